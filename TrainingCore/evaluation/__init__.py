@@ -1,0 +1,1 @@
+"""Image, lesion and patient measures, statistics, figures, reports."""
