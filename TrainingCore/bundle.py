@@ -1,0 +1,162 @@
+"""Bundle: a trained model as a folder or .zip of two files, `weights.safetensors` and `bundle.json`.
+
+Nothing in a bundle is ever unpickled or executed: weights are safetensors, everything else is JSON, hashes are checked
+before a byte is used, and an archive is read member by member under the two names it may have.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import BadInput
+from .files import atomic_folder, write_json
+
+DESCRIPTION, WEIGHTS = "bundle.json", "weights.safetensors"
+FORMAT = 1
+REQUIRED = ("format", "name", "system", "architecture", "inputs", "output", "intensity", "grid", "training_data",
+            "simulated_training_data", "performance", "licence", "intended_use", "weights_sha256", "created_with")
+LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
+DEMONSTRATION = "demonstration"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle: `description` is bundle.json, `raw_weights` the safetensors bytes, `path` where it came from."""
+
+    path: Path
+    description: dict[str, Any]
+    raw_weights: bytes
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Read and check a bundle (folder, .zip, or the name of one that comes with the package).
+
+        Raises BadInput where it is missing, incomplete, holds anything but safetensors and JSON, or its hash is wrong.
+        """
+        path = find(path)
+        description = _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
+        raw = _read(path, WEIGHTS, LARGEST_WEIGHTS)
+        if sha256(raw).hexdigest() != description["weights_sha256"]:
+            raise BadInput(f"The model {path} is damaged or was changed: its weights do not have the SHA-256 that "
+                           f"{DESCRIPTION} gives. Get the bundle again from its source.")
+        return cls(path, description, raw)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights."""
+        return self.description["weights_sha256"]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the model learnt from simulated data."""
+        return bool(self.description["simulated_training_data"])
+
+    def weights(self) -> dict[str, Any]:
+        """Tensors by name, on the CPU."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(self.raw_weights)
+        except SafetensorError as error:
+            raise BadInput(f"The model {self.path} holds weights that are not safetensors ({error}). "
+                           "Other formats are refused because they can run code.") from error
+
+    def load_system(self, device: Any = "cpu") -> Any:
+        """The trained system, ready to `predict` on `device`."""
+        from .systems import system_class
+
+        return system_class(self.description["system"]).from_bundle(self, device)
+
+
+def find(path: str | Path) -> Path:
+    """Where a bundle lies: a path as given, or the name of a bundle in Resources/models."""
+    given = Path(path)
+    if given.exists():
+        return given
+    here = Path(__file__).resolve().parent
+    for folder in (here.parent / "Resources" / "models", here / "Resources" / "models"):
+        if given.name == str(path) and (folder / given).is_dir():
+            return folder / given
+    raise BadInput(f"The model {path} does not exist. Give a bundle folder or .zip with --model, or leave it out for the "
+                   "demonstration model.")
+
+
+def _read(path: Path, member: str, largest: int) -> bytes:
+    try:
+        if path.is_dir():
+            strangers = [p.name for p in path.iterdir() if p.suffix in {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}]
+            if strangers:
+                raise BadInput(f"The model {path} holds {strangers[0]}, a format that can run code when it is opened. "
+                               "A bundle holds weights.safetensors and bundle.json alone.")
+            if (path / member).stat().st_size > largest:
+                raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
+            return (path / member).read_bytes()
+        return _read_from_zip(path, member, largest)
+    except FileNotFoundError as error:
+        raise BadInput(f"The model {path} is incomplete: it has no {member}. Get the bundle again.") from error
+
+
+def _read_from_zip(path: Path, member: str, largest: int) -> bytes:
+    if not zipfile.is_zipfile(path):
+        raise BadInput(f"The model {path} is neither a bundle folder nor a .zip of one.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.rsplit("/", 1)[-1] == member]
+            if len(names) != 1:
+                raise BadInput(f"The model {path} must hold exactly one {member}; it holds {len(names)}.")
+            if archive.getinfo(names[0]).file_size > largest:
+                raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
+            return archive.read(names[0])
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+        raise BadInput(f"The model {path} is a damaged archive ({error}). Get the bundle again.") from error
+
+
+def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(raw.decode("utf-8"))
+    except ValueError as error:
+        raise BadInput(f"The model {path} has a {DESCRIPTION} that is not JSON. Get the bundle again.") from error
+    missing = [key for key in REQUIRED if key not in description] if isinstance(description, dict) else list(REQUIRED)
+    if missing:
+        raise BadInput(f"The model {path} is incomplete: {DESCRIPTION} lacks {', '.join(missing)}.")
+    if description["format"] != FORMAT:
+        raise BadInput(f"The model {path} has bundle format {description['format']}; this version reads {FORMAT}. "
+                       "Update MyelinSynth, or get another bundle.")
+    return description
+
+
+def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, Any]) -> Bundle:
+    """Write a bundle folder in one piece and read it back; `weights` are tensors by name."""
+    from safetensors.torch import save
+
+    raw = save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
+    full = {"format": FORMAT, **description, "weights_sha256": sha256(raw).hexdigest(),
+            "created_with": f"MyelinSynth {__version__}"}
+    with atomic_folder(folder) as temporary:
+        (temporary / WEIGHTS).write_bytes(raw)
+        write_json(temporary / DESCRIPTION, full)
+        (temporary / "README.md").write_text(model_card(full), encoding="utf-8")
+    return Bundle.open(folder)
+
+
+def model_card(description: dict[str, Any]) -> str:
+    """The model card as Markdown: what the model is, learnt from, measured at, and may be used for."""
+    performance = description["performance"]
+    lines = [f"- {key}: {value}" for key, value in performance.items()] or ["- not measured"]
+    simulated = "**Simulated training data.** " if description["simulated_training_data"] else ""
+    return "\n".join([
+        f"# {description['name']}", "",
+        f"{simulated}{description['intended_use']}", "",
+        f"- system: {description['system']}",
+        f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
+        f"- trained on: {description['training_data']}",
+        f"- licence: {description['licence']}",
+        f"- weights SHA-256: `{description['weights_sha256']}`", "",
+        "## Measured performance", "", *lines, ""])

@@ -1,0 +1,128 @@
+"""What every command shares: the way it ends, the way it shows progress, the way it is stopped.
+
+Exit codes: 0 done, 2 bad input, 1 failure, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .errors import MyelinSynthError
+
+
+class Stopped(BaseException):
+    """Raised where the program is when somebody asks it to stop, so that every `finally` cleans up."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def run_command(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+    """Run a command's main and turn what it raises into one sentence on stderr and an exit code."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
+    try:
+        return main(argv) or 0
+    except MyelinSynthError as error:
+        return _say(f"error: {error}", error.exit_code)
+    except (KeyboardInterrupt, Stopped) as stop:
+        code = 128 + getattr(stop, "signum", signal.SIGINT)
+        return _say("stopped: nothing half-written was left behind", code)
+    except MemoryError:
+        return _say("error: this machine ran out of memory. Close other programs, or use a smaller size.", 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _say(f"error: {error.strerror or error}{where}. Check the disk and its permissions.", 1)
+    except Exception as error:
+        if os.environ.get("MYELINSYNTH_DEBUG"):
+            raise
+        hint = "Set MYELINSYNTH_DEBUG=1 to see where."
+        return _say(f"error: unexpected {type(error).__name__}: {error}. {hint}", 1)
+
+
+def _stop(signum: int, _frame: object) -> None:
+    signal.signal(signum, signal.SIG_IGN)
+    raise Stopped(signum)
+
+
+def _say(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr, flush=True)
+    return code
+
+
+def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
+    """An argument parser whose help shows an example."""
+    return argparse.ArgumentParser(
+        prog=f"python -m TrainingCore.{command}",
+        description=summary,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_progress_option(arguments: argparse.ArgumentParser) -> None:
+    """Add --progress bar|json|none; `json` prints one object per line on stdout and nothing else there."""
+    arguments.add_argument("--progress", choices=("bar", "json", "none"), default="bar",
+                           help="how to show progress (default: bar, on stderr)")
+
+
+class Progress:
+    """Says how far a command is: a bar on stderr, JSON lines on stdout, or nothing.
+
+    >>> progress = Progress("none")
+    >>> progress.report("register", 0.25, "Registering FLAIR to T1w")
+    """
+
+    def __init__(self, mode: str = "bar", title: str = "") -> None:
+        self.mode = mode
+        self._bar: Any = None
+        if mode == "bar":
+            from tqdm import tqdm
+
+            form = "{desc:<40.40s} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+            self._bar = tqdm(total=100.0, desc=title, bar_format=form, file=sys.stderr, leave=True)
+        self._started = time.monotonic()
+
+    def report(self, step: str, fraction: float, message: str) -> None:
+        """Tell that `step` is under way, `fraction` in [0, 1] of the whole command being done."""
+        fraction = min(max(float(fraction), 0.0), 1.0)
+        if self.mode == "json":
+            line = {"step": step, "fraction": round(fraction, 4), "message": message}
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+        elif self._bar is not None:
+            self._bar.set_description_str(message, refresh=False)
+            self._bar.update(max(100.0 * fraction - self._bar.n, 0.0))
+            self._bar.refresh()
+
+    def say(self, message: str) -> None:
+        """A line for people that is not progress: above the bar, or on stderr; as a `note` step in JSON."""
+        if self.mode == "json":
+            print(json.dumps({"step": "note", "fraction": None, "message": message}, ensure_ascii=False), flush=True)
+        elif self._bar is not None:
+            self._bar.write(message, file=sys.stderr)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the bar, leaving the terminal on a new line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,15 @@
+"""The two ways a command can end badly, each with one sentence for the person who reads it."""
+
+from __future__ import annotations
+
+
+class MyelinSynthError(Exception):
+    """A failure with a sentence a clinician understands: which file, what is wrong, what to do. Exit code 1."""
+
+    exit_code = 1
+
+
+class BadInput(MyelinSynthError):
+    """What was given cannot be used (a file, an option, a recipe, a bundle). Exit code 2."""
+
+    exit_code = 2

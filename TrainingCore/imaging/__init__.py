@@ -1,0 +1,1 @@
+"""Volumes, registration, masks, intensities and grids."""

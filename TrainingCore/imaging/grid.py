@@ -1,0 +1,66 @@
+"""The grid a network sees: a cube of isotropic voxels around the brain, in world axes.
+
+Soulier et al. 2024 crop to the brain and resize to 128x128x128. Here the cube keeps isotropic voxels, 1.5 mm where the
+brain fits into it and just coarser where it does not, so that a lesion has the same shape in every patient (ours).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MARGIN_MM = 3.0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """shape: voxels along each axis; affine: 4x4, voxel indices -> world mm, RAS+."""
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Voxel edge lengths in mm."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    def same_as(self, shape: tuple[int, ...], affine: np.ndarray, tolerance_mm: float = 1e-3) -> bool:
+        """Whether another grid has this shape and puts its corners at the same places."""
+        if tuple(shape) != tuple(self.shape):
+            return False
+        corners = np.array([[i, j, k, 1] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])]).T
+        return bool(np.abs((self.affine - affine) @ corners).max() < tolerance_mm)
+
+
+def brain_grid(
+    brain: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int] = (128, 128, 128), spacing: float = 1.5
+) -> Grid:
+    """A cube of isotropic voxels along the world axes, centred on the brain.
+
+    brain: (I, J, K) mask, not empty; affine: its voxel -> world matrix, RAS mm; spacing: voxel edge in mm, made larger
+    where the brain with a margin of 3 mm would not fit. Where the volume has such voxels already the cube falls on
+    its lattice, so that nothing is blurred by a resampling that changes nothing. Raises ValueError for an empty mask.
+    """
+    low, high = world_bounds(brain, affine)
+    on_lattice = np.allclose(affine[:3, :3], spacing * np.eye(3), atol=1e-4)
+    if on_lattice and tuple(brain.shape) == tuple(shape):
+        return Grid(tuple(shape), np.asarray(affine, float))
+    spacing = max(spacing, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
+    origin = (low + high) / 2 - spacing * (np.array(shape) - 1) / 2
+    if on_lattice and np.allclose(affine[:3, :3], spacing * np.eye(3), atol=1e-4):
+        origin = affine[:3, 3] + spacing * np.round((origin - affine[:3, 3]) / spacing)
+    matrix = np.diag([spacing, spacing, spacing, 1.0])
+    matrix[:3, 3] = origin
+    return Grid(tuple(shape), matrix)
+
+
+def world_bounds(mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest world coordinates (RAS mm) of the voxels of a mask, edges of the voxels included."""
+    occupied = [np.flatnonzero(mask.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    if any(indices.size == 0 for indices in occupied):
+        raise ValueError("the mask is empty")
+    ends = [(indices[0] - 0.5, indices[-1] + 0.5) for indices in occupied]
+    corners = np.array([[i, j, k, 1.0] for i in ends[0] for j in ends[1] for k in ends[2]])
+    world = corners @ np.asarray(affine, float).T
+    return world[:, :3].min(axis=0), world[:, :3].max(axis=0)

@@ -1,0 +1,69 @@
+"""From a patient's volumes, wherever they lie, to a Case on the grid a network expects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from ..case import MASKS, Case
+from .grid import Grid
+from .intensities import apply_rule
+from .volumes import Volume, resample
+
+SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
+
+
+def prepare_case(
+    t1w: Volume,
+    flair: Volume,
+    brain: Volume,
+    grid: Grid,
+    intensity: dict[str, Any],
+    flair_to_t1: np.ndarray | None = None,
+    extra: dict[str, Volume] | None = None,
+    person: str = "patient",
+    visit: str = "",
+) -> Case:
+    """Resample T1w and FLAIR to `grid` and rescale their intensities by the rule of the bundle.
+
+    t1w, flair: raw volumes; brain: mask in T1w space; flair_to_t1: 4x4 in RAS mm, a point of T1w space -> the point of
+    the FLAIR that shows it (identity where None); extra: more volumes in T1w space (`dvr`, `lesions`, ...). Masks are
+    resampled linearly and cut at one half, so that thin structures keep their volume better than by nearest neighbour.
+    Raises ValueError where the brain or an image is empty on the grid.
+    """
+    inside = _on_grid(brain, grid, mask=True)
+    identity = np.eye(4)
+    volumes = {
+        "t1w": apply_rule(_on_grid(t1w, grid), inside, intensity),
+        "flair": apply_rule(_on_grid(flair, grid, identity if flair_to_t1 is None else flair_to_t1), inside, intensity),
+        "brain": inside,
+    }
+    for name, volume in (extra or {}).items():
+        volumes[name] = _on_grid(volume, grid, mask=name in MASKS)
+    return Case(person, visit, volumes, grid.affine)
+
+
+def _on_grid(volume: Volume, grid: Grid, matrix: np.ndarray | None = None, mask: bool = False) -> np.ndarray:
+    matrix = np.eye(4) if matrix is None else matrix
+    if np.array_equal(matrix, np.eye(4)) and grid.same_as(volume.data.shape, volume.affine):
+        values = volume.data
+    else:
+        values = resample_antialiased(volume, grid, matrix)
+    return values > 0.5 if mask else np.asarray(values, np.float32)
+
+
+def resample_antialiased(volume: Volume, grid: Grid, matrix: np.ndarray) -> np.ndarray:
+    """Values of `volume` on `grid`, smoothed first just enough that a coarser grid does not alias them.
+
+    Gaussian of FWHM sqrt(target^2 - source^2) along each axis where the target voxel is larger (ours); linear
+    interpolation, 0 outside the volume. matrix: 4x4, world of the grid -> world of the volume, RAS mm.
+    """
+    source = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    gap = np.sqrt(np.clip(float(grid.spacing.mean()) ** 2 - source**2, 0, None))
+    sigma = gap * SIGMA_PER_FWHM / source
+    data = volume.data.astype(np.float32)
+    if sigma.max() > 0.1:
+        data = gaussian_filter(data, sigma, mode="nearest")
+    return resample(Volume(data, volume.affine, volume.name), grid.shape, grid.affine, matrix)

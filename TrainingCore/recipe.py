@@ -1,0 +1,138 @@
+"""Recipes: every setting of a training run in one YAML, read strictly.
+
+`recipes/curricular.yaml` holds every key there is; another recipe names its `base` and only what differs. A key or a
+type that the base does not know is bad input, never ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from .errors import BadInput
+
+FOLDER = Path(__file__).parent / "recipes"
+Settings = dict[str, Any]
+
+
+def available() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Settings:
+    """A recipe by name or path, with `key=value` changes; raises BadInput for anything it does not know."""
+    recipe = _read(_find(name))
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise BadInput(f"--set {change}: write it as key=value, for example --set epochs=10.")
+        _set(recipe, key.strip(), _parse(value, f"--set {change}"))
+    return recipe
+
+
+def _find(name: str) -> Path:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise BadInput(f"The recipe {path} does not exist.")
+        return path
+    if name not in available():
+        raise BadInput(f"There is no recipe called {name!r}. Recipes here: {', '.join(available())}.")
+    return FOLDER / f"{name}.yaml"
+
+
+def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
+    content = _parse(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(content, dict):
+        raise BadInput(f"The recipe {path} is not a list of keys and values.")
+    base = content.pop("base", None)
+    if path in chain:
+        raise BadInput(f"The recipe {path} is its own base.")
+    if path.resolve() == (FOLDER / "curricular.yaml").resolve():
+        return content
+    recipe = _read(_find(str(base or "curricular")), (*chain, path))
+    for key, value in _leaves(content):
+        _set(recipe, key, value, where=str(path))
+    return recipe
+
+
+def _parse(text: str, where: str) -> Any:
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{where} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    if isinstance(value, str):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-4 as text
+        except ValueError:
+            return value
+    return value
+
+
+def _leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _set(recipe: Settings, key: str, value: Any, where: str = "--set") -> None:
+    full = _full_key(recipe, key, where)
+    *groups, leaf = full.split(".")
+    group = recipe
+    for name in groups:
+        group = group[name]
+    group[leaf] = _as_type_of(group[leaf], value, full)
+
+
+def _full_key(recipe: Settings, key: str, where: str) -> str:
+    known = [name for name, _ in _leaves(recipe)]
+    if key in known:
+        return key
+    short = [name for name in known if name.split(".")[-1] == key]
+    if len(short) == 1:
+        return short[0]
+    if short:
+        raise BadInput(f"{where}: {key!r} could be {' or '.join(short)}. Write the whole key.")
+    near = difflib.get_close_matches(key, [*known, *(name.split(".")[-1] for name in known)], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"{where}: there is no recipe key {key!r}.{hint} See recipes/curricular.yaml for all keys.")
+
+
+def _as_type_of(old: Any, value: Any, key: str) -> Any:
+    if isinstance(old, bool):
+        good = isinstance(value, bool)
+    elif isinstance(old, float):
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        value = float(value) if good else value
+    elif key == "data.size":
+        good = isinstance(value, int) or (isinstance(value, list) and len(value) == 3)
+    elif isinstance(old, int):
+        good = (isinstance(value, int) or (isinstance(value, float) and value.is_integer())) and not isinstance(value, bool)
+        value = int(value) if good else value
+    else:
+        good = isinstance(value, type(old))
+    if not good:
+        raise BadInput(f"The recipe key {key} takes a value like {old!r}, not {value!r}.")
+    return deepcopy(value)
+
+
+def grid_shape(recipe: Settings) -> tuple[int, int, int]:
+    """Voxels along each axis of the model's grid; raises BadInput below 16 (one patch)."""
+    size = recipe["data"]["size"]
+    shape = tuple(size) if isinstance(size, list) else (size,) * 3
+    if not all(isinstance(n, int) and n >= 16 for n in shape):
+        raise BadInput(f"data.size must be whole numbers of at least 16 voxels, not {size!r}.")
+    return shape  # type: ignore[return-value]
+
+
+def grid_spacing(recipe: Settings) -> float:
+    """Voxel edge of the model's grid in mm."""
+    return recipe["data"]["field_of_view"] / max(grid_shape(recipe))

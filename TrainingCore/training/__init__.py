@@ -1,0 +1,1 @@
+"""What every system shares while it learns: patches, augmentation, checkpoints, the loop."""
