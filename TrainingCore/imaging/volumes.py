@@ -1,0 +1,201 @@
+"""Volumes on disk and in the world: reading, checking, writing and resampling.
+
+Arrays are (I, J, K), affines are 4x4 from voxel indices to world mm, RAS+. A transform between two images is a 4x4
+matrix in RAS mm that maps a point of the fixed (output) image to the moving (input) image, the direction ITK uses.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import BadInput
+from ..files import atomic_path
+from . import readers
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+GZIP_LEVEL = 3  # level 6 takes three times as long for 3 % less (measured on a 128^3 float32 MRI)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One 3D image and where it lies.
+
+    data: float32 (I, J, K); affine: 4x4, voxel indices -> world mm, RAS+; name: the file name as given, for messages;
+    notes: what a person should know about how the file was read.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Voxel edge lengths in mm."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of one voxel in mm3."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    def with_data(self, data: np.ndarray) -> Volume:
+        """Another array on the same grid."""
+        return replace(self, data=data)
+
+
+def read_volume(path: Path | str, what: str = "T1w", mask: bool = False) -> Volume:
+    """Read a 3D image from NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr) or MetaImage (.mha, .mhd).
+
+    what: how messages call it (`T1w`, `lesion mask`); mask: return 0/1, where every label above 0 (or every probability
+    of one half or more) is 1, and accept an empty one. The size that the header claims is checked against the size of
+    the file before anything is allocated. Raises BadInput with one sentence for everything that cannot be used.
+    """
+    path = Path(path)
+    raw = readers.read(path, what)
+    label = f"The {what} {path.name}"
+    data = readers.to_three_dimensions(raw.data, label)
+    with np.errstate(over="ignore"):
+        data = np.ascontiguousarray(data, dtype=np.float32)
+    bad = int(data.size - np.count_nonzero(np.isfinite(data)))
+    if bad:
+        raise BadInput(
+            f"{label} holds {bad} voxels ({100 * bad / data.size:.2g} %) that are NaN or infinite. "
+            "Replace them by numbers (0 outside the head) and try again."
+        )
+    if mask:
+        return Volume(_binary(data), raw.affine, path.name, raw.notes)
+    if data.min() == data.max():
+        value = "zero" if data.flat[0] == 0 else f"{data.flat[0]:g}"
+        raise BadInput(f"{label} is {value} in every voxel: there is no image in it. Export it again from its source.")
+    return Volume(data, raw.affine, path.name, raw.notes)
+
+
+def _binary(data: np.ndarray) -> np.ndarray:
+    probability = data.max() <= 1 and bool(np.any(data != np.round(data)))
+    return (data >= 0.5 if probability else data > 0).astype(np.float32)
+
+
+def write_volume(path: Path | str, data: np.ndarray, affine: np.ndarray, description: str = "") -> None:
+    """Write a NIfTI file (.nii or .nii.gz) atomically; the same input gives the same bytes.
+
+    data: (I, J, K); bool is stored as uint8, floating point as float32, integers as they are; affine: voxel -> world
+    mm, RAS+; description: up to 79 characters of ASCII for the header.
+    """
+    import nibabel as nib
+
+    path = Path(path)
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
+    elif np.issubdtype(data.dtype, np.floating):
+        data = data.astype(np.float32)
+    image = nib.Nifti1Image(np.asarray(data), np.asarray(affine, float))
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode("ascii", "replace")[:79]
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=0 if readers.shear(affine) > readers.SHEAR_TOLERANCE else 1)
+    content = image.to_bytes()
+    if path.name.endswith(".gz"):
+        buffer = io.BytesIO()
+        with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", compresslevel=GZIP_LEVEL, mtime=0) as stream:
+            stream.write(content)
+        content = buffer.getvalue()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def to_sitk(volume: Volume) -> sitk.Image:
+    """A SimpleITK image (float32, LPS mm) at the same place in the world."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.asarray(volume.data, np.float32).T))
+    lps = LPS_FROM_RAS @ np.asarray(volume.affine, float)
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    return image
+
+
+def from_sitk(image: sitk.Image, name: str = "") -> Volume:
+    """A Volume at the same place in the world as a 3D SimpleITK image."""
+    import SimpleITK as sitk
+
+    data = np.ascontiguousarray(sitk.GetArrayFromImage(image).T, dtype=np.float32)
+    return Volume(data, readers.affine_of_sitk(image), name)
+
+
+def resample(
+    volume: Volume,
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+    matrix: np.ndarray | None = None,
+    interpolation: str = "linear",
+    outside: float = 0.0,
+) -> np.ndarray:
+    """Values of `volume` on another grid, float32 of `shape`.
+
+    affine: 4x4 of the output grid, voxel -> world RAS mm; matrix: 4x4 that maps output world to input world, RAS mm
+    (identity where None); interpolation: `linear`, `nearest` or `bspline` (cubic); outside: value beyond the volume.
+    """
+    import SimpleITK as sitk
+
+    kinds = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
+    if interpolation not in kinds:
+        raise ValueError(f"interpolation must be one of {', '.join(kinds)}, not {interpolation!r}")
+    lps = LPS_FROM_RAS @ np.asarray(affine, float)
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    filter_ = sitk.ResampleImageFilter()
+    filter_.SetSize([int(n) for n in shape])
+    filter_.SetOutputSpacing(spacing.tolist())
+    filter_.SetOutputDirection((lps[:3, :3] / spacing).ravel().tolist())
+    filter_.SetOutputOrigin(lps[:3, 3].tolist())
+    filter_.SetInterpolator(kinds[interpolation])
+    filter_.SetDefaultPixelValue(float(outside))
+    filter_.SetTransform(sitk_transform(np.eye(4) if matrix is None else matrix))
+    return np.ascontiguousarray(sitk.GetArrayFromImage(filter_.Execute(to_sitk(volume))).T)
+
+
+def sitk_transform(matrix: np.ndarray) -> sitk.AffineTransform:
+    """The ITK transform (LPS mm) of a 4x4 matrix in RAS mm."""
+    import SimpleITK as sitk
+
+    lps = LPS_FROM_RAS @ np.asarray(matrix, float) @ LPS_FROM_RAS
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(lps[:3, :3].ravel().tolist())
+    transform.SetTranslation(lps[:3, 3].tolist())
+    return transform
+
+
+def matrix_of_sitk(transform: sitk.Transform) -> np.ndarray:
+    """The 4x4 matrix in RAS mm of a linear ITK transform (LPS mm), whatever its class and centre."""
+    points = np.vstack([np.zeros(3), np.eye(3)])
+    mapped = np.array([transform.TransformPoint(point.tolist()) for point in points])
+    lps = np.eye(4)
+    lps[:3, 3] = mapped[0]
+    lps[:3, :3] = (mapped[1:] - mapped[0]).T
+    return LPS_FROM_RAS @ lps @ LPS_FROM_RAS
+
+
+def corners(shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    """The eight outer corners of a grid in world mm, (8, 3)."""
+    ends = [(-0.5, n - 0.5) for n in shape[:3]]
+    grid = np.array([[i, j, k, 1.0] for i in ends[0] for j in ends[1] for k in ends[2]])
+    return (grid @ np.asarray(affine, float).T)[:, :3]
+
+
+def same_grid(first: Volume, second: Volume, tolerance_mm: float = 0.01) -> bool:
+    """Whether two volumes have the same shape and their corners lie within `tolerance_mm` of each other."""
+    if first.data.shape != second.data.shape:
+        return False
+    gap = corners(first.data.shape, first.affine) - corners(second.data.shape, second.affine)
+    return bool(np.abs(gap).max() <= tolerance_mm)
