@@ -1,0 +1,89 @@
+"""A report is one file that needs no network, hides nothing and says what it is."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from TrainingCore import RESEARCH_USE
+from TrainingCore.evaluation.report import SIMULATED_BANNER, Report, png_bytes
+
+
+def picture() -> Figure:
+    figure = Figure(figsize=(2, 1))
+    figure.add_subplot().plot([0, 1], [0, 1])
+    return figure
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attributes)))
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_report_is_one_file_with_everything_inside(tmp_path: Path):
+    report = Report("Evaluation", banners=[SIMULATED_BANNER])
+    report.add_heading("Part").add_text("One.\n\nTwo.").add_table([{"a": 1, "b": 0.12345}], caption="Numbers")
+    report.add_figure(picture(), "A line", alt="A rising line").write(tmp_path / "deep" / "report.html")
+    text = (tmp_path / "deep" / "report.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    sources = [value for _, attributes in tags.found for name, value in attributes.items() if name in {"src", "href"}]
+    assert len(sources) == 1
+    assert sources[0].startswith("data:image/png;base64,")
+    assert not re.search(r"https?://|<script|<link|@import|url\(", text)
+    assert [attributes["alt"] for tag, attributes in tags.found if tag == "img"] == ["A rising line"]
+    assert text.index(RESEARCH_USE) < text.index(SIMULATED_BANNER) < text.index("<h1>Evaluation</h1>")
+    assert "<p>One.</p>" in text
+    assert "0.123<" in text
+
+
+def test_what_a_file_name_brings_is_never_html():
+    report = Report("<script>alert(1)</script>", banners=["<b>x</b>"]).add_text("<img src=x>")
+    report.add_table([{"<i>": "<u>"}], caption='"><script>').add_figure(picture(), "<em>", alt='"><script>')
+    text = report.html()
+    assert "<script" not in text
+    assert not re.search(r"<(b|i|u|em)>", text)
+    assert "&lt;u&gt;" in text
+
+
+def test_what_is_missing_is_said():
+    table = Report("t").add_table([{"r": None}, {"r": float("nan")}, {"r": 0.5}]).add_table([], caption="Lesions")
+    text = table.html()
+    assert text.count("not estimable") == 2
+    assert "Lesions: nothing to show." in text
+
+
+def test_tables_follow_columns_titles_and_formats():
+    text = (
+        Report("t")
+        .add_table(
+            [{"a": 1.0, "b": True, "c": 3}],
+            columns=["c", "a", "b"],
+            titles={"a": "Volume (mm3)"},
+            formats={"a": "{:.1f}"},
+        )
+        .html()
+    )
+    assert re.search(r">c</th>.*>Volume \(mm3\)</th>.*>b</th>", text)
+    assert re.search(r">3</td>.*>1\.0</td>.*>yes</td>", text)
+
+
+def test_the_same_figure_gives_the_same_bytes_and_other_bytes_are_refused():
+    assert png_bytes(picture()) == png_bytes(picture())
+    with pytest.raises(ValueError, match="PNG"):
+        Report("t").add_figure(b"GIF89a", "no")
