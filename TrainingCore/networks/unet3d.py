@@ -1,0 +1,115 @@
+"""The generator: a 3D U-Net (Soulier et al. 2024), exactly 16,471,077 trainable parameters at its defaults."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def group_count(channels: int, groups: int = 8) -> int:
+    """How many groups normalise `channels`: `groups`, fewer where they do not divide, 1 under `groups` channels."""
+    return math.gcd(channels, groups) if channels >= groups else 1
+
+
+class Convolution(nn.Module):
+    """One 3x3x3 convolution without bias with its GroupNorm and ReLU, in the order the letters say.
+
+    order: "gcr" = GroupNorm, convolution, ReLU (gives the paper's count); "cgr" = the paper's prose.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, order: str, groups: int) -> None:
+        super().__init__()
+        self.order = order
+        channels = in_channels if order == "gcr" else out_channels
+        self.norm = nn.GroupNorm(group_count(channels, groups), channels)
+        self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W), not negative."""
+        x = self.conv(self.norm(x)) if self.order == "gcr" else self.norm(self.conv(x))
+        return F.relu(x, inplace=True)
+
+
+class Encoder(nn.Sequential):
+    """Two convolutions; the width between them is max(out / 2, in)."""
+
+    def __init__(self, in_channels: int, out_channels: int, order: str, groups: int) -> None:
+        middle = max(out_channels // 2, in_channels)
+        super().__init__(
+            Convolution(in_channels, middle, order, groups), Convolution(middle, out_channels, order, groups)
+        )
+
+
+class Decoder(nn.Module):
+    """Two convolutions of `out` channels over the upsampled deeper map joined with the skip."""
+
+    def __init__(self, deep_channels: int, skip_channels: int, order: str, groups: int) -> None:
+        super().__init__()
+        self.join = Convolution(deep_channels + skip_channels, skip_channels, order, groups)
+        self.second = Convolution(skip_channels, skip_channels, order, groups)
+
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        """deep (N, deep_channels, D/2, H/2, W/2), skip (N, C, D, H, W) -> (N, C, D, H, W)."""
+        deep = F.interpolate(deep, scale_factor=2, mode="trilinear", align_corners=False)
+        return self.second(self.join(torch.cat((deep, skip), dim=1)))
+
+
+class UNet3D(nn.Module):
+    """3D U-Net after Soulier et al. 2024: T1w + FLAIR in, DVR out.
+
+    `levels` encoders of `width`, 2 `width`, 4 `width`, ... channels with max-pooling between them, one decoder
+    less with trilinear upsampling, and a last 1x1x1 convolution with bias. Defaults: 16,471,077 trainable parameters;
+    order "cgr" (the paper's prose): 16,470,177.
+
+    >>> UNet3D(width=8)(torch.zeros(1, 2, 32, 48, 20)).shape
+    torch.Size([1, 1, 32, 48, 20])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 2,
+        out_channels: int = 1,
+        width: int = 32,
+        levels: int = 5,
+        order: str = "gcr",
+        groups: int = 8,
+    ) -> None:
+        super().__init__()
+        if order not in ("gcr", "cgr"):
+            raise ValueError(f"order must be 'gcr' or 'cgr', not {order!r}")
+        if min(in_channels, out_channels, width, levels, groups) < 1:
+            raise ValueError("in_channels, out_channels, width, levels and groups must be at least 1")
+        widths = [width * 2**level for level in range(levels)]
+        self.encoders = nn.ModuleList(
+            Encoder(before, after, order, groups) for before, after in zip([in_channels, *widths], widths)
+        )
+        self.decoders = nn.ModuleList(
+            Decoder(deep, skip, order, groups) for deep, skip in zip(widths[:0:-1], widths[-2::-1])
+        )
+        self.last = nn.Conv3d(width, out_channels, 1)
+        self.divisor = 2 ** (levels - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, D, H, W), intensities in [-1, 1] -> (N, out_channels, D, H, W) in the target's unit (DVR).
+
+        Sizes that 2^(levels - 1) does not divide are padded with their last plane and cropped again.
+        """
+        size = x.shape[2:]
+        x = self._pad(x)
+        skips = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(F.max_pool3d(x, 2) if level else x)
+            skips.append(x)
+        skips.pop()
+        for decoder in self.decoders:
+            x = decoder(x, skips.pop())
+        return self.last(x)[..., : size[0], : size[1], : size[2]]
+
+    def _pad(self, x: Tensor) -> Tensor:
+        missing = [-length % self.divisor for length in x.shape[2:]]
+        if not any(missing):
+            return x
+        return F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0]), mode="replicate")
