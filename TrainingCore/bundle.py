@@ -19,8 +19,23 @@ from .files import atomic_folder, write_json
 
 DESCRIPTION, WEIGHTS = "bundle.json", "weights.safetensors"
 FORMAT = 1
-REQUIRED = ("format", "name", "system", "architecture", "inputs", "output", "intensity", "grid", "training_data",
-            "simulated_training_data", "performance", "licence", "intended_use", "weights_sha256", "created_with")
+REQUIRED = (
+    "format",
+    "name",
+    "system",
+    "architecture",
+    "inputs",
+    "output",
+    "intensity",
+    "grid",
+    "training_data",
+    "simulated_training_data",
+    "performance",
+    "licence",
+    "intended_use",
+    "weights_sha256",
+    "created_with",
+)
 LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
 DEMONSTRATION = "demonstration"
 
@@ -43,8 +58,10 @@ class Bundle:
         description = _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
         raw = _read(path, WEIGHTS, LARGEST_WEIGHTS)
         if sha256(raw).hexdigest() != description["weights_sha256"]:
-            raise BadInput(f"The model {path} is damaged or was changed: its weights do not have the SHA-256 that "
-                           f"{DESCRIPTION} gives. Get the bundle again from its source.")
+            raise BadInput(
+                f"The model {path} is damaged or was changed: its weights do not have the SHA-256 that "
+                f"{DESCRIPTION} gives. Get the bundle again from its source."
+            )
         return cls(path, description, raw)
 
     @property
@@ -65,8 +82,10 @@ class Bundle:
         try:
             return load(self.raw_weights)
         except SafetensorError as error:
-            raise BadInput(f"The model {self.path} holds weights that are not safetensors ({error}). "
-                           "Other formats are refused because they can run code.") from error
+            raise BadInput(
+                f"The model {self.path} holds weights that are not safetensors ({error}). "
+                "Other formats are refused because they can run code."
+            ) from error
 
     def load_system(self, device: Any = "cpu") -> Any:
         """The trained system, ready to `predict` on `device`."""
@@ -84,17 +103,23 @@ def find(path: str | Path) -> Path:
     for folder in (here.parent / "Resources" / "models", here / "Resources" / "models"):
         if given.name == str(path) and (folder / given).is_dir():
             return folder / given
-    raise BadInput(f"The model {path} does not exist. Give a bundle folder or .zip with --model, or leave it out for the "
-                   "demonstration model.")
+    raise BadInput(
+        f"The model {path} does not exist. Give a bundle folder or .zip with --model, or leave it out for the "
+        "demonstration model."
+    )
 
 
 def _read(path: Path, member: str, largest: int) -> bytes:
     try:
         if path.is_dir():
-            strangers = [p.name for p in path.iterdir() if p.suffix in {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}]
+            strangers = [
+                p.name for p in path.iterdir() if p.suffix in {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+            ]
             if strangers:
-                raise BadInput(f"The model {path} holds {strangers[0]}, a format that can run code when it is opened. "
-                               "A bundle holds weights.safetensors and bundle.json alone.")
+                raise BadInput(
+                    f"The model {path} holds {strangers[0]}, a format that can run code when it is opened. "
+                    "A bundle holds weights.safetensors and bundle.json alone."
+                )
             if (path / member).stat().st_size > largest:
                 raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
             return (path / member).read_bytes()
@@ -127,8 +152,10 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
     if missing:
         raise BadInput(f"The model {path} is incomplete: {DESCRIPTION} lacks {', '.join(missing)}.")
     if description["format"] != FORMAT:
-        raise BadInput(f"The model {path} has bundle format {description['format']}; this version reads {FORMAT}. "
-                       "Update MyelinSynth, or get another bundle.")
+        raise BadInput(
+            f"The model {path} has bundle format {description['format']}; this version reads {FORMAT}. "
+            "Update MyelinSynth, or get another bundle."
+        )
     return description
 
 
@@ -137,8 +164,12 @@ def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, An
     from safetensors.torch import save
 
     raw = save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
-    full = {"format": FORMAT, **description, "weights_sha256": sha256(raw).hexdigest(),
-            "created_with": f"MyelinSynth {__version__}"}
+    full = {
+        "format": FORMAT,
+        **description,
+        "weights_sha256": sha256(raw).hexdigest(),
+        "created_with": f"MyelinSynth {__version__}",
+    }
     with atomic_folder(folder) as temporary:
         (temporary / WEIGHTS).write_bytes(raw)
         write_json(temporary / DESCRIPTION, full)
@@ -151,12 +182,21 @@ def model_card(description: dict[str, Any]) -> str:
     performance = description["performance"]
     lines = [f"- {key}: {value}" for key, value in performance.items()] or ["- not measured"]
     simulated = "**Simulated training data.** " if description["simulated_training_data"] else ""
-    return "\n".join([
-        f"# {description['name']}", "",
-        f"{simulated}{description['intended_use']}", "",
-        f"- system: {description['system']}",
-        f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
-        f"- trained on: {description['training_data']}",
-        f"- licence: {description['licence']}",
-        f"- weights SHA-256: `{description['weights_sha256']}`", "",
-        "## Measured performance", "", *lines, ""])
+    return "\n".join(
+        [
+            f"# {description['name']}",
+            "",
+            f"{simulated}{description['intended_use']}",
+            "",
+            f"- system: {description['system']}",
+            f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
+            f"- trained on: {description['training_data']}",
+            f"- licence: {description['licence']}",
+            f"- weights SHA-256: `{description['weights_sha256']}`",
+            "",
+            "## Measured performance",
+            "",
+            *lines,
+            "",
+        ]
+    )

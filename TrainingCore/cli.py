@@ -74,8 +74,12 @@ def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
 
 def add_progress_option(arguments: argparse.ArgumentParser) -> None:
     """Add --progress bar|json|none; `json` prints one object per line on stdout and nothing else there."""
-    arguments.add_argument("--progress", choices=("bar", "json", "none"), default="bar",
-                           help="how to show progress (default: bar, on stderr)")
+    arguments.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="how to show progress (default: bar, on stderr)",
+    )
 
 
 class Progress:
@@ -91,7 +95,7 @@ class Progress:
         if mode == "bar":
             from tqdm import tqdm
 
-            form = "{desc:<40.40s} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+            form = "{desc:<56.90s} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
             self._bar = tqdm(total=100.0, desc=title, bar_format=form, file=sys.stderr, leave=True)
         self._started = time.monotonic()
 

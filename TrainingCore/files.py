@@ -60,7 +60,9 @@ def atomic_folder(target: Path, replace: bool = True) -> Iterator[Path]:
         os.chmod(temporary, 0o777 & ~_umask())
     except OSError as error:
         reason = error.strerror or error
-        raise BadInput(f"Cannot write to {target.parent}: {reason}. Choose another output folder with --out.") from error
+        raise BadInput(
+            f"Cannot write to {target.parent}: {reason}. Choose another output folder with --out."
+        ) from error
     try:
         yield temporary
         _take_place(temporary, target, replace)
@@ -94,7 +96,9 @@ def _umask() -> int:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically, keys in the order given, refusing NaN and infinity."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: Path) -> Any:

@@ -115,7 +115,9 @@ def _as_type_of(old: Any, value: Any, key: str) -> Any:
     elif key == "data.size":
         good = isinstance(value, int) or (isinstance(value, list) and len(value) == 3)
     elif isinstance(old, int):
-        good = (isinstance(value, int) or (isinstance(value, float) and value.is_integer())) and not isinstance(value, bool)
+        good = (isinstance(value, int) or (isinstance(value, float) and value.is_integer())) and not isinstance(
+            value, bool
+        )
         value = int(value) if good else value
     else:
         good = isinstance(value, type(old))

@@ -1,0 +1,80 @@
+"""Describe a system or a bundle: python -m TrainingCore.describe curricular."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .cli import parser, run_command
+from .errors import BadInput
+from .recipe import available, grid_shape, grid_spacing, load_recipe
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print parameter counts, inputs, intensity rule, grid and schedule of a recipe, or the card of a bundle."""
+    options = parser(
+        "describe", "Describe what a recipe builds, or what a bundle is.", "python -m TrainingCore.describe curricular"
+    )
+    options.add_argument("what", help=f"a recipe ({', '.join(available())}), or a bundle folder or .zip")
+    options.add_argument("--set", dest="changes", nargs="+", action="extend", default=[], metavar="key=value")
+    chosen = options.parse_args(argv)
+    if chosen.what in available() or chosen.what.endswith((".yaml", ".yml")):
+        return _describe_recipe(load_recipe(chosen.what, chosen.changes))
+    return _describe_bundle(chosen.what)
+
+
+def _describe_recipe(recipe: dict[str, Any]) -> int:
+    from .systems import system_class
+
+    facts = system_class(recipe["system"])(recipe, "cpu").describe()
+    print(recipe["description"])
+    for network, count in facts.pop("trainable parameters").items():
+        print(f"  {network + ' parameters':<26}{count:,}")
+    shape = " x ".join(map(str, grid_shape(recipe)))
+    facts |= {
+        "grid": f"{shape} voxels of {grid_spacing(recipe):g} mm around the brain",
+        "epochs": recipe["epochs"],
+        "patches per step": recipe["patches"],
+        "losses": recipe["losses"],
+        "labels": recipe["labels"],
+        "optimizer": recipe["optimizer"],
+    }
+    for name, value in facts.items():
+        print(f"  {name:<26}{_plain(value)}")
+    if recipe["system"] == "curricular" and recipe["losses"]["adversarial"] > 0:
+        _print_schedule(recipe)
+    return 0
+
+
+def _print_schedule(recipe: dict[str, Any]) -> None:
+    from .training.schedules import random_share
+
+    epochs, schedule = recipe["epochs"], recipe["schedule"]
+    chosen = sorted({0, epochs // 4, epochs // 2, 3 * epochs // 4, epochs - 1})
+    shares = [f"epoch {e + 1}: {random_share(schedule['name'], e, epochs, schedule['share']):.0%}" for e in chosen]
+    print(f"  {'share of random patches':<26}{', '.join(shares)}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " + ".join(map(str, value))
+    return str(value)
+
+
+def _describe_bundle(path: str) -> int:
+    from .bundle import Bundle, model_card
+
+    try:
+        bundle = Bundle.open(path)
+    except BadInput as error:
+        if "does not exist" in str(error):
+            raise BadInput(f"{path} is neither a recipe ({', '.join(available())}) nor a bundle.") from error
+        raise
+    print(model_card(bundle.description))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

@@ -1,0 +1,93 @@
+"""Voxel-wise linear regression: DVR = a + b T1w + c FLAIR, least squares over all brain voxels of all training visits.
+
+The floor: what a network gains over it is what anatomy and neighbourhood add to a voxel's own two intensities.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..bundle import Bundle
+from ..training.samples import Sample, dvr_errors
+from ..training.state import Tensors
+from .moment import Moment
+
+
+class LinearVoxelwise:
+    """The five verbs with a closed form: each training step adds a visit to the normal equations."""
+
+    name = "linear"
+
+    def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
+        self.recipe, self.device = recipe, torch.device(device)
+        terms = len(recipe["data"]["inputs"]) + 1
+        self.products = torch.zeros(terms, terms, dtype=torch.float64)
+        self.moments = torch.zeros(terms, dtype=torch.float64)
+        self.coefficients = torch.zeros(terms, dtype=torch.float64)
+
+    def distribute(self) -> None:
+        """Nothing to share: the visits of each process would be summed; run it in one process."""
+        from ..errors import BadInput
+
+        raise BadInput("The linear regression takes seconds and runs in one process: leave out torchrun.")
+
+    def training_step(self, sample: Sample, moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+        """Add one visit to the normal equations; returns the error of the fit so far on it."""
+        inside = sample.brain[0, 0] > 0
+        terms = self._terms(sample.inputs[0][:, inside].double().cpu())
+        target = sample.target[0, 0][inside].double().cpu()
+        self.products += terms @ terms.T
+        self.moments += terms @ target
+        self.coefficients = torch.linalg.lstsq(self.products, self.moments[:, None]).solution[:, 0]
+        return {"l1": float((self.coefficients @ terms - target).abs().mean())}
+
+    @staticmethod
+    def _terms(values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.ones(1, values.shape[1], dtype=values.dtype), values])
+
+    def validation_step(self, sample: Sample) -> dict[str, float]:
+        """Mean absolute DVR error over the brain and over its lesions (nan where there is none)."""
+        return dvr_errors(self.predict(sample.inputs), sample)
+
+    def predict(self, inputs: torch.Tensor) -> torch.Tensor:
+        """DVR map (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K)."""
+        weights = self.coefficients.to(inputs.device, torch.float32)
+        return (weights[0] + torch.einsum("c,ncijk->nijk", weights[1:], inputs.float()))[:, None]
+
+    def weights(self) -> Tensors:
+        """The regression's coefficients: constant, then one per input."""
+        return {"coefficients": self.coefficients}
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Everything a resumed run needs."""
+        return {"products": self.products, "moments": self.moments, **self.weights()}, {}
+
+    def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint."""
+        self.products, self.moments = tensors["products"], tensors["moments"]
+        self.coefficients = tensors["coefficients"]
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> LinearVoxelwise:
+        """The regression of a bundle."""
+        system = cls({"data": {"inputs": bundle.description["inputs"]}}, device)
+        system.coefficients = bundle.weights()["coefficients"].double()
+        return system
+
+    def architecture(self) -> dict[str, Any]:
+        """What a bundle must know to build the regression again."""
+        return {"regression": {"terms": ["constant", *self.recipe["data"]["inputs"]]}}
+
+    def describe(self) -> dict[str, Any]:
+        """Parameter counts and settings, for people."""
+        data = self.recipe["data"]
+        return {
+            "trainable parameters": {"regression": len(self.coefficients)},
+            "inputs": data["inputs"],
+            "output": data["target"],
+            "intensity rule": data["intensity"],
+            "schedule": "none (no discriminator)",
+        }

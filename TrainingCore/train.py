@@ -1,0 +1,150 @@
+"""Train a system on a BIDS cohort: python -m TrainingCore.train --data BIDS --recipe curricular --out RUN."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .cli import Progress, add_progress_option, parser, run_command
+from .cohort import Cohort
+from .errors import BadInput
+from .recipe import available, grid_shape, load_recipe
+from .run import Run
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = parser(
+        "train",
+        "Train a system on a BIDS cohort (T1w, FLAIR, DVR, lesions, white matter, brain mask).",
+        "python -m TrainingCore.train --data cohortA --recipe curricular --out runs/first --set epochs=20",
+    )
+    options.add_argument("--data", type=Path, help="BIDS folder (needed unless --resume finds it in the run)")
+    options.add_argument("--recipe", default="curricular", help=f"a recipe ({', '.join(available())}) or a .yaml file")
+    options.add_argument("--out", type=Path, required=True, help="folder of the run")
+    options.add_argument(
+        "--set",
+        dest="changes",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help="change recipe values, e.g. --set size=64 width=8",
+    )
+    options.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out (start it where there is none)"
+    )
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    options.add_argument(
+        "--threads", type=int, default=0, help="CPU threads (0: all); a resumed run needs the same number"
+    )
+    add_progress_option(options)
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the run, train it, write its bundles."""
+    options = arguments().parse_args(argv)
+    resume = options.resume and (options.out / "run.json").is_file()
+    run = Run.open(options.out) if resume else None
+    if run is not None and options.changes:
+        raise BadInput("A resumed run keeps its recipe: leave out --set, or start a new run with another --out.")
+    recipe = run.recipe if run else load_recipe(options.recipe, options.changes)
+    check_recipe(recipe)
+    data = options.data or (Path(run.facts["data"]) if run else None)
+    if data is None:
+        raise BadInput("Say which cohort to train on: --data BIDS_FOLDER.")
+    cohort = Cohort.read(data).ready_to_learn()
+    if run is None and (options.out / "run.json").exists():
+        raise BadInput(f"{options.out} holds a run already. Add --resume to go on with it, or choose another --out.")
+    return train(cohort, recipe, run, options)
+
+
+def train(cohort: Cohort, recipe: dict[str, Any], run: Run | None, options: argparse.Namespace) -> int:
+    """Everything that needs torch: processes, system, loop, bundles."""
+    import torch
+
+    from .systems import system_class
+    from .training.export import export_bundles
+    from .training.loop import Trainer
+    from .training.processes import join_processes, leave_processes
+    from .training.store import CaseStore
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.backends.cudnn.deterministic = True  # a resumed run on a GPU reaches the same bits
+    processes = join_processes(options.device)
+    training, validation = split_as_before(cohort, recipe, run)
+    if processes.first and run is None:
+        run = Run.create(options.out, recipe, facts_of(cohort, training, validation))
+    elif run is None:
+        run = Run(options.out, {}, recipe)
+    system = system_class(recipe["system"])(recipe, processes.device)
+    stores = [CaseStore(part, recipe, recipe["data"]["memory_gb"]) for part in (training, validation)]
+    with Progress(options.progress if processes.first else "none", "training") as progress:
+        for store in stores:
+            store.read_all(lambda done, of: progress.report("read", 0.0, f"reading visit {done + 1} of {of}"))
+        trainer = Trainer(system, run, stores[0], stores[1], processes)
+        trainer.train(lambda fraction, message: progress.report("train", fraction, message))
+        progress.report("train", 1.0, "trained")
+    if processes.first:
+        export_bundles(run, system)
+        print(f"Trained: {run.path / 'bundles' / 'best'}") if options.progress != "json" else None
+    leave_processes()
+    return 0
+
+
+def split_as_before(cohort: Cohort, recipe: dict[str, Any], run: Run | None) -> tuple[Cohort, Cohort]:
+    """The split by person, which a resumed run takes from its run.json."""
+    if run is None:
+        return cohort.split(recipe["data"]["validation_people"], recipe["seed"])
+    missing = set(run.facts["people"]["training"] + run.facts["people"]["validation"]) - set(cohort.people)
+    if missing:
+        raise BadInput(
+            f"{cohort.path} no longer holds {len(missing)} of the people this run started with "
+            f"({', '.join(sorted(missing)[:3])}). Restore them, or start a new run."
+        )
+    return cohort.of(run.facts["people"]["training"]), cohort.of(run.facts["people"]["validation"])
+
+
+def facts_of(cohort: Cohort, training: Cohort, validation: Cohort) -> dict[str, Any]:
+    """What run.json says of the data: people of each split and the training data in words."""
+    kind = "simulated (digital patients)" if cohort.simulated else "measured"
+    return {
+        "data": str(cohort.path.resolve() if cohort.path else ""),
+        "people": {"training": training.people, "validation": validation.people},
+        "visits": {"training": len(training), "validation": len(validation)},
+        "simulated": cohort.simulated,
+        "training_data": f"{len(training)} visits of {len(training.people)} people, {kind} DVR",
+    }
+
+
+def check_recipe(recipe: dict[str, Any]) -> None:
+    """Raise BadInput for values that no run can work with."""
+    shape = grid_shape(recipe)
+    patch = recipe["discriminator"]["patch"]
+    rules = [
+        (recipe["epochs"] >= 1, "epochs must be at least 1"),
+        (min(shape) >= patch, f"data.size must be at least one patch ({patch} voxels)"),
+        (recipe["generator"]["width"] >= 1, "generator.width must be at least 1"),
+        (recipe["patches"] >= 1, "patches must be at least 1"),
+        (0 <= recipe["ema"] < 1, "ema must be at least 0 and below 1"),
+        (recipe["data"]["validation_people"] >= 0, "data.validation_people must not be negative"),
+        (0 <= recipe["schedule"]["share"] <= 1, "schedule.share must be between 0 and 1"),
+        (
+            recipe["schedule"]["name"] in ("curricular", "anticurricular", "fixed", "uniform"),
+            "schedule.name must be curricular, anticurricular, fixed or uniform",
+        ),
+        (recipe["precision"] in ("auto", "float32", "bfloat16"), "precision must be auto, float32 or bfloat16"),
+        (recipe["optimizer"]["decay"] in ("none", "cosine"), "optimizer.decay must be none or cosine"),
+        (recipe["log"]["validate_every"] >= 1, "log.validate_every must be at least 1"),
+    ]
+    for holds, sentence in rules:
+        if not holds:
+            raise BadInput(f"The recipe cannot be used: {sentence}.")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

@@ -1,0 +1,124 @@
+"""Variation that a hospital's MRI has and a cohort lacks: place, bias field, contrast, noise, resolution.
+
+Off in the paper's recipe. Every amount comes from the recipe's `augmentation` group, every draw from one generator, so
+that a resumed run sees the same patients. The DVR target moves with the anatomy and never changes its values otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter, zoom
+from torch.nn import functional
+
+from ..case import MASKS, Case
+from ..imaging.intensities import apply_rule
+
+MRI = ("t1w", "flair")
+BIAS_KNOTS = 4  # control points along each axis of the random bias field
+THICKEST_SLICE = 4  # voxels
+
+
+def augment(case: Case, settings: dict[str, float], rule: dict[str, Any], rng: np.random.Generator) -> Case:
+    """A varied copy of a prepared case.
+
+    settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`
+    largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of the
+    knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in voxels;
+    `slices` probability of thick slices. rule: intensity rule, applied again because the histogram has moved.
+    """
+    if not any(settings.values()):
+        return case
+    volumes = _moved(case.volumes, settings, rng)
+    brain = volumes["brain"]
+    for name in MRI:
+        if name in volumes:
+            volumes[name] = apply_rule(_other_scan(volumes[name], brain, settings, rng), brain, rule)
+    return Case(case.person, case.visit, volumes, case.affine, case.info)
+
+
+def _moved(
+    volumes: dict[str, np.ndarray], settings: dict[str, float], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    flip = rng.random() < settings["flip"]
+    angles = np.deg2rad(rng.uniform(-1, 1, 3) * settings["rotation"])
+    sizes = 1 + rng.uniform(-1, 1, 3) * settings["scale"]
+    if flip:
+        volumes = {name: np.flip(array, 0).copy() for name, array in volumes.items()}
+    if not (settings["rotation"] or settings["scale"]):
+        return volumes
+    names = list(volumes)
+    shape = volumes[names[0]].shape
+    stack = torch.from_numpy(np.stack([_above_background(name, volumes[name]) for name in names]))[None]
+    theta = torch.from_numpy(_sampling_matrix(angles, sizes, shape))[None]
+    grid = functional.affine_grid(theta, [1, len(names), *shape], align_corners=False)
+    moved = functional.grid_sample(stack, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0].numpy()
+    return {
+        name: moved[i] > 0.5 if name in MASKS else _below_background(name, moved[i]) for i, name in enumerate(names)
+    }
+
+
+def _above_background(name: str, array: np.ndarray) -> np.ndarray:
+    # grid_sample fills with 0: MRI has its background at -1, so it is lifted before and lowered after
+    return array.astype(np.float32) + (1.0 if name in MRI else 0.0)
+
+
+def _below_background(name: str, array: np.ndarray) -> np.ndarray:
+    return array - (1.0 if name in MRI else 0.0)
+
+
+def _sampling_matrix(angles: np.ndarray, sizes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(3, 4) matrix for affine_grid: rotation about the centre, then size, in a cube whatever the shape."""
+    rotation = np.eye(3)
+    for axis, angle in enumerate(angles):
+        i, j = [a for a in range(3) if a != axis]
+        turn = np.eye(3)
+        turn[i, i] = turn[j, j] = np.cos(angle)
+        turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
+        rotation = rotation @ turn
+    extent = np.array(shape[::-1], float)  # affine_grid counts axes from the last
+    matrix = np.diag(1 / extent) @ (rotation / sizes) @ np.diag(extent)
+    return np.concatenate([matrix, np.zeros((3, 1))], axis=1).astype(np.float32)
+
+
+def _other_scan(
+    image: np.ndarray, brain: np.ndarray, settings: dict[str, float], rng: np.random.Generator
+) -> np.ndarray:
+    """One MRI as another scanner might have made it; draws happen whatever the settings, so that runs compare."""
+    level = (image + 1) / 2
+    level = _remapped(level, settings["gamma"], settings["contrast"], rng)
+    field = np.exp(settings["bias"] * smooth_field(image.shape, rng))
+    level = level * field
+    level = _blurred(level, settings, rng)
+    sd = settings["noise"] * rng.random() / 2
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    return np.where(brain, level + sd * noise, 0.0).astype(np.float32)
+
+
+def _remapped(level: np.ndarray, gamma: float, contrast: float, rng: np.random.Generator) -> np.ndarray:
+    power = np.exp(gamma * np.clip(rng.standard_normal(), -2, 2))
+    steps = np.exp(contrast * np.clip(rng.standard_normal(6), -2, 2))
+    low, high = 0.0, max(float(level.max()), 1.0)
+    knots = np.linspace(low, high, len(steps) + 1)
+    heights = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum() * high
+    return np.interp(np.clip(level, low, high) ** power * high ** (1 - power), knots, heights).astype(np.float32)
+
+
+def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A smooth random field of about unit SD, float32: cubic interpolation of a few normal control points."""
+    knots = rng.standard_normal((BIAS_KNOTS,) * 3).astype(np.float32)
+    return zoom(knots, [n / BIAS_KNOTS for n in shape], order=3, mode="nearest", grid_mode=True)
+
+
+def _blurred(level: np.ndarray, settings: dict[str, float], rng: np.random.Generator) -> np.ndarray:
+    sigma = np.full(3, settings["blur"] * rng.random())
+    thick, axis, slices = (
+        rng.random() < settings["slices"],
+        int(rng.integers(3)),
+        int(rng.integers(2, THICKEST_SLICE + 1)),
+    )
+    if thick:
+        sigma[axis] = max(sigma[axis], slices / 2.3548)  # FWHM of the slice profile
+    return gaussian_filter(level, sigma) if sigma.max() > 0.2 else level

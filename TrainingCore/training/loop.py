@@ -1,0 +1,153 @@
+"""The training loop. It knows no paper: a system takes its steps, a Run keeps what comes of them.
+
+Every draw comes from a generator seeded by (seed, epoch, visit), so that a checkpoint needs no random state and a run
+killed at any moment goes on from its last whole epoch to the same bits on one device with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import MyelinSynthError
+from ..run import Run
+from ..systems.moment import Moment
+from .augmentation import augment
+from .processes import Processes
+from .samples import make_sample
+from .state import load_state, save_state
+from .store import CaseStore
+
+Tell = Callable[[float, str], None]
+
+
+class Trainer:
+    """Trains one system on prepared visits, epoch by epoch, into a Run.
+
+    >>> Trainer(system, run, training, validation, processes).train(tell=print)
+    """
+
+    def __init__(self, system: Any, run: Run, training: CaseStore, validation: CaseStore, processes: Processes) -> None:
+        self.system, self.run, self.processes = system, run, processes
+        self.training, self.validation = training, validation
+        self.recipe = run.recipe
+        self.log: list[dict[str, Any]] = []
+        self.best = math.inf
+
+    def train(self, tell: Tell) -> None:
+        """Train from wherever the run stands to its last epoch; `tell(fraction, message)` shows progress."""
+        start = self._resume()
+        board = _tensorboard(self.run) if self.processes.first else None
+        if self.processes.count > 1:
+            self.system.distribute()
+        for epoch in range(start, self.recipe["epochs"]):
+            began = time.monotonic()
+            entry = {"epoch": epoch + 1, **self._one_epoch(epoch, tell)}
+            if self.processes.first:
+                last = epoch + 1 == self.recipe["epochs"]
+                if len(self.validation) and (last or (epoch + 1) % self.recipe["log"]["validate_every"] == 0):
+                    entry |= self._validate(tell, epoch)
+                entry["seconds"] = round(time.monotonic() - began, 2)
+                self._keep(entry, epoch)
+                if board is not None:
+                    for key, value in entry.items():
+                        board.add_scalar(key, value, epoch + 1)
+        if board is not None:
+            board.close()
+
+    def _resume(self) -> int:
+        """The first epoch to train; a checkpoint's epoch is followed by the next one."""
+        if not self.run.checkpoint.is_file():
+            return 0
+        tensors, facts = load_state(self.run.checkpoint)
+        self.system.load_state(tensors, facts["system"])
+        self.best = facts["best"] if facts["best"] is not None else math.inf
+        self.log = [entry for entry in self.run.log() if entry["epoch"] <= facts["epochs_done"]]
+        return int(facts["epochs_done"])
+
+    def _one_epoch(self, epoch: int, tell: Tell) -> dict[str, float]:
+        seed, epochs = self.recipe["seed"], self.recipe["epochs"]
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.training)).tolist()
+        mine = self.processes.share(order)
+        sums: dict[str, float] = {}
+        for step, index in enumerate(mine):
+            progress = (epoch + step / len(mine)) / epochs
+            rng = np.random.default_rng([seed, epoch, index])
+            losses = self.system.training_step(self._sample(index, rng), Moment(epoch, epochs, progress), rng)
+            self._check(losses, epoch)
+            for key, value in losses.items():
+                sums[key] = sums.get(key, 0.0) + value / len(mine)
+            tell(progress, _say(epoch, epochs, losses))
+        return self.processes.mean(sums)
+
+    def _sample(self, index: int, rng: np.random.Generator) -> Any:
+        data = self.recipe["data"]
+        case = augment(self.training[index], self.recipe["augmentation"], data["intensity"], rng)
+        return make_sample(case, data["inputs"], data["target"], self.processes.device)
+
+    def _check(self, losses: dict[str, float], epoch: int) -> None:
+        bad = [key for key, value in losses.items() if not math.isfinite(value)]
+        if bad:
+            raise MyelinSynthError(
+                f"Training stopped in epoch {epoch + 1}: {bad[0]} is no longer a number. The last whole "
+                "epoch is kept; start a new run with a lower learning rate."
+            )
+
+    def _validate(self, tell: Tell, epoch: int) -> dict[str, float]:
+        data = self.recipe["data"]
+        results = []
+        for index in range(len(self.validation)):
+            tell((epoch + 1) / self.recipe["epochs"], f"epoch {epoch + 1}: validating")
+            sample = make_sample(self.validation[index], data["inputs"], data["target"], self.processes.device)
+            results.append(self.system.validation_step(sample))
+        means = {}
+        for key in results[0]:
+            values = [r[key] for r in results if math.isfinite(r[key])]
+            means[f"validation_{key}"] = float(np.mean(values)) if values else 0.0
+        means["validation_score"] = means["validation_l1"] + means["validation_lesion_l1"]
+        return means
+
+    def _keep(self, entry: dict[str, Any], epoch: int) -> None:
+        """Checkpoint last: whatever a kill interrupts, the checkpoint and everything before it belong together."""
+        score = entry.get("validation_score")
+        if score is not None and score < self.best:
+            self.best = score
+            save_state(self.run.best_checkpoint, self.system.weights(), {"epoch": epoch + 1, "score": score})
+        every = self.recipe["log"]["pictures_every"]
+        if every and ((epoch + 1) % every == 0 or epoch + 1 == self.recipe["epochs"]):
+            self._picture(epoch)
+        self.log.append(entry)
+        self.run.write_log(self.log)
+        tensors, facts = self.system.state()
+        best = self.best if math.isfinite(self.best) else None
+        save_state(self.run.checkpoint, tensors, {"epochs_done": epoch + 1, "best": best, "system": facts})
+
+    def _picture(self, epoch: int) -> None:
+        from .pictures import save_picture
+
+        store = self.validation if len(self.validation) else self.training
+        data = self.recipe["data"]
+        sample = make_sample(store[0], data["inputs"], data["target"], self.processes.device)
+        predicted = self.system.predict(sample.inputs)[0, 0].cpu().numpy()
+        save_picture(
+            self.run.path / "pictures" / f"epoch-{epoch + 1:04d}.png", store[0], predicted, f"epoch {epoch + 1}"
+        )
+
+
+def _say(epoch: int, epochs: int, losses: dict[str, float]) -> str:
+    parts = [f"epoch {epoch + 1}/{epochs}", f"L1 {losses['l1']:.3f}"]
+    if "loss_D" in losses:
+        parts += [f"G {losses['loss_G']:.3f}", f"D {losses['loss_D']:.3f}", f"random {losses['random_share']:.0%}"]
+    return "  ".join(parts)
+
+
+def _tensorboard(run: Run) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None  # an extra: pip install 'myelinsynth[training]'
+    return SummaryWriter(str(run.path / "tensorboard"))

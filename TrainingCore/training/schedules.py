@@ -1,0 +1,48 @@
+"""Where the discriminator looks, epoch by epoch (Soulier et al. 2024, section 3.1).
+
+A *lesion patch* is centred on the centre of gravity of a randomly chosen lesion, a *random patch* on a random voxel of
+the white matter, lesional or not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SCHEDULES = ("curricular", "anticurricular", "fixed", "uniform")
+
+
+def random_share(name: str, epoch: int, epochs: int, share: float = 0.5) -> float:
+    """Share of random patches in an epoch, 0 to 1.
+
+    epoch counts from 0, so that `curricular` is 0 in the first of `epochs` and 1 in the last, linearly in between;
+    `anticurricular` is its opposite; `fixed` is `share` throughout; `uniform` looks at random patches alone.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"unknown schedule {name!r}; known: {', '.join(SCHEDULES)}")
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"the share of random patches must be between 0 and 1, not {share}")
+    progress = epoch / (epochs - 1) if epochs > 1 else 0.0
+    return {"curricular": progress, "anticurricular": 1.0 - progress, "fixed": share, "uniform": 1.0}[name]
+
+
+def choose_centres(
+    rng: np.random.Generator, count: int, random_fraction: float, lesion_centres: np.ndarray, white_matter: np.ndarray
+) -> np.ndarray:
+    """Centres of `count` patches, (count, 3) voxel indices.
+
+    lesion_centres: (L, 3) centres of gravity; white_matter: (W, 3) voxel indices, lesions included. A visit without
+    lesions gives random patches alone, one without white matter lesion patches alone, and with neither the patches
+    are centred on the origin that the caller shifts into the volume.
+    """
+    random_count = int(rng.binomial(count, random_fraction))
+    if len(lesion_centres) == 0:
+        random_count = count
+    elif len(white_matter) == 0:
+        random_count = 0
+    parts = []
+    for places, wanted in ((lesion_centres, count - random_count), (white_matter, random_count)):
+        if wanted and len(places):
+            parts.append(np.asarray(places)[rng.integers(len(places), size=wanted)])
+    if not parts:
+        return np.zeros((count, 3), np.int64)
+    return np.rint(np.concatenate(parts)).astype(np.int64)

@@ -1,0 +1,42 @@
+"""Prepared visits in memory, as far as memory goes; the rest is read again when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..case import Case
+from ..cohort import Cohort
+from ..recipe import grid_shape, grid_spacing
+
+
+class CaseStore:
+    """The visits of a cohort as prepared Cases, by index.
+
+    recipe: gives grid and intensity rule; memory_gb: prepared visits are kept up to this size, first come first kept.
+    """
+
+    def __init__(self, cohort: Cohort, recipe: dict[str, Any], memory_gb: float) -> None:
+        self.cohort, self.recipe = cohort, recipe
+        self._room = memory_gb * 1e9
+        self._kept: dict[int, Case] = {}
+
+    def __len__(self) -> int:
+        return len(self.cohort)
+
+    def __getitem__(self, index: int) -> Case:
+        if index in self._kept:
+            return self._kept[index]
+        data = self.recipe["data"]
+        case = self.cohort.visits[index].load(grid_shape(self.recipe), grid_spacing(self.recipe), data["intensity"])
+        size = sum(array.nbytes for array in case.volumes.values())
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = case
+        return case
+
+    def read_all(self, tell: Callable[[int, int], None]) -> None:
+        """Read every visit once, so that a broken file is found before training starts; `tell(done, of)`."""
+        for index in range(len(self)):
+            tell(index, len(self))
+            self[index]
