@@ -1,0 +1,163 @@
+"""One visit as numbers, many visits as a paper's table, and the odd cohorts that must not crash."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from TrainingCore.errors import MyelinSynthError
+from TrainingCore.evaluation.cases import evaluate_case
+from TrainingCore.evaluation.summary import column, differences, group_means, levels, pooled_level, summarise
+
+
+@pytest.fixture(scope="module")
+def cohort(make_case):
+    """Ten patients with two visits, two controls; a good and a poor prediction of each."""
+    generator = np.random.default_rng(0)
+    cases = [make_case(f"A{n:02d}", str(v), seed=n) for n in range(10) for v in (1, 2)]
+    cases += [make_case(f"C{n:02d}", "1", lesions=0, group="control") for n in range(2)]
+    results = {"good": ([], []), "poor": ([], [])}
+    for case in cases:
+        clean = case.volumes["dvr_clean"]
+        flat = np.where(case.volumes["white_matter"], 1.15, clean) + 0.02 * generator.standard_normal(clean.shape)
+        for name, prediction in {"good": clean, "poor": flat}.items():
+            visit, rows = evaluate_case(case, prediction)
+            results[name][0].append(visit)
+            results[name][1].extend(rows)
+    return results
+
+
+def test_a_visit_has_image_measures_lesions_and_tissue_means(make_case):
+    case = make_case()
+    dvr, lesion, white = (case.volumes[name] for name in ("dvr", "lesions", "white_matter"))
+    visit, rows = evaluate_case(case, dvr + np.float32(0.1))
+    assert visit["mae_brain"] == pytest.approx(0.1, abs=1e-5)
+    assert visit["mae_lesions"] == pytest.approx(0.1, abs=1e-5)
+    assert visit["measured_lesion"] == pytest.approx(dvr[lesion].mean(), abs=1e-5)
+    assert visit["synthetic_nawm"] == pytest.approx(dvr[white & ~lesion].mean() + 0.1, abs=1e-5)
+    assert visit["clean_grey"] == pytest.approx(1.0, abs=0.02)
+    assert visit["lesions"] == len(rows) > 0
+    assert visit["lesion_volume_mm3"] == pytest.approx(lesion.sum() * 27)
+    assert rows[0]["mean_dvr"] == pytest.approx(rows[0]["measured_mean_dvr"] + 0.1, abs=1e-5)
+    assert abs(rows[0]["clean_mean_dvr"] - rows[0]["measured_mean_dvr"]) < 0.1
+
+
+def test_what_lies_outside_the_brain_does_not_count(make_case):
+    case = make_case()
+    prediction = case.volumes["dvr_clean"].copy()
+    spoilt = np.where(case.volumes["brain"], prediction, 50)
+    assert evaluate_case(case, prediction) == evaluate_case(case, spoilt)
+
+
+def test_voxels_that_were_not_measured_are_left_out(make_case):
+    case = make_case()
+    case.volumes["dvr"] = case.volumes["dvr"].copy()
+    case.volumes["dvr"][:, :, :22] = np.nan
+    visit, _ = evaluate_case(case, np.nan_to_num(case.volumes["dvr"]))
+    assert visit["mae_brain"] == 0
+
+
+def test_a_prediction_of_nan_is_an_error_and_not_a_gap(make_case):
+    case = make_case()
+    with pytest.raises(MyelinSynthError, match="sub-A01_ses-1"):
+        evaluate_case(case, np.full(case.shape, np.nan))
+
+
+def test_a_visit_without_lesions_or_tissues_has_what_it_has(make_case):
+    case = make_case(lesions=0)
+    for name in ("grey_matter", "dvr_clean", "lesions"):
+        del case.volumes[name]
+    visit, rows = evaluate_case(case, case.volumes["dvr"])
+    assert rows == []
+    assert visit["lesions"] == 0
+    assert visit["measured_nawm"] == pytest.approx(1.22, abs=0.02)
+    for name in ("mae_lesions", "ssim_lesions", "measured_lesion", "measured_grey", "clean_nawm"):
+        assert visit[name] is None
+
+
+def test_the_noise_free_truth_reaches_the_ceiling_and_a_flat_map_does_not(cohort):
+    good, poor = (summarise(*cohort[name]) for name in ("good", "poor"))
+    for level in ("lesion", "visit", "patient"):
+        assert good[level]["share_of_ceiling"] == pytest.approx(1)
+        assert 0.5 < good[level]["r_ceiling"] < 1
+        assert poor[level]["r"] < good[level]["r"]
+    assert good["patient"]["n"] == 10
+    assert good["visit"]["n"] == 20
+    assert good["people"] == 12
+    assert good["visits"] == 22
+    assert good["images"]["mae_brain"]["mean"] < poor["images"]["mae_brain"]["mean"]
+    assert good["images"]["mae_lesions"]["n"] == 20
+
+
+def test_small_lesions_stay_out_of_the_lesion_level_alone(cohort):
+    lesions = cohort["good"][1]
+    few = summarise(*cohort["good"], minimum_mm3=400)
+    expected = sum(row["volume_mm3"] >= 400 for row in lesions)
+    assert 0 < few["lesion"]["n"] == few["lesions_in_correlation"] == expected < len(lesions)
+    assert few["patient"] == summarise(*cohort["good"])["patient"]
+
+
+def test_patients_are_averaged_by_volume():
+    rows = [
+        {
+            "person": "A",
+            "visit": v,
+            "id": 1,
+            "volume_mm3": m,
+            "mean_dvr": d,
+            "measured_mean_dvr": d,
+            "clean_mean_dvr": None,
+        }
+        for v, m, d in (("1", 10.0, 1.0), ("1", 30.0, 0.8), ("2", 60.0, 1.2))
+    ]
+    (patient,) = pooled_level(rows, ("person",))
+    assert patient["measured"] == pytest.approx(1.06)
+    assert patient["clean"] is None
+    first, second = pooled_level(rows, ("person", "visit"))
+    assert first["synthetic"] == pytest.approx(0.85)
+    assert second["volume_mm3"] == 60
+
+
+def test_differences_are_paired_and_refuse_other_lesions(cohort):
+    good, poor = cohort["good"][1], cohort["poor"][1]
+    found = differences(good, poor)
+    assert found["lesion"]["difference"] < 0
+    assert found["lesion"]["high"] < 0
+    assert found["patient"]["n"] == 10
+    with pytest.raises(ValueError, match="same lesions"):
+        differences(good, poor[:-1])
+
+
+def test_groups_are_told_apart(cohort):
+    rows = {(row["group"], row["tissue"]): row for row in group_means(cohort["good"][0])}
+    assert ("control", "lesion") not in rows
+    assert rows["patient", "lesion"]["measured_mean"] < rows["patient", "nawm"]["measured_mean"]
+    assert rows["control", "nawm"]["n"] == 2
+    assert rows["patient", "grey"]["synthetic_sd"] > 0
+
+
+@pytest.mark.parametrize(("people", "lesions"), [(0, 0), (1, 0), (1, 1), (1, 6), (2, 2), (3, 0)])
+def test_cohorts_too_small_to_say_anything_say_nothing(make_case, people, lesions):
+    visits, rows = [], []
+    for number in range(people):
+        case = make_case(f"A{number}", lesions=lesions)
+        visit, found = evaluate_case(case, case.volumes["dvr_clean"])
+        visits.append(visit)
+        rows += found
+    summary = summarise(visits, rows)
+    json.dumps(summary, allow_nan=False)
+    assert summary["patient"]["r"] is None
+    assert summary["patient"]["bland_altman"]["slope"] is None
+    assert differences(rows, rows)["patient"]["difference"] is None
+    assert (summary["lesion"]["r"] is None) == (summary["lesion"]["n"] < 3)
+    assert summary["lesion"]["r_low"] is None
+
+
+def test_without_the_truth_there_is_no_ceiling(cohort):
+    rows = [row | {"clean_mean_dvr": None} for row in cohort["good"][1]]
+    summary = summarise(cohort["good"][0], rows)
+    assert summary["lesion"]["r"] is not None
+    assert summary["lesion"]["r_ceiling"] is None
+    assert np.isnan(column(levels(rows)["patient"], "clean")).all()

@@ -1,0 +1,75 @@
+"""One visit: a synthetic map beside the measured one, as numbers. Arrays in, rows out, no files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..case import Case
+from ..errors import MyelinSynthError
+from .lesions import label_lesions, lesion_table
+from .measures import DVR_RANGE, image_measures
+
+TISSUES = ("lesion", "nawm", "grey")
+KINDS = ("measured", "synthetic", "clean")
+
+
+def evaluate_case(
+    case: Case, prediction: np.ndarray, data_range: float = DVR_RANGE
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Compare a synthetic DVR map with the measured one of a visit.
+
+    case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`; prediction:
+    (I, J, K) synthetic DVR on the case's grid. Outside the brain both count as 0. NAWM is white matter without lesions
+    (Soulier et al. 2024).
+
+    Returns the visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and
+    mm3 of lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and
+    one row per lesion of any size (see `lesion_table`; mean_dvr is the synthetic one, clean_mean_dvr the noise-free
+    truth). None: not estimable. Raises MyelinSynthError where the prediction holds NaN or infinity in the brain.
+    """
+    brain = np.asarray(case.volumes["brain"], bool)
+    if not np.isfinite(prediction[brain]).all():
+        raise MyelinSynthError(f"The model gives values that are no numbers for {case.label}. It cannot be evaluated.")
+    brain = brain & np.isfinite(case.volumes["dvr"])
+    maps = {"measured": case.volumes["dvr"], "synthetic": prediction}
+    if "dvr_clean" in case.volumes:
+        maps["clean"] = case.volumes["dvr_clean"]
+    maps = {kind: np.where(brain, values, 0).astype(np.float32) for kind, values in maps.items()}
+    regions = tissue_masks(case, brain)
+    labels, volumes = label_lesions(regions["lesion"], case.voxel_volume)
+    visit: dict[str, Any] = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
+    visit |= image_measures(
+        maps["measured"], maps["synthetic"], {"brain": brain, "lesions": regions["lesion"]}, data_range
+    )
+    visit |= {"lesions": int(volumes.size), "lesion_volume_mm3": float(volumes.sum())}
+    for kind in KINDS:
+        for tissue in TISSUES:
+            visit[f"{kind}_{tissue}"] = _mean(maps[kind], regions[tissue]) if kind in maps else None
+    rows = lesion_table(labels, maps["synthetic"], regions["nawm"], case.affine, measured=maps["measured"])
+    clean = _label_means(labels, maps["clean"]) if "clean" in maps else None
+    for row in rows:
+        row["clean_mean_dvr"] = None if clean is None else float(clean[row["id"]])
+    owner = {"person": case.person, "visit": case.visit, "group": visit["group"]}
+    return visit, [owner | row for row in rows]
+
+
+def tissue_masks(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks (I, J, K) of lesion, NAWM and grey matter inside the brain, without overlap; empty where not known."""
+    nothing = np.zeros(brain.shape, bool)
+    lesion = np.asarray(case.volumes.get("lesions", nothing), bool) & brain
+    white = np.asarray(case.volumes.get("white_matter", nothing), bool) & brain & ~lesion
+    grey = np.asarray(case.volumes.get("grey_matter", nothing), bool) & brain & ~lesion & ~white
+    return {"lesion": lesion, "nawm": white, "grey": grey}
+
+
+def _mean(values: np.ndarray, mask: np.ndarray) -> float | None:
+    return float(values[mask].mean(dtype=float)) if mask.any() else None
+
+
+def _label_means(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean of each label in one pass, indexed by label."""
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    return np.bincount(owner, values.ravel()[inside]) / np.maximum(np.bincount(owner), 1)

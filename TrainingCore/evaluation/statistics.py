@@ -1,0 +1,187 @@
+"""Agreement between measured and synthetic DVR: correlation, its uncertainty by patient, bias and limits.
+
+Lesions of one patient resemble each other, so every interval resamples patients, not lesions (cluster bootstrap). The
+sums that a correlation needs are taken once per patient; a replicate is a weighted sum of them, and all replicates are
+one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtr
+
+REPLICATES = 5000
+CONFIDENCE = 0.95
+FEWEST_POINTS = 3  # a correlation of two points is always 1
+FEWEST_PATIENTS = 3  # fewer give no interval by patient (ours)
+LIMIT_DEVIATIONS = 1.96  # Bland and Altman 1986
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Pearson correlation with its two-sided p value.
+
+    x, y: (n,), pairs with a value that is not finite are left out. Returns {r, p, n}; r and p are None with fewer than
+    three pairs or where one variable is constant. p is from t = r sqrt((n - 2) / (1 - r^2)) with n - 2 degrees of
+    freedom and takes the pairs as independent, which the lesions of one patient are not: read the interval first.
+    """
+    x, y = _finite(x, y)
+    n = int(x.size)
+    if n < FEWEST_POINTS or _constant(x) or _constant(y):
+        return {"r": None, "p": None, "n": n}
+    dx, dy = x - x.mean(), y - y.mean()
+    r = float(np.clip((dx @ dy) / np.sqrt((dx @ dx) * (dy @ dy)), -1, 1))
+    rest = (1 - r) * (1 + r)
+    p = float(2 * stdtr(n - 2, -abs(r) * np.sqrt((n - 2) / rest))) if rest > 0 else 0.0
+    return {"r": r, "p": p, "n": n}
+
+
+def _finite(*columns: Any) -> list[np.ndarray]:
+    arrays = [np.asarray(column, float).ravel() for column in columns]
+    keep = np.logical_and.reduce([np.isfinite(array) for array in arrays])
+    return [array[keep] for array in arrays]
+
+
+def _constant(values: np.ndarray) -> bool:
+    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+
+
+class ClusterBootstrap:
+    """Replicates of patients drawn with replacement, the same ones for every measure of one table.
+
+    clusters: (n,) patient of each point; with the same clusters and seed two models meet the same replicates, so their
+    differences are paired.
+
+    >>> draws = ClusterBootstrap(["A", "A", "B", "C"], seed=0)
+    >>> draws.interval(draws.correlations(x, y))                                        # doctest: +SKIP
+    """
+
+    def __init__(self, clusters: Sequence[Any], replicates: int = REPLICATES, seed: int = 0) -> None:
+        names, self.index = np.unique(np.asarray(clusters), return_inverse=True)
+        self.patients = int(names.size)
+        generator = np.random.default_rng([seed, 1986])
+        if self.patients < FEWEST_PATIENTS:
+            self.weights = np.zeros((0, self.patients))
+        else:
+            shares = np.full(self.patients, 1 / self.patients)
+            self.weights = generator.multinomial(self.patients, shares, size=replicates).astype(float)
+
+    def correlations(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Pearson r of every replicate, (replicates,); NaN where a replicate has no spread. x, y: (n,), finite."""
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        x, y = x - x.mean(), y - y.mean()
+        terms = (np.ones_like(x), x, y, x * x, y * y, x * y)
+        sums = np.stack([np.bincount(self.index, term, self.patients) for term in terms], axis=1)
+        n, sx, sy, sxx, syy, sxy = (self.weights @ sums).T
+        spread = (sxx - sx * sx / n) * (syy - sy * sy / n)
+        possible = spread > 1e-12 * max(float((x @ x) * (y @ y)), 1e-300)
+        return np.where(possible, (sxy - sx * sy / n) / np.sqrt(np.where(possible, spread, 1.0)), np.nan)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the points of every replicate, (replicates,). values: (n,), finite."""
+        counts = self.weights @ np.bincount(self.index, minlength=self.patients)
+        return self.weights @ np.bincount(self.index, values, self.patients) / counts
+
+    @staticmethod
+    def interval(replicates: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float | None, float | None]:
+        """Percentile interval; (None, None) where fewer than half of the replicates have a value."""
+        finite = replicates[np.isfinite(replicates)]
+        if finite.size == 0 or finite.size < replicates.size / 2:
+            return None, None
+        low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return float(low), float(high)
+
+
+def correlation_with_interval(
+    x: np.ndarray, y: np.ndarray, clusters: Sequence[Any], seed: int = 0, ceiling: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Pearson r of measured `x` and synthetic `y` with a 95 % interval by patient, and its share of the noise ceiling.
+
+    x, y: (n,); clusters: (n,) patients; ceiling: (n,) noise-free truth of the same points, where it is known: r_ceiling
+    is its correlation with `x`, the best that anything without knowledge of the noise can expect.
+    Returns {r, p, n, patients, r_low, r_high, r_ceiling, share_of_ceiling, share_low, share_high}; None: not estimable.
+    """
+    columns = [x, y] if ceiling is None else [x, y, ceiling]
+    arrays = [np.asarray(column, float).ravel() for column in columns]
+    keep = np.logical_and.reduce([np.isfinite(array) for array in arrays])
+    x, y, *truth = (array[keep] for array in arrays)
+    found = pearson(x, y)
+    people = np.asarray(clusters)[keep]
+    found |= {"patients": int(np.unique(people).size), "r_low": None, "r_high": None}
+    found |= {"r_ceiling": None, "share_of_ceiling": None, "share_low": None, "share_high": None}
+    if found["r"] is None:
+        return found
+    draws = ClusterBootstrap(people, seed=seed)
+    replicates = draws.correlations(x, y)
+    found["r_low"], found["r_high"] = draws.interval(replicates)
+    best = pearson(truth[0], x)["r"] if truth else None
+    if best is not None and best > 0:
+        found |= {"r_ceiling": best, "share_of_ceiling": found["r"] / best}
+        ceilings = draws.correlations(truth[0], x)
+        ceilings[~(ceilings > 0)] = np.nan
+        found["share_low"], found["share_high"] = draws.interval(replicates / ceilings)
+    return found
+
+
+def correlation_difference(
+    truth: np.ndarray, first: np.ndarray, second: np.ndarray, clusters: Sequence[Any], seed: int = 0
+) -> dict[str, Any]:
+    """r(truth, second) - r(truth, first) on the same points, with a paired 95 % interval and p by patient.
+
+    truth, first, second: (n,); clusters: (n,) patients. p: two-sided, from the share of replicates on the other side of
+    0, never below 2 / (replicates + 1). Returns {difference, low, high, p, n}; None: not estimable.
+    """
+    arrays = [np.asarray(column, float).ravel() for column in (truth, first, second)]
+    keep = np.logical_and.reduce([np.isfinite(array) for array in arrays])
+    truth, first, second = (array[keep] for array in arrays)
+    one, other = pearson(truth, first)["r"], pearson(truth, second)["r"]
+    empty = {"difference": None, "low": None, "high": None, "p": None, "n": int(keep.sum())}
+    if one is None or other is None:
+        return empty
+    draws = ClusterBootstrap(np.asarray(clusters)[keep], seed=seed)
+    replicates = draws.correlations(truth, second) - draws.correlations(truth, first)
+    low, high = draws.interval(replicates)
+    finite = replicates[np.isfinite(replicates)]
+    p = None
+    if low is not None:
+        fewer = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
+        p = min(1.0, 2 * (fewer + 1) / (finite.size + 1))
+    return empty | {"difference": other - one, "low": low, "high": high, "p": p}
+
+
+def bland_altman(
+    measured: np.ndarray, synthetic: np.ndarray, clusters: Sequence[Any] | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Bias and 95 % limits of agreement of synthetic - measured (Bland and Altman 1986), and the calibration line.
+
+    measured, synthetic: (n,), unitless DVR; clusters: (n,) patients, for the interval of the bias. Returns {bias,
+    bias_low, bias_high, sd, lower_limit, upper_limit, slope, intercept, n}: sd with n - 1; slope and intercept of the
+    least-squares line of synthetic on measured. None: not estimable (fewer than two points, three for the line).
+    """
+    arrays = [np.asarray(measured, float).ravel(), np.asarray(synthetic, float).ravel()]
+    keep = np.isfinite(arrays[0]) & np.isfinite(arrays[1])
+    x, y = (array[keep] for array in arrays)
+    names = ("bias", "bias_low", "bias_high", "sd", "lower_limit", "upper_limit", "slope", "intercept")
+    found: dict[str, Any] = dict.fromkeys(names) | {"n": int(x.size)}
+    if x.size < 2:
+        return found
+    difference = y - x
+    bias, sd = float(difference.mean()), float(difference.std(ddof=1))
+    found |= {"bias": bias, "sd": sd}
+    found |= {"lower_limit": bias - LIMIT_DEVIATIONS * sd, "upper_limit": bias + LIMIT_DEVIATIONS * sd}
+    if clusters is not None:
+        draws = ClusterBootstrap(np.asarray(clusters)[keep], seed=seed)
+        found["bias_low"], found["bias_high"] = draws.interval(draws.means(difference))
+    if x.size >= FEWEST_POINTS and not _constant(x):
+        centred = x - x.mean()
+        slope = float(centred @ y / (centred @ centred))
+        found |= {"slope": slope, "intercept": float(y.mean() - slope * x.mean())}
+    return found
+
+
+def weighted_mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    """Mean of the values that are finite, by weight; None where there is none."""
+    array, weight = _finite([np.nan if value is None else value for value in values], weights)
+    return float(array @ weight / weight.sum()) if weight.sum() > 0 else None

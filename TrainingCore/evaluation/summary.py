@@ -1,0 +1,143 @@
+"""From visits and lesions to what a paper's table says: lesion level, visit level, patient level, images, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .cases import KINDS, TISSUES
+from .lesions import PAPER_MINIMUM_MM3
+from .statistics import bland_altman, correlation_difference, correlation_with_interval, weighted_mean
+
+Row = dict[str, Any]
+IMAGE_MEASURES = tuple(f"{kind}_{region}" for region in ("brain", "lesions") for kind in ("mae", "psnr", "ssim"))
+LEVELS = ("lesion", "visit", "patient")
+COLUMNS = {"measured": "measured_mean_dvr", "synthetic": "mean_dvr", "clean": "clean_mean_dvr"}
+
+
+def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> list[Row]:
+    """Lesions of at least `minimum_mm3`, all visits of all people pooled (Soulier et al. 2024: 50 mm3).
+
+    Returns rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR; None: not known).
+    """
+    kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
+    return [
+        {name: row[name] for name in ("person", "visit", "id", "volume_mm3")}
+        | {kind: row.get(column) for kind, column in COLUMNS.items()}
+        for row in kept
+    ]
+
+
+def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
+    """Mean DVR over all lesions of a visit or a person, of any size, with their volumes as weights.
+
+    by: `("person", "visit")` or `("person",)`. Returns rows of person, visit ("" for a person), volume_mm3, measured,
+    synthetic, clean. People without lesions have no row.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in lesions:
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    pooled = []
+    for members in groups.values():
+        volumes = [row["volume_mm3"] for row in members]
+        visit = members[0]["visit"] if "visit" in by else ""
+        one = {"person": members[0]["person"], "visit": visit, "volume_mm3": float(sum(volumes))}
+        for kind, column in COLUMNS.items():
+            one[kind] = weighted_mean([row.get(column) for row in members], volumes)
+        pooled.append(one)
+    return pooled
+
+
+def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> dict[str, list[Row]]:
+    """The points of the three levels: lesion, visit, patient."""
+    return {
+        "lesion": lesion_level(lesions, minimum_mm3),
+        "visit": pooled_level(lesions, ("person", "visit")),
+        "patient": pooled_level(lesions, ("person",)),
+    }
+
+
+def column(rows: Sequence[Row], name: str) -> np.ndarray:
+    """One column as floats, (n,), NaN where there is no value."""
+    return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
+
+
+def agreement(points: Sequence[Row], seed: int = 0) -> Row:
+    """Correlation, share of the noise ceiling, Bland-Altman and mean absolute error of the points of one level."""
+    measured, synthetic, clean = (column(points, kind) for kind in KINDS)
+    people = [row["person"] for row in points]
+    ceiling = clean if np.isfinite(clean).any() else None
+    found = correlation_with_interval(measured, synthetic, people, seed, ceiling)
+    error = np.abs(synthetic - measured)
+    error = error[np.isfinite(error)]
+    found["mae"] = float(error.mean()) if error.size else None
+    return found | {"bland_altman": bland_altman(measured, synthetic, people, seed)}
+
+
+def mean_and_sd(values: np.ndarray) -> Row:
+    """Mean, SD (n - 1) and number of the finite values; None where not estimable."""
+    finite = values[np.isfinite(values)]
+    return {
+        "mean": float(finite.mean()) if finite.size else None,
+        "sd": float(finite.std(ddof=1)) if finite.size > 1 else None,
+        "n": int(finite.size),
+    }
+
+
+def group_means(visits: Sequence[Row]) -> list[Row]:
+    """Mean and SD over visits of the mean DVR of each tissue, by group (patient, control, ...) and kind of map.
+
+    Rows: group, tissue, n, `<kind>_mean`, `<kind>_sd` for kind measured, synthetic, clean.
+    """
+    rows = []
+    for group in sorted({str(visit["group"]) for visit in visits}, reverse=True):
+        members = [visit for visit in visits if str(visit["group"]) == group]
+        for tissue in TISSUES:
+            row: Row = {"group": group or "all", "tissue": tissue}
+            for kind in KINDS:
+                found = mean_and_sd(column(members, f"{kind}_{tissue}"))
+                row |= {"n": max(found["n"], row.get("n", 0))}
+                row |= {f"{kind}_mean": found["mean"], f"{kind}_sd": found["sd"]}
+            if row["n"]:
+                rows.append(row)
+    return rows
+
+
+def summarise(
+    visits: Sequence[Row], lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3
+) -> Row:
+    """Everything about one model: counts, agreement at each level, image measures over visits, group means."""
+    points = levels(lesions, minimum_mm3)
+    return {
+        "people": len({visit["person"] for visit in visits}),
+        "visits": len(visits),
+        "lesions": len(lesions),
+        "lesions_in_correlation": len(points["lesion"]),
+        "minimum_mm3": minimum_mm3,
+        **{level: agreement(points[level], seed) for level in LEVELS},
+        "images": {name: mean_and_sd(column(visits, name)) for name in IMAGE_MEASURES},
+        "groups": group_means(visits),
+    }
+
+
+def differences(
+    first: Sequence[Row], other: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3
+) -> Row:
+    """r of `other` - r of `first` at each level, paired on the same lesions and the same bootstrap replicates.
+
+    first, other: lesion rows of two models on one evaluation grid. Raises ValueError where their lesions differ.
+    """
+    found = {}
+    for level in LEVELS:
+        one, two = levels(first, minimum_mm3)[level], levels(other, minimum_mm3)[level]
+        keys = [
+            [(row["person"], row["visit"], row.get("id"), row["volume_mm3"]) for row in rows] for rows in (one, two)
+        ]
+        if keys[0] != keys[1]:
+            raise ValueError("two models can be compared on the same lesions only")
+        people = [row["person"] for row in one]
+        truth, a, b = column(one, "measured"), column(one, "synthetic"), column(two, "synthetic")
+        found[level] = correlation_difference(truth, a, b, people, seed)
+    return found
