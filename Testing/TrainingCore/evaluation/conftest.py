@@ -33,7 +33,7 @@ def made_up_case(
     mri = np.where(brain, 2 * (truth - 1.1) + 0.05 * generator.standard_normal(brain.shape), -1)
     volumes = {
         "t1w": mri.astype(np.float32),
-        "flair": -mri.astype(np.float32),
+        "flair": np.where(brain, -mri, -1).astype(np.float32),
         "dvr": np.where(brain, clean + noise, 0).astype(np.float32),
         "dvr_clean": np.where(brain, clean, 0).astype(np.float32),
         "lesions": lesion,

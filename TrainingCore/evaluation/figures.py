@@ -1,0 +1,337 @@
+"""Pictures of an evaluation: agreement, groups, models side by side, and slices to look at.
+
+Every figure is a matplotlib Figure of its own, drawn without a display and without global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .cases import TISSUES
+from .summary import column
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..case import Case
+
+DVR_WINDOW = (0.6, 1.4)  # grey matter 1.0, white matter 1.2, a demyelinated lesion below 1.0: the same in every picture
+DVR_MAP = "viridis"  # perceptually uniform, readable with colour blindness and in grey print
+DIFFERENCE_WINDOW = (-0.3, 0.3)
+DIFFERENCE_MAP = "RdBu_r"
+OUTLINE = "#ff3df2"  # seen on viridis, on grey and on the difference map
+MEASURED, SYNTHETIC, TRUTH, INK, SOFT = "#4477aa", "#cc6633", "#228855", "#1c2430", "#7a8694"
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "axes.grid": False,
+}
+TISSUE_TITLES = {"lesion": "lesions", "nawm": "NAWM", "grey": "grey matter"}
+
+
+def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of `width` x `height` inches with an array (rows, columns) of axes; subplots: as matplotlib's."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(squeeze=False, **subplots)
+    return figure, axes
+
+
+def number(value: float | None, form: str = "{:.2f}") -> str:
+    """A number for people, or the words for one that there is not."""
+    return "not estimable" if value is None else form.format(value).replace("-", "\N{MINUS SIGN}")
+
+
+def with_interval(value: float | None, low: float | None, high: float | None, form: str = "{:.2f}") -> str:
+    """`0.70 [0.61, 0.78]`, without the brackets where there is no interval."""
+    if value is None or low is None or high is None:
+        return number(value, form)
+    return f"{number(value, form)} [{number(low, form)}, {number(high, form)}]"
+
+
+def p_value(p: float | None) -> str:
+    """`p = 0.012` or `p < 0.00001`, as the paper prints it."""
+    if p is None:
+        return "p not estimable"
+    return "p < 0.00001" if p < 1e-5 else f"p = {p:.2g}" if p < 0.001 else f"p = {p:.3f}"
+
+
+def agreement_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summary: Mapping[str, Any]) -> Figure:
+    """Scatter of synthetic against measured mean DVR with the identity line, lesion level left, patient level right.
+
+    points: level -> rows with measured, synthetic, volume_mm3 (see `summary.levels`); summary: see `summarise`.
+    """
+    figure, axes = new_figure(9.0, 4.7, ncols=2)
+    names = (("lesion", "lesions"), ("patient", "patients"))
+    for axis, (level, title) in zip(axes[0], names):
+        rows, found = points[level], summary[level]
+        x, y = column(rows, "measured"), column(rows, "synthetic")
+        keep = np.isfinite(x) & np.isfinite(y)
+        low, high = _limits(x[keep], y[keep])
+        axis.plot([low, high], [low, high], color=SOFT, linewidth=1, linestyle="--", zorder=1, label="identity")
+        _regression_line(axis, x[keep], found["bland_altman"])
+        size = 16 if level == "lesion" else 36
+        axis.scatter(x[keep], y[keep], s=size, color=MEASURED, alpha=0.55, edgecolor="white", linewidth=0.3, zorder=3)
+        axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="measured mean DVR")
+        axis.set_ylabel("synthetic mean DVR")
+        axis.legend(loc="upper left", frameon=False, fontsize=9)
+        _say_if_empty(axis, x[keep], title)
+        ceiling = "" if found["r_ceiling"] is None else f"\nnoise ceiling r = {found['r_ceiling']:.2f}"
+        axis.set_title(
+            f"{found['n']} {title}: r = {with_interval(found['r'], found['r_low'], found['r_high'])}, "
+            f"{p_value(found['p'])}{ceiling}",
+            fontsize=9.5,
+        )
+    return figure
+
+
+def _say_if_empty(axis: Axes, x: np.ndarray, title: str) -> None:
+    if x.size == 0:
+        axis.text(0.5, 0.6, f"no {title} to show", transform=axis.transAxes, ha="center", color=SOFT)
+
+
+def _limits(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    both = np.concatenate([x, y])
+    if both.size == 0:
+        return DVR_WINDOW
+    low, high = float(both.min()), float(both.max())
+    room = max(0.06 * (high - low), 0.01)
+    return low - room, high + room
+
+
+def _regression_line(axis: Axes, x: np.ndarray, line: Mapping[str, Any]) -> None:
+    if line["slope"] is None or x.size == 0:
+        return
+    ends = np.array([x.min(), x.max()])
+    axis.plot(
+        ends, line["slope"] * ends + line["intercept"], color=SYNTHETIC, linewidth=1.6, zorder=2, label="least squares"
+    )
+
+
+def bland_altman_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summary: Mapping[str, Any]) -> Figure:
+    """Synthetic - measured against their mean, with bias and 95 % limits; lesion level left, patient level right."""
+    figure, axes = new_figure(9.0, 4.0, ncols=2)
+    for axis, (level, title) in zip(axes[0], (("lesion", "lesions"), ("patient", "patients"))):
+        rows, found = points[level], summary[level]["bland_altman"]
+        x, y = column(rows, "measured"), column(rows, "synthetic")
+        axis.scatter(
+            (x + y) / 2,
+            y - x,
+            s=16 if level == "lesion" else 36,
+            color=MEASURED,
+            alpha=0.55,
+            edgecolor="white",
+            linewidth=0.3,
+        )
+        axis.axhline(0, color=SOFT, linewidth=0.8)
+        for key, style in (("bias", "-"), ("lower_limit", "--"), ("upper_limit", "--")):
+            if found[key] is not None:
+                axis.axhline(found[key], color=SYNTHETIC, linewidth=1.3, linestyle=style)
+                axis.annotate(
+                    number(found[key], "{:+.3f}"),
+                    (1, found[key]),
+                    xycoords=("axes fraction", "data"),
+                    xytext=(-2, -11 if key == "bias" and found[key] < 0 else 3),
+                    textcoords="offset points",
+                    ha="right",
+                    fontsize=9,
+                    color=SYNTHETIC,
+                )
+        _say_if_empty(axis, x[np.isfinite(x + y)], title)
+        axis.margins(x=0.1, y=0.15)
+        axis.set_title(f"{found['n']} {title}: bias and 95 % limits of agreement", fontsize=9.5)
+        axis.set(xlabel="mean of measured and synthetic DVR", ylabel="synthetic \N{MINUS SIGN} measured DVR")
+    return figure
+
+
+def groups_figure(visits: Sequence[Mapping[str, Any]]) -> Figure:
+    """Box plots over visits of the mean DVR in lesions, NAWM and grey matter: measured, synthetic, noise-free."""
+    kinds = [("measured", MEASURED), ("synthetic", SYNTHETIC), ("clean", TRUTH)]
+    kinds = [pair for pair in kinds if any(visit[f"{pair[0]}_nawm"] is not None for visit in visits)]
+    groups = sorted({str(visit["group"]) for visit in visits}, reverse=True)
+    boxes = [(group, tissue) for group in groups for tissue in TISSUES]
+    boxes = [(g, t) for g, t in boxes if np.isfinite(_values(visits, g, f"measured_{t}")).any()]
+    figure, axes = new_figure(max(5.0, 1.4 * len(boxes) + 1.8), 4.2)
+    axis = axes[0, 0]
+    width = 0.8 / max(len(kinds), 1)
+    for row, (kind, colour) in enumerate(kinds):
+        places = np.arange(len(boxes)) + (row - (len(kinds) - 1) / 2) * width
+        series = [_values(visits, group, f"{kind}_{tissue}") for group, tissue in boxes]
+        _boxes(axis, series, places, 0.8 * width, colour)
+        label = "noise-free truth" if kind == "clean" else kind
+        axis.plot([], [], color=colour, marker="s", linestyle="", label=label)
+    titles = [TISSUE_TITLES[tissue] + (f"\n{group}s" if group else "") for group, tissue in boxes]
+    axis.set_xticks(range(len(boxes)), titles)
+    axis.set_ylabel("mean DVR of a visit")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(kinds) or 1, frameon=False)
+    return figure
+
+
+def _values(visits: Sequence[Mapping[str, Any]], group: str, name: str) -> np.ndarray:
+    values = column([visit for visit in visits if str(visit["group"]) == group], name)
+    return values[np.isfinite(values)]
+
+
+def _boxes(axis: Axes, series: list[np.ndarray], places: np.ndarray, width: float, colour: str) -> None:
+    """Boxes with every visit as a point beside, spread without chance."""
+    drawn = axis.boxplot(
+        series, positions=places, widths=width, showfliers=False, manage_ticks=False, patch_artist=True
+    )
+    for box in drawn["boxes"]:
+        box.set(facecolor="white", edgecolor=colour, linewidth=1.2)
+    for part in ("whiskers", "caps", "medians"):
+        for line in drawn[part]:
+            line.set(color=colour, linewidth=1.8 if part == "medians" else 1.1)
+    for place, values in zip(places, series):
+        spread = (np.arange(values.size) * 0.618 % 1 - 0.5) * width * 0.7
+        axis.scatter(place + spread, values, s=9, color=colour, alpha=0.5, linewidth=0, zorder=3)
+
+
+def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Lesion and patient r of every model with its interval by patient, and the noise ceiling as a line."""
+    figure, axes = new_figure(9.0, 1.3 + 0.42 * len(summaries), ncols=2, sharey=True)
+    names = list(summaries)
+    for axis, level in zip(axes[0], ("lesion", "patient")):
+        found = [summaries[name][level] for name in names]
+        for place, one in enumerate(found):
+            if one["r"] is None:
+                axis.annotate(
+                    "not estimable", (0.02, place), xycoords=("axes fraction", "data"), color=SOFT, va="center"
+                )
+                continue
+            if one["r_low"] is not None:
+                axis.plot([one["r_low"], one["r_high"]], [place, place], color=MEASURED, linewidth=2)
+            axis.plot(one["r"], place, marker="o", color=MEASURED, markersize=7)
+        ceilings = [one["r_ceiling"] for one in found if one["r_ceiling"] is not None]
+        if ceilings:
+            axis.axvline(ceilings[0], color=TRUTH, linestyle="--", linewidth=1.2)
+            axis.annotate(
+                "noise ceiling",
+                (ceilings[0], 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(-3, 2),
+                textcoords="offset points",
+                color=TRUTH,
+                ha="right",
+                fontsize=9,
+            )
+        axis.set_xlabel(f"{level} level Pearson r, 95 % interval by patient")
+        axis.locator_params(axis="x", nbins=5)
+        axis.set_yticks(range(len(names)), names)
+        axis.set_ylim(len(names) - 0.5, -0.6)
+        axis.grid(axis="x", color="#e3e7ec", linewidth=0.8)
+        axis.set_axisbelow(True)
+    return figure
+
+
+@dataclass(frozen=True)
+class Slices:
+    """One axial slice of one visit, ready to draw: rows run from the back to the front of the head.
+
+    images: name -> (rows, columns) of t1w, flair, dvr, synthetic; outline: lesion mask; title: what it shows;
+    millimetres: (height, width) of one pixel; z_mm: height in world RAS.
+    """
+
+    title: str
+    images: dict[str, np.ndarray]
+    outline: np.ndarray
+    millimetres: tuple[float, float]
+    z_mm: float
+
+
+def axial_slices(case: Case, prediction: np.ndarray, title: str) -> Slices:
+    """The axial slice with most lesional voxels (mid-brain where there is none), patient's right on the left.
+
+    case: any orientation along the axes of its grid; prediction: (I, J, K) synthetic DVR on that grid.
+    """
+    from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+
+    turn = ornt_transform(io_orientation(case.affine), axcodes2ornt("LAS"))
+    affine = case.affine @ inv_ornt_aff(turn, case.shape)
+    brain = case.volumes["brain"]
+    volumes = {name: case.volumes[name] for name in ("t1w", "flair", "dvr")}
+    volumes |= {"synthetic": np.where(brain, prediction, 0), "brain": brain}
+    volumes["lesions"] = case.volumes.get("lesions", np.zeros(case.shape, bool))
+    turned = {name: apply_orientation(values, turn) for name, values in volumes.items()}
+    area = turned["lesions"].sum(axis=(0, 1))
+    level = int(area.argmax()) if area.any() else int(np.median(np.flatnonzero(turned["brain"].any(axis=(0, 1)))))
+    box = tuple(
+        slice(max(found[0] - 2, 0), found[-1] + 3)
+        for found in map(np.flatnonzero, (turned["brain"].any(axis=(1, 2)), turned["brain"].any(axis=(0, 2))))
+    )
+    cut = {name: values[(*box, level)].T for name, values in turned.items()}
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    centre = affine @ [*(np.array(turned["brain"].shape[:2]) / 2), level, 1]
+    outline = cut.pop("lesions").astype(bool)
+    del cut["brain"]
+    return Slices(title, cut, outline, (float(spacing[1]), float(spacing[0])), float(centre[2]))
+
+
+def slices_figure(examples: Sequence[Slices]) -> Figure:
+    """One row per visit: T1w, FLAIR, measured and synthetic DVR (0.6 to 1.4), their difference; lesions outlined."""
+    heads = {"t1w": "T1w", "flair": "FLAIR", "dvr": "measured DVR", "synthetic": "synthetic DVR"}
+    heads["difference"] = "synthetic \N{MINUS SIGN} measured"
+    heights = [*(one.outline.shape[0] * one.millimetres[0] for one in examples), 8.0]
+    widest = max(one.outline.shape[1] * one.millimetres[1] for one in examples)
+    figure, axes = new_figure(
+        11.0,
+        2.1 * sum(heights) / widest + 0.6,
+        nrows=len(examples) + 1,
+        ncols=5,
+        gridspec_kw={"height_ratios": heights},
+    )
+    drawn: dict[str, Any] = {}
+    for row, one in enumerate(examples):
+        images = one.images | {"difference": one.images["synthetic"] - one.images["dvr"]}
+        for axis, name in zip(axes[row], heads):
+            drawn[name] = _draw_slice(axis, name, images[name], one)
+        place = number(one.z_mm, "{:.0f}")
+        axes[row, 0].set_ylabel(f"{one.title}\nz = {place} mm", fontsize=9)
+        axes[row, 0].text(0.02, 0.5, "R", transform=axes[row, 0].transAxes, color="white", va="center", fontsize=9)
+    for axis, head in zip(axes[0], heads.values()):
+        axis.set_title(head)
+    for column_number, name in ((2, "dvr"), (3, "synthetic"), (4, "difference")):
+        label = "DVR difference" if name == "difference" else "DVR"
+        figure.colorbar(drawn[name], cax=axes[-1, column_number], orientation="horizontal", label=label)
+    for axis in axes[-1, :2]:
+        axis.set_axis_off()
+    return figure
+
+
+def _draw_slice(axis: Axes, name: str, image: np.ndarray, one: Slices) -> Any:
+    colours, (low, high) = _look(name, image)
+    aspect = one.millimetres[0] / one.millimetres[1]
+    drawn = axis.imshow(
+        image, origin="lower", cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest"
+    )
+    if one.outline.any():
+        axis.contour(one.outline, levels=[0.5], colors=OUTLINE, linewidths=0.7)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    return drawn
+
+
+def _look(name: str, image: np.ndarray) -> tuple[str, tuple[float, float]]:
+    """Colour map and window of one kind of image."""
+    if name in {"dvr", "synthetic"}:
+        return DVR_MAP, DVR_WINDOW
+    if name == "difference":
+        return DIFFERENCE_MAP, DIFFERENCE_WINDOW
+    low, high = np.percentile(image, [1, 99.5])
+    return "gray", (float(low), float(max(high, low + 1e-6)))
