@@ -1,0 +1,186 @@
+"""One person's anatomy: the template under a smooth invertible deformation of that person's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .randomness import stream, upsample
+from .template import Template, load_template
+
+FIELD_OF_VIEW_MM = 192.0
+COARSE = 64  # velocity grid: 3 mm, finer than its smoothness needs
+# (ours) smoothness in mm (FWHM) and standard deviation in mm of the random velocity field, coarse to fine
+SCALES = ((80.0, 4.0), (32.0, 2.2), (16.0, 0.9))
+STEPS = 6
+
+
+@dataclass
+class Anatomy:
+    """Tissue fractions of one person on a grid of (size, size, size) voxels.
+
+    white_matter, grey_matter, fluid: fractions in [0, 1], summing to 1 inside `brain` and 0 outside; texture: see
+    Template; ventricle_distance, cortex_distance: mm to the lateral ventricles and to cortical grey matter;
+    displacement: mm, (3, size, size, size) on the coarse grid; affine: voxel -> world mm, RAS+; voxel: edge in mm.
+    """
+
+    white_matter: np.ndarray
+    grey_matter: np.ndarray
+    fluid: np.ndarray
+    texture: np.ndarray
+    brain: np.ndarray
+    ventricles: np.ndarray
+    ventricle_distance: np.ndarray
+    cortex_distance: np.ndarray
+    displacement: np.ndarray
+    affine: np.ndarray
+    voxel: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        return self.brain.shape
+
+
+def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
+    """Affine of a cube of `size` voxels and 192 mm edge around `centre` (world mm), RAS+."""
+    voxel = FIELD_OF_VIEW_MM / size
+    affine = np.diag([voxel, voxel, voxel, 1.0])
+    affine[:3, 3] = centre - voxel * (size - 1) / 2.0
+    return affine
+
+
+def grow_anatomy(person_seed: int, site: str, size: int, age: float) -> Anatomy:
+    """The anatomy of a person: size, ventricles, asymmetry and folding of their own.
+
+    person_seed: who; site: R varies more; size: voxels along each edge; age: years, widens the ventricles.
+    """
+    template = load_template()
+    random = stream(person_seed, "anatomy")
+    affine = grid_affine(size, template.centre)
+    low, high = (0.90, 1.03) if site == "R" else (0.91, 0.99)
+    scale = random.uniform(low, high) * np.exp(random.normal(0.0, 0.012, 3))
+    scale = np.minimum(scale, 1.035)
+    # (ours) ventricles widen by about 0.03 mm per year after 25, with a wide spread between people
+    widening = float(np.clip(random.normal(0.6 + 0.03 * (age - 25.0), 1.0), -0.8, 5.0))
+    displacement = coarse_displacement(random, template, scale, widening)
+    return _sample(template, displacement, affine, size)
+
+
+def coarse_displacement(
+    random: np.random.Generator, template: Template, scale: np.ndarray, widening: float
+) -> np.ndarray:
+    """Displacement in mm, (3, 64, 64, 64), that maps a person's point to the template's, invertible by construction.
+
+    scale: the person's size relative to the template along each axis; widening: mm by which the ventricle walls move.
+    """
+    from scipy import ndimage
+
+    step = FIELD_OF_VIEW_MM / COARSE
+    velocity = np.zeros((3, COARSE, COARSE, COARSE))
+    for fwhm, amplitude in SCALES:
+        for axis in range(3):
+            noise = ndimage.gaussian_filter(random.standard_normal((COARSE,) * 3), fwhm / 2.3548 / step, mode="wrap")
+            noise -= noise.mean()
+            velocity[axis] += amplitude * noise / noise.std()
+    velocity -= velocity.mean(axis=(1, 2, 3), keepdims=True)
+    velocity += _ventricle_velocity(template, widening)
+    flow = exponential(velocity / step) * step
+    position = _coarse_positions()
+    return (position + flow) / scale[:, None, None, None] - position
+
+
+def _coarse_positions() -> np.ndarray:
+    step = FIELD_OF_VIEW_MM / COARSE
+    line = (np.arange(COARSE) - (COARSE - 1) / 2.0) * step
+    return np.stack(np.meshgrid(line, line, line, indexing="ij"))
+
+
+def _ventricle_velocity(template: Template, widening: float) -> np.ndarray:
+    """Pull towards the ventricles (so that they grow), dying out over about 12 mm (ours)."""
+    from scipy import ndimage
+
+    step = FIELD_OF_VIEW_MM / COARSE
+    points = _coarse_positions() + template.centre[:, None, None, None]
+    index = points - template.affine[:3, 3, None, None, None]
+    inside = ndimage.map_coordinates(ndimage.gaussian_filter(template.ventricles, 1.0), index, order=1) > 0.3
+    distance = (ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)) * step
+    slope = np.stack(np.gradient(ndimage.gaussian_filter(distance, 1.0), step))
+    return -widening * slope * np.exp(-np.maximum(distance, 0.0) / 12.0)
+
+
+def exponential(velocity: np.ndarray, steps: int = STEPS) -> np.ndarray:
+    """Displacement (3, n, n, n) in voxels reached by following `velocity` (voxels) for unit time: scaling and squaring.
+
+    Arsigny et al. 2006. The result is a diffeomorphism (Jacobian > 0) for a smooth velocity.
+    """
+    from scipy import ndimage
+
+    flow = velocity / 2.0**steps
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=float) for n in velocity.shape[1:]), indexing="ij"))
+    for _ in range(steps):
+        at = grid + flow
+        flow = flow + np.stack([ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in flow])
+    return flow
+
+
+def jacobian(displacement: np.ndarray, step: float) -> np.ndarray:
+    """Determinant of the Jacobian of x -> x + displacement, displacement (3, n, n, n) in mm on a grid of `step` mm."""
+    rows = np.stack([np.stack(np.gradient(part, step), axis=-1) for part in displacement], axis=-2)
+    return np.linalg.det(rows + np.eye(3))
+
+
+def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, size: int) -> Anatomy:
+    from scipy import ndimage
+
+    voxel = FIELD_OF_VIEW_MM / size
+    coarse_step = FIELD_OF_VIEW_MM / COARSE
+    line = (np.arange(size) - (size - 1) / 2.0) * voxel
+    fine = np.stack([_spread(part, line / coarse_step + (COARSE - 1) / 2.0) for part in displacement])
+    for axis in range(3):
+        fine[axis] += (line + template.centre[axis] - template.affine[axis, 3]).reshape(
+            [-1 if other == axis else 1 for other in range(3)]
+        )
+    brain = ndimage.map_coordinates(template.brain, fine, order=1, output=np.float32) > 0.5
+    at = fine[:, brain]
+
+    def read(volume: np.ndarray) -> np.ndarray:
+        out = np.zeros(brain.shape, dtype=np.float32)
+        out[brain] = ndimage.map_coordinates(volume, at, order=1, output=np.float32)
+        return out
+
+    white, grey, fluid = read(template.white_matter), read(template.grey_matter), read(template.fluid)
+    total = white + grey + fluid
+    fluid[brain & (total < 0.05)] = 1.0
+    total = np.where(brain, np.maximum(white + grey + fluid, 1e-6), 1.0)
+    white, grey, fluid = white / total, grey / total, fluid / total
+    ventricles = read(template.ventricles) > 0.5
+    distance = ndimage.distance_transform_edt(~ventricles).astype(np.float32) * voxel
+    cortex = (grey > 0.5) & (ndimage.distance_transform_edt(brain) * voxel < 25.0) & (distance > 14.0)
+    cortex_distance = ndimage.distance_transform_edt(~cortex).astype(np.float32) * voxel
+    return Anatomy(
+        white,
+        grey,
+        fluid,
+        read(template.texture),
+        brain,
+        ventricles,
+        distance,
+        cortex_distance,
+        displacement,
+        affine,
+        voxel,
+    )
+
+
+def _spread(part: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    from .randomness import apply_along, linear_matrix
+
+    matrix = linear_matrix(positions, part.shape[0])
+    for axis in range(3):
+        part = apply_along(matrix, part.astype(np.float32), axis)
+    return part.astype(np.float32)
+
+
+__all__ = ["Anatomy", "coarse_displacement", "exponential", "grid_affine", "grow_anatomy", "jacobian", "upsample"]

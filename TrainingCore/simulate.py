@@ -1,0 +1,152 @@
+"""Make a cohort of digital MS patients as a BIDS dataset."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .cli import Progress, add_progress_option, parser, run_command
+from .errors import BadInput
+
+EXAMPLE = "python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, check, draw the people, simulate and write every visit, then the noise ceiling."""
+    options = _parse(argv)
+    _check(options)
+    from .files import write_json
+    from .phantom.bids import DERIVATIVES, prepare_dataset
+    from .phantom.noise_ceiling import noise_ceiling
+
+    settings = _settings(options)
+    people = draw_people(options.site, options.seed, options.patients, options.controls)
+    prepare_dataset(options.out, settings, people)
+    visits: dict[tuple[str, int], list[dict[str, float]]] = {}
+    tasks = [(options.out, label, person, options.visits, options.size, settings) for label, person in people]
+    with Progress(options.progress, "Simulating") as progress, _results(tasks, options.workers) as results:
+        for done, (label, rows) in enumerate(results, start=1):
+            visits.update({(label, number): row for number, row in rows.items()})
+            progress.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
+    ceiling = noise_ceiling([visits[key] for key in sorted(visits)])
+    write_json(options.out / DERIVATIVES / "noise_ceiling.json", ceiling)
+    _say_ceiling(options, ceiling)
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    arguments = parser("simulate", __doc__ or "", EXAMPLE)
+    arguments.add_argument("out", type=Path, metavar="OUT", help="folder of the BIDS dataset to write")
+    arguments.add_argument("--patients", type=int, default=15, metavar="N", help="people with MS (default: 15)")
+    arguments.add_argument("--controls", type=int, default=0, metavar="C", help="healthy people (default: 0)")
+    arguments.add_argument("--visits", type=int, default=2, metavar="V", help="visits per person (default: 2)")
+    arguments.add_argument(
+        "--site",
+        default="A",
+        metavar="A|B|R",
+        help="scanners and population; R: every visit its own random MRI protocol (default: A)",
+    )
+    arguments.add_argument("--seed", type=int, default=1, metavar="S", help="same seed, same bytes (default: 1)")
+    arguments.add_argument("--size", type=int, default=128, help="voxels along each edge of 192 mm (default: 128)")
+    arguments.add_argument("--workers", type=int, default=1, metavar="W", help="processes side by side (default: 1)")
+    add_progress_option(arguments)
+    return arguments.parse_args(argv)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from .phantom.patient import check_site, check_size
+    from .phantom.template import template_folder
+
+    if options.patients < 0 or options.controls < 0:
+        raise BadInput("The number of people cannot be negative. Give --patients and --controls of 0 or more.")
+    if options.patients + options.controls == 0:
+        raise BadInput("There is nobody to simulate. Give --patients or --controls of 1 or more.")
+    if options.visits < 1:
+        raise BadInput(f"{options.visits} visits cannot be simulated. Give --visits of 1 or more.")
+    if options.workers < 1:
+        raise BadInput(f"{options.workers} workers cannot work. Give --workers of 1 or more.")
+    if options.seed < 0:
+        raise BadInput(f"Seed {options.seed} is negative. Give --seed of 0 or more.")
+    check_site(options.site)
+    check_size(options.size)
+    template_folder()
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    from . import __version__
+
+    return {"version": __version__, "site": options.site, "seed": options.seed, "size": options.size}
+
+
+def draw_people(site: str, seed: int, patients: int, controls: int) -> list[tuple[str, Any]]:
+    """(BIDS label, Person) of everybody in a cohort; a larger cohort of the same seed begins with the same people."""
+    from .phantom.patient import draw_person
+    from .phantom.randomness import stream
+
+    people = []
+    for kind, count, letters in (("patient", patients, site), ("control", controls, f"{site}HC")):
+        for number in range(1, count + 1):
+            person_seed = int(stream(seed, site, kind, number).integers(2**31))
+            people.append((f"{letters}{number:02d}", draw_person(person_seed, site, kind == "patient")))
+    return people
+
+
+def simulate_person(
+    task: tuple[Path, str, Any, int, int, dict[str, Any]],
+) -> tuple[str, dict[int, list[dict[str, float]]]]:
+    """Simulate and write all visits of one person, but for those that an earlier run finished."""
+    from .phantom.bids import read_finished, write_visit
+    from .phantom.patient import simulate_visit
+
+    out, label, person, visits, size, settings = task
+    rows = {}
+    for visit in range(1, visits + 1):
+        finished = read_finished(out, label, visit, settings)
+        if finished is None:
+            case = simulate_visit(person.seed, visit, person.site, size, person.patient, label)
+            finished = write_visit(out, case, settings)
+        rows[visit] = finished
+    return label, rows
+
+
+@contextlib.contextmanager
+def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
+    """Results as they come, from this process or from `workers` processes that end with it."""
+    if workers == 1 or len(tasks) == 1:
+        yield map(simulate_person, tasks)
+        return
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _start_worker) as pool:
+        yield pool.imap_unordered(simulate_person, tasks)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and clean up (no half-written file) when the parent ends this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _say_ceiling(options: argparse.Namespace, ceiling: dict[str, Any]) -> None:
+    if options.progress == "bar":
+        level = {
+            name: "not defined" if value is None else f"{value:.3f}"
+            for name, value in ceiling.items()
+            if name.endswith("_r")
+        }
+        print(
+            f"Wrote {options.out}: {ceiling['lesions']} lesions of 50 mm3 or more; noise ceiling r = "
+            f"{level['lesion_level_r']} per lesion, {level['patient_level_r']} per patient. "
+            "Simulated data, research use only, not for diagnosis."
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
