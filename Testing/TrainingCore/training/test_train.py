@@ -1,0 +1,142 @@
+"""`python -m TrainingCore.train`, run as a user runs it, on a cohort of balls."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from TrainingCore.bundle import Bundle
+from TrainingCore.run import Run
+from TrainingCore.train import main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def train(*options: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "TrainingCore.train", "--progress", "none", "--threads", "1", *map(str, options)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def final_weights(run: Path) -> str:
+    return Bundle.open(run / "bundles" / "last").sha256
+
+
+@pytest.fixture(scope="module")
+def whole_run(ball_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    train("--data", ball_cohort, "--out", out, "--set", *SMALL, "epochs=4")
+    return out
+
+
+SMALL = ["size=32", "width=4", "levels=3", "discriminator.widths=[8, 16, 16, 16]", "patches=8", "validation_people=1",
+         "generator_rate=3e-3", "discriminator_rate=1e-3", "pictures_every=2"]
+
+
+def test_a_run_holds_its_recipe_log_checkpoints_pictures_and_bundles(whole_run: Path) -> None:
+    run = Run.open(whole_run)
+    assert run.recipe["generator"]["width"] == 4
+    log = run.log()
+    assert [entry["epoch"] for entry in log] == [1, 2, 3, 4]
+    assert [round(entry["random_share"], 3) for entry in log] == [0, 0.333, 0.667, 1]
+    assert log[-1]["l1"] < log[0]["l1"]
+    assert (whole_run / "metrics.csv").read_text().count("\n") == 5
+    assert sorted(p.name for p in (whole_run / "pictures").iterdir()) == ["epoch-0002.png", "epoch-0004.png"]
+    best = Bundle.open(run.bundle_path("best"))
+    assert best.simulated
+    assert best.description["performance"]["epoch"] in {1, 2, 3, 4}
+    assert not set(run.facts["people"]["training"]) & set(run.facts["people"]["validation"])
+
+
+def test_a_run_killed_in_mid_epoch_resumes_to_the_same_bits(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "TrainingCore.train", "--progress", "none", "--threads", "1", "--data", str(ball_cohort),
+               "--out", str(out), "--set", *SMALL, "epochs=4"]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "bundles").exists()
+    train("--out", out, "--resume")
+    assert final_weights(out) == final_weights(whole_run)
+    logs = [[{k: v for k, v in e.items() if k != "seconds"} for e in Run.open(p).log()] for p in (out, whole_run)]
+    assert logs[0] == logs[1]
+
+
+def test_overfitting_one_patient_reaches_the_noise(tmp_path: Path, ball_cohort: Path) -> None:
+    out = tmp_path / "run"
+    one = [change for change in SMALL if "validation" not in change and "pictures" not in change]
+    train("--data", ball_cohort, "--recipe", "debug", "--out", out, "--set", *one, "epochs=40")
+    log = Run.open(out).log()
+    assert log[-1]["l1"] < 0.025  # noise of the balls has a mean absolute value of 0.008
+    assert log[-1]["l1"] < 0.2 * log[0]["l1"]
+
+
+@pytest.mark.parametrize("recipe", ["l1_only", "linear", "anticurricular"])
+def test_comparators_train_through_the_same_command(recipe: str, ball_cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / recipe
+    train("--data", ball_cohort, "--recipe", recipe, "--out", out, "--set", *SMALL, "epochs=1")
+    entry = Run.open(out).log()[0]
+    assert ("loss_D" in entry) == (recipe == "anticurricular")
+    assert Bundle.open(out / "bundles" / "best").description["system"] == ("linear" if recipe == "linear" else "curricular")
+
+
+@pytest.mark.parametrize("lesions", [0, 1])
+def test_visits_without_lesions_or_with_one_train_on(lesions: int, tmp_path: Path) -> None:
+    from ball_cohort import write_ball_cohort
+
+    data = write_ball_cohort(tmp_path / "data", people=2, visits=1, lesions=lesions)
+    train("--data", data, "--out", tmp_path / "run", "--set", *SMALL, "epochs=2")
+    assert Run.open(tmp_path / "run").log()[-1]["l1"] > 0
+
+
+def test_augmentation_and_moving_average_train(ball_cohort: Path, tmp_path: Path) -> None:
+    varied = ["flip=0.5", "rotation=10", "scale=0.1", "bias=0.2", "gamma=0.2", "contrast=0.2", "noise=0.1", "blur=0.5",
+              "slices=0.5", "ema=0.9", "decay=cosine"]
+    train("--data", ball_cohort, "--out", tmp_path / "run", "--set", *SMALL, *varied, "epochs=2")
+    assert Run.open(tmp_path / "run").log()[-1]["l1"] < 0.3
+
+
+def test_two_processes_share_a_run(ball_cohort: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29713", "-m",
+               "TrainingCore.train", "--data", str(ball_cohort), "--out", str(tmp_path / "run"), "--device", "cpu",
+               "--progress", "none", "--threads", "1", "--set", *SMALL, "epochs=2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(Run.open(tmp_path / "run").log()) == 2
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    (["--recipe", "curricular"], "--data"),
+    (["--data", "/nowhere"], "does not exist"),
+    (["--data", "{data}", "--set", "wdth=8"], "Did you mean 'width'"),
+    (["--data", "{data}", "--set", "size=8"], "at least 16"),
+    (["--data", "{data}", "--set", "epochs=0"], "epochs must be at least 1"),
+    (["--data", "{data}", "--device", "cuda:99"], "GPU"),
+    (["--data", "{data}", "--set", "validation_people=9"], "validation_people=0"),
+])
+def test_bad_input_is_one_sentence_with_exit_code_2(
+    options: list[str], sentence: str, ball_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from TrainingCore.cli import run_command
+
+    chosen = [option.format(data=ball_cohort) for option in options]
+    assert run_command(main, [*chosen, "--out", str(tmp_path / "run"), "--progress", "none"]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_not_overwritten(whole_run: Path, ball_cohort: Path) -> None:
+    done = train("--data", ball_cohort, "--out", whole_run, "--set", *SMALL, code=2)
+    assert "--resume" in done.stderr
+    assert len(json.loads("[" + ",".join((whole_run / "log.jsonl").read_text().splitlines()) + "]")) == 4
