@@ -14,6 +14,8 @@ COARSE = 64  # velocity grid: 3 mm, finer than its smoothness needs
 # (ours) smoothness in mm (FWHM) and standard deviation in mm of the random velocity field, coarse to fine
 SCALES = ((80.0, 4.0), (32.0, 2.2), (16.0, 0.9))
 STEPS = 6
+# (ours) how much sulcal and ventricular fluid is favoured over tissue in shared voxels: 1 is the template, 5 an atrophied brain
+ATROPHY_RANGE = (1.0, 5.0)
 
 
 @dataclass
@@ -65,7 +67,9 @@ def grow_anatomy(person_seed: int, site: str, size: int, age: float) -> Anatomy:
     # (ours) ventricles widen by about 0.03 mm per year after 25, with a wide spread between people
     widening = float(np.clip(random.normal(0.6 + 0.03 * (age - 25.0), 1.0), -0.8, 5.0))
     displacement = coarse_displacement(random, template, scale, widening)
-    return _sample(template, displacement, affine, size)
+    ageing = float(np.clip((age - 20.0) / 50.0, 0.0, 1.0))
+    atrophy = np.exp(np.log(ATROPHY_RANGE[1]) * np.clip(random.normal(0.25 + 0.4 * ageing, 0.25), 0.0, 1.0))
+    return _sample(template, displacement, affine, size, float(atrophy))
 
 
 def coarse_displacement(
@@ -131,7 +135,7 @@ def jacobian(displacement: np.ndarray, step: float) -> np.ndarray:
     return np.linalg.det(rows + np.eye(3))
 
 
-def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, size: int) -> Anatomy:
+def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, size: int, atrophy: float) -> Anatomy:
     from scipy import ndimage
 
     voxel = FIELD_OF_VIEW_MM / size
@@ -150,15 +154,15 @@ def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, si
         out[brain] = ndimage.map_coordinates(volume, at, order=1, output=np.float32)
         return out
 
-    white, grey, fluid = read(template.white_matter), read(template.grey_matter), read(template.fluid)
+    white, grey, fluid = read(template.white_matter), read(template.grey_matter), atrophy * read(template.fluid)
     total = white + grey + fluid
     fluid[brain & (total < 0.05)] = 1.0
     total = np.where(brain, np.maximum(white + grey + fluid, 1e-6), 1.0)
     white, grey, fluid = white / total, grey / total, fluid / total
     ventricles = read(template.ventricles) > 0.5
-    distance = ndimage.distance_transform_edt(~ventricles).astype(np.float32) * voxel
-    cortex = (grey > 0.5) & (ndimage.distance_transform_edt(brain) * voxel < 25.0) & (distance > 14.0)
-    cortex_distance = ndimage.distance_transform_edt(~cortex).astype(np.float32) * voxel
+    distance = _distance_to(ventricles, brain, voxel)
+    cortex = (grey > 0.5) & (_distance_to(~brain, brain, voxel) < 25.0) & (distance > 14.0)
+    cortex_distance = _distance_to(cortex, brain, voxel)
     return Anatomy(
         white,
         grey,
@@ -172,6 +176,17 @@ def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, si
         affine,
         voxel,
     )
+
+
+def _distance_to(target: np.ndarray, brain: np.ndarray, voxel: float) -> np.ndarray:
+    """Distance in mm of every voxel around the brain to `target`, 0 where nobody asks (far outside the brain)."""
+    from scipy import ndimage
+
+    found = ndimage.find_objects(brain.astype(np.uint8))[0]
+    box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in found)
+    distance = np.zeros(brain.shape, dtype=np.float32)
+    distance[box] = ndimage.distance_transform_edt(~target[box]) * voxel
+    return distance
 
 
 def _spread(part: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -29,13 +29,13 @@ def tissue_values(field_strength: float) -> dict[str, tuple[float, float, float]
 
     T1: Rooney et al. 2007 (white 0.00071 (gamma B0)^0.382 s, grey 0.00116 (gamma B0)^0.376 s, fluid 4.3 s); at 3 T that
     is 0.89 and 1.30 s, as Wansapura et al. 1999 measured (0.83, 1.33). T2 at 3 T: Wansapura et al. 1999 (80, 110 ms) and
-    Stanisz et al. 2005 (69, 99 ms), their means; about 12 % longer at 1.5 T (ours). Water: Tofts 2003 (0.70, 0.82, 1).
+    Stanisz et al. 2005 (69, 99 ms), between them; about 12 % longer at 1.5 T (ours). Water: Tofts 2003 (0.70, 0.82, 1).
     """
     larmor = GAMMA_HZ * field_strength
     longer = 1.0 + 0.08 * (3.0 - field_strength)
     return {
-        "white": (0.71 * larmor**0.382, 75.0 * longer, 0.70),
-        "grey": (1.16 * larmor**0.376, 105.0 * longer, 0.82),
+        "white": (0.71 * larmor**0.382, 80.0 * longer, 0.70),
+        "grey": (1.16 * larmor**0.376, 102.0 * longer, 0.82),
         "fluid": (4300.0, 1500.0, 1.0),
     }
 
@@ -120,7 +120,7 @@ def _tissues(
     # (ours) T1 of chronic lesions 1.0-1.8 s, of black holes more; T2 100-200 ms: water and axonal loss drive both,
     # myelin adds its own smaller part
     white.t1 *= np.exp(0.12 * myelin + 0.45 * axons + 0.50 * water + diffuse)
-    white.t2 *= np.exp(0.10 * myelin + 0.25 * axons + 0.75 * water + diffuse)
+    white.t2 *= np.exp(0.10 * myelin + 0.25 * axons + 0.95 * water + diffuse)
     white.density = np.minimum(white.density * np.exp(0.03 * myelin + 0.10 * axons + 0.12 * water), 1.0)
     return tissues
 

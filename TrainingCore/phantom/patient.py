@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -87,16 +87,18 @@ def simulate_visit(
     person = draw_person(person_seed, site, patient)
     anatomy, lesions = anatomy_and_lesions(person, visit, size)
     protocol = visit_protocol(person_seed, visit, site)
+    anatomy = _peeled(anatomy, protocol.rim)
     images = simulate_mri(anatomy, lesions, protocol, person_seed, visit)
     measured, clean, scan = measure(true_dvr(anatomy, lesions, person_seed, patient), anatomy, person_seed, visit, site)
-    white = (anatomy.white_matter > 0.5) | lesions.mask
+    white = ((anatomy.white_matter > 0.5) | lesions.mask) & anatomy.brain
+    grey = (anatomy.grey_matter > 0.5) & anatomy.brain & ~lesions.mask
     volumes = {
         **images,
         "dvr": _rounded(measured),
         "dvr_clean": _rounded(clean),
-        "lesions": lesions.mask,
+        "lesions": lesions.mask & anatomy.brain,
         "white_matter": white,
-        "grey_matter": (anatomy.grey_matter > 0.5) & ~lesions.mask,
+        "grey_matter": grey,
         "brain": anatomy.brain,
     }
     info = {
@@ -110,6 +112,15 @@ def simulate_visit(
         "pet": scan,
     }
     return Case(label or f"{site}{person_seed}", str(visit), volumes, anatomy.affine, info)
+
+
+def _peeled(anatomy: Anatomy, rim: int) -> Anatomy:
+    """The same anatomy seen through a brain mask that is `rim` voxels tighter."""
+    if rim == 0:
+        return anatomy
+    from scipy import ndimage
+
+    return replace(anatomy, brain=ndimage.binary_erosion(anatomy.brain, iterations=rim))
 
 
 def _rounded(dvr: np.ndarray) -> np.ndarray:

@@ -78,11 +78,11 @@ def _randomised(random: np.random.Generator) -> Protocol:
         }
     elif kind == "spoiled":
         timing = {"repetition": random.uniform(8, 35), "echo": random.uniform(2, 8)}
-        timing["flip"] = random.uniform(0.8, 1.3) * (8.0 + 0.75 * timing["repetition"])
+        timing["flip"] = random.uniform(1.0, 1.6) * (8.0 + 0.6 * timing["repetition"])
     else:
         timing = {"repetition": random.uniform(400, 900), "echo": random.uniform(7, 18)}
     t1w = Sequence(
-        kind, **timing, **_resolution(random), noise=random.uniform(0.005, 0.06), bias=random.uniform(0.0, 0.22)
+        kind, **timing, **_resolution(random), noise=random.uniform(0.005, 0.045), bias=random.uniform(0.0, 0.22)
     )
     repetition = random.uniform(6000, 11500)
     null = np.log(2.0 / (1.0 + np.exp(-repetition / 4300.0))) * 4300.0  # the TI that nulls cerebrospinal fluid
@@ -93,7 +93,7 @@ def _randomised(random: np.random.Generator) -> Protocol:
         random.uniform(80, 150),
         float(null * random.uniform(0.88, 1.06)),
         **_resolution(random),
-        noise=random.uniform(0.008, 0.07),
+        noise=random.uniform(0.008, 0.055),
         bias=random.uniform(0.0, 0.22),
         shift=shift,
     )

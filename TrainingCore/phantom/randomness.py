@@ -35,7 +35,7 @@ def smooth_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm:
 
 
 def upsample(field: np.ndarray, shape: tuple[int, ...], step: float) -> np.ndarray:
-    """Spread a coarse field linearly, `step` fine voxels per coarse voxel; both grids start at the same voxel centre."""
+    """Spread a coarse field linearly, `step` fine voxels per coarse voxel; both grids start at one voxel centre."""
     for axis, size in enumerate(shape):
         field = apply_along(linear_matrix(np.arange(size) / step, field.shape[axis]), field, axis)
     return np.ascontiguousarray(field, dtype=np.float32)
@@ -54,5 +54,7 @@ def linear_matrix(positions: np.ndarray, size: int) -> np.ndarray:
 
 def apply_along(matrix: np.ndarray, volume: np.ndarray, axis: int) -> np.ndarray:
     """Multiply every line of `volume` along `axis` with `matrix` (n_out, n_in)."""
-    moved = np.moveaxis(volume, axis, -1)
-    return np.moveaxis(np.matmul(moved, matrix.T), -1, axis)
+    moved = np.moveaxis(volume, axis, 0)
+    lines = np.ascontiguousarray(moved).reshape(volume.shape[axis], -1)  # one large product, not many small ones
+    product = (matrix @ lines).reshape(len(matrix), *moved.shape[1:])
+    return np.ascontiguousarray(np.moveaxis(product, 0, axis))
