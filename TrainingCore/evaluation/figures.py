@@ -179,7 +179,8 @@ def groups_figure(visits: Sequence[Mapping[str, Any]]) -> Figure:
     titles = [TISSUE_TITLES[tissue] + (f"\n{group}s" if group else "") for group, tissue in boxes]
     axis.set_xticks(range(len(boxes)), titles)
     axis.set_ylabel("mean DVR of a visit")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(kinds) or 1, frameon=False)
+    if kinds:
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(kinds), frameon=False)
     return figure
 
 
@@ -303,7 +304,7 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
             drawn[name] = _draw_slice(axis, name, images[name], one)
         place = number(one.z_mm, "{:.0f}")
         axes[row, 0].set_ylabel(f"{one.title}\nz = {place} mm", fontsize=9)
-        axes[row, 0].text(0.02, 0.5, "R", transform=axes[row, 0].transAxes, color="white", va="center", fontsize=9)
+        axes[row, 0].text(0.03, 0.03, "R", transform=axes[row, 0].transAxes, color="white", fontsize=9)
     for axis, head in zip(axes[0], heads.values()):
         axis.set_title(head)
     for column_number, name in ((2, "dvr"), (3, "synthetic"), (4, "difference")):

@@ -77,7 +77,8 @@ class ClusterBootstrap:
         n, sx, sy, sxx, syy, sxy = (self.weights @ sums).T
         spread = (sxx - sx * sx / n) * (syy - sy * sy / n)
         possible = spread > 1e-12 * max(float((x @ x) * (y @ y)), 1e-300)
-        return np.where(possible, (sxy - sx * sy / n) / np.sqrt(np.where(possible, spread, 1.0)), np.nan)
+        r = (sxy - sx * sy / n) / np.sqrt(np.where(possible, spread, 1.0))
+        return np.where(possible, np.clip(r, -1, 1), np.nan)
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Mean over the points of every replicate, (replicates,). values: (n,), finite."""

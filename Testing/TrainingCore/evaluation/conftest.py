@@ -1,14 +1,19 @@
-"""Small made-up visits: a ball of a brain, white matter in it, lesions of known DVR in that."""
+"""Small made-up visits (a ball of a brain, white matter, lesions of known DVR): as arrays, as BIDS, and bundles."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from TrainingCore.bundle import save_bundle
 from TrainingCore.case import Case
+from TrainingCore.imaging.volumes import write_volume
 
 SIZE = 40
 SPACING = 3.0
@@ -50,3 +55,64 @@ def made_up_case(
 def make_case() -> Callable[..., Case]:
     """The factory of made-up visits."""
     return made_up_case
+
+
+DERIVED = {
+    "dvr": "pet/{}_space-T1w_trc-PiB_stat-dvr_desc-measured_mimap",
+    "dvr_clean": "pet/{}_space-T1w_trc-PiB_stat-dvr_desc-noisefree_mimap",
+    "lesions": "anat/{}_space-T1w_label-lesion_mask",
+    "white_matter": "anat/{}_space-T1w_label-WM_mask",
+    "grey_matter": "anat/{}_space-T1w_label-GM_mask",
+    "brain": "anat/{}_space-T1w_desc-brain_mask",
+}
+
+
+def write_bids(folder: Path, cases: list[Case], without: tuple[str, ...] = ()) -> Path:
+    """Write made-up visits as a BIDS dataset with derivatives; MRI becomes positive, as scanners give it."""
+    people = {case.person: case.info["group"] for case in cases}
+    folder.mkdir(parents=True)
+    rows = [f"sub-{person}\t{group}\ttrue\n" for person, group in people.items()]
+    (folder / "participants.tsv").write_text("participant_id\tgroup\tsimulated\n" + "".join(rows))
+    (folder / "dataset_description.json").write_text(json.dumps({"Name": "made up", "BIDSVersion": "1.9.0"}))
+    for case in cases:
+        visit = Path(f"sub-{case.person}") / f"ses-{case.visit}"
+        for name, suffix in (("t1w", "T1w"), ("flair", "FLAIR")):
+            raw = np.where(case.volumes["brain"], 400 + 200 * case.volumes[name], 0)
+            write_volume(folder / visit / "anat" / f"{case.label}_{suffix}.nii.gz", raw, case.affine)
+        for name, pattern in DERIVED.items():
+            if name in case.volumes and name not in without:
+                path = folder / "derivatives" / "made-up" / visit / f"{pattern.format(case.label)}.nii.gz"
+                write_volume(path, case.volumes[name], case.affine)
+    return folder
+
+
+def write_bundle(folder: Path, system: str, weights: dict[str, Any], **changes: Any) -> Path:
+    """Write a bundle for the made-up grid of 40^3 voxels of 3 mm."""
+    description = {
+        "name": f"made-up {system}",
+        "system": system,
+        "architecture": {"generator": {"width": 2, "levels": 2, "order": "gcr"}},
+        "inputs": ["t1w", "flair"],
+        "output": "dvr",
+        "intensity": {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True},
+        "grid": {"shape": [SIZE] * 3, "spacing_mm": SPACING},
+        "training_data": "nothing, made up for a test",
+        "simulated_training_data": True,
+        "performance": {},
+        "licence": "Apache-2.0",
+        "intended_use": "a test",
+    }
+    save_bundle(folder, description | changes, weights)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bids() -> Callable[..., Path]:
+    """Writes made-up visits as BIDS."""
+    return write_bids
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Callable[..., Path]:
+    """Writes made-up bundles."""
+    return write_bundle

@@ -1,0 +1,222 @@
+"""The evaluate command from a cohort and bundles on disk to its report, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from TrainingCore.cli import run_command
+from TrainingCore.evaluate import main
+from TrainingCore.evaluation.models import open_model
+from TrainingCore.recipe import load_recipe
+from TrainingCore.systems import system_class
+
+# After the percentile rule T1w is about linear in DVR: 1.1 + 0.12 T1w is close to the made-up truth.
+COEFFICIENTS = {"coefficients": torch.tensor([1.1, 0.06, -0.06], dtype=torch.float64)}
+
+
+def evaluate(*arguments: object) -> int:
+    """The exit code of the command."""
+    return run_command(main, [str(argument) for argument in (*arguments, "--progress", "none", "--threads", 1)])
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory, make_case, bids) -> Path:
+    """Four patients (one with two visits, one without lesions) and one control."""
+    cases = [make_case(f"B{n:02d}", "1", seed=n) for n in range(1, 4)]
+    cases += [make_case("B01", "2", seed=9), make_case("B04", "1", lesions=0)]
+    cases += [make_case("BHC01", "1", lesions=0, group="control")]
+    return bids(tmp_path_factory.mktemp("data") / "cohort", cases)
+
+
+@pytest.fixture(scope="module")
+def linear(tmp_path_factory, bundle) -> Path:
+    """A regression that nearly knows the made-up truth."""
+    return bundle(tmp_path_factory.mktemp("linear") / "linear", "linear", COEFFICIENTS)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory, bundle) -> Path:
+    """A tiny network that has learnt nothing."""
+    recipe = load_recipe("l1_only", ["width=2", "levels=2"])
+    weights = system_class("curricular")(recipe).weights()
+    return bundle(tmp_path_factory.mktemp("network") / "network", "curricular", weights)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, cohort, linear, network) -> Path:
+    """The folder of one evaluation of two models."""
+    out = tmp_path_factory.mktemp("out") / "evaluation"
+    assert evaluate("--bundle", linear, "--compare", f"network={network}", "--data", cohort, "--out", out) == 0
+    return out
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_summary_says_who_was_measured_and_how_well(evaluated):
+    summary = json.loads((evaluated / "summary.json").read_text())
+    known, ignorant = summary["models"]["linear"], summary["models"]["network"]
+    assert known["people"] == 5
+    assert known["visits"] == 6
+    assert known["patient"]["n"] == 3
+    assert known["lesion"]["r"] > 0.5 > abs(ignorant["lesion"]["r"])
+    assert known["lesion"]["r_low"] <= known["lesion"]["r"] <= known["lesion"]["r_high"]
+    assert known["lesion"]["r_ceiling"] > known["lesion"]["r"] * 0.9
+    assert known["images"]["mae_brain"]["mean"] < ignorant["images"]["mae_brain"]["mean"]
+    assert summary["differences_to_first"]["network"]["lesion"]["difference"] < 0
+    assert summary["simulated_data"] is True
+    assert summary["note"] == "Research use only, not for diagnosis."
+
+
+def test_the_tables_hold_every_visit_and_lesion_of_every_model(evaluated):
+    visits, lesions, models = (rows(evaluated / f"{name}.csv") for name in ("visits", "lesions", "models"))
+    assert len(visits) == 12
+    assert len({row["model"] for row in lesions}) == 2
+    assert len(lesions) == sum(int(row["lesions"]) for row in visits)
+    assert [row["model"] for row in models] == ["linear", "network"]
+    without = next(row for row in visits if row["person"] == "B04")
+    assert without["mae_lesions"] == "n/a"
+    pooled = [row for row in lesions if row["model"] == "linear" and float(row["volume_mm3"]) >= 50]
+    measured, synthetic = ([float(row[name]) for row in pooled] for name in ("measured_mean_dvr", "mean_dvr"))
+    assert float(models[0]["lesion_r"]) == pytest.approx(np.corrcoef(measured, synthetic)[0, 1])
+
+
+def test_the_report_is_whole_and_says_that_it_is_simulated(evaluated):
+    text = (evaluated / "report.html").read_text(encoding="utf-8")
+    assert "Research use only, not for diagnosis." in text
+    assert "Simulated data" in text
+    assert "Simulated training data: linear, network." in text
+    pictures = sorted(path.name for path in (evaluated / "figures").iterdir())
+    assert text.count("data:image/png;base64,") == len(pictures) == 9
+    assert "http:" not in text
+    assert "https" not in text
+
+
+def test_the_same_question_gets_the_same_answer(evaluated, tmp_path, cohort, linear, network):
+    out = tmp_path / "again"
+    evaluate("--bundle", linear, "--compare", f"network={network}", "--data", cohort, "--out", out)
+    for name in ("summary.json", "lesions.csv", "report.html"):
+        assert (out / name).read_bytes() == (evaluated / name).read_bytes()
+
+
+def test_people_and_visits_can_be_chosen_and_too_few_say_not_estimable(tmp_path, cohort, linear):
+    out = tmp_path / "one"
+    chosen = ("--people", "sub-B04", "--visits", "1")
+    assert evaluate("--bundle", linear, "--data", cohort, "--out", out, *chosen) == 0
+    summary = json.loads((out / "summary.json").read_text())["models"]["linear"]
+    assert summary["visits"] == 1
+    assert summary["lesion"]["r"] is None
+    assert summary["images"]["ssim_lesions"]["mean"] is None
+    assert "not estimable" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_model_on_a_coarser_grid_is_compared_on_the_finer_one(tmp_path, cohort, linear, bundle):
+    coarse = bundle(
+        tmp_path / "coarse", "linear", COEFFICIENTS, grid={"shape": [20] * 3, "spacing_mm": 6.0}, name="coarse"
+    )
+    out = tmp_path / "out"
+    assert evaluate("--bundle", coarse, "--compare", f"fine={linear}", "--data", cohort, "--out", out) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    counts = {name: model["lesions"] for name, model in summary["models"].items()}
+    assert counts["coarse"] == counts["fine"] > 0
+    errors = {name: model["images"]["mae_brain"]["mean"] for name, model in summary["models"].items()}
+    assert errors["coarse"] < 0.3
+    assert "40 x 40 x 40" in summary["warnings"][0]
+
+
+def test_a_run_asked_about_its_own_training_people_is_found_out(tmp_path, cohort, linear):
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(linear, run / "bundles" / "best")
+    facts = {"data": str(cohort.resolve()), "people": {"training": ["B01", "B02", "X"], "validation": []}}
+    (run / "run.json").write_text(json.dumps(facts))
+    (run / "recipe.yaml").write_text("system: linear\n")
+    out = tmp_path / "out"
+    assert evaluate("--run", run, "--data", cohort, "--out", out) == 0
+    (warning,) = json.loads((out / "summary.json").read_text())["warnings"]
+    assert "trained on 2 of these 5 people" in warning
+
+
+def test_a_prediction_resampled_keeps_its_values_up_to_the_edge_of_the_brain(make_case):
+    from TrainingCore.case import Case
+    from TrainingCore.evaluation.models import on_grid_of
+
+    fine = make_case()
+    coarse_affine = fine.affine @ np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1.0]])
+    brain = fine.volumes["brain"][::2, ::2, ::2]
+    coarse = Case("A01", "1", {"brain": brain}, coarse_affine)
+    found = on_grid_of(fine, coarse, np.where(brain, 1.2, -77).astype(np.float32))
+    inside = found[fine.volumes["brain"]]
+    assert np.mean(np.abs(inside - 1.2) < 1e-5) > 0.97
+    assert set(np.unique(np.round(inside, 4))) <= {0.0, np.float32(1.2)}
+
+
+def test_what_cannot_be_evaluated_is_said_in_one_sentence(tmp_path, cohort, linear, make_case, bids, bundle, capsys):
+    bare = bids(tmp_path / "bare", [make_case("B01", "1")], without=("dvr",))
+    occupied = tmp_path / "occupied"
+    occupied.mkdir()
+    (occupied / "thesis.txt").write_text("precious")
+    flair = bundle(tmp_path / "flair", "linear", COEFFICIENTS, output="flair")
+    ask = partial(evaluate, "--out", tmp_path / "out", "--bundle")
+    cases = [
+        (partial(ask, linear, "--data", tmp_path / "nowhere"), "nowhere does not exist"),
+        (partial(ask, linear, "--data", bare), "lacks dvr"),
+        (partial(ask, linear, "--data", cohort, "--people", "Z9"), "no person 'Z9'"),
+        (partial(ask, linear, "--data", cohort, "--visits", "7"), "no visit '7'"),
+        (partial(ask, linear, "--data", cohort, "--people", "B02", "--visits", "2"), "None of these people"),
+        (partial(ask, linear, "--data", cohort, "--compare", "x"), "NAME=PATH"),
+        (partial(ask, linear, "--data", cohort, "--compare", f"linear={linear}"), "Two models are called 'linear'"),
+        (partial(ask, flair, "--data", cohort), "not DVR"),
+        (partial(ask, tmp_path / "none", "--data", cohort), "does not exist"),
+        (partial(evaluate, "--out", occupied, "--bundle", linear, "--data", cohort), "something else"),
+    ]
+    for command, words in cases:
+        assert command() == 2
+        said = capsys.readouterr().err.strip()
+        assert words in said
+        assert len(said.splitlines()) == 1
+    assert (occupied / "thesis.txt").read_text() == "precious"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_nan_fails_and_leaves_nothing(tmp_path, cohort, bundle, capsys):
+    broken = {"coefficients": torch.full((3,), torch.nan, dtype=torch.float64)}
+    model = bundle(tmp_path / "broken", "linear", broken)
+    assert evaluate("--bundle", model, "--data", cohort, "--out", tmp_path / "out") == 1
+    assert "no numbers for sub-B01_ses-1" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_progress_as_json_is_all_there_is_on_stdout(tmp_path, cohort, linear, capsys):
+    arguments = ["--bundle", linear, "--data", cohort, "--out", tmp_path / "out", "--people", "B02"]
+    assert run_command(main, [*map(str, arguments), "--progress", "json", "--threads", "1"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    fractions = [line["fraction"] for line in lines]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert all(set(line) == {"step", "fraction", "message"} for line in lines)
+
+
+def test_help_and_bad_input_do_not_wait_for_torch():
+    code = "import sys, TrainingCore.evaluate; print(sorted({'torch', 'matplotlib', 'nilearn'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_zip_is_named_without_its_ending(tmp_path, linear):
+    import shutil
+
+    archive = shutil.make_archive(str(tmp_path / "my.model"), "zip", linear)
+    assert open_model(Path(archive)).name == "my.model"

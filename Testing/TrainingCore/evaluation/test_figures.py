@@ -1,0 +1,108 @@
+"""Figures show what they say: sides, windows, numbers; and they can be drawn of nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from TrainingCore.evaluation import figures
+from TrainingCore.evaluation.cases import evaluate_case
+from TrainingCore.evaluation.report import png_bytes
+from TrainingCore.evaluation.summary import levels, summarise
+
+
+@pytest.fixture(scope="module")
+def results(make_case):
+    visits, lesions = [], []
+    for number in range(4):
+        case = make_case(f"A{number}")
+        visit, rows = evaluate_case(case, case.volumes["dvr_clean"])
+        visits.append(visit)
+        lesions += rows
+    return visits, lesions
+
+
+@pytest.mark.parametrize("turn", [None, (0,), (1, 2)])
+def test_slices_have_the_patients_right_on_the_left_and_the_front_up(make_case, turn):
+    case = make_case(lesions=0)
+    lesion = np.zeros(case.shape, bool)
+    lesion[25:28, 30:33, 18] = True  # towards +x (the patient's right) and +y (the front)
+    case.volumes["lesions"] = lesion
+    if turn is not None:
+        case.volumes = {name: np.flip(values, turn) for name, values in case.volumes.items()}
+        flip = np.eye(4)
+        for axis in turn:
+            flip[axis, axis], flip[axis, 3] = -1, case.shape[axis] - 1
+        case.affine = case.affine @ flip
+    one = figures.axial_slices(case, case.volumes["dvr"], "x")
+    rows, columns = np.nonzero(one.outline)
+    assert columns.mean() < one.outline.shape[1] / 2
+    assert rows.mean() > one.outline.shape[0] / 2
+    assert one.z_mm == pytest.approx((18 - 19.5) * 3)
+    assert one.millimetres == (3.0, 3.0)
+
+
+def test_every_dvr_picture_has_the_same_window(make_case):
+    case = make_case()
+    figure = figures.slices_figure([figures.axial_slices(case, 0.5 * case.volumes["dvr"], case.label)])
+    drawn = {axis.get_title(): axis.images[0] for axis in figure.axes if axis.images and axis.get_title()}
+    assert drawn["measured DVR"].get_clim() == drawn["synthetic DVR"].get_clim() == (0.6, 1.4)
+    difference = np.asarray(drawn["synthetic \N{MINUS SIGN} measured"].get_array())
+    assert difference.min() < -0.4
+    assert png_bytes(figure)[:4] == b"\x89PNG"
+
+
+def test_the_scatter_says_r_and_the_ceiling_and_shows_every_point(results):
+    visits, lesions = results
+    summary, points = summarise(visits, lesions), levels(lesions)
+    left, right = figures.agreement_figure(points, summary).axes
+    assert f"r = {summary['lesion']['r']:.2f}" in left.get_title()
+    assert f"noise ceiling r = {summary['lesion']['r_ceiling']:.2f}" in left.get_title()
+    assert len(left.collections[0].get_offsets()) == len(points["lesion"])
+    assert len(right.collections[0].get_offsets()) == 4
+    assert left.get_xlim() == left.get_ylim()
+
+
+def test_bland_altman_draws_bias_and_limits(results):
+    visits, lesions = results
+    summary = summarise(visits, lesions)
+    axis = figures.bland_altman_figure(levels(lesions), summary).axes[0]
+    heights = {round(float(np.mean(line.get_ydata())), 9) for line in axis.lines}
+    found = summary["lesion"]["bland_altman"]
+    assert {round(found[key], 9) for key in ("bias", "lower_limit", "upper_limit")} <= heights
+
+
+def test_groups_show_every_visit_of_every_tissue(results):
+    axis = figures.groups_figure(results[0]).axes[0]
+    assert sum(len(points.get_offsets()) for points in axis.collections) == 4 * 3 * 3
+
+
+def test_nothing_can_be_drawn_too():
+    nothing = summarise([], [])
+    for figure in (
+        figures.agreement_figure(levels([]), nothing),
+        figures.bland_altman_figure(levels([]), nothing),
+        figures.groups_figure([]),
+        figures.models_figure({"none": nothing}),
+    ):
+        assert len(png_bytes(figure)) > 1000
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        (None, "p not estimable"),
+        (0.0, "p < 0.00001"),
+        (0.0004, "p = 0.0004"),
+        (0.0123, "p = 0.012"),
+        (0.5, "p = 0.500"),
+    ],
+)
+def test_p_values_are_printed_as_papers_do(p, words):
+    assert figures.p_value(p) == words
+
+
+def test_numbers_have_a_true_minus_and_an_interval_where_there_is_one():
+    assert figures.with_interval(-0.5, -0.75, 0.25) == "\u22120.50 [\u22120.75, 0.25]"
+    assert figures.with_interval(0.5, None, None) == "0.50"
+    assert figures.with_interval(None, None, None) == "not estimable"
