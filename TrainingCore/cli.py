@@ -107,7 +107,7 @@ class Progress:
             print(json.dumps(line, ensure_ascii=False), flush=True)
         elif self._bar is not None:
             self._bar.set_description_str(message, refresh=False)
-            self._bar.update(max(100.0 * fraction - self._bar.n, 0.0))
+            self._bar.n = max(100.0 * fraction, self._bar.n)
             self._bar.refresh()
 
     def say(self, message: str) -> None:

@@ -103,7 +103,7 @@ class Curricular:
         total.backward()
         self.generator_optimizer.step()
         self._follow_average()
-        return {"loss_G": float(total), "l1": float(l1), "adversarial": float(adversarial), **losses}
+        return {"loss_G": total.item(), "l1": l1.item(), "adversarial": adversarial.item(), **losses}
 
     def _discriminator_step(
         self, sample: Sample, real: torch.Tensor, fake: torch.Tensor, corners: torch.Tensor, rng: np.random.Generator
@@ -120,10 +120,10 @@ class Curricular:
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.discriminator_optimizer.step()
-        gap = (float(of_real.mean()), float(of_fake.mean()))
+        gap = (of_real.mean().item(), of_fake.mean().item())
         self.balance.update(*gap)
         return {
-            "loss_D": float(loss),
+            "loss_D": loss.item(),
             "D_real": gap[0],
             "D_fake": gap[1],
             "rate_G": self.balance.generator,
