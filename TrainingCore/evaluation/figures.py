@@ -40,6 +40,7 @@ STYLE = {
     "axes.grid": False,
 }
 TISSUE_TITLES = {"lesion": "lesions", "nawm": "NAWM", "grey": "grey matter"}
+GROUP_TITLES = {"patient": "patients", "control": "controls"}
 
 
 def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, np.ndarray]:
@@ -176,7 +177,9 @@ def groups_figure(visits: Sequence[Mapping[str, Any]]) -> Figure:
         _boxes(axis, series, places, 0.8 * width, colour)
         label = "noise-free truth" if kind == "clean" else kind
         axis.plot([], [], color=colour, marker="s", linestyle="", label=label)
-    titles = [TISSUE_TITLES[tissue] + (f"\n{group}s" if group else "") for group, tissue in boxes]
+    titles = [
+        TISSUE_TITLES[tissue] + (f"\n{GROUP_TITLES.get(group, group)}" if group else "") for group, tissue in boxes
+    ]
     axis.set_xticks(range(len(boxes)), titles)
     axis.set_ylabel("mean DVR of a visit")
     if kinds:

@@ -32,7 +32,7 @@ METHODS = (
     "SSIM a 3D Gaussian window of SD 1.5 voxels (Wang et al. 2004). NAWM is white matter without lesions. "
     "Bland-Altman: mean of synthetic minus measured, and 1.96 SD on both sides. Slope: least-squares line of synthetic "
     "on measured DVR of lesions; below 1, differences between lesions come out smaller than measured. Not estimable: "
-    "fewer than three points, no spread, or for an interval fewer than three patients."
+    "fewer than three points, no spread, or for an interval fewer than five patients."
 )
 
 
@@ -143,17 +143,19 @@ def build_report(
     )
     for warning in facts.warnings:
         report.add_text(f"Note: {warning}")
-    report.add_heading("Models").add_table(_people_rows(summaries), caption=_TABLE_CAPTION)
+    report.add_heading("Models")
+    report.add_table(_correlation_rows(summaries), caption="Pearson r of measured and synthetic DVR, 95 % by patient")
     if against:
         report.add_table(_difference_rows(against, first), caption=f"Paired difference of r to {first}, by patient")
         _picture(report, folder, "models", figures.models_figure(summaries), _MODELS_CAPTION, _models_alt(summaries))
+    report.add_table(_agreement_rows(summaries), caption="Agreement: synthetic minus measured mean DVR")
+    report.add_table(_image_rows(summaries), caption="Voxel by voxel: mean (SD over visits); MAE in DVR")
     for name, result in results.items():
         _model_section(report, folder, name, result, summaries[name], facts, whole=name == first)
     report.add_heading("How to read this").add_text(PAPER + "\n\n" + METHODS)
     return report
 
 
-_TABLE_CAPTION = "Pearson r with 95 % interval by patient; DVR errors; mean (SD) over visits"
 _MODELS_CAPTION = "Pearson r of every model with its 95 % interval by patient. Dashed: the noise ceiling."
 
 
@@ -212,7 +214,7 @@ def _picture(report: Report, folder: Path, name: str, figure: Any, caption: str,
     report.add_figure(content, caption, alt)
 
 
-def _people_rows(summaries: Mapping[str, Row]) -> list[Row]:
+def _correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:
     rows = []
     for name, summary in summaries.items():
         row: Row = {"model": name}
@@ -220,8 +222,37 @@ def _people_rows(summaries: Mapping[str, Row]) -> list[Row]:
             found = summary[level]
             row[f"{level} r"] = figures.with_interval(found["r"], found["r_low"], found["r_high"])
             row[f"{level} p"] = figures.p_value(found["p"]).removeprefix("p = ").removeprefix("p ")
-            row[f"{level} share of ceiling"] = figures.number(found["share_of_ceiling"], "{:.0%}")
-        row["lesion slope"] = figures.number(summary["lesion"]["bland_altman"]["slope"])
+            row[f"{level} noise ceiling"] = figures.number(found["r_ceiling"])
+            share = found["share_of_ceiling"], found["share_low"], found["share_high"]
+            row[f"{level} share of ceiling"] = figures.with_interval(*share, "{:.0%}")
+        rows.append(row)
+    return rows
+
+
+def _agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
+    rows = []
+    for name, summary in summaries.items():
+        for level in ("lesion", "patient"):
+            found = summary[level]["bland_altman"]
+            limits = [figures.number(found[key], "{:+.3f}") for key in ("lower_limit", "upper_limit")]
+            rows.append(
+                {
+                    "model": name,
+                    "level": level,
+                    "points": found["n"],
+                    "bias": figures.with_interval(found["bias"], found["bias_low"], found["bias_high"], "{:+.3f}"),
+                    "95 % limits": limits[0] if found["sd"] is None else " to ".join(limits),
+                    "mean absolute error": figures.number(summary[level]["mae"], "{:.3f}"),
+                    "slope": figures.number(found["slope"]),
+                }
+            )
+    return rows
+
+
+def _image_rows(summaries: Mapping[str, Row]) -> list[Row]:
+    rows = []
+    for name, summary in summaries.items():
+        row: Row = {"model": name}
         for measure, title, form in _IMAGE_COLUMNS:
             found = summary["images"][measure]
             spread = "" if found["sd"] is None else f" ({form.format(found['sd'])})"

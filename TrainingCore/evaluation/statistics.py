@@ -16,7 +16,7 @@ from scipy.special import stdtr
 REPLICATES = 5000
 CONFIDENCE = 0.95
 FEWEST_POINTS = 3  # a correlation of two points is always 1
-FEWEST_PATIENTS = 3  # fewer give no interval by patient (ours)
+FEWEST_PATIENTS = 5  # fewer draw the same few replicates again and again: no interval (ours)
 LIMIT_DEVIATIONS = 1.96  # Bland and Altman 1986
 
 

@@ -30,8 +30,8 @@ def evaluate(*arguments: object) -> int:
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory, make_case, bids) -> Path:
-    """Four patients (one with two visits, one without lesions) and one control."""
-    cases = [make_case(f"B{n:02d}", "1", seed=n) for n in range(1, 4)]
+    """Six patients (one with two visits, one without lesions) and one control."""
+    cases = [make_case(f"B{n:02d}", "1", seed=n) for n in (1, 2, 3, 5, 6)]
     cases += [make_case("B01", "2", seed=9), make_case("B04", "1", lesions=0)]
     cases += [make_case("BHC01", "1", lesions=0, group="control")]
     return bids(tmp_path_factory.mktemp("data") / "cohort", cases)
@@ -67,9 +67,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_the_summary_says_who_was_measured_and_how_well(evaluated):
     summary = json.loads((evaluated / "summary.json").read_text())
     known, ignorant = summary["models"]["linear"], summary["models"]["network"]
-    assert known["people"] == 5
-    assert known["visits"] == 6
-    assert known["patient"]["n"] == 3
+    assert known["people"] == 7
+    assert known["visits"] == 8
+    assert known["patient"]["n"] == 5
     assert known["lesion"]["r"] > 0.5 > abs(ignorant["lesion"]["r"])
     assert known["lesion"]["r_low"] <= known["lesion"]["r"] <= known["lesion"]["r_high"]
     assert known["lesion"]["r_ceiling"] > known["lesion"]["r"] * 0.9
@@ -81,7 +81,7 @@ def test_the_summary_says_who_was_measured_and_how_well(evaluated):
 
 def test_the_tables_hold_every_visit_and_lesion_of_every_model(evaluated):
     visits, lesions, models = (rows(evaluated / f"{name}.csv") for name in ("visits", "lesions", "models"))
-    assert len(visits) == 12
+    assert len(visits) == 16
     assert len({row["model"] for row in lesions}) == 2
     assert len(lesions) == sum(int(row["lesions"]) for row in visits)
     assert [row["model"] for row in models] == ["linear", "network"]
@@ -146,7 +146,7 @@ def test_a_run_asked_about_its_own_training_people_is_found_out(tmp_path, cohort
     out = tmp_path / "out"
     assert evaluate("--run", run, "--data", cohort, "--out", out) == 0
     (warning,) = json.loads((out / "summary.json").read_text())["warnings"]
-    assert "trained on 2 of these 5 people" in warning
+    assert "trained on 2 of these 7 people" in warning
 
 
 def test_a_prediction_resampled_keeps_its_values_up_to_the_edge_of_the_brain(make_case):
