@@ -13,14 +13,14 @@ import numpy as np
 from .anatomy import Anatomy
 from .randomness import smooth_field, stream
 
-# Fitted to the 29 masks: natural logarithm of the total load in ml, and its range
-LOAD_LOG_MEAN, LOAD_LOG_SD, LOAD_RANGE_ML = 2.11, 1.50, (0.32, 52.2)
+# Total load in ml at equally spaced quantiles of the 29 masks, which a log-normal does not follow
+LOAD_QUANTILES_ML = (0.32, 0.88, 1.30, 2.39, 9.17, 13.61, 16.0, 20.4, 29.9, 37.0, 52.2)
 # Fitted to the 29 masks (components of at least 10 mm3): ln(number) = 2.94 + 0.46 ln(load in ml), residual SD 0.55
-COUNT_INTERCEPT, COUNT_SLOPE, COUNT_RESIDUAL, COUNT_RANGE = 2.94, 0.46, 0.55, (4, 230)
-# Fitted to the 29 masks without each one's few confluent lesions: ln(volume in mm3)
-BODY_LOG_MEAN, BODY_LOG_SD, BODY_RANGE_MM3 = 3.55, 1.0, (10.0, 1500.0)
+COUNT_INTERCEPT, COUNT_SLOPE, COUNT_RESIDUAL, COUNT_RANGE = 3.0, 0.46, 0.55, (6, 240)
+# Fitted to the 29 masks: ln(volume in mm3) of the many small lesions, of the larger ones, and the share of the latter
+SMALL_LOG, LARGER_LOG, LARGER_SHARE, BODY_RANGE_MM3 = (3.4, 0.85), (5.3, 1.1), 0.17, (10.0, 6000.0)
 # Shares of lesion centres by place (ours, tuned so that distances match the masks)
-PLACES = {"periventricular": 0.40, "juxtacortical": 0.25, "deep": 0.35}
+PLACES = {"periventricular": 0.14, "juxtacortical": 0.36, "deep": 0.50}
 
 DEFICIT_MEAN, DEFICIT_SD = 0.176, 0.062  # mean loss of DVR in a lesion, share of NAWM: florbetaben study PMC4660647
 PATIENT_SHARE = 0.35  # (ours) share of that variance that lies between patients
@@ -54,31 +54,33 @@ def no_lesions(shape: tuple[int, int, int]) -> Lesions:
     return Lesions(np.zeros(shape, np.int32), *(np.zeros(shape, np.float32) for _ in range(3)))
 
 
-def draw_volumes(random: np.random.Generator, load_shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def draw_volumes(random: np.random.Generator, load_factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Lesion volumes in mm3 of one patient: many small ones, and the few confluent ones that carry most of a high load.
 
-    load_shift: added to ln(load). Returns (ordinary, confluent) volumes, largest first.
+    load_factor: multiplies the load. Returns (ordinary, confluent) volumes, largest first.
     """
-    load = float(np.exp(np.clip(random.normal(LOAD_LOG_MEAN + load_shift, LOAD_LOG_SD), *np.log(LOAD_RANGE_ML))))
+    quantiles = np.linspace(0.0, 1.0, len(LOAD_QUANTILES_ML))
+    load = load_factor * float(np.exp(np.interp(random.random(), quantiles, np.log(LOAD_QUANTILES_ML))))
     count = np.exp(COUNT_INTERCEPT + COUNT_SLOPE * np.log(load) + random.normal(0.0, COUNT_RESIDUAL))
     count = int(np.clip(round(count), *COUNT_RANGE))
-    body = np.clip(np.exp(random.normal(BODY_LOG_MEAN, BODY_LOG_SD, count)), *BODY_RANGE_MM3)
+    larger = random.random(count) < LARGER_SHARE
+    logs = np.where(larger, random.normal(*LARGER_LOG, count), random.normal(*SMALL_LOG, count))
+    body = np.clip(np.exp(logs), *BODY_RANGE_MM3)
     rest = load * 1000.0 - body.sum()
     if rest < 300.0:
         body = np.clip(body * load * 1000.0 / body.sum(), *BODY_RANGE_MM3)
         return np.sort(body)[::-1], np.zeros(0)
-    pieces = 1 + int(random.poisson(1.0 + rest / 12000.0))
-    shares = np.sort(random.dirichlet(np.full(pieces, 0.9)))[::-1]
-    confluent = shares * rest
+    pieces = 1 + int(random.poisson(1.0 + rest / 5000.0))
+    confluent = np.sort(random.dirichlet(np.full(pieces, 1.2)))[::-1] * rest
     small = confluent < 200.0
     return np.sort(np.concatenate([body, np.maximum(confluent[small], 10.0)]))[::-1], confluent[~small]
 
 
-def grow_lesions(anatomy: Anatomy, person_seed: int, load_shift: float = 0.0) -> Lesions:
+def grow_lesions(anatomy: Anatomy, person_seed: int, load_factor: float = 1.0) -> Lesions:
     """The lesions of a patient at the first visit."""
     random = stream(person_seed, "lesions")
     lesions = no_lesions(anatomy.shape)
-    ordinary, confluent = draw_volumes(random, load_shift)
+    ordinary, confluent = draw_volumes(random, load_factor)
     patient_deficit = random.normal(0.0, DEFICIT_SD * np.sqrt(PATIENT_SHARE))
     terrain = _Terrain(anatomy, random)
     for volume in confluent:
@@ -102,9 +104,9 @@ class _Terrain:
         near = anatomy.ventricle_distance
         cortex = anatomy.cortex_distance
         weights = {
-            "periventricular": white * np.exp(-((near / 4.0) ** 2)),
-            "juxtacortical": white * np.exp(-((cortex / 2.5) ** 2)) * (near > 8.0) * np.exp(-near / 20.0),
-            "deep": white * (cortex > 2.5) * (near > 3.0) * np.exp(-near / 12.0),
+            "periventricular": white * np.exp(-((near / 5.0) ** 2)),
+            "juxtacortical": white * np.exp(-((cortex / 2.5) ** 2)) * (near > 10.0) * np.exp(-near / 30.0),
+            "deep": white * (cortex > 2.0) * (near > 4.0) * np.exp(-near / 30.0),
         }
         self.cumulated = {}
         for place, weight in weights.items():
@@ -152,8 +154,8 @@ class _Terrain:
         distance = np.sqrt((along / stretch) ** 2 + across * stretch) / radius
         rough = 0.30 * self.roughness[box] + 0.18 * self.grain[box]
         if place == "confluent":
-            near = anatomy.ventricle_distance[box] / max(radius * 0.45, 3.0)
-            return near + 0.45 * distance + 1.2 * rough + self.penalty[box]
+            near = anatomy.ventricle_distance[box] / max(radius, 8.0)
+            return 0.8 * near + 0.7 * distance + 1.2 * rough + self.penalty[box]
         return distance + rough + self.penalty[box]
 
 

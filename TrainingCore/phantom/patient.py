@@ -20,7 +20,7 @@ from .randomness import stream
 SITES = ("A", "B", "R")
 # (ours) ages: relapsing MS at site A as in Soulier et al. 2024's kind of cohort, older and more loaded at site B
 AGES = {"A": (36.0, 8.0), "B": (47.0, 9.0), "R": (42.0, 12.0)}
-LOAD_SHIFT = {"A": 0.0, "B": 0.3, "R": 0.0}  # (ours) added to ln(lesion load)
+LOAD_FACTOR = {"A": 1.0, "B": 1.25, "R": 1.0}  # (ours) multiplies the lesion load
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _body(person: Person, size: int) -> tuple[Anatomy, Lesions]:
     anatomy = grow_anatomy(person.seed, person.site, size, person.age)
     if not person.patient:
         return anatomy, lesions_module.no_lesions(anatomy.shape)
-    return anatomy, lesions_module.grow_lesions(anatomy, person.seed, LOAD_SHIFT[person.site])
+    return anatomy, lesions_module.grow_lesions(anatomy, person.seed, LOAD_FACTOR[person.site])
 
 
 def anatomy_and_lesions(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions]:
