@@ -14,6 +14,7 @@ from TrainingCore.evaluation.lesions import (
     lesion_table,
     surrounding_nawm_mean,
 )
+from TrainingCore.imaging.volumes import read_volume
 
 AFFINE = np.array([[-1.5, 0, 0, 60], [0, 1.5, 0, -70], [0, 0, 1.5, -40], [0, 0, 0, 1.0]])
 
@@ -135,3 +136,21 @@ def test_hundreds_of_lesions_at_one_millimetre_take_no_time():
         elapsed.append(time.process_time() - started)
     assert len(rows) == 300
     assert min(elapsed) < 1.0  # about 0.2 s alone on two cores; the margin is for a busy machine
+
+
+def test_real_lesions_are_dark_on_t1w_against_what_surrounds_them(real_data):
+    anatomy = real_data / "ms_mni" / "sub-19" / "anat"
+    mask = read_volume(anatomy / "sub-19_space-MNI152_label-lesion_mask.nii.gz", "lesion mask", mask=True)
+    t1w = read_volume(anatomy / "sub-19_space-MNI152_desc-brain_T1w.nii.gz")
+    labels, volumes = label_lesions(mask.data, mask.voxel_volume)
+    assert volumes.size == ndimage.label(mask.data, np.ones((3, 3, 3)))[1]
+    assert volumes.sum() == pytest.approx(49.8e3, rel=0.01)  # the load that the data's README gives
+    bright = t1w.data > np.percentile(t1w.data[t1w.data > 0], 60)
+    rows = lesion_table(labels, t1w.data, bright & (labels == 0), t1w.affine)
+    large = [row for row in rows if row["volume_mm3"] >= 50 and row["surrounding_nawm_dvr"] is not None]
+    assert len(large) >= 10
+    assert np.mean([row["ratio_to_surrounding"] < 1 for row in large]) > 0.9
+    centres = np.array([[row["x_mm"], row["y_mm"], row["z_mm"]] for row in rows])
+    assert np.abs(centres).max() < 110
+    assert (centres[:, 0] > 0).any()
+    assert (centres[:, 0] < 0).any()
