@@ -14,7 +14,7 @@ COARSE = 64  # velocity grid: 3 mm, finer than its smoothness needs
 # (ours) smoothness in mm (FWHM) and standard deviation in mm of the random velocity field, coarse to fine
 SCALES = ((80.0, 4.0), (32.0, 2.2), (16.0, 0.9))
 STEPS = 6
-# (ours) how much sulcal and ventricular fluid is favoured over tissue in shared voxels: 1 is the template, 5 an atrophied brain
+# (ours) how much fluid is favoured over tissue in shared voxels: 1 is the template, 5 an atrophied brain
 ATROPHY_RANGE = (1.0, 5.0)
 
 

@@ -34,9 +34,9 @@ MASKS = {
 MAPS = {"dvr": "trc-PiB_stat-dvr_desc-measured_mimap", "dvr_clean": "trc-PiB_stat-dvr_desc-noisefree_mimap"}
 README = f"""{SIMULATED}. {RESEARCH_USE}
 
-Digital patients made by MyelinSynth {__version__}: nobody in this dataset exists. T1w and FLAIR are raw images in arbitrary
-units without skull; derivatives/myelinsynth-phantom holds masks, the [11C]PiB distribution volume ratio as the digital
-scanner measured it (desc-measured) and as it is without noise (desc-noisefree), and the noise ceiling of the cohort.
+Digital patients made by MyelinSynth {__version__}: nobody in this dataset exists. T1w and FLAIR are raw images in
+arbitrary units without skull; derivatives/myelinsynth-phantom holds masks, the [11C]PiB distribution volume ratio as
+the digital scanner measured it (desc-measured) and without noise (desc-noisefree), and the cohort's noise ceiling.
 Anatomy: ICBM152 2009a template (Fonov et al. 2009), deformed per person.
 """
 COLUMNS = {

@@ -122,7 +122,7 @@ class _Terrain:
         return tuple(int(i) for i in np.unravel_index(where[min(at, len(where) - 1)], self.anatomy.shape))
 
     def add(self, lesions: Lesions, volume: float, place: str) -> None:
-        """Grow one lesion of `volume` mm3 from a seed over the cheapest voxels; nothing happens where no voxel is free."""
+        """Grow one lesion of `volume` mm3 from a seed over the cheapest voxels; none where no voxel is free."""
         voxel = self.anatomy.voxel
         seed = self.pick(place)
         radius = (3.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0)

@@ -28,8 +28,8 @@ def tissue_values(field_strength: float) -> dict[str, tuple[float, float, float]
     """T1 and T2 in ms and proton density of healthy tissue at a field strength in tesla.
 
     T1: Rooney et al. 2007 (white 0.00071 (gamma B0)^0.382 s, grey 0.00116 (gamma B0)^0.376 s, fluid 4.3 s); at 3 T that
-    is 0.89 and 1.30 s, as Wansapura et al. 1999 measured (0.83, 1.33). T2 at 3 T: Wansapura et al. 1999 (80, 110 ms) and
-    Stanisz et al. 2005 (69, 99 ms), between them; about 12 % longer at 1.5 T (ours). Water: Tofts 2003 (0.70, 0.82, 1).
+    is 0.89 and 1.30 s, near Wansapura et al. 1999 (0.83, 1.33). T2 at 3 T: Wansapura et al. 1999 (80, 110 ms) and
+    Stanisz et al. 2005 (69, 99 ms), between them; 12 % longer at 1.5 T (ours). Water: Tofts 2003 (0.70, 0.82, 1).
     """
     larmor = GAMMA_HZ * field_strength
     longer = 1.0 + 0.08 * (3.0 - field_strength)

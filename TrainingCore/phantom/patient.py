@@ -74,7 +74,7 @@ def anatomy_and_lesions(person: Person, visit: int, size: int) -> tuple[Anatomy,
 def simulate_visit(
     person_seed: int, visit: int = 1, site: str = "A", size: int = 128, patient: bool = True, label: str = ""
 ) -> Case:
-    """One visit as a Case: raw intensities (arbitrary units), `dvr` measured, `dvr_clean` blurred but noise-free, masks.
+    """One visit as a Case: raw intensities (arbitrary units), `dvr` measured, `dvr_clean` noise-free, masks.
 
     person_seed: who; visit: 1, 2, ...; site: A, B or R (every visit its own protocol); size: voxels along each edge of
     the 192 mm cube; patient: False for a healthy control; label: BIDS label of the person, made from the seed if empty.

@@ -112,7 +112,7 @@ def _lateral_ventricles(fluid: np.ndarray, brain: np.ndarray, affine: np.ndarray
 def _without_ventricle_rim(
     white: np.ndarray, grey: np.ndarray, fluid: np.ndarray, ventricles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The thin grey rim of the ventricles is partial volume of white matter and fluid, not grey matter: give it back."""
+    """The thin grey rim of the ventricles is partial volume of white matter and fluid: give it back to them."""
     from scipy import ndimage
 
     ball = ndimage.generate_binary_structure(3, 1)
