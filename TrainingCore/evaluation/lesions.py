@@ -42,9 +42,17 @@ def demyelination_limit(dvr: np.ndarray, nawm: np.ndarray, deviations: float = T
 
     dvr: (I, J, K), unitless; nawm: (I, J, K) mask. None where no voxel of NAWM has a finite value.
     """
-    values = dvr[nawm]
-    values = values[np.isfinite(values)]
-    return float(values.mean(dtype=float) - deviations * values.std(dtype=float)) if values.size else None
+    mean, sd = _mean_and_sd(dvr, np.asarray(nawm, bool))
+    return mean - deviations * sd if np.isfinite(mean) else None
+
+
+def _mean_and_sd(values: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """Mean and SD of the finite values in a mask, NaN where there is none."""
+    inside = values[mask]
+    inside = inside[np.isfinite(inside)]
+    if inside.size == 0:
+        return np.nan, np.nan
+    return float(inside.mean(dtype=float)), float(inside.std(dtype=float))
 
 
 def lesion_table(
@@ -114,11 +122,9 @@ def _statistics(
     if owner.size:
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
         lowest[owner[starts]] = np.minimum.reduceat(voxels, starts)
-    reference = values[healthy]
-    reference = reference[np.isfinite(reference)]
-    nawm_mean = float(reference.mean(dtype=float)) if reference.size else np.nan
-    limit = demyelination_limit(values, healthy) if threshold is None else threshold
-    below = np.full(size, np.nan) if limit is None else np.bincount(owner, voxels < limit, size) / counts
+    nawm_mean, nawm_sd = _mean_and_sd(values, healthy)
+    limit = nawm_mean - THRESHOLD_DEVIATIONS * nawm_sd if threshold is None else threshold
+    below = np.full(size, np.nan) if np.isnan(limit) else np.bincount(owner, voxels < limit, size) / counts
     return {
         f"{prefix}mean_dvr": mean,
         f"{prefix}sd_dvr": spread,
