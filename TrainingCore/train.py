@@ -99,7 +99,9 @@ def train(cohort: Cohort, recipe: dict[str, Any], run: Run | None, options: argp
 def split_as_before(cohort: Cohort, recipe: dict[str, Any], run: Run | None) -> tuple[Cohort, Cohort]:
     """The split by person, which a resumed run takes from its run.json."""
     if run is None:
-        return cohort.split(recipe["data"]["validation_people"], recipe["seed"])
+        training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"])
+        few = recipe["data"]["training_people"]
+        return (training.of(training.people[:few]) if few else training), validation
     missing = set(run.facts["people"]["training"] + run.facts["people"]["validation"]) - set(cohort.people)
     if missing:
         raise BadInput(
@@ -132,6 +134,7 @@ def check_recipe(recipe: dict[str, Any]) -> None:
         (recipe["patches"] >= 1, "patches must be at least 1"),
         (0 <= recipe["ema"] < 1, "ema must be at least 0 and below 1"),
         (recipe["data"]["validation_people"] >= 0, "data.validation_people must not be negative"),
+        (recipe["data"]["training_people"] >= 0, "data.training_people must not be negative"),
         (0 <= recipe["schedule"]["share"] <= 1, "schedule.share must be between 0 and 1"),
         (
             recipe["schedule"]["name"] in ("curricular", "anticurricular", "fixed", "uniform"),
