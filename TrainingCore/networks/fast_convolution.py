@@ -18,6 +18,7 @@ from .group_norm import (
     channel_products,
     channel_sums,
     each_voxel,
+    replicated,
     scale_and_shift,
     separable_filter,
     upsampled_channel_moments,
@@ -46,6 +47,12 @@ def joined_convolution(deep: Tensor, skip: Tensor, norm: nn.GroupNorm, weight: T
     deep = torch.addcmul(each_voxel(shift[:, :channels], deep), deep, each_voxel(scale[:, :channels], deep))
     joined = upsampled_convolution(deep, weight[:, :channels])
     return joined.add_(_scaled_convolution(skip, scale[:, channels:], shift[:, channels:], weight[:, channels:]))
+
+
+def pointwise_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
+    """A 1x1x1 convolution as the matrix product that it is: torch would copy a channels-last `x` first."""
+    voxels = F.linear(x.permute(0, 2, 3, 4, 1), convolution.weight.flatten(1), convolution.bias)
+    return voxels.permute(0, 4, 1, 2, 3)
 
 
 def _scaled_convolution(x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor) -> Tensor:
@@ -86,7 +93,7 @@ def upsampled_convolution(x: Tensor, weight: Tensor) -> Tensor:
     kernel = weight.transpose(0, 1).flip(2, 3, 4)
     for axis in (2, 3, 4):
         kernel = _pad(kernel, axis, (0, 1)) + _pad(kernel, axis, (1, 0))
-    repeated = F.pad(x, (1,) * 6, mode="replicate")
+    repeated = replicated(x)
     nearest = F.conv_transpose3d(repeated, kernel, stride=2, padding=2)
     return _SubtractFaces.apply(_Binomial.apply(nearest), *_beyond_faces(x, weight))
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .fast_convolution import joined_convolution, normalised_convolution
+from .fast_convolution import joined_convolution, normalised_convolution, pointwise_convolution
 
 
 def group_count(channels: int, groups: int = 8) -> int:
@@ -132,7 +132,8 @@ class UNet3D(nn.Module):
         skips.pop()
         for decoder in self.decoders:
             x = self._run(decoder, x, skips.pop(), fast=fast)
-        return self.last(x)[..., : size[0], : size[1], : size[2]]
+        x = pointwise_convolution(x, self.last) if fast else self.last(x)
+        return x[..., : size[0], : size[1], : size[2]]
 
     def _may_be_fast(self, x: Tensor) -> bool:
         if not self.fast or self.order != "gcr" or x.device.type != "cpu":
