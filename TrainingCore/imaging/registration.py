@@ -23,7 +23,8 @@ BOX_MARGIN_MM = 10.0
 IN_REGISTER_MM = 0.5  # on one common grid, less than this is not worth an interpolation (ours)
 SAME_SUPPORT_DICE = 0.98
 LEAST_OVERLAP = 0.05
-THREADS = 1  # with more, the sums of the metric and so the result differ in the seventh digit from run to run
+THREADS = 1  # with more, sums are split differently from run to run and the result differs in its seventh digit
+DIGITS = 9  # of the matrix that are kept: what is beyond differs even so
 SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 
 
@@ -141,7 +142,7 @@ def _optimise(fixed: Volume, moving: Volume, brain: Volume, start: np.ndarray, s
             f"The FLAIR {moving.name} could not be registered to the T1w {fixed.name}. Register it yourself and give "
             "the transform with --flair-to-t1."
         ) from error
-    return np.asarray(start) @ matrix_of_sitk(update)
+    return np.round(np.asarray(start) @ matrix_of_sitk(update), DIGITS)
 
 
 def _smoothed(image: Volume, spacing: float) -> Volume:

@@ -1,0 +1,108 @@
+"""White matter, grey matter and CSF from T1w and FLAIR, with lesions kept out of all three.
+
+A mixture of three Gaussians over T1w, smoothed by the neighbourhood; FLAIR keeps lesions out. Good enough to say which
+white matter is normal-appearing; not a replacement for a volumetric tool.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+CLASSES = ("csf", "grey_matter", "white_matter")  # by rising T1w intensity
+SAMPLES = 60_000
+KMEANS_STEPS, EM_STEPS = 30, 40
+WEIGHTS = (0.2, 0.43, 0.37)  # of a typical adult brain within its mask (ours)
+SMOOTHING_MM = 1.0
+HYPERINTENSE_DEVIATIONS = 2.5  # FLAIR above grey matter's median by this many robust SD is lesion-like (ours)
+
+
+def segment_tissues(
+    t1w: np.ndarray,
+    flair: np.ndarray,
+    brain: np.ndarray,
+    lesions: np.ndarray | None = None,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Masks of the three tissues.
+
+    t1w, flair: (I, J, K), bias-corrected, any unit, on one grid; brain: (I, J, K) mask; lesions: mask or None; spacing:
+    voxel edges in mm. Returns white_matter, grey_matter and csf, bool (I, J, K), disjoint, inside the brain, without
+    lesions and without what is brighter in FLAIR than grey matter is. Raises ValueError where the brain is too small.
+    """
+    inside = np.asarray(brain, bool)
+    allowed = inside if lesions is None else inside & ~ndimage.binary_dilation(lesions > 0)
+    if np.count_nonzero(allowed) < 1000:
+        raise ValueError("fewer than 1000 voxels of brain are left to find tissues in")
+    box = ndimage.find_objects(inside.astype(np.int8))[0]
+    crop_allowed, crop_inside = allowed[box], inside[box]
+    t1w_scaled, flair_scaled = (_scaled(image[box], crop_allowed) for image in (t1w, flair))
+    values = t1w_scaled[crop_allowed]
+    if len(values) > SAMPLES:
+        values = np.random.default_rng(seed).choice(values, SAMPLES, replace=False)
+    joint = np.moveaxis(densities(t1w_scaled, *fit_mixture(values)), -1, 0)
+    labels = _smoothed_labels(joint, crop_inside, np.asarray(spacing, float))
+    bright = _hyperintense(flair_scaled, labels, crop_inside)
+    if lesions is not None:
+        bright |= lesions[box] > 0
+    tissues = {}
+    for number, name in enumerate(CLASSES):
+        tissues[name] = np.zeros(inside.shape, bool)
+        tissues[name][box] = crop_inside & (labels == number) & ~bright
+    return tissues
+
+
+def _scaled(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Brain's 1st to 99th percentile to 0-1, clipped a little beyond."""
+    low, high = np.percentile(image[inside], [1, 99])
+    return np.clip((image - low) / max(float(high - low), 1e-12), -0.2, 1.2).astype(np.float32)
+
+
+def fit_mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expectation maximisation of three Gaussians whose weights stay at those of a typical adult brain.
+
+    values: (n,) T1w scaled to about 0-1. With free weights, or with FLAIR as a second dimension, grey and white matter
+    of an atrophic brain with many lesions merged into one class (sub-19 of the open MS data: 670 ml of white matter).
+    Returns means (3,) rising, and standard deviations (3,).
+    """
+    values = values.astype(float)
+    means = np.quantile(values, [0.1, 0.4, 0.8])
+    for _ in range(KMEANS_STEPS):
+        nearest = np.abs(values[:, None] - means).argmin(axis=1)
+        means = np.array([values[nearest == k].mean() if (nearest == k).any() else means[k] for k in range(3)])
+    share = np.eye(3)[np.abs(values[:, None] - means).argmin(axis=1)]
+    spread = np.full(3, 0.1)
+    for _ in range(EM_STEPS):
+        total = share.sum(axis=0) + 1e-9
+        means = share.T @ values / total
+        spread = np.sqrt((share * (values[:, None] - means) ** 2).sum(axis=0) / total + 1e-4)
+        share = densities(values, means, spread)
+        share /= share.sum(axis=1, keepdims=True) + 1e-30
+    order = np.argsort(means)
+    return means[order], spread[order]
+
+
+def densities(values: np.ndarray, means: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """(..., 3) weighted densities of the three classes; beyond its mean the outer classes do not fall off."""
+    z = (values[..., None] - means) / spread
+    z[..., 0] = np.maximum(z[..., 0], 0)
+    z[..., 2] = np.minimum(z[..., 2], 0)
+    return np.asarray(WEIGHTS) * np.exp(-0.5 * z * z) / spread
+
+
+def _smoothed_labels(joint: np.ndarray, inside: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Most probable class after each voxel has listened to its neighbours (one mean-field step; ours)."""
+    posterior = joint / (joint.sum(axis=0) + 1e-30)
+    sigma = SMOOTHING_MM / spacing
+    prior = np.stack([ndimage.gaussian_filter(np.where(inside, one, 0), sigma) for one in posterior])
+    return np.argmax(posterior * prior + 1e-6 * prior, axis=0)
+
+
+def _hyperintense(flair: np.ndarray, labels: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    grey = flair[inside & (labels == CLASSES.index("grey_matter"))]
+    if grey.size < 100:
+        return np.zeros(inside.shape, bool)
+    middle = np.median(grey)
+    spread = 1.4826 * np.median(np.abs(grey - middle))
+    return inside & (flair > middle + HYPERINTENSE_DEVIATIONS * spread)
