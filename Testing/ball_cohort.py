@@ -27,7 +27,10 @@ def ball_volumes(rng: np.random.Generator, size: int = 32, lesions: int = 3) -> 
         "t1w": (np.where(white, 900, 600) - 600 * loss * lesion + 8 * noise["t1w"]) * brain,
         "flair": (np.where(white, 300, 400) + 600 * loss * lesion + 8 * noise["flair"]) * brain,
         "dvr": (np.where(white, 1.22, 1.02) - loss * lesion + 0.01 * noise["dvr"]) * brain,
-        "brain": brain, "lesions": lesion & white, "white_matter": white & ~lesion, "grey_matter": brain & ~white,
+        "brain": brain,
+        "lesions": lesion & white,
+        "white_matter": white & ~lesion,
+        "grey_matter": brain & ~white,
     }
 
 

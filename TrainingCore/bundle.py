@@ -42,7 +42,7 @@ DEMONSTRATION = "demonstration"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle: `description` is bundle.json, `raw_weights` the safetensors bytes, `path` where it came from."""
+    """A checked bundle: `description` is bundle.json, `raw_weights` the safetensors bytes, `path` its source."""
 
     path: Path
     description: dict[str, Any]

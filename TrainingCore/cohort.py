@@ -52,8 +52,8 @@ class Visit:
     def load(self, shape: tuple[int, int, int], spacing: float, intensity: dict[str, Any]) -> Case:
         """Read, resample and rescale this visit for a network (see imaging.preparation.prepare_case).
 
-        shape: voxels of the grid; spacing: mm; intensity: the rule of a recipe or bundle. FLAIR and the derivatives must
-        be registered to T1w. Raises BadInput naming the file where one cannot be used.
+        shape: voxels of the grid; spacing: mm; intensity: the rule of a recipe or bundle. FLAIR and the derivatives
+        must be registered to T1w. Raises BadInput naming the file where one cannot be used.
         """
         from .imaging.grid import brain_grid
         from .imaging.preparation import prepare_case

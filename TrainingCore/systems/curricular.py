@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from ..bundle import Bundle
+from ..errors import BadInput
 from ..networks.patch_discriminator import PatchDiscriminator
 from ..networks.unet3d import UNet3D
 from ..training.patches import cut_patches, patch_corners
@@ -236,10 +237,9 @@ class Curricular:
         try:
             system.generator.load_state_dict(bundle.weights())
         except RuntimeError as error:
-            from ..errors import BadInput
-
             raise BadInput(
-                f"The model {bundle.path} does not fit its own description: {str(error).splitlines()[-1].strip()}"
+                f"The model {bundle.path} does not fit its own description: its weights are of another network. "
+                "Get the bundle again from its source."
             ) from error
         return system
 
@@ -264,8 +264,7 @@ class Curricular:
 
 def build_generator(settings: dict[str, Any], channels: int) -> UNet3D:
     """The generator of a recipe, answering a typical DVR before it has learnt anything."""
-    shape = {key: settings[key] for key in ("width", "levels", "order")}
-    network = UNet3D(in_channels=channels, out_channels=1, **shape)
+    network = UNet3D(in_channels=channels, out_channels=1, **settings)
     nn.init.constant_(network.last.bias, TYPICAL_DVR)
     return network
 

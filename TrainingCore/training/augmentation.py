@@ -48,7 +48,7 @@ def _moved(
     if flip:
         volumes = {name: np.flip(array, 0).copy() for name, array in volumes.items()}
     if not (settings["rotation"] or settings["scale"]):
-        return volumes
+        return dict(volumes)
     names = list(volumes)
     shape = volumes[names[0]].shape
     stack = torch.from_numpy(np.stack([_above_background(name, volumes[name]) for name in names]))[None]

@@ -18,9 +18,15 @@ from TrainingCore.systems.linear import LinearVoxelwise
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
     description = dict.fromkeys(REQUIRED, "x") | {
-        "name": "test", "system": "linear", "architecture": {}, "inputs": ["t1w", "flair"], "performance": {},
+        "name": "test",
+        "system": "linear",
+        "architecture": {},
+        "inputs": ["t1w", "flair"],
+        "performance": {},
         "intensity": {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True},
-        "grid": {"shape": [32, 32, 32], "spacing_mm": 6.0}, "simulated_training_data": True}
+        "grid": {"shape": [32, 32, 32], "spacing_mm": 6.0},
+        "simulated_training_data": True,
+    }
     del description["format"]
     return save_bundle(tmp_path / "model", description, {"coefficients": torch.tensor([1.0, 0.1, -0.2])})
 
@@ -82,7 +88,7 @@ def test_incomplete_foreign_and_hostile_bundles_are_named(bundle: Bundle, tmp_pa
     hostile = tmp_path / "hostile.zip"
     with zipfile.ZipFile(hostile, "w") as archive:
         archive.writestr("../../evil.txt", "x")
-    with pytest.raises(BadInput, match="exactly one bundle.json"):
+    with pytest.raises(BadInput, match=r"exactly one bundle\.json"):
         Bundle.open(hostile)
     assert not (tmp_path.parent.parent / "evil.txt").exists()
     (bundle.path / "weights.safetensors").unlink()

@@ -28,18 +28,27 @@ def test_every_recipe_loads() -> None:
 
 
 def test_short_keys_and_types() -> None:
-    recipe = load_recipe("curricular", ["width=8", "size=64", "generator_rate=1e-3", "schedule.name=fixed", "share=0.2"])
+    recipe = load_recipe(
+        "curricular", ["width=8", "size=64", "generator_rate=1e-3", "schedule.name=fixed", "share=0.2"]
+    )
     assert recipe["generator"]["width"] == 8
     assert grid_shape(recipe) == (64, 64, 64)
     assert recipe["optimizer"]["generator_rate"] == 1e-3
     assert load_recipe("curricular", ["size=[96, 128, 96]"])["data"]["size"] == [96, 128, 96]
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    ("wdth=8", "Did you mean 'width'"), ("epochs=many", "takes a value like 150"), ("epochs", "key=value"),
-    ("real_label=1", "no recipe key"), ("epochs=1.5", "takes a value like"), ("checkpointing=3", "takes a value like"),
-    ("size=[1, 2]", "takes a value like"),
-])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("wdth=8", "Did you mean 'width'"),
+        ("epochs=many", "takes a value like 150"),
+        ("epochs", "key=value"),
+        ("real_label=1", "no recipe key"),
+        ("epochs=1.5", "takes a value like"),
+        ("checkpointing=3", "takes a value like"),
+        ("size=[1, 2]", "takes a value like"),
+    ],
+)
 def test_what_it_does_not_know_is_bad_input(change: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         load_recipe("curricular", [change])
@@ -48,8 +57,12 @@ def test_what_it_does_not_know_is_bad_input(change: str, sentence: str) -> None:
 def test_unknown_recipe_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no recipe called 'curicular'"):
         load_recipe("curicular")
-    for text, sentence in (("system: [", "not valid YAML"), ("just text", "not a list"), ("base: x.yaml", "does not exist"),
-                           ("generator: {widht: 3}", "widht")):
+    for text, sentence in (
+        ("system: [", "not valid YAML"),
+        ("just text", "not a list"),
+        ("base: x.yaml", "does not exist"),
+        ("generator: {widht: 3}", "widht"),
+    ):
         path = tmp_path / "own.yaml"
         path.write_text(text)
         with pytest.raises(BadInput, match=sentence):

@@ -37,8 +37,17 @@ def whole_run(ball_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
-SMALL = ["size=32", "width=4", "levels=3", "discriminator.widths=[8, 16, 16, 16]", "patches=8", "validation_people=1",
-         "generator_rate=3e-3", "discriminator_rate=1e-3", "pictures_every=2"]
+SMALL = [
+    "size=32",
+    "width=4",
+    "levels=3",
+    "discriminator.widths=[8, 16, 16, 16]",
+    "patches=8",
+    "validation_people=1",
+    "generator_rate=3e-3",
+    "discriminator_rate=1e-3",
+    "pictures_every=2",
+]
 
 
 def test_a_run_holds_its_recipe_log_checkpoints_pictures_and_bundles(whole_run: Path) -> None:
@@ -58,8 +67,22 @@ def test_a_run_holds_its_recipe_log_checkpoints_pictures_and_bundles(whole_run: 
 
 def test_a_run_killed_in_mid_epoch_resumes_to_the_same_bits(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "TrainingCore.train", "--progress", "none", "--threads", "1", "--data", str(ball_cohort),
-               "--out", str(out), "--set", *SMALL, "epochs=4"]
+    command = [
+        sys.executable,
+        "-m",
+        "TrainingCore.train",
+        "--progress",
+        "none",
+        "--threads",
+        "1",
+        "--data",
+        str(ball_cohort),
+        "--out",
+        str(out),
+        "--set",
+        *SMALL,
+        "epochs=4",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (out / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
@@ -89,7 +112,9 @@ def test_comparators_train_through_the_same_command(recipe: str, ball_cohort: Pa
     train("--data", ball_cohort, "--recipe", recipe, "--out", out, "--set", *SMALL, "epochs=1")
     entry = Run.open(out).log()[0]
     assert ("loss_D" in entry) == (recipe == "anticurricular")
-    assert Bundle.open(out / "bundles" / "best").description["system"] == ("linear" if recipe == "linear" else "curricular")
+    assert Bundle.open(out / "bundles" / "best").description["system"] == (
+        "linear" if recipe == "linear" else "curricular"
+    )
 
 
 @pytest.mark.parametrize("lesions", [0, 1])
@@ -102,30 +127,65 @@ def test_visits_without_lesions_or_with_one_train_on(lesions: int, tmp_path: Pat
 
 
 def test_augmentation_and_moving_average_train(ball_cohort: Path, tmp_path: Path) -> None:
-    varied = ["flip=0.5", "rotation=10", "scale=0.1", "bias=0.2", "gamma=0.2", "contrast=0.2", "noise=0.1", "blur=0.5",
-              "slices=0.5", "ema=0.9", "decay=cosine"]
+    varied = [
+        "flip=0.5",
+        "rotation=10",
+        "scale=0.1",
+        "bias=0.2",
+        "gamma=0.2",
+        "contrast=0.2",
+        "noise=0.1",
+        "blur=0.5",
+        "slices=0.5",
+        "ema=0.9",
+        "decay=cosine",
+    ]
     train("--data", ball_cohort, "--out", tmp_path / "run", "--set", *SMALL, *varied, "epochs=2")
     assert Run.open(tmp_path / "run").log()[-1]["l1"] < 0.3
 
 
 def test_two_processes_share_a_run(ball_cohort: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29713", "-m",
-               "TrainingCore.train", "--data", str(ball_cohort), "--out", str(tmp_path / "run"), "--device", "cpu",
-               "--progress", "none", "--threads", "1", "--set", *SMALL, "epochs=2"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29713",
+        "-m",
+        "TrainingCore.train",
+        "--data",
+        str(ball_cohort),
+        "--out",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+        "--progress",
+        "none",
+        "--threads",
+        "1",
+        "--set",
+        *SMALL,
+        "epochs=2",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(Run.open(tmp_path / "run").log()) == 2
 
 
-@pytest.mark.parametrize(("options", "sentence"), [
-    (["--recipe", "curricular"], "--data"),
-    (["--data", "/nowhere"], "does not exist"),
-    (["--data", "{data}", "--set", "wdth=8"], "Did you mean 'width'"),
-    (["--data", "{data}", "--set", "size=8"], "at least 16"),
-    (["--data", "{data}", "--set", "epochs=0"], "epochs must be at least 1"),
-    (["--data", "{data}", "--device", "cuda:99"], "GPU"),
-    (["--data", "{data}", "--set", "validation_people=9"], "validation_people=0"),
-])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--recipe", "curricular"], "--data"),
+        (["--data", "/nowhere"], "does not exist"),
+        (["--data", "{data}", "--set", "wdth=8"], "Did you mean 'width'"),
+        (["--data", "{data}", "--set", "size=8"], "at least 16"),
+        (["--data", "{data}", "--set", "epochs=0"], "epochs must be at least 1"),
+        (["--data", "{data}", "--device", "cuda:99"], "GPU"),
+        (["--data", "{data}", "--set", "validation_people=9"], "validation_people=0"),
+    ],
+)
 def test_bad_input_is_one_sentence_with_exit_code_2(
     options: list[str], sentence: str, ball_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,130 @@
+"""The grid a network sees, and the intensity rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from TrainingCore.imaging.grid import Grid, brain_grid, world_bounds
+from TrainingCore.imaging.intensities import percentile_rescale
+from TrainingCore.imaging.preparation import prepare_case
+from TrainingCore.imaging.volumes import Volume
+
+RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
+
+
+def ball(shape: tuple[int, int, int], radius: float) -> np.ndarray:
+    place = np.indices(shape) - (np.array(shape)[:, None, None, None] - 1) / 2
+    return (place**2).sum(axis=0) < radius**2
+
+
+def oblique(degrees: float, spacing: tuple[float, float, float], flip: bool = False) -> np.ndarray:
+    angle = np.deg2rad(degrees)
+    rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = rotation @ np.diag(np.array(spacing) * ([-1, 1, 1] if flip else [1, 1, 1]))
+    affine[:3, 3] = [5, -60, -40]
+    return affine
+
+
+@pytest.mark.parametrize(
+    "affine", [oblique(0, (1, 1, 1)), oblique(0, (1, 1, 3), flip=True), oblique(20, (0.9, 0.9, 2))]
+)
+def test_the_brain_lies_in_the_middle_of_an_isotropic_cube(affine: np.ndarray) -> None:
+    mask = ball((90, 90, 40), 18)
+    grid = brain_grid(mask, affine, (64, 64, 64), 3.0)
+    low, high = world_bounds(mask, affine)
+    centre = grid.affine @ [31.5, 31.5, 31.5, 1]
+    np.testing.assert_allclose(centre[:3], (low + high) / 2)
+    np.testing.assert_allclose(grid.spacing, 3.0)
+
+
+def test_a_brain_that_does_not_fit_gets_larger_voxels() -> None:
+    grid = brain_grid(ball((100, 100, 100), 45), np.diag([2.0, 2, 2, 1]), (64, 64, 64), 2.0)
+    assert grid.spacing[0] == pytest.approx((178 + 6) / 64, rel=0.02)
+
+
+def test_empty_mask_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        brain_grid(np.zeros((8, 8, 8), bool), np.eye(4))
+
+
+def test_same_grid_is_recognised_by_its_corners() -> None:
+    grid = Grid((10, 10, 10), np.eye(4))
+    moved = np.eye(4)
+    moved[0, 3] = 0.01
+    assert grid.same_as((10, 10, 10), np.eye(4))
+    assert not grid.same_as((10, 10, 10), moved)
+    assert not grid.same_as((10, 10, 9), np.eye(4))
+
+
+def test_percentiles_of_the_brain_become_minus_one_and_one() -> None:
+    rng = np.random.default_rng(0)
+    image, brain = rng.normal(500, 100, (40, 40, 40)), ball((40, 40, 40), 15)
+    scaled = percentile_rescale(image, brain)
+    low, high = np.percentile(image[brain], [2.5, 97.5])
+    inside = (image > low) & (image < high) & brain
+    np.testing.assert_allclose(scaled[inside], 2 * (image[inside] - low) / (high - low) - 1, atol=1e-5)
+    assert (scaled[brain].min(), scaled[brain].max()) == (-1, 1)
+    assert np.mean(np.abs(scaled[brain]) == 1) == pytest.approx(0.05, abs=0.002)
+    assert np.all(scaled[~brain] == -1)
+
+
+def test_without_clipping_bright_lesions_stay_apart() -> None:
+    image, brain = np.linspace(0, 1, 64**3).reshape(64, 64, 64), np.ones((64, 64, 64), bool)
+    image[0, 0, :2] = [1.5, 2.0]
+    scaled = percentile_rescale(image, brain, clip=False)
+    assert 1 < scaled[0, 0, 0] < scaled[0, 0, 1] <= 3
+
+
+@pytest.mark.parametrize(
+    ("image", "brain", "sentence"),
+    [
+        (np.ones((4, 4, 4)), np.ones((4, 4, 4), bool), "no contrast"),
+        (np.ones((4, 4, 4)), np.zeros((4, 4, 4), bool), "empty"),
+    ],
+)
+def test_images_without_contrast_or_brain_are_refused(image: np.ndarray, brain: np.ndarray, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        percentile_rescale(image, brain)
+
+
+@pytest.mark.parametrize("affine", [oblique(0, (1, 1, 1), flip=True), oblique(25, (0.8, 0.8, 2.5))])
+def test_a_lesion_keeps_its_place_in_the_world(affine: np.ndarray) -> None:
+    shape = (160, 160, 64)
+    centre = np.array([90.0, 70.0, 36.0, 1.0])
+    place = np.indices(shape) - centre[:3, None, None, None]
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    lesion = ((place * spacing[:, None, None, None]) ** 2).sum(axis=0) < 10**2
+    middle = (np.array(shape)[:, None, None, None] - 1) / 2
+    brain = (((np.indices(shape) - middle) * spacing[:, None, None, None]) ** 2).sum(axis=0) < 55**2
+    t1w = np.random.default_rng(0).normal(500, 50, shape) * brain
+    volume = Volume(t1w.astype(np.float32), affine)
+    grid = brain_grid(brain, affine, (96, 96, 96), 1.5)
+    case = prepare_case(
+        volume,
+        volume,
+        Volume(brain.astype(np.float32), affine),
+        grid,
+        RULE,
+        extra={"lesions": Volume(lesion.astype(np.float32), affine)},
+    )
+    found = case.affine @ [*np.argwhere(case.volumes["lesions"]).mean(axis=0), 1]
+    np.testing.assert_allclose(found, affine @ centre, atol=0.3)  # a mask's end slices fall between the grid's
+    assert case.volumes["lesions"].sum() * case.voxel_volume == pytest.approx(lesion.sum() * spacing.prod(), rel=0.03)
+
+
+def test_flair_is_taken_from_where_its_transform_says() -> None:
+    brain = ball((64, 64, 64), 25).astype(np.float32)
+    flair = np.random.default_rng(1).normal(300, 30, brain.shape).astype(np.float32)
+    shift = np.eye(4)
+    shift[0, 3] = 4.0  # the point x of T1w space is shown at x + 4 mm of the FLAIR
+    grid = Grid((64, 64, 64), np.eye(4))
+    case = prepare_case(Volume(flair, np.eye(4)), Volume(flair, np.eye(4)), Volume(brain, np.eye(4)), grid, RULE, shift)
+    inside = ball((64, 64, 64), 20)
+    np.testing.assert_allclose(
+        case.volumes["flair"][20:40, 32, 32],
+        percentile_rescale(np.roll(flair, -4, 0), brain > 0.5)[20:40, 32, 32],
+        atol=1e-4,
+    )
+    assert np.abs(case.volumes["flair"] - case.volumes["t1w"])[inside].max() > 0.5
