@@ -90,7 +90,7 @@ def train(cohort: Cohort, recipe: dict[str, Any], run: Run | None, options: argp
         trainer.train(lambda fraction, message: progress.report("train", fraction, message))
         progress.report("train", 1.0, "trained")
     if processes.first:
-        export_bundles(run, system)
+        export_bundles(run)
         print(f"Trained: {run.path / 'bundles' / 'best'}") if options.progress != "json" else None
     leave_processes()
     return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from TrainingCore.bundle import Bundle
+from TrainingCore.errors import BadInput
 from TrainingCore.run import Run
 from TrainingCore.train import main
 
@@ -201,3 +202,25 @@ def test_a_finished_run_is_not_overwritten(whole_run: Path, ball_cohort: Path) -
     done = train("--data", ball_cohort, "--out", whole_run, "--set", *SMALL, code=2)
     assert "--resume" in done.stderr
     assert len(json.loads("[" + ",".join((whole_run / "log.jsonl").read_text().splitlines()) + "]")) == 4
+
+
+def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
+    from TrainingCore.evaluate import main as evaluate
+    from TrainingCore.export import main as export
+
+    model, results = tmp_path / "model", tmp_path / "results"
+    assert (
+        evaluate(["--run", str(whole_run), "--data", str(ball_cohort), "--out", str(results), "--progress", "none"])
+        == 0
+    )
+    options = ["--run", str(whole_run), "--out", str(model), "--licence", "CC-BY-4.0", "--evaluation", str(results)]
+    assert export(options) == 0
+    bundle = Bundle.open(model)
+    assert bundle.description["licence"] == "CC-BY-4.0"
+    assert "Pearson" in " ".join(bundle.description["performance"])
+    summary = json.loads((results / "summary.json").read_text())
+    for measured in summary["models"].values():
+        measured["weights_sha256"] = "of another model"
+    (results / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(BadInput, match="did not evaluate these weights"):
+        export(options)

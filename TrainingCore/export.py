@@ -1,0 +1,93 @@
+"""Turn a run into a bundle to share: python -m TrainingCore.export --run RUN --evaluation DIR --out BUNDLE."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .cli import parser, run_command
+from .errors import BadInput
+from .files import read_json
+from .run import Run
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = parser(
+        "export",
+        "Write a run's model as a bundle with its licence and its measured performance. A run that is "
+        "not finished gives the best epoch so far.",
+        "python -m TrainingCore.export --run runs/first --evaluation results --licence CC-BY-4.0 --out model",
+    )
+    options.add_argument("--run", type=Path, required=True, help="folder of a training run")
+    options.add_argument("--which", choices=("best", "last"), default="best", help="epoch to take (default: best)")
+    options.add_argument(
+        "--evaluation", type=Path, help="folder written by evaluate for this model: its measured performance"
+    )
+    options.add_argument("--name", help="what to call the model (default: the recipe's description)")
+    options.add_argument("--licence", default="not stated", help="licence of the weights, e.g. Apache-2.0")
+    options.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the run, collect what was measured, write the bundle."""
+    options = arguments().parse_args(argv)
+    run = Run.open(options.run)
+    if options.out.exists() and not (options.out / "bundle.json").is_file():
+        raise BadInput(f"{options.out} holds something else than a bundle. Choose another --out.")
+
+    from .training.export import trained_weights, write_bundle
+
+    weights, epoch, system = trained_weights(run, options.which)
+    changes: dict[str, Any] = {"licence": options.licence}
+    if options.name:
+        changes["name"] = options.name
+    bundle = write_bundle(options.out, run, system, options.which, weights, epoch, changes)
+    if options.evaluation:
+        measured = performance_of(options.evaluation, bundle.sha256)
+        write_bundle(options.out, run, system, options.which, weights, epoch, {**changes, "performance": measured})
+    print(f"Exported epoch {epoch.get('epoch')}: {options.out}")
+    return 0
+
+
+def performance_of(evaluation: Path, sha256: str) -> dict[str, str]:
+    """What an evaluation measured of the weights with this hash; raises BadInput where it measured others."""
+    summary = read_json(evaluation / "summary.json")
+    found = [model for model in summary["models"].values() if model["weights_sha256"] == sha256]
+    if not found:
+        raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
+    model = found[0]
+    kind = "simulated cohort" if summary["simulated_data"] else "cohort"
+    measured = {
+        "measured on": f"{kind}, {model['people']} people, {model['visits']} visits, "
+        f"{model['lesions_in_correlation']} lesions of at least {model['minimum_mm3']:g} mm3"
+    }
+    for level in ("lesion", "patient"):
+        measured[f"{level} level Pearson r"] = _correlation(model[level])
+    for key, what in (
+        ("mae_brain", "MAE in the brain (DVR)"),
+        ("mae_lesions", "MAE in lesions (DVR)"),
+        ("psnr_brain", "PSNR in the brain (dB)"),
+        ("ssim_brain", "SSIM in the brain"),
+    ):
+        if model["images"][key]["mean"] is not None:
+            measured[what] = f"{model['images'][key]['mean']:.3f} (SD {model['images'][key]['sd'] or 0:.3f})"
+    return measured
+
+
+def _correlation(level: dict[str, Any]) -> str:
+    if level["r"] is None:
+        return "not estimable"
+    text = f"{level['r']:.2f}"
+    if level["r_low"] is not None:
+        text += f" (95 % interval by patient {level['r_low']:.2f} to {level['r_high']:.2f})"
+    if level["r_ceiling"] is not None:
+        text += f", {level['share_of_ceiling']:.0%} of the noise ceiling {level['r_ceiling']:.2f}"
+    return text
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
