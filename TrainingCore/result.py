@@ -1,0 +1,57 @@
+"""Result: the folder that `synthesize` makes for one patient."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import BadInput
+from .files import read_json
+
+DVR, BRAIN, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "flair_to_t1.tfm"
+LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
+FILES = (DVR, BRAIN, TRANSFORM, LESIONS, REPORT, PROVENANCE)
+
+PLACE_COLUMNS = ("id", "volume_mm3", "x_mm", "y_mm", "z_mm")
+DVR_COLUMNS = (
+    "mean_dvr",
+    "sd_dvr",
+    "min_dvr",
+    "ratio_to_nawm",
+    "surrounding_nawm_dvr",
+    "ratio_to_surrounding",
+    "demyelinated_share",
+)
+LESION_COLUMNS = PLACE_COLUMNS + DVR_COLUMNS
+MEASURED_COLUMNS = tuple(f"measured_{name}" for name in DVR_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A complete result folder.
+
+    dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz: the brain there;
+    flair_to_t1.tfm: ITK transform (LPS mm) that resamples the FLAIR into T1w space; lesions.csv: one row per lesion,
+    see LESION_COLUMNS; report.html: for people; provenance.json: how it was made.
+
+    >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
+    """
+
+    path: Path
+    provenance: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Result:
+        """Open a result folder. Raises BadInput where a file is missing."""
+        path = Path(path)
+        missing = [name for name in FILES if not (path / name).is_file()]
+        if missing:
+            raise BadInput(f"{path} is not a complete result: it has no {', '.join(missing)}. Run synthesize again.")
+        return cls(path, read_json(path / PROVENANCE))
+
+    def lesions(self) -> list[dict[str, float | None]]:
+        """Rows of lesions.csv, numbers as float, empty cells (not estimable) as None."""
+        with open(self.path / LESIONS, encoding="utf-8", newline="") as stream:
+            return [{key: float(text) if text else None for key, text in row.items()} for row in csv.DictReader(stream)]

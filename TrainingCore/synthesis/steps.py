@@ -1,0 +1,239 @@
+"""From a patient's images to the files of a Result, one step after the other."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ..bundle import Bundle
+from ..cli import Progress
+from ..errors import BadInput
+from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
+from ..imaging.bias import correct_bias
+from ..imaging.brain_mask import Brain, find_brain
+from ..imaging.checks import check_contrasts, dvr_on_grid, lesions_on_grid
+from ..imaging.grid import Grid, brain_grid
+from ..imaging.preparation import prepare_case
+from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register_rigid
+from ..imaging.tissues import segment_tissues
+from ..imaging.volumes import Volume, resample, same_grid
+from .inference import predict_map
+from .outputs import write_result
+from .patient import Patient
+
+
+@dataclass
+class Findings:
+    """What was found about one patient. All volumes but `patient.flair` lie on the T1w's grid.
+
+    t1w, flair: bias-corrected; brain and how it was found; registration; dvr: synthetic, unitless, 0 outside the brain;
+    lesions, measured: as given, on this grid, or None; tissues: masks; labels, rows: see evaluation.lesions; limit:
+    DVR below which a voxel counts as demyelinated; way: how the network was run; seconds: by step.
+    """
+
+    patient: Patient
+    bundle: Bundle
+    t1w: Volume
+    flair: Volume
+    brain: Brain
+    registration: Registration
+    dvr: np.ndarray
+    lesions: Volume | None
+    measured: Volume | None
+    tissues: dict[str, np.ndarray]
+    labels: np.ndarray
+    rows: list[dict[str, Any]]
+    limit: float | None
+    way: str
+    flips: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Clock:
+    """Reports each step and remembers how long it took."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.seconds = progress, {}
+        self._step, self._since = "", time.monotonic()
+
+    def step(self, name: str, fraction: float, message: str) -> None:
+        """Begin a step, ending the one before."""
+        self.stop()
+        self._step = name
+        self.progress.report(name, fraction, message)
+
+    def stop(self) -> None:
+        """End the step under way."""
+        if self._step:
+            self.seconds[self._step] = round(time.monotonic() - self._since, 2)
+        self._step, self._since = "", time.monotonic()
+
+
+def synthesize(
+    patient: Patient, bundle: Bundle, options: argparse.Namespace, folder: Path, progress: Progress
+) -> Findings:
+    """Do every step and write the Result's files into `folder`."""
+    from ..training.processes import choose_device
+
+    clock = Clock(progress)
+    clock.step("model", 0.03, "Loading the model")
+    device = choose_device(options.device)
+    systems = {device: bundle.load_system(device)}
+
+    clock.step("brain", 0.08, "Finding the brain")
+    brain = find_brain(patient.t1w, patient.brain)
+    _warn(patient, progress, brain.warning)
+    lesions, measured = _on_t1w_grid(patient, brain, progress)
+
+    clock.step("register", 0.18, "Registering FLAIR to T1w")
+    registration = _register(patient, brain, progress)
+
+    clock.step("bias", 0.42, "Removing the bias field")
+    t1w = correct_bias(patient.t1w, brain.mask)
+    flair = correct_bias(patient.flair, brain.mask, registration.matrix)
+    _warn(patient, progress, check_contrasts(t1w, flair, brain.mask, registration.matrix))
+
+    clock.step("predict", 0.5, "Synthesizing the myelin map")
+    said: list[str] = []
+
+    def load(where: Any) -> Any:
+        return systems[where] if where in systems else bundle.load_system(where)
+
+    grid, found, inside, way = _predict(t1w, flair, brain, registration, bundle, load, device, options.flips, said)
+    for sentence in said:
+        _warn(patient, progress, sentence)
+    dvr = map_to_t1w(found, inside, grid, brain.mask)
+
+    clock.step("lesions", 0.75, "Measuring lesions")
+    moved = flair.data
+    if not (same_grid(t1w, flair) and np.array_equal(registration.matrix, np.eye(4))):
+        moved = resample(flair, t1w.data.shape, t1w.affine, registration.matrix)
+    flair_here = Volume(moved, t1w.affine, flair.name)
+    tissues = _tissues(t1w, flair_here, brain, lesions, patient, progress)
+    labels, rows, limit = _lesion_rows(dvr, lesions, measured, tissues, t1w)
+    findings = Findings(
+        patient=patient,
+        bundle=bundle,
+        t1w=t1w,
+        flair=flair_here,
+        brain=brain,
+        registration=registration,
+        dvr=dvr,
+        lesions=lesions,
+        measured=measured,
+        tissues=tissues,
+        labels=labels,
+        rows=rows,
+        limit=limit,
+        way=way,
+        flips=options.flips,
+    )
+    clock.step("report", 0.85, "Writing map, table and report")
+    findings.seconds = clock.seconds
+    write_result(folder, findings)
+    clock.stop()
+    return findings
+
+
+def _warn(patient: Patient, progress: Progress, sentence: str) -> None:
+    if sentence:
+        patient.warnings.append(sentence)
+        progress.say(f"Warning: {sentence}")
+
+
+def _on_t1w_grid(patient: Patient, brain: Brain, progress: Progress) -> tuple[Volume | None, Volume | None]:
+    lesions, measured = patient.lesions, patient.dvr
+    if lesions is not None:
+        lesions, warnings = lesions_on_grid(lesions, patient.t1w, brain.mask)
+        for warning in warnings:
+            _warn(patient, progress, warning)
+    if measured is not None:
+        measured, warnings = dvr_on_grid(measured, patient.t1w, brain.mask)
+        for warning in warnings:
+            _warn(patient, progress, warning)
+    return lesions, measured
+
+
+def _register(patient: Patient, brain: Brain, progress: Progress) -> Registration:
+    if patient.flair_to_t1 is None:
+        registration = register_rigid(patient.t1w, patient.flair, brain.mask)
+    else:
+        points = brain_points(brain.mask)
+        covered = inside_share(points, patient.flair, patient.flair_to_t1)
+        moved = mean_distance(points, patient.flair_to_t1, np.eye(4))
+        registration = Registration(patient.flair_to_t1, "given", moved, covered)
+    if registration.covered < 0.05:
+        raise BadInput(
+            f"The FLAIR {patient.flair.name} does not overlap with the brain in the T1w {patient.t1w.name}. Check both "
+            "files, and --flair-to-t1."
+        )
+    if registration.covered < 0.9:
+        share = 100 * registration.covered
+        _warn(patient, progress, f"The FLAIR covers only {share:.0f} % of the brain; the map is unreliable elsewhere.")
+    return registration
+
+
+def _predict(
+    t1w: Volume,
+    flair: Volume,
+    brain: Brain,
+    registration: Registration,
+    bundle: Bundle,
+    load: Any,
+    device: Any,
+    flips: bool,
+    said: list[str],
+) -> tuple[Grid, np.ndarray, np.ndarray, str]:
+    about = bundle.description
+    inside = brain.mask.data > 0.5
+    try:
+        grid = brain_grid(inside, brain.mask.affine, tuple(about["grid"]["shape"]), about["grid"]["spacing_mm"])
+        case = prepare_case(t1w, flair, brain.mask, grid, about["intensity"], registration.matrix)
+    except ValueError as error:
+        raise BadInput(f"{t1w.name} and {flair.name} cannot be prepared for the model: {error}.") from error
+    inputs = np.stack([case.volumes[name] for name in about["inputs"]]).astype(np.float32)
+    found, way = predict_map(load, inputs, device, flips, said.append)
+    return grid, found, case.volumes["brain"], way
+
+
+def map_to_t1w(found: np.ndarray, inside: np.ndarray, grid: Grid, brain: Volume) -> np.ndarray:
+    """A map of the model's grid on the T1w's own grid, float32, exactly 0 outside the brain.
+
+    found, inside: (I, J, K) prediction and brain mask on `grid`; brain: mask on the T1w's grid. What a network says
+    outside the brain means nothing, so the brain's edge is extended outwards before the linear interpolation.
+    """
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    extended = Volume(found[tuple(nearest)], grid.affine)
+    if grid.same_as(brain.data.shape, brain.affine):
+        values = extended.data
+    else:
+        values = resample(extended, brain.data.shape, brain.affine)
+    return np.where(brain.data > 0.5, values, 0).astype(np.float32)
+
+
+def _tissues(
+    t1w: Volume, flair: Volume, brain: Brain, lesions: Volume | None, patient: Patient, progress: Progress
+) -> dict[str, np.ndarray]:
+    marked = None if lesions is None else lesions.data > 0.5
+    try:
+        return segment_tissues(t1w.data, flair.data, brain.mask.data > 0.5, marked, tuple(t1w.spacing))
+    except ValueError as error:
+        _warn(patient, progress, f"Tissues could not be found ({error}); ratios to NAWM are missing.")
+        return {name: np.zeros(t1w.data.shape, bool) for name in ("white_matter", "grey_matter", "csf")}
+
+
+def _lesion_rows(
+    dvr: np.ndarray, lesions: Volume | None, measured: Volume | None, tissues: dict[str, np.ndarray], t1w: Volume
+) -> tuple[np.ndarray, list[dict[str, Any]], float | None]:
+    nawm = tissues["white_matter"]
+    limit = demyelination_limit(dvr, nawm)
+    if lesions is None:
+        return np.zeros(dvr.shape, np.int32), [], limit
+    labels, _ = label_lesions(lesions.data, t1w.voxel_volume)
+    return labels, lesion_table(labels, dvr, nawm, t1w.affine, None if measured is None else measured.data), limit

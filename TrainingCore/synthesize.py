@@ -1,0 +1,67 @@
+"""The main job: T1w and FLAIR of one patient in, myelin map, lesion table and report out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from .bundle import DEMONSTRATION, Bundle
+from .cli import Progress, add_progress_option, parser, run_command
+from .files import atomic_folder
+
+EXAMPLE = "python -m TrainingCore.synthesize --t1 T1w.nii.gz --flair FLAIR.nii.gz --lesions lesions.nii.gz --out result"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read and check, register, mask, predict, measure lesions, and put the whole Result in place at once."""
+    options = arguments().parse_args(argv)
+
+    from .synthesis.leftovers import claim, remove_leftovers
+    from .synthesis.patient import read_patient
+
+    bundle = Bundle.open(options.model)
+    with Progress(options.progress, "MyelinSynth") as progress:
+        remove_leftovers(options.out)
+        with atomic_folder(options.out) as folder, claim(folder):
+            progress.report("read", 0.01, "Reading and checking the images")
+            patient = read_patient(options, bundle)
+            for warning in patient.warnings:
+                progress.say(f"Warning: {warning}")
+
+            from .synthesis.steps import synthesize
+
+            synthesize(patient, bundle, options, folder, progress)
+        progress.report("done", 1.0, f"Done: {options.out}")
+    return 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The options of the command."""
+    given = parser(
+        "synthesize",
+        "Synthesize a [11C]PiB DVR myelin map from T1w and FLAIR MRI of one patient, with a lesion table and a report. "
+        "Research use only, not for diagnosis.",
+        EXAMPLE,
+    )
+    image = "NIfTI, NRRD or MetaImage"
+    given.add_argument("--t1", type=Path, required=True, metavar="FILE", help=f"T1w, any orientation ({image})")
+    given.add_argument("--flair", type=Path, required=True, metavar="FILE", help="FLAIR of the same session")
+    given.add_argument("--lesions", type=Path, metavar="FILE", help="lesion mask or segmentation, in T1w space")
+    given.add_argument("--dvr", type=Path, metavar="FILE", help="measured DVR in T1w space, to compare with")
+    given.add_argument("--brain-mask", type=Path, metavar="FILE", help="brain mask in T1w space (default: found)")
+    given.add_argument(
+        "--flair-to-t1",
+        metavar="identity|FILE",
+        help="skip registration: `identity`, or an ITK transform file that resamples the FLAIR into T1w space",
+    )
+    given.add_argument("--model", default=DEMONSTRATION, metavar="BUNDLE", help="bundle folder, .zip or name")
+    given.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
+    given.add_argument("--flips", action="store_true", help="average with the left-right mirrored prediction")
+    add_progress_option(given)
+    given.add_argument("--out", type=Path, required=True, metavar="DIR", help="result folder; replaced when complete")
+    return given
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
