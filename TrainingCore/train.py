@@ -72,13 +72,15 @@ def train(cohort: Cohort, recipe: dict[str, Any], run: Run | None, options: argp
     from .training.processes import join_processes, leave_processes
     from .training.store import CaseStore
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    threads = options.threads or (run.facts.get("threads", 0) if run else 0)
+    if threads:
+        torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True  # a resumed run on a GPU reaches the same bits
     processes = join_processes(options.device)
     training, validation = split_as_before(cohort, recipe, run)
     if processes.first and run is None:
-        run = Run.create(options.out, recipe, facts_of(cohort, training, validation))
+        facts = {**facts_of(cohort, training, validation), "threads": torch.get_num_threads()}
+        run = Run.create(options.out, recipe, facts)
     elif run is None:
         run = Run(options.out, {}, recipe)
     system = system_class(recipe["system"])(recipe, processes.device)
