@@ -10,7 +10,8 @@ from .randomness import stream, upsample
 from .template import Template, load_template
 
 FIELD_OF_VIEW_MM = 192.0
-COARSE = 64  # velocity grid: 3 mm, finer than its smoothness needs
+MARGIN_MM = 4.0  # free space kept between the brain and every face of the field of view
+COARSE = 48  # velocity grid: 4 mm, finer than its smoothness needs
 # (ours) smoothness in mm (FWHM) and standard deviation in mm of the random velocity field, coarse to fine
 SCALES = ((80.0, 4.0), (32.0, 2.2), (16.0, 0.9))
 STEPS = 6
@@ -75,7 +76,7 @@ def grow_anatomy(person_seed: int, site: str, size: int, age: float) -> Anatomy:
 def coarse_displacement(
     random: np.random.Generator, template: Template, scale: np.ndarray, widening: float
 ) -> np.ndarray:
-    """Displacement in mm, (3, 64, 64, 64), that maps a person's point to the template's, invertible by construction.
+    """Displacement in mm, (3, 48, 48, 48), that maps a person's point to the template's, invertible by construction.
 
     scale: the person's size relative to the template along each axis; widening: mm by which the ventricle walls move.
     """
@@ -92,7 +93,29 @@ def coarse_displacement(
     velocity += _ventricle_velocity(template, widening)
     flow = exponential(velocity / step) * step
     position = _coarse_positions()
-    return (position + flow) / scale[:, None, None, None] - position
+    return _centred((position + flow) / scale[:, None, None, None] - position, template)
+
+
+def _centred(displacement: np.ndarray, template: Template) -> np.ndarray:
+    """The deformation with the person's brain in the middle of the field of view, smaller where it does not fit."""
+    from scipy import ndimage
+
+    step, position = FIELD_OF_VIEW_MM / COARSE, _coarse_positions()
+
+    def moved_to(points: np.ndarray) -> np.ndarray:
+        index = points / step + (COARSE - 1) / 2.0
+        return points + np.stack(
+            [ndimage.map_coordinates(part, index, order=1, mode="nearest") for part in displacement]
+        )
+
+    wide = 1.2 * position  # sees a brain that reaches beyond the field of view
+    index = moved_to(wide) + (template.centre - template.affine[:3, 3])[:, None, None, None]
+    brain = ndimage.map_coordinates(template.brain, index, order=1) > 0.5
+    places = wide[:, brain]
+    low, high = places.min(axis=1), places.max(axis=1)
+    factor = max(1.0, float((high - low).max() + 1.2 * step) / (FIELD_OF_VIEW_MM - 2.0 * MARGIN_MM))
+    middle = ((low + high) / 2.0)[:, None, None, None]
+    return moved_to(factor * position + middle) - position
 
 
 def _coarse_positions() -> np.ndarray:

@@ -60,13 +60,17 @@ def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
         raise BadInput(f"{folder} holds no *label-lesion_mask.nii.gz. Give the folder of the real masks with --masks.")
     template = load_template()
     to_ventricles = ndimage.distance_transform_edt(template.ventricles < 0.5).astype(np.float32)
-    facts = []
+    facts, grids = [], {}
     for path in paths:
         image = nibabel.load(path)
         mask = np.asarray(image.dataobj) > 0
-        matrix = np.linalg.inv(template.affine) @ image.affine
-        distance = ndimage.affine_transform(to_ventricles, matrix, output_shape=mask.shape, order=1, mode="nearest")
-        facts.append(lesion_facts(mask, distance, float(abs(np.linalg.det(image.affine[:3, :3])))))
+        grid = (mask.shape, image.affine.tobytes())
+        if grid not in grids:
+            matrix = np.linalg.inv(template.affine) @ image.affine
+            grids[grid] = ndimage.affine_transform(
+                to_ventricles, matrix, output_shape=mask.shape, order=1, mode="nearest"
+            )
+        facts.append(lesion_facts(mask, grids[grid], float(abs(np.linalg.det(image.affine[:3, :3])))))
     return facts
 
 

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from TrainingCore.cli import Progress, run_command
+from TrainingCore.phantom.compare_lesions import digital_facts, lesion_facts, main, real_facts, table
+
+
+def test_facts_measure_components_and_their_distance() -> None:
+    mask = np.zeros((20, 20, 20), bool)
+    mask[2:4, 2:4, 2:5] = True
+    mask[10:13, 10:13, 10:13] = True
+    mask[18, 18, 18] = True  # 1 mm3: below what counts
+    distance = np.broadcast_to(np.arange(20.0), mask.shape)
+    facts = lesion_facts(mask, distance, 1.0)
+    assert sorted(facts.volumes) == [12.0, 27.0]
+    assert sorted(facts.nearest) == [2.0, 10.0]
+    assert len(facts.voxel_distances) == 39
+    assert facts.load == pytest.approx(0.039)
+
+
+def test_a_folder_without_masks_is_said(tmp_path: Path, capsys) -> None:
+    assert run_command(main, ["--masks", str(tmp_path), "--out", str(tmp_path), "--progress", "none"]) == 2
+    assert "label-lesion_mask" in capsys.readouterr().err
+
+
+def test_digital_lesions_are_like_real_ones(real_data: Path) -> None:
+    real = real_facts(real_data / "ms_lesion_masks_mni", limit=10)
+    digital = digital_facts(6, "A", 1, 64, Progress("none"))
+    medians = [np.median(np.concatenate([f.volumes for f in group])) for group in (real, digital)]
+    assert medians[1] == pytest.approx(medians[0], rel=0.6)
+    near = [np.mean(np.concatenate([f.voxel_distances for f in group]) < 8.0) for group in (real, digital)]
+    assert near[1] == pytest.approx(near[0], abs=0.25)
+    assert len(table(real, digital)) == 19
+
+
+def test_the_command_writes_figure_and_tables(tmp_path: Path) -> None:
+    mask = np.zeros((60, 60, 60), np.uint8)
+    mask[20:30, 20:24, 20:26] = 1
+    affine = np.diag([-1.0, 1.0, 1.0, 1.0])
+    affine[:3, 3] = [50.0, -40.0, 0.0]
+    nibabel.save(nibabel.Nifti1Image(mask, affine), tmp_path / "sub-01_label-lesion_mask.nii.gz")
+    out = tmp_path / "out"
+    arguments = ["--masks", str(tmp_path), "--out", str(out), "--patients", "2", "--size", "32", "--progress", "none"]
+    assert run_command(main, arguments) == 0
+    assert (out / "phantom_lesions.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "phantom_lesions.md").read_text().startswith("| measure | real |")
+    assert (out / "phantom_lesions.csv").is_file()

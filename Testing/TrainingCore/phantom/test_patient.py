@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from TrainingCore.case import MASKS, VOLUME_NAMES
+from TrainingCore.errors import BadInput
+from TrainingCore.phantom.patient import draw_person, simulate_visit
+
+
+@pytest.fixture(scope="module")
+def case():
+    return simulate_visit(21, 1, "A", 64)
+
+
+def test_a_visit_holds_every_volume_on_one_grid(case) -> None:
+    assert set(case.volumes) == set(VOLUME_NAMES)
+    assert case.shape == (64, 64, 64)
+    assert case.voxel_volume == pytest.approx(27.0)
+    for name, volume in case.volumes.items():
+        assert volume.dtype == (bool if name in MASKS else np.float32), name
+        assert np.isfinite(volume).all()
+
+
+def test_nothing_lies_outside_the_brain(case) -> None:
+    outside = ~case.volumes["brain"]
+    for name, volume in case.volumes.items():
+        assert not volume[outside].any(), name
+
+
+def test_masks_agree_with_each_other(case) -> None:
+    lesions, white, grey = (case.volumes[name] for name in ("lesions", "white_matter", "grey_matter"))
+    assert not (lesions & ~white).any()
+    assert not (white & grey).any()
+
+
+def test_lesions_are_low_in_the_clean_map(case) -> None:
+    nawm = case.volumes["white_matter"] & ~case.volumes["lesions"]
+    clean = case.volumes["dvr_clean"]
+    assert clean[case.volumes["lesions"]].mean() < clean[nawm].mean()
+    assert clean[nawm].mean() > clean[case.volumes["grey_matter"]].mean() * 1.1
+
+
+def test_the_same_seed_gives_the_same_visit(case) -> None:
+    again = simulate_visit(21, 1, "A", 64)
+    for name, volume in case.volumes.items():
+        assert np.array_equal(volume, again.volumes[name]), name
+
+
+def test_visits_share_the_anatomy_but_not_the_noise(case) -> None:
+    later = simulate_visit(21, 2, "A", 64)
+    assert np.array_equal(case.volumes["brain"], later.volumes["brain"])
+    assert not np.array_equal(case.volumes["dvr"], later.volumes["dvr"])
+    assert later.volumes["lesions"][case.volumes["lesions"]].all()
+
+
+def test_site_r_changes_the_contrast_between_visits() -> None:
+    first, second = (simulate_visit(5, visit, "R", 64) for visit in (1, 2))
+    assert first.info["protocol"] != second.info["protocol"]
+
+
+def test_controls_have_no_lesions() -> None:
+    control = simulate_visit(8, 1, "B", 64, patient=False)
+    assert not control.volumes["lesions"].any()
+    assert control.info["group"] == "control"
+
+
+def test_provenance_says_simulated_and_names_the_protocol(case) -> None:
+    assert case.info["simulated"] is True
+    assert case.info["protocol"]["t1w"]["kind"] == "mprage"
+    assert case.info["sex"] in ("F", "M")
+
+
+def test_site_b_is_another_population() -> None:
+    ages = {site: np.mean([draw_person(seed, site).age for seed in range(200)]) for site in "AB"}
+    assert ages["B"] > ages["A"] + 6.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"site": "C"}, "Site"),
+        ({"size": 60}, "Size"),
+        ({"size": 16}, "Size"),
+        ({"size": 0}, "Size"),
+        ({"visit": 0}, "Visit"),
+    ],
+)
+def test_what_cannot_be_simulated_is_said_in_one_sentence(arguments: dict, word: str) -> None:
+    with pytest.raises(BadInput, match=word):
+        simulate_visit(1, **arguments)
+
+
+def test_importing_the_digital_patient_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, TrainingCore.phantom.patient, TrainingCore.simulate; "
+        "print([m for m in ('torch', 'matplotlib', 'nilearn', 'nibabel', 'scipy') if m in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
