@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from TrainingCore.evaluation.lesions import lesion_table
+from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
+from TrainingCore.result import FILES, LESION_COLUMNS, MEASURED_COLUMNS, Result
+from TrainingCore.synthesis.inference import TILE, predict_map
+
+AFFINE = np.array([[-3.0, 0, 0, 88], [0, 3, 0, -100], [0, 0, 3, -70], [0, 0, 0, 1]])  # of the small head
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, patient, bundle):
+    """One complete result, with lesions and a measured map."""
+    from TrainingCore.synthesize import main
+
+    out = tmp_path_factory.mktemp("made") / "result"
+    options = ["--t1", patient["t1w"], "--flair", patient["flair"], "--lesions", patient["lesions"], "--dvr"]
+    options += [patient["dvr"], "--model", bundle, "--progress", "none", "--out", out]
+    assert main([str(option) for option in options]) == 0
+    return Result.open(out)
+
+
+def test_a_result_holds_exactly_its_files(made):
+    assert sorted(path.name for path in made.path.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in made.path.parent.iterdir()) == ["result"]
+
+
+def test_the_map_lies_on_the_t1w_grid_and_is_zero_outside_the_brain(made, head):
+    image = nib.load(made.path / "dvr.nii.gz")
+    assert image.shape == head["t1w"].shape
+    assert np.allclose(image.affine, AFFINE, atol=1e-5)
+    values = np.asarray(image.dataobj)
+    assert (values[~head["brain"]] == 0).all()
+    assert np.isfinite(values).all()
+    assert (values[head["brain"]] != 0).mean() > 0.999
+
+
+def test_the_lesion_table_describes_the_lesions_of_the_mask(made, head):
+    rows = made.lesions()
+    assert len(rows) == 3
+    assert sum(row["volume_mm3"] for row in rows) == pytest.approx(27 * head["lesions"].sum(), rel=1e-3)
+    dvr = read_volume(made.path / "dvr.nii.gz", "map").data
+    x = np.argwhere(head["lesions"]) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+    centres = np.array([[row["x_mm"], row["y_mm"], row["z_mm"]] for row in rows])
+    assert np.linalg.norm(x[:, None] - centres, axis=2).min(axis=1).max() < 8
+    volumes = np.array([row["volume_mm3"] for row in rows])
+    means = np.array([row["mean_dvr"] for row in rows])
+    assert (volumes * means).sum() / volumes.sum() == pytest.approx(dvr[head["lesions"]].mean(), rel=1e-3)
+
+
+def test_measured_values_stand_beside_the_synthetic_ones(made):
+    with open(made.path / "lesions.csv", encoding="utf-8") as stream:
+        assert tuple(csv.DictReader(stream).fieldnames) == LESION_COLUMNS + MEASURED_COLUMNS
+    assert all(row["measured_mean_dvr"] == pytest.approx(0.9, abs=0.05) for row in made.lesions())
+    assert made.provenance["summary"]["lesion_correlation"]["n"] == 3
+
+
+def test_the_columns_of_the_table_are_those_the_evaluation_computes():
+    labels = np.zeros((4, 4, 4), np.int32)
+    labels[1, 1, 1] = 1
+    rows = lesion_table(labels, np.ones(labels.shape), labels == 0, np.eye(4))
+    assert tuple(rows[0]) == LESION_COLUMNS
+
+
+def test_the_provenance_names_no_file_and_no_folder(made, patient):
+    text = (made.path / "provenance.json").read_text(encoding="utf-8")
+    assert str(patient["t1w"].parent) not in text
+    assert patient["t1w"].name not in text
+    assert len(made.provenance["inputs"]["t1w"]["sha256"]) == 64
+    assert "not for diagnosis" in made.provenance["note"]
+    assert "Simulated" in made.provenance["note"]
+
+
+def test_the_report_is_one_file_with_its_warnings(made):
+    page = (made.path / "report.html").read_text(encoding="utf-8")
+    assert "Research use only, not for diagnosis." in page
+    assert "Simulated training data" in page
+    assert page.count("data:image/png") == 3
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_the_transform_can_be_read_by_itk_and_given_back(made, patient, bundle, command, tmp_path):
+    transform = sitk.ReadTransform(str(made.path / "flair_to_t1.tfm"))
+    assert transform.TransformPoint((1.0, 2.0, 3.0)) == pytest.approx((1.0, 2.0, 3.0))
+    out = tmp_path / "again"
+    code = command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "none",
+                   "--flair-to-t1", made.path / "flair_to_t1.tfm", "--out", out)  # fmt: skip
+    assert code == 0
+    assert Result.open(out).provenance["registration"]["how"] == "given"
+    assert np.array_equal(read_volume(out / "dvr.nii.gz").data, read_volume(made.path / "dvr.nii.gz").data)
+
+
+def test_json_progress_prints_nothing_but_json_objects_on_stdout(patient, bundle, command, tmp_path, capfd):
+    out = tmp_path / "result"
+    code = command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "json",
+                   "--flips", "--out", out)  # fmt: skip
+    assert code == 0
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert all(set(line) == {"step", "fraction", "message"} for line in lines)
+    fractions = [line["fraction"] for line in lines if line["fraction"] is not None]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert Result.open(out).lesions() == []
+
+
+def test_a_flair_on_another_grid_gives_nearly_the_same_map(made, patient, bundle, command, tmp_path, head):
+    from TrainingCore.imaging.volumes import resample
+
+    flair = read_volume(patient["flair"])
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = [-92, -104, -74]
+    write_volume(tmp_path / "flair.nii", resample(flair, (92, 104, 80), affine, interpolation="linear"), affine)
+    out = tmp_path / "result"
+    code = command("--t1", patient["t1w"], "--flair", tmp_path / "flair.nii", "--model", bundle, "--progress", "none",
+                   "--flair-to-t1", "identity", "--out", out)  # fmt: skip
+    assert code == 0
+    one, other = (read_volume(path / "dvr.nii.gz").data[head["brain"]] for path in (made.path, out))
+    assert np.corrcoef(one, other)[0, 1] > 0.8  # an untrained network exaggerates the blur of the resampling
+
+
+def test_a_given_brain_mask_bounds_the_map(patient, bundle, command, tmp_path, head):
+    half = head["brain"].copy()
+    half[:, :, :20] = False
+    write_volume(tmp_path / "mask.nii.gz", half, AFFINE)
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "none",
+                   "--brain-mask", tmp_path / "mask.nii.gz", "--out", out) == 0  # fmt: skip
+    assert np.array_equal(read_volume(out / "dvr.nii.gz").data != 0, half)
+
+
+def test_swapped_images_are_warned_of(patient, bundle, command, tmp_path, capsys):
+    out = tmp_path / "result"
+    assert command("--t1", patient["flair"], "--flair", patient["t1w"], "--model", bundle, "--progress", "none",
+                   "--out", out) == 0  # fmt: skip
+    assert "look swapped" in capsys.readouterr().err
+    assert any("look swapped" in sentence for sentence in Result.open(out).provenance["warnings"])
+    assert "look swapped" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_images_that_are_not_swapped_are_not_warned_of(made):
+    assert made.provenance["warnings"] == []
+
+
+def test_an_empty_lesion_mask_is_warned_of_and_gives_an_empty_table(patient, bundle, command, tmp_path, capsys, head):
+    write_volume(tmp_path / "empty.nii.gz", np.zeros_like(head["lesions"]), AFFINE)
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "none",
+                   "--lesions", tmp_path / "empty.nii.gz", "--out", out) == 0  # fmt: skip
+    assert "empty" in capsys.readouterr().err
+    assert Result.open(out).lesions() == []
+
+
+def test_a_lesion_mask_on_another_grid_is_resampled_in_the_world_and_warned_of(
+    patient, bundle, command, tmp_path, capsys, head
+):
+    turned = nib.as_closest_canonical(nib.Nifti1Image(head["lesions"].astype(np.uint8), AFFINE))
+    nib.save(turned, tmp_path / "turned.nii.gz")
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "none",
+                   "--lesions", tmp_path / "turned.nii.gz", "--out", out) == 0  # fmt: skip
+    assert "another grid" in capsys.readouterr().err
+    assert sum(row["volume_mm3"] for row in Result.open(out).lesions()) == pytest.approx(27 * head["lesions"].sum())
+
+
+def test_the_same_file_twice_is_warned_of(patient, bundle, command, tmp_path, capsys):
+    assert command("--t1", patient["t1w"], "--flair", patient["t1w"], "--model", bundle, "--progress", "none",
+                   "--out", tmp_path / "result") == 0  # fmt: skip
+    assert "same file" in capsys.readouterr().err
+
+
+class Fails:
+    """A system that runs out of memory until what it is given is small enough, or lies on the wished device."""
+
+    def __init__(self, largest: int, always: bool = False) -> None:
+        self.largest, self.always, self.seen = largest, always, []
+
+    def predict(self, inputs):
+        import torch
+
+        self.seen.append(tuple(inputs.shape))
+        if self.always or inputs.numel() > self.largest:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return inputs.mean(dim=1, keepdim=True)
+
+
+def test_out_of_memory_on_the_gpu_falls_back_to_tiles_and_says_so():
+    import torch
+
+    inputs = np.random.default_rng(0).standard_normal((2, 128, 112, 96)).astype(np.float32)
+    system, said = Fails(2 * TILE**3), []
+    found, way = predict_map(lambda _: system, inputs, torch.device("cuda:0"), False, said.append)
+    assert np.allclose(found, inputs.mean(axis=0), atol=1e-5)
+    assert way == "tiles on cuda:0"
+    assert len(said) == 1
+    assert "tiles" in said[0]
+
+
+def test_out_of_memory_even_in_tiles_falls_back_to_the_cpu_and_says_so():
+    import torch
+
+    inputs = np.random.default_rng(0).standard_normal((2, 32, 32, 32)).astype(np.float32)
+    systems = {"cuda": Fails(0, always=True), "cpu": Fails(10**9)}
+    said: list[str] = []
+    found, way = predict_map(lambda where: systems[where.type], inputs, torch.device("cuda:0"), True, said.append)
+    assert np.allclose(found, inputs.mean(axis=0), atol=1e-6)
+    assert way == "the whole volume on cpu"
+    assert "cpu" in said[-1]
+
+
+def test_other_errors_of_a_network_are_not_taken_for_memory():
+    import torch
+
+    class Broken:
+        def predict(self, inputs):
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        predict_map(lambda _: Broken(), np.zeros((2, 8, 8, 8), np.float32), torch.device("cpu"), False, print)
+
+
+def test_flip_averaging_of_a_symmetric_head_is_symmetric():
+    import torch
+
+    class Ramp:
+        def predict(self, inputs):
+            return inputs[:, :1] + torch.arange(inputs.shape[2], dtype=torch.float32)[None, None, :, None, None]
+
+    found, _ = predict_map(lambda _: Ramp(), np.ones((2, 8, 8, 8), np.float32), torch.device("cpu"), True, print)
+    assert np.allclose(found, found[::-1])
+
+
+def test_mapping_back_keeps_places_whatever_the_orientation():
+    from TrainingCore.imaging.grid import Grid
+    from TrainingCore.synthesis.steps import map_to_t1w
+
+    shape, affine = (40, 40, 40), np.diag([4.0, 4.0, 4.0, 1.0])
+    affine[:3, 3] = -80
+    i, j, k = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
+    world = np.stack([i, j, k], -1) * 4.0 - 80
+    inside = np.linalg.norm(world, axis=-1) < 60
+    found = (1 + 0.01 * world[..., 0] - 0.005 * world[..., 2]).astype(np.float32)
+    brain = Volume(np.ones((60, 68, 52), np.float32), AFFINE)
+    back = map_to_t1w(found, inside, Grid(shape, affine), brain)
+    place = AFFINE @ [25, 30, 20, 1]
+    assert back[25, 30, 20] == pytest.approx(1 + 0.01 * place[0] - 0.005 * place[2], abs=1e-4)
