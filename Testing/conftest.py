@@ -25,19 +25,3 @@ def ball_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ball_cohort import write_ball_cohort
 
     return write_ball_cohort(tmp_path_factory.mktemp("balls") / "cohort")
-
-
-@pytest.fixture
-def small_recipe() -> list[str]:
-    """Changes that make the paper's recipe train in seconds on the ball cohort."""
-    return [
-        "size=32",
-        "width=4",
-        "levels=3",
-        "discriminator.widths=[8, 16, 16, 16]",
-        "patches=8",
-        "validation_people=1",
-        "generator_rate=3e-3",
-        "discriminator_rate=1e-3",
-        "pictures_every=0",
-    ]
