@@ -49,9 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     resume = options.resume and (options.out / "run.json").is_file()
     run = Run.open(options.out) if resume else None
-    if run is not None and options.changes:
-        raise BadInput("A resumed run keeps its recipe: leave out --set, or start a new run with another --out.")
     recipe = run.recipe if run else load_recipe(options.recipe, options.changes)
+    if run is not None and options.changes and load_recipe(options.recipe, options.changes) != recipe:
+        raise BadInput(
+            "A resumed run keeps its recipe, and --recipe and --set ask for another. Leave them out, or start a new run "
+            "with another --out."
+        )
     check_recipe(recipe)
     data = options.data or (Path(run.facts["data"]) if run else None)
     if data is None:

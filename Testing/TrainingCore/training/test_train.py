@@ -224,3 +224,11 @@ def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Pat
     (results / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(BadInput, match="did not evaluate these weights"):
         export(options)
+
+
+def test_resuming_keeps_the_recipe(whole_run: Path, ball_cohort: Path) -> None:
+    before = final_weights(whole_run)
+    train("--data", ball_cohort, "--out", whole_run, "--resume", "--set", *SMALL, "epochs=4")
+    assert final_weights(whole_run) == before
+    done = train("--out", whole_run, "--resume", "--set", *SMALL, "epochs=9", code=2)
+    assert "keeps its recipe" in done.stderr
