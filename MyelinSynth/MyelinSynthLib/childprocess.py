@@ -1,0 +1,290 @@
+"""One command of TrainingCore as a child process: started, listened to, and ended with everything it started.
+
+A crash, an out-of-memory or a cancel ends the child, never Slicer. Nothing here needs Qt: whoever owns the process
+calls `pump()` from a timer, or `wait()` where nobody minds waiting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import IO
+
+from .errors import SynthesisError
+from .words import _
+
+LONGEST_LINE = 1 << 16  # bytes; garbage without line ends must not fill the memory (ours)
+KEPT_LINES = 400  # of what the child says (ours)
+MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
+GRACE_SECONDS = 5.0  # to clean up after being asked to stop, before it is killed (ours)
+
+
+class State(Enum):
+    """Where a child process is in its life."""
+
+    READY = "ready"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of progress. fraction: of the whole command, in [0, 1]; None for a note, which is for reading only."""
+
+    step: str
+    fraction: float | None
+    message: str
+
+
+def trainingCoreFolder() -> Path:
+    """The folder that holds the package TrainingCore: beside the module when installed, above it in a source tree.
+
+    Raises SynthesisError where the extension is incomplete.
+    """
+    module = Path(__file__).resolve().parents[1]
+    for folder in (module, module.parent):
+        if (folder / "TrainingCore" / "synthesize.py").is_file():
+            return folder
+    raise SynthesisError(_("This installation of MyelinSynth has no TrainingCore. Install the extension again."))
+
+
+def importTrainingCore() -> None:
+    """Make `import TrainingCore` work in this process."""
+    folder = str(trainingCoreFolder())
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def pythonExecutable() -> str:
+    """The Python that runs commands: Slicer's PythonSlicer, or this interpreter outside of Slicer.
+
+    Raises SynthesisError where none is found. (In the application `sys.executable` may be Slicer itself, which would
+    open a second Slicer.)
+    """
+    this = Path(sys.executable) if sys.executable else Path()
+    suffix = ".exe" if os.name == "nt" else ""
+    candidates = [shutil.which("PythonSlicer"), this.with_name(f"PythonSlicer{suffix}") if this.name else None]
+    if "python" in this.name.lower():
+        candidates.append(this)
+    for candidate in candidates:
+        if candidate and os.access(candidate, os.X_OK):
+            return str(candidate)
+    raise SynthesisError(_("Slicer's Python (PythonSlicer) was not found. Install 3D Slicer again."))
+
+
+def trainingCommand(name: str, arguments: Sequence[str], python: str | None = None) -> list[str]:
+    """The command line of `python -m TrainingCore.<name>`."""
+    return [python or pythonExecutable(), "-m", f"TrainingCore.{name}", *map(str, arguments)]
+
+
+def parseLine(line: str) -> Step | None:
+    """A line of a child's stdout as a Step, or None where it is anything else: other programs write there too."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("step"), str):
+        return None
+    fraction, message = found.get("fraction"), found.get("message", "")
+    if fraction is not None and (isinstance(fraction, bool) or not isinstance(fraction, (int, float))):
+        return None
+    if fraction is not None and not 0 <= fraction <= 1:
+        return None
+    return Step(found["step"], None if fraction is None else float(fraction), str(message))
+
+
+def explain(exitCode: int, errorLines: Sequence[str]) -> str:
+    """Why a command failed and what to do, from its exit code and stderr."""
+    for line in reversed(errorLines):
+        found = MISSING_PACKAGE.search(line)
+        if found:
+            return _("A Python package is missing or broken ({cause}). Install the requirements and try again.").format(
+                cause=found[1]
+            )
+        if line.startswith("error: "):
+            return line[len("error: ") :].strip()
+    if exitCode in (-9, 137):
+        return _(
+            "The system ended the computation, most likely because memory ran out. Close other programs and try again, "
+            "or choose the CPU as the device."
+        )
+    last = next((line.strip() for line in reversed(errorLines) if line.strip()), _("it said nothing"))
+    return _("The computation stopped unexpectedly (exit code {code}; last words: {last}). See the log.").format(
+        code=exitCode, last=last
+    )
+
+
+class ChildProcess:
+    """A command in a process group of its own.
+
+    >>> child = ChildProcess(trainingCommand("synthesize", arguments), onStep=print)       # doctest: +SKIP
+    >>> child.start(); child.wait(); child.state, child.reason                             # doctest: +SKIP
+
+    onStep is called with every Step, onLog with every other line, both from `pump`, in the thread that calls it.
+    `state` says how it is going, `reason` why it failed, `log` holds the last lines.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        onStep: Callable[[Step], None] = lambda step: None,
+        onLog: Callable[[str], None] = lambda line: None,
+        graceSeconds: float = GRACE_SECONDS,
+    ) -> None:
+        self.command = list(command)
+        self.state = State.READY
+        self.reason = ""
+        self.log: deque[str] = deque(maxlen=KEPT_LINES)
+        self._onStep, self._onLog, self._graceSeconds = onStep, onLog, graceSeconds
+        self._errors: deque[str] = deque(maxlen=KEPT_LINES)
+        self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._readers: list[threading.Thread] = []
+        self._process: subprocess.Popen | None = None
+        self._killAt = float("inf")
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, which is that of its group, too; None before the start."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the command. Raises SynthesisError where the system refuses."""
+        if self.state is not State.READY:
+            raise RuntimeError("a ChildProcess is started once")
+        own = {"start_new_session": True}
+        if os.name == "nt":
+            own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        try:
+            self._process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=trainingCoreFolder(),  # `python -m` looks here first, whatever the launcher does to PYTHONPATH
+                env=_environment(),
+                **own,
+            )
+        except OSError as error:
+            self.state, self.reason = State.FAILED, str(error)
+            raise SynthesisError(
+                _("{program} could not be started ({cause}).").format(program=self.command[0], cause=error.strerror)
+            ) from error
+        self.state = State.RUNNING
+        for name, stream in (("out", self._process.stdout), ("err", self._process.stderr)):
+            reader = threading.Thread(target=self._read, args=(name, stream), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+
+    def pump(self) -> bool:
+        """Pass on what the child said, and notice its end. True while it lives. Never blocks."""
+        if self.state is State.READY or self.state in ENDED:
+            return False
+        self._deliver()
+        if self._process.poll() is None:
+            if time.monotonic() >= self._killAt:
+                self._kill()
+            return True
+        self._kill()  # what the child started and left behind
+        for reader in self._readers:
+            reader.join(1.0)
+        self._deliver()
+        self._finish(self._process.returncode)
+        return False
+
+    def wait(self, seconds: float = float("inf"), interval: float = 0.05) -> bool:
+        """Pump until the child ends or `seconds` are over; True where it ended."""
+        limit = time.monotonic() + seconds
+        while self.pump():
+            if time.monotonic() >= limit:
+                return False
+            time.sleep(interval)
+        return True
+
+    def cancel(self) -> None:
+        """Ask the whole process tree to stop; what has not stopped after the grace is killed by `pump`."""
+        if self.state is not State.RUNNING:
+            return
+        self.state = State.CANCELLING
+        self._killAt = time.monotonic() + self._graceSeconds
+        if os.name == "nt":
+            self._kill()  # Windows has no polite request that a process without a window would hear
+        else:
+            _signalGroup(self._process.pid, signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Cancel and wait for the end: for a closing scene, module or application."""
+        self.cancel()
+        self.wait(self._graceSeconds + 10.0, interval=0.02)
+
+    def _finish(self, exitCode: int) -> None:
+        if self.state is State.CANCELLING:
+            self.state = State.CANCELLED
+        elif exitCode == 0:
+            self.state = State.SUCCEEDED
+        else:
+            self.reason = explain(exitCode, list(self._errors))
+            self.state = State.FAILED
+
+    def _kill(self) -> None:
+        if os.name == "nt":
+            if self._process.poll() is None:
+                command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+                subprocess.run(command, capture_output=True, check=False)
+        else:
+            _signalGroup(self._process.pid, signal.SIGKILL)
+
+    def _read(self, name: str, stream: IO[bytes]) -> None:
+        """Runs in a thread of its own: a full pipe would stop the child."""
+        with stream:
+            while line := stream.readline(LONGEST_LINE):
+                self._lines.put((name, line.decode("utf-8", errors="replace").rstrip("\r\n")))
+
+    def _deliver(self) -> None:
+        for _turn in range(10 * KEPT_LINES):  # a child that floods its stdout must not freeze the GUI
+            try:
+                name, line = self._lines.get_nowait()
+            except queue.Empty:
+                return
+            step = parseLine(line) if name == "out" else None
+            if name == "err":
+                self._errors.append(line)
+            self.log.append(step.message if step else line)
+            if step:
+                self._onStep(step)
+            else:
+                self._onLog(line)
+
+
+def _environment() -> dict[str, str]:
+    folder = str(trainingCoreFolder())
+    paths = [folder, os.environ.get("PYTHONPATH", "")]
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    return os.environ | own
+
+
+def _signalGroup(group: int, signum: int) -> None:
+    try:
+        os.killpg(group, signum)
+    except ProcessLookupError:
+        return  # all of it has ended
+    except PermissionError:  # macOS answers so for a group of zombies
+        return

@@ -1,0 +1,152 @@
+"""How a myelin map is looked at: always the same window and colours, so that two patients can be compared by eye."""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+from .words import _
+
+DVR_WINDOW = (0.6, 1.4)  # as in the report: grey matter 1.0, white matter 1.2, a demyelinated lesion below 1.0
+OUTSIDE_BRAIN = 0.01  # DVR; the map is exactly 0 there, and is shown transparent
+COLOUR_TABLE_NAME = "MyelinSynth DVR (viridis)"
+COLOUR_TABLE_ATTRIBUTE = "MyelinSynth.ColourTable"
+OPACITY = 0.7
+OUTLINE_PIXELS = 2
+NOT_ESTIMABLE = (0.6, 0.6, 0.6)
+# Told apart with all common kinds of colour blindness and on viridis (Okabe and Ito 2008; grey for "not yet")
+COLOURS_OF_STATE = {
+    "unreviewed": (0.85, 0.85, 0.85),
+    "accepted": (0.337, 0.706, 0.914),
+    "flagged": (0.902, 0.624, 0.0),
+    "rejected": (0.835, 0.369, 0.0),
+}
+SIDE_BY_SIDE_LAYOUT = 8530  # own number: Slicer's layouts end below 1000
+SIDE_BY_SIDE_VIEWS = ("T1w", "FLAIR", "Myelin")
+
+
+@functools.lru_cache(maxsize=1)
+def viridis() -> np.ndarray:
+    """The colour map, (256, 3), red, green, blue in [0, 1] from low to high."""
+    path = Path(__file__).resolve().parents[1] / "Resources" / "ColorTables" / "viridis.csv"
+    return np.loadtxt(path, delimiter=",")
+
+
+def dvrColour(dvr: float) -> tuple[float, float, float]:
+    """The colour of a DVR in the fixed window; grey where it is not estimable."""
+    if not math.isfinite(dvr):
+        return NOT_ESTIMABLE
+    low, high = DVR_WINDOW
+    table = viridis()
+    index = int((dvr - low) / (high - low) * len(table))
+    return tuple(table[min(max(index, 0), len(table) - 1)].tolist())
+
+
+def colourTable() -> Any:
+    """The colour table node, made once per scene. It is saved with the scene: a map looks the same everywhere."""
+    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLColorTableNode")
+    for index in range(nodes.GetNumberOfItems()):
+        if nodes.GetItemAsObject(index).GetAttribute(COLOUR_TABLE_ATTRIBUTE) == "viridis":
+            return nodes.GetItemAsObject(index)
+    node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
+    node.UnRegister(None)  # the variable holds it
+    node.SetName(COLOUR_TABLE_NAME)
+    node.SetAttribute(COLOUR_TABLE_ATTRIBUTE, "viridis")
+    node.SetAttribute("Category", "MyelinSynth")
+    node.SetTypeToUser()
+    colours = viridis()
+    node.SetNumberOfColors(len(colours))
+    for index, colour in enumerate(colours):
+        node.SetColor(index, f"{index / (len(colours) - 1):.3f}", *colour, 1.0)
+    return slicer.mrmlScene.AddNode(node)
+
+
+def showMap(mapNode: Any) -> None:
+    """Fixed window, colour table and transparent surroundings for a DVR map, synthetic or measured."""
+    mapNode.CreateDefaultDisplayNodes()
+    display = mapNode.GetScalarVolumeDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(*DVR_WINDOW)
+    display.SetAndObserveColorNodeID(colourTable().GetID())
+    display.AutoThresholdOff()
+    display.SetThreshold(OUTSIDE_BRAIN, 1e6)
+    display.ApplyThresholdOn()
+    display.InterpolateOn()
+
+
+def addLegend(mapNode: Any) -> Any:
+    """A colour bar with the unit for the map; shown wherever the map is."""
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(mapNode)
+    legend.SetTitleText(_("DVR"))
+    legend.SetLabelFormat("%.1f")
+    legend.SetNumberOfLabels(5)
+    return legend
+
+
+def showOutlines(segmentation: Any) -> None:
+    """Lesions as outlines alone, on top of whatever a slice view shows; solid in 3D where a surface is made."""
+    segmentation.CreateDefaultDisplayNodes()
+    display = segmentation.GetDisplayNode()
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)
+    display.SetOpacity2DOutline(1.0)
+    display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
+
+
+def showInSlices(
+    background: Any, foreground: Any = None, opacity: float = OPACITY, views: tuple[str, ...] = ()
+) -> None:
+    """Put volumes into the slice views, or into those of the given names only. opacity: of the foreground, 0 to 1."""
+    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
+    for index in range(nodes.GetNumberOfItems()):
+        composite = nodes.GetItemAsObject(index)
+        if views and composite.GetLayoutName() not in views:
+            continue
+        composite.SetBackgroundVolumeID(background.GetID() if background else None)
+        composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
+        composite.SetForegroundOpacity(opacity if foreground else 0.0)
+        composite.SetLabelVolumeID(None)
+        composite.SetLinkedControl(True)
+
+
+def setOpacity(opacity: float) -> None:
+    """Fade the map in every slice view that shows one; 0 to 1."""
+    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
+    for index in range(nodes.GetNumberOfItems()):
+        composite = nodes.GetItemAsObject(index)
+        if composite.GetForegroundVolumeID():
+            composite.SetForegroundOpacity(opacity)
+
+
+def sideBySideLayout() -> str:
+    """Description of the layout `axial T1w | FLAIR | map`."""
+    views = "".join(
+        f'<item><view class="vtkMRMLSliceNode" singletontag="{name}">'
+        '<property name="orientation" action="default">Axial</property>'
+        f'<property name="viewlabel" action="default">{name[0]}</property>'
+        '<property name="viewcolor" action="default">#808080</property></view></item>'
+        for name in SIDE_BY_SIDE_VIEWS
+    )
+    return f'<layout type="horizontal" split="true">{views}</layout>'
+
+
+def addLayout(layoutNode: Any) -> None:
+    """Make the layout known to the application."""
+    if layoutNode.IsLayoutDescription(SIDE_BY_SIDE_LAYOUT):
+        layoutNode.SetLayoutDescription(SIDE_BY_SIDE_LAYOUT, sideBySideLayout())
+    else:
+        layoutNode.AddLayoutDescription(SIDE_BY_SIDE_LAYOUT, sideBySideLayout())
+
+
+def showSideBySide(layoutNode: Any, t1w: Any, flair: Any, mapNode: Any) -> None:
+    """Switch to `axial T1w | FLAIR | map`, linked."""
+    addLayout(layoutNode)
+    layoutNode.SetViewArrangement(SIDE_BY_SIDE_LAYOUT)
+    showInSlices(t1w, views=SIDE_BY_SIDE_VIEWS[:1])
+    showInSlices(flair, views=SIDE_BY_SIDE_VIEWS[1:2])
+    showInSlices(t1w, mapNode, 1.0, views=SIDE_BY_SIDE_VIEWS[2:])

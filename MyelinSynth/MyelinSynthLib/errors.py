@@ -1,0 +1,7 @@
+"""The one exception that the module shows to people."""
+
+from __future__ import annotations
+
+
+class SynthesisError(Exception):
+    """What went wrong and what to do about it, in one or two sentences a clinician understands."""

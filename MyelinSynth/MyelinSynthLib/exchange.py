@@ -1,0 +1,197 @@
+"""From the scene to files: a patient's nodes as what `python -m TrainingCore.synthesize` reads.
+
+Everything is written in the T1w's own space. Nodes and their transforms are only read: a linear transform goes into the
+header of the written copy, any other is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+from .errors import SynthesisError
+from .geometry import checkAxes, ijkToRas, toArray, toVtk, toWorld, writeTransform
+from .words import _
+
+ALIGNED = "identity"
+
+
+@dataclass
+class Patient:
+    """The nodes of one patient.
+
+    t1w, flair, dvr: scalar volumes; lesions, brain: segmentation or (label) volume; flairToT1: None to register,
+    ALIGNED, or a linear transform node that moves the FLAIR onto the T1w.
+    """
+
+    t1w: Any
+    flair: Any
+    lesions: Any = None
+    dvr: Any = None
+    brain: Any = None
+    flairToT1: Any = None
+
+
+def exportPatient(patient: Patient, folder: Path) -> list[str]:
+    """Write the patient's files into `folder`; returns the options for `synthesize`. Raises SynthesisError."""
+    problems = checkPatient(patient)
+    if problems:
+        raise SynthesisError(" ".join(problems))
+    t1w = patient.t1w
+    worldToT1 = np.linalg.inv(toWorld(t1w, _("T1w")))
+    options = ["--t1", writeVolume(t1w, ijkToRas(t1w), folder / "t1w.nrrd", _("T1w"))]
+    options += _exportFlair(patient, worldToT1, folder)
+    for option, node, name, what in (
+        ("--lesions", patient.lesions, "lesions.nrrd", _("lesion mask")),
+        ("--brain-mask", patient.brain, "brain.nrrd", _("brain mask")),
+    ):
+        if node is not None:
+            options += [option, _exportMask(node, t1w, worldToT1, folder / name, what)]
+    if patient.dvr is not None:
+        what = _("measured DVR")
+        place = worldToT1 @ toWorld(patient.dvr, what) @ ijkToRas(patient.dvr)
+        options += ["--dvr", writeVolume(patient.dvr, place, folder / "dvr.nrrd", what)]
+    return options
+
+
+def checkPatient(patient: Patient) -> list[str]:
+    """What is missing or cannot work, one sentence each; empty where nothing is. Reads no voxel: cheap enough to call
+    whenever a choice changes."""
+    if patient.t1w is None or patient.flair is None:
+        missing = [what for what, node in ((_("T1w"), patient.t1w), (_("FLAIR"), patient.flair)) if node is None]
+        return [_("Choose the {what}.").format(what=", ".join(missing))]
+    problems = []
+    if patient.flair is patient.t1w:
+        problems.append(_("T1w and FLAIR are the same volume."))
+    named = ((_("T1w"), patient.t1w), (_("FLAIR"), patient.flair), (_("measured DVR"), patient.dvr))
+    for what, node in named:
+        problems += _volumeProblems(node, what) if node is not None else []
+    for what, node in named + ((_("lesion mask"), patient.lesions), (_("brain mask"), patient.brain)):
+        try:
+            if node is not None:
+                toWorld(node, what)
+        except SynthesisError as error:
+            problems.append(str(error))
+    if not problems and not _overlap(patient.t1w, patient.flair):
+        problems.append(_("T1w and FLAIR do not overlap in space. Are they of the same patient and session?"))
+    return problems
+
+
+def writeVolume(node: Any, matrix: np.ndarray, path: Path, what: str) -> str:
+    """Write a volume's voxels with the place `matrix` (i, j, k -> mm RAS) in the header; returns the path as text.
+
+    The voxels are shared with the node, not copied. Raises SynthesisError where the axes are sheared or the disk
+    refuses.
+    """
+    checkAxes(matrix, what)
+    copy = slicer.vtkMRMLScalarVolumeNode()
+    copy.SetAndObserveImageData(node.GetImageData())
+    copy.SetIJKToRASMatrix(toVtk(matrix))
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(0)
+    written = storage.WriteData(copy) and path.is_file()
+    if not written or path.stat().st_size < node.GetImageData().GetActualMemorySize() * 1024 * 0.5:
+        raise SynthesisError(
+            _("The {what} could not be written to {folder}. Is the disk full, or the folder read-only?").format(
+                what=what, folder=path.parent
+            )
+        )
+    return str(path)
+
+
+def _volumeProblems(node: Any, what: str) -> list[str]:
+    image = node.GetImageData()
+    if image is None or min(image.GetDimensions()) < 2:
+        return [_("The {what} {name} holds no 3D image.").format(what=what, name=node.GetName())]
+    if image.GetNumberOfScalarComponents() != 1:
+        return [_("The {what} {name} is a colour or vector image.").format(what=what, name=node.GetName())]
+    return []
+
+
+def _overlap(first: Any, second: Any) -> bool:
+    """Whether the boxes of two volumes meet in the world."""
+    boxes = np.zeros((2, 6))
+    for box, node in zip(boxes, (first, second)):
+        node.GetRASBounds(box)
+    low, high = boxes[:, ::2].max(axis=0), boxes[:, 1::2].min(axis=0)
+    return bool((low < high).all())
+
+
+def _exportFlair(patient: Patient, worldToT1: np.ndarray, folder: Path) -> list[str]:
+    flair, chosen = patient.flair, patient.flairToT1
+    what = _("FLAIR")
+    relative = flairToT1Space(patient, worldToT1)
+    options = ["--flair", writeVolume(flair, relative @ ijkToRas(flair), folder / "flair.nrrd", what)]
+    if chosen is None:
+        return options
+    if isinstance(chosen, str) or flair.GetParentTransformNode() is chosen:
+        return options + ["--flair-to-t1", "identity"]
+    matrix = vtk.vtkMatrix4x4()
+    if not chosen.IsLinear() or not chosen.GetMatrixTransformToParent(matrix):
+        raise SynthesisError(
+            _("The transform {name} is not linear. Choose a linear one, or let the FLAIR be registered.").format(
+                name=chosen.GetName()
+            )
+        )
+    path = folder / "flair_to_t1.tfm"
+    writeTransform(path, np.linalg.inv(toArray(matrix)))  # a node moves the FLAIR; a file tells where to fetch it from
+    return options + ["--flair-to-t1", str(path)]
+
+
+def flairToT1Space(patient: Patient, worldToT1: np.ndarray) -> np.ndarray:
+    """Where the scene puts the FLAIR: its own space -> the T1w's own space, before any registration."""
+    return worldToT1 @ toWorld(patient.flair, _("FLAIR"))
+
+
+def _exportMask(node: Any, t1w: Any, worldToT1: np.ndarray, path: Path, what: str) -> str:
+    if node.IsA("vtkMRMLSegmentationNode"):
+        mask = segmentationOnGrid(node, t1w)
+        matrix = ijkToRas(t1w)
+    else:
+        if node.GetImageData() is None:
+            raise SynthesisError(_("The {what} {name} holds no image.").format(what=what, name=node.GetName()))
+        mask = (slicer.util.arrayFromVolume(node) != 0).astype(np.uint8)
+        matrix = worldToT1 @ toWorld(node, what) @ ijkToRas(node)
+    copy = slicer.vtkMRMLScalarVolumeNode()
+    slicer.util.updateVolumeFromArray(copy, mask)
+    return writeVolume(copy, matrix, path, what)
+
+
+def segmentationOnGrid(segmentation: Any, reference: Any, segmentIds: list[str] | None = None) -> np.ndarray:
+    """All (or the given) segments as one mask, uint8 (K, J, I), on the grid of the reference volume.
+
+    Transforms of both are taken into account. A segmentation without a binary labelmap is refused, never converted.
+    """
+    content = segmentation.GetSegmentation()
+    identifiers = list(content.GetSegmentIDs()) if segmentIds is None else segmentIds
+    mask = np.zeros(reference.GetImageData().GetDimensions()[::-1], np.uint8)
+    if identifiers and not content.ContainsRepresentation("Binary labelmap"):
+        raise SynthesisError(
+            _("The segmentation {name} has no binary labelmap. Create one in the Segmentations module.").format(
+                name=segmentation.GetName()
+            )
+        )
+    if not identifiers:
+        return mask
+    temporary = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        chosen = vtk.vtkStringArray()
+        for identifier in identifiers:
+            chosen.InsertNextValue(identifier)
+        export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
+        if not export(segmentation, chosen, temporary, reference):
+            raise SynthesisError(
+                _("The segmentation {name} could not be brought onto the grid of the T1w.").format(
+                    name=segmentation.GetName()
+                )
+            )
+        mask[:] = slicer.util.arrayFromVolume(temporary) > 0
+    finally:
+        slicer.mrmlScene.RemoveNode(temporary)
+    return mask

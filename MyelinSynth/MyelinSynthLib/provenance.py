@@ -1,0 +1,57 @@
+"""How a node came about, written on the node: it survives saving, and says so without any file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+PREFIX = "MyelinSynth."
+ROLES = ("dvr", "brain", "lesions", "table", "transform", "flair", "report", "provenance")
+T1W_REFERENCE = "MyelinSynth.T1w"
+RESEARCH_USE = "Research use only, not for diagnosis."
+
+
+def sign(node: Any, role: str, run: str, record: dict[str, Any], t1w: Any) -> None:
+    """Write role, run, model and software on a node, and which T1w it belongs to.
+
+    role: one of ROLES; run: what all nodes of one synthesis share; record: the content of provenance.json.
+    """
+    if role not in ROLES:
+        raise ValueError(f"unknown role {role}")
+    model = record["model"]
+    attributes = {
+        "Role": role,
+        "Run": run,
+        "Model": model["name"],
+        "ModelSHA256": model["weights_sha256"],
+        "SimulatedTrainingData": "yes" if model["simulated_training_data"] else "no",
+        "Software": json.dumps(record["software"], sort_keys=True),
+        "Note": record.get("note", RESEARCH_USE),
+    }
+    for name, value in attributes.items():
+        node.SetAttribute(PREFIX + name, str(value))
+    if t1w is not None:
+        node.SetNodeReferenceID(T1W_REFERENCE, t1w.GetID())
+
+
+def get(node: Any, name: str) -> str:
+    """One of the attributes that `sign` wrote, or the empty text."""
+    return node.GetAttribute(PREFIX + name) or ""
+
+
+def nodesOfRun(scene: Any, run: str) -> dict[str, Any]:
+    """All nodes of one synthesis by role, found again after a scene was reopened."""
+    found = {}
+    nodes = scene.GetNodes()
+    for index in range(nodes.GetNumberOfItems()):
+        node = nodes.GetItemAsObject(index)
+        if get(node, "Run") == run and get(node, "Role"):
+            found[get(node, "Role")] = node
+    return found
+
+
+def runs(scene: Any) -> list[str]:
+    """Every synthesis in the scene, oldest first."""
+    nodes = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
+    found = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
+    return [get(node, "Run") for node in found if get(node, "Role") == "dvr"]

@@ -1,0 +1,189 @@
+"""From files to the scene: a Result folder as nodes, beside the T1w that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+from . import display, lesions, provenance
+from .childprocess import importTrainingCore
+from .errors import SynthesisError
+from .exchange import Patient, flairToT1Space
+from .geometry import addVolume, ijkToRas, onGrid, readTransform, toVtk, toWorld
+from .review import Review, fillTable
+from .words import _
+
+LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
+
+
+@dataclass
+class Outputs:
+    """The nodes of one synthesis. segmentation: None where no lesions were given."""
+
+    run: str
+    dvr: Any
+    brain: Any
+    table: Any
+    transform: Any
+    flair: Any
+    report: Any
+    provenance: Any
+    segmentation: Any = None
+
+    def nodes(self) -> dict[str, Any]:
+        """Nodes by role, see provenance.ROLES."""
+        found = {
+            "dvr": self.dvr,
+            "brain": self.brain,
+            "lesions": self.segmentation,
+            "table": self.table,
+            "transform": self.transform,
+            "flair": self.flair,
+            "report": self.report,
+            "provenance": self.provenance,
+        }
+        return {role: node for role, node in found.items() if node is not None}
+
+
+def loadResult(folder: Path, exported: Path, patient: Patient, run: str) -> Outputs:
+    """Make the nodes of a Result; removes what it made where something fails.
+
+    folder: the Result; exported: what `exportPatient` wrote; run: a name that no other synthesis in the scene has.
+    Raises SynthesisError. The patient's own nodes are not changed.
+    """
+    importTrainingCore()
+    from TrainingCore.errors import MyelinSynthError
+    from TrainingCore.result import Result
+
+    before = _nodeIds()
+    try:
+        return _load(Result.open(folder), exported, patient, run)
+    except BaseException as error:
+        for identifier in _nodeIds() - before:
+            slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetNodeByID(identifier))
+        if isinstance(error, (MyelinSynthError, OSError)):
+            raise SynthesisError(str(error)) from error
+        raise
+
+
+def _load(result: Any, exported: Path, patient: Patient, run: str) -> Outputs:
+    t1w = patient.t1w
+    name = t1w.GetName()
+    rows = result.lesions()
+    transform, flair = _addTransformedFlair(result.path / "flair_to_t1.tfm", patient, name)
+    outputs = Outputs(
+        run=run,
+        dvr=_addMap(result.path / "dvr.nii.gz", t1w, "vtkMRMLScalarVolumeNode", f"{name} {_('myelin map')}"),
+        brain=_addMap(result.path / "brain_mask.nii.gz", t1w, "vtkMRMLLabelMapVolumeNode", f"{name} {_('brain')}"),
+        table=slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"{name} {_('lesions')}"),
+        transform=transform,
+        flair=flair,
+        report=_addText(result.path / "report.html", f"{name} {_('report')}"),
+        provenance=_addText(result.path / "provenance.json", f"{name} {_('provenance')}"),
+    )
+    display.showMap(outputs.dvr)
+    fillTable(outputs.table, rows, _columns(result))
+    if patient.lesions is not None:
+        outputs.segmentation = _addLesions(result, exported, t1w, rows, f"{name} {_('lesion outlines')}")
+        lesions.colourSegments(outputs.segmentation, Review(outputs.table))
+    for role, node in outputs.nodes().items():
+        provenance.sign(node, role, run, result.provenance, t1w)
+    putBesideT1w(t1w, list(outputs.nodes().values()), f"{name} {_('MyelinSynth')}")
+    return outputs
+
+
+def _columns(result: Any) -> Sequence[str]:
+    import csv
+
+    with open(result.path / "lesions.csv", encoding="utf-8", newline="") as stream:
+        return next(csv.reader(stream))
+
+
+def _addMap(path: Path, t1w: Any, className: str, name: str) -> Any:
+    """A volume of the Result on exactly the T1w's grid, moving with the T1w."""
+    loaded = slicer.vtkMRMLScalarVolumeNode()
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetSingleFile(1)
+    if not storage.ReadData(loaded) or loaded.GetImageData() is None:
+        raise SynthesisError(_("{name} of the result could not be read.").format(name=path.name))
+    shape = t1w.GetImageData().GetDimensions()[::-1]
+    array = onGrid(slicer.util.arrayFromVolume(loaded), ijkToRas(loaded), shape, ijkToRas(t1w))
+    array = array.astype(np.float32 if className == "vtkMRMLScalarVolumeNode" else np.uint8)
+    node = addVolume(className, name, array, ijkToRas(t1w))
+    node.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
+    if className == "vtkMRMLLabelMapVolumeNode":
+        node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _addTransformedFlair(path: Path, patient: Patient, name: str) -> tuple[Any, Any]:
+    """The transform that registration found, as a node, and a copy of the FLAIR that lies under it.
+
+    The copy shares the voxels of the FLAIR; the FLAIR itself stays where it was.
+    """
+    t1w, flair = patient.t1w, patient.flair
+    before = flairToT1Space(patient, np.linalg.inv(toWorld(t1w, _("T1w"))))
+    moving = patient.flairToT1
+    if moving is not None and not isinstance(moving, str) and flair.GetParentTransformNode() is moving:
+        found = before
+    else:
+        found = np.linalg.inv(readTransform(path)) @ before  # the file tells where to fetch the FLAIR from
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} {_('FLAIR to T1w')}")
+    transform.SetMatrixTransformToParent(toVtk(found))
+    transform.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
+    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{name} {_('FLAIR in T1w space')}")
+    copy.CopyOrientation(flair)
+    copy.SetAndObserveImageData(flair.GetImageData())
+    copy.SetAndObserveTransformNodeID(transform.GetID())
+    copy.CreateDefaultDisplayNodes()
+    return transform, copy
+
+
+def _addText(path: Path, name: str) -> Any:
+    if path.stat().st_size > LARGEST_TEXT:
+        raise SynthesisError(_("{name} of the result is too large.").format(name=path.name))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", name)
+    node.SetText(path.read_text(encoding="utf-8"))
+    node.SetEncoding(vtk.VTK_ENCODING_UTF_8)
+    return node
+
+
+def _addLesions(result: Any, exported: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: str) -> Any:
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    display.showOutlines(segmentation)
+    if rows:
+        labels, affine = lesions.measuredLesions(exported, result.path)
+        labels = lesions.numberAsInTable(labels, affine, rows).transpose(2, 1, 0)
+        shape = t1w.GetImageData().GetDimensions()[::-1]
+        ids = [int(row["id"]) for row in rows]
+        lesions.addSegments(segmentation, onGrid(labels, affine, shape, ijkToRas(t1w)), t1w, ids)
+    segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
+    return segmentation
+
+
+def putBesideT1w(t1w: Any, nodes: Sequence[Any], folderName: str) -> int:
+    """A folder with the nodes under the T1w's study in the subject hierarchy; returns the folder's item."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(slicer.mrmlScene)
+    scene = hierarchy.GetSceneItemID()
+    item = hierarchy.GetItemByDataNode(t1w)
+    study = hierarchy.GetItemParent(item) if item else scene
+    folder = hierarchy.CreateFolderItem(study or scene, folderName)
+    for node in nodes:
+        child = hierarchy.GetItemByDataNode(node)
+        if child:
+            hierarchy.SetItemParent(child, folder)
+        else:
+            hierarchy.CreateItem(folder, node)
+    return folder
+
+
+def _nodeIds() -> set[str]:
+    nodes = slicer.mrmlScene.GetNodes()
+    return {nodes.GetItemAsObject(index).GetID() for index in range(nodes.GetNumberOfItems())}
