@@ -15,8 +15,8 @@ COARSE = 48  # velocity grid: 4 mm, finer than its smoothness needs
 # (ours) smoothness in mm (FWHM) and standard deviation in mm of the random velocity field, coarse to fine
 SCALES = ((80.0, 4.0), (32.0, 2.2), (16.0, 0.9))
 STEPS = 6
-# (ours) how much fluid is favoured over tissue in shared voxels: 1 is the template, 5 an atrophied brain
-ATROPHY_RANGE = (1.0, 5.0)
+# (ours) how much fluid is favoured over tissue in shared voxels: 1 is the template, 30 an atrophied brain
+ATROPHY_RANGE = (1.0, 30.0)
 
 
 @dataclass

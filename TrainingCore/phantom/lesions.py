@@ -155,7 +155,7 @@ class _Terrain:
         rough = 0.30 * self.roughness[box] + 0.18 * self.grain[box]
         if place == "confluent":
             near = anatomy.ventricle_distance[box] / max(radius, 8.0)
-            return 0.8 * near + 0.7 * distance + 1.2 * rough + self.penalty[box]
+            return 0.45 * near + 0.85 * distance + 1.2 * rough + self.penalty[box]
         return distance + rough + self.penalty[box]
 
 
