@@ -1,0 +1,216 @@
+"""Nodes in, nodes out, through a child process; what goes wrong on the way is said, and nothing is left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from digital_result import LESIONS
+from slicer_scene import Application, valueAt
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
+pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+if os.name == "nt":
+    pytest.skip("the stand-in interpreter is a POSIX script", allow_module_level=True)
+
+import slicer
+from MyelinSynthLib import geometry
+from MyelinSynthLib.childprocess import State, Step
+from MyelinSynthLib.errors import SynthesisError
+from MyelinSynthLib.synthesis import Synthesis
+from test_module_scene import makePatient
+
+TESTS = Path(__file__).parent
+WORKS = f"""import runpy, sys
+print("noise"); print('{{"step": "note", "fraction": null, "message": "Warning: be careful"}}')
+print('{{"step": "register", "fraction": 0.4, "message": "Registering"}}', flush=True)
+sys.argv = ["child"] + sys.argv[3:]
+sys.path.insert(0, {str(TESTS)!r})
+runpy.run_path({str(TESTS / "digital_result.py")!r}, run_name="__main__")
+"""
+SLEEPS = """import subprocess, sys, time, pathlib
+out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+(out.parent / ".result.x.partial").mkdir()
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print('{"step": "pids", "fraction": 0.1, "message": "%d"}' % other.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def standIn(tmp_path: Path):
+    """Makes an interpreter that does something else than TrainingCore when it is asked for `synthesize`."""
+
+    def make(code: str) -> str:
+        script = tmp_path / "stand-in-python"
+        script.write_text(f"#!{sys.executable}\n{code}")
+        script.chmod(script.stat().st_mode | stat.S_IEXEC)
+        return str(script)
+
+    return make
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """A folder for temporary files with a name that is hard on programs."""
+    folder = tmp_path / "tempörary files"
+    folder.mkdir()
+    return folder
+
+
+def waitFor(synthesis: Synthesis, steps: list[Step]) -> None:
+    limit = time.monotonic() + 30
+    while not steps and time.monotonic() < limit:
+        synthesis.pump()
+        time.sleep(0.02)
+
+
+def test_nodes_in_nodes_out(application: Application, scratch: Path, standIn) -> None:
+    steps: list[Step] = []
+    lines: list[str] = []
+    synthesis = Synthesis(makePatient(), onStep=steps.append, onLog=lines.append, folder=scratch, python=standIn(WORKS))
+    outputs = synthesis.run()
+    assert valueAt(outputs.dvr, np.array(LESIONS[0][0])) == pytest.approx(LESIONS[0][2])
+    assert synthesis.warnings == ["Warning: be careful"]
+    assert [step.step for step in steps] == ["note", "register"]
+    assert lines == ["noise"]
+    assert synthesis.state is State.SUCCEEDED
+    assert not list(scratch.iterdir())
+
+
+def test_two_syntheses_of_one_patient_stay_apart(application: Application, scratch: Path, standIn) -> None:
+    patient, python = makePatient(), standIn(WORKS)
+    both = [Synthesis(patient, folder=scratch, python=python) for _ in range(2)]
+    for synthesis in both:
+        synthesis.start()
+    for synthesis in both:
+        while synthesis.pump():
+            time.sleep(0.02)
+    runs = {synthesis.outputs.run for synthesis in both}
+    assert len(runs) == 2
+    assert not list(scratch.iterdir())
+
+
+def test_cancelling_half_way_leaves_no_process_file_or_node(application: Application, scratch: Path, standIn) -> None:
+    steps: list[Step] = []
+    synthesis = Synthesis(makePatient(), onStep=steps.append, folder=scratch, python=standIn(SLEEPS))
+    synthesis.start()
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    waitFor(synthesis, steps)
+    synthesis.cancel()
+    while synthesis.pump():
+        time.sleep(0.02)
+    assert synthesis.state is State.CANCELLED
+    assert not list(scratch.iterdir())
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    with pytest.raises(ProcessLookupError):
+        for _attempt in range(200):
+            os.kill(int(steps[0].message), 0)
+            time.sleep(0.02)
+
+
+def test_stopping_for_a_closing_application_cleans_up_at_once(application: Application, scratch: Path, standIn) -> None:
+    steps: list[Step] = []
+    synthesis = Synthesis(makePatient(), onStep=steps.append, folder=scratch, python=standIn(SLEEPS))
+    synthesis.start()
+    waitFor(synthesis, steps)
+    synthesis.stop()
+    assert synthesis.state is State.CANCELLED
+    assert not list(scratch.iterdir())
+    assert not synthesis.pump()
+
+
+def test_a_failure_says_why_and_the_next_attempt_works(application: Application, scratch: Path, standIn) -> None:
+    patient = makePatient()
+    fails = "import sys; print('error: The disk is full. Free some space.', file=sys.stderr); sys.exit(1)"
+    with pytest.raises(SynthesisError, match=r"^The disk is full. Free some space.$"):
+        Synthesis(patient, folder=scratch, python=standIn(fails)).run()
+    assert not list(scratch.iterdir())
+    assert Synthesis(patient, folder=scratch, python=standIn(WORKS)).run().dvr is not None
+
+
+def test_success_without_a_result_is_not_called_success(application: Application, scratch: Path, standIn) -> None:
+    before = None
+    synthesis = Synthesis(makePatient(), folder=scratch, python=standIn("print('done')"))
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(SynthesisError, match="not a complete result"):
+        synthesis.run()
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    assert not list(scratch.iterdir())
+
+
+def test_a_patient_who_was_removed_meanwhile_is_noticed(application: Application, scratch: Path, standIn) -> None:
+    patient = makePatient()
+    synthesis = Synthesis(patient, folder=scratch, python=standIn(WORKS))
+    synthesis.start()
+    slicer.mrmlScene.RemoveNode(patient.t1w)
+    with pytest.raises(SynthesisError, match="T1w was removed"):
+        while synthesis.pump():
+            time.sleep(0.02)
+    assert not list(scratch.iterdir())
+
+
+def test_bad_input_is_refused_before_anything_starts(application: Application, scratch: Path) -> None:
+    patient = makePatient()
+    patient.flair = patient.t1w
+    synthesis = Synthesis(patient, folder=scratch)
+    with pytest.raises(SynthesisError, match="same volume"):
+        synthesis.start()
+    assert synthesis.state is State.READY
+    assert not list(scratch.iterdir())
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_said(application: Application, tmp_path: Path) -> None:
+    with pytest.raises(SynthesisError, match="temporary folder"):
+        Synthesis(makePatient(), folder=tmp_path / "not there").start()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a Linux device")
+def test_a_full_disk_is_said(application: Application, tmp_path: Path) -> None:
+    from MyelinSynthLib.exchange import writeVolume
+
+    patient = makePatient()
+    (tmp_path / "t1w.nrrd").symlink_to("/dev/full")
+    with pytest.raises(SynthesisError, match="disk full"):
+        writeVolume(patient.t1w, geometry.ijkToRas(patient.t1w), tmp_path / "t1w.nrrd", "T1w")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed beside slicer-core")
+@pytest.mark.skipif(importlib.util.find_spec("nilearn") is None, reason="the digital patient needs nilearn")
+def test_a_digital_patient_through_the_real_command(application: Application, tmp_path: Path, scratch: Path) -> None:
+    from MyelinSynthLib.exchange import Patient
+    from MyelinSynthLib.review import Review
+
+    from TrainingCore.demo import make_patient
+
+    given = make_patient(tmp_path / "cohort", 7, "none")
+    files = dict(zip(given[::2], given[1::2]))
+    nodes = {}
+    for option, name in (("--t1", "T1w"), ("--flair", "FLAIR"), ("--lesions", "lesions"), ("--dvr", "measured")):
+        nodes[option] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        storage.SetFileName(files[option])
+        assert storage.ReadData(nodes[option])
+    steps: list[Step] = []
+    patient = Patient(nodes["--t1"], nodes["--flair"], nodes["--lesions"], nodes["--dvr"])
+    outputs = Synthesis(patient, device="cpu", onStep=steps.append, folder=scratch).run()
+    review = Review(outputs.table)
+    assert len(review) > 3
+    assert outputs.segmentation.GetSegmentation().GetNumberOfSegments() == len(review)
+    assert "measured_mean_dvr" in review.columns
+    fractions = [step.fraction for step in steps if step.fraction is not None]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    voxels = slicer.util.arrayFromVolume(outputs.dvr)
+    brain = slicer.util.arrayFromVolume(outputs.brain) > 0
+    assert voxels.shape == slicer.util.arrayFromVolume(nodes["--t1"]).shape
+    assert (voxels[~brain] == 0).all()
+    assert 0.7 < voxels[brain].mean() < 1.5
+    assert not list(scratch.iterdir())
