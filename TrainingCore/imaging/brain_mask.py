@@ -11,9 +11,9 @@ from ..errors import BadInput, MyelinSynthError
 from .volumes import Volume, corners, resample, same_grid
 
 # A support of this size that starts with brain-like grey values is a stripped brain; a head is larger and starts with
-# skin and air (six stripped images: 1.1-1.6 l, rim/core 0.55-1.0; six heads: 2.8-5.8 l, rim/core 0.01-0.10; ours).
+# skin or air (six stripped images: 1.1-1.6 l, rim/core 0.55-1.0; six heads: 2.8-5.8 l, rim/core 0.01-0.10; ours).
 STRIPPED_ML = (500.0, 2200.0)
-STRIPPED_RIM_TO_CORE = 0.2
+STRIPPED_RIM_TO_CORE = (0.2, 1.2)
 RIM_MM, CORE_MM = 4.0, 15.0
 PLAUSIBLE_ML = (600.0, 2200.0)
 EXTRACTION_SPACING_MM = 1.0
@@ -98,7 +98,7 @@ def stripped_support(image: Volume) -> np.ndarray | None:
     if not core.any():
         return None
     ratio = (np.median(data[rim]) - background) / max(float(np.median(data[core])) - background, 1e-6)
-    return support if ratio > STRIPPED_RIM_TO_CORE else None
+    return support if STRIPPED_RIM_TO_CORE[0] < ratio < STRIPPED_RIM_TO_CORE[1] else None
 
 
 def extract_brain(t1w: Volume) -> np.ndarray:

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from TrainingCore.errors import BadInput
+from TrainingCore.imaging.brain_mask import Brain, find_brain, mask_on_grid, stripped_support
+from TrainingCore.imaging.checks import check_contrasts, check_different_files, lesions_on_grid, white_to_grey
+from TrainingCore.imaging.tissues import segment_tissues
+from TrainingCore.imaging.volumes import Volume, read_volume, resample
+
+AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def head() -> dict[str, np.ndarray]:
+    """Truth and images of an egg-shaped brain: brain, white, grey, csf, lesions, t1w, flair (skull-stripped)."""
+    i, j, k = np.meshgrid(*(np.arange(n) * 3.0 for n in (56, 64, 52)), indexing="ij")
+    x, y, z = i - 83, j - 95, k - 77
+    radius = np.sqrt((x / 62) ** 2 + (y / 76) ** 2 + (z / 60) ** 2)
+    brain, deep = radius < 1, radius < 0.75
+    csf = (np.abs(np.abs(x) - 12) < 7) & (np.abs(y) < 30) & (np.abs(z) < 15)
+    csf |= brain & (radius > 0.93)
+    lesions = ((x - 28) ** 2 + (y + 20) ** 2 + (z - 20) ** 2 < 81) & deep & ~csf
+    white, grey = deep & ~csf & ~lesions, brain & ~deep & ~csf
+    rng = np.random.default_rng(2)
+    images = {}
+    for name, levels in (("t1w", (200, 700, 520, 480)), ("flair", (100, 480, 560, 950))):
+        clean = np.select([csf & brain, white, grey, lesions], levels, 0.0)
+        image = ndimage.gaussian_filter(clean, 0.4) + 15 * rng.standard_normal(clean.shape)
+        images[name] = np.where(brain, image, 0).astype(np.float32)
+    return images | {"brain": brain, "white": white, "grey": grey, "csf": csf & brain, "lesions": lesions}
+
+
+def _dice(one: np.ndarray, other: np.ndarray) -> float:
+    return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
+
+
+def test_a_skull_stripped_image_is_its_own_brain_mask(head):
+    found = find_brain(Volume(head["t1w"], AFFINE))
+    assert found.how == "skull-stripped input"
+    assert _dice(found.mask.data > 0, head["brain"]) > 0.99
+
+
+def test_a_background_that_dips_below_zero_is_still_a_background(head):
+    rng = np.random.default_rng(0)
+    nearly = head["t1w"] + np.where(head["brain"], 0, -0.3 * rng.random(head["t1w"].shape)).astype(np.float32)
+    support = stripped_support(Volume(nearly, AFFINE))
+    assert support is not None
+    assert _dice(support, head["brain"]) > 0.99
+
+
+def test_a_head_with_skin_is_not_taken_for_a_stripped_brain(head):
+    skull = ndimage.binary_dilation(head["brain"], iterations=2)
+    skin = ndimage.binary_dilation(skull) & ~skull
+    image = np.select([head["brain"], skull, skin], [head["t1w"], 20.0, 900.0], 0.0)
+    assert stripped_support(Volume(image.astype(np.float32), AFFINE)) is None
+
+
+def test_a_given_mask_is_used_in_world_coordinates(head):
+    flipped = AFFINE @ np.array([[-1, 0, 0, 55], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    given = Volume(head["brain"][::-1].astype(np.float32), flipped)
+    found = find_brain(Volume(head["t1w"], AFFINE), given)
+    assert found.how == "given"
+    assert np.array_equal(found.mask.data > 0, head["brain"])
+
+
+def test_a_mask_from_elsewhere_and_an_empty_one_are_refused(head):
+    t1w = Volume(head["t1w"], AFFINE, "t1w.nii")
+    elsewhere = AFFINE.copy()
+    elsewhere[0, 3] = 300
+    with pytest.raises(BadInput, match="does not lie where"):
+        mask_on_grid(Volume(head["brain"].astype(np.float32), elsewhere, "m.nii"), t1w)
+    with pytest.raises(BadInput, match="empty"):
+        mask_on_grid(Volume(np.zeros((9, 9, 9), np.float32), AFFINE, "m.nii"), t1w)
+
+
+def test_a_brain_of_impossible_size_is_warned_of(head):
+    small = Brain(Volume(head["lesions"].astype(np.float32), AFFINE), "given")
+    assert "ml" in small.warning
+    assert Brain(Volume(head["brain"].astype(np.float32), AFFINE), "given").warning == ""
+
+
+def test_tissues_are_found_and_lesions_belong_to_none(head):
+    found = segment_tissues(head["t1w"], head["flair"], head["brain"], head["lesions"], (3.0, 3.0, 3.0))
+    for name, truth in (("white_matter", "white"), ("grey_matter", "grey"), ("csf", "csf")):
+        assert _dice(found[name], head[truth]) > 0.85, name
+        assert not (found[name] & head["lesions"]).any()
+        assert not (found[name] & ~head["brain"]).any()
+    assert sum(mask.astype(int) for mask in found.values()).max() == 1
+
+
+def test_lesions_that_nobody_marked_are_kept_out_by_flair(head):
+    found = segment_tissues(head["t1w"], head["flair"], head["brain"], None, (3.0, 3.0, 3.0))
+    assert (found["white_matter"] & head["lesions"]).sum() < 0.02 * head["lesions"].sum()
+
+
+def test_too_little_brain_is_an_error(head):
+    with pytest.raises(ValueError, match="1000 voxels"):
+        segment_tissues(head["t1w"], head["flair"], head["lesions"] & False)
+
+
+def test_swapped_contrasts_are_noticed_and_right_ones_are_not(head):
+    t1w, flair = Volume(head["t1w"], AFFINE), Volume(head["flair"], AFFINE)
+    brain = Volume(head["brain"].astype(np.float32), AFFINE)
+    assert check_contrasts(t1w, flair, brain, np.eye(4)) == ""
+    assert "swapped" in check_contrasts(flair, t1w, brain, np.eye(4))
+
+
+def test_real_contrasts_are_told_apart(real_data):
+    for person in ("sub-07", "sub-19"):
+        stem = f"ms_mni/{person}/anat/{person}_space-MNI152_desc-brain"
+        t1w, flair = (read_volume(real_data / f"{stem}_{kind}.nii.gz") for kind in ("T1w", "FLAIR"))
+        brain = find_brain(t1w).mask
+        assert white_to_grey(t1w, brain, np.eye(4)) > white_to_grey(flair, brain, np.eye(4)) + 0.08
+        assert check_contrasts(t1w, flair, brain, np.eye(4)) == ""
+        assert "swapped" in check_contrasts(flair, t1w, brain, np.eye(4))
+
+
+def test_real_white_matter_has_a_plausible_volume_beside_many_lesions(real_data):
+    stem = real_data / "ms_mni/sub-19/anat/sub-19_space-MNI152"
+    t1w, flair = (read_volume(f"{stem}_desc-brain_{kind}.nii.gz") for kind in ("T1w", "FLAIR"))
+    lesions = read_volume(f"{stem}_label-lesion_mask.nii.gz", mask=True).data > 0
+    found = segment_tissues(t1w.data, flair.data, find_brain(t1w).mask.data > 0, lesions)
+    assert 380 < found["white_matter"].sum() / 1000 < 560
+    assert 300 < found["grey_matter"].sum() / 1000 < 560
+    assert not (found["white_matter"] & lesions).any()
+
+
+def test_lesions_outside_the_brain_are_left_out_and_counted(head):
+    t1w, brain = Volume(head["t1w"], AFFINE), Volume(head["brain"].astype(np.float32), AFFINE)
+    marked = head["lesions"].copy()
+    marked[:2, :2, :2] = True
+    kept, warnings = lesions_on_grid(Volume(marked.astype(np.float32), AFFINE, "l.nii"), t1w, brain)
+    assert np.array_equal(kept.data > 0, head["lesions"])
+    assert "outside the brain" in warnings[0]
+
+
+def test_lesions_on_a_finer_grid_keep_their_volume(head):
+    affine = np.diag([1.5, 1.5, 1.5, 1.0])
+    affine[:3, 3] = -0.75
+    coarse = Volume(head["lesions"].astype(np.float32), AFFINE)
+    fine = resample(coarse, (112, 128, 104), affine, interpolation="nearest")
+    t1w, brain = Volume(head["t1w"], AFFINE), Volume(head["brain"].astype(np.float32), AFFINE)
+    kept, warnings = lesions_on_grid(Volume(fine, affine, "l.nii"), t1w, brain)
+    assert np.array_equal(kept.data > 0, head["lesions"])
+    assert "another grid" in warnings[0]
+
+
+def test_a_copy_under_another_name_is_the_same_file(tmp_path):
+    for name, content in (("a.nii", b"123"), ("b.nii", b"123"), ("c.nii", b"124")):
+        (tmp_path / name).write_bytes(content)
+    assert "same file" in check_different_files(tmp_path / "a.nii", tmp_path / "b.nii")
+    assert "same file" in check_different_files(tmp_path / "a.nii", tmp_path / "a.nii")
+    assert check_different_files(tmp_path / "a.nii", tmp_path / "c.nii") == ""
