@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     settings = _settings(options)
     people = draw_people(options.site, options.seed, options.patients, options.controls)
-    prepare_dataset(options.out, settings, people)
+    prepare_dataset(options.out, settings, people, options.visits)
     visits: dict[tuple[str, int], list[dict[str, float]]] = {}
     tasks = [(options.out, label, person, options.visits, options.size, settings) for label, person in people]
     with Progress(options.progress, "Simulating") as progress, _results(tasks, options.workers) as results:

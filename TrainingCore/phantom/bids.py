@@ -51,7 +51,7 @@ COLUMNS = {
 }
 
 
-def prepare_dataset(out: Path, settings: dict[str, Any], people: list[tuple[str, Person]]) -> None:
+def prepare_dataset(out: Path, settings: dict[str, Any], people: list[tuple[str, Person]], visits: int) -> None:
     """Write what describes the dataset, and clear what an earlier run with other settings or a killed run left.
 
     Raises BadInput where `out` cannot be written or holds something else.
@@ -70,14 +70,10 @@ def prepare_dataset(out: Path, settings: dict[str, Any], people: list[tuple[str,
         made = read_json(description).get("GeneratedBy", [{}]) if description.is_file() else [{}]
         if made[0].get("Name") != GENERATOR and not _only_partial(out):
             raise BadInput(f"{out} is not empty and holds no digital cohort. Choose an empty output folder.")
-    write_json(description, _description("Digital MS patients (simulated)", "raw", settings))
-    labels = {label for label, _ in people}
-    for place in (out, out / DERIVATIVES):
-        for folder in place.glob("sub-*"):
-            if folder.name[4:] not in labels:
-                shutil.rmtree(folder)
-    for stray in out.rglob(f".*{PARTIAL_SUFFIX}*"):
-        stray.unlink()
+    raw = _description("Digital MS patients (simulated)", "raw", settings)
+    same = description.is_file() and read_json(description) == raw
+    _clear(out, {label: visits for label, _ in people} if same else {})
+    write_json(description, raw)
     write_json(
         out / DERIVATIVES / "dataset_description.json",
         _description("Truth and PET of the digital MS patients (simulated)", "derivative", settings),
@@ -87,7 +83,22 @@ def prepare_dataset(out: Path, settings: dict[str, Any], people: list[tuple[str,
 
 
 def _only_partial(out: Path) -> bool:
-    return all(path.name.startswith(".") and PARTIAL_SUFFIX in path.name for path in out.iterdir())
+    """Whether a run that was killed at its very beginning left nothing but its temporary files."""
+    return all(path.name == ".writable" or PARTIAL_SUFFIX in path.name for path in out.iterdir())
+
+
+def _clear(out: Path, kept: dict[str, int]) -> None:
+    """Remove what an earlier run left, but for the first `kept[label]` visits of each person named there."""
+    for place in (out, out / DERIVATIVES):
+        for session in place.glob("sub-*/ses-*"):
+            if int(session.name[4:]) > kept.get(session.parent.name[4:], 0):
+                shutil.rmtree(session)
+        for person in place.glob("sub-*"):
+            if not any(person.iterdir()):
+                person.rmdir()
+    for stray in out.rglob(f".*{PARTIAL_SUFFIX}*"):
+        stray.unlink()
+    (out / DERIVATIVES / "noise_ceiling.json").unlink(missing_ok=True)
 
 
 def _description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:

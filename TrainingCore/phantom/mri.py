@@ -117,12 +117,23 @@ def _tissues(
     diffuse = 0.04 * smooth_field(person, anatomy.shape, 25.0, anatomy.voxel)[brain]
     water = cap + lesions.water[brain]
     myelin, axons = lesions.deficit[brain] / FULL_LOSS, lesions.axonal_loss[brain]
-    # (ours) T1 of chronic lesions 1.0-1.8 s, of black holes more; T2 100-200 ms: water and axonal loss drive both,
-    # myelin adds its own smaller part
-    white.t1 *= np.exp(0.12 * myelin + 0.45 * axons + 0.50 * water + diffuse)
-    white.t2 *= np.exp(0.10 * myelin + 0.25 * axons + 0.95 * water + diffuse)
-    white.density = np.minimum(white.density * np.exp(0.03 * myelin + 0.10 * axons + 0.12 * water), 1.0)
+    white.t1 *= np.exp(diffuse)
+    white.t2 *= np.exp(diffuse)
+    tissues["white"] = damaged(white, myelin, axons, water)
     return tissues
+
+
+def damaged(white: Relaxation, myelin: np.ndarray, axons: np.ndarray, water: np.ndarray) -> Relaxation:
+    """White matter after losing a share of its myelin and axons and taking up water (each 0 to 1).
+
+    (ours) T1 of chronic lesions 1.0-1.8 s, of black holes more; T2 100-200 ms: water and axonal loss drive both, myelin
+    adds its own smaller part, so that MRI knows of myelin only partly.
+    """
+    return Relaxation(
+        white.t1 * np.exp(0.12 * myelin + 0.45 * axons + 0.50 * water),
+        white.t2 * np.exp(0.10 * myelin + 0.25 * axons + 0.80 * water),
+        np.minimum(white.density * np.exp(0.03 * myelin + 0.10 * axons + 0.12 * water), 1.0),
+    )
 
 
 def _mix(anatomy: Anatomy, tissues: dict[str, Relaxation], sequence: Sequence) -> np.ndarray:

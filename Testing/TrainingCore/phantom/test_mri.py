@@ -8,8 +8,10 @@ import pytest
 from TrainingCore.phantom.anatomy import grow_anatomy
 from TrainingCore.phantom.lesions import grow_lesions
 from TrainingCore.phantom.mri import (
+    SIGNALS,
     Relaxation,
     acquire,
+    damaged,
     flair_signal,
     mprage_signal,
     simulate_mri,
@@ -142,3 +144,27 @@ def test_site_r_draws_every_visit_its_own_protocol_and_a_and_b_do_not() -> None:
     kinds = {visit_protocol(seed, 1, "R").t1w.kind for seed in range(40)}
     assert kinds == {"mprage", "spoiled", "spin_echo"}
     assert {visit_protocol(seed, 1, "R").flair.slice_axis for seed in range(40)} == {0, 1, 2}
+
+
+def test_site_r_covers_the_contrast_of_real_patients() -> None:
+    """Medians of ms_mni sub-07, sub-19 and ms_clinical sub-04, 12, 20, rims left out; fluid at 0, white matter at 1."""
+    real = {
+        "t1w": {"grey": (0.57, 0.66), "lesion": (0.59, 0.77)},
+        "flair": {"grey": (1.15, 1.65), "lesion": (1.5, 1.6)},
+    }
+    found: dict[tuple[str, str], list[float]] = {}
+    for seed in range(60):
+        protocol, random = visit_protocol(seed, 1, "R"), stream(seed, "jitter")
+        tissues = {}
+        for name, values in tissue_values(protocol.field_strength).items():
+            tissues[name] = tissue(*(value * np.exp(random.normal(0.0, protocol.jitter)) for value in values))
+        tissues["lesion"] = damaged(tissues["white"], *(np.array([share]) for share in (0.44, 0.28, 0.6)))
+        for image, sequence in (("t1w", protocol.t1w), ("flair", protocol.flair)):
+            signal = {name: float(SIGNALS[sequence.kind](part, sequence)[0]) for name, part in tissues.items()}
+            for name in ("grey", "lesion"):
+                contrast = (signal[name] - signal["fluid"]) / (signal["white"] - signal["fluid"])
+                found.setdefault((image, name), []).append(contrast)
+    for (image, name), contrasts in found.items():
+        low, high = np.quantile(contrasts, [0.05, 0.95])
+        assert low < real[image][name][0], (image, name, low, high)
+        assert high > real[image][name][1], (image, name, low, high)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,15 @@ def test_other_settings_replace_the_older_cohort(cohort: Path, tmp_path: Path) -
     assert run(out, "--patients", 2, "--visits", 1, "--size", 32, "--seed", 9, "--site", "B", "--progress", "none") == 0
     assert run(out, *SMALL, "--seed", 4) == 0
     assert contents(out) == contents(cohort)
+
+
+def test_fewer_visits_leave_no_older_visit_behind(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    shutil.copytree(cohort, out)
+    assert run(out, *SMALL, "--seed", 4, "--visits", 1) == 0
+    assert not list(out.rglob("ses-2"))
+    kept = {name for name in contents(cohort) if "ses-1" in name}
+    assert {name for name in contents(out) if "ses-" in name} == kept
 
 
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
