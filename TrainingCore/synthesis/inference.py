@@ -12,7 +12,7 @@ from ..errors import MyelinSynthError
 if TYPE_CHECKING:
     import torch
 
-TILE, STEP = 96, 32  # voxels; multiples of 16, so that a five-level U-Net halves them evenly (ours)
+TILE, OVERLAP = 64, 32  # voxels; multiples of 16, so that a five-level U-Net halves them evenly (ours)
 
 
 def predict_map(
@@ -74,25 +74,6 @@ def _whole(system: Any, volume: torch.Tensor) -> torch.Tensor:
 
 
 def _in_tiles(system: Any, volume: torch.Tensor) -> torch.Tensor:
-    """Overlapping tiles, blended with weights that fall off towards their faces.
+    from ..networks.inference import tiled_forward
 
-    Normalisation layers see a tile instead of the volume, so the map differs slightly from that of the whole volume.
-    """
-    import torch
-
-    shape = volume.shape[2:]
-    sizes = [min(TILE, n) for n in shape]
-    weight = torch.ones(())
-    for axis, size in enumerate(sizes):
-        ramp = torch.minimum(torch.arange(1, size + 1), torch.arange(size, 0, -1)).float()
-        weight = weight * ramp.reshape([-1 if one == axis else 1 for one in range(3)])
-    total, weights = torch.zeros((1, 1, *shape)), torch.zeros(tuple(shape))
-    starts = [sorted({*range(0, n - size, STEP), n - size}) for n, size in zip(shape, sizes)]
-    for i in starts[0]:
-        for j in starts[1]:
-            for k in starts[2]:
-                box = tuple(slice(start, start + size) for start, size in zip((i, j, k), sizes))
-                tile = system.predict(volume[(slice(None), slice(None), *box)].contiguous()).float().cpu()
-                total[(slice(None), slice(None), *box)] += tile * weight
-                weights[box] += weight
-    return total / weights
+    return tiled_forward(lambda tile: _whole(system, tile.contiguous()), volume, TILE, OVERLAP)
