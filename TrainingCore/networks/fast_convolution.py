@@ -25,6 +25,12 @@ from .group_norm import (
 )
 
 BINOMIAL = (1 / 4, 2 / 4, 1 / 4)
+FEW_VOXELS = 1024
+"""Deeper maps of fewer voxels than this are upsampled after all: preparing the kernels would cost more than it saves.
+
+Measured, forward and backward on one core: 8^3 voxels of 256 channels 0.30 s either way, 4^3 0.11 s against 0.05 s,
+16^3 1.9 s against 3.1 s.
+"""
 
 
 def normalised_convolution(x: Tensor, norm: nn.GroupNorm, weight: Tensor) -> Tensor:
@@ -40,6 +46,9 @@ def joined_convolution(deep: Tensor, skip: Tensor, norm: nn.GroupNorm, weight: T
     linear in its input channels, so the two parts are convolved each with its part of the weight and added.
     Without gradients `skip` is overwritten.
     """
+    if deep[0, 0].numel() < FEW_VOXELS:
+        deep = F.interpolate(deep, scale_factor=2, mode="trilinear", align_corners=False)
+        return normalised_convolution(torch.cat((deep, skip), dim=1), norm, weight)
     moments = zip(upsampled_channel_moments(deep), channel_moments(skip))
     mean, variance = (torch.cat(parts, dim=1) for parts in moments)
     scale, shift = scale_and_shift(mean, variance, norm, skip.dtype)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from TrainingCore.networks import fast_convolution
 from TrainingCore.networks.fast_convolution import joined_convolution, normalised_convolution, upsampled_convolution
 from TrainingCore.networks.group_norm import channel_moments, each_voxel, scale_and_shift, upsampled_channel_moments
 from TrainingCore.networks.unet3d import UNet3D
@@ -78,7 +79,9 @@ def test_gradients_of_the_normalised_convolution_are_exact():
     assert torch.autograd.gradcheck(run, (x, norm.weight, norm.bias, weight))
 
 
-def test_gradients_of_the_joined_convolution_are_those_of_the_plain_operators():
+@pytest.mark.parametrize("few", [0, 1024])
+def test_gradients_of_the_joined_convolution_are_those_of_the_plain_operators(few, monkeypatch):
+    monkeypatch.setattr(fast_convolution, "FEW_VOXELS", few)
     norm, weight = random_norm(2, 10), torch.randn(3, 10, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     deep = torch.randn(2, 6, 2, 3, 4, dtype=torch.float64, requires_grad=True)
     skip = torch.randn(2, 4, 4, 6, 8, dtype=torch.float64, requires_grad=True)
@@ -101,7 +104,8 @@ def network_of_random_norms(dtype: torch.dtype) -> UNet3D:
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_the_whole_generator_has_the_gradients_of_its_plain_twin(checkpointing):
+def test_the_whole_generator_has_the_gradients_of_its_plain_twin(checkpointing, monkeypatch):
+    monkeypatch.setattr(fast_convolution, "FEW_VOXELS", 100)
     network = network_of_random_norms(torch.float64)
     x = torch.randn(1, 2, 16, 24, 33, dtype=torch.float64)
     gradients = []
@@ -113,7 +117,8 @@ def test_the_whole_generator_has_the_gradients_of_its_plain_twin(checkpointing):
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_fast_generator_is_within_1e_5_of_double_precision_with_and_without_gradients(batch):
+def test_the_fast_generator_is_within_1e_5_of_double_precision_with_and_without_gradients(batch, monkeypatch):
+    monkeypatch.setattr(fast_convolution, "FEW_VOXELS", 100)
     network = network_of_random_norms(torch.float32)
     x = torch.randn(batch, 2, 32, 32, 16)
     with_gradients = network(x)
