@@ -1,6 +1,7 @@
-"""What the MyelinSynth module is made of. Nothing here needs Qt: it works without a GUI and is tested on real MRML.
+"""What the MyelinSynth module is made of; without Qt as far as it can be, so that it is tried on real MRML.
 
-childprocess: TrainingCore's commands as processes · exchange: nodes to files · results: files to nodes · lesions: labels
-and outlines · review: the lesion table · provenance: how a node came about · display: windows, colours, layouts ·
-geometry: where volumes lie · synthesis: the whole way, nodes in and nodes out.
+childprocess: TrainingCore's commands as processes · exchange: nodes to files · results: files to nodes · lesions:
+labels and outlines · review: the lesion table · provenance: how a node came about · display: windows, colours,
+layouts · geometry: where volumes lie · models: bundles to choose from · synthesis: the whole way, nodes in, nodes out.
+Only in the application: parameters: what is chosen · panels: what a click does · install: what must be there first.
 """

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import slicer
 
+from . import provenance
 from .words import _
 
 DVR_WINDOW = (0.6, 1.4)  # as in the report: grey matter 1.0, white matter 1.2, a demyelinated lesion below 1.0
@@ -115,11 +116,12 @@ def showInSlices(
 
 
 def setOpacity(opacity: float) -> None:
-    """Fade the map in every slice view that shows one; 0 to 1."""
+    """Fade the synthetic map in every slice view that shows one; 0 to 1. Other volumes are left as they are."""
     nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
     for index in range(nodes.GetNumberOfItems()):
         composite = nodes.GetItemAsObject(index)
-        if composite.GetForegroundVolumeID():
+        shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
+        if shown is not None and provenance.get(shown, "Role") == "dvr":
             composite.SetForegroundOpacity(opacity)
 
 

@@ -24,6 +24,7 @@ from MyelinSynthLib import geometry
 from MyelinSynthLib.childprocess import State, Step
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.synthesis import Synthesis
+from test_module_childprocess import gone
 from test_module_scene import makePatient
 
 TESTS = Path(__file__).parent
@@ -71,6 +72,11 @@ def waitFor(synthesis: Synthesis, steps: list[Step]) -> None:
         time.sleep(0.02)
 
 
+def pumpToTheEnd(synthesis: Synthesis) -> None:
+    while synthesis.pump():
+        time.sleep(0.02)
+
+
 def test_nodes_in_nodes_out(application: Application, scratch: Path, standIn) -> None:
     steps: list[Step] = []
     lines: list[str] = []
@@ -90,8 +96,7 @@ def test_two_syntheses_of_one_patient_stay_apart(application: Application, scrat
     for synthesis in both:
         synthesis.start()
     for synthesis in both:
-        while synthesis.pump():
-            time.sleep(0.02)
+        pumpToTheEnd(synthesis)
     runs = {synthesis.outputs.run for synthesis in both}
     assert len(runs) == 2
     assert not list(scratch.iterdir())
@@ -104,15 +109,11 @@ def test_cancelling_half_way_leaves_no_process_file_or_node(application: Applica
     before = slicer.mrmlScene.GetNumberOfNodes()
     waitFor(synthesis, steps)
     synthesis.cancel()
-    while synthesis.pump():
-        time.sleep(0.02)
+    pumpToTheEnd(synthesis)
     assert synthesis.state is State.CANCELLED
     assert not list(scratch.iterdir())
     assert slicer.mrmlScene.GetNumberOfNodes() == before
-    with pytest.raises(ProcessLookupError):
-        for _attempt in range(200):
-            os.kill(int(steps[0].message), 0)
-            time.sleep(0.02)
+    assert gone(int(steps[0].message))
 
 
 def test_stopping_for_a_closing_application_cleans_up_at_once(application: Application, scratch: Path, standIn) -> None:
@@ -136,7 +137,6 @@ def test_a_failure_says_why_and_the_next_attempt_works(application: Application,
 
 
 def test_success_without_a_result_is_not_called_success(application: Application, scratch: Path, standIn) -> None:
-    before = None
     synthesis = Synthesis(makePatient(), folder=scratch, python=standIn("print('done')"))
     before = slicer.mrmlScene.GetNumberOfNodes()
     with pytest.raises(SynthesisError, match="not a complete result"):
@@ -151,8 +151,7 @@ def test_a_patient_who_was_removed_meanwhile_is_noticed(application: Application
     synthesis.start()
     slicer.mrmlScene.RemoveNode(patient.t1w)
     with pytest.raises(SynthesisError, match="T1w was removed"):
-        while synthesis.pump():
-            time.sleep(0.02)
+        pumpToTheEnd(synthesis)
     assert not list(scratch.iterdir())
 
 

@@ -1,0 +1,59 @@
+"""What the user has chosen, kept in the scene by Slicer's parameter node wrapper."""
+
+import enum
+from typing import Annotated, Union
+
+import slicer
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from .display import OPACITY
+from .words import _
+
+# (No `from __future__ import annotations`: the wrapper reads the types themselves.)
+MaskNode = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLScalarVolumeNode, None]  # noqa: UP007
+
+
+class Alignment(enum.Enum):
+    """How FLAIR and T1w come to lie on each other."""
+
+    REGISTER = "register"
+    ALIGNED = "aligned"
+    TRANSFORM = "transform"
+
+    def label(self) -> str:
+        """What the choice is called."""
+        return {
+            Alignment.REGISTER: _("Register FLAIR to T1w"),
+            Alignment.ALIGNED: _("Already aligned"),
+            Alignment.TRANSFORM: _("Use this transform"),
+        }[self]
+
+
+class Device(enum.Enum):
+    """Where the network runs; the value is what `--device` takes."""
+
+    AUTOMATIC = "auto"
+    CPU = "cpu"
+    GPU = "cuda:0"
+
+    def label(self) -> str:
+        """What the choice is called."""
+        return {Device.AUTOMATIC: _("Automatic"), Device.CPU: _("CPU"), Device.GPU: _("First NVIDIA GPU")}[self]
+
+
+@parameterNodeWrapper
+class MyelinSynthParameterNode:
+    """The choices of one scene. model: path of a bundle, empty for the demonstration model."""
+
+    t1w: slicer.vtkMRMLScalarVolumeNode
+    flair: slicer.vtkMRMLScalarVolumeNode
+    lesions: MaskNode
+    dvr: slicer.vtkMRMLScalarVolumeNode
+    brain: MaskNode
+    alignment: Alignment = Alignment.REGISTER
+    transform: slicer.vtkMRMLLinearTransformNode
+    device: Device = Device.AUTOMATIC
+    flips: bool = False
+    opacity: Annotated[float, WithinRange(0, 1)] = OPACITY
+    model: str = ""
+    run: str = ""

@@ -1,0 +1,124 @@
+# The researcher's room, installed beside the module: its commands run as child processes of Slicer.
+set(TRAINING_CORE_SOURCE_DIR "${CMAKE_CURRENT_SOURCE_DIR}/../TrainingCore")
+set(TRAINING_CORE_BUILD_DIR "${CMAKE_BINARY_DIR}/${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/TrainingCore")
+set(TRAINING_CORE_INSTALL_DIR "${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}/TrainingCore")
+
+set(TRAINING_CORE_SCRIPTS
+  __init__.py
+  bundle.py
+  case.py
+  cli.py
+  cohort.py
+  demo.py
+  describe.py
+  errors.py
+  evaluate.py
+  evaluation/__init__.py
+  evaluation/cases.py
+  evaluation/figures.py
+  evaluation/lesions.py
+  evaluation/measures.py
+  evaluation/models.py
+  evaluation/pages.py
+  evaluation/report.py
+  evaluation/statistics.py
+  evaluation/summary.py
+  export.py
+  files.py
+  imaging/__init__.py
+  imaging/bias.py
+  imaging/brain_mask.py
+  imaging/checks.py
+  imaging/grid.py
+  imaging/intensities.py
+  imaging/preparation.py
+  imaging/readers.py
+  imaging/registration.py
+  imaging/tissues.py
+  imaging/volumes.py
+  networks/__init__.py
+  networks/fast_convolution.py
+  networks/group_norm.py
+  networks/inference.py
+  networks/patch_discriminator.py
+  networks/unet3d.py
+  phantom/__init__.py
+  phantom/anatomy.py
+  phantom/bids.py
+  phantom/compare_lesions.py
+  phantom/lesions.py
+  phantom/mri.py
+  phantom/noise_ceiling.py
+  phantom/patient.py
+  phantom/pet.py
+  phantom/protocols.py
+  phantom/randomness.py
+  phantom/template.py
+  recipe.py
+  result.py
+  run.py
+  simulate.py
+  synthesis/__init__.py
+  synthesis/inference.py
+  synthesis/leftovers.py
+  synthesis/outputs.py
+  synthesis/patient.py
+  synthesis/report.py
+  synthesis/steps.py
+  synthesize.py
+  systems/__init__.py
+  systems/balance.py
+  systems/curricular.py
+  systems/linear.py
+  systems/moment.py
+  train.py
+  training/__init__.py
+  training/augmentation.py
+  training/export.py
+  training/loop.py
+  training/patches.py
+  training/pictures.py
+  training/processes.py
+  training/samples.py
+  training/schedules.py
+  training/state.py
+  training/store.py
+  )
+
+set(TRAINING_CORE_RESOURCES
+  evaluation/report.html.jinja
+  recipes/anticurricular.yaml
+  recipes/curricular.yaml
+  recipes/debug.yaml
+  recipes/demonstration.yaml
+  recipes/l1_only.yaml
+  recipes/linear.yaml
+  )
+
+# Below the repository's root; TrainingCore looks for its models in Resources/models beside its files.
+set(TRAINING_CORE_MODELS
+  Resources/models/demonstration/README.md
+  Resources/models/demonstration/bundle.json
+  Resources/models/demonstration/weights.safetensors
+  )
+
+ctkMacroCompilePythonScript(
+  TARGET_NAME TrainingCore
+  SCRIPTS "${TRAINING_CORE_SCRIPTS}"
+  SOURCE_DIR "${TRAINING_CORE_SOURCE_DIR}"
+  DESTINATION_DIR "${TRAINING_CORE_BUILD_DIR}"
+  INSTALL_DIR "${TRAINING_CORE_INSTALL_DIR}"
+  NO_INSTALL_SUBDIR
+  )
+
+# Copied into the build tree too, so that the module runs from there.
+function(install_training_core_files root)
+  foreach(file IN LISTS ARGN)
+    get_filename_component(folder "${file}" DIRECTORY)
+    configure_file("${root}/${file}" "${TRAINING_CORE_BUILD_DIR}/${file}" COPYONLY)
+    install(FILES "${root}/${file}" DESTINATION "${TRAINING_CORE_INSTALL_DIR}/${folder}" COMPONENT RuntimeLibraries)
+  endforeach()
+endfunction()
+
+install_training_core_files("${TRAINING_CORE_SOURCE_DIR}" ${TRAINING_CORE_RESOURCES})
+install_training_core_files("${CMAKE_CURRENT_SOURCE_DIR}/.." ${TRAINING_CORE_MODELS})

@@ -1,0 +1,1 @@
+# Packing is the real application's business.
