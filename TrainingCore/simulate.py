@@ -125,6 +125,8 @@ def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
 
     with multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _start_worker) as pool:
         yield pool.imap_unordered(simulate_person, tasks)
+        pool.close()
+        pool.join()
 
 
 def _start_worker() -> None:

@@ -21,6 +21,7 @@ COUNT_INTERCEPT, COUNT_SLOPE, COUNT_RESIDUAL, COUNT_RANGE = 3.0, 0.46, 0.55, (6,
 SMALL_LOG, LARGER_LOG, LARGER_SHARE, BODY_RANGE_MM3 = (3.4, 0.85), (5.3, 1.1), 0.17, (10.0, 6000.0)
 # Shares of lesion centres by place (ours, tuned so that distances match the masks)
 PLACES = {"periventricular": 0.14, "juxtacortical": 0.36, "deep": 0.50}
+CONFLUENT_DEEP_SHARE = 0.35
 
 DEFICIT_MEAN, DEFICIT_SD = 0.176, 0.062  # mean loss of DVR in a lesion, share of NAWM: florbetaben study PMC4660647
 PATIENT_SHARE = 0.35  # (ours) share of that variance that lies between patients
@@ -112,12 +113,14 @@ class _Terrain:
         for place, weight in weights.items():
             where = np.flatnonzero(weight > 1e-4)
             self.cumulated[place] = (where, np.cumsum(weight.ravel()[where], dtype=np.float64))
-        self.penalty = np.where(anatomy.white_matter + 0.35 * anatomy.grey_matter > 0.5, 0.0, np.inf).astype(np.float32)
+        self.penalty = np.where(anatomy.white_matter + 0.35 * anatomy.grey_matter > 0.4, 0.0, np.inf).astype(np.float32)
         self.penalty += 1.2 * anatomy.grey_matter
 
     def pick(self, place: str) -> tuple[int, int, int]:
         """A voxel where a lesion of that kind starts."""
-        where, cumulated = self.cumulated["periventricular" if place == "confluent" else place]
+        if place == "confluent":
+            place = "deep" if self.random.random() < CONFLUENT_DEEP_SHARE else "periventricular"
+        where, cumulated = self.cumulated[place]
         at = int(np.searchsorted(cumulated, self.random.uniform(0.0, cumulated[-1])))
         return tuple(int(i) for i in np.unravel_index(where[min(at, len(where) - 1)], self.anatomy.shape))
 
