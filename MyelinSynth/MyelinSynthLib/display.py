@@ -77,7 +77,7 @@ def showMap(mapNode: Any) -> None:
     display.AutoThresholdOff()
     display.SetThreshold(OUTSIDE_BRAIN, 1e6)
     display.ApplyThresholdOn()
-    display.InterpolateOn()
+    display.InterpolateOff()  # smoothing towards the 0 outside would draw a rim that looks demyelinated
 
 
 def addLegend(mapNode: Any) -> Any:
