@@ -18,7 +18,7 @@ def one_thread():
 def test_the_generator_as_it_ships_is_within_1e_4_of_plain_float32_in_its_predictions_and_gradients():
     errors = error_against_plain("ours", 32)
     assert errors["error"] < 1e-4
-    assert errors["gradient_error"] < 1e-3
+    assert errors["gradient_error"] < 1e-4
 
 
 def test_a_gan_step_changes_the_generator_and_its_prediction_is_finite():
