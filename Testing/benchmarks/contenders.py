@@ -139,7 +139,7 @@ def gan_step(generator: Any, size: int) -> Callable[[], Any]:
 def error_against_plain(name: str, size: int) -> dict[str, float]:
     """Largest difference of the prediction to that of the same network in plain contiguous float32.
 
-    `gradient_error`: the same for the gradients of a mean square, relative to each one's largest value, at size / 2, with
+    `gradient_error`: the same for the gradients of a mean square, relative to each one's largest, at size / 2, with
     softplus in place of ReLU: a voxel within rounding of ReLU's kink otherwise changes a gradient by up to 1e-2, in
     plain float32 against float64 as much as here.
     """
