@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .randomness import stream, upsample
+from .randomness import apply_along, linear_matrix, stream
 from .template import Template, load_template
 
 FIELD_OF_VIEW_MM = 192.0
@@ -25,7 +25,8 @@ class Anatomy:
 
     white_matter, grey_matter, fluid: fractions in [0, 1], summing to 1 inside `brain` and 0 outside; texture: see
     Template; ventricle_distance, cortex_distance: mm to the lateral ventricles and to cortical grey matter;
-    displacement: mm, (3, size, size, size) on the coarse grid; affine: voxel -> world mm, RAS+; voxel: edge in mm.
+    displacement: mm, (3, COARSE, COARSE, COARSE) over the same field of view; affine: voxel -> world mm, RAS+; voxel:
+    edge in mm.
     """
 
     white_matter: np.ndarray
@@ -213,12 +214,7 @@ def _distance_to(target: np.ndarray, brain: np.ndarray, voxel: float) -> np.ndar
 
 
 def _spread(part: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    from .randomness import apply_along, linear_matrix
-
     matrix = linear_matrix(positions, part.shape[0])
     for axis in range(3):
         part = apply_along(matrix, part.astype(np.float32), axis)
     return part.astype(np.float32)
-
-
-__all__ = ["Anatomy", "coarse_displacement", "exponential", "grid_affine", "grow_anatomy", "jacobian", "upsample"]

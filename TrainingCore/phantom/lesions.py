@@ -1,6 +1,6 @@
 """MS lesions: how many, how large, where, of what shape, in what state, and what a later visit changes.
 
-Numbers fitted to the 29 consensus masks of Lesjak et al., Neuroinformatics 2018 (3D MR image database of MS patients
+Numbers taken from, or tuned to, the 29 consensus masks of Lesjak et al., Neuroinformatics 2018 (3D MR image database of MS patients
 with white-matter lesion segmentations, CC-BY); see compare_lesions.py for the comparison. Shapes are generated.
 """
 
@@ -13,15 +13,17 @@ import numpy as np
 from .anatomy import Anatomy
 from .randomness import smooth_field, stream
 
-# Total load in ml at equally spaced quantiles of the 29 masks, which a log-normal does not follow
-LOAD_QUANTILES_ML = (0.32, 0.88, 1.30, 2.39, 9.17, 13.61, 16.0, 20.4, 29.9, 37.0, 52.2)
-# Fitted to the 29 masks (components of at least 10 mm3): ln(number) = 2.94 + 0.46 ln(load in ml), residual SD 0.55
-COUNT_INTERCEPT, COUNT_SLOPE, COUNT_RESIDUAL, COUNT_RANGE = 3.0, 0.46, 0.55, (6, 240)
-# Fitted to the 29 masks: ln(volume in mm3) of the many small lesions, of the larger ones, and the share of the latter
+# Deciles of the total load in ml of the 29 masks, which no log-normal follows
+LOAD_QUANTILES_ML = (0.32, 1.02, 1.35, 3.87, 10.7, 14.3, 16.7, 22.0, 30.2, 42.1, 52.2)
+# Fitted to the 29 masks (components of at least 10 mm3): ln(number) = 2.78 + 0.50 ln(load in ml), residual SD 0.60; the
+# intercept here is higher because digital lesions grow into each other (ours)
+COUNT_INTERCEPT, COUNT_SLOPE, COUNT_RESIDUAL, COUNT_RANGE = 2.95, 0.50, 0.60, (6, 240)
+# ln(volume in mm3), mean and SD, of the many small lesions and of the larger ones, and the share of the latter, tuned so
+# that the percentiles of the volumes match those of the 29 masks (ours; see compare_lesions.py)
 SMALL_LOG, LARGER_LOG, LARGER_SHARE, BODY_RANGE_MM3 = (3.4, 0.85), (5.3, 1.1), 0.17, (10.0, 6000.0)
 # Shares of lesion centres by place (ours, tuned so that distances match the masks)
 PLACES = {"periventricular": 0.14, "juxtacortical": 0.36, "deep": 0.50}
-CONFLUENT_DEEP_SHARE = 0.35
+CONFLUENT_DEEP_SHARE = 0.35  # (ours) confluent lesions that start away from the ventricles
 
 DEFICIT_MEAN, DEFICIT_SD = 0.176, 0.062  # mean loss of DVR in a lesion, share of NAWM: florbetaben study PMC4660647
 PATIENT_SHARE = 0.35  # (ours) share of that variance that lies between patients

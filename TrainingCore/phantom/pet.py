@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .anatomy import FIELD_OF_VIEW_MM, Anatomy
+from .anatomy import Anatomy
 from .lesions import Lesions
 from .randomness import stream
 
@@ -126,8 +126,3 @@ def spherical_region(voxel: float, volume: float, pad: int = 0) -> np.ndarray:
     region = np.zeros(distance.size, dtype=np.float32)
     region[np.argsort(distance.ravel(), kind="stable")[:count]] = 1.0
     return region.reshape(distance.shape)
-
-
-def field_of_view_voxel(size: int) -> float:
-    """Edge of a voxel in mm at this size."""
-    return FIELD_OF_VIEW_MM / size
