@@ -69,7 +69,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.reviewPanel = ReviewPanel(self.ui, self.onReviewed)
         self.ui.modelBox.connect("currentIndexChanged(int)", self.onModel)
         self.ui.sideBySideButton.connect("clicked(bool)", self.onSideBySide)
-        self.ui.colourByStateBox.connect("toggled(bool)", self.onReviewed)
+        self.ui.colourByDvrBox.connect("toggled(bool)", self.onReviewed)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
@@ -173,7 +173,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Colour the outlines by mean DVR or by review state."""
         nodes = self.logic.chosenRun(self._parameterNode)
         if "lesions" in nodes and "table" in nodes:
-            by = "state" if self.ui.colourByStateBox.checked else "mean_dvr"
+            by = "mean_dvr" if self.ui.colourByDvrBox.checked else "state"
             lesions.colourSegments(nodes["lesions"], Review(nodes["table"]), by)
 
     def onSideBySide(self, _checked=False):

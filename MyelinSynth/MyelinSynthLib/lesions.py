@@ -80,8 +80,8 @@ def segmentName(lesion: int) -> str:
     return _("Lesion {id}").format(id=lesion)
 
 
-def colourSegments(segmentation: Any, review: Review, by: str = "mean_dvr") -> None:
-    """Colour every lesion by a DVR column of the table, or by its review `state`."""
+def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None:
+    """Colour every lesion by its review `state`, or by a DVR column (over the map, that is the colour of the map itself)."""
     content = segmentation.GetSegmentation()
     for row in range(len(review)):
         identifier = content.GetSegmentIdBySegmentName(segmentName(int(review.number(row, "id"))))

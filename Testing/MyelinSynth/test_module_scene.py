@@ -21,7 +21,7 @@ from MyelinSynthLib import geometry as places
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.exchange import Patient
 from MyelinSynthLib.results import loadResult
-from MyelinSynthLib.review import ACCEPTED, FLAGGED, Review
+from MyelinSynthLib.review import ACCEPTED, FLAGGED, UNREVIEWED, Review
 
 GEOMETRIES = [(name, SPACING) for name in AXES] + [("RAS", (1.0, 1.0, 3.0)), ("oblique", (0.9, 1.4, 3.0))]
 
@@ -265,9 +265,11 @@ def test_lesions_are_coloured_by_dvr_and_by_review_state(application: Applicatio
     outputs = through(makePatient(), tmp_path)
     content, review = outputs.segmentation.GetSegmentation(), Review(outputs.table)
     first = content.GetSegment(content.GetSegmentIdBySegmentName("Lesion 1"))
+    assert first.GetColor() == pytest.approx(display.COLOURS_OF_STATE[UNREVIEWED], abs=1e-6)
+    colourSegments(outputs.segmentation, review, "mean_dvr")
     assert first.GetColor() == pytest.approx(display.dvrColour(0.80), abs=1e-6)
     review.setState(0, FLAGGED)
-    colourSegments(outputs.segmentation, review, "state")
+    colourSegments(outputs.segmentation, review)
     assert first.GetColor() == pytest.approx(display.COLOURS_OF_STATE[FLAGGED], abs=1e-6)
 
 
