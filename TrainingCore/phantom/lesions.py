@@ -1,7 +1,7 @@
 """MS lesions: how many, how large, where, of what shape, in what state, and what a later visit changes.
 
-Numbers taken from, or tuned to, the 29 consensus masks of Lesjak et al., Neuroinformatics 2018 (3D MR image database of MS patients
-with white-matter lesion segmentations, CC-BY); see compare_lesions.py for the comparison. Shapes are generated.
+Numbers taken from, or tuned to, the 29 consensus masks of Lesjak et al., Neuroinformatics 2018 (3D MR image database of
+MS patients with white-matter lesion segmentations, CC-BY); see compare_lesions.py. Shapes are generated.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LOAD_QUANTILES_ML = (0.32, 1.02, 1.35, 3.87, 10.7, 14.3, 16.7, 22.0, 30.2, 42.1,
 # Fitted to the 29 masks (components of at least 10 mm3): ln(number) = 2.78 + 0.50 ln(load in ml), residual SD 0.60; the
 # intercept here is higher because digital lesions grow into each other (ours)
 COUNT_INTERCEPT, COUNT_SLOPE, COUNT_RESIDUAL, COUNT_RANGE = 2.95, 0.50, 0.60, (6, 240)
-# ln(volume in mm3), mean and SD, of the many small lesions and of the larger ones, and the share of the latter, tuned so
-# that the percentiles of the volumes match those of the 29 masks (ours; see compare_lesions.py)
+# ln(volume in mm3), mean and SD, of the many small lesions and of the larger ones, and the share of the latter: tuned
+# until the percentiles of the volumes matched those of the 29 masks (ours; see compare_lesions.py)
 SMALL_LOG, LARGER_LOG, LARGER_SHARE, BODY_RANGE_MM3 = (3.4, 0.85), (5.3, 1.1), 0.17, (10.0, 6000.0)
 # Shares of lesion centres by place (ours, tuned so that distances match the masks)
 PLACES = {"periventricular": 0.14, "juxtacortical": 0.36, "deep": 0.50}
