@@ -81,7 +81,7 @@ def segmentName(lesion: int) -> str:
 
 
 def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None:
-    """Colour every lesion by its review `state`, or by a DVR column (over the map, that is the colour of the map itself)."""
+    """Colour every lesion by its review `state`, or by a DVR column (which over the map is the map's own colour)."""
     content = segmentation.GetSegmentation()
     for row in range(len(review)):
         identifier = content.GetSegmentIdBySegmentName(segmentName(int(review.number(row, "id"))))

@@ -80,8 +80,12 @@ class RunPanel:
             return
         self.ui.log.clear()
         with slicer.util.tryWithErrorDisplay(_("The myelin map could not be made."), waitCursor=False):
-            synthesis = self._begin(onStep=self.onStep, onLog=self.ui.log.appendPlainText)
-            synthesis.start()
+            try:
+                synthesis = self._begin(onStep=self.onStep, onLog=self.ui.log.appendPlainText)
+                synthesis.start()
+            except SynthesisError as error:
+                self._say(error)
+                return
             logging.info("MyelinSynth: synthesis started")
             self.synthesis, self._startedAt = synthesis, time.monotonic()
             self._show(True)
@@ -111,8 +115,7 @@ class RunPanel:
                 return
         except SynthesisError as error:
             self._end(_("Failed"))
-            logging.error(f"MyelinSynth: {error}")
-            slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
+            self._say(error)
             return
         if synthesis.outputs is None:
             self._end(_("Cancelled"))
@@ -126,6 +129,10 @@ class RunPanel:
         if self.synthesis is not None:
             self.synthesis.stop()
             self._end(_("Cancelled"))
+
+    def _say(self, error: SynthesisError) -> None:
+        self.ui.log.appendPlainText(str(error))
+        slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
 
     def _end(self, word: str) -> None:
         self._timer.stop()

@@ -10,7 +10,10 @@ from .display import OPACITY
 from .words import _
 
 # (No `from __future__ import annotations`: the wrapper reads the types themselves.)
-MaskNode = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLScalarVolumeNode, None]  # noqa: UP007
+# Label maps are named although they are scalar volumes: the selector shows exactly the classes that are named.
+MaskNode = Union[  # noqa: UP007
+    slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, slicer.vtkMRMLScalarVolumeNode, None
+]
 
 
 class Alignment(enum.Enum):

@@ -44,17 +44,19 @@ time.sleep(600)
 """
 
 
+def makeStandIn(folder: Path, code: str) -> str:
+    """An interpreter that runs `code`, whatever it is asked for; returns its path."""
+    script = folder / "stand-in-python"
+    script.write_text(f"#!{sys.executable}\n{code}")
+    script.chmod(script.stat().st_mode | stat.S_IEXEC)
+    return str(script)
+
+
 @pytest.fixture
 def standIn(tmp_path: Path):
     """Makes an interpreter that does something else than TrainingCore when it is asked for `synthesize`."""
 
-    def make(code: str) -> str:
-        script = tmp_path / "stand-in-python"
-        script.write_text(f"#!{sys.executable}\n{code}")
-        script.chmod(script.stat().st_mode | stat.S_IEXEC)
-        return str(script)
-
-    return make
+    return lambda code: makeStandIn(tmp_path, code)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "MyelinSynth"
 UI = MODULE / "Resources" / "UI" / "MyelinSynth.ui"
 SCRIPTS = sorted(MODULE.rglob("*.py"))
+API = Path(os.environ.get("MYELINSYNTH_SLICER_API", ROOT.parent / "shared" / "design" / "slicer_api.json"))
 LAYOUTS = {"QVBoxLayout", "QHBoxLayout", "QFormLayout", "QGridLayout"}
 DYNAMIC = {"SlicerParameterName"}
 # What the API description names under a module of its own
@@ -33,11 +34,9 @@ QT_ENUMS = {"Qt::Vertical", "Qt::MarkdownText", "Qt::TextSelectableByKeyboard", 
 @pytest.fixture(scope="module")
 def api() -> dict[str, Any]:
     """What the application answers."""
-    default = ROOT.parent / "shared" / "design" / "slicer_api.json"
-    path = Path(os.environ.get("MYELINSYNTH_SLICER_API", default))
-    if not path.is_file():
-        pytest.skip(f"{path} is not here; set MYELINSYNTH_SLICER_API to try it")
-    return json.loads(path.read_text(encoding="utf-8"))
+    if not API.is_file():
+        pytest.skip(f"{API} is not here; set MYELINSYNTH_SLICER_API to try it")
+    return json.loads(API.read_text(encoding="utf-8"))
 
 
 def described(api: dict[str, Any], name: str) -> dict[str, set[str]]:

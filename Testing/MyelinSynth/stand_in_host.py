@@ -1,0 +1,420 @@
+"""A stand-in for the Slicer application around a real MRML scene: Qt by PySide6, spoken to as PythonQt is.
+
+Strict: an object answers to the names that slicer_api.json gives for its class and to no other; properties are
+attributes, `connect` takes a signature. Test-only code, and only as much as the module uses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import inspect
+import json
+import sys
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import slicer
+from PySide6 import QtCore, QtUiTools, QtWidgets
+
+if sys.version_info < (3, 12):  # PySide6 6.12 gives back references that it never took; later Pythons do not mind
+    _spare = [None, True, False] * 1_000_000
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_spare))  # so that these are never given back
+
+NODE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImportEvent")
+
+
+class CollapsibleButton(QtWidgets.QWidget):
+    """ctkCollapsibleButton: its contents only."""
+
+
+class SliderWidget(QtWidgets.QDoubleSpinBox):
+    """ctkSliderWidget: the number only."""
+
+
+class NodeComboBox(QtWidgets.QComboBox):
+    """qMRMLNodeComboBox: the nodes of exactly the classes that are named, and `none`."""
+
+    currentNodeChanged = QtCore.Signal(object)
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._nodes: list[Any] = [None]
+        self._scene: Any = None
+        self._tags: list[int] = []
+        self.currentIndexChanged.connect(lambda _index: self.currentNodeChanged.emit(self.currentNode()))
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._scene = scene
+        events = [getattr(slicer.vtkMRMLScene, name) for name in NODE_EVENTS] if scene else []
+        self._tags = [scene.AddObserver(event, self.refill) for event in events]
+        self.refill()
+
+    def refill(self, *_event: Any) -> None:
+        chosen = self.currentNode()
+        classes = self.property("nodeTypes") or []
+        nodes = self._scene.GetNodes() if self._scene else None
+        every = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())] if nodes else []
+        self._nodes = [None] + [
+            node for node in every if node.GetClassName() in classes and not node.GetHideFromEditors()
+        ]
+        self.blockSignals(True)
+        self.clear()
+        self.addItems(["" if node is None else node.GetName() for node in self._nodes])
+        self.setCurrentIndex(self._nodes.index(chosen) if chosen in self._nodes else 0)
+        self.blockSignals(False)
+        if self.currentNode() is not chosen:
+            self.currentNodeChanged.emit(self.currentNode())
+
+    def currentNode(self) -> Any:
+        return self._nodes[self.currentIndex()] if 0 <= self.currentIndex() < len(self._nodes) else None
+
+    def setCurrentNode(self, node: Any) -> None:
+        self.setCurrentIndex(self._nodes.index(node) if node in self._nodes else 0)
+
+
+class MRMLWidget(QtWidgets.QWidget):
+    """qMRMLWidget: hands its scene on, as the connections of the .ui file say."""
+
+    receivers: typing.ClassVar[list[str]] = []
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for name in self.receivers:
+            self.findChild(NodeComboBox, name).setMRMLScene(scene)
+
+
+STAND_INS = {
+    "ctkCollapsibleButton": CollapsibleButton,
+    "ctkSliderWidget": SliderWidget,
+    "qMRMLNodeComboBox": NodeComboBox,
+    "qMRMLWidget": MRMLWidget,
+}
+
+
+class Signal:
+    """A signal of a proxied object."""
+
+    def __init__(self, owner: Proxy, signature: str) -> None:
+        self._owner, self._signature = owner, signature
+
+    def connect(self, receiver: Callable[..., Any]) -> None:
+        self._owner.connect(self._signature, receiver)
+
+    def disconnect(self, receiver: Callable[..., Any]) -> None:
+        self._owner.disconnect(self._signature, receiver)
+
+
+class Proxy:
+    """An object of Qt as PythonQt shows it."""
+
+    def __init__(self, host: Host, real: Any, name: str) -> None:
+        object.__setattr__(self, "_host", host)
+        object.__setattr__(self, "_real", real)
+        object.__setattr__(self, "_class", name)
+        object.__setattr__(self, "_known", host.described(name))
+        object.__setattr__(self, "_slots", {})
+
+    def __getattr__(self, name: str) -> Any:
+        known = self._known
+        if name in known["properties"]:
+            value = self._real.property(name)
+            return value if value is not None else getattr(self._real, name)()
+        if name in known["methods"] | {slot.split("(")[0] for slot in known["slots"]}:
+            return lambda *given: self._call(name, given)
+        signatures = [signal for signal in known["signals"] if signal.split("(")[0] == name]
+        if signatures:
+            return Signal(self, signatures[0])
+        raise AttributeError(f"in the application a {self._class} has no {name}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._known["properties"]:
+            raise AttributeError(f"in the application a {self._class} has no property {name}")
+        self._real.setProperty(name, value)
+
+    def _call(self, name: str, given: tuple[Any, ...]) -> Any:
+        return getattr(self._real, name)(*(one._real if isinstance(one, Proxy) else one for one in given))
+
+    def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
+        if signature not in self._known["signals"]:
+            raise AttributeError(f"in the application a {self._class} has no signal {signature}")
+        slot = self._host.guarded(receiver)
+        self._slots[signature, receiver] = slot
+        getattr(self._real, signature.split("(")[0]).connect(slot)
+
+    def disconnect(self, signature: str, receiver: Callable[..., Any]) -> None:
+        getattr(self._real, signature.split("(")[0]).disconnect(self._slots.pop((signature, receiver)))
+
+
+class Application:
+    """slicer.app."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporaryPath = str(folder)
+        self.applicationVersion = "stand-in"
+
+    def layoutManager(self) -> None:
+        """There is no main window."""
+
+    def testingEnabled(self) -> bool:
+        return False
+
+
+class ScriptedLoadableModule:
+    def __init__(self, parent: Any) -> None:
+        self.parent = parent
+
+
+class ScriptedLoadableModuleWidget:
+    def __init__(self, parent: Any = None) -> None:
+        self.parent = parent or types.SimpleNamespace(isEntered=True)
+        self.layout = types.SimpleNamespace(addWidget=lambda widget: None)
+
+    def resourcePath(self, name: str) -> str:
+        return str(Path(inspect.getfile(type(self))).parent / "Resources" / name)
+
+    def setup(self) -> None: ...
+
+
+class ScriptedLoadableModuleLogic:
+    def getParameterNode(self) -> Any:
+        node = slicer.mrmlScene.GetSingletonNode("MyelinSynth", "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.vtkMRMLScriptedModuleNode()
+            node.SetSingletonTag("MyelinSynth")
+            node = slicer.mrmlScene.AddNode(node)
+        return node
+
+
+@dataclass
+class WithinRange:
+    """An annotation of slicer.parameterNodeWrapper."""
+
+    minimum: float
+    maximum: float
+
+
+class Field:
+    """One typed field of a parameter node, kept in the node's parameters and references."""
+
+    def __init__(self, name: str, kind: Any, default: Any) -> None:
+        self.name, self.default = name, default
+        self.range = next((one for one in typing.get_args(kind)[1:] if isinstance(one, WithinRange)), None)
+        self.kind = typing.get_args(kind)[0] if self.range else kind
+        options = typing.get_args(self.kind) if typing.get_origin(self.kind) is typing.Union else (self.kind,)
+        self.nodes = [one for one in options if isinstance(one, type) and issubclass(one, slicer.vtkMRMLNode)]
+
+    def __get__(self, holder: Any, _owner: Any = None) -> Any:
+        node = holder.parameterNode
+        if self.nodes:
+            return node.GetNodeReference(self.name)
+        text = node.GetParameter(self.name)
+        if not text:
+            return self.default
+        if issubclass(self.kind, enum.Enum):
+            return self.kind[text]
+        return text == "True" if self.kind is bool else self.kind(text)
+
+    def __set__(self, holder: Any, value: Any) -> None:
+        if self.nodes:
+            if value is not None and not isinstance(value, tuple(self.nodes)):
+                raise ValueError(f"{self.name} takes no {type(value)}")
+            holder.parameterNode.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
+            return
+        if not isinstance(value, self.kind):
+            raise ValueError(f"{self.name} takes a {self.kind}, not {value!r}")
+        holder.parameterNode.SetParameter(self.name, value.name if isinstance(value, enum.Enum) else str(value))
+
+
+def parameterNodeWrapper(kind: type) -> type:
+    """The decorator of slicer.parameterNodeWrapper, for the kinds of fields and widgets that the module has."""
+    fields = {
+        name: Field(name, hint, getattr(kind, name, None))
+        for name, hint in typing.get_type_hints(kind, include_extras=True).items()
+    }
+    for name, field in fields.items():
+        setattr(kind, name, field)
+
+    def start(self: Any, parameterNode: Any) -> None:
+        self.parameterNode, self._guis, self._silent = parameterNode, {}, False
+
+    def connectGui(self: Any, ui: Any) -> int:
+        bound = []
+        for widget in vars(ui).values():
+            name = widget._real.property("SlicerParameterName")
+            if name:
+                bound.append(bind(self, fields[name], widget))
+        tag = self.parameterNode.AddObserver("ModifiedEvent", lambda *_: update(self))
+        self._guis[tag] = bound
+        update(self)
+        return tag
+
+    def update(self: Any) -> None:
+        if self._silent:
+            return
+        self._silent = True
+        for bound in self._guis.values():
+            for write, _end in bound:
+                write()
+        self._silent = False
+
+    def disconnectGui(self: Any, tag: int) -> None:
+        self.parameterNode.RemoveObserver(tag)
+        for _write, end in self._guis.pop(tag):
+            end()
+
+    kind.__init__, kind.connectGui, kind.disconnectGui = start, connectGui, disconnectGui
+    return kind
+
+
+def bind(holder: Any, field: Field, widget: Proxy) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Connect one widget to one field: (field -> widget, disconnect)."""
+    if field.nodes:
+        widget.nodeTypes = [one.__name__ for one in field.nodes]
+        signal, read, write = "currentNodeChanged(vtkMRMLNode*)", widget.currentNode, widget.setCurrentNode
+        widget._real.refill()
+    elif issubclass(field.kind, enum.Enum):
+        options = list(field.kind)
+        widget.clear()
+        widget.addItems([option.label() for option in options])
+        signal = "currentIndexChanged(int)"
+        read, write = (
+            (lambda: options[widget.currentIndex]),
+            (lambda value: widget.setCurrentIndex(options.index(value))),
+        )
+    elif field.kind is bool:
+        signal, read, write = "toggled(bool)", (lambda: widget.checked), widget.setChecked
+    else:
+        assert field.range is not None, "a ctkSliderWidget needs a range"
+        signal, read, write = "valueChanged(double)", (lambda: widget.value), widget.setValue
+
+    def changed(*_given: Any) -> None:
+        if not holder._silent:
+            setattr(holder, field.name, read())
+
+    widget.connect(signal, changed)
+    return (lambda: write(getattr(holder, field.name))), (lambda: widget.disconnect(signal, changed))
+
+
+class Host:
+    """The application around the scene of `slicer_scene.Application`; puts its modules in place while it is open."""
+
+    def __init__(self, api: dict[str, Any], folder: Path) -> None:
+        self.api, self.errors, self.messages, self.installed = api, [], [], []
+        self.qt = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["stand-in", "-platform", "offscreen"])
+        self._modules: dict[str, Any] = {}
+        self._utilities: dict[str, Any] = {}
+        slicer.app = Application(folder)
+        self._check(slicer.app, api["modules"]["slicer.app"])
+        qt = {name: self._maker(name) for name in ("QTimer", "QTableWidgetItem")}
+        self._place("qt", **qt)
+        self._place("slicer.i18n", tr=lambda text: text, translate=lambda _context, text: text)
+        kinds = [ScriptedLoadableModule, ScriptedLoadableModuleWidget, ScriptedLoadableModuleLogic]
+        test = type("ScriptedLoadableModuleTest", (__import__("unittest").TestCase,), {"delayDisplay": lambda *_: None})
+        self._place("slicer.ScriptedLoadableModule", **{kind.__name__: kind for kind in [*kinds, test]})
+        self._place("slicer.parameterNodeWrapper", WithinRange=WithinRange, parameterNodeWrapper=parameterNodeWrapper)
+        self._place(
+            "slicer.packaging",
+            load_requirements=lambda path: Path(path).read_text().splitlines(),
+            pip_ensure=lambda requirements, requester: self.installed.append(requester),
+        )
+        self._utility("loadUI", self.loadUI)
+        self._utility("childWidgetVariables", lambda widget: types.SimpleNamespace(**self._widgets))
+        self._utility("errorDisplay", lambda text, **_options: self.messages.append(text))
+
+    def close(self) -> None:
+        """Take everything away again."""
+        for name in self._modules:
+            sys.modules.pop(name, None)
+        for name, before in self._utilities.items():
+            setattr(slicer.util, name, before)
+        for name in [one for one in sys.modules if one.split(".")[0] in {"MyelinSynth", "MyelinSynthLib"}]:
+            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "panels", "parameters", "install"}:
+                del sys.modules[name]
+        del slicer.app
+
+    def described(self, name: str) -> dict[str, set[str]]:
+        """What a class answers to in the application."""
+        full = next(key for key in self.api["classes"] if key.split(".", 1)[1] == name)
+        entry = self.api["classes"][full]
+        parts = [entry, self.api["classes"]["qt.QWidget"]] if entry.get("widget") else [entry]
+        found = {
+            kind: {one for part in parts for one in part.get(kind, ())} for kind in ("properties", "signals", "slots")
+        }
+        found["methods"] = {one for part in parts for kind in ("methods", "attributes") for one in part.get(kind, ())}
+        return found
+
+    def loadUI(self, path: str) -> Proxy:
+        """Load a .ui file; its connections are made by MRMLWidget."""
+        tree = ElementTree.parse(path)
+        root = tree.getroot()
+        MRMLWidget.receivers = [one.findtext("receiver") for one in root.iter("connection")]
+        root.remove(root.find("connections"))
+        classes = {node.get("name"): node.get("class") for node in root.iter("widget")}
+        for node in root.iter():
+            for key in ("class", "text"):
+                value = node.get("class") if key == "class" else (node.text if node.tag == "class" else None)
+                if value in STAND_INS:
+                    node.set("class", STAND_INS[value].__name__) if key == "class" else setattr(
+                        node, "text", STAND_INS[value].__name__
+                    )
+        loader = QtUiTools.QUiLoader()
+        for kind in STAND_INS.values():
+            loader.registerCustomWidget(kind)
+        buffer = QtCore.QBuffer()
+        buffer.setData(ElementTree.tostring(root))
+        buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
+        self.window = loader.load(buffer)
+        found = [self.window, *self.window.findChildren(QtWidgets.QWidget)]
+        self._widgets = {
+            one.objectName(): Proxy(self, one, classes[one.objectName()])
+            for one in found
+            if one.objectName() in classes
+        }
+        return self._widgets.pop(self.window.objectName())
+
+    def guarded(self, receiver: Callable[..., Any]) -> Callable[..., None]:
+        """A slot whose exceptions are kept: Qt would swallow them."""
+
+        def slot(*given: Any) -> None:
+            try:
+                receiver(*given)
+            except Exception as error:
+                self.errors.append(error)
+
+        return slot
+
+    def process(self) -> None:
+        """Let Qt do what is waiting."""
+        self.qt.processEvents()
+
+    def _maker(self, name: str) -> Callable[..., Any]:
+        kind = getattr(QtCore, name, None) or getattr(QtWidgets, name)
+        return lambda *given: Proxy(self, kind(*given), name)
+
+    def _check(self, thing: Any, allowed: list[str]) -> None:
+        strangers = [name for name in dir(thing) if not name.startswith("_") and name not in allowed]
+        assert not strangers, f"the stand-in offers what the application does not: {strangers}"
+
+    def _place(self, name: str, **content: Any) -> None:
+        if name in self.api["modules"]:
+            assert set(content) <= set(self.api["modules"][name]), name
+        module = types.ModuleType(name)
+        vars(module).update(content)
+        self._modules[name] = sys.modules[name] = module
+
+    def _utility(self, name: str, function: Callable[..., Any]) -> None:
+        assert name in self.api["modules"]["slicer.util"], name
+        self._utilities[name] = getattr(slicer.util, name)
+        setattr(slicer.util, name, function)
+
+
+def readApi(path: Path) -> dict[str, Any]:
+    """slicer_api.json."""
+    return json.loads(path.read_text(encoding="utf-8"))

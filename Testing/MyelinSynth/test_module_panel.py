@@ -1,0 +1,285 @@
+"""The panel, clicked through in the stand-in host: choose, synthesize, cancel, review, close, reopen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from digital_result import LESIONS
+from slicer_scene import Application
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
+pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+if os.name == "nt":
+    pytest.skip("the stand-in interpreter is a POSIX script", allow_module_level=True)
+
+import slicer
+from MyelinSynthLib import childprocess, geometry, provenance
+from stand_in_host import Host, readApi
+from test_module_childprocess import gone
+from test_module_scene import makePatient
+from test_module_synthesis import SLEEPS, WORKS, makeStandIn
+from test_slicer_api import API
+
+
+@pytest.fixture
+def host(application: Application, tmp_path: Path) -> Iterator[Host]:
+    """The stand-in application; whatever a slot raised fails the test."""
+    if not API.is_file():
+        pytest.skip(f"{API} is not here; set MYELINSYNTH_SLICER_API to try it")
+    folder = tmp_path / "tempörary"
+    folder.mkdir()
+    started = Host(readApi(API), folder)
+    yield started
+    started.close()
+    assert not started.errors, started.errors
+
+
+@pytest.fixture
+def widget(host: Host) -> Iterator[Any]:
+    """The module's widget, opened; no PyTorch is needed for that."""
+    from MyelinSynth import MyelinSynthWidget
+
+    opened = MyelinSynthWidget()
+    opened.setup()
+    opened.enter()
+    yield opened
+    opened.cleanup()
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the next synthesis run other code than TrainingCore."""
+
+    def choose(code: str) -> None:
+        monkeypatch.setattr(childprocess, "pythonExecutable", lambda: makeStandIn(tmp_path, code))
+
+    return choose
+
+
+def until(host: Host, condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it takes too long"
+        host.process()
+        time.sleep(0.01)
+
+
+def choosePatient(widget: Any) -> Any:
+    patient = makePatient()
+    widget.ui.t1wSelector.setCurrentNode(patient.t1w)
+    widget.ui.flairSelector.setCurrentNode(patient.flair)
+    widget.ui.lesionsSelector.setCurrentNode(patient.lesions)
+    return patient
+
+
+def synthesize(host: Host, widget: Any) -> None:
+    widget.ui.synthesizeButton.click()
+    until(host, lambda: not widget.runPanel.running)
+
+
+def sliceView() -> Any:
+    node = slicer.vtkMRMLSliceNode()
+    node.SetLayoutName("Red")
+    slicer.mrmlScene.AddNode(node)
+    node.SetOrientation("Axial")
+    return node
+
+
+def test_an_empty_panel_says_what_to_choose_and_offers_nothing_else(widget: Any) -> None:
+    assert not widget.ui.synthesizeButton.enabled
+    assert "T1w" in widget.ui.patientLabel.text
+    assert "FLAIR" in widget.ui.patientLabel.text
+    assert not widget.ui.acceptButton.enabled
+    assert widget.ui.reviewLabel.text == "No lesions to review"
+    assert "demonstration" in widget.ui.modelBox.currentText
+    assert "not for diagnosis" in widget.ui.modelCard.text
+
+
+def test_choices_are_checked_as_they_are_made(widget: Any) -> None:
+    patient = choosePatient(widget)
+    assert widget.ui.synthesizeButton.enabled
+    assert widget.ui.patientLabel.text == ""
+    widget.ui.flairSelector.setCurrentNode(patient.t1w)
+    assert not widget.ui.synthesizeButton.enabled
+    assert "same volume" in widget.ui.patientLabel.text
+
+
+def test_volumes_are_chosen_by_their_names(host: Host, application: Application) -> None:
+    patient = makePatient()
+    from MyelinSynth import MyelinSynthWidget
+
+    widget = MyelinSynthWidget()
+    widget.setup()
+    assert widget.ui.t1wSelector.currentNode() is patient.t1w
+    assert widget.ui.flairSelector.currentNode() is patient.flair
+    widget.cleanup()
+
+
+def test_a_label_volume_and_a_segmentation_can_be_chosen_as_lesions(widget: Any) -> None:
+    patient = choosePatient(widget)
+    assert widget.logic.getParameterNode().lesions is patient.lesions
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    widget.ui.lesionsSelector.setCurrentNode(segmentation)
+    assert widget.logic.getParameterNode().lesions is segmentation
+
+
+def test_the_way_from_images_to_a_finished_review(host: Host, widget: Any, child: Callable[[str], None]) -> None:
+    view = sliceView()
+    choosePatient(widget)
+    child(WORKS)
+    synthesize(host, widget)
+    assert not host.messages
+    assert widget.ui.stepLabel.text == "Done"
+    assert widget.ui.synthesizeButton.text == "Synthesize myelin map"
+    assert "Registering" in widget.ui.log.plainText
+    assert "be careful" in widget.ui.log.plainText
+    assert widget.ui.reviewTable.rowCount == 2
+    assert widget.ui.reviewLabel.text == "0 of 2 lesions reviewed"
+
+    widget.ui.reviewTable.setCurrentCell(1, 0)
+    assert geometry.toArray(view.GetSliceToRAS())[2, 3] == pytest.approx(LESIONS[1][0][2], abs=0.8)
+    widget.ui.reviewTable.setCurrentCell(0, 0)
+    widget.ui.acceptButton.click()
+    assert widget.reviewPanel.currentRow() == 1, "the review moves on"
+    assert geometry.toArray(view.GetSliceToRAS())[2, 3] == pytest.approx(LESIONS[1][0][2], abs=0.8)
+    widget.ui.commentEdit.text = "perhaps CSF"
+    widget.reviewPanel.onComment()
+    widget.ui.flagButton.click()
+    assert widget.ui.reviewLabel.text == "2 of 2 lesions reviewed"
+    review = widget.reviewPanel.review
+    assert [review.state(row) for row in range(2)] == ["accepted", "flagged"]
+    assert review.comment(1) == "perhaps CSF"
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
+
+
+def test_the_filter_hides_what_was_decided(host: Host, widget: Any, child: Callable[[str], None]) -> None:
+    view = sliceView()
+    choosePatient(widget)
+    child(WORKS)
+    synthesize(host, widget)
+    widget.ui.unreviewedBox.setChecked(True)
+    widget.ui.reviewTable.setCurrentCell(0, 0)
+    widget.ui.rejectButton.click()
+    assert widget.ui.reviewTable.rowCount == 1
+    assert widget.reviewPanel.currentRow() == 1
+    assert geometry.toArray(view.GetSliceToRAS())[2, 3] == pytest.approx(LESIONS[1][0][2], abs=0.8)
+    widget.ui.acceptButton.click()
+    assert widget.ui.reviewTable.rowCount == 0
+    assert not widget.ui.acceptButton.enabled
+
+
+def test_cancel_half_way_then_synthesize_again(host: Host, widget: Any, child: Callable[[str], None]) -> None:
+    choosePatient(widget)
+    child(SLEEPS)
+    widget.ui.synthesizeButton.click()
+    assert widget.ui.synthesizeButton.text == "Cancel"
+    until(host, lambda: widget.ui.log.plainText.strip())
+    grandchild = int(widget.ui.log.plainText.split()[0])
+    widget.ui.synthesizeButton.click()
+    until(host, lambda: not widget.runPanel.running)
+    assert widget.ui.stepLabel.text == "Cancelled"
+    assert gone(grandchild)
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
+    assert not provenance.runs(slicer.mrmlScene)
+    child(WORKS)
+    synthesize(host, widget)
+    assert len(provenance.runs(slicer.mrmlScene)) == 1
+
+
+def test_a_failure_is_shown_in_words_and_recovered_from(host: Host, widget: Any, child: Callable[[str], None]) -> None:
+    choosePatient(widget)
+    child("import sys; print('error: The T1w is empty. Give another.', file=sys.stderr); sys.exit(2)")
+    synthesize(host, widget)
+    assert host.messages == ["The T1w is empty. Give another."]
+    assert widget.ui.stepLabel.text == "Failed"
+    assert widget.ui.synthesizeButton.enabled
+    child(WORKS)
+    synthesize(host, widget)
+    assert widget.ui.stepLabel.text == "Done"
+
+
+def test_missing_pytorch_is_said_with_the_remedy(host: Host, widget: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from MyelinSynthLib import install
+
+    choosePatient(widget)
+    monkeypatch.setattr(install, "torchInstalled", lambda: False)
+    widget.ui.synthesizeButton.click()
+    assert len(host.messages) == 1
+    assert "PyTorch extension" in host.messages[0]
+    assert not widget.runPanel.running
+    assert widget.ui.synthesizeButton.enabled
+
+
+def test_closing_the_scene_while_it_runs_is_safe(host: Host, widget: Any, child: Callable[[str], None]) -> None:
+    choosePatient(widget)
+    child(SLEEPS)
+    widget.ui.synthesizeButton.click()
+    until(host, lambda: widget.ui.log.plainText.strip())
+    slicer.mrmlScene.Clear(0)
+    host.process()
+    assert not widget.runPanel.running
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
+    assert widget.ui.reviewTable.rowCount == 0
+    assert not widget.ui.synthesizeButton.enabled
+
+
+def test_a_review_goes_on_after_saving_and_reopening(
+    host: Host, widget: Any, child: Callable[[str], None], tmp_path: Path
+) -> None:
+    choosePatient(widget)
+    child(WORKS)
+    synthesize(host, widget)
+    widget.ui.reviewTable.setCurrentCell(0, 0)
+    widget.ui.acceptButton.click()
+    bundle = str(tmp_path / "review.mrb")
+    assert slicer.mrmlScene.WriteToMRB(bundle)
+    slicer.mrmlScene.Clear(0)
+    assert widget.ui.reviewTable.rowCount == 0
+    assert slicer.mrmlScene.ReadFromMRB(bundle)
+    host.process()
+    assert widget.ui.reviewLabel.text == "1 of 2 lesions reviewed"
+    assert widget.ui.t1wSelector.currentNode().GetName() == "T1w"
+
+
+def test_opacity_moves_with_the_slider(host: Host, widget: Any, child: Callable[[str], None]) -> None:
+    composite = slicer.vtkMRMLSliceCompositeNode()
+    composite.SetLayoutName("Red")
+    slicer.mrmlScene.AddNode(composite)
+    choosePatient(widget)
+    child(WORKS)
+    synthesize(host, widget)
+    widget.ui.opacitySlider.setValue(0.35)
+    assert composite.GetForegroundOpacity() == pytest.approx(0.35)
+
+
+def test_the_logic_needs_no_gui(host: Host, application: Application, child: Callable[[str], None]) -> None:
+    from MyelinSynth import MyelinSynthLogic
+
+    patient = makePatient()
+    child(WORKS)
+    outputs = MyelinSynthLogic().synthesize(patient.t1w, patient.flair, patient.lesions)
+    assert np.isfinite(slicer.util.arrayFromVolume(outputs.dvr)).all()
+
+
+def test_the_modules_own_self_test_passes(host: Host, application: Application) -> None:
+    from MyelinSynth import MyelinSynthTest
+
+    MyelinSynthTest("runTest").debug()
+
+
+def test_opening_the_module_is_quick(host: Host, application: Application) -> None:
+    before = time.perf_counter()
+    from MyelinSynth import MyelinSynthWidget
+
+    widget = MyelinSynthWidget()
+    widget.setup()
+    spent = time.perf_counter() - before
+    widget.cleanup()
+    assert spent < 1.0, f"{spent:.2f} s; a quarter of a second on a machine that is not busy"
