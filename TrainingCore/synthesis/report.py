@@ -161,7 +161,7 @@ def slices_figure(findings: Findings) -> Figure:
     if findings.measured is not None:
         rows.append(("measured DVR", here(findings.measured.data)))
     levels = choose_levels(inside, lesions)
-    height = 11.0 * len(rows) / len(levels) * shape[1] / shape[0]
+    height = 9.6 * len(rows) / len(levels) * shape[1] / shape[0]  # of 11 inches, the rest is labels and scale
     figure, axes = new_figure(11.0, height + 0.6, nrows=len(rows), ncols=len(levels))
     for row, (title, data) in enumerate(rows):
         is_dvr = title.endswith("DVR")

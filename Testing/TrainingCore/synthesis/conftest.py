@@ -73,12 +73,13 @@ def bundle(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def command(monkeypatch):
+def command():
     """Runs `synthesize` as a shell would, in this process: arguments -> exit code."""
     from TrainingCore.cli import run_command
     from TrainingCore.synthesize import main
 
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    kept = {number: signal.getsignal(number) for number in numbers}
 
     def run(*arguments: object) -> int:
         return run_command(main, [str(argument) for argument in arguments])
