@@ -40,10 +40,11 @@ class Registration:
     covered: float
 
 
-def register_rigid(t1w: Volume, flair: Volume, brain: Volume) -> Registration:
+def register_rigid(t1w: Volume, flair: Volume, brain: Volume, corrected: Volume | None = None) -> Registration:
     """Find where the FLAIR shows each point of T1w space. The same input gives the same result.
 
-    t1w: fixed, bias-corrected or not; flair: moving; brain: 0/1 mask on the T1w's grid. Images that lie on one grid
+    t1w: fixed, as read; flair: moving; brain: 0/1 mask on the T1w's grid; corrected: the T1w without its bias field,
+    where it is known already. Images that lie on one grid
     and are skull-stripped alike, or turn out to be in register within 0.5 mm, keep the exact identity.
     Raises BadInput where the volumes do not overlap, MyelinSynthError where the optimiser gets lost.
     """
@@ -57,7 +58,7 @@ def register_rigid(t1w: Volume, flair: Volume, brain: Volume) -> Registration:
     common = same_grid(t1w, flair)
     if common and stripped_alike(t1w, flair):
         return Registration(identity, "identity (one grid, skull-stripped alike)", 0.0, 1.0)
-    fixed = correct_bias(t1w, brain)
+    fixed = correct_bias(t1w, brain) if corrected is None else corrected
     matrix = _optimise(fixed, _within_brain_range(flair, brain, identity), brain, identity, LEVELS_MM[0])
     moving = _within_brain_range(correct_bias(flair, brain, matrix), brain, matrix)
     for spacing in LEVELS_MM:

@@ -92,10 +92,10 @@ def synthesize(
     lesions, measured = _on_t1w_grid(patient, brain, progress)
 
     clock.step("register", 0.18, "Registering FLAIR to T1w")
-    registration = _register(patient, brain, progress)
+    t1w = correct_bias(patient.t1w, brain.mask)
+    registration = _register(patient, t1w, brain, progress)
 
     clock.step("bias", 0.42, "Removing the bias field")
-    t1w = correct_bias(patient.t1w, brain.mask)
     flair = correct_bias(patient.flair, brain.mask, registration.matrix)
     _warn(patient, progress, check_contrasts(t1w, flair, brain.mask, registration.matrix))
 
@@ -160,9 +160,9 @@ def _on_t1w_grid(patient: Patient, brain: Brain, progress: Progress) -> tuple[Vo
     return lesions, measured
 
 
-def _register(patient: Patient, brain: Brain, progress: Progress) -> Registration:
+def _register(patient: Patient, t1w: Volume, brain: Brain, progress: Progress) -> Registration:
     if patient.flair_to_t1 is None:
-        registration = register_rigid(patient.t1w, patient.flair, brain.mask)
+        registration = register_rigid(patient.t1w, patient.flair, brain.mask, t1w)
     else:
         points = brain_points(brain.mask)
         covered = inside_share(points, patient.flair, patient.flair_to_t1)
