@@ -127,7 +127,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Say what is missing or suspicious, and offer the button only where it can work."""
         if self._parameterNode is None:
             return
-        problems = checkPatient(self.logic.patientOf(self._parameterNode))
+        problems = self.logic.problemsOf(self._parameterNode)
         self.ui.patientLabel.text = " ".join(problems)
         self.ui.synthesizeButton.enabled = self.runPanel.running or not problems
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
@@ -221,6 +221,13 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
             parameterNode.brain,
             aligned[parameterNode.alignment],
         )
+
+    def problemsOf(self, parameterNode):
+        """What is missing or cannot work in the choices, one sentence each."""
+        problems = checkPatient(self.patientOf(parameterNode))
+        if parameterNode.alignment == Alignment.TRANSFORM and parameterNode.transform is None:
+            problems.append(_("Choose the transform, or another alignment."))
+        return problems
 
     def chooseByName(self, parameterNode):
         """Choose the volumes whose names say T1 and FLAIR where nothing is chosen yet."""

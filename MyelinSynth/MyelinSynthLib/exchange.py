@@ -26,7 +26,8 @@ class Patient:
     """The nodes of one patient.
 
     t1w, flair, dvr: scalar volumes; lesions, brain: segmentation or (label) volume; flairToT1: None to register,
-    ALIGNED, or a linear transform node that moves the FLAIR onto the T1w.
+    ALIGNED, or a linear transform node that moves the FLAIR from where the scene shows it onto the T1w (or under which
+    the FLAIR lies already).
     """
 
     t1w: Any
@@ -133,14 +134,15 @@ def _exportFlair(patient: Patient, worldToT1: np.ndarray, folder: Path) -> list[
     if isinstance(chosen, str) or flair.GetParentTransformNode() is chosen:
         return options + ["--flair-to-t1", "identity"]
     matrix = vtk.vtkMatrix4x4()
-    if not chosen.IsLinear() or not chosen.GetMatrixTransformToParent(matrix):
+    if not chosen.IsTransformToWorldLinear() or not chosen.GetMatrixTransformToWorld(matrix):
         raise SynthesisError(
             _("The transform {name} is not linear. Choose a linear one, or let the FLAIR be registered.").format(
                 name=chosen.GetName()
             )
         )
+    fetch = np.linalg.inv(toArray(matrix))  # a node moves the FLAIR in the world; a file tells where to fetch it from
     path = folder / "flair_to_t1.tfm"
-    writeTransform(path, np.linalg.inv(toArray(matrix)))  # a node moves the FLAIR; a file tells where to fetch it from
+    writeTransform(path, worldToT1 @ fetch @ np.linalg.inv(worldToT1))
     return options + ["--flair-to-t1", str(path)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import slicer
+import vtk
 
 from .childprocess import importTrainingCore
 from .display import COLOURS_OF_STATE, dvrColour
@@ -15,6 +16,7 @@ from .errors import SynthesisError
 from .review import Review
 from .words import _
 
+LESION_TAG = "MyelinSynth.Lesion"  # which row a segment belongs to, whatever it is renamed to and in any language
 PLACE_TOLERANCE_MM = 0.05  # lesions.csv has five digits
 
 
@@ -72,7 +74,7 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
     for lesion, identifier in zip(sorted(ids), list(content.GetSegmentIDs())):
         segment = content.GetSegment(identifier)
         segment.SetName(segmentName(lesion))
-        segment.SetTag("MyelinSynth.Lesion", str(lesion))
+        segment.SetTag(LESION_TAG, str(lesion))
 
 
 def segmentName(lesion: int) -> str:
@@ -82,10 +84,21 @@ def segmentName(lesion: int) -> str:
 
 def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None:
     """Colour every lesion by its review `state`, or by a DVR column (which over the map is the map's own colour)."""
-    content = segmentation.GetSegmentation()
+    segments = segmentsByLesion(segmentation)
     for row in range(len(review)):
-        identifier = content.GetSegmentIdBySegmentName(segmentName(int(review.number(row, "id"))))
-        segment = content.GetSegment(identifier) if identifier else None
+        segment = segments.get(int(review.number(row, "id")))
         if segment is not None:
             colour = COLOURS_OF_STATE[review.state(row)] if by == "state" else dvrColour(review.number(row, by))
             segment.SetColor(*colour)
+
+
+def segmentsByLesion(segmentation: Any) -> dict[int, Any]:
+    """Segments by the lesion number of their row; segments that belong to none are left out."""
+    content = segmentation.GetSegmentation()
+    found = {}
+    for index in range(content.GetNumberOfSegments()):
+        segment = content.GetNthSegment(index)
+        tag = vtk.reference("")
+        if segment.GetTag(LESION_TAG, tag):
+            found[int(str(tag))] = segment
+    return found

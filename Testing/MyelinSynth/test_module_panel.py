@@ -111,6 +111,17 @@ def test_choices_are_checked_as_they_are_made(widget: Any) -> None:
     assert "same volume" in widget.ui.patientLabel.text
 
 
+def test_a_transform_has_to_be_chosen_where_one_is_asked_for(widget: Any) -> None:
+    choosePatient(widget)
+    assert not widget.ui.transformSelector.enabled
+    widget.ui.alignmentBox.setCurrentIndex(2)
+    assert widget.ui.transformSelector.enabled
+    assert not widget.ui.synthesizeButton.enabled
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "rigid")
+    widget.ui.transformSelector.setCurrentNode(transform)
+    assert widget.ui.synthesizeButton.enabled
+
+
 def test_volumes_are_chosen_by_their_names(host: Host, application: Application) -> None:
     patient = makePatient()
     from MyelinSynth import MyelinSynthWidget

@@ -161,6 +161,34 @@ def test_a_chosen_transform_says_where_to_fetch_the_flair_from(application: Appl
     np.testing.assert_allclose(places.readTransform(Path(given)) @ moves, np.eye(4), atol=1e-9)
 
 
+def test_a_chosen_transform_moves_the_flair_in_the_world_even_where_the_t1w_is_moved(
+    application: Application, tmp_path: Path
+) -> None:
+    from TrainingCore.synthesis.patient import read_transform
+
+    patient = makePatient()
+    common = place(patient.t1w, 25.0, (3.0, 8.0, -2.0))
+    patient.flair.SetAndObserveTransformNodeID(common.GetID())
+    patient.lesions = None
+    chosen = place(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "none"))
+    patient.flairToT1 = chosen
+    given = read_transform(exported(patient, tmp_path / "files")["--flair-to-t1"])
+    outputs = through(patient, tmp_path / "again", given)
+    moves = places.toArray(chosen.GetMatrixTransformToParent())
+    wanted = moves @ places.toWorld(patient.flair, "FLAIR")
+    np.testing.assert_allclose(places.toWorld(outputs.flair, "FLAIR"), wanted, atol=1e-9)
+
+
+def test_renamed_segments_still_belong_to_their_rows(application: Application, tmp_path: Path) -> None:
+    from MyelinSynthLib.lesions import segmentsByLesion
+
+    outputs = through(makePatient(), tmp_path)
+    content = outputs.segmentation.GetSegmentation()
+    content.GetNthSegment(0).SetName("beside the ventricle")
+    content.AddEmptySegment("mine", "drawn by hand")
+    assert sorted(segmentsByLesion(outputs.segmentation)) == [1, 2]
+
+
 def test_a_flair_that_lies_under_the_chosen_transform_is_moved_once(application: Application, tmp_path: Path) -> None:
     patient = makePatient()
     patient.flairToT1 = place(patient.flair)
@@ -298,6 +326,7 @@ from slicer_scene import Application, addModuleToPath
 addModuleToPath()
 import slicer, numpy as np
 from MyelinSynthLib import display, provenance
+from MyelinSynthLib.lesions import segmentsByLesion
 from MyelinSynthLib.review import Review
 application = Application()
 assert application.scene.ReadFromMRB({bundle!r}), "not read"
@@ -314,7 +343,7 @@ colours = shown.GetColorNode()
 colour = [0.0] * 4
 colours.GetColor(255, colour)
 assert np.allclose(colour[:3], display.viridis()[255], atol=0.01), colour
-assert nodes["lesions"].GetSegmentation().GetNumberOfSegments() == 2
+assert sorted(segmentsByLesion(nodes["lesions"])) == [1, 2]
 assert "not for diagnosis. \\u00b5" in nodes["report"].GetText()
 assert nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE).GetName() == "T1w"
 assert nodes["dvr"].GetParentTransformNode().GetName() == "moved"
