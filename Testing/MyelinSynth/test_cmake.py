@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -90,6 +91,16 @@ def test_the_index_finds_what_it_wants(built: tuple[Path, Path]) -> None:
         assert address.startswith("https://")
         assert address.endswith(".png")
     assert (ROOT / about["ICONURL"].split("/main/", 1)[1]).is_file()
+
+
+def test_the_entry_of_the_index_says_the_same(built: tuple[Path, Path]) -> None:
+    entry = json.loads((ROOT / "MyelinSynth.json").read_text(encoding="utf-8"))
+    lines = (built[0] / "extension.txt").read_text().splitlines()
+    about = dict(line.split("=", 1) for line in lines)
+    assert entry["category"] == about["CATEGORY"]
+    assert entry["build_dependencies"] == about["DEPENDS"].split()
+    assert entry["scm_url"] == about["HOMEPAGE"] + ".git"
+    assert (ROOT / entry["build_subdirectory"] / "CMakeLists.txt").is_file()
 
 
 @pytest.mark.parametrize("tree", [0, 1], ids=["build tree", "install tree"])

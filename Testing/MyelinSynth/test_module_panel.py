@@ -92,6 +92,19 @@ def sliceView() -> Any:
     return node
 
 
+def test_the_host_answers_to_nothing_that_the_application_does_not_know(host: Host, widget: Any) -> None:
+    button = widget.ui.synthesizeButton
+    for wrong in (
+        lambda: button.setLabel("x"),
+        lambda: setattr(button, "label", "x"),
+        lambda: button.connect("clicked(int)", print),
+        lambda: widget.ui.t1wSelector.nodes,
+        lambda: button.text(),
+    ):
+        with pytest.raises((AttributeError, TypeError)):
+            wrong()
+
+
 def test_an_empty_panel_says_what_to_choose_and_offers_nothing_else(widget: Any) -> None:
     assert not widget.ui.synthesizeButton.enabled
     assert "T1w" in widget.ui.patientLabel.text
