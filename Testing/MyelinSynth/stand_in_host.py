@@ -380,11 +380,19 @@ class Host:
         return self._widgets.pop(self.window.objectName())
 
     def guarded(self, receiver: Callable[..., Any]) -> Callable[..., None]:
-        """A slot whose exceptions are kept: Qt would swallow them."""
+        """A slot whose exceptions are kept, Qt would swallow them; like PythonQt's it takes the arguments it can."""
+        try:
+            kinds = [one.kind for one in inspect.signature(receiver).parameters.values()]
+        except ValueError:
+            kinds = [inspect.Parameter.VAR_POSITIONAL]
+        every = inspect.Parameter.VAR_POSITIONAL in kinds
+        accepted = sum(
+            one in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for one in kinds
+        )
 
         def slot(*given: Any) -> None:
             try:
-                receiver(*given)
+                receiver(*(given if every else given[:accepted]))
             except Exception as error:
                 self.errors.append(error)
 
