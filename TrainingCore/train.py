@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .bundle import Bundle
 from .cli import Progress, add_progress_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
@@ -36,6 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument(
         "--resume", action="store_true", help="go on with the run in --out (start it where there is none)"
     )
+    options.add_argument("--start-from", metavar="BUNDLE", help="start from a trained model instead of random weights")
     options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     options.add_argument(
         "--threads", type=int, default=0, help="CPU threads (0: all); a resumed run needs the same number"
@@ -52,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = run.recipe if run else load_recipe(options.recipe, options.changes)
     if run is not None and options.changes and load_recipe(options.recipe, options.changes) != recipe:
         raise BadInput(
-            "A resumed run keeps its recipe, and --recipe and --set ask for another. Leave them out, or start a new run "
-            "with another --out."
+            "A resumed run keeps its recipe, and --recipe and --set ask for another. Leave them out, or start a new "
+            "run with another --out."
         )
     check_recipe(recipe)
     data = options.data or (Path(run.facts["data"]) if run else None)
@@ -62,10 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     cohort = Cohort.read(data).ready_to_learn()
     if run is None and (options.out / "run.json").exists():
         raise BadInput(f"{options.out} holds a run already. Add --resume to go on with it, or choose another --out.")
-    return train(cohort, recipe, run, options)
+    start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)
+    return train(cohort, recipe, run, Bundle.open(start) if start else None, options)
 
 
-def train(cohort: Cohort, recipe: dict[str, Any], run: Run | None, options: argparse.Namespace) -> int:
+def train(
+    cohort: Cohort, recipe: dict[str, Any], run: Run | None, start: Bundle | None, options: argparse.Namespace
+) -> int:
     """Everything that needs torch: processes, system, loop, bundles."""
     import torch
 
@@ -80,13 +85,15 @@ def train(cohort: Cohort, recipe: dict[str, Any], run: Run | None, options: argp
         torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True  # a resumed run on a GPU reaches the same bits
     processes = join_processes(options.device)
+    system = system_class(recipe["system"])(recipe, processes.device)
+    if start is not None:
+        system.start_from(start)
     training, validation = split_as_before(cohort, recipe, run)
     if processes.first and run is None:
-        facts = {**facts_of(cohort, training, validation), "threads": torch.get_num_threads()}
+        facts = {**facts_of(cohort, training, validation, start), "threads": torch.get_num_threads()}
         run = Run.create(options.out, recipe, facts)
     elif run is None:
         run = Run(options.out, {}, recipe)
-    system = system_class(recipe["system"])(recipe, processes.device)
     stores = [CaseStore(part, recipe, recipe["data"]["memory_gb"]) for part in (training, validation)]
     with Progress(options.progress if processes.first else "none", "training") as progress:
         for store in stores:
@@ -116,15 +123,21 @@ def split_as_before(cohort: Cohort, recipe: dict[str, Any], run: Run | None) -> 
     return cohort.of(run.facts["people"]["training"]), cohort.of(run.facts["people"]["validation"])
 
 
-def facts_of(cohort: Cohort, training: Cohort, validation: Cohort) -> dict[str, Any]:
-    """What run.json says of the data: people of each split and the training data in words."""
+def facts_of(cohort: Cohort, training: Cohort, validation: Cohort, start: Bundle | None) -> dict[str, Any]:
+    """What run.json says of the data: people of each split, the training data in words, the model it started from."""
     kind = "simulated (digital patients)" if cohort.simulated else "measured"
+    words = f"{len(training)} visits of {len(training.people)} people, {kind} DVR"
+    started = {}
+    if start is not None:
+        words += f"; before that, {start.description['training_data']}"
+        started = {"started_from": {"path": str(start.path.resolve()), "weights_sha256": start.sha256}}
     return {
+        **started,
         "data": str(cohort.path.resolve() if cohort.path else ""),
         "people": {"training": training.people, "validation": validation.people},
         "visits": {"training": len(training), "validation": len(validation)},
-        "simulated": cohort.simulated,
-        "training_data": f"{len(training)} visits of {len(training.people)} people, {kind} DVR",
+        "simulated": cohort.simulated or (start is not None and start.simulated),
+        "training_data": words,
     }
 
 

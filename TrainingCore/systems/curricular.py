@@ -225,6 +225,17 @@ class Curricular:
             load_optimizer(self.discriminator_optimizer, part("D_adam", tensors))
         self.balance.load(facts["balance"])
 
+    def start_from(self, bundle: Bundle) -> None:
+        """Take the generator's weights from a bundle; raises BadInput where they are of another network."""
+        for network in filter(None, (self.generator, self.average)):
+            try:
+                network.load_state_dict(bundle.weights())
+            except RuntimeError as error:
+                raise BadInput(
+                    f"The model {bundle.path} has weights of another network than described or asked for. Get the "
+                    f"bundle again, or use its architecture: {bundle.description['architecture']}."
+                ) from error
+
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> Curricular:
         """A system that predicts with a bundle's generator."""
@@ -234,13 +245,7 @@ class Curricular:
         recipe["data"]["inputs"] = bundle.description["inputs"]
         recipe["generator"] |= bundle.description["architecture"]["generator"]
         system = cls(recipe, device)
-        try:
-            system.generator.load_state_dict(bundle.weights())
-        except RuntimeError as error:
-            raise BadInput(
-                f"The model {bundle.path} does not fit its own description: its weights are of another network. "
-                "Get the bundle again from its source."
-            ) from error
+        system.start_from(bundle)
         return system
 
     def architecture(self) -> dict[str, Any]:

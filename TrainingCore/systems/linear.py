@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..bundle import Bundle
+from ..errors import BadInput
 from ..training.samples import Sample, dvr_errors
 from ..training.state import Tensors
 from .moment import Moment
@@ -30,8 +31,6 @@ class LinearVoxelwise:
 
     def distribute(self) -> None:
         """Nothing to share: the visits of each process would be summed; run it in one process."""
-        from ..errors import BadInput
-
         raise BadInput("The linear regression takes seconds and runs in one process: leave out torchrun.")
 
     def training_step(self, sample: Sample, moment: Moment, rng: np.random.Generator) -> dict[str, float]:
@@ -69,6 +68,10 @@ class LinearVoxelwise:
         """Take up the state of a checkpoint."""
         self.products, self.moments = tensors["products"], tensors["moments"]
         self.coefficients = tensors["coefficients"]
+
+    def start_from(self, bundle: Bundle) -> None:
+        """A closed form starts from nothing."""
+        raise BadInput("The linear regression is solved at once: leave out --start-from.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> LinearVoxelwise:

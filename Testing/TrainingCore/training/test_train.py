@@ -232,3 +232,16 @@ def test_resuming_keeps_the_recipe(whole_run: Path, ball_cohort: Path) -> None:
     assert final_weights(whole_run) == before
     done = train("--out", whole_run, "--resume", "--set", *SMALL, "epochs=9", code=2)
     assert "keeps its recipe" in done.stderr
+
+
+def test_a_run_may_start_from_a_trained_model_and_says_so(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
+    model, out = whole_run / "bundles" / "last", tmp_path / "run"
+    train(
+        "--data", ball_cohort, "--out", out, "--start-from", model, "--set", *SMALL, "epochs=1", "generator_rate=1e-4"
+    )
+    assert Run.open(out).log()[0]["l1"] < Run.open(whole_run).log()[0]["l1"] / 2
+    assert "before that" in Bundle.open(out / "bundles" / "best").description["training_data"]
+    other = train(
+        "--data", ball_cohort, "--out", tmp_path / "x", "--start-from", model, "--set", *SMALL, "width=8", code=2
+    )
+    assert "another network" in other.stderr
