@@ -25,8 +25,13 @@ def _start(patient, bundle, out: Path) -> subprocess.Popen:
     arguments = ["--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "json"]
     return subprocess.Popen(
         [sys.executable, "-m", "TrainingCore.synthesize", *map(str, arguments), "--out", str(out)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=_hear_ctrl_c,
     )  # fmt: skip
+
+
+def _hear_ctrl_c() -> None:
+    # a shell script ignores SIGINT for what it runs in the background, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _stop_at(process: subprocess.Popen, step: str, number: int) -> tuple[int, str]:
