@@ -170,7 +170,7 @@ def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, An
         "weights_sha256": sha256(raw).hexdigest(),
         "created_with": f"MyelinSynth {__version__}",
     }
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, DESCRIPTION) as temporary:
         (temporary / WEIGHTS).write_bytes(raw)
         write_json(temporary / DESCRIPTION, full)
         (temporary / "README.md").write_text(model_card(full), encoding="utf-8")

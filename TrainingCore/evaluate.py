@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .cli import Progress, add_progress_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
-from .files import atomic_folder
+from .files import atomic_folder, check_replaceable
 
 if TYPE_CHECKING:
     from .evaluation.models import Model
@@ -59,7 +59,7 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Find the visits, open the models, compare visit by visit, write the report."""
     options = arguments().parse_args(argv)
-    check_output(options.out)
+    check_replaceable(options.out, SUMMARY)
     cohort, left_out = choose_visits(Cohort.read(options.data), options.people, options.visits)
     models = open_models(options)
     with Progress(options.progress, "evaluating") as progress:
@@ -70,12 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.progress != "json":
         print(f"Evaluated: {options.out / 'report.html'}")
     return 0
-
-
-def check_output(out: Path) -> None:
-    """Raise BadInput where `out` holds anything but an older evaluation, which would be replaced."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / SUMMARY).is_file()):
-        raise BadInput(f"{out} holds something else than an evaluation. Choose another --out.")
 
 
 def choose_visits(cohort: Cohort, people: Sequence[str], visits: Sequence[str]) -> tuple[Cohort, int]:
@@ -175,7 +169,7 @@ def write(
     """Write the evaluation in one piece."""
     from .evaluation.pages import write_evaluation
 
-    with atomic_folder(options.out) as folder:
+    with atomic_folder(options.out, SUMMARY) as folder:
         write_evaluation(folder, results, facts_of(cohort, models, options, left_out))
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .bundle import DESCRIPTION
 from .cli import parser, run_command
 from .errors import BadInput
-from .files import read_json
+from .files import check_replaceable, read_json
 from .run import Run
 
 
@@ -36,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the run, collect what was measured, write the bundle."""
     options = arguments().parse_args(argv)
     run = Run.open(options.run)
-    if options.out.exists() and not (options.out / "bundle.json").is_file():
-        raise BadInput(f"{options.out} holds something else than a bundle. Choose another --out.")
+    check_replaceable(options.out, DESCRIPTION)
 
     from .training.export import trained_weights, write_bundle
 

@@ -45,12 +45,26 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_replaceable(target: Path, marker: str) -> None:
+    """Raise BadInput where `target` is a file, or a folder of anything but what this program wrote there.
+
+    marker: the file that every folder of this kind holds; without it nothing is ever replaced, unless it is empty.
+    """
+    target = Path(target)
+    if target.is_file() or (target.is_dir() and not (target / marker).is_file() and any(target.iterdir())):
+        raise BadInput(
+            f"{target} holds something else (it has no {marker}) and would be replaced. Choose another --out."
+        )
+
+
 @contextlib.contextmanager
-def atomic_folder(target: Path, replace: bool = True) -> Iterator[Path]:
+def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
     """A temporary folder beside `target` that takes its place if the block succeeds, and is removed if not.
 
-    An older folder at `target` stays whole until the new one is complete. Raises BadInput where nothing can be written.
+    An older folder at `target` stays whole until the new one is complete. Raises BadInput where nothing can be written,
+    and where `target` holds files but no `marker`: somebody else's folder is never replaced.
     """
+    check_replaceable(target, marker)
     target = Path(os.path.abspath(target))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,17 +79,15 @@ def atomic_folder(target: Path, replace: bool = True) -> Iterator[Path]:
         ) from error
     try:
         yield temporary
-        _take_place(temporary, target, replace)
+        _take_place(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _take_place(temporary: Path, target: Path, replace: bool) -> None:
+def _take_place(temporary: Path, target: Path) -> None:
     if not target.exists():
         os.replace(temporary, target)
         return
-    if not replace:
-        raise BadInput(f"{target} exists already. Choose another --out, or remove it first.")
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
     os.replace(target, old / "previous")
     try:

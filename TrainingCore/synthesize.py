@@ -9,6 +9,7 @@ from pathlib import Path
 from .bundle import DEMONSTRATION, Bundle
 from .cli import Progress, add_progress_option, parser, run_command
 from .files import atomic_folder
+from .result import PROVENANCE
 
 EXAMPLE = "python -m TrainingCore.synthesize --t1 T1w.nii.gz --flair FLAIR.nii.gz --lesions lesions.nii.gz --out result"
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     bundle = Bundle.open(options.model)
     with Progress(options.progress, "MyelinSynth") as progress:
         remove_leftovers(options.out)
-        with atomic_folder(options.out) as folder, claim(folder):
+        with atomic_folder(options.out, PROVENANCE) as folder, claim(folder):
             progress.report("read", 0.01, "Reading and checking the images")
             patient = read_patient(options, bundle)
             for warning in patient.warnings:

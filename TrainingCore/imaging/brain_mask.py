@@ -95,7 +95,7 @@ def stripped_support(image: Volume) -> np.ndarray | None:
         return None
     depth = ndimage.distance_transform_edt(np.pad(support, 1), sampling=image.spacing)[1:-1, 1:-1, 1:-1]
     rim, core = support & (depth < RIM_MM), depth > CORE_MM
-    if not core.any():
+    if not core.any() or not rim.any():
         return None
     ratio = (np.median(data[rim]) - background) / max(float(np.median(data[core])) - background, 1e-6)
     return support if STRIPPED_RIM_TO_CORE[0] < ratio < STRIPPED_RIM_TO_CORE[1] else None
