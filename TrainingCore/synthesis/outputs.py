@@ -113,6 +113,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "simulated_training_data": findings.bundle.simulated,
             "training_data": about["training_data"],
         },
+        "simulated_patient": findings.patient.simulated,
         "inputs": findings.patient.facts,
         "brain_mask": findings.brain.how,
         "registration": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class Patient:
     """What was given: volumes as read, a transform where one was given, warnings, and facts for the provenance.
 
     flair_to_t1: 4x4 RAS mm, a point of T1w space -> the point of the FLAIR that shows it; None: to be found.
+    simulated: whether a file beside an image says that a phantom made it.
     """
 
     t1w: Volume
@@ -31,6 +33,7 @@ class Patient:
     dvr: Volume | None = None
     brain: Volume | None = None
     flair_to_t1: np.ndarray | None = None
+    simulated: bool = False
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -59,7 +62,7 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
         for name, path in paths.items()
         if path is not None
     }
-    patient = Patient(**read)
+    patient = Patient(**read, simulated=any(says_simulated(path) for path in paths.values() if path is not None))
     for name, volume in read.items():
         patient.warnings += [f"The {words[name]} {volume.name} {note}." for note in volume.notes]
     same = check_different_files(options.t1, options.flair)
@@ -76,6 +79,16 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
         for name, volume in read.items()
     }
     return patient
+
+
+def says_simulated(image: Path) -> bool:
+    """Whether the BIDS sidecar of an image (same name, .json) says that it is simulated."""
+    sidecar = image.with_name(image.name.split(".")[0] + ".json")
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # no sidecar, or one that is not ours to judge
+    return isinstance(content, dict) and content.get("Simulated") is True
 
 
 def read_transform(given: str) -> np.ndarray:

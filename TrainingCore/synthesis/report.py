@@ -58,6 +58,8 @@ def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
     banners = []
     if findings.bundle.simulated:
         banners.append(f"{SIMULATED}: the model has never seen a measured PET of a person.")
+    if findings.patient.simulated:
+        banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
     report = Report("Synthetic myelin map", banners)
     for warning in findings.patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")
