@@ -111,10 +111,7 @@ def synthesize(
     dvr = map_to_t1w(found, inside, grid, brain.mask)
 
     clock.step("lesions", 0.75, "Measuring lesions")
-    moved = flair.data
-    if not (same_grid(t1w, flair) and np.array_equal(registration.matrix, np.eye(4))):
-        moved = resample(flair, t1w.data.shape, t1w.affine, registration.matrix)
-    flair_here = Volume(moved, t1w.affine, flair.name)
+    flair_here = _on_grid_of(t1w, flair, registration.matrix)
     tissues = _tissues(t1w, flair_here, brain, lesions, patient, progress)
     labels, rows, limit = _lesion_rows(dvr, lesions, measured, tissues, t1w)
     findings = Findings(
@@ -139,6 +136,12 @@ def synthesize(
     write_result(folder, findings)
     clock.stop()
     return findings
+
+
+def _on_grid_of(t1w: Volume, flair: Volume, matrix: np.ndarray) -> Volume:
+    if same_grid(t1w, flair) and np.array_equal(matrix, np.eye(4)):
+        return flair
+    return Volume(resample(flair, t1w.data.shape, t1w.affine, matrix), t1w.affine, flair.name)
 
 
 def _warn(patient: Patient, progress: Progress, sentence: str) -> None:
