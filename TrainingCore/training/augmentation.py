@@ -27,12 +27,15 @@ def augment(case: Case, settings: dict[str, float], rule: dict[str, Any], rng: n
     settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`
     largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of the
     knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in voxels;
-    `slices` probability of thick slices. rule: intensity rule, applied again because the histogram has moved.
+    `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1).
+    rule: intensity rule, applied again because the histogram has moved.
     """
     if not any(settings.values()):
         return case
     volumes = _moved(case.volumes, settings, rng)
     brain = volumes["brain"]
+    if settings["lesion_t1"] > 0:
+        volumes["t1w"] = fade_lesions(volumes, settings["lesion_t1"], rng)
     for name in MRI:
         if name in volumes:
             volumes[name] = apply_rule(_other_scan(volumes[name], brain, settings, rng), brain, rule)
@@ -104,6 +107,21 @@ def _remapped(level: np.ndarray, gamma: float, contrast: float, rng: np.random.G
     knots = np.linspace(low, high, len(steps) + 1)
     heights = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum() * high
     return np.interp(np.clip(level, low, high) ** power * high ** (1 - power), knots, heights).astype(np.float32)
+
+
+def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random.Generator) -> np.ndarray:
+    """T1w with lesions that fade towards white matter, differently from place to place and from visit to visit.
+
+    Many real lesions are bright in FLAIR and all but invisible in T1w; a network that has only met dark ones overlooks
+    them. strength: largest share of the contrast to white matter that is taken away, 0 to 1 (ours).
+    """
+    lesions, white_matter, t1w = volumes["lesions"], volumes["white_matter"], volumes["t1w"]
+    healthy = white_matter & ~lesions
+    amount = strength * np.sqrt(rng.random()) * np.clip(0.75 + 0.4 * smooth_field(t1w.shape, rng), 0, 1)
+    if not lesions.any() or not healthy.any():
+        return t1w
+    missing = np.clip(np.median(t1w[healthy]) - t1w, 0, None)
+    return t1w + gaussian_filter(lesions.astype(np.float32), 0.7) * amount.astype(np.float32) * missing
 
 
 def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

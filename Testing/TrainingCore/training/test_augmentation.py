@@ -11,7 +11,9 @@ from TrainingCore.imaging.intensities import percentile_rescale
 from TrainingCore.training.augmentation import augment, smooth_field
 
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
-OFF = dict.fromkeys(("flip", "rotation", "scale", "bias", "gamma", "contrast", "noise", "blur", "slices"), 0.0)
+OFF = dict.fromkeys(
+    ("flip", "rotation", "scale", "bias", "gamma", "contrast", "noise", "blur", "slices", "lesion_t1"), 0.0
+)
 
 
 @pytest.fixture
@@ -61,3 +63,12 @@ def test_the_bias_field_is_smooth_and_of_unit_size() -> None:
     field = np.stack([smooth_field((48, 48, 48), np.random.default_rng(seed)) for seed in range(8)])
     assert field.std() == pytest.approx(1, abs=0.35)
     assert np.abs(np.diff(field, axis=1)).max() < 0.5
+
+
+def test_lesions_fade_in_t1w_alone_and_nothing_else_changes(case: Case) -> None:
+    faded = augment(case, {**OFF, "lesion_t1": 1.0}, RULE, np.random.default_rng(0)).volumes
+    lesions, far = case.volumes["lesions"], case.volumes["white_matter"]
+    before = case.volumes["t1w"][far].mean() - case.volumes["t1w"][lesions].mean()
+    assert 0 <= faded["t1w"][far].mean() - faded["t1w"][lesions].mean() < 0.8 * before
+    np.testing.assert_allclose(faded["flair"], case.volumes["flair"], atol=1e-5)
+    np.testing.assert_array_equal(faded["dvr"], case.volumes["dvr"])
