@@ -66,7 +66,7 @@ def summarise(findings: Findings) -> dict[str, Any]:
     rows = findings.rows
     large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
     compared = [row for row in large if row["ratio_to_surrounding"] is not None]
-    masks = {"nawm": findings.tissues["white_matter"], "grey_matter": findings.tissues["grey_matter"]}
+    masks = {"nawm": findings.tissues["nawm"], "grey_matter": findings.tissues["grey_matter"]}
     masks["lesions"] = findings.labels > 0
     summary: dict[str, Any] = {
         "synthetic_dvr": {name: _mean_sd(findings.dvr, mask) for name, mask in masks.items()},

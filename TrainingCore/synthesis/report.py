@@ -75,7 +75,8 @@ def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
     report.add_heading("DVR by tissue")
     report.add_figure(
         tissue_figure(findings),
-        "Distribution over voxels. Tissues come from the T1w and are approximate; lesions are left out of NAWM. The "
+        "Distribution over voxels. Tissues come from the T1w and are approximate. NAWM is white matter "
+        "outside lesions and at least 2 mm from other tissue. The "
         "dashed line is the limit below which a voxel counts as demyelinated (mean of NAWM minus 2 SD).",
         "Histograms of DVR in normal-appearing white matter, grey matter and lesions",
     )
@@ -204,7 +205,7 @@ def tissue_figure(findings: Findings) -> Figure:
     if findings.measured is not None:
         maps.append(("measured", findings.measured.data))
     tissues = [
-        ("NAWM", findings.tissues["white_matter"], MEASURED),
+        ("NAWM", findings.tissues["nawm"], MEASURED),
         ("grey matter", findings.tissues["grey_matter"], SOFT),
         ("lesions", findings.labels > 0, SYNTHETIC),
     ]

@@ -21,7 +21,7 @@ from ..imaging.checks import check_contrasts, dvr_on_grid, lesions_on_grid
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.preparation import prepare_case
 from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register_rigid
-from ..imaging.tissues import segment_tissues
+from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume, resample, same_grid
 from .inference import predict_map
 from .outputs import write_result
@@ -223,18 +223,19 @@ def map_to_t1w(found: np.ndarray, inside: np.ndarray, grid: Grid, brain: Volume)
 def _tissues(
     t1w: Volume, flair: Volume, brain: Brain, lesions: Volume | None, patient: Patient, progress: Progress
 ) -> dict[str, np.ndarray]:
-    marked = None if lesions is None else lesions.data > 0.5
+    marked, spacing = None if lesions is None else lesions.data > 0.5, tuple(t1w.spacing)
     try:
-        return segment_tissues(t1w.data, flair.data, brain.mask.data > 0.5, marked, tuple(t1w.spacing))
+        tissues = segment_tissues(t1w.data, flair.data, brain.mask.data > 0.5, marked, spacing)
+        return tissues | {"nawm": normal_appearing_white_matter(tissues["white_matter"], marked, spacing)}
     except ValueError as error:
         _warn(patient, progress, f"Tissues could not be found ({error}); ratios to NAWM are missing.")
-        return {name: np.zeros(t1w.data.shape, bool) for name in ("white_matter", "grey_matter", "csf")}
+        return {name: np.zeros(t1w.data.shape, bool) for name in ("white_matter", "grey_matter", "csf", "nawm")}
 
 
 def _lesion_rows(
     dvr: np.ndarray, lesions: Volume | None, measured: Volume | None, tissues: dict[str, np.ndarray], t1w: Volume
 ) -> tuple[np.ndarray, list[dict[str, Any]], float | None]:
-    nawm = tissues["white_matter"]
+    nawm = tissues["nawm"]
     limit = demyelination_limit(dvr, nawm)
     if lesions is None:
         return np.zeros(dvr.shape, np.int32), [], limit

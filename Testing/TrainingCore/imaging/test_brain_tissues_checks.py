@@ -154,3 +154,20 @@ def test_a_copy_under_another_name_is_the_same_file(tmp_path):
     assert "same file" in check_different_files(tmp_path / "a.nii", tmp_path / "b.nii")
     assert "same file" in check_different_files(tmp_path / "a.nii", tmp_path / "a.nii")
     assert check_different_files(tmp_path / "a.nii", tmp_path / "c.nii") == ""
+
+
+def test_normal_appearing_white_matter_keeps_away_from_grey_matter_but_not_from_lesions():
+    from TrainingCore.imaging.tissues import normal_appearing_white_matter
+
+    white = np.zeros((30, 30, 30), bool)
+    white[5:25, 5:25, 5:25] = True
+    lesions = np.zeros_like(white)
+    lesions[12:16, 12:16, 12:16] = True
+    nawm = normal_appearing_white_matter(white & ~lesions, lesions, (1.0, 1.0, 1.0))
+    assert not nawm[6, 15, 15]
+    assert nawm[7, 15, 15]
+    assert nawm[11, 13, 13]
+    assert not (nawm & lesions).any()
+    thin = np.zeros_like(white)
+    thin[:, :, 3] = True
+    assert normal_appearing_white_matter(thin, None, (1.0, 1.0, 1.0)).sum() == thin.sum()
