@@ -91,7 +91,6 @@ set(TRAINING_CORE_RESOURCES
   recipes/curricular.yaml
   recipes/debug.yaml
   recipes/demonstration.yaml
-  recipes/demonstration_tuned.yaml
   recipes/l1_only.yaml
   recipes/linear.yaml
   )
