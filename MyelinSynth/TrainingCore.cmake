@@ -55,6 +55,7 @@ set(TRAINING_CORE_SCRIPTS
   phantom/randomness.py
   phantom/template.py
   recipe.py
+  recipe_rules.py
   result.py
   run.py
   simulate.py

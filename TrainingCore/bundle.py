@@ -156,6 +156,10 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
             f"The model {path} has bundle format {description['format']}; this version reads {FORMAT}. "
             "Update MyelinSynth, or get another bundle."
         )
+    grid = description["grid"]
+    sizes = grid.get("shape") if isinstance(grid, dict) else None
+    if not (isinstance(sizes, list) and len(sizes) == 3 and min(sizes) >= 1 and grid.get("spacing_mm", 0) > 0):
+        raise BadInput(f"The model {path} describes a grid that cannot be: {grid}. Get the bundle again.")
     return description
 
 

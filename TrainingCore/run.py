@@ -36,9 +36,10 @@ class Run:
         """Start a run folder; raises BadInput where one exists already or the place cannot be written."""
         import yaml
 
-        if (path / "run.json").exists():
+        if has_begun(path):
             raise BadInput(f"{path} holds a run already. Add --resume to go on with it, or choose another --out.")
         try:
+            (path / "log.jsonl").unlink(missing_ok=True)  # of a start that never finished an epoch
             for folder in ("checkpoints", "pictures"):
                 (path / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -101,6 +102,11 @@ class Run:
         writer.writeheader()
         writer.writerows(epochs)
         write_text(self.path / "metrics.csv", table.getvalue())
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a folder holds a run with at least one whole epoch, which must not be started over by accident."""
+    return (path / "checkpoints" / "last.safetensors").is_file()
 
 
 def versions() -> dict[str, str]:

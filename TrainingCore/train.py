@@ -11,8 +11,9 @@ from .bundle import Bundle
 from .cli import Progress, add_progress_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
-from .recipe import available, grid_shape, load_recipe
-from .run import Run
+from .recipe import available, load_recipe
+from .recipe_rules import check_recipe
+from .run import Run, has_begun
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if data is None:
         raise BadInput("Say which cohort to train on: --data BIDS_FOLDER.")
     cohort = Cohort.read(data).ready_to_learn()
-    if run is None and (options.out / "run.json").exists():
+    if run is None and has_begun(options.out):
         raise BadInput(f"{options.out} holds a run already. Add --resume to go on with it, or choose another --out.")
     start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)
     return train(cohort, recipe, run, Bundle.open(start) if start else None, options)
@@ -85,7 +86,10 @@ def train(
         torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True  # a resumed run on a GPU reaches the same bits
     processes = join_processes(options.device)
-    system = system_class(recipe["system"])(recipe, processes.device)
+    try:
+        system = system_class(recipe["system"])(recipe, processes.device)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"The recipe cannot be used: {error}.") from error
     if start is not None:
         system.start_from(start)
     training, validation = split_as_before(cohort, recipe, run)
@@ -139,32 +143,6 @@ def facts_of(cohort: Cohort, training: Cohort, validation: Cohort, start: Bundle
         "simulated": cohort.simulated or (start is not None and start.simulated),
         "training_data": words,
     }
-
-
-def check_recipe(recipe: dict[str, Any]) -> None:
-    """Raise BadInput for values that no run can work with."""
-    shape = grid_shape(recipe)
-    patch = recipe["discriminator"]["patch"]
-    rules = [
-        (recipe["epochs"] >= 1, "epochs must be at least 1"),
-        (min(shape) >= patch, f"data.size must be at least one patch ({patch} voxels)"),
-        (recipe["generator"]["width"] >= 1, "generator.width must be at least 1"),
-        (recipe["patches"] >= 1, "patches must be at least 1"),
-        (0 <= recipe["ema"] < 1, "ema must be at least 0 and below 1"),
-        (recipe["data"]["validation_people"] >= 0, "data.validation_people must not be negative"),
-        (recipe["data"]["training_people"] >= 0, "data.training_people must not be negative"),
-        (0 <= recipe["schedule"]["share"] <= 1, "schedule.share must be between 0 and 1"),
-        (
-            recipe["schedule"]["name"] in ("curricular", "anticurricular", "fixed", "uniform"),
-            "schedule.name must be curricular, anticurricular, fixed or uniform",
-        ),
-        (recipe["precision"] in ("auto", "float32", "bfloat16"), "precision must be auto, float32 or bfloat16"),
-        (recipe["optimizer"]["decay"] in ("none", "cosine"), "optimizer.decay must be none or cosine"),
-        (recipe["log"]["validate_every"] >= 1, "log.validate_every must be at least 1"),
-    ]
-    for holds, sentence in rules:
-        if not holds:
-            raise BadInput(f"The recipe cannot be used: {sentence}.")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GZIP_LEVEL = 3  # level 6 takes three times as long for 3 % less (measured on a 128^3 float32 MRI)
 
+MOST_LABELS = 10_000  # more different values than this are not labels
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -73,7 +75,12 @@ def read_volume(path: Path | str, what: str = "T1w", mask: bool = False) -> Volu
             "Replace them by numbers (0 outside the head) and try again."
         )
     if mask:
-        return Volume(_binary(data), raw.affine, path.name, raw.notes)
+        labels = len(np.unique(data)) - 1
+        many = data.max() > 1 and 1 < labels < MOST_LABELS
+        notes = (
+            (*raw.notes, f"holds {labels} labels, which count as one: touching ones are joined") if many else raw.notes
+        )
+        return Volume(_binary(data), raw.affine, path.name, notes)
     if data.min() == data.max():
         value = "zero" if data.flat[0] == 0 else f"{data.flat[0]:g}"
         raise BadInput(f"{label} is {value} in every voxel: there is no image in it. Export it again from its source.")
