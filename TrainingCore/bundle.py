@@ -163,11 +163,16 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
     return description
 
 
-def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, Any]) -> Bundle:
-    """Write a bundle folder in one piece and read it back; `weights` are tensors by name."""
+def encode_weights(weights: dict[str, Any]) -> bytes:
+    """Tensors by name as the safetensors bytes a bundle holds, whose SHA-256 names the model."""
     from safetensors.torch import save
 
-    raw = save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
+
+
+def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, Any]) -> Bundle:
+    """Write a bundle folder in one piece and read it back; `weights` are tensors by name."""
+    raw = encode_weights(weights)
     full = {
         "format": FORMAT,
         **description,

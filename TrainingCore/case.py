@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 VOLUME_NAMES = ("t1w", "flair", "dvr", "dvr_clean", "lesions", "white_matter", "grey_matter", "brain")
+MRI = ("t1w", "flair")
 MASKS = ("lesions", "white_matter", "grey_matter", "brain")
 
 

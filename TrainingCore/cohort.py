@@ -55,6 +55,7 @@ class Visit:
         shape: voxels of the grid; spacing: mm; intensity: the rule of a recipe or bundle. FLAIR and the derivatives
         must be registered to T1w. Raises BadInput naming the file where one cannot be used.
         """
+        from .case import MASKS
         from .imaging.grid import brain_grid
         from .imaging.preparation import prepare_case
         from .imaging.volumes import read_volume
@@ -62,10 +63,7 @@ class Visit:
         missing = [name for name in NEEDED if name not in self.files]
         if missing:
             raise BadInput(f"{self.label} has no {', '.join(missing)}; a registered, brain-masked visit is needed.")
-        read = {
-            name: read_volume(path, what=name, mask=name in {"brain", "lesions", "white_matter", "grey_matter"})
-            for name, path in self.files.items()
-        }
+        read = {name: read_volume(path, what=name, mask=name in MASKS) for name, path in self.files.items()}
         brain = read["brain"]
         try:
             grid = brain_grid(brain.data > 0.5, brain.affine, shape, spacing)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from .bundle import DESCRIPTION
+from .bundle import DESCRIPTION, encode_weights
 from .cli import parser, run_command
 from .errors import BadInput
 from .files import check_replaceable, read_json
@@ -45,18 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     changes: dict[str, Any] = {"licence": options.licence}
     if options.name:
         changes["name"] = options.name
-    bundle = write_bundle(options.out, run, system, options.which, weights, epoch, changes)
     if options.evaluation:
-        measured = performance_of(options.evaluation, bundle.sha256)
-        write_bundle(options.out, run, system, options.which, weights, epoch, {**changes, "performance": measured})
+        weights_sha256 = sha256(encode_weights(weights)).hexdigest()
+        changes["performance"] = performance_of(options.evaluation, weights_sha256)
+    write_bundle(options.out, run, system, options.which, weights, epoch, changes)
     print(f"Exported epoch {epoch.get('epoch')}: {options.out}")
     return 0
 
 
-def performance_of(evaluation: Path, sha256: str) -> dict[str, str]:
+def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
     """What an evaluation measured of the weights with this hash; raises BadInput where it measured others."""
     summary = read_json(evaluation / "summary.json")
-    found = [model for model in summary["models"].values() if model["weights_sha256"] == sha256]
+    found = [model for model in summary["models"].values() if model["weights_sha256"] == weights_sha256]
     if not found:
         raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
     model = found[0]

@@ -55,7 +55,7 @@ def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
     if path.resolve() == (FOLDER / "curricular.yaml").resolve():
         return content
     recipe = _read(_find(str(base or "curricular")), (*chain, path))
-    for key, value in _leaves(content):
+    for key, value in leaves(content):
         _set(recipe, key, value, where=str(path))
     return recipe
 
@@ -75,10 +75,11 @@ def _parse(text: str, where: str) -> Any:
     return value
 
 
-def _leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested settings with its full key, e.g. `("generator.width", 32)`."""
     for key, value in settings.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
@@ -93,7 +94,7 @@ def _set(recipe: Settings, key: str, value: Any, where: str = "--set") -> None:
 
 
 def _full_key(recipe: Settings, key: str, where: str) -> str:
-    known = [name for name, _ in _leaves(recipe)]
+    known = [name for name, _ in leaves(recipe)]
     if key in known:
         return key
     short = [name for name in known if name.split(".")[-1] == key]

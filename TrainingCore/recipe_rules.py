@@ -6,19 +6,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from .case import VOLUME_NAMES
+from .case import MRI, VOLUME_NAMES
 from .errors import BadInput
-from .recipe import grid_shape
+from .recipe import grid_shape, leaves
+from .training.schedules import SCHEDULES
 
-SCHEDULES = ("curricular", "anticurricular", "fixed", "uniform")
-INPUTS = ("t1w", "flair")
 Rule = tuple[bool, str]
 
 
 def check_recipe(recipe: dict[str, Any]) -> None:
     """Raise BadInput with one sentence for values that no run can work with."""
-    for key, value in _numbers(recipe):
-        if not math.isfinite(value):
+    for key, value in leaves(recipe):
+        if isinstance(value, float) and not math.isfinite(value):
             raise BadInput(f"The recipe cannot be used: {key} is not a finite number.")
     for rules in (_data_rules, _network_rules, _training_rules):
         for holds, sentence in rules(recipe):
@@ -26,21 +25,13 @@ def check_recipe(recipe: dict[str, Any]) -> None:
                 raise BadInput(f"The recipe cannot be used: {sentence}.")
 
 
-def _numbers(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _numbers(value, f"{prefix}{key}.")
-        elif isinstance(value, (int, float)):
-            yield f"{prefix}{key}", float(value)
-
-
 def _data_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     data, rule = recipe["data"], recipe["data"]["intensity"]
     patch = recipe["discriminator"]["patch"]
     yield min(grid_shape(recipe)) >= patch, f"data.size must be at least one patch ({patch} voxels)"
     yield data["field_of_view"] > 0, "data.field_of_view must be above 0 mm"
-    known = ", ".join(INPUTS)
-    yield bool(data["inputs"]) and set(data["inputs"]) <= set(INPUTS), f"data.inputs must be a list out of {known}"
+    known = ", ".join(MRI)
+    yield bool(data["inputs"]) and set(data["inputs"]) <= set(MRI), f"data.inputs must be a list out of {known}"
     yield data["target"] in VOLUME_NAMES, f"data.target must be one of {', '.join(VOLUME_NAMES)}"
     yield rule["rule"] == "percentile", "data.intensity.rule must be percentile"
     yield 0 <= rule["low"] < rule["high"] <= 100, "data.intensity needs 0 <= low < high <= 100"

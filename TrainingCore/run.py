@@ -36,8 +36,7 @@ class Run:
         """Start a run folder; raises BadInput where one exists already or the place cannot be written."""
         import yaml
 
-        if has_begun(path):
-            raise BadInput(f"{path} holds a run already. Add --resume to go on with it, or choose another --out.")
+        check_not_begun(path)
         try:
             (path / "log.jsonl").unlink(missing_ok=True)  # of a start that never finished an epoch
             for folder in ("checkpoints", "pictures"):
@@ -104,9 +103,10 @@ class Run:
         write_text(self.path / "metrics.csv", table.getvalue())
 
 
-def has_begun(path: Path) -> bool:
-    """Whether a folder holds a run with at least one whole epoch, which must not be started over by accident."""
-    return (path / "checkpoints" / "last.safetensors").is_file()
+def check_not_begun(path: Path) -> None:
+    """Raise BadInput where a folder holds a run with a whole epoch, which must not be started over by accident."""
+    if (path / "checkpoints" / "last.safetensors").is_file():
+        raise BadInput(f"{path} holds a run already. Add --resume to go on with it, or choose another --out.")
 
 
 def versions() -> dict[str, str]:

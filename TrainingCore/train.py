@@ -13,7 +13,7 @@ from .cohort import Cohort
 from .errors import BadInput
 from .recipe import available, load_recipe
 from .recipe_rules import check_recipe
-from .run import Run, has_begun
+from .run import Run, check_not_begun
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if data is None:
         raise BadInput("Say which cohort to train on: --data BIDS_FOLDER.")
     cohort = Cohort.read(data).ready_to_learn()
-    if run is None and has_begun(options.out):
-        raise BadInput(f"{options.out} holds a run already. Add --resume to go on with it, or choose another --out.")
+    if run is None:
+        check_not_begun(options.out)
     start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)
     return train(cohort, recipe, run, Bundle.open(start) if start else None, options)
 

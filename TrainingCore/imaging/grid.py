@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MARGIN_MM = 3.0
+SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))  # of a Gaussian
 
 
 @dataclass(frozen=True)

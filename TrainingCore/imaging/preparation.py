@@ -8,11 +8,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ..case import MASKS, Case
-from .grid import Grid
+from .grid import SIGMA_PER_FWHM, Grid
 from .intensities import apply_rule
 from .volumes import Volume, resample
-
-SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 
 
 def prepare_case(

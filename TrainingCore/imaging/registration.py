@@ -14,6 +14,7 @@ from scipy import ndimage
 from ..errors import BadInput, MyelinSynthError
 from .bias import box_around, correct_bias
 from .brain_mask import stripped_support
+from .grid import SIGMA_PER_FWHM
 from .volumes import LPS_FROM_RAS, Volume, matrix_of_sitk, resample, same_grid, sitk_transform, to_sitk
 
 LEVELS_MM = (4.0, 2.0)  # a third level of 1.5 or 1 mm changed nothing that the reference could show
@@ -25,7 +26,6 @@ SAME_SUPPORT_DICE = 0.98
 LEAST_OVERLAP = 0.05
 THREADS = 1  # with more, sums are split differently from run to run and the result differs in its seventh digit
 DIGITS = 9  # of the matrix that are kept: what is beyond differs even so
-SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..bundle import Bundle
+from ..case import MRI
 from ..errors import BadInput
 from ..files import sha256
 from ..imaging.checks import check_different_files
 from ..imaging.volumes import Volume, matrix_of_sitk, read_volume
-
-INPUTS = ("t1w", "flair")
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Patient:
 
 def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
     """Read every file that was given. Raises BadInput with one sentence where one cannot be used."""
-    unknown = [name for name in bundle.description["inputs"] if name not in INPUTS]
+    unknown = [name for name in bundle.description["inputs"] if name not in MRI]
     if unknown:
         raise BadInput(f"The model {bundle.path} needs {', '.join(unknown)}, which synthesize does not read.")
     paths = {"t1w": options.t1, "flair": options.flair, "lesions": options.lesions, "dvr": options.dvr}

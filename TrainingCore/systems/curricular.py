@@ -227,9 +227,10 @@ class Curricular:
 
     def start_from(self, bundle: Bundle) -> None:
         """Take the generator's weights from a bundle; raises BadInput where they are of another network."""
+        weights = bundle.weights()
         for network in filter(None, (self.generator, self.average)):
             try:
-                network.load_state_dict(bundle.weights())
+                network.load_state_dict(weights)
             except RuntimeError as error:
                 raise BadInput(
                     f"The model {bundle.path} has weights of another network than described or asked for. Get the "

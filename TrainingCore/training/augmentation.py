@@ -13,10 +13,9 @@ import torch
 from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
-from ..case import MASKS, Case
+from ..case import MASKS, MRI, Case
 from ..imaging.intensities import apply_rule
 
-MRI = ("t1w", "flair")
 BIAS_KNOTS = 4  # control points along each axis of the random bias field
 THICKEST_SLICE = 4  # voxels
 
