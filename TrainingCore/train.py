@@ -66,7 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if run is None:
         check_not_begun(options.out)
     start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)
-    return train(cohort, recipe, run, Bundle.open(start) if start else None, options)
+    code = train(cohort, recipe, run, Bundle.open(start) if start else None, options)
+
+    from .training.processes import leave_processes
+
+    leave_processes()  # only now: networks that share gradients must be gone before the connection is
+    return code
 
 
 def train(
@@ -78,7 +83,7 @@ def train(
     from .systems import system_class
     from .training.export import export_bundles
     from .training.loop import Trainer
-    from .training.processes import join_processes, leave_processes
+    from .training.processes import join_processes
     from .training.store import CaseStore
 
     threads = options.threads or (run.facts.get("threads", 0) if run else 0)
@@ -108,7 +113,6 @@ def train(
     if processes.first:
         export_bundles(run)
         print(f"Trained: {run.path / 'bundles' / 'best'}") if options.progress != "json" else None
-    leave_processes()
     return 0
 
 

@@ -53,8 +53,9 @@ def join_processes(device: str) -> Processes:
 
 
 def leave_processes() -> None:
-    """Leave the others in order."""
+    """Leave together: one that left while another still wrote its bundles has been seen to abort."""
     if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
         distributed.destroy_process_group()
 
 
