@@ -12,9 +12,10 @@ from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.exchange import ALIGNED, Patient, checkPatient
 from MyelinSynthLib.install import ensureRequirements
 from MyelinSynthLib.models import availableModels, modelCard, ownModelFolders
-from MyelinSynthLib.panels import ReviewPanel, RunPanel
 from MyelinSynthLib.parameters import Alignment, MyelinSynthParameterNode
 from MyelinSynthLib.review import Review
+from MyelinSynthLib.reviewpanel import ReviewPanel
+from MyelinSynthLib.runpanel import RunPanel
 from MyelinSynthLib.synthesis import Synthesis
 from slicer.i18n import tr as _
 from slicer.i18n import translate

@@ -335,7 +335,7 @@ class Host:
         for name, before in self._utilities.items():
             setattr(slicer.util, name, before)
         for name in [one for one in sys.modules if one.split(".")[0] in {"MyelinSynth", "MyelinSynthLib"}]:
-            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "panels", "parameters", "install"}:
+            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters", "install"} or name.endswith("panel"):
                 del sys.modules[name]
         del slicer.app
 
