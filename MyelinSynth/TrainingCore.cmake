@@ -33,6 +33,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/intensities.py
   imaging/preparation.py
   imaging/readers.py
+  imaging/regions.py
   imaging/registration.py
   imaging/tissues.py
   imaging/volumes.py
@@ -47,6 +48,7 @@ set(TRAINING_CORE_SCRIPTS
   phantom/bids.py
   phantom/compare_lesions.py
   phantom/lesions.py
+  phantom/make_atlas.py
   phantom/mri.py
   phantom/noise_ceiling.py
   phantom/patient.py
@@ -66,6 +68,7 @@ set(TRAINING_CORE_SCRIPTS
   synthesis/patient.py
   synthesis/report.py
   synthesis/steps.py
+  synthesis/uncertainty.py
   synthesize.py
   systems/__init__.py
   systems/balance.py
@@ -88,6 +91,8 @@ set(TRAINING_CORE_SCRIPTS
 
 set(TRAINING_CORE_RESOURCES
   evaluation/report.html.jinja
+  imaging/atlas/regions.nii.gz
+  imaging/atlas/t1w.nii.gz
   recipes/anticurricular.yaml
   recipes/curricular.yaml
   recipes/debug.yaml

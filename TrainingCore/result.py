@@ -13,8 +13,10 @@ from .files import read_json
 DVR, BRAIN, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "flair_to_t1.tfm"
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
 FILES = (DVR, BRAIN, TRANSFORM, LESIONS, REPORT, PROVENANCE)
+LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
 
-PLACE_COLUMNS = ("id", "volume_mm3", "x_mm", "y_mm", "z_mm")
+PLACE_COLUMNS = ("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm")
+TEXT_COLUMNS = ("region",)
 DVR_COLUMNS = (
     "mean_dvr",
     "sd_dvr",
@@ -24,7 +26,7 @@ DVR_COLUMNS = (
     "ratio_to_surrounding",
     "demyelinated_share",
 )
-LESION_COLUMNS = PLACE_COLUMNS + DVR_COLUMNS
+LESION_COLUMNS = PLACE_COLUMNS + DVR_COLUMNS + ("uncertainty",)
 MEASURED_COLUMNS = tuple(f"measured_{name}" for name in DVR_COLUMNS)
 
 
@@ -34,7 +36,9 @@ class Result:
 
     dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz: the brain there;
     flair_to_t1.tfm: ITK transform (LPS mm) that resamples the FLAIR into T1w space; lesions.csv: one row per lesion,
-    see LESION_COLUMNS; report.html: for people; provenance.json: how it was made.
+    see LESION_COLUMNS; report.html: for people; provenance.json: how it was made. Where lesions were given,
+    lesion_labels.nii.gz: int16 on the same grid, the number of the row that each lesional voxel belongs to. With
+    --uncertainty, uncertainty.nii.gz: SD of the DVR over mirrored and contrast-shifted predictions.
 
     >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
     """
@@ -51,7 +55,13 @@ class Result:
             raise BadInput(f"{path} is not a complete result: it has no {', '.join(missing)}. Run synthesize again.")
         return cls(path, read_json(path / PROVENANCE))
 
-    def lesions(self) -> list[dict[str, float | None]]:
-        """Rows of lesions.csv, numbers as float, empty cells (not estimable) as None."""
+    def lesions(self) -> list[dict[str, Any]]:
+        """Rows of lesions.csv: numbers as float, TEXT_COLUMNS as str, empty cells (not estimable) as None."""
         with open(self.path / LESIONS, encoding="utf-8", newline="") as stream:
-            return [{key: float(text) if text else None for key, text in row.items()} for row in csv.DictReader(stream)]
+            return [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
+
+
+def _cell(column: str, text: str) -> float | str | None:
+    if not text:
+        return None
+    return text if column in TEXT_COLUMNS else float(text)

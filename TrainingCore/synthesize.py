@@ -59,6 +59,11 @@ def arguments() -> argparse.ArgumentParser:
     given.add_argument("--model", default=DEMONSTRATION, metavar="BUNDLE", help="bundle folder, .zip or name")
     given.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
     given.add_argument("--flips", action="store_true", help="average with the left-right mirrored prediction")
+    given.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="also write the spread of the map over mirrored and contrast-shifted inputs (six predictions, not one)",
+    )
     add_progress_option(given)
     given.add_argument("--out", type=Path, required=True, metavar="DIR", help="result folder; replaced when complete")
     return given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,32 +15,39 @@ if TYPE_CHECKING:
 TILE, OVERLAP = 64, 32  # voxels; multiples of 16, so that a five-level U-Net halves them evenly (ours)
 
 
-def predict_map(
-    load: Callable[[Any], Any], inputs: np.ndarray, device: torch.device, flips: bool, say: Callable[[str], None]
-) -> tuple[np.ndarray, str]:
-    """Synthetic DVR on the model's grid.
+def predict_maps(
+    load: Callable[[Any], Any],
+    variants: Iterable[tuple[np.ndarray, bool]],
+    device: torch.device,
+    say: Callable[[str], None],
+) -> tuple[list[np.ndarray], str]:
+    """Synthetic DVR on the model's grid, one map per variant of the inputs.
 
-    load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`; inputs: float32 (C, I, J, K); flips:
-    average with the prediction of the mirrored head (the first axis runs from left to right); say: told when memory
-    did not suffice. Returns float32 (I, J, K) and how it was made. Raises MyelinSynthError where the map is not finite
-    or no way was found that fits into memory.
+    load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`; variants: inputs, float32 (C, I, J, K),
+    and whether they are mirrored along the first axis, so that the answer has to be mirrored back; say: told when
+    memory did not suffice. Returns float32 maps (I, J, K) and how they were made. Raises MyelinSynthError where a map is not
+    finite or no way was found that fits into memory.
     """
     import torch
 
     cpu = torch.device("cpu")
     ways = [(device, False), (device, True)] + ([] if device.type == "cpu" else [(cpu, False), (cpu, True)])
+    given = list(variants)
     for place, (where, tiled) in enumerate(ways):
         try:
-            found = _predict(load(where), inputs, flips, tiled)
+            found = [_predict(load(where), inputs, mirrored, tiled) for inputs, mirrored in given]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             if where.type == "cuda":
                 torch.cuda.empty_cache()
             if place + 1 < len(ways):
-                say(f"Not enough memory for {_words(where, tiled)}; trying {_words(*ways[place + 1])}.")
+                say(
+                    f"Not enough memory for {_words(where, tiled)}; trying {_words(*ways[place + 1])}"
+                    + (", which changes the map a little." if ways[place + 1][1] else ".")
+                )
             continue
-        if not np.isfinite(found).all():
+        if not all(np.isfinite(one).all() for one in found):
             raise MyelinSynthError("The model gave values that are not finite. Try --device cpu, or another model.")
         return found, _words(where, tiled)
     raise MyelinSynthError("There is not enough memory to run this model, even in tiles. Close other programs.")
@@ -58,15 +65,12 @@ def _out_of_memory(error: BaseException) -> bool:
     return any(words in str(error).lower() for words in ("allocate memory", "out of memory"))
 
 
-def _predict(system: Any, inputs: np.ndarray, flips: bool, tiled: bool) -> np.ndarray:
+def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool) -> np.ndarray:
     import torch
 
     volume = torch.from_numpy(np.ascontiguousarray(inputs[None], dtype=np.float32))
-    run = _in_tiles if tiled else _whole
-    found = run(system, volume)
-    if flips:
-        found = (found + run(system, volume.flip(2)).flip(2)) / 2
-    return found[0, 0].numpy()
+    found = (_in_tiles if tiled else _whole)(system, volume)[0, 0].numpy()
+    return np.ascontiguousarray(found[::-1]) if mirrored else found
 
 
 def _whole(system: Any, volume: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,18 @@ from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..evaluation.statistics import pearson
 from ..files import write_json, write_text
 from ..imaging.volumes import sitk_transform, write_volume
-from ..result import BRAIN, DVR, LESION_COLUMNS, LESIONS, MEASURED_COLUMNS, PROVENANCE, REPORT, TRANSFORM
+from ..result import (
+    BRAIN,
+    DVR,
+    LESION_COLUMNS,
+    LESION_LABELS,
+    LESIONS,
+    MEASURED_COLUMNS,
+    PROVENANCE,
+    REPORT,
+    TRANSFORM,
+    UNCERTAINTY,
+)
 from ..run import versions
 
 if TYPE_CHECKING:
@@ -29,6 +40,12 @@ def write_result(folder: Path, findings: Findings) -> None:
     words = "synthetic DVR, research use only" + (", simulated training" if findings.bundle.simulated else "")
     write_volume(folder / DVR, findings.dvr, affine, words)
     write_volume(folder / BRAIN, findings.brain.mask.data > 0.5, affine, "brain mask")
+    if findings.lesions is not None:
+        small = findings.labels.max(initial=0) <= np.iinfo(np.int16).max
+        labels = findings.labels.astype(np.int16) if small else findings.labels
+        write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv")
+    if findings.uncertainty is not None:
+        write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "SD of " + words)
     write_transform(folder / TRANSFORM, findings.registration.matrix)
     columns = LESION_COLUMNS + (MEASURED_COLUMNS if findings.measured is not None else ())
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
@@ -122,7 +139,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "flair_covers_brain": round(registration.covered, 4),
             "matrix_t1_to_flair_ras": np.round(registration.matrix, 9).tolist(),
         },
-        "network": {"run_on": findings.way, "flip_averaging": findings.flips},
+        "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
         "summary": summary,
         "warnings": findings.patient.anonymous_warnings(),
         "seconds": findings.seconds,

@@ -24,6 +24,7 @@ APART_MM = 8
 ROWS_SHOWN = 60
 TITLES = {
     "id": "lesion",
+    "region": "region",
     "volume_mm3": "volume (mm\N{SUPERSCRIPT THREE})",
     "x_mm": "x (mm)",
     "y_mm": "y (mm)",
@@ -34,6 +35,7 @@ TITLES = {
     "ratio_to_nawm": "ratio to NAWM",
     "ratio_to_surrounding": "ratio to NAWM around",
     "demyelinated_share": "demyelinated",
+    "uncertainty": "uncertainty (SD)",
     "measured_mean_dvr": "measured mean DVR",
     "measured_ratio_to_nawm": "measured ratio",
 }
@@ -48,6 +50,7 @@ FORMATS = {
     "ratio_to_nawm": "{:.2f}",
     "ratio_to_surrounding": "{:.2f}",
     "demyelinated_share": "{:.0%}",
+    "uncertainty": "{:.3f}",
     "measured_mean_dvr": "{:.2f}",
     "measured_ratio_to_nawm": "{:.2f}",
 }
@@ -139,7 +142,7 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
             f"measured: {r}, n = {found['n']}. p takes lesions as independent.",
             "Scatter plot of synthetic against measured mean DVR of each lesion",
         )
-    columns = [key for key in TITLES if findings.measured is not None or not key.startswith("measured")]
+    columns = [key for key in TITLES if any(row.get(key) is not None for row in findings.rows)]
     shown = findings.rows[:ROWS_SHOWN]
     caption = "Largest first; positions in world coordinates (RAS)."
     if len(shown) < len(findings.rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,10 @@ from ..imaging.preparation import prepare_case
 from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register_rigid
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume, resample, same_grid
-from .inference import predict_map
+from .inference import predict_maps
 from .outputs import write_result
 from .patient import Patient
+from .uncertainty import spread_by_label, variants
 
 
 @dataclass
@@ -33,8 +35,9 @@ class Findings:
     """What was found about one patient. All volumes but `patient.flair` lie on the T1w's grid.
 
     t1w, flair: bias-corrected; brain and how it was found; registration; dvr: synthetic, unitless, 0 outside the brain;
-    lesions, measured: as given, on this grid, or None; tissues: masks; labels, rows: see evaluation.lesions; limit:
-    DVR below which a voxel counts as demyelinated; way: how the network was run; seconds: by step.
+    uncertainty: its SD over variants of the inputs, or None; lesions, measured: as given, on this grid, or None;
+    tissues: masks; labels, rows: see evaluation.lesions; limit: DVR below which a voxel counts as demyelinated; way:
+    how the network was run, predictions: how often; seconds: by step.
     """
 
     patient: Patient
@@ -44,6 +47,7 @@ class Findings:
     brain: Brain
     registration: Registration
     dvr: np.ndarray
+    uncertainty: np.ndarray | None
     lesions: Volume | None
     measured: Volume | None
     tissues: dict[str, np.ndarray]
@@ -52,6 +56,7 @@ class Findings:
     limit: float | None
     way: str
     flips: bool
+    predictions: int
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -105,15 +110,18 @@ def synthesize(
     def load(where: Any) -> Any:
         return systems[where] if where in systems else bundle.load_system(where)
 
-    grid, found, inside, way = _predict(t1w, flair, brain, registration, bundle, load, device, options.flips, said)
+    maps, way = _predict(t1w, flair, brain, registration, bundle, load, device, options, said)
     for sentence in said:
         _warn(patient, progress, sentence)
-    dvr = map_to_t1w(found, inside, grid, brain.mask)
+    dvr = (maps[0] + maps[1]) / 2 if options.flips else maps[0]
 
     clock.step("lesions", 0.75, "Measuring lesions")
     flair_here = _on_grid_of(t1w, flair, registration.matrix)
     tissues = _tissues(t1w, flair_here, brain, lesions, patient, progress)
     labels, rows, limit = _lesion_rows(dvr, lesions, measured, tissues, t1w)
+    if options.uncertainty and rows:
+        spread = spread_by_label(maps, labels)
+        rows = [row | {"uncertainty": float(spread[row["id"]])} for row in rows]
     findings = Findings(
         patient=patient,
         bundle=bundle,
@@ -122,6 +130,7 @@ def synthesize(
         brain=brain,
         registration=registration,
         dvr=dvr,
+        uncertainty=np.std(maps, axis=0, ddof=1) if options.uncertainty else None,
         lesions=lesions,
         measured=measured,
         tissues=tissues,
@@ -130,6 +139,7 @@ def synthesize(
         limit=limit,
         way=way,
         flips=options.flips,
+        predictions=len(maps),
     )
     clock.step("report", 0.85, "Writing map, table and report")
     findings.seconds = clock.seconds
@@ -190,9 +200,10 @@ def _predict(
     bundle: Bundle,
     load: Any,
     device: Any,
-    flips: bool,
+    options: argparse.Namespace,
     said: list[str],
-) -> tuple[Grid, np.ndarray, np.ndarray, str]:
+) -> tuple[list[np.ndarray], str]:
+    """Maps on the T1w's grid: of the head as it is, then of the variants that flips and uncertainty ask for."""
     about = bundle.description
     inside = brain.mask.data > 0.5
     try:
@@ -201,23 +212,29 @@ def _predict(
     except ValueError as error:
         raise BadInput(f"{t1w.name} and {flair.name} cannot be prepared for the model: {error}.") from error
     inputs = np.stack([case.volumes[name] for name in about["inputs"]]).astype(np.float32)
-    found, way = predict_map(load, inputs, device, flips, said.append)
-    return grid, found, case.volumes["brain"], way
+    inside = case.volumes["brain"]
+    wanted = None if options.uncertainty else 2 if options.flips else 1
+    given = itertools.islice(variants(inputs, inside), wanted)
+    found, way = predict_maps(load, given, device, said.append)
+    return maps_to_t1w(found, inside, grid, brain.mask), way
 
 
-def map_to_t1w(found: np.ndarray, inside: np.ndarray, grid: Grid, brain: Volume) -> np.ndarray:
-    """A map of the model's grid on the T1w's own grid, float32, exactly 0 outside the brain.
+def maps_to_t1w(found: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:
+    """Maps of the model's grid on the T1w's own grid, float32, exactly 0 outside the brain.
 
-    found, inside: (I, J, K) prediction and brain mask on `grid`; brain: mask on the T1w's grid. What a network says
+    found, inside: (I, J, K) predictions and brain mask on `grid`; brain: mask on the T1w's grid. What a network says
     outside the brain means nothing, so the brain's edge is extended outwards before the linear interpolation.
     """
-    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    extended = Volume(found[tuple(nearest)], grid.affine)
-    if grid.same_as(brain.data.shape, brain.affine):
-        values = extended.data
-    else:
-        values = resample(extended, brain.data.shape, brain.affine)
-    return np.where(brain.data > 0.5, values, 0).astype(np.float32)
+    nearest = tuple(ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True))
+    maps = []
+    for one in found:
+        extended = Volume(one[nearest], grid.affine)
+        if grid.same_as(brain.data.shape, brain.affine):
+            values = extended.data
+        else:
+            values = resample(extended, brain.data.shape, brain.affine)
+        maps.append(np.where(brain.data > 0.5, values, 0).astype(np.float32))
+    return maps
 
 
 def _tissues(

@@ -10,8 +10,8 @@ import SimpleITK as sitk
 
 from TrainingCore.evaluation.lesions import lesion_table
 from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
-from TrainingCore.result import FILES, LESION_COLUMNS, MEASURED_COLUMNS, Result
-from TrainingCore.synthesis.inference import TILE, predict_map
+from TrainingCore.result import FILES, LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, UNCERTAINTY, Result
+from TrainingCore.synthesis.inference import TILE, predict_maps
 
 AFFINE = np.array([[-3.0, 0, 0, 88], [0, 3, 0, -100], [0, 0, 3, -70], [0, 0, 0, 1]])  # of the small head
 
@@ -29,7 +29,7 @@ def made(tmp_path_factory, patient, bundle):
 
 
 def test_a_result_holds_exactly_its_files(made):
-    assert sorted(path.name for path in made.path.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in made.path.iterdir()) == sorted((*FILES, LESION_LABELS))
     assert sorted(path.name for path in made.path.parent.iterdir()) == ["result"]
 
 
@@ -67,7 +67,7 @@ def test_the_columns_of_the_table_are_those_the_evaluation_computes():
     labels = np.zeros((4, 4, 4), np.int32)
     labels[1, 1, 1] = 1
     rows = lesion_table(labels, np.ones(labels.shape), labels == 0, np.eye(4))
-    assert tuple(rows[0]) == LESION_COLUMNS
+    assert tuple(rows[0]) == tuple(name for name in LESION_COLUMNS if name not in {"region", "uncertainty"})
 
 
 def test_the_provenance_names_no_file_and_no_folder(made, patient):
@@ -193,8 +193,8 @@ def test_out_of_memory_on_the_gpu_falls_back_to_tiles_and_says_so():
 
     inputs = np.random.default_rng(0).standard_normal((2, 128, 112, 96)).astype(np.float32)
     system, said = Fails(2 * TILE**3), []
-    found, way = predict_map(lambda _: system, inputs, torch.device("cuda:0"), False, said.append)
-    assert np.allclose(found, inputs.mean(axis=0), atol=1e-5)
+    found, way = predict_maps(lambda _: system, [(inputs, False)], torch.device("cuda:0"), said.append)
+    assert np.allclose(found[0], inputs.mean(axis=0), atol=1e-5)
     assert way == "tiles on cuda:0"
     assert len(said) == 1
     assert "tiles" in said[0]
@@ -206,8 +206,11 @@ def test_out_of_memory_even_in_tiles_falls_back_to_the_cpu_and_says_so():
     inputs = np.random.default_rng(0).standard_normal((2, 32, 32, 32)).astype(np.float32)
     systems = {"cuda": Fails(0, always=True), "cpu": Fails(10**9)}
     said: list[str] = []
-    found, way = predict_map(lambda where: systems[where.type], inputs, torch.device("cuda:0"), True, said.append)
-    assert np.allclose(found, inputs.mean(axis=0), atol=1e-6)
+    given = [(inputs, False), (inputs[:, ::-1], True)]
+    found, way = predict_maps(lambda where: systems[where.type], given, torch.device("cuda:0"), said.append)
+    assert len(found) == 2
+    assert np.allclose(found[0], found[1])
+    assert np.allclose(found[0], inputs.mean(axis=0), atol=1e-6)
     assert way == "the whole volume on cpu"
     assert "cpu" in said[-1]
 
@@ -220,7 +223,7 @@ def test_other_errors_of_a_network_are_not_taken_for_memory():
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        predict_map(lambda _: Broken(), np.zeros((2, 8, 8, 8), np.float32), torch.device("cpu"), False, print)
+        predict_maps(lambda _: Broken(), [(np.zeros((2, 8, 8, 8), np.float32), False)], torch.device("cpu"), print)
 
 
 def test_flip_averaging_of_a_symmetric_head_is_symmetric():
@@ -230,13 +233,59 @@ def test_flip_averaging_of_a_symmetric_head_is_symmetric():
         def predict(self, inputs):
             return inputs[:, :1] + torch.arange(inputs.shape[2], dtype=torch.float32)[None, None, :, None, None]
 
-    found, _ = predict_map(lambda _: Ramp(), np.ones((2, 8, 8, 8), np.float32), torch.device("cpu"), True, print)
-    assert np.allclose(found, found[::-1])
+    from itertools import islice
+
+    from TrainingCore.synthesis.uncertainty import variants
+
+    given = islice(variants(np.ones((2, 8, 8, 8), np.float32), np.ones((8, 8, 8), bool)), 2)
+    found, _ = predict_maps(lambda _: Ramp(), given, torch.device("cpu"), print)
+    mean = (found[0] + found[1]) / 2
+    assert not np.allclose(found[0], found[0][::-1])
+    assert np.allclose(mean, mean[::-1])
+
+
+def test_uncertainty_is_the_spread_of_six_predictions_and_of_each_lesions_mean(patient, bundle, command, tmp_path):
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--lesions", patient["lesions"], "--model",
+                   bundle, "--uncertainty", "--progress", "none", "--out", out) == 0  # fmt: skip
+    result = Result.open(out)
+    spread = read_volume(out / UNCERTAINTY).data
+    brain = read_volume(out / "brain_mask.nii.gz", mask=True).data > 0.5
+    assert result.provenance["network"]["predictions"] == 6
+    assert (spread[~brain] == 0).all()
+    assert (spread[brain] > 0).mean() > 0.99
+    labels = read_volume(out / LESION_LABELS).data.astype(int)
+    for row in result.lesions():
+        voxels = spread[labels == row["id"]]
+        assert 0 < row["uncertainty"] <= voxels.max()  # what differs from voxel to voxel cancels out in the mean
+        assert len(voxels) * 27 == pytest.approx(row["volume_mm3"])
+
+
+def test_the_spread_of_a_label_is_that_of_its_mean():
+    from TrainingCore.synthesis.uncertainty import spread_by_label
+
+    labels = np.array([[[0, 1, 1, 2]]])
+    maps = [np.array([[[9.0, 1.0, 3.0, 5.0]]]), np.array([[[0.0, 3.0, 1.0, 7.0]]])]
+    assert spread_by_label(maps, labels)[1:] == pytest.approx([0.0, np.sqrt(2)])
+
+
+def test_contrast_variants_keep_the_order_of_intensities_and_everything_outside_the_brain():
+    from TrainingCore.synthesis.uncertainty import variants
+
+    inputs = np.random.default_rng(0).normal(size=(2, 6, 7, 8)).astype(np.float32)
+    inside = np.zeros((6, 7, 8), bool)
+    inside[2:5, 2:5, 2:6] = True
+    found = list(variants(inputs, inside))
+    assert [mirrored for _, mirrored in found] == [False, True, False, False, False, False]
+    for changed, _mirrored in found[2:]:
+        assert (changed[:, ~inside] == inputs[:, ~inside]).all()
+        assert (np.argsort(changed[0][inside]) == np.argsort(inputs[0][inside])).all()
+        assert not np.allclose(changed, inputs)
 
 
 def test_mapping_back_keeps_places_whatever_the_orientation():
     from TrainingCore.imaging.grid import Grid
-    from TrainingCore.synthesis.steps import map_to_t1w
+    from TrainingCore.synthesis.steps import maps_to_t1w
 
     shape, affine = (40, 40, 40), np.diag([4.0, 4.0, 4.0, 1.0])
     affine[:3, 3] = -80
@@ -245,6 +294,6 @@ def test_mapping_back_keeps_places_whatever_the_orientation():
     inside = np.linalg.norm(world, axis=-1) < 60
     found = (1 + 0.01 * world[..., 0] - 0.005 * world[..., 2]).astype(np.float32)
     brain = Volume(np.ones((60, 68, 52), np.float32), AFFINE)
-    back = map_to_t1w(found, inside, Grid(shape, affine), brain)
+    back = maps_to_t1w([found], inside, Grid(shape, affine), brain)[0]
     place = AFFINE @ [25, 30, 20, 1]
     assert back[25, 30, 20] == pytest.approx(1 + 0.01 * place[0] - 0.005 * place[2], abs=1e-4)

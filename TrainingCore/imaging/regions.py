@@ -1,0 +1,99 @@
+"""Where in the brain a lesion lies, in the terms that MS is described in.
+
+Regions after the MAGNIMS / McDonald terms (Filippi et al. 2016; Thompson et al. 2018): infratentorial, periventricular
+(touching the lateral ventricles), juxtacortical (touching the cortex), deep white matter (none of these). What counts
+as touching at the resolution of clinical MRI is ours: TOUCH_MM.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from .volumes import Volume, read_volume, resample
+
+ATLAS = Path(__file__).parent / "atlas"
+SUPRATENTORIAL, INFRATENTORIAL, VENTRICLE = 1, 2, 3
+INFRATENTORIAL_NAME, PERIVENTRICULAR, JUXTACORTICAL, DEEP = (
+    "infratentorial",
+    "periventricular",
+    "juxtacortical",
+    "deep white matter",
+)
+REGIONS = (PERIVENTRICULAR, JUXTACORTICAL, DEEP, INFRATENTORIAL_NAME)
+TOUCH_MM = 2.0  # (ours) about one voxel of clinical MRI between lesion and ventricle or cortex
+VENTRICLE_REACH_MM = 8.0  # (ours) how far a person's ventricles may lie outside the template's
+SURFACE_MM = 14.0  # (ours) grey matter deeper than this below the brain's surface is no cortex but a nucleus
+LEAST_CORTEX_MM3 = 2000.0  # (ours) smaller pieces of grey matter are no cortex
+LEAST_CORTEX = (
+    0.15  # (ours) share of a lesion's voxels that touch the cortex: a lesion of the deep white matter may graze it
+)
+
+
+class Places(NamedTuple):
+    """Masks (I, J, K) on the T1w's grid: below the tentorium, lateral ventricles, cortical grey matter."""
+
+    infratentorial: np.ndarray
+    ventricles: np.ndarray
+    cortex: np.ndarray
+
+
+def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_atlas: np.ndarray) -> Places:
+    """Places of one person, from the atlas and the person's own tissues.
+
+    t1w, brain: on one grid; tissues: masks csf and grey_matter there; to_atlas: 4x4 RAS mm, a point of the T1w -> the
+    point of the atlas that shows it. The atlas says roughly where, the tissues say exactly.
+    """
+    regions = read_volume(ATLAS / "regions.nii.gz", "atlas")
+    shape = t1w.data.shape
+
+    def here(region: int) -> np.ndarray:
+        chosen = regions.with_data((regions.data == region).astype(np.float32))
+        return resample(chosen, shape, t1w.affine, to_atlas)
+
+    spacing = tuple(t1w.spacing)
+    near = _within(here(VENTRICLE) > 0.5, VENTRICLE_REACH_MM, spacing)
+    below = here(INFRATENTORIAL) > 0.5
+    inside = brain.data > 0.5
+    depth = ndimage.distance_transform_edt(inside, sampling=spacing)
+    cortex = _sheets(tissues["grey_matter"] & ~below & (depth < SURFACE_MM), t1w.voxel_volume)
+    return Places(below & inside, tissues["csf"] & near & (depth > TOUCH_MM), cortex)
+
+
+def _sheets(mask: np.ndarray, voxel_volume: float) -> np.ndarray:
+    """Without small islands: the dim rim of a lesion often counts as grey matter and would make it touch a cortex."""
+    labels, _count = ndimage.label(mask)
+    volumes = np.bincount(labels.ravel()) * voxel_volume
+    volumes[0] = 0
+    return (volumes >= LEAST_CORTEX_MM3)[labels]
+
+
+def _within(mask: np.ndarray, reach: float, spacing: tuple[float, ...]) -> np.ndarray:
+    return ndimage.distance_transform_edt(~mask, sampling=spacing) <= reach if mask.any() else mask
+
+
+def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...]) -> list[str]:
+    """The region of lesion 1, 2, ... in `labels`, int (I, J, K); spacing: mm.
+
+    Infratentorial where most of the lesion is; else periventricular where any of it touches the ventricles; else
+    juxtacortical where LEAST_CORTEX of it touches the cortex; else deep white matter. Labels without a voxel: "".
+    """
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    counts = np.bincount(owner)
+
+    def share(mask: np.ndarray) -> np.ndarray:
+        return np.bincount(owner, mask.ravel()[inside], len(counts)) / np.maximum(counts, 1)
+
+    below = share(places.infratentorial) > 0.5
+    touching = share(_within(places.ventricles, TOUCH_MM, spacing)) > 0
+    cortical = share(_within(places.cortex, TOUCH_MM, spacing)) > LEAST_CORTEX
+    chosen = np.select([counts == 0, below, touching, cortical], ["", *_names()], DEEP)
+    return chosen[1:].tolist()
+
+
+def _names() -> tuple[str, str, str]:
+    return INFRATENTORIAL_NAME, PERIVENTRICULAR, JUXTACORTICAL
