@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
-VOLUME_NAMES = ("t1w", "flair", "dvr", "dvr_clean", "lesions", "white_matter", "grey_matter", "brain")
-MRI = ("t1w", "flair")
-MASKS = ("lesions", "white_matter", "grey_matter", "brain")
+MRI = ("t1w", "flair")  # what every person with MS has; the other MRI are inputs of some systems
+MORE_MRI = ("t2w", "t1ce_low", "t1ce", "mtr", "fa", "rd", "ad", "adc")
+ALL_MRI = (*MRI, *MORE_MRI)
+DIFFUSION = ("fa", "rd", "ad", "adc")  # maps of one acquisition
+QUANTITATIVE = ("mtr", *DIFFUSION)  # a ratio or a physical unit: no coil shading to remove
+MASKS = ("lesions", "white_matter", "grey_matter", "csf", "nawm", "brain")
+VOLUME_NAMES = (*ALL_MRI, "dvr", "dvr_clean", *MASKS)
 
 
 @dataclass

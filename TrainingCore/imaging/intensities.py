@@ -1,11 +1,21 @@
-"""Intensity rules: how raw MRI becomes what a network was trained on."""
+"""Intensity rules: how raw MRI becomes what a network was trained on.
+
+A recipe names its rule: `{rule: percentile, low: 2.5, high: 97.5, clip: true}` to [-1, 1] (Soulier et al. 2024),
+`{rule: gaussian}` to mean 0 and SD 1 over the brain (Li et al. 2018, Orbes-Arteaga et al. 2018), or
+`{rule: unit, low: 0.5, high: 99.5}` to [0, 1], extremes clipped (Bone et al. 2021).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 BACKGROUND = -1.0
 EXTREME = 3.0
+GAUSSIAN_BACKGROUND = -4.0  # darker than any tissue; about where air would come to lie (ours)
+UNIT_LOW, UNIT_HIGH = 0.5, 99.5  # the paper clips extremes and does not say which (ours)
 
 
 def percentile_rescale(
@@ -20,19 +30,68 @@ def percentile_rescale(
     [-3, 3], which keeps the hyperintense lesions apart from each other. Outside the brain the result is -1.
     Raises ValueError where the brain is empty or has one single value.
     """
+    bottom, top = _range(image, brain, low, high)
+    limit = 1.0 if clip else EXTREME
+    scaled = np.clip((image.astype(np.float32) - bottom) * (2.0 / (top - bottom)) - 1.0, -limit, limit)
+    return np.where(brain, scaled, BACKGROUND).astype(np.float32)
+
+
+def gaussian_normalise(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Rescale MRI to mean 0 and standard deviation 1 over the brain (Li et al. 2018); -4 outside and as the least.
+
+    image: (I, J, K), any unit; brain: (I, J, K) mask. Raises ValueError where the brain is empty or has one value.
+    """
+    inside = image[brain]
+    if inside.size == 0:
+        raise ValueError("the brain mask is empty")
+    mean, sd = float(inside.mean(dtype=float)), float(inside.std(dtype=float))
+    if not sd > 1e-12 * max(abs(mean), 1e-12):
+        raise ValueError("the image has no contrast inside the brain mask")
+    scaled = (image.astype(np.float32) - mean) / sd
+    return np.where(brain, np.maximum(scaled, GAUSSIAN_BACKGROUND), GAUSSIAN_BACKGROUND).astype(np.float32)
+
+
+def unit_rescale(
+    image: np.ndarray, brain: np.ndarray, low: float = UNIT_LOW, high: float = UNIT_HIGH
+) -> np.ndarray:
+    """Rescale MRI so that the brain's `low` and `high` percentiles become 0 and 1, clipped (Bone et al. 2021).
+
+    image: (I, J, K), any unit; brain: (I, J, K) mask. Outside the brain the result is 0.
+    Raises ValueError where the brain is empty or has one single value.
+    """
+    bottom, top = _range(image, brain, low, high)
+    scaled = np.clip((image.astype(np.float32) - bottom) / (top - bottom), 0.0, 1.0)
+    return np.where(brain, scaled, 0.0).astype(np.float32)
+
+
+def _range(image: np.ndarray, brain: np.ndarray, low: float, high: float) -> tuple[float, float]:
     inside = image[brain]
     if inside.size == 0:
         raise ValueError("the brain mask is empty")
     bottom, top = np.percentile(inside, [low, high])
     if not top > bottom:
         raise ValueError("the image has no contrast inside the brain mask")
-    limit = 1.0 if clip else EXTREME
-    scaled = np.clip((image.astype(np.float32) - bottom) * (2.0 / (top - bottom)) - 1.0, -limit, limit)
-    return np.where(brain, scaled, BACKGROUND).astype(np.float32)
+    return bottom, top
 
 
-def apply_rule(image: np.ndarray, brain: np.ndarray, rule: dict) -> np.ndarray:
-    """Apply the intensity rule of a recipe or bundle: `{rule: percentile, low: 2.5, high: 97.5, clip: true}`."""
-    if rule.get("rule") != "percentile":
+def apply_rule(image: np.ndarray, brain: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
+    """Apply the intensity rule of a recipe or bundle; raises ValueError for an unknown one.
+
+    image: (I, J, K), any unit; brain: (I, J, K) mask; rule: its name under `rule`, and the rule's own numbers.
+    """
+    name = rule.get("rule")
+    if name == "percentile":
+        return percentile_rescale(image, brain, rule["low"], rule["high"], rule["clip"])
+    if name == "gaussian":
+        return gaussian_normalise(image, brain)
+    if name == "unit":
+        return unit_rescale(image, brain, rule.get("low", UNIT_LOW), rule.get("high", UNIT_HIGH))
+    raise ValueError(f"unknown intensity rule {name!r}")
+
+
+def background_of(rule: Mapping[str, Any]) -> float:
+    """The value outside the brain that a rule leaves; raises ValueError for an unknown one."""
+    values = {"percentile": BACKGROUND, "gaussian": GAUSSIAN_BACKGROUND, "unit": 0.0}
+    if rule.get("rule") not in values:
         raise ValueError(f"unknown intensity rule {rule.get('rule')!r}")
-    return percentile_rescale(image, brain, rule["low"], rule["high"], rule["clip"])
+    return values[rule["rule"]]
