@@ -8,14 +8,17 @@ from pathlib import Path
 import slicer
 import vtk
 from MyelinSynthLib import display, lesions, provenance
+from MyelinSynthLib.checks import Problem, findProblems
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.exchange import ALIGNED, Patient, checkPatient
 from MyelinSynthLib.install import ensureRequirements
 from MyelinSynthLib.models import availableModels, modelCard, ownModelFolders
 from MyelinSynthLib.parameters import Alignment, MyelinSynthParameterNode
+from MyelinSynthLib.patientpanel import PatientPanel
 from MyelinSynthLib.review import Review
 from MyelinSynthLib.reviewpanel import ReviewPanel
 from MyelinSynthLib.runpanel import RunPanel
+from MyelinSynthLib.sampledata import registerSampleData
 from MyelinSynthLib.synthesis import Synthesis
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -45,6 +48,15 @@ class MyelinSynth(ScriptedLoadableModule):
             "Implements the curricular GAN of Soulier et al. (2024). The model that comes with it learnt from "
             "simulated patients alone."
         )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self):
+        """Every module is there: offer the sample patient in the Sample Data module."""
+        try:
+            import SampleData
+        except ImportError:
+            return  # an application built without it; the panel has a button, too
+        registerSampleData(SampleData.SampleDataLogic)
 
 
 class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -66,6 +78,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = MyelinSynthLogic()
+        self.patientPanel = PatientPanel(self.ui, self.onSamplePatient)
         self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs)
         self.reviewPanel = ReviewPanel(self.ui, self.onReviewed)
         self.ui.modelBox.connect("currentIndexChanged(int)", self.onModel)
@@ -80,6 +93,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """The application closes or the module is reloaded."""
         self.runPanel.stop()
+        self.patientPanel.forget()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -94,6 +108,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, _caller=None, _event=None):
         """What is under way belongs to the scene that closes."""
         self.runPanel.stop()
+        self.patientPanel.forget()
         self.reviewPanel.show(None, None)
         self.setParameterNode(None)
 
@@ -128,11 +143,21 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Say what is missing or suspicious, and offer the button only where it can work."""
         if self._parameterNode is None:
             return
-        problems = self.logic.problemsOf(self._parameterNode)
-        self.ui.patientLabel.text = " ".join(problems)
-        self.ui.synthesizeButton.enabled = self.runPanel.running or not problems
+        patient, problems = self.logic.patientOf(self._parameterNode), self.logic.problemsOf(self._parameterNode)
+        ready = self.patientPanel.show(patient, problems)
+        self.ui.synthesizeButton.enabled = self.runPanel.running or ready
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
         display.setOpacity(self._parameterNode.opacity)
+
+    def onSamplePatient(self, patient):
+        """The sample patient was loaded: choose it, and show it."""
+        parameterNode = self._parameterNode or self.logic.getParameterNode()
+        for field in ("t1w", "flair", "lesions", "dvr"):
+            setattr(parameterNode, field, getattr(patient, field))
+        parameterNode.brain, parameterNode.alignment = None, Alignment.REGISTER
+        display.showInSlices(patient.t1w)
+        if slicer.app.layoutManager() is not None:
+            slicer.util.resetSliceViews()
 
     def fillModels(self):
         """List the models that come with the extension."""
@@ -224,10 +249,10 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         )
 
     def problemsOf(self, parameterNode):
-        """What is missing or cannot work in the choices, one sentence each."""
-        problems = checkPatient(self.patientOf(parameterNode))
+        """What is missing, cannot work or is suspicious in the choices: `checks.Problem`s."""
+        problems = findProblems(self.patientOf(parameterNode))
         if parameterNode.alignment == Alignment.TRANSFORM and parameterNode.transform is None:
-            problems.append(_("Choose the transform, or another alignment."))
+            problems.append(Problem("transform", _("Choose the transform, or another alignment.")))
         return problems
 
     def chooseByName(self, parameterNode):
@@ -274,7 +299,7 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
 
         matrix = vtk.vtkMatrix4x4()
         matrix.SetElement(0, 3, shift)
-        array = np.full((12, 14, 16), 1.2, np.float32)
+        array = np.random.default_rng(1).uniform(0.6, 1.4, (12, 14, 16)).astype(np.float32)
         return slicer.util.addVolumeFromArray(array, ijkToRAS=matrix, name=name)
 
     def test_bad_choices_are_said(self):

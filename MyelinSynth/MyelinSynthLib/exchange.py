@@ -14,6 +14,7 @@ import numpy as np
 import slicer
 import vtk
 
+from .checks import findProblems
 from .errors import SynthesisError
 from .geometry import checkAxes, ijkToRas, toArray, toVtk, toWorld, writeTransform
 from .words import _
@@ -61,26 +62,8 @@ def exportPatient(patient: Patient, folder: Path) -> list[str]:
 
 
 def checkPatient(patient: Patient) -> list[str]:
-    """What is missing or cannot work, one sentence each; empty where nothing is. Reads no voxel: cheap enough to call
-    whenever a choice changes."""
-    if patient.t1w is None or patient.flair is None:
-        missing = [what for what, node in ((_("T1w"), patient.t1w), (_("FLAIR"), patient.flair)) if node is None]
-        return [_("Choose the {what}.").format(what=", ".join(missing))]
-    problems = []
-    if patient.flair is patient.t1w:
-        problems.append(_("T1w and FLAIR are the same volume."))
-    named = ((_("T1w"), patient.t1w), (_("FLAIR"), patient.flair), (_("measured DVR"), patient.dvr))
-    for what, node in named:
-        problems += _volumeProblems(node, what) if node is not None else []
-    for what, node in named + ((_("lesion mask"), patient.lesions), (_("brain mask"), patient.brain)):
-        try:
-            if node is not None:
-                toWorld(node, what)
-        except SynthesisError as error:
-            problems.append(str(error))
-    if not problems and not _overlap(patient.t1w, patient.flair):
-        problems.append(_("T1w and FLAIR do not overlap in space. Are they of the same patient and session?"))
-    return problems
+    """What is missing or cannot work, one sentence each; empty where nothing is."""
+    return [problem.text for problem in findProblems(patient) if problem.blocking]
 
 
 def writeVolume(node: Any, matrix: np.ndarray, path: Path, what: str) -> str:
@@ -104,24 +87,6 @@ def writeVolume(node: Any, matrix: np.ndarray, path: Path, what: str) -> str:
             )
         )
     return str(path)
-
-
-def _volumeProblems(node: Any, what: str) -> list[str]:
-    image = node.GetImageData()
-    if image is None or min(image.GetDimensions()) < 2:
-        return [_("The {what} {name} holds no 3D image.").format(what=what, name=node.GetName())]
-    if image.GetNumberOfScalarComponents() != 1:
-        return [_("The {what} {name} is a colour or vector image.").format(what=what, name=node.GetName())]
-    return []
-
-
-def _overlap(first: Any, second: Any) -> bool:
-    """Whether the boxes of two volumes meet in the world."""
-    boxes = np.zeros((2, 6))
-    for box, node in zip(boxes, (first, second)):
-        node.GetRASBounds(box)
-    low, high = boxes[:, ::2].max(axis=0), boxes[:, 1::2].min(axis=0)
-    return bool((low < high).all())
 
 
 def _exportFlair(patient: Patient, worldToT1: np.ndarray, folder: Path) -> list[str]:

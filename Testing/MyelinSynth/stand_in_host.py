@@ -155,9 +155,24 @@ class Proxy:
 class Application:
     """slicer.app."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, host: Host, folder: Path) -> None:
+        self._host, self._receivers = host, []
         self.temporaryPath = str(folder)
         self.applicationVersion = "stand-in"
+        self.slicerUserSettingsFilePath = str(folder.parent / "settings" / "Slicer.ini")
+
+    def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
+        assert signature == "startupCompleted()", signature
+        self._receivers.append(receiver)
+
+    def startupCompleted(self) -> None:
+        """The application has started."""
+        for receiver in self._receivers:
+            receiver()
+
+    def userSettings(self) -> Proxy:
+        path = self.slicerUserSettingsFilePath
+        return Proxy(self._host, QtCore.QSettings(path, QtCore.QSettings.Format.IniFormat), "QSettings")
 
     def layoutManager(self) -> None:
         """There is no main window."""
@@ -310,10 +325,14 @@ class Host:
         self.qt = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["stand-in", "-platform", "offscreen"])
         self._modules: dict[str, Any] = {}
         self._utilities: dict[str, Any] = {}
-        slicer.app = Application(folder)
+        self.answers: list[Any] = []  # to questions and file dialogs, in their order
+        self.questions: list[str] = []
+        slicer.app = Application(self, folder)
         self._check(slicer.app, api["modules"]["slicer.app"])
         qt = {name: self._maker(name) for name in ("QTimer", "QTableWidgetItem")}
-        self._place("qt", **qt)
+        dialogs = dict.fromkeys(("getOpenFileName", "getExistingDirectory"), self._ask)
+        assert set(dialogs) <= self.described("QFileDialog")["methods"]
+        self._place("qt", QFileDialog=types.SimpleNamespace(**dialogs), **qt)
         self._place("slicer.i18n", tr=lambda text: text, translate=lambda _context, text: text)
         kinds = [ScriptedLoadableModule, ScriptedLoadableModuleWidget, ScriptedLoadableModuleLogic]
         test = type("ScriptedLoadableModuleTest", (__import__("unittest").TestCase,), {"delayDisplay": lambda *_: None})
@@ -327,6 +346,8 @@ class Host:
         self._utility("loadUI", self.loadUI)
         self._utility("childWidgetVariables", lambda widget: types.SimpleNamespace(**self._widgets))
         self._utility("errorDisplay", lambda text, **_options: self.messages.append(text))
+        for question in ("confirmOkCancelDisplay", "confirmYesNoDisplay"):
+            self._utility(question, self._ask)
 
     def close(self) -> None:
         """Take everything away again."""
@@ -397,6 +418,12 @@ class Host:
                 self.errors.append(error)
 
         return slot
+
+    def _ask(self, *given: Any, **options: Any) -> Any:
+        """A question or a file dialog: what the test has prepared is the answer."""
+        self.questions.append(" ".join(str(one) for one in (*given, *options.values()) if one is not None))
+        assert self.answers, f"nobody expected to be asked: {self.questions[-1]}"
+        return self.answers.pop(0)
 
     def process(self) -> None:
         """Let Qt do what is waiting."""

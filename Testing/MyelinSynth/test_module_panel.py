@@ -107,8 +107,8 @@ def test_the_host_answers_to_nothing_that_the_application_does_not_know(host: Ho
 
 def test_an_empty_panel_says_what_to_choose_and_offers_nothing_else(widget: Any) -> None:
     assert not widget.ui.synthesizeButton.enabled
-    assert "T1w" in widget.ui.patientLabel.text
-    assert "FLAIR" in widget.ui.patientLabel.text
+    assert "T1w" in widget.ui.t1wNote.text
+    assert "FLAIR" in widget.ui.flairNote.text
     assert not widget.ui.acceptButton.enabled
     assert widget.ui.reviewLabel.text == "No lesions to review"
     assert "demonstration" in widget.ui.modelBox.currentText
@@ -118,10 +118,11 @@ def test_an_empty_panel_says_what_to_choose_and_offers_nothing_else(widget: Any)
 def test_choices_are_checked_as_they_are_made(widget: Any) -> None:
     patient = choosePatient(widget)
     assert widget.ui.synthesizeButton.enabled
-    assert widget.ui.patientLabel.text == ""
+    assert widget.ui.flairNote.text == ""
     widget.ui.flairSelector.setCurrentNode(patient.t1w)
     assert not widget.ui.synthesizeButton.enabled
-    assert "same volume" in widget.ui.patientLabel.text
+    assert "same volume" in widget.ui.flairNote.text
+    assert widget.ui.t1wNote.text == "", "said beside the field concerned and nowhere else"
 
 
 def test_a_transform_has_to_be_chosen_where_one_is_asked_for(widget: Any) -> None:

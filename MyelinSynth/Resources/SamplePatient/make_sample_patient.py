@@ -1,0 +1,96 @@
+"""Makes the sample patient of this folder again: `python make_sample_patient.py` where TrainingCore can be imported.
+
+A digital patient of site B, whom nobody is: T1w at 1 mm; FLAIR at 1.5 mm after a small movement of the head, so that
+registration has something to do; lesion mask; DVR as the digital PET scanner measured it. Grey values are stored
+coarsely (a fifth of their noise), which is what makes the files small.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+SEED, PEOPLE, LABEL = 2, 2, "sub-B02"  # 15 ml of lesions, about 25 of them above 50 mm3
+GREY_STEP, DVR_STEP, MARGIN = 4.0, 0.004, 3
+FLAIR_SPACING, FLAIR_TURN_DEGREES, FLAIR_SHIFT_MM = 1.5, 2.0, (1.5, -1.0, 2.0)
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Simulate, crop, move the FLAIR, write four volumes and their description."""
+    from TrainingCore.cohort import Cohort
+    from TrainingCore.imaging.volumes import Volume, read_volume, resample
+    from TrainingCore.simulate import main as simulate
+
+    with tempfile.TemporaryDirectory() as scratch:
+        options = ["--patients", PEOPLE, "--visits", 1, "--site", "B", "--seed", SEED, "--size", 192]
+        simulate([str(option) for option in (Path(scratch) / "cohort", *options, "--progress", "none")])
+        visit = next(one for one in Cohort.read(Path(scratch) / "cohort").visits if LABEL in str(one.files["t1w"]))
+        volumes = {name: read_volume(visit.files[name]) for name in ("t1w", "flair", "lesions", "dvr")}
+    t1w = volumes["t1w"]
+    found = np.argwhere(t1w.data > 0)
+    low, high = found.min(axis=0) - MARGIN, found.max(axis=0) + 1 + MARGIN
+    place = t1w.affine.copy()
+    place[:3, 3] += place[:3, :3] @ low
+    box = tuple(slice(start, end) for start, end in zip(low, high))
+    flair_shape = tuple(int(np.ceil(length / FLAIR_SPACING)) for length in high - low)
+    flair_place = place.copy()
+    flair_place[:3, :3] *= FLAIR_SPACING
+    moved = movement(place, high - low)
+    flair = resample(Volume(volumes["flair"].data, t1w.affine), flair_shape, flair_place, moved)
+    content = {
+        "T1w": (np.rint(t1w.data[box] / GREY_STEP), place, 1.0),
+        "FLAIR": (np.rint(flair / GREY_STEP), flair_place, 1.0),
+        "lesions": (volumes["lesions"].data[box] > 0.5, place, 1.0),
+        "measured_DVR": (np.rint(volumes["dvr"].data[box] / DVR_STEP), place, DVR_STEP),
+    }
+    for name, (data, affine, step) in content.items():
+        write(HERE / f"simulated_patient_{name}.nii.gz", data, affine, step)
+    describe(list(content))
+
+
+def movement(place: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """World of the moved FLAIR -> world of the T1w: a nod about the middle of the head, and a shift."""
+    angle = np.radians(FLAIR_TURN_DEGREES)
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    middle = np.eye(4)
+    middle[:3, 3] = (place @ [*(size / 2), 1.0])[:3]
+    turn[:3, 3] = FLAIR_SHIFT_MM
+    return middle @ turn @ np.linalg.inv(middle)
+
+
+def write(path: Path, data: np.ndarray, affine: np.ndarray, step: float) -> None:
+    """A NIfTI file whose bytes depend on its content alone (no time in the gzip header)."""
+    image = nibabel.Nifti1Image(data.astype(np.uint8 if data.max() <= 1 else np.int16), affine)
+    image.header.set_slope_inter(step, 0.0)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"SIMULATED, nobody: MyelinSynth"
+    path.write_bytes(gzip.compress(image.to_bytes(), 9, mtime=0))
+
+
+def describe(names: list[str]) -> None:
+    """sample_patient.json: what the files are, and their SHA-256."""
+    files = [HERE / f"simulated_patient_{name}.nii.gz" for name in names]
+    description = {
+        "Simulated": True,
+        "Note": "Simulated: a digital patient, nobody. Research use only, not for diagnosis.",
+        "GeneratedBy": "make_sample_patient.py (TrainingCore.simulate, site B, seed 2, second person)",
+        "License": "as MyelinSynth; anatomy from the ICBM152 2009a template (Fonov et al. 2009)",
+        "Files": {
+            name: {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for name, path in zip(names, files)
+        },
+    }
+    text = json.dumps(description, indent=2) + "\n"
+    (HERE / "sample_patient.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
