@@ -29,6 +29,9 @@ set(TRAINING_CORE_SCRIPTS
   imaging/bias.py
   imaging/brain_mask.py
   imaging/checks.py
+  imaging/dicom.py
+  imaging/dicom_choice.py
+  imaging/dicom_headers.py
   imaging/grid.py
   imaging/intensities.py
   imaging/preparation.py
@@ -37,6 +40,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/registration.py
   imaging/tissues.py
   imaging/volumes.py
+  list_dicom.py
   networks/__init__.py
   networks/fast_convolution.py
   networks/group_norm.py
@@ -57,8 +61,10 @@ set(TRAINING_CORE_SCRIPTS
   phantom/randomness.py
   phantom/template.py
   recipe.py
-  recipe_rules.py
   result.py
+  rules/__init__.py
+  rules/common.py
+  rules/curricular.py
   run.py
   simulate.py
   synthesis/__init__.py

@@ -45,7 +45,7 @@ def arguments() -> argparse.ArgumentParser:
         "Research use only, not for diagnosis.",
         EXAMPLE,
     )
-    image = "NIfTI, NRRD or MetaImage"
+    image = "NIfTI, NRRD, MetaImage, or a DICOM folder: the same one for both, or FOLDER#NUMBER of a series"
     given.add_argument("--t1", type=Path, required=True, metavar="FILE", help=f"T1w, any orientation ({image})")
     given.add_argument("--flair", type=Path, required=True, metavar="FILE", help="FLAIR of the same session")
     given.add_argument("--lesions", type=Path, metavar="FILE", help="lesion mask or segmentation, in T1w space")

@@ -1,6 +1,6 @@
 """How each file format is opened, and everything that can be wrong with a file before its voxels mean anything.
 
-NIfTI is read with nibabel (sform before qform, any handedness), NRRD and MetaImage with SimpleITK.
+NIfTI is read with nibabel (sform before qform, any handedness), NRRD and MetaImage with SimpleITK, DICOM in dicom.py.
 """
 
 from __future__ import annotations
@@ -22,27 +22,45 @@ MAXIMUM_VOXELS = 2**28  # 645^3: 1 GB as float32, above any head MRI we know (ou
 MINIMUM_SLICES = 4  # fewer along any axis is a slice, not a volume (ours)
 GZIP_BEST_RATIO = 1032  # the most that deflate can shrink (zlib technical details, Adler & Gailly)
 SHEAR_TOLERANCE = 1e-3  # cosine between two axes; 0.06 degrees (ours)
+SHEAR_LIMIT = 0.5  # 30 degrees: more than any gantry tilts (ours)
 FORMS_TOLERANCE_MM = 1.0  # sform and qform further apart than this are reported (ours)
 MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 
 
 @dataclass(frozen=True)
 class RawImage:
-    """What a file holds: data of any dimension and type, affine voxel -> world RAS mm, notes for people."""
+    """What a file holds: data of any dimension and type, affine voxel -> world RAS mm, notes for people, a name for
+    messages where it is not the file's."""
 
     data: np.ndarray
     affine: np.ndarray
     notes: tuple[str, ...] = ()
+    name: str = ""
 
 
 def read(path: Path, what: str) -> RawImage:
-    """Open a file in the format its name says. Raises BadInput."""
+    """Open a file in the format its name says, or a folder or file of DICOM. Raises BadInput."""
     label = f"The {what} {path.name}"
-    ending = check_file(path, what)
-    raw = _read_nifti(path, label) if ending in NIFTI else _read_itk(path, label)
+    if is_dicom_choice(path):
+        from . import dicom
+
+        raw = dicom.read(path, what)
+    else:
+        ending = check_file(path, what)
+        raw = _read_nifti(path, label) if ending in NIFTI else _read_itk(path, label)
     if not np.isfinite(raw.affine).all() or abs(np.linalg.det(raw.affine[:3, :3])) < 1e-9:
         raise BadInput(f"{label} does not say where its voxels lie (its affine is broken). Export it again.")
+    if shear(raw.affine) > SHEAR_LIMIT:
+        raise BadInput(f"{label} has axes over 30 degrees from perpendicular: its header is broken. Export it again.")
     return raw
+
+
+def is_dicom_choice(path: Path) -> bool:
+    """Whether a path means DICOM: a folder, a file with DICOM's magic number, either with `#NUMBER` of a series."""
+    from . import dicom
+
+    place, _number = dicom.split_choice(path)
+    return place.is_dir() or (place.is_file() and dicom.is_dicom(place))
 
 
 def check_file(path: Path, what: str) -> str:
@@ -50,14 +68,15 @@ def check_file(path: Path, what: str) -> str:
     name = path.name.lower()
     label = f"The {what} {path.name}"
     if path.is_dir():
-        raise BadInput(f"The {what} {path} is a folder. Give one image file; convert DICOM with dcm2niix first.")
+        raise BadInput(f"The {what} {path} is a folder. Give one image file.")
     if not path.exists():
         raise BadInput(f"The {what} {path} does not exist. Check the path.")
     ending = next((known for known in (".nii.gz", *NIFTI, *ITK_FORMATS) if name.endswith(known)), None)
     if ending is None:
         known = ", ".join((*NIFTI, *ITK_FORMATS))
         raise BadInput(
-            f"{label} is of a format we do not read ({known}). Convert it, DICOM for instance with dcm2niix."
+            f"{label} is of a format we do not read ({known} or DICOM). Convert it, DICOM without its usual header for "
+            "instance with dcm2niix."
         )
     try:
         with open(path, "rb") as stream:
@@ -90,6 +109,14 @@ def shear(affine: np.ndarray) -> float:
     axes = np.asarray(affine, float)[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
     return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+
+def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
+    """What to tell of a grid whose axes are not perpendicular."""
+    if shear(affine) <= SHEAR_TOLERANCE:
+        return ()
+    degrees = np.degrees(np.arcsin(min(shear(affine), 1.0)))
+    return (f"has axes that are not perpendicular, by {degrees:.1f} degrees (tilted or sheared); kept as it is",)
 
 
 def affine_of_sitk(image: Any) -> np.ndarray:
@@ -151,8 +178,7 @@ def _nifti_notes(image: Any, affine: np.ndarray) -> tuple[str, ...]:
     q_code, s_code = int(header["qform_code"]), int(header["sform_code"])
     if q_code == 0 and s_code == 0:
         notes.append("says nothing about its orientation; left and right may be swapped")
-    if shear(affine) > SHEAR_TOLERANCE:
-        notes.append("has axes that are not perpendicular (sheared sform); kept as it is")
+    notes += shear_notes(affine)
     if q_code and s_code and shear(affine) <= SHEAR_TOLERANCE:
         ends = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
         ends[:, :3] *= np.array(image.shape[:3]) - 1 if len(image.shape) >= 3 else 0
@@ -189,8 +215,7 @@ def _read_itk(path: Path, label: str) -> RawImage:
             f"{label} is a slice, not a volume ({_times(image.GetSize())} voxels). Give the whole 3D series."
         )
     affine = affine_of_sitk(image)
-    notes = ("has axes that are not perpendicular; kept as it is",) if shear(affine) > SHEAR_TOLERANCE else ()
-    return RawImage(sitk.GetArrayFromImage(image).T, affine, notes)
+    return RawImage(sitk.GetArrayFromImage(image).T, affine, shear_notes(affine))
 
 
 def _numpy_type(pixel_id: int, label: str) -> type:

@@ -7,6 +7,7 @@ matrix in RAS mm that maps a point of the fixed (output) image to the moving (in
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,15 +57,17 @@ class Volume:
 
 
 def read_volume(path: Path | str, what: str = "T1w", mask: bool = False) -> Volume:
-    """Read a 3D image from NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr) or MetaImage (.mha, .mhd).
+    """Read a 3D image from NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM.
 
+    DICOM is a folder, in which the T1w or FLAIR is found by its tags, or `FOLDER#NUMBER` with the number of a series.
     what: how messages call it (`T1w`, `lesion mask`); mask: return 0/1, where every label above 0 (or every probability
     of one half or more) is 1, and accept an empty one. The size that the header claims is checked against the size of
     the file before anything is allocated. Raises BadInput with one sentence for everything that cannot be used.
     """
     path = Path(path)
     raw = readers.read(path, what)
-    label = f"The {what} {path.name}"
+    name = raw.name or path.name
+    label = f"The {what} {name}"
     data = readers.to_three_dimensions(raw.data, label)
     with np.errstate(over="ignore"):
         data = np.ascontiguousarray(data, dtype=np.float32)
@@ -80,11 +83,18 @@ def read_volume(path: Path | str, what: str = "T1w", mask: bool = False) -> Volu
         notes = (
             (*raw.notes, f"holds {labels} labels, which count as one: touching ones are joined") if many else raw.notes
         )
-        return Volume(_binary(data), raw.affine, path.name, notes)
+        return Volume(_binary(data), raw.affine, name, notes)
     if data.min() == data.max():
         value = "zero" if data.flat[0] == 0 else f"{data.flat[0]:g}"
         raise BadInput(f"{label} is {value} in every voxel: there is no image in it. Export it again from its source.")
-    return Volume(data, raw.affine, path.name, raw.notes)
+    return Volume(data, raw.affine, name, raw.notes)
+
+
+def content_sha256(volume: Volume) -> str:
+    """SHA-256 of a volume's values and place, as 64 hexadecimal digits: what identifies a series of many files."""
+    digest = hashlib.sha256(np.ascontiguousarray(volume.data).tobytes())
+    digest.update(np.asarray(volume.affine, "<f8").tobytes())
+    return digest.hexdigest()
 
 
 def _binary(data: np.ndarray) -> np.ndarray:

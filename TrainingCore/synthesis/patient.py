@@ -14,8 +14,8 @@ from ..bundle import Bundle
 from ..case import MRI
 from ..errors import BadInput
 from ..files import sha256
-from ..imaging.checks import check_different_files
-from ..imaging.volumes import Volume, matrix_of_sitk, read_volume
+from ..imaging.checks import check_different_images
+from ..imaging.volumes import Volume, content_sha256, matrix_of_sitk, read_volume
 
 
 @dataclass
@@ -64,14 +64,14 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
     patient = Patient(**read, simulated=any(says_simulated(path) for path in paths.values() if path is not None))
     for name, volume in read.items():
         patient.warnings += [f"The {words[name]} {volume.name} {note}." for note in volume.notes]
-    same = check_different_files(options.t1, options.flair)
+    same = check_different_images(patient.t1w, patient.flair)
     if same:
         patient.warnings.append(same)
     if options.flair_to_t1 is not None:
         patient.flair_to_t1 = read_transform(options.flair_to_t1)
     patient.facts = {
         name: {
-            "sha256": sha256(paths[name]),
+            "sha256": sha256(paths[name]) if paths[name].is_file() else content_sha256(volume),
             "shape": list(volume.data.shape),
             "spacing_mm": [round(float(mm), 4) for mm in volume.spacing],
         }

@@ -1,0 +1,156 @@
+"""Which DICOM series is the T1w and which the FLAIR, by their tags; where that is in doubt, a list to choose from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..errors import BadInput
+from .dicom_headers import Folder, Stack
+
+T1W, T1CE, FLAIR, T2W, OTHER = "T1w", "T1w after contrast agent", "FLAIR", "T2w", "other"
+MINIMUM_SLICES = 4
+LISTED = 15
+THIN_MM = 1.6  # slices up to this are those of a 3D acquisition (ours)
+
+# What names of series and protocols say. Vendors' own: Siemens tirm, da-fl (dark fluid), mprage, vibe; GE bravo, fspgr;
+# Philips tfe.
+NOT_AN_ANATOMY = re.compile(
+    r"\bloc|localizer|scout|survey|plane|calib|asset|\badc|dwi|diff|\bdti|trace|\bep2d|\bepi|bold|fmri|perf|\basl|cbf|cbv|"
+    r"\bswi|swan|\bmip|phase|field ?map|\bb[01] ?map|\bmra|\btof|angio|subtr|\bsub\b|screen|report|dose|\bmtr?\b|"
+    r"inv ?[12]\b|t1 ?(map|rho|images)|t2 ?map|t2 ?star|t2\*|stir|\bdir\b|double inv|psir|spine|cerv|orbit|\biac\b"
+)
+FLAIR_NAME = re.compile(r"flair|tirm|dark ?fl|da ?fl\b|fluid ?att")
+T1_NAME = re.compile(r"t1(?!\d)|mp ?rage|mp2rage|bravo|spgr|vibe|mdeft|\b(3d ?)?tfe\b")
+T2_NAME = re.compile(r"t2(?!\d)")
+PROTON_DENSITY = re.compile(r"\bpd(w|\b)|proton|dens")
+AFTER_AGENT = re.compile(r"\bce\b|\bgd\b|gad|\bpost\b|\bkm\b|\+ ?c\b|\bc ?\+|contrast")
+BEFORE_AGENT = re.compile(r"\bpre\b|\bohne\b|without|\bw ?o\b|\bno\b|nativ|\bnon\b")
+NO_MAGNITUDE = {"P", "R", "I", "PHASE", "PHASE MAP", "REAL", "IMAGINARY", "ADC", "MIP", "PROJECTION IMAGE", "LOCALIZER"}
+FLAIR_INVERSION_MS = (1500.0, 3300.0)  # nulls CSF at 1.5 and 3 T; T1-FLAIR (GE) uses 700-1100, STIR 130-250
+FLAIR_ECHO_MS, T2_ECHO_MS, T1_ECHO_MS, MPRAGE_INVERSION_MS = 60.0, 60.0, 40.0, (300.0, 1500.0)
+
+
+def contrast_of(stack: Stack) -> str:
+    """T1w, T1w after contrast agent, FLAIR, T2w or other: by names first, held against echo and inversion times."""
+    names = re.sub(r"[_\-./()]+", " ", stack.names.lower())
+    words = {word.upper() for word in stack.image_type}
+    if stack.modality != "MR" or words & NO_MAGNITUDE or NOT_AN_ANATOMY.search(names):
+        return OTHER
+    echo, inversion = stack.echo_time, stack.inversion_time or None
+    nulls_fluid = inversion is None or FLAIR_INVERSION_MS[0] <= inversion <= FLAIR_INVERSION_MS[1]
+    short_echo = echo is None or echo < T1_ECHO_MS
+    named_t1, named_flair = bool(T1_NAME.search(names)), bool(FLAIR_NAME.search(names))
+    if named_flair and nulls_fluid and not (named_t1 and short_echo) and (echo is None or echo >= FLAIR_ECHO_MS):
+        return FLAIR
+    if named_t1 and short_echo and not PROTON_DENSITY.search(names):
+        return _after_agent(stack, names)
+    if named_flair or named_t1:
+        return OTHER  # names and times contradict each other
+    if T2_NAME.search(names):
+        return T2W if (echo is None or echo >= T2_ECHO_MS) and not _is(stack, "GR") else OTHER
+    return _by_times(stack, names)
+
+
+def _by_times(stack: Stack, names: str) -> str:
+    echo, inversion, repetition = stack.echo_time, stack.inversion_time, stack.repetition_time
+    if echo is None or PROTON_DENSITY.search(names):
+        return OTHER
+    if inversion and FLAIR_INVERSION_MS[0] <= inversion <= FLAIR_INVERSION_MS[1] and echo >= FLAIR_ECHO_MS:
+        return FLAIR
+    if inversion and MPRAGE_INVERSION_MS[0] <= inversion <= MPRAGE_INVERSION_MS[1] and echo < 10 and _is(stack, "GR"):
+        return _after_agent(stack, names)
+    if not inversion and repetition and repetition < 1000 and echo < 25 and _is(stack, "SE") and not _is(stack, "GR"):
+        return _after_agent(stack, names)
+    return T2W if echo >= T2_ECHO_MS and _is(stack, "SE") and not inversion else OTHER
+
+
+def _is(stack: Stack, code: str) -> bool:
+    return code in stack.sequence
+
+
+def _after_agent(stack: Stack, names: str) -> str:
+    said = bool(AFTER_AGENT.search(names)) and not BEFORE_AGENT.search(names)
+    return T1CE if said or (stack.contrast_agent and not BEFORE_AGENT.search(names)) else T1W
+
+
+def describe(stack: Stack) -> str:
+    """One entry of a list: `3 "MPRAGE" (T1w, 3D, 176 slices)`."""
+    kind = "3D" if _thin(stack) else "2D"
+    contrast = contrast_of(stack) if contrast_of(stack) != OTHER else stack.modality or "?"
+    title = f'{stack.label} "{stack.description}"' if stack.description else stack.label
+    return f"{title} ({contrast}, {kind}, {len(stack.frames)} slices)"
+
+
+def choose(folder: Folder, what: str, number: str | None, where: str) -> tuple[Stack, tuple[str, ...]]:
+    """The stack to read as `what`, and notes. number: the series that was asked for, else None; where: for messages.
+
+    T1w and FLAIR are found by their tags; anything else only where there is no choice. Raises BadInput with a list of
+    series numbers and descriptions where there is doubt, and where a folder mixes people or studies.
+    """
+    usable = [stack for stack in folder.stacks if len(stack.frames) >= MINIMUM_SLICES]
+    if not usable:
+        raise BadInput(f"{where} holds no series of {MINIMUM_SLICES} slices or more: {_list(folder.stacks)}.")
+    if number is not None:
+        return _asked_for(usable, number, what, where)
+    if len({stack.person for stack in usable}) > 1:
+        raise BadInput(f"{where} holds images of more than one person. Give the folder of one person.")
+    matching = usable
+    if what in (T1W, FLAIR):
+        kinds = [contrast_of(stack) for stack in usable]
+        matching = [stack for stack, kind in zip(usable, kinds) if kind == what]
+        if not matching and what == T1W:
+            matching = [stack for stack, kind in zip(usable, kinds) if kind == T1CE]
+        if not matching:
+            return _only_one(usable, kinds, what, where)
+    if len({stack.study for stack in matching}) > 1:
+        raise BadInput(f"{where} holds more than one study with a possible {what}. Give the folder of one visit.")
+    best = max(map(_rank, matching))
+    first = [stack for stack in matching if _rank(stack) == best] if what in (T1W, FLAIR) else matching
+    if len(first) > 1:
+        raise BadInput(f"{where} holds {len(first)} series that could be the {what}: {_list(first)}. {_how(first[0])}")
+    notes = []
+    if what == T1W and contrast_of(first[0]) == T1CE:
+        notes.append("was acquired after contrast agent, by its tags; the folder holds no other T1w")
+    if len(matching) > 1:
+        notes.append(f"was chosen among {_list(matching)}. {_how(matching[0]).rstrip('.')}")
+    return first[0], tuple(notes)
+
+
+def _only_one(usable: list[Stack], kinds: list[str], what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
+    if len(usable) == 1 and kinds[0] == OTHER and usable[0].modality == "MR":
+        return usable[0], (f"does not say in its tags that it is a {what}; it is the only series there",)
+    raise BadInput(f"{where} holds no series whose tags say {what}: {_list(usable)}. {_how(usable[0])}")
+
+
+def _asked_for(usable: list[Stack], number: str, what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
+    found = [stack for stack in usable if number in (stack.label, str(stack.number))]
+    exact = [stack for stack in found if stack.label == number]
+    found = exact or found
+    if not found:
+        raise BadInput(f"{where} holds no series {number}: {_list(usable)}. {_how(usable[0])}")
+    if len({(stack.person, stack.study) for stack in found}) > 1:
+        raise BadInput(f"{where} holds series {number} of more than one person or study. Give the folder of one visit.")
+    if len(found) > 1:
+        raise BadInput(f"Series {number} in {where} holds several volumes: {_list(found)}. {_how(found[0])}")
+    kind = contrast_of(found[0])
+    differs = what in (T1W, FLAIR) and kind not in (what, OTHER)
+    return found[0], ((f"says in its tags that it is a {kind}",) if differs else ())
+
+
+def _rank(stack: Stack) -> tuple[bool, bool]:
+    return ("ORIGINAL" in stack.image_type, _thin(stack))
+
+
+def _thin(stack: Stack) -> bool:
+    return stack.volumetric or (stack.thickness is not None and 0 < stack.thickness <= THIN_MM)
+
+
+def _list(stacks: Iterable[Stack]) -> str:
+    entries = [describe(stack) for stack in stacks]
+    more = [f"and {len(entries) - LISTED} more"] if len(entries) > LISTED else []
+    return ", ".join(entries[:LISTED] + more)
+
+
+def _how(stack: Stack) -> str:
+    return f"Choose one by adding its number to the folder's name, as in FOLDER#{stack.label}."
