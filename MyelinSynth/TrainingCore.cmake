@@ -9,6 +9,8 @@ set(TRAINING_CORE_SCRIPTS
   case.py
   cli.py
   cohort.py
+  cohort_bids.py
+  cohort_table.py
   demo.py
   describe.py
   errors.py
@@ -34,6 +36,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/dicom_headers.py
   imaging/grid.py
   imaging/intensities.py
+  imaging/partial_volumes.py
   imaging/preparation.py
   imaging/readers.py
   imaging/regions.py
@@ -93,6 +96,7 @@ set(TRAINING_CORE_SCRIPTS
   training/schedules.py
   training/state.py
   training/store.py
+  visit.py
   )
 
 set(TRAINING_CORE_RESOURCES

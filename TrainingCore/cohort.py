@@ -1,106 +1,80 @@
-"""Cohort: the visits found in a BIDS dataset (raw + derivatives), split by person and never by visit."""
+"""Cohort: the visits of a BIDS dataset (raw + derivatives) or of a table, split by person and never by visit."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .case import MRI
+from .cohort_bids import index, participants
+from .cohort_table import read_table
 from .errors import BadInput
+from .visit import Visit
 
-if TYPE_CHECKING:
-    from .case import Case
+__all__ = ["Cohort", "Visit"]
 
-# What to look for in a file name, by volume: (suffix, words that must be in the name).
-PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "t1w": ("T1w", ()),
-    "flair": ("FLAIR", ()),
-    "brain": ("mask", ("desc-brain",)),
-    "lesions": ("mask", ("label-lesion",)),
-    "white_matter": ("mask", ("label-WM",)),
-    "grey_matter": ("mask", ("label-GM",)),
-    "dvr": ("mimap", ("stat-dvr", "desc-measured")),
-    "dvr_clean": ("mimap", ("stat-dvr", "desc-noisefree")),
-}
-NEEDED = ("t1w", "flair", "brain")
-NEEDED_TO_LEARN = (*NEEDED, "dvr", "lesions", "white_matter")
-FILE = re.compile(
-    r"^sub-(?P<person>[0-9A-Za-z]+)(?:_ses-(?P<visit>[0-9A-Za-z]+))?_(?P<rest>.*?)"
-    r"(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?$"
-)
-
-
-@dataclass
-class Visit:
-    """The files of one visit of one person; `load` reads them onto a grid."""
-
-    person: str
-    visit: str
-    files: dict[str, Path] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """BIDS-style label, e.g. `sub-A01_ses-1`."""
-        return f"sub-{self.person}_ses-{self.visit}" if self.visit else f"sub-{self.person}"
-
-    def load(self, shape: tuple[int, int, int], spacing: float, intensity: dict[str, Any]) -> Case:
-        """Read, resample and rescale this visit for a network (see imaging.preparation.prepare_case).
-
-        shape: voxels of the grid; spacing: mm; intensity: the rule of a recipe or bundle. FLAIR and the derivatives
-        must be registered to T1w. Raises BadInput naming the file where one cannot be used.
-        """
-        from .case import MASKS
-        from .imaging.grid import brain_grid
-        from .imaging.preparation import prepare_case
-        from .imaging.volumes import read_volume
-
-        missing = [name for name in NEEDED if name not in self.files]
-        if missing:
-            raise BadInput(f"{self.label} has no {', '.join(missing)}; a registered, brain-masked visit is needed.")
-        read = {name: read_volume(path, what=name, mask=name in MASKS) for name, path in self.files.items()}
-        brain = read["brain"]
-        try:
-            grid = brain_grid(brain.data > 0.5, brain.affine, shape, spacing)
-            extra = {name: volume for name, volume in read.items() if name not in NEEDED}
-            case = prepare_case(
-                read["t1w"], read["flair"], brain, grid, intensity, extra=extra, person=self.person, visit=self.visit
-            )
-        except ValueError as error:
-            raise BadInput(f"{self.label} cannot be prepared: {error}. Check {self.files['brain']}.") from error
-        case.info.update(self.info)
-        return case
+TABLES = (".csv", ".tsv")
+NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
 
 
 @dataclass
 class Cohort:
-    """Visits in a stable order."""
+    """Visits in a stable order.
+
+    visits: those that have what was asked for; incomplete: the others; notes: what was chosen or left out, in
+    sentences; bad_rows: one sentence per row of a table that could not be used.
+    """
 
     visits: list[Visit]
     path: Path | None = None
+    incomplete: list[Visit] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    bad_rows: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: str | Path) -> Cohort:
-        """Index a BIDS folder by file names alone; raises BadInput where there is no dataset or no visit."""
-        root = Path(path)
-        if not root.is_dir():
-            raise BadInput(f"The dataset {root} does not exist. Give a BIDS folder with --data.")
-        visits = _index(root)
-        columns = _participants(root / "participants.tsv")
-        for visit in visits.values():
-            visit.info.update(columns.get(f"sub-{visit.person}", {}))
-        found = [visits[key] for key in sorted(visits) if {"t1w", "flair"} <= set(visits[key].files)]
-        if not found:
+    def read(cls, path: str | Path, needs: Sequence[str] = MRI) -> Cohort:
+        """What a network can use of a BIDS folder or a table (.csv, .tsv), by file names alone.
+
+        needs: volumes without which a visit is `incomplete`. Visits that `preprocess` made are preferred to raw ones.
+        Raises BadInput where there is no dataset, no complete visit, or a row of the table cannot be used.
+        """
+        cohort = cls.scan(path, raw=False, needs=needs)
+        if cohort.bad_rows:
+            raise BadInput("\n  ".join(cohort.bad_rows))
+        if not cohort.visits:
+            kinds = " and ".join(needs)
             raise BadInput(
-                f"{root} holds no visit with both a T1w and a FLAIR named as BIDS wants "
-                "(sub-<label>[_ses-<label>]_T1w.nii.gz)."
+                f"{path} holds no visit with both {kinds}, named as BIDS wants (sub-<label>[_ses-<label>]_T1w.nii.gz)."
+                if len(needs) == 2
+                else f"{path} holds no visit with {kinds}, named as BIDS wants."
             )
-        return cls(found, root)
+        return cohort
+
+    @classmethod
+    def scan(cls, path: str | Path, raw: bool, needs: Sequence[str] = MRI, choose: Sequence[str] = ()) -> Cohort:
+        """Index a BIDS folder or a table; incomplete visits and bad rows are kept apart and raise nothing.
+
+        raw: what a scanner made, for `preprocess`; choose: entities (`run-1`) to prefer where a visit has several images
+        of a kind. Raises BadInput where there is no dataset at all or the table as a whole is broken.
+        """
+        root = Path(path)
+        bad: list[str] = []
+        if root.is_file() and root.suffix.lower() in TABLES:
+            visits, bad = read_table(root)
+        elif root.is_dir():
+            visits = index(root, raw, choose)
+            columns = participants(root / "participants.tsv")
+            for visit in visits:
+                visit.info.update(columns.get(visit.person, {}))
+        else:
+            raise BadInput(f"The dataset {root} does not exist. Give a BIDS folder or a .csv table with --data.")
+        complete = [visit for visit in visits if set(needs) <= set(visit.files)]
+        incomplete = [visit for visit in visits if not set(needs) <= set(visit.files)]
+        notes = [note for visit in visits for note in visit.notes]
+        return cls(complete, root, incomplete, notes + missing_sentences(incomplete, needs), bad)
 
     @property
     def people(self) -> list[str]:
@@ -116,11 +90,11 @@ class Cohort:
         """The visits of some people."""
         return Cohort([visit for visit in self.visits if visit.person in set(people)], self.path)
 
-    def ready_to_learn(self) -> Cohort:
+    def ready_to_learn(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
         """The visits that have all a training run needs; raises BadInput saying what is missing where none has."""
-        ready = [visit for visit in self.visits if set(NEEDED_TO_LEARN) <= set(visit.files)]
+        ready = [visit for visit in self.visits if set(needs) <= set(visit.files)]
         if not ready:
-            missing = sorted(set(NEEDED_TO_LEARN) - set(self.visits[0].files))
+            missing = sorted(set(needs) - set(self.visits[0].files))
             raise BadInput(
                 f"No visit of {self.path} can be learnt from: {self.visits[0].label} lacks {', '.join(missing)}."
             )
@@ -145,31 +119,6 @@ class Cohort:
         return iter(self.visits)
 
 
-def _index(root: Path) -> dict[tuple[str, str], Visit]:
-    visits: dict[tuple[str, str], Visit] = {}
-    for path in sorted([*root.glob("sub-*/**/*.nii*"), *root.glob("derivatives/*/sub-*/**/*.nii*")]):
-        match = FILE.match(path.name)
-        name = _volume_of(match) if match else None
-        if match is None or name is None:
-            continue
-        key = (match["person"], match["visit"] or "")
-        visit = visits.setdefault(key, Visit(*key))
-        visit.files.setdefault(name, path)
-    return visits
-
-
-def _volume_of(match: re.Match[str]) -> str | None:
-    for name, (suffix, words) in PATTERNS.items():
-        if match["suffix"] == suffix and all(word in match["rest"] for word in words):
-            if name in {"t1w", "flair"} and "ce-" in match["rest"]:
-                continue  # after contrast agent: another contrast
-            return name
-    return None
-
-
-def _participants(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
-        return {}
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
-    return {row.get("participant_id", ""): {k: v for k, v in row.items() if k != "participant_id"} for row in rows}
+def missing_sentences(visits: Sequence[Visit], needs: Sequence[str]) -> list[str]:
+    """One sentence per visit that lacks something."""
+    return [f"{one.label} has no {' and no '.join(name for name in needs if name not in one.files)}" for one in visits]

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..case import MASKS, Case
+from ..case import ALL_MRI, MASKS, Case
 from .grid import SIGMA_PER_FWHM, Grid
 from .intensities import apply_rule
+from .partial_volumes import lesion_mask_on_grid
 from .volumes import Volume, resample
 
 
 def prepare_case(
     t1w: Volume,
-    flair: Volume,
+    flair: Volume | None,
     brain: Volume,
     grid: Grid,
     intensity: dict[str, Any],
@@ -27,19 +28,23 @@ def prepare_case(
     """Resample T1w and FLAIR to `grid` and rescale their intensities by the rule of the bundle.
 
     t1w, flair: raw volumes; brain: mask in T1w space; flair_to_t1: 4x4 in RAS mm, a point of T1w space -> the point of
-    the FLAIR that shows it (identity where None); extra: more volumes in T1w space (`dvr`, `lesions`, ...). Masks are
-    resampled linearly and cut at one half, so that thin structures keep their volume better than by nearest neighbour.
+    the FLAIR that shows it (identity where None); extra: more volumes in T1w space (`dvr`, `lesions`, other MRI, ...).
+    MRI is rescaled, DVR never. Masks are resampled linearly and cut at one half, so that thin structures keep their
+    volume better than by nearest neighbour; lesions keep theirs one by one (see imaging.partial_volumes).
     Raises ValueError where the brain or an image is empty on the grid.
     """
     inside = _on_grid(brain, grid, mask=True)
-    identity = np.eye(4)
-    volumes = {
-        "t1w": apply_rule(_on_grid(t1w, grid), inside, intensity),
-        "flair": apply_rule(_on_grid(flair, grid, identity if flair_to_t1 is None else flair_to_t1), inside, intensity),
-        "brain": inside,
-    }
+    volumes = {"t1w": apply_rule(_on_grid(t1w, grid), inside, intensity)}
+    if flair is not None:
+        volumes["flair"] = apply_rule(_on_grid(flair, grid, flair_to_t1), inside, intensity)
+    volumes["brain"] = inside
     for name, volume in (extra or {}).items():
-        volumes[name] = _on_grid(volume, grid, mask=name in MASKS)
+        if name == "lesions" and not grid.same_as(volume.data.shape, volume.affine):
+            volumes[name] = lesion_mask_on_grid(volume, grid.shape, grid.affine)
+        elif name in ALL_MRI:
+            volumes[name] = apply_rule(_on_grid(volume, grid), inside, intensity)
+        else:
+            volumes[name] = _on_grid(volume, grid, mask=name in MASKS)
     return Case(person, visit, volumes, grid.affine)
 
 

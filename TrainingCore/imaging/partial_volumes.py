@@ -1,0 +1,190 @@
+"""Lesion masks through grids of any spacing and direction, with every lesion's volume and centre kept.
+
+A lesion of a few voxels cannot keep its volume within 1 % in a mask of coarser voxels. So what travels between grids is
+how much of each voxel a lesion fills. Every voxel of the mask is cut into equal points, and every point is shared out
+to the eight grid voxels around it with the weights of linear interpolation. These sum to one, and their centre is the
+point itself: the volume of every lesion and its centre of gravity in the world are the same on every grid, up to
+rounding of floating point numbers. Only `mask` gives back whole voxels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..evaluation.lesions import label_lesions
+from .volumes import Volume
+
+CUTS_PER_VOXEL = 2  # points of a source voxel per edge of a target voxel: shares come out smooth
+MOST_CUTS = 8
+SWAPS, CANDIDATES = 500, 200  # exchanges at most, per lesion, to bring the centre back, and voxels looked at for each
+FAR_OFF = 20  # voxels, summed over the lesion: from here on only exchanges from behind to ahead
+
+
+@dataclass(frozen=True)
+class PartialVolumes:
+    """How much of each voxel each lesion fills.
+
+    shape, affine: the grid (voxel -> world mm, RAS+); lesion: (n,) number of a lesion, 1..; voxel: (n,) flat index in C
+    order; share: (n,) lesion's volume there in voxels, float64. A pair of lesion and voxel occurs once.
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    lesion: np.ndarray
+    voxel: np.ndarray
+    share: np.ndarray
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of one voxel in mm3."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    def volumes(self) -> np.ndarray:
+        """Volume of each lesion in mm3, (n,); 0 where none of it lies on the grid."""
+        return np.bincount(self.lesion, self.share)[1:] * self.voxel_volume
+
+    def centres(self) -> np.ndarray:
+        """Centre of gravity of each lesion in world mm (RAS), (n, 3); NaN where none of it lies on the grid."""
+        return self._centres_in_voxels() @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def _centres_in_voxels(self) -> np.ndarray:
+        places = np.unravel_index(self.voxel, self.shape)
+        total = np.bincount(self.lesion, self.share)[1:]
+        sums = np.stack([np.bincount(self.lesion, self.share * axis)[1:] for axis in places], axis=1)
+        with np.errstate(invalid="ignore"):
+            return sums / total[:, None]
+
+    def fractions(self) -> np.ndarray:
+        """Share of each voxel that is lesional, float32 (I, J, K), 0 to about 1; its sum is the lesions' volume."""
+        flat = np.bincount(self.voxel, self.share, minlength=int(np.prod(self.shape)))
+        return flat.reshape(self.shape).astype(np.float32)
+
+    def to(self, shape: tuple[int, int, int], affine: np.ndarray) -> PartialVolumes:
+        """The same lesions on another grid; what lies outside of it is lost."""
+        return _shared_out(self.shape, self.affine, self.lesion, self.voxel, self.share, shape, affine)
+
+    def labels(self) -> np.ndarray:
+        """Whole voxels again: int32 (I, J, K), 0 outside, the lesion's number inside.
+
+        Each lesion gets as many voxels as its volume fills, rounded, at least one: those it fills most, exchanged until
+        their centre of gravity is the lesion's as nearly as whole voxels can. Volumes are therefore kept to half a
+        voxel, and where the lesion came from a mask on this very grid, exactly. A voxel goes to the lesion that fills
+        more of it.
+        """
+        flat = np.zeros(int(np.prod(self.shape)), np.int32)
+        order = np.argsort(self.lesion, kind="stable")
+        lesion, voxel, share = self.lesion[order], self.voxel[order], self.share[order]
+        if lesion.size == 0:
+            return flat.reshape(self.shape)
+        starts = np.searchsorted(lesion, np.arange(1, lesion[-1] + 2))
+        centres = self._centres_in_voxels()
+        for number in np.argsort(-np.diff(starts), kind="stable"):  # small lesions last: they lose no voxel to others
+            part = slice(starts[number], starts[number + 1])
+            if part.start == part.stop:
+                continue
+            free = flat[voxel[part]] == 0
+            places, shares = voxel[part][free], share[part][free]
+            count = min(max(round(float(share[part].sum())), 1), places.size)
+            if count == 0:
+                continue
+            index = np.stack(np.unravel_index(places, self.shape), axis=1)
+            flat[places[_whole_voxels(index, shares, count, centres[number])]] = number + 1
+        return flat.reshape(self.shape)
+
+    def mask(self) -> np.ndarray:
+        """Whether a voxel is lesional, bool (I, J, K); see `labels`."""
+        return self.labels() > 0
+
+
+def partial_volumes(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray) -> PartialVolumes:
+    """The lesions of a mask (26-neighbourhood, largest first) on a grid of `shape` and `affine` (voxel -> world mm)."""
+    labels, _ = label_lesions(mask.data > 0.5, mask.voxel_volume)
+    return partial_volumes_of_labels(labels, mask.affine, shape, affine)
+
+
+def partial_volumes_of_labels(
+    labels: np.ndarray, own_affine: np.ndarray, shape: tuple[int, int, int], affine: np.ndarray
+) -> PartialVolumes:
+    """As `partial_volumes`, for lesions that are numbered already: int (I, J, K), 0 outside."""
+    voxel = np.flatnonzero(labels)
+    lesion = labels.ravel()[voxel].astype(np.int64)
+    return _shared_out(labels.shape, own_affine, lesion, voxel, np.ones(voxel.size), shape, affine)
+
+
+def lesion_mask_on_grid(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+    """A lesion mask in whole voxels of another grid, bool: no lesion vanishes, volumes are kept to half a voxel."""
+    return partial_volumes(mask, shape, affine).mask()
+
+
+def _shared_out(
+    own_shape: tuple[int, ...],
+    own_affine: np.ndarray,
+    lesion: np.ndarray,
+    voxel: np.ndarray,
+    share: np.ndarray,
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+) -> PartialVolumes:
+    to_target = np.linalg.inv(affine) @ own_affine
+    cuts = np.clip(np.ceil(CUTS_PER_VOXEL * np.linalg.norm(to_target[:3, :3], axis=0) - 1e-6), 1, MOST_CUTS).astype(int)
+    place = np.stack(np.unravel_index(voxel, own_shape), axis=1).astype(float)
+    weight = share * abs(np.linalg.det(to_target[:3, :3])) / cuts.prod()
+    keys, shares = [], []
+    for offset in np.ndindex(*cuts):
+        point = place + (np.array(offset) + 0.5) / cuts - 0.5
+        found = point @ to_target[:3, :3].T + to_target[:3, 3]
+        for key, part in _corners(found, weight, lesion, shape):
+            keys.append(key)
+            shares.append(part)
+    total = int(np.prod(shape))
+    key, where = np.unique(np.concatenate(keys) if keys else np.zeros(0, np.int64), return_inverse=True)
+    summed = np.bincount(where, np.concatenate(shares) if shares else None, minlength=key.size)
+    return PartialVolumes(tuple(shape), np.asarray(affine, float), key // total, key % total, summed)
+
+
+def _corners(found: np.ndarray, weight: np.ndarray, lesion: np.ndarray, shape: tuple[int, int, int]):
+    """(lesion * voxels + voxel, share) of the eight voxels around each point; those beyond the grid are left out."""
+    low = np.floor(found).astype(np.int64)
+    far = found - low
+    for corner in np.ndindex(2, 2, 2):
+        index = low + corner
+        part = weight * np.prod(np.where(corner, far, 1 - far), axis=1)
+        kept = ((index >= 0) & (index < shape)).all(axis=1) & (part > 0)
+        flat = np.ravel_multi_index(tuple(index[kept].T), shape)
+        yield lesion[kept] * int(np.prod(shape)) + flat, part[kept]
+
+
+def _whole_voxels(index: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
+    """Which `count` of the voxels (n, 3) to take: the fullest, then exchanged one by one until their centre fits.
+
+    Every exchange is the one that leaves the smallest distance between centres (in voxels, summed over `count`); among
+    equals the one that gives up the least share. Returns bool (n,).
+    """
+    taken = np.zeros(share.size, bool)
+    taken[np.argsort(-share, kind="stable")[:count]] = True
+    for _ in range(SWAPS):
+        wanted = count * centre - index[taken].sum(axis=0)
+        miss = float(np.abs(wanted).sum())
+        if miss < 0.02 * count or taken.all():  # 0.02 voxels
+            break
+        ahead = (index - centre) @ wanted if miss > FAR_OFF else np.zeros(share.size)
+        leaving, joining = _candidates(taken, share, ahead)
+        if leaving.size == 0 or joining.size == 0:
+            break
+        step = index[joining][None] - index[leaving][:, None]
+        left = np.abs(wanted - step).sum(axis=2)
+        lost = share[leaving][:, None] - share[joining][None]
+        best = np.unravel_index(np.argmin(np.round(left, 3) + 0.1 * lost), left.shape)
+        if left[best] >= miss - 1e-6:
+            break
+        taken[leaving[best[0]]], taken[joining[best[1]]] = False, True
+    return taken
+
+
+def _candidates(taken: np.ndarray, share: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The emptiest voxels that were taken, behind the centre, and the fullest that were not, ahead of it."""
+    inside, outside = np.flatnonzero(taken & (ahead <= 0)), np.flatnonzero(~taken & (ahead >= 0))
+    emptiest = inside[np.argsort(share[inside], kind="stable")[:CANDIDATES]]
+    return emptiest, outside[np.argsort(-share[outside], kind="stable")[:CANDIDATES]]
