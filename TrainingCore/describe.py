@@ -9,6 +9,8 @@ from .cli import parser, run_command
 from .errors import BadInput
 from .recipe import available, grid_shape, grid_spacing, load_recipe
 
+TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, of systems that have them
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print parameter counts, inputs, intensity rule, grid and schedule of a recipe, or the card of a bundle."""
@@ -31,14 +33,10 @@ def _describe_recipe(recipe: dict[str, Any]) -> int:
     for network, count in facts.pop("trainable parameters").items():
         print(f"  {network + ' parameters':<26}{count:,}")
     shape = " x ".join(map(str, grid_shape(recipe)))
-    facts |= {
-        "grid": f"{shape} voxels of {grid_spacing(recipe):g} mm around the brain",
-        "epochs": recipe["epochs"],
-        "patches per step": recipe["patches"],
-        "losses": recipe["losses"],
-        "labels": recipe["labels"],
-        "optimizer": recipe["optimizer"],
-    }
+    facts["grid"] = f"{shape} voxels of {grid_spacing(recipe):g} mm around the brain"
+    length = "iterations" if recipe["iterations"] else "epochs"
+    facts[length] = recipe[length]
+    facts |= {name.replace("patches", "patches per step"): recipe[name] for name in TOLD if name in recipe}
     for name, value in facts.items():
         print(f"  {name:<26}{_plain(value)}")
     if recipe["system"] == "curricular" and recipe["losses"]["adversarial"] > 0:

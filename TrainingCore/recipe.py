@@ -1,7 +1,8 @@
 """Recipes: every setting of a training run in one YAML, read strictly.
 
-`recipes/curricular.yaml` holds every key there is; another recipe names its `base` and only what differs. A key or a
-type that the base does not know is bad input, never ignored.
+Every system has a root: the recipe of its name, which holds every key there is and the settings of its paper. Another
+recipe names its `base` and only what differs (no base: the root of its `system`, or `curricular`). A key or a type that
+the base does not know is bad input, never ignored.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
     content = _parse(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(content, dict):
         raise BadInput(f"The recipe {path} is not a list of keys and values.")
-    base = content.pop("base", None)
     if path in chain:
         raise BadInput(f"The recipe {path} is its own base.")
-    if path.resolve() == (FOLDER / "curricular.yaml").resolve():
-        return content
-    recipe = _read(_find(str(base or "curricular")), (*chain, path))
+    base = content.pop("base", None)
+    if base is None and path.parent == FOLDER:
+        return content  # a root
+    recipe = _read(_find(str(base or content.get("system", "curricular"))), (*chain, path))
     for key, value in leaves(content):
         _set(recipe, key, value, where=str(path))
     return recipe
@@ -104,7 +105,7 @@ def _full_key(recipe: Settings, key: str, where: str) -> str:
         raise BadInput(f"{where}: {key!r} could be {' or '.join(short)}. Write the whole key.")
     near = difflib.get_close_matches(key, [*known, *(name.split(".")[-1] for name in known)], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"{where}: there is no recipe key {key!r}.{hint} See recipes/curricular.yaml for all keys.")
+    raise BadInput(f"{where}: there is no recipe key {key!r}.{hint} See recipes/{recipe['system']}.yaml for all keys.")
 
 
 def _as_type_of(old: Any, value: Any, key: str) -> Any:

@@ -12,7 +12,7 @@ from .cli import Progress, add_progress_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
 from .recipe import available, load_recipe
-from .recipe_rules import check_recipe
+from .rules import check_recipe, volumes_to_learn
 from .run import Run, check_not_begun
 
 
@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = options.data or (Path(run.facts["data"]) if run else None)
     if data is None:
         raise BadInput("Say which cohort to train on: --data BIDS_FOLDER.")
-    cohort = Cohort.read(data).ready_to_learn()
+    needed = volumes_to_learn(recipe)
+    cohort = Cohort.read(data, recipe["data"]["inputs"]).ready_to_learn(needed)
     if run is None:
         check_not_begun(options.out)
     start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)

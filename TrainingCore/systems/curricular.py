@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,11 +40,13 @@ class Curricular:
     """The five verbs of the system: build, training_step, validation_step, predict, describe.
 
     >>> system = Curricular(load_recipe("curricular"))          # build
-    >>> losses = system.training_step(sample, moment, np.random.default_rng(0))
+    >>> losses = system.training_step([sample], moment, np.random.default_rng(0))
     >>> dvr = system.predict(sample.inputs)                      # (1, 1, I, J, K)
     """
 
     name = "curricular"
+    score = ("l1", "lesion_l1")  # of validation_step: their sum chooses the best epoch
+    shown: ClassVar = {"l1": "L1 {:.3f}", "loss_G": "G {:.3f}", "loss_D": "D {:.3f}", "random_share": "random {:.0%}"}
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)
@@ -83,8 +85,9 @@ class Curricular:
 
     # -- training step ---------------------------------------------------------------------------------------------
 
-    def training_step(self, sample: Sample, moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
         """One visit: a generator pass, a discriminator step on its patches, a generator step. Returns the losses."""
+        (sample,) = batch
         self.generator.train()
         self._set_rates(moment)
         with self._autocast():

@@ -1,11 +1,11 @@
-"""Voxel-wise linear regression: DVR = a + b T1w + c FLAIR, least squares over all brain voxels of all training visits.
+"""Voxel-wise linear regression: DVR = a + b T1w + c FLAIR (or any target and inputs), least squares over the brain.
 
 The floor: what a network gains over it is what anatomy and neighbourhood add to a voxel's own two intensities.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ class LinearVoxelwise:
     """The five verbs with a closed form: each training step adds a visit to the normal equations."""
 
     name = "linear"
+    score = ("l1", "lesion_l1")
+    shown: ClassVar = {"l1": "L1 {:.3f}"}
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)
@@ -33,11 +35,12 @@ class LinearVoxelwise:
         """Nothing to share: the visits of each process would be summed; run it in one process."""
         raise BadInput("The linear regression takes seconds and runs in one process: leave out torchrun.")
 
-    def training_step(self, sample: Sample, moment: Moment, rng: np.random.Generator) -> dict[str, float]:
-        """Add one visit to the normal equations; returns the error of the fit so far on it."""
-        inside = sample.brain[0, 0] > 0
-        terms = self._terms(sample.inputs[0][:, inside].double().cpu())
-        target = sample.target[0, 0][inside].double().cpu()
+    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+        """Add the visits to the normal equations; returns the error of the fit so far on them."""
+        masks = [sample.brain[0, 0] > 0 for sample in batch]
+        inputs = [sample.inputs[0][:, inside] for sample, inside in zip(batch, masks)]
+        terms = self._terms(torch.cat(inputs, dim=1).double().cpu())
+        target = torch.cat([sample.target[0, 0][inside] for sample, inside in zip(batch, masks)]).double().cpu()
         self.products += terms @ terms.T
         self.moments += terms @ target
         self.coefficients = torch.linalg.lstsq(self.products, self.moments[:, None]).solution[:, 0]

@@ -13,36 +13,42 @@ import torch
 from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
-from ..case import MASKS, MRI, Case
-from ..imaging.intensities import apply_rule
+from ..case import ALL_MRI, MASKS, Case
+from ..imaging.intensities import apply_rule, background_of
 
 BIAS_KNOTS = 4  # control points along each axis of the random bias field
 THICKEST_SLICE = 4  # voxels
+SPAN = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # from the background to about the brightest brain
 
 
-def augment(case: Case, settings: dict[str, float], rule: dict[str, Any], rng: np.random.Generator) -> Case:
+def augment(
+    case: Case, settings: dict[str, float], rule: dict[str, Any], rng: np.random.Generator, target: str = "dvr"
+) -> Case:
     """A varied copy of a prepared case.
 
     settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`
     largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of the
     knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in voxels;
     `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1).
-    rule: intensity rule, applied again because the histogram has moved.
+    rule: intensity rule, applied again because the histogram has moved; target: what is to be learnt, which moves with
+    the anatomy and keeps its values.
     """
     if not any(settings.values()):
         return case
-    volumes = _moved(case.volumes, settings, rng)
+    background = background_of(rule)
+    volumes = _moved(case.volumes, settings, background, rng)
     brain = volumes["brain"]
-    if settings["lesion_t1"] > 0:
+    if settings["lesion_t1"] > 0 and {"t1w", "lesions", "white_matter"} <= set(volumes):
         volumes["t1w"] = fade_lesions(volumes, settings["lesion_t1"], rng)
-    for name in MRI:
-        if name in volumes:
-            volumes[name] = apply_rule(_other_scan(volumes[name], brain, settings, rng), brain, rule)
+    for name in ALL_MRI:
+        if name in volumes and name != target:
+            level = (volumes[name] - background) / SPAN[rule["rule"]]
+            volumes[name] = apply_rule(_other_scan(level, brain, settings, rng), brain, rule)
     return Case(case.person, case.visit, volumes, case.affine, case.info)
 
 
 def _moved(
-    volumes: dict[str, np.ndarray], settings: dict[str, float], rng: np.random.Generator
+    volumes: dict[str, np.ndarray], settings: dict[str, float], background: float, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     flip = rng.random() < settings["flip"]
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * settings["rotation"])
@@ -52,23 +58,16 @@ def _moved(
     if not (settings["rotation"] or settings["scale"]):
         return dict(volumes)
     names = list(volumes)
+    # grid_sample fills with 0: MRI is lifted to a background of 0 before and lowered after
+    lift = {name: background if name in ALL_MRI else 0.0 for name in names}
     shape = volumes[names[0]].shape
-    stack = torch.from_numpy(np.stack([_above_background(name, volumes[name]) for name in names]))[None]
+    stack = torch.from_numpy(np.stack([volumes[name].astype(np.float32) - lift[name] for name in names]))[None]
     theta = torch.from_numpy(_sampling_matrix(angles, sizes, shape))[None]
     grid = functional.affine_grid(theta, [1, len(names), *shape], align_corners=False)
     moved = functional.grid_sample(stack, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0].numpy()
     return {
-        name: moved[i] > 0.5 if name in MASKS else _below_background(name, moved[i]) for i, name in enumerate(names)
+        name: moved[i] > 0.5 if name in MASKS else moved[i] + np.float32(lift[name]) for i, name in enumerate(names)
     }
-
-
-def _above_background(name: str, array: np.ndarray) -> np.ndarray:
-    # grid_sample fills with 0: MRI has its background at -1, so it is lifted before and lowered after
-    return array.astype(np.float32) + (1.0 if name in MRI else 0.0)
-
-
-def _below_background(name: str, array: np.ndarray) -> np.ndarray:
-    return array - (1.0 if name in MRI else 0.0)
 
 
 def _sampling_matrix(angles: np.ndarray, sizes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -86,16 +85,18 @@ def _sampling_matrix(angles: np.ndarray, sizes: np.ndarray, shape: tuple[int, ..
 
 
 def _other_scan(
-    image: np.ndarray, brain: np.ndarray, settings: dict[str, float], rng: np.random.Generator
+    level: np.ndarray, brain: np.ndarray, settings: dict[str, float], rng: np.random.Generator
 ) -> np.ndarray:
-    """One MRI as another scanner might have made it; draws happen whatever the settings, so that runs compare."""
-    level = (image + 1) / 2
+    """One MRI as another scanner might have made it; draws happen whatever the settings, so that runs compare.
+
+    level: MRI lifted and scaled to a background of 0 and a brain of about 0 to 1.
+    """
     level = _remapped(level, settings["gamma"], settings["contrast"], rng)
-    field = np.exp(settings["bias"] * smooth_field(image.shape, rng))
+    field = np.exp(settings["bias"] * smooth_field(level.shape, rng))
     level = level * field
     level = _blurred(level, settings, rng)
     sd = settings["noise"] * rng.random() / 2
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    noise = rng.standard_normal(level.shape, dtype=np.float32)
     return np.where(brain, level + sd * noise, 0.0).astype(np.float32)
 
 

@@ -37,6 +37,16 @@ class Trainer:
         self.recipe = run.recipe
         self.log: list[dict[str, Any]] = []
         self.best = math.inf
+        self.visits_per_step = self.recipe["data"].get("visits_per_step", 1)
+        self.epochs = self._count_epochs()
+
+    def _count_epochs(self) -> int:
+        """Epochs to train; a recipe may count steps instead, of which the last epoch may hold more than asked for."""
+        wanted = self.recipe.get("iterations", 0)
+        if not wanted:
+            return self.recipe["epochs"]
+        mine = -(-len(self.training) // self.processes.count)
+        return -(-wanted // -(-mine // self.visits_per_step))
 
     def train(self, tell: Tell) -> None:
         """Train from wherever the run stands to its last epoch; `tell(fraction, message)` shows progress."""
@@ -44,11 +54,11 @@ class Trainer:
         board = _tensorboard(self.run) if self.processes.first else None
         if self.processes.count > 1:
             self.system.distribute()
-        for epoch in range(start, self.recipe["epochs"]):
+        for epoch in range(start, self.epochs):
             began = time.monotonic()
             entry = {"epoch": epoch + 1, **self._one_epoch(epoch, tell)}
             if self.processes.first:
-                last = epoch + 1 == self.recipe["epochs"]
+                last = epoch + 1 == self.epochs
                 if len(self.validation) and (last or (epoch + 1) % self.recipe["log"]["validate_every"] == 0):
                     entry |= self._validate(tell, epoch)
                 entry["seconds"] = round(time.monotonic() - began, 2)
@@ -70,23 +80,25 @@ class Trainer:
         return int(facts["epochs_done"])
 
     def _one_epoch(self, epoch: int, tell: Tell) -> dict[str, float]:
-        seed, epochs = self.recipe["seed"], self.recipe["epochs"]
+        seed, epochs = self.recipe["seed"], self.epochs
         order = np.random.default_rng([seed, epoch]).permutation(len(self.training)).tolist()
         mine = self.processes.share(order)
         sums: dict[str, float] = {}
-        for step, index in enumerate(mine):
-            progress = (epoch + step / len(mine)) / epochs
-            rng = np.random.default_rng([seed, epoch, index])
-            losses = self.system.training_step(self._sample(index, rng), Moment(epoch, epochs, progress), rng)
+        steps = [mine[first : first + self.visits_per_step] for first in range(0, len(mine), self.visits_per_step)]
+        for step, chosen in enumerate(steps):
+            progress = (epoch + step / len(steps)) / epochs
+            rng = np.random.default_rng([seed, epoch, chosen[0]])
+            batch = [self._sample(index, rng) for index in chosen]
+            losses = self.system.training_step(batch, Moment(epoch, epochs, progress), rng)
             self._check(losses, epoch)
             for key, value in losses.items():
-                sums[key] = sums.get(key, 0.0) + value / len(mine)
-            tell(progress, _say(epoch, epochs, losses))
+                sums[key] = sums.get(key, 0.0) + value / len(steps)
+            tell(progress, _say(epoch, epochs, losses, self.system.shown))
         return self.processes.mean(sums)
 
     def _sample(self, index: int, rng: np.random.Generator) -> Any:
         data = self.recipe["data"]
-        case = augment(self.training[index], self.recipe["augmentation"], data["intensity"], rng)
+        case = augment(self.training[index], self.recipe["augmentation"], data["intensity"], rng, data["target"])
         return make_sample(case, data["inputs"], data["target"], self.processes.device)
 
     def _check(self, losses: dict[str, float], epoch: int) -> None:
@@ -101,14 +113,14 @@ class Trainer:
         data = self.recipe["data"]
         results = []
         for index in range(len(self.validation)):
-            tell((epoch + 1) / self.recipe["epochs"], f"epoch {epoch + 1}: validating")
+            tell((epoch + 1) / self.epochs, f"epoch {epoch + 1}: validating")
             sample = make_sample(self.validation[index], data["inputs"], data["target"], self.processes.device)
             results.append(self.system.validation_step(sample))
         means = {}
         for key in results[0]:
             values = [r[key] for r in results if math.isfinite(r[key])]
             means[f"validation_{key}"] = float(np.mean(values)) if values else 0.0
-        means["validation_score"] = means["validation_l1"] + means["validation_lesion_l1"]
+        means["validation_score"] = sum(means[f"validation_{key}"] for key in self.system.score)
         return means
 
     def _keep(self, entry: dict[str, Any], epoch: int) -> None:
@@ -118,7 +130,7 @@ class Trainer:
             self.best = score
             save_state(self.run.best_checkpoint, self.system.weights(), {"epoch": epoch + 1, "score": score})
         every = self.recipe["log"]["pictures_every"]
-        if every and ((epoch + 1) % every == 0 or epoch + 1 == self.recipe["epochs"]):
+        if every and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs):
             self._picture(epoch)
         self.log.append(entry)
         self.run.write_log(self.log)
@@ -133,16 +145,13 @@ class Trainer:
         data = self.recipe["data"]
         sample = make_sample(store[0], data["inputs"], data["target"], self.processes.device)
         predicted = self.system.predict(sample.inputs)[0, 0].cpu().numpy()
-        save_picture(
-            self.run.path / "pictures" / f"epoch-{epoch + 1:04d}.png", store[0], predicted, f"epoch {epoch + 1}"
-        )
+        path = self.run.path / "pictures" / f"epoch-{epoch + 1:04d}.png"
+        save_picture(path, store[0], predicted, f"epoch {epoch + 1}", data["inputs"], data["target"])
 
 
-def _say(epoch: int, epochs: int, losses: dict[str, float]) -> str:
-    parts = [f"epoch {epoch + 1}/{epochs}", f"L1 {losses['l1']:.3f}"]
-    if "loss_D" in losses:
-        parts += [f"G {losses['loss_G']:.3f}", f"D {losses['loss_D']:.3f}", f"random {losses['random_share']:.0%}"]
-    return "  ".join(parts)
+def _say(epoch: int, epochs: int, losses: dict[str, float], shown: dict[str, str]) -> str:
+    parts = [text.format(losses[key]) for key, text in shown.items() if key in losses]
+    return "  ".join([f"epoch {epoch + 1}/{epochs}", *parts])
 
 
 def _tensorboard(run: Run) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from ..evaluation.report import png_bytes
 from ..files import atomic_path
 
 
-def save_picture(path: Path, case: Case, predicted: np.ndarray, title: str) -> None:
-    """Write a PNG of one slice: T1w, FLAIR, measured and synthetic DVR, difference (see evaluation.figures)."""
-    figure = slices_figure([axial_slices(case, predicted, title)])
+def save_picture(path: Path, case: Case, predicted: np.ndarray, title: str, inputs: Sequence[str], target: str) -> None:
+    """Write a PNG of one slice: inputs, measured and synthetic target, difference (see evaluation.figures)."""
+    figure = slices_figure([axial_slices(case, predicted, title, inputs, target)])
     figure.suptitle(RESEARCH_USE, fontsize=9)
     with atomic_path(path) as temporary:
         temporary.write_bytes(png_bytes(figure))

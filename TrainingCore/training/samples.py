@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..case import Case
+from ..case import MASKS, Case
 from ..evaluation.lesions import label_lesions
 
 
@@ -17,29 +18,42 @@ from ..evaluation.lesions import label_lesions
 class Sample:
     """One visit on a device.
 
-    inputs: (1, C, I, J, K) rescaled MRI; target: (1, 1, I, J, K) DVR; brain, lesions: (1, 1, I, J, K) masks as float;
-    lesion_centres: (L, 3) centres of gravity in voxels; white_matter: (W, 3) voxel indices, lesions included.
+    inputs: (1, C, I, J, K) rescaled MRI; target: (1, 1, I, J, K), DVR or rescaled MRI; masks: name -> (1, 1, I, J, K)
+    as float, of those the visit has.
     """
 
     inputs: torch.Tensor
     target: torch.Tensor
-    brain: torch.Tensor
-    lesions: torch.Tensor
-    lesion_centres: np.ndarray
-    white_matter: np.ndarray
+    masks: dict[str, torch.Tensor]
+
+    @property
+    def brain(self) -> torch.Tensor:
+        """(1, 1, I, J, K) brain mask as float."""
+        return self.masks["brain"]
+
+    @cached_property
+    def lesions(self) -> torch.Tensor:
+        """(1, 1, I, J, K) mask of lesions, hyperintensities or tumour as float; empty where none is known."""
+        return self.masks.get("lesions", torch.zeros_like(self.brain))
+
+    @cached_property
+    def lesion_centres(self) -> np.ndarray:
+        """(L, 3) centres of gravity of the lesions in voxels."""
+        return lesion_centres(self.lesions[0, 0].cpu().numpy() > 0.5)
+
+    @cached_property
+    def white_matter(self) -> np.ndarray:
+        """(W, 3) voxel indices of the white matter, which always includes the lesions (Soulier et al. 2024)."""
+        white_matter = self.masks.get("white_matter", torch.zeros_like(self.brain))
+        return np.argwhere(np.maximum(white_matter.cpu().numpy(), self.lesions.cpu().numpy())[0, 0] > 0.5)
 
 
 def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu") -> Sample:
-    """Turn a Case into a Sample; the white matter always includes the lesions (Soulier et al. 2024)."""
-    lesions = case.volumes["lesions"]
-    white_matter = case.volumes["white_matter"] | lesions
+    """Turn a Case into a Sample."""
     return Sample(
         inputs=torch.from_numpy(np.stack([case.volumes[name] for name in inputs])[None]).to(device),
         target=_tensor(case.volumes[target], device),
-        brain=_tensor(case.volumes["brain"], device),
-        lesions=_tensor(lesions, device),
-        lesion_centres=lesion_centres(lesions),
-        white_matter=np.argwhere(white_matter),
+        masks={name: _tensor(case.volumes[name], device) for name in MASKS if name in case.volumes},
     )
 
 

@@ -1,0 +1,52 @@
+"""Rules for the settings that every system has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..case import ALL_MRI
+from ..recipe import grid_shape
+
+Rule = tuple[bool, str]
+TARGETS = ("dvr", *ALL_MRI)
+INTENSITIES = ("percentile", "gaussian", "unit")  # see imaging/intensities.py
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+def common_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """(holds, what is wrong otherwise) for data, epochs, augmentation and log."""
+    data, amounts = recipe["data"], recipe["augmentation"]
+    yield data["field_of_view"] > 0, "data.field_of_view must be above 0 mm"
+    yield min(grid_shape(recipe)) >= 1, "data.size must be at least one voxel"
+    known = bool(data["inputs"]) and set(data["inputs"]) <= set(ALL_MRI)
+    yield known, f"data.inputs must be a list out of {', '.join(ALL_MRI)}"
+    yield data["target"] in TARGETS, f"data.target must be one of {', '.join(TARGETS)}"
+    yield data["target"] not in data["inputs"], "data.target must not be among data.inputs"
+    yield from _intensity_rules(data["intensity"])
+    for key in ("validation_people", "training_people", "memory_gb"):
+        yield data[key] >= 0, f"data.{key} must not be negative"
+    yield data["visits_per_step"] >= 1, "data.visits_per_step must be at least 1"
+    yield recipe["seed"] >= 0, "seed must not be negative"
+    yield recipe["epochs"] >= 1, "epochs must be at least 1"
+    yield recipe["iterations"] >= 0, "iterations must not be negative"
+    yield recipe["precision"] in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}"
+    yield all(value >= 0 for value in amounts.values()), "augmentation amounts must not be negative"
+    yield max(amounts["flip"], amounts["slices"]) <= 1, "augmentation.flip and .slices are probabilities, at most 1"
+    yield recipe["log"]["validate_every"] >= 1, "log.validate_every must be at least 1"
+    yield recipe["log"]["pictures_every"] >= 0, "log.pictures_every must not be negative"
+
+
+def _intensity_rules(rule: dict[str, Any]) -> Iterator[Rule]:
+    yield rule["rule"] in INTENSITIES, f"data.intensity.rule must be one of {', '.join(INTENSITIES)}"
+    if "low" in rule and "high" in rule:
+        yield 0 <= rule["low"] < rule["high"] <= 100, "data.intensity needs 0 <= low < high <= 100"
+
+
+def adam_rules(rates: dict[str, Any]) -> Iterator[Rule]:
+    """Rules for an `optimizer` group: every key that ends in `rate` above 0, betas two numbers in [0, 1)."""
+    positive = all(value > 0 for key, value in rates.items() if key.endswith("rate"))
+    yield positive, "the learning rates must be above 0"
+    betas = rates["betas"]
+    right = len(betas) == 2 and all(isinstance(beta, (int, float)) and 0 <= beta < 1 for beta in betas)
+    yield right, "optimizer.betas must be two numbers of at least 0 and below 1"
