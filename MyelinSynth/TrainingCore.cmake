@@ -28,6 +28,7 @@ set(TRAINING_CORE_SCRIPTS
   export.py
   files.py
   imaging/__init__.py
+  imaging/alignment.py
   imaging/bias.py
   imaging/brain_mask.py
   imaging/checks.py
@@ -36,12 +37,14 @@ set(TRAINING_CORE_SCRIPTS
   imaging/dicom_headers.py
   imaging/grid.py
   imaging/intensities.py
+  imaging/mutual_information.py
   imaging/partial_volumes.py
   imaging/preparation.py
   imaging/readers.py
   imaging/regions.py
   imaging/registration.py
   imaging/tissues.py
+  imaging/transforms.py
   imaging/volumes.py
   list_dicom.py
   networks/__init__.py

@@ -1,4 +1,4 @@
-"""Rigid registration of FLAIR to T1w by mutual information (Mattes et al. 2003, as in ITK).
+"""Rigid or affine registration of any contrast of a patient to T1w by mutual information (Mattes et al. 2003).
 
 Both images are freed of their bias field first: on four raw clinical pairs that took the mean distance to the
 publishers' transforms from 0.8 mm to 0.25 mm, more than any finer sampling did.
@@ -9,70 +9,144 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ..errors import BadInput, MyelinSynthError
+from .alignment import ascend, cropped, level, one_thread, search
 from .bias import box_around, correct_bias
 from .brain_mask import stripped_support
-from .grid import SIGMA_PER_FWHM
-from .volumes import LPS_FROM_RAS, Volume, matrix_of_sitk, resample, same_grid, sitk_transform, to_sitk
+from .mutual_information import Found
+from .volumes import Volume, corners, same_grid
 
-LEVELS_MM = (4.0, 2.0)  # a third level of 1.5 or 1 mm changed nothing that the reference could show
-BINS = 32
-MASK_MARGIN_MM = 4.0  # the brain's edge is the strongest cue; without it two of four pairs were lost
-BOX_MARGIN_MM = 10.0
+# Resolution of the images and edge of the cube that one sample is taken from, both in mm; longest step and tolerance
+SEARCH_LEVEL = (8.0, 10.0)
+CAPTURE_LEVELS = ((8.0, 7.0), (4.0, 5.0))
+FINE_LEVELS = ((2.0, 3.0), (1.0, 2.0))
+CANDIDATES, FINALISTS = 10, 3
+TOLERANCE_MM = 0.01
+MASK_GRID_MM, BOX_MARGIN_MM = 2.0, 12.0
 IN_REGISTER_MM = 0.5  # on one common grid, less than this is not worth an interpolation (ours)
 SAME_SUPPORT_DICE = 0.98
-LEAST_OVERLAP = 0.05
-THREADS = 1  # with more, sums are split differently from run to run and the result differs in its seventh digit
-DIGITS = 9  # of the matrix that are kept: what is beyond differs even so
+LEAST_OVERLAP, LEAST_COVERED = 0.05, 0.5
+DIGITS = 9  # of the matrix that are kept
 
 
 @dataclass(frozen=True)
 class Registration:
-    """matrix: 4x4 RAS mm, a point of T1w space -> the point of the FLAIR that shows it; how: `identity (...)` or
-    `rigid`; moved_mm: mean distance over the brain by which it differs from the identity; covered: share of the
-    brain inside the FLAIR."""
+    """matrix: 4x4 RAS mm, a point of T1w space -> the point of the other image that shows it; how: `identity (...)`,
+    `rigid`, `affine` or `given`; moved_mm: mean distance over the brain by which it differs from the identity;
+    covered: share of the brain inside the other image; information: mutual information in nats; spread_mm: mean
+    distance over the brain between what two halves of the samples find, a measure of its precision."""
 
     matrix: np.ndarray
     how: str
     moved_mm: float
     covered: float
+    information: float | None = None
+    spread_mm: float | None = None
+
+    @property
+    def inverse(self) -> np.ndarray:
+        """4x4 RAS mm that resamples the T1w into the other image's space (T1w -> PET space, say)."""
+        return np.linalg.inv(self.matrix)
 
 
 def register_rigid(t1w: Volume, flair: Volume, brain: Volume, corrected: Volume | None = None) -> Registration:
-    """Find where the FLAIR shows each point of T1w space. The same input gives the same result.
+    """Find where the FLAIR shows each point of T1w space: `register` with its defaults."""
+    return register(t1w, flair, brain, corrected)
 
-    t1w: fixed, as read; flair: moving; brain: 0/1 mask on the T1w's grid; corrected: the T1w without its bias field,
-    where it is known already. Images that lie on one grid
-    and are skull-stripped alike, or turn out to be in register within 0.5 mm, keep the exact identity.
-    Raises BadInput where the volumes do not overlap, MyelinSynthError where the optimiser gets lost.
+
+def register(
+    fixed: Volume,
+    moving: Volume,
+    brain: Volume,
+    corrected: Volume | None = None,
+    *,
+    contrast: str = "FLAIR",
+    affine: bool = False,
+    start: np.ndarray | None = None,
+    moving_bias: bool = True,
+    device: str = "cpu",
+) -> Registration:
+    """Find where `moving` shows each point of `fixed` space. The same input gives the same result.
+
+    fixed: the T1w as read; moving: FLAIR, T2w, MTR, a DTI map, PET, ... of the same person; brain: 0/1 mask in fixed
+    space; corrected: the T1w without its bias field, where it is known already; contrast: what messages call `moving`;
+    affine: 12 parameters in place of 6; start: 4x4 RAS mm to begin with, fixed -> moving (the world as the headers
+    give it where None); moving_bias: False for maps that have no coil shading (MTR, DTI, PET); device: where torch
+    works. Finds its way from 30 degrees and 40 mm off. Images that lie on one grid and are skull-stripped alike, or
+    turn out to be in register within 0.5 mm, keep the exact identity.
+    Raises BadInput where the volumes do not overlap, MyelinSynthError where the result is not to be trusted.
     """
-    points = brain_points(brain)
     identity = np.eye(4)
-    if inside_share(points, flair, identity) < LEAST_OVERLAP:
+    start = identity if start is None else np.asarray(start, float)
+    points = brain_points(brain)
+    if inside_share(points, moving, start) < LEAST_OVERLAP:
         raise BadInput(
-            f"The FLAIR {flair.name} does not overlap with the brain in the T1w {t1w.name} (world coordinates). Check "
-            "that both are of one person and one session, and that their headers were kept."
+            f"The {contrast} {moving.name} does not overlap with the brain in the T1w {fixed.name} (world "
+            "coordinates). Check that both are of one person and one session, and that their headers were kept."
         )
-    common = same_grid(t1w, flair)
-    if common and stripped_alike(t1w, flair):
+    common = same_grid(fixed, moving)
+    if common and np.array_equal(start, identity) and stripped_alike(fixed, moving):
         return Registration(identity, "identity (one grid, skull-stripped alike)", 0.0, 1.0)
-    fixed = correct_bias(t1w, brain) if corrected is None else corrected
-    matrix = _optimise(fixed, _within_brain_range(flair, brain, identity), brain, identity, LEVELS_MM[0])
-    moving = _within_brain_range(correct_bias(flair, brain, matrix), brain, matrix)
-    for spacing in LEVELS_MM:
-        matrix = _optimise(fixed, moving, brain, matrix, spacing)
-    moved = mean_distance(points, matrix, identity)
-    covered = inside_share(points, flair, matrix)
-    if covered < 0.5:
+    with one_thread():
+        box = corners(*box_around(brain, MASK_GRID_MM, BOX_MARGIN_MM))
+        here = correct_bias(cropped(fixed, box), brain) if corrected is None else cropped(corrected, box)
+        matrix = _captured(here, moving, brain, start, device)
+        there = cropped(moving, _mapped(box, matrix))
+        there = correct_bias(there, brain, matrix) if moving_bias else there
+        matrix, found, halves = _refined(here, there, brain, matrix, affine, device)
+    matrix = np.round(matrix, DIGITS)
+    spread, covered = mean_distance(points, *halves), inside_share(points, moving, matrix)
+    reason = _doubt(spread, covered, found)
+    if reason:
         raise MyelinSynthError(
-            f"The FLAIR {flair.name} could not be registered to the T1w {t1w.name}. Register it yourself and give the "
-            "transform with --flair-to-t1."
+            f"The {contrast} {moving.name} could not be registered to the T1w {fixed.name}: {reason}. Look at both; "
+            "if they are right, register them elsewhere and give the transform (--flair-to-t1 for the FLAIR)."
         )
+    moved = mean_distance(points, matrix, identity)
     if common and moved < IN_REGISTER_MM:
-        return Registration(identity, f"identity (in register within {moved:.2f} mm)", 0.0, 1.0)
-    return Registration(matrix, "rigid", moved, covered)
+        how = f"identity (in register within {moved:.2f} mm)"
+        return Registration(identity, how, 0.0, 1.0, found.information, spread)
+    return Registration(matrix, "affine" if affine else "rigid", moved, covered, found.information, spread)
+
+
+def _captured(fixed: Volume, moving: Volume, brain: Volume, start: np.ndarray, device: str) -> np.ndarray:
+    """The matrix to within a few mm, from anywhere within 30 degrees and 40 mm of the start."""
+    at = level(fixed, moving, brain, *SEARCH_LEVEL)
+    candidates = search(at, start, CANDIDATES)
+    for (resolution, spacing), kept in zip(CAPTURE_LEVELS, (FINALISTS, 1)):
+        at = level(fixed, moving, brain, resolution, spacing, device)
+        centre = at.points.mean(axis=0)
+        climbed = [ascend(at.information(matrix), matrix, centre, resolution, 0.1) for matrix in candidates]
+        climbed.sort(key=lambda pair: -pair[1].information * pair[1].covered)
+        candidates = [matrix for matrix, _ in climbed[:kept]]
+    return candidates[0]
+
+
+def _refined(
+    fixed: Volume, moving: Volume, brain: Volume, matrix: np.ndarray, affine: bool, device: str
+) -> tuple[np.ndarray, Found, list[np.ndarray]]:
+    """The final matrix, what was found there, and what either half of the samples finds by itself."""
+    for resolution, spacing in FINE_LEVELS:
+        at = level(fixed, moving, brain, resolution, spacing, device)
+        centre = at.points.mean(axis=0)
+        information = at.information(matrix)
+        matrix, found = ascend(information, matrix, centre, resolution, TOLERANCE_MM, affine)
+    halves = [
+        ascend(information.half(number), matrix, centre, resolution, 5 * TOLERANCE_MM, affine)[0] for number in (0, 1)
+    ]
+    return matrix, found, halves
+
+
+def _doubt(spread: float, covered: float, found: Found) -> str:
+    """Why a result is not to be trusted, else an empty string."""
+    if covered < LEAST_COVERED:
+        return f"only {100 * covered:.0f} % of the brain would lie inside it"
+    return ""
+
+
+def _mapped(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def brain_points(brain: Volume, step: int = 53) -> np.ndarray:
@@ -103,53 +177,3 @@ def stripped_alike(first: Volume, second: Volume) -> bool:
     return bool(
         2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other)) > SAME_SUPPORT_DICE
     )
-
-
-def _within_brain_range(image: Volume, brain: Volume, matrix: np.ndarray) -> Volume:
-    """Clip to what the brain shows (1st to 99th percentile), so that fat and eyes do not eat the histogram's bins."""
-    inside = resample(brain, image.data.shape, image.affine, np.linalg.inv(matrix)) > 0.5
-    low, high = np.percentile(image.data[inside], [1, 99])
-    return image.with_data(np.clip(image.data, low, high))
-
-
-def _optimise(fixed: Volume, moving: Volume, brain: Volume, start: np.ndarray, spacing: float) -> np.ndarray:
-    """One level: maximise mutual information over the brain and its rim on a grid of `spacing` mm."""
-    import SimpleITK as sitk
-
-    shape, affine = box_around(brain, spacing, BOX_MARGIN_MM)
-    inside = resample(brain, shape, affine) > 0.5
-    rim = ndimage.distance_transform_edt(~inside, sampling=spacing) <= MASK_MARGIN_MM
-    coarse = resample(_smoothed(_within_brain_range(fixed, brain, np.eye(4)), spacing), shape, affine)
-    centre = brain_points(brain).mean(axis=0)
-    update = sitk.Euler3DTransform()
-    update.SetCenter((LPS_FROM_RAS[:3, :3] @ centre).tolist())
-    method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(THREADS)
-    method.SetMetricAsMattesMutualInformation(BINS)
-    method.SetMetricFixedMask(sitk.Cast(to_sitk(Volume(rim.astype(np.float32), affine)), sitk.sitkUInt8))
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerScalesFromPhysicalShift()
-    first = spacing == LEVELS_MM[0]
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0 if first else 0.5,
-        minStep=1e-3 if first else 3e-4,
-        numberOfIterations=200,
-        relaxationFactor=0.8,  # with 0.6 and larger last steps a turn of ten degrees ended 2.8 mm from the truth
-        gradientMagnitudeTolerance=1e-6,
-    )
-    method.SetMovingInitialTransform(sitk_transform(start))
-    method.SetInitialTransform(update, inPlace=True)
-    try:
-        method.Execute(to_sitk(Volume(coarse, affine)), to_sitk(_smoothed(moving, spacing)))
-    except RuntimeError as error:
-        raise MyelinSynthError(
-            f"The FLAIR {moving.name} could not be registered to the T1w {fixed.name}. Register it yourself and give "
-            "the transform with --flair-to-t1."
-        ) from error
-    return np.round(np.asarray(start) @ matrix_of_sitk(update), DIGITS)
-
-
-def _smoothed(image: Volume, spacing: float) -> Volume:
-    """Blur to the resolution of a coarser grid: FWHM sqrt(target^2 - source^2) along each axis."""
-    sigma = np.sqrt(np.clip(spacing**2 - image.spacing**2, 0, None)) * SIGMA_PER_FWHM / image.spacing
-    return image.with_data(ndimage.gaussian_filter(image.data, sigma)) if sigma.max() > 0.1 else image

@@ -1,0 +1,248 @@
+"""The steps of a registration by mutual information: sample points, images at a resolution, search and ascent."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from .bias import box_around
+from .grid import SIGMA_PER_FWHM
+from .mutual_information import BINS, Found, MutualInformation, to_bins
+from .transforms import changed, generators, turns_and_shifts
+from .volumes import Volume, resample
+
+RIM_MM = 4.0  # the brain's edge is the strongest cue; without it two of four raw pairs were lost
+RIM_GRID_MM = 2.0
+RADIUS_MM = 60.0  # a turn counts as what it moves this far from the brain's centre
+CURVATURE = 200.0  # nats of information times this fall by about one per mm^2 around the best place (ours, measured)
+MOST_STEPS = 60
+SEARCH_BINS = 16
+SEARCH_TURN, SEARCH_SHIFT_MM, SEARCH_REACH_MM = np.deg2rad(24.0), 20.0, 50.0  # ours: reach 30 degrees and 40 mm
+CENTRED_SHIFT_MM = 15.0
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread: operators of a millisecond only lose time, and bits change, with more."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def sample_points(brain: Volume, spacing: float) -> np.ndarray:
+    """One point in every cube of `spacing` mm in the brain and 4 mm around it, (n, 3) RAS mm, the same every time.
+
+    Where in its cube a point lies is random: points on a lattice make mutual information ripple with the voxels of
+    the moving image (Pluim et al. 2000).
+    """
+    shape, affine = box_around(brain, RIM_GRID_MM, RIM_MM + 2 * RIM_GRID_MM)
+    outside = resample(brain, shape, affine) <= 0.5
+    near = ndimage.distance_transform_edt(outside, sampling=RIM_GRID_MM) <= RIM_MM
+    low = affine[:3, 3] - RIM_GRID_MM / 2
+    cubes = np.ceil(RIM_GRID_MM * np.array(shape) / spacing).astype(int)
+    random = np.random.default_rng(20)
+    axes = [(np.arange(n)[tuple(slice(None) if a == axis else None for a in range(3))]) for axis, n in enumerate(cubes)]
+    places = [(axis + random.random(cubes, dtype=np.float32)) * np.float32(spacing) for axis in axes]
+    voxels = [np.minimum((place / RIM_GRID_MM).astype(np.int32), n - 1) for place, n in zip(places, shape)]
+    kept = near[tuple(voxels)]
+    return np.stack([place[kept] for place in places], axis=1).astype(float) + low
+
+
+def at_resolution(image: Volume, spacing: float) -> Volume:
+    """The image blurred to FWHM `spacing` mm, on a coarser grid where one suffices (means over whole voxels)."""
+    factors = np.maximum((spacing / 2 / image.spacing + 0.01).astype(int), 1)
+    if factors.max() > 1:
+        image = _block_means(image, factors)
+    sigma = np.sqrt(np.clip(spacing**2 - image.spacing**2, 0, None)) * SIGMA_PER_FWHM / image.spacing
+    if sigma.max() <= 0.1:
+        return image
+    return image.with_data(ndimage.gaussian_filter(image.data, sigma, mode="nearest", truncate=3.0))
+
+
+def _block_means(image: Volume, factors: np.ndarray) -> Volume:
+    shape = [n // f for n, f in zip(image.data.shape, factors)]
+    if min(shape) < 2:
+        return image
+    data = image.data[tuple(slice(n * f) for n, f in zip(shape, factors))]
+    for axis, factor in enumerate(factors):
+        if factor > 1:
+            parts = [data[(slice(None),) * axis + (slice(first, None, factor),)] for first in range(factor)]
+            data = sum(parts[1:], start=parts[0]) / np.float32(factor)
+    affine = image.affine.copy()
+    affine[:3, :3] = image.affine[:3, :3] * factors
+    affine[:3, 3] = image.affine[:3, 3] + image.affine[:3, :3] @ ((np.asarray(factors) - 1) / 2)
+    return Volume(np.ascontiguousarray(data), affine, image.name, image.notes)
+
+
+def cropped(image: Volume, corners: np.ndarray) -> Volume:
+    """The part of an image that holds world points (n, 3), RAS mm; the image itself where it holds none."""
+    to_voxel = np.linalg.inv(image.affine)
+    voxels = corners @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+    first = np.clip(np.floor(voxels.min(axis=0)).astype(int), 0, None)
+    last = np.minimum(np.ceil(voxels.max(axis=0)).astype(int) + 1, image.data.shape)
+    if np.any(last - first < 2):
+        return image
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ first
+    data = image.data[tuple(slice(a, b) for a, b in zip(first, last))]
+    return Volume(np.ascontiguousarray(data), affine, image.name, image.notes)
+
+
+def values_at(image: Volume, points: np.ndarray, outside: float = np.nan) -> np.ndarray:
+    """Linearly interpolated values at world points (n, 3), float32; `outside` beyond the centres of the last voxels."""
+    to_voxel = np.linalg.inv(image.affine)
+    voxels = points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+    return ndimage.map_coordinates(image.data, voxels.T, order=1, mode="constant", cval=outside, output=np.float32)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Both images at one resolution. points: (n, 3) samples, RAS mm; fixed: (n,) positions in the histogram;
+    moving: blurred; device: where torch works."""
+
+    points: np.ndarray
+    fixed: np.ndarray
+    moving: Volume
+    device: str
+
+    def information(self, matrix: np.ndarray) -> MutualInformation:
+        """Mutual information with the histogram's bins spread over what the brain shows at `matrix`."""
+        seen = values_at(self.moving, self.points @ matrix[:3, :3].T + matrix[:3, 3])
+        seen = seen[np.isfinite(seen)]
+        low, high = np.percentile(seen, [1, 99]) if len(seen) else (0.0, 1.0)
+        binned = to_bins(self.moving.data, low, high)
+        return MutualInformation(self.points, self.fixed, binned, self.moving.affine, self.device)
+
+
+def level(
+    fixed: Volume, moving: Volume, brain: Volume, resolution: float, spacing: float, device: str = "cpu"
+) -> Level:
+    """Prepare one level: images blurred to FWHM `resolution` mm, one sample in every cube of `spacing` mm."""
+    points = sample_points(brain, spacing)
+    values = values_at(at_resolution(fixed, resolution), points)
+    kept = np.isfinite(values)
+    points, values = points[kept], values[kept]
+    low, high = np.percentile(values, [1, 99])
+    return Level(points, to_bins(values, low, high), at_resolution(moving, resolution), device)
+
+
+def ascend(
+    information: Callable[[np.ndarray], Found],
+    matrix: np.ndarray,
+    centre: np.ndarray,
+    longest: float,
+    tolerance: float,
+    affine: bool = False,
+) -> tuple[np.ndarray, Found]:
+    """Climb to the nearest maximum of mutual information by BFGS on 6 or 12 parameters in mm.
+
+    longest: no step moves the brain's edge further, mm; tolerance: stop at steps shorter than this, mm.
+    """
+    directions = generators(centre, RADIUS_MM, affine)
+
+    def slope(at: np.ndarray, found: Found) -> np.ndarray:
+        return CURVATURE * np.einsum("ij,kij->k", at[:3, :3].T @ found.gradient, directions[:, :3])
+
+    found = information(matrix)
+    gradient = slope(matrix, found)
+    inverse = np.eye(len(directions))
+    for _ in range(MOST_STEPS):
+        step = inverse @ gradient
+        step *= min(1.0, longest / max(float(np.linalg.norm(step)), 1e-12))
+        for _ in range(8):
+            there = changed(matrix, directions, step)
+            trial = information(there)
+            if CURVATURE * (trial.information - found.information) > 1e-4 * float(step @ gradient):
+                break
+            step = step / 3
+        else:
+            break
+        new = slope(there, trial)
+        inverse = _bfgs(inverse, step, gradient - new)
+        matrix, found, gradient = there, trial, new
+        if np.linalg.norm(step) < tolerance:
+            break
+    return matrix, found
+
+
+def _bfgs(inverse: np.ndarray, step: np.ndarray, fall: np.ndarray) -> np.ndarray:
+    """The estimate of the inverse curvature after one more step; fall: how much the slope fell."""
+    product = float(step @ fall)
+    if product <= 1e-10 * float(step @ step):
+        return inverse
+    away = np.eye(len(step)) - np.outer(step, fall) / product
+    return away @ inverse @ away.T + np.outer(step, step) / product
+
+
+def search(coarse: Level, start: np.ndarray, best: int) -> list[np.ndarray]:
+    """The most promising of some 2,500 rigid transforms around `start` and around alignment by centre of mass.
+
+    Nearest voxels and a plain histogram are enough to rank them; information counts times the share of the brain that
+    is seen, so that a sliver of overlap cannot win. Returns `best` matrices that differ by more than a grid step.
+    """
+    centre = coarse.points.mean(axis=0)
+    steps = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    turns = SEARCH_TURN * steps[np.abs(steps).max(axis=1) <= 1]
+    shifts = SEARCH_SHIFT_MM * steps
+    around_start = turns_and_shifts(centre, turns, shifts[np.linalg.norm(shifts, axis=1) <= SEARCH_REACH_MM])
+    seen_centre = _centre_of_mass(coarse.moving)
+    to_centre = start.copy()
+    to_centre[:3, 3] += seen_centre - (start[:3, :3] @ centre + start[:3, 3])
+    cross = CENTRED_SHIFT_MM * steps[np.abs(steps).sum(axis=1) <= 1]
+    candidates = np.concatenate([start @ around_start, to_centre @ turns_and_shifts(centre, turns, cross)])
+    scores = _scores(coarse, candidates)
+    kept: list[np.ndarray] = []
+    for place in np.argsort(-scores, kind="stable"):
+        if len(kept) == best:
+            break
+        kept.append(candidates[place])
+    return kept
+
+
+def _centre_of_mass(image: Volume) -> np.ndarray:
+    low, high = np.percentile(image.data, [50, 99])
+    weights = np.clip(image.data, low, high) - low
+    voxel = np.array(ndimage.center_of_mass(weights)) if weights.any() else (np.array(image.data.shape) - 1) / 2
+    return image.affine[:3, :3] @ voxel + image.affine[:3, 3]
+
+
+def _scores(coarse: Level, candidates: np.ndarray, chunk: int = 64) -> np.ndarray:
+    """Plain mutual information times coverage of each candidate (n, 4, 4)."""
+    data = coarse.moving.data
+    low, high = np.percentile(data[data > data.mean()], [1, 99])
+    low = min(low, float(np.median(data)))
+    bins = np.clip((data - low) / max(high - low, 1e-12) * SEARCH_BINS, 0, SEARCH_BINS - 1).astype(np.int32)
+    bins = np.pad(bins, 1, constant_values=SEARCH_BINS).ravel()  # what lies outside has a bin of its own
+    shape = np.array(data.shape) + 2
+    to_voxel = np.linalg.inv(coarse.moving.affine) @ candidates
+    points = np.column_stack([coarse.points, np.ones(len(coarse.points))]).T.astype(np.float32)
+    rows = np.round(coarse.fixed * ((SEARCH_BINS - 1) / (BINS - 1))).astype(np.int32)
+    cells = SEARCH_BINS * (SEARCH_BINS + 1)
+    scores = []
+    for first in range(0, len(candidates), chunk):
+        places = to_voxel[first : first + chunk, :3].astype(np.float32) @ points + np.float32(1.5)
+        places = np.clip(places, 0, (shape - 1)[None, :, None].astype(np.float32)).astype(np.int32)
+        index = (places[:, 0] * shape[1] + places[:, 1]) * shape[2] + places[:, 2]
+        number = np.arange(len(index))[:, None]
+        cell = number * cells + rows * (SEARCH_BINS + 1) + bins[index]
+        joint = np.bincount(cell.ravel(), minlength=len(index) * cells)
+        scores.append(_plain_information(joint.reshape(-1, SEARCH_BINS, SEARCH_BINS + 1)[..., :SEARCH_BINS], len(rows)))
+    return np.concatenate(scores)
+
+
+def _plain_information(joint: np.ndarray, samples: int) -> np.ndarray:
+    """Mutual information times coverage of joint histograms (n, rows, columns), nats."""
+    joint = joint.astype(float)
+    total = joint.sum(axis=(1, 2), keepdims=True)
+    expected = joint.sum(axis=1, keepdims=True) * joint.sum(axis=2, keepdims=True) / np.maximum(total, 1)
+    ratio = np.divide(joint, expected, out=np.ones_like(joint), where=joint > 0)
+    return (joint * np.log(ratio)).sum(axis=(1, 2)) / samples

@@ -1,0 +1,84 @@
+"""Linear transforms between two images: small changes of them for an optimiser, and ITK transform files.
+
+A matrix is 4x4 in RAS mm and maps a point of the fixed (output) image to the moving (input) image.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.linalg import expm
+
+from ..errors import BadInput
+from ..files import write_text
+from .volumes import matrix_of_sitk, sitk_transform
+
+
+def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.ndarray:
+    """Directions in which a transform can change, (6 or 12, 4, 4), one mm at `radius` mm from `centre` each.
+
+    Three shifts and three turns about the centre; or, for an affine transform, three shifts and the nine numbers of
+    the linear part. `changed` follows them.
+    """
+    directions = []
+    for axis in range(3):
+        shift = np.zeros((4, 4))
+        shift[axis, 3] = 1.0
+        directions.append(shift)
+    if affine:
+        linear_parts = [np.eye(3)[:, [i]] @ np.eye(3)[[j]] for i in range(3) for j in range(3)]
+    else:
+        linear_parts = [np.cross(np.eye(3), -axis) for axis in np.eye(3)]
+    for linear in linear_parts:
+        turn = np.zeros((4, 4))
+        turn[:3, :3] = linear / radius
+        turn[:3, 3] = -turn[:3, :3] @ centre
+        directions.append(turn)
+    return np.array(directions)
+
+
+def changed(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """The matrix after a change by `amounts` mm along `generators`, made in the world of the fixed image."""
+    return matrix @ expm(np.tensordot(amounts, directions, axes=1))
+
+
+def turns_and_shifts(centre: np.ndarray, turns: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """Rigid matrices (turns x shifts, 4, 4): rotation vectors (n, 3) in radians about the centre, then shifts in mm."""
+    from scipy.spatial.transform import Rotation
+
+    rotations = Rotation.from_rotvec(np.atleast_2d(turns)).as_matrix()
+    matrices = np.tile(np.eye(4), (len(rotations), len(shifts), 1, 1))
+    matrices[..., :3, :3] = rotations[:, None]
+    matrices[..., :3, 3] = (centre - rotations @ centre)[:, None] + np.asarray(shifts)[None]
+    return matrices.reshape(-1, 4, 4)
+
+
+def read_transform(path: Path | str, what: str = "transform") -> np.ndarray:
+    """The 4x4 (RAS mm) of a linear ITK transform file as ANTs, Slicer, elastix and SimpleITK write them.
+
+    .tfm, .txt, .mat, .xfm or .h5, composites of linear transforms too. Raises BadInput where it cannot be used.
+    """
+    import SimpleITK as sitk
+
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"The {what} {path} does not exist. Give an ITK transform file (.tfm, .txt, .mat, .h5).")
+    try:
+        transform = sitk.ReadTransform(str(path))
+    except RuntimeError as error:
+        raise BadInput(f"The {what} {path.name} is not an ITK transform file. Export it again, as .tfm.") from error
+    if transform.GetDimension() != 3 or not transform.IsLinear():
+        raise BadInput(f"The {what} {path.name} is not a linear 3D transform. Give a rigid or affine one.")
+    matrix = matrix_of_sitk(transform)
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-6:
+        raise BadInput(f"The {what} {path.name} flattens space. Give a rigid or affine one.")
+    return matrix
+
+
+def write_transform(path: Path | str, matrix: np.ndarray) -> None:
+    """Write a 4x4 RAS matrix as an ITK text transform (LPS mm), atomically; Slicer and ANTs read .tfm and .txt."""
+    lps = sitk_transform(matrix)
+    numbers = " ".join(f"{value:.17g}" for value in lps.GetParameters())
+    text = f"#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\nParameters: {numbers}\n"
+    write_text(Path(path), text + "FixedParameters: 0 0 0\n")
