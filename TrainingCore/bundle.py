@@ -109,6 +109,11 @@ def find(path: str | Path) -> Path:
     )
 
 
+def read_description(path: Path) -> dict[str, Any]:
+    """The checked bundle.json of a bundle folder or .zip, without its weights. Raises BadInput as `Bundle.open`."""
+    return _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
+
+
 def _read(path: Path, member: str, largest: int) -> bytes:
     try:
         if path.is_dir():

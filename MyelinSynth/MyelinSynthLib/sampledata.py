@@ -70,6 +70,8 @@ def loadSamplePatient() -> Patient:
         for node in nodes:
             slicer.mrmlScene.RemoveNode(node)
         raise
+    for node in nodes:
+        node.CreateDefaultDisplayNodes()
     return Patient(*nodes)
 
 
@@ -85,5 +87,4 @@ def _load(path: Path, sha256: str, name: str) -> Any:
         raise SynthesisError(_incomplete())
     node.SetAttribute(SIMULATED_ATTRIBUTE, "yes")
     node.SetDescription(_("Simulated: nobody. Research use only, not for diagnosis."))
-    node.CreateDefaultDisplayNodes()
     return node

@@ -13,7 +13,6 @@ import json
 import tempfile
 from pathlib import Path
 
-import nibabel
 import numpy as np
 
 SEED, PEOPLE, LABEL = 2, 2, "sub-B02"  # 15 ml of lesions, about 25 of them above 50 mm3
@@ -68,6 +67,8 @@ def movement(place: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 def write(path: Path, data: np.ndarray, affine: np.ndarray, step: float) -> None:
     """A NIfTI file whose bytes depend on its content alone (no time in the gzip header)."""
+    import nibabel
+
     image = nibabel.Nifti1Image(data.astype(np.uint8 if data.max() <= 1 else np.int16), affine)
     image.header.set_slope_inter(step, 0.0)
     image.header.set_xyzt_units("mm")
