@@ -87,6 +87,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/curricular.py
   systems/linear.py
   systems/moment.py
+  systems/parts.py
   train.py
   training/__init__.py
   training/augmentation.py
@@ -97,6 +98,7 @@ set(TRAINING_CORE_SCRIPTS
   training/processes.py
   training/samples.py
   training/schedules.py
+  training/slices.py
   training/state.py
   training/store.py
   visit.py

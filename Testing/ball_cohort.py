@@ -1,7 +1,8 @@
 """A cohort of balls: the smallest BIDS dataset a network can learn from, made in a tenth of a second.
 
 White matter is a ball in a ball of grey matter; lesions are small balls with a lower DVR, darker in T1w and brighter in
-FLAIR. For tests of what does not need anatomy; the digital patient is tested with its own.
+FLAIR. For tests of what does not need anatomy; the digital patient is tested with its own. For the systems of glioma
+the lesions take up gadolinium: little in T1w after a low dose, much after the full one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,16 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+
+NOISY = (
+    "t1w",
+    "flair",
+    "dvr",
+    "t2w",
+    "adc",
+    "t1ce_low",
+    "t1ce",
+)  # drawn in this order
 
 
 def ball_volumes(rng: np.random.Generator, size: int = 32, lesions: int = 3) -> dict[str, np.ndarray]:
@@ -22,11 +33,15 @@ def ball_volumes(rng: np.random.Generator, size: int = 32, lesions: int = 3) -> 
         centre = rng.uniform(-0.14, 0.14, 3) * size
         lesion |= ((place - centre[:, None, None, None]) ** 2).sum(axis=0) < (0.07 * size) ** 2
     loss = rng.uniform(0.15, 0.45)
-    noise = {name: rng.normal(size=brain.shape) for name in ("t1w", "flair", "dvr")}
+    noise = {name: rng.normal(size=brain.shape) for name in NOISY}
     return {
         "t1w": (np.where(white, 900, 600) - 600 * loss * lesion + 8 * noise["t1w"]) * brain,
         "flair": (np.where(white, 300, 400) + 600 * loss * lesion + 8 * noise["flair"]) * brain,
         "dvr": (np.where(white, 1.22, 1.02) - loss * lesion + 0.01 * noise["dvr"]) * brain,
+        "t2w": (np.where(white, 400, 550) + 500 * loss * lesion + 8 * noise["t2w"]) * brain,
+        "adc": (np.where(white, 0.7, 0.9) + loss * lesion + 0.01 * noise["adc"]) * brain,
+        "t1ce_low": (np.where(white, 900, 600) + 100 * loss * lesion + 8 * noise["t1ce_low"]) * brain,
+        "t1ce": (np.where(white, 900, 600) + 1200 * loss * lesion + 8 * noise["t1ce"]) * brain,
         "brain": brain,
         "lesions": lesion & white,
         "white_matter": white & ~lesion,
@@ -37,6 +52,10 @@ def ball_volumes(rng: np.random.Generator, size: int = 32, lesions: int = 3) -> 
 FILES = {
     "t1w": "{person}/{visit}/anat/{label}_T1w.nii.gz",
     "flair": "{person}/{visit}/anat/{label}_FLAIR.nii.gz",
+    "t2w": "{person}/{visit}/anat/{label}_T2w.nii.gz",
+    "adc": "{person}/{visit}/dwi/{label}_ADC.nii.gz",
+    "t1ce_low": "{person}/{visit}/anat/{label}_ce-lowdose_T1w.nii.gz",
+    "t1ce": "{person}/{visit}/anat/{label}_ce-gadolinium_T1w.nii.gz",
     "dvr": "derivatives/phantom/{person}/{visit}/pet/{label}_space-T1w_trc-PiB_stat-dvr_desc-measured_mimap.nii.gz",
     "brain": "derivatives/phantom/{person}/{visit}/anat/{label}_space-T1w_desc-brain_mask.nii.gz",
     "lesions": "derivatives/phantom/{person}/{visit}/anat/{label}_space-T1w_label-lesion_mask.nii.gz",

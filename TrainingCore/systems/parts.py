@@ -1,0 +1,56 @@
+"""What several systems do in the same way: counting, precision, starting from a bundle, adversarial labels."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..bundle import Bundle
+from ..errors import BadInput
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def precision(wish: str, device: torch.device) -> torch.dtype:
+    """What autocast computes in: half precision on a GPU where the recipe asks for it, float32 elsewhere.
+
+    wish: `auto` is bfloat16 on a GPU that has it; `float16` is for GPUs alone; `bfloat16` is taken anywhere.
+    """
+    if wish == "bfloat16" or (wish == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
+        return torch.bfloat16
+    return torch.float16 if wish == "float16" and device.type == "cuda" else torch.float32
+
+
+def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[Any]:
+    """Mixed precision of a kind on a device; nothing for float32."""
+    return nullcontext() if kind is torch.float32 else torch.autocast(device.type, dtype=kind)
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle) -> None:
+    """Give a network weights of a bundle; raises BadInput where they are of another network."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadInput(
+            f"The model {bundle.path} has weights of another network than described or asked for. Get the bundle "
+            f"again, or use its architecture: {bundle.description['architecture']}."
+        ) from error
+
+
+def distributed(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network sharing its gradients between the processes of `torchrun` (plain DistributedDataParallel)."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def cross_entropy_to(answers: Tensor, label: float) -> Tensor:
+    """Adversarial cross-entropy of a discriminator's logits, of any shape, to one label (1: real, 0: generated)."""
+    return F.binary_cross_entropy_with_logits(answers, torch.full_like(answers, label))

@@ -1,0 +1,58 @@
+"""Axial slices of volumes, for the systems whose networks are 2D.
+
+Axial slices lie across the last axis of the grid, which runs from foot to head (see imaging.grid).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .samples import Sample
+
+CHUNK = 16  # slices that a network sees at once outside training (ours): bounds the memory, changes no value
+
+
+def brain_slices(brain: Tensor) -> np.ndarray:
+    """Indices of the axial slices that hold brain, (S,). brain: (1, 1, I, J, K) mask as float."""
+    return np.flatnonzero((brain[0, 0] > 0.5).any(dim=0).any(dim=0).cpu().numpy())
+
+
+def draw_slices(sample: Sample, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` axial slices of a visit, drawn evenly from those that hold brain; none twice where there are enough."""
+    found = brain_slices(sample.brain)
+    return np.sort(rng.choice(found, count, replace=len(found) < count))
+
+
+def axial(volume: Tensor, slices: Sequence[int] | np.ndarray) -> Tensor:
+    """(1, C, I, J, K) -> (S, C, I, J), the chosen axial slices as a batch of 2D images."""
+    chosen = torch.as_tensor(np.asarray(slices), device=volume.device)
+    return volume[0].index_select(3, chosen).permute(3, 0, 1, 2).contiguous()
+
+
+def drawn(batch: Sequence[Sample], count: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    """`count` random axial slices of every visit as one batch: `inputs` (S, C, I, J); `target`, `brain`, `lesions`."""
+    parts: dict[str, list[Tensor]] = {"inputs": [], "target": [], "brain": [], "lesions": []}
+    for sample in batch:
+        chosen = draw_slices(sample, count, rng)
+        for name, stack in parts.items():
+            stack.append(axial(getattr(sample, name), chosen))
+    return {name: torch.cat(stack) for name, stack in parts.items()}
+
+
+def slice_by_slice(network: Callable[[Tensor], Tensor], volume: Tensor, empty: float, chunk: int = CHUNK) -> Tensor:
+    """Run a 2D network over the axial slices of a volume: (N, C, I, J, K) -> (N, C', I, J, K).
+
+    Slices without any contrast, which hold no brain, are not computed and become `empty`.
+    """
+    images = volume.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N K, C, I, J)
+    shown = (images.flatten(1).amax(1) > images.flatten(1).amin(1)).nonzero()[:, 0]
+    first = network(images[shown[:chunk]] if len(shown) else images[:1])
+    found = first.new_full((len(images), *first.shape[1:]), empty)
+    found[shown[:chunk]] = first[: len(shown)]
+    for start in range(chunk, len(shown), chunk):
+        found[shown[start : start + chunk]] = network(images[shown[start : start + chunk]])
+    return found.unflatten(0, (volume.shape[0], volume.shape[4])).permute(0, 2, 3, 4, 1).contiguous()
