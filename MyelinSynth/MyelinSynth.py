@@ -7,12 +7,13 @@ from pathlib import Path
 
 import slicer
 import vtk
-from MyelinSynthLib import display, lesions, provenance
+from MyelinSynthLib import display, layouts, provenance
 from MyelinSynthLib.checks import Problem, findProblems
+from MyelinSynthLib.displaypanel import DisplayPanel
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.exchange import ALIGNED, Patient, checkPatient
-from MyelinSynthLib.install import ensureRequirements
-from MyelinSynthLib.models import availableModels, modelCard, ownModelFolders
+from MyelinSynthLib.exportpanel import ExportPanel
+from MyelinSynthLib.modelpanel import ModelPanel
 from MyelinSynthLib.parameters import Alignment, MyelinSynthParameterNode
 from MyelinSynthLib.patientpanel import PatientPanel
 from MyelinSynthLib.review import Review
@@ -51,7 +52,9 @@ class MyelinSynth(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)
 
     def onStartupCompleted(self):
-        """Every module is there: offer the sample patient in the Sample Data module."""
+        """Every module is there: offer the layouts, and the sample patient in the Sample Data module."""
+        if slicer.app.layoutManager() is not None:
+            layouts.register(slicer.app.layoutManager().layoutLogic().GetLayoutNode())
         try:
             import SampleData
         except ImportError:
@@ -68,7 +71,6 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
-        self._models = []
 
     def setup(self):
         """Build the panel; needs neither a main window nor PyTorch."""
@@ -79,27 +81,29 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = MyelinSynthLogic()
         self.patientPanel = PatientPanel(self.ui, self.onSamplePatient)
-        self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs)
-        self.reviewPanel = ReviewPanel(self.ui, self.onReviewed)
-        self.ui.modelBox.connect("currentIndexChanged(int)", self.onModel)
-        self.ui.sideBySideButton.connect("clicked(bool)", self.onSideBySide)
-        self.ui.colourByDvrBox.connect("toggled(bool)", self.onReviewed)
+        self.modelPanel = ModelPanel(self.ui, self.onModel)
+        self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs, self.onDevice)
+        self.displayPanel = DisplayPanel(self.ui)
+        self.reviewPanel = ReviewPanel(self.ui, self.displayPanel.onReviewed)
+        self.exportPanel = ExportPanel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.fillModels()
         self.initializeParameterNode()
 
     def cleanup(self):
         """The application closes or the module is reloaded."""
         self.runPanel.stop()
         self.patientPanel.forget()
+        self.reviewPanel.close()
+        self.displayPanel.close()
         self.setParameterNode(None)
         self.removeObservers()
 
     def enter(self):
         """The module is opened."""
         self.initializeParameterNode()
+        self.runPanel.askForDevices()
 
     def exit(self):
         """Another module is opened: a synthesis goes on, the fields rest."""
@@ -107,9 +111,9 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, _caller=None, _event=None):
         """What is under way belongs to the scene that closes."""
-        self.runPanel.stop()
+        self.runPanel.sceneCloses()
         self.patientPanel.forget()
-        self.reviewPanel.show(None, None)
+        self.showNodes({})
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller=None, _event=None):
@@ -136,6 +140,8 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._guiTag = parameterNode.connectGui(self.ui)
+            self.modelPanel.choose(parameterNode.model)
+            self.runPanel.chooseDevice(parameterNode.device)
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onChoice)
             self.onChoice()
 
@@ -147,7 +153,6 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ready = self.patientPanel.show(patient, problems)
         self.ui.synthesizeButton.enabled = self.runPanel.running or ready
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
-        display.setOpacity(self._parameterNode.opacity)
 
     def onSamplePatient(self, patient):
         """The sample patient was loaded: choose it, and show it."""
@@ -159,25 +164,25 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if slicer.app.layoutManager() is not None:
             slicer.util.resetSliceViews()
 
-    def fillModels(self):
-        """List the models that come with the extension."""
-        self._models = availableModels(ownModelFolders())
-        self.ui.modelBox.clear()
-        self.ui.modelBox.addItems([model.name for model in self._models])
+    def onModel(self, path):
+        """The user chose a model."""
+        if self._parameterNode is not None:
+            self._parameterNode.model = path
 
-    def onModel(self, index):
-        """Show the card of the chosen model."""
-        self.ui.modelCard.text = modelCard(self._models[index]) if 0 <= index < len(self._models) else ""
+    def onDevice(self, device):
+        """The user chose a device."""
+        if self._parameterNode is not None:
+            self._parameterNode.device = device
 
     def beginSynthesis(self, onStep, onLog):
-        """The Synthesis of what is chosen, installing what is missing first."""
-        ensureRequirements()
+        """The Synthesis of what is chosen."""
+        if self.modelPanel.model is None:
+            raise SynthesisError(_("There is no model. Add one, or install the extension again."))
         chosen = self._parameterNode
-        index = self.ui.modelBox.currentIndex
         return self.logic.synthesis(
             self.logic.patientOf(chosen),
-            model=str(self._models[index].path) if 0 <= index < len(self._models) else "demonstration",
-            device=chosen.device.value,
+            model=str(self.modelPanel.model.path),
+            device=chosen.device,
             flips=chosen.flips,
             onStep=onStep,
             onLog=onLog,
@@ -188,29 +193,17 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.show(outputs.dvr, outputs.nodes().get("flair"))
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         parameterNode.run = outputs.run
+        self.reviewPanel.trust(outputs.run)
         self.showReview()
 
     def showReview(self):
-        """The lesion table of the run that is chosen, or of the latest."""
-        nodes = self.logic.chosenRun(self._parameterNode)
-        self.reviewPanel.show(nodes.get("table"), nodes.get("dvr"))
+        """The run that is chosen, or the latest."""
+        self.showNodes(self.logic.chosenRun(self._parameterNode))
 
-    def onReviewed(self, _checked=False):
-        """Colour the outlines by mean DVR or by review state."""
-        nodes = self.logic.chosenRun(self._parameterNode)
-        if "lesions" in nodes and "table" in nodes:
-            by = "mean_dvr" if self.ui.colourByDvrBox.checked else "state"
-            lesions.colourSegments(nodes["lesions"], Review(nodes["table"]), by)
-
-    def onSideBySide(self, _checked=False):
-        """T1w, FLAIR and map beside each other."""
-        layoutManager = slicer.app.layoutManager()
-        nodes = self.logic.chosenRun(self._parameterNode)
-        if layoutManager is None or "dvr" not in nodes:
-            return
-        t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
-        display.showSideBySide(layoutManager.layoutLogic().GetLayoutNode(), t1w, nodes.get("flair"), nodes["dvr"])
-        slicer.util.resetSliceViews()
+    def showNodes(self, nodes):
+        """Display, review and export act on these nodes, by role."""
+        for panel in (self.displayPanel, self.reviewPanel, self.exportPanel):
+            panel.show(nodes)
 
 
 class MyelinSynthLogic(ScriptedLoadableModuleLogic):

@@ -27,8 +27,8 @@ COLOURS_OF_STATE = {
     "flagged": (0.902, 0.624, 0.0),
     "rejected": (0.835, 0.369, 0.0),
 }
-SIDE_BY_SIDE_LAYOUT = 8530  # own number: Slicer's layouts end below 1000
-SIDE_BY_SIDE_VIEWS = ("T1w", "FLAIR", "Myelin")
+SIDE_BY_SIDE_VIEWS = ("T1w", "FLAIR", "Myelin")  # of the layout of that name: their volumes do not change
+UNCERTAINTY_WINDOW = (0.0, 0.2)  # DVR (ours)
 
 
 @functools.lru_cache(maxsize=1)
@@ -99,14 +99,36 @@ def showOutlines(segmentation: Any) -> None:
     display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
 
 
+def setOutlines(segmentation: Any, visible: bool) -> None:
+    """Show or hide the lesion outlines in slice views; 3D stays as it is."""
+    segmentation.CreateDefaultDisplayNodes()
+    segmentation.GetDisplayNode().SetVisibility2DOutline(visible)
+
+
+def showUncertainty(volume: Any) -> None:
+    """Grey, from 0 to an SD that matters, for the SD of a map."""
+    volume.CreateDefaultDisplayNodes()
+    display = volume.GetScalarVolumeDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(*UNCERTAINTY_WINDOW)
+
+
 def showInSlices(
-    background: Any, foreground: Any = None, opacity: float = OPACITY, views: tuple[str, ...] = ()
+    background: Any,
+    foreground: Any = None,
+    opacity: float = OPACITY,
+    views: tuple[str, ...] = (),
+    otherThan: tuple[str, ...] = (),
 ) -> None:
-    """Put volumes into the slice views, or into those of the given names only. opacity: of the foreground, 0 to 1."""
+    """Put volumes into the slice views: all, those of the given names only, or all but some.
+
+    opacity: of the foreground, 0 to 1.
+    """
     nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
     for index in range(nodes.GetNumberOfItems()):
         composite = nodes.GetItemAsObject(index)
-        if views and composite.GetLayoutName() not in views:
+        name = composite.GetLayoutName()
+        if (views and name not in views) or name in otherThan:
             continue
         composite.SetBackgroundVolumeID(background.GetID() if background else None)
         composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
@@ -125,30 +147,7 @@ def setOpacity(opacity: float) -> None:
             composite.SetForegroundOpacity(opacity)
 
 
-def sideBySideLayout() -> str:
-    """Description of the layout `axial T1w | FLAIR | map`."""
-    views = "".join(
-        f'<item><view class="vtkMRMLSliceNode" singletontag="{name}">'
-        '<property name="orientation" action="default">Axial</property>'
-        f'<property name="viewlabel" action="default">{name[0]}</property>'
-        '<property name="viewcolor" action="default">#808080</property></view></item>'
-        for name in SIDE_BY_SIDE_VIEWS
-    )
-    return f'<layout type="horizontal" split="true">{views}</layout>'
-
-
-def addLayout(layoutNode: Any) -> None:
-    """Make the layout known to the application."""
-    if layoutNode.IsLayoutDescription(SIDE_BY_SIDE_LAYOUT):
-        layoutNode.SetLayoutDescription(SIDE_BY_SIDE_LAYOUT, sideBySideLayout())
-    else:
-        layoutNode.AddLayoutDescription(SIDE_BY_SIDE_LAYOUT, sideBySideLayout())
-
-
-def showSideBySide(layoutNode: Any, t1w: Any, flair: Any, mapNode: Any) -> None:
-    """Switch to `axial T1w | FLAIR | map`, linked."""
-    addLayout(layoutNode)
-    layoutNode.SetViewArrangement(SIDE_BY_SIDE_LAYOUT)
-    showInSlices(t1w, views=SIDE_BY_SIDE_VIEWS[:1])
-    showInSlices(flair, views=SIDE_BY_SIDE_VIEWS[1:2])
-    showInSlices(t1w, mapNode, 1.0, views=SIDE_BY_SIDE_VIEWS[2:])
+def fade(position: float, t1w: Any, flair: Any, mapNode: Any) -> None:
+    """Show what lies at a position between T1w (0), FLAIR (1) and map (2), in every view but those side by side."""
+    lower, upper = (t1w, flair) if position <= 1 else (flair, mapNode)
+    showInSlices(lower, upper, position if position <= 1 else position - 1, otherThan=SIDE_BY_SIDE_VIEWS)

@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import slicer
+
 PREFIX = "MyelinSynth."
-ROLES = ("dvr", "brain", "lesions", "table", "transform", "flair", "report", "provenance")
+ROLES = (
+    *("dvr", "brain", "lesions", "table", "transform", "flair", "report", "provenance", "uncertainty"),
+    # made on demand
+    *("brain_surface", "histogram_table", "histogram_series", "histogram_chart"),
+    *("comparison_table", "comparison_series", "identity_table", "identity_series", "comparison_chart"),
+)
 T1W_REFERENCE = "MyelinSynth.T1w"
+MEASURED_REFERENCE = "MyelinSynth.MeasuredDVR"
+FETCH_ATTRIBUTE = "MyelinSynth.FlairToT1"  # 4x4 (RAS mm) of flair_to_t1.tfm, row by row
 RESEARCH_USE = "Research use only, not for diagnosis."
 
 
@@ -32,6 +41,29 @@ def sign(node: Any, role: str, run: str, record: dict[str, Any], t1w: Any) -> No
         node.SetAttribute(PREFIX + name, str(value))
     if t1w is not None:
         node.SetNodeReferenceID(T1W_REFERENCE, t1w.GetID())
+
+
+def signLike(node: Any, role: str, like: Any) -> None:
+    """Write on a node that was made later what is written on another one of the same synthesis."""
+    if role not in ROLES:
+        raise ValueError(f"unknown role {role}")
+    for name in like.GetAttributeNames():
+        if name.startswith(PREFIX):
+            node.SetAttribute(name, like.GetAttribute(name))
+    node.SetAttribute(PREFIX + "Role", role)
+    node.SetNodeReferenceID(T1W_REFERENCE, like.GetNodeReferenceID(T1W_REFERENCE))
+
+
+def putBeside(node: Any, other: Any) -> None:
+    """Put a node into the same folder of the subject hierarchy as another one."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(other)
+    folder = hierarchy.GetItemParent(item) if item else hierarchy.GetSceneItemID()
+    child = hierarchy.GetItemByDataNode(node)
+    if child:
+        hierarchy.SetItemParent(child, folder)
+    else:
+        hierarchy.CreateItem(folder, node)
 
 
 def get(node: Any, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,16 @@ from .geometry import addVolume, ijkToRas, onGrid, readTransform, toVtk, toWorld
 from .review import Review, fillTable
 from .words import _
 
+LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # see TrainingCore.result
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
 
 @dataclass
 class Outputs:
-    """The nodes of one synthesis. segmentation: None where no lesions were given."""
+    """The nodes of one synthesis.
+
+    segmentation: None where no lesions were given; uncertainty: None where none was asked for.
+    """
 
     run: str
     dvr: Any
@@ -35,6 +40,7 @@ class Outputs:
     report: Any
     provenance: Any
     segmentation: Any = None
+    uncertainty: Any = None
 
     def nodes(self) -> dict[str, Any]:
         """Nodes by role, see provenance.ROLES."""
@@ -47,14 +53,15 @@ class Outputs:
             "flair": self.flair,
             "report": self.report,
             "provenance": self.provenance,
+            "uncertainty": self.uncertainty,
         }
         return {role: node for role, node in found.items() if node is not None}
 
 
-def loadResult(folder: Path, exported: Path, patient: Patient, run: str) -> Outputs:
+def loadResult(folder: Path, patient: Patient, run: str) -> Outputs:
     """Make the nodes of a Result; removes what it made where something fails.
 
-    folder: the Result; exported: what `exportPatient` wrote; run: a name that no other synthesis in the scene has.
+    folder: the Result; run: a name that no other synthesis in the scene has.
     Raises SynthesisError. The patient's own nodes are not changed.
     """
     importTrainingCore()
@@ -63,7 +70,7 @@ def loadResult(folder: Path, exported: Path, patient: Patient, run: str) -> Outp
 
     before = _nodeIds()
     try:
-        return _load(Result.open(folder), exported, patient, run)
+        return _load(Result.open(folder), patient, run)
     except BaseException as error:
         for identifier in _nodeIds() - before:
             slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetNodeByID(identifier))
@@ -72,7 +79,7 @@ def loadResult(folder: Path, exported: Path, patient: Patient, run: str) -> Outp
         raise
 
 
-def _load(result: Any, exported: Path, patient: Patient, run: str) -> Outputs:
+def _load(result: Any, patient: Patient, run: str) -> Outputs:
     t1w = patient.t1w
     name = t1w.GetName()
     rows = result.lesions()
@@ -90,10 +97,16 @@ def _load(result: Any, exported: Path, patient: Patient, run: str) -> Outputs:
     display.showMap(outputs.dvr)
     fillTable(outputs.table, rows, _columns(result))
     if patient.lesions is not None:
-        outputs.segmentation = _addLesions(result, exported, t1w, rows, f"{name} {_('lesion outlines')}")
+        outputs.segmentation = _addLesions(result.path, t1w, rows, f"{name} {_('lesion outlines')}")
         lesions.colourSegments(outputs.segmentation, Review(outputs.table))
+    if (result.path / UNCERTAINTY).is_file():
+        what = f"{name} {_('uncertainty of the map')}"
+        outputs.uncertainty = _addMap(result.path / UNCERTAINTY, t1w, "vtkMRMLScalarVolumeNode", what)
+        display.showUncertainty(outputs.uncertainty)
     for role, node in outputs.nodes().items():
         provenance.sign(node, role, run, result.provenance, t1w)
+    if patient.dvr is not None:
+        outputs.dvr.SetNodeReferenceID(provenance.MEASURED_REFERENCE, patient.dvr.GetID())
     putBesideT1w(t1w, list(outputs.nodes().values()), f"{name} {_('MyelinSynth')}")
     return outputs
 
@@ -107,6 +120,16 @@ def _columns(result: Any) -> Sequence[str]:
 
 def _addMap(path: Path, t1w: Any, className: str, name: str) -> Any:
     """A volume of the Result on exactly the T1w's grid, moving with the T1w."""
+    array = _readOnGrid(path, t1w).astype(np.float32 if className == "vtkMRMLScalarVolumeNode" else np.uint8)
+    node = addVolume(className, name, array, ijkToRas(t1w))
+    node.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
+    if className == "vtkMRMLLabelMapVolumeNode":
+        node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _readOnGrid(path: Path, t1w: Any) -> np.ndarray:
+    """Voxels of a file of the Result in the T1w's own order, (K, J, I)."""
     loaded = slicer.vtkMRMLScalarVolumeNode()
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
@@ -114,13 +137,7 @@ def _addMap(path: Path, t1w: Any, className: str, name: str) -> Any:
     if not storage.ReadData(loaded) or loaded.GetImageData() is None:
         raise SynthesisError(_("{name} of the result could not be read.").format(name=path.name))
     shape = t1w.GetImageData().GetDimensions()[::-1]
-    array = onGrid(slicer.util.arrayFromVolume(loaded), ijkToRas(loaded), shape, ijkToRas(t1w))
-    array = array.astype(np.float32 if className == "vtkMRMLScalarVolumeNode" else np.uint8)
-    node = addVolume(className, name, array, ijkToRas(t1w))
-    node.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
-    if className == "vtkMRMLLabelMapVolumeNode":
-        node.CreateDefaultDisplayNodes()
-    return node
+    return onGrid(slicer.util.arrayFromVolume(loaded), ijkToRas(loaded), shape, ijkToRas(t1w))
 
 
 def _addTransformedFlair(path: Path, patient: Patient, name: str) -> tuple[Any, Any]:
@@ -131,13 +148,15 @@ def _addTransformedFlair(path: Path, patient: Patient, name: str) -> tuple[Any, 
     t1w, flair = patient.t1w, patient.flair
     before = flairToT1Space(patient, np.linalg.inv(toWorld(t1w, _("T1w"))))
     moving = patient.flairToT1
+    fetch = readTransform(path)  # tells where to fetch the FLAIR from
     if moving is not None and not isinstance(moving, str) and flair.GetParentTransformNode() is moving:
         found = before
     else:
-        found = np.linalg.inv(readTransform(path)) @ before  # the file tells where to fetch the FLAIR from
+        found = np.linalg.inv(fetch) @ before
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} {_('FLAIR to T1w')}")
     transform.SetMatrixTransformToParent(toVtk(found))
     transform.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
+    transform.SetAttribute(provenance.FETCH_ATTRIBUTE, json.dumps(fetch.tolist()))
     copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{name} {_('FLAIR in T1w space')}")
     copy.CopyOrientation(flair)
     copy.SetAndObserveImageData(flair.GetImageData())
@@ -155,15 +174,15 @@ def _addText(path: Path, name: str) -> Any:
     return node
 
 
-def _addLesions(result: Any, exported: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: str) -> Any:
+def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: str) -> Any:
     segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     display.showOutlines(segmentation)
     if rows:
-        labels, affine = lesions.measuredLesions(exported, result.path)
-        labels = lesions.numberAsInTable(labels, affine, rows).transpose(2, 1, 0)
-        shape = t1w.GetImageData().GetDimensions()[::-1]
-        ids = [int(row["id"]) for row in rows]
-        lesions.addSegments(segmentation, onGrid(labels, affine, shape, ijkToRas(t1w)), t1w, ids)
+        if not (folder / LESION_LABELS).is_file():
+            raise SynthesisError(_("The result has no {name}. Run the synthesis again.").format(name=LESION_LABELS))
+        labels = _readOnGrid(folder / LESION_LABELS, t1w)
+        labels = labels.astype(np.int16 if labels.max() <= np.iinfo(np.int16).max else np.int32)
+        lesions.addSegments(segmentation, labels, t1w, [int(row["id"]) for row in rows])
     segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
     return segmentation
 

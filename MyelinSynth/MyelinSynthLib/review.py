@@ -14,32 +14,41 @@ from .words import _
 
 UNREVIEWED, ACCEPTED, FLAGGED, REJECTED = "unreviewed", "accepted", "flagged", "rejected"
 STATES = (UNREVIEWED, ACCEPTED, FLAGGED, REJECTED)
-KEYS = {"A": ACCEPTED, "F": FLAGGED, "R": REJECTED}
-ID, STATE, COMMENT = "id", "state", "comment"
+ID, STATE, COMMENT, OUTLINE = "id", "state", "comment", "outline"
+AS_GIVEN, EDITED, REMOVED = "", "edited", "removed"  # what happened to an outline since the map was made
+REVIEW_COLUMNS = (STATE, COMMENT, OUTLINE)
 
 
-def fillTable(tableNode: Any, rows: Sequence[dict[str, float | None]], columns: Sequence[str]) -> None:
-    """Write the rows of a Result's lesions.csv, every lesion unreviewed; what is not estimable becomes NaN."""
+def fillTable(tableNode: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Write the rows of a Result's lesions.csv, every lesion unreviewed.
+
+    A column with any text is a text column; what is not estimable (None) becomes NaN, or the empty text.
+    """
     table = vtk.vtkTable()
+    kinds = {}
     for name in columns:
-        column = vtk.vtkIntArray() if name == ID else vtk.vtkDoubleArray()
-        column.SetName(name)
-        for row in rows:
-            value = row[name]
-            column.InsertNextValue(int(value) if name == ID else np.nan if value is None else value)
-        table.AddColumn(column)
-    for name, value in ((STATE, UNREVIEWED), (COMMENT, "")):
-        column = vtk.vtkStringArray()
-        column.SetName(name)
-        for _row in rows:
-            column.InsertNextValue(value)
-        table.AddColumn(column)
+        values = [row[name] for row in rows]
+        kinds[name] = vtk.VTK_STRING if any(isinstance(value, str) for value in values) else vtk.VTK_DOUBLE
+        if name == ID:
+            kinds[name], values = vtk.VTK_INT, [int(value) for value in values]
+        empty = "" if kinds[name] == vtk.VTK_STRING else np.nan
+        table.AddColumn(_column(name, kinds[name], [empty if value is None else value for value in values]))
+    for name, value in ((STATE, UNREVIEWED), (COMMENT, ""), (OUTLINE, AS_GIVEN)):
+        kinds[name] = vtk.VTK_STRING
+        table.AddColumn(_column(name, kinds[name], [value] * len(rows)))
     tableNode.SetAndObserveTable(table)
     tableNode.SetUseColumnTitleAsColumnHeader(True)
-    for name in columns:
-        tableNode.SetColumnType(name, vtk.VTK_INT if name == ID else vtk.VTK_DOUBLE)
-    for name in (STATE, COMMENT):
-        tableNode.SetColumnType(name, vtk.VTK_STRING)
+    for name, kind in kinds.items():
+        tableNode.SetColumnType(name, kind)
+
+
+def _column(name: str, kind: int, values: Sequence[Any]) -> Any:
+    makers = {vtk.VTK_INT: vtk.vtkIntArray, vtk.VTK_DOUBLE: vtk.vtkDoubleArray, vtk.VTK_STRING: vtk.vtkStringArray}
+    column = makers[kind]()
+    column.SetName(name)
+    for value in values:
+        column.InsertNextValue(value)
+    return column
 
 
 class Review:
@@ -61,17 +70,36 @@ class Review:
     def __len__(self) -> int:
         return self.tableNode.GetNumberOfRows()
 
+    def lesion(self, row: int) -> int:
+        """The number of the lesion."""
+        return int(self.number(row, ID))
+
+    def rowOf(self, lesion: int) -> int | None:
+        """The row of a lesion number, or None."""
+        return next((row for row in range(len(self)) if self.lesion(row) == lesion), None)
+
+    def isText(self, column: str) -> bool:
+        """Whether a column holds texts."""
+        return self.tableNode.GetTable().GetColumn(self._index(column)).IsA("vtkStringArray")
+
     def text(self, row: int, column: str) -> str:
         """What a cell says."""
         return self.tableNode.GetCellText(row, self._index(column))
 
     def number(self, row: int, column: str) -> float:
-        """A cell as number: NaN where it is not estimable."""
-        return (
-            self.tableNode.GetTable().GetValue(row, self._index(column)).ToDouble()
-            if self._has(row, column)
-            else np.nan
-        )
+        """A cell as number: NaN where it is not estimable, or a text, or where there is no such column."""
+        if column not in self.columns or self.isText(column):
+            return np.nan
+        return self.tableNode.GetTable().GetValue(row, self._index(column)).ToDouble()
+
+    def setNumber(self, row: int, column: str, value: float | None) -> None:
+        """Write a number, None for what is not estimable."""
+        array = self.tableNode.GetTable().GetColumn(self._index(column))
+        if array.IsA("vtkStringArray"):
+            raise ValueError(f"the column {column} holds texts")
+        array.SetValue(row, np.nan if value is None else value)
+        self.tableNode.GetTable().Modified()
+        self.tableNode.Modified()
 
     def state(self, row: int) -> str:
         """One of STATES."""
@@ -92,9 +120,24 @@ class Review:
         """Record a comment, on one line: tables are saved line by line."""
         self._setText(row, COMMENT, " ".join(comment.split()))
 
+    def outline(self, row: int) -> str:
+        """AS_GIVEN, EDITED or REMOVED."""
+        return self.text(row, OUTLINE) if OUTLINE in self.columns else AS_GIVEN
+
+    def setOutline(self, row: int, outline: str) -> None:
+        """Record that the outline of a lesion was edited or removed."""
+        if outline not in (AS_GIVEN, EDITED, REMOVED):
+            raise ValueError(f"an outline cannot be {outline}")
+        self._setText(row, OUTLINE, outline)
+
     def progress(self) -> tuple[int, int]:
         """(lesions reviewed, lesions)."""
         return sum(self.state(row) != UNREVIEWED for row in range(len(self))), len(self)
+
+    def counts(self) -> dict[str, int]:
+        """How many lesions are in each state."""
+        states = [self.state(row) for row in range(len(self))]
+        return {state: states.count(state) for state in STATES}
 
     def progressText(self) -> str:
         """The progress in words."""
@@ -102,13 +145,20 @@ class Review:
         return _("{done} of {total} lesions reviewed").format(done=done, total=total)
 
     def order(self, column: str = ID, descending: bool = False, states: Sequence[str] = STATES) -> list[int]:
-        """Rows in one of `states`, sorted by a column; what is not estimable comes last either way."""
+        """Rows in one of `states`, sorted by a column: numbers as numbers, states as in STATES, texts as in a
+        dictionary; what is not estimable or empty comes last either way."""
         rows = [row for row in range(len(self)) if self.state(row) in states]
-        if column in (STATE, COMMENT):
-            return sorted(rows, key=lambda row: self.text(row, column), reverse=descending)
-        known = [row for row in rows if np.isfinite(self.number(row, column))]
-        known.sort(key=lambda row: self.number(row, column), reverse=descending)
-        return known + [row for row in rows if row not in set(known)]
+        keys = {row: self._key(row, column) for row in rows}
+        known = sorted((row for row in rows if keys[row] is not None), key=keys.__getitem__, reverse=descending)
+        return known + [row for row in rows if keys[row] is None]
+
+    def _key(self, row: int, column: str) -> Any:
+        if column == STATE:
+            return STATES.index(self.state(row))
+        if column in self.columns and self.isText(column):
+            return self.text(row, column).casefold() or None
+        value = self.number(row, column)
+        return value if np.isfinite(value) else None
 
     def next(self, row: int, order: Sequence[int]) -> int | None:
         """The row to go on to after `row`: the next unreviewed one in the order shown, starting over at its end."""
@@ -126,9 +176,6 @@ class Review:
         if index < 0:
             raise KeyError(f"the lesion table has no column {column}")
         return index
-
-    def _has(self, row: int, column: str) -> bool:
-        return self.text(row, column).strip().lower() not in {"", "nan"}
 
     def _setText(self, row: int, column: str, value: str) -> None:
         if not self.tableNode.SetCellText(row, self._index(column), value):

@@ -128,7 +128,7 @@ class Synthesis:
         for what, node in ((_("T1w"), self.patient.t1w), (_("FLAIR"), self.patient.flair)):
             if node.GetScene() is not slicer.mrmlScene:
                 raise SynthesisError(_("The {what} was removed while the map was computed.").format(what=what))
-        return loadResult(self._scratch / "result", self._scratch, self.patient, uuid.uuid4().hex)
+        return loadResult(self._scratch / "result", self.patient, uuid.uuid4().hex)
 
     def _clean(self) -> None:
         if self._scratch is not None:

@@ -14,6 +14,7 @@ SHAPE, SPACING = (28, 32, 20), (1.5, 1.5, 2.0)
 CENTRE = np.array([3.0, -5.0, 7.0])
 LESIONS = (((-5.0, 4.0, 9.0), 4.2, 0.80), ((11.0, -9.0, 3.0), 3.0, 0.95))  # world centre mm, radius mm, DVR
 BRAIN_RADIUS, NAWM_DVR = 17.5, 1.2
+REGIONS = ("deep white matter", "periventricular")
 
 
 def ball(matrix: np.ndarray, shape: tuple[int, int, int], centre: object, radius: float) -> np.ndarray:
@@ -28,16 +29,24 @@ def lesion_mask(matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return np.any([ball(matrix, shape, centre, radius) for centre, radius, _dvr in LESIONS], axis=0)
 
 
-def write_result(folder: Path, t1: Path, lesions: Path | None, shift: np.ndarray | None = None) -> None:
+def write_result(
+    folder: Path,
+    t1: Path,
+    lesions: Path | None,
+    shift: np.ndarray | None = None,
+    measured: Path | None = None,
+    uncertain: bool = False,
+) -> None:
     """Write a Result for the files that were exported: a DVR of 1.2 with lesions that are lower.
 
-    shift: 4x4 RAS, T1w point -> FLAIR point, as registration would find it.
+    shift: 4x4 RAS, T1w point -> FLAIR point, as registration would find it; measured: a measured DVR; uncertain: as
+    with --uncertainty.
     """
-    from TrainingCore.evaluation.lesions import label_lesions, lesion_table
+    from TrainingCore.evaluation.lesions import demyelination_limit, label_lesions, lesion_table
     from TrainingCore.files import write_json, write_text
-    from TrainingCore.imaging.checks import lesions_on_grid
+    from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.volumes import read_volume, write_volume
-    from TrainingCore.result import LESION_COLUMNS
+    from TrainingCore.result import LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, UNCERTAINTY
     from TrainingCore.synthesis.outputs import lesions_csv, write_transform
 
     t1w = read_volume(t1)
@@ -46,22 +55,48 @@ def write_result(folder: Path, t1: Path, lesions: Path | None, shift: np.ndarray
     dvr = np.where(brain, NAWM_DVR, 0).astype(np.float32)
     for centre, radius, value in LESIONS:
         dvr[ball(affine, shape, centre, radius)] = value
+    brain_volume = t1w.with_data(brain.astype(np.float32))
+    pet = None if measured is None else dvr_on_grid(read_volume(measured), t1w, brain_volume)[0].data
     labels = np.zeros(shape, np.int32)
-    if lesions is not None:
-        mask = lesions_on_grid(read_volume(lesions, mask=True), t1w, t1w.with_data(brain.astype(np.float32)))[0]
-        labels = label_lesions(mask.data, t1w.voxel_volume)[0]
     folder.mkdir(parents=True)
+    if lesions is not None:
+        mask = lesions_on_grid(read_volume(lesions, mask=True), t1w, brain_volume)[0]
+        labels = label_lesions(mask.data, t1w.voxel_volume)[0]
+        write_volume(folder / LESION_LABELS, labels.astype(np.int16), affine)
+    if uncertain:
+        write_volume(folder / UNCERTAINTY, np.where(brain, 0.05, 0).astype(np.float32), affine)
     write_volume(folder / "dvr.nii.gz", dvr, affine)
     write_volume(folder / "brain_mask.nii.gz", brain, affine)
     write_transform(folder / "flair_to_t1.tfm", np.eye(4) if shift is None else shift)
-    rows = lesion_table(labels, dvr, brain & (labels == 0), affine)
-    write_text(folder / "lesions.csv", lesions_csv(rows, LESION_COLUMNS))
-    write_text(folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. µ</body></html>")
+    nawm = brain & (labels == 0)
+    rows = lesion_table(labels, dvr, nawm, affine, pet)
+    rows = [row | {"region": REGIONS[row["id"] % 2], "uncertainty": 0.04 if uncertain else None} for row in rows]
+    write_text(folder / "lesions.csv", lesions_csv(rows, LESION_COLUMNS + (() if pet is None else MEASURED_COLUMNS)))
+    write_text(
+        folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. \u00b5</body></html>"
+    )
     model = {"name": "stand-in", "weights_sha256": "0" * 64, "simulated_training_data": True}
-    write_json(folder / "provenance.json", {"note": "simulated", "software": {"TrainingCore": "test"}, "model": model})
+    summary = {
+        "synthetic_dvr": {"nawm": _mean_sd(dvr, nawm)},
+        "demyelination_limit_dvr": demyelination_limit(dvr, nawm),
+    }
+    if pet is not None:
+        summary["measured_dvr"] = {"nawm": _mean_sd(pet, nawm)}
+    record = {"note": "simulated", "software": {"TrainingCore": "test"}, "model": model, "summary": summary}
+    write_json(folder / "provenance.json", record)
+
+
+def _mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    return {"mean": round(float(values[mask].mean()), 5), "sd": round(float(values[mask].std()), 5)}
 
 
 if __name__ == "__main__":
+    import argparse
+
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-    write_result(Path(given["--out"]), Path(given["--t1"]), Path(given["--lesions"]) if "--lesions" in given else None)
+    parser = argparse.ArgumentParser()
+    for name in ("--t1", "--out", "--lesions", "--dvr"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--uncertainty", action="store_true")
+    given = parser.parse_known_args()[0]
+    write_result(given.out, given.t1, given.lesions, None, given.dvr, given.uncertainty)

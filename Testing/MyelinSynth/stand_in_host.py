@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import functools
 import inspect
 import json
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import slicer
-from PySide6 import QtCore, QtUiTools, QtWidgets
+from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 if sys.version_info < (3, 12):  # PySide6 6.12 gives back references that it never took; later Pythons do not mind
     _spare = [None, True, False] * 1_000_000
@@ -31,6 +32,16 @@ NODE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImport
 
 class CollapsibleButton(QtWidgets.QWidget):
     """ctkCollapsibleButton: its contents only."""
+
+
+class DirectoryButton(QtWidgets.QPushButton):
+    """ctkDirectoryButton: choosing is up to the test."""
+
+    directorySelected = QtCore.Signal(str)
+
+    def select(self, folder: str) -> None:
+        self.setProperty("directory", folder)
+        self.directorySelected.emit(folder)
 
 
 class SliderWidget(QtWidgets.QDoubleSpinBox):
@@ -92,6 +103,7 @@ class MRMLWidget(QtWidgets.QWidget):
 
 STAND_INS = {
     "ctkCollapsibleButton": CollapsibleButton,
+    "ctkDirectoryButton": DirectoryButton,
     "ctkSliderWidget": SliderWidget,
     "qMRMLNodeComboBox": NodeComboBox,
     "qMRMLWidget": MRMLWidget,
@@ -139,10 +151,12 @@ class Proxy:
         self._real.setProperty(name, value)
 
     def _call(self, name: str, given: tuple[Any, ...]) -> Any:
-        return getattr(self._real, name)(*(one._real if isinstance(one, Proxy) else one for one in given))
+        found = getattr(self._real, name)(*(one._real if isinstance(one, Proxy) else one for one in given))
+        return Proxy(self._host, found, "QHeaderView") if isinstance(found, QtWidgets.QHeaderView) else found
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
-        if signature not in self._known["signals"]:
+        listed = self._known["signals"] or {f"{name}({signature.split('(')[1]}" for name in self._known["methods"]}
+        if signature not in listed:  # of some classes the description gives bare names alone
             raise AttributeError(f"in the application a {self._class} has no signal {signature}")
         slot = self._host.guarded(receiver)
         self._slots[signature, receiver] = slot
@@ -174,11 +188,60 @@ class Application:
         path = self.slicerUserSettingsFilePath
         return Proxy(self._host, QtCore.QSettings(path, QtCore.QSettings.Format.IniFormat), "QSettings")
 
-    def layoutManager(self) -> None:
-        """There is no main window."""
+    def layoutManager(self) -> LayoutManager | None:
+        """None while there is no main window; see Host.openViews."""
+        return self._host.views
 
     def testingEnabled(self) -> bool:
         return False
+
+
+class LayoutManager:
+    """slicer.app.layoutManager(): the real layout logic, and a slice logic for every slice view of a layout."""
+
+    def __init__(self, application: Any) -> None:
+        self._application, self._sliceLogics = application, {}
+        self._logic = slicer.vtkMRMLLayoutLogic()
+        self._logic.SetMRMLScene(slicer.mrmlScene)
+        node = self._logic.GetLayoutNode()
+        self._tag = node.AddObserver("ModifiedEvent", self._refresh)
+        node.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+
+    def layoutLogic(self) -> Any:
+        return self._logic
+
+    def resetThreeDViews(self) -> None: ...
+
+    def resetSliceViews(self) -> None:
+        for logic in self._sliceLogics.values():
+            logic.FitSliceToBackground()
+
+    def _refresh(self, *_event: Any) -> None:
+        nodes = self._logic.GetViewNodes()
+        for node in (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())):
+            if node.IsA("vtkMRMLSliceNode") and node.GetID() not in self._sliceLogics:
+                logic = slicer.vtkMRMLSliceLogic()
+                logic.SetMRMLApplicationLogic(self._application.logic)
+                logic.SetMRMLScene(slicer.mrmlScene)
+                logic.SetSliceNode(node)
+                self._sliceLogics[node.GetID()] = logic
+
+    def _close(self) -> None:
+        for logic in self._sliceLogics.values():
+            logic.SetMRMLScene(None)
+        self._logic.GetLayoutNode().RemoveObserver(self._tag)
+        self._logic.SetMRMLScene(None)
+
+
+class SegmentEditor:
+    """slicer.util.getModuleWidget("SegmentEditor"): what it was told."""
+
+    def __init__(self, host: Host) -> None:
+        self.told: dict[str, Any] = {}
+        slots = {one.split("(")[0] for one in host.described("qMRMLSegmentEditorWidget")["slots"]}
+        names = ("setSegmentationNode", "setSourceVolumeNode", "setCurrentSegmentID")
+        assert set(names) <= slots
+        self.editor = types.SimpleNamespace(**{name: functools.partial(self.told.__setitem__, name) for name in names})
 
 
 class ScriptedLoadableModule:
@@ -321,15 +384,18 @@ class Host:
     """The application around the scene of `slicer_scene.Application`; puts its modules in place while it is open."""
 
     def __init__(self, api: dict[str, Any], folder: Path) -> None:
-        self.api, self.errors, self.messages, self.installed = api, [], [], []
+        self.api, self.errors, self.messages, self.missing = api, [], [], []
         self.qt = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["stand-in", "-platform", "offscreen"])
         self._modules: dict[str, Any] = {}
         self._utilities: dict[str, Any] = {}
         self.answers: list[Any] = []  # to questions and file dialogs, in their order
         self.questions: list[str] = []
+        self.views: LayoutManager | None = None
+        self.modules: list[str] = []  # that were selected
+        self.segmentEditor = SegmentEditor(self)
         slicer.app = Application(self, folder)
         self._check(slicer.app, api["modules"]["slicer.app"])
-        qt = {name: self._maker(name) for name in ("QTimer", "QTableWidgetItem")}
+        qt = {name: self._maker(name) for name in ("QTimer", "QTableWidgetItem", "QBrush", "QColor")}
         dialogs = dict.fromkeys(("getOpenFileName", "getExistingDirectory"), self._ask)
         assert set(dialogs) <= self.described("QFileDialog")["methods"]
         self._place("qt", QFileDialog=types.SimpleNamespace(**dialogs), **qt)
@@ -341,16 +407,21 @@ class Host:
         self._place(
             "slicer.packaging",
             load_requirements=lambda path: Path(path).read_text().splitlines(),
-            pip_ensure=lambda requirements, requester: self.installed.append(requester),
+            pip_check=lambda requirement: requirement not in self.missing,
+            isPipInstallInProgress=lambda: False,
         )
         self._utility("loadUI", self.loadUI)
         self._utility("childWidgetVariables", lambda widget: types.SimpleNamespace(**self._widgets))
         self._utility("errorDisplay", lambda text, **_options: self.messages.append(text))
+        self._utility("selectModule", self.modules.append)
+        self._utility("getModuleWidget", {"SegmentEditor": self.segmentEditor}.__getitem__)
         for question in ("confirmOkCancelDisplay", "confirmYesNoDisplay"):
             self._utility(question, self._ask)
 
     def close(self) -> None:
         """Take everything away again."""
+        if self.views is not None:
+            self.views._close()
         for name in self._modules:
             sys.modules.pop(name, None)
         for name, before in self._utilities.items():
@@ -378,6 +449,7 @@ class Host:
         MRMLWidget.receivers = [one.findtext("receiver") for one in root.iter("connection")]
         root.remove(root.find("connections"))
         classes = {node.get("name"): node.get("class") for node in root.iter("widget")}
+        classes |= {node.get("name"): "QAction" for node in root.iter("action")}
         for node in root.iter():
             for key in ("class", "text"):
                 value = node.get("class") if key == "class" else (node.text if node.tag == "class" else None)
@@ -392,7 +464,7 @@ class Host:
         buffer.setData(ElementTree.tostring(root))
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
         self.window = loader.load(buffer)
-        found = [self.window, *self.window.findChildren(QtWidgets.QWidget)]
+        found = [self.window, *self.window.findChildren(QtWidgets.QWidget), *self.window.findChildren(QtGui.QAction)]
         self._widgets = {
             one.objectName(): Proxy(self, one, classes[one.objectName()])
             for one in found
@@ -425,13 +497,19 @@ class Host:
         assert self.answers, f"nobody expected to be asked: {self.questions[-1]}"
         return self.answers.pop(0)
 
+    def openViews(self, application: Any) -> LayoutManager:
+        """Open a main window's views; without that the application runs as with --no-main-window."""
+        self.views = LayoutManager(application)
+        self._check(self.views, self.api["modules"]["layoutManager"])
+        return self.views
+
     def process(self) -> None:
         """Let Qt do what is waiting."""
         self.qt.processEvents()
 
     def _maker(self, name: str) -> Callable[..., Any]:
-        kind = getattr(QtCore, name, None) or getattr(QtWidgets, name)
-        return lambda *given: Proxy(self, kind(*given), name)
+        kind = next(getattr(place, name) for place in (QtCore, QtGui, QtWidgets) if hasattr(place, name))
+        return lambda *given: Proxy(self, kind(*(one._real if isinstance(one, Proxy) else one for one in given)), name)
 
     def _check(self, thing: Any, allowed: list[str]) -> None:
         strangers = [name for name in dir(thing) if not name.startswith("_") and name not in allowed]

@@ -27,7 +27,7 @@ def review(application: Application) -> Review:
 
 
 def test_a_new_table_is_unreviewed_and_complete(review: Review) -> None:
-    assert review.columns == ["id", "volume_mm3", "mean_dvr", "state", "comment"]
+    assert review.columns == ["id", "volume_mm3", "mean_dvr", "state", "comment", "outline"]
     assert review.progress() == (0, 4)
     assert review.number(3, "mean_dvr") == 0.7
     assert np.isnan(review.number(1, "mean_dvr"))

@@ -57,14 +57,14 @@ def exported(patient: Patient, folder: Path) -> dict[str, Any]:
     return {key: read_volume(value) if value.endswith(".nrrd") else value for key, value in given.items()}
 
 
-def through(patient: Patient, folder: Path, shift: np.ndarray | None = None) -> Any:
+def through(patient: Patient, folder: Path, shift: np.ndarray | None = None, uncertain: bool = False) -> Any:
     """Export, write a Result with TrainingCore, load it."""
     folder.mkdir(exist_ok=True)
     options = exchange.exportPatient(patient, folder)
     given = dict(zip(options[::2], options[1::2]))
-    lesions = Path(given["--lesions"]) if "--lesions" in given else None
-    write_result(folder / "result", Path(given["--t1"]), lesions, shift)
-    return loadResult(folder / "result", folder, patient, "run-1")
+    lesions, measured = (Path(given[key]) if key in given else None for key in ("--lesions", "--dvr"))
+    write_result(folder / "result", Path(given["--t1"]), lesions, shift, measured, uncertain)
+    return loadResult(folder / "result", patient, "run-1")
 
 
 @pytest.mark.parametrize(("name", "spacing"), GEOMETRIES)
@@ -250,20 +250,25 @@ def test_choices_are_checked_before_anything_is_written(application: Application
     assert "do not overlap" in exchange.checkPatient(patient)[0]
 
 
-def test_a_mask_that_was_not_measured_is_noticed_and_nothing_is_left_in_the_scene(
+def test_labels_that_do_not_belong_to_the_table_are_noticed_and_nothing_is_left_in_the_scene(
     application: Application, tmp_path: Path
 ) -> None:
+    from TrainingCore.imaging.volumes import read_volume, write_volume
+
     patient = makePatient()
     options = exchange.exportPatient(patient, tmp_path)
     given = dict(zip(options[::2], options[1::2]))
     write_result(tmp_path / "result", Path(given["--t1"]), Path(given["--lesions"]))
-    slicer.util.arrayFromVolume(patient.lesions)[:] = 0
-    slicer.util.arrayFromVolume(patient.lesions)[9:12, 14:18, 12:16] = 1
-    exchange.exportPatient(patient, tmp_path)
+    path = tmp_path / "result" / "lesion_labels.nii.gz"
+    labels = read_volume(path, mask=True)
+    write_volume(path, np.where(labels.data == 2, 7, labels.data).astype(np.int16), labels.affine)
     before = slicer.mrmlScene.GetNumberOfNodes()
-    with pytest.raises(SynthesisError, match="not in the lesion mask"):
-        loadResult(tmp_path / "result", tmp_path, patient, "run-1")
+    with pytest.raises(SynthesisError, match="do not belong to its lesion table"):
+        loadResult(tmp_path / "result", patient, "run-1")
     assert slicer.mrmlScene.GetNumberOfNodes() == before
+    path.unlink()
+    with pytest.raises(SynthesisError, match="has no lesion_labels"):
+        loadResult(tmp_path / "result", patient, "run-1")
 
 
 def test_an_incomplete_result_is_refused(application: Application, tmp_path: Path) -> None:
@@ -271,7 +276,7 @@ def test_an_incomplete_result_is_refused(application: Application, tmp_path: Pat
     exchange.exportPatient(patient, tmp_path)
     (tmp_path / "result").mkdir()
     with pytest.raises(SynthesisError, match="not a complete result"):
-        loadResult(tmp_path / "result", tmp_path, patient, "run-1")
+        loadResult(tmp_path / "result", patient, "run-1")
 
 
 def test_the_map_is_shown_in_the_fixed_window(application: Application, tmp_path: Path) -> None:
@@ -308,7 +313,7 @@ def test_everything_says_how_it_was_made_and_lies_beside_the_t1w(application: Ap
     study = hierarchy.CreateStudyItem(subject, "MRI")
     hierarchy.CreateItem(study, patient.t1w)
     outputs = through(patient, tmp_path)
-    assert set(outputs.nodes()) == set(provenance.ROLES)
+    assert set(outputs.nodes()) == set(provenance.ROLES[:8])
     assert provenance.nodesOfRun(slicer.mrmlScene, "run-1") == outputs.nodes()
     assert provenance.runs(slicer.mrmlScene) == ["run-1"]
     for node in outputs.nodes().values():
@@ -331,7 +336,7 @@ from MyelinSynthLib.review import Review
 application = Application()
 assert application.scene.ReadFromMRB({bundle!r}), "not read"
 nodes = provenance.nodesOfRun(application.scene, "run-1")
-assert set(nodes) == set(provenance.ROLES), sorted(nodes)
+assert set(nodes) == set(provenance.ROLES[:8]), sorted(nodes)
 review = Review(nodes["table"])
 assert (review.state(0), review.comment(0)) == ("accepted", "typical"), review.state(0)
 assert review.progress() == (1, 2), review.progress()

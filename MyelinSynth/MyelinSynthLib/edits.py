@@ -1,0 +1,162 @@
+"""Lesions that were edited since the map was made: their rows are measured again, as `synthesize` would."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import slicer
+
+from . import provenance
+from .childprocess import importTrainingCore
+from .errors import SynthesisError
+from .geometry import ijkToRas, toWorld
+from .lesions import labelsOnGrid
+from .review import AS_GIVEN, EDITED, REMOVED, UNREVIEWED, Review
+from .words import _
+
+COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
+RELATIVE, ABSOLUTE = 6e-5, 1e-3  # what five digits in lesions.csv leave open
+# What needs the NAWM voxels, or every prediction of the network: neither is kept in the scene
+NOT_AGAIN = ("surrounding_nawm_dvr", "ratio_to_surrounding", "uncertainty")
+
+
+@dataclass
+class Edits:
+    """Lesion numbers: measured again, found without a voxel, and found to have voxels again as before."""
+
+    edited: list[int] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    restored: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.edited or self.removed or self.restored)
+
+    def words(self) -> str:
+        """What happened, for people."""
+        sentences = []
+        for lesions, sentence in (
+            (self.edited, _("Lesion {ids} was edited: measured again, and unreviewed again.")),
+            (self.removed, _("Lesion {ids} has no outline any more; its review is kept.")),
+            (self.restored, _("Lesion {ids} has its outline back.")),
+        ):
+            if lesions:
+                sentences.append(sentence.format(ids=", ".join(map(str, lesions))))
+        return " ".join(sentences)
+
+
+def measureAgain(nodes: dict[str, Any]) -> Edits:
+    """Compare every row of the lesion table with its segment as it is drawn now, and rewrite the rows that differ.
+
+    nodes: those of one synthesis by role. A rewritten row is marked as edited and unreviewed again; its comment stays.
+    A lesion without voxels keeps its row and its review, and is marked as removed. Raises SynthesisError.
+    """
+    edits, review = Edits(), Review(nodes["table"])
+    measured = {row["id"]: row for row in _rows(nodes, review)}
+    for row in range(len(review)):
+        lesion = review.lesion(row)
+        found = measured.get(lesion)
+        if found is None:
+            if review.outline(row) != REMOVED:
+                review.setOutline(row, REMOVED)
+                edits.removed.append(lesion)
+        elif not _same(review, row, found):
+            _rewrite(review, row, found)
+            edits.edited.append(lesion)
+        elif review.outline(row) == REMOVED:
+            review.setOutline(row, AS_GIVEN)
+            edits.restored.append(lesion)
+    return edits
+
+
+def _same(review: Review, row: int, found: dict[str, Any]) -> bool:
+    for name in COMPARED:
+        before, now = review.number(row, name), found[name]
+        if now is None or not np.isfinite(before):
+            if (now is None) != (not np.isfinite(before)):
+                return False
+        elif abs(before - now) > ABSOLUTE + RELATIVE * abs(now):
+            return False
+    return True
+
+
+def _rewrite(review: Review, row: int, found: dict[str, Any]) -> None:
+    for name in review.columns:
+        if name in NOT_AGAIN or name.removeprefix("measured_") in NOT_AGAIN:
+            review.setNumber(row, name, None)
+        elif name in found and name != "id":
+            value = found[name]
+            review.setNumber(row, name, None if value is None else float(f"{value:.5g}"))  # the digits of lesions.csv
+    review.setOutline(row, EDITED)
+    review.setState(row, UNREVIEWED)
+
+
+def _rows(nodes: dict[str, Any], review: Review) -> list[dict[str, Any]]:
+    """One row per lesion that has voxels, with what the maps say; DVR in NAWM is that of the synthesis."""
+    dvr = nodes["dvr"]
+    summary = json.loads(nodes["provenance"].GetText()).get("summary", {})
+    limit = summary.get("demyelination_limit_dvr")
+    maps = [("", slicer.util.arrayFromVolume(dvr), _nawm(summary, "synthetic_dvr"), limit)]
+    pet = _measuredOnGrid(nodes) if "measured_mean_dvr" in review.columns else None
+    if pet is not None:
+        nawm = _nawm(summary, "measured_dvr")
+        maps.append(("measured_", pet, nawm, None if nawm is None else nawm["mean"] - 2 * nawm["sd"]))
+    rows: list[dict[str, Any]] = []
+    for labels in labelsOnGrid(nodes["lesions"], dvr):
+        rows += _layerRows(labels, maps, ijkToRas(dvr))
+    return rows
+
+
+def _layerRows(labels: np.ndarray, maps: list[tuple[str, Any, Any, Any]], affine: np.ndarray) -> list[dict[str, Any]]:
+    lesionTable = _trainingCore().lesion_table
+    turned = np.ascontiguousarray(labels.transpose(2, 1, 0))
+    noNawm = np.zeros(turned.shape, bool)
+    rows: list[dict[str, Any]] = []
+    for prefix, values, nawm, limit in maps:
+        threshold = np.nan if limit is None else limit
+        found = lesionTable(turned, values.transpose(2, 1, 0), noNawm, affine, demyelination_threshold=threshold)
+        for row in found:
+            mean = row["mean_dvr"]
+            row["ratio_to_nawm"] = None if mean is None or nawm is None else mean / nawm["mean"]
+            row["demyelinated_share"] = None if limit is None else row["demyelinated_share"]
+        if not prefix:
+            rows = found
+        for row, other in zip(rows, found) if prefix else ():
+            row |= {prefix + name: value for name, value in other.items()}
+    return rows
+
+
+def _nawm(summary: dict[str, Any], which: str) -> dict[str, float] | None:
+    found = (summary.get(which) or {}).get("nawm")
+    return found if found and found["mean"] > 0 else None
+
+
+def _measuredOnGrid(nodes: dict[str, Any]) -> np.ndarray | None:
+    """The measured DVR on the map's grid as `synthesize` reads it, (K, J, I); None where it is gone."""
+    dvr = nodes["dvr"]
+    measured = dvr.GetNodeReference(provenance.MEASURED_REFERENCE)
+    if measured is None or measured.GetImageData() is None:
+        return None
+    _trainingCore()
+    from TrainingCore.imaging.checks import dvr_on_grid
+    from TrainingCore.imaging.volumes import Volume
+
+    place = np.linalg.inv(toWorld(dvr, _("map"))) @ toWorld(measured, _("measured DVR")) @ ijkToRas(measured)
+    given = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), place)
+    grid = Volume(slicer.util.arrayFromVolume(dvr).transpose(2, 1, 0), ijkToRas(dvr))
+    brain = grid.with_data(slicer.util.arrayFromVolume(nodes["brain"]).transpose(2, 1, 0).astype(np.float32))
+    return dvr_on_grid(given, grid, brain)[0].data.transpose(2, 1, 0)
+
+
+def _trainingCore() -> Any:
+    """TrainingCore.evaluation.lesions, which needs SciPy and SimpleITK. Raises SynthesisError where one is missing."""
+    importTrainingCore()
+    try:
+        import TrainingCore.evaluation.lesions as lesions
+    except ModuleNotFoundError as error:
+        raise SynthesisError(
+            _("Edited lesions cannot be measured: {name} is missing from Slicer's Python.").format(name=error.name)
+        ) from error
+    return lesions

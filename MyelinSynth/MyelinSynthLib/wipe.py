@@ -1,0 +1,65 @@
+"""A curtain over the map: the map on one side of a sagittal plane, what lies under it on the other.
+
+MRML has no curtain between two volumes. The map is transparent where it is 0, so a copy of it whose voxels are 0 behind
+the curtain does the same in every slice view. The copy is hidden, is never saved, and is gone when the curtain is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+
+from .geometry import addVolume, ijkToRas, toWorld
+from .words import _
+
+COPY_ATTRIBUTE = "MyelinSynth.Wipe"
+
+
+class Wipe:
+    """The curtain over one map. `copy` is the volume to show instead of the map.
+
+    >>> wipe = Wipe(mapNode); wipe.move(0.3); wipe.close()                                # doctest: +SKIP
+    """
+
+    def __init__(self, mapNode: Any) -> None:
+        self.mapNode = mapNode
+        self._voxels = slicer.util.arrayFromVolume(mapNode)
+        world = toWorld(mapNode, _("map")) @ ijkToRas(mapNode)
+        along = world[0, :3] / np.linalg.norm(world[:3, :3], axis=0)  # how much each voxel axis points to the right
+        axis = int(np.abs(along).argmax())
+        self._axis, self._fromRight = 2 - axis, bool(along[axis] < 0)  # arrays are (K, J, I)
+        self._edge = 0
+        self.copy = addVolume(
+            "vtkMRMLScalarVolumeNode", "MyelinSynth wipe", np.zeros_like(self._voxels), ijkToRas(mapNode)
+        )
+        self.copy.SetHideFromEditors(True)
+        self.copy.SetSaveWithScene(False)
+        self.copy.SetAttribute(COPY_ATTRIBUTE, mapNode.GetID())
+        self.copy.SetAndObserveTransformNodeID(mapNode.GetTransformNodeID())
+        for index in range(mapNode.GetNumberOfDisplayNodes()):  # the same window, colours and legend
+            self.copy.AddAndObserveDisplayNodeID(mapNode.GetNthDisplayNodeID(index))
+
+    def move(self, fraction: float) -> None:
+        """Show the map up to this fraction (0 to 1) of the way from the patient's right (left on screen) to the left."""
+        length = self._voxels.shape[self._axis]
+        edge = round(min(max(fraction, 0.0), 1.0) * length)
+        if edge == self._edge:
+            return
+        first, last = sorted((edge, self._edge))
+        changed = slice(first, last) if self._fromRight else slice(length - last, length - first)
+        place = tuple(changed if axis == self._axis else slice(None) for axis in range(3))
+        shown = slicer.util.arrayFromVolume(self.copy)
+        shown[place] = self._voxels[place] if edge > self._edge else 0
+        self._edge = edge
+        slicer.util.arrayFromVolumeModified(self.copy)
+
+    def close(self) -> None:
+        """Take the copy away; a view that showed it shows the map again."""
+        nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
+        for index in range(nodes.GetNumberOfItems()):
+            composite = nodes.GetItemAsObject(index)
+            if composite.GetForegroundVolumeID() == self.copy.GetID():
+                composite.SetForegroundVolumeID(self.mapNode.GetID())
+        slicer.mrmlScene.RemoveNode(self.copy)
