@@ -1,43 +1,173 @@
-"""What must be there before the first synthesis: PyTorch through its extension, the rest by Slicer's own installer."""
+"""What must be there before the first synthesis: PyTorch as its extension installs it, and the requirements.
+
+Nothing is installed without asking, nothing is imported into Slicer, and Slicer does not wait: the installer runs as a
+child process with progress and log in the panel, and can be cancelled.
+"""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import slicer
+
+from . import childprocess
+from .childprocess import ENDED, ChildProcess, State, Step
 from .errors import SynthesisError
 from .words import _
 
-TORCH_VERSION = ">=2.4"
+TORCH = "torch>=2.4"
+# What PyTorchUtilsLogic.installTorch of the PyTorch extension runs (SlicerPyTorch 2024-04); called here it would freeze
+# Slicer until gigabytes are downloaded. light-the-torch picks the build for the computer's GPU.
+TORCH_STEPS = (("pip", "install", "light-the-torch>=0.5"), ("light_the_torch", "install", TORCH, "torchvision"))
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
+KEPT = ("numpy", "scipy", "SimpleITK", "vtk", "requests")  # Slicer's own, in use while the installer runs
 
 
-def torchInstalled() -> bool:
-    """Whether PyTorch is there; does not import it."""
-    return importlib.util.find_spec("torch") is not None
+class Installation:
+    """Installs packages by a sequence of child processes; used like a Synthesis: start, pump, cancel, stop, state."""
+
+    def __init__(
+        self, missing: Sequence[str], onStep: Callable[[Step], None], onLog: Callable[[str], None], python: str = ""
+    ) -> None:
+        self._missing, self._onStep, self._onLog = list(missing), onStep, onLog
+        self._python = python or childprocess.pythonExecutable()
+        self._constraints: Path | None = None
+        self._commands: list[tuple[str, list[str]]] = []
+        self._child: ChildProcess | None = None
+        self._ended = False
+        self.outputs = None
+
+    @property
+    def state(self) -> State:
+        """How it is going."""
+        return self._child.state if self._child else State.READY
+
+    def start(self) -> None:
+        """Start the first installer. Raises SynthesisError."""
+        self._constraints = _writeConstraints()
+        self._commands = self._plan()
+        self._next()
+
+    def pump(self) -> bool:
+        """Go on; True while it is under way. Raises SynthesisError where something could not be installed."""
+        if self._child is None or self._ended:
+            return False
+        if self._child.pump():
+            return True
+        if self._child.state is State.SUCCEEDED and self._commands:
+            self._next()
+            return True
+        self._ended = True
+        self._clean()
+        if self._child.state is State.FAILED:
+            raise SynthesisError(
+                _(
+                    "The Python packages could not be installed ({cause}). Check the internet connection and the free "
+                    "disk space, then press the button again. The log says more."
+                ).format(cause=_lastWords(self._child))
+            )
+        return False
+
+    def cancel(self) -> None:
+        """Ask the installer to stop; `pump` notices the end."""
+        if self._child:
+            self._child.cancel()
+
+    def stop(self) -> None:
+        """Stop now: for a closing application."""
+        self._commands.clear()
+        if self._child and self._child.state not in ENDED:
+            self._child.stop()
+        self._clean()
+
+    def _plan(self) -> list[tuple[str, list[str]]]:
+        plan = []
+        rest = [one for one in self._missing if one != TORCH]
+        if TORCH in self._missing:
+            plan += [(_("Installing PyTorch (a large download)"), list(step)) for step in TORCH_STEPS]
+        if rest:
+            words = _("Installing {packages}").format(packages=", ".join(rest))
+            plan.append((words, ["pip", "install", *rest]))
+        return plan
+
+    def _next(self) -> None:
+        words, (module, *arguments) = self._commands.pop(0)
+        if self._constraints:
+            arguments += ["-c", str(self._constraints)]
+        self._onStep(Step("install", None, words))
+        self._child = ChildProcess([self._python, "-m", module, *arguments], self._onStep, self._onLog)
+        self._child.start()
+
+    def _clean(self) -> None:
+        importlib.invalidate_caches()
+        if self._constraints:
+            self._constraints.unlink(missing_ok=True)
+            self._constraints = None
 
 
-def ensureRequirements() -> None:
-    """Install what is missing, after asking. Raises SynthesisError where PyTorch cannot be had or was declined."""
-    from slicer.packaging import load_requirements, pip_ensure
+def missingPackages() -> list[str]:
+    """Requirements that are not met, as pip writes them. Looks at what is installed, imports nothing."""
+    from slicer.packaging import load_requirements, pip_check
 
-    if not torchInstalled():
-        installTorch()
-    pip_ensure(load_requirements(REQUIREMENTS), requester="MyelinSynth")
+    requirements = [TORCH, *(str(one) for one in load_requirements(REQUIREMENTS))]
+    return [one for one in requirements if not pip_check(one)]
 
 
-def installTorch() -> None:
-    """Install PyTorch by the PyTorch extension, which picks the build for this computer's GPU."""
-    try:
-        import PyTorchUtils
-    except ModuleNotFoundError as error:
+def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], None]) -> Installation | None:
+    """An Installation to start, after asking; None where nothing is missing.
+
+    Raises SynthesisError where the user declined, or PyTorch is missing and so is its extension. In testing mode
+    nothing is ever installed, as with `slicer.packaging.pip_ensure`.
+    """
+    from slicer.packaging import isPipInstallInProgress
+
+    missing = missingPackages()
+    if not missing:
+        return None
+    if slicer.app.testingEnabled():
+        logging.info(f"MyelinSynth: testing mode, not installed: {', '.join(missing)}")
+        return None
+    if isPipInstallInProgress():
+        raise SynthesisError(_("Slicer is installing other Python packages. Try again when that is done."))
+    if TORCH in missing and importlib.util.find_spec("PyTorchUtils") is None:
         raise SynthesisError(
             _("MyelinSynth needs the PyTorch extension. Install it in the Extensions Manager and restart Slicer.")
-        ) from error
-    installed = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-        askConfirmation=True, torchVersionRequirement=TORCH_VERSION
-    )
-    if installed is None:
-        raise SynthesisError(
-            _("PyTorch was not installed, so no map can be made. Press the button again to install it.")
         )
+    question = _(
+        "MyelinSynth needs Python packages that are not installed:\n{packages}\n\nThey will be downloaded from the "
+        "internet (PyTorch with GPU support: up to 3 GB) and installed into Slicer. Continue?"
+    ).format(packages="\n".join(f"- {one}" for one in missing))
+    if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("MyelinSynth")):
+        raise SynthesisError(
+            _("The packages were not installed, so no map can be made. Press the button to try again.")
+        )
+    return Installation(missing, onStep, onLog)
+
+
+def _writeConstraints() -> Path | None:
+    """A file that keeps pip from replacing what Slicer is using."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    lines = []
+    for name in KEPT:
+        try:
+            lines.append(f"{name}=={version(name)}\n")
+        except PackageNotFoundError:
+            continue
+    handle, path = tempfile.mkstemp(prefix="myelinsynth-", suffix="-constraints.txt", dir=slicer.app.temporaryPath)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.writelines(lines)
+    return Path(path)
+
+
+def _lastWords(child: ChildProcess) -> str:
+    for line in reversed(child.log):
+        if line.startswith("ERROR: "):
+            return line[len("ERROR: ") :].strip()
+    return child.reason

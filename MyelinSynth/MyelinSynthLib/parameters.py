@@ -6,6 +6,7 @@ from typing import Annotated, Union
 import slicer
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from .devices import AUTOMATIC
 from .display import OPACITY
 from .words import _
 
@@ -32,21 +33,9 @@ class Alignment(enum.Enum):
         }[self]
 
 
-class Device(enum.Enum):
-    """Where the network runs; the value is what `--device` takes."""
-
-    AUTOMATIC = "auto"
-    CPU = "cpu"
-    GPU = "cuda:0"
-
-    def label(self) -> str:
-        """What the choice is called."""
-        return {Device.AUTOMATIC: _("Automatic"), Device.CPU: _("CPU"), Device.GPU: _("First NVIDIA GPU")}[self]
-
-
 @parameterNodeWrapper
 class MyelinSynthParameterNode:
-    """The choices of one scene. model: path of a bundle, empty for the demonstration model."""
+    """The choices of one scene. model: path of a bundle, empty for the first in the list; device: as for `--device`."""
 
     t1w: slicer.vtkMRMLScalarVolumeNode
     flair: slicer.vtkMRMLScalarVolumeNode
@@ -55,7 +44,7 @@ class MyelinSynthParameterNode:
     brain: MaskNode
     alignment: Alignment = Alignment.REGISTER
     transform: slicer.vtkMRMLLinearTransformNode
-    device: Device = Device.AUTOMATIC
+    device: str = AUTOMATIC
     flips: bool = False
     opacity: Annotated[float, WithinRange(0, 1)] = OPACITY
     model: str = ""

@@ -1,0 +1,190 @@
+"""Installing what is missing and asking for GPUs: in child processes, after a question, without freezing anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
+if os.name == "nt":
+    pytest.skip("the stand-in interpreter is a POSIX script", allow_module_level=True)
+
+import slicer
+from MyelinSynthLib import childprocess, devices, install
+from MyelinSynthLib.childprocess import State, Step
+from MyelinSynthLib.devices import DeviceQuery
+from MyelinSynthLib.errors import SynthesisError
+from MyelinSynthLib.install import Installation, prepareInstallation
+from test_module_childprocess import gone
+from test_module_synthesis import makeStandIn
+
+ASKED = """import json, pathlib, sys
+log = pathlib.Path(__file__).with_name("asked.jsonl")
+kept = [pathlib.Path(after).read_text() for before, after in zip(sys.argv, sys.argv[1:]) if before == "-c"]
+with log.open("a") as stream:
+    stream.write(json.dumps([sys.argv[1:], kept]) + "\\n")
+print("Collecting packages", flush=True)
+"""
+
+
+@pytest.fixture
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
+    """The few things that installing asks of Slicer; `missing` and `answer` are what it answers."""
+    known = types.SimpleNamespace(missing=set(), answer=True, questions=[], testing=False)
+
+    def ask(text: str, **_options: object) -> bool:
+        known.questions.append(text)
+        return known.answer
+
+    packaging = types.ModuleType("slicer.packaging")
+    packaging.load_requirements = lambda path: [
+        line for line in Path(path).read_text().splitlines() if line and not line.startswith("#")
+    ]
+    packaging.pip_check = lambda requirement: requirement not in known.missing
+    packaging.isPipInstallInProgress = lambda: False
+    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.ModuleType("PyTorchUtils"))
+    sys.modules["PyTorchUtils"].__spec__ = types.SimpleNamespace(name="PyTorchUtils")
+    app = types.SimpleNamespace(temporaryPath=str(tmp_path), testingEnabled=lambda: known.testing)
+    monkeypatch.setattr(slicer, "app", app, raising=False)
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", ask)
+    return known
+
+
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the interpreter do something else."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def choose(code: str) -> None:
+        path = makeStandIn(folder, code)
+        monkeypatch.setattr(childprocess, "pythonExecutable", lambda: path)
+
+    return choose
+
+
+def finish(installation: Installation, seconds: float = 30.0) -> None:
+    limit = time.monotonic() + seconds
+    while installation.pump():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def prepared(lines: list[str] | None = None, steps: list[Step] | None = None) -> Installation | None:
+    return prepareInstallation((steps if steps is not None else []).append, (lines if lines is not None else []).append)
+
+
+def test_nothing_is_asked_where_nothing_is_missing(application: types.SimpleNamespace) -> None:
+    assert prepared() is None
+    assert application.questions == []
+
+
+def test_pytorch_and_the_rest_are_installed_after_one_question(
+    application: types.SimpleNamespace, python: Callable[[str], None], tmp_path: Path
+) -> None:
+    application.missing = {"torch>=2.4", "deepbet>=1.0.2"}
+    python(ASKED)
+    lines: list[str] = []
+    steps: list[Step] = []
+    installation = prepared(lines, steps)
+    assert len(application.questions) == 1
+    assert "torch" in application.questions[0]
+    assert "deepbet" in application.questions[0]
+    installation.start()
+    finish(installation)
+    assert installation.state is State.SUCCEEDED
+    asked = [json.loads(line) for line in (tmp_path / "bin" / "asked.jsonl").read_text().splitlines()]
+    commands = [words[1:4] for words, _kept in asked]
+    assert commands[0] == ["pip", "install", "light-the-torch>=0.5"]
+    assert commands[1] == ["light_the_torch", "install", "torch>=2.4"]
+    assert commands[2] == ["pip", "install", "deepbet>=1.0.2"]
+    assert all("numpy==" in kept[0] for _words, kept in asked), "Slicer's own packages stay as they are"
+    assert lines.count("Collecting packages") == 3
+    assert "PyTorch" in steps[0].message
+    assert not list(tmp_path.glob("*constraints*"))
+
+
+def test_no_means_no(application: types.SimpleNamespace) -> None:
+    application.missing, application.answer = {"deepbet>=1.0.2"}, False
+    with pytest.raises(SynthesisError, match="not installed"):
+        prepared()
+
+
+def test_testing_mode_installs_nothing(application: types.SimpleNamespace) -> None:
+    application.missing, application.testing = {"torch>=2.4"}, True
+    assert prepared() is None
+    assert application.questions == []
+
+
+def test_without_the_pytorch_extension_the_remedy_is_said(
+    application: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application.missing = {"torch>=2.4"}
+    monkeypatch.delitem(sys.modules, "PyTorchUtils")
+    with pytest.raises(SynthesisError, match="Extensions Manager"):
+        prepared()
+
+
+def test_a_failed_installation_says_pips_own_reason(
+    application: types.SimpleNamespace, python: Callable[[str], None], tmp_path: Path
+) -> None:
+    application.missing = {"deepbet>=1.0.2", "nibabel>=5.2"}
+    python("import sys; print('ERROR: No matching distribution found for deepbet', file=sys.stderr); sys.exit(1)")
+    installation = prepared()
+    installation.start()
+    with pytest.raises(SynthesisError, match="No matching distribution found for deepbet"):
+        finish(installation)
+    assert not list(tmp_path.glob("*constraints*"))
+    assert not installation.pump()
+
+
+def test_cancelling_ends_the_installer_and_what_it_started(
+    application: types.SimpleNamespace, python: Callable[[str], None], tmp_path: Path
+) -> None:
+    application.missing = {"deepbet>=1.0.2"}
+    python(
+        "import subprocess, sys, time\n"
+        "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print(other.pid, flush=True); time.sleep(600)\n"
+    )
+    lines: list[str] = []
+    installation = prepared(lines)
+    installation.start()
+    limit = time.monotonic() + 20
+    while not lines and time.monotonic() < limit:
+        installation.pump()
+        time.sleep(0.02)
+    installation.cancel()
+    finish(installation)
+    assert installation.state is State.CANCELLED
+    assert gone(int(lines[0]))
+    assert not list(tmp_path.glob("*constraints*"))
+
+
+def test_gpus_are_found_by_name_among_other_words() -> None:
+    found: list[list[str]] = []
+    query = DeviceQuery(found.append)
+    for line in ("hello", "[1]", '{"gpus": 3}', '{"gpus": ["NVIDIA A", "NVIDIA B"]}'):
+        query._heard(line)
+    assert found == [["NVIDIA A", "NVIDIA B"]]
+    assert [device for device, _words in devices.choices(found[0])] == ["auto", "cuda:0", "cuda:1", "cpu"]
+    assert "NVIDIA B" in devices.choices(found[0])[2][1]
+
+
+def test_the_real_question_is_answered_where_pytorch_is_and_harmless_where_it_is_not() -> None:
+    found: list[list[str]] = []
+    query = DeviceQuery(found.append)
+    query.start()
+    limit = time.monotonic() + 120
+    while query.pump() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not query.running
+    assert len(found) == (1 if install.importlib.util.find_spec("torch") else 0)
