@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from .registration import brain_points, register
 from .volumes import Volume, read_volume, resample
 
 ATLAS = Path(__file__).parent / "atlas"
@@ -39,6 +40,22 @@ class Places(NamedTuple):
     infratentorial: np.ndarray
     ventricles: np.ndarray
     cortex: np.ndarray
+
+
+def align_to_atlas(t1w: Volume, brain: Volume) -> np.ndarray:
+    """Affine transform, 4x4 RAS mm: a point of the T1w -> the point of the atlas that shows it.
+
+    t1w: without its bias field; brain: 0/1 mask on its grid. Raises MyelinSynthError where none is found.
+    """
+    atlas = read_volume(ATLAS / "t1w.nii.gz", "atlas")
+    start = np.eye(4)
+    start[:3, 3] = _middle(atlas.with_data((atlas.data > 0).astype(np.float32))) - _middle(brain)
+    found = register(t1w, atlas, brain, t1w, contrast="atlas", affine=True, start=start, moving_bias=False)
+    return found.matrix
+
+
+def _middle(mask: Volume) -> np.ndarray:
+    return brain_points(mask, step=11).mean(axis=0)
 
 
 def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_atlas: np.ndarray) -> Places:

@@ -25,8 +25,8 @@ def predict_maps(
 
     load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`; variants: inputs, float32 (C, I, J, K),
     and whether they are mirrored along the first axis, so that the answer has to be mirrored back; say: told when
-    memory did not suffice. Returns float32 maps (I, J, K) and how they were made. Raises MyelinSynthError where a map is not
-    finite or no way was found that fits into memory.
+    memory did not suffice. Returns float32 maps (I, J, K) and how they were made. Raises MyelinSynthError where a map
+    is not finite or no way was found that fits into memory.
     """
     import torch
 

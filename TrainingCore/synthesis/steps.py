@@ -14,13 +14,14 @@ from scipy import ndimage
 
 from ..bundle import Bundle
 from ..cli import Progress
-from ..errors import BadInput
+from ..errors import BadInput, MyelinSynthError
 from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
 from ..imaging.bias import correct_bias
 from ..imaging.brain_mask import Brain, find_brain
 from ..imaging.checks import check_contrasts, dvr_on_grid, lesions_on_grid
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.preparation import prepare_case
+from ..imaging.regions import align_to_atlas, find_places, lesion_regions
 from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register_rigid
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume, resample, same_grid
@@ -122,6 +123,7 @@ def synthesize(
     if options.uncertainty and rows:
         spread = spread_by_label(maps, labels)
         rows = [row | {"uncertainty": float(spread[row["id"]])} for row in rows]
+    rows = _with_regions(rows, labels, t1w, brain, tissues, patient, progress)
     findings = Findings(
         patient=patient,
         bundle=bundle,
@@ -247,6 +249,26 @@ def _tissues(
     except ValueError as error:
         _warn(patient, progress, f"Tissues could not be found ({error}); ratios to NAWM are missing.")
         return {name: np.zeros(t1w.data.shape, bool) for name in ("white_matter", "grey_matter", "csf", "nawm")}
+
+
+def _with_regions(
+    rows: list[dict[str, Any]],
+    labels: np.ndarray,
+    t1w: Volume,
+    brain: Brain,
+    tissues: dict[str, np.ndarray],
+    patient: Patient,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    if not rows:
+        return rows
+    try:
+        places = find_places(t1w, brain.mask, tissues, align_to_atlas(t1w, brain.mask))
+    except MyelinSynthError as error:
+        _warn(patient, progress, f"The regions of the lesions could not be found ({error}).")
+        return rows
+    regions = lesion_regions(labels, places, tuple(t1w.spacing))
+    return [row | {"region": regions[row["id"] - 1]} for row in rows]
 
 
 def _lesion_rows(
