@@ -39,6 +39,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/intensities.py
   imaging/mutual_information.py
   imaging/partial_volumes.py
+  imaging/patient_preparation.py
   imaging/preparation.py
   imaging/readers.py
   imaging/regions.py
@@ -66,6 +67,17 @@ set(TRAINING_CORE_SCRIPTS
   phantom/protocols.py
   phantom/randomness.py
   phantom/template.py
+  preprocess.py
+  preprocessing/__init__.py
+  preprocessing/dataset.py
+  preprocessing/measures.py
+  preprocessing/names.py
+  preprocessing/page.py
+  preprocessing/patient.py
+  preprocessing/pictures.py
+  preprocessing/records.py
+  preprocessing/schedulers.py
+  preprocessing/worker.py
   recipe.py
   result.py
   rules/__init__.py
@@ -108,6 +120,7 @@ set(TRAINING_CORE_RESOURCES
   evaluation/report.html.jinja
   imaging/atlas/regions.nii.gz
   imaging/atlas/t1w.nii.gz
+  preprocessing/page.html.jinja
   recipes/anticurricular.yaml
   recipes/curricular.yaml
   recipes/debug.yaml

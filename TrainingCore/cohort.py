@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .case import MRI
-from .cohort_bids import index, participants
+from .cohort_bids import index, participants, sessions
 from .cohort_table import read_table
 from .errors import BadInput
 from .visit import Visit
@@ -57,8 +57,8 @@ class Cohort:
     def scan(cls, path: str | Path, raw: bool, needs: Sequence[str] = MRI, choose: Sequence[str] = ()) -> Cohort:
         """Index a BIDS folder or a table; incomplete visits and bad rows are kept apart and raise nothing.
 
-        raw: what a scanner made, for `preprocess`; choose: entities (`run-1`) to prefer where a visit has several images
-        of a kind. Raises BadInput where there is no dataset at all or the table as a whole is broken.
+        raw: what a scanner made, for `preprocess`; choose: entities (`run-1`) to prefer where a visit has several
+        images of a kind. Raises BadInput where there is no dataset at all or the table as a whole is broken.
         """
         root = Path(path)
         bad: list[str] = []
@@ -69,6 +69,8 @@ class Cohort:
             columns = participants(root / "participants.tsv")
             for visit in visits:
                 visit.info.update(columns.get(visit.person, {}))
+                if visit.visit:
+                    visit.info.update(sessions(root, visit.person).get(visit.visit, {}))
         else:
             raise BadInput(f"The dataset {root} does not exist. Give a BIDS folder or a .csv table with --data.")
         complete = [visit for visit in visits if set(needs) <= set(visit.files)]

@@ -18,7 +18,7 @@ from .visit import Visit
 
 PREPARED_BY = "MyelinSynth preprocess"  # GeneratedBy of datasets whose volumes are aligned and on one grid
 
-# What a file must be called, by volume: suffixes, and entities it must have. Of several lines of one volume any will do.
+# What a file must be called, by volume: suffixes, and entities it must have. Any line of a volume will do.
 NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("t1ce_low", ("T1w",), {"ce": "low.*"}),
     ("t1ce", ("T1w",), {"ce": ".+"}),
@@ -233,6 +233,15 @@ def _best(found: list[Found], choose: Sequence[str], visit: Visit) -> Found | No
 
 def participants(path: Path) -> dict[str, dict[str, Any]]:
     """Columns of participants.tsv by person (label without `sub-`); empty where there is none. Raises BadInput."""
+    return _rows(path, "participant_id", "sub-")
+
+
+def sessions(root: Path, person: str) -> dict[str, dict[str, Any]]:
+    """Columns of a person's sessions.tsv by session (label without `ses-`); empty where there is none."""
+    return _rows(root / f"sub-{person}" / f"sub-{person}_sessions.tsv", "session_id", "ses-")
+
+
+def _rows(path: Path, first: str, prefix: str) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     try:
@@ -240,9 +249,9 @@ def participants(path: Path) -> dict[str, dict[str, Any]]:
             rows = list(csv.DictReader(stream, delimiter="\t"))
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path} is not a tab-separated table in UTF-8 ({error}). Save it again as such.") from error
-    people: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        label = (row.get("participant_id") or "").removeprefix("sub-")
+        label = (row.get(first) or "").removeprefix(prefix)
         if label:
-            people[label] = {key: value for key, value in row.items() if key and key != "participant_id"}
-    return people
+            found[label] = {key: value for key, value in row.items() if key and key != first}
+    return found

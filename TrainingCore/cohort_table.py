@@ -123,6 +123,7 @@ def _label(cell: str, prefix: str, column: str) -> str:
 
 def _existing(table: Path, cell: str, column: str) -> Path:
     path = table.parent / cell  # an absolute path stays one
+    path = table.parent / cell
     series = path.with_name(path.name.rpartition("#")[0] or path.name)  # a DICOM folder may end in #SERIES
     if not path.exists() and not series.exists():
         raise ValueError(f"the {column} file {cell} does not exist (relative paths start where the table is)")

@@ -1,4 +1,4 @@
-"""How long it takes to index a BIDS dataset of 1,000 sessions: python -m Testing.benchmarks.indexing [--sessions 1000]."""
+"""How long indexing 1,000 BIDS sessions takes: python -m Testing.benchmarks.indexing [--sessions 1000]."""
 
 from __future__ import annotations
 

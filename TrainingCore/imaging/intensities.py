@@ -51,9 +51,7 @@ def gaussian_normalise(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return np.where(brain, np.maximum(scaled, GAUSSIAN_BACKGROUND), GAUSSIAN_BACKGROUND).astype(np.float32)
 
 
-def unit_rescale(
-    image: np.ndarray, brain: np.ndarray, low: float = UNIT_LOW, high: float = UNIT_HIGH
-) -> np.ndarray:
+def unit_rescale(image: np.ndarray, brain: np.ndarray, low: float = UNIT_LOW, high: float = UNIT_HIGH) -> np.ndarray:
     """Rescale MRI so that the brain's `low` and `high` percentiles become 0 and 1, clipped (Bone et al. 2021).
 
     image: (I, J, K), any unit; brain: (I, J, K) mask. Outside the brain the result is 0.

@@ -33,22 +33,26 @@ def prepare_case(
     volume better than by nearest neighbour; lesions keep theirs one by one (see imaging.partial_volumes).
     Raises ValueError where the brain or an image is empty on the grid.
     """
-    inside = _on_grid(brain, grid, mask=True)
-    volumes = {"t1w": apply_rule(_on_grid(t1w, grid), inside, intensity)}
+    inside = on_grid(brain, grid, mask=True)
+    volumes = {"t1w": apply_rule(on_grid(t1w, grid), inside, intensity)}
     if flair is not None:
-        volumes["flair"] = apply_rule(_on_grid(flair, grid, flair_to_t1), inside, intensity)
+        volumes["flair"] = apply_rule(on_grid(flair, grid, flair_to_t1), inside, intensity)
     volumes["brain"] = inside
     for name, volume in (extra or {}).items():
         if name == "lesions" and not grid.same_as(volume.data.shape, volume.affine):
-            volumes[name] = lesion_mask_on_grid(volume, grid.shape, grid.affine)
+            volumes[name] = lesion_maskon_grid(volume, grid.shape, grid.affine)
         elif name in ALL_MRI:
-            volumes[name] = apply_rule(_on_grid(volume, grid), inside, intensity)
+            volumes[name] = apply_rule(on_grid(volume, grid), inside, intensity)
         else:
-            volumes[name] = _on_grid(volume, grid, mask=name in MASKS)
+            volumes[name] = on_grid(volume, grid, mask=name in MASKS)
     return Case(person, visit, volumes, grid.affine)
 
 
-def _on_grid(volume: Volume, grid: Grid, matrix: np.ndarray | None = None, mask: bool = False) -> np.ndarray:
+def on_grid(volume: Volume, grid: Grid, matrix: np.ndarray | None = None, mask: bool = False) -> np.ndarray:
+    """Values of a volume on a grid, float32, or for a mask whether a voxel is at least half inside, bool.
+
+    matrix: 4x4 RAS mm, world of the grid -> world of the volume (identity where None).
+    """
     matrix = np.eye(4) if matrix is None else matrix
     if np.array_equal(matrix, np.eye(4)) and grid.same_as(volume.data.shape, volume.affine):
         values = volume.data
@@ -63,8 +67,9 @@ def resample_antialiased(volume: Volume, grid: Grid, matrix: np.ndarray) -> np.n
     Gaussian of FWHM sqrt(target^2 - source^2) along each axis where the target voxel is larger (ours); linear
     interpolation, 0 outside the volume. matrix: 4x4, world of the grid -> world of the volume, RAS mm.
     """
-    source = np.linalg.norm(volume.affine[:3, :3], axis=0)
-    gap = np.sqrt(np.clip(float(grid.spacing.mean()) ** 2 - source**2, 0, None))
+    source, target = np.linalg.norm(volume.affine[:3, :3], axis=0), grid.spacing
+    cosines = (grid.affine[:3, :3] / target).T @ matrix[:3, :3].T @ (volume.affine[:3, :3] / source)
+    gap = np.sqrt(np.clip(target**2 @ cosines**2 - source**2, 0, None))  # of the target along the axes of the source
     sigma = gap * SIGMA_PER_FWHM / source
     data = volume.data.astype(np.float32)
     if sigma.max() > 0.1:

@@ -1,0 +1,113 @@
+"""One patient's images brought together: the brain found, the rest registered to the T1w, bias fields removed.
+
+`synthesize` and `preprocess` both begin here, so that a network sees a new patient as it saw those it learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..case import DIFFUSION, QUANTITATIVE
+from ..errors import BadInput
+from .bias import correct_bias
+from .brain_mask import Brain, find_brain
+from .checks import check_contrasts
+from .registration import Registration, brain_points, inside_share, mean_distance, register_rigid
+from .volumes import Volume, same_grid
+
+LEAST_COVERED, WELL_COVERED = 0.05, 0.9
+WORDS = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce": "T1w after contrast", "dvr": "measured DVR"}
+KEPT_AS_THEY_ARE = (*QUANTITATIVE, "dvr", "dvr_clean")
+
+Tell = Callable[[str, str], None]
+
+
+@dataclass
+class AlignedPatient:
+    """What was found.
+
+    images: by volume name, each on its own grid, MRI without bias field; brain: mask on the T1w's grid, and how it was
+    found; registrations: for every image but the T1w, T1w world -> world of the image; warnings: sentences for people.
+    """
+
+    images: dict[str, Volume]
+    brain: Brain
+    registrations: dict[str, Registration]
+    warnings: list[str] = field(default_factory=list)
+
+    def matrix(self, name: str) -> np.ndarray:
+        """4x4 RAS mm, T1w world -> world of an image."""
+        return self.registrations[name].matrix if name in self.registrations else np.eye(4)
+
+
+def align_patient(
+    images: Mapping[str, Volume],
+    brain: Volume | None = None,
+    transforms: Mapping[str, np.ndarray] | None = None,
+    tell: Tell = lambda step, message: None,
+) -> AlignedPatient:
+    """Find the brain, remove bias fields, register everything to the T1w, check the contrasts.
+
+    images: by volume name, as read; `t1w` is needed; brain: a given mask anywhere in the world; transforms: 4x4 RAS mm,
+    T1w world -> world of the image, for images that need no registration; tell: told `(step, message)` when a step
+    begins (`brain`, `register`, `bias`). Raises BadInput or MyelinSynthError with one sentence.
+    """
+    t1w = images["t1w"]
+    tell("brain", "Finding the brain")
+    found = find_brain(t1w, brain)
+    patient = AlignedPatient(dict(images), found, {}, [found.warning] if found.warning else [])
+    moving = [name for name in images if name != "t1w"]
+    tell("register", f"Registering {', '.join(_word(name) for name in moving) or 'nothing'} to T1w")
+    corrected = patient.images["t1w"] = correct_bias(t1w, found.mask)
+    given = transforms or {}
+    for name in moving:
+        patient.registrations[name] = _register(patient, images, name, given.get(name), corrected)
+    tell("bias", "Removing the bias field")
+    for name in moving:
+        if name not in KEPT_AS_THEY_ARE:
+            patient.images[name] = correct_bias(images[name], found.mask, patient.matrix(name))
+    if "flair" in images:
+        swapped = check_contrasts(corrected, patient.images["flair"], found.mask, patient.matrix("flair"))
+        patient.warnings += [swapped] if swapped else []
+    return patient
+
+
+def _word(name: str) -> str:
+    return WORDS.get(name, name.upper())
+
+
+def _register(
+    patient: AlignedPatient, images: Mapping[str, Volume], name: str, given: np.ndarray | None, corrected: Volume
+) -> Registration:
+    t1w, image, mask = images["t1w"], images[name], patient.brain.mask
+    sibling = None if given is not None else _same_acquisition(name, image, patient, images)
+    if given is not None:
+        points = brain_points(mask)
+        covered = inside_share(points, image, given)
+        registration = Registration(given, "given", mean_distance(points, given, np.eye(4)), covered)
+    elif sibling is not None:
+        registration = patient.registrations[sibling]
+    else:
+        registration = register_rigid(t1w, image, mask, corrected)
+    word = _word(name)
+    if registration.covered < LEAST_COVERED:
+        raise BadInput(
+            f"The {word} {image.name} does not overlap with the brain in the T1w {t1w.name}. Check both files, and the "
+            "transform between them if one was given."
+        )
+    if registration.covered < WELL_COVERED and sibling is None:
+        share = 100 * registration.covered
+        patient.warnings.append(f"The {word} covers only {share:.0f} % of the brain; results are unreliable elsewhere.")
+    return registration
+
+
+def _same_acquisition(name: str, image: Volume, patient: AlignedPatient, images: Mapping[str, Volume]) -> str | None:
+    """Maps of one diffusion scan, or a DVR and its noise-free truth, share a grid and with it their registration."""
+    for group in (DIFFUSION, ("dvr", "dvr_clean")):
+        for other in group if name in group else ():
+            if other in patient.registrations and same_grid(image, images[other]):
+                return other
+    return None

@@ -1,0 +1,166 @@
+"""The dataset that `preprocess` writes: where it may lie, what describes it, which visits are to be made."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import RESEARCH_USE, __version__
+from ..cohort import Cohort
+from ..cohort_bids import PREPARED_BY, made_by_preprocess, participants
+from ..errors import BadInput
+from ..files import atomic_path, write_json, write_text
+from ..synthesis.leftovers import claim
+from ..visit import Visit
+from . import names
+from .records import code_version, key_of, outputs_intact, read_record, untouched
+from .worker import WORK, Task
+
+FAILURES = "failures.json"
+PAGE = "qc.html"
+DESCRIPTION = "dataset_description.json"
+README = f"""{RESEARCH_USE}
+
+Aligned cases made by MyelinSynth {__version__} (python -m TrainingCore.preprocess): MRI without bias field, brain,
+tissue and lesion masks, transforms (ITK), one grid per visit. {PAGE} shows every case, outliers first: look at it before
+training. {FAILURES} lists what could not be prepared. *_desc-preproc_record.json says how each visit was made, from
+which bytes. label-lesion_probseg holds each voxel's lesional share, which keeps every lesion's volume and centre;
+label-lesion_mask is the same in whole voxels.
+"""
+
+
+def check_places(data: Path, out: Path) -> None:
+    """Raise BadInput where output and input lie inside each other, or `out` belongs to somebody else."""
+    source, target = data.resolve(), out.resolve()
+    root = source if source.is_dir() else None
+    if root is not None and root.is_relative_to(target):
+        raise BadInput(f"The output folder {out} holds the input {data}. Choose another --out.")
+    if root is not None and target.is_relative_to(root) and "derivatives" not in target.relative_to(root).parts[:1]:
+        raise BadInput(
+            f"{out} lies inside the input. Choose a folder elsewhere, or {data / 'derivatives' / 'prepared'}."
+        )
+    if root is not None and target == root / "derivatives":
+        raise BadInput(f"{out} is where datasets lie, not one. Choose {out / 'prepared'}.")
+    if out.is_file():
+        raise BadInput(f"{out} is a file. Choose a folder with --out.")
+    if (
+        out.is_dir()
+        and not made_by_preprocess(out)
+        and any(path.name not in (WORK, ".claim") for path in out.iterdir())
+    ):
+        raise BadInput(f"{out} is not empty and was not made by preprocess. Choose an empty folder with --out.")
+
+
+@contextlib.contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Work in `out` alone; raises BadInput where it cannot be written, or somebody else is at work there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic_path(out / ".writable"):
+            pass
+        (out / ".writable").unlink()
+    except OSError as error:
+        raise BadInput(f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(claim(out))
+        except OSError as error:
+            raise BadInput(f"Another preprocess is writing to {out}. Wait for it, or choose another --out.") from error
+        shutil.rmtree(out / WORK, ignore_errors=True)  # of a run that was killed: nobody else is here
+        try:
+            yield
+        finally:
+            shutil.rmtree(out / WORK, ignore_errors=True)
+
+
+def begin(out: Path, cohort: Cohort, settings: Mapping[str, Any]) -> None:
+    """Write what describes the dataset; say which of its visits are no longer in the input."""
+    about = {
+        "Name": "Aligned cases for MyelinSynth",
+        "BIDSVersion": "1.9.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [
+            {"Name": PREPARED_BY, "Version": __version__, "Description": RESEARCH_USE, **_in_words(settings)}
+        ],
+    }
+    write_json(out / DESCRIPTION, about)
+    write_text(out / "README", README)
+    labels = {visit.label for visit in [*cohort.visits, *cohort.incomplete]}
+    old = sorted(path.name.split("_desc-")[0] for path in out.glob(f"sub-*/**/*_{names.RECORD_ENDING}"))
+    for label in old:
+        if label not in labels:
+            cohort.notes.append(f"{label} was prepared before and is no longer in the input; it was left as it is")
+
+
+def _in_words(settings: Mapping[str, Any]) -> dict[str, Any]:
+    grid = settings["grid"] if settings["grid"] == "own" else "x".join(str(n) for n in settings["grid"])
+    return {"Space": settings["space"], "Grid": grid, "SpacingMm": settings["spacing_mm"]}
+
+
+def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[Task]:
+    """One task per visit, paths absolute."""
+    tasks = []
+    for visit in cohort.visits:
+        tasks.append(
+            Task(
+                person=visit.person,
+                visit=visit.visit,
+                files={name: str(path.absolute()) for name, path in visit.files.items()},
+                spaces=dict(visit.spaces),
+                transforms={
+                    name: given if given == "identity" else str(Path(given).absolute())
+                    for name, given in visit.transforms.items()
+                },
+                settings=dict(settings),
+                out=str(out),
+                simulated=str(visit.info.get("simulated", "")).lower() in {"true", "1", "yes"},
+                code=code_version(),
+            )
+        )
+    return tasks
+
+
+def up_to_date(task: Task) -> bool:
+    """Whether a visit is there, complete, from inputs that nobody touched, with these settings and this code."""
+    out = Path(task.out)
+    record = read_record(out / names.record_path(task.person, task.visit))
+    if record is None or not untouched(task.inputs(), record):
+        return False
+    return record["key"] == key_of(record["inputs"], task.all_settings()) and outputs_intact(out, record["outputs"])
+
+
+def finish(out: Path, cohort: Cohort, failures: Sequence[Mapping[str, str]]) -> None:
+    """Write the failures, participants.tsv, and *_sessions.tsv where a column differs between a person's visits."""
+    write_json(out / FAILURES, list(failures))
+    people = participants(out / "participants.tsv")  # of earlier runs over other people
+    sessions: dict[str, list[Visit]] = {}
+    for visit in cohort.visits:
+        sessions.setdefault(visit.person, []).append(visit)
+    for person, visits in sessions.items():
+        shared = set.intersection(*(set(visit.info.items()) for visit in visits))
+        people[person] = dict(sorted(shared))
+        own = sorted({column for visit in visits for column in visit.info} - set(people[person]))
+        path = out / f"sub-{person}" / f"sub-{person}_sessions.tsv"
+        if own and path.parent.is_dir():
+            rows = [[f"ses-{visit.visit}", *(visit.info.get(column) or "n/a" for column in own)] for visit in visits]
+            write_text(path, _table(["session_id", *own], rows))
+        else:
+            path.unlink(missing_ok=True)
+    columns = sorted({column for row in people.values() for column in row})
+    rows = [
+        [f"sub-{person}", *(people[person].get(column) or "n/a" for column in columns)] for person in sorted(people)
+    ]
+    write_text(out / "participants.tsv", _table(["participant_id", *columns], rows))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,109 @@
+"""Numbers of one prepared visit that show at a glance, beside those of the cohort, that something went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..imaging.checks import white_to_grey
+
+if TYPE_CHECKING:
+    from .patient import Prepared
+
+INFORMATION_BINS = 32
+FEWEST = 5  # visits from which on "unusual for this cohort" means anything (ours)
+OUTLIER = 3.5  # robust z-score (Iglewicz & Hoaglin 1993)
+MAD_TO_SD = 1.4826
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of the page. floor: differences below it are never unusual; side: which ones are suspicious."""
+
+    key: str
+    title: str
+    form: str
+    floor: float
+    side: str = "both"
+    explanation: str = ""
+
+
+MEASURES = (
+    Measure("brain_ml", "Brain (ml)", "{:.0f}", 60, explanation="volume of the brain mask"),
+    Measure("moved_mm", "FLAIR moved (mm)", "{:.1f}", 3, "high", "mean movement of FLAIR to T1w over the brain"),
+    Measure("covered", "FLAIR covers", "{:.0%}", 0.02, "low", "share of the brain inside the FLAIR's field of view"),
+    Measure("shared_information", "T1w-FLAIR fit", "{:.2f}", 0.03, "low", "normalised mutual information in the brain"),
+    Measure("t1w_contrast", "T1w contrast", "{:.0%}", 0.05, "low", "deep white matter over cortex in T1w"),
+    Measure("flair_contrast", "FLAIR contrast", "{:.0%}", 0.05, "both", "the same in FLAIR"),
+    Measure("white_share", "White matter", "{:.0%}", 0.05, explanation="share of the brain mask"),
+    Measure("nawm_t1w", "NAWM T1w", "{:.2f}", 0.1, explanation="median of NAWM over that of grey matter in T1w"),
+    Measure("nawm_flair", "NAWM FLAIR", "{:.2f}", 0.1, explanation="the same in FLAIR"),
+    Measure("lesions", "Lesions", "{:.0f}", 30, "high", "number, in the given mask"),
+    Measure("lesion_ml", "Lesion load (ml)", "{:.1f}", 15, "high", "volume of the given mask"),
+    Measure("dvr_white_to_grey", "DVR white/grey", "{:.2f}", 0.08, explanation="NAWM over grey matter"),
+)
+
+
+def measure(prepared: Prepared) -> dict[str, float | None]:
+    """Every measure of MEASURES that this visit has, None for the others; see their explanations."""
+    volumes, aligned = prepared.volumes, prepared.aligned
+    brain = volumes["brain"]
+    found: dict[str, float | None] = dict.fromkeys(one.key for one in MEASURES)
+    found["brain_ml"] = aligned.brain.millilitres
+    found["t1w_contrast"] = white_to_grey(aligned.images["t1w"], aligned.brain.mask, np.eye(4))
+    if "flair" in volumes:
+        registration = aligned.registrations["flair"]
+        found["moved_mm"], found["covered"] = registration.moved_mm, registration.covered
+        found["flair_contrast"] = white_to_grey(aligned.images["flair"], aligned.brain.mask, registration.matrix)
+        found["shared_information"] = normalised_information(volumes["t1w"][brain], volumes["flair"][brain])
+    if volumes.get("nawm") is not None and volumes["nawm"].any() and volumes["grey_matter"].any():
+        found["white_share"] = float(volumes["white_matter"].sum() / max(brain.sum(), 1))
+        for key, name in (("nawm_t1w", "t1w"), ("nawm_flair", "flair"), ("dvr_white_to_grey", "dvr")):
+            if name in volumes:
+                grey = float(np.median(volumes[name][volumes["grey_matter"]]))
+                found[key] = float(np.median(volumes[name][volumes["nawm"]])) / grey if grey > 0 else None
+    if prepared.lesions is not None:
+        sizes = prepared.lesions.volumes()
+        found["lesions"], found["lesion_ml"] = float((sizes > 0).sum()), float(sizes.sum()) / 1000
+    return {key: None if value is None or not np.isfinite(value) else round(value, 4) for key, value in found.items()}
+
+
+def normalised_information(first: np.ndarray, second: np.ndarray) -> float:
+    """(H(a) + H(b)) / H(a, b) of two equally long arrays, 1 (nothing in common) to 2 (Studholme et al. 1999)."""
+    clipped = [np.clip(values, *np.percentile(values, [1, 99])) for values in (first, second)]
+    joint, _, _ = np.histogram2d(*clipped, bins=INFORMATION_BINS)
+    joint /= joint.sum()
+
+    def entropy(shares: np.ndarray) -> float:
+        shares = shares[shares > 0]
+        return float(-(shares * np.log(shares)).sum())
+
+    whole = entropy(joint.ravel())
+    return (entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1))) / whole if whole > 0 else 1.0
+
+
+def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """For every visit, how many robust standard deviations each measure lies from the cohort's median.
+
+    rows: `measure` of each visit. (x - median) / max(1.4826 MAD, floor), signed, 0 on the side that is not suspicious;
+    empty dicts where the cohort has fewer than five visits.
+    """
+    found: list[dict[str, float]] = [{} for _ in rows]
+    if len(rows) < FEWEST:
+        return found
+    for one in MEASURES:
+        values = np.array([np.nan if row.get(one.key) is None else row[one.key] for row in rows], float)
+        known = values[np.isfinite(values)]
+        if known.size < FEWEST:
+            continue
+        middle = float(np.median(known))
+        spread = max(MAD_TO_SD * float(np.median(np.abs(known - middle))), one.floor / 2)
+        for place, value in enumerate(values):
+            if np.isfinite(value):
+                z = float(value - middle) / spread
+                unsuspicious = (one.side == "high" and z < 0) or (one.side == "low" and z > 0)
+                found[place][one.key] = 0.0 if unsuspicious else round(z, 2)
+    return found

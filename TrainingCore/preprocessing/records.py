@@ -1,0 +1,110 @@
+"""What was made of a visit, from what, and whether it would come out the same today.
+
+The key of a visit is a hash of the bytes of its inputs, the options, and the code that prepares it. A file that has not
+been touched (size, times, inode) since it was hashed is not read again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+from ..files import read_json, sha256
+
+CODE = ("case.py", "imaging", "evaluation/lesions.py", "preprocessing/patient.py", "preprocessing/worker.py")
+PACKAGES = ("SimpleITK", "deepbet")  # their versions change what comes out
+
+
+@functools.cache
+def code_version() -> str:
+    """A hash of the source files and packages that decide what comes out of a visit."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for name in CODE:
+        place = root / name
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for package in PACKAGES:
+        try:
+            digest.update(f"{package} {version(package)}".encode())
+        except PackageNotFoundError:
+            digest.update(f"{package} not installed".encode())
+    return digest.hexdigest()[:16]
+
+
+def stamp(path: Path) -> list[int]:
+    """What tells that a file was touched: size, inode, times of data and of the entry, in ns."""
+    found = path.stat()
+    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`{file, sha256, stamp}` of an input: a file, or a DICOM folder (all its files, `#SERIES` included in the hash).
+
+    known: what an earlier record says of it; its hash is taken where the stamp is the same.
+    """
+    place = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
+    if place.is_dir():
+        digest = hashlib.sha256(path.name.encode())
+        for one in sorted(found for found in place.rglob("*") if found.is_file()):
+            digest.update(one.relative_to(place).as_posix().encode() + bytes.fromhex(sha256(one)))
+        return {"file": path.name, "sha256": digest.hexdigest(), "stamp": []}
+    now = stamp(place)
+    same = known is not None and known.get("stamp") == now and known.get("file") == path.name
+    return {"file": path.name, "sha256": known["sha256"] if same and known else sha256(place), "stamp": now}
+
+
+def key_of(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """The key of a visit: inputs (see `content_of`) by their hashes, and everything else that decides the outcome."""
+    hashes = {name: content["sha256"] for name, content in sorted(inputs.items())}
+    text = json.dumps({"inputs": hashes, "settings": settings, "code": code_version()}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record of a visit, or None where there is none or it is damaged: then the visit is made again."""
+    try:
+        found = read_json(path)
+    except BadInput:
+        return None
+    needed = {"key", "inputs", "outputs", "settings", "measures", "warnings"}
+    return found if isinstance(found, dict) and needed <= set(found) else None
+
+
+def outputs_intact(out: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether every file of a record is there with the size it was written with."""
+    for name, about in outputs.items():
+        try:
+            if (out / name).stat().st_size != about["bytes"]:
+                return False
+        except OSError:
+            return False
+    return True
+
+
+def untouched(files: Mapping[str, Path], record: Mapping[str, Any]) -> bool:
+    """Whether no input has been touched since the record was written (DICOM folders: never sure, so False)."""
+    inputs = record["inputs"]
+    if set(files) != set(inputs):
+        return False
+    for name, path in files.items():
+        known = inputs[name]
+        if not known["stamp"] or known["file"] != path.name:
+            return False
+        try:
+            if stamp(path) != known["stamp"]:
+                return False
+        except OSError:
+            return False
+    return True
+
+
+def outputs_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """`{bytes, sha256}` of every file made, by its path below the dataset."""
+    return {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in sorted(names)}

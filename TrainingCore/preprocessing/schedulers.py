@@ -1,0 +1,174 @@
+"""Many visits at once: on the cores of this machine (joblib's loky) or on a cluster (joblib's Dask backend)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..errors import BadInput, MyelinSynthError
+from .worker import Outcome, Task, prepare_visit
+
+CONNECT_SECONDS = 15
+WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
+POLL_SECONDS = 0.5
+PARENT_SECONDS = 1.0
+MISSING = "{} needs the package {}: pip install '{}'."
+
+
+def on_this_machine(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+    """Outcomes as they come, from `jobs` processes. A process that dies (out of memory, a crash) takes no other along.
+
+    After a death the rest goes on with half as many processes; with one at a time, the visit that dies is known.
+    """
+    joblib = _import("joblib", "preprocess", "joblib")
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    left = {task.label: task for task in tasks}
+    while left:
+        dispatch: Any = 1 if jobs == 1 else 2 * jobs
+        parallel = joblib.Parallel(
+            n_jobs=max(jobs, 2),  # with 1 joblib would stay in this process, and a crash would end it
+            backend="loky",
+            batch_size=1,
+            pre_dispatch=dispatch,
+            return_as="generator_unordered",
+        )
+        try:
+            with _closed(parallel(joblib.delayed(_in_loky)(task) for task in list(left.values()))) as outcomes:
+                for outcome in outcomes:
+                    del left[outcome.label]
+                    yield outcome
+        except BrokenProcessPool:
+            if jobs == 1:
+                guilty = next(iter(left))
+                del left[guilty]
+                yield Outcome(guilty, "failed", "Its process was ended by the system, most likely for memory.")
+            jobs = max(jobs // 2, 1)
+
+
+@contextlib.contextmanager
+def _closed(outcomes: Any) -> Iterator[Any]:
+    """Close joblib's generator whatever happens: it stops the processes. It warns of what is not waited for."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield outcomes
+    finally:
+        with contextlib.suppress(Exception):  # the pool may be broken already
+            outcomes.close()
+
+
+def _in_loky(task: Task) -> Outcome:
+    _end_with_parent()
+    return prepare_visit(task)
+
+
+def _end_with_parent() -> None:
+    """Once per process: end when the one that started it is gone (kill -9), instead of working on for nobody."""
+    if getattr(_end_with_parent, "watching", False) or os.name != "posix":
+        return
+    _end_with_parent.watching = True  # type: ignore[attr-defined]
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def on_a_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
+    """Outcomes as they come, from the workers of a Dask cluster.
+
+    address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine. A worker
+    that is killed gives its visits back to the others; a visit that kills four workers fails. Raises BadInput where no
+    scheduler answers, MyelinSynthError where it is lost on the way.
+    """
+    joblib = _import("joblib", "--scheduler", "joblib")
+    distributed = _import("distributed", "--scheduler", "dask[distributed]")
+    import dask
+
+    # a scheduler that is busy must not look dead, and visits are long: do not move them between workers
+    with dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}), contextlib.ExitStack() as stack:
+        if address.startswith("local:"):
+            count = _local_workers(address)
+            cluster = distributed.LocalCluster(
+                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+            )
+            client = stack.enter_context(distributed.Client(stack.enter_context(cluster), set_as_default=False))
+        else:
+            client = stack.enter_context(_connect(distributed, address))
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+        except TimeoutError as error:
+            raise BadInput(
+                f"The Dask scheduler at {address} has no worker. Start some: dask worker {address}"
+            ) from error
+        yield from _collect(joblib, client, tasks, address)
+
+
+def _local_workers(address: str) -> int:
+    number = address.removeprefix("local:")
+    if not number.isdigit() or int(number) < 1:
+        raise BadInput(f"--scheduler {address}: write local:N with the number of workers, e.g. local:4.")
+    return int(number)
+
+
+def _connect(distributed: Any, address: str) -> Any:
+    try:
+        return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise BadInput(
+            f"No Dask scheduler answers at {address}. Start one (dask scheduler) and give its address, tcp://HOST:8786."
+        ) from error
+
+
+def _collect(joblib: Any, client: Any, tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
+    """Read joblib's results in a thread, so that a task Dask gave up on, or a lost scheduler, is noticed here."""
+    from joblib._dask import DaskDistributedBackend
+
+    arrived: queue.Queue[Outcome | BaseException] = queue.Queue()
+
+    def work() -> None:
+        try:
+            with joblib.parallel_config(backend=DaskDistributedBackend(client=client)):
+                parallel = joblib.Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
+                for outcome in parallel(joblib.delayed(prepare_visit)(task) for task in tasks):
+                    arrived.put(outcome)
+        except BaseException as error:  # handed to the thread that waits
+            arrived.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    left = {task.label for task in tasks}
+    while left:
+        try:
+            found = arrived.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            given_up = sum(state.status == "error" for state in list(client.futures.values()))
+            if client.status != "running":
+                raise MyelinSynthError(f"The Dask scheduler at {address} was lost. Run again to go on.") from None
+            if given_up >= len(left):
+                for label in sorted(left):
+                    yield Outcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
+                return
+            continue
+        if isinstance(found, BaseException):
+            raise MyelinSynthError(f"The Dask cluster at {address} failed: {found}. Run again to go on.") from found
+        left.discard(found.label)
+        yield found
+
+
+def _import(package: str, what: str, install: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MyelinSynthError(MISSING.format(what, package, install)) from error

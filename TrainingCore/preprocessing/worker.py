@@ -1,0 +1,289 @@
+"""What one process does for one visit: read, prepare, write. Everything it needs comes in a `Task`.
+
+A visit is written into a folder of its own beside the dataset's, then moved file by file, its record last: a visit with
+a record is complete, whenever the process or the machine was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import RESEARCH_USE, __version__
+from ..case import ALL_MRI, MASKS
+from ..errors import MyelinSynthError
+from ..files import write_json, write_text
+from . import names
+from .records import code_version, content_of, key_of, outputs_intact, outputs_of, read_record
+
+WORK = ".work"  # folder below the dataset for what is not complete
+READ = (*ALL_MRI, "dvr", "dvr_clean", "brain", "lesions", "white_matter", "grey_matter", "csf")
+UNITS = {"dvr": "distribution volume ratio", "dvr_clean": "distribution volume ratio", "mtr": "as in the input"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One visit to prepare; plain values, so that it travels to another process or machine.
+
+    files, transforms: absolute paths (or `identity`) by volume name; settings: what decides the outcome (space, grid,
+    spacing_mm); out: absolute path of the dataset; threads: for inner loops.
+    """
+
+    person: str
+    visit: str
+    files: dict[str, str]
+    spaces: dict[str, str]
+    transforms: dict[str, str]
+    settings: dict[str, Any]
+    out: str
+    simulated: bool = False
+    threads: int = 1
+    code: str = ""
+
+    @property
+    def label(self) -> str:
+        """BIDS-style label, e.g. `sub-A01_ses-1`."""
+        return names.label(self.person, self.visit)
+
+    def all_settings(self) -> dict[str, Any]:
+        """Everything but the inputs' bytes that decides the outcome."""
+        given = {name: value for name, value in self.transforms.items() if value == "identity"}
+        return {**self.settings, "spaces": self.spaces, "identity": given, "simulated": self.simulated}
+
+    def inputs(self) -> dict[str, Path]:
+        """Every file that is read, transforms included."""
+        files = {name: Path(path) for name, path in self.files.items() if name in READ}
+        moves = {f"{name}_to_t1w": Path(path) for name, path in self.transforms.items() if path != "identity"}
+        return files | moves
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a visit went. state: `prepared`, `unchanged` or `failed`; sentence: why; fatal: others would fail too."""
+
+    label: str
+    state: str
+    sentence: str = ""
+    seconds: float = 0.0
+    fatal: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+def prepare_visit(task: Task) -> Outcome:
+    """Prepare one visit, whatever happens: what goes wrong is in the outcome, never raised (but for being stopped)."""
+    began = time.monotonic()
+    try:
+        with _threads(task.threads):
+            _check_place(task)
+            state, warnings = _prepare(task)
+        return Outcome(task.label, state, "", round(time.monotonic() - began, 2), warnings=warnings)
+    except MyelinSynthError as error:
+        return Outcome(task.label, "failed", str(error))
+    except MemoryError:
+        return Outcome(task.label, "failed", "It ran out of memory. Use fewer --jobs, or a smaller --grid.")
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        return Outcome(task.label, "failed", f"{error.strerror or error}: check the disk of {task.out}.", fatal=full)
+    except Exception as error:
+        if os.environ.get("MYELINSYNTH_DEBUG"):
+            raise
+        hint = "Set MYELINSYNTH_DEBUG=1 to see where."
+        return Outcome(task.label, "failed", f"Unexpected {type(error).__name__}: {error}. {hint}")
+
+
+@contextlib.contextmanager
+def _threads(count: int):
+    """Keep the inner loops of this process to `count` threads while it works; processes side by side do the rest."""
+    import SimpleITK as sitk
+    import torch
+
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads(), torch.get_num_threads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(count)
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before[0])
+        torch.set_num_threads(before[1])
+
+
+def _check_place(task: Task) -> None:
+    """That this machine sees the same files and runs the same code as the one that asked."""
+    where = f"The worker on {platform.node()}"
+    if not (Path(task.out) / "dataset_description.json").is_file():
+        raise MyelinSynthError(f"{where} does not see {task.out}. Data and --out must lie on a disk all workers share.")
+    if task.code and task.code != code_version():
+        raise MyelinSynthError(f"{where} has another version of MyelinSynth. Install the same one on every machine.")
+
+
+def _prepare(task: Task) -> tuple[str, list[str]]:
+    out, record_name = Path(task.out), names.record_path(task.person, task.visit)
+    old = read_record(out / record_name)
+    before = old["inputs"] if old else {}
+    inputs = {name: content_of(path, before.get(name)) for name, path in task.inputs().items()}
+    key = key_of(inputs, task.all_settings())
+    if old and old["key"] == key and outputs_intact(out, old["outputs"]):
+        write_json(out / record_name, {**old, "inputs": inputs})
+        return "unchanged", old["warnings"]
+    with _work_folder(out, task.label) as work:
+        record = {"key": key, "inputs": inputs, **_make(task, work)}
+        _take_places(work, out, record_name, record, old)
+    return "prepared", record["warnings"]
+
+
+def _make(task: Task, work: Path) -> dict[str, Any]:
+    """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
+    from ..imaging.volumes import read_volume
+    from .measures import measure
+    from .patient import Stopwatch, prepare_patient
+    from .pictures import case_picture
+
+    clock = Stopwatch()
+    clock("read", "")
+    files = {name: Path(path) for name, path in task.files.items() if name in READ}
+    read = {name: read_volume(path, _word(name), mask=name in MASKS) for name, path in files.items()}
+    prepared = prepare_patient(read, task.settings, task.spaces, _transforms(task), clock)
+    clock("write", "")
+    made = write_volumes(task, prepared, work)
+    picture = names.figure_path(task.person, task.visit)
+    (work / picture).parent.mkdir(parents=True, exist_ok=True)
+    (work / picture).write_bytes(case_picture(prepared))
+    measures = measure(prepared)
+    outputs = outputs_of(work, [*made, picture.as_posix()])
+    clock("", "")
+    registrations = prepared.aligned.registrations
+    return {
+        "label": task.label,
+        "note": RESEARCH_USE,
+        "simulated": task.simulated,
+        "settings": task.all_settings(),
+        "software": {"myelinsynth": __version__, "code": code_version()},
+        "brain_mask": prepared.aligned.brain.how,
+        "registrations": {name: _about(found) for name, found in registrations.items()},
+        "measures": measures,
+        "warnings": prepared.warnings,
+        "seconds": {step: {"wall": wall, "cpu": cpu} for step, (wall, cpu) in clock.seconds.items()},
+        "outputs": outputs,
+    }
+
+
+def _word(name: str) -> str:
+    from ..imaging.patient_preparation import WORDS
+
+    return WORDS.get(name, f"{name.replace('_', ' ')} mask" if name in MASKS else name.upper())
+
+
+def _about(registration: Any) -> dict[str, Any]:
+    return {
+        "how": registration.how,
+        "moved_mm": round(float(registration.moved_mm), 3),
+        "covered": round(float(registration.covered), 4),
+        "matrix_t1w_to_image_ras": np.round(registration.matrix, 9).tolist(),
+    }
+
+
+def _transforms(task: Task) -> dict[str, np.ndarray]:
+    """Transforms that are known: given, or said by BIDS names (`space-T1w` is aligned with the T1w)."""
+    from ..imaging.transforms import read_transform
+
+    known = {}
+    for name in (*ALL_MRI[1:], "dvr", "dvr_clean"):
+        space = task.spaces.get(name)
+        if name in task.files and space is not None and space in ("T1w", task.spaces.get("t1w")):
+            known[name] = np.eye(4)
+    for name, given in task.transforms.items():
+        if name in task.files:
+            known[name] = np.eye(4) if given == "identity" else read_transform(given)
+    return known
+
+
+def write_volumes(task: Task, prepared: Any, work: Path) -> list[str]:
+    """Write volumes with sidecars, transforms and the lesion table below `work`; returns their relative paths."""
+    from ..imaging.transforms import write_transform
+    from ..imaging.volumes import write_volume
+
+    volumes = dict(prepared.volumes)
+    if prepared.lesions is not None:
+        volumes["lesion_shares"] = prepared.lesions.fractions()
+    made = []
+    for name, data in volumes.items():
+        path = names.volume_path(task.person, task.visit, name, prepared.space)
+        write_volume(work / path, data, prepared.grid.affine, f"{name}, research use only")
+        sidecar = Path(str(path).removesuffix(".nii.gz") + ".json")
+        write_json(work / sidecar, _sidecar(task, name, prepared))
+        made += [path.as_posix(), sidecar.as_posix()]
+    for name, matrix in prepared.matrices.items():
+        if not (name == "t1w" and prepared.space == "T1w") and not (name == "dvr" and prepared.space == "PET"):
+            path = names.transform_path(task.person, task.visit, name, prepared.space)
+            write_transform(work / path, matrix)
+            made.append(path.as_posix())
+    if prepared.lesions is not None:
+        path = names.lesion_table_path(task.person, task.visit, prepared.space)
+        write_text(work / path, _lesion_table(prepared.lesions))
+        made.append(path.as_posix())
+    return made
+
+
+def _sidecar(task: Task, name: str, prepared: Any) -> dict[str, Any]:
+    source = {"lesion_shares": "lesions"}.get(name, name)
+    used = [source] if source in task.files else [one for one in ("t1w", "flair") if one in task.files]
+    about: dict[str, Any] = {
+        "Sources": [Path(task.files[one]).name for one in used],
+        "SpatialReference": f"world of the {prepared.space}, RAS mm",
+        "Description": RESEARCH_USE,
+    }
+    if name in ALL_MRI:
+        about["SkullStripped"] = prepared.aligned.brain.how == "skull-stripped input"
+    if name in UNITS:
+        about["Units"] = UNITS[name]
+    if name == "lesion_shares":
+        about["Description"] = f"Share of each voxel that is lesional; its sum keeps the volume. {RESEARCH_USE}"
+    if task.simulated:
+        about["Simulated"] = True
+    return about
+
+
+def _lesion_table(lesions: Any) -> str:
+    """Volume and centre of every lesion of the given mask, whatever the grid, tab-separated."""
+    rows = ["id\tvolume_mm3\tx_mm\ty_mm\tz_mm"]
+    for number, (volume, centre) in enumerate(zip(lesions.volumes(), lesions.centres()), start=1):
+        if volume > 0:
+            rows.append(f"{number}\t{volume:.3f}\t" + "\t".join(f"{mm:.3f}" for mm in centre))
+    return "\n".join(rows) + "\n"
+
+
+@contextlib.contextmanager
+def _work_folder(out: Path, label: str):
+    (out / WORK).mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{label}.", dir=out / WORK))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_places(
+    work: Path, out: Path, record_name: Path, record: Mapping[str, Any], old: Mapping[str, Any] | None
+) -> None:
+    """Move a visit's files from `work` to their places, an older visit's away, the record last."""
+    (out / record_name).unlink(missing_ok=True)
+    if old is None:  # files without a record are what a killed run left
+        for part in {"anat", *names.FOLDERS.values()}:
+            shutil.rmtree(out / record_name.parents[1] / part, ignore_errors=True)
+    for name in set(old["outputs"] if old else ()) - set(record["outputs"]):
+        (out / name).unlink(missing_ok=True)
+    for name in record["outputs"]:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(work / name, out / name)
+    write_json(out / record_name, record)
