@@ -20,18 +20,19 @@ def group_count(channels: int, groups: int = 8) -> int:
 class Convolution(nn.Module):
     """One 3x3x3 convolution without bias with its GroupNorm and ReLU, in the order the letters say.
 
-    order: "gcr" = GroupNorm, convolution, ReLU (gives the paper's count); "cgr" = the paper's prose.
+    order: "gcr" = GroupNorm, convolution, ReLU (gives the paper's count); "cgr" = the paper's prose. slope: of a
+    LeakyReLU in place of ReLU, 0 for ReLU.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, order: str, groups: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, order: str, groups: int, slope: float = 0.0) -> None:
         super().__init__()
-        self.order = order
+        self.order, self.slope = order, slope
         channels = in_channels if order == "gcr" else out_channels
         self.norm = nn.GroupNorm(group_count(channels, groups), channels)
         self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, deep: Tensor | None = None, fast: bool = False) -> Tensor:
-        """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W), not negative.
+        """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W), not negative where `slope` is 0.
 
         deep: a map of half the size to be upsampled and joined before x. fast: see `fast_convolution`.
         """
@@ -43,17 +44,17 @@ class Convolution(nn.Module):
             if deep is not None:
                 x = torch.cat((F.interpolate(deep, scale_factor=2, mode="trilinear", align_corners=False), x), dim=1)
             x = self.conv(self.norm(x)) if self.order == "gcr" else self.norm(self.conv(x))
-        return F.relu(x, inplace=True)
+        return F.leaky_relu(x, self.slope, inplace=True) if self.slope else F.relu(x, inplace=True)
 
 
 class Encoder(nn.Module):
     """Two convolutions; the width between them is max(out / 2, in)."""
 
-    def __init__(self, in_channels: int, out_channels: int, order: str, groups: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, order: str, groups: int, slope: float = 0.0) -> None:
         super().__init__()
         middle = max(out_channels // 2, in_channels)
-        self.first = Convolution(in_channels, middle, order, groups)
-        self.second = Convolution(middle, out_channels, order, groups)
+        self.first = Convolution(in_channels, middle, order, groups, slope)
+        self.second = Convolution(middle, out_channels, order, groups, slope)
 
     def forward(self, x: Tensor, fast: bool = False) -> Tensor:
         """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W)."""
@@ -61,16 +62,22 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Two convolutions of `skip_channels` over the upsampled deeper map joined with the skip."""
+    """Two convolutions of `skip_channels` over the upsampled deeper map joined with the skip, dropout between them."""
 
-    def __init__(self, deep_channels: int, skip_channels: int, order: str, groups: int) -> None:
+    def __init__(
+        self, deep_channels: int, skip_channels: int, order: str, groups: int, slope: float = 0.0, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.join = Convolution(deep_channels + skip_channels, skip_channels, order, groups)
-        self.second = Convolution(skip_channels, skip_channels, order, groups)
+        self.dropout = dropout
+        self.join = Convolution(deep_channels + skip_channels, skip_channels, order, groups, slope)
+        self.second = Convolution(skip_channels, skip_channels, order, groups, slope)
 
     def forward(self, deep: Tensor, skip: Tensor, fast: bool = False) -> Tensor:
         """deep (N, deep_channels, D/2, H/2, W/2), skip (N, C, D, H, W) -> (N, C, D, H, W)."""
-        return self.second(self.join(skip, deep, fast=fast), fast=fast)
+        joined = self.join(skip, deep, fast=fast)
+        if self.dropout:
+            joined = F.dropout(joined, self.dropout, self.training)
+        return self.second(joined, fast=fast)
 
 
 class UNet3D(nn.Module):
@@ -80,6 +87,8 @@ class UNet3D(nn.Module):
     with trilinear upsampling, and a last 1x1x1 convolution with bias. Defaults: 16,471,077 trainable parameters; order
     "cgr" (the paper's prose): 16,470,177.
 
+    slope: of LeakyReLU in place of ReLU (0: ReLU). dropout: share of values dropped in every decoder but the last,
+        whose full-size maps would only become noisy.
     checkpointing: keep only each block's input for backward and compute the rest again: less memory, more time.
     fast: on a CPU, use `fast_convolution` (the same numbers to about 1e-6, the same weights) where it applies: order
         "gcr" without autocast. Everything else, CUDA included, runs torch's plain operators.
@@ -98,6 +107,8 @@ class UNet3D(nn.Module):
         groups: int = 8,
         checkpointing: bool = False,
         fast: bool = True,
+        slope: float = 0.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if order not in ("gcr", "cgr"):
@@ -107,10 +118,11 @@ class UNet3D(nn.Module):
         self.order, self.checkpointing, self.fast = order, checkpointing, fast
         widths = [width * 2**level for level in range(levels)]
         self.encoders = nn.ModuleList(
-            Encoder(before, after, order, groups) for before, after in zip([in_channels, *widths], widths)
+            Encoder(before, after, order, groups, slope) for before, after in zip([in_channels, *widths], widths)
         )
         self.decoders = nn.ModuleList(
-            Decoder(deep, skip, order, groups) for deep, skip in zip(widths[:0:-1], widths[-2::-1])
+            Decoder(deep, skip, order, groups, slope, dropout if skip > width else 0.0)
+            for deep, skip in zip(widths[:0:-1], widths[-2::-1])
         )
         self.last = nn.Conv3d(width, out_channels, 1)
         self.divisor = 2 ** (levels - 1)

@@ -25,15 +25,13 @@ from torch import nn
 from ..bundle import Bundle
 from ..errors import BadInput
 from ..networks.patch_discriminator import PatchDiscriminator
-from ..networks.unet3d import UNet3D
 from ..training.patches import cut_patches, patch_corners
 from ..training.samples import Sample, dvr_errors
 from ..training.schedules import choose_centres, random_share
 from ..training.state import Tensors, load_optimizer, optimizer_tensors, part, prefixed
 from .balance import RateBalance
 from .moment import Moment
-
-TYPICAL_DVR = 1.0  # what the generator answers before it has learnt anything (ours): the middle of the DVR range
+from .parts import build_generator, parameters, precision
 
 
 class Curricular:
@@ -269,25 +267,6 @@ class Curricular:
             "intensity rule": self.recipe["data"]["intensity"],
             "schedule": self.recipe["schedule"]["name"] if self.adversarial else "none (no discriminator)",
         }
-
-
-def build_generator(settings: dict[str, Any], channels: int) -> UNet3D:
-    """The generator of a recipe, answering a typical DVR before it has learnt anything."""
-    network = UNet3D(in_channels=channels, out_channels=1, **settings)
-    nn.init.constant_(network.last.bias, TYPICAL_DVR)
-    return network
-
-
-def parameters(network: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def precision(wish: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the recipe asks for it, or where it says `auto` and the GPU has it; float32 elsewhere."""
-    if wish == "bfloat16" or (wish == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
-        return torch.bfloat16
-    return torch.float32
 
 
 def _copy(network: nn.Module) -> nn.Module:

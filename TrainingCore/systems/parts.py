@@ -1,4 +1,4 @@
-"""What several systems do in the same way: counting, precision, starting from a bundle, adversarial labels."""
+"""What several systems do in the same way: building, counting, precision, starting from a bundle, labels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ from torch import Tensor, nn
 
 from ..bundle import Bundle
 from ..errors import BadInput
+from ..imaging.intensities import background_of
+from ..networks.unet3d import UNet3D
+
+TYPICAL_DVR = 1.0  # what a generator answers before it has learnt anything (ours): the middle of the DVR range
+
+
+def build_generator(settings: dict[str, Any], channels: int) -> UNet3D:
+    """The 3D U-Net of a recipe's `generator`, answering a typical DVR before it has learnt anything."""
+    network = UNet3D(in_channels=channels, out_channels=1, **settings)
+    nn.init.constant_(network.last.bias, TYPICAL_DVR)
+    return network
+
+
+def inside(inputs: Tensor, intensity: dict[str, Any]) -> Tensor:
+    """Where prepared MRI (N, C, ...) is not background, (N, 1, ...) of 0 and 1: for what has no brain mask at hand."""
+    return (inputs != background_of(intensity)).any(dim=1, keepdim=True).to(inputs.dtype)
 
 
 def parameters(network: nn.Module) -> int:

@@ -37,6 +37,12 @@ class Sample:
         return self.masks.get("lesions", torch.zeros_like(self.brain))
 
     @cached_property
+    def nawm(self) -> torch.Tensor:
+        """(1, 1, I, J, K) mask of the white matter without lesions as float; empty where no white matter is known."""
+        known = self.masks.get("nawm", self.masks.get("white_matter", torch.zeros_like(self.brain)))
+        return known * (1 - self.lesions) * self.brain
+
+    @cached_property
     def lesion_centres(self) -> np.ndarray:
         """(L, 3) centres of gravity of the lesions in voxels."""
         return lesion_centres(self.lesions[0, 0].cpu().numpy() > 0.5)
@@ -54,6 +60,21 @@ def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu")
         inputs=torch.from_numpy(np.stack([case.volumes[name] for name in inputs])[None]).to(device),
         target=_tensor(case.volumes[target], device),
         masks={name: _tensor(case.volumes[name], device) for name in MASKS if name in case.volumes},
+    )
+
+
+def joined(batch: list[Sample]) -> Sample:
+    """Several visits as one Sample of (N, ...) tensors; a mask that one visit lacks is empty there."""
+    if len(batch) == 1:
+        return batch[0]
+    names = {name for sample in batch for name in sample.masks}
+    return Sample(
+        inputs=torch.cat([sample.inputs for sample in batch]),
+        target=torch.cat([sample.target for sample in batch]),
+        masks={
+            name: torch.cat([sample.masks.get(name, torch.zeros_like(sample.brain)) for sample in batch])
+            for name in sorted(names)
+        },
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..case import Case
+from ..case import ALL_MRI, Case
 from ..cohort import Cohort
 from ..recipe import grid_shape, grid_spacing
 
@@ -28,7 +28,10 @@ class CaseStore:
         if index in self._kept:
             return self._kept[index]
         data = self.recipe["data"]
-        case = self.cohort.visits[index].load(grid_shape(self.recipe), grid_spacing(self.recipe), data["intensity"])
+        mri = [name for name in (*data["inputs"], data["target"]) if name in ALL_MRI]
+        case = self.cohort.visits[index].load(
+            grid_shape(self.recipe), grid_spacing(self.recipe), data["intensity"], mri
+        )
         size = sum(array.nbytes for array in case.volumes.values())
         if size <= self._room:
             self._room -= size
