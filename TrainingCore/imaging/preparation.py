@@ -40,7 +40,7 @@ def prepare_case(
     volumes["brain"] = inside
     for name, volume in (extra or {}).items():
         if name == "lesions" and not grid.same_as(volume.data.shape, volume.affine):
-            volumes[name] = lesion_maskon_grid(volume, grid.shape, grid.affine)
+            volumes[name] = lesion_mask_on_grid(volume, grid.shape, grid.affine)
         elif name in ALL_MRI:
             volumes[name] = apply_rule(on_grid(volume, grid), inside, intensity)
         else:

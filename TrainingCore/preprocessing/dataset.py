@@ -27,8 +27,8 @@ DESCRIPTION = "dataset_description.json"
 README = f"""{RESEARCH_USE}
 
 Aligned cases made by MyelinSynth {__version__} (python -m TrainingCore.preprocess): MRI without bias field, brain,
-tissue and lesion masks, transforms (ITK), one grid per visit. {PAGE} shows every case, outliers first: look at it before
-training. {FAILURES} lists what could not be prepared. *_desc-preproc_record.json says how each visit was made, from
+tissue and lesion masks, transforms (ITK), one grid per visit. {PAGE} shows every case, outliers first: look at it
+before training. {FAILURES} lists what was not prepared. *_desc-preproc_record.json says how a visit was made, from
 which bytes. label-lesion_probseg holds each voxel's lesional share, which keeps every lesion's volume and centre;
 label-lesion_mask is the same in whole voxels.
 """
