@@ -14,7 +14,7 @@ from .childprocess import importTrainingCore
 from .errors import SynthesisError
 from .geometry import ijkToRas, toWorld
 from .lesions import labelsOnGrid
-from .review import AS_GIVEN, EDITED, REMOVED, UNREVIEWED, Review
+from .review import AS_GIVEN, EDITED, ID, REMOVED, UNREVIEWED, Review
 from .words import _
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
@@ -84,11 +84,10 @@ def _same(review: Review, row: int, found: dict[str, Any]) -> bool:
 
 def _rewrite(review: Review, row: int, found: dict[str, Any]) -> None:
     for name in review.columns:
-        if name in NOT_AGAIN or name.removeprefix("measured_") in NOT_AGAIN:
-            review.setNumber(row, name, None)
-        elif name in found and name != "id":
-            value = found[name]
-            review.setNumber(row, name, None if value is None else float(f"{value:.5g}"))  # the digits of lesions.csv
+        if name == ID or review.isText(name):
+            continue
+        value = None if name.removeprefix("measured_") in NOT_AGAIN else found.get(name)
+        review.setNumber(row, name, None if value is None else float(f"{value:.5g}"))  # the digits of lesions.csv
     review.setOutline(row, EDITED)
     review.setState(row, UNREVIEWED)
 
@@ -104,7 +103,9 @@ def _rows(nodes: dict[str, Any], review: Review) -> list[dict[str, Any]]:
         nawm = _nawm(summary, "measured_dvr")
         maps.append(("measured_", pet, nawm, None if nawm is None else nawm["mean"] - 2 * nawm["sd"]))
     rows: list[dict[str, Any]] = []
+    brain = slicer.util.arrayFromVolume(nodes["brain"]) > 0
     for labels in labelsOnGrid(nodes["lesions"], dvr):
+        labels[~brain] = 0  # as `synthesize` does
         rows += _layerRows(labels, maps, ijkToRas(dvr))
     return rows
 

@@ -42,7 +42,7 @@ class Wipe:
             self.copy.AddAndObserveDisplayNodeID(mapNode.GetNthDisplayNodeID(index))
 
     def move(self, fraction: float) -> None:
-        """Show the map up to this fraction (0 to 1) of the way from the patient's right (left on screen) to the left."""
+        """Show the map up to this fraction (0 to 1) of the way from the patient's right (left on screen) to left."""
         length = self._voxels.shape[self._axis]
         edge = round(min(max(fraction, 0.0), 1.0) * length)
         if edge == self._edge:

@@ -1,0 +1,181 @@
+"""Lesions that are edited after the map was made: measured again with the numbers that `synthesize` would give."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from digital_result import LESIONS, SHAPE, ball
+from slicer_scene import Application, geometry
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
+pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+
+import slicer
+from MyelinSynthLib import exchange
+from MyelinSynthLib import geometry as places
+from MyelinSynthLib.edits import NOT_AGAIN, measureAgain
+from MyelinSynthLib.exchange import Patient
+from MyelinSynthLib.export import lesionsCsv
+from MyelinSynthLib.lesions import labelsOnGrid, segmentIds
+from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
+from test_module_scene import GEOMETRIES, makePatient, place, through
+
+BIGGER = 0.9  # mm that the second lesion grows by
+
+
+def withMeasured(patient: Patient) -> Patient:
+    """The patient with a measured DVR on a grid of its own."""
+    matrix, shape = geometry("sagittal", (2.0, 2.0, 2.0), (30, 26, 24)), (30, 26, 24)
+    values = np.full(shape, 1.25, np.float32)
+    for centre, radius, dvr in LESIONS:
+        values[ball(matrix, shape, centre, radius + 1)] = dvr + 0.1
+    patient.dvr = places.addVolume("vtkMRMLScalarVolumeNode", "PET", values.transpose(2, 1, 0), matrix)
+    return patient
+
+
+def draw(outputs: Any, lesion: int | str, mask: np.ndarray) -> None:
+    """Give a lesion (or segment) another outline, as the Segment Editor does; mask: (K, J, I) on the T1w's grid."""
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    identifier = lesion if isinstance(lesion, str) else segmentIds(outputs.segmentation)[lesion]
+    volume = slicer.vtkMRMLLabelMapVolumeNode()
+    volume.CopyOrientation(outputs.dvr)
+    slicer.util.updateVolumeFromArray(volume, mask.astype(np.uint8))
+    image = logic.CreateOrientedImageDataFromVolumeNode(volume)
+    image.UnRegister(None)
+    assert logic.SetBinaryLabelmapToSegment(image, outputs.segmentation, identifier, logic.MODE_REPLACE)
+
+
+def grown(name: str, spacing: tuple[float, float, float], lesion: int) -> np.ndarray:
+    centre, radius, _dvr = LESIONS[lesion - 1]
+    return ball(geometry(name, spacing, SHAPE), SHAPE, centre, radius + BIGGER).transpose(2, 1, 0)
+
+
+def rowsOf(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize(("name", "spacing"), GEOMETRIES)
+def test_what_nobody_edited_is_measured_the_same(
+    application: Application, tmp_path: Path, name: str, spacing: tuple[float, float, float]
+) -> None:
+    outputs = through(withMeasured(makePatient(name, spacing)), tmp_path)
+    Review(outputs.table).setState(0, ACCEPTED)
+    before = lesionsCsv(Review(outputs.table))
+    assert not measureAgain(outputs.nodes())
+    assert lesionsCsv(Review(outputs.table)) == before
+
+
+@pytest.mark.parametrize(("name", "spacing"), GEOMETRIES)
+def test_an_edited_lesion_gets_the_numbers_that_synthesize_would_give(
+    application: Application, tmp_path: Path, name: str, spacing: tuple[float, float, float]
+) -> None:
+    patient = withMeasured(makePatient(name, spacing))
+    outputs = through(patient, tmp_path / "first")
+    review = Review(outputs.table)
+    review.setState(1, FLAGGED)
+    review.setComment(1, "too small")
+    draw(outputs, 2, grown(name, spacing, 2))
+    edits = measureAgain(outputs.nodes())
+    assert (edits.edited, edits.removed) == ([2], [])
+    assert (review.state(1), review.comment(1), review.outline(1)) == (UNREVIEWED, "too small", EDITED)
+    assert (review.state(0), review.outline(0)) == (UNREVIEWED, "")
+
+    slicer.util.arrayFromVolume(patient.lesions)[grown(name, spacing, 2)] = 1
+    patient.lesions.Modified()
+    again = through(patient, tmp_path / "again")
+    wanted, found = (rowsOf(lesionsCsv(Review(one.table)))[1] for one in (again, outputs))
+    for column, text in wanted.items():
+        if column in ("state", "comment", "outline", "region"):
+            continue
+        if column.removeprefix("measured_") in NOT_AGAIN:
+            assert found[column] == ""
+        elif column in ("ratio_to_nawm", "measured_ratio_to_nawm", "measured_demyelinated_share"):
+            # NAWM is that of the synthesis: the voxels that the lesion grew into still count there
+            assert float(found[column]) == pytest.approx(float(text), rel=0.02, abs=0.01)
+        else:
+            assert found[column] == text, column
+    assert not measureAgain(outputs.nodes()), "once is enough"
+
+
+def test_a_moved_patient_is_measured_in_its_own_space(application: Application, tmp_path: Path) -> None:
+    patient = withMeasured(makePatient("oblique"))
+    transform = place(patient.t1w)
+    for node in (patient.flair, patient.lesions, patient.dvr):
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    outputs = through(patient, tmp_path)
+    assert not measureAgain(outputs.nodes())
+    draw(outputs, 1, grown("oblique", (1.5, 1.5, 2.0), 1))
+    assert measureAgain(outputs.nodes()).edited == [1]
+
+
+def test_a_deleted_and_an_emptied_lesion_are_said_and_their_reviews_kept(
+    application: Application, tmp_path: Path
+) -> None:
+    outputs = through(makePatient(), tmp_path)
+    review = Review(outputs.table)
+    review.setState(0, ACCEPTED)
+    review.setComment(1, "doubtful")
+    volume = review.number(0, "volume_mm3")
+    identifiers = segmentIds(outputs.segmentation)
+    outputs.segmentation.GetSegmentation().RemoveSegment(identifiers[1])
+    whole = exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr, [identifiers[2]])
+    draw(outputs, 2, np.zeros_like(whole))
+    edits = measureAgain(outputs.nodes())
+    assert edits.removed == [1, 2]
+    assert "Lesion 1, 2 has no outline" in edits.words()
+    assert [review.outline(row) for row in (0, 1)] == [REMOVED, REMOVED]
+    assert (review.state(0), review.comment(1), review.number(0, "volume_mm3")) == (ACCEPTED, "doubtful", volume)
+    assert not measureAgain(outputs.nodes()), "said once"
+    draw(outputs, 2, whole)
+    assert measureAgain(outputs.nodes()).restored == [2]
+    assert review.outline(1) == ""
+
+
+def test_what_is_drawn_outside_the_brain_does_not_count(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    before = Review(outputs.table).number(1, "volume_mm3")
+    mask = exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr, [segmentIds(outputs.segmentation)[2]])
+    mask[:, :, :2] = mask[:, :2] = 1
+    draw(outputs, 2, mask)
+    assert not measureAgain(outputs.nodes())
+    assert Review(outputs.table).number(1, "volume_mm3") == before
+
+
+def test_lesions_that_overlap_keep_their_own_voxels(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    first = exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr, [segmentIds(outputs.segmentation)[1]])
+    second = exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr, [segmentIds(outputs.segmentation)[2]])
+    outputs.segmentation.GetSegmentation().SeparateSegmentLabelmap(segmentIds(outputs.segmentation)[2])
+    both = (first + second) > 0
+    draw(outputs, 2, both)
+    layers = labelsOnGrid(outputs.segmentation, outputs.dvr)
+    assert sum(int((layer == 1).sum()) for layer in layers) == first.sum()
+    assert sum(int((layer == 2).sum()) for layer in layers) == both.sum()
+    assert measureAgain(outputs.nodes()).edited == [2]
+    assert Review(outputs.table).number(1, "volume_mm3") == pytest.approx(both.sum() * 1.5 * 1.5 * 2.0, rel=1e-4)
+
+
+def test_a_segment_drawn_by_hand_is_no_row_and_no_trouble(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    identifier = outputs.segmentation.GetSegmentation().AddEmptySegment("mine", "mine")
+    mask = np.zeros(SHAPE[::-1], np.uint8)
+    mask[2:4, 2:4, 2:4] = 1
+    draw(outputs, identifier, mask)
+    assert not measureAgain(outputs.nodes())
+    assert len(Review(outputs.table)) == 2
+
+
+def test_a_measured_map_that_is_gone_leaves_its_columns_empty(application: Application, tmp_path: Path) -> None:
+    patient = withMeasured(makePatient())
+    outputs = through(patient, tmp_path)
+    slicer.mrmlScene.RemoveNode(patient.dvr)
+    draw(outputs, 2, grown("LPS", (1.5, 1.5, 2.0), 2))
+    assert measureAgain(outputs.nodes()).edited == [2]
+    review = Review(outputs.table)
+    assert np.isnan(review.number(1, "measured_mean_dvr"))
+    assert np.isfinite(review.number(0, "measured_mean_dvr"))
