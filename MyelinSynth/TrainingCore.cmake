@@ -55,18 +55,27 @@ set(TRAINING_CORE_SCRIPTS
   networks/patch_discriminator.py
   networks/unet3d.py
   phantom/__init__.py
+  phantom/acquisition.py
   phantom/anatomy.py
   phantom/bids.py
   phantom/compare_lesions.py
+  phantom/dataset.py
+  phantom/gadolinium.py
   phantom/lesions.py
   phantom/make_atlas.py
+  phantom/microstructure.py
   phantom/mri.py
   phantom/noise_ceiling.py
   phantom/patient.py
+  phantom/people.py
   phantom/pet.py
   phantom/protocols.py
   phantom/randomness.py
+  phantom/sidecars.py
+  phantom/signals.py
   phantom/template.py
+  phantom/tissues.py
+  phantom/tumours.py
   preprocess.py
   preprocessing/__init__.py
   preprocessing/dataset.py
@@ -110,6 +119,7 @@ set(TRAINING_CORE_SCRIPTS
   training/processes.py
   training/samples.py
   training/schedules.py
+  training/session.py
   training/slices.py
   training/state.py
   training/store.py

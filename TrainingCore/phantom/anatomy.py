@@ -93,7 +93,7 @@ def coarse_displacement(
     velocity -= velocity.mean(axis=(1, 2, 3), keepdims=True)
     velocity += _ventricle_velocity(template, widening)
     flow = exponential(velocity / step) * step
-    position = _coarse_positions()
+    position = coarse_positions()
     return _centred((position + flow) / scale[:, None, None, None] - position, template)
 
 
@@ -101,7 +101,7 @@ def _centred(displacement: np.ndarray, template: Template) -> np.ndarray:
     """The deformation with the person's brain in the middle of the field of view, smaller where it does not fit."""
     from scipy import ndimage
 
-    step, position = FIELD_OF_VIEW_MM / COARSE, _coarse_positions()
+    step, position = FIELD_OF_VIEW_MM / COARSE, coarse_positions()
 
     def moved_to(points: np.ndarray) -> np.ndarray:
         index = points / step + (COARSE - 1) / 2.0
@@ -119,7 +119,8 @@ def _centred(displacement: np.ndarray, template: Template) -> np.ndarray:
     return moved_to(factor * position + middle) - position
 
 
-def _coarse_positions() -> np.ndarray:
+def coarse_positions() -> np.ndarray:
+    """World mm relative to the middle of the field of view of every point of the coarse grid, (3, 48, 48, 48)."""
     step = FIELD_OF_VIEW_MM / COARSE
     line = (np.arange(COARSE) - (COARSE - 1) / 2.0) * step
     return np.stack(np.meshgrid(line, line, line, indexing="ij"))
@@ -130,7 +131,7 @@ def _ventricle_velocity(template: Template, widening: float) -> np.ndarray:
     from scipy import ndimage
 
     step = FIELD_OF_VIEW_MM / COARSE
-    points = _coarse_positions() + template.centre[:, None, None, None]
+    points = coarse_positions() + template.centre[:, None, None, None]
     index = points - template.affine[:3, 3, None, None, None]
     inside = ndimage.map_coordinates(ndimage.gaussian_filter(template.ventricles, 1.0), index, order=1) > 0.3
     distance = (ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)) * step
@@ -163,9 +164,8 @@ def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, si
     from scipy import ndimage
 
     voxel = FIELD_OF_VIEW_MM / size
-    coarse_step = FIELD_OF_VIEW_MM / COARSE
     line = (np.arange(size) - (size - 1) / 2.0) * voxel
-    fine = np.stack([_spread(part, line / coarse_step + (COARSE - 1) / 2.0) for part in displacement])
+    fine = np.stack([spread_coarse(part, size) for part in displacement])
     for axis in range(3):
         fine[axis] += (line + template.centre[axis] - template.affine[axis, 3]).reshape(
             [-1 if other == axis else 1 for other in range(3)]
@@ -213,8 +213,10 @@ def _distance_to(target: np.ndarray, brain: np.ndarray, voxel: float) -> np.ndar
     return distance
 
 
-def _spread(part: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    matrix = linear_matrix(positions, part.shape[0])
+def spread_coarse(part: np.ndarray, size: int) -> np.ndarray:
+    """A field on the coarse grid (48, 48, 48), read linearly on a grid of (size, size, size) over the same space."""
+    line = (np.arange(size) - (size - 1) / 2.0) * FIELD_OF_VIEW_MM / size
+    matrix = linear_matrix(line / (FIELD_OF_VIEW_MM / COARSE) + (COARSE - 1) / 2.0, part.shape[0])
     for axis in range(3):
         part = apply_along(matrix, part.astype(np.float32), axis)
     return part.astype(np.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,96 +11,42 @@ import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED, __version__
 from ..case import Case
-from ..errors import BadInput
-from ..files import PARTIAL_SUFFIX, atomic_path, read_json, write_json, write_text
+from ..files import atomic_path, read_json, write_json
 from .noise_ceiling import lesion_means
-from .patient import Person
+from .sidecars import sidecar
 
 GENERATOR = "MyelinSynth digital patient"
+SETTINGS_MARK = "Settings: "
 DERIVATIVES = Path("derivatives") / "myelinsynth-phantom"
-SEQUENCE_NAMES = {
-    "mprage": ("GR", "MPRAGE"),
-    "spoiled": ("GR", "Spoiled gradient echo"),
-    "spin_echo": ("SE", "Spin echo"),
-    "flair": ("SE\\IR", "Inversion-recovery turbo spin echo"),
-}
 MASKS = {
     "brain": "desc-brain_mask",
     "lesions": "label-lesion_mask",
     "white_matter": "label-WM_mask",
     "grey_matter": "label-GM_mask",
 }
+# Volume -> where it lies below OUT or below DERIVATIVES, and the end of its name
+RAW = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "ce-lowdose_T1w", "t1ce": "ce-gadolinium_T1w"}
+DERIVED = {
+    "mtr": ("anat", "space-T1w_MTRmap"),
+    "fa": ("dwi", "space-T1w_model-DTI_param-FA_dwimap"),
+    "rd": ("dwi", "space-T1w_model-DTI_param-RD_dwimap"),
+    "ad": ("dwi", "space-T1w_model-DTI_param-AD_dwimap"),
+    "adc": ("dwi", "space-T1w_param-ADC_dwimap"),
+}
+TUMOUR = "space-T1w_desc-tumour_dseg"
 MAPS = {"dvr": "trc-PiB_stat-dvr_desc-measured_mimap", "dvr_clean": "trc-PiB_stat-dvr_desc-noisefree_mimap"}
 README = f"""{SIMULATED}. {RESEARCH_USE}
 
-Digital patients made by MyelinSynth {__version__}: nobody in this dataset exists. T1w and FLAIR are raw images in
-arbitrary units without skull; derivatives/myelinsynth-phantom holds masks, the [11C]PiB distribution volume ratio as
-the digital scanner measured it (desc-measured) and without noise (desc-noisefree), and the cohort's noise ceiling.
-Anatomy: ICBM152 2009a template (Fonov et al. 2009), deformed per person.
+Digital people made by MyelinSynth {__version__}: nobody in this dataset exists. T1w, FLAIR, T2w and T1w after
+gadolinium (ce-lowdose: a quarter of the dose) are raw images in arbitrary units without skull, on one grid.
+derivatives/myelinsynth-phantom holds masks (label-lesion: MS lesions, white matter hyperintensities, or a whole
+tumour), maps (MTR in percent; FA; RD, AD and ADC in um2/ms), the [11C]PiB distribution volume ratio as the digital
+scanner measured it (desc-measured) and without noise (desc-noisefree), and the cohort's noise ceiling, each where it
+was asked for. Anatomy: ICBM152 2009a template (Fonov et al. 2009), deformed per person.
 """
-COLUMNS = {
-    "group": {
-        "Description": "Digital patient with multiple sclerosis or healthy control",
-        "Levels": {"patient": "multiple sclerosis", "control": "healthy"},
-    },
-    "site": {"Description": "Digital site: A, B, or R (every visit its own protocol)"},
-    "age": {"Description": "Age at the first visit", "Units": "year"},
-    "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
-    "simulated": {"Description": "Whether the person is simulated; always true here"},
-}
 
 
-def prepare_dataset(out: Path, settings: dict[str, Any], people: list[tuple[str, Person]], visits: int) -> None:
-    """Write what describes the dataset, and clear what an earlier run with other settings or a killed run left.
-
-    Raises BadInput where `out` cannot be written or holds something else.
-    """
-    description = out / "dataset_description.json"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        occupied = any(out.iterdir())
-        with atomic_path(out / ".writable"):
-            pass
-        (out / ".writable").unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise BadInput(f"Cannot write to {out}: {reason}. Choose another output folder.") from error
-    if occupied:
-        made = read_json(description).get("GeneratedBy", [{}]) if description.is_file() else [{}]
-        if made[0].get("Name") != GENERATOR and not _only_partial(out):
-            raise BadInput(f"{out} is not empty and holds no digital cohort. Choose an empty output folder.")
-    raw = _description("Digital MS patients (simulated)", "raw", settings)
-    same = description.is_file() and read_json(description) == raw
-    _clear(out, {label: visits for label, _ in people} if same else {})
-    write_json(description, raw)
-    write_json(
-        out / DERIVATIVES / "dataset_description.json",
-        _description("Truth and PET of the digital MS patients (simulated)", "derivative", settings),
-    )
-    write_text(out / "README", README)
-    _write_participants(out, people)
-
-
-def _only_partial(out: Path) -> bool:
-    """Whether a run that was killed at its very beginning left nothing but its temporary files."""
-    return all(path.name == ".writable" or PARTIAL_SUFFIX in path.name for path in out.iterdir())
-
-
-def _clear(out: Path, kept: dict[str, int]) -> None:
-    """Remove what an earlier run left, but for the first `kept[label]` visits of each person named there."""
-    for place in (out, out / DERIVATIVES):
-        for session in place.glob("sub-*/ses-*"):
-            if int(session.name[4:]) > kept.get(session.parent.name[4:], 0):
-                shutil.rmtree(session)
-        for person in place.glob("sub-*"):
-            if not any(person.iterdir()):
-                person.rmdir()
-    for stray in out.rglob(f".*{PARTIAL_SUFFIX}*"):
-        stray.unlink()
-    (out / DERIVATIVES / "noise_ceiling.json").unlink(missing_ok=True)
-
-
-def _description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+def description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "Name": name,
         "BIDSVersion": "1.9.0",
@@ -112,37 +57,22 @@ def _description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, An
             {
                 "Name": GENERATOR,
                 "Version": __version__,
-                "Description": f"{SIMULATED}. {RESEARCH_USE} Settings: {json.dumps(settings)}",
+                "Description": f"{SIMULATED}. {RESEARCH_USE} {SETTINGS_MARK}{json.dumps(settings)}",
             }
         ],
     }
 
 
-def _write_participants(out: Path, people: list[tuple[str, Person]]) -> None:
-    lines = ["\t".join(["participant_id", *COLUMNS])]
-    for label, person in people:
-        group = "patient" if person.patient else "control"
-        lines.append(f"sub-{label}\t{group}\t{person.site}\t{person.age}\t{person.sex}\ttrue")
-    write_text(out / "participants.tsv", "\n".join(lines) + "\n")
-    write_json(out / "participants.json", COLUMNS)
-
-
-def statistics_path(out: Path, label: str, visit: int) -> Path:
+def statistics_path(out: Path, label: str, visit: int, settings: dict[str, Any]) -> Path:
     """The file written last for a visit: it says with which settings the visit was made, and its lesions' means."""
-    stem = f"sub-{label}_ses-{visit}"
-    return (
-        out
-        / DERIVATIVES
-        / f"sub-{label}"
-        / f"ses-{visit}"
-        / "pet"
-        / f"{stem}_space-T1w_trc-PiB_desc-lesions_stats.json"
-    )
+    folder, tracer = ("pet", "trc-PiB_") if "dvr" in settings["contrasts"] else ("anat", "")
+    name = f"sub-{label}_ses-{visit}_space-T1w_{tracer}desc-lesions_stats.json"
+    return out / DERIVATIVES / f"sub-{label}" / f"ses-{visit}" / folder / name
 
 
 def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -> list[dict[str, float]] | None:
     """Lesion means of a visit that an earlier run with the same settings finished, else None."""
-    path = statistics_path(out, label, visit)
+    path = statistics_path(out, label, visit, settings)
     if not path.is_file():
         return None
     found = read_json(path)
@@ -150,62 +80,34 @@ def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -
 
 
 def write_visit(out: Path, case: Case, settings: dict[str, Any]) -> list[dict[str, float]]:
-    """Write one visit, every file whole or not at all; returns its lesion means."""
+    """Write one visit, every file whole or not at all; returns its lesion means (none without a DVR)."""
     session = Path(f"sub-{case.person}") / f"ses-{case.visit}"
-    finished = statistics_path(out, case.person, int(case.visit))
+    derived = out / DERIVATIVES / session
+    finished = statistics_path(out, case.person, int(case.visit), settings)
     finished.unlink(missing_ok=True)
-    for name, suffix in (("t1w", "T1w"), ("flair", "FLAIR")):
-        stem = out / session / "anat" / f"{case.label}_{suffix}"
-        write_nifti(stem.with_suffix(".nii.gz"), case.volumes[name], case.affine)
-        write_json(stem.with_suffix(".json"), _mri_sidecar(case, name))
-    for name, suffix in MASKS.items():
-        path = out / DERIVATIVES / session / "anat" / f"{case.label}_space-T1w_{suffix}.nii.gz"
+    for name, ending in RAW.items():
+        _write_image(out / session / "anat" / f"{case.label}_{ending}", case, name)
+    for name, (folder, ending) in DERIVED.items():
+        _write_image(derived / folder / f"{case.label}_{ending}", case, name)
+    for name, ending in MASKS.items():
+        path = derived / "anat" / f"{case.label}_space-T1w_{ending}.nii.gz"
         write_nifti(path, case.volumes[name].astype(np.uint8), case.affine)
-    for name, suffix in MAPS.items():
-        stem = out / DERIVATIVES / session / "pet" / f"{case.label}_space-T1w_{suffix}"
-        write_nifti(stem.with_suffix(".nii.gz"), case.volumes[name], case.affine)
-        write_json(stem.with_suffix(".json"), _pet_sidecar(case, name))
-    rows = lesion_means(case.volumes["lesions"], case.volumes["dvr"], case.volumes["dvr_clean"], case.voxel_volume)
+    if "tumour" in case.volumes:
+        write_nifti(derived / "anat" / f"{case.label}_{TUMOUR}.nii.gz", case.volumes["tumour"], case.affine)
+    for name, ending in MAPS.items():
+        _write_image(derived / "pet" / f"{case.label}_space-T1w_{ending}", case, name)
+    rows = []
+    if "dvr" in case.volumes:
+        rows = lesion_means(case.volumes["lesions"], case.volumes["dvr"], case.volumes["dvr_clean"], case.voxel_volume)
     write_json(finished, {"settings": settings, "lesions": rows})
     return rows
 
 
-def _mri_sidecar(case: Case, name: str) -> dict[str, Any]:
-    protocol = case.info["protocol"]
-    sequence = protocol[name]
-    scanning, title = SEQUENCE_NAMES[sequence["kind"]]
-    sidecar = {
-        "Simulated": True,
-        "Manufacturer": "MyelinSynth (simulated)",
-        "MagneticFieldStrength": protocol["field_strength"],
-        "ScanningSequence": scanning,
-        "PulseSequenceDetails": title,
-        "RepetitionTime": sequence["repetition"] / 1000.0,
-        "EchoTime": sequence["echo"] / 1000.0,
-        "FlipAngle": sequence["flip"],
-        "SliceThickness": sequence["thickness"],
-        "SliceAxis": "ijk"[sequence["slice_axis"]],
-        "InPlaneResolution": sequence["in_plane"],
-        "NoiseLevel": sequence["noise"],
-        "BiasLevel": sequence["bias"],
-        "SkullStripped": True,
-    }
-    if sequence["inversion"]:
-        sidecar["InversionTime"] = sequence["inversion"] / 1000.0
-    return {key: round(value, 6) if isinstance(value, float) else value for key, value in sidecar.items()}
-
-
-def _pet_sidecar(case: Case, name: str) -> dict[str, Any]:
-    noisy = name == "dvr"
-    return {
-        "Simulated": True,
-        "Tracer": "[11C]PiB",
-        "Units": "unitless",
-        "Measure": "distribution volume ratio",
-        "ResolutionFWHM": case.info["pet"]["fwhm_mm"],
-        "Noise": noisy,
-        "SkullStripped": True,
-    }
+def _write_image(stem: Path, case: Case, name: str) -> None:
+    """Image and sidecar of a volume, where the case has it."""
+    if name in case.volumes:
+        write_nifti(stem.with_suffix(".nii.gz"), case.volumes[name], case.affine)
+        write_json(stem.with_suffix(".json"), sidecar(case, name))
 
 
 def write_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> None:

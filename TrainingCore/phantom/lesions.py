@@ -6,7 +6,7 @@ MS patients with white-matter lesion segmentations, CC-BY); see compare_lesions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -31,6 +31,9 @@ FULL_LOSS = 0.40  # (ours) DVR deficit of wholly demyelinated white matter, shar
 CHANGE_RANGE = (0.08, 0.22)  # share of the lesional volume that demyelinates or remyelinates between two visits
 SHADOW_BELOW = 0.12  # (ours) lesions with a smaller deficit count as remyelinated shadow lesions
 BLACK_HOLE_SHARE = 0.15  # (ours) lesions with a destroyed core
+# Share of the T1 change that shows: at least VISIBLE_LEAST, the rest a logistic of ln(volume / 30 mm3) with a normal
+# spread (ours, tuned so that small and larger lesions are as dark in T1w as in two patients of Lesjak et al. 2018)
+VISIBLE_LEAST, VISIBLE_SMALL, VISIBLE_SLOPE, VISIBLE_SD = 0.25, -0.2, 0.6, 1.3
 
 
 @dataclass
@@ -38,13 +41,14 @@ class Lesions:
     """Lesions of one visit on the anatomy's grid.
 
     owner: int32, 0 = none, k = lesion k; deficit: lost share of the healthy DVR, 0..0.6; axonal_loss, water: 0..1.
-    Myelin loss is deficit / FULL_LOSS.
+    Myelin loss is deficit / FULL_LOSS. t1_visibility: share of the change of T1 that shows, 0..1 (1 outside lesions).
     """
 
     owner: np.ndarray
     deficit: np.ndarray
     axonal_loss: np.ndarray
     water: np.ndarray
+    t1_visibility: np.ndarray
 
     @property
     def mask(self) -> np.ndarray:
@@ -54,7 +58,8 @@ class Lesions:
 
 def no_lesions(shape: tuple[int, int, int]) -> Lesions:
     """A healthy person's lesions: none."""
-    return Lesions(np.zeros(shape, np.int32), *(np.zeros(shape, np.float32) for _ in range(3)))
+    damage = (np.zeros(shape, np.float32) for _ in range(3))
+    return Lesions(np.zeros(shape, np.int32), *damage, np.ones(shape, np.float32))
 
 
 def draw_volumes(random: np.random.Generator, load_factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -92,6 +97,7 @@ def grow_lesions(anatomy: Anatomy, person_seed: int, load_factor: float = 1.0) -
     for volume, place in zip(ordinary, places):
         terrain.add(lesions, float(volume), str(place))
     _set_states(lesions, anatomy, random, patient_deficit)
+    _set_t1_visibility(lesions, anatomy.voxel, stream(person_seed, "t1 visibility"))
     return lesions
 
 
@@ -228,10 +234,19 @@ def _set_states(lesions: Lesions, anatomy: Anatomy, random: np.random.Generator,
     )
 
 
+def _set_t1_visibility(lesions: Lesions, voxel: float, random: np.random.Generator) -> None:
+    """Many small lesions are nearly T1-isointense, whatever their myelin; drawn apart from all other states."""
+    owners = lesions.owner[lesions.mask]
+    count = int(lesions.owner.max())
+    volume = np.maximum(np.bincount(owners, minlength=count + 1), 1) * voxel**3
+    logit = VISIBLE_SMALL + VISIBLE_SLOPE * np.log(volume / 30.0) + random.normal(0.0, VISIBLE_SD, count + 1)
+    lesions.t1_visibility[lesions.mask] = (VISIBLE_LEAST + (1.0 - VISIBLE_LEAST) / (1.0 + np.exp(-logit)))[owners]
+
+
 def next_visit(lesions: Lesions, anatomy: Anatomy, person_seed: int, visit: int) -> Lesions:
     """The lesions at a later visit: 8-22 % of the lesional volume demyelinated or remyelinated, and some are new."""
     random = stream(person_seed, "change", visit)
-    later = Lesions(*(part.copy() for part in (lesions.owner, lesions.deficit, lesions.axonal_loss, lesions.water)))
+    later = Lesions(*(getattr(lesions, part.name).copy() for part in fields(lesions)))
     mask = lesions.mask
     if mask.any():
         field = smooth_field(random, anatomy.shape, 8.0, anatomy.voxel)[mask]
@@ -246,11 +261,13 @@ def next_visit(lesions: Lesions, anatomy: Anatomy, person_seed: int, visit: int)
         deficit[losing] = np.clip(deficit[losing] * 1.5 + 0.05, 0.0, 0.55)
         water[losing] = np.clip(water[losing] + 0.2, 0.0, 1.0)
         later.deficit[mask], later.water[mask] = deficit, water
-    _add_new(later, anatomy, random)
+    _add_new(later, anatomy, random, stream(person_seed, "t1 visibility", visit))
     return later
 
 
-def _add_new(later: Lesions, anatomy: Anatomy, random: np.random.Generator) -> None:
+def _add_new(
+    later: Lesions, anatomy: Anatomy, random: np.random.Generator, visibility_random: np.random.Generator
+) -> None:
     count = int(random.poisson(1.5))
     if count == 0:
         return
@@ -261,6 +278,8 @@ def _add_new(later: Lesions, anatomy: Anatomy, random: np.random.Generator) -> N
     fresh = no_lesions(later.owner.shape)
     fresh.owner[later.owner > before] = later.owner[later.owner > before] - before
     _set_states(fresh, anatomy, random, 0.0)
+    _set_t1_visibility(fresh, anatomy.voxel, visibility_random)
     new = fresh.mask
+    later.t1_visibility[new] = fresh.t1_visibility[new]
     later.deficit[new], later.axonal_loss[new] = fresh.deficit[new], 0.5 * fresh.axonal_loss[new]
     later.water[new] = np.clip(fresh.water[new] + 0.25, 0.0, 1.0)

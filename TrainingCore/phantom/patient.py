@@ -1,51 +1,24 @@
-"""One visit of one digital patient, without files."""
+"""One visit of one digital person, without files."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
-from ..case import Case
+from ..case import ALL_MRI, Case
 from ..errors import BadInput
-from . import lesions as lesions_module
+from . import lesions as ms
 from .anatomy import Anatomy, grow_anatomy
 from .lesions import Lesions
 from .mri import simulate_mri
+from .people import DEFAULT_CONTRASTS, LOAD_FACTOR, Person, check_contrasts, check_disease, check_site, draw_person
 from .pet import measure, true_dvr
 from .protocols import visit_protocol
-from .randomness import stream
-
-SITES = ("A", "B", "R")
-# (ours) ages: relapsing MS at site A as in Soulier et al. 2024's kind of cohort, older and more loaded at site B
-AGES = {"A": (36.0, 8.0), "B": (47.0, 9.0), "R": (42.0, 12.0)}
-LOAD_FACTOR = {"A": 1.0, "B": 1.25, "R": 1.0}  # (ours) multiplies the lesion load
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who a digital person is: seed, site, age in years, sex (F | M), patient or healthy control."""
-
-    seed: int
-    site: str
-    age: int
-    sex: str
-    patient: bool
-
-
-def draw_person(person_seed: int, site: str, patient: bool = True) -> Person:
-    """Age and sex of a person; MS affects about three women for one man."""
-    check_site(site)
-    random = stream(person_seed, "person")
-    age = int(np.clip(round(random.normal(*AGES[site])), 18, 75))
-    return Person(person_seed, site, age, "F" if random.random() < 0.73 else "M", patient)
-
-
-def check_site(site: str) -> None:
-    """Raises BadInput for an unknown site."""
-    if site not in SITES:
-        raise BadInput(f"Site {site} is unknown. Choose one of {', '.join(SITES)}.")
+from .tumours import Tumour
 
 
 def check_size(size: int) -> None:
@@ -58,60 +31,95 @@ def check_size(size: int) -> None:
 def _body(person: Person, size: int) -> tuple[Anatomy, Lesions]:
     anatomy = grow_anatomy(person.seed, person.site, size, person.age)
     if not person.patient:
-        return anatomy, lesions_module.no_lesions(anatomy.shape)
-    return anatomy, lesions_module.grow_lesions(anatomy, person.seed, LOAD_FACTOR[person.site])
+        return anatomy, ms.no_lesions(anatomy.shape)
+    return anatomy, ms.grow_lesions(anatomy, person.seed, LOAD_FACTOR[person.site])
 
 
 def anatomy_and_lesions(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions]:
-    """A person's anatomy and the lesions at visit 1, 2, ..."""
+    """Anatomy of a person with MS, or of a control, and the lesions at visit 1, 2, ..."""
     anatomy, lesions = _body(person, size)
     if person.patient:
         for number in range(2, visit + 1):
-            lesions = lesions_module.next_visit(lesions, anatomy, person.seed, number)
+            lesions = ms.next_visit(lesions, anatomy, person.seed, number)
     return anatomy, lesions
 
 
 def simulate_visit(
-    person_seed: int, visit: int = 1, site: str = "A", size: int = 128, patient: bool = True, label: str = ""
+    person_seed: int,
+    visit: int = 1,
+    site: str = "A",
+    size: int = 128,
+    patient: bool = True,
+    label: str = "",
+    disease: str = "ms",
+    contrasts: Sequence[str] | None = None,
 ) -> Case:
-    """One visit as a Case: raw intensities (arbitrary units), `dvr` measured, `dvr_clean` noise-free, masks.
+    """One visit as a Case: raw MRI, `dvr` measured, `dvr_clean` noise-free, masks; see `simulate_person_visit`.
 
-    person_seed: who; visit: 1, 2, ...; site: A, B or R (every visit its own protocol); size: voxels along each edge of
-    the 192 mm cube; patient: False for a healthy control; label: BIDS label of the person, made from the seed if empty.
-    Raises BadInput for an unknown site, a bad size or visit, or where nilearn's template is missing.
+    person_seed: who; site: A, B, C or R; patient: False for a healthy control; disease: ms, wmh or glioma; contrasts:
+    see DEFAULT_CONTRASTS. Raises BadInput for an unknown site, disease or contrast, a bad size or visit, or where
+    nilearn's template is missing.
     """
     check_site(site)
+    check_disease(disease)
+    person = draw_person(person_seed, site, patient, disease)
+    return simulate_person_visit(
+        person, visit, size, DEFAULT_CONTRASTS[disease] if contrasts is None else contrasts, label
+    )
+
+
+def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = "") -> Case:
+    """One visit of a person with the contrasts asked for and nothing else computed.
+
+    visit: 1, 2, ...; size: voxels along each edge of the 192 mm cube; contrasts: names of case.ALL_MRI, and `dvr`;
+    label: BIDS label of the person, made from the seed if empty. Weighted images in arbitrary units; for the units of
+    maps see microstructure.simulate_maps; `tumour` (gliomas only) is a label map, see tumours.Tumour.
+    """
     check_size(size)
+    check_contrasts(contrasts, person.disease)
     if visit < 1:
         raise BadInput(f"Visit {visit} does not exist. Visits are numbered from 1.")
-    person = draw_person(person_seed, site, patient)
-    anatomy, lesions = anatomy_and_lesions(person, visit, size)
-    protocol = visit_protocol(person_seed, visit, site)
+    anatomy, lesions, tumour = body(person, visit, size)
+    protocol = visit_protocol(person.seed, visit, person.site)
     anatomy = _peeled(anatomy, protocol.rim)
-    images = simulate_mri(anatomy, lesions, protocol, person_seed, visit)
-    measured, clean, scan = measure(true_dvr(anatomy, lesions, person_seed, patient), anatomy, person_seed, visit, site)
-    white = ((anatomy.white_matter > 0.5) | lesions.mask) & anatomy.brain
-    grey = (anatomy.grey_matter > 0.5) & anatomy.brain & ~lesions.mask
-    volumes = {
-        **images,
-        "dvr": _rounded(measured),
-        "dvr_clean": _rounded(clean),
+    mri = [name for name in ALL_MRI if name in contrasts]
+    volumes = simulate_mri(anatomy, lesions, protocol, person.seed, visit, mri, tumour)
+    info = _about(person, asdict(protocol))
+    if "dvr" in contrasts:
+        truth = true_dvr(anatomy, lesions, person.seed, person.patient)
+        measured, clean, info["pet"] = measure(truth, anatomy, person.seed, visit, person.site)
+        volumes["dvr"], volumes["dvr_clean"] = _rounded(measured), _rounded(clean)
+    volumes.update(_masks(anatomy, lesions))
+    if tumour is not None:
+        volumes["tumour"] = np.where(anatomy.brain, tumour.labels, 0).astype(np.uint8)
+    return Case(label or f"{person.site}{person.seed}", str(visit), volumes, anatomy.affine, info)
+
+
+def body(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions, Tumour | None]:
+    """Anatomy, lesions and tumour of a person at a visit."""
+    return *anatomy_and_lesions(person, visit, size), None
+
+
+def _masks(anatomy: Anatomy, lesions: Lesions) -> dict[str, np.ndarray]:
+    return {
         "lesions": lesions.mask & anatomy.brain,
-        "white_matter": white,
-        "grey_matter": grey,
+        "white_matter": ((anatomy.white_matter > 0.5) | lesions.mask) & anatomy.brain,
+        "grey_matter": (anatomy.grey_matter > 0.5) & anatomy.brain & ~lesions.mask,
         "brain": anatomy.brain,
     }
-    info = {
+
+
+def _about(person: Person, protocol: dict[str, Any]) -> dict[str, Any]:
+    return {
         "simulated": True,
-        "group": "patient" if patient else "control",
-        "site": site,
+        "disease": person.disease,
+        "group": "patient" if person.patient else "control",
+        "site": person.site,
         "age": person.age,
         "sex": person.sex,
-        "seed": int(person_seed),
-        "protocol": asdict(protocol),
-        "pet": scan,
+        "seed": int(person.seed),
+        "protocol": protocol,
     }
-    return Case(label or f"{site}{person_seed}", str(visit), volumes, anatomy.affine, info)
 
 
 def _peeled(anatomy: Anatomy, rim: int) -> Anatomy:

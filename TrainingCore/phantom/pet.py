@@ -39,6 +39,7 @@ class Scanner:
 SCANNERS = {
     "A": Scanner((2.5, 2.5), 3.0, 0.05),
     "B": Scanner((4.0, 5.0), 5.0, 0.03),
+    "C": Scanner((3.0, 4.0), 4.0, 0.04),
     "R": Scanner((2.5, 2.5), 3.0, 0.05),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from .randomness import stream
 class Sequence:
     """One MRI acquisition.
 
-    kind: mprage | spoiled | spin_echo | flair; times in ms, flip in degrees; thickness: mm along `slice_axis`
-    (0 R-L, 1 P-A, 2 I-S); in_plane: mm; noise: SD as a share of the white-matter signal; bias: relative SD of the
-    receive field; shift: mm by which the patient moved before this sequence; train: readouts (mprage).
+    kind: mprage | spoiled | spin_echo | flair | diffusion; times in ms, flip in degrees; thickness: mm along
+    `slice_axis` (0 R-L, 1 P-A, 2 I-S); in_plane: mm; noise: SD as a share of the white-matter signal; bias: relative
+    SD of the receive field; shift: mm by which the patient moved before this sequence; train: readouts (mprage).
     """
 
     kind: str
@@ -32,37 +32,95 @@ class Sequence:
     train: int = 170
 
 
+# (ours) common clinical protocols at 3 T; the diffusion noise is that of a map fitted to about 30 directions
+T1W = Sequence("mprage", 2300.0, 2.98, 900.0, 9.0, 1.0, 0, 1.0, 0.015, 0.06)
+T2W = Sequence("spin_echo", 5000.0, 95.0, noise=0.025, bias=0.07)
+MT = Sequence("spoiled", 35.0, 5.0, flip=8.0, thickness=1.6, in_plane=1.4, noise=0.022, bias=0.0)
+DWI = Sequence("diffusion", 8000.0, 85.0, thickness=2.0, in_plane=2.0, noise=0.022, bias=0.0)
+
+
 @dataclass(frozen=True)
 class Protocol:
-    """What one visit's MRI looks like: field strength (tesla), tissue jitter (relative SD), T1w and FLAIR."""
+    """What one visit's MRI looks like: field strength (tesla), tissue jitter (relative SD), sequences.
+
+    mt: the pair of images, with and without saturation, behind the MTR map; dwi: the images behind FA, RD, AD and ADC;
+    t1ce_low, t1ce: the T1w sequence again, after a quarter and after the whole of the gadolinium.
+    """
 
     field_strength: float
     jitter: float
     t1w: Sequence
     flair: Sequence
     rim: int = 0  # voxels peeled off the brain mask, as a tight brain extraction does
+    t2w: Sequence = T2W
+    mt: Sequence = MT
+    dwi: Sequence = DWI
+    t1ce_low: Sequence = T1W
+    t1ce: Sequence = T1W
 
 
 def visit_protocol(person_seed: int, visit: int, site: str) -> Protocol:
-    """The protocol of a visit. Sites A and B are fixed but for small drifts; R draws everything anew."""
+    """The protocol of a visit. Sites A, B and C are fixed but for small drifts; R draws everything anew.
+
+    With A, B and C the three scanners of the WMH challenge (Kuijf et al. 2019) come near: 3D FLAIR at Amsterdam, 3 mm
+    slices at Utrecht and at Singapore, each with its own TR, TE and TI.
+    """
     random = stream(person_seed, "protocol", visit)
     if site == "R":
-        return _randomised(random)
-    small = float(random.uniform(0.9, 1.1))
-    shift = tuple(float(x) for x in random.normal(0.0, 0.1, 3))
+        basic = _randomised(random)
+    else:
+        small = float(random.uniform(0.9, 1.1))
+        shift = tuple(float(x) for x in random.normal(0.0, 0.1, 3))
+        basic = _fixed(site, small, shift)
+    return _with_more_contrasts(basic, site, stream(person_seed, "protocol, more contrasts", visit))
+
+
+def _fixed(site: str, small: float, shift: tuple[float, ...]) -> Protocol:
     if site == "A":
         return Protocol(
             3.0,
             0.02,
-            Sequence("mprage", 2300.0, 2.98, 900.0, 9.0, 1.0, 0, 1.0, 0.015 * small, 0.06),
+            replace(T1W, noise=0.015 * small),
             Sequence("flair", 8000.0, 130.0, 2350.0, 90.0, 1.2, 0, 1.1, 0.025 * small, 0.07, shift),
+        )
+    if site == "B":
+        return Protocol(
+            3.0,
+            0.02,
+            Sequence("spoiled", 25.0, 4.6, 0.0, 30.0, 1.2, 2, 1.0, 0.020 * small, 0.10),
+            Sequence("flair", 11000.0, 100.0, 2800.0, 90.0, 3.0, 2, 1.0, 0.025 * small, 0.10, shift),
         )
     return Protocol(
         3.0,
         0.02,
-        Sequence("spoiled", 25.0, 4.6, 0.0, 30.0, 1.2, 2, 1.0, 0.020 * small, 0.10),
-        Sequence("flair", 11000.0, 100.0, 2800.0, 90.0, 3.0, 2, 1.0, 0.025 * small, 0.10, shift),
+        Sequence("mprage", 2300.0, 1.9, 900.0, 9.0, 1.0, 0, 1.0, 0.022 * small, 0.14),
+        Sequence("flair", 9000.0, 82.0, 2500.0, 90.0, 3.0, 2, 1.0, 0.035 * small, 0.12, shift),
     )
+
+
+def _with_more_contrasts(basic: Protocol, site: str, random: np.random.Generator) -> Protocol:
+    """The other sequences, drawn apart so that T1w and FLAIR are the same whatever else is asked for."""
+    spread = 0.3 if site == "R" else 0.1
+
+    def shift() -> tuple[float, float, float]:
+        return tuple(float(x) for x in random.uniform(-spread, spread, 3))
+
+    def varied(sequence: Sequence) -> Sequence:
+        noise = sequence.noise * float(random.uniform(0.6, 1.8) if site == "R" else random.uniform(0.9, 1.1))
+        return replace(sequence, noise=noise, shift=shift())
+
+    t2w, mt, dwi = varied(T2W), varied(MT), varied(DWI)
+    if site == "R":
+        timing = {"repetition": float(random.uniform(3000, 7000)), "echo": float(random.uniform(75, 120))}
+        t2w = replace(t2w, **timing, **_resolution(random), bias=float(random.uniform(0.0, 0.22)))
+        mt = replace(mt, flip=float(random.uniform(5, 12)), in_plane=float(random.uniform(1.0, 2.0)))
+        dwi = replace(dwi, **dict.fromkeys(("thickness", "in_plane"), float(random.uniform(1.7, 2.5))))
+    elif site == "B":
+        t2w = replace(t2w, repetition=3800.0, echo=85.0, thickness=3.0)
+    elif site == "C":
+        t2w = replace(t2w, repetition=4300.0, echo=102.0, thickness=3.0)
+    low, full = (replace(basic.t1w, shift=shift()) for _ in range(2))
+    return replace(basic, t2w=t2w, mt=mt, dwi=dwi, t1ce_low=low, t1ce=full)
 
 
 def _randomised(random: np.random.Generator) -> Protocol:

@@ -5,22 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from TrainingCore.phantom.acquisition import acquire
 from TrainingCore.phantom.anatomy import grow_anatomy
 from TrainingCore.phantom.lesions import grow_lesions
-from TrainingCore.phantom.mri import (
-    SIGNALS,
-    Relaxation,
-    acquire,
-    damaged,
-    flair_signal,
-    mprage_signal,
-    simulate_mri,
-    spin_echo_signal,
-    spoiled_signal,
-    tissue_values,
-)
+from TrainingCore.phantom.mri import simulate_mri
 from TrainingCore.phantom.protocols import Sequence, visit_protocol
 from TrainingCore.phantom.randomness import stream
+from TrainingCore.phantom.signals import SIGNALS, flair_signal, mprage_signal, spin_echo_signal, spoiled_signal
+from TrainingCore.phantom.tissues import Relaxation, damaged, tissue_values
 
 MPRAGE = Sequence("mprage", 2300.0, 2.98, 900.0, 9.0)
 CLEAN = Sequence("mprage", 2300.0, 2.98, 900.0, 9.0, thickness=1.0, in_plane=1.0, noise=0.0, bias=0.0)

@@ -108,17 +108,24 @@ def test_a_rerun_keeps_what_is_finished_and_replaces_what_is_not(cohort: Path, t
     assert contents(out) == contents(cohort)
 
 
-def test_other_settings_replace_the_older_cohort(cohort: Path, tmp_path: Path) -> None:
+def test_another_cohort_is_replaced_only_when_asked(cohort: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "cohort"
     assert run(out, "--patients", 2, "--visits", 1, "--size", 32, "--seed", 9, "--site", "B", "--progress", "none") == 0
-    assert run(out, *SMALL, "--seed", 4) == 0
+    before = contents(out)
+    assert run(out, *SMALL, "--seed", 4) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert contents(out) == before
+    assert run(out, *SMALL, "--seed", 4, "--overwrite") == 0
     assert contents(out) == contents(cohort)
 
 
-def test_fewer_visits_leave_no_older_visit_behind(cohort: Path, tmp_path: Path) -> None:
+def test_fewer_visits_leave_no_older_visit_behind_and_go_only_when_asked(cohort: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "cohort"
     shutil.copytree(cohort, out)
-    assert run(out, *SMALL, "--seed", 4, "--visits", 1) == 0
+    assert run(out, *SMALL, "--seed", 4, "--visits", 1) == 2
+    assert "more people or visits" in capsys.readouterr().err
+    assert contents(out) == contents(cohort)
+    assert run(out, *SMALL, "--seed", 4, "--visits", 1, "--overwrite") == 0
     assert not list(out.rglob("ses-2"))
     kept = {name for name in contents(cohort) if "ses-1" in name}
     assert {name for name in contents(out) if "ses-" in name} == kept
@@ -172,6 +179,24 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, capsys
     assert run(tmp_path, *SMALL) == 2
     assert "not empty" in capsys.readouterr().err
     assert (tmp_path / "sub-mine").is_dir()
+
+
+def test_people_of_somebody_else_in_a_cohort_are_never_touched(cohort: Path, tmp_path: Path, capsys) -> None:
+    for strange in ("sub-A01/ses-baseline", "sub-mine/ses-1", "derivatives/myelinsynth-phantom/sub-A01/ses-baseline"):
+        out = tmp_path / strange.replace("/", "_")
+        shutil.copytree(cohort, out)
+        (out / strange).mkdir(parents=True)
+        assert run(out, *SMALL, "--seed", 4, "--overwrite") == 2
+        assert "was not written by simulate" in capsys.readouterr().err
+        assert (out / strange).is_dir()
+        assert contents(out) == contents(cohort)
+
+
+@pytest.mark.parametrize("made", ['{"GeneratedBy": []}', '{"GeneratedBy": {}}', "[]", '{"GeneratedBy": ["x"]}'])
+def test_a_description_that_names_no_generator_is_somebody_elses(made: str, tmp_path: Path, capsys) -> None:
+    (tmp_path / "dataset_description.json").write_text(made)
+    assert run(tmp_path, *SMALL) == 2
+    assert "holds no digital cohort" in capsys.readouterr().err
 
 
 def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, capsys) -> None:

@@ -1,0 +1,140 @@
+"""The folder a digital cohort is written to: what describes it, and what may be in it already."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+from ..files import PARTIAL_SUFFIX, atomic_path, read_json, write_json, write_text
+from .bids import DERIVATIVES, GENERATOR, README, SETTINGS_MARK, TUMOUR, description
+from .people import DISEASE_NAMES, SITES, Person
+from .tumours import LABELS
+
+LABELS_TABLE = f"{TUMOUR.removeprefix('space-T1w_')}.tsv"
+OURS = re.compile(rf"sub-[{''.join(SITES)}](HC)?\d{{2,}}")
+
+
+def columns(disease: str) -> dict[str, Any]:
+    """Columns of participants.tsv (BIDS data dictionary); gliomas add those that their cohorts are stratified by."""
+    found: dict[str, Any] = {
+        "group": {
+            "Description": f"Digital patient with {DISEASE_NAMES[disease]} or healthy control",
+            "Levels": {"patient": DISEASE_NAMES[disease], "control": "healthy"},
+        },
+        "site": {"Description": f"Digital site: {', '.join(SITES)} (R: every visit its own protocol)"},
+        "age": {"Description": "Age at the first visit", "Units": "year"},
+        "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
+        "simulated": {"Description": "Whether the person is simulated; always true here"},
+    }
+    if disease == "glioma":
+        found["subtype"] = {"Description": "Subtype of the glioma (WHO 2021), n/a for controls"}
+        found["grade"] = {"Description": "WHO grade of the glioma, 2 to 4"}
+        found["enhancement"] = {
+            "Description": "Whether the tumour takes up contrast agent",
+            "Levels": {"yes": "", "no": ""},
+        }
+    return found
+
+
+def prepare_dataset(
+    out: Path, settings: dict[str, Any], people: list[tuple[str, Person]], visits: int, overwrite: bool = False
+) -> None:
+    """Write what describes the dataset, and clear what a killed run left.
+
+    overwrite: replace a digital cohort that is there and was made with other settings, or has more people or visits.
+    Raises BadInput where `out` cannot be written, holds something else, or such a cohort and `overwrite` is False.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic_path(out / ".writable"):
+            pass
+        (out / ".writable").unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadInput(f"Cannot write to {out}: {reason}. Choose another output folder.") from error
+    same = _same_settings(out, settings)
+    kept = {f"sub-{label}": visits for label, _ in people} if same else {}
+    surplus = [path for path in _sessions(out) if int(path.name[4:]) > kept.get(path.parent.name, 0)]
+    if surplus and not overwrite:
+        what = f"more people or visits, such as {surplus[0].relative_to(out)}" if same else "other settings"
+        raise BadInput(
+            f"{out} holds a digital cohort of {what}, which would be removed. Choose another output folder, or give "
+            "--overwrite to replace it."
+        )
+    _clear(out, surplus)
+    disease = settings["disease"]
+    raw = description(f"Digital people: {DISEASE_NAMES[disease]} (simulated)", "raw", settings)
+    write_json(out / "dataset_description.json", raw)
+    write_json(
+        out / DERIVATIVES / "dataset_description.json",
+        description(
+            f"Masks, maps and truth of the digital people: {DISEASE_NAMES[disease]} (simulated)", "derivative", settings
+        ),
+    )
+    write_text(out / "README", README)
+    _write_participants(out, people, disease)
+
+
+def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
+    """Whether the cohort in `out`, if any, has these settings. Raises BadInput where `out` holds something else."""
+    path = out / "dataset_description.json"
+    about = read_json(path) if path.is_file() else {}
+    made = about.get("GeneratedBy") if isinstance(about, dict) else None
+    first = made[0] if isinstance(made, list) and made and isinstance(made[0], dict) else {}
+    if first.get("Name") != GENERATOR:
+        if not all(one.name == ".writable" or PARTIAL_SUFFIX in one.name for one in out.iterdir()):
+            raise BadInput(f"{out} is not empty and holds no digital cohort. Choose an empty output folder.")
+        return False  # nothing, or what a run that was killed at its very beginning left
+    return str(first.get("Description", "")).endswith(SETTINGS_MARK + json.dumps(settings))
+
+
+def _sessions(out: Path) -> Iterator[Path]:
+    """Session folders of the digital people in `out`; raises BadInput where there are people of somebody else's."""
+    for place in (out, out / DERIVATIVES):
+        for person in sorted(place.glob("sub-*")):
+            sessions = sorted(person.iterdir()) if person.is_dir() else []
+            strange = [one for one in sessions if not re.fullmatch(r"ses-\d+", one.name)]
+            if not OURS.fullmatch(person.name) or strange:
+                found = (strange or [person])[0]
+                raise BadInput(f"{found} was not written by simulate. Move it away, or choose another output folder.")
+            yield from sessions
+
+
+def _clear(out: Path, surplus: list[Path]) -> None:
+    for session in surplus:
+        shutil.rmtree(session)
+    for place in (out, out / DERIVATIVES):
+        for person in place.glob("sub-*"):
+            if not any(person.iterdir()):
+                person.rmdir()
+    for stray in out.rglob(f".*{PARTIAL_SUFFIX}*"):
+        stray.unlink()
+    for name in ("noise_ceiling.json", LABELS_TABLE):
+        (out / DERIVATIVES / name).unlink(missing_ok=True)
+
+
+def _write_participants(out: Path, people: list[tuple[str, Person]], disease: str) -> None:
+    named = columns(disease)
+    lines = ["\t".join(["participant_id", *named])]
+    for label, person in people:
+        facts = {
+            "group": "patient" if person.patient else "control",
+            "site": person.site,
+            "age": str(person.age),
+            "sex": person.sex,
+            "simulated": "true",
+            "subtype": person.subtype or "n/a",
+            "grade": str(person.grade or "n/a"),
+            "enhancement": person.enhancement or "n/a",
+        }
+        lines.append("\t".join([f"sub-{label}", *(facts[name] for name in named)]))
+    write_text(out / "participants.tsv", "\n".join(lines) + "\n")
+    write_json(out / "participants.json", named)
+    if disease == "glioma":
+        rows = ["index\tname", *(f"{index}\t{name}" for index, name in LABELS.items())]
+        write_text(out / DERIVATIVES / LABELS_TABLE, "\n".join(rows) + "\n")

@@ -1,0 +1,177 @@
+"""Maps of microstructure: magnetisation transfer ratio and diffusion, from simulated measurements and their noise.
+
+What the myelin of a lesion does to each map is our reading of the literature: MTR falls with myelin and, less, with
+axons (Schmierer et al. 2004, post mortem), radial diffusivity rises with demyelination while axial diffusivity stays
+(Song et al. 2002, 2005). Water and a variation of every lesion's own keep any of the maps from telling myelin alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from typing import NamedTuple
+
+import numpy as np
+
+from .acquisition import acquire_together
+from .anatomy import COARSE, FIELD_OF_VIEW_MM, Anatomy, coarse_positions, spread_coarse
+from .lesions import FULL_LOSS
+from .randomness import smooth_field, stream
+from .signals import spoiled_signal
+from .tissues import Scene, mix
+
+# (ours) percent, as a pulse of medium strength gives at 3 T; only their order is the same on every scanner
+MT_RATIO = {"white": 38.0, "grey": 30.0, "fluid": 2.0}
+# Mean diffusivity in um2/ms: Pierpaoli et al. 1996 (white 0.70-0.75, cortex 0.83, fluid 3.2)
+MEAN_DIFFUSIVITY = {"white": 0.72, "grey": 0.83, "fluid": 3.1}
+GREY_ANISOTROPY = 0.13  # (ours) of cortex; Pierpaoli et al. 1996 measure 0.1-0.2
+WHITE_ANISOTROPY = (0.30, 0.85)  # from crossing fibres under the cortex to the corpus callosum, Pierpaoli et al. 1996
+B_VALUE = 1.0  # ms/um2, that is 1000 s/mm2
+LESION_SPREAD = 0.07  # (ours) relative SD of every lesion's own variation
+NAWM_SPREAD = 0.025  # (ours) smooth variation of a person's white matter, relative SD
+
+
+class Diffusion(NamedTuple):
+    """Axial and radial diffusivity in um2/ms, and the share of free water, of some voxels."""
+
+    axial: np.ndarray
+    radial: np.ndarray
+    free: np.ndarray
+
+
+def simulate_maps(scene: Scene, names: Many[str]) -> dict[str, np.ndarray]:
+    """MTR in percent, FA unitless, RD, AD, ADC in um2/ms: float32, exactly 0 outside the brain and above 0 inside."""
+    maps = {}
+    if "mtr" in names:
+        maps["mtr"] = _measured_mt_ratio(scene)
+    if {"fa", "rd", "ad", "adc"} & set(names):
+        maps.update(_measured_diffusion(scene, with_trace="adc" in names))
+    return {name: _finished(maps[name], scene.anatomy) for name in names}
+
+
+def _finished(values: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+    """To 1/4096: below the noise, and no dependence on the last digit of the arithmetic."""
+    rounded = np.maximum(np.round(values * 4096.0), 1.0) / 4096.0
+    return np.where(anatomy.brain, rounded, 0.0).astype(np.float32)
+
+
+def mt_ratios(scene: Scene) -> dict[str, np.ndarray]:
+    """True MTR in percent per tissue, flat over the brain or one number."""
+    brain = scene.anatomy.brain
+    lesions = scene.lesions
+    myelin, axons, water = (lesions.deficit / FULL_LOSS)[brain], lesions.axonal_loss[brain], lesions.water[brain]
+    person = stream(scene.person_seed, "mtr")
+    white = MT_RATIO["white"] * (1.0 + person.normal(0.0, 0.02)) * (1.0 + _own_variation(scene, "mtr"))
+    # (ours) whole loss of myelin takes 45 %, of axons 12 %, of the rest water takes up to 22 %
+    white = white * np.clip(1.0 - 0.45 * myelin - 0.12 * axons - 0.22 * water, 0.05, None)
+    ratios = {"white": white, "grey": np.float32(MT_RATIO["grey"]), "fluid": np.float32(MT_RATIO["fluid"])}
+    if scene.tumour is not None:
+        ratios.update({name: part.mt_ratio[brain] for name, part in scene.tumour.parts.items()})
+    return ratios
+
+
+def diffusion(scene: Scene) -> dict[str, Diffusion]:
+    """True diffusivities per tissue, flat over the brain or one number."""
+    brain = scene.anatomy.brain
+    lesions = scene.lesions
+    myelin, axons, water = (lesions.deficit / FULL_LOSS)[brain], lesions.axonal_loss[brain], lesions.water[brain]
+    axial, radial = axial_and_radial(MEAN_DIFFUSIVITY["white"], tract_anisotropy(scene.anatomy)[brain])
+    # (ours) demyelination opens the way across the fibres; axonal loss opens it too and shortens the way along them
+    radial = radial * np.exp(0.60 * myelin + 0.25 * axons) * (1.0 + _own_variation(scene, "diffusion"))
+    axial = np.maximum(axial * np.exp(0.04 * myelin - 0.10 * axons), radial)
+    tissues = {"white": Diffusion(axial, radial, 0.22 * water)}
+    none = np.float32(0.0)
+    tissues["grey"] = Diffusion(*axial_and_radial(MEAN_DIFFUSIVITY["grey"], np.float32(GREY_ANISOTROPY)), none)
+    tissues["fluid"] = Diffusion(*(np.float32(MEAN_DIFFUSIVITY["fluid"]),) * 2, none)
+    if scene.tumour is not None:
+        for name, part in scene.tumour.parts.items():
+            axes = axial_and_radial(part.mean_diffusivity[brain], np.float32(part.anisotropy))
+            tissues[name] = Diffusion(*axes, none)
+    return tissues
+
+
+def axial_and_radial(mean: np.ndarray | float, anisotropy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axial and radial diffusivity of an axially symmetric tensor of a mean diffusivity and fractional anisotropy."""
+    difference = anisotropy * np.sqrt(3.0) * mean / np.sqrt(1.0 - 2.0 * anisotropy**2 / 3.0)
+    return mean + 2.0 * difference / 3.0, mean - difference / 3.0
+
+
+def fractional_anisotropy(axial: np.ndarray, radial: np.ndarray) -> np.ndarray:
+    """FA of an axially symmetric tensor, 0 to 1: |AD - RD| / sqrt(AD^2 + 2 RD^2)."""
+    return np.clip(np.abs(axial - radial) / np.sqrt(np.maximum(axial**2 + 2.0 * radial**2, 1e-6)), 0.0, 1.0)
+
+
+def tract_anisotropy(anatomy: Anatomy) -> np.ndarray:
+    """FA of healthy white matter, the same tracts in everybody: lowest under the cortex, highest in the commissure.
+
+    (ours) a stand-in for tractography: depth below the cortex, nearness to the midline above the ventricles, and a
+    smooth pattern that is fixed in the template's space and carried along by the person's deformation.
+    """
+    from scipy import ndimage
+
+    step = FIELD_OF_VIEW_MM / COARSE
+    fixed = ndimage.gaussian_filter(stream("tracts").standard_normal((COARSE,) * 3), 14.0 / 2.3548 / step, mode="wrap")
+    fixed = fixed + fixed[::-1]  # alike on both sides
+    fixed /= fixed.std()
+    at = coarse_positions() + anatomy.displacement
+    pattern = ndimage.map_coordinates(fixed, at / step + (COARSE - 1) / 2.0, order=1, mode="nearest")
+    midline = np.exp(-((at[0] / 14.0) ** 2))
+    pattern, midline = (spread_coarse(part, anatomy.shape[0]) for part in (pattern, midline))
+    depth = 1.0 - np.exp(-anatomy.cortex_distance / 7.0)
+    commissure = midline * np.exp(-((anatomy.ventricle_distance / 9.0) ** 2))
+    return np.clip(0.36 + 0.20 * depth + 0.06 * pattern + 0.28 * commissure, *WHITE_ANISOTROPY).astype(np.float32)
+
+
+def _own_variation(scene: Scene, what: str) -> np.ndarray:
+    """Relative variation of white matter that no myelin explains: smooth in a person, and one number per lesion."""
+    owner = scene.lesions.owner
+    person = stream(scene.person_seed, "white matter", what)
+    smooth = NAWM_SPREAD * smooth_field(person, owner.shape, 25.0, scene.anatomy.voxel)[scene.anatomy.brain]
+    own = stream(scene.person_seed, "lesions", what).normal(0.0, LESION_SPREAD, int(owner.max()) + 1)
+    own[0] = 0.0
+    return (smooth + own.astype(np.float32)[owner[scene.anatomy.brain]]).astype(np.float32)
+
+
+def _measured_mt_ratio(scene: Scene) -> np.ndarray:
+    """MTR = 100 (M0 - Ms) / M0 of two noisy images; saturation takes its share of each tissue's signal."""
+    sequence = scene.protocol.mt
+    unsaturated = {name: spoiled_signal(tissue, sequence) for name, tissue in scene.tissues.items()}
+    ratios = mt_ratios(scene)
+    saturated = {name: signal * (1.0 - ratios[name] / 100.0) for name, signal in unsaturated.items()}
+    reference = float(np.median(unsaturated["white"]))
+    random = stream(scene.person_seed, "acquire", "mtr", scene.visit)
+    # (ours) the saturation pulse is stronger here than there: B1
+    field = 1.0 + 0.015 * smooth_field(random, scene.anatomy.shape, 90.0, scene.anatomy.voxel)
+    without, with_pulse = acquire_together(
+        [mix(scene, unsaturated, reference), mix(scene, saturated, reference)], scene.anatomy, sequence, random
+    )
+    return np.clip(100.0 * field * (without - with_pulse) / np.maximum(without, 1.0), 0.0, 100.0)
+
+
+def _measured_diffusion(scene: Scene, with_trace: bool) -> dict[str, np.ndarray]:
+    """Diffusivities -ln(S / S0) / b along and across the fibres, and of the trace-weighted image, from noisy images."""
+    sequence = scene.protocol.dwi
+    plain = {name: np.exp(-sequence.echo / tissue.t2) * tissue.density for name, tissue in scene.tissues.items()}
+    reference = float(np.median(plain["white"]))
+    found = diffusion(scene)
+    ways = {"ad": lambda one: one.axial, "rd": lambda one: one.radial}
+    if with_trace:
+        ways["adc"] = lambda one: (one.axial + 2.0 * one.radial) / 3.0
+    signals = [mix(scene, plain, reference)]
+    for way in ways.values():
+        weighted = {name: plain[name] * _attenuation(way(one), one.free) for name, one in found.items()}
+        signals.append(mix(scene, weighted, reference))
+    random = stream(scene.person_seed, "acquire", "dwi", scene.visit)
+    images = acquire_together(signals, scene.anatomy, sequence, random)
+    maps = {name: _diffusivity(image, images[0]) for name, image in zip(ways, images[1:])}
+    maps["ad"], maps["rd"] = np.maximum(maps["ad"], maps["rd"]), np.minimum(maps["ad"], maps["rd"])
+    maps["fa"] = fractional_anisotropy(maps["ad"], maps["rd"])
+    return maps
+
+
+def _attenuation(diffusivity: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Two compartments, tissue and free water (Pasternak et al. 2009)."""
+    return (1.0 - free) * np.exp(-B_VALUE * diffusivity) + free * np.exp(-B_VALUE * MEAN_DIFFUSIVITY["fluid"])
+
+
+def _diffusivity(weighted: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    return np.clip(-np.log(np.maximum(weighted, 1.0) / np.maximum(plain, 1.0)) / B_VALUE, 0.0, 4.0)

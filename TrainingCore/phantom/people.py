@@ -1,0 +1,73 @@
+"""Who a digital person is: disease, site, age, sex; and what may be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..case import ALL_MRI
+from ..errors import BadInput
+from .randomness import stream
+
+SITES = ("A", "B", "C", "R")
+DISEASE_NAMES = {"ms": "multiple sclerosis", "wmh": "small-vessel disease", "glioma": "glioma"}
+DISEASES = tuple(DISEASE_NAMES)
+# What each system's cohort needs: Soulier et al. 2024; Orbes-Arteaga et al. 2018; Genc et al. 2022 and Bone et al. 2021
+DEFAULT_CONTRASTS = {
+    "ms": ("t1w", "flair", "dvr"),
+    "wmh": ("t1w", "flair"),
+    "glioma": ("t1w", "flair", "t2w", "adc", "t1ce_low", "t1ce"),
+}
+# (ours) ages: relapsing MS at site A as in Soulier et al. 2024's kind of cohort, older and more loaded at site B
+AGES = {"A": (36.0, 8.0), "B": (47.0, 9.0), "C": (41.0, 10.0), "R": (42.0, 12.0)}
+LOAD_FACTOR = {"A": 1.0, "B": 1.25, "C": 1.0, "R": 1.0}  # (ours) multiplies the load of MS lesions
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who a digital person is: seed, site, age in years, sex (F | M), patient or healthy control, and of which study.
+
+    disease: ms | wmh | glioma (of a control: whose control); subtype, grade, enhancement (yes | no): of a glioma.
+    """
+
+    seed: int
+    site: str
+    age: int
+    sex: str
+    patient: bool
+    disease: str = "ms"
+    subtype: str = ""
+    grade: int = 0
+    enhancement: str = ""
+
+
+def draw_person(person_seed: int, site: str, patient: bool = True, disease: str = "ms") -> Person:
+    """Age and sex of a person; MS affects about three women for one man."""
+    check_site(site)
+    random = stream(person_seed, "person")
+    age = int(np.clip(round(random.normal(*AGES[site])), 18, 75))
+    return Person(person_seed, site, age, "F" if random.random() < 0.73 else "M", patient, disease)
+
+
+def check_site(site: str) -> None:
+    """Raises BadInput for an unknown site."""
+    if site not in SITES:
+        raise BadInput(f"Site {site} is unknown. Choose one of {', '.join(SITES)}.")
+
+
+def check_disease(disease: str) -> None:
+    """Raises BadInput for an unknown disease."""
+    if disease not in DISEASES:
+        raise BadInput(f"Disease {disease} is unknown. Choose one of {', '.join(DISEASES)}.")
+
+
+def check_contrasts(contrasts: Iterable[str], disease: str) -> None:
+    """Raises BadInput for a contrast that is unknown, or that nobody knows in this disease."""
+    known = (*ALL_MRI, "dvr")
+    for name in contrasts:
+        if name not in known:
+            raise BadInput(f"Contrast {name} is unknown. Choose from {', '.join(known)}.")
+    if disease == "glioma" and "dvr" in contrasts:
+        raise BadInput("What a glioma does to [11C]PiB is not modelled. Leave dvr out, or choose --disease ms or wmh.")

@@ -1,0 +1,72 @@
+"""What the JSON beside every simulated image says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..case import QUANTITATIVE, Case
+from .gadolinium import DOSES
+from .microstructure import B_VALUE
+
+SEQUENCE_NAMES = {
+    "mprage": ("GR", "MPRAGE"),
+    "spoiled": ("GR", "Spoiled gradient echo"),
+    "spin_echo": ("SE", "Spin echo"),
+    "flair": ("SE\\IR", "Inversion-recovery turbo spin echo"),
+    "diffusion": ("EP", "Diffusion-weighted echo planar imaging"),
+}
+UNITS = {"mtr": "percent", "fa": "unitless", "rd": "um2/ms", "ad": "um2/ms", "adc": "um2/ms"}
+STANDARD_DOSE = 0.1  # mmol/kg
+
+
+def sidecar(case: Case, name: str) -> dict[str, Any]:
+    """The sidecar of one volume, numbers rounded so that the same seed is the same bytes."""
+    if name in ("dvr", "dvr_clean"):
+        return _pet(case, name)
+    found = _mri(case, name)
+    if name in QUANTITATIVE:
+        found["Units"] = UNITS[name]
+        found["ResolutionFWHM"] = found["InPlaneResolution"]
+        if name != "mtr":
+            found["DiffusionBValue"] = 1000.0 * B_VALUE  # s/mm2
+    if name in DOSES:
+        found["ContrastBolusIngredient"] = "GADOLINIUM"
+        found["ContrastDose"] = STANDARD_DOSE * DOSES[name]  # mmol/kg
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in found.items()}
+
+
+def _mri(case: Case, name: str) -> dict[str, Any]:
+    protocol = case.info["protocol"]
+    sequence = protocol["mt" if name == "mtr" else "dwi" if name in QUANTITATIVE else name]
+    scanning, title = SEQUENCE_NAMES[sequence["kind"]]
+    found = {
+        "Simulated": True,
+        "Manufacturer": "MyelinSynth (simulated)",
+        "MagneticFieldStrength": protocol["field_strength"],
+        "ScanningSequence": scanning,
+        "PulseSequenceDetails": title,
+        "RepetitionTime": sequence["repetition"] / 1000.0,
+        "EchoTime": sequence["echo"] / 1000.0,
+        "FlipAngle": sequence["flip"],
+        "SliceThickness": sequence["thickness"],
+        "SliceAxis": "ijk"[sequence["slice_axis"]],
+        "InPlaneResolution": sequence["in_plane"],
+        "NoiseLevel": sequence["noise"],
+        "BiasLevel": sequence["bias"],
+        "SkullStripped": True,
+    }
+    if sequence["inversion"]:
+        found["InversionTime"] = sequence["inversion"] / 1000.0
+    return found
+
+
+def _pet(case: Case, name: str) -> dict[str, Any]:
+    return {
+        "Simulated": True,
+        "Tracer": "[11C]PiB",
+        "Units": "unitless",
+        "Measure": "distribution volume ratio",
+        "ResolutionFWHM": case.info["pet"]["fwhm_mm"],
+        "Noise": name == "dvr",
+        "SkullStripped": True,
+    }
