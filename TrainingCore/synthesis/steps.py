@@ -16,19 +16,21 @@ from ..bundle import Bundle
 from ..cli import Progress
 from ..errors import BadInput, MyelinSynthError
 from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
-from ..imaging.bias import correct_bias
-from ..imaging.brain_mask import Brain, find_brain
-from ..imaging.checks import check_contrasts, dvr_on_grid, lesions_on_grid
+from ..imaging.brain_mask import Brain
+from ..imaging.checks import dvr_on_grid, lesions_on_grid
 from ..imaging.grid import Grid, brain_grid
+from ..imaging.patient_preparation import align_patient
 from ..imaging.preparation import prepare_case
 from ..imaging.regions import align_to_atlas, find_places, lesion_regions
-from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register_rigid
+from ..imaging.registration import Registration
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume, resample, same_grid
 from .inference import predict_maps
 from .outputs import write_result
 from .patient import Patient
 from .uncertainty import spread_by_label, variants
+
+ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # share of the whole when a step begins
 
 
 @dataclass
@@ -92,18 +94,16 @@ def synthesize(
     device = choose_device(options.device)
     systems = {device: bundle.load_system(device)}
 
-    clock.step("brain", 0.08, "Finding the brain")
-    brain = find_brain(patient.t1w, patient.brain)
-    _warn(patient, progress, brain.warning)
+    given = {} if patient.flair_to_t1 is None else {"flair": patient.flair_to_t1}
+    images = {"t1w": patient.t1w, "flair": patient.flair}
+    aligned = align_patient(
+        images, patient.brain, given, lambda step, message: clock.step(step, ALIGNED[step], message)
+    )
+    for sentence in aligned.warnings:
+        _warn(patient, progress, sentence)
+    brain, registration = aligned.brain, aligned.registrations["flair"]
+    t1w, flair = aligned.images["t1w"], aligned.images["flair"]
     lesions, measured = _on_t1w_grid(patient, brain, progress)
-
-    clock.step("register", 0.18, "Registering FLAIR to T1w")
-    t1w = correct_bias(patient.t1w, brain.mask)
-    registration = _register(patient, t1w, brain, progress)
-
-    clock.step("bias", 0.42, "Removing the bias field")
-    flair = correct_bias(patient.flair, brain.mask, registration.matrix)
-    _warn(patient, progress, check_contrasts(t1w, flair, brain.mask, registration.matrix))
 
     clock.step("predict", 0.5, "Synthesizing the myelin map")
     said: list[str] = []
@@ -173,25 +173,6 @@ def _on_t1w_grid(patient: Patient, brain: Brain, progress: Progress) -> tuple[Vo
         for warning in warnings:
             _warn(patient, progress, warning)
     return lesions, measured
-
-
-def _register(patient: Patient, t1w: Volume, brain: Brain, progress: Progress) -> Registration:
-    if patient.flair_to_t1 is None:
-        registration = register_rigid(patient.t1w, patient.flair, brain.mask, t1w)
-    else:
-        points = brain_points(brain.mask)
-        covered = inside_share(points, patient.flair, patient.flair_to_t1)
-        moved = mean_distance(points, patient.flair_to_t1, np.eye(4))
-        registration = Registration(patient.flair_to_t1, "given", moved, covered)
-    if registration.covered < 0.05:
-        raise BadInput(
-            f"The FLAIR {patient.flair.name} does not overlap with the brain in the T1w {patient.t1w.name}. Check both "
-            "files, and --flair-to-t1."
-        )
-    if registration.covered < 0.9:
-        share = 100 * registration.covered
-        _warn(patient, progress, f"The FLAIR covers only {share:.0f} % of the brain; the map is unreliable elsewhere.")
-    return registration
 
 
 def _predict(
