@@ -26,10 +26,14 @@ from typing import IO
 from .errors import SynthesisError
 from .words import _
 
-LONGEST_LINE = 1 << 16  # bytes; garbage without line ends must not fill the memory (ours)
+LONGEST_LINE = 1 << 16  # bytes; what a line has more is dropped: garbage must not fill the memory (ours)
+LONGEST_SHOWN = 2000  # characters of a line that is not progress (ours)
 KEPT_LINES = 400  # of what the child says (ours)
+WAITING_LINES = 10_000  # read and not delivered; with more the child has to wait (ours)
 MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
 GRACE_SECONDS = 5.0  # to clean up after being asked to stop, before it is killed (ours)
+LAST_WORDS_SECONDS = 2.0  # to read what an ended child had written (ours)
+WINDOWS_CRASHES = {0xC0000005, 0xC0000409, 0xC00000FD, 0xC000001D}  # access violation, stack, illegal instruction
 
 
 class State(Enum):
@@ -43,6 +47,7 @@ class State(Enum):
     CANCELLED = "cancelled"
 
 
+CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS")
 ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
@@ -127,10 +132,26 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
             "The system ended the computation, most likely because memory ran out. Close other programs and try again, "
             "or choose the CPU as the device."
         )
+    if (exitCode < 0 and signalName(-exitCode) in CRASHES) or exitCode & 0xFFFFFFFF in WINDOWS_CRASHES:
+        name = hex(exitCode & 0xFFFFFFFF) if exitCode & 0xFFFFFFFF in WINDOWS_CRASHES else signalName(-exitCode)
+        return _(
+            "The computation crashed ({name}). Try again with the CPU as the device; if it crashes again, install the "
+            "requirements again and keep the log."
+        ).format(name=name)
+    if exitCode in (-15, 143):
+        return _("The computation was ended from outside. Press the button to start it again.")
     last = next((line.strip() for line in reversed(errorLines) if line.strip()), _("it said nothing"))
     return _("The computation stopped unexpectedly (exit code {code}; last words: {last}). See the log.").format(
         code=exitCode, last=last
     )
+
+
+def signalName(number: int) -> str:
+    """`SIGSEGV` and the like; the number where the system has no name for it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 class ChildProcess:
@@ -156,7 +177,7 @@ class ChildProcess:
         self.log: deque[str] = deque(maxlen=KEPT_LINES)
         self._onStep, self._onLog, self._graceSeconds = onStep, onLog, graceSeconds
         self._errors: deque[str] = deque(maxlen=KEPT_LINES)
-        self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._lines: queue.Queue[tuple[str, str]] = queue.Queue(WAITING_LINES)
         self._readers: list[threading.Thread] = []
         self._process: subprocess.Popen | None = None
         self._killAt = float("inf")
@@ -198,14 +219,18 @@ class ChildProcess:
         """Pass on what the child said, and notice its end. True while it lives. Never blocks."""
         if self.state is State.READY or self.state in ENDED:
             return False
+        time.sleep(0.001)  # Slicer holds Python's lock while it is idle: let the threads that read have it
         self._deliver()
         if self._process.poll() is None:
             if time.monotonic() >= self._killAt:
                 self._kill()
             return True
         self._kill()  # what the child started and left behind
-        for reader in self._readers:
-            reader.join(1.0)
+        limit = time.monotonic() + LAST_WORDS_SECONDS
+        while any(reader.is_alive() for reader in self._readers) and time.monotonic() < limit:
+            self._deliver()
+            self._readers[0].join(0.01)
+            self._readers[1].join(0.01)
         self._deliver()
         self._finish(self._process.returncode)
         return False
@@ -255,8 +280,11 @@ class ChildProcess:
     def _read(self, name: str, stream: IO[bytes]) -> None:
         """Runs in a thread of its own: a full pipe would stop the child."""
         with stream:
+            inside = False  # of a line that was too long
             while line := stream.readline(LONGEST_LINE):
-                self._lines.put((name, line.decode("utf-8", errors="replace").rstrip("\r\n")))
+                if not inside:
+                    self._lines.put((name, line.decode("utf-8", errors="replace").rstrip("\r\n")))
+                inside = not line.endswith(b"\n")
 
     def _deliver(self) -> None:
         for _turn in range(10 * KEPT_LINES):  # a child that floods its stdout must not freeze the GUI
@@ -265,6 +293,7 @@ class ChildProcess:
             except queue.Empty:
                 return
             step = parseLine(line) if name == "out" else None
+            line = line.replace("\0", "") if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} ..."
             if name == "err":
                 self._errors.append(line)
             self.log.append(step.message if step else line)

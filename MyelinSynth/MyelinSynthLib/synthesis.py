@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import tempfile
 import uuid
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import slicer
 
-from .childprocess import ChildProcess, State, Step, trainingCommand
+from .childprocess import ChildProcess, State, Step, importTrainingCore, trainingCommand
 from .errors import SynthesisError
 from .exchange import Patient, exportPatient
 from .results import Outputs, loadResult
 from .words import _
+
+SCRATCH_PREFIX = "myelinsynth-run-"
 
 
 class Synthesis:
@@ -45,6 +48,7 @@ class Synthesis:
         self._options = ["--model", str(model), "--device", device, "--progress", "json"] + ["--flips"] * flips
         self._onStep, self._onLog, self._parent, self._python = onStep, onLog, folder, python
         self._scratch: Path | None = None
+        self._claim = contextlib.ExitStack()
         self._child: ChildProcess | None = None
 
     @property
@@ -61,9 +65,13 @@ class Synthesis:
         """Write the files and start the child. Raises SynthesisError, leaving nothing behind."""
         if self._child is not None:
             raise RuntimeError("a Synthesis is started once")
+        self._checkPresent()
+        removeLeftovers(Path(self._parent or tempfile.gettempdir()))
         try:
-            self._scratch = Path(tempfile.mkdtemp(prefix="myelinsynth-", dir=self._parent))
+            self._scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=self._parent))
+            self._claim.enter_context(_claim(self._scratch))
         except OSError as error:
+            self._clean()
             raise SynthesisError(
                 _("No temporary folder could be made ({cause}). Choose another one in Slicer's settings.").format(
                     cause=error.strerror
@@ -125,13 +133,43 @@ class Synthesis:
         self._onStep(step)
 
     def _loadOutputs(self) -> Outputs:
-        for what, node in ((_("T1w"), self.patient.t1w), (_("FLAIR"), self.patient.flair)):
-            if node.GetScene() is not slicer.mrmlScene:
-                raise SynthesisError(_("The {what} was removed while the map was computed.").format(what=what))
+        self._checkPresent()
         return loadResult(self._scratch / "result", self.patient, uuid.uuid4().hex)
 
+    def _checkPresent(self) -> None:
+        for what, node in ((_("T1w"), self.patient.t1w), (_("FLAIR"), self.patient.flair)):
+            if node is not None and node.GetScene() is not slicer.mrmlScene:
+                raise SynthesisError(
+                    _("The {what} was removed from the scene before the map was there.").format(what=what)
+                )
+
     def _clean(self) -> None:
-        if self._scratch is not None:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self._scratch)
-            self._scratch = None
+        scratch, self._scratch = self._scratch, None
+        if scratch is None:
+            return
+        self._claim.close()  # before the folder goes: Windows removes no file that is open
+        try:
+            shutil.rmtree(scratch)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            logging.warning(f"MyelinSynth: {scratch} could not be removed ({error}); the next synthesis tries again")
+
+
+def removeLeftovers(folder: Path) -> None:
+    """Remove the temporary files of a Slicer that was killed while it synthesized; those of a living one stay."""
+    importTrainingCore()
+    from TrainingCore.synthesis.leftovers import abandoned
+
+    for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
+        try:
+            if scratch.is_dir() and not scratch.is_symlink() and abandoned(scratch):
+                shutil.rmtree(scratch)
+        except OSError as error:
+            logging.info(f"MyelinSynth: {scratch} could not be removed ({error})")
+
+
+def _claim(folder: Path) -> contextlib.AbstractContextManager[None]:
+    from TrainingCore.synthesis.leftovers import claim
+
+    return claim(folder)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import os
 import stat
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ import slicer
 from MyelinSynthLib import geometry
 from MyelinSynthLib.childprocess import State, Step
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.synthesis import Synthesis
+from MyelinSynthLib.synthesis import Synthesis, removeLeftovers
 from test_module_childprocess import gone
 from test_module_scene import makePatient
 
@@ -180,6 +183,130 @@ def test_a_full_disk_is_said(application: Application, tmp_path: Path) -> None:
     (tmp_path / "t1w.nrrd").symlink_to("/dev/full")
     with pytest.raises(SynthesisError, match="disk full"):
         writeVolume(patient.t1w, geometry.ijkToRas(patient.t1w), tmp_path / "t1w.nrrd", "T1w")
+
+
+@contextlib.contextmanager
+def filesUpTo(size: int) -> Iterator[None]:
+    """No file of this process may grow larger, as on a disk that is full."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_up_while_files_are_written_is_said(application: Application, scratch: Path) -> None:
+    synthesis = Synthesis(makePatient(), folder=scratch)
+    with filesUpTo(10_000), pytest.raises(SynthesisError, match="disk full"):
+        synthesis.start()
+    assert not list(scratch.iterdir())
+    assert synthesis.state is State.READY
+
+
+def test_a_disk_that_is_full_for_the_child_is_said(application: Application, scratch: Path, standIn) -> None:
+    full = f"""import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+sys.path.insert(0, {str(TESTS.parents[1])!r})
+sys.argv = ["child"] + sys.argv[3:]
+from TrainingCore.cli import run_command
+def main(argv=None):
+    from pathlib import Path
+    from TrainingCore.files import atomic_folder
+    with atomic_folder(Path(sys.argv[sys.argv.index("--out") + 1]), "provenance.json") as folder:
+        (folder / "dvr.nii.gz").write_bytes(b"x" * 100000)
+sys.exit(run_command(main))
+"""
+    with pytest.raises(SynthesisError, match=r"File too large.*Check the disk"):
+        Synthesis(makePatient(), folder=scratch, python=standIn(full)).run()
+    assert not list(scratch.iterdir())
+
+
+def readOnlyFolder(tmp_path: Path) -> Path:
+    """A folder that nobody can write to; the rights of a folder do not bind an administrator."""
+    if os.geteuid():
+        folder = tmp_path / "read-only"
+        folder.mkdir(mode=0o500)
+        return folder
+    folder = Path("/sys/kernel")
+    if not folder.is_dir() or sys.platform != "linux":
+        pytest.skip("no folder here is closed to the administrator")
+    return folder
+
+
+def test_a_read_only_temporary_folder_is_said(application: Application, tmp_path: Path) -> None:
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    patient = makePatient()
+    with pytest.raises(SynthesisError, match="No temporary folder could be made"):
+        Synthesis(patient, folder=readOnlyFolder(tmp_path)).start()
+    assert slicer.mrmlScene.GetNumberOfNodes() >= before
+
+
+@pytest.mark.skipif(importlib.util.find_spec("scipy") is None, reason="the command needs scipy")
+def test_a_read_only_home_does_not_matter(
+    application: Application, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, str(readOnlyFolder(tmp_path)))
+    synthesis = Synthesis(makePatient(), folder=scratch, model="no such model")
+    with pytest.raises(SynthesisError, match="no such model does not exist"):
+        synthesis.run()
+
+
+def test_a_missing_interpreter_is_said_and_leaves_nothing(application: Application, scratch: Path) -> None:
+    with pytest.raises(SynthesisError, match="could not be started"):
+        Synthesis(makePatient(), folder=scratch, python=str(scratch.parent / "gone" / "PythonSlicer")).start()
+    assert not list(scratch.iterdir())
+
+
+def test_accented_long_paths_with_spaces_work(application: Application, tmp_path: Path, standIn) -> None:
+    deep = tmp_path / "Ünïté médicale – données" / ("très long dossier " * 8).strip() / "日本語 & $HOME 'quoted'"
+    deep.mkdir(parents=True)
+    outputs = Synthesis(makePatient(), folder=deep, python=standIn(WORKS)).run()
+    assert outputs.dvr is not None
+    assert not list(deep.iterdir())
+
+
+def test_what_a_killed_slicer_left_is_removed_and_what_a_living_one_uses_stays(
+    application: Application, scratch: Path, standIn
+) -> None:
+    python, steps = standIn(SLEEPS), []
+    living = Synthesis(makePatient(), onStep=steps.append, folder=scratch, python=python)
+    living.start()
+    waitFor(living, steps)
+    (used,) = scratch.iterdir()
+    killed = scratch / "myelinsynth-run-killed"
+    killed.mkdir()
+    (killed / ".claim").touch()
+    (scratch / "somebody else's").mkdir()
+    removeLeftovers(scratch)
+    assert used.is_dir()
+    assert not killed.exists()
+    living.stop()
+    assert [path.name for path in scratch.iterdir()] == ["somebody else's"]
+
+
+def test_a_child_whose_slicer_was_killed_ends_by_itself() -> None:
+    """The pipe to a dead parent is broken: the next line of progress ends the command, which removes its files."""
+    code = f"""import sys, time
+sys.path[:0] = [{str(TESTS.parents[1])!r}]
+from TrainingCore.cli import Progress, run_command
+def main(argv=None):
+    with Progress("json") as progress:
+        for turn in range(600):
+            progress.report("step", 0.1, str(__import__("os").getpid()))
+            time.sleep(0.1)
+sys.exit(run_command(main))
+"""
+    import subprocess
+
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    pid = int(json.loads(child.stdout.readline())["message"])
+    child.stdout.close()
+    assert child.wait(20) == 1
+    assert gone(pid)
 
 
 @pytest.mark.slow

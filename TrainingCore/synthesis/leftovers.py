@@ -31,14 +31,15 @@ def remove_leftovers(target: Path) -> None:
     if not target.parent.is_dir():
         return
     for folder in target.parent.glob(f".{target.name}.*{PARTIAL_SUFFIX}"):
-        if folder.is_dir() and _abandoned(folder):
+        if folder.is_dir() and abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
     if target.exists():  # a run killed between two renames keeps the only older result here until there is a new one
         for folder in target.parent.glob(f".{target.name}.*.old"):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _abandoned(folder: Path) -> bool:
+def abandoned(folder: Path) -> bool:
+    """Whether nobody works in a folder any more that was, or should have been, claimed."""
     try:
         with open(folder / CLAIM, "r+", encoding="ascii") as stream:
             _lock(stream)
