@@ -18,6 +18,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/__init__.py
   evaluation/cases.py
   evaluation/figures.py
+  evaluation/image_quality.py
   evaluation/lesions.py
   evaluation/measures.py
   evaluation/models.py
@@ -52,8 +53,12 @@ set(TRAINING_CORE_SCRIPTS
   networks/fast_convolution.py
   networks/group_norm.py
   networks/inference.py
+  networks/padding.py
   networks/patch_discriminator.py
+  networks/patchgan2d.py
+  networks/resnet2d.py
   networks/unet3d.py
+  networks/vnet.py
   phantom/__init__.py
   phantom/acquisition.py
   phantom/anatomy.py
@@ -91,7 +96,9 @@ set(TRAINING_CORE_SCRIPTS
   result.py
   rules/__init__.py
   rules/common.py
+  rules/contrast_enhancement.py
   rules/curricular.py
+  rules/mask_weighted_pix2pix.py
   run.py
   simulate.py
   synthesis/__init__.py
@@ -105,8 +112,10 @@ set(TRAINING_CORE_SCRIPTS
   synthesize.py
   systems/__init__.py
   systems/balance.py
+  systems/contrast_enhancement.py
   systems/curricular.py
   systems/linear.py
+  systems/mask_weighted_pix2pix.py
   systems/moment.py
   systems/parts.py
   train.py
@@ -132,11 +141,22 @@ set(TRAINING_CORE_RESOURCES
   imaging/atlas/t1w.nii.gz
   preprocessing/page.html.jinja
   recipes/anticurricular.yaml
+  recipes/contrast_enhancement.yaml
+  recipes/contrast_enhancement_l1_only.yaml
+  recipes/contrast_enhancement_linear.yaml
   recipes/curricular.yaml
   recipes/debug.yaml
   recipes/demonstration.yaml
   recipes/l1_only.yaml
   recipes/linear.yaml
+  recipes/mask_weighted_pix2pix.yaml
+  recipes/mask_weighted_pix2pix_l1_only.yaml
+  recipes/mask_weighted_pix2pix_linear.yaml
+  recipes/mask_weighted_pix2pix_t1.yaml
+  recipes/mask_weighted_pix2pix_t1_l1_only.yaml
+  recipes/mask_weighted_pix2pix_t1_linear.yaml
+  recipes/mask_weighted_pix2pix_t1_without_mask.yaml
+  recipes/mask_weighted_pix2pix_without_mask.yaml
   )
 
 # Below the repository's root; TrainingCore looks for its models in Resources/models beside its files.

@@ -128,6 +128,20 @@ def _as_type_of(old: Any, value: Any, key: str) -> Any:
     return deepcopy(value)
 
 
+def without_input(recipe: Settings, name: str) -> Settings:
+    """The same recipe with one input less, for an ablation; raises BadInput where it is not there or the only one."""
+    inputs = recipe["data"]["inputs"]
+    if name not in inputs:
+        raise BadInput(f"{name} cannot be left out: the recipe's inputs are {', '.join(inputs)}.")
+    if len(inputs) == 1:
+        raise BadInput(f"{name} cannot be left out: it is the recipe's only input.")
+    kept = [one for one in inputs if one != name]
+    left = deepcopy(recipe)
+    left["data"]["inputs"] = kept
+    left["description"] = f"{recipe['description'].split(' [inputs ')[0]} [inputs {', '.join(kept)}]"
+    return left
+
+
 def grid_shape(recipe: Settings) -> tuple[int, int, int]:
     """Voxels along each axis of the model's grid; raises BadInput below 16 (one patch)."""
     size = recipe["data"]["size"]

@@ -5,6 +5,8 @@ The background is not counted: over the exact zeros of a skull-stripped volume e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
@@ -21,6 +23,12 @@ def mean_absolute_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) 
     return float(np.abs(difference).mean()) if difference.size else None
 
 
+def mean_squared_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) -> float | None:
+    """Mean (image - truth)^2 over the mask, in the images' unit squared; None where the mask is empty."""
+    difference = image[mask].astype(float) - truth[mask]
+    return float((difference**2).mean()) if difference.size else None
+
+
 def peak_signal_to_noise(
     truth: np.ndarray, image: np.ndarray, mask: np.ndarray, data_range: float = DVR_RANGE
 ) -> float | None:
@@ -28,29 +36,32 @@ def peak_signal_to_noise(
 
     None where the mask is empty or the images are equal, for which it has no finite value.
     """
-    difference = image[mask].astype(float) - truth[mask]
-    error = float((difference**2).mean()) if difference.size else 0.0
-    return float(10 * np.log10(data_range**2 / error)) if error > 0 else None
+    error = mean_squared_error(truth, image, mask)
+    return float(10 * np.log10(data_range**2 / error)) if error else None
 
 
-def ssim_map(truth: np.ndarray, image: np.ndarray, data_range: float = DVR_RANGE) -> np.ndarray:
-    """Structural similarity at every voxel (Wang et al. 2004) in a 3D Gaussian window of SD 1.5 voxels.
+def ssim_map(
+    truth: np.ndarray, image: np.ndarray, data_range: float = DVR_RANGE, axes: Sequence[int] = (0, 1, 2)
+) -> np.ndarray:
+    """Structural similarity at every voxel (Wang et al. 2004) in a Gaussian window of SD 1.5 voxels along `axes`.
 
-    truth, image: (I, J, K), one unit; data_range: distance between the highest and the lowest value meant. Population
-    covariances, mirrored edges. Returns float64 (I, J, K), within [-1, 1].
+    truth, image: (I, J, K), one unit; data_range: distance between the highest and the lowest value meant; axes: (0, 1)
+    looks at every axial slice on its own. Population covariances, mirrored edges. Returns float64 (I, J, K), within
+    [-1, 1].
     """
     x, y = truth.astype(float), image.astype(float)
-    mean_x, mean_y = _window(x), _window(y)
-    variance_x = _window(x * x) - mean_x**2
-    variance_y = _window(y * y) - mean_y**2
-    covariance = _window(x * y) - mean_x * mean_y
+    mean_x, mean_y = _window(x, axes), _window(y, axes)
+    variance_x = _window(x * x, axes) - mean_x**2
+    variance_y = _window(y * y, axes) - mean_y**2
+    covariance = _window(x * y, axes) - mean_x * mean_y
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     above = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     return above / ((mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2))
 
 
-def _window(image: np.ndarray) -> np.ndarray:
-    return gaussian_filter(image, SSIM_SIGMA, mode="reflect", radius=SSIM_RADIUS)
+def _window(image: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    sigma = [SSIM_SIGMA if axis in axes else 0.0 for axis in range(image.ndim)]
+    return gaussian_filter(image, sigma, mode="reflect", radius=SSIM_RADIUS)
 
 
 def image_measures(

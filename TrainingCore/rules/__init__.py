@@ -12,18 +12,33 @@ from typing import Any
 from ..errors import BadInput
 from ..recipe import leaves
 from .common import Rule, common_rules
+from .contrast_enhancement import contrast_enhancement_rules
 from .curricular import curricular_rules
+from .joint_flair_wmh import joint_flair_wmh_rules
+from .mask_weighted_pix2pix import mask_weighted_pix2pix_rules, masks_of_mask_weighted_pix2pix
+from .sketcher_refiner import sketcher_refiner_rules, two_layer_dnn_rules
 
 RULES: dict[str, Callable[[dict[str, Any]], Iterator[Rule]]] = {
     "curricular": curricular_rules,
+    "sketcher_refiner": sketcher_refiner_rules,
+    "two_layer_dnn": two_layer_dnn_rules,
+    "joint_flair_wmh": joint_flair_wmh_rules,
+    "mask_weighted_pix2pix": mask_weighted_pix2pix_rules,
+    "contrast_enhancement": contrast_enhancement_rules,
 }
-MASKS_TO_LEARN: dict[str, tuple[str, ...]] = {"curricular": ("lesions", "white_matter")}
+Masks = Callable[[dict[str, Any]], tuple[str, ...]]
+MASKS_TO_LEARN: dict[str, Masks] = {  # without which a recipe cannot learn from a visit, besides the brain's
+    "curricular": lambda recipe: ("lesions", "white_matter"),
+    "sketcher_refiner": lambda recipe: ("white_matter",),  # a visit without lesion mask is one of a control
+    "joint_flair_wmh": lambda recipe: ("lesions",),
+    "mask_weighted_pix2pix": masks_of_mask_weighted_pix2pix,
+}
 
 
 def volumes_to_learn(recipe: dict[str, Any]) -> tuple[str, ...]:
     """Names of the volumes that a visit must have to be learnt from."""
-    data = recipe["data"]
-    return (*data["inputs"], data["target"], "brain", *MASKS_TO_LEARN.get(recipe["system"], ()))
+    data, masks = recipe["data"], MASKS_TO_LEARN.get(recipe["system"])
+    return (*data["inputs"], data["target"], "brain", *(masks(recipe) if masks else ()))
 
 
 def check_recipe(recipe: dict[str, Any]) -> None:

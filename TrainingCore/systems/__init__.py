@@ -6,7 +6,15 @@ from typing import Any
 
 from ..errors import BadInput
 
-NAMES = ("curricular", "linear")
+NAMES = (
+    "curricular",
+    "sketcher_refiner",
+    "two_layer_dnn",
+    "joint_flair_wmh",
+    "mask_weighted_pix2pix",
+    "contrast_enhancement",
+    "linear",
+)
 
 
 def system_class(name: str) -> type[Any]:
@@ -15,6 +23,26 @@ def system_class(name: str) -> type[Any]:
         from .curricular import Curricular
 
         return Curricular
+    if name == "sketcher_refiner":
+        from .sketcher_refiner import SketcherRefiner
+
+        return SketcherRefiner
+    if name == "two_layer_dnn":
+        from .two_layer_dnn import TwoLayerDNN
+
+        return TwoLayerDNN
+    if name == "joint_flair_wmh":
+        from .joint_flair_wmh import JointFlairWMH
+
+        return JointFlairWMH
+    if name == "mask_weighted_pix2pix":
+        from .mask_weighted_pix2pix import MaskWeightedPix2Pix
+
+        return MaskWeightedPix2Pix
+    if name == "contrast_enhancement":
+        from .contrast_enhancement import ContrastEnhancement
+
+        return ContrastEnhancement
     if name == "linear":
         from .linear import LinearVoxelwise
 

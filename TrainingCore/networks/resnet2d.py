@@ -1,0 +1,79 @@
+"""A 2D generator of residual blocks (Johnson et al. 2016), as pix2pix offers it (Isola et al. 2017)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .padding import padded
+
+NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
+
+
+def convolution(
+    before: int, after: int, kernel: int, norm: str, stride: int = 1, transposed: bool = False
+) -> list[nn.Module]:
+    """A convolution without bias and its normalisation; stride 1 keeps the size by reflection, 2 halves or doubles."""
+    if transposed:
+        layers: list[nn.Module] = [nn.ConvTranspose2d(before, after, kernel, stride, 1, output_padding=1, bias=False)]
+    elif stride > 1:
+        layers = [nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)]
+    else:
+        layers = [nn.Conv2d(before, after, kernel, padding=kernel // 2, padding_mode="reflect", bias=False)]
+    return [*layers, NORMS[norm](after)]
+
+
+class ResidualBlock2D(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), two 3x3 convolutions of equal width (He et al. 2016)."""
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+        first, second = convolution(channels, channels, 3, norm), convolution(channels, channels, 3, norm)
+        self.layers = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        return x + self.layers(x)
+
+
+class ResNetGenerator2D(nn.Module):
+    """7x7 convolution, two that halve and double the width, residual blocks, two that come back, 7x7, tanh.
+
+    The paper (Genc et al. 2022) says ResNet blocks and no more; the rest is the ResNet generator of pix2pix: `width` 64
+    and 9 blocks, which make 11,370,881 parameters with one channel in and one out. norm: `batch`, as in pix2pix, which
+    predicts with the running averages (ours: the statistics of a single slice would take its brightness away), or
+    `instance`.
+
+    >>> ResNetGenerator2D(width=8, blocks=2)(torch.zeros(1, 1, 40, 50)).shape
+    torch.Size([1, 1, 40, 50])
+    """
+
+    def __init__(
+        self, in_channels: int = 1, out_channels: int = 1, width: int = 64, blocks: int = 9, norm: str = "batch"
+    ) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
+        layers = [*convolution(in_channels, width, 7, norm), nn.ReLU(inplace=True)]
+        for channels in (width, 2 * width):
+            layers += [*convolution(channels, 2 * channels, 3, norm, stride=2), nn.ReLU(inplace=True)]
+        layers += [ResidualBlock2D(4 * width, norm) for _ in range(blocks)]
+        for channels in (4 * width, 2 * width):
+            layers += [*convolution(channels, channels // 2, 3, norm, 2, transposed=True), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(width, out_channels, 7, padding=3, padding_mode="reflect"), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) in [-1, 1] -> (N, out_channels, H, W) in (-1, 1)."""
+        return self.layers(padded(x, 4))[..., : x.shape[2], : x.shape[3]]
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights from N(0, 0.02), scales of norms from N(1, 0.02), as in pix2pix (Isola et al. 2017)."""
+    for part in network.modules():
+        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(part.weight, 0.0, 0.02)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.weight, 1.0, 0.02)

@@ -1,0 +1,25 @@
+"""Rules for the settings of the contrast enhancement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..recipe import grid_shape
+from .common import Rule, adam_rules
+
+LOSSES = ("l2", "l1")
+
+
+def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """(holds, what is wrong otherwise)."""
+    data, network = recipe["data"], recipe["network"]
+    yield data["intensity"]["rule"] == "unit", "data.intensity.rule must be unit: the network ends in [0, 1]"
+    yield data["target"] != "dvr", "data.target must be an MRI: the network ends in [0, 1]"
+    yield network["width"] >= 1, "network.width must be at least 1"
+    yield network["convolutions"] >= 1, "network.convolutions must be at least 1"
+    yield 1 <= network["levels"] <= 7, "network.levels must be between 1 and 7"
+    yield 2 ** (network["levels"] - 1) <= min(grid_shape(recipe)), "network.levels is too many for data.size"
+    yield recipe["loss"] in LOSSES, f"loss must be one of {', '.join(LOSSES)}"
+    yield 0 <= recipe["flips"]["training"] <= 1, "flips.training is a probability, between 0 and 1"
+    yield from adam_rules(recipe["optimizer"])

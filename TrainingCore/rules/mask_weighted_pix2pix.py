@@ -1,0 +1,40 @@
+"""Rules for the settings of the mask-weighted pix2pix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..recipe import grid_shape
+from .common import Rule, adam_rules
+
+NORMS = ("batch", "instance")
+SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of kernel 4 and stride 1, need at least
+
+
+def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """(holds, what is wrong otherwise)."""
+    data, generator, discriminator = recipe["data"], recipe["generator"], recipe["discriminator"]
+    ends = data["intensity"]["rule"] == "percentile" and data["intensity"].get("clip") is True
+    yield ends, "data.intensity must be percentile with clip: true, the generator ends in [-1, 1]"
+    yield data["target"] != "dvr", "data.target must be an MRI: the generator ends in [-1, 1]"
+    yield recipe["samples"] >= 1, "samples must be at least 1"
+    yield generator["width"] >= 1, "generator.width must be at least 1"
+    yield generator["blocks"] >= 0, "generator.blocks must not be negative"
+    yield discriminator["width"] >= 1, "discriminator.width must be at least 1"
+    yield discriminator["layers"] >= 1, "discriminator.layers must be at least 1"
+    smallest = SMALLEST_MAP * 2 ** discriminator["layers"]
+    fits = min(grid_shape(recipe)[:2]) >= smallest
+    yield fits, f"data.size must be at least {smallest} voxels in plane for discriminator.layers"
+    for name, network in (("generator", generator), ("discriminator", discriminator)):
+        yield network["norm"] in NORMS, f"{name}.norm must be one of {', '.join(NORMS)}"
+    losses = recipe["losses"]
+    yield all(value >= 0 for value in losses.values()), "losses must not be negative"
+    yield any(value > 0 for value in losses.values()), "one of the losses must be above 0"
+    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"
+    yield from adam_rules(recipe["optimizer"])
+
+
+def masks_of_mask_weighted_pix2pix(recipe: dict[str, Any]) -> tuple[str, ...]:
+    """Lesion masks are needed for the mask loss alone."""
+    return ("lesions",) if recipe["losses"]["mask"] > 0 else ()
