@@ -11,6 +11,7 @@ set(TRAINING_CORE_SCRIPTS
   cohort.py
   cohort_bids.py
   cohort_table.py
+  crossvalidate.py
   demo.py
   describe.py
   errors.py
@@ -26,6 +27,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/report.py
   evaluation/statistics.py
   evaluation/summary.py
+  evaluation/tasks.py
   export.py
   files.py
   imaging/__init__.py
@@ -92,6 +94,12 @@ set(TRAINING_CORE_SCRIPTS
   preprocessing/records.py
   preprocessing/schedulers.py
   preprocessing/worker.py
+  protocols/__init__.py
+  protocols/crossvalidation.py
+  protocols/folds.py
+  protocols/jobs.py
+  protocols/one_job.py
+  protocols/pages.py
   recipe.py
   result.py
   rules/__init__.py

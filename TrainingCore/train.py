@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -67,87 +68,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     if run is None:
         check_not_begun(options.out)
     start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)
-    code = train(cohort, recipe, run, Bundle.open(start) if start else None, options)
+    train(cohort, recipe, run, Bundle.open(start) if start else None, options)
 
     from .training.processes import leave_processes
 
     leave_processes()  # only now: networks that share gradients must be gone before the connection is
-    return code
+    return 0
 
 
 def train(
     cohort: Cohort, recipe: dict[str, Any], run: Run | None, start: Bundle | None, options: argparse.Namespace
-) -> int:
-    """Everything that needs torch: processes, system, loop, bundles."""
-    import torch
+) -> None:
+    """Everything that needs torch."""
+    from .training.session import new_split, split_as_before, train_split
 
-    from .systems import system_class
-    from .training.export import export_bundles
-    from .training.loop import Trainer
-    from .training.processes import join_processes
-    from .training.store import CaseStore
-
-    threads = options.threads or (run.facts.get("threads", 0) if run else 0)
-    if threads:
-        torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic = True  # a resumed run on a GPU reaches the same bits
-    processes = join_processes(options.device)
-    try:
-        system = system_class(recipe["system"])(recipe, processes.device)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"The recipe cannot be used: {error}.") from error
-    if start is not None:
-        system.start_from(start)
-    training, validation = split_as_before(cohort, recipe, run)
-    if processes.first and run is None:
-        facts = {**facts_of(cohort, training, validation, start), "threads": torch.get_num_threads()}
-        run = Run.create(options.out, recipe, facts)
-    elif run is None:
-        run = Run(options.out, {}, recipe)
-    stores = [CaseStore(part, recipe, recipe["data"]["memory_gb"]) for part in (training, validation)]
-    with Progress(options.progress if processes.first else "none", "training") as progress:
-        for store in stores:
-            store.read_all(lambda done, of: progress.report("read", 0.0, f"reading visit {done + 1} of {of}"))
-        trainer = Trainer(system, run, stores[0], stores[1], processes)
-        trainer.train(lambda fraction, message: progress.report("train", fraction, message))
-        progress.report("train", 1.0, "trained")
-    if processes.first:
-        export_bundles(run)
-        print(f"Trained: {run.path / 'bundles' / 'best'}") if options.progress != "json" else None
-    return 0
-
-
-def split_as_before(cohort: Cohort, recipe: dict[str, Any], run: Run | None) -> tuple[Cohort, Cohort]:
-    """The split by person, which a resumed run takes from its run.json."""
-    if run is None:
-        training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"])
-        few = recipe["data"]["training_people"]
-        return (training.of(training.people[:few]) if few else training), validation
-    missing = set(run.facts["people"]["training"] + run.facts["people"]["validation"]) - set(cohort.people)
-    if missing:
-        raise BadInput(
-            f"{cohort.path} no longer holds {len(missing)} of the people this run started with "
-            f"({', '.join(sorted(missing)[:3])}). Restore them, or start a new run."
+    split = new_split(cohort, recipe) if run is None else split_as_before(cohort, run)
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes only one speaks
+    with Progress(options.progress if first else "none", "training") as progress:
+        run = train_split(
+            options.out,
+            recipe,
+            split,
+            progress.report,
+            run=run,
+            start=start,
+            device=options.device,
+            threads=options.threads,
         )
-    return cohort.of(run.facts["people"]["training"]), cohort.of(run.facts["people"]["validation"])
-
-
-def facts_of(cohort: Cohort, training: Cohort, validation: Cohort, start: Bundle | None) -> dict[str, Any]:
-    """What run.json says of the data: people of each split, the training data in words, the model it started from."""
-    kind = "simulated (digital patients)" if cohort.simulated else "measured"
-    words = f"{len(training)} visits of {len(training.people)} people, {kind} DVR"
-    started = {}
-    if start is not None:
-        words += f"; before that, {start.description['training_data']}"
-        started = {"started_from": {"path": str(start.path.resolve()), "weights_sha256": start.sha256}}
-    return {
-        **started,
-        "data": str(cohort.path.resolve() if cohort.path else ""),
-        "people": {"training": training.people, "validation": validation.people},
-        "visits": {"training": len(training), "validation": len(validation)},
-        "simulated": cohort.simulated or (start is not None and start.simulated),
-        "training_data": words,
-    }
+        progress.report("train", 1.0, "trained")
+    if first and options.progress != "json":
+        print(f"Trained: {run.path / 'bundles' / 'best'}")
 
 
 if __name__ == "__main__":

@@ -48,8 +48,11 @@ class Trainer:
         mine = -(-len(self.training) // self.processes.count)
         return -(-wanted // -(-mine // self.visits_per_step))
 
-    def train(self, tell: Tell) -> None:
-        """Train from wherever the run stands to its last epoch; `tell(fraction, message)` shows progress."""
+    def train(self, tell: Tell, watch: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Train from wherever the run stands to its last epoch.
+
+        tell(fraction, message) shows progress; watch(entry) sees every epoch's log entry once it is kept.
+        """
         start = self._resume()
         board = _tensorboard(self.run) if self.processes.first else None
         if self.processes.count > 1:
@@ -66,6 +69,8 @@ class Trainer:
                 if board is not None:
                     for key, value in entry.items():
                         board.add_scalar(key, value, epoch + 1)
+            if watch is not None:
+                watch(entry)
         if board is not None:
             board.close()
 

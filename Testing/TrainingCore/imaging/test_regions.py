@@ -68,7 +68,7 @@ def test_real_lesions_in_pons_and_cerebellum_are_infratentorial(real_data):
     places = find_places(t1w, brain, tissues, align_to_atlas(t1w, brain))
     labels, _volumes = label_lesions(mask.data, t1w.voxel_volume)
     regions = lesion_regions(labels, places, tuple(t1w.spacing))
-    # seen on the slices: the largest lesion (210 mm3) lies in the left cerebellar peduncle, the third beside the ventricle
+    # seen on the slices: the largest (210 mm3) lies in the left cerebellar peduncle, the third beside the ventricle
     assert regions[0] == "infratentorial"
     assert regions[2] == "periventricular"
     assert {"juxtacortical", "deep white matter"} <= set(regions)

@@ -1,0 +1,131 @@
+"""`python -m TrainingCore.crossvalidate`, run as a user runs it, on a cohort of balls."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from ball_cohort import write_ball_cohort
+
+from TrainingCore.errors import BadInput
+from TrainingCore.protocols.folds import make_folds
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = ["--set", "size=32", "width=4", "levels=2", "discriminator.widths=[8, 8, 8, 8]", "patches=4"]
+SMALL += ["validation_people=1", "epochs=2", "pictures_every=0", "generator_rate=3e-3"]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball_cohort(tmp_path_factory.mktemp("cv") / "balls", people=6, visits=1, size=32)
+
+
+def command(cohort: Path, out: Path, *more: object) -> list[str]:
+    base = [sys.executable, "-m", "TrainingCore.crossvalidate", "--data", cohort, "--out", out, "--folds", 3]
+    return [str(word) for word in (*base, "--threads", 1, "--progress", "none", *more, *SMALL)]
+
+
+def run(cohort: Path, out: Path, *more: object, code: int = 0) -> str:
+    done = subprocess.run(command(cohort, out, *more), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def unbroken(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cv") / "unbroken"
+    run(cohort, out, "--recipe", "l1_only", "--compare", "linear")
+    return out
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with open(out / "visits.csv", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_everybody_is_measured_once_by_a_model_that_never_saw_them(unbroken: Path) -> None:
+    plan = json.loads((unbroken / "plan.json").read_text())
+    for name in ("l1_only", "linear"):
+        assert sorted(row["person"] for row in rows(unbroken) if row["recipe"] == name) == [f"P{i}" for i in range(6)]
+    for number, left_out in enumerate(plan["folds"], start=1):
+        people = json.loads((unbroken / "l1_only" / f"fold-{number}" / "run" / "run.json").read_text())["people"]
+        assert not set(left_out) & set(people["training"] + people["validation"])
+        assert len(people["training"] + people["validation"] + left_out) == 6
+
+
+def test_the_report_has_mean_sd_and_the_paired_comparison(unbroken: Path) -> None:
+    page = (unbroken / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((unbroken / "summary.json").read_text())
+    found = summary["recipes"]["linear"]["mae_lesions"]
+    assert f"{found['mean']:.3f} ({found['sd']:.3f})" in page
+    values = {name: {row["person"]: float(row["mae_lesions"]) for row in rows(unbroken) if row["recipe"] == name}
+              for name in ("l1_only", "linear")}  # fmt: skip
+    gaps = [values["linear"][person] - values["l1_only"][person] for person in values["linear"]]
+    assert summary["against"]["linear"]["mae_lesions"]["difference"] == pytest.approx(sum(gaps) / 6)
+    assert "linear against l1_only" in page
+    assert "Research use only" in page
+    assert "imulated" in page
+
+
+def test_killed_in_fold_2_and_started_again_gives_the_same_numbers(
+    cohort: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    process = subprocess.Popen(command(cohort, out, "--recipe", "l1_only", "--compare", "linear"), cwd=ROOT)
+    checkpoint = out / "l1_only" / "fold-2" / "run" / "checkpoints" / "last.safetensors"
+    deadline = time.monotonic() + 200
+    while not checkpoint.is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (out / "l1_only" / "fold-1" / "rows.json").is_file()
+    assert not (out / "l1_only" / "fold-3" / "rows.json").exists()
+    run(cohort, out, "--recipe", "l1_only", "--compare", "linear")
+    assert (out / "visits.csv").read_bytes() == (unbroken / "visits.csv").read_bytes()
+    assert (out / "lesions.csv").read_bytes() == (unbroken / "lesions.csv").read_bytes()
+
+
+def test_single_folds_are_jobs_of_their_own_and_the_last_one_writes_the_report(
+    cohort: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "jobs"
+    said = run(cohort, out, "--recipe", "linear", "--fold", 2)
+    assert "missing" in said
+    assert not (out / "report.html").exists()
+    run(cohort, out, "--recipe", "linear", "--jobs", 2)
+    assert (out / "report.html").is_file()
+    mine = [row["mae_brain"] for row in rows(out)]
+    assert mine == [row["mae_brain"] for row in rows(unbroken) if row["recipe"] == "linear"]
+
+
+def test_another_plan_in_the_folder_is_refused(cohort: Path, unbroken: Path) -> None:
+    assert "another cross-validation" in run(cohort, unbroken, "--recipe", "linear", code=2)
+
+
+def test_a_failing_training_is_named_with_its_reason(cohort: Path, tmp_path: Path) -> None:
+    said = run(cohort, tmp_path / "failing", "--recipe", "linear", "--jobs", 2, "--device", "cuda:7", code=1)
+    assert "linear, fold 1" in said
+    assert "GPU" in said
+
+
+def test_folds_are_alike_in_every_stratum_and_in_size() -> None:
+    stratum = {f"p{i}": "patient" if i < 18 else "control" for i in range(28)}
+    folds = make_folds(stratum, 3, seed=5)
+    assert sorted(person for fold in folds for person in fold) == sorted(stratum)
+    assert sorted(map(len, folds)) == [9, 9, 10]
+    assert [Counter(stratum[person] for person in fold)["patient"] for fold in folds] == [6, 6, 6]
+    assert folds == make_folds(dict(reversed(stratum.items())), 3, seed=5)
+    assert folds != make_folds(stratum, 3, seed=6)
+
+
+def test_more_folds_than_people_are_refused() -> None:
+    with pytest.raises(BadInput, match="3 people"):
+        make_folds(dict.fromkeys("abc", ""), 4, seed=0)

@@ -1,0 +1,123 @@
+"""Cross-validate recipes on a cohort: python -m TrainingCore.crossvalidate --data BIDS --recipe R --out DIR."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .cli import Progress, add_progress_option, parser, run_command
+from .cohort import Cohort
+from .errors import BadInput
+from .protocols.crossvalidation import Plan
+from .recipe import available, load_recipe
+from .rules import check_recipe, volumes_to_learn
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = parser(
+        "crossvalidate",
+        "Divide the people of a cohort into folds, train without each fold in turn and measure on the people left out. "
+        "A killed command goes on where it was when it is started again; --fold runs one fold, as one cluster job.",
+        "python -m TrainingCore.crossvalidate --data cohort --recipe sketcher_refiner --compare sketcher_alone linear "
+        "--folds 3 --stratify group --out results",
+    )
+    add_protocol_options(options)
+    options.add_argument(
+        "--compare",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="[NAME=]RECIPE",
+        help="more recipes on the same folds, tested against the first",
+    )
+    options.add_argument("--fold", type=int, nargs="+", default=[], metavar="K", help="only these folds, from 1")
+    return options
+
+
+def add_protocol_options(options: argparse.ArgumentParser) -> None:
+    """What every protocol takes: cohort, recipe, changes, folds, how to run."""
+    options.add_argument("--data", type=Path, required=True, help="BIDS folder or table of the cohort")
+    options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
+    options.add_argument("--out", type=Path, required=True, help="folder of the results; the same again goes on")
+    options.add_argument(
+        "--set",
+        dest="changes",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help="change recipe values, of every recipe, e.g. --set size=64 epochs=20",
+    )
+    options.add_argument("--folds", type=int, default=5, help="parts that the people are divided into (default: 5)")
+    options.add_argument(
+        "--stratify",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="columns of participants.tsv in which the folds are to be alike, e.g. group site",
+    )
+    options.add_argument("--seed", type=int, default=0, help="seed of the folds (default: 0)")
+    options.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    options.add_argument("--threads", type=int, default=0, help="CPU threads of each training (0: all there are)")
+    add_progress_option(options)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plan the folds, run those that are missing, and write the report once all are there."""
+    options = arguments().parse_args(argv)
+    recipes = open_recipes([options.recipe, *options.compare], options.changes)
+    cohort = open_cohort(options.data, recipes)
+    plan = Plan.begin(options.out, cohort, recipes, options.folds, options.stratify, options.seed)
+    wrong = [fold for fold in options.fold if not 1 <= fold <= options.folds]
+    if wrong:
+        raise BadInput(f"There is no fold {wrong[0]}: --fold takes 1 to {options.folds}.")
+
+    from .protocols.jobs import run_jobs
+    from .protocols.pages import write_crossvalidation
+
+    jobs = [job for job in plan.missing() if not options.fold or job[1] in options.fold]
+    with Progress(options.progress, "cross-validating") as progress:
+        run_jobs(plan, cohort, jobs, options, progress)
+        left = plan.missing()
+        if left:
+            progress.say(f"{len(left)} trainings of other folds are still missing; the report comes with the last.")
+            return 0
+        write_crossvalidation(plan, cohort)
+        progress.report("done", 1.0, "cross-validated")
+    if options.progress != "json":
+        print(f"Cross-validated: {options.out / 'report.html'}")
+    return 0
+
+
+def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Recipes by the name the report gives them: NAME=RECIPE, or the recipe's own. All must make the same target."""
+    recipes: dict[str, dict[str, Any]] = {}
+    for entry in wanted:
+        name, equals, which = entry.partition("=")
+        name = name if equals else Path(entry).stem
+        recipe = load_recipe(which if equals else entry, changes)
+        check_recipe(recipe)
+        if name in recipes:
+            raise BadInput(f"Two recipes are called {name!r}. Write one of them as NAME=RECIPE.")
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise BadInput(f"--compare {entry}: a name is made of letters, digits, - and _ alone.")
+        recipes[name] = recipe
+    targets = {recipe["data"]["target"] for recipe in recipes.values()}
+    if len(targets) > 1:
+        raise BadInput(f"The recipes make different things ({', '.join(sorted(targets))}) and cannot be compared.")
+    return recipes
+
+
+def open_cohort(path: Path, recipes: dict[str, dict[str, Any]]) -> Cohort:
+    """The visits that every recipe can learn from."""
+    needed = dict.fromkeys(name for recipe in recipes.values() for name in volumes_to_learn(recipe))
+    inputs = dict.fromkeys(name for recipe in recipes.values() for name in recipe["data"]["inputs"])
+    return Cohort.read(path, list(inputs)).ready_to_learn(list(needed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

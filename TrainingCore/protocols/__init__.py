@@ -1,0 +1,1 @@
+"""Protocols around training: cross-validation, hyper-parameter search, ablation of inputs, learning curves."""

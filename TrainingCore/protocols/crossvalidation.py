@@ -1,0 +1,143 @@
+"""k-fold cross-validation of one or more recipes on the same people, in a folder that any number of jobs may fill.
+
+OUT/plan.json                    the folds by person, the recipes, who validates: written once, never changed
+OUT/<name>/fold-1/run            the training run, resumable
+OUT/<name>/fold-1/rows.json      measures of the people left out, written when the fold is done
+OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds of all recipes are done
+
+A killed job is started again with the same command: finished folds are kept, a begun training goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..cohort import Cohort
+from ..errors import BadInput
+from ..files import read_json, write_json
+from ..run import Run
+from .folds import make_folds, strata
+
+PLAN, ROWS = "plan.json", "rows.json"
+Recipes = Mapping[str, dict[str, Any]]
+Report = Callable[[str, float, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is left out in which fold, and what is trained on the others."""
+
+    path: Path
+    folds: list[list[str]]
+    recipes: dict[str, dict[str, Any]]
+    seed: int
+
+    @classmethod
+    def begin(cls, path: Path, cohort: Cohort, recipes: Recipes, folds: int, stratify: list[str], seed: int) -> Plan:
+        """The plan of a folder: the one that is there, or a new one. Raises BadInput where another one is there."""
+        wanted = {
+            "folds": make_folds(strata(cohort, stratify), folds, seed),
+            "stratified_by": stratify,
+            "seed": seed,
+            "data": str(cohort.path.resolve()) if cohort.path else "",
+            "recipes": dict(recipes),
+        }
+        if (path / PLAN).is_file():
+            found = read_json(path / PLAN)
+            different = [key for key in wanted if found.get(key) != wanted[key]]
+            if different:
+                raise BadInput(
+                    f"{path} holds another cross-validation: its {', '.join(different)} differ. Give the same options "
+                    "to go on with it, or choose another --out."
+                )
+        elif path.exists() and any(path.iterdir()):
+            raise BadInput(f"{path} holds something else (it has no {PLAN}). Choose another --out.")
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            write_json(path / PLAN, wanted)
+        return cls(path, wanted["folds"], dict(recipes), seed)
+
+    def jobs(self) -> list[tuple[str, int]]:
+        """(recipe name, fold counted from 1) of everything there is to do, fold by fold."""
+        return [(name, fold) for fold in range(1, len(self.folds) + 1) for name in self.recipes]
+
+    def folder(self, name: str, fold: int) -> Path:
+        """Where one fold of one recipe lives."""
+        return self.path / name / f"fold-{fold}"
+
+    def rows(self, name: str, fold: int) -> dict[str, Any] | None:
+        """What a finished fold measured: {visits, lesions}; None while it is not finished."""
+        path = self.folder(name, fold) / ROWS
+        return read_json(path) if path.is_file() else None
+
+    def missing(self) -> list[tuple[str, int]]:
+        """The jobs that are not finished."""
+        return [job for job in self.jobs() if self.rows(*job) is None]
+
+    def pooled(self, name: str) -> dict[str, list[dict[str, Any]]]:
+        """Out-of-fold rows of a recipe, of all people, in the order of the folds. All folds must be finished."""
+        found = [self.rows(name, fold + 1) for fold in range(len(self.folds))]
+        return {kind: [row for part in found if part for row in part[kind]] for kind in ("visits", "lesions")}
+
+
+def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> None:
+    """Train one recipe without the people of one fold and measure it on them; does nothing where that is done."""
+    from ..evaluation.tasks import task_of
+    from ..training.session import new_split, split_as_before, train_split
+
+    if plan.rows(name, fold) is not None:
+        return
+    recipe, folder = plan.recipes[name], plan.folder(name, fold)
+    left_out = plan.folds[fold - 1]
+    others = cohort.of([person for person in cohort.people if person not in set(left_out)])
+    run = _begun(folder / "run")
+    split = split_as_before(cohort, run) if run else new_split(others, recipe)
+    run = train_split(
+        folder / "run",
+        recipe,
+        split,
+        lambda step, share, message: report(step, 0.9 * share, message),
+        run=run,
+        device=device,
+        threads=threads,
+    )
+    task, visits, lesions = task_of(recipe), [], []
+    system = _trained(run, device)
+    chosen = cohort.of(left_out)
+    for index, visit in enumerate(chosen):
+        report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
+        row, own = task.measure(system, _load(visit, recipe), recipe)
+        visits.append({"fold": fold, **_facts(visit), **row})
+        lesions += [{"fold": fold, **lesion} for lesion in own]
+    write_json(folder / ROWS, {"visits": visits, "lesions": lesions})
+
+
+def _begun(path: Path) -> Run | None:
+    """The run of a fold that a kill interrupted; one without a whole epoch is begun anew."""
+    if (path / "run.json").is_file():
+        return Run.open(path)
+    if path.exists():
+        shutil.rmtree(path)
+    return None
+
+
+def _trained(run: Run, device: str) -> Any:
+    from ..bundle import Bundle
+    from ..training.processes import choose_device
+
+    return Bundle.open(run.bundle_path("best")).load_system(choose_device(device))
+
+
+def _load(visit: Any, recipe: dict[str, Any]) -> Any:
+    from ..recipe import grid_shape, grid_spacing
+
+    return visit.load(grid_shape(recipe), grid_spacing(recipe), recipe["data"]["intensity"])
+
+
+def _facts(visit: Any) -> dict[str, Any]:
+    """Participant columns that a table of results may be divided by."""
+    return {key: value for key, value in visit.info.items() if isinstance(value, (str, int, float))}

@@ -1,0 +1,185 @@
+"""The report of a cross-validation: out-of-fold measures pooled, mean (sd) as the papers print them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import RESEARCH_USE, SIMULATED
+from ..cohort import Cohort
+from ..evaluation import figures
+from ..evaluation.pages import write_csv
+from ..evaluation.report import Report
+from ..evaluation.tasks import Measure, Task, task_of
+from ..files import write_json
+from .crossvalidation import Plan
+
+Row = dict[str, Any]
+REASON = (
+    "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
+    "They stand side by side to show the order of magnitude and the order of the methods, and cannot be equal."
+)
+
+
+def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
+    """Write summary.json, visits.csv, lesions.csv and report.html of a finished plan; returns the summary."""
+    first = next(iter(plan.recipes))
+    task = task_of(plan.recipes[first])
+    pooled = {name: plan.pooled(name) for name in plan.recipes}
+    summary = {
+        "note": RESEARCH_USE,
+        "people": len(cohort.people),
+        "visits": len(pooled[first]["visits"]),
+        "folds": len(plan.folds),
+        "simulated": cohort.simulated,
+        "recipes": {name: summarise(task, rows) for name, rows in pooled.items()},
+        "against": {name: against(task, pooled[first], pooled[name]) for name in list(plan.recipes)[1:]},
+    }
+    for kind in ("visits", "lesions"):
+        rows = [{"recipe": name, **row} for name, found in pooled.items() for row in found[kind]]
+        if rows:
+            write_csv(plan.path / f"{kind}.csv", rows)
+    write_json(plan.path / "summary.json", summary)
+    build_report(plan, cohort, task, summary, pooled).write(plan.path / "report.html")
+    return summary
+
+
+def summarise(task: Task, rows: dict[str, list[Row]]) -> Row:
+    """Mean, SD and number of people of each measure (visits of a person averaged first), and what is pooled."""
+    found: Row = {measure.key: mean_sd(by_person(rows["visits"], measure.key)) for measure in task.measures}
+    found["pooled"] = {title: function(rows["lesions"]) for title, function in task.pooled if rows["lesions"]}
+    return found
+
+
+def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
+    """Mean of one measure over the visits of each person, people without a value left out."""
+    values: dict[str, list[float]] = {}
+    for row in visits:
+        if row.get(key) is not None and np.isfinite(row[key]):
+            values.setdefault(row["person"], []).append(float(row[key]))
+    return {person: float(np.mean(found)) for person, found in values.items()}
+
+
+def mean_sd(values: dict[str, float]) -> Row:
+    """{mean, sd (n - 1), n} over people; None where not estimable."""
+    numbers = np.array(list(values.values()), float)
+    return {
+        "mean": float(numbers.mean()) if numbers.size else None,
+        "sd": float(numbers.std(ddof=1)) if numbers.size > 1 else None,
+        "n": int(numbers.size),
+    }
+
+
+def against(task: Task, first: dict[str, list[Row]], other: dict[str, list[Row]]) -> Row:
+    """Each measure of `other` minus that of `first`, paired by person, with the p of Wilcoxon's signed-rank test."""
+    from scipy.stats import wilcoxon
+
+    found: Row = {}
+    for measure in task.measures:
+        one, two = by_person(first["visits"], measure.key), by_person(other["visits"], measure.key)
+        people = sorted(set(one) & set(two))
+        gaps = np.array([two[person] - one[person] for person in people])
+        p = float(wilcoxon(gaps).pvalue) if len(people) >= 6 and np.any(gaps != 0) else None
+        found[measure.key] = {"difference": float(gaps.mean()) if people else None, "p": p, "n": len(people)}
+    return found
+
+
+def build_report(
+    plan: Plan, cohort: Cohort, task: Task, summary: Row, pooled: dict[str, dict[str, list[Row]]]
+) -> Report:
+    """The report as a self-contained page."""
+    report = Report("Cross-validation", [SIMULATED] if cohort.simulated else [])
+    names = list(plan.recipes)
+    name = cohort.path.resolve().name if cohort.path else "cohort"
+    report.add_text(
+        f"{len(plan.folds)} folds by person over {summary['people']} people ({summary['visits']} visits) of {name}. "
+        "Every figure is out of fold: measured on people that the model had never seen. Mean (SD) over people."
+    )
+    report.add_heading("Measures")
+    rows = [measure_row(measure, summary["recipes"]) for measure in task.measures]
+    papers = any(measure.paper for measure in task.measures)
+    columns = ["measure", *names, *(["paper"] if papers else [])]
+    report.add_table(rows, "Mean (SD)." + (f" {REASON}" if papers else ""), columns)
+    if summary["recipes"][names[0]]["pooled"]:
+        titles = [title for title, _function in task.pooled]
+        report.add_table(
+            [{"measure": title, **{one: pooled_cell(summary, one, title) for one in names}} for title in titles],
+            "Pooled over all people; 95 % interval by person.",
+            ["measure", *names],
+        )
+    for other in names[1:]:
+        report.add_heading(f"{other} against {names[0]}")
+        report.add_text(verdict(task, summary, names[0], other))
+    report.add_heading("By person")
+    report.add_figure(
+        people_figure(task.measures[0], pooled),
+        f"{task.measures[0].title}: one point per person, line at the mean.",
+        "Strip plot of the first measure of every recipe by person",
+    )
+    report.add_heading("Folds")
+    sizes = [{"fold": index + 1, "people left out": ", ".join(part)} for index, part in enumerate(plan.folds)]
+    report.add_table(sizes, "Who was measured in which fold.")
+    return report
+
+
+def measure_row(measure: Measure, recipes: dict[str, Row]) -> Row:
+    """One line of the table: mean (SD) of every recipe, and the paper's."""
+    row: Row = {"measure": f"{measure.title} {'↑' if measure.better == 'higher' else '↓'}"}
+    for name, found in recipes.items():
+        row[name] = printed(measure, found[measure.key])
+    if measure.paper:
+        row["paper"] = "; ".join(f"{name} {value}" for name, value in measure.paper.items())
+    return row
+
+
+def printed(measure: Measure, found: Row) -> str:
+    """`mean (sd)` in the paper's unit."""
+    if found["mean"] is None:
+        return "–"
+    mean = measure.form.format(found["mean"] * measure.scale)
+    return mean if found["sd"] is None else f"{mean} ({measure.form.format(found['sd'] * measure.scale)})"
+
+
+def pooled_cell(summary: Row, name: str, title: str) -> str:
+    """r with its interval and number of points."""
+    found = summary["recipes"][name]["pooled"].get(title)
+    if not found or found["r"] is None:
+        return "–"
+    return f"{figures.with_interval(found['r'], found['r_low'], found['r_high'])}, n = {found['n']}"
+
+
+def verdict(task: Task, summary: Row, first: str, other: str) -> str:
+    """In words: where the other recipe does better, where worse, and how sure that is."""
+    sentences = []
+    for measure in task.measures:
+        found = summary["against"][other][measure.key]
+        if found["difference"] is None:
+            continue
+        if found["difference"] == 0:
+            sentences.append(f"{measure.title}: no difference.")
+            continue
+        ahead = (found["difference"] > 0) == (measure.better == "higher")
+        by = measure.form.format(abs(found["difference"]) * measure.scale)
+        sure = "too few people to test" if found["p"] is None else figures.p_value(found["p"])
+        sentences.append(f"{measure.title}: {other if ahead else first} is better by {by} ({sure}, n = {found['n']}).")
+    return "\n\n".join(sentences) or "Nothing to compare."
+
+
+def people_figure(measure: Measure, pooled: dict[str, dict[str, list[Row]]]) -> Any:
+    """Every person's value of one measure under each recipe, people joined by lines."""
+    figure, axes = figures.new_figure(2.2 + 1.4 * len(pooled), 3.6)
+    axis = axes[0, 0]
+    series = [by_person(found["visits"], measure.key) for found in pooled.values()]
+    for person in sorted(set.union(*map(set, series))):
+        values = [measure.scale * found.get(person, np.nan) for found in series]
+        axis.plot(range(len(series)), values, "o-", color=figures.SYNTHETIC, alpha=0.4, linewidth=0.8, markersize=4)
+    for place, found in enumerate(series):
+        if found:
+            mean = measure.scale * float(np.mean(list(found.values())))
+            axis.hlines(mean, place - 0.25, place + 0.25, color=figures.INK, linewidth=2)
+    axis.set_xticks(range(len(series)), list(pooled))
+    axis.set_xlim(-0.5, len(series) - 0.5)
+    axis.set_ylabel(measure.title)
+    return figure

@@ -1,0 +1,113 @@
+"""One training from its people to its bundles: what `train` and the protocols around it share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..bundle import Bundle
+from ..cohort import Cohort
+from ..errors import BadInput
+from ..run import Run
+from ..systems import system_class
+from .export import export_bundles
+from .loop import Trainer
+from .processes import join_processes
+from .store import CaseStore
+
+Report = Callable[[str, float, str], None]
+Watch = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The visits to learn from and those that choose the best epoch; no person is in both."""
+
+    training: Cohort
+    validation: Cohort
+
+
+def train_split(
+    out: Path,
+    recipe: dict[str, Any],
+    split: Split,
+    report: Report,
+    *,
+    run: Run | None = None,
+    start: Bundle | None = None,
+    device: str = "auto",
+    threads: int = 0,
+    watch: Watch | None = None,
+) -> Run:
+    """Train `recipe` on a split into the run folder `out`, or go on with `run`; returns the Run with its bundles.
+
+    report(step, fraction, message) shows progress; watch(entry) is called with every epoch's log entry and may raise to
+    end the training there. Under `torchrun` only the first process writes. Raises BadInput for a recipe or a file that
+    cannot be used, MyelinSynthError where a loss is no longer a number.
+    """
+    threads = threads or (run.facts.get("threads", 0) if run else 0)
+    if threads:
+        torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True  # a resumed run on a GPU reaches the same bits
+    processes = join_processes(device)
+    try:
+        system = system_class(recipe["system"])(recipe, processes.device)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"The recipe cannot be used: {error}.") from error
+    if start is not None:
+        system.start_from(start)
+    if processes.first and run is None:
+        run = Run.create(out, recipe, {**facts_of(split, start), "threads": torch.get_num_threads()})
+    elif run is None:
+        run = Run(out, {}, recipe)
+    stores = [CaseStore(part, recipe, recipe["data"]["memory_gb"]) for part in (split.training, split.validation)]
+    for store in stores:
+        store.read_all(lambda done, of: report("read", 0.0, f"reading visit {done + 1} of {of}"))
+    trainer = Trainer(system, run, stores[0], stores[1], processes)
+    trainer.train(lambda fraction, message: report("train", fraction, message), watch)
+    if processes.first:
+        export_bundles(run)
+    return run
+
+
+def split_as_before(cohort: Cohort, run: Run) -> Split:
+    """The split that a run began with; raises BadInput where its people are gone."""
+    people = run.facts["people"]
+    missing = set(people["training"] + people["validation"]) - set(cohort.people)
+    if missing:
+        raise BadInput(
+            f"{cohort.path} no longer holds {len(missing)} of the people this run started with "
+            f"({', '.join(sorted(missing)[:3])}). Restore them, or start a new run."
+        )
+    return Split(cohort.of(people["training"]), cohort.of(people["validation"]))
+
+
+def new_split(cohort: Cohort, recipe: dict[str, Any]) -> Split:
+    """A split by person with the recipe's seed and numbers of people."""
+    training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"])
+    few = recipe["data"]["training_people"]
+    return Split(training.of(training.people[:few]) if few else training, validation)
+
+
+def facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:
+    """What run.json says of the data: people of each part, the training data in words, the model it started from."""
+    training, validation = split.training, split.validation
+    simulated = training.simulated or validation.simulated
+    kind = "simulated (digital patients)" if simulated else "measured"
+    words = f"{len(training)} visits of {len(training.people)} people, {kind}"
+    started = {}
+    if start is not None:
+        words += f"; before that, {start.description['training_data']}"
+        started = {"started_from": {"path": str(start.path.resolve()), "weights_sha256": start.sha256}}
+    return {
+        **started,
+        "data": str(training.path.resolve() if training.path else ""),
+        "people": {"training": training.people, "validation": validation.people},
+        "visits": {"training": len(training), "validation": len(validation)},
+        "simulated": simulated or (start is not None and start.simulated),
+        "training_data": words,
+    }
