@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
-from slicer.util import VTKObservationMixin
 
 from . import display, lesions, plots, provenance, surfaces
 from .layouts import SIDE_BY_SIDE, WITH_3D, Layouts, register, showSideBySide
 from .review import Review
-from .wipe import Wipe
+from .wipe import Wipe, showMapAgain
 
 
-class DisplayPanel(VTKObservationMixin):
+class DisplayPanel:
     """Sliders, boxes and layout buttons; all act on the nodes of the synthesis that `show` was given."""
 
     def __init__(self, ui: Any) -> None:
-        VTKObservationMixin.__init__(self)
         self.ui = ui
         self.nodes: dict[str, Any] = {}
         self._layouts = Layouts()
@@ -33,8 +31,6 @@ class DisplayPanel(VTKObservationMixin):
         ui.lesions3dButton.connect("clicked(bool)", self.onLesions3d)
         ui.plotsButton.connect("clicked(bool)", self.onPlots)
         ui.previousLayoutButton.connect("clicked(bool)", self.onPreviousLayout)
-        # A scene must not be saved with views that show a copy which is not saved
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.stopWipe)
         if self._layoutNode() is not None:
             register(self._layoutNode())
         self.show({})
@@ -44,6 +40,8 @@ class DisplayPanel(VTKObservationMixin):
         if nodes.get("dvr") is not self.nodes.get("dvr"):
             self.stopWipe()
         self.nodes = nodes
+        if "dvr" in nodes and self._wipe is None:
+            showMapAgain(nodes["dvr"])
         ui, isMap, areLesions = self.ui, "dvr" in nodes, "lesions" in nodes
         for widget in (ui.opacitySlider, ui.fadeSlider, ui.wipeBox, ui.sideBySideButton, ui.fourUpButton):
             widget.enabled = isMap
@@ -58,7 +56,6 @@ class DisplayPanel(VTKObservationMixin):
         """Let go of the scene."""
         self.stopWipe()
         self.nodes = {}
-        self.removeObservers()
 
     @property
     def t1w(self) -> Any:
@@ -98,14 +95,14 @@ class DisplayPanel(VTKObservationMixin):
             self._wipe.move(self.ui.wipeSlider.value)
         self.ui.wipeSlider.enabled = True
         under = self.nodes.get("flair") if self.ui.fadeSlider.value >= 1 else None
-        display.showInSlices(under or self.t1w, self._wipe.copy, 1.0, otherThan=display.SIDE_BY_SIDE_VIEWS)
+        self._wipe.show(under or self.t1w)
 
     def onWipeMoved(self, fraction: float) -> None:
         """Move the curtain."""
         if self._wipe is not None:
             self._wipe.move(fraction)
 
-    def stopWipe(self, _caller: Any = None, _event: Any = None) -> None:
+    def stopWipe(self) -> None:
         """Take the curtain away; nothing of it stays in the scene."""
         wipe, self._wipe = self._wipe, None
         if wipe is not None:

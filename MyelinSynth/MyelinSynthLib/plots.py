@@ -30,7 +30,7 @@ def show(nodes: dict[str, Any]) -> int:
 
 def fillViews(nodes: dict[str, Any]) -> None:
     """Put the charts into the plot views of the layout, once it is shown."""
-    nodes = provenance.nodesOfRun(slicer.mrmlScene, provenance.get(nodes["table"], "Run"))
+    nodes = provenance.sameRun(nodes["table"])
     for name, role in zip(PLOT_VIEWS, ("histogram_chart", "comparison_chart")):
         view = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLPlotViewNode")
         if view is not None and role in nodes:
@@ -41,7 +41,7 @@ def fillViews(nodes: dict[str, Any]) -> None:
 def update(nodes: dict[str, Any], make: bool = False) -> list[Any]:
     """Bring the plots up to date with table and review; those that are not there are made only where `make` says so."""
     table = nodes["table"]
-    known = provenance.nodesOfRun(slicer.mrmlScene, provenance.get(table, "Run"))
+    known = provenance.sameRun(table)
     if not make and "histogram_chart" not in known:
         return []
     review = Review(table)

@@ -82,6 +82,11 @@ def nodesOfRun(scene: Any, run: str) -> dict[str, Any]:
     return found
 
 
+def sameRun(node: Any) -> dict[str, Any]:
+    """All nodes of the synthesis that a node belongs to, by role, as they are in the scene now."""
+    return nodesOfRun(slicer.mrmlScene, get(node, "Run"))
+
+
 def runs(scene: Any) -> list[str]:
     """Every synthesis in the scene, oldest first."""
     nodes = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")

@@ -22,7 +22,7 @@ def showIn3D(nodes: dict[str, Any]) -> None:
     """Show the lesions as closed surfaces, and the brain around them. nodes: those of one synthesis by role."""
     if "lesions" in nodes:
         showLesionSurfaces(nodes["lesions"])
-    surface = nodes.get("brain_surface") or _addBrainSurface(nodes)
+    surface = provenance.sameRun(nodes["dvr"]).get("brain_surface") or _addBrainSurface(nodes)
     surface.GetDisplayNode().SetVisibility(True)
 
 

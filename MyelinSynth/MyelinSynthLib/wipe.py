@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import slicer
 
+from .display import SIDE_BY_SIDE_VIEWS, showInSlices
 from .geometry import addVolume, ijkToRas, toWorld
 from .words import _
 
-COPY_ATTRIBUTE = "MyelinSynth.Wipe"
+WIPED_ATTRIBUTE = "MyelinSynth.Wiped"  # on the composite node of a view that shows the copy
 
 
 class Wipe:
@@ -36,7 +37,6 @@ class Wipe:
         )
         self.copy.SetHideFromEditors(True)
         self.copy.SetSaveWithScene(False)
-        self.copy.SetAttribute(COPY_ATTRIBUTE, mapNode.GetID())
         self.copy.SetAndObserveTransformNodeID(mapNode.GetTransformNodeID())
         for index in range(mapNode.GetNumberOfDisplayNodes()):  # the same window, colours and legend
             self.copy.AddAndObserveDisplayNodeID(mapNode.GetNthDisplayNodeID(index))
@@ -55,11 +55,28 @@ class Wipe:
         self._edge = edge
         slicer.util.arrayFromVolumeModified(self.copy)
 
+    def show(self, under: Any) -> None:
+        """Put the curtain over the volume `under` in every slice view but those side by side."""
+        showInSlices(under, self.copy, 1.0, otherThan=SIDE_BY_SIDE_VIEWS)
+        for composite in _composites():
+            if composite.GetForegroundVolumeID() == self.copy.GetID():
+                composite.SetAttribute(WIPED_ATTRIBUTE, "yes")
+
     def close(self) -> None:
         """Take the copy away; a view that showed it shows the map again."""
-        nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
-        for index in range(nodes.GetNumberOfItems()):
-            composite = nodes.GetItemAsObject(index)
-            if composite.GetForegroundVolumeID() == self.copy.GetID():
-                composite.SetForegroundVolumeID(self.mapNode.GetID())
         slicer.mrmlScene.RemoveNode(self.copy)
+        showMapAgain(self.mapNode)
+
+
+def showMapAgain(mapNode: Any) -> None:
+    """Show the map in the views that have lost their curtain, as after a scene was saved with one and opened again."""
+    for composite in _composites():
+        if composite.GetAttribute(WIPED_ATTRIBUTE):
+            composite.RemoveAttribute(WIPED_ATTRIBUTE)
+            if slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "") is None:
+                composite.SetForegroundVolumeID(mapNode.GetID())
+
+
+def _composites() -> list[Any]:
+    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
+    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]

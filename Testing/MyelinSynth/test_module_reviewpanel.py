@@ -1,0 +1,363 @@
+"""Display, review and export, clicked through in the stand-in host: mouse, keys, sorting, editing, reopening."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from digital_result import LESIONS
+from MyelinSynthLib import display, exchange, geometry, layouts, provenance
+from MyelinSynthLib.lesions import segmentIds, segmentsByLesion
+from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review
+from slicer_scene import Application
+from stand_in_host import Host
+from test_module_edits import draw, withMeasured
+from test_module_panel import child, choosePatient, host, sliceView, synthesize, until, widget  # noqa: F401 - fixtures
+from test_module_synthesis import WORKS
+
+QtTest = pytest.importorskip("PySide6.QtTest")
+from PySide6 import QtCore  # noqa: E402
+
+
+@pytest.fixture
+def reviewed(host: Host, widget: Any, child: Callable[[str], None]) -> Any:  # noqa: F811
+    """The widget with the map of a patient who has a measured DVR, in a window that has the focus."""
+    patient = choosePatient(widget)
+    withMeasured(patient)
+    widget.ui.dvrSelector.setCurrentNode(patient.dvr)
+    child(WORKS)
+    synthesize(host, widget)
+    assert not host.messages, host.messages
+    host.window.resize(700, 1500)
+    host.window.show()
+    host.window.activateWindow()
+    widget.ui.reviewTable._real.setFocus()
+    host.process()
+    return widget
+
+
+def press(widget: Any, name: str, key: str) -> None:  # noqa: F811
+    """Type into a widget of the panel."""
+    QtTest.QTest.keyClick(getattr(widget.ui, name)._real, getattr(QtCore.Qt.Key, f"Key_{key}"))
+
+
+def cell(widget: Any, line: int, column: int) -> str:  # noqa: F811
+    return widget.ui.reviewTable.item(line, column).text()
+
+
+def titles(widget: Any) -> list[str]:  # noqa: F811
+    table = widget.ui.reviewTable
+    return [table.horizontalHeaderItem(column).text() for column in range(table.columnCount)]
+
+
+def click(widget: Any, line: int, column: int = 0) -> None:  # noqa: F811
+    """A click of the mouse into the lesion table."""
+    table = widget.ui.reviewTable._real
+    place = table.visualItemRect(table.item(line, column)).center()
+    QtTest.QTest.mouseClick(
+        table.viewport(), QtCore.Qt.MouseButton.LeftButton, QtCore.Qt.KeyboardModifier.NoModifier, place
+    )
+
+
+def states(widget: Any) -> list[str]:  # noqa: F811
+    review = widget.reviewPanel.review
+    return [review.state(row) for row in range(len(review))]
+
+
+def test_the_table_says_everything_about_a_lesion(reviewed: Any) -> None:
+    assert titles(reviewed)[0] == "Lesion \u25b2"
+    assert titles(reviewed)[1:] == [
+        *("Region", "Volume (mm\u00b3)", "Mean DVR", "Ratio to NAWM", "Demyelinated", "Uncertainty", "Measured DVR"),
+        *("State", "Comment"),
+    ]
+    shown = [cell(reviewed, 0, column) for column in range(10)]
+    assert shown[:2] == ["1", "periventricular"]
+    assert shown[3:7] == ["0.80", "0.67", "100%", "\u2013"]
+    assert float(shown[7]) == pytest.approx(0.9, abs=0.03)
+    assert shown[8:] == ["unreviewed", ""]
+    assert (reviewed.ui.reviewBar.value, reviewed.ui.reviewBar.maximum) == (0, 2)
+
+
+def test_clicks_and_arrow_keys_jump_to_the_lesion(reviewed: Any) -> None:
+    view = sliceView()
+
+    def height() -> float:
+        return geometry.toArray(view.GetSliceToRAS())[2, 3]
+
+    click(reviewed, 1)
+    assert height() == pytest.approx(LESIONS[1][0][2], abs=0.8)
+    press(reviewed, "reviewTable", "Up")
+    assert height() == pytest.approx(LESIONS[0][0][2], abs=0.8)
+    view.JumpSliceByCentering(0, 0, -20)
+    click(reviewed, 0)
+    assert height() == pytest.approx(LESIONS[0][0][2], abs=0.8), "clicking the same lesion again comes back to it"
+
+
+def test_keys_decide_and_move_on(reviewed: Any) -> None:
+    click(reviewed, 0)
+    press(reviewed, "reviewTable", "A")
+    assert states(reviewed) == [ACCEPTED, UNREVIEWED]
+    assert reviewed.reviewPanel.currentRow() == 1
+    press(reviewed, "reviewTable", "F")
+    assert states(reviewed) == [ACCEPTED, FLAGGED]
+    press(reviewed, "reviewTable", "R")
+    assert states(reviewed) == [ACCEPTED, REJECTED], "nothing is left to go on to, so the lesion stays chosen"
+    press(reviewed, "reviewTable", "U")
+    assert states(reviewed) == [ACCEPTED, UNREVIEWED]
+    assert reviewed.ui.reviewBar.format == "1 accepted"
+    press(reviewed, "acceptButton", "F")
+    assert states(reviewed) == [ACCEPTED, FLAGGED], "the keys work on the section's buttons, too"
+
+
+def test_keys_are_not_stolen_from_text_or_from_other_sections(reviewed: Any) -> None:
+    click(reviewed, 0)
+    reviewed.ui.commentEdit._real.setFocus()
+    for key in "FAR":
+        press(reviewed, "commentEdit", key)
+    assert reviewed.ui.commentEdit.text == "far"
+    assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
+    press(reviewed, "commentEdit", "Return")
+    assert reviewed.reviewPanel.review.comment(0) == "far"
+    reviewed.ui.deviceBox._real.setFocus()
+    press(reviewed, "deviceBox", "A")
+    reviewed.ui.exportNameEdit._real.setFocus()
+    press(reviewed, "exportNameEdit", "A")
+    assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
+
+
+def test_the_last_decisions_can_be_undone(reviewed: Any) -> None:
+    assert not reviewed.ui.undoButton.enabled
+    click(reviewed, 0)
+    press(reviewed, "reviewTable", "A")
+    press(reviewed, "reviewTable", "R")
+    reviewed.ui.undoButton.click()
+    assert states(reviewed) == [ACCEPTED, UNREVIEWED]
+    assert reviewed.reviewPanel.currentRow() == 1
+    reviewed.ui.undoAction.trigger()
+    assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
+    assert reviewed.reviewPanel.currentRow() == 0
+    assert not reviewed.ui.undoButton.enabled
+
+
+def test_a_click_on_a_title_sorts_and_keeps_the_lesion(reviewed: Any) -> None:
+    click(reviewed, 0)
+    header = reviewed.ui.reviewTable.horizontalHeader()
+    for column, wanted in ((3, ["1", "2"]), (3, ["2", "1"]), (1, ["2", "1"]), (2, ["2", "1"]), (2, ["1", "2"])):
+        header._real.sectionClicked.emit(column)
+        assert [cell(reviewed, line, 0) for line in (0, 1)] == wanted, titles(reviewed)[column]
+        assert reviewed.reviewPanel.currentRow() == 0, "the same lesion is still chosen"
+    assert titles(reviewed)[2] == "Volume (mm\u00b3) \u25bc"
+
+
+def test_outlines_follow_the_review_or_the_dvr(reviewed: Any) -> None:
+    outputs = reviewed.logic.chosenRun(None)
+    first = segmentsByLesion(outputs["lesions"])[1]
+    click(reviewed, 0)
+    press(reviewed, "reviewTable", "F")
+    assert first.GetColor() == pytest.approx(display.COLOURS_OF_STATE[FLAGGED], abs=1e-6)
+    reviewed.ui.colourByDvrBox.setChecked(True)
+    assert first.GetColor() == pytest.approx(display.dvrColour(LESIONS[0][2]), abs=1e-6)
+    reviewed.ui.outlinesBox.setChecked(False)
+    assert not outputs["lesions"].GetDisplayNode().GetVisibility2DOutline()
+    reviewed.ui.outlinesBox.setChecked(True)
+    assert outputs["lesions"].GetDisplayNode().GetVisibility2DOutline()
+
+
+def test_an_edited_lesion_is_measured_again(host: Host, reviewed: Any) -> None:  # noqa: F811
+    outputs = reviewed.logic.chosenRun(None)
+    click(reviewed, 1)
+    press(reviewed, "reviewTable", "A")
+    click(reviewed, 1)
+    reviewed.ui.editButton.click()
+    assert host.modules == ["SegmentEditor"]
+    told = host.segmentEditor.told
+    assert told["setSegmentationNode"] is outputs["lesions"]
+    assert told["setSourceVolumeNode"].GetName() == "T1w"
+    assert told["setCurrentSegmentID"] == segmentIds(outputs["lesions"])[2]
+
+    reviewed.exit()  # another module is open now
+    review, before = Review(outputs["table"]), cell(reviewed, 1, 2)
+    whole = exchange.segmentationOnGrid(outputs["lesions"], outputs["dvr"], [told["setCurrentSegmentID"]])
+    edited = whole.copy()
+    edited[:, :, : int(np.nonzero(whole)[2].min()) + 1] = 0
+    view = type("", (), {"dvr": outputs["dvr"], "segmentation": outputs["lesions"]})
+    draw(view, 2, edited)
+    until(host, lambda: review.outline(1) == EDITED)
+    assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
+    assert float(cell(reviewed, 1, 2)) < float(before)
+    assert cell(reviewed, 1, 8) == "unreviewed (edited)"
+    assert "Lesion 2 was edited" in reviewed.ui.editsLabel.text
+    reviewed.enter()
+    assert cell(reviewed, 1, 8) == "unreviewed (edited)"
+    outputs["lesions"].GetSegmentation().RemoveSegment(told["setCurrentSegmentID"])
+    until(host, lambda: "no outline" in reviewed.ui.editsLabel.text)
+    reviewed.ui.reviewTable.setCurrentCell(1, 0)
+    reviewed.ui.editButton.click()  # there is no segment to choose any more
+
+
+def test_layouts_and_the_way_back(host: Host, application: Application, reviewed: Any) -> None:  # noqa: F811
+    views = host.openViews(application)
+    node = views.layoutLogic().GetLayoutNode()
+    mine = node.GetViewArrangement()
+    outputs = reviewed.logic.chosenRun(None)
+
+    def shown(name: str) -> list[str]:
+        composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        found = next(one for one in composites if one.GetLayoutName() == name)
+        ids = (found.GetBackgroundVolumeID(), found.GetForegroundVolumeID())
+        return [slicer.mrmlScene.GetNodeByID(one).GetName() if one else "" for one in ids]
+
+    reviewed.ui.sideBySideButton.click()
+    assert node.GetViewArrangement() == layouts.SIDE_BY_SIDE
+    assert [shown(name) for name in display.SIDE_BY_SIDE_VIEWS] == [
+        ["T1w", ""],
+        ["T1w FLAIR in T1w space", ""],
+        ["T1w", "T1w myelin map"],
+    ]
+    reviewed.ui.lesions3dButton.click()
+    assert node.GetViewArrangement() == layouts.WITH_3D
+    assert shown("Red") == ["T1w", "T1w myelin map"]
+    surface = provenance.sameRun(outputs["dvr"])["brain_surface"]
+    assert surface.GetPolyData().GetNumberOfPoints() > 100
+    assert outputs["lesions"].GetSegmentation().ContainsRepresentation("Closed surface")
+    reviewed.ui.plotsButton.click()
+    assert node.GetViewArrangement() == layouts.TWO_PLOTS
+    for name, title in zip(layouts.PLOT_VIEWS, ("Mean DVR of 2 lesions", "r not estimable, n = 2 lesions")):
+        chart = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLPlotViewNode").GetPlotChartNode()
+        assert chart.GetTitle().startswith(title)
+    reviewed.ui.fourUpButton.click()
+    reviewed.ui.previousLayoutButton.click()
+    assert node.GetViewArrangement() == mine
+    reviewed.ui.fourUpButton.click()
+    before = {node.GetName() for node in slicer.util.getNodes("*").values()}
+    for name in ("sideBySideButton", "lesions3dButton", "plotsButton", "fourUpButton"):
+        getattr(reviewed.ui, name).click()
+    after = {node.GetName() for node in slicer.util.getNodes("*").values()}
+    assert after == before, "surfaces and plots are made once"
+
+
+def test_plots_follow_the_review(reviewed: Any) -> None:
+    from MyelinSynthLib import plots
+
+    outputs = reviewed.logic.chosenRun(None)
+    plots.show(outputs)
+    nodes = provenance.sameRun(outputs["dvr"])
+    assert nodes["histogram_chart"].GetTitle() == "Mean DVR of 2 lesions"
+    click(reviewed, 0)
+    press(reviewed, "reviewTable", "R")
+    assert nodes["histogram_chart"].GetTitle() == "Mean DVR of 1 lesions (1 rejected left out)"
+    assert nodes["comparison_table"].GetNumberOfRows() == 1
+
+
+def test_fade_and_wipe(host: Host, application: Application, reviewed: Any, tmp_path: Path) -> None:  # noqa: F811
+    host.openViews(application)
+    reviewed.ui.fourUpButton.click()
+    composite = next(
+        one for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") if one.GetLayoutName() == "Red"
+    )
+
+    def layers() -> tuple[str, str, float]:
+        names = [
+            slicer.mrmlScene.GetNodeByID(one).GetName()
+            for one in (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID())
+        ]
+        return (*names, round(composite.GetForegroundOpacity(), 3))
+
+    reviewed.ui.fadeSlider.value = 0.25
+    assert layers() == ("T1w", "T1w FLAIR in T1w space", 0.25)
+    reviewed.ui.fadeSlider.value = 1.5
+    assert layers() == ("T1w FLAIR in T1w space", "T1w myelin map", 0.5)
+    reviewed.ui.opacitySlider.value = 0.9
+    assert layers() == ("T1w FLAIR in T1w space", "T1w myelin map", 0.9)
+    reviewed.ui.flipsBox.setChecked(True)
+    assert layers()[2] == 0.9, "other choices leave the views alone"
+
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    reviewed.ui.wipeBox.setChecked(True)
+    assert layers() == ("T1w FLAIR in T1w space", "MyelinSynth wipe", 1.0)
+    reviewed.ui.wipeSlider.value = 0.2
+    reviewed.ui.wipeBox.setChecked(False)
+    assert layers()[1] == "T1w myelin map"
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    reviewed.ui.wipeBox.setChecked(True)
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "wiped.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert not reviewed.ui.wipeBox.checked
+    assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "wiped.mrb"))
+    assert not slicer.util.getNodes("MyelinSynth wipe*"), "the copy is never saved"
+    assert layers()[:2] == ("T1w FLAIR in T1w space", "T1w myelin map"), "and the map is back"
+
+
+def test_export_asks_before_it_replaces(host: Host, reviewed: Any, tmp_path: Path) -> None:  # noqa: F811
+    ui = reviewed.ui
+    assert not ui.exportButton.enabled, "no folder is chosen"
+    place = tmp_path / "für P. Lindström"
+    place.mkdir()
+    host.answers = [str(place)]
+    ui.exportFolderButton.click()
+    assert ui.exportFolderEdit.text == str(place)
+    click(reviewed, 0)
+    press(reviewed, "reviewTable", "F")
+    ui.exportButton.click()
+    assert "MyelinSynth_lesions.csv" in ui.exportLabel.text
+    rows = list(csv.DictReader((place / "MyelinSynth_lesions.csv").open(encoding="utf-8")))
+    assert [row["state"] for row in rows] == [FLAGGED, UNREVIEWED]
+    record = json.loads((place / "MyelinSynth_result" / "provenance.json").read_text(encoding="utf-8"))
+    assert record["review"]["states"][FLAGGED] == 1
+
+    press(reviewed, "reviewTable", "A")
+    host.answers, host.questions = [False], []
+    ui.exportButton.click()
+    assert "Replace MyelinSynth_lesions.csv, MyelinSynth_report.html, MyelinSynth_result" in host.questions[0]
+    assert "accepted" not in (place / "MyelinSynth_lesions.csv").read_text(encoding="utf-8")
+    host.answers = [True]
+    ui.exportButton.click()
+    assert "accepted" in (place / "MyelinSynth_lesions.csv").read_text(encoding="utf-8")
+    assert not [path for path in place.iterdir() if path.name.startswith(".")]
+
+    ui.exportResultBox.setChecked(False)
+    ui.exportReportBox.setChecked(False)
+    ui.exportTableBox.setChecked(False)
+    assert not ui.exportButton.enabled
+    ui.exportTableBox.setChecked(True)
+    ui.exportFolderEdit.text = str(tmp_path / "not there")
+    ui.exportButton.click()
+    assert "not there" in host.messages[-1]
+    host.messages.clear()
+
+
+def test_a_review_with_edits_plots_and_layout_is_reopened(
+    host: Host,  # noqa: F811
+    application: Application,
+    reviewed: Any,
+    tmp_path: Path,
+) -> None:
+    views = host.openViews(application)
+    click(reviewed, 0)
+    press(reviewed, "reviewTable", "F")
+    reviewed.ui.plotsButton.click()
+    reviewed.ui.lesions3dButton.click()
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert reviewed.ui.reviewTable.rowCount == 0
+    assert not reviewed.ui.exportButton.enabled
+    assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "scene.mrb"))
+    host.process()
+    assert states(reviewed) == [FLAGGED, UNREVIEWED]
+    assert views.layoutLogic().GetLayoutNode().GetViewArrangement() == layouts.WITH_3D
+    until(host, lambda: not reviewed.reviewPanel._timer.active)  # it looks whether a lesion was edited meanwhile
+    assert states(reviewed) == [FLAGGED, UNREVIEWED]
+    assert reviewed.ui.editsLabel.text == ""
+    nodes = reviewed.logic.chosenRun(None)
+    assert nodes["comparison_chart"].GetNumberOfPlotSeriesNodes() == 2
+    place = tmp_path / "again"
+    place.mkdir()
+    reviewed.ui.exportFolderEdit.text = str(place)
+    reviewed.ui.exportButton.click()
+    assert len(list(place.iterdir())) == 3
