@@ -195,6 +195,12 @@ class Application:
     def testingEnabled(self) -> bool:
         return False
 
+    def setOverrideCursor(self, cursor: Any) -> None:
+        self._host.qt.setOverrideCursor(cursor)
+
+    def restoreOverrideCursor(self) -> None:
+        self._host.qt.restoreOverrideCursor()
+
 
 class LayoutManager:
     """slicer.app.layoutManager(): the real layout logic, and a slice logic for every slice view of a layout."""
@@ -398,7 +404,7 @@ class Host:
         qt = {name: self._maker(name) for name in ("QTimer", "QTableWidgetItem", "QBrush", "QColor")}
         dialogs = dict.fromkeys(("getOpenFileName", "getExistingDirectory"), self._ask)
         assert set(dialogs) <= self.described("QFileDialog")["methods"]
-        self._place("qt", QFileDialog=types.SimpleNamespace(**dialogs), **qt)
+        self._place("qt", Qt=QtCore.Qt, QFileDialog=types.SimpleNamespace(**dialogs), **qt)
         self._place("slicer.i18n", tr=lambda text: text, translate=lambda _context, text: text)
         kinds = [ScriptedLoadableModule, ScriptedLoadableModuleWidget, ScriptedLoadableModuleLogic]
         test = type("ScriptedLoadableModuleTest", (__import__("unittest").TestCase,), {"delayDisplay": lambda *_: None})
