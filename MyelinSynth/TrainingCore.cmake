@@ -53,12 +53,15 @@ set(TRAINING_CORE_SCRIPTS
   list_dicom.py
   networks/__init__.py
   networks/fast_convolution.py
+  networks/grid_discriminator.py
   networks/group_norm.py
   networks/inference.py
   networks/padding.py
   networks/patch_discriminator.py
   networks/patchgan2d.py
   networks/resnet2d.py
+  networks/two_layer.py
+  networks/unet2d.py
   networks/unet3d.py
   networks/vnet.py
   phantom/__init__.py
@@ -106,7 +109,9 @@ set(TRAINING_CORE_SCRIPTS
   rules/common.py
   rules/contrast_enhancement.py
   rules/curricular.py
+  rules/joint_flair_wmh.py
   rules/mask_weighted_pix2pix.py
+  rules/sketcher_refiner.py
   run.py
   simulate.py
   synthesis/__init__.py
@@ -120,12 +125,16 @@ set(TRAINING_CORE_SCRIPTS
   synthesize.py
   systems/__init__.py
   systems/balance.py
+  systems/conditional_gan.py
   systems/contrast_enhancement.py
   systems/curricular.py
+  systems/joint_flair_wmh.py
   systems/linear.py
   systems/mask_weighted_pix2pix.py
   systems/moment.py
   systems/parts.py
+  systems/sketcher_refiner.py
+  systems/two_layer_dnn.py
   train.py
   training/__init__.py
   training/augmentation.py
@@ -155,6 +164,10 @@ set(TRAINING_CORE_RESOURCES
   recipes/curricular.yaml
   recipes/debug.yaml
   recipes/demonstration.yaml
+  recipes/joint_flair_wmh.yaml
+  recipes/joint_flair_wmh_linear.yaml
+  recipes/joint_flair_wmh_offline.yaml
+  recipes/joint_flair_wmh_unimodal.yaml
   recipes/l1_only.yaml
   recipes/linear.yaml
   recipes/mask_weighted_pix2pix.yaml
@@ -165,6 +178,11 @@ set(TRAINING_CORE_RESOURCES
   recipes/mask_weighted_pix2pix_t1_linear.yaml
   recipes/mask_weighted_pix2pix_t1_without_mask.yaml
   recipes/mask_weighted_pix2pix_without_mask.yaml
+  recipes/sketcher_only.yaml
+  recipes/sketcher_refiner.yaml
+  recipes/sketcher_refiner_l1_only.yaml
+  recipes/sketcher_refiner_linear.yaml
+  recipes/two_layer_dnn.yaml
   )
 
 # Below the repository's root; TrainingCore looks for its models in Resources/models beside its files.

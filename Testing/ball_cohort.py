@@ -20,6 +20,10 @@ NOISY = (
     "adc",
     "t1ce_low",
     "t1ce",
+    "mtr",
+    "fa",
+    "rd",
+    "ad",
 )  # drawn in this order
 
 
@@ -42,6 +46,10 @@ def ball_volumes(rng: np.random.Generator, size: int = 32, lesions: int = 3) -> 
         "adc": (np.where(white, 0.7, 0.9) + loss * lesion + 0.01 * noise["adc"]) * brain,
         "t1ce_low": (np.where(white, 900, 600) + 100 * loss * lesion + 8 * noise["t1ce_low"]) * brain,
         "t1ce": (np.where(white, 900, 600) + 1200 * loss * lesion + 8 * noise["t1ce"]) * brain,
+        "mtr": (np.where(white, 45, 35) - 20 * loss * lesion + 0.4 * noise["mtr"]) * brain,
+        "fa": (np.where(white, 0.45, 0.15) - 0.2 * loss * lesion + 0.01 * noise["fa"]) * brain,
+        "rd": (np.where(white, 0.5, 0.8) + 0.9 * loss * lesion + 0.01 * noise["rd"]) * brain,
+        "ad": (np.where(white, 1.1, 1.0) + 0.4 * loss * lesion + 0.01 * noise["ad"]) * brain,
         "brain": brain,
         "lesions": lesion & white,
         "white_matter": white & ~lesion,
@@ -56,6 +64,10 @@ FILES = {
     "adc": "{person}/{visit}/dwi/{label}_ADC.nii.gz",
     "t1ce_low": "{person}/{visit}/anat/{label}_ce-lowdose_T1w.nii.gz",
     "t1ce": "{person}/{visit}/anat/{label}_ce-gadolinium_T1w.nii.gz",
+    "mtr": "{person}/{visit}/anat/{label}_MTRmap.nii.gz",
+    "fa": "{person}/{visit}/dwi/{label}_FA.nii.gz",
+    "rd": "{person}/{visit}/dwi/{label}_RD.nii.gz",
+    "ad": "{person}/{visit}/dwi/{label}_AD.nii.gz",
     "dvr": "derivatives/phantom/{person}/{visit}/pet/{label}_space-T1w_trc-PiB_stat-dvr_desc-measured_mimap.nii.gz",
     "brain": "derivatives/phantom/{person}/{visit}/anat/{label}_space-T1w_desc-brain_mask.nii.gz",
     "lesions": "derivatives/phantom/{person}/{visit}/anat/{label}_space-T1w_label-lesion_mask.nii.gz",

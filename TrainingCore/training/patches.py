@@ -39,3 +39,18 @@ def cut_patches(volume: Tensor, corners: np.ndarray | Tensor, size: int = 16) ->
     index = (z[:, :, None, None] * height + y[:, None, :, None]) * width + x[:, None, None, :]
     patches = volume.flatten(1).index_select(1, index.flatten())
     return patches.unflatten(1, (len(corners), size, size, size)).transpose(0, 1)
+
+
+def grid_patches(volume: Tensor, size: Sequence[int]) -> Tensor:
+    """All patches of a regular grid: (N, C, D, H, W) -> (N P, C, *size), P patches of each volume one after the other.
+
+    The last plane is repeated until the grid fits. Nothing overlaps, so the gradient is a rearrangement as well.
+    """
+    missing = [-length % edge for length, edge in zip(volume.shape[2:], size)]
+    if any(missing):
+        padding = (0, missing[2], 0, missing[1], 0, missing[0])
+        volume = torch.nn.functional.pad(volume, padding, mode="replicate")
+    n, channels = volume.shape[:2]
+    counts = [length // edge for length, edge in zip(volume.shape[2:], size)]
+    split = volume.reshape(n, channels, counts[0], size[0], counts[1], size[1], counts[2], size[2])
+    return split.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, channels, *size)

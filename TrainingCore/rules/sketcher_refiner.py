@@ -1,0 +1,45 @@
+"""Rules for the settings of the sketcher-refiner and of its comparator, the two-layer network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..recipe import grid_shape
+from .common import Rule, adam_rules
+
+
+def sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """(holds, what is wrong otherwise)."""
+    generator = recipe["generator"]
+    yield recipe["stages"] in (1, 2), "stages must be 1 (the sketcher alone) or 2"
+    yield generator["width"] >= 1, "generator.width must be at least 1"
+    yield 1 <= generator["levels"] <= 7, "generator.levels must be between 1 and 7"
+    yield 2 ** (generator["levels"] - 1) <= min(grid_shape(recipe)), "generator.levels is too many for data.size"
+    yield generator["order"] in ("gcr", "cgr"), "generator.order must be gcr or cgr"
+    yield 0 <= generator["slope"] <= 1, "generator.slope must be between 0 and 1"
+    yield 0 <= generator["dropout"] < 1, "generator.dropout must be at least 0 and below 1"
+    yield from _discriminator_rules(recipe)
+    yield all(value >= 0 for value in recipe["losses"].values()), "losses must not be negative"
+    yield from adam_rules(recipe["optimizer"])
+    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"
+
+
+def _discriminator_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    patch, widths = recipe["discriminator"]["patch"], recipe["discriminator"]["widths"]
+    whole = bool(widths) and all(isinstance(width, int) and width >= 1 for width in widths)
+    yield whole, "discriminator.widths must be a list of whole numbers"
+    edges = len(patch) == 3 and all(isinstance(edge, int) and edge >= 1 for edge in patch)
+    yield edges, "discriminator.patch must be three whole numbers"
+    halvings = 2 ** len(widths)
+    fits = edges and all(edge % halvings == 0 for edge in patch)
+    yield fits, f"each edge of discriminator.patch must be a multiple of {halvings}, which its stages halve away"
+
+
+def two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """(holds, what is wrong otherwise)."""
+    network = recipe["network"]
+    yield network["features"] >= 1, "network.features must be at least 1"
+    yield network["kernel"] >= 1 and network["kernel"] % 2 == 1, "network.kernel must be odd"
+    yield from adam_rules(recipe["optimizer"])
+    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"
