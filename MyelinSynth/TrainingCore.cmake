@@ -86,6 +86,7 @@ set(TRAINING_CORE_SCRIPTS
   phantom/template.py
   phantom/tissues.py
   phantom/tumours.py
+  phantom/vascular.py
   preprocess.py
   preprocessing/__init__.py
   preprocessing/dataset.py
@@ -103,6 +104,9 @@ set(TRAINING_CORE_SCRIPTS
   protocols/jobs.py
   protocols/one_job.py
   protocols/pages.py
+  protocols/search.py
+  protocols/search_pages.py
+  protocols/space.py
   recipe.py
   result.py
   rules/__init__.py
@@ -149,6 +153,7 @@ set(TRAINING_CORE_SCRIPTS
   training/slices.py
   training/state.py
   training/store.py
+  tune.py
   visit.py
   )
 

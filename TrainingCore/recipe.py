@@ -8,7 +8,7 @@ the base does not know is bad input, never ignored.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Settings:
         key, equals, value = change.partition("=")
         if not equals:
             raise BadInput(f"--set {change}: write it as key=value, for example --set epochs=10.")
-        _set(recipe, key.strip(), _parse(value, f"--set {change}"))
+        _set(recipe, key.strip(), parse_yaml(value, f"--set {change}"))
     return recipe
 
 
@@ -47,7 +47,7 @@ def _find(name: str) -> Path:
 
 
 def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
-    content = _parse(path.read_text(encoding="utf-8"), str(path))
+    content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(content, dict):
         raise BadInput(f"The recipe {path} is not a list of keys and values.")
     if path in chain:
@@ -61,7 +61,8 @@ def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
     return recipe
 
 
-def _parse(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str) -> Any:
+    """YAML text as values, numbers like 1e-4 included; raises BadInput saying where it stands."""
     import yaml
 
     try:
@@ -86,7 +87,7 @@ def leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _set(recipe: Settings, key: str, value: Any, where: str = "--set") -> None:
-    full = _full_key(recipe, key, where)
+    full = full_key(recipe, key, where)
     *groups, leaf = full.split(".")
     group = recipe
     for name in groups:
@@ -94,7 +95,28 @@ def _set(recipe: Settings, key: str, value: Any, where: str = "--set") -> None:
     group[leaf] = _as_type_of(group[leaf], value, full)
 
 
-def _full_key(recipe: Settings, key: str, where: str) -> str:
+def changed(recipe: Settings, values: Mapping[str, Any], where: str = "--set") -> Settings:
+    """A copy of a recipe with other values, by full or short key; raises BadInput as `load_recipe` does."""
+    copy = deepcopy(recipe)
+    for key, value in values.items():
+        _set(copy, key, value, where)
+    return copy
+
+
+def value_of(recipe: Settings, key: str) -> Any:
+    """The value of a full key such as `optimizer.rate`."""
+    return dict(leaves(recipe))[key]
+
+
+def differences(recipe: Settings) -> Settings:
+    """What a recipe says other than the root of its system, as a recipe with that root as `base`."""
+    root = next(name for name in (recipe["system"], "curricular") if (FOLDER / f"{name}.yaml").is_file())
+    before = dict(leaves(load_recipe(root)))
+    return {"base": root} | {key: value for key, value in leaves(recipe) if before.get(key, ...) != value}
+
+
+def full_key(recipe: Settings, key: str, where: str) -> str:
+    """The full key that a short one means; raises BadInput where there is none, or more than one."""
     known = [name for name, _ in leaves(recipe)]
     if key in known:
         return key

@@ -1,0 +1,143 @@
+"""The search: a planted optimum, two workers on one study, a kill in between."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from ball_cohort import write_ball_cohort
+
+from TrainingCore.errors import BadInput, MyelinSynthError
+from TrainingCore.protocols.space import Dimension, read_space
+from TrainingCore.recipe import load_recipe
+
+optuna = pytest.importorskip("optuna", reason="the search needs Optuna: pip install 'myelinsynth[search]'")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball_cohort(tmp_path_factory.mktemp("tune") / "balls", people=4, visits=1, size=32)
+
+
+def command(cohort: Path, out: Path, space: Path, *more: object) -> list[str]:
+    base = [sys.executable, "-m", "TrainingCore.tune", "--data", cohort, "--space", space, "--out", out]
+    small = ["--set", "size=32", "width=4", "levels=2", "validation_people=1", "epochs=3", "pictures_every=0"]
+    return [str(word) for word in (*base, "--recipe", "l1_only", "--threads", 1, "--progress", "none", *more, *small)]
+
+
+def write_space(folder: Path, **content: object) -> Path:
+    path = folder / "space.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def quadratic(_trial: object, values: dict[str, float]) -> float:
+    """Best at rate 1e-4 and weight 3."""
+    import math
+
+    return (math.log10(values["optimizer.generator_rate"]) + 4) ** 2 + (values["losses.l1"] - 3) ** 2
+
+
+PLANE = [Dimension("optimizer.generator_rate", 1e-6, 1e-1, log=True), Dimension("losses.l1", 0.0, 10.0)]
+
+
+def test_a_planted_optimum_is_found(tmp_path: Path) -> None:
+    from TrainingCore.protocols.search import open_study, search
+
+    study = open_study(tmp_path / "study", {"recipe": 1}, seed=3)
+    search(study, PLANE, quadratic, 60)
+    assert abs(study.best_params["losses.l1"] - 3) < 0.7
+    assert 2e-5 < study.best_params["optimizer.generator_rate"] < 5e-4
+    assert study.best_value < 0.5  # of 60 random points the best lies above that in three of four seeds
+
+
+def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path) -> None:
+    from TrainingCore.protocols.search import REASON, open_study, search
+
+    def breaks(trial: object, values: dict[str, float]) -> float:
+        if values["losses.l1"] > 5:
+            raise MyelinSynthError("Training stopped in epoch 1: l1 is no longer a number.")
+        return values["losses.l1"]
+
+    study = open_study(tmp_path / "study", {"recipe": 1}, seed=0)
+    search(study, PLANE, breaks, 12)
+    reasons = [trial.user_attrs[REASON] for trial in study.trials if REASON in trial.user_attrs]
+    assert reasons
+    assert all("no longer a number" in reason for reason in reasons)
+    assert study.best_value < 5
+
+
+def test_two_workers_find_the_better_rate_and_leave_a_recipe_that_loads(cohort: Path, tmp_path: Path) -> None:
+    # from a rate of 1e-6 nothing is learnt in three epochs: the better end of the range is known
+    space = write_space(tmp_path, generator_rate={"low": 1e-6, "high": 1e-2, "log": True})
+    out = tmp_path / "study"
+    done = subprocess.run(command(cohort, out, space, "--trials", 6, "--workers", 2), cwd=ROOT, capture_output=True,
+                          text=True, timeout=400)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with open(out / "trials.csv", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    finished = [row for row in rows if row["state"] in {"complete", "pruned"}]
+    assert len(finished) == 6
+    assert len({row["optimizer.generator_rate"] for row in finished}) == 6
+    workers = {trial.user_attrs["worker"] for trial in _study(out).trials}
+    assert len(workers) == 2
+    best = load_recipe(str(out / "best_recipe.yaml"))
+    summary = json.loads((out / "summary.json").read_text())
+    assert best["optimizer"]["generator_rate"] == summary["best"]["values"]["optimizer.generator_rate"] > 3e-5
+    assert best["losses"]["adversarial"] == 0
+    assert best["data"]["size"] == 32
+    assert "History" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def _study(out: Path):
+    backend = optuna.storages.journal.JournalFileBackend(str(out / "study.journal"))
+    return optuna.load_study(study_name="myelinsynth", storage=optuna.storages.JournalStorage(backend))
+
+
+def test_a_killed_search_takes_up_its_trial_where_it_stopped(cohort: Path, tmp_path: Path) -> None:
+    space = write_space(tmp_path, generator_rate={"low": 1e-4, "high": 1e-2, "log": True})
+    out = tmp_path / "study"
+    more = ("--trials", 2, "--no-pruning")
+    process = subprocess.Popen(command(cohort, out, space, *more), cwd=ROOT)
+    checkpoint = out / "trials" / "0000" / "run" / "checkpoints" / "last.safetensors"
+    deadline = time.monotonic() + 200
+    while not checkpoint.is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(command(cohort, out, space, *more), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    trials = _study(out).trials
+    assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[1].user_attrs["continues"] == 0
+    assert trials[1].params == trials[0].params
+    log = [json.loads(line) for line in (out / "trials" / "0000" / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in log] == [1, 2, 3]
+    assert not (out / "trials" / "0001").exists()  # it went on in the folder of the killed one
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"generator_rat": {"low": 1e-5, "high": 1e-3}}, "generator_rate"),
+        ({"generator_rate": {"low": 1e-3, "high": 1e-5}}, "below high"),
+        ({"generator_rate": {"low": 0, "high": 1e-3, "log": True}}, "above 0"),
+        ({"schedule.name": {"choices": ["curricular"]}}, "two or more"),
+        ({"generator.width": {"low": "a", "high": 8}}, "numbers"),
+        ({"losses": 3}, "no recipe key"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused_in_one_sentence(
+    tmp_path: Path, content: dict[str, object], says: str
+) -> None:
+    with pytest.raises(BadInput, match=says):
+        read_space(write_space(tmp_path, **content), load_recipe("curricular"))

@@ -1,0 +1,169 @@
+"""Hyper-parameter search with Optuna: a study that any number of workers may share and any kill may interrupt.
+
+OUT/study.journal       Optuna's journal (JSON lines): every trial, its values and its course
+OUT/plan.json           recipe, space and cohort: written once
+OUT/trials/0007/run     the training run of trial 7, resumable
+OUT/best_recipe.yaml    the best values found so far, as a recipe
+
+Bayesian optimisation is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011); a trial whose validation
+score lies above the median of the others at the same epoch is pruned. A worker leaves its name in its trial; a trial
+whose worker has died is taken up again with the same values, where its run stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput, MyelinSynthError
+from ..files import read_json, write_json
+from .space import Dimension
+
+PLAN, JOURNAL, NAME = "plan.json", "study.journal", "myelinsynth"
+WAIT_S = 0.5
+WORKER, CONTINUES, FOLDER, REASON = "worker", "continues", "folder", "reason"
+Objective = Callable[[Any, dict[str, Any]], float]
+
+
+def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -> Any:
+    """The study of a folder, new or as it stands; raises BadInput where Optuna is missing or the plan is another."""
+    optuna = import_optuna()
+    if (out / PLAN).is_file():
+        found = read_json(out / PLAN)
+        different = [key for key in plan if found.get(key) != plan[key]]
+        if different:
+            raise BadInput(
+                f"{out} holds another search: its {', '.join(different)} differ. Give the same options to go on with "
+                "it, or choose another --out."
+            )
+    elif out.exists() and any(out.iterdir()):
+        raise BadInput(f"{out} holds something else (it has no {PLAN}). Choose another --out.")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / PLAN, plan)
+    backend = optuna.storages.journal.JournalFileBackend(str(out / JOURNAL))
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else optuna.pruners.NopPruner()
+    return optuna.create_study(
+        storage=optuna.storages.JournalStorage(backend),
+        # workers of one study must not draw the same values; constant_liar keeps those under way apart
+        sampler=optuna.samplers.TPESampler(seed=1000 * seed + _workers_before(out), constant_liar=True),
+        pruner=pruner,
+        study_name=NAME,
+        direction="minimize",
+        load_if_exists=True,
+    )
+
+
+def import_optuna() -> Any:
+    """Optuna, quiet; raises BadInput where it is not installed."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise BadInput("A search needs Optuna: run `pip install 'myelinsynth[search]'` and try again.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _workers_before(out: Path) -> int:
+    """How many workers have joined this study before this one; each gets another seed."""
+    folder = out / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while True:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(folder / str(number), os.O_CREAT | os.O_EXCL))
+            return number
+        number += 1
+
+
+def worker_name() -> str:
+    """Host, process and its start, so that a process number that is used again is not taken for the same worker."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def alive(worker: str) -> bool:
+    """Whether the worker of a trial still runs; one on another machine is taken to."""
+    host, pid, started = worker.rsplit(":", 2)
+    if host != socket.gethostname():
+        return True
+    return _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return str(int(process.create_time() * 100))
+    return "gone"
+
+
+def take_up_the_dead(study: Any) -> int:
+    """Queue again every trial whose worker has died; returns how many."""
+    optuna = import_optuna()
+    state = optuna.trial.TrialState
+    revived = 0
+    for trial in study.get_trials(deepcopy=False, states=[state.RUNNING]):
+        if alive(trial.user_attrs.get(WORKER, f"{socket.gethostname()}:0:unknown")):
+            continue
+        try:
+            study.tell(trial.number, state=state.FAIL)
+        except (ValueError, RuntimeError):
+            continue  # another worker was faster
+        if trial.params:
+            folder = trial.user_attrs.get(FOLDER, trial_folder(trial.number))
+            study.enqueue_trial(trial.params, user_attrs={CONTINUES: trial.number, FOLDER: folder})
+            revived += 1
+    return revived
+
+
+def trial_folder(number: int) -> str:
+    """Where a trial's run lies below OUT/trials; one that goes on with another's keeps its folder."""
+    return f"{number:04d}"
+
+
+def search(
+    study: Any,
+    dimensions: Sequence[Dimension],
+    objective: Objective,
+    trials: int,
+    told: Callable[[int, Any], None] | None = None,
+) -> None:
+    """Work on a study until it has `trials` finished trials, together with whoever else does.
+
+    objective(trial, values): a score to make small, from recipe values by key; may raise optuna.TrialPruned;
+    told(finished, study) is called after every trial.
+    """
+    optuna = import_optuna()
+    state = optuna.trial.TrialState
+
+    def run(trial: Any) -> float:
+        trial.set_user_attr(WORKER, worker_name())
+        if FOLDER not in trial.user_attrs:
+            trial.set_user_attr(FOLDER, trial_folder(trial.number))
+        values = {dimension.key: dimension.suggest(trial) for dimension in dimensions}
+        try:
+            return objective(trial, values)
+        except BadInput:
+            raise
+        except MyelinSynthError as error:  # a loss that is no number says that these values are bad, not the search
+            trial.set_user_attr(REASON, str(error))
+            raise optuna.TrialPruned(str(error)) from error
+
+    def count(*states: Any) -> int:
+        return len(study.get_trials(deepcopy=False, states=states))
+
+    while (done := count(state.COMPLETE, state.PRUNED)) < trials:
+        take_up_the_dead(study)
+        if done + count(state.RUNNING) >= trials:
+            time.sleep(WAIT_S)  # the last trials are under way elsewhere; one whose worker dies is taken up here
+            continue
+        study.optimize(run, n_trials=1)
+        if told is not None:
+            told(count(state.COMPLETE, state.PRUNED), study)

@@ -1,0 +1,80 @@
+"""A search space over recipe keys, as YAML.
+
+generator_rate: {low: 1.0e-5, high: 1.0e-3, log: true}
+data.visits_per_step: {low: 1, high: 4}            # whole numbers where the recipe has one
+schedule.name: {choices: [curricular, anticurricular, uniform]}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+from ..recipe import changed, full_key, parse_yaml, value_of
+
+FIELDS = {"low", "high", "log", "step", "choices"}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One recipe key and what it may be: low to high (on a log scale, in steps), whole numbers or not, or choices."""
+
+    key: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    step: float | None = None
+    whole: bool = False
+    choices: tuple[Any, ...] = ()
+
+    def suggest(self, trial: Any) -> Any:
+        """The value that a trial of Optuna draws."""
+        if self.choices:  # as text: Optuna's choices cannot be lists
+            return json.loads(trial.suggest_categorical(self.key, [json.dumps(choice) for choice in self.choices]))
+        if self.whole:
+            return trial.suggest_int(self.key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
+        return trial.suggest_float(self.key, self.low, self.high, step=self.step, log=self.log)
+
+
+def read_space(path: Path, recipe: dict[str, Any]) -> list[Dimension]:
+    """The dimensions of a space file; raises BadInput for a key or a range that the recipe does not allow."""
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"), f"The search space {path}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The search space {path} cannot be read. Give a YAML file with --space.") from error
+    if not isinstance(content, dict) or not content:
+        raise BadInput(f"The search space {path} is empty. Write one line per recipe key, see tune --help.")
+    named = [(full_key(recipe, str(key), str(path)), spec) for key, spec in content.items()]
+    dimensions = [_dimension(path, key, spec, recipe) for key, spec in named]
+    keys = [dimension.key for dimension in dimensions]
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        raise BadInput(f"The search space {path} names {twice[0]} twice.")
+    return dimensions
+
+
+def _dimension(path: Path, key: str, spec: Any, recipe: dict[str, Any]) -> Dimension:
+    where = f"The search space {path}, {key}:"
+    if not isinstance(spec, dict) or not spec or set(spec) - FIELDS:
+        raise BadInput(f"{where} write {{low: .., high: ..}} with log or step, or {{choices: [..]}}.")
+    if "choices" in spec:
+        if set(spec) != {"choices"} or not isinstance(spec["choices"], list) or len(spec["choices"]) < 2:
+            raise BadInput(f"{where} choices must be a list of two or more, and stand alone.")
+        for choice in spec["choices"]:
+            changed(recipe, {key: choice}, str(path))
+        return Dimension(key, choices=tuple(spec["choices"]))
+    numbers = [spec.get(name) for name in ("low", "high")]
+    if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+        raise BadInput(f"{where} low and high must be numbers.")
+    low, high = numbers
+    log, step, whole = bool(spec.get("log", False)), spec.get("step"), isinstance(value_of(recipe, key), int)
+    if not low < high:
+        raise BadInput(f"{where} low must be below high.")
+    if log and (low <= 0 or step is not None):
+        raise BadInput(f"{where} a log scale starts above 0 and has no step.")
+    for number in (low, high):
+        changed(recipe, {key: number}, str(path))
+    return Dimension(key, low, high, log, step, whole)

@@ -1,0 +1,165 @@
+"""Search for better hyper-parameters: python -m TrainingCore.tune --data BIDS --recipe R --space SPACE --out DIR."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .cli import Progress, add_progress_option, parser, run_command
+from .cohort import Cohort
+from .errors import BadInput, MyelinSynthError
+from .protocols.space import Dimension, read_space
+from .recipe import available, changed, load_recipe
+from .rules import check_recipe, volumes_to_learn
+
+EXAMPLE = """python -m TrainingCore.tune --data cohort --recipe curricular --space space.yaml --trials 40 --out study
+
+space.yaml, one line per recipe key:
+  optimizer.generator_rate: {low: 1.0e-5, high: 1.0e-3, log: true}
+  visits_per_step: {low: 1, high: 4}
+  schedule.name: {choices: [curricular, anticurricular]}"""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = parser(
+        "tune",
+        "Bayesian optimisation of any recipe keys for the best validation score. Trials that fall behind are pruned. A "
+        "killed search goes on when it is started again; several workers, on several machines that share the folder, "
+        "may work on one study.",
+        EXAMPLE,
+    )
+    options.add_argument("--data", type=Path, required=True, help="BIDS folder or table of the cohort")
+    options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
+    options.add_argument("--space", type=Path, required=True, metavar="FILE", help="what to search, as YAML")
+    options.add_argument("--trials", type=int, default=20, help="trials in all (default: 20); more may be asked later")
+    options.add_argument("--out", type=Path, required=True, help="folder of the study; the same again goes on")
+    options.add_argument("--set", dest="changes", nargs="+", action="extend", default=[], metavar="key=value")
+    options.add_argument("--workers", type=int, default=1, help="processes that work on the study here (default: 1)")
+    options.add_argument("--no-pruning", action="store_true", help="train every trial to its end")
+    options.add_argument("--seed", type=int, default=0, help="seed of the search (default: 0)")
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    options.add_argument("--threads", type=int, default=0, help="CPU threads of each training (0: all there are)")
+    add_progress_option(options)
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open the study, work on it (with helpers where asked for), and write the best recipe and the report."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    options = arguments().parse_args(given)
+    recipe = load_recipe(options.recipe, options.changes)
+    check_recipe(recipe)
+    dimensions = read_space(options.space, recipe)
+    if options.trials < 1 or options.workers < 1:
+        raise BadInput("--trials and --workers must be at least 1.")
+    cohort = Cohort.read(options.data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe))
+    if recipe["data"]["validation_people"] < 1:
+        raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
+
+    from .protocols.search import open_study, search
+    from .protocols.search_pages import write_search
+
+    study = open_study(options.out, plan_of(options, recipe, dimensions, cohort), options.seed, not options.no_pruning)
+    helpers = start_helpers(given, options)
+    try:
+        with Progress(options.progress, "searching") as progress:
+
+            def told(finished: int, study: Any) -> None:
+                progress.report("tune", 0.98 * min(finished / options.trials, 1.0), in_words(finished, options, study))
+
+            search(study, dimensions, objective_of(options, recipe, cohort, progress), options.trials, told)
+            wait_for(helpers)
+            write_search(options.out, study, recipe, dimensions)
+            progress.report("done", 1.0, "searched")
+    finally:
+        for helper in helpers:
+            if helper.poll() is None:
+                helper.terminate()
+                helper.wait()
+    if options.progress != "json":
+        print(f"Best recipe: {options.out / 'best_recipe.yaml'}, report: {options.out / 'report.html'}")
+    return 0
+
+
+def plan_of(
+    options: argparse.Namespace, recipe: dict[str, Any], dimensions: Sequence[Dimension], cohort: Cohort
+) -> dict[str, Any]:
+    """What must stay the same for a study to go on."""
+    space = {
+        one.key: {"choices": list(one.choices)}
+        if one.choices
+        else {"low": one.low, "high": one.high, "log": one.log, "step": one.step}
+        for one in dimensions
+    }
+    return {"data": str(cohort.path.resolve()) if cohort.path else "", "recipe": recipe, "space": space}
+
+
+def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
+    """Objective of a search: the best validation score of a training with a trial's values."""
+    from .protocols.search import CONTINUES, FOLDER, import_optuna
+    from .run import Run
+    from .training.session import new_split, split_as_before, train_split
+
+    optuna = import_optuna()
+
+    def objective(trial: Any, values: dict[str, Any]) -> float:
+        own = changed(recipe, values, "the search space")
+        check_recipe(own)
+        out = options.out / "trials" / trial.user_attrs[FOLDER] / "run"
+        run = Run.open(out) if CONTINUES in trial.user_attrs and (out / "run.json").is_file() else None
+        split = split_as_before(cohort, run) if run else new_split(cohort, own)
+        best = min((e["validation_score"] for e in (run.log() if run else []) if "validation_score" in e), default=None)
+        scores = [] if best is None else [best]
+
+        def watch(entry: dict[str, Any]) -> None:
+            if "validation_score" not in entry:
+                return
+            scores.append(entry["validation_score"])
+            trial.report(min(scores), entry["epoch"])
+            if trial.should_prune():
+                raise optuna.TrialPruned(f"behind the others at epoch {entry['epoch']}")
+
+        def report(step: str, _share: float, message: str) -> None:
+            progress.report(step, 0.0, f"trial {trial.number}: {message}")
+
+        train_split(out, own, split, report, run=run, device=options.device, threads=options.threads, watch=watch)
+        return min(scores)
+
+    return objective
+
+
+def in_words(finished: int, options: argparse.Namespace, study: Any) -> str:
+    """How the search stands."""
+    complete = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
+    best = f", best score {min(trial.value for trial in complete):.4f}" if complete else ""
+    return f"{finished} of {options.trials} trials{best}"
+
+
+def start_helpers(given: Sequence[str], options: argparse.Namespace) -> list[subprocess.Popen[str]]:
+    """The other workers, as processes that run this command for themselves."""
+    if options.workers == 1:
+        return []
+    options.out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "TrainingCore.tune", *given, "--workers", "1", "--progress", "none"]
+    return [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for _ in range(options.workers - 1)
+    ]
+
+
+def wait_for(helpers: Sequence[subprocess.Popen[str]]) -> None:
+    """Wait for the other workers. Raises MyelinSynthError with the last line of one that failed."""
+    for helper in helpers:
+        _out, said = helper.communicate()
+        if helper.returncode:
+            lines = said.strip().splitlines()
+            raise MyelinSynthError(f"A worker of the search failed: {lines[-1] if lines else helper.returncode}.")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
