@@ -28,6 +28,9 @@ def showIn3D(nodes: dict[str, Any]) -> None:
 
 def showLesionSurfaces(segmentation: Any) -> None:
     """Make closed surfaces of the segments as they are now, and show them in 3D."""
+    # Slicer's own smoothing of 0.5 shrinks a lesion of 3 mm radius to 1 mm; 0.2 keeps it within 10 %
+    segmentation.GetSegmentation().SetConversionParameter("Smoothing factor", "0.2")
+    segmentation.GetSegmentation().RemoveRepresentation(CLOSED_SURFACE)
     segmentation.CreateClosedSurfaceRepresentation()
     segmentation.CreateDefaultDisplayNodes()
     display = segmentation.GetDisplayNode()
@@ -74,6 +77,7 @@ def _surface(mask: np.ndarray, matrix: np.ndarray) -> Any:
     edges.SetInputConnection(blur.GetOutputPort())
     edges.SetValue(0, 0.5)
     edges.ComputeNormalsOff()
+    edges.ComputeScalarsOff()
     place = np.eye(4)
     place[:3, :3] = np.diag(step)
     place[:3, 3] = -step  # the padding

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from .display import SIDE_BY_SIDE_VIEWS, showInSlices
+from .display import SIDE_BY_SIDE_VIEWS, addLegend, showInSlices, showMap
 from .geometry import addVolume, ijkToRas, toWorld
 from .words import _
 
@@ -36,10 +36,12 @@ class Wipe:
             "vtkMRMLScalarVolumeNode", "MyelinSynth wipe", np.zeros_like(self._voxels), ijkToRas(mapNode)
         )
         self.copy.SetHideFromEditors(True)
-        self.copy.SetSaveWithScene(False)
         self.copy.SetAndObserveTransformNodeID(mapNode.GetTransformNodeID())
-        for index in range(mapNode.GetNumberOfDisplayNodes()):  # the same window, colours and legend
-            self.copy.AddAndObserveDisplayNodeID(mapNode.GetNthDisplayNodeID(index))
+        showMap(self.copy)
+        # In the order of their removal: views give a volume without a display node a new one
+        self._made = [self.copy, self.copy.GetDisplayNode(), addLegend(self.copy)]
+        for node in self._made:
+            node.SetSaveWithScene(False)
 
     def move(self, fraction: float) -> None:
         """Show the map up to this fraction (0 to 1) of the way from the patient's right (left on screen) to left."""
@@ -61,10 +63,12 @@ class Wipe:
         for composite in _composites():
             if composite.GetForegroundVolumeID() == self.copy.GetID():
                 composite.SetAttribute(WIPED_ATTRIBUTE, "yes")
+        self._made[-1].Modified()  # the legend looks again in which views its volume is
 
     def close(self) -> None:
         """Take the copy away; a view that showed it shows the map again."""
-        slicer.mrmlScene.RemoveNode(self.copy)
+        for node in self._made:
+            slicer.mrmlScene.RemoveNode(node)
         showMapAgain(self.mapNode)
 
 

@@ -15,10 +15,11 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 pytest.importorskip("vtk")
 
-from MyelinSynthLib import display
+from MyelinSynthLib import display, surfaces
 from MyelinSynthLib.lesions import colourSegments
 from MyelinSynthLib.review import REJECTED, Review
-from slice_picture import SliceView, canRender
+from MyelinSynthLib.wipe import Wipe
+from slice_picture import SliceView, ThreeDView, canRender
 from test_module_scene import makePatient, place, through
 
 if not canRender():
@@ -160,6 +161,74 @@ def test_the_legend_shows_the_fixed_window(
     top = with_legend[changed] / 255
     assert (np.abs(top - display.viridis()[255]).max(axis=1) < 0.06).any()
     assert (np.abs(top - display.viridis()[0]).max(axis=1) < 0.06).any()
+
+
+def test_lesions_are_seen_in_3d_through_the_brain(application: Application, tmp_path: Path, pictures: Path) -> None:
+    outputs = through(makePatient("oblique"), tmp_path / "files")
+    view = ThreeDView(application, CENTRE, (0, 0, 1))
+    background = view.picture()[200, 200].astype(float) / 255
+    review = Review(outputs.table)
+    review.setState(1, REJECTED)
+    colourSegments(outputs.segmentation, review, "state")
+    surfaces.showIn3D(outputs.nodes())
+    view.picture(pictures / "lesions_3d.png")
+    undecided, rejected = (view.colourAt(lesion[0]) for lesion in LESIONS)
+    assert rejected[0] > rejected[2] + 0.2, "the rejected lesion is vermillion behind a veil of grey"
+    assert np.ptp(undecided) < 0.25
+    empty = view.colourAt(CENTRE + [0, -12, 0])
+    assert not near(empty, background), "the brain is seen"
+    assert np.abs(empty - rejected).max() > 0.1
+    assert near(view.colourAt(CENTRE + [0, 25, 0]), background, 0.3), "nothing outside the brain"
+    outputs.segmentation.GetDisplayNode().SetVisibility3D(False)
+    view.picture()
+    assert not near(view.colourAt(LESIONS[1][0]), rejected, 0.1)
+    view.close()
+
+
+def test_the_curtain_divides_map_and_t1w(
+    application: Application, view: Callable, tmp_path: Path, pictures: Path
+) -> None:
+    patient = makePatient("LAS")
+    outputs = through(patient, tmp_path / "files")
+    patient.t1w.CreateDefaultDisplayNodes()
+    display.addLegend(outputs.dvr)
+    slices = view("Axial", CENTRE)
+    wipe = Wipe(outputs.dvr)
+    wipe.move(0.5)
+    wipe.show(patient.t1w)
+    pixels = slices.picture(pictures / "wipe.png") / 255
+    assert (np.abs(pixels[:, 200:] - display.viridis()[0]).max(axis=2) < 0.06).sum() > 50, "the legend stays"
+    assert near(slices.colourAt(CENTRE + [8, 9, 0]), display.dvrColour(NAWM_DVR)), "the patient's right shows the map"
+    left = slices.colourAt(CENTRE - [8, 9, 0])
+    assert np.ptp(left) < 0.01, "the patient's left shows the T1w"
+    wipe.move(0.9)
+    slices.picture()
+    assert near(slices.colourAt(CENTRE - [8, 9, 0]), display.dvrColour(NAWM_DVR))
+    wipe.close()
+    display.showInSlices(patient.t1w, outputs.dvr, 1.0)
+    slices.picture()
+    assert near(slices.colourAt(CENTRE - [8, 9, 0]), display.dvrColour(NAWM_DVR))
+
+
+def test_fading_goes_from_t1w_over_flair_to_map(application: Application, view: Callable, tmp_path: Path) -> None:
+    patient = makePatient()
+    outputs = through(patient, tmp_path / "files")
+    outputs.segmentation.SetDisplayVisibility(False)
+    for node, window in ((patient.t1w, (0, 400)), (outputs.flair, (150, 300))):
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().AutoWindowLevelOff()
+        node.GetDisplayNode().SetWindowLevelMinMax(*window)
+    slices, colours = view("Axial"), []
+    for position in (0.0, 0.5, 1.0, 1.5, 2.0):
+        display.fade(position, patient.t1w, outputs.flair, outputs.dvr)
+        slices.picture()
+        colours.append(slices.colourAt(LESION))
+    assert np.ptp(colours[0]) < 0.01
+    assert np.ptp(colours[2]) < 0.01
+    assert not near(colours[0], colours[2])
+    assert near(colours[1], (colours[0] + colours[2]) / 2)
+    assert near(colours[3], (colours[2] + colours[4]) / 2)
+    assert near(colours[4], display.dvrColour(LESION_DVR))
 
 
 def test_review_colours_can_be_told_apart() -> None:

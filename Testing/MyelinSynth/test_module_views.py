@@ -78,7 +78,7 @@ def test_the_curtain_hides_the_patients_left(
         assert [valueAt(wipe.copy, point) for point in places] == pytest.approx(shown, abs=1e-6)
     wipe.move(1.0)
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(wipe.copy), voxels)
-    assert wipe.copy.GetDisplayNode() is outputs.dvr.GetDisplayNode()
+    assert wipe.copy.GetDisplayNode().GetColorNode() is outputs.dvr.GetDisplayNode().GetColorNode()
     wipe.close()
     assert slicer.mrmlScene.GetNumberOfNodes() == before
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(outputs.dvr), voxels)
@@ -98,7 +98,8 @@ def test_surfaces_lie_where_brain_and_lesions_are(application: Application, tmp_
         identifier = segmentIds(outputs.segmentation)[lesion]
         closed = outputs.segmentation.GetClosedSurfaceInternalRepresentation(identifier)
         points = vtk_to_numpy(closed.GetPoints().GetData())
-        np.testing.assert_allclose(np.linalg.norm(points - centre, axis=1), radius, atol=1.6)
+        apart = np.linalg.norm(points - centre, axis=1)
+        assert np.median(apart) == pytest.approx(radius, abs=0.4), "smoothing must not shrink a small lesion"
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(slicer.mrmlScene)
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in (surface, outputs.dvr)}
     assert len(folders) == 1
