@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -87,6 +88,18 @@ class VNet(nn.Module):
         self.decoders = nn.ModuleList(ResidualBlock3D((s, s), s, convolutions) for s, _ in pairs[::-1])
         self.last = nn.Conv3d(width, out_channels, 1)
         self.divisor = 2 ** (levels - 1)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """He et al. 2015 for LeakyReLU (ours): without norms, torch's own start lets the input fade with depth."""
+        for part in self.modules():
+            if isinstance(part, (nn.Conv3d, nn.ConvTranspose3d)):
+                # a transposed convolution whose stride is its kernel gives every voxel one tap of each channel
+                taps = part.weight[0].numel() if isinstance(part, nn.Conv3d) else part.in_channels
+                nn.init.normal_(part.weight, 0.0, math.sqrt(2 / ((1 + SLOPE**2) * taps)))
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+        nn.init.xavier_normal_(self.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, D, H, W), intensities in [0, 1] -> (N, out_channels, D, H, W) in (0, 1).

@@ -1,10 +1,12 @@
 """Bone et al. 2021: T1w after a full dose of gadolinium from T1w, FLAIR, ADC and T1w after a quarter of the dose.
 
-The network G sees whole volumes x of any M >= 1 of these inputs, in [0, 1], and learns, over all their voxels v,
+The network G sees whole volumes x of any M >= 1 of these inputs, in [0, 1], and learns, over all their voxels v and
+with the brain mask b,
 
-    L = mean_v (y_v - G(x)_v)^2
+    L = mean_v (y_v - b_v G(x)_v)^2
 
-While training every axis is flipped with probability 1/2; for validation and test all eight flips are computed and
+The paper's volumes are brain-masked too; that the prediction is masked with them is ours. Without it the network learns
+the large black background first, its sigmoid saturates at 0 everywhere, and it was never seen to come back. While training every axis is flipped with probability 1/2; for validation and test all eight flips are computed and
 averaged, on the device. On a GPU the network computes in half precision, with a scaled loss where that is float16. The
 paper names no batch size; one volume at a time is ours. `loss: l1` is the L1 twin. No input but the T1w after the low
 dose carries what the target shows: `recipe.without_input` drops inputs one by one as the paper does.
@@ -63,22 +65,21 @@ class ContrastEnhancement:
 
     def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
         """One step on whole volumes, flipped on the device. Returns the loss over all voxels."""
-        pairs = [self._flipped(sample, rng) for sample in batch]
-        inputs, target = (torch.cat(column) for column in zip(*pairs))
+        inputs, target, brain = (torch.cat(column) for column in zip(*(self._flipped(one, rng) for one in batch)))
         self.network.train()
         with autocast(self.device, self.precision):
             predicted = self._run_network(inputs)
-        loss = LOSSES[self.recipe["loss"]](predicted.float(), target)
+        loss = LOSSES[self.recipe["loss"]](predicted.float() * brain, target)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return {"loss": loss.item()}
 
-    def _flipped(self, sample: Sample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _flipped(self, sample: Sample, rng: np.random.Generator) -> list[Tensor]:
         axes = [axis for axis, drawn in zip(AXES, rng.random(len(AXES))) if drawn < self.recipe["flips"]["training"]]
-        target = sample.target * sample.brain
-        return (sample.inputs.flip(axes), target.flip(axes)) if axes else (sample.inputs, target)
+        volumes = (sample.inputs, sample.target * sample.brain, sample.brain)
+        return [volume.flip(axes) for volume in volumes]
 
     # -- validation, prediction ------------------------------------------------------------------------------------
 
