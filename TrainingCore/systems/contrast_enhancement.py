@@ -6,7 +6,9 @@ with the brain mask b,
     L = mean_v (y_v - b_v G(x)_v)^2
 
 The paper's volumes are brain-masked too; that the prediction is masked with them is ours. Without it the network learns
-the large black background first, its sigmoid saturates at 0 everywhere, and it was never seen to come back. While training every axis is flipped with probability 1/2; for validation and test all eight flips are computed and
+the large black background first, its sigmoid saturates at 0 everywhere, and it was never seen to come back.
+
+While training every axis is flipped with probability 1/2; for validation and test all eight flips are computed and
 averaged, on the device. On a GPU the network computes in half precision, with a scaled loss where that is float16. The
 paper names no batch size; one volume at a time is ours. `loss: l1` is the L1 twin. No input but the T1w after the low
 dose carries what the target shows: `recipe.without_input` drops inputs one by one as the paper does.
