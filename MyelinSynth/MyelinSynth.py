@@ -211,6 +211,7 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
 
     >>> outputs = MyelinSynthLogic().synthesize(t1w, flair, lesions)                        # doctest: +SKIP
     >>> outputs.dvr, outputs.table                                                          # doctest: +SKIP
+    >>> MyelinSynthLogic().synthesizeInBackground(Patient(t1w, flair), finished=print)      # doctest: +SKIP
     """
 
     def getParameterNode(self):
@@ -225,8 +226,14 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         """
         return self.synthesis(Patient(t1w, flair, lesions, dvr, brain, flairToT1), **options).run()
 
+    def synthesizeInBackground(self, patient, finished, failed=None, **options):
+        """Begin to make the map of a `Patient` and return at once; `finished` gets the Outputs, `failed` the error."""
+        from MyelinSynthLib.background import Background
+
+        return Background(self.synthesis(patient, **options), finished, failed)
+
     def synthesis(self, patient, **options):
-        """A Synthesis to start: for those who do not want to wait."""
+        """A Synthesis to `start` and to `pump` by hand."""
         return Synthesis(patient, folder=slicer.app.temporaryPath, **options)
 
     def patientOf(self, parameterNode):

@@ -47,6 +47,7 @@ class RunPanel:
         self._timer.connect("timeout()", self.onTimer)
         ui.synthesizeButton.connect("clicked(bool)", self.onButton)
         ui.deviceBox.connect("currentIndexChanged(int)", self.onDevice)
+        slicer.app.connect("aboutToQuit()", self.stop)
         self.showDevices([])
         self._show(False)
 

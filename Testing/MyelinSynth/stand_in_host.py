@@ -170,18 +170,22 @@ class Application:
     """slicer.app."""
 
     def __init__(self, host: Host, folder: Path) -> None:
-        self._host, self._receivers = host, []
+        self._host, self._receivers = host, {"startupCompleted()": [], "aboutToQuit()": []}
         self.temporaryPath = str(folder)
         self.applicationVersion = "stand-in"
         self.slicerUserSettingsFilePath = str(folder.parent / "settings" / "Slicer.ini")
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
-        assert signature == "startupCompleted()", signature
-        self._receivers.append(receiver)
+        self._receivers[signature].append(receiver)
 
     def startupCompleted(self) -> None:
         """The application has started."""
-        for receiver in self._receivers:
+        for receiver in self._receivers["startupCompleted()"]:
+            receiver()
+
+    def aboutToQuit(self) -> None:
+        """The application is about to quit."""
+        for receiver in self._receivers["aboutToQuit()"]:
             receiver()
 
     def userSettings(self) -> Proxy:

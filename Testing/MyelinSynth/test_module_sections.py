@@ -297,7 +297,7 @@ def test_closing_the_application_ends_the_whole_tree(host: Host, widget: Any, ch
     until(host, lambda: widget.ui.log.plainText.strip())
     leader = widget.runPanel.job._child.pid
     assert len(processesOfSession(leader)) == 2
-    widget.cleanup()
+    slicer.app.aboutToQuit()
     assert processesOfSession(leader) == []
     assert not temporaryFiles()
 

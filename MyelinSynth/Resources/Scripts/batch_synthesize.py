@@ -1,0 +1,60 @@
+"""Myelin maps of many patients, in Slicer without its window.
+
+Slicer --no-main-window --python-script batch_synthesize.py DATASET OUT [--model M] [--device D] [--average-mirrored]
+       [--again] [--scenes]
+
+DATASET is a BIDS folder (sub-<label>[_ses-<label>]_T1w.nii.gz and _FLAIR.nii.gz, lesion masks in derivatives) or a .csv
+table of files. One patient who fails does not stop the others; OUT/batch_status.tsv says what became of each. The exit
+code is 0 where every patient has a result, 1 where one failed, 2 where nothing could be begun.
+Research use only, not for diagnosis.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import slicer
+
+
+def main(arguments):
+    """Run the batch; returns the exit code."""
+    parser = argparse.ArgumentParser("batch_synthesize.py", description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", type=Path, help="BIDS folder or .csv / .tsv table")
+    parser.add_argument("out", type=Path, help="folder for the results")
+    parser.add_argument("--model", default="demonstration", help="bundle: name, folder or .zip")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--average-mirrored", action="store_true", help="average with the mirrored prediction")
+    parser.add_argument("--again", action="store_true", help="also where there is a result already")
+    parser.add_argument("--scenes", action="store_true", help="save a scene for each patient, to review it in Slicer")
+    options = parser.parse_args(arguments)
+
+    from MyelinSynthLib.batch import runBatch
+    from MyelinSynthLib.errors import SynthesisError
+
+    from MyelinSynth import MyelinSynthLogic
+
+    try:
+        outcomes = runBatch(
+            options.dataset,
+            options.out,
+            MyelinSynthLogic().synthesize,
+            again=options.again,
+            scenes=options.scenes,
+            model=options.model,
+            device=options.device,
+            flips=options.average_mirrored,
+        )
+    except SynthesisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    done = sum(outcome.done for outcome in outcomes)
+    print(f"{done} of {len(outcomes)} patients have a result in {options.out}")
+    return 0 if done == len(outcomes) else 1
+
+
+if __name__ == "__main__":
+    try:
+        code = main(sys.argv[1:])
+    except SystemExit as wrong:  # of argparse, which would not end Slicer
+        code = wrong.code or 0
+    slicer.util.exit(code)
