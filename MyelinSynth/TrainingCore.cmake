@@ -5,6 +5,7 @@ set(TRAINING_CORE_INSTALL_DIR "${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}/Train
 
 set(TRAINING_CORE_SCRIPTS
   __init__.py
+  ablate.py
   bundle.py
   case.py
   cli.py
@@ -51,6 +52,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/transforms.py
   imaging/volumes.py
   list_dicom.py
+  learning_curve.py
   networks/__init__.py
   networks/fast_convolution.py
   networks/grid_discriminator.py
@@ -99,9 +101,11 @@ set(TRAINING_CORE_SCRIPTS
   preprocessing/schedulers.py
   preprocessing/worker.py
   protocols/__init__.py
+  protocols/ablation.py
   protocols/crossvalidation.py
   protocols/folds.py
   protocols/jobs.py
+  protocols/learning_curves.py
   protocols/one_job.py
   protocols/pages.py
   protocols/search.py

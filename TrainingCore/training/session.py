@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..bundle import Bundle
@@ -90,7 +91,10 @@ def new_split(cohort: Cohort, recipe: dict[str, Any]) -> Split:
     """A split by person with the recipe's seed and numbers of people."""
     training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"])
     few = recipe["data"]["training_people"]
-    return Split(training.of(training.people[:few]) if few else training, validation)
+    if few:  # drawn, as neighbours in a list often come from one site; a smaller number is part of a larger one
+        order = np.random.default_rng([recipe["seed"], 72]).permutation(training.people)
+        training = training.of(set(order[:few].tolist()))
+    return Split(training, validation)
 
 
 def facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:
