@@ -109,7 +109,7 @@ def elastix() -> Register:
 
 
 def greedy() -> Register:
-    """picsl-greedy: affine mode with 6 degrees of freedom, mutual information, from the images' centres with 200 trials around."""
+    """picsl-greedy: 6 degrees of freedom, normalised mutual information, 200 trials around the images' centres."""
     from picsl_greedy import Greedy3D
 
     def register(fixed: Volume, moving: Volume, brain: Volume) -> np.ndarray:

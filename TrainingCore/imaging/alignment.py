@@ -38,16 +38,21 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def sample_points(brain: Volume, spacing: float) -> np.ndarray:
-    """One point in every cube of `spacing` mm in the brain and 4 mm around it, (n, 3) RAS mm, the same every time.
+def brain_and_rim(brain: Volume) -> Volume:
+    """The brain and 4 mm around it on a 2 mm grid, bool."""
+    shape, affine = box_around(brain, RIM_GRID_MM, RIM_MM + 2 * RIM_GRID_MM)
+    outside = resample(brain, shape, affine) <= 0.5
+    return Volume(ndimage.distance_transform_edt(outside, sampling=RIM_GRID_MM) <= RIM_MM, affine)
+
+
+def sample_points(region: Volume, spacing: float) -> np.ndarray:
+    """One point in every cube of `spacing` mm of `brain_and_rim`, (n, 3) RAS mm, the same every time.
 
     Where in its cube a point lies is random: points on a lattice make mutual information ripple with the voxels of
     the moving image (Pluim et al. 2000).
     """
-    shape, affine = box_around(brain, RIM_GRID_MM, RIM_MM + 2 * RIM_GRID_MM)
-    outside = resample(brain, shape, affine) <= 0.5
-    near = ndimage.distance_transform_edt(outside, sampling=RIM_GRID_MM) <= RIM_MM
-    low = affine[:3, 3] - RIM_GRID_MM / 2
+    near, shape = region.data, region.data.shape
+    low = region.affine[:3, 3] - RIM_GRID_MM / 2
     cubes = np.ceil(RIM_GRID_MM * np.array(shape) / spacing).astype(int)
     random = np.random.default_rng(20)
     axes = [(np.arange(n)[tuple(slice(None) if a == axis else None for a in range(3))]) for axis, n in enumerate(cubes)]
@@ -124,13 +129,18 @@ class Level:
 
 
 def level(
-    fixed: Volume, moving: Volume, brain: Volume, resolution: float, spacing: float, device: str = "cpu"
+    fixed: Volume, moving: Volume, region: Volume, resolution: float, spacing: float, device: str = "cpu"
 ) -> Level:
-    """Prepare one level: images blurred to FWHM `resolution` mm, one sample in every cube of `spacing` mm."""
-    points = sample_points(brain, spacing)
+    """Prepare one level: images blurred to FWHM `resolution` mm, one sample in every cube of `spacing` mm.
+
+    region: what `brain_and_rim` gives. Raises ValueError where the fixed image covers none of it.
+    """
+    points = sample_points(region, spacing)
     values = values_at(at_resolution(fixed, resolution), points)
     kept = np.isfinite(values)
     points, values = points[kept], values[kept]
+    if len(points) == 0:
+        raise ValueError("the fixed image does not cover the brain mask")
     low, high = np.percentile(values, [1, 99])
     return Level(points, to_bins(values, low, high), at_resolution(moving, resolution), device)
 

@@ -73,7 +73,7 @@ class MutualInformation:
             places, weight, edge = self._places(matrix)
             value, slopes = self._interpolated(places)
             column, shares = _parzen_shares(value)
-            histogram = _joint_histogram(self.rows, column, [weight * share for share in shares])
+            histogram = joint_histogram(self.rows, column, [weight * share for share in shares])
             total = float(histogram.sum())
             if total < 1.0:
                 return Found(0.0, 0.0, np.zeros((3, 4)) if gradient else None)
@@ -158,18 +158,31 @@ def _parzen_slopes(value: torch.Tensor) -> list[torch.Tensor]:
     return [first, second, -first - second - last, last]
 
 
-def _joint_histogram(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
+def joint_histogram(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
     """Joint histogram (BINS, BINS), float64: sample n adds shares[k][n] to cell (rows[n], column[n] + k).
 
-    The same bits every time. On a GPU scattered sums come in whatever order its threads arrive, so there it is a
-    product of two matrices.
+    The same bits every time: on a GPU scattered sums come in whatever order its threads arrive, so there it is a
+    product of matrices.
     """
+    if rows.device.type == "cpu":
+        return histogram_by_counting(rows, column, shares)
+    return histogram_by_product(rows, column, shares)
+
+
+def histogram_by_counting(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
+    """`joint_histogram`, one sample after the other."""
     import torch
 
-    if rows.device.type == "cpu":
-        index = rows * BINS + column
-        parts = [torch.bincount(index + k, share.double(), BINS * BINS) for k, share in enumerate(shares)]
-        return sum(parts).view(BINS, BINS)
+    index = rows * BINS + column
+    return sum(torch.bincount(index + k, share.double(), BINS * BINS) for k, share in enumerate(shares)).view(
+        BINS, BINS
+    )
+
+
+def histogram_by_product(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
+    """`joint_histogram` as the product of which bin of the fixed image and how much of each bin of the moving one."""
+    import torch
+
     moving = torch.zeros((len(rows), BINS), dtype=torch.float64, device=rows.device)
     for k, share in enumerate(shares):
         moving.scatter_(1, (column + k)[:, None], share.double()[:, None])
