@@ -36,7 +36,6 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
             raise SynthesisError(_("The lesions could not be made into segments."))
     finally:
         slicer.mrmlScene.RemoveNode(labelmap)
-    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(reference)
     content = segmentation.GetSegmentation()
     for lesion, identifier in zip(sorted(ids), list(content.GetSegmentIDs())):
         segment = content.GetSegment(identifier)

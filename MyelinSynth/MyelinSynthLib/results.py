@@ -184,6 +184,8 @@ def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: st
         labels = labels.astype(np.int16 if labels.max() <= np.iinfo(np.int16).max else np.int32)
         lesions.addSegments(segmentation, labels, t1w, [int(row["id"]) for row in rows])
     segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
+    # Only now: the geometry is taken between the two parents, and segments are resampled to it when they are saved
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(t1w)
     return segmentation
 
 
