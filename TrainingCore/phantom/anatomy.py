@@ -41,10 +41,25 @@ class Anatomy:
     affine: np.ndarray
     voxel: float
 
+    def positions(self) -> np.ndarray:
+        """Mm of every voxel relative to the middle of the field of view, (3, size, size, size)."""
+        size = self.shape[0]
+        line = ((np.arange(size) - (size - 1) / 2.0) * self.voxel).astype(np.float32)
+        return np.stack(np.meshgrid(line, line, line, indexing="ij"))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
         return self.brain.shape
+
+
+@dataclass(frozen=True)
+class Mass:
+    """Something that takes place in the brain: centre (mm from the middle of the field of view), radius, push (mm)."""
+
+    centre: tuple[float, float, float]
+    radius: float
+    push: float
 
 
 def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
@@ -55,10 +70,11 @@ def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
     return affine
 
 
-def grow_anatomy(person_seed: int, site: str, size: int, age: float) -> Anatomy:
+def grow_anatomy(person_seed: int, site: str, size: int, age: float, mass: Mass | None = None) -> Anatomy:
     """The anatomy of a person: size, ventricles, asymmetry and folding of their own.
 
-    person_seed: who; site: R varies more; size: voxels along each edge; age: years, widens the ventricles.
+    person_seed: who; site: R varies more; size: voxels along each edge; age: years, widens the ventricles; mass:
+    pushes the tissue around it aside.
     """
     template = load_template()
     random = stream(person_seed, "anatomy")
@@ -69,6 +85,8 @@ def grow_anatomy(person_seed: int, site: str, size: int, age: float) -> Anatomy:
     # (ours) ventricles widen by about 0.03 mm per year after 25, with a wide spread between people
     widening = float(np.clip(random.normal(0.6 + 0.03 * (age - 25.0), 1.0), -0.8, 5.0))
     displacement = coarse_displacement(random, template, scale, widening)
+    if mass is not None:
+        displacement = pushed_aside(displacement, template, mass)
     ageing = float(np.clip((age - 20.0) / 50.0, 0.0, 1.0))
     atrophy = np.exp(np.log(ATROPHY_RANGE[1]) * np.clip(random.normal(0.25 + 0.4 * ageing, 0.25), 0.0, 1.0))
     return _sample(template, displacement, affine, size, float(atrophy))
@@ -117,6 +135,28 @@ def _centred(displacement: np.ndarray, template: Template) -> np.ndarray:
     factor = max(1.0, float((high - low).max() + 1.2 * step) / (FIELD_OF_VIEW_MM - 2.0 * MARGIN_MM))
     middle = ((low + high) / 2.0)[:, None, None, None]
     return moved_to(factor * position + middle) - position
+
+
+def pushed_aside(displacement: np.ndarray, template: Template, mass: Mass) -> np.ndarray:
+    """The same deformation around a mass: its surface moved outwards by `push`, less further away, 0 at the skull.
+
+    (ours) the push falls to 1/e over 18 mm and over the outer 12 mm of the brain; tissue inside is stretched evenly.
+    """
+    from scipy import ndimage
+
+    step, position = FIELD_OF_VIEW_MM / COARSE, coarse_positions()
+    index = position + displacement + (template.centre - template.affine[:3, 3])[:, None, None, None]
+    brain = ndimage.map_coordinates(template.brain, index, order=1) > 0.5
+    depth = ndimage.distance_transform_edt(brain) * step
+    offset = position - np.array(mass.centre)[:, None, None, None]
+    distance = np.maximum(np.sqrt((offset**2).sum(axis=0)), 1e-3)
+    outside = np.maximum(distance - mass.radius, 0.0)
+    push = mass.push * np.minimum(distance / mass.radius, 1.0) * np.exp(-outside / 18.0) * np.clip(depth / 12.0, 0, 1)
+    push = ndimage.gaussian_filter(push, 1.0)
+    source = position - offset / distance * push
+    at = source / step + (COARSE - 1) / 2.0
+    moved = np.stack([ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in displacement])
+    return source + moved - position
 
 
 def coarse_positions() -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import BadInput
 from ..files import PARTIAL_SUFFIX, atomic_path, read_json, write_json, write_text
 from .bids import DERIVATIVES, GENERATOR, README, SETTINGS_MARK, TUMOUR, description
-from .people import DISEASE_NAMES, SITES, Person
+from .people import DISEASE_NAMES, SITES, SUBTYPE_LEVELS, Person
 from .tumours import LABELS
 
 LABELS_TABLE = f"{TUMOUR.removeprefix('space-T1w_')}.tsv"
@@ -32,7 +32,7 @@ def columns(disease: str) -> dict[str, Any]:
         "simulated": {"Description": "Whether the person is simulated; always true here"},
     }
     if disease == "glioma":
-        found["subtype"] = {"Description": "Subtype of the glioma (WHO 2021), n/a for controls"}
+        found["subtype"] = {"Description": "Subtype of the glioma (WHO 2021)", "Levels": SUBTYPE_LEVELS}
         found["grade"] = {"Description": "WHO grade of the glioma, 2 to 4"}
         found["enhancement"] = {
             "Description": "Whether the tumour takes up contrast agent",

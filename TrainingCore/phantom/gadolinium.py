@@ -42,7 +42,7 @@ def uptake(
         white += active_lesions(lesions, anatomy.voxel, person_seed, visit)[brain]
         return taken_up
     for name, part in tumour.parts.items():
-        taken_up[name] = part.uptake[brain]
+        taken_up[name] = part.uptake_in(brain)
     return taken_up
 
 

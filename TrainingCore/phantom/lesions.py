@@ -90,18 +90,18 @@ def grow_lesions(anatomy: Anatomy, person_seed: int, load_factor: float = 1.0) -
     lesions = no_lesions(anatomy.shape)
     ordinary, confluent = draw_volumes(random, load_factor)
     patient_deficit = random.normal(0.0, DEFICIT_SD * np.sqrt(PATIENT_SHARE))
-    terrain = _Terrain(anatomy, random)
+    terrain = Terrain(anatomy, random)
     for volume in confluent:
         terrain.add(lesions, float(volume), "confluent")
     places = random.choice(list(PLACES), size=len(ordinary), p=list(PLACES.values()))
     for volume, place in zip(ordinary, places):
         terrain.add(lesions, float(volume), str(place))
     _set_states(lesions, anatomy, random, patient_deficit)
-    _set_t1_visibility(lesions, anatomy.voxel, stream(person_seed, "t1 visibility"))
+    set_t1_visibility(lesions, anatomy.voxel, stream(person_seed, "t1 visibility"))
     return lesions
 
 
-class _Terrain:
+class Terrain:
     """Where a lesion may grow in one brain, and how easily."""
 
     def __init__(self, anatomy: Anatomy, random: np.random.Generator) -> None:
@@ -193,7 +193,7 @@ def _piece_at_seed(taken: np.ndarray, seed: list[int]) -> np.ndarray:
     return labels == (here if here else int(sizes.argmax()))
 
 
-def _depth_profile(lesions: Lesions) -> np.ndarray:
+def depth_profile(lesions: Lesions) -> np.ndarray:
     """How deep inside its lesion each voxel lies, 0 at the rim to 1 at the centre, as a flat array over the mask."""
     from scipy import ndimage
 
@@ -212,7 +212,7 @@ def _set_states(lesions: Lesions, anatomy: Anatomy, random: np.random.Generator,
     mask, owners = lesions.mask, lesions.owner[lesions.mask]
     spread = DEFICIT_SD * np.sqrt(1.0 - PATIENT_SHARE)
     mean = np.clip(random.normal(DEFICIT_MEAN + patient_deficit, spread, count + 1), 0.01, 0.36)
-    profile = 0.55 + 0.9 * _depth_profile(lesions)
+    profile = 0.55 + 0.9 * depth_profile(lesions)
     voxels = np.maximum(np.bincount(owners, minlength=count + 1), 1)
     profile /= (np.bincount(owners, profile, minlength=count + 1) / voxels)[owners]
     patchy = 1.0 + 0.15 * smooth_field(random, anatomy.shape, 6.0, anatomy.voxel)[mask]
@@ -221,7 +221,7 @@ def _set_states(lesions: Lesions, anatomy: Anatomy, random: np.random.Generator,
     mean_myelin = mean / FULL_LOSS
     axons = np.clip(0.65 * mean_myelin + random.normal(-0.02, 0.10, count + 1), 0.0, 0.8)
     holes = random.random(count + 1) < BLACK_HOLE_SHARE
-    depth = _depth_profile(lesions)
+    depth = depth_profile(lesions)
     lesions.axonal_loss[mask] = np.clip(
         axons[owners] * (0.6 + 0.8 * depth)
         + 0.5 * (holes & (mean > 0.15))[owners] * np.clip(2.0 * depth - 0.6, 0.0, 1.0),
@@ -234,7 +234,7 @@ def _set_states(lesions: Lesions, anatomy: Anatomy, random: np.random.Generator,
     )
 
 
-def _set_t1_visibility(lesions: Lesions, voxel: float, random: np.random.Generator) -> None:
+def set_t1_visibility(lesions: Lesions, voxel: float, random: np.random.Generator) -> None:
     """Many small lesions are nearly T1-isointense, whatever their myelin; drawn apart from all other states."""
     owners = lesions.owner[lesions.mask]
     count = int(lesions.owner.max())
@@ -272,13 +272,13 @@ def _add_new(
     if count == 0:
         return
     before = int(later.owner.max())
-    terrain = _Terrain(anatomy, random)
+    terrain = Terrain(anatomy, random)
     for volume in np.clip(np.exp(random.normal(4.2, 0.8, count)), 15.0, 900.0):
         terrain.add(later, float(volume), str(random.choice(list(PLACES), p=list(PLACES.values()))))
     fresh = no_lesions(later.owner.shape)
     fresh.owner[later.owner > before] = later.owner[later.owner > before] - before
     _set_states(fresh, anatomy, random, 0.0)
-    _set_t1_visibility(fresh, anatomy.voxel, visibility_random)
+    set_t1_visibility(fresh, anatomy.voxel, visibility_random)
     new = fresh.mask
     later.t1_visibility[new] = fresh.t1_visibility[new]
     later.deficit[new], later.axonal_loss[new] = fresh.deficit[new], 0.5 * fresh.axonal_loss[new]

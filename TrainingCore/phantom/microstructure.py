@@ -65,7 +65,7 @@ def mt_ratios(scene: Scene) -> dict[str, np.ndarray]:
     white = white * np.clip(1.0 - 0.45 * myelin - 0.12 * axons - 0.22 * water, 0.05, None)
     ratios = {"white": white, "grey": np.float32(MT_RATIO["grey"]), "fluid": np.float32(MT_RATIO["fluid"])}
     if scene.tumour is not None:
-        ratios.update({name: part.mt_ratio[brain] for name, part in scene.tumour.parts.items()})
+        ratios.update({name: np.float32(part.mt_ratio) for name, part in scene.tumour.parts.items()})
     return ratios
 
 
@@ -78,13 +78,16 @@ def diffusion(scene: Scene) -> dict[str, Diffusion]:
     # (ours) demyelination opens the way across the fibres; axonal loss opens it too and shortens the way along them
     radial = radial * np.exp(0.60 * myelin + 0.25 * axons) * (1.0 + _own_variation(scene, "diffusion"))
     axial = np.maximum(axial * np.exp(0.04 * myelin - 0.10 * axons), radial)
-    tissues = {"white": Diffusion(axial, radial, 0.22 * water)}
+    free = 0.22 * water
+    if scene.tumour is not None:  # (ours) vasogenic oedema lies between the fibres: more of it is free
+        free = free + 0.20 * scene.tumour.oedema[brain]
+    tissues = {"white": Diffusion(axial, radial, free)}
     none = np.float32(0.0)
     tissues["grey"] = Diffusion(*axial_and_radial(MEAN_DIFFUSIVITY["grey"], np.float32(GREY_ANISOTROPY)), none)
     tissues["fluid"] = Diffusion(*(np.float32(MEAN_DIFFUSIVITY["fluid"]),) * 2, none)
     if scene.tumour is not None:
         for name, part in scene.tumour.parts.items():
-            axes = axial_and_radial(part.mean_diffusivity[brain], np.float32(part.anisotropy))
+            axes = axial_and_radial(part.mean_diffusivity_in(brain), np.float32(part.anisotropy))
             tissues[name] = Diffusion(*axes, none)
     return tissues
 

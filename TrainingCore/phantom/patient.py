@@ -18,7 +18,8 @@ from .mri import simulate_mri
 from .people import DEFAULT_CONTRASTS, LOAD_FACTOR, Person, check_contrasts, check_disease, check_site, draw_person
 from .pet import measure, true_dvr
 from .protocols import visit_protocol
-from .tumours import Tumour
+from .tumours import Tumour, grow_tumour, place_mass
+from .vascular import grow_hyperintensities
 
 
 def check_size(size: int) -> None:
@@ -27,9 +28,17 @@ def check_size(size: int) -> None:
         raise BadInput(f"Size {size} does not work. Choose a multiple of 16 from 32 to 256, e.g. 128.")
 
 
+COARSE_SIZE = 48  # voxels of the anatomy on which a tumour's place is chosen, the same whatever the image's size
+
+
+@functools.lru_cache(maxsize=2)
+def _anatomy(person: Person, size: int) -> Anatomy:
+    return grow_anatomy(person.seed, person.site, size, person.age)
+
+
 @functools.lru_cache(maxsize=2)
 def _body(person: Person, size: int) -> tuple[Anatomy, Lesions]:
-    anatomy = grow_anatomy(person.seed, person.site, size, person.age)
+    anatomy = _anatomy(person, size)
     if not person.patient:
         return anatomy, ms.no_lesions(anatomy.shape)
     return anatomy, ms.grow_lesions(anatomy, person.seed, LOAD_FACTOR[person.site])
@@ -89,7 +98,7 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
         truth = true_dvr(anatomy, lesions, person.seed, person.patient)
         measured, clean, info["pet"] = measure(truth, anatomy, person.seed, visit, person.site)
         volumes["dvr"], volumes["dvr_clean"] = _rounded(measured), _rounded(clean)
-    volumes.update(_masks(anatomy, lesions))
+    volumes.update(_masks(anatomy, lesions, tumour))
     if tumour is not None:
         volumes["tumour"] = np.where(anatomy.brain, tumour.labels, 0).astype(np.uint8)
     return Case(label or f"{person.site}{person.seed}", str(visit), volumes, anatomy.affine, info)
@@ -97,13 +106,21 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
 
 def body(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions, Tumour | None]:
     """Anatomy, lesions and tumour of a person at a visit."""
-    return *anatomy_and_lesions(person, visit, size), None
+    if person.disease == "ms" or not person.patient:
+        return *anatomy_and_lesions(person, visit, size), None
+    if person.disease == "wmh":
+        anatomy = _anatomy(person, size)
+        return anatomy, grow_hyperintensities(anatomy, person.seed, person.age, visit), None
+    mass = place_mass(_anatomy(person, COARSE_SIZE), person, visit)
+    anatomy = grow_anatomy(person.seed, person.site, size, person.age, mass)
+    return grow_tumour(anatomy, person, mass)
 
 
-def _masks(anatomy: Anatomy, lesions: Lesions) -> dict[str, np.ndarray]:
+def _masks(anatomy: Anatomy, lesions: Lesions, tumour: Tumour | None) -> dict[str, np.ndarray]:
+    lesional = lesions.mask if tumour is None else np.zeros(anatomy.shape, bool)  # a tumour is no white matter
     return {
         "lesions": lesions.mask & anatomy.brain,
-        "white_matter": ((anatomy.white_matter > 0.5) | lesions.mask) & anatomy.brain,
+        "white_matter": ((anatomy.white_matter > 0.5) | lesional) & anatomy.brain,
         "grey_matter": (anatomy.grey_matter > 0.5) & anatomy.brain & ~lesions.mask,
         "brain": anatomy.brain,
     }
@@ -113,6 +130,11 @@ def _about(person: Person, protocol: dict[str, Any]) -> dict[str, Any]:
     return {
         "simulated": True,
         "disease": person.disease,
+        **(
+            {"subtype": person.subtype, "grade": person.grade, "enhancement": person.enhancement}
+            if person.grade
+            else {}
+        ),
         "group": "patient" if person.patient else "control",
         "site": person.site,
         "age": person.age,

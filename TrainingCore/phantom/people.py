@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,36 @@ AGES = {"A": (36.0, 8.0), "B": (47.0, 9.0), "C": (41.0, 10.0), "R": (42.0, 12.0)
 LOAD_FACTOR = {"A": 1.0, "B": 1.25, "C": 1.0, "R": 1.0}  # (ours) multiplies the load of MS lesions
 
 
+WMH_AGE = (69.0, 8.0)  # (ours) near the memory-clinic patients of the WMH challenge
+
+
+class Glioma(NamedTuple):
+    """A kind of glioma: share of a cohort, share that enhances, mean age in years."""
+
+    subtype: str
+    grade: int
+    share: float
+    enhancing: float
+    age: float
+
+
+# Kinds as in the WHO classification of 2021. Shares, enhancement and ages are ours; lower grades are commoner than in a
+# surgical cohort (UCSF-PDGM, Calabrese et al. 2022: four in five are grade 4), so that a small cohort has every stratum
+GLIOMAS = (
+    Glioma("glioblastoma", 4, 0.45, 0.95, 61.0),
+    Glioma("astrocytoma", 2, 0.12, 0.10, 37.0),
+    Glioma("astrocytoma", 3, 0.10, 0.45, 40.0),
+    Glioma("astrocytoma", 4, 0.07, 0.90, 43.0),
+    Glioma("oligodendroglioma", 2, 0.14, 0.20, 42.0),
+    Glioma("oligodendroglioma", 3, 0.12, 0.60, 48.0),
+)
+SUBTYPE_LEVELS = {
+    "glioblastoma": "glioblastoma, IDH-wildtype",
+    "astrocytoma": "astrocytoma, IDH-mutant",
+    "oligodendroglioma": "oligodendroglioma, IDH-mutant and 1p/19q-codeleted",
+}
+
+
 @dataclass(frozen=True)
 class Person:
     """Who a digital person is: seed, site, age in years, sex (F | M), patient or healthy control, and of which study.
@@ -44,11 +75,26 @@ class Person:
 
 
 def draw_person(person_seed: int, site: str, patient: bool = True, disease: str = "ms") -> Person:
-    """Age and sex of a person; MS affects about three women for one man."""
+    """Age and sex of a person, and what kind of glioma; MS affects about three women for one man."""
     check_site(site)
     random = stream(person_seed, "person")
-    age = int(np.clip(round(random.normal(*AGES[site])), 18, 75))
-    return Person(person_seed, site, age, "F" if random.random() < 0.73 else "M", patient, disease)
+    mean, spread = AGES[site]
+    women, youngest, oldest = 0.73, 18, 75
+    kind: tuple[str, int, str] = ("", 0, "")
+    if disease == "wmh":
+        mean, spread, women, youngest, oldest = *WMH_AGE, 0.5, 50, 90
+    elif disease == "glioma":
+        glioma, enhancement = _draw_glioma(stream(person_seed, "glioma"))
+        mean, spread, women, youngest, oldest = glioma.age, 10.0, 0.42, 20, 85
+        kind = (glioma.subtype, glioma.grade, enhancement) if patient else kind
+    age = int(np.clip(round(random.normal(mean, spread)), youngest, oldest))
+    return Person(person_seed, site, age, "F" if random.random() < women else "M", patient, disease, *kind)
+
+
+def _draw_glioma(random: np.random.Generator) -> tuple[Glioma, str]:
+    shares = np.array([one.share for one in GLIOMAS])
+    glioma = GLIOMAS[int(random.choice(len(GLIOMAS), p=shares / shares.sum()))]
+    return glioma, "yes" if random.random() < glioma.enhancing else "no"
 
 
 def check_site(site: str) -> None:
