@@ -293,6 +293,13 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
             self.setUp()
             test()
             self.delayDisplay(f"{test.__name__} passed")
+        from MyelinSynthLib import selftest
+
+        for check in selftest.CHECKS:
+            self.setUp()
+            check(self)
+            self.delayDisplay(f"{check.__name__} passed")
+        self.setUp()
 
     def _volume(self, name, shift=0.0):
         import numpy as np
