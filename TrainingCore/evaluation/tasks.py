@@ -15,7 +15,7 @@ import numpy as np
 
 from ..case import Case
 from .cases import evaluate_case
-from .measures import image_measures
+from .image_quality import enhancement_quality, translation_quality
 from .summary import agreement, levels
 
 Row = dict[str, Any]
@@ -60,25 +60,35 @@ def measure_dvr(system: Any, case: Case, recipe: dict[str, Any]) -> tuple[Row, l
     return evaluate_case(case, predict(system, case, recipe["data"]["inputs"]))
 
 
-def measure_image(system: Any, case: Case, recipe: dict[str, Any]) -> tuple[Row, list[Row]]:
-    """MRI: errors of the synthetic contrast in brain and lesions, and of its first input taken for it."""
+def measure_translation(system: Any, case: Case, recipe: dict[str, Any]) -> tuple[Row, list[Row]]:
+    """One MRI contrast from another: SSIM and MAE of brain and lesion, and of the first input taken for the target."""
     data = recipe["data"]
-    found = predict(system, case, data["inputs"])
-    row: Row = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
-    row |= _image_row(case, found, data)
-    untouched = case.volumes[data["inputs"][0]]
-    row |= {f"input_{key}": value for key, value in _image_row(case, untouched, data).items()}
-    return row, []
+    truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
+    source = np.where(brain, case.volumes[data["inputs"][0]], truth)
+    span = RANGES[data["intensity"]["rule"]]
+    return _row(case) | translation_quality(truth, found, source, brain, _lesions(case), span), []
 
 
-def _image_row(case: Case, found: np.ndarray, data: dict[str, Any]) -> Row:
+def measure_enhancement(system: Any, case: Case, recipe: dict[str, Any]) -> tuple[Row, list[Row]]:
+    """T1w after contrast: L2, tumour L2, PSNR, SSIM (Bone et al. 2021)."""
+    data = recipe["data"]
+    truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
+    return _row(case) | enhancement_quality(truth, found, brain, _lesions(case)), []
+
+
+def _row(case: Case) -> Row:
+    return {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
+
+
+def _inside(case: Case, found: np.ndarray, data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth, synthetic image and brain; outside the brain, where an answer means nothing, both are the same."""
     brain = np.asarray(case.volumes["brain"], bool)
     truth = case.volumes[data["target"]]
-    regions = {"brain": brain}
-    if "lesions" in case.volumes:
-        regions["lesions"] = np.asarray(case.volumes["lesions"], bool) & brain
-    found = np.where(brain, found, truth)  # both are masked by the brain alike
-    return dict(image_measures(truth, found, regions, RANGES[data["intensity"]["rule"]]))
+    return truth, np.where(brain, found, truth), brain
+
+
+def _lesions(case: Case) -> np.ndarray:
+    return np.asarray(case.volumes.get("lesions", np.zeros(case.shape)), bool)
 
 
 def _level(name: str) -> Callable[[Sequence[Row]], Row]:
@@ -99,20 +109,47 @@ DVR = Task(
     measure_dvr,
     (("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
 )
-IMAGE = Task(
-    "image",
+TRANSLATION = Task(
+    "translation",
     (
-        Measure("ssim_brain", "SSIM in the brain", "higher"),
-        Measure("ssim_lesions", "SSIM in lesions", "higher"),
-        Measure("mae_brain", "MAE in the brain", "lower"),
-        Measure("psnr_brain", "PSNR in the brain (dB)", "higher", form="{:.1f}"),
+        Measure("ssim_brain", "SSIM in the brain", "higher", paper={"T1 pre": "0.89", "FLAIR": "0.78"}),
         Measure("input_ssim_brain", "SSIM in the brain, input for target", "higher"),
-        Measure("input_ssim_lesions", "SSIM in lesions, input for target", "higher"),
+        Measure("ssim_lesion", "SSIM in the lesion", "higher"),
+        Measure("input_ssim_lesion", "SSIM in the lesion, input for target", "higher"),
+        Measure(
+            "ssim_lesion_masked",
+            "SSIM of the images multiplied by the lesion mask",
+            "higher",
+            paper={
+                "T1 pre with mask loss": "0.990",
+                "without": "0.994",
+                "FLAIR with": "0.991",
+                "FLAIR without": "0.986",
+            },
+        ),
+        Measure("input_ssim_lesion_masked", "the same, input for target", "higher"),
+        Measure("mae_brain", "MAE in the brain", "lower"),
+        Measure("mae_lesion", "MAE in the lesion", "lower"),
     ),
-    measure_image,
+    measure_translation,
+)
+ENHANCEMENT = Task(
+    "enhancement",
+    (
+        Measure("l2", "L2 (1e-5)", "lower", 1e5, "{:.1f}", {"all four inputs": "31.6"}),
+        Measure("tumour_l2", "tumour L2 (1e-4)", "lower", 1e4, "{:.1f}", {"all four inputs": "74.4"}),
+        Measure("psnr", "PSNR (dB)", "higher", 1.0, "{:.1f}", {"all four inputs": "35.3"}),
+        Measure("ssim", "SSIM (%)", "higher", 100.0, "{:.1f}", {"all four inputs": "94.2"}),
+        Measure("l2_brain", "L2 in the brain (1e-5)", "lower", 1e5, "{:.1f}"),
+        Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}"),
+    ),
+    measure_enhancement,
 )
 
 
 def task_of(recipe: dict[str, Any]) -> Task:
     """What a recipe's system is measured by: its target decides."""
-    return DVR if recipe["data"]["target"] == "dvr" else IMAGE
+    data = recipe["data"]
+    if data["target"] == "dvr":
+        return DVR
+    return ENHANCEMENT if data["target"] == "t1ce" and data["intensity"]["rule"] == "unit" else TRANSLATION
