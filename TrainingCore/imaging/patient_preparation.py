@@ -15,7 +15,7 @@ from ..errors import BadInput
 from .bias import correct_bias
 from .brain_mask import Brain, find_brain
 from .checks import check_contrasts
-from .registration import Registration, brain_points, inside_share, mean_distance, register_rigid
+from .registration import Registration, brain_points, inside_share, mean_distance, register
 from .volumes import Volume, same_grid
 
 LEAST_COVERED, WELL_COVERED = 0.05, 0.9
@@ -91,7 +91,9 @@ def _register(
     elif sibling is not None:
         registration = patient.registrations[sibling]
     else:
-        registration = register_rigid(t1w, image, mask, corrected)
+        shaded = name not in KEPT_AS_THEY_ARE
+        registration = register(t1w, image, mask, corrected, contrast=_word(name), moving_bias=shaded)
+        patient.warnings += [registration.warning] if registration.warning else []
     word = _word(name)
     if registration.covered < LEAST_COVERED:
         raise BadInput(

@@ -13,7 +13,8 @@ from .. import RESEARCH_USE, SIMULATED
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..evaluation.statistics import pearson
 from ..files import write_json, write_text
-from ..imaging.volumes import sitk_transform, write_volume
+from ..imaging.transforms import write_transform
+from ..imaging.volumes import write_volume
 from ..result import (
     BRAIN,
     DVR,
@@ -52,14 +53,6 @@ def write_result(folder: Path, findings: Findings) -> None:
     summary = summarise(findings)
     build_report(findings, summary).write(folder / REPORT)
     write_json(folder / PROVENANCE, provenance(findings, summary))
-
-
-def write_transform(path: Path, matrix: np.ndarray) -> None:
-    """Write a 4x4 RAS matrix as an ITK text transform (LPS mm)."""
-    lps = sitk_transform(matrix)
-    numbers = " ".join(f"{value:.17g}" for value in lps.GetParameters())
-    text = f"#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\nParameters: {numbers}\n"
-    write_text(path, text + "FixedParameters: 0 0 0\n")
 
 
 def lesions_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:

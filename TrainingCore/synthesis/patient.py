@@ -14,8 +14,9 @@ from ..bundle import Bundle
 from ..case import MRI
 from ..errors import BadInput
 from ..files import sha256
+from ..imaging import transforms
 from ..imaging.checks import check_different_images
-from ..imaging.volumes import Volume, content_sha256, matrix_of_sitk, read_volume
+from ..imaging.volumes import Volume, content_sha256, read_volume
 
 
 @dataclass
@@ -92,20 +93,4 @@ def says_simulated(image: Path) -> bool:
 
 def read_transform(given: str) -> np.ndarray:
     """`identity`, or the 4x4 (RAS mm) of a linear ITK transform file. Raises BadInput."""
-    if given == "identity":
-        return np.eye(4)
-    path = Path(given)
-    if not path.is_file():
-        raise BadInput(f"The transform {path} does not exist. Give `identity` or an ITK transform file (.tfm, .txt).")
-    import SimpleITK as sitk
-
-    try:
-        transform = sitk.ReadTransform(str(path))
-    except RuntimeError as error:
-        raise BadInput(f"The transform {path.name} is not an ITK transform file. Export it again, as .tfm.") from error
-    if not transform.IsLinear() or transform.GetDimension() != 3:
-        raise BadInput(f"The transform {path.name} is not a linear 3D transform. Give a rigid or affine one.")
-    matrix = matrix_of_sitk(transform)
-    if abs(np.linalg.det(matrix[:3, :3])) < 1e-6:
-        raise BadInput(f"The transform {path.name} flattens space. Give a rigid or affine one.")
-    return matrix
+    return np.eye(4) if given == "identity" else transforms.read_transform(given)
