@@ -19,6 +19,8 @@ set(TRAINING_CORE_SCRIPTS
   evaluate.py
   evaluation/__init__.py
   evaluation/cases.py
+  evaluation/demyelination.py
+  evaluation/demyelination_figures.py
   evaluation/figures.py
   evaluation/image_quality.py
   evaluation/lesions.py
@@ -26,6 +28,8 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/models.py
   evaluation/pages.py
   evaluation/report.py
+  evaluation/segmentation.py
+  evaluation/segmentation_figures.py
   evaluation/statistics.py
   evaluation/summary.py
   evaluation/tasks.py

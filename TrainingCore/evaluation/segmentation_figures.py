@@ -1,0 +1,86 @@
+"""True and false positives on axial slices in the colours of Orbes-Arteaga et al. 2018: blue, green; missed yellow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .figures import new_figure
+from .segmentation import positives
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+COLOURS = {1: "#3b6fff", 2: "#2fbf4f", 3: "#ffd60a"}
+MEANINGS = {1: "found", 2: "false positive", 3: "missed"}
+
+
+@dataclass(frozen=True)
+class SliceOfMethods:
+    """One axial slice ready to draw; every array (rows, columns), rows from the back to the front of the head.
+
+    title: what it shows; images: name -> image, such as T1w, true and synthetic FLAIR, drawn in grey; truth: mask;
+    found: method -> mask; aspect: height over width of a pixel in mm.
+    """
+
+    title: str
+    images: Mapping[str, np.ndarray]
+    truth: np.ndarray
+    found: Mapping[str, np.ndarray]
+    aspect: float = 1.0
+
+
+def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
+    """One row per slice: its images, then every method's positives over the image called `under`.
+
+    All slices must have the images and methods of the first. Images of one row share the window of the first whose name
+    starts alike (`FLAIR`, `FLAIR, joint`), so that a synthetic image is shown as the true one is.
+    """
+    names, methods = list(slices[0].images), list(slices[0].found)
+    figure, axes = new_figure(
+        1.75 * (len(names) + len(methods)), 2.3 * len(slices) + 0.5, nrows=len(slices), ncols=len(names) + len(methods)
+    )
+    for row, one in zip(axes, slices):
+        windows = {name: tuple(np.percentile(image, [1, 99.8])) for name, image in one.images.items()}
+        for axis, name in zip(row, names):
+            first = next(other for other in names if name.startswith(other.split(",")[0]))
+            _grey(axis, one.images[name], windows[first], one.aspect)
+        for axis, method in zip(row[len(names) :], methods):
+            _grey(axis, one.images[under], windows[under], one.aspect)
+            axis.imshow(coloured(positives(one.truth, one.found[method])), origin="lower", aspect=one.aspect)
+        row[0].set_ylabel(one.title, fontsize=9)
+    for axis, head in zip(axes[0], [*names, *methods]):
+        axis.set_title(head, fontsize=9)
+    handles = [_patch(COLOURS[kind], MEANINGS[kind]) for kind in COLOURS]
+    figure.legend(handles=handles, loc="outside lower right", ncols=3, fontsize=9)
+    return figure
+
+
+def coloured(classes: np.ndarray) -> np.ndarray:
+    """RGBA (rows, columns, 4) of `positives`, transparent where neither mask is."""
+    from matplotlib.colors import to_rgba
+
+    picture = np.zeros((*classes.shape, 4))
+    for kind, colour in COLOURS.items():
+        picture[classes == kind] = to_rgba(colour)
+    return picture
+
+
+def _grey(axis: Axes, image: np.ndarray, window: tuple[float, float], aspect: float) -> None:
+    low, high = window
+    axis.imshow(
+        image, origin="lower", cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect, interpolation="nearest"
+    )
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def _patch(colour: str, label: str) -> Patch:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=label)
