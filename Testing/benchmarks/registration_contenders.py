@@ -16,9 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")  # before any ITK is imported
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import numpy as np
 
 from TrainingCore.imaging.volumes import LPS_FROM_RAS, Volume, matrix_of_sitk, read_volume, to_sitk
@@ -28,11 +25,10 @@ Register = Callable[[Volume, Volume, Volume], np.ndarray]
 
 def ours() -> Register:
     """TrainingCore.imaging.registration as it ships, its bias correction of both images included."""
-    import torch
+    import torch  # noqa: F401, so that its start-up is not counted as registration
 
     from TrainingCore.imaging.registration import register_rigid
 
-    torch.set_num_threads(1)
     return lambda fixed, moving, brain: register_rigid(fixed, moving, brain).matrix
 
 
@@ -139,12 +135,23 @@ def moved(image: Volume, start: np.ndarray) -> Volume:
     return Volume(image.data, start @ image.affine, image.name)
 
 
+def peak_gigabytes() -> float:
+    """Peak memory of this process. On Linux getrusage also counts what the parent held when it started the child."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
 def main() -> int:
     """Register every case of a list and print matrices, seconds, and at last the process's peak memory."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("name", choices=CONTENDERS)
     arguments.add_argument("cases", type=Path)
     chosen = arguments.parse_args()
+    for name in ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"  # read when ITK and torch are imported, below
     began = time.process_time()
     register = CONTENDERS[chosen.name]()
     prepared = time.process_time() - began
@@ -158,8 +165,7 @@ def main() -> int:
         matrix = register(fixed, moved(moving, np.array(case["start"])), brain)
         row = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "matrix": matrix.tolist()}
         print("ROW " + json.dumps({"pair": case["pair"], "number": case["number"], **row}), flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    print("END " + json.dumps({"peak_gb": peak, "import_cpu_s": prepared}), flush=True)
+    print("END " + json.dumps({"peak_gb": peak_gigabytes(), "import_cpu_s": prepared}), flush=True)
     return 0
 
 

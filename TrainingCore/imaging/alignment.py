@@ -197,7 +197,7 @@ def search(coarse: Level, start: np.ndarray, best: int) -> list[np.ndarray]:
     """The most promising of some 2,500 rigid transforms around `start` and around alignment by centre of mass.
 
     Nearest voxels and a plain histogram are enough to rank them; information counts times the share of the brain that
-    is seen, so that a sliver of overlap cannot win. Returns `best` matrices that differ by more than a grid step.
+    is seen, so that a sliver of overlap cannot win. Returns the `best` matrices, the most promising first.
     """
     centre = coarse.points.mean(axis=0)
     steps = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
@@ -210,12 +210,7 @@ def search(coarse: Level, start: np.ndarray, best: int) -> list[np.ndarray]:
     cross = CENTRED_SHIFT_MM * steps[np.abs(steps).sum(axis=1) <= 1]
     candidates = np.concatenate([start @ around_start, to_centre @ turns_and_shifts(centre, turns, cross)])
     scores = _scores(coarse, candidates)
-    kept: list[np.ndarray] = []
-    for place in np.argsort(-scores, kind="stable"):
-        if len(kept) == best:
-            break
-        kept.append(candidates[place])
-    return kept
+    return [candidates[place] for place in np.argsort(-scores, kind="stable")[:best]]
 
 
 def _centre_of_mass(image: Volume) -> np.ndarray:
@@ -228,7 +223,7 @@ def _centre_of_mass(image: Volume) -> np.ndarray:
 def _scores(coarse: Level, candidates: np.ndarray, chunk: int = 64) -> np.ndarray:
     """Plain mutual information times coverage of each candidate (n, 4, 4)."""
     data = coarse.moving.data
-    low, high = np.percentile(data[data > data.mean()], [1, 99])
+    low, high = np.percentile(data[data >= data.mean()], [1, 99])
     low = min(low, float(np.median(data)))
     bins = np.clip((data - low) / max(high - low, 1e-12) * SEARCH_BINS, 0, SEARCH_BINS - 1).astype(np.int32)
     bins = np.pad(bins, 1, constant_values=SEARCH_BINS).ravel()  # what lies outside has a bin of its own

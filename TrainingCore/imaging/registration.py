@@ -98,17 +98,23 @@ def register(
             f"The {contrast} {moving.name} does not overlap with the brain in the T1w {fixed.name} (world "
             "coordinates). Check that both are of one person and one session, and that their headers were kept."
         )
-    common = same_grid(fixed, moving)
-    if common and np.array_equal(start, identity) and stripped_alike(fixed, moving):
+    if same_grid(fixed, moving) and np.array_equal(start, identity) and stripped_alike(fixed, moving):
         return Registration(identity, "identity (one grid, skull-stripped alike)", 0.0, 1.0)
+    box = corners(*box_around(brain, MASK_GRID_MM, BOX_MARGIN_MM))
     with one_thread():
-        region = brain_and_rim(brain)
-        box = corners(*box_around(brain, MASK_GRID_MM, BOX_MARGIN_MM))
         here = correct_bias(cropped(fixed, box), brain) if corrected is None else cropped(corrected, box)
+        region = brain_and_rim(brain)
         matrix = _captured(here, moving, region, start, device)
         there = cropped(moving, _mapped(box, matrix))
         there = correct_bias(there, brain, matrix) if moving_bias else there
         refined = _refined(here, there, region, matrix, affine, device)
+    return _judged(fixed, moving, points, refined, contrast, "affine" if affine else "rigid")
+
+
+def _judged(
+    fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, contrast: str, how: str
+) -> Registration:
+    """The result with its measures of quality. Raises MyelinSynthError where it is wrong."""
     matrix, information = refined.matrix, refined.found.information
     spread, covered = mean_distance(points, *refined.halves), inside_share(points, moving, matrix)
     reason = _failure(covered, spread, refined.distinct)
@@ -118,11 +124,10 @@ def register(
             "if they are right, register them elsewhere and give the transform (--flair-to-t1 for the FLAIR)."
         )
     warning = _doubt(spread, refined.distinct, f"The {contrast} {moving.name} and the T1w {fixed.name}")
-    moved = mean_distance(points, matrix, identity)
-    if common and moved < IN_REGISTER_MM:
+    moved = mean_distance(points, matrix, np.eye(4))
+    if same_grid(fixed, moving) and moved < IN_REGISTER_MM:
         how = f"identity (in register within {moved:.2f} mm)"
-        return Registration(identity, how, 0.0, 1.0, information, spread, warning, refined.distinct)
-    how = "affine" if affine else "rigid"
+        return Registration(np.eye(4), how, 0.0, 1.0, information, spread, warning, refined.distinct)
     return Registration(matrix, how, moved, covered, information, spread, warning, refined.distinct)
 
 
