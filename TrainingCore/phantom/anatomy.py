@@ -140,7 +140,7 @@ def _centred(displacement: np.ndarray, template: Template) -> np.ndarray:
 def pushed_aside(displacement: np.ndarray, template: Template, mass: Mass) -> np.ndarray:
     """The same deformation around a mass: its surface moved outwards by `push`, less further away, 0 at the skull.
 
-    (ours) the push falls to 1/e over 18 mm and over the outer 12 mm of the brain; tissue inside is stretched evenly.
+    (ours) the push falls to 1/e over 22 mm and over the outer 12 mm of the brain; tissue inside is stretched evenly.
     """
     from scipy import ndimage
 
@@ -151,7 +151,7 @@ def pushed_aside(displacement: np.ndarray, template: Template, mass: Mass) -> np
     offset = position - np.array(mass.centre)[:, None, None, None]
     distance = np.maximum(np.sqrt((offset**2).sum(axis=0)), 1e-3)
     outside = np.maximum(distance - mass.radius, 0.0)
-    push = mass.push * np.minimum(distance / mass.radius, 1.0) * np.exp(-outside / 18.0) * np.clip(depth / 12.0, 0, 1)
+    push = mass.push * np.minimum(distance / mass.radius, 1.0) * np.exp(-outside / 22.0) * np.clip(depth / 12.0, 0, 1)
     push = ndimage.gaussian_filter(push, 1.0)
     source = position - offset / distance * push
     at = source / step + (COARSE - 1) / 2.0

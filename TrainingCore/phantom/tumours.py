@@ -70,13 +70,13 @@ class Tumour:
 
 # t1, t2, density, uptake, mt_ratio, mean_diffusivity, anisotropy
 SOLID = {
-    "glioblastoma": (1500.0, 130.0, 0.88, 0.03, 26.0, 1.15, 0.14),
-    "astrocytoma": (1700.0, 165.0, 0.90, 0.02, 24.0, 1.45, 0.12),
-    "oligodendroglioma": (1500.0, 140.0, 0.88, 0.03, 25.0, 1.30, 0.12),
+    "glioblastoma": (1500.0, 130.0, 0.88, 0.015, 26.0, 1.15, 0.14),
+    "astrocytoma": (1700.0, 165.0, 0.90, 0.010, 24.0, 1.45, 0.12),
+    "oligodendroglioma": (1500.0, 140.0, 0.88, 0.015, 25.0, 1.30, 0.12),
 }
-MISMATCHED = (2300.0, 260.0, 0.94, 0.02, 18.0, 1.80, 0.08)
+MISMATCHED = (2300.0, 260.0, 0.94, 0.008, 18.0, 1.80, 0.08)
 ENHANCING = (1450.0, 118.0, 0.88, 0.40, 25.0, 1.05, 0.13)
-NECROSIS = (2700.0, 290.0, 0.96, 0.03, 7.0, 2.10, 0.05)
+NECROSIS = (2700.0, 290.0, 0.96, 0.006, 7.0, 2.10, 0.05)
 
 
 def place_mass(coarse: Anatomy, person: Person, visit: int) -> Mass:
@@ -85,7 +85,7 @@ def place_mass(coarse: Anatomy, person: Person, visit: int) -> Mass:
     volume = float(np.clip(np.exp(random.normal(*CORE_LOG_ML)), *CORE_RANGE_ML))
     radius = (3000.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0) * GROWTH_PER_VISIT ** (visit - 1)
     # (ours) glioblastomas displace, lower grades infiltrate
-    push = radius * random.uniform(0.20, 0.38) * (1.0 if person.subtype == "glioblastoma" else 0.5)
+    push = radius * random.uniform(0.30, 0.50) * (1.0 if person.subtype == "glioblastoma" else 0.5)
     position = coarse.positions()
     white = (coarse.white_matter > 0.5) & (coarse.ventricle_distance < 50.0)
     side = np.abs(position[0]) > 16.0
@@ -156,7 +156,7 @@ def _parts(
     if person.enhancement != "yes":
         return {"solid": core}
     if person.subtype == "glioblastoma":
-        necrosis = _step(depth - thickness * (1.0 + 0.35 * variation), 1.0) * core
+        necrosis = _step(depth - thickness * np.maximum(1.0 + 0.35 * variation, 0.5), 1.0) * core
         return {"enhancing": core - necrosis, "necrosis": necrosis}
     nodules = _step(6.0 * (variation - threshold), 1.5) * _step(depth - 3.0, 1.5) * core
     if person.grade < 4:
