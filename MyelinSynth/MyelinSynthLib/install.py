@@ -7,10 +7,10 @@ child process with progress and log in the panel, and can be cancelled.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -135,10 +135,7 @@ def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], N
         return None
     if isPipInstallInProgress():
         raise SynthesisError(_("Slicer is installing other Python packages. Try again when that is done."))
-    if TORCH in missing and importlib.util.find_spec("PyTorchUtils") is None:
-        raise SynthesisError(
-            _("MyelinSynth needs the PyTorch extension. Install it in the Extensions Manager and restart Slicer.")
-        )
+    _checkTorchExtension(missing)
     question = _(
         "MyelinSynth needs Python packages that are not installed:\n{packages}\n\nThey will be downloaded from the "
         "internet (PyTorch with GPU support: up to 3 GB) and installed into Slicer. Continue?"
@@ -148,6 +145,32 @@ def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], N
             _("The packages were not installed, so no map can be made. Press the button to try again.")
         )
     return Installation(missing, onStep, onLog)
+
+
+def installMissing(onLog: Callable[[str], None] = print) -> None:
+    """Install what is missing without asking and wait for it: for scripts whose caller has agreed. Raises
+    SynthesisError."""
+    missing = missingPackages()
+    _checkTorchExtension(missing)
+    if missing:
+        installation = Installation(missing, lambda step: onLog(step.message), onLog)
+        installation.start()
+        try:
+            while installation.pump():
+                time.sleep(0.1)
+        finally:
+            installation.stop()
+
+
+def _checkTorchExtension(missing: Sequence[str]) -> None:
+    if TORCH not in missing:
+        return
+    try:
+        import PyTorchUtils  # noqa: F401 - light; `find_spec` fails on modules that Slicer itself has loaded
+    except ImportError as error:
+        raise SynthesisError(
+            _("MyelinSynth needs the PyTorch extension. Install it in the Extensions Manager and restart Slicer.")
+        ) from error
 
 
 def _writeConstraints() -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,16 @@ class ModelPanel:
         card = ""
         if self.model:
             try:
-                card = modelCard(self.model)
+                card = _compact(modelCard(self.model))
             except SynthesisError as error:
                 note = f"{note}\n{error}".strip()
         self.ui.modelCard.text = card
         self.ui.modelNote.text = note
         self.ui.modelNote.visible = bool(note)
         self.ui.removeModelButton.enabled = self.model is not None and self.model.own
+
+
+def _compact(card: str) -> str:
+    """A card for a narrow panel: small headings, and hashes that do not make the panel wide."""
+    card = re.sub(r"^#+ ", "##### ", card, flags=re.MULTILINE)
+    return re.sub(r"`?([0-9a-f]{12})[0-9a-f]{52}`?", r"\1...", card)

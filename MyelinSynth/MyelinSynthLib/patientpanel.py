@@ -36,7 +36,7 @@ class PatientPanel:
         self._problems: list[Problem] = []
         self._patient: Patient | None = None
         self._timer = qt.QTimer()
-        self._timer.singleShot = True
+        self._timer.setSingleShot(True)
         self._timer.setInterval(LOOK_AFTER_MILLISECONDS)
         self._timer.connect("timeout()", self.onLook)
         ui.samplePatientButton.connect("clicked(bool)", self.onSamplePatient)
@@ -44,8 +44,8 @@ class PatientPanel:
     def show(self, patient: Patient, problems: Iterable[Problem]) -> bool:
         """Show the problems of a patient; True where nothing keeps a map from being made."""
         self._patient, self._problems = patient, list(problems)
-        blocked = any(problem.blocking for problem in self._problems)
-        pair = () if blocked else _stateOf(patient)
+        blocking = {problem.field for problem in self._problems if problem.blocking}
+        pair = () if blocking & {"t1w", "flair"} else _stateOf(patient)
         if pair != self._pair:
             self._pair, self._swapped = pair, ""
             if pair:
@@ -53,7 +53,7 @@ class PatientPanel:
             else:
                 self._timer.stop()
         self._write()
-        return not blocked
+        return not blocking
 
     def forget(self) -> None:
         """Let go of the patient: the scene closes or another module is opened."""

@@ -40,6 +40,7 @@ class RunPanel:
         self.job: Installation | Synthesis | None = None
         self._later: Synthesis | None = None  # while something is installed
         self._startedAt = 0.0
+        self._step, self._endsAt = "", None
         self._query, self._asked, self._filling = DeviceQuery(self.showDevices), False, False
         self._devices: list[str] = []
         self._timer = qt.QTimer()
@@ -59,7 +60,8 @@ class RunPanel:
     def onButton(self, _checked: bool = False) -> None:
         """Synthesize, or cancel what is under way."""
         if self.job is not None:
-            self.ui.stepLabel.text = _("Cancelling")
+            self._step, self._endsAt = _("Cancelling"), None
+            self._showTimeLeft()
             self.ui.synthesizeButton.enabled = False
             self._later = None
             self.job.cancel()
@@ -85,8 +87,10 @@ class RunPanel:
             self.ui.warningLabel.visible = True
         else:
             self.ui.progressBar.value = int(100 * step.fraction)
-            spent = time.monotonic() - self._startedAt
-            self.ui.stepLabel.text = step.message + _timeLeft(step.fraction, spent)
+            self._step, self._endsAt = step.message, None
+            if TELL_TIME_FROM < step.fraction < 1:
+                self._endsAt = self._startedAt + (time.monotonic() - self._startedAt) / step.fraction
+            self._showTimeLeft()
 
     def onLog(self, line: str) -> None:
         """A line for the live log."""
@@ -102,6 +106,7 @@ class RunPanel:
         job = self.job
         try:
             if job.pump():
+                self._showTimeLeft()
                 return
             if job.state is State.CANCELLED:
                 self._end(_("Cancelled"))
@@ -199,18 +204,24 @@ class RunPanel:
         self.ui.progressBar.visible = running
         self.ui.progressBar.setRange(0, 0 if busy else 100)  # without an end it shows only that something goes on
         self.ui.progressBar.value = 0
+        self._step, self._endsAt = "", None
         self.ui.stepLabel.text = _("Writing files") if running else ""
+
+    def _showTimeLeft(self) -> None:
+        """The step, and how long it may still take: a guess from what was done so far."""
+        if self._endsAt is not None and self.ui.synthesizeButton.enabled:
+            left = _roughly(self._endsAt - time.monotonic())
+            self.ui.stepLabel.text = _("{step}, {time} left").format(step=self._step, time=left)
+        elif self._step:
+            self.ui.stepLabel.text = self._step
 
     def _clearWarnings(self) -> None:
         self.ui.warningLabel.text = ""
         self.ui.warningLabel.visible = False
 
 
-def _timeLeft(fraction: float, spent: float) -> str:
-    """`, about ... left`, or nothing where it is too early to tell."""
-    if not TELL_TIME_FROM < fraction < 1:
-        return ""
-    seconds = spent * (1 - fraction) / fraction
+def _roughly(seconds: float) -> str:
+    """A time that a person would say: `about 40 s`, `about 3 min`."""
     if seconds > 90:
-        return _(", about {minutes} min left").format(minutes=round(seconds / 60))
-    return _(", about {seconds} s left").format(seconds=max(1, round(seconds)))
+        return _("about {minutes} min").format(minutes=round(seconds / 60))
+    return _("about {seconds} s").format(seconds=5 * max(1, round(seconds / 5)))

@@ -126,6 +126,7 @@ def test_a_synthesis_in_the_background_tells_when_it_is_done(
     assert begun.running
     assert not outputs
     until(host, lambda: not begun.running)
+    assert not failures
     assert outputs[0].dvr is not None
     child("import sys; sys.exit('error: No.')")
     begun = logic.synthesizeInBackground(patient, outputs.append, failures.append)

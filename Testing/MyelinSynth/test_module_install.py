@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -51,7 +52,6 @@ def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.Simple
     packaging.isPipInstallInProgress = lambda: False
     monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.ModuleType("PyTorchUtils"))
-    sys.modules["PyTorchUtils"].__spec__ = types.SimpleNamespace(name="PyTorchUtils")
     app = types.SimpleNamespace(temporaryPath=str(tmp_path), testingEnabled=lambda: known.testing)
     monkeypatch.setattr(slicer, "app", app, raising=False)
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", ask)
@@ -112,6 +112,20 @@ def test_pytorch_and_the_rest_are_installed_after_one_question(
     assert not list(tmp_path.glob("*constraints*"))
 
 
+def test_a_script_installs_without_a_question_and_waits(
+    application: types.SimpleNamespace, python: Callable[[str], None], tmp_path: Path
+) -> None:
+    install.installMissing()
+    application.missing = {"deepbet>=1.0.2"}
+    python(ASKED)
+    lines: list[str] = []
+    install.installMissing(lines.append)
+    assert application.questions == []
+    assert "Collecting packages" in lines
+    assert len((tmp_path / "bin" / "asked.jsonl").read_text().splitlines()) == 1
+    assert not list(tmp_path.glob("*constraints*"))
+
+
 def test_no_means_no(application: types.SimpleNamespace) -> None:
     application.missing, application.answer = {"deepbet>=1.0.2"}, False
     with pytest.raises(SynthesisError, match="not installed"):
@@ -128,7 +142,7 @@ def test_without_the_pytorch_extension_the_remedy_is_said(
     application: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     application.missing = {"torch>=2.4"}
-    monkeypatch.delitem(sys.modules, "PyTorchUtils")
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
     with pytest.raises(SynthesisError, match="Extensions Manager"):
         prepared()
 
@@ -187,4 +201,4 @@ def test_the_real_question_is_answered_where_pytorch_is_and_harmless_where_it_is
     while query.pump() and time.monotonic() < limit:
         time.sleep(0.05)
     assert not query.running
-    assert len(found) == (1 if install.importlib.util.find_spec("torch") else 0)
+    assert len(found) == (1 if importlib.util.find_spec("torch") else 0)

@@ -1,7 +1,7 @@
 """Myelin maps of many patients, in Slicer without its window.
 
 Slicer --no-main-window --python-script batch_synthesize.py DATASET OUT [--model M] [--device D] [--average-mirrored]
-       [--again] [--scenes]
+       [--again] [--scenes] [--install]
 
 DATASET is a BIDS folder (sub-<label>[_ses-<label>]_T1w.nii.gz and _FLAIR.nii.gz, lesion masks in derivatives) or a .csv
 table of files. One patient who fails does not stop the others; OUT/batch_status.tsv says what became of each. The exit
@@ -26,14 +26,18 @@ def main(arguments):
     parser.add_argument("--average-mirrored", action="store_true", help="average with the mirrored prediction")
     parser.add_argument("--again", action="store_true", help="also where there is a result already")
     parser.add_argument("--scenes", action="store_true", help="save a scene for each patient, to review it in Slicer")
+    parser.add_argument("--install", action="store_true", help="install missing Python packages into Slicer first")
     options = parser.parse_args(arguments)
 
     from MyelinSynthLib.batch import runBatch
     from MyelinSynthLib.errors import SynthesisError
+    from MyelinSynthLib.install import installMissing
 
     from MyelinSynth import MyelinSynthLogic
 
     try:
+        if options.install:
+            installMissing()
         outcomes = runBatch(
             options.dataset,
             options.out,
