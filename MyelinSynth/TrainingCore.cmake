@@ -40,6 +40,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/bias.py
   imaging/brain_mask.py
   imaging/checks.py
+  imaging/contrasts.py
   imaging/dicom.py
   imaging/dicom_choice.py
   imaging/dicom_headers.py
@@ -141,6 +142,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/contrast_enhancement.py
   systems/curricular.py
   systems/joint_flair_wmh.py
+  systems/ensemble.py
   systems/linear.py
   systems/mask_weighted_pix2pix.py
   systems/moment.py

@@ -38,6 +38,8 @@ REQUIRED = (
 )
 LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
 DEMONSTRATION = "demonstration"
+MOST_MEMBERS = 100
+MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,30 @@ class Bundle:
             ) from error
 
     def load_system(self, device: Any = "cpu") -> Any:
-        """The trained system, ready to `predict` on `device`."""
+        """The trained system, ready to `predict` on `device`; an Ensemble where the bundle has several members."""
         from .systems import system_class
 
-        return system_class(self.description["system"]).from_bundle(self, device)
+        kind = system_class(self.description["system"])
+        if self.description.get("members", 1) == 1:
+            return kind.from_bundle(self, device)
+        from .systems.ensemble import Ensemble
+
+        return Ensemble([kind.from_bundle(member, device) for member in self.members()])
+
+    def members(self) -> list[Bundle]:
+        """The bundles that an ensemble is made of; of any other bundle, itself alone. Raises BadInput."""
+        count = self.description.get("members", 1)
+        if count == 1:
+            return [self]
+        weights = self.weights()
+        parts: list[dict[str, Any]] = [{} for _ in range(count)]
+        for name, tensor in weights.items():
+            number, _, own = name.removeprefix(MEMBER).partition("/")
+            if not (name.startswith(MEMBER) and number.isdecimal() and 1 <= int(number) <= count):
+                raise BadInput(f"The model {self.path} has weights of no member: {name}. Get the bundle again.")
+            parts[int(number) - 1][own] = tensor
+        description = {**self.description, "members": 1}
+        return [Bundle(self.path, description, encode_weights(part)) for part in parts]
 
 
 def find(path: str | Path) -> Path:
@@ -161,6 +183,9 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
             f"The model {path} has bundle format {description['format']}; this version reads {FORMAT}. "
             "Update MyelinSynth, or get another bundle."
         )
+    members = description.get("members", 1)
+    if not (isinstance(members, int) and not isinstance(members, bool) and 1 <= members <= MOST_MEMBERS):
+        raise BadInput(f"The model {path} describes {members!r} members. Get the bundle again.")
     grid = description["grid"]
     sizes = grid.get("shape") if isinstance(grid, dict) else None
     if not (isinstance(sizes, list) and len(sizes) == 3 and min(sizes) >= 1 and grid.get("spacing_mm", 0) > 0):
@@ -191,6 +216,11 @@ def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, An
     return Bundle.open(folder)
 
 
+def _members(description: dict[str, Any]) -> str:
+    count = description.get("members", 1)
+    return "" if count == 1 else f", ensemble of {count} trained on different people"
+
+
 def model_card(description: dict[str, Any]) -> str:
     """The model card as Markdown: what the model is, learnt from, measured at, and may be used for."""
     performance = description["performance"]
@@ -202,7 +232,7 @@ def model_card(description: dict[str, Any]) -> str:
             "",
             f"{simulated}{description['intended_use']}",
             "",
-            f"- system: {description['system']}",
+            f"- system: {description['system']}{_members(description)}",
             f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
             f"- trained on: {description['training_data']}",
             f"- licence: {description['licence']}",

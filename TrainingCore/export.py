@@ -19,11 +19,16 @@ def arguments() -> argparse.ArgumentParser:
     """The command's options."""
     options = parser(
         "export",
-        "Write a run's model as a bundle with its licence and its measured performance. A run that is "
-        "not finished gives the best epoch so far.",
+        "Write the model of a run, or all folds of a cross-validation as one ensemble, as a bundle with its licence "
+        "and its measured performance. A run that is not finished gives the best epoch so far.",
         "python -m TrainingCore.export --run runs/first --evaluation results --licence CC-BY-4.0 --out model",
     )
-    options.add_argument("--run", type=Path, required=True, help="folder of a training run")
+    which = options.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", type=Path, help="folder of a training run")
+    which.add_argument(
+        "--crossvalidation", type=Path, help="folder written by crossvalidate: all its folds as one ensemble"
+    )
+    options.add_argument("--recipe", default="", help="which recipe of the cross-validation (default: the first)")
     options.add_argument("--which", choices=("best", "last"), default="best", help="epoch to take (default: best)")
     options.add_argument(
         "--evaluation", type=Path, help="folder written by evaluate for this model: its measured performance"
@@ -35,12 +40,41 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the run, collect what was measured, write the bundle."""
+    """Read the run or the folds, collect what was measured, write the bundle."""
     options = arguments().parse_args(argv)
-    run = Run.open(options.run)
     check_replaceable(options.out, DESCRIPTION)
+    return export_run(options) if options.run else export_ensemble(options)
 
+
+def export_ensemble(options: argparse.Namespace) -> int:
+    """Write the folds of a cross-validation as one bundle, with its out-of-fold measures."""
+    from .protocols.crossvalidation import Plan
+    from .protocols.pages import performance_of_recipe
+    from .training.export import write_ensemble
+
+    if options.evaluation or options.which != "best":
+        raise BadInput("--crossvalidation brings its own evaluation and takes best epochs: leave out the others.")
+    plan = Plan.open(options.crossvalidation)
+    name = options.recipe or next(iter(plan.recipes))
+    if name not in plan.recipes:
+        raise BadInput(f"{plan.path} has no recipe {name!r}. It has: {', '.join(plan.recipes)}.")
+    missing = [str(fold) for one, fold in plan.missing() if one == name]
+    if missing:
+        raise BadInput(f"Fold {', '.join(missing)} of {name} is not finished yet. Go on with crossvalidate first.")
+    runs = [Run.open(plan.folder(name, fold) / "run") for fold in range(1, len(plan.folds) + 1)]
+    changes = {"licence": options.licence, "performance": performance_of_recipe(plan, name)}
+    if options.name:
+        changes["name"] = options.name
+    write_ensemble(options.out, runs, changes)
+    print(f"Exported {len(runs)} folds as one ensemble: {options.out}")
+    return 0
+
+
+def export_run(options: argparse.Namespace) -> int:
+    """Write one run's model as a bundle."""
     from .training.export import trained_weights, write_bundle
+
+    run = Run.open(options.run)
 
     weights, epoch, system = trained_weights(run, options.which)
     changes: dict[str, Any] = {"licence": options.licence}

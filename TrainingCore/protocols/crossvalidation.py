@@ -61,6 +61,14 @@ class Plan:
             write_json(path / PLAN, wanted)
         return cls(path, wanted["folds"], dict(recipes), seed)
 
+    @classmethod
+    def open(cls, path: Path) -> Plan:
+        """The plan of a folder that `begin` made; raises BadInput where there is none."""
+        if not (path / PLAN).is_file():
+            raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
+        found = read_json(path / PLAN)
+        return cls(path, found["folds"], found["recipes"], found["seed"])
+
     def jobs(self) -> list[tuple[str, int]]:
         """(recipe name, fold counted from 1) of everything there is to do, fold by fold."""
         return [(name, fold) for fold in range(1, len(self.folds) + 1) for name in self.recipes]

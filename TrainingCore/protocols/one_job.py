@@ -16,12 +16,11 @@ from .crossvalidation import PLAN, Plan, run_fold
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the job that the one argument describes."""
     told = json.loads((argv or sys.argv[1:])[0])
-    path = Path(told["plan"])
-    content = read_json(path / PLAN)
-    plan = Plan(path, content["folds"], content["recipes"], content["seed"])
+    plan = Plan.open(Path(told["plan"]))
+    data = read_json(plan.path / PLAN)["data"]
     inputs = plan.recipes[told["name"]]["data"]["inputs"]
     people = {person for fold in plan.folds for person in fold}
-    cohort = Cohort.read(content["data"], inputs).of(people)
+    cohort = Cohort.read(data, inputs).of(people)
     run_fold(plan, cohort, told["name"], told["fold"], _quiet, told["device"], told["threads"])
     return 0
 

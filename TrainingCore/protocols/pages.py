@@ -86,6 +86,18 @@ def against(task: Task, first: dict[str, list[Row]], other: dict[str, list[Row]]
     return found
 
 
+def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
+    """What a model card says of a recipe's out-of-fold measures."""
+    task = task_of(plan.recipes[name])
+    rows = plan.pooled(name)
+    found = summarise(task, rows)
+    people = len({row["person"] for row in rows["visits"]})
+    told = {"measured on": f"{people} people, each by the one member that never saw them"}
+    told |= {measure.title: printed(measure, found[measure.key]) for measure in task.measures}
+    pooled = {"recipes": {name: found}}
+    return told | {title: pooled_cell(pooled, name, title) for title, _function in task.pooled if found["pooled"]}
+
+
 def build_report(
     plan: Plan, cohort: Cohort, task: Task, summary: Row, pooled: dict[str, dict[str, list[Row]]]
 ) -> Report:

@@ -20,13 +20,13 @@ def predict_maps(
     variants: Iterable[tuple[np.ndarray, bool]],
     device: torch.device,
     say: Callable[[str], None],
-) -> tuple[list[np.ndarray], str]:
-    """Synthetic DVR on the model's grid, one map per variant of the inputs.
+) -> tuple[list[list[np.ndarray]], str]:
+    """Synthetic DVR on the model's grid: for each variant of the inputs, one map per member of the model.
 
-    load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`; variants: inputs, float32 (C, I, J, K),
-    and whether they are mirrored along the first axis, so that the answer has to be mirrored back; say: told when
-    memory did not suffice. Returns float32 maps (I, J, K) and how they were made. Raises MyelinSynthError where a map
-    is not finite or no way was found that fits into memory.
+    load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`, or an Ensemble of them; variants:
+    inputs, float32 (C, I, J, K), and whether they are mirrored along the first axis, so that the answer has to be
+    mirrored back; say: told when memory did not suffice. Returns float32 maps (I, J, K) and how they were made. Raises
+    MyelinSynthError where a map is not finite or no way was found that fits into memory.
     """
     import torch
 
@@ -47,7 +47,7 @@ def predict_maps(
                     + (", which changes the map a little." if ways[place + 1][1] else ".")
                 )
             continue
-        if not all(np.isfinite(one).all() for one in found):
+        if not all(np.isfinite(one).all() for members in found for one in members):
             raise MyelinSynthError("The model gave values that are not finite. Try --device cpu, or another model.")
         return found, _words(where, tiled)
     raise MyelinSynthError("There is not enough memory to run this model, even in tiles. Close other programs.")
@@ -65,12 +65,15 @@ def _out_of_memory(error: BaseException) -> bool:
     return any(words in str(error).lower() for words in ("allocate memory", "out of memory"))
 
 
-def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool) -> np.ndarray:
+def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool) -> list[np.ndarray]:
     import torch
 
     volume = torch.from_numpy(np.ascontiguousarray(inputs[None], dtype=np.float32))
-    found = (_in_tiles if tiled else _whole)(system, volume)[0, 0].numpy()
-    return np.ascontiguousarray(found[::-1]) if mirrored else found
+    maps = []
+    for member in getattr(system, "members", [system]):
+        found = (_in_tiles if tiled else _whole)(member, volume)[0, 0].numpy()
+        maps.append(np.ascontiguousarray(found[::-1]) if mirrored else found)
+    return maps
 
 
 def _whole(system: Any, volume: torch.Tensor) -> torch.Tensor:

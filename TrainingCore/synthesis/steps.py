@@ -111,16 +111,17 @@ def synthesize(
     def load(where: Any) -> Any:
         return systems[where] if where in systems else bundle.load_system(where)
 
-    maps, way = _predict(t1w, flair, brain, registration, bundle, load, device, options, said)
+    maps, members, way = _predict(t1w, flair, brain, registration, bundle, load, device, options, said)
     for sentence in said:
         _warn(patient, progress, sentence)
-    dvr = (maps[0] + maps[1]) / 2 if options.flips else maps[0]
+    asked = slice(0, members * (2 if options.flips else 1))  # the map is of the head as it is, and as in a mirror
+    dvr = np.mean(maps[asked], axis=0)
 
     clock.step("lesions", 0.75, "Measuring lesions")
     flair_here = _on_grid_of(t1w, flair, registration.matrix)
     tissues = _tissues(t1w, flair_here, brain, lesions, patient, progress)
     labels, rows, limit = _lesion_rows(dvr, lesions, measured, tissues, t1w)
-    if options.uncertainty and rows:
+    if len(maps) > 2 and rows:
         spread = spread_by_label(maps, labels)
         rows = [row | {"uncertainty": float(spread[row["id"]])} for row in rows]
     rows = _with_regions(rows, labels, t1w, brain, tissues, patient, progress)
@@ -132,7 +133,7 @@ def synthesize(
         brain=brain,
         registration=registration,
         dvr=dvr,
-        uncertainty=np.std(maps, axis=0, ddof=1) if options.uncertainty else None,
+        uncertainty=np.std(maps, axis=0, ddof=1) if len(maps) > 2 else None,
         lesions=lesions,
         measured=measured,
         tissues=tissues,
@@ -185,8 +186,9 @@ def _predict(
     device: Any,
     options: argparse.Namespace,
     said: list[str],
-) -> tuple[list[np.ndarray], str]:
-    """Maps on the T1w's grid: of the head as it is, then of the variants that flips and uncertainty ask for."""
+) -> tuple[list[np.ndarray], int, str]:
+    """Maps on the T1w's grid, of every member of the model: of the head as it is, then of the variants that flips and
+    uncertainty ask for; the number of members; how they were made."""
     about = bundle.description
     inside = brain.mask.data > 0.5
     try:
@@ -199,7 +201,8 @@ def _predict(
     wanted = None if options.uncertainty else 2 if options.flips else 1
     given = itertools.islice(variants(inputs, inside), wanted)
     found, way = predict_maps(load, given, device, said.append)
-    return maps_to_t1w(found, inside, grid, brain.mask), way
+    maps = [one for members in found for one in members]
+    return maps_to_t1w(maps, inside, grid, brain.mask), len(found[0]), way
 
 
 def maps_to_t1w(found: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:
@@ -245,8 +248,8 @@ def _with_regions(
         return rows
     try:
         places = find_places(t1w, brain.mask, tissues, align_to_atlas(t1w, brain.mask))
-    except MyelinSynthError as error:
-        _warn(patient, progress, f"The regions of the lesions could not be found ({error}).")
+    except MyelinSynthError:
+        _warn(patient, progress, "The brain does not fit the atlas, so the regions of the lesions are missing.")
         return rows
     regions = lesion_regions(labels, places, tuple(t1w.spacing))
     return [row | {"region": regions[row["id"] - 1]} for row in rows]

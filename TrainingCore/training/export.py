@@ -6,16 +6,47 @@ from pathlib import Path
 from typing import Any
 
 from .. import RESEARCH_USE
-from ..bundle import Bundle, save_bundle
+from ..bundle import MEMBER, Bundle, save_bundle
 from ..errors import BadInput
 from ..recipe import grid_shape, grid_spacing
 from ..run import Run
 from .state import Tensors, load_state
 
-INTENDED_USE = (
-    f"{RESEARCH_USE} Makes a synthetic PiB DVR map from T1w and FLAIR MRI of people with multiple sclerosis for group "
-    "studies and method development; a single value must not guide care."
-)
+PURPOSES = {  # what a model of each target is for
+    "dvr": "Makes a synthetic PiB DVR map from {inputs} of people with multiple sclerosis",
+    "flair": "Makes a synthetic FLAIR from {inputs}",
+    "t1w": "Makes a synthetic T1w before contrast agent from {inputs}",
+    "t1ce": "Makes a synthetic T1w after contrast agent from {inputs}",
+}
+
+
+def intended_use(inputs: list[str], target: str) -> str:
+    """What a model may be used for, in words."""
+    named = " and ".join(filter(None, [", ".join(inputs[:-1]), inputs[-1]]))
+    purpose = PURPOSES.get(target, f"Makes a synthetic {target} from {{inputs}}").format(inputs=named)
+    return f"{RESEARCH_USE} {purpose} for group studies and method development; a single value must not guide care."
+
+
+def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bundle:
+    """Write the best epochs of several runs of one recipe as one bundle whose members answer together.
+
+    Raises BadInput where the runs differ in what they were trained as.
+    """
+    weights: Tensors = {}
+    for number, run in enumerate(runs, start=1):
+        if run.recipe != runs[0].recipe:
+            raise BadInput(f"{run.path} was trained by another recipe than {runs[0].path}: they are no ensemble.")
+        own, _epoch, system = trained_weights(run, "best")
+        weights |= {f"{MEMBER}{number}/{name}": tensor for name, tensor in own.items()}
+    people = {person for run in runs for part in run.facts["people"].values() for person in part}
+    words = {
+        "name": f"{runs[0].recipe['description']} (ensemble of {len(runs)})",
+        "members": len(runs),
+        "training_data": f"{len(runs)} folds of {len(people)} people, each trained without one fold; "
+        + runs[0].facts["training_data"],
+        "simulated_training_data": any(run.facts["simulated"] for run in runs),
+    }
+    return write_bundle(folder, runs[0], system, "best", weights, {}, words | changes)
 
 
 def export_bundles(run: Run) -> None:
@@ -72,7 +103,7 @@ def write_bundle(
         "simulated_training_data": facts["simulated"],
         "performance": {"epoch": epoch.get("epoch"), **validated},
         "licence": "not stated",
-        "intended_use": INTENDED_USE,
+        "intended_use": intended_use(data["inputs"], data["target"]),
         "recipe": run.recipe,
         "versions": facts["versions"],
     }

@@ -116,6 +116,27 @@ def test_a_failing_training_is_named_with_its_reason(cohort: Path, tmp_path: Pat
     assert "GPU" in said
 
 
+def test_the_folds_become_an_ensemble_with_their_out_of_fold_measures(unbroken: Path, tmp_path: Path) -> None:
+    import torch
+
+    from TrainingCore.bundle import Bundle
+    from TrainingCore.export import main as export
+
+    out = tmp_path / "ensemble"
+    assert export(["--crossvalidation", str(unbroken), "--licence", "CC0-1.0", "--out", str(out)]) == 0
+    ensemble = Bundle.open(out)
+    inputs = torch.randn(1, 2, 32, 32, 32)
+    single = [
+        Bundle.open(unbroken / "l1_only" / f"fold-{fold}" / "run" / "bundles" / "best").load_system().predict(inputs)
+        for fold in (1, 2, 3)
+    ]
+    assert torch.allclose(ensemble.load_system().predict(inputs), torch.stack(single).mean(dim=0), atol=1e-6)
+    assert not torch.allclose(single[0], single[1])
+    summary = json.loads((unbroken / "summary.json").read_text())["recipes"]["l1_only"]["mae_brain"]
+    assert ensemble.description["performance"]["MAE in the brain (DVR)"].startswith(f"{summary['mean']:.3f}")
+    assert "ensemble of 3" in (out / "README.md").read_text(encoding="utf-8")
+
+
 def test_folds_are_alike_in_every_stratum_and_in_size() -> None:
     stratum = {f"p{i}": "patient" if i < 18 else "control" for i in range(28)}
     folds = make_folds(stratum, 3, seed=5)

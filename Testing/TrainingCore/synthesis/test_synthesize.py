@@ -194,7 +194,7 @@ def test_out_of_memory_on_the_gpu_falls_back_to_tiles_and_says_so():
     inputs = np.random.default_rng(0).standard_normal((2, 128, 112, 96)).astype(np.float32)
     system, said = Fails(2 * TILE**3), []
     found, way = predict_maps(lambda _: system, [(inputs, False)], torch.device("cuda:0"), said.append)
-    assert np.allclose(found[0], inputs.mean(axis=0), atol=1e-5)
+    assert np.allclose(found[0][0], inputs.mean(axis=0), atol=1e-5)
     assert way == "tiles on cuda:0"
     assert len(said) == 1
     assert "tiles" in said[0]
@@ -209,8 +209,8 @@ def test_out_of_memory_even_in_tiles_falls_back_to_the_cpu_and_says_so():
     given = [(inputs, False), (inputs[:, ::-1], True)]
     found, way = predict_maps(lambda where: systems[where.type], given, torch.device("cuda:0"), said.append)
     assert len(found) == 2
-    assert np.allclose(found[0], found[1])
-    assert np.allclose(found[0], inputs.mean(axis=0), atol=1e-6)
+    assert np.allclose(found[0][0], found[1][0])
+    assert np.allclose(found[0][0], inputs.mean(axis=0), atol=1e-6)
     assert way == "the whole volume on cpu"
     assert "cpu" in said[-1]
 
@@ -239,8 +239,8 @@ def test_flip_averaging_of_a_symmetric_head_is_symmetric():
 
     given = islice(variants(np.ones((2, 8, 8, 8), np.float32), np.ones((8, 8, 8), bool)), 2)
     found, _ = predict_maps(lambda _: Ramp(), given, torch.device("cpu"), print)
-    mean = (found[0] + found[1]) / 2
-    assert not np.allclose(found[0], found[0][::-1])
+    mean = (found[0][0] + found[1][0]) / 2
+    assert not np.allclose(found[0][0], found[0][0][::-1])
     assert np.allclose(mean, mean[::-1])
 
 
@@ -259,6 +259,32 @@ def test_uncertainty_is_the_spread_of_six_predictions_and_of_each_lesions_mean(p
         voxels = spread[labels == row["id"]]
         assert 0 < row["uncertainty"] <= voxels.max()  # what differs from voxel to voxel cancels out in the mean
         assert len(voxels) * 27 == pytest.approx(row["volume_mm3"])
+
+
+def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bundle, command, tmp_path):
+    from TrainingCore.bundle import Bundle, save_bundle
+
+    one = Bundle.open(bundle)
+    weights = {}
+    for member, shift in ((1, 0.0), (2, 0.1), (3, 0.2)):
+        own = one.weights()
+        last = next(name for name in own if name.endswith("last.bias"))
+        own[last] = own[last] + shift
+        weights |= {f"member-{member}/{name}": tensor for name, tensor in own.items()}
+    about = {**one.description, "members": 3}
+    ensemble = save_bundle(tmp_path / "three", about, weights).path
+    maps = {}
+    for name, model in (("one", bundle), ("ensemble", ensemble)):
+        assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--lesions", patient["lesions"], "--model",
+                       model, "--progress", "none", "--out", tmp_path / name) == 0  # fmt: skip
+        maps[name] = read_volume(tmp_path / name / "dvr.nii.gz").data
+    brain = maps["one"] != 0
+    assert np.allclose(maps["ensemble"][brain], maps["one"][brain] + 0.1, atol=1e-5)
+    assert np.allclose(read_volume(tmp_path / "ensemble" / UNCERTAINTY).data[brain], 0.1, atol=1e-5)
+    assert all(
+        row["uncertainty"] == pytest.approx(0.1, abs=1e-4) for row in Result.open(tmp_path / "ensemble").lesions()
+    )
+    assert not (tmp_path / "one" / UNCERTAINTY).exists()
 
 
 def test_the_spread_of_a_label_is_that_of_its_mean():
