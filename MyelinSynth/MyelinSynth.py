@@ -157,9 +157,10 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSamplePatient(self, patient):
         """The sample patient was loaded: choose it, and show it."""
         parameterNode = self._parameterNode or self.logic.getParameterNode()
-        for field in ("t1w", "flair", "lesions", "dvr"):
-            setattr(parameterNode, field, getattr(patient, field))
-        parameterNode.brain, parameterNode.alignment = None, Alignment.REGISTER
+        with slicer.util.NodeModify(parameterNode.parameterNode):
+            for field in ("t1w", "flair", "lesions", "dvr"):
+                setattr(parameterNode, field, getattr(patient, field))
+            parameterNode.brain, parameterNode.alignment = None, Alignment.REGISTER
         display.showInSlices(patient.t1w)
         if slicer.app.layoutManager() is not None:
             slicer.util.resetSliceViews()
@@ -293,9 +294,9 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
             self.setUp()
             test()
             self.delayDisplay(f"{test.__name__} passed")
-        from MyelinSynthLib import selftest
+        from MyelinSynthLib import selftest, selftestinputs
 
-        for check in selftest.CHECKS:
+        for check in (*selftestinputs.CHECKS, *selftest.CHECKS):
             self.setUp()
             check(self)
             self.delayDisplay(f"{check.__name__} passed")
