@@ -19,7 +19,8 @@ from .volumes import Volume
 CUTS_PER_VOXEL = 2  # points of a source voxel per edge of a target voxel: shares come out smooth
 MOST_CUTS = 8
 SWAPS, CANDIDATES = 500, 200  # exchanges at most, per lesion, to bring the centre back, and voxels looked at for each
-FAR_OFF = 20  # voxels, summed over the lesion: from here on only exchanges from behind to ahead
+FAR_OFF_MM = 20  # summed over the lesion: from here on only exchanges from behind to ahead
+CLOSE_MM = 0.02  # mean over the lesion: no need to come closer
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class PartialVolumes:
         if lesion.size == 0:
             return flat.reshape(self.shape)
         starts = np.searchsorted(lesion, np.arange(1, lesion[-1] + 2))
-        centres = self._centres_in_voxels()
+        centres, spacing = self._centres_in_voxels(), np.linalg.norm(self.affine[:3, :3], axis=0)
         for number in np.argsort(-np.diff(starts), kind="stable"):  # small lesions last: they lose no voxel to others
             part = slice(starts[number], starts[number + 1])
             if part.start == part.stop:
@@ -90,7 +91,8 @@ class PartialVolumes:
             if count == 0:
                 continue
             index = np.stack(np.unravel_index(places, self.shape), axis=1)
-            flat[places[_whole_voxels(index, shares, count, centres[number])]] = number + 1
+            chosen = _whole_voxels(index * spacing, shares, count, centres[number] * spacing)
+            flat[places[chosen]] = number + 1
         return flat.reshape(self.shape)
 
     def mask(self) -> np.ndarray:
@@ -156,24 +158,24 @@ def _corners(found: np.ndarray, weight: np.ndarray, lesion: np.ndarray, shape: t
         yield lesion[kept] * int(np.prod(shape)) + flat, part[kept]
 
 
-def _whole_voxels(index: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
-    """Which `count` of the voxels (n, 3) to take: the fullest, then exchanged one by one until their centre fits.
+def _whole_voxels(place: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
+    """Which `count` of the voxels to take: the fullest, then exchanged one by one until their centre fits.
 
-    Every exchange is the one that leaves the smallest distance between centres (in voxels, summed over `count`); among
-    equals the one that gives up the least share. Returns bool (n,).
+    place: (n, 3) in mm along the grid's axes. Every exchange is the one that leaves the smallest distance between the
+    centres; among equals the one that gives up the least share. Returns bool (n,).
     """
     taken = np.zeros(share.size, bool)
     taken[np.argsort(-share, kind="stable")[:count]] = True
     for _ in range(SWAPS):
-        wanted = count * centre - index[taken].sum(axis=0)
+        wanted = count * centre - place[taken].sum(axis=0)
         miss = float(np.abs(wanted).sum())
-        if miss < 0.02 * count or taken.all():  # 0.02 voxels
+        if miss < CLOSE_MM * count or taken.all():
             break
-        ahead = (index - centre) @ wanted if miss > FAR_OFF else np.zeros(share.size)
+        ahead = (place - centre) @ wanted if miss > FAR_OFF_MM else np.zeros(share.size)
         leaving, joining = _candidates(taken, share, ahead)
         if leaving.size == 0 or joining.size == 0:
             break
-        step = index[joining][None] - index[leaving][:, None]
+        step = place[joining][None] - place[leaving][:, None]
         left = np.abs(wanted - step).sum(axis=2)
         lost = share[leaving][:, None] - share[joining][None]
         best = np.unravel_index(np.argmin(np.round(left, 3) + 0.1 * lost), left.shape)
