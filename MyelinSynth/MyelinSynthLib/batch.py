@@ -51,12 +51,15 @@ def runBatch(
     except OSError as error:
         text = _("The folder {folder} cannot be written ({cause}).")
         raise SynthesisError(text.format(folder=out, cause=error.strerror)) from error
-    outcomes = [Outcome(str(number), False, sentence) for number, sentence in enumerate(refused, 1)]
+    outcomes = list(refused)
+    for one in refused:
+        say(one.message)
     for number, visit in enumerate(visits, 1):
         say(_("{number} of {count}: {label}").format(number=number, count=len(visits), label=visit.label))
         if (out / f"{visit.label}_result").is_dir() and not again:
             outcomes.append(Outcome(visit.label, True, _("There was a result already.")))
         else:
+            options["onStep"] = lambda step: say(f"  {step.message}")
             outcomes.append(_one(visit, out, synthesize, scenes, options))
         if outcomes[-1].message:
             say(f"  {outcomes[-1].message}")
@@ -81,11 +84,10 @@ def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, op
     return Outcome(visit.label, True)
 
 
-def _visits(dataset: Path) -> tuple[list[Any], Sequence[str]]:
-    """The visits that have T1w and FLAIR, and a sentence for each that has not."""
+def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
+    """The visits that have T1w and FLAIR, and an Outcome for each that has not."""
     importTrainingCore()
-    from TrainingCore.cohort import Cohort
-    from TrainingCore.cohort import missing_sentences as missing
+    from TrainingCore.cohort import Cohort, missing_sentences
     from TrainingCore.errors import BadInput
 
     try:
@@ -95,7 +97,11 @@ def _visits(dataset: Path) -> tuple[list[Any], Sequence[str]]:
     if not cohort.visits:
         text = _("{dataset} holds no visit with T1w and FLAIR, named as BIDS wants (sub-01_T1w.nii.gz).")
         raise SynthesisError(text.format(dataset=dataset))
-    return cohort.visits, [*missing(cohort.incomplete, ("t1w", "flair")), *cohort.bad_rows]
+    incomplete = cohort.incomplete
+    refused = [
+        Outcome(one.label, False, why) for one, why in zip(incomplete, missing_sentences(incomplete, ("t1w", "flair")))
+    ]
+    return cohort.visits, refused + [Outcome(_("row"), False, why) for why in cohort.bad_rows]
 
 
 def _load(path: Path) -> Any:

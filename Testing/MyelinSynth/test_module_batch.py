@@ -75,6 +75,7 @@ def test_one_failing_patient_does_not_stop_the_others(logic: Any, child: Callabl
     table = [line.split("\t") for line in (out / STATUS_FILE).read_text().splitlines()]
     assert [row[1] for row in table] == ["status", "done", "failed", "done"]
     assert any("2 of 3" in line for line in said)
+    assert any("be careful" in line for line in said), "warnings are seen"
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
     assert not list(Path(slicer.app.temporaryPath).iterdir())
 
@@ -90,6 +91,15 @@ def test_a_second_run_does_only_what_is_missing(logic: Any, child: Callable[[str
     assert "already" in outcomes[0].message
     assert outcomes[1].message == ""
     assert (out / "sub-01_result" / "provenance.json").stat().st_mtime_ns == before
+
+
+def test_an_incomplete_visit_is_named_in_the_status(logic: Any, child: Callable[[str], None], tmp_path: Path) -> None:
+    child(WORKS)
+    data, out = writeDataset(tmp_path / "data"), tmp_path / "out"
+    (data / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz").unlink()
+    outcomes = {one.label: one for one in runBatch(data, out, logic.synthesize, say=lambda line: None)}
+    assert [outcomes[f"sub-0{number}"].done for number in (1, 2, 3)] == [True, False, True]
+    assert "flair" in outcomes["sub-02"].message
 
 
 def test_a_dataset_that_is_none_is_said(logic: Any, tmp_path: Path) -> None:

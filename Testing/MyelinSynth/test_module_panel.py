@@ -29,13 +29,16 @@ from test_slicer_api import API
 
 
 @pytest.fixture
-def host(application: Application, tmp_path: Path) -> Iterator[Host]:
+def host(application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """The stand-in application; whatever a slot raised fails the test."""
     if not API.is_file():
         pytest.skip(f"{API} is not here; set MYELINSYNTH_SLICER_API to try it")
     folder = tmp_path / "tempörary"
     folder.mkdir()
     started = Host(readApi(API), folder)
+    from MyelinSynthLib import devices
+
+    monkeypatch.setattr(devices, "QUESTION", 'print(\'{"gpus": ["Stand-in GPU"]}\')')
     yield started
     started.close()
     assert not started.errors, started.errors
@@ -162,7 +165,7 @@ def test_the_way_from_images_to_a_finished_review(host: Host, widget: Any, child
     synthesize(host, widget)
     assert not host.messages
     assert widget.ui.stepLabel.text == "Done"
-    assert widget.ui.synthesizeButton.text == "Synthesize myelin map"
+    assert widget.ui.synthesizeButton.text == "&Synthesize myelin map"
     assert "Registering" in widget.ui.log.plainText
     assert "be careful" in widget.ui.log.plainText
     assert widget.ui.reviewTable.rowCount == 2
@@ -230,11 +233,9 @@ def test_a_failure_is_shown_in_words_and_recovered_from(host: Host, widget: Any,
     assert widget.ui.stepLabel.text == "Done"
 
 
-def test_missing_pytorch_is_said_with_the_remedy(host: Host, widget: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from MyelinSynthLib import install
-
+def test_missing_pytorch_is_said_with_the_remedy(host: Host, widget: Any) -> None:
     choosePatient(widget)
-    monkeypatch.setattr(install, "torchInstalled", lambda: False)
+    host.missing.append("torch>=2.4")
     widget.ui.synthesizeButton.click()
     assert len(host.messages) == 1
     assert "PyTorch extension" in host.messages[0]
