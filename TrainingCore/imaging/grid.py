@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MARGIN_MM = 3.0
+ENDS_TOLERANCE = 0.03  # of the voxel edge, between two estimates from one brain (ours)
 SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))  # of a Gaussian
 
 
@@ -44,16 +45,24 @@ def brain_grid(
     its lattice, so that nothing is blurred by a resampling that changes nothing. Raises ValueError for an empty mask.
     """
     low, high = world_bounds(brain, affine)
-    on_lattice = np.allclose(affine[:3, :3], spacing * np.eye(3), atol=1e-4)
-    if on_lattice and tuple(brain.shape) == tuple(shape):
-        return Grid(tuple(shape), np.asarray(affine, float))
-    spacing = max(spacing, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
+    affine, wanted = np.asarray(affine, float), spacing
+    spacing = max(wanted, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
+    if tuple(brain.shape) == tuple(shape) and _made_like_this(affine, wanted, spacing):
+        return Grid(tuple(shape), affine)
+    on_lattice = np.allclose(affine[:3, :3], wanted * np.eye(3), atol=1e-4)
     origin = (low + high) / 2 - spacing * (np.array(shape) - 1) / 2
     if on_lattice and np.allclose(affine[:3, :3], spacing * np.eye(3), atol=1e-4):
         origin = affine[:3, 3] + spacing * np.round((origin - affine[:3, 3]) / spacing)
     matrix = np.diag([spacing, spacing, spacing, 1.0])
     matrix[:3, 3] = origin
     return Grid(tuple(shape), matrix)
+
+
+def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:
+    """Whether a grid has the wanted voxels, or the larger ones this brain needs: its ends move by a voxel on a grid."""
+    own = float(affine[0, 0])
+    isotropic = own > 0 and np.allclose(affine[:3, :3], own * np.eye(3), atol=1e-4)
+    return bool(isotropic and (abs(own - wanted) < 1e-4 or (own > wanted and abs(own / needed - 1) < ENDS_TOLERANCE)))
 
 
 def world_bounds(mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

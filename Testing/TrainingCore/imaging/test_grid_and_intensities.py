@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from TrainingCore.imaging.grid import Grid, brain_grid, world_bounds
-from TrainingCore.imaging.intensities import percentile_rescale
-from TrainingCore.imaging.preparation import prepare_case
+from TrainingCore.imaging.intensities import (
+    apply_rule,
+    background_of,
+    gaussian_normalise,
+    percentile_rescale,
+    unit_rescale,
+)
+from TrainingCore.imaging.preparation import on_grid, prepare_case, resample_antialiased
 from TrainingCore.imaging.volumes import Volume
 
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
@@ -44,6 +50,14 @@ def test_a_brain_that_does_not_fit_gets_larger_voxels() -> None:
     assert grid.spacing[0] == pytest.approx((178 + 6) / 64, rel=0.02)
 
 
+def test_a_prepared_grid_is_kept_even_where_the_brain_needed_larger_voxels() -> None:
+    mask, affine = ball((100, 100, 100), 45), np.diag([2.0, 2, 2, 1])
+    first = brain_grid(mask, affine, (64, 64, 64), 2.0)
+    stored = on_grid(Volume(mask.astype(np.float32), affine), first, mask=True)
+    again = brain_grid(stored, first.affine, (64, 64, 64), 2.0)
+    np.testing.assert_array_equal(again.affine, first.affine)
+
+
 def test_empty_mask_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         brain_grid(np.zeros((8, 8, 8), bool), np.eye(4))
@@ -75,6 +89,50 @@ def test_without_clipping_bright_lesions_stay_apart() -> None:
     image[0, 0, :2] = [1.5, 2.0]
     scaled = percentile_rescale(image, brain, clip=False)
     assert 1 < scaled[0, 0, 0] < scaled[0, 0, 1] <= 3
+
+
+def test_gaussian_rule_gives_mean_zero_and_deviation_one_in_the_brain() -> None:
+    rng = np.random.default_rng(0)
+    image, brain = rng.normal(500, 100, (30, 30, 30)), ball((30, 30, 30), 12)
+    scaled = gaussian_normalise(image, brain)
+    assert scaled[brain].mean() == pytest.approx(0, abs=1e-3)
+    assert scaled[brain].std() == pytest.approx(1, abs=1e-3)
+    assert np.all(scaled[~brain] == -4)
+    np.testing.assert_array_equal(apply_rule(image, brain, {"rule": "gaussian"}), scaled)
+
+
+def test_unit_rule_gives_zero_to_one_with_clipped_ends() -> None:
+    rng = np.random.default_rng(0)
+    image, brain = rng.normal(500, 100, (30, 30, 30)), ball((30, 30, 30), 12)
+    scaled = unit_rescale(image, brain, 1, 99)
+    assert (scaled[brain].min(), scaled[brain].max()) == (0, 1)
+    assert np.mean(scaled[brain] == 1) == pytest.approx(0.01, abs=0.003)
+    assert np.all(scaled[~brain] == 0)
+    low, high = np.percentile(image[brain], [1, 99])
+    middle = brain & (image > low) & (image < high)
+    np.testing.assert_allclose(scaled[middle], ((image - low) / (high - low))[middle], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "rule", [{"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}, {"rule": "gaussian"}, {"rule": "unit"}]
+)
+def test_every_rule_says_its_background(rule: dict) -> None:
+    image, brain = np.random.default_rng(0).normal(500, 100, (20, 20, 20)), ball((20, 20, 20), 8)
+    assert np.all(apply_rule(image, brain, rule)[~brain] == background_of(rule))
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="histogram"):
+        apply_rule(np.ones((2, 2, 2)), np.ones((2, 2, 2), bool), {"rule": "histogram"})
+
+
+def test_a_thick_sliced_grid_blurs_only_across_its_slices() -> None:
+    image = np.zeros((60, 60, 60), np.float32)
+    image[30, 30, 30] = 1
+    thick = Grid((60, 60, 20), np.diag([1.0, 1, 3, 1]))
+    found = resample_antialiased(Volume(image, np.eye(4)), thick, np.eye(4))
+    assert found[30, 30].max() > 0
+    assert found[29, 30].max() < 1e-3 * found[30, 30].max()
 
 
 @pytest.mark.parametrize(
