@@ -46,6 +46,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/dicom_headers.py
   imaging/grid.py
   imaging/intensities.py
+  imaging/label_maps.py
   imaging/mutual_information.py
   imaging/partial_volumes.py
   imaging/patient_preparation.py
@@ -88,6 +89,7 @@ set(TRAINING_CORE_SCRIPTS
   phantom/pet.py
   phantom/protocols.py
   phantom/randomness.py
+  phantom/show_contrasts.py
   phantom/sidecars.py
   phantom/signals.py
   phantom/template.py

@@ -7,11 +7,41 @@ from scipy import ndimage
 
 from ..errors import BadInput
 from .bias import box_around
+from .contrasts import (
+    DEEP_MM,
+    DVR,
+    FLAIR,
+    GHOST_LEVEL,
+    ORDER_CERTAIN,
+    ORDER_LIMIT,
+    SPACING_MM,
+    SURFACE_MM,
+    T1CE,
+    T1W,
+    T2W,
+    Agreement,
+    Look,
+    agreement,
+    ghosting,
+    is_label_map,
+    judge,
+    view,
+)
 from .volumes import Volume, resample, same_grid
 
-CONTRAST_SPACING_MM = 2.0
-SURFACE_MM, DEEP_MM = 6.0, 12.0
-SWAP_MARGIN = 0.05
+SAME_CONTRAST = 0.55  # rank correlation in tissue: two T1w 0.67-0.90; T1w and FLAIR of one visit -0.62 to 0.25
+SWAP_MARGIN = 0.1
+# T1w and FLAIR of one person, registered: edges 0.49 and more, information 0.053 and more; of two people, registered as
+# well as can be: at most 0.40 and 0.025 (20 and 36 pairs of real and simulated people; Testing/benchmarks/checks.md).
+LEAST_EDGES, LEAST_INFORMATION = 0.42, 0.045
+CUT_SHARE = 0.25  # of the brain's largest section: the brain stem at the lower end has under 0.15 (ours)
+ENDS = (("left", "right"), ("back", "front"), ("lower", "upper"))
+WHY = {
+    T2W: "fluid is bright in it",
+    FLAIR: "white matter is not brighter than grey matter in it",
+    T1W: "white matter is clearly brighter than grey matter in it",
+    DVR: "its values are those of a PET map",
+}
 
 
 def check_different_images(t1w: Volume, flair: Volume) -> str:
@@ -24,28 +54,97 @@ def check_different_images(t1w: Volume, flair: Volume) -> str:
     )
 
 
-def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray) -> str:
-    """A warning where T1w and FLAIR look swapped, else an empty string.
+def refuse_label_map(image: Volume, what: str) -> None:
+    """Raise BadInput where a mask or label map was given as an image."""
+    if is_label_map(image.data):
+        raise BadInput(f"The {what} {image.name} is a mask or label map, not an image. Give the {what} itself.")
 
-    White matter, deep in the brain, is brighter than the cortex in T1w, by 11-24 % in seven real pairs; in their FLAIR
-    it differed by -7 to +6 %, and always by at least 11 points less than in the T1w of the same person. t1w, flair:
-    bias-corrected; brain: mask on the T1w's grid; matrix: T1w world -> FLAIR world.
+
+def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray) -> str:
+    """Everything `check_pair` has to say as one text; an empty string where T1w and FLAIR look right.
+
+    t1w, flair: bias-corrected; brain: mask on the T1w's grid; matrix: T1w world -> FLAIR world.
     """
-    given, other = white_to_grey(t1w, brain, np.eye(4)), white_to_grey(flair, brain, matrix)
-    if given + SWAP_MARGIN < other:
-        return (
+    return " ".join(check_pair(t1w, flair, brain, matrix, corrected=True))
+
+
+def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, corrected: bool = False) -> list[str]:
+    """Warnings about a registered T1w and FLAIR: wrong contrasts, swapped, two people, motion, a brain that is cut off.
+
+    brain: mask on the T1w's grid; matrix: T1w world -> FLAIR world; corrected: whether bias fields are removed already.
+    Nothing is said where too little brain is seen to judge.
+    """
+    warnings = [sentence for sentence in (check_whole(brain, t1w.name),) if sentence]
+    for what, image, where in (("T1w", t1w, None), ("FLAIR", flair, matrix)):
+        if (ghosting(image, brain, where) or 0.0) > GHOST_LEVEL:
+            warnings.append(
+                f"The {what} {image.name} shows copies of the head in the air around it, as when the patient moved. "
+                "Look at it; ruined images give ruined maps."
+            )
+    seen = [view(t1w, brain, None, corrected), view(flair, brain, matrix, corrected)]
+    if seen[0] is None or seen[1] is None:
+        return warnings
+    first, second = judge(seen[0]), judge(seen[1])
+    together = agreement(seen[0], seen[1])
+    wrong = _wrong_contrasts(first, second, together, t1w.name, flair.name)
+    if together.edges < LEAST_EDGES and together.information < LEAST_INFORMATION:
+        wrong.append(
+            f"The T1w {t1w.name} and the FLAIR {flair.name} do not show the same anatomy: they are of two people, not "
+            "in register, or one is ruined by motion. Look at both; the map is not to be trusted."
+        )
+    return warnings + wrong
+
+
+def _wrong_contrasts(t1w: Look, flair: Look, together: Agreement, t1w_name: str, flair_name: str) -> list[str]:
+    plain = {T1W, T1CE, FLAIR}
+    if {t1w.contrast, flair.contrast} <= plain and together.tissue > SAME_CONTRAST:
+        option, given, found = ("--flair", "FLAIR", T1W) if t1w.order > ORDER_LIMIT else ("--t1", "T1w", FLAIR)
+        name = flair_name if given == "FLAIR" else t1w_name
+        return [f"The {given} {name} looks like a second {found}. Check {option}; the map is not to be trusted."]
+    if {t1w.contrast, flair.contrast} <= plain and t1w.order + SWAP_MARGIN < flair.order:
+        return [
             "T1w and FLAIR look swapped: white matter stands out brighter in the image given as FLAIR than in the one "
             "given as T1w. Check --t1 and --flair; this map is not to be trusted."
+        ]
+    said = []
+    if t1w.contrast in (T2W, DVR) or (t1w.contrast == FLAIR and t1w.order < ORDER_LIMIT - ORDER_CERTAIN):
+        said.append(_looks_like("T1w", t1w_name, t1w.contrast, "--t1"))
+    if t1w.contrast == T1CE:
+        said.append(
+            f"The T1w {t1w_name} has very bright vessels, as after contrast agent. Give one from before it where there "
+            "is one."
         )
-    return ""
+    if flair.contrast in (T2W, DVR):
+        said.append(_looks_like("FLAIR", flair_name, flair.contrast, "--flair"))
+    return said
+
+
+def _looks_like(given: str, name: str, found: str, option: str) -> str:
+    return f"The {given} {name} looks like a {found}: {WHY[found]}. Check {option}; the map is not to be trusted."
+
+
+def check_whole(brain: Volume, name: str = "") -> str:
+    """A warning where the brain mask is cut off by an end of the image, else an empty string."""
+    inside, places = brain.data > 0.5, []
+    towards = np.argmax(np.abs(brain.affine[:3, :3] / brain.spacing), axis=0)
+    for axis in range(3):
+        sections = inside.sum(axis=tuple(other for other in range(3) if other != axis))
+        upwards = brain.affine[towards[axis], axis] > 0
+        for end, section in ((0, sections[0]), (1, sections[-1])):
+            if section > CUT_SHARE * sections.max():
+                places.append(ENDS[towards[axis]][end if upwards else 1 - end])
+    if not places:
+        return ""
+    where = " and the ".join(f"{place} end" for place in places)
+    return f"The brain in the T1w {name} is cut off at the {where} of the image; what is missing has no map."
 
 
 def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:
     """Relative contrast between deep and superficial brain tissue: above 0 where white matter is brighter."""
-    shape, affine = box_around(brain, CONTRAST_SPACING_MM, 4.0)
+    shape, affine = box_around(brain, SPACING_MM, 4.0)
     inside = resample(brain, shape, affine) > 0.5
     values = resample(image, shape, affine, matrix)
-    depth = ndimage.distance_transform_edt(inside, sampling=CONTRAST_SPACING_MM)
+    depth = ndimage.distance_transform_edt(inside, sampling=SPACING_MM)
     tissue = inside & (values > 0.5 * np.median(values[inside]))
     shallow, deep = tissue & (depth < SURFACE_MM), tissue & (depth > DEEP_MM)
     if not shallow.any() or not deep.any():

@@ -22,6 +22,7 @@ MAXIMUM_VOXELS = 2**28  # 645^3: 1 GB as float32, above any head MRI we know (ou
 MINIMUM_SLICES = 4  # fewer along any axis is a slice, not a volume (ours)
 GZIP_BEST_RATIO = 1032  # the most that deflate can shrink (zlib technical details, Adler & Gailly)
 SHEAR_TOLERANCE = 1e-3  # cosine between two axes; 0.06 degrees (ours)
+TEXT_HEADER = 65536  # bytes that hold the header of any NRRD or MetaImage file
 SHEAR_LIMIT = 0.5  # 30 degrees: more than any gantry tilts (ours)
 FORMS_TOLERANCE_MM = 1.0  # sform and qform further apart than this are reported (ours)
 MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
@@ -158,18 +159,25 @@ def _read_nifti(path: Path, label: str) -> RawImage:
         image = nib.load(path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{label} is a truncated or damaged .gz file. Copy it again from its source.") from error
-    except (nib.filebasedimages.ImageFileError, ValueError, OSError, OverflowError) as error:
+    except (
+        nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, ValueError, OSError, OverflowError
+    ) as error:  # fmt: skip
         raise BadInput(f"{label} is not a NIfTI file. Check what it is, or export it again.") from error
     header = image.header
-    check_size(image.shape, header.get_data_dtype().itemsize, path.stat().st_size, compressed, label)
+    try:
+        itemsize = header.get_data_dtype().itemsize
+        scale = MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+        affine = np.diag([scale, scale, scale, 1.0]) @ np.asarray(image.affine, float)
+        notes = _nifti_notes(image, affine)
+    except (nib.spatialimages.HeaderDataError, KeyError, ValueError, np.linalg.LinAlgError) as error:
+        raise BadInput(f"{label} has a broken header (type, units or place). Export it again.") from error
+    check_size(image.shape, itemsize, path.stat().st_size, compressed, label)
     try:
         data = np.asanyarray(image.dataobj)
     except (EOFError, zlib.error, OSError, ValueError) as error:
         kind = "a truncated or damaged .gz file" if compressed else "truncated or damaged"
         raise BadInput(f"{label} is {kind}. Copy it again from its source.") from error
-    scale = MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
-    affine = np.diag([scale, scale, scale, 1.0]) @ np.asarray(image.affine, float)
-    return RawImage(data, affine, _nifti_notes(image, affine))
+    return RawImage(data, affine, notes)
 
 
 def _nifti_notes(image: Any, affine: np.ndarray) -> tuple[str, ...]:
@@ -191,6 +199,7 @@ def _nifti_notes(image: Any, affine: np.ndarray) -> tuple[str, ...]:
 def _read_itk(path: Path, label: str) -> RawImage:
     import SimpleITK as sitk
 
+    _check_dimension(path, label)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -218,6 +227,16 @@ def _read_itk(path: Path, label: str) -> RawImage:
     return RawImage(sitk.GetArrayFromImage(image).T, affine, shear_notes(affine))
 
 
+def _check_dimension(path: Path, label: str) -> None:
+    """Refuse a text header without one plain number of dimensions: ITK's MetaImage reader dies of some others."""
+    with open(path, "rb") as stream:
+        text = stream.read(TEXT_HEADER).decode("latin-1")
+    name = r"NDims\s*=" if path.suffix.lower() in (".mha", ".mhd") else r"dimension\s*:"
+    found = re.findall(rf"^\s*{name}[ \t]*(.*?)[ \t\r]*$", text, re.MULTILINE | re.IGNORECASE)
+    if len(found) != 1 or found[0] not in ("2", "3", "4", "5"):
+        raise BadInput(f"{label} does not say how many dimensions it has: its header is broken. Export it again.")
+
+
 def _numpy_type(pixel_id: int, label: str) -> type:
     import SimpleITK as sitk
 
@@ -234,7 +253,7 @@ def _numpy_type(pixel_id: int, label: str) -> type:
 def _stored_bytes(path: Path, label: str) -> tuple[int | None, bool]:
     """Size of the file that holds the voxels, and whether they are compressed; size None for lists of files."""
     with open(path, "rb") as stream:
-        text = stream.read(65536).decode("latin-1")
+        text = stream.read(TEXT_HEADER).decode("latin-1")
     name = re.search(r"^(?:ElementDataFile\s*=|data ?file\s*:)\s*(.+?)\s*$", text, re.MULTILINE | re.IGNORECASE)
     compressed = bool(
         re.search(r"^(?:CompressedData\s*=\s*True|encoding:\s*(?:gz|gzip|bz2|bzip2))\s*$", text, re.M | re.I)

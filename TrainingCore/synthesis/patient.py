@@ -15,7 +15,7 @@ from ..case import MRI
 from ..errors import BadInput
 from ..files import sha256
 from ..imaging import transforms
-from ..imaging.checks import check_different_images
+from ..imaging.checks import check_different_images, refuse_label_map
 from ..imaging.volumes import Volume, content_sha256, read_volume
 
 
@@ -62,6 +62,8 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
         for name, path in paths.items()
         if path is not None
     }
+    for name in MRI:
+        refuse_label_map(read[name], words[name])
     patient = Patient(**read, simulated=any(says_simulated(path) for path in paths.values() if path is not None))
     for name, volume in read.items():
         patient.warnings += [f"The {words[name]} {volume.name} {note}." for note in volume.notes]

@@ -84,7 +84,7 @@ SENTENCES = {
     "truncated": "truncated",
     "text": "is not a gzip file",
     "text_nii": "is not a NIfTI file",
-    "folder": "is a folder",
+    "folder": "no DICOM series",
     "dicom": "dcm2niix",
     "nothing": "empty file",
     "nan": "50 %) that are NaN or infinite",

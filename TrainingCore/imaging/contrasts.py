@@ -1,0 +1,200 @@
+"""Which contrast an image really is, seen from the image itself: a few measures a person can follow, and rules on them.
+
+Everything is measured inside the brain on a 2 mm grid, in units of the brain's median. Fluid (CSF) is dark in T1w and
+FLAIR and bright in T2w; white matter, far from fluid and deep in the brain, is brighter than the cortex in T1w and not
+in FLAIR; contrast agent makes vessels at the brain's surface brighter than any tissue; a DVR map is about 1 in tissue
+and not dark in fluid; a mask or label map has next to no neighbours that differ. The limits were set with the files
+listed in Testing/benchmarks/checks.md, which also has what each rule catches and misses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from .bias import box_around, correct_bias
+from .volumes import Volume, resample
+
+T1W, T1CE, FLAIR, T2W, DVR, LABELS = "T1w", "T1w after contrast agent", "FLAIR", "T2w", "PET (DVR)", "mask or label map"
+SPACING_MM = 2.0
+SURFACE_MM, DEEP_MM, CENTRE_MM = 6.0, 12.0, 16.0
+FAR_FROM_FLUID_MM = 9.0
+FLUID_BRIGHT = 1.65  # 97th percentile around the ventricles: T2w 1.90-2.97, T1w and FLAIR at most 1.47
+ORDER_LIMIT = 0.27  # T1w 0.46-1.1, after agent 0.31 and more; FLAIR -0.6 to 0.08 (real files; phantoms overlap)
+ORDER_CERTAIN = 0.12  # this far from the limit, one image alone is enough to say so
+VESSELS_BRIGHT = 1.35  # surface's 99th against the centre's 97th percentile: after agent 1.43-1.73, T1w at most 1.25
+DVR_MEDIAN, DVR_FLUID = (0.6, 1.6), 0.48  # DVR maps: median 1.03-1.10, fluid 0.52 and more of it; T1w fluid to 0.43
+SAME_NEIGHBOURS = 0.6  # share of neighbours with exactly one value; images: under 0.2
+FEW_VALUES = 16
+AIR_SPACING_MM, AIR_MARGIN_MM, AIR_DISTANCE_MM = 3.0, 60.0, 30.0
+GHOST_LEVEL, GHOST_STRUCTURE, LEAST_AIR = 0.08, 4.0, 1000
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an image looks like: the contrast, and the measures behind it (ratios to the brain's median).
+
+    order: above 0.27 where white matter is brighter than grey; fluid: level of the darkest fluid; bright: of what is
+    brightest around the ventricles; vessels: brightness of the surface's vessels against the centre's brightest tissue;
+    median: of the brain, in the image's own unit.
+    """
+
+    contrast: str
+    order: float = 0.0
+    fluid: float = 0.0
+    bright: float = 0.0
+    vessels: float = 0.0
+    median: float = 0.0
+
+
+@dataclass(frozen=True)
+class View:
+    """An image on a 2 mm grid along the world's axes: values / median of the brain; inside: the brain; depth: mm."""
+
+    values: np.ndarray
+    inside: np.ndarray
+    depth: np.ndarray
+    median: float
+
+
+def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> View | None:
+    """The image as the measures see it, None where too little brain is in it.
+
+    brain: 0/1 mask anywhere in the world; matrix: 4x4 RAS mm, world of the mask -> world of the image (identity where
+    None); corrected: whether the bias field is removed already.
+    """
+    shape, affine = box_around(brain, SPACING_MM, 4.0)
+    matrix = np.eye(4) if matrix is None else matrix
+    inside = resample(brain, shape, affine) > 0.5
+    flattened = image if corrected else correct_bias(image, brain, matrix)
+    values = resample(flattened, shape, affine, matrix)
+    inside &= resample(image.with_data(np.ones_like(image.data)), shape, affine, matrix) > 0.5
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=SPACING_MM)[1:-1, 1:-1, 1:-1]
+    if np.count_nonzero(depth > CENTRE_MM) < 500:
+        return None
+    median = float(np.median(values[inside]))
+    level = float(np.median(resample(image, shape, affine, matrix)[inside]))
+    return View(values / median, inside, depth, level) if median > 0 else None
+
+
+def is_label_map(data: np.ndarray) -> bool:
+    """Whether an image holds few values, or values that nearly always repeat in the next voxel."""
+    filled = data[data != 0]
+    if filled.size == 0:
+        return True
+    pairs = data[:-1] != 0
+    same = np.count_nonzero((data[1:] == data[:-1]) & pairs) / max(np.count_nonzero(pairs), 1)
+    return same > SAME_NEIGHBOURS or (
+        filled.size > 1000 and len(np.unique(filled[:: filled.size // 1000])) < FEW_VALUES
+    )
+
+
+def look(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> Look:
+    """Judge one image; arguments as for `view`. The contrast is an empty string where too little brain is seen."""
+    if is_label_map(image.data):
+        return Look(LABELS)
+    seen = view(image, brain, matrix, corrected)
+    return Look("") if seen is None else judge(seen)
+
+
+def judge(seen: View) -> Look:
+    """The contrast of a view by the rules of this file."""
+    centre, surface = seen.values[seen.depth > CENTRE_MM], seen.values[seen.inside & (seen.depth < SURFACE_MM)]
+    fluid, bright = (float(np.percentile(centre, share)) for share in (1, 97))
+    vessels = float(np.percentile(surface, 99)) / bright
+    order = tissue_order(seen, fluid)
+    contrast = T1W if order > ORDER_LIMIT else FLAIR
+    if bright > FLUID_BRIGHT:
+        contrast = T2W
+    elif DVR_MEDIAN[0] < seen.median < DVR_MEDIAN[1] and fluid > DVR_FLUID:
+        contrast = DVR
+    elif contrast == T1W and vessels > VESSELS_BRIGHT:
+        contrast = T1CE
+    return Look(contrast, order, fluid, bright, vessels, seen.median)
+
+
+def tissue_order(seen: View, fluid: float) -> float:
+    """How much brighter white matter is than grey: the rank correlation of brightness with the distance from fluid
+    (cortex lies beside fluid), plus twice the difference between deep and superficial tissue. Ours."""
+    tissue = seen.inside & (seen.values > 0.5)
+    deep, surface = tissue & (seen.depth > DEEP_MM), tissue & (seen.depth < SURFACE_MM)
+    if not deep.any() or not surface.any():
+        return 0.0
+    step = float(np.median(seen.values[deep]) - np.median(seen.values[surface]))
+    dark = ~seen.inside | (seen.values < (fluid + 1) / 2)
+    away = ndimage.distance_transform_edt(~dark, sampling=SPACING_MM)
+    counted = (away > SPACING_MM) & (away < FAR_FROM_FLUID_MM + 5)
+    return _rank_correlation(np.minimum(away[counted], FAR_FROM_FLUID_MM), seen.values[counted]) + 2 * step
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    from scipy.stats import rankdata
+
+    if len(first) < 100 or first.min() == first.max() or second.min() == second.max():
+        return 0.0
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two images of one place go together: information: normalised mutual information (0: none); edges: rank
+    correlation of the gradients' lengths; tissue: rank correlation of the values outside fluid."""
+
+    information: float
+    edges: float
+    tissue: float
+
+
+def agreement(first: View, second: View) -> Agreement:
+    """Compare two views on one grid, a little inside the brain."""
+    inner = (first.depth > 4) & (second.depth > 4)
+    one, other = (ndimage.gaussian_filter(seen.values, 0.7) for seen in (first, second))
+    lengths = [ndimage.gaussian_gradient_magnitude(values, 0.8)[inner] for values in (one, other)]
+    solid = inner.copy()
+    for seen in (first, second):
+        solid &= seen.values > (np.percentile(seen.values[seen.depth > CENTRE_MM], 1) + 1) / 2
+    return Agreement(
+        _information(one[inner], other[inner]),
+        _rank_correlation(*lengths),
+        _rank_correlation(first.values[solid], second.values[solid]),
+    )
+
+
+def _information(one: np.ndarray, other: np.ndarray, bins: int = 32) -> float:
+    """(H(a) + H(b)) / H(a, b) - 1 of the joint histogram (Studholme et al. 1999)."""
+    if len(one) < 1000:
+        return 0.0
+    ranges = [tuple(np.percentile(values, [1, 99])) for values in (one, other)]
+    if any(high <= low for low, high in ranges):
+        return 0.0
+    inside = [np.clip(values, *ends) for values, ends in zip((one, other), ranges)]
+    joint = np.histogram2d(*inside, bins=bins, range=ranges)[0] / len(one)
+
+    def entropy(share: np.ndarray) -> float:
+        share = share[share > 0]
+        return float(-(share * np.log(share)).sum())
+
+    return (entropy(joint.sum(0)) + entropy(joint.sum(1))) / entropy(joint.ravel()) - 1
+
+
+def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> float | None:
+    """Brightest structure in the air above and beside the head against the brain's median; None where nobody can say.
+
+    A patient who moved leaves copies of the head there (Mortamet et al. 2009); noise alone is even: its 98th percentile
+    stays under four times its median, and counts as 0. Only what is neither brain, skull nor skin is looked at: over
+    30 mm from the brain and above its centre. None where the background was set to zero.
+    """
+    shape, affine = box_around(brain, AIR_SPACING_MM, AIR_MARGIN_MM)
+    matrix = np.eye(4) if matrix is None else matrix
+    inside = resample(brain, shape, affine) > 0.5
+    values = np.abs(resample(image, shape, affine, matrix))
+    seen = resample(image.with_data((image.data != 0).astype(np.float32)), shape, affine, matrix) > 0.99
+    away = ndimage.distance_transform_edt(~inside, sampling=AIR_SPACING_MM) > AIR_DISTANCE_MM
+    above = np.arange(shape[2]) >= np.argwhere(inside)[:, 2].mean()
+    air = values[away & seen & above[None, None]]
+    if air.size < LEAST_AIR:
+        return None
+    middle, top = np.percentile(air, [50, 98])
+    return float(top / np.median(values[inside])) if top > GHOST_STRUCTURE * middle else 0.0

@@ -1,0 +1,135 @@
+"""Tissues from a label map that somebody made already: FreeSurfer's aseg and aparc+aseg, FastSurfer's, SynthSeg's.
+
+The numbers are those of FreeSurferColorLUT.txt, which all of them share.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BadInput
+from . import readers
+from .tissues import normal_appearing_white_matter
+from .volumes import Volume, resample
+
+CEREBRAL_WHITE, CEREBELLAR_WHITE = (2, 41), (7, 46)
+CORPUS_CALLOSUM = (192, 251, 252, 253, 254, 255)
+HYPOINTENSITIES = (77, 78, 79)  # white matter that is dark in T1w: lesions for the most part
+WHITE_PARCELS = ((3000, 4999), (5001, 5002))  # wmparc: white matter by the gyrus above it, and the rest
+CORTEX, CORTEX_PARCELS = (3, 42), ((1000, 2999), (11000, 12999))  # the parcels of two atlases
+CEREBELLAR_CORTEX = (8, 47)
+DEEP_GREY = (9, 10, 11, 12, 13, 17, 18, 26, 27, 48, 49, 50, 51, 52, 53, 54, 58, 59)
+VENTRAL_DIENCEPHALON = (28, 60)  # grey and white mixed: in neither
+BRAIN_STEM = (16, 170, 171, 172, 173, 174, 175, 176, 177, 178)
+VENTRICLES = (4, 5, 14, 15, 43, 44, 72, 213, 221)
+CSF = (24, 257)
+CHOROID = (31, 63)
+VESSELS_AND_CHIASM = (30, 62, 80, 85)
+MOST_UNKNOWN = 0.05  # share of the labelled voxels whose number we do not know: more is another scheme (ours)
+
+
+def tissues_from_label_map(
+    labels: Volume, t1w: Volume, lesions: np.ndarray | None = None, brain: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Masks, bool on the T1w's grid: white_matter, grey_matter, csf, nawm, infratentorial and brain.
+
+    labels: whole numbers, anywhere in the world (brought to the T1w by nearest neighbour); lesions: bool on the T1w's
+    grid, kept out of all tissues; brain: bool on the T1w's grid, where the tissues are looked for. T1w hypointensities
+    (77-79) are in white_matter and not in nawm; without a lesion mask they stand for the lesions. The brain stem and
+    the ventral diencephalon, where grey and white mix, are in no tissue; infratentorial is brain stem and cerebellum.
+    Raises BadInput where the map misses the T1w's head, or is of another numbering.
+    """
+    values = on_grid_of(labels, t1w)
+    tissues = {
+        "white_matter": _any(values, (*CEREBRAL_WHITE, *CEREBELLAR_WHITE, *CORPUS_CALLOSUM, *HYPOINTENSITIES))
+        | _within(values, WHITE_PARCELS),
+        "grey_matter": _any(values, (*CORTEX, *CEREBELLAR_CORTEX, *DEEP_GREY)) | _within(values, CORTEX_PARCELS),
+        "csf": _any(values, (*VENTRICLES, *CSF, *CHOROID)),
+    }
+    hypointense = _any(values, HYPOINTENSITIES)
+    excluded = hypointense if lesions is None else hypointense | lesions
+    if lesions is not None:
+        tissues = {name: mask & ~lesions for name, mask in tissues.items()}
+    if brain is not None:
+        tissues = {name: mask & brain for name, mask in tissues.items()}
+    spacing = (float(t1w.spacing[0]), float(t1w.spacing[1]), float(t1w.spacing[2]))
+    white = tissues["white_matter"]
+    tissues["nawm"] = normal_appearing_white_matter(white & ~excluded, excluded & (white | excluded), spacing)
+    tissues["infratentorial"] = infratentorial(values)
+    tissues["brain"] = values > 0
+    return tissues
+
+
+def infratentorial(values: np.ndarray) -> np.ndarray:
+    """Brain stem and cerebellum of a label map, bool."""
+    return _any(values, (*BRAIN_STEM, *CEREBELLAR_WHITE, *CEREBELLAR_CORTEX))
+
+
+def read_label_map(path: Path | str) -> Volume:
+    """Read a label map (FreeSurfer's .mgz, NIfTI, NRRD, MetaImage). Raises BadInput."""
+    path = Path(path)
+    label = f"The label map {path.name}"
+    raw = _read_mgh(path, label) if path.name.lower().endswith((".mgz", ".mgh")) else readers.read(path, "label map")
+    data = readers.to_three_dimensions(raw.data, label)
+    if data.dtype.kind == "f" and not (np.isfinite(data).all() and np.array_equal(data, np.round(data))):
+        raise BadInput(f"{label} holds values that are no whole numbers. Give aseg or SynthSeg's labels, not an image.")
+    return Volume(np.ascontiguousarray(data, np.float32), raw.affine, path.name, raw.notes)
+
+
+def _read_mgh(path: Path, label: str) -> readers.RawImage:
+    import nibabel as nib
+
+    if not path.is_file():
+        raise BadInput(f"{label} does not exist. Check the path.")
+    try:
+        image = nib.load(path)
+        shape, size = image.shape, image.header.get_data_dtype().itemsize
+        readers.check_size(shape, size, path.stat().st_size, path.name.lower().endswith("z"), label)
+        affine = np.asarray(image.affine, float)
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise ValueError("affine")
+        return readers.RawImage(np.asanyarray(image.dataobj), affine)
+    except BadInput:
+        raise
+    except Exception as error:  # nibabel raises many kinds on a damaged header
+        raise BadInput(f"{label} is damaged or not in FreeSurfer's format. Copy it again from its source.") from error
+
+
+def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
+    """The labels at each voxel of the T1w (nearest), int32. Raises BadInput where they are of another kind."""
+    counted = labels.data[labels.data != 0]
+    known = _known(np.unique(counted))
+    if counted.size == 0 or len(known) < 5 or np.isin(counted, known).mean() < 1 - MOST_UNKNOWN:
+        raise BadInput(
+            f"The label map {labels.name} does not use FreeSurfer's numbers (2 and 41 are white matter). Give aseg, "
+            "aparc+aseg or SynthSeg's segmentation."
+        )
+    values = np.round(resample(labels, t1w.data.shape, t1w.affine, interpolation="nearest")).astype(np.int32)
+    moved, given = np.count_nonzero(values) * t1w.voxel_volume, counted.size * labels.voxel_volume
+    if moved < 0.5 * given:
+        raise BadInput(
+            f"The label map {labels.name} does not lie where {t1w.name or 'the T1w'} lies (world coordinates). Give "
+            "the one made from this T1w, in its native space."
+        )
+    return values
+
+
+def _known(numbers: np.ndarray) -> np.ndarray:
+    single = (
+        *CEREBRAL_WHITE, *CEREBELLAR_WHITE, *CORPUS_CALLOSUM, *HYPOINTENSITIES, *CORTEX, *CEREBELLAR_CORTEX, *DEEP_GREY,
+        *VENTRAL_DIENCEPHALON, *BRAIN_STEM, *VENTRICLES, *CSF, *CHOROID, *VESSELS_AND_CHIASM,
+    )  # fmt: skip
+    return numbers[_any(numbers, single) | _within(numbers, (*WHITE_PARCELS, *CORTEX_PARCELS))]
+
+
+def _any(values: np.ndarray, numbers: tuple[int, ...]) -> np.ndarray:
+    return np.isin(values, numbers)
+
+
+def _within(values: np.ndarray, ranges: tuple[tuple[int, int], ...]) -> np.ndarray:
+    inside = np.zeros(np.shape(values), bool)
+    for low, high in ranges:
+        inside |= (values >= low) & (values <= high)
+    return inside
