@@ -59,7 +59,10 @@ class MyelinSynth(ScriptedLoadableModule):
             import SampleData
         except ImportError:
             return  # an application built without it; the panel has a button, too
-        registerSampleData(SampleData.SampleDataLogic)
+        try:
+            registerSampleData(SampleData.SampleDataLogic)
+        except SynthesisError as error:
+            logging.warning(f"MyelinSynth: {error}")
 
 
 class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -103,8 +104,6 @@ class Synthesis:
 
     def run(self, interval: float = 0.05) -> Outputs:
         """Do all of it and wait for it. Raises SynthesisError where it fails or is cancelled."""
-        import time
-
         self.start()
         try:
             while self.pump():
@@ -149,9 +148,7 @@ class Synthesis:
             return
         self._claim.close()  # before the folder goes: Windows removes no file that is open
         try:
-            shutil.rmtree(scratch)
-        except FileNotFoundError:
-            return
+            _remove(scratch)
         except OSError as error:
             logging.warning(f"MyelinSynth: {scratch} could not be removed ({error}); the next synthesis tries again")
 
@@ -167,6 +164,19 @@ def removeLeftovers(folder: Path) -> None:
                 shutil.rmtree(scratch)
         except OSError as error:
             logging.info(f"MyelinSynth: {scratch} could not be removed ({error})")
+
+
+def _remove(folder: Path, attempts: int = 5) -> None:
+    """Remove a folder; Windows lets go of the files of a process that was killed a moment later."""
+    for attempt in range(1, attempts + 1):
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
+        except OSError:
+            if attempt == attempts:
+                raise
+            time.sleep(0.2)
 
 
 def _claim(folder: Path) -> contextlib.AbstractContextManager[None]:

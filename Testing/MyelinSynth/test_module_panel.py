@@ -301,11 +301,12 @@ def test_the_modules_own_self_test_passes(host: Host, application: Application) 
 
 
 def test_opening_the_module_is_quick(host: Host, application: Application) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     from MyelinSynth import MyelinSynthWidget
 
     widget = MyelinSynthWidget()
     widget.setup()
-    spent = time.perf_counter() - before
+    widget.enter()
+    spent = time.process_time() - before
     widget.cleanup()
-    assert spent < 1.0, f"{spent:.2f} s; a quarter of a second on a machine that is not busy"
+    assert spent < 0.4, f"{spent:.2f} s of computing; 0.1 s on a machine that is not busy"

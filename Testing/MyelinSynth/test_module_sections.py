@@ -325,14 +325,14 @@ def test_the_sample_patient_through_the_real_command(host: Host, widget: Any) ->
     assert "left" in widget.ui.stepLabel.text
     process = widget.runPanel.job._child._process
     until(host, lambda: process.poll() is not None, 240)
-    ended = time.monotonic()
-    until(host, lambda: not widget.runPanel.running, 30)
-    seconds = time.monotonic() - ended
+    ended, computed = time.monotonic(), time.process_time()
+    until(host, lambda: not widget.runPanel.running, 60)
+    seconds, computed = time.monotonic() - ended, time.process_time() - computed
     assert not host.messages
     assert widget.ui.stepLabel.text == "Done"
     assert widget.ui.reviewTable.rowCount > 10
-    print(f"\nfrom the child's end to the map in the scene: {seconds:.2f} s")
-    assert seconds < 4, "under 2 s on a machine that is not busy"
+    print(f"\nfrom the child's end to the map in the scene: {seconds:.2f} s, {computed:.2f} s of computing")
+    assert computed < 1.5, "half a second on a machine that is not busy"
     assert not temporaryFiles()
 
     slicer.mrmlScene.Clear(0)

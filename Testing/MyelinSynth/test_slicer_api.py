@@ -28,7 +28,13 @@ DESCRIBED = {
     "slicer.ScriptedLoadableModule": "slicer.ScriptedLoadableModule",
 }
 NOT_DESCRIBED = {"slicer.i18n"}  # tr and translate, as in Slicer's own module template
-QT_ENUMS = {"Qt::Vertical", "Qt::MarkdownText", "Qt::TextSelectableByKeyboard", "Qt::TextSelectableByMouse"}
+QT_ENUMS = {
+    "Qt::Vertical",
+    "Qt::PlainText",
+    "Qt::MarkdownText",
+    "Qt::TextSelectableByKeyboard",
+    "Qt::TextSelectableByMouse",
+}
 QT_ENUMS |= {"Qt::WidgetWithChildrenShortcut"}
 
 
