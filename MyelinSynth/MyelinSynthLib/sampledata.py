@@ -15,7 +15,7 @@ from .exchange import Patient
 from .words import _
 
 FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "SamplePatient"
-CATEGORY, NAME = "MyelinSynth", "MyelinSynthSamplePatient"
+CATEGORY, NAME = "MyelinSynth", "MyelinSynth simulated patient"
 FILES = ("T1w", "FLAIR", "lesions", "measured_DVR")  # keys in sample_patient.json, in the order of Patient
 SIMULATED_ATTRIBUTE = "MyelinSynth.Simulated"
 
