@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,19 +78,26 @@ def grow_anatomy(person_seed: int, site: str, size: int, age: float, mass: Mass 
     pushes the tissue around it aside.
     """
     template = load_template()
+    displacement, atrophy = _deformation(person_seed, site, age)
+    if mass is not None:
+        displacement = pushed_aside(displacement, template, mass)
+    return _sample(template, displacement, grid_affine(size, template.centre), size, atrophy)
+
+
+@functools.lru_cache(maxsize=2)
+def _deformation(person_seed: int, site: str, age: float) -> tuple[np.ndarray, float]:
+    """The deformation and the atrophy that make a person of the template, kept for a second grid or visit."""
+    template = load_template()
     random = stream(person_seed, "anatomy")
-    affine = grid_affine(size, template.centre)
     low, high = (0.90, 1.03) if site == "R" else (0.91, 0.99)
     scale = random.uniform(low, high) * np.exp(random.normal(0.0, 0.012, 3))
     scale = np.minimum(scale, 1.035)
     # (ours) ventricles widen by about 0.03 mm per year after 25, with a wide spread between people
     widening = float(np.clip(random.normal(0.6 + 0.03 * (age - 25.0), 1.0), -0.8, 5.0))
     displacement = coarse_displacement(random, template, scale, widening)
-    if mass is not None:
-        displacement = pushed_aside(displacement, template, mass)
     ageing = float(np.clip((age - 20.0) / 50.0, 0.0, 1.0))
     atrophy = np.exp(np.log(ATROPHY_RANGE[1]) * np.clip(random.normal(0.25 + 0.4 * ageing, 0.25), 0.0, 1.0))
-    return _sample(template, displacement, affine, size, float(atrophy))
+    return displacement, float(atrophy)
 
 
 def coarse_displacement(

@@ -49,7 +49,8 @@ def _grow_along_ventricles(lesions: Lesions, anatomy: Anatomy, random: np.random
     y = np.arange(anatomy.shape[1]) * anatomy.voxel
     reach = np.flatnonzero(anatomy.ventricles.any(axis=(0, 2))) * anatomy.voxel
     cap = 1.3 * np.exp(-(((y - reach.max()) / 9.0) ** 2)) + 1.6 * np.exp(-(((y - reach.min()) / 12.0) ** 2))
-    rough = 1.1 * smooth_field(random, anatomy.shape, 14.0, anatomy.voxel)
+    field = smooth_field(random, anatomy.shape, 14.0, anatomy.voxel)
+    rough = 0.7 * (field + field[::-1]) + 0.3 * field  # (ours) more alike than not on the two sides
     rough += 0.5 * smooth_field(random, anatomy.shape, 5.0, anatomy.voxel)
     cost = anatomy.ventricle_distance / (1.0 + cap[None, :, None]) + rough
     where = (anatomy.white_matter > 0.55) & anatomy.brain & (anatomy.ventricle_distance < 25.0)
@@ -82,7 +83,7 @@ def _set_states(lesions: Lesions, anatomy: Anatomy, random: np.random.Generator)
     depth = depth_profile(lesions)
     deficit = np.clip(random.normal(*DEFICIT, count + 1), 0.02, 0.30)
     axons = np.clip(random.normal(0.15, 0.08, count + 1) + deficit, 0.0, 0.6)
-    water = np.clip(random.normal(0.42, 0.12, count + 1), 0.15, 0.9)
+    water = np.clip(random.normal(0.60, 0.13, count + 1), 0.25, 1.0)
     lesions.deficit[mask] = deficit[owners] * (0.7 + 0.6 * depth)
     lesions.axonal_loss[mask] = axons[owners] * (0.7 + 0.6 * depth)
     lesions.water[mask] = np.clip(water[owners] * (0.75 + 0.4 * depth), 0.0, 1.0)

@@ -57,6 +57,19 @@ def test_caps_are_thicker_than_bands() -> None:
     assert np.mean(reach["horn"]) > 1.2 * np.mean(reach["body"])
 
 
+def test_both_sides_are_more_alike_than_two_people() -> None:
+    maps = []
+    for seed in range(4):
+        anatomy, lesions, _ = body(Person(seed, "A", 80, "F", True, "wmh"), 1, SIZE)
+        near = (anatomy.ventricle_distance > 0.0) & (anatomy.ventricle_distance < 12.0)
+        rows = np.argwhere(near & lesions.mask)
+        maps.append(
+            [np.histogram(rows[side, 1], 12, (0, SIZE))[0] for side in (rows[:, 0] < SIZE / 2, rows[:, 0] >= SIZE / 2)]
+        )
+    within = np.mean([np.corrcoef(*sides)[0, 1] for sides in maps])
+    assert within > 0.3
+
+
 def test_they_are_bright_in_flair_and_t2w_and_a_little_dark_in_t1w(someone) -> None:
     anatomy, lesions, case = someone
     white = (anatomy.white_matter > 0.95) & (lesions.water < 0.02)
