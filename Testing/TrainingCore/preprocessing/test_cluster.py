@@ -31,7 +31,7 @@ def test_a_killed_worker_takes_no_visit_with_it(raw_cohort: Path, tmp_path: Path
         runner.start()
         deadline = time.monotonic() + 240
         while not any(out.rglob("*_record.json")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+            time.sleep(0.1)
         made = len(list(out.rglob("*_record.json")))
         os.kill(victim, signal.SIGKILL)
         runner.join(240)

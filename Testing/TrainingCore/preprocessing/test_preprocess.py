@@ -141,7 +141,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(cohort: Path, tmp_path: Path
     running = subprocess.Popen([*command, "--jobs", "1"], cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while not changed(out) and running.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.1)
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     done = changed(out)
