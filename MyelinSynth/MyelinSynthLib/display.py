@@ -135,6 +135,9 @@ def showInSlices(
         composite.SetForegroundOpacity(opacity if foreground else 0.0)
         composite.SetLabelVolumeID(None)
         composite.SetLinkedControl(True)
+    legends = slicer.mrmlScene.GetNodesByClass("vtkMRMLColorLegendDisplayNode")
+    for index in range(legends.GetNumberOfItems()):
+        legends.GetItemAsObject(index).Modified()  # a legend does not notice by itself that its volume left a view
 
 
 def setOpacity(opacity: float) -> None:

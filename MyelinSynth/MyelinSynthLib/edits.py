@@ -112,12 +112,16 @@ def _rows(nodes: dict[str, Any], review: Review) -> list[dict[str, Any]]:
 
 def _layerRows(labels: np.ndarray, maps: list[tuple[str, Any, Any, Any]], affine: np.ndarray) -> list[dict[str, Any]]:
     lesionTable = _trainingCore().lesion_table
-    turned = np.ascontiguousarray(labels.transpose(2, 1, 0))
+    box = _boxAround(labels)
+    turned = np.ascontiguousarray(labels[box].transpose(2, 1, 0))
+    place = affine.copy()
+    place[:3, 3] += affine[:3, :3] @ [part.start for part in box[::-1]]
     noNawm = np.zeros(turned.shape, bool)
     rows: list[dict[str, Any]] = []
     for prefix, values, nawm, limit in maps:
         threshold = np.nan if limit is None else limit
-        found = lesionTable(turned, values.transpose(2, 1, 0), noNawm, affine, demyelination_threshold=threshold)
+        here = values[box].transpose(2, 1, 0)
+        found = lesionTable(turned, here, noNawm, place, demyelination_threshold=threshold)
         for row in found:
             mean = row["mean_dvr"]
             row["ratio_to_nawm"] = None if mean is None or nawm is None else mean / nawm["mean"]
@@ -127,6 +131,15 @@ def _layerRows(labels: np.ndarray, maps: list[tuple[str, Any, Any, Any]], affine
         for row, other in zip(rows, found) if prefix else ():
             row |= {prefix + name: value for name, value in other.items()}
     return rows
+
+
+def _boxAround(labels: np.ndarray) -> tuple[slice, ...]:
+    """The part of the array (K, J, I) that holds every lesion."""
+    box = []
+    for axis in range(3):
+        occupied = np.flatnonzero(labels.any(axis=tuple(other for other in range(3) if other != axis)))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else slice(0, 1))
+    return tuple(box)
 
 
 def _nawm(summary: dict[str, Any], which: str) -> dict[str, float] | None:

@@ -33,6 +33,7 @@ from .words import _
 
 COLUMNS = (  # of the lesion table on screen: name in lesions.csv, format
     ("id", "{:.0f}"),
+    ("state", ""),
     ("region", ""),
     ("volume_mm3", "{:.0f}"),
     ("mean_dvr", "{:.2f}"),
@@ -40,7 +41,6 @@ COLUMNS = (  # of the lesion table on screen: name in lesions.csv, format
     ("demyelinated_share", "{:.0%}"),
     ("uncertainty", "{:.3f}"),
     ("measured_mean_dvr", "{:.2f}"),
-    ("state", ""),
     ("comment", ""),
 )
 EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor before the lesions are measured again
@@ -176,6 +176,7 @@ class ReviewPanel(VTKObservationMixin):
                     item.setBackground(qt.QBrush(qt.QColor(*(round(255 * part) for part in colour))))
                     item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
                 table.setItem(line, column, item)
+        table.resizeColumnsToContents()
 
     def _text(self, row: int, column: str, form: str) -> str:
         if column == STATE:

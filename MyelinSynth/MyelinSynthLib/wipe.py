@@ -63,7 +63,6 @@ class Wipe:
         for composite in _composites():
             if composite.GetForegroundVolumeID() == self.copy.GetID():
                 composite.SetAttribute(WIPED_ATTRIBUTE, "yes")
-        self._made[-1].Modified()  # the legend looks again in which views its volume is
 
     def close(self) -> None:
         """Take the copy away; a view that showed it shows the map again."""

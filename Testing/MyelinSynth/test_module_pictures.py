@@ -205,6 +205,9 @@ def test_the_curtain_divides_map_and_t1w(
     slices.picture()
     assert near(slices.colourAt(CENTRE - [8, 9, 0]), display.dvrColour(NAWM_DVR))
     wipe.close()
+    display.showInSlices(patient.t1w)
+    pixels = slices.picture() / 255
+    assert (np.abs(pixels - display.viridis()[0]).max(axis=2) < 0.06).sum() == 0, "no legend where there is no map"
     display.showInSlices(patient.t1w, outputs.dvr, 1.0)
     slices.picture()
     assert near(slices.colourAt(CENTRE - [8, 9, 0]), display.dvrColour(NAWM_DVR))

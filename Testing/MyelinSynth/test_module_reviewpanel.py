@@ -73,14 +73,14 @@ def states(widget: Any) -> list[str]:  # noqa: F811
 def test_the_table_says_everything_about_a_lesion(reviewed: Any) -> None:
     assert titles(reviewed)[0] == "Lesion \u25b2"
     assert titles(reviewed)[1:] == [
-        *("Region", "Volume (mm\u00b3)", "Mean DVR", "Ratio to NAWM", "Demyelinated", "Uncertainty", "Measured DVR"),
-        *("State", "Comment"),
+        *("State", "Region", "Volume (mm\u00b3)", "Mean DVR", "Ratio to NAWM", "Demyelinated", "Uncertainty"),
+        *("Measured DVR", "Comment"),
     ]
     shown = [cell(reviewed, 0, column) for column in range(10)]
-    assert shown[:2] == ["1", "periventricular"]
-    assert shown[3:7] == ["0.80", "0.67", "100%", "\u2013"]
-    assert float(shown[7]) == pytest.approx(0.9, abs=0.03)
-    assert shown[8:] == ["unreviewed", ""]
+    assert shown[:3] == ["1", "unreviewed", "periventricular"]
+    assert shown[4:8] == ["0.80", "0.67", "100%", "\u2013"]
+    assert float(shown[8]) == pytest.approx(0.9, abs=0.03)
+    assert shown[9] == ""
     assert (reviewed.ui.reviewBar.value, reviewed.ui.reviewBar.maximum) == (0, 2)
 
 
@@ -148,11 +148,11 @@ def test_the_last_decisions_can_be_undone(reviewed: Any) -> None:
 def test_a_click_on_a_title_sorts_and_keeps_the_lesion(reviewed: Any) -> None:
     click(reviewed, 0)
     header = reviewed.ui.reviewTable.horizontalHeader()
-    for column, wanted in ((3, ["1", "2"]), (3, ["2", "1"]), (1, ["2", "1"]), (2, ["2", "1"]), (2, ["1", "2"])):
+    for column, wanted in ((4, ["1", "2"]), (4, ["2", "1"]), (2, ["2", "1"]), (3, ["2", "1"]), (3, ["1", "2"])):
         header._real.sectionClicked.emit(column)
         assert [cell(reviewed, line, 0) for line in (0, 1)] == wanted, titles(reviewed)[column]
         assert reviewed.reviewPanel.currentRow() == 0, "the same lesion is still chosen"
-    assert titles(reviewed)[2] == "Volume (mm\u00b3) \u25bc"
+    assert titles(reviewed)[3] == "Volume (mm\u00b3) \u25bc"
 
 
 def test_outlines_follow_the_review_or_the_dvr(reviewed: Any) -> None:
@@ -182,7 +182,7 @@ def test_an_edited_lesion_is_measured_again(host: Host, reviewed: Any) -> None: 
     assert told["setCurrentSegmentID"] == segmentIds(outputs["lesions"])[2]
 
     reviewed.exit()  # another module is open now
-    review, before = Review(outputs["table"]), cell(reviewed, 1, 2)
+    review, before = Review(outputs["table"]), cell(reviewed, 1, 3)
     whole = exchange.segmentationOnGrid(outputs["lesions"], outputs["dvr"], [told["setCurrentSegmentID"]])
     edited = whole.copy()
     edited[:, :, : int(np.nonzero(whole)[2].min()) + 1] = 0
@@ -190,11 +190,11 @@ def test_an_edited_lesion_is_measured_again(host: Host, reviewed: Any) -> None: 
     draw(view, 2, edited)
     until(host, lambda: review.outline(1) == EDITED)
     assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
-    assert float(cell(reviewed, 1, 2)) < float(before)
-    assert cell(reviewed, 1, 8) == "unreviewed (edited)"
+    assert float(cell(reviewed, 1, 3)) < float(before)
+    assert cell(reviewed, 1, 1) == "unreviewed (edited)"
     assert "Lesion 2 was edited" in reviewed.ui.editsLabel.text
     reviewed.enter()
-    assert cell(reviewed, 1, 8) == "unreviewed (edited)"
+    assert cell(reviewed, 1, 1) == "unreviewed (edited)"
     outputs["lesions"].GetSegmentation().RemoveSegment(told["setCurrentSegmentID"])
     until(host, lambda: "no outline" in reviewed.ui.editsLabel.text)
     reviewed.ui.reviewTable.setCurrentCell(1, 0)

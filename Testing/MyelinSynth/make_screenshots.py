@@ -1,0 +1,266 @@
+"""The pictures of the README's tutorial: every stage of the panel beside what the views show.
+
+The panel is drawn by the stand-in host (PySide6), the views by Slicer's own slice logic and displayable managers; the
+map is made by the real command and the demonstration model on the simulated sample patient. Takes some minutes.
+
+python Testing/MyelinSynth/make_screenshots.py [folder]        (default: Resources/pictures/tutorial)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkOSOpenGLRenderWindow")
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from slicer_scene import ROOT, Application, addModuleToPath
+
+PANEL_WIDTH, VIEW = 620, (420, 420)
+TITLE_HEIGHT, CAPTION_HEIGHT, GAP = 30, 26, 8
+BACKGROUND, INK, TITLE = (240, 240, 240), (40, 40, 40), (205, 212, 222)
+FOOT = "Simulated patient and model. Research use only. Panel drawn by the stand-in host, views by Slicer's own MRML."
+COLOURS = 200  # of a PNG: small files
+
+
+class Studio:
+    """The module in the stand-in host, three slice views and a 3D view."""
+
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        from slice_picture import SliceView
+        from stand_in_host import Host, readApi
+        from test_slicer_api import API
+
+        self.folder = folder
+        self.application = Application()
+        self.host = Host(readApi(API), scratch)
+        from MyelinSynth import MyelinSynthWidget
+
+        self.widget = MyelinSynthWidget()
+        self.widget.setup()
+        self.widget.enter()
+        self.ui = self.widget.ui
+        self.host.window.resize(PANEL_WIDTH, 2600)
+        self.host.window.show()
+        self.views = {
+            name: SliceView(self.application, orientation, (0, 0, 0), VIEW, millimetres, name)
+            for name, orientation, millimetres in (
+                ("Red", "Axial", 230.0),
+                ("Green", "Coronal", 230.0),
+                ("Yellow", "Sagittal", 230.0),
+                ("T1w", "Axial", 90.0),
+                ("FLAIR", "Axial", 90.0),
+                ("Myelin", "Axial", 90.0),
+            )
+        }
+
+    def pump(self, condition: Callable[[], Any], seconds: float = 1200.0) -> None:
+        """Let the panel run until a condition holds."""
+        limit = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < limit, "it takes too long"
+            assert not self.host.messages, self.host.messages
+            self.host.process()
+            time.sleep(0.02)
+
+    def panel(self, sections: Sequence[tuple[str, str]]) -> Image.Image:
+        """Sections of the panel under each other, each with its title."""
+        self.host.process()
+        grabbed = []
+        for section, title in sections:
+            path = self.folder / f".{section}.png"
+            getattr(self.ui, section)._real.grab().save(str(path))
+            with Image.open(path) as opened:
+                grabbed.append((title, opened.convert("RGB")))
+            path.unlink()
+        height = sum(TITLE_HEIGHT + image.height for _title, image in grabbed)
+        whole = Image.new("RGB", (PANEL_WIDTH, height), BACKGROUND)
+        draw, top = ImageDraw.Draw(whole), 0
+        for title, image in grabbed:
+            draw.rectangle((0, top, PANEL_WIDTH, top + TITLE_HEIGHT - 4), fill=TITLE)
+            draw.text((10, top + 5), title, fill=INK, font=font(15))
+            whole.paste(image, (0, top + TITLE_HEIGHT))
+            top += TITLE_HEIGHT + image.height
+        return whole
+
+    def show(self, names: Sequence[str]) -> list[Image.Image]:
+        """What the slice views of these names show."""
+        return [Image.fromarray(self.views[name].picture()) for name in names]
+
+    def save(self, name: str, panel: Image.Image, views: Sequence[Image.Image], columns: int = 2) -> None:
+        """Panel at the left, views at the right, what drew them below."""
+        rows, high = -(-len(views) // columns), max(view.height for view in views)
+        width = panel.width + GAP + columns * (VIEW[0] + GAP)
+        height = max(panel.height, rows * (high + GAP))
+        whole = Image.new("RGB", (width, height + CAPTION_HEIGHT), BACKGROUND)
+        whole.paste(panel, (0, 0))
+        for index, view in enumerate(views):
+            row, column = divmod(index, columns)
+            whole.paste(view, (panel.width + GAP + column * (VIEW[0] + GAP), row * (high + GAP)))
+        ImageDraw.Draw(whole).text((10, height + 6), FOOT, fill=INK, font=font(12))
+        path = self.folder / f"{name}.png"
+        whole.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for view in self.views.values():
+            view.close()
+        self.widget.cleanup()
+        self.host.close()
+        self.application.close()
+
+
+def font(size: int) -> Any:
+    """The font that comes with matplotlib."""
+    from matplotlib import font_manager
+
+    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+
+
+def chartPicture(chart: Any) -> Image.Image:
+    """A plot as qMRMLPlotView draws it: the same VTK chart from the same nodes."""
+    import slicer
+    import vtk
+    from slice_picture import grab
+
+    view = vtk.vtkContextView()
+    view.GetRenderWindow().SetOffScreenRendering(1)
+    view.GetRenderWindow().SetMultiSamples(0)
+    view.GetRenderWindow().SetSize(*VIEW)
+    drawn = vtk.vtkChartXY()
+    view.GetScene().AddItem(drawn)
+    drawn.SetTitle(chart.GetTitle())
+    drawn.GetTitleProperties().SetFontSize(13)
+    for axis, title in ((vtk.vtkAxis.BOTTOM, chart.GetXAxisTitle()), (vtk.vtkAxis.LEFT, chart.GetYAxisTitle())):
+        drawn.GetAxis(axis).SetTitle(title)
+    kinds = slicer.vtkMRMLPlotSeriesNode
+    for index in range(chart.GetNumberOfPlotSeriesNodes()):
+        series = chart.GetNthPlotSeriesNode(index)
+        bar = series.GetPlotType() == kinds.PlotTypeScatterBar
+        plot = vtk.vtkPlotBar() if bar else vtk.vtkPlotLine()
+        plot.SetInputData(series.GetTableNode().GetTable(), series.GetXColumnName(), series.GetYColumnName())
+        plot.SetColorF(*series.GetColor())
+        if not bar:
+            points = series.GetMarkerStyle() == kinds.MarkerStyleCircle
+            plot.SetMarkerStyle(vtk.vtkPlotPoints.CIRCLE if points else vtk.vtkPlotPoints.NONE)
+            plot.SetMarkerSize(series.GetMarkerSize())
+            plot.GetPen().SetLineType(vtk.vtkPen.NO_PEN if points else vtk.vtkPen.DASH_LINE)
+        drawn.AddPlot(plot)
+    return Image.fromarray(grab(view.GetRenderWindow()))
+
+
+def patientAndRun(studio: Studio) -> None:
+    """Stages 1 and 2: the patient is chosen, the map is made."""
+
+    ui = studio.ui
+    ui.samplePatientButton.click()
+    assert ui.synthesizeButton.enabled, "the sample patient cannot be synthesized"
+    views = ("Red", "Green", "Yellow")
+    bounds = np.zeros(6)
+    ui.t1wSelector.currentNode().GetRASBounds(bounds)
+    jumpTo((bounds[::2] + bounds[1::2]) / 2)
+    sections = [("patientSection", "Patient"), ("modelSection", "Model")]
+    studio.save("1_patient", studio.panel(sections), studio.show(views))
+    ui.synthesizeButton.click()
+    studio.pump(lambda: ui.progressBar.value >= 18 or not studio.widget.runPanel.running)
+    studio.save("2_running", studio.panel([("synthesisSection", "Myelin map")]), studio.show(views[:1]), 1)
+    studio.pump(lambda: not studio.widget.runPanel.running)
+
+
+def mapAndReview(studio: Studio) -> None:
+    """Stages 3 and 4: the map is looked at, the lesions are reviewed."""
+    ui, panel = studio.ui, studio.widget.reviewPanel
+    assert len(panel.review) > 3
+    largest = panel.review.order("volume_mm3", descending=True)
+    panel.choose(largest[0])
+    sections = [("synthesisSection", "Myelin map"), ("displaySection", "Display")]
+    studio.save("3_map", studio.panel(sections), studio.show(("Red", "Green", "Yellow")))
+    ui.wipeBox.setChecked(True)
+    ui.wipeSlider.value = 0.5
+    wiped = studio.show(("Red", "Green"))
+    studio.save("4_wipe", studio.panel([("displaySection", "Display")]), wiped)
+    ui.wipeBox.setChecked(False)
+    for state, comment in (("accepted", ""), ("flagged", "Partial volume with the ventricle?"), ("accepted", "")):
+        ui.commentEdit.text = comment
+        panel.onComment()
+        panel.decide(state)
+    panel.decide("rejected")
+    panel.choose(largest[1])
+    from MyelinSynthLib.layouts import showSideBySide
+
+    nodes = panel.nodes
+    showSideBySide(studio.widget.displayPanel.t1w, nodes["flair"], nodes["dvr"])
+    views = studio.show(("T1w", "FLAIR", "Myelin"))
+    studio.save("5_review", studio.panel([("reviewSection", "Lesion review")]), views)
+
+
+def solidPlotsAndExport(studio: Studio, scratch: Path) -> None:
+    """Stages 5 and 6: lesions in 3D, plots, export."""
+    from MyelinSynthLib import plots, provenance
+    from MyelinSynthLib.export import Photographer
+    from MyelinSynthLib.lesions import labelsOnGrid
+    from slice_picture import ThreeDView
+
+    ui, panel = studio.ui, studio.widget.reviewPanel
+    ui.lesions3dButton.click()
+    nodes = provenance.sameRun(panel.nodes["dvr"])
+    bounds = np.zeros(6)
+    nodes["brain_surface"].GetRASBounds(bounds)
+    centre = (bounds[::2] + bounds[1::2]) / 2
+    solid = []
+    for direction in ((0, 1, 0.35), (-1, 0.15, 0.15)):
+        view = ThreeDView(studio.application, centre, direction, VIEW, 190.0)
+        solid.append(Image.fromarray(view.picture()))
+        view.close()
+    studio.save("6_lesions_3d", studio.panel([("displaySection", "Display")]), solid)
+    plots.show(nodes)
+    nodes = provenance.sameRun(nodes["dvr"])
+    charts = [chartPicture(nodes[role]) for role in ("histogram_chart", "comparison_chart")]
+    studio.save("7_plots", studio.panel([("displaySection", "Display")]), charts)
+    ui.exportFolderEdit.text = str(scratch)
+    ui.exportButton.click()
+    assert not studio.host.messages, studio.host.messages
+    ui.exportFolderEdit.text = "/home/me/studies/ms"
+    photographer = Photographer(nodes, labelsOnGrid(nodes["lesions"], nodes["dvr"]))
+    review = panel.review
+    tiles = []
+    for row in review.order(states=("flagged", "rejected")):
+        picture = photographer.picture(review.lesion(row), review.place(row, nodes["dvr"]), review.state(row))
+        tiles.append(Image.fromarray(picture).resize((VIEW[0], round(VIEW[0] / 3))))
+    shown = Image.new("RGB", (VIEW[0], sum(tile.height + 2 for tile in tiles)), BACKGROUND)
+    for index, tile in enumerate(tiles):
+        shown.paste(tile, (0, index * (tile.height + 2)))
+    studio.save("8_export", studio.panel([("exportSection", "Export")]), [shown], 1)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make every picture."""
+    folder = Path(arguments[0]) if arguments else ROOT / "Resources" / "pictures" / "tutorial"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        (scratch / "slicer").mkdir()
+        (scratch / "export").mkdir()
+        studio = Studio(folder, scratch / "slicer")
+        try:
+            patientAndRun(studio)
+            mapAndReview(studio)
+            solidPlotsAndExport(studio, scratch / "export")
+            assert not studio.host.errors, studio.host.errors
+        finally:
+            studio.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    addModuleToPath()
+    sys.exit(main(sys.argv[1:]))
