@@ -1,6 +1,7 @@
 """White matter, grey matter and CSF from T1w and FLAIR, with lesions kept out of all three.
 
-A mixture of three Gaussians over T1w, smoothed by the neighbourhood; FLAIR keeps lesions out. Good enough to say which
+A mixture of three Gaussians over T1w, fitted away from lesions and smoothed by the neighbourhood, in which lesions are
+filled with white matter (Chard et al. 2010); FLAIR keeps unmarked lesions out. Good enough to say which
 white matter is normal-appearing; not a replacement for a volumetric tool.
 """
 
@@ -20,7 +21,7 @@ HYPERINTENSE_DEVIATIONS = 2.5  # FLAIR above grey matter's median by this many r
 
 def segment_tissues(
     t1w: np.ndarray,
-    flair: np.ndarray,
+    flair: np.ndarray | None,
     brain: np.ndarray,
     lesions: np.ndarray | None = None,
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
@@ -28,9 +29,10 @@ def segment_tissues(
 ) -> dict[str, np.ndarray]:
     """Masks of the three tissues.
 
-    t1w, flair: (I, J, K), bias-corrected, any unit, on one grid; brain: (I, J, K) mask; lesions: mask or None; spacing:
-    voxel edges in mm. Returns white_matter, grey_matter and csf, bool (I, J, K), disjoint, inside the brain, without
-    lesions and without what is brighter in FLAIR than grey matter is. Raises ValueError where the brain is too small.
+    t1w, flair: (I, J, K), bias-corrected, any unit, on one grid; without FLAIR, lesions that no mask marks stay in the
+    tissues; brain: (I, J, K) mask; lesions: mask or None; spacing: voxel edges in mm. Returns white_matter, grey_matter
+    and csf, bool (I, J, K), disjoint, inside the brain, without lesions and without what is brighter in FLAIR than grey
+    matter is. Raises ValueError where the brain is too small.
     """
     inside = np.asarray(brain, bool)
     allowed = inside if lesions is None else inside & ~ndimage.binary_dilation(lesions > 0)
@@ -38,13 +40,18 @@ def segment_tissues(
         raise ValueError("fewer than 1000 voxels of brain are left to find tissues in")
     box = ndimage.find_objects(inside.astype(np.int8))[0]
     crop_allowed, crop_inside = allowed[box], inside[box]
-    t1w_scaled, flair_scaled = (_scaled(image[box], crop_allowed) for image in (t1w, flair))
+    t1w_scaled = _scaled(t1w[box], crop_allowed)
     values = t1w_scaled[crop_allowed]
     if len(values) > SAMPLES:
         values = np.random.default_rng(seed).choice(values, SAMPLES, replace=False)
-    joint = np.moveaxis(densities(t1w_scaled, *fit_mixture(values)), -1, 0)
+    means, spread = fit_mixture(values)
+    if lesions is not None:  # filled, so that a lesion does not make its neighbours look like grey matter
+        t1w_scaled = np.where(lesions[box] > 0, np.float32(means[-1]), t1w_scaled)
+    joint = np.moveaxis(densities(t1w_scaled, means, spread), -1, 0)
     labels = _smoothed_labels(joint, crop_inside, np.asarray(spacing, float))
-    bright = _hyperintense(flair_scaled, labels, crop_inside)
+    bright = np.zeros(labels.shape, bool)
+    if flair is not None:
+        bright = _hyperintense(_scaled(flair[box], crop_allowed), labels, crop_inside)
     if lesions is not None:
         bright |= lesions[box] > 0
     tissues = {}

@@ -91,6 +91,14 @@ def test_tissues_are_found_and_lesions_belong_to_none(head):
     assert sum(mask.astype(int) for mask in found.values()).max() == 1
 
 
+def test_lesions_are_filled_so_that_white_matter_beside_them_stays_white(head):
+    noise = 60 * np.random.default_rng(0).standard_normal(head["t1w"].shape) * head["brain"]
+    dark = np.where(head["lesions"], 150, head["t1w"] + noise).astype(np.float32)  # black holes, as dark as fluid
+    rim = ndimage.binary_dilation(head["lesions"]) & head["white"]
+    found = segment_tissues(dark, head["flair"], head["brain"], head["lesions"], (0.7, 0.7, 0.7))
+    assert (found["white_matter"] & rim).sum() > 0.895 * rim.sum()  # not filled: 0.88; filled: 0.91
+
+
 def test_lesions_that_nobody_marked_are_kept_out_by_flair(head):
     found = segment_tissues(head["t1w"], head["flair"], head["brain"], None, (3.0, 3.0, 3.0))
     assert (found["white_matter"] & head["lesions"]).sum() < 0.02 * head["lesions"].sum()
