@@ -182,6 +182,8 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The Synthesis of what is chosen."""
         if self.modelPanel.model is None:
             raise SynthesisError(_("There is no model. Add one, or install the extension again."))
+        if self.modelPanel.model.trouble:
+            raise SynthesisError(self.modelPanel.model.trouble)
         chosen = self._parameterNode
         return self.logic.synthesis(
             self.logic.patientOf(chosen),

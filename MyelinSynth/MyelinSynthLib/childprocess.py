@@ -31,6 +31,7 @@ LONGEST_SHOWN = 2000  # characters of a line that is not progress (ours)
 KEPT_LINES = 400  # of what the child says (ours)
 WAITING_LINES = 10_000  # read and not delivered; with more the child has to wait (ours)
 MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
+UNEXPECTED = re.compile(r"^error: unexpected (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
 GRACE_SECONDS = 5.0  # to clean up after being asked to stop, before it is killed (ours)
 LAST_WORDS_SECONDS = 2.0  # to read what an ended child had written (ours)
 WINDOWS_CRASHES = {0xC0000005, 0xC0000409, 0xC00000FD, 0xC000001D}  # access violation, stack, illegal instruction
@@ -125,6 +126,9 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
             return _("A Python package is missing or broken ({cause}). Install the requirements and try again.").format(
                 cause=found[1]
             )
+        found = UNEXPECTED.match(line)
+        if found:
+            return _("MyelinSynth itself failed ({cause}). Please report it, with the log.").format(cause=found[1])
         if line.startswith("error: "):
             return line[len("error: ") :].strip()
     if exitCode in (-9, 137):

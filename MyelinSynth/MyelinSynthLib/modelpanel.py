@@ -127,6 +127,7 @@ class ModelPanel:
     def _showCard(self, note: str) -> None:
         card = ""
         if self.model:
+            note = f"{self.model.trouble}\n{note}".strip()
             try:
                 card = _compact(modelCard(self.model))
             except SynthesisError as error:

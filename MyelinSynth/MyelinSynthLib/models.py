@@ -17,6 +17,7 @@ from .words import _
 
 RELATIVE_PLACES = ("TrainingCore/Resources/models", "Resources/models")
 FOLDER_SETTING = "MyelinSynth/ModelFolder"
+GIVEN = {"t1w", "flair"}
 FILES = ("bundle.json", "weights.safetensors", "README.md")
 
 
@@ -35,6 +36,19 @@ class Model:
     def name(self) -> str:
         """What it calls itself."""
         return str(self.description["name"])
+
+    @property
+    def trouble(self) -> str:
+        """Why the panel cannot use it, in a sentence; empty where it can."""
+        inputs, output = self.description["inputs"], self.description["output"]
+        if not isinstance(inputs, list) or not set(map(str, inputs)) <= GIVEN:
+            text = _("The model {name} needs {inputs}; here only T1w and FLAIR can be given. Choose another one.")
+            names = ", ".join(map(str, inputs)) if isinstance(inputs, list) else str(inputs)
+            return text.format(name=self.name, inputs=names)
+        if output != "dvr":
+            text = _("The model {name} makes {output}, not a myelin map. Choose another one.")
+            return text.format(name=self.name, output=output)
+        return ""
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,10 @@ def test_every_failure_has_a_cause_and_a_remedy() -> None:
     assert "No module named 'torch'" in missing
     assert "Install" in missing
     assert "MYELINSYNTH_DEBUG" not in missing
+    unexpected = explain(1, ["error: unexpected KeyError: 'x'. Set MYELINSYNTH_DEBUG=1 to see where."])
+    assert "KeyError: 'x'" in unexpected
+    assert "report" in unexpected
+    assert "MYELINSYNTH_DEBUG" not in unexpected
     assert "memory" in explain(-9, [])
     assert "memory" in explain(137, [])
     assert "SIGSEGV" in explain(-11, ["Fatal: oops", ""])

@@ -167,6 +167,20 @@ def test_a_model_that_is_not_here_or_broken_is_said(host: Host, widget: Any, tmp
     assert "Site X" in widget.ui.modelBox.itemText(widget.ui.modelBox.count - 1)
 
 
+def test_a_model_for_other_images_is_not_begun_with(host: Host, widget: Any, tmp_path: Path) -> None:
+    choosePatient(widget)
+    for name, changes, word in (
+        ("a", {"inputs": ["mtr", "fa"]}, "mtr, fa"),
+        ("b", {"output": "flair"}, "not a myelin"),
+    ):
+        host.answers = [str(writeBundle(tmp_path / name, name=name, raw=name.encode(), **changes))]
+        widget.ui.addModelFolderButton.click()
+        assert word in widget.ui.modelNote.text
+        widget.ui.synthesizeButton.click()
+        assert word in host.messages.pop()
+        assert not widget.runPanel.running
+
+
 def test_the_chosen_model_and_device_reach_the_command(
     host: Host, widget: Any, child: Callable[[str], None], tmp_path: Path
 ) -> None:
