@@ -130,12 +130,15 @@ set(TRAINING_CORE_SCRIPTS
   run.py
   simulate.py
   synthesis/__init__.py
+  synthesis/completion.py
   synthesis/inference.py
   synthesis/leftovers.py
   synthesis/outputs.py
   synthesis/patient.py
+  synthesis/prediction.py
   synthesis/report.py
   synthesis/steps.py
+  synthesis/translation.py
   synthesis/uncertainty.py
   synthesize.py
   systems/__init__.py

@@ -8,10 +8,23 @@ from pathlib import Path
 
 from .bundle import DEMONSTRATION, Bundle
 from .cli import Progress, add_progress_option, parser, run_command
+from .errors import BadInput
 from .files import atomic_folder
 from .result import PROVENANCE
 
 EXAMPLE = "python -m TrainingCore.synthesize --t1 T1w.nii.gz --flair FLAIR.nii.gz --lesions lesions.nii.gz --out result"
+
+TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
+MORE_IMAGES = {
+    "--t2": "T2w",
+    "--t1ce": "T1w after contrast agent",
+    "--t1ce-low": "T1w after a low dose of contrast agent",
+    "--mtr": "magnetisation transfer ratio",
+    "--fa": "fractional anisotropy",
+    "--rd": "radial diffusivity",
+    "--ad": "axial diffusivity",
+    "--adc": "apparent diffusion coefficient",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .synthesis.patient import read_patient
 
     bundle = Bundle.open(options.model)
+    check_task(options, bundle)
     with Progress(options.progress, "MyelinSynth") as progress:
         remove_leftovers(options.out)
         with atomic_folder(options.out, PROVENANCE) as folder, claim(folder):
@@ -30,31 +44,59 @@ def main(argv: Sequence[str] | None = None) -> int:
             for warning in patient.warnings:
                 progress.say(f"Warning: {warning}")
 
-            from .synthesis.steps import synthesize
+            if bundle.description["output"] == "dvr":
+                from .synthesis.steps import synthesize
 
-            synthesize(patient, bundle, options, folder, progress)
+                synthesize(patient, bundle, options, folder, progress)
+            else:
+                from .synthesis.translation import translate
+
+                translate(patient, bundle, options, folder, progress)
         progress.report("done", 1.0, f"Done: {options.out}")
     return 0
+
+
+def check_task(options: argparse.Namespace, bundle: Bundle) -> None:
+    """Raise BadInput where the model does not make what --task asks for."""
+    made = bundle.description["output"]
+    if options.task is not None and made != TASKS[options.task]:
+        able = next((task for task, output in TASKS.items() if output == made), made)
+        raise BadInput(
+            f"The model {bundle.description['name']} is for --task {able}, not {options.task}. Give another --model."
+        )
 
 
 def arguments() -> argparse.ArgumentParser:
     """The options of the command."""
     given = parser(
         "synthesize",
-        "Synthesize a [11C]PiB DVR myelin map from T1w and FLAIR MRI of one patient, with a lesion table and a report. "
-        "Research use only, not for diagnosis.",
+        "Synthesize a [11C]PiB DVR myelin map from T1w and FLAIR MRI of one patient, with a lesion table and a report; "
+        "or, with a model made for it, one MRI contrast from others. Research use only, not for diagnosis.",
         EXAMPLE,
     )
     image = "NIfTI, NRRD, MetaImage, or a DICOM folder: the same one for both, or FOLDER#NUMBER of a series"
-    given.add_argument("--t1", type=Path, required=True, metavar="FILE", help=f"T1w, any orientation ({image})")
-    given.add_argument("--flair", type=Path, required=True, metavar="FILE", help="FLAIR of the same session")
+    given.add_argument("--t1", type=Path, metavar="FILE", help=f"T1w, any orientation ({image})")
+    given.add_argument("--flair", type=Path, metavar="FILE", help="FLAIR of the same session")
+    for option, name in MORE_IMAGES.items():
+        given.add_argument(option, type=Path, metavar="FILE", help=f"{name}, for models that need it")
     given.add_argument("--lesions", type=Path, metavar="FILE", help="lesion mask or segmentation, in T1w space")
     given.add_argument("--dvr", type=Path, metavar="FILE", help="measured DVR in T1w space, to compare with")
+    given.add_argument(
+        "--label-map", type=Path, metavar="FILE", help="tissues from FreeSurfer's aseg or SynthSeg (default: found)"
+    )
     given.add_argument("--brain-mask", type=Path, metavar="FILE", help="brain mask in T1w space (default: found)")
     given.add_argument(
         "--flair-to-t1",
         metavar="identity|FILE",
         help="skip registration: `identity`, or an ITK transform file that resamples the FLAIR into T1w space",
+    )
+    given.add_argument(
+        "--task", choices=tuple(TASKS), help="what to make (default: what the model makes); refused by other models"
+    )
+    given.add_argument(
+        "--complete-with",
+        metavar="BUNDLE",
+        help="a model that makes FLAIR from T1w and finds lesions: makes what is missing first, and marks it so",
     )
     given.add_argument("--model", default=DEMONSTRATION, metavar="BUNDLE", help="bundle folder, .zip or name")
     given.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")

@@ -48,28 +48,30 @@ def align_patient(
     brain: Volume | None = None,
     transforms: Mapping[str, np.ndarray] | None = None,
     tell: Tell = lambda step, message: None,
+    reference: str = "t1w",
 ) -> AlignedPatient:
     """Find the brain, remove bias fields, register everything to the T1w, check the contrasts.
 
-    images: by volume name, as read; `t1w` is needed; brain: a given mask anywhere in the world; transforms: 4x4 RAS mm,
-    T1w world -> world of the image, for images that need no registration; tell: told `(step, message)` when a step
-    begins (`brain`, `register`, `bias`). Raises BadInput or MyelinSynthError with one sentence.
+    images: by volume name, as read; brain: a given mask anywhere in the world; transforms: 4x4 RAS mm, reference world
+    -> world of the image, for images that need no registration; tell: told `(step, message)` when a step begins
+    (`brain`, `register`, `bias`); reference: the image that everything is brought to. Raises BadInput or
+    MyelinSynthError with one sentence.
     """
-    t1w = images["t1w"]
+    t1w = images[reference]
     tell("brain", "Finding the brain")
     found = find_brain(t1w, brain)
     patient = AlignedPatient(dict(images), found, {}, [found.warning] if found.warning else [])
-    moving = [name for name in images if name != "t1w"]
-    tell("register", f"Registering {', '.join(_word(name) for name in moving) or 'nothing'} to T1w")
-    corrected = patient.images["t1w"] = correct_bias(t1w, found.mask)
+    moving = [name for name in images if name != reference]
+    tell("register", f"Registering {', '.join(_word(name) for name in moving) or 'nothing'} to {_word(reference)}")
+    corrected = patient.images[reference] = correct_bias(t1w, found.mask)
     given = transforms or {}
     for name in moving:
-        patient.registrations[name] = _register(patient, images, name, given.get(name), corrected)
+        patient.registrations[name] = _register(patient, t1w, images, name, given.get(name), corrected)
     tell("bias", "Removing the bias field")
     for name in moving:
         if name not in KEPT_AS_THEY_ARE:
             patient.images[name] = correct_bias(images[name], found.mask, patient.matrix(name))
-    if "flair" in images:
+    if reference == "t1w" and "flair" in images:
         swapped = check_contrasts(corrected, patient.images["flair"], found.mask, patient.matrix("flair"))
         patient.warnings += [swapped] if swapped else []
     return patient
@@ -80,9 +82,14 @@ def _word(name: str) -> str:
 
 
 def _register(
-    patient: AlignedPatient, images: Mapping[str, Volume], name: str, given: np.ndarray | None, corrected: Volume
+    patient: AlignedPatient,
+    t1w: Volume,
+    images: Mapping[str, Volume],
+    name: str,
+    given: np.ndarray | None,
+    corrected: Volume,
 ) -> Registration:
-    t1w, image, mask = images["t1w"], images[name], patient.brain.mask
+    image, mask = images[name], patient.brain.mask
     sibling = None if given is not None else _same_acquisition(name, image, patient, images)
     if given is not None:
         points = brain_points(mask)

@@ -124,6 +124,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "training_data": about["training_data"],
         },
         "simulated_patient": findings.patient.simulated,
+        "synthetic_inputs": findings.patient.made,
         "inputs": findings.patient.facts,
         "brain_mask": findings.brain.how,
         "registration": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,35 +12,66 @@ from typing import Any
 import numpy as np
 
 from ..bundle import Bundle
-from ..case import MRI
+from ..case import ALL_MRI, QUANTITATIVE
 from ..errors import BadInput
 from ..files import sha256
 from ..imaging import transforms
 from ..imaging.checks import check_different_images, refuse_label_map
+from ..imaging.label_maps import read_label_map
 from ..imaging.volumes import Volume, content_sha256, read_volume
+
+WORDS = {  # what people call the images
+    "t1w": "T1w",
+    "flair": "FLAIR",
+    "t2w": "T2w",
+    "t1ce_low": "T1w after a low dose",
+    "t1ce": "T1w after contrast agent",
+    **{name: name.upper() for name in QUANTITATIVE},
+    "lesions": "lesion mask",
+    "dvr": "measured DVR",
+    "brain": "brain mask",
+    "label_map": "label map",
+}
+OPTIONS = {"t1w": "--t1", "t2w": "--t2", "t1ce_low": "--t1ce-low"}
+
+
+def option(name: str) -> str:
+    """The option that gives an image."""
+    return OPTIONS.get(name, f"--{name}")
 
 
 @dataclass
 class Patient:
     """What was given: volumes as read, a transform where one was given, warnings, and facts for the provenance.
 
-    flair_to_t1: 4x4 RAS mm, a point of T1w space -> the point of the FLAIR that shows it; None: to be found.
-    simulated: whether a file beside an image says that a phantom made it.
+    images: MRI by volume name; flair_to_t1: 4x4 RAS mm, a point of T1w space -> the point of the FLAIR that shows it;
+    None: to be found. simulated: whether a file beside an image says that a phantom made it; made: what a model made.
     """
 
-    t1w: Volume
-    flair: Volume
+    images: dict[str, Volume]
     lesions: Volume | None = None
     dvr: Volume | None = None
     brain: Volume | None = None
+    label_map: Volume | None = None
     flair_to_t1: np.ndarray | None = None
     simulated: bool = False
+    made: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def reference(self) -> str:
+        """Name of the image whose grid the results lie on: the T1w, or the first that was given."""
+        return "t1w" if "t1w" in self.images else next(iter(self.images))
+
+    @property
+    def transforms(self) -> dict[str, np.ndarray]:
+        """The transforms that were given, by image."""
+        return {} if self.flair_to_t1 is None else {"flair": self.flair_to_t1}
+
     def anonymous_warnings(self) -> list[str]:
         """The warnings without file names, which may name a person: for what is kept and passed on."""
-        volumes = (self.t1w, self.flair, self.lesions, self.dvr, self.brain)
+        volumes = (*self.images.values(), self.lesions, self.dvr, self.brain, self.label_map)
         names = sorted({volume.name for volume in volumes if volume is not None and volume.name}, key=len, reverse=True)
         sentences = []
         for sentence in self.warnings:
@@ -50,24 +82,22 @@ class Patient:
 
 
 def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
-    """Read every file that was given. Raises BadInput with one sentence where one cannot be used."""
-    unknown = [name for name in bundle.description["inputs"] if name not in MRI]
-    if unknown:
-        raise BadInput(f"The model {bundle.path} needs {', '.join(unknown)}, which synthesize does not read.")
-    paths = {"t1w": options.t1, "flair": options.flair, "lesions": options.lesions, "dvr": options.dvr}
-    paths["brain"] = options.brain_mask
-    words = {"t1w": "T1w", "flair": "FLAIR", "lesions": "lesion mask", "dvr": "measured DVR", "brain": "brain mask"}
-    read = {
-        name: read_volume(path, words[name], mask=name in {"lesions", "brain"})
-        for name, path in paths.items()
-        if path is not None
-    }
-    for name in MRI:
-        refuse_label_map(read[name], words[name])
-    patient = Patient(**read, simulated=any(says_simulated(path) for path in paths.values() if path is not None))
+    """Read every file that was given. Raises BadInput with one sentence where one is missing or cannot be used."""
+    paths = {name: getattr(options, option(name).lstrip("-").replace("-", "_")) for name in ALL_MRI}
+    paths |= {"lesions": options.lesions, "dvr": options.dvr, "brain": options.brain_mask}
+    paths = {name: path for name, path in paths.items() if path is not None}
+    check_complete(paths, bundle, options.complete_with is not None)
+    read = {name: read_volume(path, WORDS[name], mask=name in {"lesions", "brain"}) for name, path in paths.items()}
+    if options.label_map is not None:
+        paths["label_map"], read["label_map"] = options.label_map, read_label_map(options.label_map)
+    images = {name: volume for name, volume in read.items() if name in ALL_MRI}
+    for name, image in images.items():
+        refuse_label_map(image, WORDS[name])
+    others = {name: volume for name, volume in read.items() if name not in images}
+    patient = Patient(images, **others, simulated=any(says_simulated(path) for path in paths.values()))
     for name, volume in read.items():
-        patient.warnings += [f"The {words[name]} {volume.name} {note}." for note in volume.notes]
-    same = check_different_images(patient.t1w, patient.flair)
+        patient.warnings += [f"The {WORDS[name]} {volume.name} {note}." for note in volume.notes]
+    same = check_different_images(images["t1w"], images["flair"]) if {"t1w", "flair"} <= set(images) else ""
     if same:
         patient.warnings.append(same)
     if options.flair_to_t1 is not None:
@@ -81,6 +111,22 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
         for name, volume in read.items()
     }
     return patient
+
+
+def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> None:
+    """Raise BadInput where an image is missing that the model needs, or the T1w that a myelin map lies on."""
+    about = bundle.description
+    needed = [*about["inputs"], *(["t1w"] if about["output"] == "dvr" else [])]
+    missing = [name for name in dict.fromkeys(needed) if name not in given]
+    if completed and "t1w" in given:
+        missing = [name for name in missing if name != "flair"]
+    if not missing:
+        return
+    wanted = " and ".join(f"the {WORDS[name]} ({option(name)})" for name in missing)
+    hint = ""
+    if missing == ["flair"]:
+        hint = ", or a model that makes one from the T1w with --complete-with (the map is marked as resting on it)"
+    raise BadInput(f"The model {about['name']} needs {wanted}. Give it{hint}.")
 
 
 def says_simulated(image: Path) -> bool:

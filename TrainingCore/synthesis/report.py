@@ -63,6 +63,9 @@ def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
         banners.append(f"{SIMULATED}: the model has never seen a measured PET of a person.")
     if findings.patient.simulated:
         banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
+    if findings.patient.made:
+        made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[one] for one in findings.patient.made)
+        banners.append(f"Synthetic input: {made} came from a network, not from a scanner or a person.")
     report = Report("Synthetic myelin map", banners)
     for warning in findings.patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")
@@ -159,11 +162,10 @@ def slices_figure(findings: Findings) -> Figure:
 
     inside = here(findings.brain.mask.data) > 0.5
     lesions = here((findings.labels > 0).astype(np.float32), "nearest") > 0.5
-    rows = [
-        ("T1w", here(findings.t1w.data)),
-        ("FLAIR", here(findings.flair.data)),
-        ("synthetic DVR", here(findings.dvr)),
-    ]
+    rows = [("T1w", here(findings.t1w.data))]
+    if findings.flair is not None:
+        rows.append(("synthetic FLAIR" if "flair" in findings.patient.made else "FLAIR", here(findings.flair.data)))
+    rows.append(("synthetic DVR", here(findings.dvr)))
     if findings.measured is not None:
         rows.append(("measured DVR", here(findings.measured.data)))
     levels = choose_levels(inside, lesions)

@@ -311,7 +311,7 @@ def test_contrast_variants_keep_the_order_of_intensities_and_everything_outside_
 
 def test_mapping_back_keeps_places_whatever_the_orientation():
     from TrainingCore.imaging.grid import Grid
-    from TrainingCore.synthesis.steps import maps_to_t1w
+    from TrainingCore.synthesis.prediction import maps_to_t1w
 
     shape, affine = (40, 40, 40), np.diag([4.0, 4.0, 4.0, 1.0])
     affine[:3, 3] = -80

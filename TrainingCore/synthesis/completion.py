@@ -1,0 +1,69 @@
+"""What a patient lacks, made by another model first: a FLAIR from the T1w, a lesion mask where none was drawn.
+
+Whatever is made here is marked: a warning for the person, `synthetic_inputs` in the provenance, a banner in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import BadInput
+from ..imaging.intensities import background_of
+from ..imaging.patient_preparation import AlignedPatient
+from ..imaging.registration import Registration
+from ..imaging.volumes import Volume
+from .prediction import Model, predict_patient
+
+LESION = 0.5  # probability from which a voxel counts as lesion (ours)
+UNITS = 100.0  # of a synthetic MRI per unit of the network's: whole numbers that people are used to
+
+
+def complete(
+    model: Model, patient: AlignedPatient, lesions_wanted: bool, say: Callable[[str], None]
+) -> tuple[list[str], Volume | None]:
+    """Add a synthetic FLAIR to `patient.images` where there is none, and find its lesions where they are wanted.
+
+    model: makes FLAIR from T1w. Returns what was made (`flair`, `lesions`) and the lesion mask on the T1w's grid, or
+    None. Raises BadInput where the model makes something else or finds no lesions although they are wanted.
+    """
+    about = model.bundle.description
+    if about["output"] != "flair" or model.inputs != ["t1w"]:
+        raise BadInput(
+            f"The model {model.bundle.path} makes {about['output']} from {', '.join(model.inputs)}. --complete-with "
+            "takes one that makes FLAIR from T1w."
+        )
+    if lesions_wanted and "flair" in patient.images and not model.segments:
+        raise BadInput(f"The model {model.bundle.path} does not find lesions. Leave out --complete-with.")
+    t1w = patient.images["t1w"]
+    found = predict_patient(model, patient, flips=False, uncertainty=False, say=say)
+    made = []
+    if "flair" not in patient.images:
+        inside = patient.brain.mask.data > 0.5
+        values = as_image(found.mean(flips=False), inside, background_of(about["intensity"]))
+        patient.images["flair"] = Volume(values, t1w.affine, "synthetic FLAIR")
+        patient.registrations["flair"] = Registration(np.eye(4), "identity (synthetic, made on the T1w)", 0.0, 1.0)
+        made.append("flair")
+    lesions = None
+    if lesions_wanted and found.lesions is not None:
+        lesions = Volume((found.lesions > LESION).astype(np.float32), t1w.affine, "lesions found by the model")
+        made.append("lesions")
+    return made, lesions
+
+
+def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.ndarray:
+    """A network's MRI, whose background is some negative number, as an image from 0 upwards, exactly 0 outside."""
+    return np.where(inside, np.maximum((values - background) * UNITS, 0.0), 0.0).astype(np.float32)
+
+
+def in_words(made: list[str], name: str) -> str:
+    """What people must be told; empty where nothing was made."""
+    if not made:
+        return ""
+    what = {"flair": "FLAIR is synthetic", "lesions": "lesion mask was found by a network"}
+    told = " and the ".join(what[one] for one in made)
+    return (
+        f"The {told} (model: {name}). No scanner and no person made it: the map rests on the T1w alone and shows no "
+        "more than that can tell."
+    )

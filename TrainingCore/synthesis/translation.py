@@ -1,0 +1,188 @@
+"""One MRI contrast from others: FLAIR from T1w (with the lesions it shows), T1w before contrast from after, T1ce."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import RESEARCH_USE, SIMULATED
+from ..bundle import Bundle
+from ..cli import Progress
+from ..errors import BadInput
+from ..evaluation.figures import TITLES, new_figure
+from ..evaluation.image_quality import translation_quality
+from ..evaluation.report import Report
+from ..files import write_json
+from ..imaging.bias import box_around
+from ..imaging.intensities import apply_rule, background_of
+from ..imaging.patient_preparation import AlignedPatient
+from ..imaging.volumes import Volume, resample, write_volume
+from ..result import BRAIN, PROVENANCE, REPORT, UNCERTAINTY
+from ..run import versions
+from .completion import LESION, UNITS, as_image
+from .patient import Patient
+from .prediction import Model, Prediction, predict_patient
+from .steps import Clock, align, here, warn
+
+FOUND_LESIONS = "found_lesions.nii.gz"
+COLUMNS, SPACING_MM = 5, 1.0
+SPAN = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # from background to brightest brain, for SSIM (ours)
+
+
+def translate(
+    patient: Patient, bundle: Bundle, options: argparse.Namespace, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """Write `<target>.nii.gz` and what belongs to it into `folder`; returns the provenance.
+
+    The image lies on the grid of the T1w (of the first input where there is none), in arbitrary units from 0, exactly 0
+    outside the brain. Where the patient has the real contrast, too, it is compared with. Raises BadInput.
+    """
+    target = bundle.description["output"]
+    if options.complete_with is not None:
+        raise BadInput("--complete-with is for myelin maps: leave it out.")
+    clock = Clock(progress)
+    clock.step("model", 0.03, "Loading the model")
+    model = Model.load(bundle, options.device)
+    aligned = align(patient, clock)
+    for sentence in aligned.warnings:
+        warn(patient, progress, sentence)
+    clock.step("predict", 0.5, f"Synthesizing the {TITLES.get(target, target)}")
+    said: list[str] = []
+    found = predict_patient(model, aligned, options.flips, options.uncertainty, said.append)
+    for sentence in said:
+        warn(patient, progress, sentence)
+    clock.step("report", 0.85, "Writing image and report")
+    facts = write_translation(folder, patient, model, aligned, found, options.flips)
+    clock.stop()
+    facts["seconds"] = clock.seconds
+    write_json(folder / PROVENANCE, facts)
+    return facts
+
+
+def write_translation(
+    folder: Path, patient: Patient, model: Model, aligned: AlignedPatient, found: Prediction, flips: bool
+) -> dict[str, Any]:
+    """Write the images and the report; returns the provenance, which comes last."""
+    about, mask = model.bundle.description, aligned.brain.mask
+    target, inside = about["output"], mask.data > 0.5
+    made = found.mean(flips)
+    image = as_image(made, inside, background_of(about["intensity"]))
+    words = f"synthetic {TITLES.get(target, target)}, research use only"
+    words += ", simulated training" if model.bundle.simulated else ""
+    write_volume(folder / f"{target}.nii.gz", image, mask.affine, words)
+    write_volume(folder / BRAIN, inside, mask.affine, "brain mask")
+    if found.has_spread:
+        spread = UNITS * np.std(found.maps, axis=0, ddof=1)
+        write_volume(folder / UNCERTAINTY, spread, mask.affine, "SD of " + words)
+    lesions = None if found.lesions is None else found.lesions > LESION
+    if lesions is not None:
+        write_volume(folder / FOUND_LESIONS, lesions, mask.affine, "lesions found by a network, not checked")
+    facts = {
+        "note": RESEARCH_USE + (f" {SIMULATED}." if model.bundle.simulated else ""),
+        "software": versions(),
+        "model": {
+            key: about[key] for key in ("name", "system", "weights_sha256", "simulated_training_data", "training_data")
+        },
+        "made": target,
+        "inputs": patient.facts,
+        "simulated_patient": patient.simulated,
+        "brain_mask": aligned.brain.how,
+        "registrations": {
+            name: {"how": one.how, "moved_mm": round(one.moved_mm, 3), "matrix": np.round(one.matrix, 9).tolist()}
+            for name, one in aligned.registrations.items()
+        },
+        "network": {"run_on": found.way, "flip_averaging": flips, "predictions": len(found.maps)},
+        "compared_with_the_real_one": compare(aligned, made, about),
+        "warnings": patient.anonymous_warnings(),
+    }
+    if lesions is not None:
+        facts["found_lesions_ml"] = round(float(lesions.sum()) * mask.voxel_volume / 1000, 3)
+    build_report(patient, model, aligned, image, lesions, facts).write(folder / REPORT)
+    return facts
+
+
+def compare(aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]) -> dict[str, float | None] | None:
+    """SSIM and MAE against the real contrast, in the network's units; None where the patient has none."""
+    target = about["output"]
+    if target not in aligned.images:
+        return None
+    inside, rule = aligned.brain.mask.data > 0.5, about["intensity"]
+    truth, source = (apply_rule(here(aligned, name).data, inside, rule) for name in (target, about["inputs"][0]))
+    found = translation_quality(
+        truth, np.where(inside, made, truth), source, inside, np.zeros(inside.shape, bool), SPAN[rule["rule"]]
+    )
+    return {key: value for key, value in found.items() if key.endswith("_brain")}
+
+
+def build_report(
+    patient: Patient,
+    model: Model,
+    aligned: AlignedPatient,
+    image: np.ndarray,
+    lesions: np.ndarray | None,
+    facts: dict[str, Any],
+) -> Report:
+    """The report as a self-contained page."""
+    about = model.bundle.description
+    name = TITLES.get(about["output"], about["output"])
+    banners = [f"{SIMULATED}: the model has never seen a person."] if model.bundle.simulated else []
+    if patient.simulated:
+        banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
+    report = Report(f"Synthetic {name}", banners)
+    for warning in patient.anonymous_warnings():
+        report.add_text(f"Warning: {warning}")
+    compared = facts["compared_with_the_real_one"]
+    if compared is not None:
+        report.add_text(
+            f"Against the real {name}: SSIM in the brain {compared['ssim_brain']:.3f}; the first input taken for it "
+            f"has {compared['input_ssim_brain']:.3f}."
+        )
+    if lesions is not None:
+        report.add_text(
+            f"The network marks {facts['found_lesions_ml']:.1f} ml as lesion ({FOUND_LESIONS}). Nobody has checked it."
+        )
+    report.add_figure(
+        slices_figure(aligned, image, lesions, about),
+        "Axial slices, patient's right on the left. A synthetic image shows what the network expects of a patient with "
+        "these inputs: a finding in it that no input shows is no finding.",
+        "Axial slices of the inputs and the synthetic image",
+    )
+    report.add_heading("How it was made").add_text(
+        f"Model: {about['name']} ({about['system']}), trained on {about['training_data']}; run on "
+        f"{facts['network']['run_on']}. Brain: {aligned.brain.how}. Weights SHA-256 {model.bundle.sha256}.\n\n"
+        f"{about['intended_use']}"
+    )
+    return report
+
+
+def slices_figure(aligned: AlignedPatient, image: np.ndarray, lesions: np.ndarray | None, about: dict[str, Any]) -> Any:
+    """Rows: inputs, synthetic image (and the real one); columns: axial levels, evenly spread."""
+    mask = aligned.brain.mask
+    shape, affine = box_around(mask, SPACING_MM, 5.0)
+
+    def cut(data: np.ndarray, interpolation: str = "linear") -> np.ndarray:
+        return resample(Volume(np.asarray(data, np.float32), mask.affine), shape, affine, interpolation=interpolation)
+
+    inside, target = cut(mask.data) > 0.5, about["output"]
+    rows = [(TITLES.get(name, name), cut(here(aligned, name).data)) for name in about["inputs"]]
+    rows.append((f"synthetic {TITLES.get(target, target)}", cut(image)))
+    if target in aligned.images:
+        rows.append((f"real {TITLES.get(target, target)}", cut(here(aligned, target).data)))
+    marked = None if lesions is None else cut(lesions, "nearest") > 0.5
+    occupied = np.flatnonzero(inside.any(axis=(0, 1)))
+    levels = np.linspace(occupied[0], occupied[-1], COLUMNS + 2)[1:-1].astype(int)
+    height = 9.6 * len(rows) / COLUMNS * shape[1] / shape[0]
+    figure, axes = new_figure(11.0, height + 0.4, nrows=len(rows), ncols=COLUMNS)
+    for row, (title, data) in enumerate(rows):
+        low, high = np.percentile(data[inside], [0.5, 99.5])
+        for axis, level in zip(axes[row], levels):
+            axis.imshow(data[::-1, :, level].T, origin="lower", cmap="gray", vmin=min(low, 0), vmax=max(high, 1e-6))
+            if marked is not None and marked[:, :, level].any():
+                axis.contour(marked[::-1, :, level].T, levels=[0.5], colors="#ff3df2", linewidths=0.7)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        axes[row, 0].set_ylabel(title, fontsize=10)
+    return figure
