@@ -18,7 +18,7 @@ DOSES = {"t1ce_low": 0.25, "t1ce": 1.0}
 TISSUE_UPTAKE = {"white": 0.012, "grey": 0.028}
 VESSEL_UPTAKE = 0.6
 # (ours) about one MS lesion in sixteen enhances, none of the large old ones
-ACTIVE_SHARE, ACTIVE_RANGE, ACTIVE_BELOW_MM3 = 0.06, (0.15, 0.45), 1500.0
+ACTIVE_SHARE, ACTIVE_RANGE, ACTIVE_BELOW_MM3 = 0.06, (0.08, 0.30), 1500.0
 
 
 def enhanced(tissue: Relaxation, concentration: np.ndarray) -> Relaxation:

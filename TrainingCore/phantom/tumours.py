@@ -75,7 +75,7 @@ SOLID = {
     "oligodendroglioma": (1500.0, 140.0, 0.88, 0.015, 25.0, 1.30, 0.12),
 }
 MISMATCHED = (2300.0, 260.0, 0.94, 0.008, 18.0, 1.80, 0.08)
-ENHANCING = (1450.0, 118.0, 0.88, 0.40, 25.0, 1.05, 0.13)
+ENHANCING = (1450.0, 118.0, 0.88, 0.20, 25.0, 1.05, 0.13)
 NECROSIS = (2700.0, 290.0, 0.96, 0.006, 7.0, 2.10, 0.05)
 
 
@@ -116,7 +116,7 @@ def grow_tumour(anatomy: Anatomy, person: Person, mass: Mass) -> tuple[Anatomy, 
         for name, fraction in fractions.items()
     }
     if "enhancing" in parts:
-        parts["enhancing"].uptake *= float(random.uniform(0.6, 1.4))
+        parts["enhancing"].uptake *= float(random.uniform(0.45, 1.5))
     labels = _labels(parts, core, oedema, anatomy.brain)
     left = {name: getattr(anatomy, name) * (1.0 - core) for name in ("white_matter", "grey_matter", "fluid", "texture")}
     lesions = no_lesions(anatomy.shape)

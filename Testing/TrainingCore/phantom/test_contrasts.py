@@ -11,7 +11,7 @@ from scipy import ndimage
 from TrainingCore.case import ALL_MRI, MRI, QUANTITATIVE, Case
 from TrainingCore.errors import BadInput
 from TrainingCore.phantom.acquisition import acquire_together
-from TrainingCore.phantom.gadolinium import RELAXIVITY_T1, enhanced
+from TrainingCore.phantom.gadolinium import ACTIVE_BELOW_MM3, RELAXIVITY_T1, active_lesions, enhanced
 from TrainingCore.phantom.microstructure import axial_and_radial, fractional_anisotropy, tract_anisotropy
 from TrainingCore.phantom.patient import body, simulate_visit
 from TrainingCore.phantom.people import draw_person
@@ -195,3 +195,33 @@ def test_single_voxels_are_noisy_in_every_map(case: Case) -> None:
 def test_contrasts_that_nobody_can_make_are_said(contrasts: tuple[str, ...], disease: str) -> None:
     with pytest.raises(BadInput, match=r"Contrast|glioma"):
         simulate_visit(1, 1, "A", 32, contrasts=contrasts, disease=disease)
+
+
+def test_few_ms_lesions_take_up_agent_and_none_of_the_large() -> None:
+    shares = []
+    for seed in range(1, 7):
+        lesions = body(draw_person(seed, "A"), 1, SIZE)[1]
+        level = active_lesions(lesions, 192.0 / SIZE, seed, 1)
+        assert not level[~lesions.mask].any()
+        numbers = np.unique(lesions.owner[level > 0.0])
+        shares.append(len(numbers) / lesions.owner.max())
+        for number in numbers:
+            assert (lesions.owner == number).sum() * (192.0 / SIZE) ** 3 < ACTIVE_BELOW_MM3
+    assert 0.01 < np.mean(shares) < 0.15
+
+
+def test_an_active_lesion_is_brighter_after_the_agent() -> None:
+    seed = next(seed for seed in range(1, 20) if _largest_active(seed)[1] >= 6)
+    visit = simulate_visit(seed, 1, "A", SIZE, contrasts=("t1w", "t1ce_low", "t1ce"))
+    where = _largest_active(seed)[0]
+    before, low, full = (visit.volumes[name][where].mean() for name in ("t1w", "t1ce_low", "t1ce"))
+    assert before < low < full
+    assert full > 1.1 * before
+
+
+def _largest_active(seed: int) -> tuple[np.ndarray, int]:
+    lesions = body(draw_person(seed, "A"), 1, SIZE)[1]
+    active = lesions.owner * (active_lesions(lesions, 192.0 / SIZE, seed, 1) > 0.0)
+    counts = np.bincount(active.ravel())
+    counts[0] = 0
+    return active == counts.argmax() if counts.any() else active > 0, int(counts.max())
