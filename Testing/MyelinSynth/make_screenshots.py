@@ -106,7 +106,7 @@ class Studio:
             whole.paste(view, (panel.width + GAP + column * (VIEW[0] + GAP), row * (high + GAP)))
         ImageDraw.Draw(whole).text((10, height + 6), FOOT, fill=INK, font=font(12))
         path = self.folder / f"{name}.png"
-        whole.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        whole.quantize(palette=palette(whole), dither=Image.Dither.NONE).save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
     def close(self) -> None:
@@ -116,6 +116,17 @@ class Studio:
         self.widget.cleanup()
         self.host.close()
         self.application.close()
+
+
+def palette(image: Image.Image) -> Image.Image:
+    """The colours of an image, and in any case those that mean something: of review states and of the map."""
+    from MyelinSynthLib.display import COLOURS_OF_STATE, viridis
+
+    meaning = np.vstack([list(COLOURS_OF_STATE.values()), viridis()[:: 256 // (256 - COLOURS - len(COLOURS_OF_STATE))]])
+    found = image.quantize(COLOURS).getpalette()[: 3 * COLOURS]
+    chosen = Image.new("P", (1, 1))
+    chosen.putpalette(found + (meaning * 255 + 0.5).astype(int).ravel().tolist()[: 768 - len(found)])
+    return chosen
 
 
 def font(size: int) -> Any:
@@ -159,6 +170,7 @@ def chartPicture(chart: Any) -> Image.Image:
 
 def patientAndRun(studio: Studio) -> None:
     """Stages 1 and 2: the patient is chosen, the map is made."""
+    from MyelinSynthLib.review import jumpTo
 
     ui = studio.ui
     ui.samplePatientButton.click()
