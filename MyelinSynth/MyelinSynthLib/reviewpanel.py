@@ -103,6 +103,7 @@ class ReviewPanel(VTKObservationMixin):
         ui.undoAction.connect("triggered(bool)", self.onUndo)
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.commentEdit.connect("editingFinished()", self.onComment)
+        ui.commentEdit.connect("returnPressed()", lambda: ui.reviewTable.setFocus())  # the keys work again
         self.show({})
 
     def _connectDecisions(self) -> None:

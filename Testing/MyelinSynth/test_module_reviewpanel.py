@@ -124,11 +124,23 @@ def test_keys_are_not_stolen_from_text_or_from_other_sections(reviewed: Any) -> 
     assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
     press(reviewed, "commentEdit", "Return")
     assert reviewed.reviewPanel.review.comment(0) == "far"
+    assert reviewed.ui.reviewTable._real.hasFocus(), "the next key decides again"
     reviewed.ui.deviceBox._real.setFocus()
     press(reviewed, "deviceBox", "A")
     reviewed.ui.exportNameEdit._real.setFocus()
     press(reviewed, "exportNameEdit", "A")
     assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
+
+
+def test_a_comment_belongs_to_the_lesion_it_was_written_for(reviewed: Any) -> None:
+    click(reviewed, 0)
+    reviewed.ui.commentEdit._real.setFocus()
+    QtTest.QTest.keyClicks(reviewed.ui.commentEdit._real, "cyst")
+    click(reviewed, 1)
+    review = reviewed.reviewPanel.review
+    assert [review.comment(row) for row in (0, 1)] == ["cyst", ""]
+    assert reviewed.reviewPanel.currentRow() == 1
+    assert reviewed.ui.commentEdit.text == ""
 
 
 def test_the_last_decisions_can_be_undone(reviewed: Any) -> None:
