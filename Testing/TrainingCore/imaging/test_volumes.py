@@ -111,6 +111,23 @@ def test_a_sheared_sform_is_kept_and_noted(values, tmp_path):
     assert np.allclose(resample(read, values.shape, affine), values, atol=0.1)
 
 
+def test_a_header_sheared_beyond_reason_is_refused(values, tmp_path):
+    affine = np.eye(4)
+    affine[0, 2] = 1.0
+    image = nib.Nifti1Image(values, affine)
+    image.set_qform(None)
+    nib.save(image, tmp_path / "image.nii")
+    with pytest.raises(BadInput, match="over 30 degrees from perpendicular"):
+        read_volume(tmp_path / "image.nii")
+
+
+def test_a_left_right_flip_between_the_two_forms_is_noted(values, tmp_path):
+    image = nib.Nifti1Image(values, np.diag([1.0, 1.0, 1.0, 1.0]))
+    image.set_qform(np.diag([-1.0, 1.0, 1.0, 1.0]), code=1)
+    nib.save(image, tmp_path / "image.nii")
+    assert "qform and a sform that differ by up to 16 mm" in read_volume(tmp_path / "image.nii").notes[0]
+
+
 def test_a_file_without_orientation_is_noted(values, tmp_path):
     image = nib.Nifti1Image(values, np.eye(4))
     image.set_sform(None, 0)
