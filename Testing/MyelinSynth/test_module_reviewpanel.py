@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -373,3 +374,53 @@ def test_a_review_with_edits_plots_and_layout_is_reopened(
     reviewed.ui.exportFolderEdit.text = str(place)
     reviewed.ui.exportButton.click()
     assert len(list(place.iterdir())) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed beside slicer-core")
+def test_the_sample_patient_reviewed_exported_and_reopened(
+    host: Host,  # noqa: F811
+    application: Application,
+    widget: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """With the real child: what `synthesize` measured is what the panel measures, before and after reopening."""
+    from MyelinSynthLib.edits import measureAgain
+    from MyelinSynthLib.export import lesionsCsv
+
+    host.openViews(application)
+    widget.ui.samplePatientButton.click()
+    widget.ui.synthesizeButton.click()
+    until(host, lambda: not widget.runPanel.running, 300)
+    assert not host.messages, host.messages
+    nodes = widget.reviewPanel.nodes
+    before = lesionsCsv(Review(nodes["table"]))
+    assert not measureAgain(nodes), "nobody edited anything"
+    assert lesionsCsv(Review(nodes["table"])) == before
+    count = widget.ui.reviewTable.rowCount
+    assert count > 10
+    widget.ui.reviewTable.setCurrentCell(0, 0)
+    for button in ("acceptButton", "flagButton", "rejectButton"):
+        getattr(widget.ui, button).click()
+    for button in ("sideBySideButton", "lesions3dButton", "plotsButton"):
+        getattr(widget.ui, button).click()
+    assert "n = " in provenance.sameRun(nodes["dvr"])["comparison_chart"].GetTitle()
+    place = tmp_path / "export"
+    place.mkdir()
+    widget.ui.exportFolderEdit.text = str(place)
+    widget.ui.exportButton.click()
+    page = (place / "MyelinSynth_report.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") >= 5, "the figures of the report and two lesions"
+    assert page.index("Review of every lesion") < page.index("</main>")
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "scene.mrb"))
+    host.process()
+    assert widget.ui.reviewTable.rowCount == count
+    assert widget.ui.reviewBar.value == 3
+    until(host, lambda: not widget.reviewPanel._timer.active)
+    assert widget.ui.editsLabel.text == "", "nobody edited anything"
+    host.answers = [True]
+    first = (place / "MyelinSynth_lesions.csv").read_text(encoding="utf-8")
+    widget.ui.exportButton.click()
+    assert (place / "MyelinSynth_lesions.csv").read_text(encoding="utf-8") == first
