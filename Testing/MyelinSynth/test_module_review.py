@@ -9,7 +9,7 @@ from slicer_scene import Application
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
 
 import slicer
-from MyelinSynthLib.review import ACCEPTED, FLAGGED, REJECTED, UNREVIEWED, Review, fillTable
+from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review, fillTable
 
 ROWS = [
     {"id": 1.0, "volume_mm3": 400.0, "mean_dvr": 0.9},
@@ -76,6 +76,43 @@ def test_going_on_visits_every_unreviewed_lesion_once(review: Review) -> None:
 def test_going_on_stays_within_what_is_shown(review: Review) -> None:
     assert review.next(0, [0]) is None
     assert review.next(3, [0, 1]) == 0
+
+
+def test_texts_and_numbers_live_in_one_table(application: Application) -> None:
+    rows = [
+        {"id": 1.0, "region": "Periventricular", "mean_dvr": 0.9, "uncertainty": None},
+        {"id": 2.0, "region": None, "mean_dvr": 1.0, "uncertainty": None},
+        {"id": 3.0, "region": "deep white matter", "mean_dvr": 0.8, "uncertainty": None},
+    ]
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "lesions")
+    fillTable(node, rows, ("id", "region", "mean_dvr", "uncertainty"))
+    review = Review(node)
+    assert [review.text(row, "region") for row in range(3)] == ["Periventricular", "", "deep white matter"]
+    assert review.order("region") == [2, 0, 1], "as in a dictionary, what is empty last"
+    assert review.order("region", descending=True) == [0, 2, 1]
+    assert np.isnan(review.number(0, "region"))
+    assert np.isnan(review.number(0, "uncertainty"))
+    assert np.isnan(review.number(0, "measured_mean_dvr")), "a column that is not there"
+    review.setNumber(2, "mean_dvr", None)
+    assert np.isnan(review.number(2, "mean_dvr"))
+    with pytest.raises(ValueError, match="holds texts"):
+        review.setNumber(0, "region", 3.0)
+
+
+def test_states_sort_in_the_order_of_the_work(review: Review) -> None:
+    for row, state in enumerate((REJECTED, UNREVIEWED, FLAGGED, ACCEPTED)):
+        review.setState(row, state)
+    assert review.order("state") == [1, 3, 2, 0]
+    assert review.counts() == {UNREVIEWED: 1, ACCEPTED: 1, FLAGGED: 1, REJECTED: 1}
+
+
+def test_an_edited_outline_is_remembered(review: Review) -> None:
+    review.setOutline(1, EDITED)
+    assert [review.outline(row) for row in range(4)] == ["", EDITED, "", ""]
+    with pytest.raises(ValueError, match="blurred"):
+        review.setOutline(1, "blurred")
+    assert review.rowOf(3) == 2
+    assert review.rowOf(99) is None
 
 
 def test_a_table_without_lesions_is_a_table(application: Application) -> None:
