@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, MyelinSynthError
 
 MAGIC, MAGIC_AT = b"DICM", 128
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # would be inflated whole, whatever its size
@@ -175,8 +175,10 @@ def _number(stacks: list[Stack]) -> None:
 @contextlib.contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom from printing values that break a rule of DICOM: a patient's name could be one of them."""
-    from pydicom import config
-
+    try:
+        from pydicom import config
+    except ImportError as error:
+        raise MyelinSynthError("Reading DICOM needs the package pydicom: pip install pydicom.") from error
     logger, level, mode = logging.getLogger("pydicom"), logging.getLogger("pydicom").level, config.settings
     before = mode.reading_validation_mode
     logger.setLevel(logging.CRITICAL + 1)
