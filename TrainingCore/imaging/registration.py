@@ -31,8 +31,8 @@ SAME_SUPPORT_DICE = 0.998  # a shift of 1 mm takes about 0.01 off (estimated): o
 LEAST_OVERLAP, LEAST_COVERED = 0.05, 0.5
 DIGITS = 9  # of the matrix that are kept
 BESIDE_MM, OTSU_MM = 10.0, 4.0
-# Nine real pairs of one person and their T2w: distinct 4.0 to 6.5, spread up to 0.05 mm; twelve pairs of two people and
-# one mirrored image: 1.3 to 2.0, 0.16 to 1.0 mm; noise and a head back to front: up to 1.1 (measured, ours)
+# Ten real pairs of one person: distinct 4.0 to 6.5, spread up to 0.05 mm; 13 pairs of two people and a mirrored image:
+# 1.3 to 2.0, 0.16 to 1.1 mm; noise and a head back to front: up to 1.1 (measured, ours)
 WRONG_DISTINCT, WRONG_SPREAD_MM = 1.15, 1.0
 DOUBTFUL_DISTINCT, DOUBTFUL_SPREAD_MM = 2.3, 0.25
 
