@@ -55,7 +55,8 @@ class Model:
     @property
     def segments(self) -> bool:
         """Whether it also finds lesions."""
-        return hasattr(self.system(self.device), "segment")
+        system = self.system(self.device)
+        return hasattr(getattr(system, "members", [system])[0], "segment")
 
 
 @dataclass
