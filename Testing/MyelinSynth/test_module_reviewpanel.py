@@ -144,6 +144,29 @@ def test_a_comment_belongs_to_the_lesion_it_was_written_for(reviewed: Any) -> No
     assert reviewed.ui.commentEdit.text == ""
 
 
+def test_access_keys_of_display_review_and_export_belong_to_one_widget_alone(widget: Any) -> None:  # noqa: F811
+    from xml.etree import ElementTree
+
+    from test_slicer_api import UI
+
+    taken: dict[str, list[str]] = {}
+    ours: set[str] = set()
+    for section in ElementTree.parse(UI).iter("widget"):
+        if section.get("class") != "ctkCollapsibleButton":
+            continue
+        for one in section.iter("widget"):
+            for entry in one.findall("property"):
+                text = entry.findtext("string") or ""
+                if entry.get("name") == "text" and "&" in text:
+                    key = text[text.index("&") + 1].upper()
+                    taken.setdefault(key, []).append(one.get("name", ""))
+                    ours |= (
+                        {key} if section.get("name") in ("displaySection", "reviewSection", "exportSection") else set()
+                    )
+    assert len(ours) >= 8
+    assert {key: names for key, names in taken.items() if key in ours and len(names) > 1} == {}
+
+
 def test_the_last_decisions_can_be_undone(reviewed: Any) -> None:
     assert not reviewed.ui.undoButton.enabled
     click(reviewed, 0)
