@@ -117,8 +117,9 @@ class Review:
         return self.text(row, COMMENT)
 
     def setComment(self, row: int, comment: str) -> None:
-        """Record a comment, on one line: tables are saved line by line."""
-        self._setText(row, COMMENT, " ".join(comment.split()))
+        """Record a comment, on one line and with typographic quotes: Slicer saves tables line by line, and a straight
+        quote in a cell swallows what follows when the scene is opened again."""
+        self._setText(row, COMMENT, " ".join(comment.split()).replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}"))
 
     def outline(self, row: int) -> str:
         """AS_GIVEN, EDITED or REMOVED."""

@@ -281,6 +281,7 @@ class ReviewPanel(VTKObservationMixin):
         if self.review is None or row is None or self.review.comment(row) == self.ui.commentEdit.text:
             return
         self.review.setComment(row, self.ui.commentEdit.text)
+        self.ui.commentEdit.text = self.review.comment(row)  # as it is kept
         self.refill(self.review.lesion(row))
 
     def onEdit(self, _checked: bool = False) -> None:

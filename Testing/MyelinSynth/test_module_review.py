@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from slicer_scene import Application
@@ -113,6 +115,32 @@ def test_an_edited_outline_is_remembered(review: Review) -> None:
         review.setOutline(1, "blurred")
     assert review.rowOf(3) == 2
     assert review.rowOf(99) is None
+
+
+NASTY = [
+    'He said "CSF", twice',
+    '"',
+    "comma, semicolon; tab\tend",
+    "\u00b5 \u4e2d \U0001f9e0",
+    "=1+1",
+    "back\\slash",
+    " ",
+]
+
+
+@pytest.mark.parametrize("comment", NASTY)
+def test_any_comment_survives_saving(application: Application, review: Review, tmp_path: Path, comment: str) -> None:
+    review.setComment(1, comment)
+    kept = review.comment(1)
+    review.setState(2, FLAGGED)
+    bundle = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(bundle)
+    slicer.mrmlScene.Clear(0)
+    assert slicer.mrmlScene.ReadFromMRB(bundle)
+    again = Review(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode"))
+    assert [again.comment(row) for row in range(4)] == ["", kept, "", ""]
+    assert [again.state(row) for row in range(4)] == [UNREVIEWED, UNREVIEWED, FLAGGED, UNREVIEWED]
+    assert again.number(3, "volume_mm3") == 30.0
 
 
 def test_a_table_without_lesions_is_a_table(application: Application) -> None:
