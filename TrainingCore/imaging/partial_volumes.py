@@ -20,6 +20,7 @@ CUTS_PER_VOXEL = 2  # points of a source voxel per edge of a target voxel: share
 MOST_CUTS = 8
 SWAPS, CANDIDATES = 500, 200  # exchanges at most, per lesion, to bring the centre back, and voxels looked at for each
 FAR_OFF_MM = 20  # summed over the lesion: from here on only exchanges from behind to ahead
+MANY, TILTS, BISECTIONS, MOST_TILT = 500, 3, 10, 0.02  # voxels of a lesion that is tilted first; share per mm
 CLOSE_MM = 0.02  # mean over the lesion: no need to come closer
 
 
@@ -164,11 +165,10 @@ def _whole_voxels(place: np.ndarray, share: np.ndarray, count: int, centre: np.n
     place: (n, 3) in mm along the grid's axes. Every exchange is the one that leaves the smallest distance between the
     centres; among equals the one that gives up the least share. Returns bool (n,).
     """
-    taken = np.zeros(share.size, bool)
-    taken[np.argsort(-share, kind="stable")[:count]] = True
+    taken = _fullest(share + (place - centre) @ _tilt(place, share, count, centre), count)
     for _ in range(SWAPS):
         wanted = count * centre - place[taken].sum(axis=0)
-        miss = float(np.abs(wanted).sum())
+        miss = float(np.linalg.norm(wanted))
         if miss < CLOSE_MM * count or taken.all():
             break
         ahead = (place - centre) @ wanted if miss > FAR_OFF_MM else np.zeros(share.size)
@@ -176,13 +176,36 @@ def _whole_voxels(place: np.ndarray, share: np.ndarray, count: int, centre: np.n
         if leaving.size == 0 or joining.size == 0:
             break
         step = place[joining][None] - place[leaving][:, None]
-        left = np.abs(wanted - step).sum(axis=2)
+        left = np.linalg.norm(wanted - step, axis=2)
         lost = share[leaving][:, None] - share[joining][None]
         best = np.unravel_index(np.argmin(np.round(left, 3) + 0.1 * lost), left.shape)
         if left[best] >= miss - 1e-6:
             break
         taken[leaving[best[0]]], taken[joining[best[1]]] = False, True
     return taken
+
+
+def _fullest(share: np.ndarray, count: int) -> np.ndarray:
+    taken = np.zeros(share.size, bool)
+    taken[np.argsort(-share, kind="stable")[:count]] = True
+    return taken
+
+
+def _tilt(place: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
+    """Share per mm that, added along a direction, brings a large lesion's centre about to its place by bisection."""
+    tilt = np.zeros(3)
+    for _ in range(TILTS if count > MANY else 0):
+        off = centre - place[_fullest(share + (place - centre) @ tilt, count)].mean(axis=0)
+        if np.linalg.norm(off) < CLOSE_MM:
+            break
+        direction, low, high = off / np.linalg.norm(off), 0.0, MOST_TILT
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            taken = _fullest(share + (place - centre) @ (tilt + middle * direction), count)
+            short = (centre - place[taken].mean(axis=0)) @ direction > 0
+            low, high = (middle, high) if short else (low, middle)
+        tilt = tilt + low * direction
+    return tilt
 
 
 def _candidates(taken: np.ndarray, share: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from ..cohort import Cohort
 from ..cohort_bids import PREPARED_BY, made_by_preprocess, participants
 from ..errors import BadInput
 from ..files import atomic_path, write_json, write_text
-from ..synthesis.leftovers import claim
+from ..synthesis.leftovers import CLAIM, claim
 from ..visit import Visit
 from . import names
 from .records import code_version, key_of, outputs_intact, read_record, untouched
@@ -48,11 +48,7 @@ def check_places(data: Path, out: Path) -> None:
         raise BadInput(f"{out} is where datasets lie, not one. Choose {out / 'prepared'}.")
     if out.is_file():
         raise BadInput(f"{out} is a file. Choose a folder with --out.")
-    if (
-        out.is_dir()
-        and not made_by_preprocess(out)
-        and any(path.name not in (WORK, ".claim") for path in out.iterdir())
-    ):
+    if out.is_dir() and not made_by_preprocess(out) and any(path.name not in (WORK, CLAIM) for path in out.iterdir()):
         raise BadInput(f"{out} is not empty and was not made by preprocess. Choose an empty folder with --out.")
 
 
@@ -76,6 +72,7 @@ def claimed(out: Path) -> Iterator[None]:
             yield
         finally:
             shutil.rmtree(out / WORK, ignore_errors=True)
+            (out / CLAIM).unlink(missing_ok=True)
 
 
 def begin(out: Path, cohort: Cohort, settings: Mapping[str, Any]) -> None:

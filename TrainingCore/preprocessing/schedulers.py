@@ -38,9 +38,10 @@ def on_this_machine(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
             batch_size=1,
             pre_dispatch=dispatch,
             return_as="generator_unordered",
+            initializer=_end_with_parent,
         )
         try:
-            with _closed(parallel(joblib.delayed(_in_loky)(task) for task in list(left.values()))) as outcomes:
+            with _closed(parallel(joblib.delayed(prepare_visit)(task) for task in list(left.values()))) as outcomes:
                 for outcome in outcomes:
                     del left[outcome.label]
                     yield outcome
@@ -55,25 +56,17 @@ def on_this_machine(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
 @contextlib.contextmanager
 def _closed(outcomes: Any) -> Iterator[Any]:
     """Close joblib's generator whatever happens: it stops the processes. It warns of what is not waited for."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
             yield outcomes
-    finally:
-        with contextlib.suppress(Exception):  # the pool may be broken already
-            outcomes.close()
-
-
-def _in_loky(task: Task) -> Outcome:
-    _end_with_parent()
-    return prepare_visit(task)
+        finally:
+            with contextlib.suppress(Exception):  # the pool may be broken already
+                outcomes.close()
 
 
 def _end_with_parent() -> None:
-    """Once per process: end when the one that started it is gone (kill -9), instead of working on for nobody."""
-    if getattr(_end_with_parent, "watching", False) or os.name != "posix":
-        return
-    _end_with_parent.watching = True  # type: ignore[attr-defined]
+    """In every process: end when the one that started it is gone (kill -9), not to work on for nobody."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -81,7 +74,8 @@ def _end_with_parent() -> None:
             time.sleep(PARENT_SECONDS)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    if os.name == "posix":
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def on_a_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:

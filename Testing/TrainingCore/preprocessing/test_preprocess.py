@@ -32,6 +32,21 @@ def changed(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in out.rglob("*_record.json")}
 
 
+def children(process: int) -> list[int]:
+    """Processes that a process started; empty where the system does not say."""
+    try:
+        return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def prepared(raw_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("prepared") / "out"
@@ -142,8 +157,12 @@ def test_a_run_that_was_killed_goes_on_where_it_was(cohort: Path, tmp_path: Path
     deadline = time.monotonic() + 240
     while not changed(out) and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
+    started = children(running.pid)
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
+    while any(map(alive, started)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, started)), "a process works on for nobody"
     done = changed(out)
     assert 1 <= len(done) < 4
     assert preprocess(cohort, out) == 0
