@@ -110,6 +110,23 @@ def pairs() -> None:
         _row(key, of[T1W], read[stranger][FLAIR], brains[key], f"FLAIR of {stranger}")
 
 
+def simulated_pairs(cohort: Path, people: int) -> None:
+    """Print what is said about right and swapped pairs of simulated people (in register as they are)."""
+    said: Counter = Counter()
+    for person in sorted(cohort.glob("sub-*"))[-people:]:
+        below = next((cohort / "derivatives").glob(f"*/{person.name}"))
+        brain = read_volume(next(below.rglob("*desc-brain_mask.nii.gz")), mask=True)
+        t1w, flair = (read_volume(next(person.rglob(f"*_{kind}.nii.gz")), kind) for kind in ("T1w", "FLAIR"))
+        for what, pair in (("right", (t1w, flair)), ("swapped", (flair, t1w))):
+            sentences = " ".join(check_pair(*pair, brain, np.eye(4)))
+            said[what, "swapped" in sentences or "second" in sentences, sentences != ""] += 1
+            if what == "right" and sentences:
+                print(f"{person.name}: {sentences}", flush=True)
+    for (what, named, anything), count in sorted(said.items()):
+        print(f"{cohort.name}, {what} pairs: {count} with {'the mistake named' if named else 'no mistake named'}, "
+              f"{'something' if anything else 'nothing'} said", flush=True)  # fmt: skip
+
+
 def _row(key: str, t1w: Volume, flair: Volume, brain: Volume, what: str) -> None:
     try:
         said = check_pair(t1w, flair, brain, register_rigid(t1w, flair, brain).matrix)
@@ -140,10 +157,12 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--cohort", type=Path, help="a simulated cohort")
     options.add_argument("--people", type=int, default=8, help="how many of its last people")
-    options.add_argument("--only", choices=("contrasts", "pairs", "motion"))
+    options.add_argument("--only", choices=("contrasts", "simulated", "pairs", "motion"))
     given = options.parse_args()
     if given.only in (None, "contrasts"):
         contrasts(given.cohort, given.people)
+    if given.only in (None, "simulated") and given.cohort:
+        simulated_pairs(given.cohort, given.people)
     if given.only in (None, "pairs"):
         pairs()
     if given.only in (None, "motion"):

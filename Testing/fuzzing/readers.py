@@ -1,8 +1,8 @@
 """Damages image files at random and reads them in a child process with little memory: none may crash, hang or swell.
 
 python -m Testing.fuzzing.readers --seconds 600 --out out/fuzzing     # the long run; findings are kept as files
-A read may succeed or raise BadInput. Anything else is a finding: another exception, more than TIMEOUT_S, more memory
-than MEMORY, or the death of the process. The same seed gives the same file.
+A read may succeed or raise BadInput. Anything else is a finding: another exception, more than TIMEOUT_S of CPU time,
+more memory than MEMORY, or the death of the process. The same seed gives the same file.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def read_seeds(first: int, seconds: float, count: int) -> None:
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
                 kind, path = write_case(seed, bases, Path(folder))
                 print(json.dumps({"seed": seed, "kind": kind}), flush=True)
-                signal.alarm(TIMEOUT_S)  # ends the process: code that hangs in C would not hear an exception
+                signal.setitimer(signal.ITIMER_PROF, TIMEOUT_S)  # CPU time; ends what hangs in C too
                 try:
                     read_volume(path)
                     outcome = "read"
@@ -172,7 +172,7 @@ def read_seeds(first: int, seconds: float, count: int) -> None:
                     outcome = "refused" if len(str(error)) < 1500 else f"long sentence: {error}"
                 except BaseException as error:
                     outcome = f"{type(error).__name__}: {error}"
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 print(json.dumps({"seed": seed, "outcome": outcome}), flush=True)
 
 
@@ -200,7 +200,9 @@ def fuzz(first: int, seconds: float, count: int = 10**9) -> tuple[Counter, list[
             break
         if begun is None:
             raise RuntimeError(f"the child ended with {code} before it read anything")
-        findings.append(begun | {"outcome": f"the process ended with {code}" + (": too slow" if code == -14 else "")})
+        findings.append(
+            begun | {"outcome": f"the process ended with {code}" + (": too slow" if code == -signal.SIGPROF else "")}
+        )
         first = begun["seed"] + 1
     return outcomes, findings
 

@@ -73,10 +73,11 @@ def test_wrong_contrasts_are_named(t1w, flair, sentence):
 
 
 def test_anatomy_that_does_not_agree_is_noticed():
-    t1w, brain = draw("t1w", 1)
-    flair, _ = draw("flair", 5)
-    turn = np.array([[-1, 0, 0, 185], [0, -1, 0, 165], [0, 0, 1, 12], [0, 0, 0, 1.0]])  # another head, back to front
-    assert "do not show the same anatomy" in " ".join(check_pair(t1w, flair, brain, turn))
+    t1w, brain = draw("t1w")
+    patches = ndimage.gaussian_filter(np.random.default_rng(4).standard_normal(brain.data.shape), 2)
+    other = np.digitize(patches / patches.std(), [-1.2, 0.3])  # fluid, white and grey matter in other places
+    flair = t1w.with_data((np.take([90.0, 480.0, 590.0], other) * brain.data).astype(np.float32))
+    assert "do not show the same anatomy" in " ".join(check_pair(t1w, flair, brain, np.eye(4)))
 
 
 def test_masks_and_label_maps_are_refused_as_images():
