@@ -27,7 +27,7 @@ PANEL_WIDTH, VIEW = 620, (420, 420)
 TITLE_HEIGHT, CAPTION_HEIGHT, GAP = 30, 26, 8
 BACKGROUND, INK, TITLE = (240, 240, 240), (40, 40, 40), (205, 212, 222)
 FOOT = "Simulated patient and model. Research use only. Panel drawn by the stand-in host, views by Slicer's own MRML."
-COLOURS = 200  # of a PNG: small files
+COLOURS = 180  # of a PNG: small files
 
 
 class Studio:
@@ -122,10 +122,11 @@ def palette(image: Image.Image) -> Image.Image:
     """The colours of an image, and in any case those that mean something: of review states and of the map."""
     from MyelinSynthLib.display import COLOURS_OF_STATE, viridis
 
-    meaning = np.vstack([list(COLOURS_OF_STATE.values()), viridis()[:: 256 // (256 - COLOURS - len(COLOURS_OF_STATE))]])
+    spread = np.linspace(0, 255, 256 - COLOURS - len(COLOURS_OF_STATE)).astype(int)  # both ends of the map's colours
+    meaning = np.vstack([list(COLOURS_OF_STATE.values()), viridis()[spread]])
     found = image.quantize(COLOURS).getpalette()[: 3 * COLOURS]
     chosen = Image.new("P", (1, 1))
-    chosen.putpalette(found + (meaning * 255 + 0.5).astype(int).ravel().tolist()[: 768 - len(found)])
+    chosen.putpalette(found + (meaning * 255 + 0.5).astype(int).ravel().tolist())
     return chosen
 
 
