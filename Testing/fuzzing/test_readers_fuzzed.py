@@ -13,7 +13,7 @@ pytest.importorskip("resource", reason="limits of memory need a POSIX system")
 
 from fuzzing.readers import MEMORY, fuzz
 
-CASES = sorted((Path(__file__).parent / "cases").iterdir())
+CASES = sorted(path for path in (Path(__file__).parent / "cases").iterdir() if path.suffix != ".raw")
 READ = """
 import resource, sys
 from pathlib import Path

@@ -23,6 +23,7 @@ MINIMUM_SLICES = 4  # fewer along any axis is a slice, not a volume (ours)
 GZIP_BEST_RATIO = 1032  # the most that deflate can shrink (zlib technical details, Adler & Gailly)
 SHEAR_TOLERANCE = 1e-3  # cosine between two axes; 0.06 degrees (ours)
 TEXT_HEADER = 65536  # bytes that hold the header of any NRRD or MetaImage file
+LARGEST_MM = 1e6  # of any number in a header that says where an image lies (ours)
 SHEAR_LIMIT = 0.5  # 30 degrees: more than any gantry tilts (ours)
 FORMS_TOLERANCE_MM = 1.0  # sform and qform further apart than this are reported (ours)
 MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
@@ -212,6 +213,9 @@ def _read_itk(path: Path, label: str) -> RawImage:
         raise BadInput(
             f"{label} is 4D or in colour: every voxel has {reader.GetNumberOfComponents()} values. Give a scalar image."
         )
+    geometry = np.array([*reader.GetDirection(), *reader.GetSpacing(), *reader.GetOrigin()])
+    if not np.all(np.abs(geometry) < LARGEST_MM):  # ITK computes for ever on some of these
+        raise BadInput(f"{label} does not say where its voxels lie (its header is broken). Export it again.")
     itemsize = np.dtype(_numpy_type(reader.GetPixelID(), label)).itemsize
     stored, compressed = _stored_bytes(path, label)
     check_size(reader.GetSize(), itemsize, stored, compressed, label)
