@@ -17,6 +17,7 @@ from .worker import Outcome, Task, prepare_visit
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
 POLL_SECONDS = 0.5
+QUIET_SECONDS = 10  # that nothing is under way on a cluster before the rest counts as given up
 PARENT_SECONDS = 1.0
 MISSING = "{} needs the package {}: pip install '{}'."
 
@@ -141,14 +142,17 @@ def _collect(joblib: Any, client: Any, tasks: Sequence[Task], address: str) -> I
 
     threading.Thread(target=work, daemon=True).start()
     left = {task.label for task in tasks}
+    quiet = 0.0
     while left:
         try:
             found = arrived.get(timeout=POLL_SECONDS)
+            quiet = 0.0
         except queue.Empty:
-            given_up = sum(state.status == "error" for state in list(client.futures.values()))
             if client.status != "running":
                 raise MyelinSynthError(f"The Dask scheduler at {address} was lost. Run again to go on.") from None
-            if given_up >= len(left):
+            under_way = any(state.status == "pending" for state in list(client.futures.values()))
+            quiet = 0.0 if under_way else quiet + POLL_SECONDS
+            if quiet > QUIET_SECONDS:  # what Dask gave up on, joblib forgets without a word
                 for label in sorted(left):
                     yield Outcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
                 return
