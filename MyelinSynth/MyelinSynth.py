@@ -190,6 +190,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             model=str(self.modelPanel.model.path),
             device=chosen.device,
             flips=chosen.flips,
+            uncertainty=chosen.uncertainty,
             onStep=onStep,
             onLog=onLog,
         )
@@ -228,7 +229,7 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         """Make the map of one patient and wait for it: nodes in, Outputs out. Raises SynthesisError.
 
         lesions, brain: segmentation or (label) volume; dvr: measured DVR; flairToT1: None to register, "identity", or a
-        linear transform node; options: model, device, flips, onStep, onLog of `Synthesis`.
+        linear transform node; options: model, device, flips, uncertainty, onStep, onLog of `Synthesis`.
         """
         return self.synthesis(Patient(t1w, flair, lesions, dvr, brain, flairToT1), **options).run()
 

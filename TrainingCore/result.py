@@ -10,9 +10,9 @@ from typing import Any
 from .errors import BadInput
 from .files import read_json
 
-DVR, BRAIN, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "flair_to_t1.tfm"
+DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.gz", "flair_to_t1.tfm"
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
-FILES = (DVR, BRAIN, TRANSFORM, LESIONS, REPORT, PROVENANCE)
+FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
 
 PLACE_COLUMNS = ("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm")
@@ -34,7 +34,7 @@ MEASURED_COLUMNS = tuple(f"measured_{name}" for name in DVR_COLUMNS)
 class Result:
     """A complete result folder.
 
-    dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz: the brain there;
+    dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz: the brain there; nawm_mask.nii.gz: normal-appearing white matter there;
     flair_to_t1.tfm: ITK transform (LPS mm) that resamples the FLAIR into T1w space; lesions.csv: one row per lesion,
     see LESION_COLUMNS; report.html: for people; provenance.json: how it was made. Where lesions were given,
     lesion_labels.nii.gz: int16 on the same grid, the number of the row that each lesional voxel belongs to. With

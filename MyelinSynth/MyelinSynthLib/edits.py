@@ -19,8 +19,8 @@ from .words import _
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
 RELATIVE, ABSOLUTE = 6e-5, 1e-3  # what five digits in lesions.csv leave open
-# What needs the NAWM voxels, or every prediction of the network: neither is kept in the scene
-NOT_AGAIN = ("surrounding_nawm_dvr", "ratio_to_surrounding", "uncertainty")
+NOT_AGAIN = ("uncertainty",)  # needs every prediction of the network, which are not kept in the scene
+SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
 
 
 @dataclass
@@ -104,27 +104,30 @@ def _rows(nodes: dict[str, Any], review: Review) -> list[dict[str, Any]]:
         maps.append(("measured_", pet, nawm, None if nawm is None else nawm["mean"] - 2 * nawm["sd"]))
     rows: list[dict[str, Any]] = []
     brain = slicer.util.arrayFromVolume(nodes["brain"]) > 0
+    nawm = slicer.util.arrayFromVolume(nodes["nawm"]) > 0 if "nawm" in nodes else np.zeros_like(brain)
     for labels in labelsOnGrid(nodes["lesions"], dvr):
         labels[~brain] = 0  # as `synthesize` does
-        rows += _layerRows(labels, maps, ijkToRas(dvr))
+        rows += _layerRows(labels, maps, nawm, ijkToRas(dvr))
     return rows
 
 
-def _layerRows(labels: np.ndarray, maps: list[tuple[str, Any, Any, Any]], affine: np.ndarray) -> list[dict[str, Any]]:
+def _layerRows(
+    labels: np.ndarray, maps: list[tuple[str, Any, Any, Any]], nawm: np.ndarray, affine: np.ndarray
+) -> list[dict[str, Any]]:
     lesionTable = _trainingCore().lesion_table
-    box = _boxAround(labels)
+    box = _boxAround(labels, SURROUNDINGS_MM / np.linalg.norm(affine[:3, :3], axis=0)[::-1])
     turned = np.ascontiguousarray(labels[box].transpose(2, 1, 0))
     place = affine.copy()
     place[:3, 3] += affine[:3, :3] @ [part.start for part in box[::-1]]
-    noNawm = np.zeros(turned.shape, bool)
+    healthy = np.ascontiguousarray(nawm[box].transpose(2, 1, 0))
     rows: list[dict[str, Any]] = []
-    for prefix, values, nawm, limit in maps:
+    for prefix, values, overall, limit in maps:
         threshold = np.nan if limit is None else limit
         here = values[box].transpose(2, 1, 0)
-        found = lesionTable(turned, here, noNawm, place, demyelination_threshold=threshold)
+        found = lesionTable(turned, here, healthy, place, demyelination_threshold=threshold)
         for row in found:
             mean = row["mean_dvr"]
-            row["ratio_to_nawm"] = None if mean is None or nawm is None else mean / nawm["mean"]
+            row["ratio_to_nawm"] = None if mean is None or overall is None else mean / overall["mean"]
             row["demyelinated_share"] = None if limit is None else row["demyelinated_share"]
         if not prefix:
             rows = found
@@ -133,12 +136,13 @@ def _layerRows(labels: np.ndarray, maps: list[tuple[str, Any, Any, Any]], affine
     return rows
 
 
-def _boxAround(labels: np.ndarray) -> tuple[slice, ...]:
-    """The part of the array (K, J, I) that holds every lesion."""
+def _boxAround(labels: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
+    """The part of the array (K, J, I) that holds every lesion and `margin` voxels around them."""
     box = []
-    for axis in range(3):
+    for axis, room in enumerate(np.ceil(margin).astype(int).tolist()):
         occupied = np.flatnonzero(labels.any(axis=tuple(other for other in range(3) if other != axis)))
-        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else slice(0, 1))
+        first, last = (int(occupied[0]), int(occupied[-1])) if occupied.size else (0, 0)
+        box.append(slice(max(first - room, 0), last + room + 1))
     return tuple(box)
 
 

@@ -190,15 +190,18 @@ def writeResult(nodes: dict[str, Any], folder: Path) -> None:
     """
     importTrainingCore()
     from TrainingCore.files import atomic_folder, write_json, write_text
-    from TrainingCore.result import BRAIN, DVR, LESION_LABELS, LESIONS, PROVENANCE, REPORT, TRANSFORM, UNCERTAINTY
+    from TrainingCore.result import BRAIN, DVR, LESION_LABELS, LESIONS, NAWM, PROVENANCE, REPORT, TRANSFORM, UNCERTAINTY
 
-    missing = [role for role in ("dvr", "brain", "table", "transform", "report", "provenance") if role not in nodes]
+    missing = [
+        role for role in ("dvr", "brain", "nawm", "table", "transform", "report", "provenance") if role not in nodes
+    ]
     if missing:
         raise SynthesisError(_("The scene has lost what a result needs: {what}.").format(what=", ".join(missing)))
     review = Review(nodes["table"])
     with atomic_folder(folder, PROVENANCE) as temporary:
         _writeVolume(nodes["dvr"], temporary / DVR, np.float32, "synthetic DVR, research use only")
         _writeVolume(nodes["brain"], temporary / BRAIN, np.uint8, "brain mask")
+        _writeVolume(nodes["nawm"], temporary / NAWM, np.uint8, "normal-appearing white matter")
         if "uncertainty" in nodes:
             _writeVolume(nodes["uncertainty"], temporary / UNCERTAINTY, np.float32, "SD of synthetic DVR")
         if "lesions" in nodes:

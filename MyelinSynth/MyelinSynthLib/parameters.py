@@ -46,6 +46,7 @@ class MyelinSynthParameterNode:
     transform: slicer.vtkMRMLLinearTransformNode
     device: str = AUTOMATIC
     flips: bool = False
+    uncertainty: bool = True
     opacity: Annotated[float, WithinRange(0, 1)] = OPACITY
     model: str = ""
     run: str = ""

@@ -9,7 +9,7 @@ import slicer
 
 PREFIX = "MyelinSynth."
 ROLES = (
-    *("dvr", "brain", "lesions", "table", "transform", "flair", "report", "provenance", "uncertainty"),
+    *("dvr", "brain", "nawm", "lesions", "table", "transform", "flair", "report", "provenance", "uncertainty"),
     # made on demand
     *("brain_surface", "histogram_table", "histogram_series", "histogram_chart"),
     *("comparison_table", "comparison_series", "identity_table", "identity_series", "comparison_chart"),

@@ -20,7 +20,8 @@ from .geometry import addVolume, ijkToRas, onGrid, readTransform, toVtk, toWorld
 from .review import Review, fillTable
 from .words import _
 
-LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # see TrainingCore.result
+# see TrainingCore.result
+NAWM, LESION_LABELS, UNCERTAINTY = "nawm_mask.nii.gz", "lesion_labels.nii.gz", "uncertainty.nii.gz"
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
 
@@ -34,6 +35,7 @@ class Outputs:
     run: str
     dvr: Any
     brain: Any
+    nawm: Any
     table: Any
     transform: Any
     flair: Any
@@ -47,6 +49,7 @@ class Outputs:
         found = {
             "dvr": self.dvr,
             "brain": self.brain,
+            "nawm": self.nawm,
             "lesions": self.segmentation,
             "table": self.table,
             "transform": self.transform,
@@ -88,6 +91,7 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
         run=run,
         dvr=_addMap(result.path / "dvr.nii.gz", t1w, "vtkMRMLScalarVolumeNode", f"{name} {_('myelin map')}"),
         brain=_addMap(result.path / "brain_mask.nii.gz", t1w, "vtkMRMLLabelMapVolumeNode", f"{name} {_('brain')}"),
+        nawm=_addMap(result.path / NAWM, t1w, "vtkMRMLLabelMapVolumeNode", f"{name} {_('NAWM')}"),
         table=slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"{name} {_('lesions')}"),
         transform=transform,
         flair=flair,

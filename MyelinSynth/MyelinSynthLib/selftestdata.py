@@ -45,6 +45,8 @@ def makeNodes(run: str = "self-test") -> dict[str, Any]:
     nodes["dvr"].SetNodeReferenceID(provenance.MEASURED_REFERENCE, measured.GetID())
     nodes["flair"] = addVolume("vtkMRMLScalarVolumeNode", "self-test FLAIR", 200 - 100 * dvr, matrix)
     nodes["brain"] = addVolume("vtkMRMLLabelMapVolumeNode", "self-test brain", brain, matrix)
+    nawm = np.where(labels == 0, brain, 0).astype(np.uint8)
+    nodes["nawm"] = addVolume("vtkMRMLLabelMapVolumeNode", "self-test NAWM", nawm, matrix)
     nodes["transform"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "self-test FLAIR to T1w")
     nodes["transform"].SetAttribute(provenance.FETCH_ATTRIBUTE, json.dumps(np.eye(4).tolist()))
     nodes["table"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "self-test lesions")

@@ -39,6 +39,7 @@ class Synthesis:
         model: str = "demonstration",
         device: str = "auto",
         flips: bool = False,
+        uncertainty: bool = False,
         onStep: Callable[[Step], None] = lambda step: None,
         onLog: Callable[[str], None] = lambda line: None,
         folder: str | Path | None = None,
@@ -47,6 +48,7 @@ class Synthesis:
         self.patient, self.outputs = patient, None
         self.warnings: list[str] = []
         self._options = ["--model", str(model), "--device", device, "--progress", "json"] + ["--flips"] * flips
+        self._options += ["--uncertainty"] * uncertainty
         self._onStep, self._onLog, self._parent, self._python = onStep, onLog, folder, python
         self._scratch: Path | None = None
         self._claim = contextlib.ExitStack()

@@ -46,7 +46,7 @@ def write_result(
     from TrainingCore.files import write_json, write_text
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.volumes import read_volume, write_volume
-    from TrainingCore.result import LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, UNCERTAINTY
+    from TrainingCore.result import LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, NAWM, UNCERTAINTY
     from TrainingCore.synthesis.outputs import lesions_csv, write_transform
 
     t1w = read_volume(t1)
@@ -69,6 +69,7 @@ def write_result(
     write_volume(folder / "brain_mask.nii.gz", brain, affine)
     write_transform(folder / "flair_to_t1.tfm", np.eye(4) if shift is None else shift)
     nawm = brain & (labels == 0)
+    write_volume(folder / NAWM, nawm, affine)
     rows = lesion_table(labels, dvr, nawm, affine, pet)
     rows = [row | {"region": REGIONS[row["id"] % 2], "uncertainty": 0.04 if uncertain else None} for row in rows]
     write_text(folder / "lesions.csv", lesions_csv(rows, LESION_COLUMNS + (() if pet is None else MEASURED_COLUMNS)))

@@ -22,6 +22,7 @@ from ..result import (
     LESION_LABELS,
     LESIONS,
     MEASURED_COLUMNS,
+    NAWM,
     PROVENANCE,
     REPORT,
     TRANSFORM,
@@ -41,6 +42,7 @@ def write_result(folder: Path, findings: Findings) -> None:
     words = "synthetic DVR, research use only" + (", simulated training" if findings.bundle.simulated else "")
     write_volume(folder / DVR, findings.dvr, affine, words)
     write_volume(folder / BRAIN, findings.brain.mask.data > 0.5, affine, "brain mask")
+    write_volume(folder / NAWM, findings.tissues["nawm"], affine, "normal-appearing white matter")
     if findings.lesions is not None:
         small = findings.labels.max(initial=0) <= np.iinfo(np.int16).max
         labels = findings.labels.astype(np.int16) if small else findings.labels

@@ -24,6 +24,7 @@ def main(arguments):
     parser.add_argument("--model", default="demonstration", help="bundle: name, folder or .zip")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--average-mirrored", action="store_true", help="average with the mirrored prediction")
+    parser.add_argument("--uncertainty", action="store_true", help="also estimate the uncertainty of each map")
     parser.add_argument("--again", action="store_true", help="also where there is a result already")
     parser.add_argument("--scenes", action="store_true", help="save a scene for each patient, to review it in Slicer")
     parser.add_argument("--install", action="store_true", help="install missing Python packages into Slicer first")
@@ -47,6 +48,7 @@ def main(arguments):
             model=options.model,
             device=options.device,
             flips=options.average_mirrored,
+            uncertainty=options.uncertainty,
         )
     except SynthesisError as error:
         print(f"error: {error}", file=sys.stderr)
