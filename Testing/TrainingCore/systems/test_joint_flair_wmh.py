@@ -1,0 +1,251 @@
+"""FLAIR and hyperintensities from T1w (Orbes-Arteaga et al. 2018) and its comparators."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from TrainingCore.bundle import Bundle
+from TrainingCore.errors import BadInput
+from TrainingCore.networks.unet2d import UNet2D
+from TrainingCore.recipe import load_recipe
+from TrainingCore.rules import check_recipe
+from TrainingCore.run import Run
+from TrainingCore.systems.joint_flair_wmh import JointFlairWMH
+from TrainingCore.systems.moment import Moment
+from TrainingCore.systems.parts import parameters
+from TrainingCore.train import main
+from TrainingCore.training.samples import Sample
+
+SMALL = ["size=32", "field_of_view=192.0", "widths=[8, 12, 16]", "rate=3e-3", "slices_per_visit=6", "visits_per_step=1"]
+EARLY, LATE = Moment(0, 10, 0.0), Moment(6, 10, 0.6)
+BACKGROUND = -4.0
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def visit(seed: int = 0, size: int = 24) -> Sample:
+    """T1w and FLAIR of a ball of brain with bright-in-FLAIR, dark-in-T1w lesions, mean 0 and SD of about 1."""
+    generator = torch.Generator().manual_seed(seed)
+    line = torch.arange(size) - (size - 1) / 2
+    brain = ((line[:, None, None] ** 2 + line[:, None] ** 2 + line**2).sqrt() < 0.42 * size).float()[None, None]
+    lesions = torch.zeros_like(brain)
+    lesions[..., 8:12, 9:13, 9:14] = 1
+    noise = 0.2 * torch.randn(2, 1, size, size, size, generator=generator)
+    t1w = torch.where(brain > 0, 0.5 * line.sign()[:, None, None] - 3 * lesions + noise[0], BACKGROUND)
+    flair = torch.where(brain > 0, -0.5 * line.sign()[:, None, None] + 3 * lesions + noise[1], BACKGROUND)
+    return Sample(t1w, flair, {"brain": brain, "lesions": lesions})
+
+
+def system(mode: str = "joint", *changes: str) -> JointFlairWMH:
+    extra = ["pictures_every=0"] if mode == "unimodal" else []
+    recipe = load_recipe("joint_flair_wmh", [*SMALL, f"mode={mode}", *extra, *changes])
+    check_recipe(recipe)
+    return JointFlairWMH(recipe)
+
+
+def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.named_parameters()}
+
+
+def changed(network: torch.nn.Module, before: dict[str, torch.Tensor]) -> bool:
+    return any(not torch.equal(value, before[name]) for name, value in network.named_parameters())
+
+
+# -- the network ------------------------------------------------------------------------------------------------------
+
+
+def test_the_u_net_has_the_published_levels_and_kernels():
+    network = UNet2D(2)
+    assert [level[0].out_channels for level in network.encoders] == [64, 96, 128, 256, 512]
+    assert [level[0].kernel_size[0] for level in network.encoders] == [5, 3, 3, 3, 3]
+    assert all(isinstance(level[1], torch.nn.BatchNorm2d) for level in network.encoders)
+    kernels = [2 * 25 * 64 + 25 * 64 * 64]  # by hand: convolutions without bias, a scale and a shift per channel
+    widths = (64, 96, 128, 256, 512)
+    kernels += [9 * (a * b + b * b) for a, b in pairwise(widths)]
+    kernels += [9 * ((deep + skip) * skip + skip * skip) for deep, skip in zip(widths[:0:-1], widths[-2::-1])]
+    norms = 4 * sum(widths) + 4 * sum(widths[:-1])
+    assert parameters(network) == sum(kernels) + norms + 65
+
+
+def test_any_slice_size_passes_and_comes_back_at_its_size():
+    assert UNet2D(1, 1, (4, 8, 8)).eval()(torch.zeros(2, 1, 21, 34)).shape == (2, 1, 21, 34)
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_joint_step_moves_both_networks_and_its_losses_are_those_of_the_paper():
+    joint, sample = system(), visit()
+    before = {name: weights(network) for name, network in joint.networks.items()}
+    losses = joint.training_step([sample], EARLY, np.random.default_rng(0))
+    assert all(changed(joint.networks[name], before[name]) for name in "CG")
+    assert losses["loss_G"] > losses["l2"]  # the cross-entropy is in it
+    assert losses["cross_entropy"] < 1.0
+
+
+def test_the_classifier_answers_1_percent_before_it_has_learnt():
+    probability = system().segment(visit().inputs)
+    inside = visit().brain > 0
+    assert float(probability[inside].median()) < 0.05
+    assert float(probability[~inside].max()) == 0
+
+
+def test_the_cross_entropy_reaches_the_generator_through_the_classifier_which_stands_still():
+    joint, sample = system(), visit()
+    joint.networks.train()
+    slices = {
+        "inputs": sample.inputs[0].permute(3, 0, 1, 2)[10:14],
+        "lesions": sample.lesions[0].permute(3, 0, 1, 2)[10:14],
+        "brain": sample.brain[0].permute(3, 0, 1, 2)[10:14],
+    }
+    flair = joint._flair(slices["inputs"], learns=True)
+    joint._cross_entropy(slices, flair, through=True).backward()
+    assert any(float(p.grad.abs().max()) > 0 for p in joint.networks["G"].parameters())
+    assert all(p.grad is None for p in joint.networks["C"].parameters())
+    joint.networks.zero_grad(set_to_none=True)
+    flair = joint._flair(slices["inputs"], learns=True)
+    joint._cross_entropy(slices, flair, through=False).backward()
+    assert all(p.grad is None for p in joint.networks["G"].parameters())
+    assert any(float(p.grad.abs().max()) > 0 for p in joint.networks["C"].parameters())
+
+
+def test_offline_the_generator_learns_first_and_then_stands_still():
+    offline, sample = system("offline"), visit()
+    rng = np.random.default_rng(0)
+    before = {name: weights(network) for name, network in offline.networks.items()}
+    first = offline.training_step([sample], EARLY, rng)
+    assert changed(offline.networks["G"], before["G"])
+    assert not changed(offline.networks["C"], before["C"])
+    assert first["loss_G"] == first["l2"]
+    before = {
+        name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in offline.networks.items()
+    }
+    second = offline.training_step([sample], LATE, rng)
+    assert all(torch.equal(value, before["G"][name]) for name, value in offline.networks["G"].state_dict().items())
+    assert changed(offline.networks["C"], before["C"])
+    assert set(second) == {"cross_entropy"}
+
+
+def test_unimodal_has_no_generator_and_says_so():
+    unimodal = system("unimodal")
+    assert set(unimodal.networks) == {"C"}
+    assert unimodal.score == ("cross_entropy",)
+    with pytest.raises(BadInput, match="use `segment`"):
+        unimodal.predict(visit().inputs)
+    assert set(unimodal.training_step([visit()], EARLY, np.random.default_rng(0))) == {"cross_entropy"}
+    with pytest.raises(BadInput, match="makes no FLAIR to draw"):
+        check_recipe(load_recipe("joint_flair_wmh", ["mode=unimodal"]))
+
+
+@pytest.mark.parametrize("mode", ["joint", "unimodal"])
+def test_it_learns_to_find_lesions_and_joint_to_paint_them(mode: str):
+    trained, sample = system(mode), visit()
+    start = trained.validation_step(sample)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        trained.training_step([sample], EARLY, rng)
+    end = trained.validation_step(sample)
+    assert end["dice"] > 0.7
+    assert end["cross_entropy"] < 0.5 * start["cross_entropy"]
+    if mode == "joint":
+        assert end["l2"] < 0.3 * start["l2"]
+        flair = trained.predict(sample.inputs)
+        assert float(flair[sample.lesions > 0].mean()) > 1 > float(flair[(sample.brain - sample.lesions) > 0].mean())
+        assert float((flair[sample.brain == 0] - BACKGROUND).abs().max()) == 0
+
+
+def test_slices_without_brain_are_background_and_a_visit_without_lesions_has_no_dice():
+    joint, sample = system(), visit()
+    assert float(sample.brain[..., 0].sum()) == 0
+    assert float((joint.predict(sample.inputs)[..., 0] - BACKGROUND).abs().max()) == 0
+    healthy = Sample(sample.inputs, sample.target, {"brain": sample.brain, "lesions": torch.zeros_like(sample.brain)})
+    assert math.isnan(joint.validation_step(healthy)["dice"])
+    assert math.isfinite(joint.training_step([healthy], EARLY, np.random.default_rng(0))["cross_entropy"])
+
+
+# -- as a user runs it ------------------------------------------------------------------------------------------------
+
+
+def run(out: Path, cohort: Path, *options: str) -> Path:
+    assert main(["--data", str(cohort), "--out", str(out), "--threads", "1", "--progress", "none", *options]) == 0
+    return out
+
+
+def test_trained_saved_and_loaded_again_it_predicts_and_segments_the_same(ball_cohort: Path, tmp_path: Path):
+    settings = ["validation_people=1", "iterations=8", "validate_every=1", "pictures_every=2"]
+    out = run(tmp_path / "joint", ball_cohort, "--recipe", "joint_flair_wmh", "--set", *SMALL, *settings)
+    log = Run.open(out).log()
+    assert len(log) == 2  # four visits in an epoch, one to a step
+    assert log[-1]["validation_score"] == pytest.approx(log[-1]["validation_l2"] + log[-1]["validation_cross_entropy"])
+    assert (out / "pictures" / "epoch-0002.png").is_file()
+    bundle = Bundle.open(out / "bundles" / "last")
+    assert bundle.description["output"] == "flair"
+    loaded, inputs = bundle.load_system("cpu"), visit().inputs
+    fresh = JointFlairWMH(Run.open(out).recipe)
+    fresh.start_from(bundle)
+    assert torch.equal(loaded.predict(inputs), fresh.predict(inputs))
+    assert torch.equal(loaded.segment(inputs), fresh.segment(inputs))
+
+
+def test_state_of_an_offline_run_in_its_first_half_goes_on_to_the_same_weights():
+    one, other, sample = system("offline"), system("offline", "seed=3"), visit()
+    one.training_step([sample], EARLY, np.random.default_rng(0))
+    tensors, facts = one.state()
+    other.load_state({name: tensor.clone() for name, tensor in tensors.items()}, facts)
+    for each in (one, other):
+        each.training_step([sample], EARLY, np.random.default_rng(1))
+        each.training_step([sample], LATE, np.random.default_rng(2))
+    assert all(torch.equal(value, other.weights()[name]) for name, value in one.weights().items())
+
+
+@pytest.mark.parametrize("name", ["joint_flair_wmh_unimodal", "joint_flair_wmh_offline"])
+def test_comparators_train_from_their_recipes_to_bundles_that_segment(name: str, ball_cohort: Path, tmp_path: Path):
+    settings = ["validation_people=1", "iterations=2", "validate_every=1", "pictures_every=0"]
+    out = run(tmp_path / name, ball_cohort, "--recipe", name, "--set", *SMALL, *settings)
+    loaded = Bundle.open(out / "bundles" / "best").load_system("cpu")
+    assert loaded.mode == name.split("_")[-1]
+    assert loaded.segment(visit().inputs).shape == visit().target.shape
+
+
+def test_a_bundle_of_another_mode_is_refused_in_one_sentence(ball_cohort: Path, tmp_path: Path):
+    out = run(
+        tmp_path / "u",
+        ball_cohort,
+        "--recipe",
+        "joint_flair_wmh_unimodal",
+        "--set",
+        *SMALL,
+        "iterations=1",
+        "validation_people=0",
+    )
+    with pytest.raises(BadInput, match="another network"):
+        system().start_from(Bundle.open(out / "bundles" / "last"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("mode=both", "mode must be one of"),
+        ("target=dvr", "data.target must be an MRI contrast"),
+        ("slices_per_visit=0", "slices_per_visit"),
+        ("widths=[8]", "at least two"),
+        ("first_kernel=4", "odd"),
+        ("rate=-1.0", "learning rates"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_before_anything_begins(change: str, words: str):
+    with pytest.raises(BadInput, match=words):
+        check_recipe(load_recipe("joint_flair_wmh", [change]))
