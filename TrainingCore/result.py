@@ -34,11 +34,11 @@ MEASURED_COLUMNS = tuple(f"measured_{name}" for name in DVR_COLUMNS)
 class Result:
     """A complete result folder.
 
-    dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz: the brain there; nawm_mask.nii.gz: normal-appearing white matter there;
-    flair_to_t1.tfm: ITK transform (LPS mm) that resamples the FLAIR into T1w space; lesions.csv: one row per lesion,
-    see LESION_COLUMNS; report.html: for people; provenance.json: how it was made. Where lesions were given,
-    lesion_labels.nii.gz: int16 on the same grid, the number of the row that each lesional voxel belongs to. With
-    --uncertainty, uncertainty.nii.gz: SD of the DVR over mirrored and contrast-shifted predictions.
+    dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz, nawm_mask.nii.gz:
+    the brain and its normal-appearing white matter there; flair_to_t1.tfm: ITK transform (LPS mm) that resamples the
+    FLAIR into T1w space; lesions.csv: one row per lesion, see LESION_COLUMNS; report.html: for people; provenance.json:
+    how it was made. Where lesions were given, lesion_labels.nii.gz: int16 on the same grid, the number of the row that
+    each lesional voxel belongs to. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions.
 
     >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
     """
