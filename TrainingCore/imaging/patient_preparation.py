@@ -77,6 +77,19 @@ def align_patient(
     return patient
 
 
+def lesions_with_the_flair(mask: Volume, patient: AlignedPatient, t1w: Volume, flair: Volume | None) -> Volume:
+    """A lesion mask in the T1w's world. One that lies on the FLAIR's grid and not on the T1w's was drawn on the FLAIR
+    and moves as it does; any other stays where its header puts it. t1w, flair: as read."""
+    if flair is None or not same_grid(mask, flair) or same_grid(mask, t1w):
+        return mask
+    return moved_with(mask, patient.matrix("flair"))
+
+
+def moved_with(mask: Volume, matrix: np.ndarray) -> Volume:
+    """A volume that lies in the world of an image, in T1w world; matrix: T1w world -> world of that image."""
+    return Volume(mask.data, np.linalg.inv(matrix) @ mask.affine, mask.name, mask.notes)
+
+
 def _word(name: str) -> str:
     return WORDS.get(name, name.upper())
 

@@ -13,12 +13,13 @@ from ..case import ALL_MRI
 from ..errors import BadInput
 from ..imaging.checks import check_different_images
 from ..imaging.grid import Grid, brain_grid
+from ..imaging.label_maps import tissues_from_label_map
 from ..imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes
-from ..imaging.patient_preparation import AlignedPatient, align_patient
+from ..imaging.patient_preparation import AlignedPatient, align_patient, lesions_with_the_flair, moved_with
 from ..imaging.preparation import on_grid
 from ..imaging.registration import inside_share
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
-from ..imaging.volumes import Volume, same_grid
+from ..imaging.volumes import Volume
 
 TISSUES = ("white_matter", "grey_matter", "csf")
 MAPS = ("dvr", "dvr_clean")
@@ -154,11 +155,10 @@ def _lesions_in_t1w_space(
     if mask is None:
         return None
     t1w, brain = read["t1w"], aligned.brain.mask
-    on_flair = spaces.get("lesions", "").lower() == "flair"
-    if not on_flair and "flair" in read and "lesions" not in spaces:
-        on_flair = same_grid(mask, read["flair"]) and not same_grid(mask, t1w)
-    if on_flair and "flair" in read:
-        mask = Volume(mask.data, np.linalg.inv(aligned.matrix("flair")) @ mask.affine, mask.name)
+    if spaces.get("lesions", "").lower() == "flair" and "flair" in read:
+        mask = moved_with(mask, aligned.matrix("flair"))
+    elif "lesions" not in spaces:
+        mask = lesions_with_the_flair(mask, aligned, t1w, read.get("flair"))
     if not mask.data.any():
         warnings.append(f"The lesion mask {mask.name} is empty.")
         return mask
@@ -191,10 +191,13 @@ def _tissue_masks(
     marked = None if lesions is None else lesion_mask_on_grid(lesions, t1w.data.shape, t1w.affine)
     here = Grid(t1w.data.shape, np.asarray(t1w.affine, float))
     spacing = tuple(float(mm) for mm in t1w.spacing)
+    if "label_map" in read:
+        found = tissues_from_label_map(read["label_map"], t1w, marked, brain)
+        return {name: found[name] for name in (*TISSUES, "nawm")}
     if "white_matter" in read and "grey_matter" in read:
         masks = {name: on_grid(read[name], here, mask=True) & brain for name in TISSUES if name in read}
     else:
-        flair = t1w.data
+        flair = None
         if "flair" in aligned.images:
             flair = on_grid(aligned.images["flair"], here, aligned.matrix("flair"))
         try:

@@ -28,7 +28,7 @@ from . import names
 from .records import code_version, content_of, key_of, outputs_intact, outputs_of, read_record
 
 WORK = ".work"  # folder below the dataset for what is not complete
-READ = (*ALL_MRI, "dvr", "dvr_clean", "brain", "lesions", "white_matter", "grey_matter", "csf")
+READ = (*ALL_MRI, "dvr", "dvr_clean", "brain", "lesions", "white_matter", "grey_matter", "csf", "label_map")
 UNITS = {"dvr": "distribution volume ratio", "dvr_clean": "distribution volume ratio", "mtr": "as in the input"}
 
 
@@ -144,6 +144,7 @@ def _prepare(task: Task) -> tuple[str, list[str]]:
 
 def _make(task: Task, work: Path) -> dict[str, Any]:
     """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
+    from ..imaging.label_maps import read_label_map
     from ..imaging.volumes import read_volume
     from .measures import measure
     from .patient import Stopwatch, prepare_patient
@@ -152,7 +153,10 @@ def _make(task: Task, work: Path) -> dict[str, Any]:
     clock = Stopwatch()
     clock("read", "")
     files = {name: Path(path) for name, path in task.files.items() if name in READ}
-    read = {name: read_volume(path, _word(name), mask=name in MASKS) for name, path in files.items()}
+    read = {
+        name: read_label_map(path) if name == "label_map" else read_volume(path, _word(name), mask=name in MASKS)
+        for name, path in files.items()
+    }
     prepared = prepare_patient(read, task.settings, task.spaces, _transforms(task), clock)
     clock("write", "")
     made = write_volumes(task, prepared, work)

@@ -17,7 +17,7 @@ from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_tabl
 from ..imaging.brain_mask import Brain
 from ..imaging.checks import dvr_on_grid, lesions_on_grid
 from ..imaging.label_maps import tissues_from_label_map
-from ..imaging.patient_preparation import AlignedPatient, align_patient
+from ..imaging.patient_preparation import AlignedPatient, align_patient, lesions_with_the_flair
 from ..imaging.regions import align_to_atlas, find_places, lesion_regions
 from ..imaging.registration import Registration
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
@@ -91,7 +91,7 @@ def synthesize(
     clock.step("model", 0.03, "Loading the model")
     model = Model.load(bundle, options.device)
     aligned = align(patient, clock)
-    lesions, measured = _on_t1w_grid(patient, aligned.brain, progress)
+    lesions, measured = _on_t1w_grid(patient, aligned, progress)
     if options.complete_with is not None:
         clock.step("complete", 0.46, "Making what is missing")
         lesions = fill_gaps(patient, aligned, lesions, options, progress)
@@ -187,14 +187,18 @@ def warn(patient: Patient, progress: Progress, sentence: str) -> None:
         progress.say(f"Warning: {sentence}")
 
 
-def _on_t1w_grid(patient: Patient, brain: Brain, progress: Progress) -> tuple[Volume | None, Volume | None]:
-    lesions, measured = patient.lesions, patient.dvr
+def _on_t1w_grid(patient: Patient, aligned: AlignedPatient, progress: Progress) -> tuple[Volume | None, Volume | None]:
+    lesions, measured, brain = patient.lesions, patient.dvr, aligned.brain.mask
+    t1w = patient.images[patient.reference]
     if lesions is not None:
-        lesions, warnings = lesions_on_grid(lesions, patient.images[patient.reference], brain.mask)
+        drawn = lesions_with_the_flair(lesions, aligned, t1w, patient.images.get("flair"))
+        if drawn is not lesions:
+            warn(patient, progress, "The lesion mask lies on the FLAIR's grid: it was moved to the T1w with the FLAIR.")
+        lesions, warnings = lesions_on_grid(drawn, t1w, brain)
         for warning in warnings:
             warn(patient, progress, warning)
     if measured is not None:
-        measured, warnings = dvr_on_grid(measured, patient.images[patient.reference], brain.mask)
+        measured, warnings = dvr_on_grid(measured, t1w, brain)
         for warning in warnings:
             warn(patient, progress, warning)
     return lesions, measured

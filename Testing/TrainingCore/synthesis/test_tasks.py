@@ -115,6 +115,20 @@ def test_t1w_before_contrast_from_after_needs_no_t1w(patient, command, tmp_path)
     assert json.loads((out / "provenance.json").read_text())["compared_with_the_real_one"] is None
 
 
+def test_lesions_drawn_on_the_flair_move_with_it(patient, bundle, command, tmp_path, head, capsys):
+    # the FLAIR, and the mask drawn on it, lie 12 mm to the left of where the T1w shows the same head
+    shifted = AFFINE.copy()
+    shifted[0, 3] -= 12
+    write_volume(tmp_path / "flair.nii.gz", head["flair"], shifted)
+    write_volume(tmp_path / "lesions.nii.gz", head["lesions"], shifted)
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", tmp_path / "flair.nii.gz", "--lesions",
+                   tmp_path / "lesions.nii.gz", "--model", bundle, "--progress", "none", "--out", out) == 0  # fmt: skip
+    assert "moved to the T1w with the FLAIR" in capsys.readouterr().err
+    found = read_volume(out / "lesion_labels.nii.gz").data > 0
+    assert 2 * (found & head["lesions"]).sum() / (found.sum() + head["lesions"].sum()) > 0.9
+
+
 def test_tissues_come_from_a_label_map_where_one_is_given(patient, bundle, command, tmp_path, head):
     labels = np.select([head["white"] | head["lesions"], head["brain"]], [2, 3], 0)
     labels[:30][labels[:30] == 2] = 41
