@@ -178,6 +178,31 @@ def wmh_measures(found: Sequence[tuple[Case, Any, Any]]) -> dict[str, float | No
     return {key: _mean([row[key] for row in rows if row[key] is not None]) for key in rows[0]}
 
 
+def picture(out: Path, models: Sequence[str], table: Path, path: Path, rows: int = 3) -> None:
+    """True and false positives of the models that have a bundle on the slices of the first visit with most lesions."""
+    from TrainingCore.evaluation.report import png_bytes
+    from TrainingCore.evaluation.segmentation import HYPERINTENSE
+    from TrainingCore.evaluation.segmentation_figures import SliceOfMethods, positives_figure
+
+    names = {model: model.removeprefix("joint_flair_wmh").strip("_") or "joint" for model in models}
+    found = {names[model]: predictions(out / model, table)[0] for model in models if (out / model / "bundles").is_dir()}
+    case = next(iter(found.values()))[0]
+    area = case.volumes["lesions"].sum(axis=(0, 1))
+    levels: list[int] = []
+    for level in np.argsort(-area).tolist():
+        if len(levels) < rows and all(abs(level - other) > 3 for other in levels):
+            levels.append(level)
+    slices = []
+    for level in sorted(levels, reverse=True):
+        images = {"T1w": case.volumes["t1w"], "FLAIR": case.volumes["flair"]}
+        images |= {f"FLAIR, {name}": made for name, (_, made, _) in found.items() if made is not None}
+        masks = {name: p > HYPERINTENSE for name, (_, _, p) in found.items() if p is not None}
+        cut = {name: np.where(case.volumes["brain"], image, -4.0)[..., level].T for name, image in images.items()}
+        truth = case.volumes["lesions"][..., level].T
+        slices.append(SliceOfMethods(f"slice {level}", cut, truth, {n: m[..., level].T for n, m in masks.items()}))
+    path.write_bytes(png_bytes(positives_figure(slices, under="FLAIR")))
+
+
 def _mean(values: Any) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
@@ -191,6 +216,7 @@ def main() -> int:
     arguments.add_argument("--length", type=int, default=0, help="epochs (myelin: 24) or steps (wmh: 250, real: 130)")
     arguments.add_argument("--models", nargs="*")
     arguments.add_argument("--set", dest="changes", nargs="*", default=[], metavar="key=value")
+    arguments.add_argument("--picture", type=Path, help="PNG of true and false positives (wmh, real)")
     chosen = arguments.parse_args()
     if chosen.study == "real":
         visits = ms_visits(chosen.data, chosen.out)
@@ -207,6 +233,8 @@ def main() -> int:
         row = measure(predictions(run, tables["test"]))
         (run / "measures.json").write_text(json.dumps(row, indent=1), encoding="utf-8")
         print(model, json.dumps({k: None if v is None else float(f"{v:.4g}") for k, v in row.items()}), flush=True)
+    if chosen.picture and chosen.study != "myelin":
+        picture(chosen.out, chosen.models or MODELS[chosen.study], tables["test"], chosen.picture)
     return 0
 
 
