@@ -18,6 +18,7 @@ set(TRAINING_CORE_SCRIPTS
   errors.py
   evaluate.py
   evaluation/__init__.py
+  evaluation/calibration.py
   evaluation/cases.py
   evaluation/demyelination.py
   evaluation/demyelination_figures.py

@@ -49,6 +49,11 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument(
         "--minimum", type=float, default=50.0, metavar="MM3", help="smallest lesion at lesion level (default: 50 mm3)"
     )
+    options.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="also: do lesions with a high uncertainty have larger errors? (at least six predictions of every visit)",
+    )
     options.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
     options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     options.add_argument("--threads", type=int, default=0, help="CPU threads (0: all)")
@@ -135,6 +140,7 @@ def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, pr
             visit,
             models,
             results,
+            options.uncertainty,
             lambda share, tell=tell, index=index: progress.report(
                 "evaluate", 0.95 * (index + share) / len(cohort), tell
             ),
@@ -142,8 +148,11 @@ def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, pr
     return results
 
 
-def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], tell: Any) -> None:
+def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], uncertainty: bool, tell: Any) -> None:
     """Add one visit's rows and slices to the results of every model; `tell(share)` shows progress."""
+    import numpy as np
+
+    from .evaluation.calibration import lesion_uncertainties
     from .evaluation.cases import evaluate_case
     from .evaluation.figures import axial_slices
     from .evaluation.models import finest, on_grid_of
@@ -158,6 +167,11 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
         own = loaded[model.key]
         prediction = on_grid_of(common, own, model.predict(own))
         row, lesions = evaluate_case(common, prediction)
+        if uncertainty:
+            maps = [on_grid_of(common, own, one) for one in model.maps(own)]
+            mask = np.asarray(common.volumes.get("lesions", np.zeros(common.shape)), bool) & common.volumes["brain"]
+            spread = lesion_uncertainties(mask, common.voxel_volume, maps)
+            lesions = [lesion | {"uncertainty": spread.get(lesion["id"])} for lesion in lesions]
         results[model.name].visits.append(row)
         results[model.name].lesions.extend(lesions)
         results[model.name].slices.append(axial_slices(common, prediction, visit.label))

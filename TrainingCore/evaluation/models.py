@@ -62,6 +62,22 @@ class Model:
         found = self._system.predict(torch.from_numpy(inputs[None]).to(device))
         return found[0, 0].float().cpu().numpy()
 
+    def maps(self, case: Case) -> list[np.ndarray]:
+        """Predictions of every member for the visit as it is, mirrored, and of other contrasts: for their spread."""
+        import torch
+
+        from ..synthesis.uncertainty import variants
+
+        inputs = np.stack([case.volumes[name] for name in self.bundle.description["inputs"]]).astype(np.float32)
+        device = getattr(self._system, "device", "cpu")
+        found = []
+        for changed, mirrored in variants(inputs, np.asarray(case.volumes["brain"], bool)):
+            given = torch.from_numpy(np.ascontiguousarray(changed[None])).to(device)
+            for member in getattr(self._system, "members", [self._system]):
+                one = member.predict(given)[0, 0].float().cpu().numpy()
+                found.append(np.ascontiguousarray(one[::-1]) if mirrored else one)
+        return found
+
     def facts(self) -> dict[str, Any]:
         """What a report says of the model besides its results."""
         about = self.bundle.description

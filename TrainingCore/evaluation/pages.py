@@ -12,6 +12,7 @@ from typing import Any
 from .. import RESEARCH_USE, SIMULATED
 from ..files import write_json, write_text
 from . import figures
+from .calibration import calibration, calibration_figure, in_words
 from .report import SIMULATED_BANNER, Report, png_bytes
 from .summary import Row, differences, levels, summarise
 
@@ -74,7 +75,7 @@ def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts)
         "cohort": facts.cohort,
         "warnings": facts.warnings,
         "bootstrap_seed": facts.seed,
-        "models": {name: facts.models[name] | summaries[name] for name in names},
+        "models": {name: facts.models[name] | summaries[name] | calibrated(results[name], facts) for name in names},
         "differences_to_first": against,
     }
     write_json(folder / SUMMARY, content)
@@ -85,6 +86,12 @@ def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts)
     write_csv(folder / "groups.csv", [{"model": n} | row for n in names for row in summaries[n]["groups"]])
     build_report(folder, results, summaries, against, facts).write(folder / "report.html")
     return content
+
+
+def calibrated(result: Results, facts: Facts) -> Row:
+    """{"uncertainty": ...} where uncertainties were asked for and there are enough lesions, else nothing."""
+    found = calibration(result.lesions, facts.seed, facts.minimum_mm3)
+    return {} if found is None else {"uncertainty": found}
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -178,6 +185,12 @@ def _model_section(
         caption = "Mean DVR by tissue and group; one point per visit."
         _picture(report, folder, f"groups-{slug}", figures.groups_figure(result.visits), caption, alt)
         report.add_table(_group_rows(summary["groups"]), caption="Mean DVR (SD over visits)")
+    sure = calibration(result.lesions, facts.seed, facts.minimum_mm3)
+    if sure is not None:
+        report.add_text(in_words(sure))
+        caption = "One point per lesion; large points: thirds by uncertainty; grey: error as large as the uncertainty."
+        picture = calibration_figure(result.lesions, sure)
+        _picture(report, folder, f"calibration-{slug}", picture, caption, "Absolute error against uncertainty")
     if result.slices:
         chosen = [result.slices[index] for index in example_visits(result.visits)]
         low, high = figures.DVR_WINDOW

@@ -1,0 +1,136 @@
+"""Does a model know where it is wrong? The spread of its predictions for a lesion beside the error of its mean DVR.
+
+An uncertainty is useful where lesions with a high one have larger errors (Spearman's rho above 0), and calibrated where
+the error is about as large as the spread says (ratio about 1). Intervals resample people, as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from .lesions import PAPER_MINIMUM_MM3, label_lesions
+from .statistics import CONFIDENCE, FEWEST_PATIENTS
+
+Row = dict[str, Any]
+PARTS = 3  # lesions by rising uncertainty, in parts of one size
+REPLICATES = 1000
+FEWEST_LESIONS = 6
+
+
+def lesion_uncertainties(lesions: np.ndarray, voxel_volume: float, maps: Sequence[np.ndarray]) -> dict[int, float]:
+    """SD over the maps of each lesion's mean DVR, by the lesion's number (see `lesions.label_lesions`).
+
+    lesions: mask (I, J, K); maps: two or more predictions (I, J, K) of the same head.
+    """
+    from ..synthesis.uncertainty import spread_by_label
+
+    labels, volumes = label_lesions(lesions, voxel_volume)
+    if not len(volumes):
+        return {}
+    spread = spread_by_label(list(maps), labels)
+    return {number: float(spread[number]) for number in range(1, len(volumes) + 1)}
+
+
+def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3) -> Row | None:
+    """Spearman's rho of uncertainty and absolute error over lesions, and the mean error of three parts by uncertainty.
+
+    lesions: rows with person, volume_mm3, mean_dvr, measured_mean_dvr and uncertainty. Returns {rho, low, high, n,
+    people, ratio (root mean square error over root mean square spread), parts: [{uncertainty, error, n}]}; None with
+    too few lesions.
+    """
+    rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
+    if len(rows) < FEWEST_LESIONS:
+        return None
+    spread = np.array([row["uncertainty"] for row in rows], float)
+    error = np.abs([row["mean_dvr"] - row["measured_mean_dvr"] for row in rows])
+    people = np.array([row["person"] for row in rows])
+    order = np.argsort(spread, kind="stable")
+    parts = [
+        {"uncertainty": float(spread[part].mean()), "error": float(error[part].mean()), "n": len(part)}
+        for part in np.array_split(order, PARTS)
+    ]
+    low, high = _interval(spread, error, people, seed)
+    scale = float(np.sqrt((spread**2).mean()))
+    return {
+        "rho": spearman(spread, error),
+        "low": low,
+        "high": high,
+        "n": len(rows),
+        "people": len(set(people.tolist())),
+        "ratio": float(np.sqrt((error**2).mean())) / scale if scale > 0 else None,
+        "parts": parts,
+    }
+
+
+def _complete(row: Row) -> bool:
+    return None not in (row.get("uncertainty"), row.get("mean_dvr"), row.get("measured_mean_dvr"))
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Spearman's rank correlation; None where one of both is constant."""
+    a, b = rankdata(x), rankdata(y)
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _interval(
+    spread: np.ndarray, error: np.ndarray, people: np.ndarray, seed: int
+) -> tuple[float | None, float | None]:
+    names = np.unique(people)
+    if len(names) < FEWEST_PATIENTS:
+        return None, None
+    members = [np.flatnonzero(people == name) for name in names]
+    rng = np.random.default_rng([seed, 1904])
+    found = []
+    for _ in range(REPLICATES):
+        drawn = np.concatenate([members[index] for index in rng.integers(len(names), size=len(names))])
+        rho = spearman(spread[drawn], error[drawn])
+        if rho is not None:
+            found.append(rho)
+    if len(found) < REPLICATES / 2:
+        return None, None
+    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def in_words(found: Row) -> str:
+    """The answer in a sentence or two."""
+    interval = "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
+    rho = "not estimable" if found["rho"] is None else f"{found['rho']:.2f}{interval}"
+    first, last = found["parts"][0], found["parts"][-1]
+    if found["low"] is not None and found["low"] > 0:
+        answer = "Lesions with a high uncertainty have larger errors."
+    elif found["high"] is not None and found["high"] < 0:
+        answer = "Lesions with a high uncertainty have smaller errors: it must not be trusted."
+    else:
+        answer = "It does not tell lesions with large errors from others here."
+    times = (
+        "" if found["ratio"] is None else f" The error is {found['ratio']:.1f} times the spread (root mean squares)."
+    )
+    return (
+        f"{answer} Spearman's rho of uncertainty and absolute error: {rho}, {found['n']} lesions of {found['people']} "
+        f"people. Mean error {first['error']:.3f} in the surest third, {last['error']:.3f} in the least sure.{times}"
+    )
+
+
+def calibration_figure(lesions: Sequence[Row], found: Row) -> Any:
+    """Absolute error against uncertainty, a point per lesion; large points: means of the three parts."""
+    from . import figures
+
+    rows = [row for row in lesions if _complete(row)]
+    figure, axes = figures.new_figure(4.8, 4.0)
+    axis = axes[0, 0]
+    x = [row["uncertainty"] for row in rows]
+    y = [abs(row["mean_dvr"] - row["measured_mean_dvr"]) for row in rows]
+    axis.scatter(x, y, s=10, color=figures.SYNTHETIC, alpha=0.5, linewidth=0)
+    axis.plot([part["uncertainty"] for part in found["parts"]], [part["error"] for part in found["parts"]], "o-",
+              color=figures.INK, markersize=7)  # fmt: skip
+    end = max([*x, *y])
+    axis.plot([0, end], [0, end], color=figures.SOFT, linewidth=1)
+    axis.set(xlabel="uncertainty (SD of mean DVR)", ylabel="absolute error of mean DVR")
+    return figure
