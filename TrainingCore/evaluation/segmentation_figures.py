@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 COLOURS = {1: "#3b6fff", 2: "#2fbf4f", 3: "#ffd60a"}
+WIDTH = 1.75  # inches of one image
 MEANINGS = {1: "found", 2: "false positive", 3: "missed"}
 
 
@@ -42,8 +43,14 @@ def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
     starts alike (`FLAIR`, `FLAIR, joint`), so that a synthetic image is shown as the true one is.
     """
     names, methods = list(slices[0].images), list(slices[0].found)
+    columns = len(names) + len(methods)
+    heights = [one.truth.shape[0] * one.aspect / one.truth.shape[1] for one in slices]
     figure, axes = new_figure(
-        1.75 * (len(names) + len(methods)), 2.3 * len(slices) + 0.5, nrows=len(slices), ncols=len(names) + len(methods)
+        WIDTH * columns,
+        WIDTH * sum(heights) + 0.6,
+        nrows=len(slices),
+        ncols=columns,
+        gridspec_kw={"height_ratios": heights},
     )
     for row, one in zip(axes, slices):
         windows = {name: tuple(np.percentile(image, [1, 99.8])) for name, image in one.images.items()}
