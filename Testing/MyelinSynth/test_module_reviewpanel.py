@@ -11,19 +11,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import slicer
 from digital_result import LESIONS
+from slicer_scene import Application
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
+
+import slicer
 from MyelinSynthLib import display, exchange, geometry, layouts, provenance
 from MyelinSynthLib.lesions import segmentIds, segmentsByLesion
 from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review
-from slicer_scene import Application
+from PySide6 import QtCore, QtTest
 from stand_in_host import Host
 from test_module_edits import draw, withMeasured
 from test_module_panel import child, choosePatient, host, sliceView, synthesize, until, widget  # noqa: F401 - fixtures
 from test_module_synthesis import WORKS
-
-QtTest = pytest.importorskip("PySide6.QtTest")
-from PySide6 import QtCore  # noqa: E402
 
 
 @pytest.fixture
