@@ -265,9 +265,18 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
     def chooseByName(self, parameterNode):
         """Choose the volumes whose names say T1 and FLAIR where nothing is chosen yet."""
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        given = [node for node in volumes if not provenance.get(node, "Role")]
-        for field, word in (("t1w", "t1"), ("flair", "flair")):
-            matching = [node for node in given if word in node.GetName().lower()]
+        given = [
+            node
+            for node in volumes
+            # label maps are scalar volumes, too, but the selectors do not list them
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode"
+            and not node.GetHideFromEditors()
+            and not provenance.get(node, "Role")
+        ]
+        names = {node: node.GetName().lower() for node in given}
+        for field, word, other in (("t1w", "t1", "flair"), ("flair", "flair", None)):
+            # "patient1_FLAIR" says t1, too
+            matching = [node for node, name in names.items() if word in name and not (other and other in name)]
             if getattr(parameterNode, field) is None and len(matching) == 1:
                 setattr(parameterNode, field, matching[0])
 
@@ -295,18 +304,55 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        """Run every test."""
-        for test in (self.test_bad_choices_are_said, self.test_fixed_display, self.test_review_of_a_table):
+        """Run every test: for the Test button and the list of self-tests. ctest's runner finds the tests by their names
+        and never comes here."""
+        for name in sorted(name for name in dir(self) if name.startswith("test_")):
             self.setUp()
-            test()
-            self.delayDisplay(f"{test.__name__} passed")
-        from MyelinSynthLib import selftest, selftestinputs
-
-        for check in (*selftestinputs.CHECKS, *selftest.CHECKS):
-            self.setUp()
-            check(self)
-            self.delayDisplay(f"{check.__name__} passed")
+            getattr(self, name)()
+            self.delayDisplay(f"{name} passed")
         self.setUp()
+
+    def test_child_process(self):
+        """Slicer's Python runs TrainingCore's commands, is heard, and stops."""
+        from MyelinSynthLib.selftestinputs import checkChildProcess
+
+        checkChildProcess(self)
+
+    def test_export_and_reopening(self):
+        """What is exported from a reopened scene is what was exported before."""
+        from MyelinSynthLib.selftest import checkExportAndReopening
+
+        checkExportAndReopening(self)
+
+    def test_models(self):
+        """The model of the extension is there."""
+        from MyelinSynthLib.selftestinputs import checkModels
+
+        checkModels(self)
+
+    def test_review_and_edits(self):
+        """Decisions are kept, edited lesions are measured again."""
+        from MyelinSynthLib.selftest import checkReviewAndEdits
+
+        checkReviewAndEdits(self)
+
+    def test_sample_data(self):
+        """The Sample Data module offers the sample patient."""
+        from MyelinSynthLib.selftestinputs import checkSampleData
+
+        checkSampleData(self)
+
+    def test_sample_patient(self):
+        """The sample patient can be synthesized as it is."""
+        from MyelinSynthLib.selftestinputs import checkSamplePatient
+
+        checkSamplePatient(self)
+
+    def test_views(self):
+        """Layouts, fade, curtain, 3D and plots."""
+        from MyelinSynthLib.selftest import checkViews
+
+        checkViews(self)
 
     def _volume(self, name, shift=0.0):
         import numpy as np

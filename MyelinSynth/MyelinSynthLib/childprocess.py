@@ -32,6 +32,8 @@ KEPT_LINES = 400  # of what the child says (ours)
 WAITING_LINES = 10_000  # read and not delivered; with more the child has to wait (ours)
 MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
 UNEXPECTED = re.compile(r"^error: unexpected (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
+# PythonSlicer is a launcher, and what it says of a Python that a signal ended; its own exit code is then 1
+LAUNCHER_CRASH = re.compile(r"^error: \[.*\] exit abnormally")
 GRACE_SECONDS = 5.0  # to clean up after being asked to stop, before it is killed (ours)
 LAST_WORDS_SECONDS = 2.0  # to read what an ended child had written (ours)
 WINDOWS_CRASHES = {0xC0000005, 0xC0000409, 0xC00000FD, 0xC000001D}  # access violation, stack, illegal instruction
@@ -120,6 +122,8 @@ def parseLine(line: str) -> Step | None:
 
 def explain(exitCode: int, errorLines: Sequence[str]) -> str:
     """Why a command failed and what to do, from its exit code and stderr."""
+    crashed = [line for line in errorLines if LAUNCHER_CRASH.match(line)]
+    errorLines = [line for line in errorLines if line not in crashed]
     for line in reversed(errorLines):
         found = MISSING_PACKAGE.search(line)
         if found:
@@ -142,6 +146,11 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
             "The computation crashed ({name}). Try again with the CPU as the device; if it crashes again, install the "
             "requirements again and keep the log."
         ).format(name=name)
+    if crashed:
+        return _(
+            "The computation crashed, or the system ended it because memory ran out. Close other programs and try again, "
+            "or choose the CPU as the device; if it crashes again, install the requirements again and keep the log."
+        )
     if exitCode in (-15, 143):
         return _("The computation was ended from outside. Press the button to start it again.")
     last = next((line.strip() for line in reversed(errorLines) if line.strip()), _("it said nothing"))
@@ -277,7 +286,8 @@ class ChildProcess:
         if os.name == "nt":
             if self._process.poll() is None:
                 command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
-                subprocess.run(command, capture_output=True, check=False)
+                # without the flag a console window flashes up over Slicer
+                subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
         else:
             _signalGroup(self._process.pid, signal.SIGKILL)
 

@@ -131,6 +131,8 @@ class Synthesis:
     def _heard(self, step: Step) -> None:
         if step.fraction is None:
             self.warnings.append(step.message)
+        if step.step == "done":
+            step = Step(step.step, step.fraction, _("Done"))  # the folder that it names is temporary: gone in a moment
         self._onStep(step)
 
     def _loadOutputs(self) -> Outputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import unittest
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,22 @@ def test_volumes_are_chosen_by_their_names(host: Host, application: Application)
     widget.cleanup()
 
 
+def test_a_label_map_is_no_flair_and_the_name_of_a_patient_is_no_contrast(host: Host, application: Application) -> None:
+    patient = makePatient()
+    patient.t1w.SetName("patient1_T1w")
+    patient.flair.SetName("patient1_FLAIR")
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "FLAIR lesions")
+    hidden = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T1 of somebody's module")
+    hidden.SetHideFromEditors(True)
+    from MyelinSynth import MyelinSynthLogic
+
+    logic = MyelinSynthLogic()
+    parameterNode = logic.getParameterNode()
+    logic.chooseByName(parameterNode)
+    assert parameterNode.t1w is patient.t1w
+    assert parameterNode.flair is patient.flair
+
+
 def test_a_label_volume_and_a_segmentation_can_be_chosen_as_lesions(widget: Any) -> None:
     patient = choosePatient(widget)
     assert widget.logic.getParameterNode().lesions is patient.lesions
@@ -233,6 +250,16 @@ def test_a_failure_is_shown_in_words_and_recovered_from(host: Host, widget: Any,
     assert widget.ui.stepLabel.text == "Done"
 
 
+def test_the_log_names_no_folder_that_is_gone_in_a_moment(
+    host: Host, widget: Any, child: Callable[[str], None]
+) -> None:
+    choosePatient(widget)
+    child(WORKS + 'print(\'{"step": "done", "fraction": 1.0, "message": "Done: /scratch/result"}\')\n')
+    synthesize(host, widget)
+    assert "Registering" in widget.ui.log.plainText
+    assert "/scratch" not in widget.ui.log.plainText
+
+
 def test_missing_pytorch_is_said_with_the_remedy(host: Host, widget: Any) -> None:
     choosePatient(widget)
     host.missing.append("torch>=2.4")
@@ -297,7 +324,29 @@ def test_the_logic_needs_no_gui(host: Host, application: Application, child: Cal
 def test_the_modules_own_self_test_passes(host: Host, application: Application) -> None:
     from MyelinSynth import MyelinSynthTest
 
-    MyelinSynthTest("runTest").debug()
+    shown: list[str] = []
+    test = MyelinSynthTest("runTest")
+    test.delayDisplay = shown.append
+    test.debug()
+    assert len(shown) == 10
+
+
+def test_the_applications_test_runner_finds_every_self_test(host: Host, application: Application) -> None:
+    """`slicer.testing.runUnitTest`, which `slicer_add_python_unittest` calls: tests by their names, else `runTest`."""
+    import MyelinSynth
+    from MyelinSynthLib import selftest, selftestinputs
+
+    found = unittest.TestLoader().loadTestsFromName("MyelinSynth")
+    names = {test.id().rsplit(".", 1)[1] for suite in found for test in suite}
+    assert "runTest" in names, "the base class, which the module imports"
+    used = {name for one in names - {"runTest"} for name in getattr(MyelinSynth.MyelinSynthTest, one).__code__.co_names}
+    checks = {check.__name__ for check in (*selftest.CHECKS, *selftestinputs.CHECKS)}
+    assert len(checks) == 7
+    assert checks <= used
+    result = unittest.TestResult()
+    found.run(result)
+    assert not result.errors + result.failures, result.errors + result.failures
+    assert result.testsRun == len(checks) + 4
 
 
 def test_opening_the_module_is_quick(host: Host, application: Application) -> None:
