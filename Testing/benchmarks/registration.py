@@ -68,8 +68,8 @@ def child(name: str, cases: list[dict[str, Any]], work: Path) -> tuple[list[dict
     lines = done.stdout.splitlines()
     if done.returncode:
         raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    rows = [json.loads(line[4:]) for line in lines if line.startswith("ROW ")]
-    return rows, next(json.loads(line[4:]) for line in lines if line.startswith("END "))
+    rows = [json.loads(line[4:]) for line in lines if line.startswith("ROW {")]
+    return rows, next(json.loads(line[4:]) for line in lines if line.startswith("END {"))
 
 
 def measure(label: str, chosen: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
