@@ -7,15 +7,19 @@ better, how the paper prints it and what it reports. A measure is a number per v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..case import Case
+from ..case import QUANTITATIVE, Case
 from .cases import evaluate_case
+from .demyelination import control_threshold, demyelination_measures, group_comparison, person_regions
+from .demyelination_figures import regions_figure
 from .image_quality import enhancement_quality, translation_quality
+from .report import Report
+from .segmentation import HYPERINTENSE, segmentation_measures, synthesis_measures
 from .summary import agreement, levels
 
 Row = dict[str, Any]
@@ -37,30 +41,103 @@ class Measure:
 
 @dataclass(frozen=True)
 class Task:
-    """name; measures, the first of which is the one that protocols decide by; measure(system, case, recipe) -> (visit
-    row, lesion rows); pooled: (title, function of all lesion rows -> {r, r_low, r_high, n})."""
+    """name; measures, the first of which is the one that protocols decide by; measure(system, case, recipe, context) ->
+    (visit row, lesion rows); prepare(cases) -> context: what is taken from all controls before anybody is measured,
+    from their measured maps alone; pooled: (title, function of all lesion rows -> {r, r_low, r_high, n});
+    section(report, visit rows by recipe): what the paper shows besides its table."""
 
     name: str
     measures: tuple[Measure, ...]
-    measure: Callable[[Any, Case, dict[str, Any]], tuple[Row, list[Row]]]
+    measure: Callable[[Any, Case, dict[str, Any], Any], tuple[Row, list[Row]]]
+    prepare: Callable[[Iterable[Case]], Any] | None = None
+    section: Callable[[Report, Mapping[str, Sequence[Row]]], None] | None = None
     pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
 
 
 def predict(system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
     """Synthetic target of a prepared visit, float32 (I, J, K)."""
+    return _answer(system.predict, system, case, inputs)
+
+
+def _answer(ask: Callable[[Any], Any], system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
     import torch
 
     given = np.stack([case.volumes[name] for name in inputs]).astype(np.float32)
     device = getattr(system, "device", "cpu")
-    return system.predict(torch.from_numpy(given[None]).to(device))[0, 0].float().cpu().numpy()
+    return ask(torch.from_numpy(given[None]).to(device))[0, 0].float().cpu().numpy()
 
 
-def measure_dvr(system: Any, case: Case, recipe: dict[str, Any]) -> tuple[Row, list[Row]]:
+def measure_dvr(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
     """DVR: errors in brain and lesions, and a row for every lesion (see evaluation.cases)."""
     return evaluate_case(case, predict(system, case, recipe["data"]["inputs"]))
 
 
-def measure_translation(system: Any, case: Case, recipe: dict[str, Any]) -> tuple[Row, list[Row]]:
+def measure_demyelination(system: Any, case: Case, recipe: dict[str, Any], context: Any) -> tuple[Row, list[Row]]:
+    """DVR as above, and demyelination below the controls' threshold (Wei et al. 2018). context: DVR, or None."""
+    found = predict(system, case, recipe["data"]["inputs"])
+    row, lesions = evaluate_case(case, found)
+    brain = np.asarray(case.volumes["brain"], bool)
+    white = np.asarray(case.volumes.get("white_matter", np.zeros(brain.shape)), bool) & brain
+    marked = _lesions(case) & brain
+    group = str(case.info.get("group") or "patient")
+    regions = person_regions(case.volumes["dvr"], found, white, marked, group, case.person)
+    row |= {key: value for key, value in regions.items() if key not in row}
+    if context is not None:
+        row |= demyelination_measures(case.volumes["dvr"], found, marked, context)
+    return row, lesions
+
+
+def threshold_of_controls(cases: Iterable[Case]) -> float | None:
+    """DVR below which white matter counts as demyelinated, from the controls' measured maps; None without controls."""
+    controls = [case for case in cases if case.info.get("group") == "control"]
+    return control_threshold(
+        [case.volumes["dvr"] for case in controls],
+        [np.asarray(case.volumes["white_matter"], bool) for case in controls],
+    )
+
+
+def demyelination_section(report: Report, visits: Mapping[str, Sequence[Row]]) -> None:
+    """DVR of the controls' white matter, NAWM and lesions, with the significance of the differences."""
+    rows = []
+    for name, found in visits.items():
+        for kind, compared in group_comparison(found).items():
+            if kind == "measured" and rows:
+                continue  # the same for every model
+            row: Row = {"map": "measured" if kind == "measured" else name}
+            for region in ("wm_control", "nawm", "lesions"):
+                mean, sd = compared[f"{region}_mean"], compared[f"{region}_sd"]
+                row[region] = "–" if mean is None else f"{mean:.3f}" + ("" if sd is None else f" ({sd:.3f})")
+            row |= {"p NAWM / control": compared["p_nawm_against_control"]}
+            rows.append(row | {"p lesions / NAWM": compared["p_lesions_against_nawm"]})
+    report.add_heading("DVR by region")
+    report.add_table(
+        rows,
+        "Mean (SD) over people. p: Mann-Whitney (different people), Wilcoxon signed rank (the same people). The paper: "
+        "no difference of the first kind, p < 0.0001 for the second.",
+        formats={"p NAWM / control": "{:.2g}", "p lesions / NAWM": "{:.2g}"},
+    )
+    for name, found in visits.items():
+        report.add_figure(
+            regions_figure(found, group_comparison(found)),
+            f"{name}: DVR by region.",
+            f"Box plots of DVR by region, {name}",
+        )
+
+
+def measure_wmh(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
+    """FLAIR and hyperintensities from T1w, whichever it makes: MAE, PSNR; DSC, FPR, FNR (Orbes-Arteaga et al. 2018)."""
+    data, row = recipe["data"], _row(case)
+    brain = np.asarray(case.volumes["brain"], bool)
+    one = getattr(system, "members", [system])[0]
+    if getattr(one, "synthesises", True):
+        row |= synthesis_measures(case.volumes[data["target"]], predict(system, case, data["inputs"]), brain)
+    if hasattr(one, "segment"):
+        found = _answer(system.segment, system, case, data["inputs"]) > HYPERINTENSE
+        row |= segmentation_measures(_lesions(case), found, brain)
+    return row, []
+
+
+def measure_translation(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
     """One MRI contrast from another: SSIM and MAE of brain and lesion, and of the first input taken for the target."""
     data = recipe["data"]
     truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
@@ -69,7 +146,7 @@ def measure_translation(system: Any, case: Case, recipe: dict[str, Any]) -> tupl
     return _row(case) | translation_quality(truth, found, source, brain, _lesions(case), span), []
 
 
-def measure_enhancement(system: Any, case: Case, recipe: dict[str, Any]) -> tuple[Row, list[Row]]:
+def measure_enhancement(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
     """T1w after contrast: L2, tumour L2, PSNR, SSIM (Bone et al. 2021)."""
     data = recipe["data"]
     truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
@@ -107,7 +184,32 @@ DVR = Task(
         Measure("ssim_brain", "SSIM in the brain", "higher"),
     ),
     measure_dvr,
-    (("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
+    pooled=(("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
+)
+DEMYELINATION = Task(
+    "demyelination",
+    (
+        Measure("dice", "Dice of the demyelination maps", "higher", paper={"sketcher-refiner": "0.83"}),
+        Measure("dice_all", "Dice of calling every lesional voxel demyelinated", "higher"),
+        Measure("measured_percent", "demyelinated, measured (% of the lesion load)", "higher", form="{:.1f}"),
+        Measure("synthetic_percent", "demyelinated, synthetic (% of the lesion load)", "higher", form="{:.1f}"),
+        *DVR.measures,
+    ),
+    measure_demyelination,
+    threshold_of_controls,
+    demyelination_section,
+    DVR.pooled,
+)
+WMH = Task(
+    "wmh",
+    (
+        Measure("dsc", "DSC (%)", "higher", 1.0, "{:.2f}", {"joint": "57.81", "offline": "54.42", "unimodal": "55.99"}),
+        Measure("fpr", "FPR (%)", "lower", 1.0, "{:.2f}", {"joint": "58.20", "offline": "63.50", "unimodal": "78.67"}),
+        Measure("fnr", "FNR (%)", "lower", 1.0, "{:.2f}", {"joint": "41.33", "offline": "43.39", "unimodal": "38.06"}),
+        Measure("mae", "MAE of the FLAIR (SD of the brain)", "lower", paper={"joint": "0.2566", "offline": "0.3153"}),
+        Measure("psnr_unit_peak", "PSNR, peak 1 (dB)", "higher", 1.0, "{:.2f}", {"joint": "11.01", "offline": "9.65"}),
+    ),
+    measure_wmh,
 )
 TRANSLATION = Task(
     "translation",
@@ -148,8 +250,10 @@ ENHANCEMENT = Task(
 
 
 def task_of(recipe: dict[str, Any]) -> Task:
-    """What a recipe's system is measured by: its target decides."""
+    """What a recipe's system is measured by: its target and its inputs decide."""
     data = recipe["data"]
     if data["target"] == "dvr":
-        return DVR
+        return DEMYELINATION if set(data["inputs"]) & set(QUANTITATIVE) else DVR
+    if data["target"] == "flair" and data["inputs"] == ["t1w"]:
+        return WMH
     return ENHANCEMENT if data["target"] == "t1ce" and data["intensity"]["rule"] == "unit" else TRANSLATION

@@ -33,7 +33,6 @@ ALL = "all"
 def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress: Progress) -> list[Row]:
     """Run every round; returns one row per round: inputs it began with, what was tried, what was dropped."""
     task = task_of(recipe)
-    first = task.measures[0]
     inputs, rounds = list(recipe["data"]["inputs"]), []
     while len(inputs) > 1:
         number = len(rounds) + 1
@@ -45,7 +44,7 @@ def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress
         run_jobs(plan, cohort, plan.missing(), options, progress)
         write_crossvalidation(plan, cohort)
         found = {name: plan.pooled(name)["visits"] for name in recipes}
-        dropped = least_important(inputs, found, first)
+        dropped = least_important(inputs, found, deciding(task.measures, found))
         rounds.append({"round": number, "inputs": inputs, "tried": found, "dropped": dropped})
         inputs = _but(inputs, dropped)
     return rounds
@@ -58,6 +57,12 @@ def without(name: str) -> str:
 
 def _but(inputs: Sequence[str], name: str) -> list[str]:
     return [one for one in inputs if one != name]
+
+
+def deciding(measures: Sequence[Measure], found: dict[str, list[Row]]) -> Measure:
+    """The first measure that everything tried has a value of (a Dice needs controls for its threshold)."""
+    able = (one for one in measures if all(_mean(visits, one) is not None for visits in found.values()))
+    return next(able, measures[0])
 
 
 def least_important(inputs: Sequence[str], found: dict[str, list[Row]], measure: Measure) -> str:

@@ -116,9 +116,10 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
     task, visits, lesions = task_of(recipe), [], []
     system = _trained(run, device)
     chosen = cohort.of(left_out)
+    context = task.prepare(_load(visit, recipe) for visit in cohort) if task.prepare else None
     for index, visit in enumerate(chosen):
         report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
-        row, own = task.measure(system, _load(visit, recipe), recipe)
+        row, own = task.measure(system, _load(visit, recipe), recipe, context)
         visits.append({"fold": fold, **_facts(visit), **row})
         lesions += [{"fold": fold, **lesion} for lesion in own]
     write_json(folder / ROWS, {"visits": visits, "lesions": lesions})

@@ -113,7 +113,7 @@ def build_report(
     rows = [measure_row(measure, summary["recipes"]) for measure in task.measures]
     papers = any(measure.paper for measure in task.measures)
     columns = ["measure", *names, *(["paper"] if papers else [])]
-    report.add_table(rows, "Mean (SD)." + (f" {REASON}" if papers else ""), columns)
+    report.add_table(rows, "Mean (SD)." + (f" {REASON}" if papers else ""), columns, missing="–")
     if summary["recipes"][names[0]]["pooled"]:
         titles = [title for title, _function in task.pooled]
         report.add_table(
@@ -121,6 +121,8 @@ def build_report(
             "Pooled over all people; 95 % interval by person.",
             ["measure", *names],
         )
+    if task.section:
+        task.section(report, {one: found["visits"] for one, found in pooled.items()})
     for other in names[1:]:
         report.add_heading(f"{other} against {names[0]}")
         report.add_text(verdict(task, summary, names[0], other))

@@ -1,0 +1,88 @@
+"""Every recipe is measured by its own paper's measures; perfect and useless systems get the numbers they must get."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from TrainingCore.case import Case
+from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
+from TrainingCore.recipe import available, load_recipe
+
+SHAPE = (12, 14, 10)
+
+
+class Oracle:
+    """Knows the truth of one case; `error` is added everywhere."""
+
+    def __init__(self, truth: np.ndarray, error: float = 0.0, probability: np.ndarray | None = None) -> None:
+        self.truth, self.error = truth, error
+        if probability is not None:
+            self.segment = lambda inputs: torch.from_numpy(probability[None, None])
+
+    def predict(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.truth[None, None] + np.float32(self.error))
+
+
+def case(group: str = "patient", **more: np.ndarray) -> Case:
+    rng = np.random.default_rng(0)
+    brain = np.zeros(SHAPE, bool)
+    brain[1:-1, 1:-1, 1:-1] = True
+    lesions = np.zeros(SHAPE, bool)
+    if group == "patient":
+        lesions[3:6, 3:6, 3:6] = True
+    volumes = {"brain": brain, "lesions": lesions, "white_matter": brain.copy(), "grey_matter": ~brain}
+    for name in ("t1w", "flair", "t2w", "t1ce", "t1ce_low", "adc", "mtr", "fa", "rd", "ad"):
+        volumes[name] = (rng.random(SHAPE) * brain).astype(np.float32)
+    dvr = np.where(brain, 1.2 + 0.02 * rng.standard_normal(SHAPE), 0)
+    volumes["dvr"] = np.where(lesions, 0.9, dvr).astype(np.float32)
+    return Case("P1", "1", volumes | more, np.eye(4), {"group": group})
+
+
+def test_every_recipe_has_the_task_of_its_paper() -> None:
+    expected = {"curricular": DVR, "sketcher": DEMYELINATION, "two_layer": DEMYELINATION, "joint": WMH,
+                "mask_weighted": TRANSLATION, "contrast": ENHANCEMENT}  # fmt: skip
+    for name in available():
+        wanted = next((task for start, task in expected.items() if name.startswith(start)), DVR)
+        assert task_of(load_recipe(name)) is wanted, name
+
+
+def test_demyelination_is_judged_by_the_controls_threshold() -> None:
+    recipe = load_recipe("sketcher_refiner")
+    patient, control = case(), case("control")
+    threshold = DEMYELINATION.prepare([patient, control])
+    assert 1.1 < threshold < 1.2
+    assert DEMYELINATION.prepare([patient]) is None
+    row, lesions = DEMYELINATION.measure(Oracle(patient.volumes["dvr"]), patient, recipe, threshold)
+    assert row["dice"] == 1
+    assert row["measured_percent"] == 100
+    assert len(lesions) == 1
+    row, _ = DEMYELINATION.measure(Oracle(patient.volumes["dvr"], 0.5), patient, recipe, threshold)
+    assert row["synthetic_percent"] == 0
+    row, _ = DEMYELINATION.measure(Oracle(patient.volumes["dvr"]), patient, recipe, None)
+    assert "dice" not in row
+
+
+def test_hyperintensities_and_the_flair_are_measured_where_a_system_makes_them() -> None:
+    recipe, one = load_recipe("joint_flair_wmh"), case()
+    probability = one.volumes["lesions"].astype(np.float32)
+    row, _ = WMH.measure(Oracle(one.volumes["flair"], 0.25, probability), one, recipe)
+    assert (row["dsc"], row["fpr"], row["fnr"]) == (100, 0, 0)
+    assert row["mae"] == pytest.approx(0.25)
+    linear, _ = WMH.measure(Oracle(one.volumes["flair"]), one, recipe)
+    assert "dsc" not in linear
+    only = Oracle(one.volumes["flair"], 0.0, probability)
+    only.synthesises = False
+    assert "mae" not in WMH.measure(only, one, recipe)[0]
+
+
+def test_translation_and_enhancement_know_a_perfect_image() -> None:
+    one = case()
+    row, _ = TRANSLATION.measure(Oracle(one.volumes["flair"]), one, load_recipe("mask_weighted_pix2pix"))
+    assert row["ssim_brain"] == pytest.approx(1)
+    assert row["input_ssim_brain"] < 0.9
+    row, _ = ENHANCEMENT.measure(Oracle(one.volumes["t1ce"], 0.1), one, load_recipe("contrast_enhancement"))
+    share = one.volumes["brain"].mean()
+    assert row["l2"] == pytest.approx(0.01 * share, rel=1e-3)
+    assert row["tumour_l2"] == pytest.approx(0.01, rel=1e-3)
