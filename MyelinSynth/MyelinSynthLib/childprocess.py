@@ -148,8 +148,9 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
         ).format(name=name)
     if crashed:
         return _(
-            "The computation crashed, or the system ended it because memory ran out. Close other programs and try again, "
-            "or choose the CPU as the device; if it crashes again, install the requirements again and keep the log."
+            "The computation crashed, or the system ended it because memory ran out. Close other programs and try "
+            "again, or choose the CPU as the device. If it crashes again, install the requirements again and keep the "
+            "log."
         )
     if exitCode in (-15, 143):
         return _("The computation was ended from outside. Press the button to start it again.")

@@ -50,10 +50,9 @@ def dvrColour(dvr: float) -> tuple[float, float, float]:
 
 def colourTable() -> Any:
     """The colour table node, made once per scene. It is saved with the scene: a map looks the same everywhere."""
-    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLColorTableNode")
-    for index in range(nodes.GetNumberOfItems()):
-        if nodes.GetItemAsObject(index).GetAttribute(COLOUR_TABLE_ATTRIBUTE) == "viridis":
-            return nodes.GetItemAsObject(index)
+    for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
+        if node.GetAttribute(COLOUR_TABLE_ATTRIBUTE) == "viridis":
+            return node
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
     node.UnRegister(None)  # the variable holds it
     node.SetName(COLOUR_TABLE_NAME)
@@ -124,9 +123,7 @@ def showInSlices(
 
     opacity: of the foreground, 0 to 1.
     """
-    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
-    for index in range(nodes.GetNumberOfItems()):
-        composite = nodes.GetItemAsObject(index)
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         name = composite.GetLayoutName()
         if (views and name not in views) or name in otherThan:
             continue
@@ -135,16 +132,13 @@ def showInSlices(
         composite.SetForegroundOpacity(opacity if foreground else 0.0)
         composite.SetLabelVolumeID(None)
         composite.SetLinkedControl(True)
-    legends = slicer.mrmlScene.GetNodesByClass("vtkMRMLColorLegendDisplayNode")
-    for index in range(legends.GetNumberOfItems()):
-        legends.GetItemAsObject(index).Modified()  # a legend does not notice by itself that its volume left a view
+    for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
+        legend.Modified()  # a legend does not notice by itself that its volume left a view
 
 
 def setOpacity(opacity: float) -> None:
     """Fade the synthetic map in every slice view that shows one; 0 to 1. Other volumes are left as they are."""
-    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
-    for index in range(nodes.GetNumberOfItems()):
-        composite = nodes.GetItemAsObject(index)
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
         if shown is not None and provenance.get(shown, "Role") == "dvr":
             composite.SetForegroundOpacity(opacity)

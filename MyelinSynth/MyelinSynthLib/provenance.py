@@ -89,6 +89,6 @@ def sameRun(node: Any) -> dict[str, Any]:
 
 def runs(scene: Any) -> list[str]:
     """Every synthesis in the scene, oldest first."""
-    nodes = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
+    nodes = scene.GetNodes()
     found = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
     return [get(node, "Run") for node in found if get(node, "Role") == "dvr"]

@@ -185,9 +185,8 @@ class Review:
 
 def jumpTo(point: Sequence[float]) -> None:
     """Centre all slice views on a world point (mm RAS) and put the crosshair there."""
-    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceNode")
-    for index in range(nodes.GetNumberOfItems()):
-        nodes.GetItemAsObject(index).JumpSliceByCentering(*point)
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        node.JumpSliceByCentering(*point)
     crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     if crosshair is not None:
         crosshair.SetCrosshairRAS(*point)

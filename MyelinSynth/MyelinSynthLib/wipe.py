@@ -81,5 +81,4 @@ def showMapAgain(mapNode: Any) -> None:
 
 
 def _composites() -> list[Any]:
-    nodes = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceCompositeNode")
-    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")

@@ -411,7 +411,11 @@ class Host:
         self._place("qt", Qt=QtCore.Qt, QFileDialog=types.SimpleNamespace(**dialogs), **qt)
         self._place("slicer.i18n", tr=lambda text: text, translate=lambda _context, text: text)
         kinds = [ScriptedLoadableModule, ScriptedLoadableModuleWidget, ScriptedLoadableModuleLogic]
-        test = type("ScriptedLoadableModuleTest", (__import__("unittest").TestCase,), {"delayDisplay": lambda *_: None, "runTest": lambda _: None})
+        test = type(
+            "ScriptedLoadableModuleTest",
+            (__import__("unittest").TestCase,),
+            {"delayDisplay": lambda *_: None, "runTest": lambda _: None},
+        )
         self._place("slicer.ScriptedLoadableModule", **{kind.__name__: kind for kind in [*kinds, test]})
         self._place("slicer.parameterNodeWrapper", WithinRange=WithinRange, parameterNodeWrapper=parameterNodeWrapper)
         self._place(

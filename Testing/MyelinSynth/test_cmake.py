@@ -90,7 +90,7 @@ def test_the_index_finds_what_it_wants(built: tuple[Path, Path]) -> None:
         address = about[key]
         assert address.startswith("https://")
         assert address.endswith(".png")
-    assert (ROOT / about["ICONURL"].split("/main/", 1)[1]).is_file()
+        assert (ROOT / address.split("/main/", 1)[1]).is_file()
 
 
 def test_the_entry_of_the_index_says_the_same(built: tuple[Path, Path]) -> None:
@@ -100,6 +100,11 @@ def test_the_entry_of_the_index_says_the_same(built: tuple[Path, Path]) -> None:
     assert entry["category"] == about["CATEGORY"]
     assert entry["build_dependencies"] == about["DEPENDS"].split()
     assert entry["scm_url"] == about["HOMEPAGE"] + ".git"
+    # check_git_repository_name and check_cmakelists_content of the Extensions Index
+    assert entry["scm_url"].rsplit("/", 1)[1].startswith("Slicer"), (
+        "a repository is called Slicer..., its extension not"
+    )
+    assert "project(MyelinSynth)" in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert (ROOT / entry["build_subdirectory"] / "CMakeLists.txt").is_file()
 
 

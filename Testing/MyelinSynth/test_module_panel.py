@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 import unittest
@@ -283,6 +284,28 @@ def test_closing_the_scene_while_it_runs_is_safe(host: Host, widget: Any, child:
     assert not widget.ui.synthesizeButton.enabled
 
 
+def test_closing_the_scene_gives_the_memory_of_its_images_back(
+    host: Host, application: Application, widget: Any, child: Callable[[str], None]
+) -> None:
+    host.openViews(application)
+    patient = choosePatient(widget)
+    child(WORKS)
+    synthesize(host, widget)
+    widget.ui.reviewTable.setCurrentCell(0, 0)
+    widget.ui.acceptButton.click()
+    widget.ui.sideBySideButton.click()
+    widget.ui.fadeSlider.setValue(1.5)
+    gone: list[str] = []
+    for name, node in (*widget.reviewPanel.nodes.items(), ("t1w", patient.t1w)):
+        node.AddObserver("DeleteEvent", lambda _caller, _event, name=name: gone.append(name))
+    expected = {*widget.reviewPanel.nodes, "t1w"}
+    del node, patient
+    slicer.mrmlScene.Clear(0)
+    host.process()
+    gc.collect()
+    assert set(gone) == expected, f"kept: {expected - set(gone)}"
+
+
 def test_a_review_goes_on_after_saving_and_reopening(
     host: Host, widget: Any, child: Callable[[str], None], tmp_path: Path
 ) -> None:
@@ -333,8 +356,9 @@ def test_the_modules_own_self_test_passes(host: Host, application: Application) 
 
 def test_the_applications_test_runner_finds_every_self_test(host: Host, application: Application) -> None:
     """`slicer.testing.runUnitTest`, which `slicer_add_python_unittest` calls: tests by their names, else `runTest`."""
-    import MyelinSynth
     from MyelinSynthLib import selftest, selftestinputs
+
+    import MyelinSynth
 
     found = unittest.TestLoader().loadTestsFromName("MyelinSynth")
     names = {test.id().rsplit(".", 1)[1] for suite in found for test in suite}

@@ -239,6 +239,14 @@ def test_every_sentence_for_people_is_translated() -> None:
                 assert not literal, f"{path.name}:{node.lineno}"
 
 
+def test_no_collection_of_nodes_is_asked_of_the_scene_itself() -> None:
+    """Python never lets go of what `scene.GetNodesByClass` returns, nor of the images in it; slicer.util's does."""
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("GetNodesByClass", "GetNodesByName"), f"{path.name}:{node.lineno}"
+
+
 def test_tab_order_follows_the_panel() -> None:
     """Qt goes from widget to widget as they are made, in the order of the file: here the order on the screen."""
     tree = ElementTree.parse(UI)
