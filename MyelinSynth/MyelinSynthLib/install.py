@@ -112,8 +112,14 @@ class Installation:
 
 
 def missingPackages() -> list[str]:
-    """Requirements that are not met, as pip writes them. Looks at what is installed, imports nothing."""
-    from slicer.packaging import load_requirements, pip_check
+    """Requirements that are not met, as pip writes them. Looks at what is installed, imports nothing.
+
+    Raises SynthesisError where Slicer is too old.
+    """
+    try:
+        from slicer.packaging import load_requirements, pip_check
+    except ImportError as error:
+        raise SynthesisError(_("MyelinSynth needs 3D Slicer 5.12 or newer.")) from error
 
     requirements = [TORCH, *(str(one) for one in load_requirements(REQUIREMENTS))]
     return [one for one in requirements if not pip_check(one)]
@@ -125,11 +131,11 @@ def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], N
     Raises SynthesisError where the user declined, or PyTorch is missing and so is its extension. In testing mode
     nothing is ever installed, as with `slicer.packaging.pip_ensure`.
     """
-    from slicer.packaging import isPipInstallInProgress
-
     missing = missingPackages()
     if not missing:
         return None
+    from slicer.packaging import isPipInstallInProgress
+
     if slicer.app.testingEnabled():
         logging.info(f"MyelinSynth: testing mode, not installed: {', '.join(missing)}")
         return None

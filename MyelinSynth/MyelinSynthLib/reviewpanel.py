@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,7 @@ def columnTitles() -> dict[str, str]:
     }
 
 
+@functools.lru_cache  # asked for every row after every decision, and a translation has to be looked up
 def stateName(state: str, outline: str = AS_GIVEN) -> str:
     """A review state in the user's language, and whether the outline is another one now."""
     name = {

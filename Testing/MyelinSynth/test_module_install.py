@@ -202,3 +202,11 @@ def test_the_real_question_is_answered_where_pytorch_is_and_harmless_where_it_is
         time.sleep(0.05)
     assert not query.running
     assert len(found) == (1 if importlib.util.find_spec("torch") else 0)
+
+
+def test_a_slicer_that_is_too_old_is_told_so(
+    application: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    with pytest.raises(SynthesisError, match=r"5\.12"):
+        prepareInstallation(lambda step: None, lambda line: None)
