@@ -46,7 +46,7 @@ class MyelinSynthParameterNode:
     transform: slicer.vtkMRMLLinearTransformNode
     device: str = AUTOMATIC
     flips: bool = False
-    uncertainty: bool = True
+    uncertainty: bool = False
     opacity: Annotated[float, WithinRange(0, 1)] = OPACITY
     model: str = ""
     run: str = ""

@@ -81,7 +81,7 @@ def test_the_table_says_everything_about_a_lesion(reviewed: Any) -> None:
     ]
     shown = [cell(reviewed, 0, column) for column in range(10)]
     assert shown[:3] == ["1", "unreviewed", "periventricular"]
-    assert shown[4:8] == ["0.80", "0.67", "100%", "0.040"]
+    assert shown[4:8] == ["0.80", "0.67", "100%", "\u2013"]
     assert float(shown[8]) == pytest.approx(0.9, abs=0.03)
     assert shown[9] == ""
     assert (reviewed.ui.reviewBar.value, reviewed.ui.reviewBar.maximum) == (0, 2)
