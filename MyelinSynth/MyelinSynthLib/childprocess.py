@@ -235,7 +235,7 @@ class ChildProcess:
             return False
         time.sleep(0.001)  # Slicer holds Python's lock while it is idle: let the threads that read have it
         self._deliver()
-        if self._process.poll() is None:
+        if self._process.poll() is None or self._isCleaningUp():
             if time.monotonic() >= self._killAt:
                 self._kill()
             return True
@@ -273,6 +273,14 @@ class ChildProcess:
         """Cancel and wait for the end: for a closing scene, module or application."""
         self.cancel()
         self.wait(self._graceSeconds + 10.0, interval=0.02)
+
+    def _isCleaningUp(self) -> bool:
+        """Whether something that was asked to stop still holds a pipe, within its grace.
+
+        PythonSlicer is a launcher that ends at once; its Python removes its temporary files first.
+        """
+        waiting = self.state is State.CANCELLING and os.name != "nt" and time.monotonic() < self._killAt
+        return waiting and any(reader.is_alive() for reader in self._readers)
 
     def _finish(self, exitCode: int) -> None:
         if self.state is State.CANCELLING:

@@ -160,6 +160,33 @@ def test_a_crash_of_the_child_is_a_failure_with_words() -> None:
     assert "CPU" in process.reason
 
 
+LAUNCHED = """import pathlib, signal, sys, time
+def stop(*_given):
+    time.sleep(0.5)
+    pathlib.Path(sys.argv[1]).write_text("clean")
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@posix
+def test_a_python_behind_a_launcher_that_ends_at_once_may_clean_up(tmp_path: Path) -> None:
+    """PythonSlicer is such a launcher."""
+    cleaned = tmp_path / "cleaned"
+    launcher = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {LAUNCHED!r}, {str(cleaned)!r}])"
+    process, _steps, lines = child(launcher)
+    limit = time.monotonic() + 20
+    while "ready" not in lines and time.monotonic() < limit:
+        process.pump()
+        time.sleep(0.02)
+    process.cancel()
+    assert process.wait(20)
+    assert process.state is State.CANCELLED
+    assert cleaned.is_file()
+
+
 FAMILY = (
     "import subprocess, sys, time, signal, json\n"
     "{deaf}\n"
