@@ -344,9 +344,12 @@ def test_the_logic_needs_no_gui(host: Host, application: Application, child: Cal
     assert np.isfinite(slicer.util.arrayFromVolume(outputs.dvr)).all()
 
 
-def test_the_modules_own_self_test_passes(host: Host, application: Application) -> None:
+@pytest.mark.parametrize("window", [False, True], ids=["no main window", "main window"])
+def test_the_modules_own_self_test_passes(host: Host, application: Application, window: bool) -> None:
     from MyelinSynth import MyelinSynthTest
 
+    if window:
+        host.openViews(application)
     shown: list[str] = []
     test = MyelinSynthTest("runTest")
     test.delayDisplay = shown.append
