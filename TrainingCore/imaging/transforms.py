@@ -5,14 +5,16 @@ A matrix is 4x4 in RAS mm and maps a point of the fixed (output) image to the mo
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
-from scipy.linalg import expm
 
 from ..errors import BadInput
 from ..files import write_text
 from .volumes import matrix_of_sitk, sitk_transform
+
+SERIES_REACH, SERIES_TERMS = 0.25, 12  # 0.25^13 / 13! is below the rounding of a double
 
 
 def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.ndarray:
@@ -40,7 +42,23 @@ def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.nd
 
 def changed(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """The matrix after a change by `amounts` mm along `generators`, made in the world of the fixed image."""
-    return matrix @ expm(np.tensordot(amounts, directions, axes=1))
+    return matrix @ exponential(np.tensordot(amounts, directions, axes=1))
+
+
+def exponential(change: np.ndarray) -> np.ndarray:
+    """Matrix exponential of a 4x4 whose last row is 0, by scaling, a Taylor series and squaring.
+
+    scipy's general one wakes every BLAS thread for these 16 numbers: half of a registration's CPU time.
+    """
+    squarings = max(math.ceil(math.log2(max(float(np.linalg.norm(change[:3, :3])), 1e-12) / SERIES_REACH)), 0)
+    step = change / 2.0**squarings
+    term, total = np.eye(4), np.eye(4)
+    for power in range(1, SERIES_TERMS + 1):
+        term = term @ step / power
+        total = total + term
+    for _ in range(squarings):
+        total = total @ total
+    return total
 
 
 def turns_and_shifts(centre: np.ndarray, turns: np.ndarray, shifts: np.ndarray) -> np.ndarray:

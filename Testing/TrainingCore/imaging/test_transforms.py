@@ -79,3 +79,14 @@ def test_what_is_no_linear_transform_is_refused_in_one_sentence(tmp_path):
     write_transform(tmp_path / "flat.tfm", flat)
     with pytest.raises(BadInput, match="flattens"):
         read_transform(tmp_path / "flat.tfm")
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-3, 0.3, 2.5])
+def test_the_exponential_is_that_of_scipy(size: float) -> None:
+    from scipy.linalg import expm
+
+    from TrainingCore.imaging.transforms import exponential
+
+    change = np.zeros((4, 4))
+    change[:3] = size * np.random.default_rng(0).normal(size=(3, 4)) * [1, 1, 1, 80]
+    assert np.allclose(exponential(change), expm(change), rtol=1e-12, atol=1e-12)
