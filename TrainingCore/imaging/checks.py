@@ -42,13 +42,14 @@ WHY = {
     T1W: "white matter is clearly brighter than grey matter in it",
     DVR: "its values are those of a PET map",
 }
+DISTRUST = "Check what is given as {}; the result is not to be trusted."
 
 
 def check_different_images(t1w: Volume, flair: Volume) -> str:
     """A warning where T1w and FLAIR hold the same values, whatever their files are called, else an empty string."""
     same = t1w.data.shape == flair.data.shape and np.array_equal(t1w.data, flair.data)
     return (
-        "T1w and FLAIR are the same file or copies of it: the map means nothing. Give two different images."
+        "T1w and FLAIR are the same file or copies of it: the result means nothing. Give two different images."
         if same
         else ""
     )
@@ -90,7 +91,7 @@ def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, co
     if together.edges < LEAST_EDGES and together.information < LEAST_INFORMATION:
         wrong.append(
             f"The T1w {t1w.name} and the FLAIR {flair.name} do not show the same anatomy: they are of two people, not "
-            "in register, or one is ruined by motion. Look at both; the map is not to be trusted."
+            "in register, or one is ruined by motion. Look at both; the result is not to be trusted."
         )
     return warnings + wrong
 
@@ -98,29 +99,29 @@ def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, co
 def _wrong_contrasts(t1w: Look, flair: Look, together: Agreement, t1w_name: str, flair_name: str) -> list[str]:
     plain = {T1W, T1CE, FLAIR}
     if {t1w.contrast, flair.contrast} <= plain and together.tissue > SAME_CONTRAST:
-        option, given, found = ("--flair", "FLAIR", T1W) if t1w.order > ORDER_LIMIT else ("--t1", "T1w", FLAIR)
+        given, found = ("FLAIR", T1W) if t1w.order > ORDER_LIMIT else ("T1w", FLAIR)
         name = flair_name if given == "FLAIR" else t1w_name
-        return [f"The {given} {name} looks like a second {found}. Check {option}; the map is not to be trusted."]
+        return [f"The {given} {name} looks like a second {found}. {DISTRUST.format(given)}"]
     if {t1w.contrast, flair.contrast} <= plain and t1w.order + SWAP_MARGIN < flair.order:
         return [
             "T1w and FLAIR look swapped: white matter stands out brighter in the image given as FLAIR than in the one "
-            "given as T1w. Check --t1 and --flair; this map is not to be trusted."
+            "given as T1w. Check which is which; the result is not to be trusted."
         ]
     said = []
     if t1w.contrast in (T2W, DVR) or (t1w.contrast == FLAIR and t1w.order < ORDER_LIMIT - ORDER_CERTAIN):
-        said.append(_looks_like("T1w", t1w_name, t1w.contrast, "--t1"))
+        said.append(_looks_like("T1w", t1w_name, t1w.contrast))
     if t1w.contrast == T1CE:
         said.append(
             f"The T1w {t1w_name} has very bright vessels, as after contrast agent. Give one from before it where there "
             "is one."
         )
     if flair.contrast in (T2W, DVR):
-        said.append(_looks_like("FLAIR", flair_name, flair.contrast, "--flair"))
+        said.append(_looks_like("FLAIR", flair_name, flair.contrast))
     return said
 
 
-def _looks_like(given: str, name: str, found: str, option: str) -> str:
-    return f"The {given} {name} looks like a {found}: {WHY[found]}. Check {option}; the map is not to be trusted."
+def _looks_like(given: str, name: str, found: str) -> str:
+    return f"The {given} {name} looks like a {found}: {WHY[found]}. {DISTRUST.format(given)}"
 
 
 def check_whole(brain: Volume, name: str = "") -> str:
