@@ -116,6 +116,7 @@ set(TRAINING_CORE_SCRIPTS
   protocols/learning_curves.py
   protocols/one_job.py
   protocols/pages.py
+  protocols/plan_file.py
   protocols/search.py
   protocols/search_pages.py
   protocols/space.py

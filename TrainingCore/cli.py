@@ -72,6 +72,19 @@ def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
     )
 
 
+def add_set_option(arguments: argparse.ArgumentParser, of: str = "") -> None:
+    """Add --set key=value ..., as `changes`; of: whose values, where that needs saying."""
+    arguments.add_argument(
+        "--set",
+        dest="changes",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help=f"change recipe values{of}, e.g. --set size=64 epochs=20",
+    )
+
+
 def add_progress_option(arguments: argparse.ArgumentParser) -> None:
     """Add --progress bar|json|none; `json` prints one object per line on stdout and nothing else there."""
     arguments.add_argument(

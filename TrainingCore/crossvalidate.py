@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli import Progress, add_progress_option, parser, run_command
+from .cli import Progress, add_progress_option, add_set_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
 from .protocols.crossvalidation import Plan
@@ -42,15 +42,7 @@ def add_protocol_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--data", type=Path, required=True, help="BIDS folder or table of the cohort")
     options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
     options.add_argument("--out", type=Path, required=True, help="folder of the results; the same again goes on")
-    options.add_argument(
-        "--set",
-        dest="changes",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="key=value",
-        help="change recipe values, of every recipe, e.g. --set size=64 epochs=20",
-    )
+    add_set_option(options, ", of every recipe")
     options.add_argument("--folds", type=int, default=5, help="parts that the people are divided into (default: 5)")
     options.add_argument(
         "--stratify",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .cli import parser, run_command
+from .cli import add_set_option, parser, run_command
 from .errors import BadInput
 from .recipe import available, grid_shape, grid_spacing, load_recipe
 
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "describe", "Describe what a recipe builds, or what a bundle is.", "python -m TrainingCore.describe curricular"
     )
     options.add_argument("what", help=f"a recipe ({', '.join(available())}), or a bundle folder or .zip")
-    options.add_argument("--set", dest="changes", nargs="+", action="extend", default=[], metavar="key=value")
+    add_set_option(options)
     chosen = options.parse_args(argv)
     if chosen.what in available() or chosen.what.endswith((".yaml", ".yml")):
         return _describe_recipe(load_recipe(chosen.what, chosen.changes))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .bundle import Bundle
-from .cli import Progress, add_progress_option, parser, run_command
+from .cli import Progress, add_progress_option, add_set_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
 from .recipe import available, load_recipe
@@ -27,15 +27,7 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--data", type=Path, help="BIDS folder (needed unless --resume finds it in the run)")
     options.add_argument("--recipe", default="curricular", help=f"a recipe ({', '.join(available())}) or a .yaml file")
     options.add_argument("--out", type=Path, required=True, help="folder of the run")
-    options.add_argument(
-        "--set",
-        dest="changes",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="key=value",
-        help="change recipe values, e.g. --set size=64 width=8",
-    )
+    add_set_option(options)
     options.add_argument(
         "--resume", action="store_true", help="go on with the run in --out (start it where there is none)"
     )

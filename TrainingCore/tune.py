@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli import Progress, add_progress_option, parser, run_command
+from .cli import Progress, add_progress_option, add_set_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput, MyelinSynthError
 from .protocols.space import Dimension, read_space
@@ -38,7 +38,7 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--space", type=Path, required=True, metavar="FILE", help="what to search, as YAML")
     options.add_argument("--trials", type=int, default=20, help="trials in all (default: 20); more may be asked later")
     options.add_argument("--out", type=Path, required=True, help="folder of the study; the same again goes on")
-    options.add_argument("--set", dest="changes", nargs="+", action="extend", default=[], metavar="key=value")
+    add_set_option(options)
     options.add_argument("--workers", type=int, default=1, help="processes that work on the study here (default: 1)")
     options.add_argument("--no-pruning", action="store_true", help="train every trial to its end")
     options.add_argument("--seed", type=int, default=0, help="seed of the search (default: 0)")

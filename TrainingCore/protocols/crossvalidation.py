@@ -21,8 +21,9 @@ from ..errors import BadInput
 from ..files import read_json, write_json
 from ..run import Run
 from .folds import make_folds, strata
+from .plan_file import PLAN, begin_or_go_on
 
-PLAN, ROWS = "plan.json", "rows.json"
+ROWS = "rows.json"
 Recipes = Mapping[str, dict[str, Any]]
 Report = Callable[[str, float, str], None]
 
@@ -46,19 +47,7 @@ class Plan:
             "data": str(cohort.path.resolve()) if cohort.path else "",
             "recipes": dict(recipes),
         }
-        if (path / PLAN).is_file():
-            found = read_json(path / PLAN)
-            different = [key for key in wanted if found.get(key) != wanted[key]]
-            if different:
-                raise BadInput(
-                    f"{path} holds another cross-validation: its {', '.join(different)} differ. Give the same options "
-                    "to go on with it, or choose another --out."
-                )
-        elif path.exists() and any(path.iterdir()):
-            raise BadInput(f"{path} holds something else (it has no {PLAN}). Choose another --out.")
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-            write_json(path / PLAN, wanted)
+        begin_or_go_on(path, wanted, "cross-validation")
         return cls(path, wanted["folds"], dict(recipes), seed)
 
     @classmethod

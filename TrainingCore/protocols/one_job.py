@@ -10,7 +10,8 @@ from pathlib import Path
 from ..cli import run_command
 from ..cohort import Cohort
 from ..files import read_json
-from .crossvalidation import PLAN, Plan, run_fold
+from .crossvalidation import Plan, run_fold
+from .plan_file import PLAN
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, MyelinSynthError
-from ..files import read_json, write_json
+from .plan_file import begin_or_go_on
 from .space import Dimension
 
-PLAN, JOURNAL, NAME = "plan.json", "study.journal", "myelinsynth"
+JOURNAL, NAME = "study.journal", "myelinsynth"
 WAIT_S = 0.5
 WORKER, CONTINUES, FOLDER, REASON = "worker", "continues", "folder", "reason"
 Objective = Callable[[Any, dict[str, Any]], float]
@@ -33,19 +33,7 @@ Objective = Callable[[Any, dict[str, Any]], float]
 def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -> Any:
     """The study of a folder, new or as it stands; raises BadInput where Optuna is missing or the plan is another."""
     optuna = import_optuna()
-    if (out / PLAN).is_file():
-        found = read_json(out / PLAN)
-        different = [key for key in plan if found.get(key) != plan[key]]
-        if different:
-            raise BadInput(
-                f"{out} holds another search: its {', '.join(different)} differ. Give the same options to go on with "
-                "it, or choose another --out."
-            )
-    elif out.exists() and any(out.iterdir()):
-        raise BadInput(f"{out} holds something else (it has no {PLAN}). Choose another --out.")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / PLAN, plan)
+    begin_or_go_on(out, plan, "search")
     backend = optuna.storages.journal.JournalFileBackend(str(out / JOURNAL))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else optuna.pruners.NopPruner()
     return optuna.create_study(
