@@ -249,6 +249,16 @@ ENHANCEMENT = Task(
 )
 
 
+TASKS = {task.name: task for task in (DVR, DEMYELINATION, WMH, TRANSLATION, ENHANCEMENT)}
+RICHEST = (DEMYELINATION, WMH)  # they measure all that their plainer kin do
+
+
+def common_task(recipes: Iterable[dict[str, Any]]) -> Task:
+    """What recipes of one target are compared by: the richest task that any of them has."""
+    tasks = [task_of(recipe) for recipe in recipes]
+    return next((task for task in RICHEST if task in tasks), tasks[0])
+
+
 def task_of(recipe: dict[str, Any]) -> Task:
     """What a recipe's system is measured by: its target and its inputs decide."""
     data = recipe["data"]

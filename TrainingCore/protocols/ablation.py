@@ -39,7 +39,7 @@ def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress
         tried = {without(name): changed(recipe, {"data.inputs": _but(inputs, name)}) for name in inputs}
         recipes = ({ALL: recipe} if number == 1 else {}) | tried
         plan = Plan.begin(
-            options.out / f"round-{number}", cohort, recipes, options.folds, options.stratify, options.seed
+            options.out / f"round-{number}", cohort, recipes, options.folds, options.stratify, options.seed, task.name
         )
         run_jobs(plan, cohort, plan.missing(), options, progress)
         write_crossvalidation(plan, cohort)

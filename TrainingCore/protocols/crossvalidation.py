@@ -36,19 +36,35 @@ class Plan:
     folds: list[list[str]]
     recipes: dict[str, dict[str, Any]]
     seed: int
+    task: str
 
     @classmethod
-    def begin(cls, path: Path, cohort: Cohort, recipes: Recipes, folds: int, stratify: list[str], seed: int) -> Plan:
-        """The plan of a folder: the one that is there, or a new one. Raises BadInput where another one is there."""
+    def begin(
+        cls,
+        path: Path,
+        cohort: Cohort,
+        recipes: Recipes,
+        folds: int,
+        stratify: list[str],
+        seed: int,
+        task: str = "",
+    ) -> Plan:
+        """The plan of a folder: the one that is there, or a new one. Raises BadInput where another one is there.
+
+        task: name of what is measured (see evaluation.tasks); the one that suits all recipes where it is empty.
+        """
+        from ..evaluation.tasks import common_task
+
         wanted = {
             "folds": make_folds(strata(cohort, stratify), folds, seed),
             "stratified_by": stratify,
             "seed": seed,
             "data": str(cohort.path.resolve()) if cohort.path else "",
             "recipes": dict(recipes),
+            "task": task or common_task(recipes.values()).name,
         }
         begin_or_go_on(path, wanted, "cross-validation")
-        return cls(path, wanted["folds"], dict(recipes), seed)
+        return cls(path, wanted["folds"], dict(recipes), seed, wanted["task"])
 
     @classmethod
     def open(cls, path: Path) -> Plan:
@@ -56,7 +72,7 @@ class Plan:
         if not (path / PLAN).is_file():
             raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
         found = read_json(path / PLAN)
-        return cls(path, found["folds"], found["recipes"], found["seed"])
+        return cls(path, found["folds"], found["recipes"], found["seed"], found["task"])
 
     def jobs(self) -> list[tuple[str, int]]:
         """(recipe name, fold counted from 1) of everything there is to do, fold by fold."""
@@ -83,7 +99,7 @@ class Plan:
 
 def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> None:
     """Train one recipe without the people of one fold and measure it on them; does nothing where that is done."""
-    from ..evaluation.tasks import task_of
+    from ..evaluation.tasks import TASKS
     from ..training.session import new_split, split_as_before, train_split
 
     if plan.rows(name, fold) is not None:
@@ -102,7 +118,7 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
         device=device,
         threads=threads,
     )
-    task, visits, lesions = task_of(recipe), [], []
+    task, visits, lesions = TASKS[plan.task], [], []
     system = _trained(run, device)
     chosen = cohort.of(left_out)
     context = task.prepare(_load(visit, recipe) for visit in cohort) if task.prepare else None

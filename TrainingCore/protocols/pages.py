@@ -12,7 +12,7 @@ from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
-from ..evaluation.tasks import Measure, Task, task_of
+from ..evaluation.tasks import TASKS, Measure, Task
 from ..files import write_json
 from .crossvalidation import Plan
 
@@ -26,7 +26,7 @@ REASON = (
 def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
     """Write summary.json, visits.csv, lesions.csv and report.html of a finished plan; returns the summary."""
     first = next(iter(plan.recipes))
-    task = task_of(plan.recipes[first])
+    task = TASKS[plan.task]
     pooled = {name: plan.pooled(name) for name in plan.recipes}
     summary = {
         "note": RESEARCH_USE,
@@ -88,7 +88,7 @@ def against(task: Task, first: dict[str, list[Row]], other: dict[str, list[Row]]
 
 def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
     """What a model card says of a recipe's out-of-fold measures."""
-    task = task_of(plan.recipes[name])
+    task = TASKS[plan.task]
     rows = plan.pooled(name)
     found = summarise(task, rows)
     people = len({row["person"] for row in rows["visits"]})
