@@ -22,7 +22,7 @@ from .volumes import Volume, corners, resample, same_grid
 # Resolution of the images and edge of the cube that one sample is taken from, both in mm; longest step and tolerance
 SEARCH_LEVEL = (8.0, 10.0)
 CAPTURE_LEVELS = ((8.0, 7.0), (4.0, 5.0))
-FINE_LEVELS = ((2.0, 3.3), (1.0, 2.2))  # a third fewer samples than at 3 and 2 mm, the same error
+FINE_LEVELS = ((2.0, 3.5), (1.0, 2.4))  # 40 % fewer samples than at 3 and 2 mm, the same error
 CANDIDATES, FINALISTS = 10, 3
 TOLERANCE_MM = 0.01
 MASK_GRID_MM, BOX_MARGIN_MM = 2.0, 12.0
