@@ -14,6 +14,7 @@ from ..case import Case
 from ..cohort import Cohort, Visit
 from ..errors import BadInput
 from ..run import Run
+from .tasks import predict
 
 SMALLEST_SHARE = 0.05  # of a voxel inside the coarser brain, below which a resampled value is not used (ours)
 
@@ -55,12 +56,7 @@ class Model:
 
     def predict(self, case: Case) -> np.ndarray:
         """Synthetic DVR, float32 (I, J, K), of a visit loaded by this model; outside the brain it means nothing."""
-        import torch
-
-        inputs = np.stack([case.volumes[name] for name in self.bundle.description["inputs"]]).astype(np.float32)
-        device = getattr(self._system, "device", "cpu")
-        found = self._system.predict(torch.from_numpy(inputs[None]).to(device))
-        return found[0, 0].float().cpu().numpy()
+        return predict(self._system, case, self.bundle.description["inputs"])
 
     def maps(self, case: Case) -> list[np.ndarray]:
         """Predictions of every member for the visit as it is, mirrored, and of other contrasts: for their spread."""

@@ -64,7 +64,10 @@ def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts)
     results: model name -> its rows, the first one being what the others are compared with.
     """
     names = list(results)
-    summaries = {n: summarise(r.visits, r.lesions, facts.seed, facts.minimum_mm3) for n, r in results.items()}
+    summaries = {
+        name: summarise(found.visits, found.lesions, facts.seed, facts.minimum_mm3) | calibrated(found, facts)
+        for name, found in results.items()
+    }
     against = {
         name: differences(results[names[0]].lesions, results[name].lesions, facts.seed, facts.minimum_mm3)
         for name in names[1:]
@@ -75,7 +78,7 @@ def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts)
         "cohort": facts.cohort,
         "warnings": facts.warnings,
         "bootstrap_seed": facts.seed,
-        "models": {name: facts.models[name] | summaries[name] | calibrated(results[name], facts) for name in names},
+        "models": {name: facts.models[name] | summaries[name] for name in names},
         "differences_to_first": against,
     }
     write_json(folder / SUMMARY, content)
@@ -185,7 +188,7 @@ def _model_section(
         caption = "Mean DVR by tissue and group; one point per visit."
         _picture(report, folder, f"groups-{slug}", figures.groups_figure(result.visits), caption, alt)
         report.add_table(_group_rows(summary["groups"]), caption="Mean DVR (SD over visits)")
-    sure = calibration(result.lesions, facts.seed, facts.minimum_mm3)
+    sure = summary.get("uncertainty")
     if sure is not None:
         report.add_text(in_words(sure))
         caption = "One point per lesion; large points: thirds by uncertainty; grey: error as large as the uncertainty."

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..case import QUANTITATIVE, Case
+from ..imaging.intensities import SPANS
 from .cases import evaluate_case
 from .demyelination import control_threshold, demyelination_measures, group_comparison, person_regions
 from .demyelination_figures import regions_figure
@@ -23,7 +24,6 @@ from .segmentation import HYPERINTENSE, segmentation_measures, synthesis_measure
 from .summary import agreement, levels
 
 Row = dict[str, Any]
-RANGES = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # of rescaled MRI, from background to brightest brain (ours)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def measure_translation(system: Any, case: Case, recipe: dict[str, Any], context
     data = recipe["data"]
     truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
     source = np.where(brain, case.volumes[data["inputs"][0]], truth)
-    span = RANGES[data["intensity"]["rule"]]
+    span = SPANS[data["intensity"]["rule"]]
     return _row(case) | translation_quality(truth, found, source, brain, _lesions(case), span), []
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 BACKGROUND = -1.0
 EXTREME = 3.0
+SPANS = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # background to about the brightest brain (ours)
 GAUSSIAN_BACKGROUND = -4.0  # darker than any tissue; about where air would come to lie (ours)
 UNIT_LOW, UNIT_HIGH = 0.5, 99.5  # the paper clips extremes and does not say which (ours)
 

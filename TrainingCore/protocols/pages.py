@@ -12,6 +12,7 @@ from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
+from ..evaluation.summary import mean_and_sd
 from ..evaluation.tasks import TASKS, Measure, Task
 from ..files import write_json
 from .crossvalidation import Plan
@@ -64,12 +65,7 @@ def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
 
 def mean_sd(values: dict[str, float]) -> Row:
     """{mean, sd (n - 1), n} over people; None where not estimable."""
-    numbers = np.array(list(values.values()), float)
-    return {
-        "mean": float(numbers.mean()) if numbers.size else None,
-        "sd": float(numbers.std(ddof=1)) if numbers.size > 1 else None,
-        "n": int(numbers.size),
-    }
+    return mean_and_sd(np.array(list(values.values()), float))
 
 
 def against(task: Task, first: dict[str, list[Row]], other: dict[str, list[Row]]) -> Row:

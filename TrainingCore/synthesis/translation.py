@@ -17,7 +17,7 @@ from ..evaluation.image_quality import translation_quality
 from ..evaluation.report import Report
 from ..files import write_json
 from ..imaging.bias import box_around
-from ..imaging.intensities import apply_rule, background_of
+from ..imaging.intensities import SPANS, apply_rule, background_of
 from ..imaging.patient_preparation import AlignedPatient
 from ..imaging.volumes import Volume, resample, write_volume
 from ..result import BRAIN, PROVENANCE, REPORT, UNCERTAINTY
@@ -29,7 +29,6 @@ from .steps import Clock, align, here, warn
 
 FOUND_LESIONS = "found_lesions.nii.gz"
 COLUMNS, SPACING_MM = 5, 1.0
-SPAN = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # from background to brightest brain, for SSIM (ours)
 
 
 def translate(
@@ -112,7 +111,7 @@ def compare(aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]) ->
     inside, rule = aligned.brain.mask.data > 0.5, about["intensity"]
     truth, source = (apply_rule(here(aligned, name).data, inside, rule) for name in (target, about["inputs"][0]))
     found = translation_quality(
-        truth, np.where(inside, made, truth), source, inside, np.zeros(inside.shape, bool), SPAN[rule["rule"]]
+        truth, np.where(inside, made, truth), source, inside, np.zeros(inside.shape, bool), SPANS[rule["rule"]]
     )
     return {key: value for key, value in found.items() if key.endswith("_brain")}
 

@@ -23,7 +23,6 @@ import torch
 from torch import nn
 
 from ..bundle import Bundle
-from ..errors import BadInput
 from ..networks.patch_discriminator import PatchDiscriminator
 from ..training.patches import cut_patches, patch_corners
 from ..training.samples import Sample, dvr_errors
@@ -31,7 +30,7 @@ from ..training.schedules import choose_centres, random_share
 from ..training.state import Tensors, load_optimizer, optimizer_tensors, part, prefixed
 from .balance import RateBalance
 from .moment import Moment
-from .parts import build_generator, parameters, precision
+from .parts import build_generator, load_weights, parameters, precision
 
 
 class Curricular:
@@ -230,13 +229,7 @@ class Curricular:
         """Take the generator's weights from a bundle; raises BadInput where they are of another network."""
         weights = bundle.weights()
         for network in filter(None, (self.generator, self.average)):
-            try:
-                network.load_state_dict(weights)
-            except RuntimeError as error:
-                raise BadInput(
-                    f"The model {bundle.path} has weights of another network than described or asked for. Get the "
-                    f"bundle again, or use its architecture: {bundle.description['architecture']}."
-                ) from error
+            load_weights(network, weights, bundle)
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> Curricular:

@@ -14,11 +14,10 @@ from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
 from ..case import ALL_MRI, MASKS, Case
-from ..imaging.intensities import apply_rule, background_of
+from ..imaging.intensities import SPANS, apply_rule, background_of
 
 BIAS_KNOTS = 4  # control points along each axis of the random bias field
 THICKEST_SLICE = 4  # voxels
-SPAN = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # from the background to about the brightest brain
 
 
 def augment(
@@ -42,7 +41,7 @@ def augment(
         volumes["t1w"] = fade_lesions(volumes, settings["lesion_t1"], rng)
     for name in ALL_MRI:
         if name in volumes and name != target:
-            level = (volumes[name] - background) / SPAN[rule["rule"]]
+            level = (volumes[name] - background) / SPANS[rule["rule"]]
             volumes[name] = apply_rule(_other_scan(level, brain, settings, rng), brain, rule)
     return Case(case.person, case.visit, volumes, case.affine, case.info)
 
