@@ -31,6 +31,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/report.py
   evaluation/segmentation.py
   evaluation/segmentation_figures.py
+  evaluation/slice_figures.py
   evaluation/statistics.py
   evaluation/summary.py
   evaluation/tasks.py

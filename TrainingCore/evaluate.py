@@ -154,8 +154,8 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
 
     from .evaluation.calibration import lesion_uncertainties
     from .evaluation.cases import evaluate_case
-    from .evaluation.figures import axial_slices
     from .evaluation.models import finest, on_grid_of
+    from .evaluation.slice_figures import axial_slices
 
     reference = finest(models)
     common = reference.load(visit)

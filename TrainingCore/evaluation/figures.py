@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: agreement, groups, models side by side, and slices to look at.
+"""Pictures of an evaluation: agreement, groups, models side by side. Slices to look at are in slice_figures.
 
 Every figure is a matplotlib Figure of its own, drawn without a display and without global state.
 """
@@ -6,7 +6,6 @@ Every figure is a matplotlib Figure of its own, drawn without a display and with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..case import Case
 
 DVR_WINDOW = (0.6, 1.4)  # grey matter 1.0, white matter 1.2, a demyelinated lesion below 1.0: the same in every picture
 DVR_MAP = "viridis"  # perceptually uniform, readable with colour blindness and in grey print
@@ -255,119 +253,3 @@ def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
         axis.grid(axis="x", color="#e3e7ec", linewidth=0.8)
         axis.set_axisbelow(True)
     return figure
-
-
-@dataclass(frozen=True)
-class Slices:
-    """One axial slice of one visit, ready to draw: rows run from the back to the front of the head.
-
-    images: name -> (rows, columns) of the inputs, the target and `synthetic`; inputs, target: their names; outline:
-    lesion mask; title: what it shows; millimetres: (height, width) of one pixel; z_mm: height in world RAS.
-    """
-
-    title: str
-    inputs: tuple[str, ...]
-    target: str
-    images: dict[str, np.ndarray]
-    outline: np.ndarray
-    millimetres: tuple[float, float]
-    z_mm: float
-
-
-def axial_slices(
-    case: Case,
-    prediction: np.ndarray,
-    title: str,
-    inputs: Sequence[str] = ("t1w", "flair"),
-    target: str = "dvr",
-) -> Slices:
-    """The axial slice with most lesional voxels (mid-brain where there is none), patient's right on the left.
-
-    case: any orientation along the axes of its grid; prediction: (I, J, K) synthetic target on that grid.
-    """
-    from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
-
-    turn = ornt_transform(io_orientation(case.affine), axcodes2ornt("LAS"))
-    affine = case.affine @ inv_ornt_aff(turn, case.shape)
-    brain = case.volumes["brain"]
-    volumes = {name: case.volumes[name] for name in (*inputs, target)}
-    outside = 0.0 if target == "dvr" else case.volumes[target].min()
-    volumes |= {"synthetic": np.where(brain, prediction, outside), "brain": brain}
-    volumes["lesions"] = case.volumes.get("lesions", np.zeros(case.shape, bool))
-    turned = {name: apply_orientation(values, turn) for name, values in volumes.items()}
-    area = turned["lesions"].sum(axis=(0, 1))
-    level = int(area.argmax()) if area.any() else int(np.median(np.flatnonzero(turned["brain"].any(axis=(0, 1)))))
-    box = tuple(
-        slice(max(found[0] - 2, 0), found[-1] + 3)
-        for found in map(np.flatnonzero, (turned["brain"].any(axis=(1, 2)), turned["brain"].any(axis=(0, 2))))
-    )
-    cut = {name: values[(*box, level)].T for name, values in turned.items()}
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    centre = affine @ [*(np.array(turned["brain"].shape[:2]) / 2), level, 1]
-    outline = cut.pop("lesions").astype(bool)
-    del cut["brain"]
-    return Slices(title, tuple(inputs), target, cut, outline, (float(spacing[1]), float(spacing[0])), float(centre[2]))
-
-
-def slices_figure(examples: Sequence[Slices]) -> Figure:
-    """One row per visit: inputs, measured and synthetic target (DVR from 0.6 to 1.4), their difference; lesions
-    outlined. All visits must have the inputs and the target of the first."""
-    inputs, target = examples[0].inputs, examples[0].target
-    what = TITLES.get(target, target)
-    heads = {name: TITLES.get(name, name) for name in inputs}
-    heads |= {target: f"measured {what}", "synthetic": f"synthetic {what}"}
-    heads["difference"] = "synthetic \N{MINUS SIGN} measured"
-    heights = [*(one.outline.shape[0] * one.millimetres[0] for one in examples), 8.0]
-    widest = max(one.outline.shape[1] * one.millimetres[1] for one in examples)
-    figure, axes = new_figure(
-        2.2 * len(heads),
-        2.1 * sum(heights) / widest + 0.6,
-        nrows=len(examples) + 1,
-        ncols=len(heads),
-        gridspec_kw={"height_ratios": heights},
-    )
-    drawn: dict[str, Any] = {}
-    for row, one in enumerate(examples):
-        images = one.images | {"difference": one.images["synthetic"] - one.images[target]}
-        for axis, name in zip(axes[row], heads):
-            drawn[name] = _draw_slice(axis, name, images[name], one)
-        place = number(one.z_mm, "{:.0f}")
-        axes[row, 0].set_ylabel(f"{one.title}\nz = {place} mm", fontsize=9)
-        axes[row, 0].text(0.03, 0.03, "R", transform=axes[row, 0].transAxes, color="white", fontsize=9)
-    for axis, head in zip(axes[0], heads.values()):
-        axis.set_title(head)
-    for column_number, name in enumerate((target, "synthetic", "difference"), start=len(inputs)):
-        label = f"{what} difference" if name == "difference" else what
-        figure.colorbar(drawn[name], cax=axes[-1, column_number], orientation="horizontal", label=label)
-    for axis in axes[-1, : len(inputs)]:
-        axis.set_axis_off()
-    return figure
-
-
-def _draw_slice(axis: Axes, name: str, image: np.ndarray, one: Slices) -> Any:
-    colours, (low, high) = _look(name, one)
-    aspect = one.millimetres[0] / one.millimetres[1]
-    drawn = axis.imshow(
-        image, origin="lower", cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest"
-    )
-    if one.outline.any():
-        axis.contour(one.outline, levels=[0.5], colors=OUTLINE, linewidths=0.7)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
-    return drawn
-
-
-def _look(name: str, one: Slices) -> tuple[str, tuple[float, float]]:
-    """Colour map and window of one kind of image; a synthetic one is shown as the measured one is."""
-    if name == "synthetic":
-        name = one.target
-    if name == "dvr":
-        return DVR_MAP, DVR_WINDOW
-    shown = one.images[one.target if name == "difference" else name]
-    low, high = (float(value) for value in np.percentile(shown, [1, 99.5]))
-    if name != "difference":
-        return "gray", (low, max(high, low + 1e-6))
-    if one.target == "dvr":
-        return DIFFERENCE_MAP, DIFFERENCE_WINDOW
-    reach = max(high - low, 1e-6) / 2
-    return DIFFERENCE_MAP, (-reach, reach)

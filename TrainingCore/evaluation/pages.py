@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import RESEARCH_USE, SIMULATED
 from ..files import write_json, write_text
-from . import figures
+from . import figures, slice_figures
 from .calibration import calibration, calibration_figure, in_words
 from .report import SIMULATED_BANNER, Report, png_bytes
 from .summary import Row, differences, levels, summarise
@@ -43,7 +43,7 @@ class Results:
 
     visits: list[Row] = field(default_factory=list)
     lesions: list[Row] = field(default_factory=list)
-    slices: list[figures.Slices] = field(default_factory=list)
+    slices: list[slice_figures.Slices] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _model_section(
         alt = (
             f"Axial slices of {len(chosen)} visits: T1w, FLAIR, measured DVR, synthetic DVR of {name}, and difference."
         )
-        _picture(report, folder, f"slices-{slug}", figures.slices_figure(chosen), caption, alt)
+        _picture(report, folder, f"slices-{slug}", slice_figures.slices_figure(chosen), caption, alt)
 
 
 def example_visits(visits: Sequence[Row]) -> list[int]:

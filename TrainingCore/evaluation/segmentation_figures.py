@@ -10,6 +10,7 @@ import numpy as np
 
 from .figures import new_figure
 from .segmentation import positives
+from .slice_figures import Slices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,6 +67,24 @@ def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
     handles = [_patch(COLOURS[kind], MEANINGS[kind]) for kind in COLOURS]
     figure.legend(handles=handles, loc="outside lower right", ncols=3, fontsize=9)
     return figure
+
+
+def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
+    """Slices of the same people under several models: T1w, FLAIR, synthetic FLAIRs, then every model's positives."""
+    firsts = next(iter(examples.values()))
+    slices = []
+    for place, first in enumerate(firsts):
+        images = {"T1w": first.images[first.inputs[0]], "FLAIR": first.images[first.target]}
+        found = {}
+        for name, ones in examples.items():
+            made, short = ones[place].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
+            if "synthetic" in made:
+                images[f"FLAIR, {short}"] = made["synthetic"]
+            if "found" in made:
+                found[short] = made["found"] > 0.5
+        height, width = first.millimetres
+        slices.append(SliceOfMethods(first.title, images, first.outline, found, height / width))
+    return positives_figure(slices, under="FLAIR")
 
 
 def coloured(classes: np.ndarray) -> np.ndarray:

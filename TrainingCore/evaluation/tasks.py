@@ -21,6 +21,8 @@ from .demyelination_figures import regions_figure
 from .image_quality import enhancement_quality, translation_quality
 from .report import Report
 from .segmentation import HYPERINTENSE, segmentation_measures, synthesis_measures
+from .segmentation_figures import examples_figure
+from .slice_figures import Slices, comparison_figure
 from .summary import agreement, levels
 
 Row = dict[str, Any]
@@ -44,7 +46,9 @@ class Task:
     """name; measures, the first of which is the one that protocols decide by; measure(system, case, recipe, context) ->
     (visit row, lesion rows); prepare(cases) -> context: what is taken from all controls before anybody is measured,
     from their measured maps alone; pooled: (title, function of all lesion rows -> {r, r_low, r_high, n});
-    section(report, visit rows by recipe): what the paper shows besides its table."""
+    section(report, visit rows by recipe): what the paper shows besides its table; makes(system, case, recipe) ->
+    volumes by name for an example slice, `synthetic` among them where an image is made; examples: how slices of the
+    same people are drawn, recipe by recipe."""
 
     name: str
     measures: tuple[Measure, ...]
@@ -52,6 +56,11 @@ class Task:
     prepare: Callable[[Iterable[Case]], Any] | None = None
     section: Callable[[Report, Mapping[str, Sequence[Row]]], None] | None = None
     pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
+    paper: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of what is pooled, by its title
+    makes: Callable[[Any, Case, dict[str, Any]], dict[str, np.ndarray]] = lambda system, case, recipe: {
+        "synthetic": predict(system, case, recipe["data"]["inputs"])
+    }
+    examples: Callable[[Mapping[str, Sequence[Slices]]], Any] = comparison_figure
 
 
 def predict(system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
@@ -124,16 +133,25 @@ def demyelination_section(report: Report, visits: Mapping[str, Sequence[Row]]) -
         )
 
 
-def measure_wmh(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
-    """FLAIR and hyperintensities from T1w, whichever it makes: MAE, PSNR; DSC, FPR, FNR (Orbes-Arteaga et al. 2018)."""
-    data, row = recipe["data"], _row(case)
-    brain = np.asarray(case.volumes["brain"], bool)
+def make_wmh(system: Any, case: Case, recipe: dict[str, Any]) -> dict[str, np.ndarray]:
+    """What a system makes of T1w: FLAIR as `synthetic`, hyperintensities as the mask `found`; either or both."""
+    inputs, made = recipe["data"]["inputs"], {}
     one = getattr(system, "members", [system])[0]
     if getattr(one, "synthesises", True):
-        row |= synthesis_measures(case.volumes[data["target"]], predict(system, case, data["inputs"]), brain)
+        made["synthetic"] = predict(system, case, inputs)
     if hasattr(one, "segment"):
-        found = _answer(system.segment, system, case, data["inputs"]) > HYPERINTENSE
-        row |= segmentation_measures(_lesions(case), found, brain)
+        made["found"] = _answer(system.segment, system, case, inputs) > HYPERINTENSE
+    return made
+
+
+def measure_wmh(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
+    """FLAIR and hyperintensities from T1w, whichever it makes: MAE, PSNR; DSC, FPR, FNR (Orbes-Arteaga et al. 2018)."""
+    row, made = _row(case), make_wmh(system, case, recipe)
+    brain = np.asarray(case.volumes["brain"], bool)
+    if "synthetic" in made:
+        row |= synthesis_measures(case.volumes[recipe["data"]["target"]], made["synthetic"], brain)
+    if "found" in made:
+        row |= segmentation_measures(_lesions(case), made["found"], brain)
     return row, []
 
 
@@ -184,6 +202,10 @@ DVR = Task(
         Measure("ssim_brain", "SSIM in the brain", "higher"),
     ),
     measure_dvr,
+    paper={
+        "lesion level r": {"curricular": "0.70", "anticurricular": "0.62"},
+        "patient level r": {"curricular": "0.74", "anticurricular": "0.61"},
+    },
     pooled=(("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
 )
 DEMYELINATION = Task(
@@ -210,6 +232,8 @@ WMH = Task(
         Measure("psnr_unit_peak", "PSNR, peak 1 (dB)", "higher", 1.0, "{:.2f}", {"joint": "11.01", "offline": "9.65"}),
     ),
     measure_wmh,
+    makes=make_wmh,
+    examples=examples_figure,
 )
 TRANSLATION = Task(
     "translation",

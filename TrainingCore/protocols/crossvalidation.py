@@ -2,8 +2,9 @@
 
 OUT/plan.json                    the folds by person, the recipes, who validates: written once, never changed
 OUT/<name>/fold-1/run            the training run, resumable
+OUT/<name>/fold-1/example.safetensors  one slice of one of the people left out, as this recipe makes it
 OUT/<name>/fold-1/rows.json      measures of the people left out, written when the fold is done
-OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds of all recipes are done
+OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds of all recipes are done, or with --report so far
 
 A killed job is started again with the same command: finished folds are kept, a begun training goes on.
 """
@@ -11,19 +12,26 @@ A killed job is started again with the same command: finished folds are kept, a 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..cohort import Cohort
 from ..errors import BadInput
 from ..files import read_json, write_json
 from ..run import Run
-from .folds import make_folds, strata
+from .folds import make_folds
 from .plan_file import PLAN, begin_or_go_on
 
+if TYPE_CHECKING:
+    from ..case import Case
+    from ..evaluation.tasks import Task
+
 ROWS = "rows.json"
+EXAMPLE = "example.safetensors"
 Recipes = Mapping[str, dict[str, Any]]
 Report = Callable[[str, float, str], None]
 
@@ -37,6 +45,7 @@ class Plan:
     recipes: dict[str, dict[str, Any]]
     seed: int
     task: str
+    stratified_by: list[str] = field(default_factory=list)
 
     @classmethod
     def begin(
@@ -56,7 +65,7 @@ class Plan:
         from ..evaluation.tasks import common_task
 
         wanted = {
-            "folds": make_folds(strata(cohort, stratify), folds, seed),
+            "folds": make_folds(cohort.strata(stratify), folds, seed),
             "stratified_by": stratify,
             "seed": seed,
             "data": str(cohort.path.resolve()) if cohort.path else "",
@@ -64,7 +73,7 @@ class Plan:
             "task": task or common_task(recipes.values()).name,
         }
         begin_or_go_on(path, wanted, "cross-validation")
-        return cls(path, wanted["folds"], dict(recipes), seed, wanted["task"])
+        return cls(path, wanted["folds"], dict(recipes), seed, wanted["task"], stratify)
 
     @classmethod
     def open(cls, path: Path) -> Plan:
@@ -72,7 +81,7 @@ class Plan:
         if not (path / PLAN).is_file():
             raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
         found = read_json(path / PLAN)
-        return cls(path, found["folds"], found["recipes"], found["seed"], found["task"])
+        return cls(path, found["folds"], found["recipes"], found["seed"], found["task"], found["stratified_by"])
 
     def jobs(self) -> list[tuple[str, int]]:
         """(recipe name, fold counted from 1) of everything there is to do, fold by fold."""
@@ -87,13 +96,22 @@ class Plan:
         path = self.folder(name, fold) / ROWS
         return read_json(path) if path.is_file() else None
 
+    def example(self, name: str, fold: int) -> Path:
+        """Where the example slice of one fold of one recipe lies, if there is one."""
+        return self.folder(name, fold) / EXAMPLE
+
     def missing(self) -> list[tuple[str, int]]:
         """The jobs that are not finished."""
         return [job for job in self.jobs() if self.rows(*job) is None]
 
-    def pooled(self, name: str) -> dict[str, list[dict[str, Any]]]:
-        """Out-of-fold rows of a recipe, of all people, in the order of the folds. All folds must be finished."""
-        found = [self.rows(name, fold + 1) for fold in range(len(self.folds))]
+    def finished(self) -> list[int]:
+        """The folds, counted from 1, that every recipe has finished: those that a report can compare on."""
+        left = {fold for _name, fold in self.missing()}
+        return [fold for fold in range(1, len(self.folds) + 1) if fold not in left]
+
+    def pooled(self, name: str, folds: Sequence[int] = ()) -> dict[str, list[dict[str, Any]]]:
+        """Out-of-fold rows of a recipe, of the people of some folds (all where empty), which must be finished."""
+        found = [self.rows(name, fold) for fold in folds or range(1, len(self.folds) + 1)]
         return {kind: [row for part in found if part for row in part[kind]] for kind in ("visits", "lesions")}
 
 
@@ -108,7 +126,7 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
     left_out = plan.folds[fold - 1]
     others = cohort.of([person for person in cohort.people if person not in set(left_out)])
     run = _begun(folder / "run")
-    split = split_as_before(cohort, run) if run else new_split(others, recipe)
+    split = split_as_before(cohort, run) if run else new_split(others, recipe, plan.stratified_by)
     run = train_split(
         folder / "run",
         recipe,
@@ -120,13 +138,17 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
     )
     task, visits, lesions = TASKS[plan.task], [], []
     system = _trained(run, device)
-    chosen = cohort.of(left_out)
+    chosen = list(cohort.of(left_out))
     context = task.prepare(_load(visit, recipe) for visit in cohort) if task.prepare else None
+    loads = []
     for index, visit in enumerate(chosen):
         report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
-        row, own = task.measure(system, _load(visit, recipe), recipe, context)
+        case = _load(visit, recipe)
+        row, own = task.measure(system, case, recipe, context)
         visits.append({"fold": fold, **_facts(visit), **row})
         lesions += [{"fold": fold, **lesion} for lesion in own]
+        loads.append(int(np.count_nonzero(case.volumes.get("lesions", 0))))
+    _save_example(plan.example(name, fold), task, system, _load(chosen[int(np.argmax(loads))], recipe), recipe, fold)
     write_json(folder / ROWS, {"visits": visits, "lesions": lesions})
 
 
@@ -150,6 +172,16 @@ def _load(visit: Any, recipe: dict[str, Any]) -> Any:
     from ..recipe import grid_shape, grid_spacing
 
     return visit.load(grid_shape(recipe), grid_spacing(recipe), recipe["data"]["intensity"])
+
+
+def _save_example(path: Path, task: Task, system: Any, case: Case, recipe: dict[str, Any], fold: int) -> None:
+    """Keep the slice with most lesions of a visit; the same one for every recipe of one grid."""
+    from ..evaluation.slice_figures import axial_slices, save_slices
+
+    made, data = task.makes(system, case, recipe), recipe["data"]
+    image = made.pop("synthetic", None)
+    title = f"{case.person}, fold {fold}"
+    save_slices(path, axial_slices(case, image, title, data["inputs"], data["target"], made))
 
 
 def _facts(visit: Any) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
-from ..evaluation.summary import mean_and_sd
+from ..evaluation.slice_figures import load_slices
+from ..evaluation.summary import levels, mean_and_sd
 from ..evaluation.tasks import TASKS, Measure, Task
-from ..files import write_json
+from ..files import read_json, write_json
 from .crossvalidation import Plan
 
 Row = dict[str, Any]
+MOST_EXAMPLES = 3
 REASON = (
     "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
     "They stand side by side to show the order of magnitude and the order of the methods, and cannot be equal."
@@ -25,15 +27,16 @@ REASON = (
 
 
 def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
-    """Write summary.json, visits.csv, lesions.csv and report.html of a finished plan; returns the summary."""
+    """Write summary.json, visits.csv, lesions.csv and report.html of the finished folds; returns the summary."""
     first = next(iter(plan.recipes))
-    task = TASKS[plan.task]
-    pooled = {name: plan.pooled(name) for name in plan.recipes}
+    task, folds = TASKS[plan.task], plan.finished()
+    pooled = {name: plan.pooled(name, folds) for name in plan.recipes}
     summary = {
         "note": RESEARCH_USE,
-        "people": len(cohort.people),
+        "people": len({row["person"] for row in pooled[first]["visits"]}),
         "visits": len(pooled[first]["visits"]),
         "folds": len(plan.folds),
+        "measured_folds": folds,
         "simulated": cohort.simulated,
         "recipes": {name: summarise(task, rows) for name, rows in pooled.items()},
         "against": {name: against(task, pooled[first], pooled[name]) for name in list(plan.recipes)[1:]},
@@ -101,9 +104,14 @@ def build_report(
     report = Report("Cross-validation", [SIMULATED] if cohort.simulated else [])
     names = list(plan.recipes)
     name = cohort.path.resolve().name if cohort.path else "cohort"
+    folds = ", ".join(map(str, summary["measured_folds"]))
+    partly = (
+        f", of which fold {folds} alone is reported here," if len(summary["measured_folds"]) < len(plan.folds) else ""
+    )
     report.add_text(
-        f"{len(plan.folds)} folds by person over {summary['people']} people ({summary['visits']} visits) of {name}. "
-        "Every figure is out of fold: measured on people that the model had never seen. Mean (SD) over people."
+        f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {name}{partly}: measured on "
+        f"{summary['people']} people ({summary['visits']} visits), each by a model that had never seen them. Mean (SD) "
+        "over people."
     )
     report.add_heading("Measures")
     rows = [measure_row(measure, summary["recipes"]) for measure in task.measures]
@@ -111,27 +119,78 @@ def build_report(
     columns = ["measure", *names, *(["paper"] if papers else [])]
     report.add_table(rows, "Mean (SD)." + (f" {REASON}" if papers else ""), columns, missing="–")
     if summary["recipes"][names[0]]["pooled"]:
-        titles = [title for title, _function in task.pooled]
-        report.add_table(
-            [{"measure": title, **{one: pooled_cell(summary, one, title) for one in names}} for title in titles],
-            "Pooled over all people; 95 % interval by person.",
-            ["measure", *names],
-        )
+        add_pooled(report, task, summary, pooled)
     if task.section:
         task.section(report, {one: found["visits"] for one, found in pooled.items()})
     for other in names[1:]:
         report.add_heading(f"{other} against {names[0]}")
         report.add_text(verdict(task, summary, names[0], other))
+    add_examples(report, plan, task)
     report.add_heading("By person")
     report.add_figure(
         people_figure(task.measures[0], pooled),
         f"{task.measures[0].title}: one point per person, line at the mean.",
         "Strip plot of the first measure of every recipe by person",
     )
+    add_folds(report, plan, cohort, names[0])
+    return report
+
+
+def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
+    """Who was measured in which fold and, where it was stratified, how many of each stratum were in which part."""
     report.add_heading("Folds")
     sizes = [{"fold": index + 1, "people left out": ", ".join(part)} for index, part in enumerate(plan.folds)]
     report.add_table(sizes, "Who was measured in which fold.")
-    return report
+    if not plan.stratified_by:
+        return
+    stratum = cohort.strata(plan.stratified_by)
+    counts: dict[str, Row] = {
+        name: {" / ".join(plan.stratified_by): name} for name in (*sorted(set(stratum.values())), "all")
+    }
+    for fold in plan.finished():
+        learnt = read_json(plan.folder(recipe, fold) / "run" / "run.json")["people"]
+        parts = (learnt["training"], learnt["validation"], plan.folds[fold - 1])
+        for name, row in counts.items():
+            of = [sum(name in ("all", stratum[person]) for person in part) for part in parts]
+            row[f"fold {fold}"] = " / ".join(map(str, of))
+    report.add_table(list(counts.values()), "People to train / to validate / left out and measured, by stratum.")
+
+
+def add_pooled(report: Report, task: Task, summary: Row, pooled: dict[str, dict[str, list[Row]]]) -> None:
+    """What is pooled over all people: the table, the paper's numbers beside ours, and a scatter of every recipe."""
+    rows = []
+    for title, _function in task.pooled:
+        rows.append({"measure": title, **{one: pooled_cell(summary, one, title) for one in pooled}})
+        if title in task.paper:
+            rows[-1]["paper"] = "; ".join(f"{name} {value}" for name, value in task.paper[title].items())
+    caption = "Pooled over all people; 95 % interval by person." + (f" {REASON}" if task.paper else "")
+    report.add_table(rows, caption, ["measure", *pooled, *(["paper"] if task.paper else [])])
+    for name, found in pooled.items():
+        values = summary["recipes"][name]["pooled"]
+        report.add_figure(
+            figures.agreement_figure(
+                levels(found["lesions"]), {level: values[f"{level} level r"] for level in ("lesion", "patient")}
+            ),
+            f"{name}: synthetic against measured mean DVR, lesions left and patients right.",
+            f"Scatter plots of synthetic against measured mean DVR, {name}",
+        )
+
+
+def add_examples(report: Report, plan: Plan, task: Task) -> None:
+    """Slices of people left out, every recipe's image of each beside the measured one; nothing where there are none."""
+    folds = [f for f in range(1, len(plan.folds) + 1) if all(plan.example(n, f).is_file() for n in plan.recipes)]
+    examples = {
+        name: [load_slices(plan.example(name, fold)) for fold in folds[:MOST_EXAMPLES]] for name in plan.recipes
+    }
+    if not folds or len({tuple(one.outline.shape for one in found) for found in examples.values()}) > 1:
+        return  # recipes of different grids cannot be laid side by side
+    report.add_heading("Examples")
+    report.add_figure(
+        task.examples(examples),
+        "Of the people left out of a fold, the one with the largest lesions; the slice with most of them. Patient's "
+        "right on the left.",
+        "Axial slices of people left out: inputs, measured image and what every recipe makes of them",
+    )
 
 
 def measure_row(measure: Measure, recipes: dict[str, Row]) -> Row:

@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import RESEARCH_USE
 from ..case import Case
-from ..evaluation.figures import axial_slices, slices_figure
 from ..evaluation.report import png_bytes
+from ..evaluation.slice_figures import axial_slices, slices_figure
 from ..files import atomic_path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from TrainingCore.evaluation import figures
+from TrainingCore.evaluation import figures, slice_figures
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.report import png_bytes
 from TrainingCore.evaluation.summary import levels, summarise
@@ -34,7 +34,7 @@ def test_slices_have_the_patients_right_on_the_left_and_the_front_up(make_case, 
         for axis in turn:
             flip[axis, axis], flip[axis, 3] = -1, case.shape[axis] - 1
         case.affine = case.affine @ flip
-    one = figures.axial_slices(case, case.volumes["dvr"], "x")
+    one = slice_figures.axial_slices(case, case.volumes["dvr"], "x")
     rows, columns = np.nonzero(one.outline)
     assert columns.mean() < one.outline.shape[1] / 2
     assert rows.mean() > one.outline.shape[0] / 2
@@ -44,7 +44,7 @@ def test_slices_have_the_patients_right_on_the_left_and_the_front_up(make_case, 
 
 def test_every_dvr_picture_has_the_same_window(make_case):
     case = make_case()
-    figure = figures.slices_figure([figures.axial_slices(case, 0.5 * case.volumes["dvr"], case.label)])
+    figure = slice_figures.slices_figure([slice_figures.axial_slices(case, 0.5 * case.volumes["dvr"], case.label)])
     drawn = {axis.get_title(): axis.images[0] for axis in figure.axes if axis.images and axis.get_title()}
     assert drawn["measured DVR"].get_clim() == drawn["synthetic DVR"].get_clim() == (0.6, 1.4)
     difference = np.asarray(drawn["synthetic \N{MINUS SIGN} measured"].get_array())
