@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from TrainingCore.errors import BadInput
 from TrainingCore.evaluation import figures, slice_figures
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.report import png_bytes
@@ -106,3 +109,28 @@ def test_numbers_have_a_true_minus_and_an_interval_where_there_is_one():
     assert figures.with_interval(-0.5, -0.75, 0.25) == "\u22120.50 [\u22120.75, 0.25]"
     assert figures.with_interval(0.5, None, None) == "0.50"
     assert figures.with_interval(None, None, None) == "not estimable"
+
+
+def test_a_kept_slice_comes_back_as_it_was_and_a_damaged_one_is_named(make_case, tmp_path: Path) -> None:
+    case = make_case()
+    found = {"found": case.volumes["lesions"]}
+    kept = slice_figures.axial_slices(case, None, "P1, fold 2", more=found)
+    slice_figures.save_slices(tmp_path / "example.safetensors", kept)
+    back = slice_figures.load_slices(tmp_path / "example.safetensors")
+    assert (back.title, back.inputs, back.target, back.z_mm) == (kept.title, kept.inputs, kept.target, kept.z_mm)
+    assert sorted(back.images) == ["dvr", "flair", "found", "t1w"]
+    np.testing.assert_array_equal(back.images["found"] > 0, back.outline)
+    np.testing.assert_allclose(back.images["dvr"], kept.images["dvr"], rtol=1e-6)
+    (tmp_path / "example.safetensors").write_bytes(b"half")
+    with pytest.raises(BadInput, match=r"example\.safetensors"):
+        slice_figures.load_slices(tmp_path / "example.safetensors")
+
+
+def test_recipes_are_drawn_side_by_side_and_one_without_an_image_has_no_column(make_case) -> None:
+    case = make_case()
+    made = slice_figures.axial_slices(case, 0.9 * case.volumes["dvr"], "P1")
+    none = slice_figures.axial_slices(case, None, "P1")
+    figure = slice_figures.comparison_figure({"system": [made, made], "unimodal": [none, none], "linear": [made, made]})
+    titles = [axis.get_title() for axis in figure.axes[:5]]
+    assert titles == ["T1w", "FLAIR", "measured DVR", "system", "linear"]
+    assert len(figure.axes) == 2 * 2 * 5
