@@ -149,13 +149,15 @@ set(TRAINING_CORE_SCRIPTS
   systems/conditional_gan.py
   systems/contrast_enhancement.py
   systems/curricular.py
-  systems/joint_flair_wmh.py
   systems/ensemble.py
+  systems/joint_flair_wmh.py
+  systems/learner.py
   systems/linear.py
   systems/mask_weighted_pix2pix.py
   systems/moment.py
   systems/parts.py
   systems/sketcher_refiner.py
+  systems/system.py
   systems/two_layer_dnn.py
   train.py
   training/__init__.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -20,8 +22,14 @@ TYPICAL_DVR = 1.0  # what a generator answers before it has learnt anything (our
 def build_generator(settings: dict[str, Any], channels: int) -> UNet3D:
     """The 3D U-Net of a recipe's `generator`, answering a typical DVR before it has learnt anything."""
     network = UNet3D(in_channels=channels, out_channels=1, **settings)
-    nn.init.constant_(network.last.bias, TYPICAL_DVR)
+    set_first_answer(network.last, TYPICAL_DVR)
     return network
+
+
+def set_first_answer(last: nn.Conv2d | nn.Conv3d, value: float) -> None:
+    """Let a network's last convolution add `value` at the start, so that training need not find the mean first."""
+    assert last.bias is not None
+    nn.init.constant_(last.bias, value)
 
 
 def inside(inputs: Tensor, intensity: dict[str, Any]) -> Tensor:
@@ -32,6 +40,17 @@ def inside(inputs: Tensor, intensity: dict[str, Any]) -> Tensor:
 def parameters(network: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def mean_over(mask: Tensor, values: Tensor) -> Tensor:
+    """Mean of the values in a mask of 0 and 1 of the same shape; 0 where it is empty."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def numbers(measures: Mapping[str, float | None], names: Sequence[str]) -> dict[str, float]:
+    """Some measures by name; nan where one could not be taken (SSIM of lesions where there are none)."""
+    found = {name: measures[name] for name in names}
+    return {name: math.nan if value is None else float(value) for name, value in found.items()}
 
 
 def precision(wish: str, device: torch.device) -> torch.dtype:

@@ -114,7 +114,7 @@ def test_both_losses_are_means_over_the_volume() -> None:
     for name, power in (("l2", 2), ("l1", 1)):
         system = build(f"loss={name}", "flips.training=0")
         with torch.no_grad():
-            error = (system.network(sample.inputs) * sample.brain - sample.target).abs() ** power
+            error = (system.network.module(sample.inputs) * sample.brain - sample.target).abs() ** power
         assert system.training_step([sample], MOMENT, np.random.default_rng(0))["loss"] == pytest.approx(
             float(error.mean()), rel=1e-5
         )
@@ -123,19 +123,19 @@ def test_both_losses_are_means_over_the_volume() -> None:
 def test_half_precision_is_for_gpus_and_its_scaled_loss_survives_a_checkpoint() -> None:
     assert precision("float16", torch.device("cuda")) is torch.float16
     assert precision("float16", torch.device("cpu")) is torch.float32
-    assert not build().scaler.is_enabled()
+    assert not build().network.scaler.is_enabled()
     systems = [build(), build("seed=9")]
     for system in systems:  # as on a GPU, computed here
-        system.precision = torch.float16
-        system.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=1)
+        system.network.kind = torch.float16
+        system.network.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=1)
     one, other = systems
     first = one.training_step([visit()], MOMENT, np.random.default_rng(0))["loss"]
     for _ in range(25):
         last = one.training_step([visit()], MOMENT, np.random.default_rng(0))["loss"]
     assert last < 0.8 * first
-    assert one.scaler.get_scale() != 2.0**20  # it moved, up or after an overflow down
+    assert one.network.scaler.get_scale() != 2.0**20  # it moved, up or after an overflow down
     other.load_state(*deepcopy(one.state()))
-    assert other.scaler.get_scale() == one.scaler.get_scale()
+    assert other.network.scaler.get_scale() == one.network.scaler.get_scale()
     ends = [system.training_step([visit(1)], MOMENT, np.random.default_rng(1)) for system in systems]
     assert ends[0] == ends[1]
 

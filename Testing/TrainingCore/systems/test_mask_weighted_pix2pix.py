@@ -84,7 +84,7 @@ def test_every_answer_of_the_discriminator_sees_70_pixels() -> None:
 def test_a_step_draws_slices_with_brain_from_every_visit() -> None:
     system = build("samples=3")
     shapes = []
-    system.generator.register_forward_hook(lambda module, given, answer: shapes.append(tuple(given[0].shape)))
+    system.generator.module.register_forward_hook(lambda module, given, answer: shapes.append(tuple(given[0].shape)))
     system.training_step([visit(0), visit(1)], MOMENT, np.random.default_rng(0))
     assert shapes == [(6, 1, 24, 24)]
     sample = visit()
@@ -122,22 +122,24 @@ def test_the_l1_twin_has_no_discriminator_and_starts_from_the_same_generator() -
     losses = twin.training_step([visit()], MOMENT, np.random.default_rng(0))
     assert "loss_D" not in losses
     assert losses["adversarial"] == 0
-    assert not any(name.startswith("D") for name in twin.state()[0])
+    assert not any("discriminator" in name for name in twin.state()[0])
     assert "discriminator" not in twin.describe()["trainable parameters"]
     fresh = build("adversarial=0")
-    assert all(torch.equal(a, b) for a, b in zip(fresh.generator.parameters(), whole.generator.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(fresh.generator.module.parameters(), whole.generator.module.parameters())
+    )
 
 
 def test_the_discriminator_learns_to_tell_and_the_generator_is_left_alone_by_it() -> None:
     system = build("rate=2e-3")
-    generator = deepcopy(system.generator.state_dict())
+    generator = deepcopy(system.generator.module.state_dict())
     inputs, real = torch.rand(4, 1, 32, 32), torch.full((4, 1, 32, 32), 0.5)
-    first = system._discriminator_step(inputs, real, -real)
+    first = system._discriminator_step(system.discriminator, inputs, real, -real)
     for _ in range(30):
-        last = system._discriminator_step(inputs, real, -real)
+        last = system._discriminator_step(system.discriminator, inputs, real, -real)
     assert last["loss_D"] < 0.5 * first["loss_D"]
     assert last["D_real"] > 0.7 > 0.3 > last["D_fake"]
-    assert all(torch.equal(value, generator[name]) for name, value in system.generator.state_dict().items())
+    assert all(torch.equal(value, generator[name]) for name, value in system.generator.module.state_dict().items())
 
 
 def test_a_checkpoint_goes_on_to_the_same_bits() -> None:
@@ -153,7 +155,7 @@ def test_a_slice_is_predicted_alike_alone_and_among_others() -> None:
     system = build()
     volume = visit().inputs
     whole = system.predict(volume)
-    alone = slice_by_slice(lambda x: system.generator(x), volume[..., 8:15], empty=-1.0, chunk=2).detach()
+    alone = slice_by_slice(system.generator.answer, volume[..., 8:15], empty=-1.0, chunk=2).detach()
     assert whole.shape == volume.shape
     assert torch.allclose(whole[..., 8:15], alone, atol=1e-6)
     assert (whole[..., 0] == -1).all()  # no brain there, nothing computed

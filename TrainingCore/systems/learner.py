@@ -1,0 +1,83 @@
+"""One network that learns: its Adam, its precision, its share in `torchrun`, what a checkpoint keeps of it."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..training.state import Tensors, load_optimizer, optimizer_tensors, part, prefixed
+from .parts import autocast, distributed
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Learner(Generic[Network]):
+    """A network with its optimiser, so that a system's step can be written as in its paper.
+
+    >>> generated = G(x)                           # gradients reach the weights of G
+    >>> D.step(loss(D(y), 1) + loss(D(generated.detach()), 0))
+    >>> G.step(loss(D.frozen(generated), 1))       # D is only looked through
+    >>> G.answer(x)                                # as it predicts: no dropout, the norms' running means, no gradients
+
+    All answers are float32, whatever precision `kind` the network computes in.
+    """
+
+    def __init__(
+        self, network: Network, rate: float, betas: tuple[float, float], device: torch.device, kind: torch.dtype
+    ) -> None:
+        self.module = network.to(device)
+        self.optimizer = torch.optim.Adam(self.module.parameters(), rate, betas)
+        self.device, self.kind = device, kind
+        self.scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
+        self._shared: nn.Module = self.module
+
+    def distribute(self) -> None:
+        """Share gradients between the processes of `torchrun`."""
+        self._shared = distributed(self.module, self.device)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The network's answer while it learns."""
+        self.module.train()
+        with autocast(self.device, self.kind):
+            return self._shared(inputs).float()
+
+    def frozen(self, inputs: Tensor) -> Tensor:
+        """The answer in the mode the network is in, with gradients for what it is shown but not for its weights."""
+        self.module.requires_grad_(False)
+        with autocast(self.device, self.kind):
+            answer = self.module(inputs).float()
+        self.module.requires_grad_(True)
+        return answer
+
+    def answer(self, inputs: Tensor) -> Tensor:
+        """The answer of the network as it predicts, without gradients."""
+        self.module.eval()
+        with torch.no_grad(), autocast(self.device, self.kind):
+            return self.module(inputs.to(self.device)).float()
+
+    def step(self, loss: Tensor) -> None:
+        """One step of Adam down a loss (scaled against underflow in float16). loss: a single number."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def set_rate(self, rate: float) -> None:
+        """Take a learning rate from here on."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def state(self, name: str) -> Tensors:
+        """Weights and Adam's memory under `name`/ and `name`_adam/."""
+        weights = prefixed(name, dict(self.module.state_dict()))
+        return weights | prefixed(f"{name}_adam", optimizer_tensors(self.optimizer))
+
+    def load_state(self, name: str, tensors: Tensors) -> None:
+        """Take up what `state` wrote."""
+        self.module.load_state_dict(part(name, tensors))
+        load_optimizer(self.optimizer, part(f"{name}_adam", tensors))
+
+
+AnyLearner = Learner[Any]

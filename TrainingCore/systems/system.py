@@ -1,0 +1,148 @@
+"""What all systems share: how a system is built, distributed, saved, resumed, shipped in a bundle and described.
+
+A system file adds its paper: the networks it hands to `learner`, a training step, and how it predicts.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..bundle import Bundle
+from ..errors import BadInput
+from ..recipe import Settings, changed, leaves, load_recipe, value_of
+from ..training.samples import Sample, dvr_errors
+from ..training.state import Tensors
+from .learner import AnyLearner, Learner, Network
+from .moment import Moment
+from .parts import load_weights, parameters, precision
+
+Kind = TypeVar("Kind", bound="System")
+
+
+class System(ABC):
+    """The five verbs: build, training_step, validation_step, predict, describe.
+
+    name: as recipes call it. score: keys of `validation_step` whose sum, the lower the better, chooses the best epoch.
+    shown: losses that the progress line shows, with their formats. rebuilt_from: keys of the recipe without which the
+    networks cannot be built again or do not predict the same; a bundle carries their values as its `architecture`.
+
+    >>> system = system_class("curricular")(load_recipe("curricular"))
+    >>> losses = system.training_step([sample], moment, np.random.default_rng(0))
+    >>> dvr = system.predict(sample.inputs)                                       # (1, 1, I, J, K)
+    """
+
+    name: ClassVar[str]
+    score: tuple[str, ...] = ("l1", "lesion_l1")
+    shown: ClassVar[dict[str, str]]
+    rebuilt_from: ClassVar[tuple[str, ...]]
+
+    def __init__(self, recipe: Settings, device: Any = "cpu") -> None:
+        self.recipe, self.device = recipe, torch.device(device)
+        self.channels = len(recipe["data"]["inputs"])
+        self.precision = precision(recipe["precision"], self.device)
+        self.learners: dict[str, AnyLearner] = {}
+        torch.manual_seed(recipe["seed"])
+
+    def learner(self, name: str, network: Network, rate: str = "rate") -> Learner[Network]:
+        """Give a network its Adam, with the rate of that key of the recipe's `optimizer`, and keep it under `name`."""
+        rates = self.recipe["optimizer"]
+        made = Learner(network, rates[rate], tuple(rates["betas"]), self.device, self.precision)
+        self.learners[name] = made
+        return made
+
+    def distribute(self) -> None:
+        """Share gradients between the processes of `torchrun`."""
+        for one in self.learners.values():
+            one.distribute()
+
+    # -- the paper's part --------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+        """Learn from some visits; returns the losses by name. Every random number comes from `rng`."""
+
+    def validation_step(self, sample: Sample) -> dict[str, float]:
+        """Mean absolute DVR error over the brain and over its lesions (nan where there is none)."""
+        return dvr_errors(self.predict(sample.inputs), sample)
+
+    @abstractmethod
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Target (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
+
+    @abstractmethod
+    def shipped(self) -> dict[str, nn.Module]:
+        """The networks that predict, by what the names of their weights start with in a bundle."""
+
+    def settings(self) -> dict[str, Any]:
+        """What `describe` says of this system alone."""
+        return {}
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def weights(self) -> Tensors:
+        """Weights of the networks that predict, as a bundle ships them."""
+        return {f"{start}{k}": v for start, network in self.shipped().items() for k, v in network.state_dict().items()}
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Everything a resumed run needs: tensors, and plain numbers."""
+        tensors = {k: v for name, one in self.learners.items() for k, v in one.state(name).items()}
+        return tensors, {"scalers": {name: one.scaler.state_dict() for name, one in self.learners.items()}}
+
+    def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint; raises BadInput where it is of other networks."""
+        scalers = facts.get("scalers", {})
+        if set(scalers) != set(self.learners):
+            raise BadInput("The checkpoint is of another version of this software or of a changed recipe: train anew.")
+        for name, one in self.learners.items():
+            one.load_state(name, tensors)
+            if one.scaler.is_enabled() and scalers[name]:
+                one.scaler.load_state_dict(scalers[name])
+
+    # -- bundles -----------------------------------------------------------------------------------------------------
+
+    def start_from(self, bundle: Bundle) -> None:
+        """Take the weights of the networks that predict; raises BadInput where they are of other networks."""
+        weights = bundle.weights()
+        for start, network in self.shipped().items():
+            own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
+            load_weights(network, own, bundle)
+
+    @classmethod
+    def from_bundle(cls: type[Kind], bundle: Bundle, device: Any = "cpu") -> Kind:
+        """The system of a bundle, ready to predict: without discriminators. Raises BadInput for others."""
+        about, recipe = bundle.description, load_recipe(cls.name)
+        recipe["data"] |= {"inputs": about["inputs"], "target": about["output"], "intensity": about["intensity"]}
+        if "adversarial" in recipe.get("losses", {}):
+            recipe["losses"]["adversarial"] = 0.0
+        told = dict(leaves(about["architecture"]))
+        known = {key: told[key] for key in cls.rebuilt_from if key in told}
+        system = cls(changed(recipe, known, where=str(bundle.path)), device)
+        system.start_from(bundle)
+        return system
+
+    def architecture(self) -> dict[str, Any]:
+        """What a bundle must know to build the networks again and to predict as they were validated."""
+        found: dict[str, Any] = {}
+        for key in self.rebuilt_from:
+            *groups, leaf = key.split(".")
+            place = found
+            for group in groups:
+                place = place.setdefault(group, {})
+            place[leaf] = value_of(self.recipe, key)
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Parameter counts and settings, for people."""
+        data = self.recipe["data"]
+        return {
+            "trainable parameters": {name: parameters(one.module) for name, one in self.learners.items()},
+            "inputs": data["inputs"],
+            "output": data["target"],
+            "intensity rule": data["intensity"],
+            **self.settings(),
+        }
