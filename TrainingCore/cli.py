@@ -85,6 +85,17 @@ def add_set_option(arguments: argparse.ArgumentParser, of: str = "") -> None:
     )
 
 
+def add_stratify_option(arguments: argparse.ArgumentParser, alike: str) -> None:
+    """Add --stratify COLUMN ..., as `stratify`; alike: which parts of a cohort it makes alike."""
+    arguments.add_argument(
+        "--stratify",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help=f"columns of participants.tsv in which the {alike} are to be alike, e.g. group site",
+    )
+
+
 def add_progress_option(arguments: argparse.ArgumentParser) -> None:
     """Add --progress bar|json|none; `json` prints one object per line on stdout and nothing else there."""
     arguments.add_argument(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from .visit import Visit
 __all__ = ["Cohort", "Visit"]
 
 TABLES = (".csv", ".tsv")
+UNKNOWN = "unknown"
 NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
 
 
@@ -90,7 +93,8 @@ class Cohort:
 
     def of(self, people: set[str] | list[str]) -> Cohort:
         """The visits of some people."""
-        return Cohort([visit for visit in self.visits if visit.person in set(people)], self.path)
+        wanted = set(people)
+        return Cohort([visit for visit in self.visits if visit.person in wanted], self.path)
 
     def ready_to_learn(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
         """The visits that have all a training run needs; raises BadInput saying what is missing where none has."""
@@ -102,16 +106,54 @@ class Cohort:
             )
         return Cohort(ready, self.path)
 
-    def split(self, validation_people: int, seed: int) -> tuple[Cohort, Cohort]:
-        """Training and validation visits, split by person with a seed; raises BadInput with too few people."""
+    def strata(self, columns: Sequence[str]) -> dict[str, str]:
+        """Person -> stratum: the values of some participant columns together. Raises BadInput for one nobody has."""
+        first: dict[str, dict[str, Any]] = {}
+        for visit in self.visits:
+            first.setdefault(visit.person, visit.info)
+        for column in columns:
+            if not any(column in info for info in first.values()):
+                known = sorted({name for info in first.values() for name in info})
+                raise BadInput(
+                    f"participants.tsv of {self.path} has no column {column!r} to stratify by. It has: "
+                    f"{', '.join(known) or 'none'}."
+                )
+        return {
+            person: " / ".join(str(info.get(column) or UNKNOWN) for column in columns) for person, info in first.items()
+        }
+
+    def shuffled(self, seed: Sequence[int], stratify: Sequence[str] = ()) -> list[str]:
+        """The people in a random order; every beginning of it holds each stratum in about the share it has of all.
+
+        Within a stratum of n people, drawn in random order, the k-th stands at (k + u) / n with one random u in [0, 1)
+        per stratum: a beginning of a share s holds s n of them, rounded down or up, and s n on average.
+        """
+        rng = np.random.default_rng(list(seed))
+        people: list[str] = rng.permutation(self.people).tolist()
+        if not stratify:
+            return people
+        stratum = self.strata(stratify)
+        sizes = Counter(stratum.values())
+        offset = {name: rng.random() for name in sorted(sizes)}
+        place, drawn = {}, Counter[str]()
+        for person in people:
+            name = stratum[person]
+            place[person] = (drawn[name] + offset[name]) / sizes[name]
+            drawn[name] += 1
+        return sorted(people, key=place.__getitem__)
+
+    def split(self, validation_people: int, seed: int, stratify: Sequence[str] = ()) -> tuple[Cohort, Cohort]:
+        """Training and validation visits, split by person with a seed, alike in the participant columns `stratify`.
+
+        Raises BadInput with too few people, or for a column that nobody has.
+        """
         people = self.people
         if len(people) <= validation_people:
             raise BadInput(
                 f"{self.path} has {len(people)} people to learn from; with {validation_people} for validation at "
                 "least one more is needed. Use --set validation_people=0 or a larger dataset."
             )
-        order = np.random.default_rng([seed, 71]).permutation(people)
-        validation = set(order[:validation_people].tolist())
+        validation = set(self.shuffled([seed, 71], stratify)[:validation_people])
         return self.of([p for p in people if p not in validation]), self.of(validation)
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli import Progress, add_progress_option, add_set_option, parser, run_command
+from .cli import Progress, add_progress_option, add_set_option, add_stratify_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
 from .protocols.crossvalidation import Plan
@@ -21,8 +21,11 @@ def arguments() -> argparse.ArgumentParser:
         "crossvalidate",
         "Divide the people of a cohort into folds, train without each fold in turn and measure on the people left out. "
         "A killed command goes on where it was when it is started again; --fold runs one fold, as one cluster job.",
-        "python -m TrainingCore.crossvalidate --data cohort --recipe sketcher_refiner --compare sketcher_alone linear "
-        "--folds 3 --stratify group --out results",
+        "python -m TrainingCore.crossvalidate --data cohort --recipe sketcher_refiner --compare sketcher_only linear "
+        "--folds 3 --stratify group --out results\n\n"
+        "one split into training, validation and test set (64, 16, 20 % of 100 people), alike in three columns:\n"
+        "  python -m TrainingCore.crossvalidate --data glioma --recipe mask_weighted_pix2pix --folds 5 --fold 1 "
+        "--stratify subtype grade enhancement --report --set validation_people=16 --out one_split",
     )
     add_protocol_options(options)
     options.add_argument(
@@ -34,6 +37,9 @@ def arguments() -> argparse.ArgumentParser:
         help="more recipes on the same folds, tested against the first",
     )
     options.add_argument("--fold", type=int, nargs="+", default=[], metavar="K", help="only these folds, from 1")
+    options.add_argument(
+        "--report", action="store_true", help="write the report of the finished folds even where others are missing"
+    )
     return options
 
 
@@ -44,13 +50,7 @@ def add_protocol_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--out", type=Path, required=True, help="folder of the results; the same again goes on")
     add_set_option(options, ", of every recipe")
     options.add_argument("--folds", type=int, default=5, help="parts that the people are divided into (default: 5)")
-    options.add_argument(
-        "--stratify",
-        nargs="+",
-        default=[],
-        metavar="COLUMN",
-        help="columns of participants.tsv in which the folds are to be alike, e.g. group site",
-    )
+    add_stratify_option(options, "folds, and the validation people of each,")
     options.add_argument("--seed", type=int, default=0, help="seed of the folds (default: 0)")
     options.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
     options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Progress(options.progress, "cross-validating") as progress:
         run_jobs(plan, cohort, jobs, options, progress)
         left = plan.missing()
-        if left:
+        if left and not (options.report and plan.finished()):
             progress.say(f"{len(left)} trainings of other folds are still missing; the report comes with the last.")
             return 0
         write_crossvalidation(plan, cohort)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .bundle import Bundle
-from .cli import Progress, add_progress_option, add_set_option, parser, run_command
+from .cli import Progress, add_progress_option, add_set_option, add_stratify_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
 from .recipe import available, load_recipe
@@ -28,6 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--recipe", default="curricular", help=f"a recipe ({', '.join(available())}) or a .yaml file")
     options.add_argument("--out", type=Path, required=True, help="folder of the run")
     add_set_option(options)
+    add_stratify_option(options, "validation people and the others")
     options.add_argument(
         "--resume", action="store_true", help="go on with the run in --out (start it where there is none)"
     )
@@ -74,7 +75,7 @@ def train(
     """Everything that needs torch."""
     from .training.session import new_split, split_as_before, train_split
 
-    split = new_split(cohort, recipe) if run is None else split_as_before(cohort, run)
+    split = new_split(cohort, recipe, options.stratify) if run is None else split_as_before(cohort, run)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes only one speaks
     with Progress(options.progress if first else "none", "training") as progress:
         run = train_split(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli import Progress, add_progress_option, add_set_option, parser, run_command
+from .cli import Progress, add_progress_option, add_set_option, add_stratify_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput, MyelinSynthError
 from .protocols.space import Dimension, read_space
@@ -39,6 +39,7 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--trials", type=int, default=20, help="trials in all (default: 20); more may be asked later")
     options.add_argument("--out", type=Path, required=True, help="folder of the study; the same again goes on")
     add_set_option(options)
+    add_stratify_option(options, "validation people and the others")
     options.add_argument("--workers", type=int, default=1, help="processes that work on the study here (default: 1)")
     options.add_argument("--no-pruning", action="store_true", help="train every trial to its end")
     options.add_argument("--seed", type=int, default=0, help="seed of the search (default: 0)")
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.trials < 1 or options.workers < 1:
         raise BadInput("--trials and --workers must be at least 1.")
     cohort = Cohort.read(options.data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe))
+    cohort.strata(options.stratify)
     if recipe["data"]["validation_people"] < 1:
         raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
 
@@ -96,7 +98,8 @@ def plan_of(
         else {"low": one.low, "high": one.high, "log": one.log, "step": one.step}
         for one in dimensions
     }
-    return {"data": str(cohort.path.resolve()) if cohort.path else "", "recipe": recipe, "space": space}
+    data = str(cohort.path.resolve()) if cohort.path else ""
+    return {"data": data, "stratified_by": options.stratify, "recipe": recipe, "space": space}
 
 
 def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
@@ -112,7 +115,7 @@ def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Co
         check_recipe(own)
         out = options.out / "trials" / trial.user_attrs[FOLDER] / "run"
         run = Run.open(out) if CONTINUES in trial.user_attrs and (out / "run.json").is_file() else None
-        split = split_as_before(cohort, run) if run else new_split(cohort, own)
+        split = split_as_before(cohort, run) if run else new_split(cohort, own, options.stratify)
         best = min((e["validation_score"] for e in (run.log() if run else []) if "validation_score" in e), default=None)
         scores = [] if best is None else [best]
 

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from ..cohort import Cohort
 from ..errors import BadInput
-
-UNKNOWN = "unknown"
-
-
-def strata(cohort: Cohort, columns: Sequence[str]) -> dict[str, str]:
-    """Person -> stratum: the values of some participant columns together. Raises BadInput for a column nobody has."""
-    first = {}
-    for visit in cohort:
-        first.setdefault(visit.person, visit.info)
-    for column in columns:
-        if not any(column in info for info in first.values()):
-            known = sorted({name for info in first.values() for name in info})
-            raise BadInput(
-                f"participants.tsv of {cohort.path} has no column {column!r} to stratify by. It has: "
-                f"{', '.join(known) or 'none'}."
-            )
-    return {
-        person: " / ".join(str(info.get(column) or UNKNOWN) for column in columns) for person, info in first.items()
-    }
 
 
 def make_folds(stratum: Mapping[str, str], folds: int, seed: int) -> list[list[str]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..bundle import Bundle
@@ -87,13 +86,12 @@ def split_as_before(cohort: Cohort, run: Run) -> Split:
     return Split(cohort.of(people["training"]), cohort.of(people["validation"]))
 
 
-def new_split(cohort: Cohort, recipe: dict[str, Any]) -> Split:
-    """A split by person with the recipe's seed and numbers of people."""
-    training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"])
+def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = ()) -> Split:
+    """A split by person with the recipe's seed and numbers of people, alike in some participant columns."""
+    training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"], stratify)
     few = recipe["data"]["training_people"]
     if few:  # drawn, as neighbours in a list often come from one site; a smaller number is part of a larger one
-        order = np.random.default_rng([recipe["seed"], 72]).permutation(training.people)
-        training = training.of(set(order[:few].tolist()))
+        training = training.of(training.shuffled([recipe["seed"], 72], stratify)[:few])
     return Split(training, validation)
 
 

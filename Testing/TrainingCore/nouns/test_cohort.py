@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from TrainingCore.cohort import Cohort
+from TrainingCore.cohort import Cohort, Visit
 from TrainingCore.errors import BadInput
 
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
@@ -58,3 +59,40 @@ def test_missing_and_empty_datasets_are_named(tmp_path: Path) -> None:
 def test_too_few_people_to_validate_is_bad_input(ball_cohort: Path) -> None:
     with pytest.raises(BadInput, match="validation_people"):
         Cohort.read(ball_cohort).split(3, 0)
+
+
+def glioma_like(people: int = 60) -> Cohort:
+    """People of three grades, one in six of grade 4, and every second with enhancement, without files."""
+    info = [{"grade": str(2 + (i % 6 == 0) + (i % 2)), "enhancement": "yes" if i % 2 else "no"} for i in range(people)]
+    return Cohort([Visit(f"P{i:02d}", "", info=row) for i, row in enumerate(info)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_validation_people_are_alike_in_the_columns_asked_for(seed: int) -> None:
+    cohort = glioma_like()
+    stratum = cohort.strata(["grade", "enhancement"])
+    training, validation = cohort.split(12, seed, ["grade", "enhancement"])
+    assert len(validation) == 12
+    assert not set(training.people) & set(validation.people)
+    sizes, drawn = Counter(stratum.values()), Counter(stratum[person] for person in validation.people)
+    for name, size in sizes.items():
+        assert abs(drawn[name] - 12 / 60 * size) <= 1, name
+    assert cohort.split(12, seed, ["grade", "enhancement"])[1].people == validation.people
+
+
+def test_without_columns_the_draw_is_not_stratified() -> None:
+    cohort = glioma_like()
+    stratum = cohort.strata(["enhancement"])
+    shares = [Counter(stratum[p] for p in cohort.split(12, seed)[1].people)["yes"] for seed in range(20)]
+    assert any(abs(share - 6) > 1 for share in shares)
+
+
+def test_small_strata_are_validated_as_often_as_large_ones() -> None:
+    people = [Visit(f"P{i}", "", info={"grade": "4" if i == 0 else "2"}) for i in range(10)]
+    drawn = sum("P0" in Cohort(people).split(2, seed, ["grade"])[1].people for seed in range(200))
+    assert 20 <= drawn <= 60  # 40 expected, SD 5.7
+
+
+def test_a_column_that_nobody_has_is_named() -> None:
+    with pytest.raises(BadInput, match=r"no column 'stage'.*enhancement, grade"):
+        glioma_like().split(2, 0, ["stage"])
