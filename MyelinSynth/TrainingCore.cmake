@@ -207,6 +207,11 @@ set(TRAINING_CORE_RESOURCES
   recipes/sketcher_refiner.yaml
   recipes/sketcher_refiner_l1_only.yaml
   recipes/sketcher_refiner_linear.yaml
+  recipes/spaces/contrast_enhancement.yaml
+  recipes/spaces/curricular.yaml
+  recipes/spaces/joint_flair_wmh.yaml
+  recipes/spaces/mask_weighted_pix2pix.yaml
+  recipes/spaces/sketcher_refiner.yaml
   recipes/two_layer_dnn.yaml
   )
 

@@ -1,4 +1,4 @@
-"""Search for better hyper-parameters: python -m TrainingCore.tune --data BIDS --recipe R --space SPACE --out DIR."""
+"""Search for better hyper-parameters: python -m TrainingCore.tune --data BIDS --recipe R --out DIR."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from .cli import Progress, add_progress_option, add_set_option, add_stratify_option, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput, MyelinSynthError
-from .protocols.space import Dimension, read_space
+from .protocols.space import Dimension, own_space, read_space
 from .recipe import available, changed, load_recipe
 from .rules import check_recipe, volumes_to_learn
 
-EXAMPLE = """python -m TrainingCore.tune --data cohort --recipe curricular --space space.yaml --trials 40 --out study
+EXAMPLE = """python -m TrainingCore.tune --data cohort --recipe mask_weighted_pix2pix --trials 40 --out study
 
-space.yaml, one line per recipe key:
+what to search, as --space FILE, one line per recipe key (without --space: what comes with the recipe's system):
   optimizer.generator_rate: {low: 1.0e-5, high: 1.0e-3, log: true}
   visits_per_step: {low: 1, high: 4}
   schedule.name: {choices: [curricular, anticurricular]}"""
@@ -35,7 +35,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     options.add_argument("--data", type=Path, required=True, help="BIDS folder or table of the cohort")
     options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
-    options.add_argument("--space", type=Path, required=True, metavar="FILE", help="what to search, as YAML")
+    options.add_argument(
+        "--space", type=Path, metavar="FILE", help="what to search, as YAML (default: that of the recipe's system)"
+    )
     options.add_argument("--trials", type=int, default=20, help="trials in all (default: 20); more may be asked later")
     options.add_argument("--out", type=Path, required=True, help="folder of the study; the same again goes on")
     add_set_option(options)
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(given)
     recipe = load_recipe(options.recipe, options.changes)
     check_recipe(recipe)
-    dimensions = read_space(options.space, recipe)
+    dimensions = read_space(options.space, recipe) if options.space else own_space(recipe)
     if options.trials < 1 or options.workers < 1:
         raise BadInput("--trials and --workers must be at least 1.")
     cohort = Cohort.read(options.data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe))

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..recipe import FOLDER as RECIPES
 from ..recipe import changed, full_key, parse_yaml, value_of
 
+SPACES = RECIPES / "spaces"
 FIELDS = {"low", "high", "log", "step", "choices"}
 
 
@@ -37,6 +39,24 @@ class Dimension:
         if self.whole:
             return trial.suggest_int(self.key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(self.key, self.low, self.high, step=self.step, log=self.log)
+
+
+def spaces() -> list[str]:
+    """The systems that come with a search space."""
+    return sorted(path.stem for path in SPACES.glob("*.yaml"))
+
+
+def own_space(recipe: dict[str, Any]) -> list[Dimension]:
+    """The dimensions that come with a recipe's system. What a recipe has switched off (0), as a twin a loss, stays off.
+
+    Raises BadInput where none come with it.
+    """
+    if recipe["system"] not in spaces():
+        raise BadInput(
+            f"No search space comes with the system {recipe['system']}: give one with --space FILE, see tune --help."
+        )
+    found = read_space(SPACES / f"{recipe['system']}.yaml", recipe)
+    return [dimension for dimension in found if value_of(recipe, dimension.key) != 0]
 
 
 def read_space(path: Path, recipe: dict[str, Any]) -> list[Dimension]:

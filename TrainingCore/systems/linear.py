@@ -23,6 +23,7 @@ class LinearVoxelwise:
     name = "linear"
     score = ("l1", "lesion_l1")
     shown: ClassVar = {"l1": "L1 {:.3f}"}
+    epochs = 1  # a closed form: every visit once is all there is to learn, whatever the recipe says
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)

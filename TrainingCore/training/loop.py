@@ -41,7 +41,12 @@ class Trainer:
         self.epochs = self._count_epochs()
 
     def _count_epochs(self) -> int:
-        """Epochs to train; a recipe may count steps instead, of which the last epoch may hold more than asked for."""
+        """Epochs to train; a recipe may count steps instead, of which the last epoch may hold more than asked for.
+
+        A system may know its own number, as the closed form of the linear regression does.
+        """
+        if hasattr(self.system, "epochs"):
+            return int(self.system.epochs)
         wanted = self.recipe.get("iterations", 0)
         if not wanted:
             return self.recipe["epochs"]

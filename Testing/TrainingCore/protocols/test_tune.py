@@ -16,8 +16,8 @@ import yaml
 from ball_cohort import write_ball_cohort
 
 from TrainingCore.errors import BadInput, MyelinSynthError
-from TrainingCore.protocols.space import Dimension, read_space
-from TrainingCore.recipe import load_recipe
+from TrainingCore.protocols.space import Dimension, own_space, read_space, spaces
+from TrainingCore.recipe import load_recipe, value_of
 
 optuna = pytest.importorskip("optuna", reason="the search needs Optuna: pip install 'myelinsynth[search]'")
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,6 +123,32 @@ def test_a_killed_search_takes_up_its_trial_where_it_stopped(cohort: Path, tmp_p
     log = [json.loads(line) for line in (out / "trials" / "0000" / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in log] == [1, 2, 3]
     assert not (out / "trials" / "0001").exists()  # it went on in the folder of the killed one
+
+
+@pytest.mark.parametrize("system", spaces())
+def test_every_space_that_comes_with_a_system_holds_the_settings_of_its_paper(system: str) -> None:
+    recipe = load_recipe(system)
+    dimensions = own_space(recipe)
+    assert dimensions
+    for dimension in dimensions:
+        value = value_of(recipe, dimension.key)
+        assert value in dimension.choices if dimension.choices else dimension.low <= value <= dimension.high
+
+
+def test_the_five_hyper_parameters_of_genc_et_al_are_searched_around_both_of_their_optima() -> None:
+    for name in ("mask_weighted_pix2pix", "mask_weighted_pix2pix_t1"):
+        recipe = load_recipe(name)
+        found = {one.key: one for one in own_space(recipe)}
+        assert set(found) == {"data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask"}
+        assert all(one.low < value_of(recipe, key) < one.high for key, one in found.items())
+
+
+def test_a_twin_keeps_what_makes_it_one_when_it_is_searched() -> None:
+    keys = [one.key for one in own_space(load_recipe("mask_weighted_pix2pix_without_mask"))]
+    assert "losses.mask" not in keys
+    assert "losses.l1" in keys
+    with pytest.raises(BadInput, match="--space FILE"):
+        own_space(load_recipe("mask_weighted_pix2pix_linear"))
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,11 @@ def test_comparators_train_through_the_same_command(recipe: str, ball_cohort: Pa
     )
 
 
+def test_a_closed_form_sees_every_visit_once_however_long_the_others_train(ball_cohort: Path, tmp_path: Path) -> None:
+    train("--data", ball_cohort, "--recipe", "linear", "--out", tmp_path / "run", "--set", *SMALL, "iterations=50")
+    assert [entry["epoch"] for entry in Run.open(tmp_path / "run").log()] == [1]
+
+
 @pytest.mark.parametrize("lesions", [0, 1])
 def test_visits_without_lesions_or_with_one_train_on(lesions: int, tmp_path: Path) -> None:
     from ball_cohort import write_ball_cohort
