@@ -79,6 +79,18 @@ def test_gradients_of_the_normalised_convolution_are_exact():
     assert torch.autograd.gradcheck(run, (x, norm.weight, norm.bias, weight))
 
 
+@pytest.mark.parametrize("depth", [2, 3, 8])
+def test_a_small_volume_in_two_halves_has_the_gradients_of_the_plain_operators(depth):
+    norm, weight = random_norm(2, 4), torch.randn(3, 4, 3, 3, 3, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(1, 4, depth, 3, 5, dtype=torch.float64).to(memory_format=LAST).requires_grad_()
+    inputs = (x, norm.weight, norm.bias, weight)
+    fast, plain = normalised_convolution(x, norm, weight), F.conv3d(norm(x), weight, padding=1)
+    close(fast, plain, 1e-12)
+    along = torch.randn_like(plain)
+    for ours, theirs in zip(torch.autograd.grad(fast, inputs, along), torch.autograd.grad(plain, inputs, along)):
+        close(ours, theirs, 1e-11)
+
+
 @pytest.mark.parametrize("few", [0, 1024])
 def test_gradients_of_the_joined_convolution_are_those_of_the_plain_operators(few, monkeypatch):
     monkeypatch.setattr(fast_convolution, "FEW_VOXELS", few)
