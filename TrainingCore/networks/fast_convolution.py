@@ -1,8 +1,8 @@
 """The convolutions of the U-Net on a CPU: the same numbers as torch's plain operators, with less work and memory.
 
 Four ideas: volumes lie channels-last, which oneDNN convolves fastest; a normalised map is used once and made again in
-backward instead of being kept; the trilinear upsampling before a decoder's convolution is never carried out; and a small
-volume is convolved as a batch of its two halves, because torch keeps oneDNN from small volumes that come alone.
+backward instead of being kept; the trilinear upsampling before a decoder's convolution is never carried out; and a
+small volume is convolved as a batch of its two halves, because torch keeps oneDNN from small volumes that come alone.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _convolution(x: Tensor, weight: Tensor) -> Tensor:
 
 def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of `_convolution` towards x and weight."""
-    one, halved, half = [1, 1, 1], _in_halves(x), x.shape[2] // 2
+    one, halved = [1, 1, 1], _in_halves(x)
     padding = [0, 1, 1] if halved else one
     if halved:
         gradient, x = torch.cat(gradient.chunk(2, dim=2)), _halves(x)
