@@ -12,7 +12,7 @@ MORE_MRI = ("t2w", "t1ce_low", "t1ce", "mtr", "fa", "rd", "ad", "adc")
 ALL_MRI = (*MRI, *MORE_MRI)
 DIFFUSION = ("fa", "rd", "ad", "adc")  # maps of one acquisition
 QUANTITATIVE = ("mtr", *DIFFUSION)  # a ratio or a physical unit: no coil shading to remove
-MASKS = ("lesions", "white_matter", "grey_matter", "csf", "nawm", "brain")
+MASKS = ("lesions", "enhancing", "white_matter", "grey_matter", "csf", "nawm", "brain")
 VOLUME_NAMES = (*ALL_MRI, "dvr", "dvr_clean", *MASKS)
 
 
@@ -22,7 +22,8 @@ class Case:
 
     volumes: name (see VOLUME_NAMES) -> array of one common shape (I, J, K). MRI in the units of the intensity rule (or
         raw, arbitrary units), `dvr` as distribution volume ratio (unitless, white matter about 1.2), `dvr_clean` the
-        noise-free blurred truth that only a digital patient has, masks as bool. `lesions` is a mask, not labels.
+        noise-free blurred truth that only a digital patient has, masks as bool. `lesions` is a mask, not labels;
+        `enhancing` is the part of it that takes up contrast agent.
     affine: 4x4, voxel indices -> world mm, RAS+.
     info: provenance and participant columns (site, age, simulated, ...); never a name or a birth date.
     """

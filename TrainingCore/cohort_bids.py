@@ -36,6 +36,7 @@ NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("adc", ("dwimap",), {"param": "(?i:adc|md)"}),
     ("brain", ("mask",), {"desc": "brain"}),
     ("lesions", ("mask",), {"label": "lesions?"}),
+    ("enhancing", ("mask",), {"label": "(?i:enhancing|ET)"}),
     ("white_matter", ("mask",), {"label": "WM"}),
     ("grey_matter", ("mask",), {"label": "GM"}),
     ("csf", ("mask",), {"label": "CSF"}),
@@ -47,6 +48,7 @@ NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 )
 FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>.*_)?(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?$")
 NEVER_LOOKED_INTO = {"func", "fmap", "eeg", "meg", "ieeg", "beh", "nirs", "motion", "micr"}
+SPACES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce": "T1w"}  # what BIDS calls the space of an image
 UNUSABLE_PARTS = {"phase", "real", "imag"}
 DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
 
@@ -163,12 +165,15 @@ def _visit(key: tuple[str, str], found: list[Found], prepared: set[str], choose:
     by_volume: dict[str, list[Found]] = defaultdict(list)
     for one in found:
         by_volume[one.volume].append(one)
-    t1w = _best(by_volume.pop("t1w", []), choose, visit)
-    home = t1w.entities.get("space") if t1w else None
-    if t1w:
-        _take(visit, t1w)
+    first = next((name for name in ALL_MRI if name in by_volume), "t1w")  # the T1w, where there is one
+    spaces = sorted({SPACES[name] for name in by_volume if name in SPACES})  # where there is none, any MRI's will do
+    own = ["T1w"] if first == "t1w" or not spaces else spaces
+    reference = _best(by_volume.pop(first, []), choose, visit)
+    home = reference.entities.get("space") if reference else None
+    if reference:
+        _take(visit, reference)
     for volume in sorted(by_volume):
-        fitting = by_volume[volume] if visit.prepared else _in_space(by_volume[volume], volume, home, visit)
+        fitting = by_volume[volume] if visit.prepared else _in_space(by_volume[volume], volume, home, own, visit)
         best = _best(fitting, choose, visit)
         if best is not None:
             _take(visit, best)
@@ -181,13 +186,14 @@ def _take(visit: Visit, one: Found) -> None:
         visit.spaces[one.volume] = one.entities["space"]
 
 
-def _in_space(found: list[Found], volume: str, home: str | None, visit: Visit) -> list[Found]:
+def _in_space(found: list[Found], volume: str, home: str | None, own: list[str], visit: Visit) -> list[Found]:
     """Files that can be used with a T1w of space `home` (None: its own). What lies elsewhere is said, not used.
 
     MRI and DVR are registered to the T1w, so they may lie in a space of their own; a mask belongs to the image it was
-    drawn on. Where there are files of the T1w's own space, the others are not wanted.
+    drawn on. Where there are files of the T1w's own space, the others are not wanted. own: what BIDS calls that space,
+    or those of the other MRI where there is no T1w.
     """
-    here = {home, "T1w", "orig"} if home is None else {home}
+    here = {home, "orig", *own} if home is None else {home}
     same = [one for one in found if one.entities.get("space") in here]
     if same:
         return same
@@ -197,7 +203,7 @@ def _in_space(found: list[Found], volume: str, home: str | None, visit: Visit) -
         allowed = {None, "orig"} | ({"FLAIR", "flair"} if volume == "lesions" else set())
     fitting = [one for one in found if one.entities.get("space") in allowed]
     if not fitting and volume in {*ALL_MRI, *MASKS, "dvr"}:
-        space = f"the space of its T1w ({home})" if home else "the space of its T1w"
+        space = f"the space of its {' or '.join(own)}" + (f" ({home})" if home else "")
         visit.notes.append(f"{visit.label}: {found[0].name} was not used, it is not in {space}")
     return fitting
 

@@ -26,6 +26,7 @@ from .slice_figures import Slices, comparison_figure
 from .summary import agreement, levels
 
 Row = dict[str, Any]
+NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1w after the full dose
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Task:
     from their measured maps alone; pooled: (title, function of all lesion rows -> {r, r_low, r_high, n});
     section(report, visit rows by recipe): what the paper shows besides its table; makes(system, case, recipe) ->
     volumes by name for an example slice, `synthetic` among them where an image is made; examples: how slices of the
-    same people are drawn, recipe by recipe."""
+    same people are drawn, recipe by recipe. A visit row that holds `untouched` (the name of an input) and every measure
+    with the prefix `untouched_` gives the report a column of that input taken for the answer."""
 
     name: str
     measures: tuple[Measure, ...]
@@ -165,10 +167,31 @@ def measure_translation(system: Any, case: Case, recipe: dict[str, Any], context
 
 
 def measure_enhancement(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
-    """T1w after contrast: L2, tumour L2, PSNR, SSIM (Bone et al. 2021)."""
+    """T1w after contrast: L2, tumour L2, PSNR, SSIM (Bone et al. 2021), and of the T1w that is nearest to it.
+
+    The tumour is its enhancing part, as in the paper, where a visit has such a mask, else the whole lesion mask.
+    """
     data = recipe["data"]
     truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
-    return _row(case) | enhancement_quality(truth, found, brain, _lesions(case)), []
+    kind = "enhancing" if "enhancing" in case.volumes else "lesions"
+    tumour = np.asarray(case.volumes.get(kind, np.zeros(case.shape)), bool)
+    row = _row(case) | {"tumour_mask": kind} | enhancement_quality(truth, found, brain, tumour)
+    source = next((name for name in NEAR_ENHANCED if name in data["inputs"]), None)
+    if source is not None:
+        untouched = enhancement_quality(truth, case.volumes[source], brain, tumour)
+        row |= {"untouched": source, **{f"untouched_{key}": value for key, value in untouched.items()}}
+    return row, []
+
+
+def enhancement_section(report: Report, visits: Mapping[str, Sequence[Row]]) -> None:
+    """What the tumour of `tumour L2` is."""
+    rows = next(iter(visits.values()))
+    able = len({row["person"] for row in rows if row["tumour_l2"] is not None})
+    whole = sum(row["tumour_mask"] == "lesions" for row in rows)
+    told = "is over the enhancing tumour, as in the paper"
+    if whole:
+        told += f"; over the whole lesion mask in {whole} of {len(rows)} visits, which have no mask of what enhances"
+    report.add_text(f"Tumour L2 {told}. {able} people have one. L2, PSNR and SSIM are over the whole volume.")
 
 
 def _row(case: Case) -> Row:
@@ -270,6 +293,7 @@ ENHANCEMENT = Task(
         Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}"),
     ),
     measure_enhancement,
+    section=enhancement_section,
 )
 
 

@@ -2,7 +2,7 @@
 
 A recipe names its rule: `{rule: percentile, low: 2.5, high: 97.5, clip: true}` to [-1, 1] (Soulier et al. 2024),
 `{rule: gaussian}` to mean 0 and SD 1 over the brain (Li et al. 2018, Orbes-Arteaga et al. 2018), or
-`{rule: unit, low: 0.5, high: 99.5}` to [0, 1], extremes clipped (Bone et al. 2021).
+`{rule: unit, below: 3.0, above: 5.0}` to [0, 1] by the brain's mean and SD, extremes clipped (Bone et al. 2021).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BACKGROUND = -1.0
 EXTREME = 3.0
 SPANS = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # background to about the brightest brain (ours)
 GAUSSIAN_BACKGROUND = -4.0  # darker than any tissue; about where air would come to lie (ours)
-UNIT_LOW, UNIT_HIGH = 0.5, 99.5  # the paper clips extremes and does not say which (ours)
+UNIT_BELOW, UNIT_ABOVE = 3.0, 5.0  # SDs; the paper clips extremes and does not say which (ours)
 
 
 def percentile_rescale(
@@ -42,25 +42,36 @@ def gaussian_normalise(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
     image: (I, J, K), any unit; brain: (I, J, K) mask. Raises ValueError where the brain is empty or has one value.
     """
+    mean, sd = _mean_sd(image, brain)
+    scaled = (image.astype(np.float32) - mean) / sd
+    return np.where(brain, np.maximum(scaled, GAUSSIAN_BACKGROUND), GAUSSIAN_BACKGROUND).astype(np.float32)
+
+
+def unit_rescale(
+    image: np.ndarray, brain: np.ndarray, below: float = UNIT_BELOW, above: float = UNIT_ABOVE
+) -> np.ndarray:
+    """Rescale MRI so that `below` SDs under the brain's mean become 0 and `above` SDs over it 1, clipped.
+
+    Bone et al. 2021 normalise "using the signal statistics of their respective brain content", clip extremes and map to
+    [0, 1]; mean and SD are our reading. Percentiles would scale an enhanced image by the tumour: where it fills more of
+    the brain than they leave out, its uptake sets the brightness of all healthy tissue.
+
+    image: (I, J, K), any unit; brain: (I, J, K) mask. Outside the brain the result is 0.
+    Raises ValueError where the brain is empty or has one single value.
+    """
+    mean, sd = _mean_sd(image, brain)
+    scaled = np.clip(((image.astype(np.float32) - mean) / sd + below) / (below + above), 0.0, 1.0)
+    return np.where(brain, scaled, 0.0).astype(np.float32)
+
+
+def _mean_sd(image: np.ndarray, brain: np.ndarray) -> tuple[float, float]:
     inside = image[brain]
     if inside.size == 0:
         raise ValueError("the brain mask is empty")
     mean, sd = float(inside.mean(dtype=float)), float(inside.std(dtype=float))
     if not sd > 1e-12 * max(abs(mean), 1e-12):
         raise ValueError("the image has no contrast inside the brain mask")
-    scaled = (image.astype(np.float32) - mean) / sd
-    return np.where(brain, np.maximum(scaled, GAUSSIAN_BACKGROUND), GAUSSIAN_BACKGROUND).astype(np.float32)
-
-
-def unit_rescale(image: np.ndarray, brain: np.ndarray, low: float = UNIT_LOW, high: float = UNIT_HIGH) -> np.ndarray:
-    """Rescale MRI so that the brain's `low` and `high` percentiles become 0 and 1, clipped (Bone et al. 2021).
-
-    image: (I, J, K), any unit; brain: (I, J, K) mask. Outside the brain the result is 0.
-    Raises ValueError where the brain is empty or has one single value.
-    """
-    bottom, top = _range(image, brain, low, high)
-    scaled = np.clip((image.astype(np.float32) - bottom) / (top - bottom), 0.0, 1.0)
-    return np.where(brain, scaled, 0.0).astype(np.float32)
+    return mean, sd
 
 
 def _range(image: np.ndarray, brain: np.ndarray, low: float, high: float) -> tuple[float, float]:
@@ -84,7 +95,9 @@ def apply_rule(image: np.ndarray, brain: np.ndarray, rule: Mapping[str, Any]) ->
     if name == "gaussian":
         return gaussian_normalise(image, brain)
     if name == "unit":
-        return unit_rescale(image, brain, rule.get("low", UNIT_LOW), rule.get("high", UNIT_HIGH))
+        if "low" in rule:
+            raise ValueError("the unit rule is by mean and SD (below, above); percentiles were an older version's")
+        return unit_rescale(image, brain, rule.get("below", UNIT_BELOW), rule.get("above", UNIT_ABOVE))
     raise ValueError(f"unknown intensity rule {name!r}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,34 +16,21 @@ from .volumes import Volume, resample
 
 
 def prepare_case(
-    t1w: Volume,
-    flair: Volume | None,
-    brain: Volume,
-    grid: Grid,
-    intensity: dict[str, Any],
-    flair_to_t1: np.ndarray | None = None,
-    extra: dict[str, Volume] | None = None,
-    person: str = "patient",
-    visit: str = "",
+    read: Mapping[str, Volume], grid: Grid, intensity: dict[str, Any], person: str = "patient", visit: str = ""
 ) -> Case:
-    """Resample T1w and FLAIR to `grid` and rescale their intensities by the rule of the bundle.
+    """Resample the volumes of a visit to `grid` and rescale the MRI by the rule of a recipe or bundle.
 
-    t1w, flair: raw volumes; brain: mask in T1w space; flair_to_t1: 4x4 in RAS mm, a point of T1w space -> the point of
-    the FLAIR that shows it (identity where None); extra: more volumes in T1w space (`dvr`, `lesions`, other MRI, ...).
-    MRI is rescaled, DVR never. Masks are resampled linearly and cut at one half, so that thin structures keep their
-    volume better than by nearest neighbour; lesions keep theirs one by one (see imaging.partial_volumes).
-    Raises ValueError where the brain or an image is empty on the grid.
+    read: by name, all in one space; `brain` is needed. DVR is never rescaled. Masks are resampled linearly and cut at
+    one half, so that thin structures keep their volume better than by nearest neighbour; lesions keep theirs one by one
+    (see imaging.partial_volumes). Raises ValueError where the brain or an image is empty on the grid.
     """
-    inside = on_grid(brain, grid, mask=True)
-    volumes = {"t1w": apply_rule(on_grid(t1w, grid), inside, intensity)}
-    if flair is not None:
-        volumes["flair"] = apply_rule(on_grid(flair, grid, flair_to_t1), inside, intensity)
-    volumes["brain"] = inside
-    for name, volume in (extra or {}).items():
-        if name == "lesions" and not grid.same_as(volume.data.shape, volume.affine):
-            volumes[name] = lesion_mask_on_grid(volume, grid.shape, grid.affine)
-        elif name in ALL_MRI:
+    inside = on_grid(read["brain"], grid, mask=True)
+    volumes = {}
+    for name, volume in read.items():
+        if name in ALL_MRI:
             volumes[name] = apply_rule(on_grid(volume, grid), inside, intensity)
+        elif name in ("lesions", "enhancing") and not grid.same_as(volume.data.shape, volume.affine):
+            volumes[name] = lesion_mask_on_grid(volume, grid.shape, grid.affine)
         else:
             volumes[name] = on_grid(volume, grid, mask=name in MASKS)
     return Case(person, visit, volumes, grid.affine)

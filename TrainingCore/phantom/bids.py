@@ -21,6 +21,7 @@ DERIVATIVES = Path("derivatives") / "myelinsynth-phantom"
 MASKS = {
     "brain": "desc-brain_mask",
     "lesions": "label-lesion_mask",
+    "enhancing": "label-enhancing_mask",
     "white_matter": "label-WM_mask",
     "grey_matter": "label-GM_mask",
 }
@@ -42,7 +43,8 @@ gadolinium (ce-lowdose: a quarter of the dose) are raw images in arbitrary units
 derivatives/myelinsynth-phantom holds masks (label-lesion: MS lesions, white matter hyperintensities, or a whole
 tumour), maps (MTR in percent; FA; RD, AD and ADC in um2/ms), the [11C]PiB distribution volume ratio as the digital
 scanner measured it (desc-measured) and without noise (desc-noisefree), and the cohort's noise ceiling, each where it
-was asked for. Anatomy: ICBM152 2009a template (Fonov et al. 2009), deformed per person.
+was asked for. label-enhancing is the part of a tumour that enhances. Anatomy: ICBM152 2009a template (Fonov et al.
+2009), deformed per person.
 """
 
 
@@ -90,8 +92,9 @@ def write_visit(out: Path, case: Case, settings: dict[str, Any]) -> list[dict[st
     for name, (folder, ending) in DERIVED.items():
         _write_image(derived / folder / f"{case.label}_{ending}", case, name)
     for name, ending in MASKS.items():
-        path = derived / "anat" / f"{case.label}_space-T1w_{ending}.nii.gz"
-        write_nifti(path, case.volumes[name].astype(np.uint8), case.affine)
+        if name in case.volumes:  # a tumour alone has a part that enhances
+            path = derived / "anat" / f"{case.label}_space-T1w_{ending}.nii.gz"
+            write_nifti(path, case.volumes[name].astype(np.uint8), case.affine)
     if "tumour" in case.volumes:
         write_nifti(derived / "anat" / f"{case.label}_{TUMOUR}.nii.gz", case.volumes["tumour"], case.affine)
     for name, ending in MAPS.items():

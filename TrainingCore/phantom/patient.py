@@ -18,7 +18,7 @@ from .mri import simulate_mri
 from .people import DEFAULT_CONTRASTS, LOAD_FACTOR, Person, check_contrasts, check_disease, check_site, draw_person
 from .pet import measure, true_dvr
 from .protocols import visit_protocol
-from .tumours import Tumour, grow_tumour, place_mass
+from .tumours import ENHANCING_LABEL, Tumour, grow_tumour, place_mass
 from .vascular import grow_hyperintensities
 
 
@@ -101,6 +101,7 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
     volumes.update(_masks(anatomy, lesions, tumour))
     if tumour is not None:
         volumes["tumour"] = np.where(anatomy.brain, tumour.labels, 0).astype(np.uint8)
+        volumes["enhancing"] = volumes["tumour"] == ENHANCING_LABEL
     return Case(label or f"{person.site}{person.seed}", str(visit), volumes, anatomy.affine, info)
 
 

@@ -16,7 +16,8 @@ from .people import Person
 from .randomness import smooth_field, stream
 
 # As the BraTS challenges number them (Menze et al. 2015)
-LABELS = {1: "core without enhancement", 2: "oedema", 4: "enhancing tumour"}
+ENHANCING_LABEL = 4
+LABELS = {1: "core without enhancement", 2: "oedema", ENHANCING_LABEL: "enhancing tumour"}
 # (ours) ln(volume of the core in ml), mean and SD, and its range; growth of the radius between visits
 CORE_LOG_ML, CORE_RANGE_ML, GROWTH_PER_VISIT = (3.3, 0.55), (5.0, 90.0), 1.06
 OEDEMA_WATER = (0.55, 0.85)  # (ours)

@@ -31,6 +31,7 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
     first = next(iter(plan.recipes))
     task, folds = TASKS[plan.task], plan.finished()
     pooled = {name: plan.pooled(name, folds) for name in plan.recipes}
+    pooled |= untouched_input(task, pooled[first])
     summary = {
         "note": RESEARCH_USE,
         "people": len({row["person"] for row in pooled[first]["visits"]}),
@@ -39,7 +40,7 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
         "measured_folds": folds,
         "simulated": cohort.simulated,
         "recipes": {name: summarise(task, rows) for name, rows in pooled.items()},
-        "against": {name: against(task, pooled[first], pooled[name]) for name in list(plan.recipes)[1:]},
+        "against": {name: against(task, pooled[first], pooled[name]) for name in list(pooled)[1:]},
     }
     for kind in ("visits", "lesions"):
         rows = [{"recipe": name, **row} for name, found in pooled.items() for row in found[kind]]
@@ -54,6 +55,17 @@ def summarise(task: Task, rows: dict[str, list[Row]]) -> Row:
     """Mean, SD and number of people of each measure (visits of a person averaged first), and what is pooled."""
     found: Row = {measure.key: mean_sd(by_person(rows["visits"], measure.key)) for measure in task.measures}
     found["pooled"] = {title: function(rows["lesions"]) for title, function in task.pooled if rows["lesions"]}
+    return found
+
+
+def untouched_input(task: Task, rows: dict[str, list[Row]]) -> dict[str, dict[str, list[Row]]]:
+    """{name: rows} of an input taken for the answer, as if it were one more recipe, where the task measured it."""
+    found: dict[str, dict[str, list[Row]]] = {}
+    for row in rows["visits"]:
+        if "untouched" in row:
+            name = f"{figures.TITLES[row['untouched']]} as it is"
+            values = {measure.key: row[f"untouched_{measure.key}"] for measure in task.measures}
+            found.setdefault(name, {"visits": [], "lesions": []})["visits"].append(row | values)
     return found
 
 
@@ -102,7 +114,7 @@ def build_report(
 ) -> Report:
     """The report as a self-contained page."""
     report = Report("Cross-validation", [SIMULATED] if cohort.simulated else [])
-    names = list(plan.recipes)
+    names = list(pooled)
     name = cohort.path.resolve().name if cohort.path else "cohort"
     folds = ", ".join(map(str, summary["measured_folds"]))
     partly = (

@@ -41,6 +41,8 @@ def _intensity_rules(rule: dict[str, Any]) -> Iterator[Rule]:
     yield rule["rule"] in INTENSITIES, f"data.intensity.rule must be one of {', '.join(INTENSITIES)}"
     if "low" in rule and "high" in rule:
         yield 0 <= rule["low"] < rule["high"] <= 100, "data.intensity needs 0 <= low < high <= 100"
+    if "below" in rule and "above" in rule:
+        yield min(rule["below"], rule["above"]) > 0, "data.intensity needs below and above (SDs) greater than 0"
 
 
 def adam_rules(rates: dict[str, Any]) -> Iterator[Rule]:

@@ -86,3 +86,19 @@ def test_translation_and_enhancement_know_a_perfect_image() -> None:
     share = one.volumes["brain"].mean()
     assert row["l2"] == pytest.approx(0.01 * share, rel=1e-3)
     assert row["tumour_l2"] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_enhancement_is_measured_over_what_enhances_and_beside_the_low_dose_as_it_is() -> None:
+    recipe, one = load_recipe("contrast_enhancement"), case()
+    rim = np.zeros(SHAPE, bool)
+    rim[3:5, 3:5, 3:5] = True
+    off = Oracle(one.volumes["t1ce"] + 0.2 * rim)
+    whole, _ = ENHANCEMENT.measure(off, one, recipe)
+    assert whole["tumour_l2"] == pytest.approx(0.04 * 8 / 27, rel=1e-3)
+    row, _ = ENHANCEMENT.measure(off, case(enhancing=rim), recipe)
+    assert (row["tumour_mask"], whole["tumour_mask"]) == ("enhancing", "lesions")
+    assert row["tumour_l2"] == pytest.approx(0.04, rel=1e-3)
+    low = ((one.volumes["t1ce_low"] - one.volumes["t1ce"]) ** 2).mean()
+    assert (row["untouched"], row["untouched_l2"]) == ("t1ce_low", pytest.approx(low))
+    row, _ = ENHANCEMENT.measure(off, one, load_recipe("contrast_enhancement", ["data.inputs=[flair, adc]"]))
+    assert "untouched" not in row

@@ -104,13 +104,28 @@ def test_gaussian_rule_gives_mean_zero_and_deviation_one_in_the_brain() -> None:
 def test_unit_rule_gives_zero_to_one_with_clipped_ends() -> None:
     rng = np.random.default_rng(0)
     image, brain = rng.normal(500, 100, (30, 30, 30)), ball((30, 30, 30), 12)
-    scaled = unit_rescale(image, brain, 1, 99)
+    scaled = unit_rescale(image, brain, 2, 2)
     assert (scaled[brain].min(), scaled[brain].max()) == (0, 1)
-    assert np.mean(scaled[brain] == 1) == pytest.approx(0.01, abs=0.003)
+    assert np.mean(scaled[brain] == 1) == pytest.approx(0.023, abs=0.005)
     assert np.all(scaled[~brain] == 0)
-    low, high = np.percentile(image[brain], [1, 99])
-    middle = brain & (image > low) & (image < high)
-    np.testing.assert_allclose(scaled[middle], ((image - low) / (high - low))[middle], atol=1e-5)
+    mean, sd = image[brain].mean(), image[brain].std()
+    middle = brain & (np.abs(image - mean) < 2 * sd)
+    np.testing.assert_allclose(scaled[middle], (0.5 + (image - mean) / (4 * sd))[middle], atol=1e-5)
+
+
+def test_a_tumours_uptake_hardly_changes_how_healthy_tissue_looks_by_the_unit_rule() -> None:
+    image, brain = np.random.default_rng(0).normal(800, 200, (30, 30, 30)), ball((30, 30, 30), 12)
+    tumour = ball((30, 30, 30), 3)  # more of the brain than 99.5 % leave out
+    assert tumour.sum() > 0.01 * brain.sum()
+    before, after = (unit_rescale(np.where(tumour, signal, image), brain) for signal in (800, 2000))
+    healthy = brain & ~tumour
+    assert np.median(after[healthy]) == pytest.approx(np.median(before[healthy]), abs=0.03)
+    assert np.median(after[tumour]) > 0.9
+
+
+def test_a_bundle_of_the_older_unit_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="older version"):
+        apply_rule(np.ones((2, 2, 2)), np.ones((2, 2, 2), bool), {"rule": "unit", "low": 0.5, "high": 99.5})
 
 
 @pytest.mark.parametrize(
@@ -159,14 +174,8 @@ def test_a_lesion_keeps_its_place_in_the_world(affine: np.ndarray) -> None:
     t1w = np.random.default_rng(0).normal(500, 50, shape) * brain
     volume = Volume(t1w.astype(np.float32), affine)
     grid = brain_grid(brain, affine, (96, 96, 96), 1.5)
-    case = prepare_case(
-        volume,
-        volume,
-        Volume(brain.astype(np.float32), affine),
-        grid,
-        RULE,
-        extra={"lesions": Volume(lesion.astype(np.float32), affine)},
-    )
+    masks = {name: Volume(mask.astype(np.float32), affine) for name, mask in (("brain", brain), ("lesions", lesion))}
+    case = prepare_case({"t1w": volume, **masks}, grid, RULE)
     found = case.affine @ [*np.argwhere(case.volumes["lesions"]).mean(axis=0), 1]
     np.testing.assert_allclose(found, affine @ centre, atol=0.3)  # a mask's end slices fall between the grid's
     assert case.volumes["lesions"].sum() * case.voxel_volume == pytest.approx(lesion.sum() * spacing.prod(), rel=0.03)
@@ -178,11 +187,11 @@ def test_flair_is_taken_from_where_its_transform_says() -> None:
     shift = np.eye(4)
     shift[0, 3] = 4.0  # the point x of T1w space is shown at x + 4 mm of the FLAIR
     grid = Grid((64, 64, 64), np.eye(4))
-    case = prepare_case(Volume(flair, np.eye(4)), Volume(flair, np.eye(4)), Volume(brain, np.eye(4)), grid, RULE, shift)
+    found = apply_rule(on_grid(Volume(flair, np.eye(4)), grid, shift), brain > 0.5, RULE)
     inside = ball((64, 64, 64), 20)
     np.testing.assert_allclose(
-        case.volumes["flair"][20:40, 32, 32],
+        found[20:40, 32, 32],
         percentile_rescale(np.roll(flair, -4, 0), brain > 0.5)[20:40, 32, 32],
         atol=1e-4,
     )
-    assert np.abs(case.volumes["flair"] - case.volumes["t1w"])[inside].max() > 0.5
+    assert np.abs(found - percentile_rescale(flair, brain > 0.5))[inside].max() > 0.5

@@ -125,6 +125,10 @@ def test_gliomas_come_with_their_parts_and_what_the_labels_mean(glioma: Path) ->
         mask = np.asarray(nibabel.load(str(path).replace("desc-tumour_dseg", "label-lesion_mask")).dataobj)
         assert np.array_equal(labels > 0, mask > 0)
         assert mask.any()
+        enhancing = nibabel.load(str(path).replace("desc-tumour_dseg", "label-enhancing_mask"))
+        assert np.array_equal(np.asarray(enhancing.dataobj) > 0, labels == 4)
+    known = ["enhancing" in visit.files for visit in Cohort.read(glioma, needs=("t1w",))]
+    assert known.count(True) == 4
     table = (glioma / DERIVED / "desc-tumour_dseg.tsv").read_text().splitlines()
     assert table[0] == "index\tname"
     assert [line.split("\t")[0] for line in table[1:]] == ["1", "2", "4"]
@@ -136,7 +140,8 @@ def test_gliomas_come_with_their_parts_and_what_the_labels_mean(glioma: Path) ->
 )
 def test_defaults_are_what_the_papers_need_and_nothing_more(disease: str, images: set[str], request) -> None:
     for visit in Cohort.read(request.getfixturevalue(disease), needs=("t1w",)):
-        assert set(visit.files) == images | ANATOMY
+        tumour = {"enhancing"} if visit.info.get("subtype", "n/a") != "n/a" else set()
+        assert set(visit.files) == images | ANATOMY | tumour
         assert visit.visit == "1"
 
 

@@ -51,6 +51,7 @@ def level(case, contrast: str, where: np.ndarray) -> float:
 def test_the_mask_is_the_whole_tumour_and_the_labels_are_its_parts(glioblastoma) -> None:
     labels, mask = glioblastoma.volumes["tumour"], glioblastoma.volumes["lesions"]
     assert np.array_equal(labels > 0, mask)
+    assert np.array_equal(labels == 4, glioblastoma.volumes["enhancing"])
     assert set(np.unique(labels)) == {0, 1, 2, 4}
     assert not mask[~glioblastoma.volumes["brain"]].any()
     assert not (mask & glioblastoma.volumes["white_matter"] & (labels != 2)).any()
