@@ -35,7 +35,7 @@ def read_table(path: Path) -> tuple[list[Visit], list[str]]:
     """Visits of the good rows in the table's order, and one sentence per bad row with its line number.
 
     Files must exist, but are not opened. Raises BadInput where the table as a whole cannot be used: not a table, no
-    participant_id, no t1w, no row.
+    participant_id, no MRI, no row.
     """
     columns, rows = _rows(path)
     visits: list[Visit] = []
@@ -75,7 +75,7 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if not found:
         raise BadInput(f"{path} is empty. Its first line must name the columns: {PERSON}, {SESSION}, t1w, flair, ...")
     columns = [_column(cell) for cell in found[0][1]]
-    for needed in (PERSON, "t1w"):
+    for needed in (PERSON, *(() if set(ALL_MRI) & set(columns) else ("t1w",))):
         if needed not in columns:
             near = difflib.get_close_matches(needed, columns, n=1)
             hint = f" Is {near[0]!r} meant?" if near else ""
@@ -109,8 +109,9 @@ def _visit(table: Path, columns: list[str], row: list[str]) -> Visit:
             visit.transforms[name.removesuffix("_to_t1w")] = given
         else:
             visit.info[name] = cell
-    if "t1w" not in visit.files:
-        raise ValueError(f"{visit.label} has no t1w")
+    wanted = ("t1w",) if "t1w" in columns else tuple(name for name in ALL_MRI if name in columns)
+    if not set(wanted) & set(visit.files):
+        raise ValueError(f"{visit.label} has no {' and no '.join(wanted)}")
     return visit
 
 
@@ -123,7 +124,6 @@ def _label(cell: str, prefix: str, column: str) -> str:
 
 def _existing(table: Path, cell: str, column: str) -> Path:
     path = table.parent / cell  # an absolute path stays one
-    path = table.parent / cell
     series = path.with_name(path.name.rpartition("#")[0] or path.name)  # a DICOM folder may end in #SERIES
     if not path.exists() and not series.exists():
         raise ValueError(f"the {column} file {cell} does not exist (relative paths start where the table is)")

@@ -47,14 +47,14 @@ class Visit:
         """Read, resample and rescale this visit for a network (see imaging.preparation.prepare_case).
 
         shape: voxels of the grid; spacing: mm; intensity: the rule of a recipe or bundle; inputs: the MRI that must be
-        there (T1w and FLAIR where None); MRI that is there besides is read only where None. Everything must be
-        registered to T1w. Raises BadInput naming the file where one cannot be used.
+        there (T1w and FLAIR where None); MRI that is there besides is read only where None. Everything must lie in one
+        space. Raises BadInput naming the file where one cannot be used.
         """
         from .imaging.grid import brain_grid
         from .imaging.preparation import prepare_case
         from .imaging.volumes import read_volume
 
-        needed = {"t1w", "brain", *(MRI if inputs is None else inputs)}
+        needed = {"brain", *(MRI if inputs is None else inputs)}
         missing = [name for name in VOLUME_NAMES if name in needed - set(self.files)]
         if missing:
             raise BadInput(f"{self.label} has no {', '.join(missing)}; a registered, brain-masked visit is needed.")
@@ -67,17 +67,7 @@ class Visit:
         brain = read["brain"]
         try:
             grid = brain_grid(brain.data > 0.5, brain.affine, shape, spacing)
-            extra = {name: volume for name, volume in read.items() if name not in {"t1w", "flair", "brain"}}
-            case = prepare_case(
-                read["t1w"],
-                read.get("flair"),
-                brain,
-                grid,
-                intensity,
-                extra=extra,
-                person=self.person,
-                visit=self.visit,
-            )
+            case = prepare_case(read, grid, intensity, self.person, self.visit)
         except ValueError as error:
             raise BadInput(f"{self.label} cannot be prepared: {error}. Check {self.files['brain']}.") from error
         case.info.update(self.info)

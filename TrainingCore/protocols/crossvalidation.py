@@ -119,6 +119,7 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
     """Train one recipe without the people of one fold and measure it on them; does nothing where that is done."""
     from ..evaluation.tasks import TASKS
     from ..training.session import new_split, split_as_before, train_split
+    from ..training.store import load_case
 
     if plan.rows(name, fold) is not None:
         return
@@ -139,16 +140,18 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
     task, visits, lesions = TASKS[plan.task], [], []
     system = _trained(run, device)
     chosen = list(cohort.of(left_out))
-    context = task.prepare(_load(visit, recipe) for visit in cohort) if task.prepare else None
+    context = task.prepare(load_case(visit, recipe) for visit in cohort) if task.prepare else None
     loads = []
     for index, visit in enumerate(chosen):
         report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
-        case = _load(visit, recipe)
+        case = load_case(visit, recipe)
         row, own = task.measure(system, case, recipe, context)
         visits.append({"fold": fold, **_facts(visit), **row})
         lesions += [{"fold": fold, **lesion} for lesion in own]
         loads.append(int(np.count_nonzero(case.volumes.get("lesions", 0))))
-    _save_example(plan.example(name, fold), task, system, _load(chosen[int(np.argmax(loads))], recipe), recipe, fold)
+    _save_example(
+        plan.example(name, fold), task, system, load_case(chosen[int(np.argmax(loads))], recipe), recipe, fold
+    )
     write_json(folder / ROWS, {"visits": visits, "lesions": lesions})
 
 
@@ -166,12 +169,6 @@ def _trained(run: Run, device: str) -> Any:
     from ..training.processes import choose_device
 
     return Bundle.open(run.bundle_path("best")).load_system(choose_device(device))
-
-
-def _load(visit: Any, recipe: dict[str, Any]) -> Any:
-    from ..recipe import grid_shape, grid_spacing
-
-    return visit.load(grid_shape(recipe), grid_spacing(recipe), recipe["data"]["intensity"])
 
 
 def _save_example(path: Path, task: Task, system: Any, case: Case, recipe: dict[str, Any], fold: int) -> None:

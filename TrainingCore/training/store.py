@@ -6,8 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ..case import ALL_MRI, Case
-from ..cohort import Cohort
+from ..cohort import Cohort, Visit
 from ..recipe import grid_shape, grid_spacing
+
+
+def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:
+    """A visit as a recipe sees it: on its grid, by its intensity rule, with the MRI it learns from or makes."""
+    data = recipe["data"]
+    mri = [name for name in (*data["inputs"], data["target"]) if name in ALL_MRI]
+    return visit.load(grid_shape(recipe), grid_spacing(recipe), data["intensity"], mri)
 
 
 class CaseStore:
@@ -27,11 +34,7 @@ class CaseStore:
     def __getitem__(self, index: int) -> Case:
         if index in self._kept:
             return self._kept[index]
-        data = self.recipe["data"]
-        mri = [name for name in (*data["inputs"], data["target"]) if name in ALL_MRI]
-        case = self.cohort.visits[index].load(
-            grid_shape(self.recipe), grid_spacing(self.recipe), data["intensity"], mri
-        )
+        case = load_case(self.cohort.visits[index], self.recipe)
         size = sum(array.nbytes for array in case.volumes.values())
         if size <= self._room:
             self._room -= size

@@ -116,3 +116,13 @@ def test_a_broken_participants_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "participants.tsv").write_bytes(b"participant_id\tage\nsub-01\t\xff\xfe\n")
     with pytest.raises(BadInput, match=r"participants\.tsv"):
         Cohort.read(tmp_path)
+
+
+def test_without_t1w_the_masks_of_another_mri_are_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "sub-01" / "anat"
+    folder.mkdir(parents=True)
+    for end in ("T2w", "FLAIR", "space-T2w_desc-brain_mask", "space-T1w_label-lesion_mask"):
+        (folder / f"sub-01_{end}.nii.gz").touch()
+    (visit,) = Cohort.read(tmp_path, ["t2w", "flair"]).visits
+    assert sorted(visit.files) == ["brain", "flair", "t2w"]
+    assert any("not in the space of its FLAIR or T2w" in note for note in visit.notes)

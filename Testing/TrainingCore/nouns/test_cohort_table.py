@@ -56,7 +56,7 @@ def test_bad_rows_are_said_with_their_lines_and_the_others_stay(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("participant_id,session,flair\n01,1,b.nii.gz\n", "no column t1w"),
+        ("participant_id,session,dvr\n01,1,b.nii.gz\n", "no column t1w"),
         ("participants,t1w\n01,a.nii.gz\n", "no column participant_id.*meant"),
         ("participant_id,t1w,T1\n01,a.nii.gz,b.nii.gz\n", "t1w twice"),
         ("participant_id,t1w\n", "no rows"),
@@ -67,6 +67,14 @@ def test_bad_rows_are_said_with_their_lines_and_the_others_stay(tmp_path: Path) 
 def test_a_table_that_cannot_be_used_is_refused_as_a_whole(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         Cohort.scan(table(tmp_path, text), raw=True)
+
+
+def test_a_table_without_t1w_needs_some_other_mri_in_every_row(tmp_path: Path) -> None:
+    text = "participant_id,t2w,flair,brain\n01,a.nii.gz,b.nii.gz,b.nii.gz\n02,,,b.nii.gz\n03,a.nii.gz,,b.nii.gz\n"
+    cohort = Cohort.scan(table(tmp_path, text), raw=False, needs=["t2w", "flair"])
+    assert [visit.label for visit in cohort.visits] == ["sub-01"]
+    assert [visit.label for visit in cohort.incomplete] == ["sub-03"]
+    assert any("line 3: sub-02 has no flair and no t2w" in bad for bad in cohort.bad_rows)
 
 
 def test_given_transforms_and_dicom_series_are_kept(tmp_path: Path) -> None:

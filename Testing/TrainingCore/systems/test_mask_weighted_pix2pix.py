@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from TrainingCore.bundle import Bundle
+from TrainingCore.cohort import Cohort
+from TrainingCore.crossvalidate import main as crossvalidate
 from TrainingCore.errors import BadInput
+from TrainingCore.imaging.volumes import read_volume
 from TrainingCore.networks.patchgan2d import PatchGAN2D
 from TrainingCore.networks.resnet2d import ResNetGenerator2D
 from TrainingCore.recipe import load_recipe
 from TrainingCore.rules import check_recipe, volumes_to_learn
 from TrainingCore.run import Run
+from TrainingCore.synthesize import main as synthesize
 from TrainingCore.systems.mask_weighted_pix2pix import MaskWeightedPix2Pix
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
@@ -211,3 +215,30 @@ def test_it_learns_through_the_command_and_its_bundle_predicts_the_same(ball_coh
     assert torch.equal(bundle.load_system().predict(volume), system.predict(volume))
     with pytest.raises(BadInput, match="another network"):
         build("generator.blocks=2").start_from(bundle)
+
+
+@pytest.fixture(scope="module")
+def without_t1w(ball_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort that has T2w, FLAIR, brain and lesion masks, and nothing else."""
+    names = ("t2w", "flair", "brain", "lesions")
+    rows = [["participant_id", "session", *names]]
+    rows += [[v.person, v.visit, *(str(v.files[name]) for name in names)] for v in Cohort.read(ball_cohort)]
+    path = tmp_path_factory.mktemp("without_t1w") / "cohort.csv"
+    path.write_text("\n".join(",".join(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_people_without_t1w_are_learnt_from_measured_and_given_a_flair(without_t1w: Path, tmp_path: Path) -> None:
+    out, few = tmp_path / "folds", ["--set", *SMALL, "iterations=2", "validation_people=1", "pictures_every=0"]
+    compared = ["--recipe", "mask_weighted_pix2pix", "--compare", "mask_weighted_pix2pix_linear", "--folds", "3"]
+    wanted = ["--data", str(without_t1w), "--out", str(out), "--fold", "1", "--report", "--threads", "1"]
+    assert crossvalidate([*wanted, *compared, "--progress", "none", *few]) == 0
+    assert "SSIM in the lesion" in (out / "report.html").read_text(encoding="utf-8")
+    model = out / "mask_weighted_pix2pix" / "fold-1" / "run" / "bundles" / "best"
+    visit = Cohort.read(without_t1w, ["t2w"]).visits[0]
+    given = ["--task", "flair", "--t2", str(visit.files["t2w"]), "--brain-mask", str(visit.files["brain"])]
+    assert synthesize([*given, "--model", str(model), "--progress", "none", "--out", str(tmp_path / "result")]) == 0
+    made, brain = read_volume(tmp_path / "result" / "flair.nii.gz"), read_volume(visit.files["brain"])
+    assert np.allclose(made.affine, brain.affine)
+    assert (made.data[brain.data < 0.5] == 0).all()
+    assert np.ptp(made.data[brain.data > 0.5]) > 0
