@@ -56,7 +56,6 @@ def our_sketcher_refiner(size: int, checkpointing: bool = False) -> tuple[Callab
 
 def monai_sketcher_refiner(size: int) -> tuple[Callable[[], Any], int]:
     """The same system with generators and discriminators of MONAI's Convolution, UpSample and torch.cat."""
-    import torch
     from monai.networks.blocks import Convolution
     from torch import nn
 
@@ -65,18 +64,16 @@ def monai_sketcher_refiner(size: int) -> tuple[Callable[[], Any], int]:
 
     system = SketcherRefiner(load_recipe("sketcher_refiner"))
     leaky = ("LEAKYRELU", {"negative_slope": 0.2, "inplace": True})
-    for gan, channels in zip(system.gans.values(), (4, 5)):
-        gan.generator = peer_unet(3, channels, (32, 64, 128, 256), 3, leaky, ("GROUP", {"num_groups": 8}), 0.5)
-        gan._run_generator = gan.generator
-        gan.generator_optimizer = torch.optim.Adam(gan.generator.parameters(), 1e-4)
+    for stage, gan, channels in (("sketcher", system.sketcher, 4), ("refiner", system.refiner, 5)):
+        peer = peer_unet(3, channels, (32, 64, 128, 256), 3, leaky, ("GROUP", {"num_groups": 8}), 0.5)
+        gan.generator = system.learner(f"{stage} G", peer, f"{stage}_rate")
         widths = (5, 32, 64, 128, 256)
         stages = [
             nn.Sequential(Convolution(3, a, b, act=leaky, norm="BATCH", adn_ordering="NA"), nn.MaxPool3d(2))
             for a, b in pairwise(widths)
         ]
-        gan.discriminator = nn.Sequential(*stages, nn.Flatten(), nn.Linear(256, 2))
-        gan._run_discriminator = gan.discriminator
-        gan.discriminator_optimizer = torch.optim.Adam(gan.discriminator.parameters(), 1e-4)
+        judge = nn.Sequential(*stages, nn.Flatten(), nn.Linear(256, 2))
+        gan.discriminator = system.learner(f"{stage} D", judge, f"{stage}_rate")
     return step_of(system, sample(size, 4))
 
 
@@ -91,17 +88,13 @@ def our_joint(size: int) -> tuple[Callable[[], Any], int]:
 
 def monai_joint(size: int) -> tuple[Callable[[], Any], int]:
     """The same system with networks of MONAI's Convolution, UpSample and torch.cat."""
-    import torch
-
     from TrainingCore.recipe import load_recipe
     from TrainingCore.systems.joint_flair_wmh import JointFlairWMH
 
     system = JointFlairWMH(load_recipe("joint_flair_wmh", [f"slices_per_visit={SLICES}"]))
-    for name, channels in (("C", 2), ("G", 1)):
-        network = peer_unet(2, channels, (64, 96, 128, 256, 512), 5, "RELU", "BATCH", 0.0)
-        system.networks[name] = network
-        system.optimizers[name] = torch.optim.Adam(network.parameters(), 2e-4)
-    system._run = dict(system.networks.items())
+    for name, channels in (("classifier", 2), ("generator", 1)):
+        peer = peer_unet(2, channels, (64, 96, 128, 256, 512), 5, "RELU", "BATCH", 0.0)
+        setattr(system, name, system.learner(name, peer))
     return step_of(system, sample(size, 1, SLICES))
 
 

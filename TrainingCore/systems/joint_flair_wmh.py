@@ -18,6 +18,7 @@ hyperintense (as Lin et al. 2017), which saves it from having to learn so first.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,112 +26,75 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..bundle import Bundle
 from ..errors import BadInput
 from ..imaging.intensities import background_of
 from ..networks.unet2d import UNet2D
 from ..training.samples import Sample
 from ..training.slices import drawn, slice_by_slice
-from ..training.state import Tensors, load_optimizer, optimizer_tensors, part, prefixed
+from .learner import Learner
 from .moment import Moment
-from .parts import autocast, distributed, inside, load_weights, parameters, precision
+from .parts import inside, mean_over, set_first_answer
+from .system import System
 
 SLOPE = 0.3
 RARE = 0.01  # of the brain's pixels that C takes for hyperintense before it has learnt anything
 HYPERINTENSE = 0.5  # probability from which a voxel counts as hyperintense (ours)
 
 
-class JointFlairWMH:
-    """The five verbs of the system, and `segment`.
+class JointFlairWMH(System):
+    """G and C; see System for the verbs, to which it adds `segment`.
 
-    >>> system = JointFlairWMH(load_recipe("joint_flair_wmh"))
-    >>> losses = system.training_step(samples, moment, rng)
     >>> flair, probability = system.predict(t1w), system.segment(t1w)       # (N, 1, I, J, K) each
     """
 
     name = "joint_flair_wmh"
     shown: ClassVar = {"l2": "L2 {:.3f}", "cross_entropy": "CE {:.4f}"}
+    rebuilt_from = ("mode", "networks.widths", "networks.first_kernel")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
-        self.recipe, self.device = recipe, torch.device(device)
-        torch.manual_seed(recipe["seed"])
-        self.mode, channels = recipe["mode"], len(recipe["data"]["inputs"])
+        super().__init__(recipe, device)
+        self.rule, self.mode = recipe["data"]["intensity"], recipe["mode"]
         self.synthesises = self.mode != "unimodal"
         self.score = ("l2", "cross_entropy") if self.synthesises else ("cross_entropy",)
-        shape = {"widths": recipe["networks"]["widths"], "first_kernel": recipe["networks"]["first_kernel"]}
-        self.networks = nn.ModuleDict({"C": UNet2D(channels + self.synthesises, **shape)})
+        classifier = UNet2D(self.channels + self.synthesises, **recipe["networks"])
+        set_first_answer(classifier.last, math.log(RARE / (1 - RARE)))
+        self.classifier = self.learner("classifier", classifier)
+        self.generator: Learner[UNet2D] | None = None
         if self.synthesises:
-            self.networks["G"] = UNet2D(channels, **shape)
-        nn.init.constant_(self.networks["C"].last.bias, math.log(RARE / (1 - RARE)))
-        self.networks.to(self.device)
-        rates = recipe["optimizer"]
-        self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), rates["rate"], tuple(rates["betas"]))
-            for name, network in self.networks.items()
-        }
-        self.precision = precision(recipe["precision"], self.device)
-        self._run: dict[str, Any] = dict(self.networks.items())
-
-    def distribute(self) -> None:
-        """Share gradients between the processes of `torchrun`."""
-        self._run = {name: distributed(network, self.device) for name, network in self.networks.items()}
+            self.generator = self.learner("generator", UNet2D(self.channels, **recipe["networks"]))
 
     # -- training ----------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
         """Slices of the visits: one step of C, one of G, as the mode wants. Returns the losses."""
         slices = drawn(batch, self.recipe["slices_per_visit"], rng)
+        G, C = self.generator, self.classifier
         learning = self._learning(moment)
-        self.networks.eval()
-        for name in learning:
-            self.networks[name].train()
         losses: dict[str, float] = {}
-        flair = self._flair(slices["inputs"], learns="G" in learning) if self.synthesises else None
+        seen = slices["inputs"]
+        if G is not None:
+            flair = self._flair(G if "G" in learning else G.answer, slices["inputs"])
+            seen = torch.cat([slices["inputs"], flair], dim=1)
         if "C" in learning:
-            losses["cross_entropy"] = self._step("C", self._cross_entropy(slices, flair, through=False))
-        if "G" in learning:
-            assert flair is not None
-            error = masked_mean((slices["target"] - flair).square(), slices["brain"])
-            total = error
-            if "C" in learning:
-                total = error + self._cross_entropy(slices, flair, through=True)
-            self._step("G", total)
-            losses |= {"l2": error.item(), "loss_G": total.item()}
+            loss_C = cross_entropy(C(seen.detach()), slices)
+            C.step(loss_C)
+            losses["cross_entropy"] = loss_C.item()
+        if G is not None and "G" in learning:
+            l2 = mean_over(slices["brain"], (slices["target"] - flair).square())
+            loss_G = l2 + cross_entropy(C.frozen(seen), slices) if "C" in learning else l2
+            G.step(loss_G)
+            losses |= {"l2": l2.item(), "loss_G": loss_G.item()}
         return losses
 
-    def _learning(self, moment: Moment) -> tuple[str, ...]:
+    def _learning(self, moment: Moment) -> str:
         """The networks that take a step at a moment of the training."""
         if self.mode == "joint":
-            return ("C", "G")
-        return ("G",) if self.mode == "offline" and moment.progress < 0.5 else ("C",)
+            return "CG"
+        return "G" if self.mode == "offline" and moment.progress < 0.5 else "C"
 
-    def _flair(self, t1w: Tensor, learns: bool = False) -> Tensor:
+    def _flair(self, G: Callable[[Tensor], Tensor], t1w: Tensor) -> Tensor:
         """(S, C, I, J) T1w -> (S, 1, I, J) synthetic FLAIR, background outside the brain."""
-        with torch.set_grad_enabled(learns), autocast(self.device, self.precision):
-            made = F.leaky_relu((self._run["G"] if learns else self.networks["G"])(t1w).float(), SLOPE)
-        rule = self.recipe["data"]["intensity"]
-        return torch.where(inside(t1w, rule) > 0, made, background_of(rule))
-
-    def _logits(self, t1w: Tensor, flair: Tensor | None, network: Any) -> Tensor:
-        with autocast(self.device, self.precision):
-            return network(t1w if flair is None else torch.cat([t1w, flair], dim=1)).float()
-
-    def _cross_entropy(self, slices: dict[str, Tensor], flair: Tensor | None, through: bool) -> Tensor:
-        """Mean cross-entropy over the brain; `through` C to G's FLAIR, or from C's weights alone."""
-        if through:
-            self.networks["C"].requires_grad_(False)
-            logits = self._logits(slices["inputs"], flair, self.networks["C"])
-            self.networks["C"].requires_grad_(True)
-        else:
-            logits = self._logits(slices["inputs"], flair if flair is None else flair.detach(), self._run["C"])
-        each = F.binary_cross_entropy_with_logits(logits, slices["lesions"], reduction="none")
-        return masked_mean(each, slices["brain"])
-
-    def _step(self, name: str, loss: Tensor) -> float:
-        self.optimizers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers[name].step()
-        return loss.item()
+        return torch.where(inside(t1w, self.rule) > 0, F.leaky_relu(G(t1w), SLOPE), background_of(self.rule))
 
     # -- validation, prediction --------------------------------------------------------------------------------------
 
@@ -141,13 +105,13 @@ class JointFlairWMH:
         each = F.binary_cross_entropy(probability.clamp(1e-6, 1 - 1e-6), truth, reduction="none")
         both = float(found.sum() + truth.sum())
         measures = {
-            "cross_entropy": float(masked_mean(each, sample.brain)),
+            "cross_entropy": float(mean_over(sample.brain, each)),
             "dice": 2 * float((found * truth).sum()) / both if both else math.nan,
         }
-        if self.synthesises:
+        if self.generator is not None:
             error = self.predict(sample.inputs) - sample.target
-            measures["l2"] = float(masked_mean(error.square(), sample.brain))
-            measures["mae"] = float(masked_mean(error.abs(), sample.brain))
+            measures["l2"] = float(mean_over(sample.brain, error.square()))
+            measures["mae"] = float(mean_over(sample.brain, error.abs()))
         return measures
 
     def predict(self, inputs: Tensor) -> Tensor:
@@ -155,76 +119,32 @@ class JointFlairWMH:
 
         Raises BadInput in mode `unimodal`, which makes none.
         """
-        if not self.synthesises:
+        if self.generator is None:
             raise BadInput("The unimodal comparator finds hyperintensities in T1w and makes no FLAIR: use `segment`.")
-        self.networks.eval()
-        empty = background_of(self.recipe["data"]["intensity"])
-        with torch.inference_mode():
-            return slice_by_slice(self._flair, inputs.to(self.device), empty)
+        answer, empty = self.generator.answer, background_of(self.rule)
+        return slice_by_slice(lambda t1w: self._flair(answer, t1w), inputs.to(self.device), empty)
 
     def segment(self, inputs: Tensor) -> Tensor:
         """Probability of a hyperintensity, (N, 1, I, J, K) in [0, 1], from T1w (N, C, I, J, K); 0 outside the brain."""
-        self.networks.eval()
-        with torch.inference_mode():
-            return slice_by_slice(self._probability, inputs.to(self.device), 0.0)
+        return slice_by_slice(self._probability, inputs.to(self.device), 0.0)
 
     def _probability(self, t1w: Tensor) -> Tensor:
-        flair = self._flair(t1w) if self.synthesises else None
-        logits = self._logits(t1w, flair, self.networks["C"])
-        return torch.sigmoid(logits) * inside(t1w, self.recipe["data"]["intensity"])
+        G = self.generator
+        seen = t1w if G is None else torch.cat([t1w, self._flair(G.answer, t1w)], dim=1)
+        return torch.sigmoid(self.classifier.answer(seen)) * inside(t1w, self.rule)
 
-    # -- state -------------------------------------------------------------------------------------------------------
+    def shipped(self) -> dict[str, nn.Module]:
+        """C, and G where there is one."""
+        return {"C.": self.classifier.module} | ({"G.": self.generator.module} if self.generator else {})
 
-    def weights(self) -> Tensors:
-        """Both networks' weights as a bundle ships them."""
-        return dict(self.networks.state_dict())
-
-    def state(self) -> tuple[Tensors, dict[str, Any]]:
-        """Everything a resumed run needs."""
-        tensors = prefixed("networks", self.weights())
-        for name, optimizer in self.optimizers.items():
-            tensors |= prefixed(f"{name}_adam", optimizer_tensors(optimizer))
-        return tensors, {}
-
-    def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint."""
-        self.networks.load_state_dict(part("networks", tensors))
-        for name, optimizer in self.optimizers.items():
-            load_optimizer(optimizer, part(f"{name}_adam", tensors))
-
-    def start_from(self, bundle: Bundle) -> None:
-        """Take both networks' weights from a bundle; raises BadInput where they are of other networks."""
-        load_weights(self.networks, bundle.weights(), bundle)
-
-    @classmethod
-    def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> JointFlairWMH:
-        """A system that predicts with a bundle's networks."""
-        from ..recipe import load_recipe
-
-        recipe, about = load_recipe("joint_flair_wmh"), bundle.description
-        recipe["data"] |= {"inputs": about["inputs"], "intensity": about["intensity"]}
-        recipe["mode"] = about["architecture"]["mode"]
-        recipe["networks"] |= about["architecture"]["networks"]
-        system = cls(recipe, device)
-        system.start_from(bundle)
-        return system
-
-    def architecture(self) -> dict[str, Any]:
-        """What a bundle must know to build the networks again."""
-        return {"mode": self.mode, "networks": dict(self.recipe["networks"])}
-
-    def describe(self) -> dict[str, Any]:
-        """Parameter counts and settings, for people."""
-        data, names = self.recipe["data"], {"C": "classifier", "G": "generator"}
-        return {
-            "trainable parameters": {names[name]: parameters(network) for name, network in self.networks.items()},
-            "inputs": data["inputs"],
-            "output": f"{data['target']} and hyperintensities" if self.synthesises else "hyperintensities",
-            "intensity rule": data["intensity"],
-            "mode": self.mode,
-        }
+    def settings(self) -> dict[str, Any]:
+        """What comes out, and the mode."""
+        target = self.recipe["data"]["target"]
+        made = f"{target} and hyperintensities" if self.synthesises else "hyperintensities"
+        return {"output": made, "mode": self.mode}
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values in a mask of 0 and 1 of the same shape; 0 where it is empty."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+def cross_entropy(logits: Tensor, slices: dict[str, Tensor]) -> Tensor:
+    """Mean cross-entropy of C's logits (S, 1, I, J) to the hyperintensities, over the brain."""
+    each = F.binary_cross_entropy_with_logits(logits, slices["lesions"], reduction="none")
+    return mean_over(slices["brain"], each)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.state import Tensors, load_optimizer, optimizer_tensors, part, prefixed
-from .parts import autocast, distributed
+from .parts import answer, autocast, distributed
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -53,9 +53,7 @@ class Learner(Generic[Network]):
 
     def answer(self, inputs: Tensor) -> Tensor:
         """The answer of the network as it predicts, without gradients."""
-        self.module.eval()
-        with torch.no_grad(), autocast(self.device, self.kind):
-            return self.module(inputs.to(self.device)).float()
+        return answer(self.module, inputs, self.kind)
 
     def step(self, loss: Tensor) -> None:
         """One step of Adam down a loss (scaled against underflow in float16). loss: a single number."""

@@ -9,25 +9,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..bundle import Bundle
 from ..errors import BadInput
-from ..training.samples import Sample, dvr_errors
+from ..recipe import load_recipe
+from ..training.samples import Sample
 from ..training.state import Tensors
 from .moment import Moment
+from .system import System
 
 
-class LinearVoxelwise:
+class LinearVoxelwise(System):
     """The five verbs with a closed form: each training step adds a visit to the normal equations."""
 
     name = "linear"
-    score = ("l1", "lesion_l1")
     shown: ClassVar = {"l1": "L1 {:.3f}"}
     epochs = 1  # a closed form: every visit once is all there is to learn, whatever the recipe says
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
-        self.recipe, self.device = recipe, torch.device(device)
-        terms = len(recipe["data"]["inputs"]) + 1
+        super().__init__(recipe, device)
+        terms = self.channels + 1
         self.products = torch.zeros(terms, terms, dtype=torch.float64)
         self.moments = torch.zeros(terms, dtype=torch.float64)
         self.coefficients = torch.zeros(terms, dtype=torch.float64)
@@ -48,14 +50,10 @@ class LinearVoxelwise:
         return {"l1": float((self.coefficients @ terms - target).abs().mean())}
 
     @staticmethod
-    def _terms(values: torch.Tensor) -> torch.Tensor:
+    def _terms(values: Tensor) -> Tensor:
         return torch.cat([torch.ones(1, values.shape[1], dtype=values.dtype), values])
 
-    def validation_step(self, sample: Sample) -> dict[str, float]:
-        """Mean absolute DVR error over the brain and over its lesions (nan where there is none)."""
-        return dvr_errors(self.predict(sample.inputs), sample)
-
-    def predict(self, inputs: torch.Tensor) -> torch.Tensor:
+    def predict(self, inputs: Tensor) -> Tensor:
         """DVR map (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K)."""
         weights = self.coefficients.to(inputs.device, torch.float32)
         return (weights[0] + torch.einsum("c,ncijk->nijk", weights[1:], inputs.float()))[:, None]
@@ -80,9 +78,15 @@ class LinearVoxelwise:
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> LinearVoxelwise:
         """The regression of a bundle."""
-        system = cls({"data": {"inputs": bundle.description["inputs"]}}, device)
+        recipe = load_recipe("linear")
+        recipe["data"] |= {"inputs": bundle.description["inputs"], "target": bundle.description["output"]}
+        system = cls(recipe, device)
         system.coefficients = bundle.weights()["coefficients"].double()
         return system
+
+    def shipped(self) -> dict[str, nn.Module]:
+        """No network: the coefficients are the whole of it."""
+        return {}
 
     def architecture(self) -> dict[str, Any]:
         """What a bundle must know to build the regression again."""
@@ -90,11 +94,8 @@ class LinearVoxelwise:
 
     def describe(self) -> dict[str, Any]:
         """Parameter counts and settings, for people."""
-        data = self.recipe["data"]
-        return {
-            "trainable parameters": {"regression": len(self.coefficients)},
-            "inputs": data["inputs"],
-            "output": data["target"],
-            "intensity rule": data["intensity"],
-            "schedule": "none (no discriminator)",
-        }
+        return super().describe() | {"trainable parameters": {"regression": len(self.coefficients)}}
+
+    def settings(self) -> dict[str, Any]:
+        """As the other systems of DVR say it."""
+        return {"schedule": "none (no discriminator)"}

@@ -43,7 +43,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def mean_over(mask: Tensor, values: Tensor) -> Tensor:
-    """Mean of the values in a mask of 0 and 1 of the same shape; 0 where it is empty."""
+    """Mean of the values in a mask of 0 and 1 (or of weights) of the same shape; 0 where it is empty."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
@@ -66,6 +66,14 @@ def precision(wish: str, device: torch.device) -> torch.dtype:
 def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[Any]:
     """Mixed precision of a kind on a device; nothing for float32."""
     return nullcontext() if kind is torch.float32 else torch.autocast(device.type, dtype=kind)
+
+
+def answer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
+    """What a network predicts, in float32: no dropout, the norms' running means, no gradients; on its own device."""
+    device = next(network.parameters()).device
+    network.eval()
+    with torch.no_grad(), autocast(device, kind):
+        return network(inputs.to(device)).float()
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle) -> None:

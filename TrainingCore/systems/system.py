@@ -30,6 +30,7 @@ class System(ABC):
     name: as recipes call it. score: keys of `validation_step` whose sum, the lower the better, chooses the best epoch.
     shown: losses that the progress line shows, with their formats. rebuilt_from: keys of the recipe without which the
     networks cannot be built again or do not predict the same; a bundle carries their values as its `architecture`.
+    epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
 
     >>> system = system_class("curricular")(load_recipe("curricular"))
     >>> losses = system.training_step([sample], moment, np.random.default_rng(0))
@@ -39,7 +40,8 @@ class System(ABC):
     name: ClassVar[str]
     score: tuple[str, ...] = ("l1", "lesion_l1")
     shown: ClassVar[dict[str, str]]
-    rebuilt_from: ClassVar[tuple[str, ...]]
+    rebuilt_from: ClassVar[tuple[str, ...]] = ()
+    epochs: ClassVar[int | None] = None
 
     def __init__(self, recipe: Settings, device: Any = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)

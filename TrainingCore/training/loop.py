@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import MyelinSynthError
 from ..run import Run
 from ..systems.moment import Moment
+from ..systems.system import System
 from .augmentation import augment
 from .processes import Processes
 from .samples import make_sample
@@ -31,7 +32,9 @@ class Trainer:
     >>> Trainer(system, run, training, validation, processes).train(tell=print)
     """
 
-    def __init__(self, system: Any, run: Run, training: CaseStore, validation: CaseStore, processes: Processes) -> None:
+    def __init__(
+        self, system: System, run: Run, training: CaseStore, validation: CaseStore, processes: Processes
+    ) -> None:
         self.system, self.run, self.processes = system, run, processes
         self.training, self.validation = training, validation
         self.recipe = run.recipe
@@ -45,8 +48,8 @@ class Trainer:
 
         A system may know its own number, as the closed form of the linear regression does.
         """
-        if hasattr(self.system, "epochs"):
-            return int(self.system.epochs)
+        if self.system.epochs is not None:
+            return self.system.epochs
         wanted = self.recipe.get("iterations", 0)
         if not wanted:
             return self.recipe["epochs"]

@@ -17,11 +17,12 @@ from TrainingCore.networks.unet2d import UNet2D
 from TrainingCore.recipe import load_recipe
 from TrainingCore.rules import check_recipe
 from TrainingCore.run import Run
-from TrainingCore.systems.joint_flair_wmh import JointFlairWMH
+from TrainingCore.systems.joint_flair_wmh import JointFlairWMH, cross_entropy
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
 from TrainingCore.train import main
 from TrainingCore.training.samples import Sample
+from TrainingCore.training.slices import axial
 
 SMALL = ["size=32", "field_of_view=192.0", "widths=[8, 12, 16]", "rate=3e-3", "slices_per_visit=6", "visits_per_step=1"]
 EARLY, LATE = Moment(0, 10, 0.0), Moment(6, 10, 0.6)
@@ -64,6 +65,10 @@ def changed(network: torch.nn.Module, before: dict[str, torch.Tensor]) -> bool:
     return any(not torch.equal(value, before[name]) for name, value in network.named_parameters())
 
 
+def networks(system: JointFlairWMH) -> dict[str, torch.nn.Module]:
+    return {name: learner.module for name, learner in system.learners.items()}
+
+
 # -- the network ------------------------------------------------------------------------------------------------------
 
 
@@ -89,9 +94,9 @@ def test_any_slice_size_passes_and_comes_back_at_its_size():
 
 def test_the_joint_step_moves_both_networks_and_its_losses_are_those_of_the_paper():
     joint, sample = system(), visit()
-    before = {name: weights(network) for name, network in joint.networks.items()}
+    before = {name: weights(network) for name, network in networks(joint).items()}
     losses = joint.training_step([sample], EARLY, np.random.default_rng(0))
-    assert all(changed(joint.networks[name], before[name]) for name in "CG")
+    assert all(changed(networks(joint)[name], before[name]) for name in before)
     assert losses["loss_G"] > losses["l2"]  # the cross-entropy is in it
     assert losses["cross_entropy"] < 1.0
 
@@ -105,43 +110,41 @@ def test_the_classifier_answers_1_percent_before_it_has_learnt():
 
 def test_the_cross_entropy_reaches_the_generator_through_the_classifier_which_stands_still():
     joint, sample = system(), visit()
-    joint.networks.train()
-    slices = {
-        "inputs": sample.inputs[0].permute(3, 0, 1, 2)[10:14],
-        "lesions": sample.lesions[0].permute(3, 0, 1, 2)[10:14],
-        "brain": sample.brain[0].permute(3, 0, 1, 2)[10:14],
-    }
-    flair = joint._flair(slices["inputs"], learns=True)
-    joint._cross_entropy(slices, flair, through=True).backward()
-    assert any(float(p.grad.abs().max()) > 0 for p in joint.networks["G"].parameters())
-    assert all(p.grad is None for p in joint.networks["C"].parameters())
-    joint.networks.zero_grad(set_to_none=True)
-    flair = joint._flair(slices["inputs"], learns=True)
-    joint._cross_entropy(slices, flair, through=False).backward()
-    assert all(p.grad is None for p in joint.networks["G"].parameters())
-    assert any(float(p.grad.abs().max()) > 0 for p in joint.networks["C"].parameters())
+    slices = {name: axial(getattr(sample, name), range(10, 14)) for name in ("inputs", "lesions", "brain")}
+    flair = joint._flair(joint.generator, slices["inputs"])
+    seen = torch.cat([slices["inputs"], flair], dim=1)
+    cross_entropy(joint.classifier.frozen(seen), slices).backward()
+    assert any(float(p.grad.abs().max()) > 0 for p in networks(joint)["generator"].parameters())
+    assert all(p.grad is None for p in networks(joint)["classifier"].parameters())
+    networks(joint)["generator"].zero_grad(set_to_none=True)
+    cross_entropy(joint.classifier(seen.detach()), slices).backward()
+    assert all(p.grad is None for p in networks(joint)["generator"].parameters())
+    assert any(float(p.grad.abs().max()) > 0 for p in networks(joint)["classifier"].parameters())
 
 
 def test_offline_the_generator_learns_first_and_then_stands_still():
     offline, sample = system("offline"), visit()
     rng = np.random.default_rng(0)
-    before = {name: weights(network) for name, network in offline.networks.items()}
+    before = {name: weights(network) for name, network in networks(offline).items()}
     first = offline.training_step([sample], EARLY, rng)
-    assert changed(offline.networks["G"], before["G"])
-    assert not changed(offline.networks["C"], before["C"])
+    assert changed(networks(offline)["generator"], before["generator"])
+    assert not changed(networks(offline)["classifier"], before["classifier"])
     assert first["loss_G"] == first["l2"]
     before = {
-        name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in offline.networks.items()
+        name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in networks(offline).items()
     }
     second = offline.training_step([sample], LATE, rng)
-    assert all(torch.equal(value, before["G"][name]) for name, value in offline.networks["G"].state_dict().items())
-    assert changed(offline.networks["C"], before["C"])
+    assert all(
+        torch.equal(value, before["generator"][name])
+        for name, value in networks(offline)["generator"].state_dict().items()
+    )
+    assert changed(networks(offline)["classifier"], before["classifier"])
     assert set(second) == {"cross_entropy"}
 
 
 def test_unimodal_has_no_generator_and_says_so():
     unimodal = system("unimodal")
-    assert set(unimodal.networks) == {"C"}
+    assert set(networks(unimodal)) == {"classifier"}
     assert unimodal.score == ("cross_entropy",)
     with pytest.raises(BadInput, match="use `segment`"):
         unimodal.predict(visit().inputs)

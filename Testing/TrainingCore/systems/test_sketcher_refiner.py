@@ -19,6 +19,7 @@ from TrainingCore.networks.unet3d import UNet3D
 from TrainingCore.recipe import load_recipe
 from TrainingCore.rules import check_recipe
 from TrainingCore.run import Run
+from TrainingCore.systems.conditional_gan import MEASURED, _summed
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
 from TrainingCore.systems.sketcher_refiner import SketcherRefiner, mean_absolute_error, region_weighted_error
@@ -113,10 +114,9 @@ def test_the_discriminators_loss_is_the_sum_over_the_patches_that_hold_brain():
     judged = gan._judged(sample)
     cut = [sample.brain[0, 0, i : i + 16, j : j + 16, k : k + 16] for i in (0, 16) for j in (0, 16) for k in (0, 16)]
     assert judged.tolist() == [bool(patch.any()) for patch in cut]
-    gan.discriminator.eval()
-    logits = gan.discriminator(gan._patches(sample, sample.target, judged))
+    logits = gan.discriminator.answer(gan._patches(sample, sample.target, judged))
     expected = -sum(math.log(p) for p in torch.softmax(logits, dim=1)[:, 1].tolist())
-    assert float(gan._deceive(sample, sample.target, judged)) == pytest.approx(expected, rel=1e-4)
+    assert float(_summed(logits, MEASURED)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_leaky_slope_and_dropout_reach_the_generator_on_the_fast_path_and_beside_it():
@@ -159,11 +159,11 @@ def test_a_few_steps_lower_both_losses_with_and_without_lesions(lesions: bool):
 
 def test_the_refiners_step_leaves_the_sketcher_alone_and_its_own_discriminator_only_judges():
     system, sample = SketcherRefiner(recipe()), visit()
-    before = {k: v.clone() for k, v in system.sketcher.generator.state_dict().items()}
-    judge = {k: v.clone() for k, v in system.sketcher.discriminator.state_dict().items()}
+    before = {k: v.clone() for k, v in system.sketcher.generator.module.state_dict().items()}
+    judge = {k: v.clone() for k, v in system.sketcher.discriminator.module.state_dict().items()}
     system.refiner.step(system._with_sketch(sample.inputs), sample, region_weighted_error)
-    assert all(torch.equal(v, before[k]) for k, v in system.sketcher.generator.state_dict().items())
-    assert all(torch.equal(v, judge[k]) for k, v in system.sketcher.discriminator.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in system.sketcher.generator.module.state_dict().items())
+    assert all(torch.equal(v, judge[k]) for k, v in system.sketcher.discriminator.module.state_dict().items())
 
 
 def test_the_refiner_sees_mri_and_a_sketch_that_is_0_outside_the_brain():
@@ -189,7 +189,7 @@ def test_a_discriminator_learns_to_tell_a_constant_map_from_a_measured_one():
     system, sample = SketcherRefiner(recipe()), visit()
     gan, fake = system.sketcher, 1.1 * sample.brain
     judged = gan._judged(sample)
-    losses = [gan._discriminator_step(sample, fake, judged) for _ in range(34)]
+    losses = [gan._discriminator_step(gan.discriminator, sample, fake, judged) for _ in range(34)]
     assert losses[-1] < 0.3 * math.log(2)
 
 
