@@ -1,4 +1,4 @@
-"""The figures 4 and 5 of Wei et al. 2018 from our own rows: groups, people, demyelinated shares, maps of agreement."""
+"""The figures 3 to 5 of Wei et al. 2018 from our own rows: groups, people, demyelinated shares, maps of agreement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .demyelination import REGIONS
-from .figures import MEASURED, SOFT, SYNTHETIC, new_figure, p_value
+from .figures import MEASURED, SOFT, SYNTHETIC, TITLES, new_figure, number, p_value
+from .slice_figures import Slices, draw_slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +94,7 @@ def shares_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
     rows: person, and the keys of `demyelination_measures`; those without lesions are left out.
     """
-    shown = [row for row in rows if row["measured_percent"] is not None]
+    shown = [row for row in rows if row.get("measured_percent") is not None]
     figure, axes = new_figure(max(5.0, 0.6 * len(shown) + 2.0), 3.8)
     axis, places = axes[0, 0], np.arange(len(shown))
     for shift, (kind, colour) in zip((-0.2, 0.2), KINDS):
@@ -110,15 +111,65 @@ def shares_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def agreement_slice(axis: Axes, background: np.ndarray, classes: np.ndarray) -> None:
-    """Draw one slice of `agreement_classes` over an image, both (rows, columns), rows from the back to the front."""
+def agreement_slice(axis: Axes, background: np.ndarray, classes: np.ndarray, aspect: float = 1.0) -> None:
+    """Draw one slice of `agreement_classes` over an image, both (rows, columns), rows from the back to the front.
+
+    aspect: height over width of a pixel in mm.
+    """
     from matplotlib.colors import ListedColormap
 
     low, high = np.percentile(background, [1, 99.5])
-    axis.imshow(background, origin="lower", cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
+    top = max(high, low + 1e-6)
+    axis.imshow(background, origin="lower", cmap="gray", vmin=low, vmax=top, aspect=aspect, interpolation="nearest")
     shown = np.ma.masked_equal(classes, 0)
     colours = ListedColormap(CLASS_COLOURS)
-    axis.imshow(shown, origin="lower", cmap=colours, vmin=0, vmax=len(CLASS_COLOURS) - 1, interpolation="nearest")
+    axis.imshow(
+        shown,
+        origin="lower",
+        cmap=colours,
+        vmin=0,
+        vmax=len(CLASS_COLOURS) - 1,
+        aspect=aspect,
+        interpolation="nearest",
+    )
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
-    axis.set_title(CLASS_LEGEND, fontsize=7)
+
+
+def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
+    """Per slice three rows: MRI and the measured DVR; every model's DVR; every model's demyelination beside the true.
+
+    examples: model -> the same slices for every model, whose images hold `synthetic` and, where the cohort has controls
+    to take a threshold from, `agreement` (see `agreement_classes`). Lesions are outlined in the first two rows.
+    """
+    firsts = next(iter(examples.values()))
+    names = (*firsts[0].inputs, firsts[0].target)
+    judged = all("agreement" in one.images for found in examples.values() for one in found)
+    rows, columns = 2 + judged, max(len(names), len(examples))
+    heights = [one.outline.shape[0] * one.millimetres[0] for one in firsts for _row in range(rows)]
+    widest = max(one.outline.shape[1] * one.millimetres[1] for one in firsts)
+    size = 2.1 * columns, 2.1 * sum(heights) / widest + 0.5 + 0.25 * rows * len(firsts)
+    figure, axes = new_figure(*size, nrows=len(heights), ncols=columns, gridspec_kw={"height_ratios": heights})
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for place, first in enumerate(firsts):
+        upper, *lower = axes[rows * place : rows * (place + 1)]
+        for axis, name in zip(upper, names):
+            draw_slice(axis, name, first.images[name], first)
+            axis.set_title(f"measured {TITLES[name]}" if name == first.target else TITLES[name], fontsize=9)
+        for column, (name, found) in enumerate(examples.items()):
+            one, title = found[place], name.replace("_", " ")
+            draw_slice(lower[0][column], "synthetic", one.images["synthetic"], one)
+            lower[0][column].set_title(title, fontsize=9)
+            if judged:
+                background, aspect = first.images[names[0]], one.millimetres[0] / one.millimetres[1]
+                agreement_slice(lower[1][column], background, one.images["agreement"], aspect)
+        head = f"{first.title}\nz = {number(first.z_mm, '{:.0f}')} mm"
+        for row, text in zip((upper, *lower), (head, "synthetic DVR", "demyelinated\nin the lesions")):
+            row[0].set_axis_on()
+            row[0].set(xticks=[], yticks=[])
+            row[0].set_ylabel(text, fontsize=9)
+        upper[0].text(0.03, 0.03, "R", transform=upper[0].transAxes, color="white", fontsize=9)
+    if judged:
+        figure.supxlabel(CLASS_LEGEND, fontsize=9)
+    return figure

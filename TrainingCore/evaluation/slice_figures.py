@@ -109,7 +109,7 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
     for row, one in enumerate(examples):
         images = one.images | {"difference": one.images["synthetic"] - one.images[target]}
         for axis, name in zip(axes[row], heads):
-            drawn[name] = _draw_slice(axis, name, images[name], one)
+            drawn[name] = draw_slice(axis, name, images[name], one)
         place = number(one.z_mm, "{:.0f}")
         axes[row, 0].set_ylabel(f"{one.title}\nz = {place} mm", fontsize=9)
         axes[row, 0].text(0.03, 0.03, "R", transform=axes[row, 0].transAxes, color="white", fontsize=9)
@@ -123,7 +123,9 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
     return figure
 
 
-def _draw_slice(axis: Axes, name: str, image: np.ndarray, one: Slices) -> Any:
+def draw_slice(axis: Axes, name: str, image: np.ndarray, one: Slices) -> Any:
+    """Draw an image (rows, columns) of a slice in the colours of `name` (an input, the target, synthetic, difference),
+    lesions outlined; returns matplotlib's image."""
     colours, (low, high) = _look(name, one)
     aspect = one.millimetres[0] / one.millimetres[1]
     drawn = axis.imshow(
@@ -174,11 +176,11 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
     for place, first in enumerate(firsts):
         upper, lower = axes[2 * place], axes[2 * place + 1]
         for axis, name in zip(upper, (*inputs, target)):
-            _draw_slice(axis, name, first.images[name], first)
+            draw_slice(axis, name, first.images[name], first)
         for column, found in enumerate(makers.values(), start=len(inputs) + 1):
             one = found[place]
-            _draw_slice(upper[column], "synthetic", one.images["synthetic"], one)
-            _draw_slice(lower[column], "difference", one.images["synthetic"] - one.images[target], one)
+            draw_slice(upper[column], "synthetic", one.images["synthetic"], one)
+            draw_slice(lower[column], "difference", one.images["synthetic"] - one.images[target], one)
         for axis in lower[: len(inputs) + 1]:
             axis.set_axis_off()
         upper[0].set_ylabel(f"{first.title}\nz = {number(first.z_mm, '{:.0f}')} mm", fontsize=9)

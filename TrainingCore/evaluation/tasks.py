@@ -16,8 +16,14 @@ import numpy as np
 from ..case import QUANTITATIVE, Case
 from ..imaging.intensities import SPANS
 from .cases import evaluate_case
-from .demyelination import control_threshold, demyelination_measures, group_comparison, person_regions
-from .demyelination_figures import regions_figure
+from .demyelination import (
+    agreement_classes,
+    control_threshold,
+    demyelination_measures,
+    group_comparison,
+    person_regions,
+)
+from .demyelination_figures import demyelination_examples, people_figure, regions_figure, shares_figure
 from .image_quality import enhancement_quality, translation_quality
 from .report import Report
 from .segmentation import HYPERINTENSE, segmentation_measures, synthesis_measures
@@ -47,8 +53,8 @@ class Task:
     """name; measures, the first of which is the one that protocols decide by; measure(system, case, recipe, context) ->
     (visit row, lesion rows); prepare(cases) -> context: what is taken from all controls before anybody is measured,
     from their measured maps alone; pooled: (title, function of all lesion rows -> {r, r_low, r_high, n});
-    section(report, visit rows by recipe): what the paper shows besides its table; makes(system, case, recipe) ->
-    volumes by name for an example slice, `synthetic` among them where an image is made; examples: how slices of the
+    section(report, visit rows by recipe): what the paper shows besides its table; makes(system, case, recipe, context)
+    -> volumes by name for an example slice, `synthetic` among them where an image is made; examples: how slices of the
     same people are drawn, recipe by recipe. A visit row that holds `untouched` (the name of an input) and every measure
     with the prefix `untouched_` gives the report a column of that input taken for the answer."""
 
@@ -59,7 +65,7 @@ class Task:
     section: Callable[[Report, Mapping[str, Sequence[Row]]], None] | None = None
     pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
     paper: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of what is pooled, by its title
-    makes: Callable[[Any, Case, dict[str, Any]], dict[str, np.ndarray]] = lambda system, case, recipe: {
+    makes: Callable[[Any, Case, dict[str, Any], Any], dict[str, np.ndarray]] = lambda system, case, recipe, context: {
         "synthetic": predict(system, case, recipe["data"]["inputs"])
     }
     examples: Callable[[Mapping[str, Sequence[Slices]]], Any] = comparison_figure
@@ -107,8 +113,18 @@ def threshold_of_controls(cases: Iterable[Case]) -> float | None:
     )
 
 
+def make_demyelination(system: Any, case: Case, recipe: dict[str, Any], context: Any) -> dict[str, np.ndarray]:
+    """Synthetic DVR, and where it agrees with the measured map on what is demyelinated. context: DVR, or None."""
+    found = predict(system, case, recipe["data"]["inputs"])
+    if context is None:
+        return {"synthetic": found}
+    marked = _lesions(case) & np.asarray(case.volumes["brain"], bool)
+    return {"synthetic": found, "agreement": agreement_classes(case.volumes["dvr"], found, marked, context)}
+
+
 def demyelination_section(report: Report, visits: Mapping[str, Sequence[Row]]) -> None:
-    """DVR of the controls' white matter, NAWM and lesions, with the significance of the differences."""
+    """The paper's figures 4 and 5 (A): DVR by region with the significance of the differences, person by person, and
+    the demyelinated share of each patient's lesion load."""
     rows = []
     for name, found in visits.items():
         for kind, compared in group_comparison(found).items():
@@ -133,9 +149,26 @@ def demyelination_section(report: Report, visits: Mapping[str, Sequence[Row]]) -
             f"{name}: DVR by region.",
             f"Box plots of DVR by region, {name}",
         )
+    report.add_heading("DVR of every person")
+    for name, found in visits.items():
+        report.add_figure(
+            people_figure(found),
+            f"{name}: mean DVR of every visit, measured and synthetic.",
+            f"Line plot of mean DVR in white matter and lesions by person, {name}",
+        )
+    if not any(row.get("measured_percent") for found in visits.values() for row in found):
+        report.add_text("No demyelination maps: their threshold is taken from the white matter of controls.")
+        return
+    report.add_heading("Demyelinated voxels")
+    for name, found in visits.items():
+        report.add_figure(
+            shares_figure(found),
+            f"{name}: demyelinated share of the lesion load.",
+            f"Bars of the demyelinated share of each patient's lesion load, {name}",
+        )
 
 
-def make_wmh(system: Any, case: Case, recipe: dict[str, Any]) -> dict[str, np.ndarray]:
+def make_wmh(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> dict[str, np.ndarray]:
     """What a system makes of T1w: FLAIR as `synthetic`, hyperintensities as the mask `found`; either or both."""
     inputs, made = recipe["data"]["inputs"], {}
     one = getattr(system, "members", [system])[0]
@@ -244,6 +277,8 @@ DEMYELINATION = Task(
     threshold_of_controls,
     demyelination_section,
     DVR.pooled,
+    makes=make_demyelination,
+    examples=demyelination_examples,
 )
 WMH = Task(
     "wmh",

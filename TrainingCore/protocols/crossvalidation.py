@@ -28,7 +28,6 @@ from .plan_file import PLAN, begin_or_go_on
 
 if TYPE_CHECKING:
     from ..case import Case
-    from ..evaluation.tasks import Task
 
 ROWS = "rows.json"
 EXAMPLE = "example.safetensors"
@@ -149,9 +148,9 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
         visits.append({"fold": fold, **_facts(visit), **row})
         lesions += [{"fold": fold, **lesion} for lesion in own]
         loads.append(int(np.count_nonzero(case.volumes.get("lesions", 0))))
-    _save_example(
-        plan.example(name, fold), task, system, load_case(chosen[int(np.argmax(loads))], recipe), recipe, fold
-    )
+    case = load_case(chosen[int(np.argmax(loads))], recipe)
+    made = task.makes(system, case, recipe, context)
+    _save_example(plan.example(name, fold), case, made, recipe, fold)
     write_json(folder / ROWS, {"visits": visits, "lesions": lesions})
 
 
@@ -171,12 +170,11 @@ def _trained(run: Run, device: str) -> Any:
     return Bundle.open(run.bundle_path("best")).load_system(choose_device(device))
 
 
-def _save_example(path: Path, task: Task, system: Any, case: Case, recipe: dict[str, Any], fold: int) -> None:
+def _save_example(path: Path, case: Case, made: dict[str, Any], recipe: dict[str, Any], fold: int) -> None:
     """Keep the slice with most lesions of a visit; the same one for every recipe of one grid."""
     from ..evaluation.slice_figures import axial_slices, save_slices
 
-    made, data = task.makes(system, case, recipe), recipe["data"]
-    image = made.pop("synthetic", None)
+    image, data = made.pop("synthetic", None), recipe["data"]
     title = f"{case.person}, fold {fold}"
     save_slices(path, axial_slices(case, image, title, data["inputs"], data["target"], made))
 

@@ -14,7 +14,14 @@ from TrainingCore.evaluation.demyelination import (
     group_comparison,
     person_regions,
 )
-from TrainingCore.evaluation.demyelination_figures import agreement_slice, people_figure, regions_figure, shares_figure
+from TrainingCore.evaluation.demyelination_figures import (
+    agreement_slice,
+    demyelination_examples,
+    people_figure,
+    regions_figure,
+    shares_figure,
+)
+from TrainingCore.evaluation.slice_figures import Slices
 
 
 def cohort(rng: np.random.Generator, people: int = 8, loss: float = 0.3) -> list[dict]:
@@ -109,3 +116,17 @@ def test_the_figures_hold_every_person_and_both_kinds_of_map():
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.70"]
     agreement_slice(figure.axes[0], np.random.default_rng(0).random((8, 8)), np.eye(8, dtype=np.uint8))
     assert len(figure.axes[0].images) == 2
+
+
+@pytest.mark.parametrize(("controls", "rows"), [(True, 3), (False, 2)])
+def test_examples_show_mri_measured_every_models_map_and_its_demyelination_where_there_is_a_threshold(controls, rows):
+    rng = np.random.default_rng(6)
+    images = {name: rng.random((9, 8)) for name in ("mtr", "fa", "dvr", "synthetic")}
+    images |= {"agreement": np.eye(9, 8)} if controls else {}
+    one = Slices("A, fold 1", ("mtr", "fa"), "dvr", images, np.eye(9, 8, dtype=bool), (4.0, 4.0), 12.0)
+    figure = demyelination_examples({"first_model": [one, one], "other": [one, one]})
+    titles = [axis.get_title() for axis in figure.axes]
+    assert len(figure.axes) == 2 * rows * 3
+    assert titles[:3] == ["MTR", "FA", "measured DVR"]
+    assert titles.count("first model") == titles.count("other") == 2
+    assert sum(axis.get_ylabel() == "demyelinated\nin the lesions" for axis in figure.axes) == 2 * controls
