@@ -104,13 +104,40 @@ def plan_of(
     return {"data": data, "stratified_by": options.stratify, "recipe": recipe, "space": space}
 
 
+class Course:
+    """A trial as it trains: shows its progress, tells Optuna its best score so far, ends it where it falls behind."""
+
+    def __init__(self, trial: Any, scores: Sequence[float], progress: Progress) -> None:
+        self.trial, self.scores, self.progress = trial, list(scores), progress
+        self.share, self.part = 0.0, 0  # of the training that is done, from 0 to 1 and in parts
+
+    def report(self, step: str, share: float, message: str) -> None:
+        """What a training says of itself."""
+        self.share = share if step == "train" else self.share
+        self.progress.report(step, 0.0, f"trial {self.trial.number}: {message}")
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """The log entry of an epoch; raises optuna.TrialPruned at the end of a part in which the trial fell behind."""
+        from .protocols.search import EPOCHS, PARTS, import_optuna
+
+        self.trial.set_user_attr(EPOCHS, entry["epoch"])
+        if "validation_score" not in entry:
+            return
+        self.scores.append(entry["validation_score"])
+        part = int(PARTS * self.share + 1e-9)
+        if part == self.part:
+            return
+        self.part = part
+        self.trial.report(min(self.scores), part)
+        if self.trial.should_prune():
+            raise import_optuna().TrialPruned(f"behind the others at epoch {entry['epoch']}")
+
+
 def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
     """Objective of a search: the best validation score of a training with a trial's values."""
-    from .protocols.search import CONTINUES, FOLDER, import_optuna
+    from .protocols.search import CONTINUES, FOLDER
     from .run import Run
     from .training.session import new_split, split_as_before, train_split
-
-    optuna = import_optuna()
 
     def objective(trial: Any, values: dict[str, Any]) -> float:
         own = changed(recipe, values, "the search space")
@@ -118,22 +145,11 @@ def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Co
         out = options.out / "trials" / trial.user_attrs[FOLDER] / "run"
         run = Run.open(out) if CONTINUES in trial.user_attrs and (out / "run.json").is_file() else None
         split = split_as_before(cohort, run) if run else new_split(cohort, own, options.stratify)
-        best = min((e["validation_score"] for e in (run.log() if run else []) if "validation_score" in e), default=None)
-        scores = [] if best is None else [best]
-
-        def watch(entry: dict[str, Any]) -> None:
-            if "validation_score" not in entry:
-                return
-            scores.append(entry["validation_score"])
-            trial.report(min(scores), entry["epoch"])
-            if trial.should_prune():
-                raise optuna.TrialPruned(f"behind the others at epoch {entry['epoch']}")
-
-        def report(step: str, _share: float, message: str) -> None:
-            progress.report(step, 0.0, f"trial {trial.number}: {message}")
-
-        train_split(out, own, split, report, run=run, device=options.device, threads=options.threads, watch=watch)
-        return min(scores)
+        before = [entry["validation_score"] for entry in (run.log() if run else []) if "validation_score" in entry]
+        course = Course(trial, before, progress)
+        how = {"device": options.device, "threads": options.threads, "watch": course.epoch}
+        train_split(out, own, split, course.report, run=run, **how)
+        return min(course.scores)
 
     return objective
 

@@ -6,8 +6,9 @@ OUT/trials/0007/run     the training run of trial 7, resumable
 OUT/best_recipe.yaml    the best values found so far, as a recipe
 
 Bayesian optimisation is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011); a trial whose validation
-score lies above the median of the others at the same epoch is pruned. A worker leaves its name in its trial; a trial
-whose worker has died is taken up again with the same values, where its run stopped.
+score lies above the median of the others after the same share of its training is pruned. (Not at the same epoch: where
+visits per step are searched, epochs differ in steps.) A worker leaves its name in its trial; a trial whose worker has
+died is taken up again with the same values, where its run stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from .space import Dimension
 
 JOURNAL, NAME = "study.journal", "myelinsynth"
 WAIT_S = 0.5
-WORKER, CONTINUES, FOLDER, REASON = "worker", "continues", "folder", "reason"
+PARTS, SAFE_PARTS = 10, 3  # of a training, at whose ends trials are compared, and in which none is pruned (ours)
+WORKER, CONTINUES, FOLDER, REASON, EPOCHS = "worker", "continues", "folder", "reason", "epochs"
 Objective = Callable[[Any, dict[str, Any]], float]
 
 
@@ -35,7 +37,11 @@ def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -
     optuna = import_optuna()
     begin_or_go_on(out, plan, "search")
     backend = optuna.storages.journal.JournalFileBackend(str(out / JOURNAL))
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else optuna.pruners.NopPruner()
+    pruner = (
+        optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=SAFE_PARTS)
+        if prune
+        else optuna.pruners.NopPruner()
+    )
     return optuna.create_study(
         storage=optuna.storages.JournalStorage(backend),
         # workers of one study must not draw the same values; constant_liar keeps those under way apart

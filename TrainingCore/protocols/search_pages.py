@@ -14,7 +14,7 @@ from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
 from ..files import write_json, write_text
 from ..recipe import changed, differences
-from .search import CONTINUES, REASON, import_optuna
+from .search import CONTINUES, EPOCHS, REASON, import_optuna
 from .space import Dimension
 
 FEWEST_FOR_IMPORTANCE = 4  # finished trials (ours)
@@ -59,7 +59,7 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
         "state": trial.state.name.lower(),
         "score": trial.value,
         **{dimension.key: trial.params.get(dimension.key) for dimension in dimensions},
-        "epochs": max(trial.intermediate_values, default=None),
+        "epochs": trial.user_attrs.get(EPOCHS),
         "seconds": seconds,
         "goes_on_with": trial.user_attrs.get(CONTINUES),
         "reason": trial.user_attrs.get(REASON),

@@ -76,6 +76,47 @@ def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path)
     assert study.best_value < 5
 
 
+class StandInTrial:
+    """What Course asks of a trial."""
+
+    number = 0
+
+    def __init__(self) -> None:
+        self.told: dict[int, float] = {}
+        self.attributes: dict[str, object] = {}
+
+    def set_user_attr(self, key: str, value: object) -> None:
+        self.attributes[key] = value
+
+    def report(self, score: float, part: int) -> None:
+        self.told[part] = score
+
+    def should_prune(self) -> bool:
+        return max(self.told) == 7
+
+
+def trained_until_pruned(epochs: int) -> StandInTrial:
+    from TrainingCore.cli import Progress
+    from TrainingCore.tune import Course
+
+    trial = StandInTrial()
+    course = Course(trial, [], Progress("none", ""))
+    for epoch in range(1, epochs + 1):
+        course.report("train", epoch / epochs, "")
+        try:
+            course.epoch({"epoch": epoch, "validation_score": 1 - epoch / epochs})
+        except optuna.TrialPruned:
+            return trial
+    raise AssertionError("the trial was not pruned")
+
+
+def test_trials_are_compared_after_the_same_share_of_their_training_not_at_the_same_epoch() -> None:
+    few, many = (trained_until_pruned(epochs) for epochs in (10, 75))
+    assert list(few.told) == list(many.told) == [1, 2, 3, 4, 5, 6, 7]
+    assert few.told[5] == pytest.approx(many.told[5], abs=0.02)
+    assert (few.attributes["epochs"], many.attributes["epochs"]) == (7, 53)
+
+
 def test_two_workers_find_the_better_rate_and_leave_a_recipe_that_loads(cohort: Path, tmp_path: Path) -> None:
     # from a rate of 1e-6 nothing is learnt in three epochs: the better end of the range is known
     space = write_space(tmp_path, generator_rate={"low": 1e-6, "high": 1e-2, "log": True})
