@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from Testing.real_slices import ms_visits, write_table
+from Testing.studies.real_slices import ms_visits, write_table
 from TrainingCore.case import Case
 from TrainingCore.cohort import Cohort
 from TrainingCore.visit import Visit
@@ -220,7 +220,10 @@ def main() -> int:
     chosen = arguments.parse_args()
     if chosen.study == "real":
         visits = ms_visits(chosen.data, chosen.out)
-        tables = {role: write_table(chosen.out / f"{role}.csv", role, files) for role, files in visits.items()}
+        roles = {"learn": "sub-19", "test": "sub-07"}
+        tables = {
+            role: write_table(chosen.out / f"{role}.csv", {person: visits[person]}) for role, person in roles.items()
+        }
     else:
         needs = ["mtr", "fa", "rd", "ad", "dvr"] if chosen.study == "myelin" else ["t1w", "flair"]
         tables = tables_of(Cohort.read(chosen.data, needs), chosen.out)
