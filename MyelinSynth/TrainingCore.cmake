@@ -35,6 +35,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/statistics.py
   evaluation/summary.py
   evaluation/tasks.py
+  evaluation/translation_figures.py
   export.py
   files.py
   imaging/__init__.py
