@@ -65,6 +65,13 @@ def joined_convolution(deep: Tensor, skip: Tensor, norm: nn.GroupNorm, weight: T
     return joined.add_(_scaled_convolution(skip, scale[:, channels:], shift[:, channels:], weight[:, channels:]))
 
 
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """conv3d(x, weight, bias), 3x3x3 with padding 1."""
+    if not _in_halves(x):
+        return F.conv3d(x, weight, bias, padding=1)
+    return torch.cat(F.conv3d(_halves(x), weight, bias, padding=(0, 1, 1)).chunk(2), dim=2)
+
+
 def pointwise_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
     """A 1x1x1 convolution as the matrix product that it is: torch would copy a channels-last `x` first."""
     voxels = F.linear(x.permute(0, 2, 3, 4, 1), convolution.weight.flatten(1), convolution.bias)
@@ -75,7 +82,7 @@ def _scaled_convolution(x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor)
     if torch.is_grad_enabled():
         return _ScaledConvolution.apply(x, scale, shift, weight)
     x = torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x), out=x)
-    return _convolution(x, weight)
+    return convolution(x, weight)
 
 
 class _ScaledConvolution(Function):
@@ -84,7 +91,7 @@ class _ScaledConvolution(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, shift, weight)
-        return _convolution(torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x)), weight)
+        return convolution(torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x)), weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -111,15 +118,8 @@ def _halves(x: Tensor) -> Tensor:
     return torch.cat((padded[:, :, : half + 2], padded[:, :, half:])).contiguous(memory_format=torch.channels_last_3d)
 
 
-def _convolution(x: Tensor, weight: Tensor) -> Tensor:
-    """conv3d(x, weight), 3x3x3 with padding 1."""
-    if not _in_halves(x):
-        return F.conv3d(x, weight, padding=1)
-    return torch.cat(F.conv3d(_halves(x), weight, padding=(0, 1, 1)).chunk(2), dim=2)
-
-
 def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of `_convolution` towards x and weight."""
+    """Gradients of `convolution` towards x and weight."""
     one, halved = [1, 1, 1], _in_halves(x)
     padding = [0, 1, 1] if halved else one
     if halved:

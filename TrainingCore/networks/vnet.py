@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .fast_convolution import convolution
 from .padding import padded
 
 SLOPE = 0.2  # of every LeakyReLU (Bone et al. 2021)
@@ -34,22 +35,29 @@ class ResidualBlock3D(nn.Module):
     def forward(self, *maps: Tensor) -> Tensor:
         """Maps (N, parts[i], D, H, W) -> (N, out_channels, D, H, W)."""
         x = _joined(self.convolutions[0], maps, self.parts)
-        for convolution in self.convolutions[1:]:
-            x = convolution(F.leaky_relu(x, SLOPE, inplace=True))
+        for layer in self.convolutions[1:]:
+            x = _convolved(F.leaky_relu(x, SLOPE, inplace=True), layer.weight, layer.bias)
         x = x + (maps[0] if self.shortcut is None else _joined(self.shortcut, maps, self.parts))
         return F.leaky_relu(x, SLOPE, inplace=True)
 
 
-def _joined(convolution: nn.Conv3d, maps: tuple[Tensor, ...], parts: tuple[int, ...]) -> Tensor:
+def _joined(layer: nn.Conv3d, maps: tuple[Tensor, ...], parts: tuple[int, ...]) -> Tensor:
     """The convolution of the concatenated maps, without concatenating them."""
     if len(maps) == 1:
-        return convolution(maps[0])
+        return _convolved(maps[0], layer.weight, layer.bias)
     found: Tensor | None = None
-    for x, weight in zip(maps, convolution.weight.split(parts, dim=1)):
-        part = F.conv3d(x, weight, convolution.bias if found is None else None, padding=convolution.padding)
+    for x, weight in zip(maps, layer.weight.split(parts, dim=1)):
+        part = _convolved(x, weight, layer.bias if found is None else None)
         found = part if found is None else found.add_(part)
     assert found is not None
     return found
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """conv3d(x, weight, bias) that keeps the size, on a CPU the quickest way."""
+    if weight.shape[-1] == 1:
+        return F.conv3d(x, weight, bias)
+    return convolution(x, weight, bias) if x.device.type == "cpu" else F.conv3d(x, weight, bias, padding=1)
 
 
 class VNet(nn.Module):

@@ -66,6 +66,21 @@ def test_skips_join_as_if_they_were_concatenated() -> None:
     torch.testing.assert_close(block(deep, skip), expected)
 
 
+def test_small_volumes_take_a_quicker_way_to_the_same_numbers() -> None:
+    torch.manual_seed(0)
+    block = ResidualBlock3D((3,), 3, 2).double()
+    volume = torch.rand(1, 3, 8, 6, 7).double()  # small enough to be convolved as two halves
+    found = block(volume)
+    found.square().sum().backward()
+    gradients = [weight.grad.clone() for weight in block.parameters()]
+    block.zero_grad()
+    first = torch.nn.functional.leaky_relu(block.convolutions[0](volume), 0.2)
+    expected = torch.nn.functional.leaky_relu(block.convolutions[1](first) + volume, 0.2)
+    expected.square().sum().backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradients, [weight.grad for weight in block.parameters()])
+
+
 def test_checkpointing_changes_memory_and_no_gradient() -> None:
     torch.manual_seed(0)
     network = VNet(in_channels=2, width=2, levels=3)
