@@ -14,7 +14,7 @@ there is no discriminator at all: the L1-only twin.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -115,7 +115,7 @@ class Curricular(System):
 
     def _set_rates(self, moment: Moment) -> None:
         rates = self.recipe["optimizer"]
-        decay = 0.5 * (1 + math.cos(math.pi * moment.progress)) if rates["decay"] == "cosine" else 1.0
+        decay = moment.decay(rates["decay"])
         self.generator.set_rate(rates["generator_rate"] * decay * self.balance.generator)
         if self.discriminator is not None:
             self.discriminator.set_rate(rates["discriminator_rate"] * decay * self.balance.discriminator)
@@ -132,7 +132,7 @@ class Curricular(System):
         """DVR map (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
         return answer(self.shipped()[""], inputs, self.precision)
 
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """G, or its moving average where there is one."""
         return {"": self.generator.module if self.average is None else self.average}
 

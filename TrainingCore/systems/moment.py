@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -12,3 +13,7 @@ class Moment:
     epoch: int
     epochs: int
     progress: float
+
+    def decay(self, kind: str) -> float:
+        """What the learning rates are multiplied by: 1 (`none`), or half a cosine from 1 to 0 over all steps."""
+        return 0.5 * (1 + math.cos(math.pi * self.progress)) if kind == "cosine" else 1.0

@@ -18,6 +18,7 @@ generator's widths, levels, GroupNorm and place of the dropout (networks/unet3d.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,7 +63,9 @@ class SketcherRefiner(System):
 
     def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
         """One step of the sketcher, then one of the refiner on what the sketcher now draws. Returns their losses."""
-        sample = joined(batch)
+        sample, rates = joined(batch), self.recipe["optimizer"]
+        for name, learner in self.learners.items():
+            learner.set_rate(rates[f"{name.split()[0]}_rate"] * moment.decay(rates["decay"]))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: a resumed run draws the same
         found = {"sketcher": self.sketcher.step(sample.inputs, sample, mean_absolute_error)}
         if self.refiner is not None:
@@ -84,7 +87,7 @@ class SketcherRefiner(System):
         """The sketcher's map alone, shapes as in `predict`."""
         return self.sketcher.generator.answer(inputs)
 
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """S, and R where there is one."""
         sketcher = {"sketcher/": self.sketcher.generator.module}
         return sketcher | ({"refiner/": self.refiner.generator.module} if self.refiner is not None else {})

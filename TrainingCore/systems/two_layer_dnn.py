@@ -10,6 +10,7 @@ visit in one step, which is one pass over the whole volume; Adam; inputs and tar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +38,8 @@ class TwoLayerDNN(System):
 
     def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
         """One step on all patches of the visits. Returns the squared and the absolute error."""
-        sample = joined(batch)
+        sample, rates = joined(batch), self.recipe["optimizer"]
+        self.network.set_rate(rates["rate"] * moment.decay(rates["decay"]))
         error = (self.network(sample.inputs) - sample.target) * sample.brain
         voxels = sample.brain.sum()
         loss = error.square().sum() / voxels
@@ -48,6 +50,6 @@ class TwoLayerDNN(System):
         """DVR map (N, 1, I, J, K) from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
         return self.network.answer(inputs)
 
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """f."""
         return {"": self.network.module}
