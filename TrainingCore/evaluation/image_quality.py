@@ -1,7 +1,7 @@
 """The image measures of the papers on missing contrasts, as each of them takes them. Arrays in, numbers out.
 
-`translation_quality`: SSIM of brain and lesion, synthetic against measured beside input against measured (Genc et al.
-2022). `enhancement_quality`: L2, tumour L2, PSNR and SSIM (Bone et al. 2021). A value is None where it is not defined.
+`translation_quality`: SSIM of brain and lesion (Genc et al. 2022). `enhancement_quality`: L2, tumour L2, PSNR and SSIM
+(Bone et al. 2021). A value is None where it is not defined.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ PRINTED_AS = {"l2": 1e5, "tumour_l2": 1e4, "psnr": 1.0, "ssim": 100.0}  # Bone e
 def translation_quality(
     truth: np.ndarray,
     image: np.ndarray,
-    source: np.ndarray,
     brain: np.ndarray,
     lesions: np.ndarray,
     data_range: float = PERCENTILE_RANGE,
 ) -> Measures:
-    """SSIM and MAE of brain and lesion: of the synthetic image, and with the prefix `input_` of what it was made from.
+    """SSIM and MAE of brain and lesion of a synthetic image, or of what it was made from taken for it.
 
-    truth, image, source: (I, J, K) in one unit, alike outside the brain; brain, lesions: masks. SSIM looks at axial
-    slices, as the paper's network does (ours; the paper does not say).
+    truth, image: (I, J, K) in one unit, alike outside the brain; brain, lesions: masks. SSIM looks at axial slices, as
+    the paper's network does (ours; the paper does not say).
 
     `ssim_brain`, `ssim_lesion`: mean of the SSIM map over the mask. `ssim_lesion_masked`: both images multiplied by the
     lesion mask first and the mean taken over the brain, where all that is not lesion agrees exactly: the reading of
@@ -39,15 +38,14 @@ def translation_quality(
     """
     found: Measures = {}
     lesions = lesions & brain
-    floor = float(min(truth.min(), image.min(), source.min()))
-    for prefix, one in (("", image), ("input_", source)):
-        similarity = ssim_map(truth, one, data_range, IN_PLANE)
-        for name, mask in (("brain", brain), ("lesion", lesions)):
-            found[f"{prefix}ssim_{name}"] = float(similarity[mask].mean()) if mask.any() else None
-            found[f"{prefix}mae_{name}"] = mean_absolute_error(truth, one, mask)
-        shown = [np.where(lesions, each - floor, 0.0) for each in (truth, one)]
-        whole = ssim_map(*shown, data_range, IN_PLANE)[brain].mean() if lesions.any() else None
-        found[f"{prefix}ssim_lesion_masked"] = None if whole is None else float(whole)
+    similarity = ssim_map(truth, image, data_range, IN_PLANE)
+    for name, mask in (("brain", brain), ("lesion", lesions)):
+        found[f"ssim_{name}"] = float(similarity[mask].mean()) if mask.any() else None
+        found[f"mae_{name}"] = mean_absolute_error(truth, image, mask)
+    floor = float(min(truth.min(), image.min()))
+    shown, made = (np.where(lesions, one - floor, 0.0) for one in (truth, image))
+    masked = ssim_map(shown, made, data_range, IN_PLANE)[brain].mean() if lesions.any() else None
+    found["ssim_lesion_masked"] = None if masked is None else float(masked)
     return found
 
 

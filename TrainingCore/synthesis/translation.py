@@ -104,16 +104,19 @@ def write_translation(
 
 
 def compare(aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]) -> dict[str, float | None] | None:
-    """SSIM and MAE against the real contrast, in the network's units; None where the patient has none."""
+    """SSIM and MAE of the brain against the real contrast, in the network's units, of the image and, with the prefix
+    `untouched_`, of its first input taken for it; None where the patient has no real one."""
     target = about["output"]
     if target not in aligned.images:
         return None
     inside, rule = aligned.brain.mask.data > 0.5, about["intensity"]
     truth, source = (apply_rule(here(aligned, name).data, inside, rule) for name in (target, about["inputs"][0]))
-    found = translation_quality(
-        truth, np.where(inside, made, truth), source, inside, np.zeros(inside.shape, bool), SPANS[rule["rule"]]
-    )
-    return {key: value for key, value in found.items() if key.endswith("_brain")}
+    nothing = np.zeros(inside.shape, bool)
+    found: dict[str, float | None] = {}
+    for prefix, one in (("", np.where(inside, made, truth)), ("untouched_", source)):
+        quality = translation_quality(truth, one, inside, nothing, SPANS[rule["rule"]])
+        found |= {f"{prefix}{key}": value for key, value in quality.items() if key.endswith("_brain")}
+    return found
 
 
 def build_report(
@@ -137,7 +140,7 @@ def build_report(
     if compared is not None:
         report.add_text(
             f"Against the real {name}: SSIM in the brain {compared['ssim_brain']:.3f}; the first input taken for it "
-            f"has {compared['input_ssim_brain']:.3f}."
+            f"has {compared['untouched_ssim_brain']:.3f}."
         )
     if lesions is not None:
         report.add_text(

@@ -84,12 +84,12 @@ class MaskWeightedPix2Pix(System):
     # -- validation, prediction ------------------------------------------------------------------------------------
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
-        """1 - SSIM of the brain, SSIM of brain and lesions of the synthetic target and, beside it, of the input."""
-        predicted = self._masked(self.predict(sample.inputs), sample.brain.to(self.device))
-        images = [one[0, 0].cpu().numpy() for one in (sample.target, predicted, sample.inputs)]
-        masks = [one[0, 0].cpu().numpy() > 0.5 for one in (sample.brain, sample.lesions)]
-        kept = ("ssim_brain", "ssim_lesion", "input_ssim_brain", "input_ssim_lesion", "mae_brain")
-        measured = numbers(translation_quality(*images, *masks), kept)
+        """1 - SSIM of the brain; SSIM and mean absolute error of brain and lesions."""
+        made = self._masked(self.predict(sample.inputs), sample.brain.to(self.device))
+        target, image = (one[0, 0].cpu().numpy() for one in (sample.target, made))
+        brain, lesions = (one[0, 0].cpu().numpy() > 0.5 for one in (sample.brain, sample.lesions))
+        kept = ("ssim_brain", "ssim_lesion", "mae_brain", "mae_lesion")
+        measured = numbers(translation_quality(target, image, brain, lesions), kept)
         return {"dissimilarity": 1 - measured["ssim_brain"], **measured}
 
     def predict(self, inputs: Tensor) -> Tensor:

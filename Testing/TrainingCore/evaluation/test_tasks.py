@@ -81,7 +81,11 @@ def test_translation_and_enhancement_know_a_perfect_image() -> None:
     one = case()
     row, _ = TRANSLATION.measure(Oracle(one.volumes["flair"]), one, load_recipe("mask_weighted_pix2pix"))
     assert row["ssim_brain"] == pytest.approx(1)
-    assert row["input_ssim_brain"] < 0.9
+    assert row["untouched"] == "t2w"
+    given = Oracle(one.volumes["t2w"])
+    as_it_is, _ = TRANSLATION.measure(given, one, load_recipe("mask_weighted_pix2pix"))
+    assert row["untouched_ssim_brain"] == as_it_is["ssim_brain"] < 0.9
+    assert all(f"untouched_{measure.key}" in row for measure in TRANSLATION.measures)
     row, _ = ENHANCEMENT.measure(Oracle(one.volumes["t1ce"], 0.1), one, load_recipe("contrast_enhancement"))
     share = one.volumes["brain"].mean()
     assert row["l2"] == pytest.approx(0.01 * share, rel=1e-3)
