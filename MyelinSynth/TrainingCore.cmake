@@ -18,10 +18,12 @@ set(TRAINING_CORE_SCRIPTS
   errors.py
   evaluate.py
   evaluation/__init__.py
+  evaluation/asymptotes.py
   evaluation/calibration.py
   evaluation/cases.py
   evaluation/demyelination.py
   evaluation/demyelination_figures.py
+  evaluation/enhancement.py
   evaluation/figures.py
   evaluation/image_quality.py
   evaluation/lesions.py

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..case import QUANTITATIVE, Case
 from ..imaging.intensities import SPANS
+from . import enhancement
 from .cases import evaluate_case
 from .demyelination import (
     agreement_classes,
@@ -39,7 +40,8 @@ NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1
 @dataclass(frozen=True)
 class Measure:
     """key: in a visit's row; title; scale: what the number is multiplied by for print; form: how it is printed; better:
-    `higher` or `lower`; paper: what the system's paper reports, by its own name for the model."""
+    `higher` or `lower`; paper: what the system's paper reports, by its own name for the model; most: the highest value
+    there can be, if there is one."""
 
     key: str
     title: str
@@ -47,6 +49,12 @@ class Measure:
     scale: float = 1.0
     form: str = "{:.3f}"
     paper: Mapping[str, str] = field(default_factory=dict)
+    most: float | None = None
+
+    @property
+    def limit(self) -> float | None:
+        """The best value there can be: errors and rates end at 0."""
+        return 0.0 if self.better == "lower" else self.most
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,9 @@ class Task:
     section(report, visit rows by recipe): what the paper shows besides its table; makes(system, case, recipe, context)
     -> volumes by name for an example slice, `synthetic` among them where an image is made; examples: how slices of the
     same people are drawn, recipe by recipe. A visit row that holds `untouched` (the name of an input) and every measure
-    with the prefix `untouched_` gives the report a column of that input taken for the answer."""
+    with the prefix `untouched_` gives the report a column of that input taken for the answer. papers_row(inputs) ->
+    what the paper reports with these inputs alone, by measure; paper_order: in which order it left them out;
+    paper_curves: what it reads off its learning curves."""
 
     name: str
     measures: tuple[Measure, ...]
@@ -70,6 +80,9 @@ class Task:
         "synthetic": predict(system, case, recipe["data"]["inputs"])
     }
     examples: Callable[[Mapping[str, Sequence[Slices]]], Any] = comparison_figure
+    papers_row: Callable[[Iterable[str]], dict[str, str]] | None = None
+    paper_order: str = ""
+    paper_curves: str = ""
 
 
 def predict(system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
@@ -126,7 +139,7 @@ def make_demyelination(system: Any, case: Case, recipe: dict[str, Any], context:
 def demyelination_section(report: Report, visits: Mapping[str, Sequence[Row]]) -> None:
     """The paper's figures 4 and 5 (A): DVR by region with the significance of the differences, person by person, and
     the demyelinated share of each patient's lesion load."""
-    rows = []
+    rows: list[Any] = []
     for name, found in visits.items():
         for kind, compared in group_comparison(found).items():
             if kind == "measured" and rows:
@@ -322,12 +335,15 @@ ENHANCEMENT = Task(
         Measure("l2", "L2 (1e-5)", "lower", 1e5, "{:.1f}", {"all four inputs": "31.6"}),
         Measure("tumour_l2", "tumour L2 (1e-4)", "lower", 1e4, "{:.1f}", {"all four inputs": "74.4"}),
         Measure("psnr", "PSNR (dB)", "higher", 1.0, "{:.1f}", {"all four inputs": "35.3"}),
-        Measure("ssim", "SSIM (%)", "higher", 100.0, "{:.1f}", {"all four inputs": "94.2"}),
+        Measure("ssim", "SSIM (%)", "higher", 100.0, "{:.1f}", {"all four inputs": "94.2"}, 1.0),
         Measure("l2_brain", "L2 in the brain (1e-5)", "lower", 1e5, "{:.1f}"),
-        Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}"),
+        Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}", most=1.0),
     ),
     measure_enhancement,
     section=enhancement_section,
+    papers_row=enhancement.papers_row,
+    paper_order=enhancement.ORDER,
+    paper_curves=enhancement.FIGURE_4,
 )
 
 

@@ -17,23 +17,27 @@ from typing import Any
 from ..cli import Progress
 from ..cohort import Cohort
 from ..evaluation import figures
+from ..evaluation.figures import TITLES
 from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
-from ..evaluation.tasks import Measure, task_of
+from ..evaluation.tasks import Measure, Task, task_of
 from ..files import write_json
 from ..recipe import changed
 from .crossvalidation import Plan
 from .jobs import run_jobs
-from .pages import by_person, mean_sd, measure_row, write_crossvalidation
+from .pages import REASON, by_person, mean_sd, measure_row, paired_gap, printed, write_crossvalidation
 
 Row = dict[str, Any]
 ALL = "all"
+PAPERS = ", paper"
+ALPHA = 0.05  # the usual one: below it two inputs count as told apart
 
 
 def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress: Progress) -> list[Row]:
-    """Run every round; returns one row per round: inputs it began with, what was tried, what was dropped."""
+    """Run every round; returns one row per round: inputs it began with, visits of what was tried, dropped, by what."""
     task = task_of(recipe)
-    inputs, rounds = list(recipe["data"]["inputs"]), []
+    inputs = list(recipe["data"]["inputs"])
+    rounds: list[Row] = []
     while len(inputs) > 1:
         number = len(rounds) + 1
         tried = {without(name): changed(recipe, {"data.inputs": _but(inputs, name)}) for name in inputs}
@@ -44,8 +48,9 @@ def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress
         run_jobs(plan, cohort, plan.missing(), options, progress)
         write_crossvalidation(plan, cohort)
         found = {name: plan.pooled(name)["visits"] for name in recipes}
-        dropped = least_important(inputs, found, deciding(task.measures, found))
-        rounds.append({"round": number, "inputs": inputs, "tried": found, "dropped": dropped})
+        by = deciding(task.measures, found)
+        dropped = least_important(inputs, found, by)
+        rounds.append({"round": number, "inputs": inputs, "tried": found, "dropped": dropped, "by": by})
         inputs = _but(inputs, dropped)
     return rounds
 
@@ -77,44 +82,117 @@ def _mean(visits: Sequence[Row], measure: Measure) -> float | None:
 
 def write_ablation(out: Path, rounds: list[Row], recipe: Row, cohort: Cohort) -> None:
     """Write steps.csv, summary.json and report.html."""
-    from .. import SIMULATED
+    from .. import RESEARCH_USE
 
     task = task_of(recipe)
     steps = elimination_steps(rounds)
-    summaries = {
-        step["inputs"]: {m.key: mean_sd(by_person(step["visits"], m.key)) for m in task.measures} for step in steps
-    }
+    summaries = {step["inputs"]: _means(step["visits"], task.measures) for step in steps}
+    margins = [margin(row, row["by"]) for row in rounds]
     write_csv(out / "steps.csv", [{"inputs": name, **_flat(found)} for name, found in summaries.items()])
     write_json(
         out / "summary.json",
         {
+            "note": RESEARCH_USE,
             "simulated": cohort.simulated,
             "dropped_in_order": [row["dropped"] for row in rounds],
+            "margins": margins,
             "steps": [{"inputs": name, "measures": found} for name, found in summaries.items()],
         },
     )
+    build_report(rounds, summaries, margins, recipe, cohort).write(out / "report.html")
+
+
+def build_report(
+    rounds: Sequence[Row], summaries: dict[str, dict[str, Row]], margins: Sequence[Row], recipe: Row, cohort: Cohort
+) -> Report:
+    """The order of elimination, the paper's table with ours, and how sure each step is."""
+    from .. import SIMULATED
+
+    task = task_of(recipe)
     report = Report("Backward elimination of inputs", [SIMULATED] if cohort.simulated else [])
-    order = " → ".join(row["dropped"] for row in rounds)
+    order = " → ".join(TITLES.get(row["dropped"], row["dropped"]) for row in rounds)
+    kept = list(summaries)[-1]
     report.add_text(
-        f"{recipe['description']}. Dropped in this order, each time the input that mattered least for "
-        f"{task.measures[0].title}: {order}. Kept to the end: {steps[-1]['inputs']}. Out-of-fold, mean (SD) over "
-        "people."
+        f"{recipe['description']}. {len(cohort.people)} people, each measured by a model that had never seen them. "
+        f"Dropped in this order, each time the input that mattered least for {rounds[0]['by'].title}: {order}. Kept to "
+        f"the end: {TITLES.get(kept, kept)}." + (f" The paper: {task.paper_order}." if task.paper_order else "")
     )
-    rows = [measure_row(measure, summaries) for measure in task.measures]
-    report.add_heading("What is left after each step").add_table(rows, "", ["measure", *summaries])
+    report.add_heading("All that was tried")
+    inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
+    papers = any(key.endswith(PAPERS) for row in rows for key in row)
+    report.add_table(
+        rows,
+        "✓ an input that was there. Mean (SD); best: of its round." + (f" {REASON}" if papers else ""),
+        columns_of(rows),
+        titles={name: TITLES.get(name, name) for name in inputs},
+        missing="–",
+    )
+    report.add_heading("How sure each step is")
+    for row, found in zip(rounds, margins):
+        report.add_text(f"Round {row['round']}: {told_margin(row, found)}")
+    report.add_heading("What is left after each step")
+    report.add_table([measure_row(measure, summaries) for measure in task.measures], "", ["measure", *summaries])
     report.add_figure(
-        elimination_figure(summaries, task.measures[0]), "Mean and SD over people.", "Measure against the inputs left"
+        elimination_figure(summaries, rounds[0]["by"]), "Mean and SD over people.", "Measure against the inputs left"
     )
+    return report
+
+
+def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
+    """One row per combination, as the paper's table 1: a tick per input, every measure, what the paper has beside."""
+    first, rows = rounds[0]["inputs"], []
     for row in rounds:
-        found = {name: {m.key: mean_sd(by_person(visits, m.key)) for m in task.measures}
-                 for name, visits in row["tried"].items()}  # fmt: skip
-        report.add_heading(f"Round {row['round']}: from {' + '.join(row['inputs'])}")
-        report.add_table(
-            [measure_row(measure, found) for measure in task.measures],
-            f"Dropped: {row['dropped']}.",
-            ["measure", *found],
-        )
-    report.write(out / "report.html")
+        means = {name: _means(visits, task.measures) for name, visits in row["tried"].items()}
+        best = {m.key: _best(m, {name: one[m.key]["mean"] for name, one in means.items()}) for m in task.measures}
+        for name, found in means.items():
+            left = row["inputs"] if name == ALL else _but(row["inputs"], name.removeprefix(without("")))
+            papers = task.papers_row(left) if task.papers_row else {}
+            cells: Row = {"round": row["round"] if name != ALL else "", **{i: "✓" if i in left else "✗" for i in first}}
+            for measure in task.measures:
+                mark = " best" if name == best[measure.key] else ""
+                cells[measure.title] = printed(measure, found[measure.key]) + mark
+                if measure.key in papers:
+                    cells[measure.title + PAPERS] = papers[measure.key]
+            cells["dropped"] = name.removeprefix(without("")) if name == without(row["dropped"]) else ""
+            rows.append(cells)
+    return rows
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """The columns that any row has: the paper's right after ours."""
+    found = list(dict.fromkeys(key for row in rows for key in row if not key.endswith(PAPERS)))
+    papers = {key for row in rows for key in row if key.endswith(PAPERS)}
+    return [one for key in found for one in (key, key + PAPERS) if one == key or one in papers]
+
+
+def _best(measure: Measure, means: dict[str, float | None]) -> str | None:
+    known = {name: value for name, value in means.items() if value is not None}
+    if len(known) < 2:
+        return None
+    return (min if measure.better == "lower" else max)(known, key=lambda name: known[name])
+
+
+def margin(row: Row, measure: Measure) -> Row:
+    """How much worse it would have been to drop the runner-up, paired by person: {runner_up, difference, p, n}."""
+    others = _but(row["inputs"], row["dropped"])
+    runner_up = least_important(others, row["tried"], measure)
+    found = paired_gap(*(row["tried"][without(name)] for name in (row["dropped"], runner_up)), measure)
+    return {"dropped": row["dropped"], "measure": measure.key, "runner_up": runner_up, **found}
+
+
+def told_margin(row: Row, found: Row) -> str:
+    """The margin in words; says so where the two cannot be told apart."""
+    measure = row["by"]
+    names = [TITLES.get(one, one) for one in (found["dropped"], found["runner_up"])]
+    if found["difference"] is None:
+        return f"{names[0]} was dropped."
+    by = measure.form.format(abs(found["difference"]) * measure.scale)
+    sure = "too few people to test" if found["p"] is None else figures.p_value(found["p"])
+    told = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by {by} ({sure}"
+    told += f", n = {found['n']})."
+    if found["p"] is None or found["p"] >= ALPHA:
+        told += " The two cannot be told apart: with other people or another seed the order may be the other."
+    return told
 
 
 def elimination_steps(rounds: Sequence[Row]) -> list[Row]:
@@ -124,6 +202,10 @@ def elimination_steps(rounds: Sequence[Row]) -> list[Row]:
         left = " + ".join(_but(row["inputs"], row["dropped"]))
         steps.append({"inputs": left, "visits": row["tried"][without(row["dropped"])]})
     return steps
+
+
+def _means(visits: Sequence[Row], measures: Sequence[Measure]) -> dict[str, Row]:
+    return {measure.key: mean_sd(by_person(visits, measure.key)) for measure in measures}
 
 
 def _flat(found: dict[str, Row]) -> Row:

@@ -1,7 +1,7 @@
 """Learning curves over training fraction and network width, with the asymptote that more people would approach.
 
-Error against number of training people n is fitted by a + b n^-c (Cortes et al. 1994), the measure's own mean at
-each n; a is the asymptote. Its interval resamples people (bootstrap), all of whom are measured at every n.
+Every cell (fraction F, width C) is a cross-validation with the same folds: all people are measured at every size. For
+the asymptote and when there is none see evaluation.asymptotes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from ..cli import Progress
 from ..cohort import Cohort
 from ..evaluation import figures
+from ..evaluation.asymptotes import FARTHER, Asymptote, asymptote
 from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
 from ..evaluation.tasks import Measure, task_of
@@ -23,12 +24,11 @@ from ..files import write_json
 from ..recipe import changed
 from .crossvalidation import Plan
 from .jobs import run_jobs
-from .pages import by_person, mean_sd, write_crossvalidation
+from .pages import REASON, by_person, mean_sd, printed, write_crossvalidation
 
 Row = dict[str, Any]
-EXPONENTS = np.linspace(0.1, 2.0, 96)
-REPLICATES = 1000
-FEWEST_SIZES = 3  # a curve of three parameters through fewer points says nothing
+Fits = dict[int, Asymptote]
+COLOURS = (figures.MEASURED, figures.SYNTHETIC, figures.TRUTH, figures.INK)
 
 
 def cell_name(fraction: float, width: int) -> str:
@@ -62,71 +62,74 @@ def run_curves(
     return plan, cells
 
 
-def fit_asymptote(sizes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Least-squares a + b n^-c for many curves at once.
-
-    sizes: (k,) people; values: (m, k) means. For every exponent of a fine grid the other two are a linear problem; the
-    best exponent wins. Returns a, b, c, each (m,).
-    """
-    best = np.full(len(values), np.inf)
-    a, b, c = (np.full(len(values), np.nan) for _ in range(3))
-    for exponent in EXPONENTS:
-        design = np.stack([np.ones(len(sizes)), sizes.astype(float) ** -exponent], axis=1)
-        solved, *_ = np.linalg.lstsq(design, values.T, rcond=None)
-        error = ((design @ solved - values.T) ** 2).sum(axis=0)
-        better = error < best
-        best[better], c[better] = error[better], exponent
-        a[better], b[better] = solved[0][better], solved[1][better]
-    return a, b, c
-
-
-def asymptote(cells: Sequence[Row], measure: Measure, seed: int = 0) -> Row:
-    """Asymptote of one width with a 95 % interval by person: {a, b, c, low, high, people}; None: not estimable."""
-    sizes = np.array([cell["people"] for cell in cells])
-    tables = [by_person(cell["visits"], measure.key) for cell in cells]
+def fit_width(cells: Sequence[Row], measure: Measure, width: int, seed: int = 0) -> Asymptote:
+    """The asymptote of one width, over the people who have a value at every size."""
+    own = [cell for cell in cells if cell["width"] == width]
+    tables = [by_person(cell["visits"], measure.key) for cell in own]
     people = sorted(set.intersection(*map(set, tables)))
-    nothing = {"a": None, "b": None, "c": None, "low": None, "high": None, "people": len(people)}
-    if len(set(sizes.tolist())) < FEWEST_SIZES or len(people) < 3:
-        return nothing
-    values = np.array([[table[person] for table in tables] for person in people])
-    rng = np.random.default_rng([seed, 1994])
-    drawn = rng.integers(len(people), size=(REPLICATES, len(people)))
-    a, b, c = fit_asymptote(sizes, np.concatenate([values.mean(axis=0)[None], values[drawn].mean(axis=1)]))
-    low, high = np.percentile(a[1:], [2.5, 97.5])
-    return {"a": float(a[0]), "b": float(b[0]), "c": float(c[0]), "low": float(low), "high": float(high)} | {
-        "people": len(people)
-    }
+    values = np.array([[table[person] for table in tables] for person in people]).reshape(len(people), len(own))
+    return asymptote(np.array([cell["people"] for cell in own]), values, measure.better, measure.limit, seed)
 
 
 def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, seed: int) -> Row:
     """Write cells.csv, summary.json and report.html; returns the summary."""
-    from .. import SIMULATED
+    from .. import RESEARCH_USE
 
     task = task_of(recipe)
     widths = sorted({cell["width"] for cell in cells})
-    fits = {
-        measure.key: {
-            width: asymptote([one for one in cells if one["width"] == width], measure, seed) for width in widths
-        }
-        for measure in task.measures
-    }
+    fits = {m.key: {width: fit_width(cells, m, width, seed) for width in widths} for m in task.measures}
     table = [_cell_row(cell, task.measures) for cell in cells]
     write_csv(out / "cells.csv", table)
-    summary = {"simulated": cohort.simulated, "cells": table, "asymptotes": fits}
+    told = {key: {width: one.facts() for width, one in found.items()} for key, found in fits.items()}
+    summary = {"note": RESEARCH_USE, "simulated": cohort.simulated, "cells": table, "asymptotes": told}
     write_json(out / "summary.json", summary)
+    build_report(cells, recipe, cohort, fits).write(out / "report.html")
+    return summary
+
+
+def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[str, Fits]) -> Report:
+    """Per measure the paper's figure, the numbers behind it, and what the curves approach."""
+    from .. import SIMULATED
+
+    task = task_of(recipe)
     report = Report("Learning curves", [SIMULATED] if cohort.simulated else [])
     report.add_text(
-        f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people. Fit: a + b n^-c, n people to "
-        "train on; a is what more people of this kind would approach if the curve went on like this. With few sizes "
-        "the interval is wide and the fit no more than a hint."
+        f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people, who are the same in every cell; "
+        f"{told_length(recipe)}. Fit: a + b n^-c, n people to train on; a is what more people of this kind would "
+        "approach if the curve went on like this. The intervals know that other people might have been measured, not "
+        "that other people might have been trained on or that a training comes out differently each time: they are too "
+        f"narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
     )
     for measure in task.measures:
+        if all(one.people == 0 for one in fits[measure.key].values()):
+            continue
         report.add_heading(measure.title)
-        report.add_figure(curve_figure(cells, measure, fits[measure.key]), "Mean and standard error over people; line: "
-                          "fit; dashed: asymptote.", f"{measure.title} against people to train on")  # fmt: skip
-        report.add_table([_fit_row(width, fits[measure.key][width], measure) for width in widths], "Asymptotes.")
-    report.write(out / "report.html")
-    return summary
+        report.add_figure(
+            curve_figure(cells, measure, fits[measure.key]),
+            "Mean and standard error over people; line: fit, dotted beyond the sizes tried; dashed: asymptote.",
+            f"{measure.title} against people to train on",
+        )
+        report.add_table(size_rows(cells, measure), "Mean (SD) by people to train on and network width C.")
+        rows = [_fit_row(width, one, measure) for width, one in fits[measure.key].items()]
+        report.add_table(rows, "Fitted, with 95 % intervals.", missing="–")
+    return report
+
+
+def told_length(recipe: Row) -> str:
+    """How long every cell was trained, in words."""
+    if recipe["iterations"]:
+        return f"every cell is trained for {recipe['iterations']} steps"
+    return f"every cell is trained for {recipe['epochs']} epochs, so that fewer people are fewer steps, as in the paper"
+
+
+def size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:
+    """One row per size, one column per width: mean (SD)."""
+    rows: dict[float, Row] = {}
+    for cell in cells:
+        start = {"F": f"{100 * cell['fraction']:.0f} %", "people": cell["people"]}
+        found = mean_sd(by_person(cell["visits"], measure.key))
+        rows.setdefault(cell["fraction"], start)[f"C = {cell['width']}"] = printed(measure, found)
+    return [rows[fraction] for fraction in sorted(rows)]
 
 
 def _cell_row(cell: Row, measures: Sequence[Measure]) -> Row:
@@ -137,30 +140,35 @@ def _cell_row(cell: Row, measures: Sequence[Measure]) -> Row:
     return row
 
 
-def _fit_row(width: int, fit: Row, measure: Measure) -> Row:
-    if fit["a"] is None:
-        return {"width": width, "asymptote": "not estimable", "95 %": "–"}
-    low, high = (measure.form.format(measure.scale * fit[end]) for end in ("low", "high"))
-    return {"width": width, "asymptote": measure.form.format(measure.scale * fit["a"]), "95 %": f"{low} to {high}"}
+def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
+    twice = f"at {FARTHER:g} times the people"
+    if one.a is None:
+        return {"width C": width, "asymptote": "not estimable", twice: None, "why": one.why}
+    values = [
+        figures.with_interval(*(measure.scale * value for value in found), measure.form)
+        for found in ((one.a, one.low, one.high), (one.farther, one.farther_low, one.farther_high))
+    ]
+    return {"width C": width, "asymptote": values[0], twice: values[1], "why": None}
 
 
-def curve_figure(cells: Sequence[Row], measure: Measure, fits: dict[int, Row]) -> Any:
+def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Any:
     """The measure against people to train on, one line per width."""
     figure, axes = figures.new_figure(6.4, 3.8)
     axis = axes[0, 0]
-    for (width, fit), colour in zip(
-        fits.items(), (figures.MEASURED, figures.SYNTHETIC, figures.TRUTH, figures.INK) * 9
-    ):
+    for place, (width, one) in enumerate(fits.items()):
         own = [cell for cell in cells if cell["width"] == width]
         found = [mean_sd(by_person(cell["visits"], measure.key)) for cell in own]
         sizes = np.array([cell["people"] for cell in own])
-        means = measure.scale * np.array([np.nan if one["mean"] is None else one["mean"] for one in found])
-        errors = measure.scale * np.array([(one["sd"] or 0.0) / max(one["n"], 1) ** 0.5 for one in found])
-        axis.errorbar(sizes, means, errors, fmt="o", color=colour, capsize=3, label=f"width {width}")
-        if fit["a"] is not None:
-            line = np.linspace(sizes.min(), sizes.max(), 100)
-            axis.plot(line, measure.scale * (fit["a"] + fit["b"] * line ** -fit["c"]), color=colour)
-            axis.axhline(measure.scale * fit["a"], color=colour, linestyle="--", linewidth=0.8)
+        means = measure.scale * np.array([np.nan if each["mean"] is None else each["mean"] for each in found])
+        errors = measure.scale * np.array([(each["sd"] or 0.0) / max(each["n"], 1) ** 0.5 for each in found])
+        colour, aside = COLOURS[place % len(COLOURS)], 1 + 0.012 * (place - (len(fits) - 1) / 2)
+        style = "o" if one.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
+        axis.errorbar(sizes * aside, means, errors, fmt=style, color=colour, capsize=3, label=f"C = {width}")
+        if one.a is not None:
+            for low, high, kind in ((sizes.min(), sizes.max(), "-"), (sizes.max(), FARTHER * sizes.max(), ":")):
+                line = np.linspace(low, high, 100)
+                axis.plot(line, measure.scale * (one.a + one.b * line**-one.c), kind, color=colour)
+            axis.axhline(measure.scale * one.a, color=colour, linestyle="--", linewidth=0.8)
     axis.set(xlabel="people to train on", ylabel=measure.title)
     axis.legend(fontsize=9)
     return figure

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from ball_cohort import write_ball_cohort
 
-from TrainingCore.evaluation.tasks import Measure
-from TrainingCore.protocols.learning_curves import asymptote, fit_asymptote
+from TrainingCore.evaluation.asymptotes import asymptote, fit
+from TrainingCore.evaluation.tasks import ENHANCEMENT
+from TrainingCore.protocols.ablation import ALL, columns_of, margin, told_margin, tried_rows, without
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -50,6 +51,29 @@ def test_elimination_keeps_the_contrast_that_shows_the_lesions(cohort: Path, tmp
     assert (out / "report.html").read_bytes() == before
 
 
+def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_beside() -> None:
+    def visits(*errors: float) -> list[dict[str, object]]:
+        keys = [measure.key for measure in ENHANCEMENT.measures]
+        return [{"person": str(i), **dict.fromkeys(keys, error)} for i, error in enumerate(errors)]
+
+    worse = {"t1ce_low": 9e-5, "t1w": 4e-5, "adc": 2e-5}
+    tried = {ALL: visits(*[1e-5] * 8)} | {without(name): visits(*[error] * 8) for name, error in worse.items()}
+    row = {"round": 1, "inputs": list(worse), "tried": tried, "dropped": "adc", "by": ENHANCEMENT.measures[0]}
+    rows = tried_rows([row], ENHANCEMENT)
+    low = next(one for one in rows if one["t1ce_low"] == "✗")
+    assert (low["t1w"], low["adc"]) == ("✓", "✓")
+    assert (low["L2 (1e-5)"], low["L2 (1e-5), paper"]) == ("9.0 (0.0)", "66.9 (30.9)")
+    assert [one["L2 (1e-5)"].endswith(" best") for one in rows] == [True, False, False, False]
+    columns = columns_of(rows)
+    assert columns.index("L2 (1e-5), paper") == columns.index("L2 (1e-5)") + 1
+    found = margin(row, row["by"])
+    assert (found["runner_up"], found["n"]) == ("t1w", 8)
+    assert found["difference"] == pytest.approx(2e-5)
+    assert "cannot be told apart" not in told_margin(row, found)
+    row["tried"][without("t1w")] = visits(*(2e-5 + 1e-6 * (-1) ** i for i in range(8)))
+    assert "cannot be told apart" in told_margin(row, margin(row, row["by"]))
+
+
 def test_one_input_and_a_folder_of_something_else_are_refused(cohort: Path, tmp_path: Path) -> None:
     words = ("--data", cohort, "--recipe", "linear", "--folds", 2, "--set", "size=32", "validation_people=1")
     done = run("ablate", "--out", tmp_path / "new", *words, "inputs=[t1w]", code=2)
@@ -82,19 +106,49 @@ def test_learning_curve_trains_every_cell_on_its_number_of_people(cohort: Path, 
 
 def test_a_planted_asymptote_is_found_and_its_interval_holds_it() -> None:
     sizes = np.array([20, 40, 60, 80])
-    a, b, c = fit_asymptote(sizes, (0.3 + 2.0 * sizes**-0.8)[None])
-    assert (a[0], b[0], c[0]) == (pytest.approx(0.3, abs=1e-6), pytest.approx(2.0, abs=1e-4), pytest.approx(0.8))
+    ((a, b, c),) = fit(sizes, (0.3 + 2.0 * sizes**-0.8)[None])
+    assert (a, b, c) == (pytest.approx(0.3, abs=1e-6), pytest.approx(2.0, abs=1e-4), pytest.approx(0.8))
+    found = asymptote(sizes, measured(0.3 + 2.0 * sizes**-0.8), "lower", 0.0)
+    assert found.low < 0.3 < found.high
+    assert found.farther_low < 0.3 + 2.0 * 160**-0.8 < found.farther_high
+    assert found.farther_high - found.farther_low < found.high - found.low  # nearer, so surer
+    assert found.people == 40
+
+
+def measured(curve: np.ndarray, people: int = 40, noise: float = 0.005) -> np.ndarray:
+    """(people, sizes): the curve, with people who are harder than others at every size, and noise."""
     rng = np.random.default_rng(4)
-    own = rng.normal(0, 0.05, 40)  # some people are harder than others, at every size
-    cells = [
-        {
-            "people": int(n),
-            "visits": [
-                {"person": str(i), "error": 0.3 + 2.0 * n**-0.8 + own[i] + rng.normal(0, 0.005)} for i in range(40)
-            ],
-        }
-        for n in sizes
-    ]
-    found = asymptote(cells, Measure("error", "error", "lower"))
-    assert found["low"] < 0.3 < found["high"]
-    assert found["people"] == 40
+    return curve + rng.normal(0, 0.05, (people, 1)) + rng.normal(0, noise, (people, len(curve)))
+
+
+@pytest.mark.parametrize(
+    ("curve", "better", "why"),
+    [
+        ([0.30, 0.32, 0.33, 0.35], "lower", "does not get better"),
+        ([0.95, 0.94, 0.93, 0.92], "higher", "does not get better"),
+        ([0.50, 0.40, 0.30, 0.20], "lower", "no sign of levelling off"),
+        ([0.40, 0.36, 0.37, 0.365], "lower", ""),
+    ],
+)
+def test_a_curve_that_has_no_asymptote_gets_none_and_the_reason(curve: list[float], better: str, why: str) -> None:
+    found = asymptote(np.array([2, 4, 6, 8]), measured(np.array(curve)), better)
+    if why:
+        assert (found.a, found.low, found.high, found.farther) == (None,) * 4
+        assert why in found.why
+    else:
+        assert found.low <= found.a <= found.high
+
+
+def test_a_curve_of_nothing_but_noise_gets_no_interval() -> None:
+    found = asymptote(np.array([2, 4, 6, 8]), measured(np.full(4, 0.3), people=8, noise=0.2), "lower")
+    assert found.low is None
+    assert found.why
+    assert "sizes" in asymptote(np.array([2, 4]), measured(np.array([0.4, 0.3])), "lower").why
+    assert "people" in asymptote(np.array([2, 4, 8]), measured(np.array([0.4, 0.3, 0.2]), people=2), "lower").why
+
+
+def test_an_error_never_approaches_less_than_nothing() -> None:
+    sizes = np.array([2, 4, 6, 8])
+    falling = measured(0.02 + 0.5 * sizes**-1.0 - 0.03, noise=0.0005) - 0.02
+    free, bound = fit(sizes, falling.mean(axis=0)[None]), fit(sizes, falling.mean(axis=0)[None], 0.0)
+    assert free[0, 0] < 0 <= bound[0, 0]

@@ -1,0 +1,106 @@
+"""What a learning curve approaches: a + b n^-c against people to train on, n (Cortes et al. 1994), with its interval.
+
+Few sizes and noisy trainings give curves of every shape. A curve that gets worse with more people, or one that shows no
+sign of levelling off within the sizes tried, has no asymptote that these numbers could tell, and none is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+EXPONENTS = np.linspace(0.1, 2.0, 96)  # the lowest still falls at a quarter of its speed after a million people
+REPLICATES = 1000
+FEWEST_SIZES = 3  # a curve of three parameters through fewer points says nothing
+FEWEST_PEOPLE = 3
+MOST_UNUSABLE = 0.2  # share of resampled cohorts without an asymptote above which the curve has none either (ours)
+FARTHER = 2.0  # the paper asks what twice the people would bring (Bone et al. 2021)
+
+
+@dataclass(frozen=True)
+class Asymptote:
+    """a, b, c of the fit; low, high: 95 % interval of a; farther (with its interval): the fit at twice the largest
+    number of people. All None where it is not estimable, and `why` says why in words. usable: share of resampled
+    cohorts whose curve has an asymptote; people: measured at every size."""
+
+    people: int
+    why: str = ""
+    a: float | None = None
+    b: float | None = None
+    c: float | None = None
+    low: float | None = None
+    high: float | None = None
+    farther: float | None = None
+    farther_low: float | None = None
+    farther_high: float | None = None
+    usable: float | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def fit(sizes: np.ndarray, values: np.ndarray, limit: float | None = None) -> np.ndarray:
+    """Least-squares a + b n^-c for many curves at once, a on this side of `limit` (the best value there can be).
+
+    sizes: (k,) people; values: (m, k) means. For every exponent of a fine grid the other two are a linear problem; the
+    best exponent wins. A curve that lies on both sides of the limit is fitted without it. Returns (m, 3).
+    """
+    best, found = np.full(len(values), np.inf), np.full((len(values), 3), np.nan)
+    for exponent in EXPONENTS:
+        power = sizes.astype(float) ** -exponent
+        design = np.stack([np.ones(len(sizes)), power], axis=1)
+        a, b = np.linalg.lstsq(design, values.T, rcond=None)[0]
+        if limit is not None:
+            beyond = (values.mean(axis=1) - limit) * (a - limit) < 0
+            a = np.where(beyond, limit, a)
+            b = np.where(beyond, (values - limit) @ power / (power @ power), b)
+        error = ((a[:, None] + b[:, None] * power - values) ** 2).sum(axis=1)
+        better = error < best
+        best[better] = error[better]
+        found[better] = np.stack([a, b, np.full(len(a), exponent)], axis=1)[better]
+    return found
+
+
+def asymptote(
+    sizes: np.ndarray, values: np.ndarray, better: str, limit: float | None = None, seed: int = 0
+) -> Asymptote:
+    """Asymptote of the mean curve, with an interval that resamples people (bootstrap).
+
+    sizes: (k,) people to train on; values: (people measured, k); better: `lower` or `higher`; limit: the best value
+    there can be (0 for an error), if there is one. The interval knows that other people might have been measured, not
+    that other people might have been trained on: it is too narrow rather than too wide.
+    """
+    people = len(values)
+    if len(set(sizes.tolist())) < FEWEST_SIZES or people < FEWEST_PEOPLE:
+        why = f"fewer than {FEWEST_SIZES} sizes" if people >= FEWEST_PEOPLE else f"fewer than {FEWEST_PEOPLE} people"
+        return Asymptote(people, why)
+    drawn = np.random.default_rng([seed, 1994]).integers(people, size=(REPLICATES, people))
+    curves = np.concatenate([values.mean(axis=0)[None], values[drawn].mean(axis=1)])
+    fits = fit(sizes, curves, limit)
+    improves = fits[:, 1] > 0 if better == "lower" else fits[:, 1] < 0
+    levels_off = fits[:, 2] > EXPONENTS[0]
+    usable = improves & levels_off
+    share = float(usable[1:].mean())
+    why = _why(improves[0], levels_off[0], share)
+    if why:
+        return Asymptote(people, why, usable=share)
+    ahead = fits[:, 0] + fits[:, 1] * (FARTHER * sizes.max()) ** -fits[:, 2]
+    low, high = np.percentile(fits[1:][usable[1:], 0], [2.5, 97.5])
+    farther_low, farther_high = np.percentile(ahead[1:][usable[1:]], [2.5, 97.5])
+    a, b, c = fits[0]
+    numbers = (a, b, c, low, high, ahead[0], farther_low, farther_high, share)
+    return Asymptote(people, "", *(float(number) for number in numbers))
+
+
+def _why(improves: bool, levels_off: bool, share: float) -> str:
+    """Why there is no asymptote; empty where there is one."""
+    if not improves:
+        return "it does not get better with more people"
+    if not levels_off:
+        return "it shows no sign of levelling off within these sizes"
+    if share < 1 - MOST_UNUSABLE:
+        return f"with other people measured, only {100 * share:.0f} % of the curves get better and level off"
+    return ""
