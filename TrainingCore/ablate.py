@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .protocols.ablation import eliminate, write_ablation
 
     with Progress(options.progress, "eliminating") as progress:
+        progress.note(cohort.left_out())
         rounds = eliminate(cohort, recipe, options, progress)
         write_ablation(options.out, rounds, recipe, cohort)
         progress.report("done", 1.0, "eliminated")

@@ -72,6 +72,23 @@ def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
     )
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """The `type` of an option that takes whole numbers from `least` upwards."""
+
+    def number(text: str) -> int:
+        if not text.strip().lstrip("-").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"give a whole number of at least {least}, not {text}")
+        return int(text)
+
+    return number
+
+
+def add_compute_options(arguments: argparse.ArgumentParser, threads: str) -> None:
+    """Add --device and --threads; threads: what the latter is said to mean."""
+    arguments.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    arguments.add_argument("--threads", type=at_least(0), default=0, help=threads)
+
+
 def add_set_option(arguments: argparse.ArgumentParser, of: str = "") -> None:
     """Add --set key=value ..., as `changes`; of: whose values, where that needs saying."""
     arguments.add_argument(
@@ -142,6 +159,11 @@ class Progress:
             self._bar.write(message, file=sys.stderr)
         else:
             print(message, file=sys.stderr, flush=True)
+
+    def note(self, sentence: str) -> None:
+        """Say what people should know though nothing is wrong; nothing where the sentence is empty."""
+        if sentence:
+            self.say(f"Note: {sentence}")
 
     def close(self) -> None:
         """End the bar, leaving the terminal on a new line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ __all__ = ["Cohort", "Visit"]
 
 TABLES = (".csv", ".tsv")
 UNKNOWN = "unknown"
+NO_VALUE = ("", "n/a", "nan")
+MOST_NAMED = 5  # visits that a sentence names
 NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
 
 
@@ -96,6 +98,17 @@ class Cohort:
         wanted = set(people)
         return Cohort([visit for visit in self.visits if visit.person in wanted], self.path)
 
+    def without(self, people: Iterable[str]) -> Cohort:
+        """The visits of everybody else."""
+        left_out = set(people)
+        return Cohort([visit for visit in self.visits if visit.person not in left_out], self.path)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each visit's files together, by label: enough to tell that data have changed, and read at once."""
+        return {
+            visit.label: sum(path.stat().st_size for path in visit.files.values() if path.is_file()) for visit in self
+        }
+
     def ready_to_learn(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
         """The visits that have all a training run needs; raises BadInput saying what is missing where none has."""
         ready = [visit for visit in self.visits if set(needs) <= set(visit.files)]
@@ -104,7 +117,21 @@ class Cohort:
             raise BadInput(
                 f"No visit of {self.path} can be learnt from: {self.visits[0].label} lacks {', '.join(missing)}."
             )
-        return Cohort(ready, self.path)
+        others = [visit for visit in self.visits if not set(needs) <= set(visit.files)]
+        notes = self.notes + missing_sentences(others, needs)
+        return Cohort(ready, self.path, self.incomplete + others, notes)
+
+    def left_out(self) -> str:
+        """In a sentence, the visits that lack something and so are not used; empty where all are complete."""
+        if not self.incomplete:
+            return ""
+        labels = {visit.label for visit in self.incomplete}
+        reasons = [note for note in self.notes if note.split(" ")[0] in labels and " has no " in note]
+        more = f", and {len(reasons) - MOST_NAMED} more" if len(reasons) > MOST_NAMED else ""
+        return (
+            f"{len(labels)} of {len(labels) + len(self.visits)} visits are left out: "
+            f"{', '.join(reasons[:MOST_NAMED])}{more}."
+        )
 
     def strata(self, columns: Sequence[str]) -> dict[str, str]:
         """Person -> stratum: the values of some participant columns together. Raises BadInput for one nobody has."""
@@ -118,8 +145,12 @@ class Cohort:
                     f"participants.tsv of {self.path} has no column {column!r} to stratify by. It has: "
                     f"{', '.join(known) or 'none'}."
                 )
+            if not any(_value(info, column) for info in first.values()):
+                raise BadInput(
+                    f"The column {column!r} of participants.tsv of {self.path} is empty: nothing to stratify."
+                )
         return {
-            person: " / ".join(str(info.get(column) or UNKNOWN) for column in columns) for person, info in first.items()
+            person: " / ".join(_value(info, column) or UNKNOWN for column in columns) for person, info in first.items()
         }
 
     def shuffled(self, seed: Sequence[int], stratify: Sequence[str] = ()) -> list[str]:
@@ -161,6 +192,11 @@ class Cohort:
 
     def __iter__(self) -> Iterator[Visit]:
         return iter(self.visits)
+
+
+def _value(info: dict[str, Any], column: str) -> str:
+    value = str(info.get(column) or "").strip()
+    return "" if value.lower() in NO_VALUE else value
 
 
 def missing_sentences(visits: Sequence[Visit], needs: Sequence[str]) -> list[str]:

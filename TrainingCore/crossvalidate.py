@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli import Progress, add_progress_option, add_set_option, add_stratify_option, parser, run_command
+from .cli import (
+    Progress,
+    add_compute_options,
+    add_progress_option,
+    add_set_option,
+    add_stratify_option,
+    at_least,
+    parser,
+    run_command,
+)
 from .cohort import Cohort
 from .errors import BadInput
 from .protocols.crossvalidation import Plan
@@ -36,7 +45,9 @@ def arguments() -> argparse.ArgumentParser:
         metavar="[NAME=]RECIPE",
         help="more recipes on the same folds, tested against the first",
     )
-    options.add_argument("--fold", type=int, nargs="+", default=[], metavar="K", help="only these folds, from 1")
+    options.add_argument(
+        "--fold", type=at_least(1), nargs="+", default=[], metavar="K", help="only these folds, from 1"
+    )
     options.add_argument(
         "--report", action="store_true", help="write the report of the finished folds even where others are missing"
     )
@@ -49,12 +60,13 @@ def add_protocol_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
     options.add_argument("--out", type=Path, required=True, help="folder of the results; the same again goes on")
     add_set_option(options, ", of every recipe")
-    options.add_argument("--folds", type=int, default=5, help="parts that the people are divided into (default: 5)")
+    options.add_argument(
+        "--folds", type=at_least(2), default=5, help="parts that the people are divided into (default: 5)"
+    )
     add_stratify_option(options, "folds, and the validation people of each,")
-    options.add_argument("--seed", type=int, default=0, help="seed of the folds (default: 0)")
-    options.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
-    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    options.add_argument("--threads", type=int, default=0, help="CPU threads of each training (0: all there are)")
+    options.add_argument("--seed", type=at_least(0), default=0, help="seed of the folds (default: 0)")
+    options.add_argument("--jobs", type=at_least(1), default=1, help="trainings at a time (default: 1)")
+    add_compute_options(options, "CPU threads of each training (0: all there are)")
     add_progress_option(options)
 
 
@@ -63,16 +75,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     recipes = open_recipes([options.recipe, *options.compare], options.changes)
     cohort = open_cohort(options.data, recipes)
-    plan = Plan.begin(options.out, cohort, recipes, options.folds, options.stratify, options.seed)
-    wrong = [fold for fold in options.fold if not 1 <= fold <= options.folds]
+    wrong = [fold for fold in options.fold if fold > options.folds]
     if wrong:
         raise BadInput(f"There is no fold {wrong[0]}: --fold takes 1 to {options.folds}.")
+    plan = Plan.begin(options.out, cohort, recipes, options.folds, options.stratify, options.seed)
 
     from .protocols.jobs import run_jobs
     from .protocols.pages import write_crossvalidation
 
     jobs = [job for job in plan.missing() if not options.fold or job[1] in options.fold]
     with Progress(options.progress, "cross-validating") as progress:
+        progress.note(cohort.left_out())
         run_jobs(plan, cohort, jobs, options, progress)
         left = plan.missing()
         if left and not (options.report and plan.finished()):

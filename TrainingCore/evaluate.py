@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cli import Progress, add_progress_option, parser, run_command
+from .cli import Progress, add_compute_options, add_progress_option, at_least, parser, run_command
 from .cohort import Cohort
 from .errors import BadInput
 from .files import atomic_folder, check_replaceable
@@ -54,9 +54,8 @@ def arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="also: do lesions with a high uncertainty have larger errors? (at least six predictions of every visit)",
     )
-    options.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
-    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    options.add_argument("--threads", type=int, default=0, help="CPU threads (0: all)")
+    options.add_argument("--seed", type=at_least(0), default=0, help="seed of the bootstrap (default: 0)")
+    add_compute_options(options, "CPU threads (0: all)")
     add_progress_option(options)
     return options
 
@@ -150,9 +149,6 @@ def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, pr
 
 def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], uncertainty: bool, tell: Any) -> None:
     """Add one visit's rows and slices to the results of every model; `tell(share)` shows progress."""
-    import numpy as np
-
-    from .evaluation.calibration import lesion_uncertainties
     from .evaluation.cases import evaluate_case
     from .evaluation.models import finest, on_grid_of
     from .evaluation.slice_figures import axial_slices
@@ -165,13 +161,9 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
         if model.key not in loaded:
             loaded[model.key] = model.load(visit)
         own = loaded[model.key]
-        prediction = on_grid_of(common, own, model.predict(own))
-        row, lesions = evaluate_case(common, prediction)
-        if uncertainty:
-            maps = [on_grid_of(common, own, one) for one in model.maps(own)]
-            mask = np.asarray(common.volumes.get("lesions", np.zeros(common.shape)), bool) & common.volumes["brain"]
-            spread = lesion_uncertainties(mask, common.voxel_volume, maps)
-            lesions = [lesion | {"uncertainty": spread.get(lesion["id"])} for lesion in lesions]
+        answer, maps = model.answers(own) if uncertainty else (model.predict(own), [])
+        prediction = on_grid_of(common, own, answer)
+        row, lesions = evaluate_case(common, prediction, maps=[on_grid_of(common, own, one) for one in maps])
         results[model.name].visits.append(row)
         results[model.name].lesions.extend(lesions)
         results[model.name].slices.append(axial_slices(common, prediction, visit.label))

@@ -7,14 +7,16 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .errors import BadInput
 
 PARTIAL_SUFFIX = ".partial"
+LOCK = ".lock"
 
 
 def sha256(path: Path) -> str:
@@ -28,21 +30,30 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` with the same ending, renamed onto it if the block succeeds, removed if not."""
+    """A temporary path beside `target` with the same ending, renamed onto it if the block succeeds, removed if not.
+
+    Raises OSError that names `target` where the disk is full or may not be written to.
+    """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    suffix = "".join(target.suffixes[-2:])
-    handle, name = tempfile.mkstemp(prefix=".", suffix=PARTIAL_SUFFIX + suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        suffix = "".join(target.suffixes[-2:])
+        handle, name = tempfile.mkstemp(prefix=".", suffix=PARTIAL_SUFFIX + suffix, dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
+    except OSError as error:
+        if error.filename is None or PARTIAL_SUFFIX in str(error.filename):  # names that mean something to people alone
+            error.filename = str(target)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def check_replaceable(target: Path, marker: str) -> None:
@@ -97,6 +108,34 @@ def _take_place(temporary: Path, target: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def lock(stream: IO[str]) -> None:
+    """Lock an open file, which the system undoes when the process dies; OSError where another process holds it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Work in a folder, made where it is not there, as the only process; raises BadInput where another one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "a", encoding="ascii") as stream:
+        try:
+            lock(stream)
+        except (BlockingIOError, PermissionError) as error:
+            raise BadInput(
+                f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
+            ) from error
+        except OSError:  # a file system without locks: as if there were none
+            pass
+        yield
 
 
 def _umask() -> int:

@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .protocols.learning_curves import run_curves, write_curves
 
     with Progress(options.progress, "learning curves") as progress:
+        progress.note(cohort.left_out())
         _plan, cells = run_curves(cohort, recipe, key, options, progress)
         write_curves(options.out, cells, recipe, cohort, options.seed)
         progress.report("done", 1.0, "measured")

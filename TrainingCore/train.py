@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .bundle import Bundle
-from .cli import Progress, add_progress_option, add_set_option, add_stratify_option, parser, run_command
+from .cli import (
+    Progress,
+    add_compute_options,
+    add_progress_option,
+    add_set_option,
+    add_stratify_option,
+    parser,
+    run_command,
+)
 from .cohort import Cohort
 from .errors import BadInput
+from .files import only_one
 from .recipe import available, load_recipe
 from .rules import check_recipe, volumes_to_learn
 from .run import Run, check_not_begun
@@ -33,10 +43,7 @@ def arguments() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with the run in --out (start it where there is none)"
     )
     options.add_argument("--start-from", metavar="BUNDLE", help="start from a trained model instead of random weights")
-    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    options.add_argument(
-        "--threads", type=int, default=0, help="CPU threads (0: all); a resumed run needs the same number"
-    )
+    add_compute_options(options, "CPU threads (0: all); a resumed run needs the same number")
     add_progress_option(options)
     return options
 
@@ -78,16 +85,10 @@ def train(
     split = new_split(cohort, recipe, options.stratify) if run is None else split_as_before(cohort, run)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes only one speaks
     with Progress(options.progress if first else "none", "training") as progress:
-        run = train_split(
-            options.out,
-            recipe,
-            split,
-            progress.report,
-            run=run,
-            start=start,
-            device=options.device,
-            threads=options.threads,
-        )
+        progress.note(cohort.left_out())
+        how = {"run": run, "start": start, "device": options.device, "threads": options.threads}
+        with only_one(options.out) if first else contextlib.nullcontext():
+            run = train_split(options.out, recipe, split, progress.report, **how)
         progress.report("train", 1.0, "trained")
     if first and options.progress != "json":
         print(f"Trained: {run.path / 'bundles' / 'best'}")

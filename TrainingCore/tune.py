@@ -5,11 +5,22 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from .cli import Progress, add_progress_option, add_set_option, add_stratify_option, parser, run_command
+from .cli import (
+    Progress,
+    add_compute_options,
+    add_progress_option,
+    add_set_option,
+    add_stratify_option,
+    at_least,
+    parser,
+    run_command,
+)
 from .cohort import Cohort
 from .errors import BadInput, MyelinSynthError
 from .protocols.space import Dimension, own_space, read_space
@@ -38,15 +49,18 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument(
         "--space", type=Path, metavar="FILE", help="what to search, as YAML (default: that of the recipe's system)"
     )
-    options.add_argument("--trials", type=int, default=20, help="trials in all (default: 20); more may be asked later")
+    options.add_argument(
+        "--trials", type=at_least(1), default=20, help="trials in all (default: 20); more may be asked later"
+    )
     options.add_argument("--out", type=Path, required=True, help="folder of the study; the same again goes on")
     add_set_option(options)
     add_stratify_option(options, "validation people and the others")
-    options.add_argument("--workers", type=int, default=1, help="processes that work on the study here (default: 1)")
+    options.add_argument(
+        "--workers", type=at_least(1), default=1, help="processes that work on the study here (default: 1)"
+    )
     options.add_argument("--no-pruning", action="store_true", help="train every trial to its end")
-    options.add_argument("--seed", type=int, default=0, help="seed of the search (default: 0)")
-    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    options.add_argument("--threads", type=int, default=0, help="CPU threads of each training (0: all there are)")
+    options.add_argument("--seed", type=at_least(0), default=0, help="seed of the search (default: 0)")
+    add_compute_options(options, "CPU threads of each training (0: all there are)")
     add_progress_option(options)
     return options
 
@@ -58,12 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = load_recipe(options.recipe, options.changes)
     check_recipe(recipe)
     dimensions = read_space(options.space, recipe) if options.space else own_space(recipe)
-    if options.trials < 1 or options.workers < 1:
-        raise BadInput("--trials and --workers must be at least 1.")
     cohort = Cohort.read(options.data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe))
-    cohort.strata(options.stratify)
     if recipe["data"]["validation_people"] < 1:
         raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
+    cohort.split(recipe["data"]["validation_people"], recipe["seed"], options.stratify)  # too few people are found now
 
     from .protocols.search import open_study, search
     from .protocols.search_pages import write_search
@@ -72,19 +84,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     helpers = start_helpers(given, options)
     try:
         with Progress(options.progress, "searching") as progress:
+            progress.note(cohort.left_out())
 
             def told(finished: int, study: Any) -> None:
                 progress.report("tune", 0.98 * min(finished / options.trials, 1.0), in_words(finished, options, study))
 
             search(study, dimensions, objective_of(options, recipe, cohort, progress), options.trials, told)
-            wait_for(helpers)
             write_search(options.out, study, recipe, dimensions)
+            for sentence in failures(helpers):
+                progress.note(sentence)
             progress.report("done", 1.0, "searched")
     finally:
         for helper in helpers:
-            if helper.poll() is None:
-                helper.terminate()
-                helper.wait()
+            helper.process.terminate()
+            helper.process.wait()
+            helper.said.close()
     if options.progress != "json":
         print(f"Best recipe: {options.out / 'best_recipe.yaml'}, report: {options.out / 'report.html'}")
     return 0
@@ -101,7 +115,8 @@ def plan_of(
         for one in dimensions
     }
     data = str(cohort.path.resolve()) if cohort.path else ""
-    return {"data": data, "stratified_by": options.stratify, "recipe": recipe, "space": space}
+    about = {"data": data, "files": cohort.sizes(), "stratified_by": options.stratify}
+    return about | {"recipe": recipe, "space": space}
 
 
 class Course:
@@ -141,7 +156,10 @@ def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Co
 
     def objective(trial: Any, values: dict[str, Any]) -> float:
         own = changed(recipe, values, "the search space")
-        check_recipe(own)
+        try:
+            check_recipe(own)
+        except BadInput as error:  # of these values together: a bad trial, not a bad search
+            raise MyelinSynthError(str(error)) from error
         out = options.out / "trials" / trial.user_attrs[FOLDER] / "run"
         run = Run.open(out) if CONTINUES in trial.user_attrs and (out / "run.json").is_file() else None
         split = split_as_before(cohort, run) if run else new_split(cohort, own, options.stratify)
@@ -161,25 +179,32 @@ def in_words(finished: int, options: argparse.Namespace, study: Any) -> str:
     return f"{finished} of {options.trials} trials{best}"
 
 
-def start_helpers(given: Sequence[str], options: argparse.Namespace) -> list[subprocess.Popen[str]]:
+@dataclass(frozen=True)
+class Helper:
+    """Another worker; what it says goes to a file, as a pipe that nobody reads would stop it when full."""
+
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+
+
+def start_helpers(given: Sequence[str], options: argparse.Namespace) -> list[Helper]:
     """The other workers, as processes that run this command for themselves."""
-    if options.workers == 1:
-        return []
-    options.out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "TrainingCore.tune", *given, "--workers", "1", "--progress", "none"]
-    return [
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for _ in range(options.workers - 1)
-    ]
+    helpers = []
+    for _ in range(options.workers - 1):
+        said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker runs
+        helpers.append(Helper(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said), said))
+    return helpers
 
 
-def wait_for(helpers: Sequence[subprocess.Popen[str]]) -> None:
-    """Wait for the other workers. Raises MyelinSynthError with the last line of one that failed."""
+def failures(helpers: Sequence[Helper]) -> Iterator[str]:
+    """A sentence for each of the other workers that failed; waits for them."""
     for helper in helpers:
-        _out, said = helper.communicate()
-        if helper.returncode:
-            lines = said.strip().splitlines()
-            raise MyelinSynthError(f"A worker of the search failed: {lines[-1] if lines else helper.returncode}.")
+        if helper.process.wait():
+            helper.said.seek(0)
+            lines = helper.said.read().decode("utf-8", "replace").strip().splitlines()
+            reason = lines[-1].removeprefix("error: ") if lines else f"exit code {helper.process.returncode}"
+            yield f"a worker of the search failed, the others did its share: {reason}"
 
 
 if __name__ == "__main__":

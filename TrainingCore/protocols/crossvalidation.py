@@ -21,16 +21,25 @@ import numpy as np
 
 from ..cohort import Cohort
 from ..errors import BadInput
-from ..files import read_json, write_json
+from ..files import only_one, read_json, write_json
 from ..run import Run
 from .folds import make_folds
-from .plan_file import PLAN, begin_or_go_on
+from .plan_file import PLAN, begin_or_go_on, read_plan
 
 if TYPE_CHECKING:
     from ..case import Case
 
 ROWS = "rows.json"
 EXAMPLE = "example.safetensors"
+TABLED = (
+    "group",
+    "site",
+    "disease",
+    "subtype",
+    "grade",
+    "enhancement",
+    "simulated",
+)  # no column that may name a person
 Recipes = Mapping[str, dict[str, Any]]
 Report = Callable[[str, float, str], None]
 
@@ -57,20 +66,25 @@ class Plan:
         seed: int,
         task: str = "",
     ) -> Plan:
-        """The plan of a folder: the one that is there, or a new one. Raises BadInput where another one is there.
+        """The plan of a folder: the one that is there, or a new one.
 
+        Raises BadInput where another one is there, or where a fold leaves too few people to learn from.
         task: name of what is measured (see evaluation.tasks); the one that suits all recipes where it is empty.
         """
         from ..evaluation.tasks import common_task
 
-        wanted = {
+        wanted: dict[str, Any] = {
             "folds": make_folds(cohort.strata(stratify), folds, seed),
             "stratified_by": stratify,
             "seed": seed,
             "data": str(cohort.path.resolve()) if cohort.path else "",
+            "files": cohort.sizes(),
             "recipes": dict(recipes),
             "task": task or common_task(recipes.values()).name,
         }
+        for left_out in wanted["folds"]:
+            for recipe in recipes.values():
+                cohort.without(left_out).split(recipe["data"]["validation_people"], recipe["seed"], stratify)
         begin_or_go_on(path, wanted, "cross-validation")
         return cls(path, wanted["folds"], dict(recipes), seed, wanted["task"], stratify)
 
@@ -79,7 +93,7 @@ class Plan:
         """The plan of a folder that `begin` made; raises BadInput where there is none."""
         if not (path / PLAN).is_file():
             raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
-        found = read_json(path / PLAN)
+        found = read_plan(path, ["folds", "recipes", "seed", "task", "stratified_by", "data"])
         return cls(path, found["folds"], found["recipes"], found["seed"], found["task"], found["stratified_by"])
 
     def jobs(self) -> list[tuple[str, int]]:
@@ -115,19 +129,30 @@ class Plan:
 
 
 def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> None:
-    """Train one recipe without the people of one fold and measure it on them; does nothing where that is done."""
-    from ..evaluation.tasks import TASKS
+    """Train one recipe without the people of one fold and measure it on them; does nothing where that is done.
+
+    Raises BadInput where another process is at work on it, or an image of one of the people cannot be used.
+    """
+    with only_one(plan.folder(name, fold)):
+        if plan.rows(name, fold) is not None:
+            return
+        run = _train(plan, cohort, name, fold, report, device, threads)
+        _measure(plan, cohort, name, fold, report, _trained(run, device))
+
+
+def _train(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> Run:
     from ..training.session import new_split, split_as_before, train_split
     from ..training.store import load_case
 
-    if plan.rows(name, fold) is not None:
-        return
     recipe, folder = plan.recipes[name], plan.folder(name, fold)
-    left_out = plan.folds[fold - 1]
-    others = cohort.of([person for person in cohort.people if person not in set(left_out)])
     run = _begun(folder / "run")
-    split = split_as_before(cohort, run) if run else new_split(others, recipe, plan.stratified_by)
-    run = train_split(
+    left_out = plan.folds[fold - 1]
+    split = split_as_before(cohort, run) if run else new_split(cohort.without(left_out), recipe, plan.stratified_by)
+    if run is None:
+        for visit in cohort.of(left_out):  # a broken image is better found before the training than after it
+            report("read", 0.0, f"reading {visit.label}, which is left out")
+            load_case(visit, recipe)
+    return train_split(
         folder / "run",
         recipe,
         split,
@@ -136,22 +161,27 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
         device=device,
         threads=threads,
     )
-    task, visits, lesions = TASKS[plan.task], [], []
-    system = _trained(run, device)
-    chosen = list(cohort.of(left_out))
+
+
+def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, system: Any) -> None:
+    from ..evaluation.tasks import TASKS
+    from ..training.store import load_case
+
+    task, recipe = TASKS[plan.task], plan.recipes[name]
+    visits, lesions, loads = [], [], []
+    chosen = list(cohort.of(plan.folds[fold - 1]))
     context = task.prepare(load_case(visit, recipe) for visit in cohort) if task.prepare else None
-    loads = []
     for index, visit in enumerate(chosen):
         report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
         case = load_case(visit, recipe)
         row, own = task.measure(system, case, recipe, context)
-        visits.append({"fold": fold, **_facts(visit), **row})
+        visits.append({"fold": fold, **_facts(visit, plan.stratified_by), **row})
         lesions += [{"fold": fold, **lesion} for lesion in own]
         loads.append(int(np.count_nonzero(case.volumes.get("lesions", 0))))
     case = load_case(chosen[int(np.argmax(loads))], recipe)
     made = task.makes(system, case, recipe, context)
     _save_example(plan.example(name, fold), case, made, recipe, fold)
-    write_json(folder / ROWS, {"visits": visits, "lesions": lesions})
+    write_json(plan.folder(name, fold) / ROWS, {"visits": visits, "lesions": lesions})
 
 
 def _begun(path: Path) -> Run | None:
@@ -179,6 +209,6 @@ def _save_example(path: Path, case: Case, made: dict[str, Any], recipe: dict[str
     save_slices(path, axial_slices(case, image, title, data["inputs"], data["target"], made))
 
 
-def _facts(visit: Any) -> dict[str, Any]:
+def _facts(visit: Any, columns: Sequence[str]) -> dict[str, Any]:
     """Participant columns that a table of results may be divided by."""
-    return {key: value for key, value in visit.info.items() if isinstance(value, (str, int, float))}
+    return {key: visit.info[key] for key in dict.fromkeys((*TABLED, *columns)) if key in visit.info}

@@ -14,8 +14,11 @@ def make_folds(stratum: Mapping[str, str], folds: int, seed: int) -> list[list[s
     """Divide people into `folds` parts whose sizes differ by one at most, in all and, as far as that allows, in each
     stratum. stratum: person -> name; the same people and seed give the same folds. Raises BadInput with too few people.
     """
+    if len(stratum) < 2:
+        raise BadInput("A cross-validation needs two people at least, and only one has all that the recipe needs.")
     if not 2 <= folds <= len(stratum):
-        raise BadInput(f"{len(stratum)} people cannot be divided into {folds} folds. Use --folds 2 to {len(stratum)}.")
+        able = "--folds 2" if len(stratum) == 2 else f"--folds 2 to {len(stratum)}"
+        raise BadInput(f"{len(stratum)} people cannot be divided into {folds} folds. Use {able}.")
     rng = np.random.default_rng([seed, 1931])
     parts: list[list[str]] = [[] for _ in range(folds)]
     # The rarest strata first: where a stratum has fewer people than there are folds, its people go to the emptiest.

@@ -9,19 +9,17 @@ from pathlib import Path
 
 from ..cli import run_command
 from ..cohort import Cohort
-from ..files import read_json
 from .crossvalidation import Plan, run_fold
-from .plan_file import PLAN
+from .plan_file import read_plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the job that the one argument describes."""
     told = json.loads((argv or sys.argv[1:])[0])
     plan = Plan.open(Path(told["plan"]))
-    data = read_json(plan.path / PLAN)["data"]
-    inputs = plan.recipes[told["name"]]["data"]["inputs"]
-    people = {person for fold in plan.folds for person in fold}
-    cohort = Cohort.read(data, inputs).of(people)
+    begun = read_plan(plan.path, ["data", "files"])
+    every = Cohort.read(begun["data"], plan.recipes[told["name"]]["data"]["inputs"])
+    cohort = Cohort([visit for visit in every if visit.label in begun["files"]], every.path)
     run_fold(plan, cohort, told["name"], told["fold"], _quiet, told["device"], told["threads"])
     return 0
 

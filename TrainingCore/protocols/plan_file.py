@@ -14,18 +14,33 @@ PLAN = "plan.json"
 def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
     """Begin a folder with this plan, or find that it was begun with the same; `what` names it in messages.
 
-    Raises BadInput where the folder holds another plan, or something else.
+    Several jobs may begin one folder at the same moment. Raises BadInput where it holds another plan, or something
+    else; hidden files, which a killed job or a file manager leaves, do not count.
     """
-    if (folder / PLAN).is_file():
-        found = read_json(folder / PLAN)
-        different = [key for key in wanted if found.get(key) != wanted[key]]
-        if different:
-            raise BadInput(
-                f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options to go on "
-                "with it, or choose another --out."
-            )
-    elif folder.exists() and any(folder.iterdir()):
-        raise BadInput(f"{folder} holds something else (it has no {PLAN}). Choose another --out.")
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / PLAN, wanted)
+    if folder.is_file() or any(parent.is_file() for parent in folder.parents):
+        raise BadInput(f"{folder} cannot be made: there is a file of that name. Choose another --out.")
+    if not (folder / PLAN).is_file():
+        others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+        if others and not (folder / PLAN).is_file():  # looked for again, as another job may just have begun
+            raise BadInput(f"{folder} holds something else (it has no {PLAN}). Choose another --out.")
+        if not others:
+            write_json(folder / PLAN, wanted)
+    found = read_plan(folder, list(wanted))
+    different = [key for key in wanted if found[key] != wanted[key]]
+    if different:
+        raise BadInput(
+            f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options and data to go "
+            "on with it, or choose another --out."
+        )
+
+
+def read_plan(folder: Path, keys: list[str]) -> dict[str, Any]:
+    """The plan of a folder with these keys; raises BadInput where it is damaged."""
+    found = read_json(folder / PLAN)
+    missing = [key for key in keys if key not in found] if isinstance(found, dict) else keys
+    if missing:
+        raise BadInput(
+            f"{folder / PLAN} is damaged or of another version: it has no {', '.join(missing)}. Restore it, or choose "
+            "another --out."
+        )
+    return found

@@ -18,6 +18,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from .plan_file import begin_or_go_on
 from .space import Dimension
 
 JOURNAL, NAME = "study.journal", "myelinsynth"
-WAIT_S = 0.5
+WAIT_S, UNSIGNED_S = 0.5, 30.0
 PARTS, SAFE_PARTS = 10, 3  # of a training, at whose ends trials are compared, and in which none is pruned (ours)
 WORKER, CONTINUES, FOLDER, REASON, EPOCHS = "worker", "continues", "folder", "reason", "epochs"
 Objective = Callable[[Any, dict[str, Any]], float]
@@ -59,7 +60,7 @@ def import_optuna() -> Any:
         import optuna
     except ImportError as error:
         raise BadInput("A search needs Optuna: run `pip install 'myelinsynth[search]'` and try again.") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are tracebacks of what the command says itself
     return optuna
 
 
@@ -104,7 +105,11 @@ def take_up_the_dead(study: Any) -> int:
     state = optuna.trial.TrialState
     revived = 0
     for trial in study.get_trials(deepcopy=False, states=[state.RUNNING]):
-        if alive(trial.user_attrs.get(WORKER, f"{socket.gethostname()}:0:unknown")):
+        if WORKER in trial.user_attrs:
+            busy = alive(trial.user_attrs[WORKER])
+        else:  # just drawn by a worker that has not signed it yet, or by one that died before it could
+            busy = (datetime.now() - trial.datetime_start).total_seconds() < UNSIGNED_S
+        if busy:
             continue
         try:
             study.tell(trial.number, state=state.FAIL)

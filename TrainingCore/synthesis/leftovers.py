@@ -7,9 +7,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from ..files import PARTIAL_SUFFIX
+from ..files import PARTIAL_SUFFIX, lock
 
 CLAIM = ".claim"
 UNCLAIMED_SECONDS = 60.0  # a folder this young may be about to be claimed
@@ -20,7 +19,7 @@ def claim(folder: Path) -> Iterator[None]:
     """Hold a lock inside a temporary folder while working there; the system drops it when the process dies."""
     path = folder / CLAIM
     with open(path, "w", encoding="ascii") as stream:
-        _lock(stream)
+        lock(stream)
         yield
     path.unlink(missing_ok=True)
 
@@ -42,21 +41,9 @@ def abandoned(folder: Path) -> bool:
     """Whether nobody works in a folder any more that was, or should have been, claimed."""
     try:
         with open(folder / CLAIM, "r+", encoding="ascii") as stream:
-            _lock(stream)
+            lock(stream)
     except FileNotFoundError:
         return time.time() - folder.stat().st_mtime > UNCLAIMED_SECONDS
     except OSError:
         return False
     return True
-
-
-def _lock(stream: IO[str]) -> None:
-    """Lock an open file, raising OSError where somebody else holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

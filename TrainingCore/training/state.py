@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,19 @@ Tensors = dict[str, torch.Tensor]
 
 
 def save_state(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Write a checkpoint in one piece: a kill at any moment leaves the old one or the new one."""
+    """Write a checkpoint in one piece: a kill at any moment leaves the old one or the new one.
+
+    Raises OSError where the disk is full.
+    """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(flat, temporary, metadata={"facts": json.dumps(facts)})
+        try:
+            save_file(flat, temporary, metadata={"facts": json.dumps(facts)})
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))  # how it reports a full disk
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def load_state(path: Path) -> tuple[Tensors, dict[str, Any]]:
