@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -85,18 +86,16 @@ def mean_sd(values: dict[str, float]) -> Row:
 
 def against(task: Task, first: dict[str, list[Row]], other: dict[str, list[Row]]) -> Row:
     """Each measure of `other` minus that of `first`, paired by person, with the p of Wilcoxon's signed-rank test."""
-    return {one.key: paired_gap(first["visits"], other["visits"], one) for one in task.measures}
-
-
-def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:
-    """Mean of `other` minus `first` over the people that both have: {difference, p, n}; see `against`."""
     from scipy.stats import wilcoxon
 
-    one, two = by_person(first, measure.key), by_person(other, measure.key)
-    people = sorted(set(one) & set(two))
-    gaps = np.array([two[person] - one[person] for person in people])
-    p = float(wilcoxon(gaps).pvalue) if len(people) >= 6 and np.any(gaps != 0) else None
-    return {"difference": float(gaps.mean()) if people else None, "p": p, "n": len(people)}
+    found: Row = {}
+    for measure in task.measures:
+        one, two = by_person(first["visits"], measure.key), by_person(other["visits"], measure.key)
+        people = sorted(set(one) & set(two))
+        gaps = np.array([two[person] - one[person] for person in people])
+        p = float(wilcoxon(gaps).pvalue) if len(people) >= 6 and np.any(gaps != 0) else None
+        found[measure.key] = {"difference": float(gaps.mean()) if people else None, "p": p, "n": len(people)}
+    return found
 
 
 def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
@@ -262,7 +261,7 @@ def people_figure(measure: Measure, pooled: dict[str, dict[str, list[Row]]]) -> 
         if found:
             mean = measure.scale * float(np.mean(list(found.values())))
             axis.hlines(mean, place - 0.25, place + 0.25, color=figures.INK, linewidth=2)
-    axis.set_xticks(range(len(series)), list(pooled))
+    axis.set_xticks(range(len(series)), [fill(name.replace("_", " "), 14) for name in pooled])
     axis.set_xlim(-0.5, len(series) - 0.5)
     axis.set_ylabel(measure.title)
     return figure
