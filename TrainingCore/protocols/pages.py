@@ -86,16 +86,18 @@ def mean_sd(values: dict[str, float]) -> Row:
 
 def against(task: Task, first: dict[str, list[Row]], other: dict[str, list[Row]]) -> Row:
     """Each measure of `other` minus that of `first`, paired by person, with the p of Wilcoxon's signed-rank test."""
+    return {one.key: paired_gap(first["visits"], other["visits"], one) for one in task.measures}
+
+
+def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:
+    """Mean of `other` minus `first` over the people that both have: {difference, p, n}; see `against`."""
     from scipy.stats import wilcoxon
 
-    found: Row = {}
-    for measure in task.measures:
-        one, two = by_person(first["visits"], measure.key), by_person(other["visits"], measure.key)
-        people = sorted(set(one) & set(two))
-        gaps = np.array([two[person] - one[person] for person in people])
-        p = float(wilcoxon(gaps).pvalue) if len(people) >= 6 and np.any(gaps != 0) else None
-        found[measure.key] = {"difference": float(gaps.mean()) if people else None, "p": p, "n": len(people)}
-    return found
+    one, two = by_person(first, measure.key), by_person(other, measure.key)
+    people = sorted(set(one) & set(two))
+    gaps = np.array([two[person] - one[person] for person in people])
+    p = float(wilcoxon(gaps).pvalue) if len(people) >= 6 and np.any(gaps != 0) else None
+    return {"difference": float(gaps.mean()) if people else None, "p": p, "n": len(people)}
 
 
 def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
