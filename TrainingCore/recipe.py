@@ -170,7 +170,7 @@ def grid_shape(recipe: Settings) -> tuple[int, int, int]:
     shape = tuple(size) if isinstance(size, list) else (size,) * 3
     if not all(isinstance(n, int) and n >= 16 for n in shape):
         raise BadInput(f"data.size must be whole numbers of at least 16 voxels, not {size!r}.")
-    return shape  # type: ignore[return-value]
+    return shape[0], shape[1], shape[2]
 
 
 def grid_spacing(recipe: Settings) -> float:

@@ -12,27 +12,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from .lesions import PAPER_MINIMUM_MM3, label_lesions
+from .lesions import PAPER_MINIMUM_MM3
 from .statistics import CONFIDENCE, FEWEST_PATIENTS
 
 Row = dict[str, Any]
 PARTS = 3  # lesions by rising uncertainty, in parts of one size
 REPLICATES = 1000
 FEWEST_LESIONS = 6
-
-
-def lesion_uncertainties(lesions: np.ndarray, voxel_volume: float, maps: Sequence[np.ndarray]) -> dict[int, float]:
-    """SD over the maps of each lesion's mean DVR, by the lesion's number (see `lesions.label_lesions`).
-
-    lesions: mask (I, J, K); maps: two or more predictions (I, J, K) of the same head.
-    """
-    from ..synthesis.uncertainty import spread_by_label
-
-    labels, volumes = label_lesions(lesions, voxel_volume)
-    if not len(volumes):
-        return {}
-    spread = spread_by_label(list(maps), labels)
-    return {number: float(spread[number]) for number in range(1, len(volumes) + 1)}
 
 
 def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3) -> Row | None:

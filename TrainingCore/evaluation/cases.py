@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..case import Case
 from ..errors import MyelinSynthError
+from ..synthesis.uncertainty import spread_by_label
 from .lesions import label_lesions, lesion_table
 from .measures import DVR_RANGE, image_measures
 
@@ -16,13 +18,13 @@ KINDS = ("measured", "synthetic", "clean")
 
 
 def evaluate_case(
-    case: Case, prediction: np.ndarray, data_range: float = DVR_RANGE
+    case: Case, prediction: np.ndarray, data_range: float = DVR_RANGE, maps: Sequence[np.ndarray] = ()
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compare a synthetic DVR map with the measured one of a visit.
 
     case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`; prediction:
     (I, J, K) synthetic DVR on the case's grid. Outside the brain both count as 0. NAWM is white matter without lesions
-    (Soulier et al. 2024).
+    (Soulier et al. 2024). maps: several predictions of this head, whose spread becomes each lesion's `uncertainty`.
 
     Returns the visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and
     mm3 of lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and
@@ -33,23 +35,26 @@ def evaluate_case(
     if not np.isfinite(prediction[brain]).all():
         raise MyelinSynthError(f"The model gives values that are no numbers for {case.label}. It cannot be evaluated.")
     brain = brain & np.isfinite(case.volumes["dvr"])
-    maps = {"measured": case.volumes["dvr"], "synthetic": prediction}
+    given = {"measured": case.volumes["dvr"], "synthetic": prediction}
     if "dvr_clean" in case.volumes:
-        maps["clean"] = case.volumes["dvr_clean"]
-    maps = {kind: np.where(brain, values, 0).astype(np.float32) for kind, values in maps.items()}
+        given["clean"] = case.volumes["dvr_clean"]
+    dvr = {kind: np.where(brain, values, 0).astype(np.float32) for kind, values in given.items()}
     regions = tissue_masks(case, brain)
     labels, volumes = label_lesions(regions["lesion"], case.voxel_volume)
     visit: dict[str, Any] = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
     visit |= image_measures(
-        maps["measured"], maps["synthetic"], {"brain": brain, "lesions": regions["lesion"]}, data_range
+        dvr["measured"], dvr["synthetic"], {"brain": brain, "lesions": regions["lesion"]}, data_range
     )
     visit |= {"lesions": int(volumes.size), "lesion_volume_mm3": float(volumes.sum())}
     for kind in KINDS:
         for tissue in TISSUES:
-            visit[f"{kind}_{tissue}"] = _mean(maps[kind], regions[tissue]) if kind in maps else None
-    rows = lesion_table(labels, maps["synthetic"], regions["nawm"], case.affine, measured=maps["measured"])
-    clean = _label_means(labels, maps["clean"]) if "clean" in maps else None
+            visit[f"{kind}_{tissue}"] = _mean(dvr[kind], regions[tissue]) if kind in dvr else None
+    rows = lesion_table(labels, dvr["synthetic"], regions["nawm"], case.affine, measured=dvr["measured"])
+    clean = _label_means(labels, dvr["clean"]) if "clean" in dvr else None
+    spread = spread_by_label(maps, labels) if len(maps) > 1 and rows else None
     for row in rows:
+        if spread is not None:
+            row["uncertainty"] = float(spread[row["id"]])
         row["clean_mean_dvr"] = None if clean is None else float(clean[row["id"]])
     owner = {"person": case.person, "visit": case.visit, "group": visit["group"]}
     return visit, [owner | row for row in rows]

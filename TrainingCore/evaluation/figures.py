@@ -37,7 +37,7 @@ TITLES = {  # what volumes are called in pictures
 }
 OUTLINE = "#ff3df2"  # seen on viridis, on grey and on the difference map
 MEASURED, SYNTHETIC, TRUTH, INK, SOFT = "#4477aa", "#cc6633", "#228855", "#1c2430", "#7a8694"
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.spines.top": False,

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from .measures import mean_absolute_error, mean_squared_error, peak_signal_to_noise, ssim_map
@@ -65,10 +63,3 @@ def enhancement_quality(truth: np.ndarray, image: np.ndarray, brain: np.ndarray,
         found[f"psnr{suffix}"] = peak_signal_to_noise(truth, image, mask, UNIT_RANGE)
         found[f"ssim{suffix}"] = float(similarity[mask].mean()) if mask.any() else None
     return found
-
-
-def mean_and_sd(values: Iterable[float | None]) -> tuple[float | None, float | None, int]:
-    """Mean, standard deviation (n - 1) and number of the values that there are; None where they are not defined."""
-    known = np.array([value for value in values if value is not None and np.isfinite(value)], float)
-    mean = float(known.mean()) if known.size else None
-    return mean, float(known.std(ddof=1)) if known.size > 1 else None, int(known.size)

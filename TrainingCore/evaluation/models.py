@@ -58,21 +58,25 @@ class Model:
         """Synthetic DVR, float32 (I, J, K), of a visit loaded by this model; outside the brain it means nothing."""
         return predict(self._system, case, self.bundle.description["inputs"])
 
-    def maps(self, case: Case) -> list[np.ndarray]:
-        """Predictions of every member for the visit as it is, mirrored, and of other contrasts: for their spread."""
+    def answers(self, case: Case) -> tuple[np.ndarray, list[np.ndarray]]:
+        """What `predict` gives, and the maps of every member for the visit as it is, mirrored, and of other contrasts.
+
+        All float32 (I, J, K); their spread says how firmly the model stands by its answer (synthesis/uncertainty.py).
+        """
         import torch
 
         from ..synthesis.uncertainty import variants
 
         inputs = np.stack([case.volumes[name] for name in self.bundle.description["inputs"]]).astype(np.float32)
         device = getattr(self._system, "device", "cpu")
-        found = []
+        members = getattr(self._system, "members", [self._system])
+        maps = []
         for changed, mirrored in variants(inputs, np.asarray(case.volumes["brain"], bool)):
             given = torch.from_numpy(np.ascontiguousarray(changed[None])).to(device)
-            for member in getattr(self._system, "members", [self._system]):
+            for member in members:
                 one = member.predict(given)[0, 0].float().cpu().numpy()
-                found.append(np.ascontiguousarray(one[::-1]) if mirrored else one)
-        return found
+                maps.append(np.ascontiguousarray(one[::-1]) if mirrored else one)
+        return np.mean(maps[: len(members)], axis=0, dtype=np.float32), maps
 
     def facts(self) -> dict[str, Any]:
         """What a report says of the model besides its results."""

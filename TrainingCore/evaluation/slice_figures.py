@@ -197,7 +197,7 @@ def save_slices(path: Path, one: Slices) -> None:
 
     arrays = {name: np.ascontiguousarray(image, np.float32) for name, image in one.images.items()}
     arrays["outline"] = np.ascontiguousarray(one.outline, np.float32)
-    facts = {"title": one.title, "inputs": one.inputs, "target": one.target}
+    facts: dict[str, Any] = {"title": one.title, "inputs": one.inputs, "target": one.target}
     facts |= {"millimetres": one.millimetres, "z_mm": one.z_mm}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={"facts": json.dumps(facts)})

@@ -58,7 +58,7 @@ class ClusterBootstrap:
     >>> draws.interval(draws.correlations(x, y))                                        # doctest: +SKIP
     """
 
-    def __init__(self, clusters: Sequence[Any], replicates: int = REPLICATES, seed: int = 0) -> None:
+    def __init__(self, clusters: Sequence[Any] | np.ndarray, replicates: int = REPLICATES, seed: int = 0) -> None:
         names, self.index = np.unique(np.asarray(clusters), return_inverse=True)
         self.patients = int(names.size)
         generator = np.random.default_rng([seed, 1986])

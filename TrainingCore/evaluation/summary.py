@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> di
     }
 
 
-def column(rows: Sequence[Row], name: str) -> np.ndarray:
+def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     """One column as floats, (n,), NaN where there is no value."""
     return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
 

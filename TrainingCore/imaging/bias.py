@@ -35,7 +35,8 @@ def box_around(mask: Volume, spacing: float, margin: float) -> tuple[tuple[int, 
     low, high = world.min(axis=0) - margin, world.max(axis=0) + margin
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = low
-    return tuple(int(n) for n in np.ceil((high - low) / spacing) + 1), affine
+    i, j, k = (int(n) for n in np.ceil((high - low) / spacing) + 1)
+    return (i, j, k), affine
 
 
 def correct_bias(image: Volume, mask: Volume, matrix: np.ndarray | None = None) -> Volume:

@@ -115,10 +115,10 @@ def extract_brain(t1w: Volume) -> np.ndarray:
         ) from error
     ends = corners(t1w.data.shape, t1w.affine)
     low = ends.min(axis=0)
-    shape = tuple(int(n) for n in np.ceil((ends.max(axis=0) - low) / EXTRACTION_SPACING_MM))
+    i, j, k = (int(n) for n in np.ceil((ends.max(axis=0) - low) / EXTRACTION_SPACING_MM))
     affine = np.diag([EXTRACTION_SPACING_MM] * 3 + [1.0])
     affine[:3, 3] = low + EXTRACTION_SPACING_MM / 2
-    image = resample(t1w, shape, affine, outside=float(t1w.data.min()))
+    image = resample(t1w, (i, j, k), affine, outside=float(t1w.data.min()))
     try:
         probability = BrainExtraction(no_gpu=True).run_model(image)
     except (AssertionError, ValueError) as error:

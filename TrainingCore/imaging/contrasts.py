@@ -29,6 +29,7 @@ DVR_MEDIAN, DVR_FLUID = (0.6, 1.6), 0.48  # DVR maps: median 1.03-1.10, fluid 0.
 SAME_NEIGHBOURS = 0.6  # share of neighbours with exactly one value; images: under 0.2
 FEW_VALUES = 16
 AIR_SPACING_MM, AIR_MARGIN_MM, AIR_DISTANCE_MM = 3.0, 60.0, 30.0
+FEWEST_VOXELS = 1000  # in both brains, below which a joint histogram says nothing
 GHOST_LEVEL, GHOST_STRUCTURE, LEAST_AIR = 0.08, 4.0, 1000
 
 
@@ -85,10 +86,9 @@ def is_label_map(data: np.ndarray) -> bool:
     if filled.size == 0:
         return True
     pairs = data[:-1] != 0
-    same = np.count_nonzero((data[1:] == data[:-1]) & pairs) / max(np.count_nonzero(pairs), 1)
-    return same > SAME_NEIGHBOURS or (
-        filled.size > 1000 and len(np.unique(filled[:: filled.size // 1000])) < FEW_VALUES
-    )
+    same = np.count_nonzero((data[1:] == data[:-1]) & pairs) / max(int(np.count_nonzero(pairs)), 1)
+    few = filled.size > 1000 and len(np.unique(filled[:: filled.size // 1000])) < FEW_VALUES
+    return bool(same > SAME_NEIGHBOURS or few)
 
 
 def look(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> Look:
@@ -156,27 +156,26 @@ def agreement(first: View, second: View) -> Agreement:
     for seen in (first, second):
         solid &= seen.values > (np.percentile(seen.values[seen.depth > CENTRE_MM], 1) + 1) / 2
     return Agreement(
-        _information(one[inner], other[inner]),
+        normalised_information(one[inner], other[inner]) - 1 if inner.sum() >= FEWEST_VOXELS else 0.0,
         _rank_correlation(*lengths),
         _rank_correlation(first.values[solid], second.values[solid]),
     )
 
 
-def _information(one: np.ndarray, other: np.ndarray, bins: int = 32) -> float:
-    """(H(a) + H(b)) / H(a, b) - 1 of the joint histogram (Studholme et al. 1999)."""
-    if len(one) < 1000:
-        return 0.0
-    ranges = [tuple(np.percentile(values, [1, 99])) for values in (one, other)]
-    if any(high <= low for low, high in ranges):
-        return 0.0
-    inside = [np.clip(values, *ends) for values, ends in zip((one, other), ranges)]
-    joint = np.histogram2d(*inside, bins=bins, range=ranges)[0] / len(one)
+def normalised_information(one: np.ndarray, other: np.ndarray, bins: int = 32) -> float:
+    """(H(a) + H(b)) / H(a, b) of two equally long arrays, 1 (nothing in common) to 2 (Studholme et al. 1999).
 
-    def entropy(share: np.ndarray) -> float:
-        share = share[share > 0]
-        return float(-(share * np.log(share)).sum())
+    Values beyond the 1st and 99th percentile count as these.
+    """
+    a, b = (np.clip(values, *np.percentile(values, [1, 99])) for values in (one, other))
+    joint = np.histogram2d(a, b, bins=bins)[0] / len(one)
 
-    return (entropy(joint.sum(0)) + entropy(joint.sum(1))) / entropy(joint.ravel()) - 1
+    def entropy(shares: np.ndarray) -> float:
+        shares = shares[shares > 0]
+        return float(-(shares * np.log(shares)).sum())
+
+    whole = entropy(joint.ravel())
+    return (entropy(joint.sum(0)) + entropy(joint.sum(1))) / whole if whole > 0 else 1.0
 
 
 def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> float | None:

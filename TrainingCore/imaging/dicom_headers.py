@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from ..errors import BadInput, MyelinSynthError
 
@@ -200,9 +200,10 @@ def read_header(path: Path, pixels: bool = False) -> Any:
         if DEFLATED in stream.read(1024):
             raise ValueError("deflated")
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+            file = cast(BinaryIO, memory)  # it reads, seeks and tells like one
             if pixels:
-                return pydicom.dcmread(memory)
-            return pydicom.dcmread(memory, stop_before_pixels=True, specific_tags=list(KEYWORDS))
+                return pydicom.dcmread(file)
+            return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(KEYWORDS))
 
 
 def _frames(path: Path, header: Any) -> Iterator[tuple[tuple[Any, ...], Stack, Frame]]:

@@ -48,14 +48,14 @@ def brain_grid(
     affine, wanted = np.asarray(affine, float), spacing
     spacing = max(wanted, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
     if tuple(brain.shape) == tuple(shape) and _made_like_this(affine, wanted, spacing):
-        return Grid(tuple(shape), affine)
+        return Grid((shape[0], shape[1], shape[2]), affine)
     on_lattice = np.allclose(affine[:3, :3], wanted * np.eye(3), atol=1e-4)
     origin = (low + high) / 2 - spacing * (np.array(shape) - 1) / 2
     if on_lattice and np.allclose(affine[:3, :3], spacing * np.eye(3), atol=1e-4):
         origin = affine[:3, 3] + spacing * np.round((origin - affine[:3, 3]) / spacing)
     matrix = np.diag([spacing, spacing, spacing, 1.0])
     matrix[:3, 3] = origin
-    return Grid(tuple(shape), matrix)
+    return Grid((shape[0], shape[1], shape[2]), matrix)
 
 
 def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:

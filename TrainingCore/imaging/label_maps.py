@@ -85,6 +85,8 @@ def _read_mgh(path: Path, label: str) -> readers.RawImage:
         raise BadInput(f"{label} does not exist. Check the path.")
     try:
         image = nib.load(path)
+        if not isinstance(image, nib.MGHImage):
+            raise ValueError(type(image).__name__)
         shape, size = image.shape, image.header.get_data_dtype().itemsize
         readers.check_size(shape, size, path.stat().st_size, path.name.lower().endswith("z"), label)
         affine = np.asarray(image.affine, float)

@@ -174,9 +174,10 @@ def histogram_by_counting(rows: torch.Tensor, column: torch.Tensor, shares: list
     import torch
 
     index = rows * BINS + column
-    return sum(torch.bincount(index + k, share.double(), BINS * BINS) for k, share in enumerate(shares)).view(
-        BINS, BINS
-    )
+    counts = torch.zeros(BINS * BINS, dtype=torch.float64, device=rows.device)
+    for k, share in enumerate(shares):
+        counts += torch.bincount(index + k, share.double(), BINS * BINS)
+    return counts.view(BINS, BINS)
 
 
 def histogram_by_product(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:

@@ -9,6 +9,7 @@ rounding of floating point numbers. Only `mask` gives back whole voxels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,10 +145,12 @@ def _shared_out(
     total = int(np.prod(shape))
     key, where = np.unique(np.concatenate(keys) if keys else np.zeros(0, np.int64), return_inverse=True)
     summed = np.bincount(where, np.concatenate(shares) if shares else None, minlength=key.size)
-    return PartialVolumes(tuple(shape), np.asarray(affine, float), key // total, key % total, summed)
+    return PartialVolumes(shape, np.asarray(affine, float), key // total, key % total, summed)
 
 
-def _corners(found: np.ndarray, weight: np.ndarray, lesion: np.ndarray, shape: tuple[int, int, int]):
+def _corners(
+    found: np.ndarray, weight: np.ndarray, lesion: np.ndarray, shape: tuple[int, int, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(lesion * voxels + voxel, share) of the eight voxels around each point; those beyond the grid are left out."""
     low = np.floor(found).astype(np.int64)
     far = found - low

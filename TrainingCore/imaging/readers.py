@@ -164,6 +164,8 @@ def _read_nifti(path: Path, label: str) -> RawImage:
         nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, ValueError, OSError, OverflowError
     ) as error:  # fmt: skip
         raise BadInput(f"{label} is not a NIfTI file. Check what it is, or export it again.") from error
+    if not isinstance(image, nib.nifti1.Nifti1Pair):
+        raise BadInput(f"{label} is a {type(image).__name__}, not a NIfTI volume. Give the volume it was made from.")
     header = image.header
     try:
         itemsize = header.get_data_dtype().itemsize

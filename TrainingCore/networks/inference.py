@@ -25,7 +25,8 @@ def tiled_forward(network: Callable[[Tensor], Tensor], x: Tensor, tile: int = 96
     total: Tensor | None = None
     weights = torch.zeros(x.shape[2:], dtype=x.dtype, device=x.device)
     for starts in itertools.product(*(_starts(n, size, overlap) for n, size in zip(x.shape[2:], sizes))):
-        place = (..., *(slice(start, start + size) for start, size in zip(starts, sizes)))
+        depth, rows, columns = (slice(start, start + size) for start, size in zip(starts, sizes))
+        place = (..., depth, rows, columns)
         part = network(x[place]).to(x.dtype)
         weight = _blending_weight(starts, sizes, x.shape[2:], overlap).to(x)
         if total is None:

@@ -65,7 +65,7 @@ def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
     to_ventricles = ndimage.distance_transform_edt(template.ventricles < 0.5).astype(np.float32)
     facts, grids = [], {}
     for path in paths:
-        image = nibabel.load(path)
+        image = nibabel.nifti1.load(path)
         mask = np.asarray(image.dataobj) > 0
         grid = (mask.shape, image.affine.tobytes())
         if grid not in grids:
@@ -92,27 +92,25 @@ def digital_facts(count: int, site: str, seed: int, size: int, progress: Progres
 
 def table(real: Sequence[LesionFacts], digital: Sequence[LesionFacts]) -> list[tuple[str, str, str]]:
     """Rows (what, real, digital) with medians and quartiles over people, and pooled shares."""
-    rows = [("people", *(str(len(facts)) for facts in (real, digital)))]
+    rows = [("people", str(len(real)), str(len(digital)))]
     for name, measure in (
         ("lesion load (ml)", lambda f: f.load),
         ("lesions >= 10 mm3", lambda f: len(f.volumes)),
         ("lesions >= 50 mm3", lambda f: int((f.volumes >= 50).sum())),
         ("largest lesion / load", lambda f: f.volumes.max() / f.volumes.sum() if len(f.volumes) else 0),
     ):
-        rows.append(
-            (f"{name}: median [quartiles; range]", *(_spread([measure(f) for f in group]) for group in (real, digital)))
-        )
+        spreads = [_spread([measure(f) for f in group]) for group in (real, digital)]
+        rows.append((f"{name}: median [quartiles; range]", spreads[0], spreads[1]))
     pooled = [np.concatenate([f.volumes for f in group]) for group in (real, digital)]
     for percent in (25, 50, 75, 90, 95, 99):
-        rows.append(
-            (f"lesion volume, {percent}th percentile (mm3)", *(f"{np.percentile(v, percent):.0f}" for v in pooled))
-        )
+        volumes = [f"{np.percentile(each, percent):.0f}" for each in pooled]
+        rows.append((f"lesion volume, {percent}th percentile (mm3)", volumes[0], volumes[1]))
     for low, high in BANDS_MM:
         name = f"{low:g}-{high:g} mm" if high < 100 else f"beyond {low:g} mm"
         shares = [_share(np.concatenate([f.nearest for f in group]), low, high) for group in (real, digital)]
-        rows.append((f"lesions whose edge is {name} from the ventricles", *shares))
+        rows.append((f"lesions whose edge is {name} from the ventricles", shares[0], shares[1]))
         shares = [_share(np.concatenate([f.voxel_distances for f in group]), low, high) for group in (real, digital)]
-        rows.append((f"lesion volume {name} from the ventricles", *shares))
+        rows.append((f"lesion volume {name} from the ventricles", shares[0], shares[1]))
     return rows
 
 

@@ -31,13 +31,14 @@ def enhanced(tissue: Relaxation, concentration: np.ndarray) -> Relaxation:
 def uptake(
     anatomy: Anatomy, lesions: Lesions, tumour: Tumour | None, person_seed: int, visit: int
 ) -> dict[str, np.ndarray]:
-    """Agent in mmol/l after the whole dose, per tissue, as flat arrays over the brain (or one number).
+    """Agent in mmol/l after the whole dose, per tissue, as flat arrays over the brain (or a single value).
 
     Normal tissue has it in its blood only, fluid where vessels cross it; active MS lesions and tumours leak.
     """
     brain = anatomy.brain
     white = np.full(int(brain.sum()), TISSUE_UPTAKE["white"], np.float32)
-    taken_up = {"white": white, "grey": np.float32(TISSUE_UPTAKE["grey"]), "fluid": _vessels(anatomy, person_seed)}
+    grey = np.full(1, TISSUE_UPTAKE["grey"], np.float32)
+    taken_up = {"white": white, "grey": grey, "fluid": _vessels(anatomy, person_seed)}
     if tumour is None:
         white += active_lesions(lesions, anatomy.voxel, person_seed, visit)[brain]
         return taken_up

@@ -58,8 +58,8 @@ class Lesions:
 
 def no_lesions(shape: tuple[int, int, int]) -> Lesions:
     """A healthy person's lesions: none."""
-    damage = (np.zeros(shape, np.float32) for _ in range(3))
-    return Lesions(np.zeros(shape, np.int32), *damage, np.ones(shape, np.float32))
+    deficit, axonal_loss, water = (np.zeros(shape, np.float32) for _ in range(3))
+    return Lesions(np.zeros(shape, np.int32), deficit, axonal_loss, water, np.ones(shape, np.float32))
 
 
 def draw_volumes(random: np.random.Generator, load_factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +130,8 @@ class Terrain:
             place = "deep" if self.random.random() < CONFLUENT_DEEP_SHARE else "periventricular"
         where, cumulated = self.cumulated[place]
         at = int(np.searchsorted(cumulated, self.random.uniform(0.0, cumulated[-1])))
-        return tuple(int(i) for i in np.unravel_index(where[min(at, len(where) - 1)], self.anatomy.shape))
+        i, j, k = np.unravel_index(where[min(at, len(where) - 1)], self.anatomy.shape)
+        return int(i), int(j), int(k)
 
     def add(self, lesions: Lesions, volume: float, place: str) -> None:
         """Grow one lesion of `volume` mm3 from a seed over the cheapest voxels; none where no voxel is free."""

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .template import load_template, template_folder
 
     template = load_template()
-    image = nibabel.load(template_folder() / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
+    image = nibabel.nifti1.load(template_folder() / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
     t1w = Volume(np.asarray(image.dataobj, np.float32), np.asarray(image.affine, float))
     step = int(SPACING_MM)
     affine = template.affine @ np.diag([step, step, step, 1.0])

@@ -8,7 +8,7 @@ axons (Schmierer et al. 2004, post mortem), radial diffusivity rises with demyel
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,12 +30,15 @@ LESION_SPREAD = 0.07  # (ours) relative SD of every lesion's own variation
 NAWM_SPREAD = 0.025  # (ours) smooth variation of a person's white matter, relative SD
 
 
+Values = np.ndarray | np.floating[Any]  # of every voxel, or one for all
+
+
 class Diffusion(NamedTuple):
     """Axial and radial diffusivity in um2/ms, and the share of free water, of some voxels."""
 
-    axial: np.ndarray
-    radial: np.ndarray
-    free: np.ndarray
+    axial: Values
+    radial: Values
+    free: Values
 
 
 def simulate_maps(scene: Scene, names: Many[str]) -> dict[str, np.ndarray]:
@@ -84,7 +87,8 @@ def diffusion(scene: Scene) -> dict[str, Diffusion]:
     tissues = {"white": Diffusion(axial, radial, free)}
     none = np.float32(0.0)
     tissues["grey"] = Diffusion(*axial_and_radial(MEAN_DIFFUSIVITY["grey"], np.float32(GREY_ANISOTROPY)), none)
-    tissues["fluid"] = Diffusion(*(np.float32(MEAN_DIFFUSIVITY["fluid"]),) * 2, none)
+    fluid = np.float32(MEAN_DIFFUSIVITY["fluid"])
+    tissues["fluid"] = Diffusion(fluid, fluid, none)
     if scene.tumour is not None:
         for name, part in scene.tumour.parts.items():
             axes = axial_and_radial(part.mean_diffusivity_in(brain), np.float32(part.anisotropy))
@@ -92,7 +96,7 @@ def diffusion(scene: Scene) -> dict[str, Diffusion]:
     return tissues
 
 
-def axial_and_radial(mean: np.ndarray | float, anisotropy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def axial_and_radial(mean: Values | float, anisotropy: Values) -> tuple[Values, Values]:
     """Axial and radial diffusivity of an axially symmetric tensor of a mean diffusivity and fractional anisotropy."""
     difference = anisotropy * np.sqrt(3.0) * mean / np.sqrt(1.0 - 2.0 * anisotropy**2 / 3.0)
     return mean + 2.0 * difference / 3.0, mean - difference / 3.0
@@ -171,7 +175,7 @@ def _measured_diffusion(scene: Scene, with_trace: bool) -> dict[str, np.ndarray]
     return maps
 
 
-def _attenuation(diffusivity: np.ndarray, free: np.ndarray) -> np.ndarray:
+def _attenuation(diffusivity: Values, free: Values) -> Values:
     """Two compartments, tissue and free water (Pasternak et al. 2009)."""
     return (1.0 - free) * np.exp(-B_VALUE * diffusivity) + free * np.exp(-B_VALUE * MEAN_DIFFUSIVITY["fluid"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -70,12 +71,16 @@ def visit_protocol(person_seed: int, visit: int, site: str) -> Protocol:
         basic = _randomised(random)
     else:
         small = float(random.uniform(0.9, 1.1))
-        shift = tuple(float(x) for x in random.normal(0.0, 0.1, 3))
+        shift = _three(random.normal(0.0, 0.1, 3))
         basic = _fixed(site, small, shift)
     return _with_more_contrasts(basic, site, stream(person_seed, "protocol, more contrasts", visit))
 
 
-def _fixed(site: str, small: float, shift: tuple[float, ...]) -> Protocol:
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _fixed(site: str, small: float, shift: tuple[float, float, float]) -> Protocol:
     if site == "A":
         return Protocol(
             3.0,
@@ -103,7 +108,7 @@ def _with_more_contrasts(basic: Protocol, site: str, random: np.random.Generator
     spread = 0.3 if site == "R" else 0.1
 
     def shift() -> tuple[float, float, float]:
-        return tuple(float(x) for x in random.uniform(-spread, spread, 3))
+        return _three(random.uniform(-spread, spread, 3))
 
     def varied(sequence: Sequence) -> Sequence:
         noise = sequence.noise * float(random.uniform(0.6, 1.8) if site == "R" else random.uniform(0.9, 1.1))
@@ -111,10 +116,14 @@ def _with_more_contrasts(basic: Protocol, site: str, random: np.random.Generator
 
     t2w, mt, dwi = varied(T2W), varied(MT), varied(DWI)
     if site == "R":
-        timing = {"repetition": float(random.uniform(3000, 7000)), "echo": float(random.uniform(75, 120))}
+        timing: dict[str, Any] = {
+            "repetition": float(random.uniform(3000, 7000)),
+            "echo": float(random.uniform(75, 120)),
+        }
         t2w = replace(t2w, **timing, **_resolution(random), bias=float(random.uniform(0.0, 0.22)))
         mt = replace(mt, flip=float(random.uniform(5, 12)), in_plane=float(random.uniform(1.0, 2.0)))
-        dwi = replace(dwi, **dict.fromkeys(("thickness", "in_plane"), float(random.uniform(1.7, 2.5))))
+        voxel = float(random.uniform(1.7, 2.5))
+        dwi = replace(dwi, thickness=voxel, in_plane=voxel)
     elif site == "B":
         t2w = replace(t2w, repetition=3800.0, echo=85.0, thickness=3.0)
     elif site == "C":
@@ -126,6 +135,7 @@ def _with_more_contrasts(basic: Protocol, site: str, random: np.random.Generator
 def _randomised(random: np.random.Generator) -> Protocol:
     field_strength = float(random.choice([1.5, 3.0, random.uniform(1.5, 3.0)]))
     kind = str(random.choice(["mprage", "spoiled", "spin_echo"], p=[0.5, 0.25, 0.25]))
+    timing: dict[str, Any]
     if kind == "mprage":
         timing = {
             "repetition": random.uniform(1600, 2600),
@@ -144,7 +154,7 @@ def _randomised(random: np.random.Generator) -> Protocol:
     )
     repetition = random.uniform(6000, 11500)
     null = np.log(2.0 / (1.0 + np.exp(-repetition / 4300.0))) * 4300.0  # the TI that nulls cerebrospinal fluid
-    shift = tuple(float(x) for x in random.uniform(-0.3, 0.3, 3))
+    shift = _three(random.uniform(-0.3, 0.3, 3))
     flair = Sequence(
         "flair",
         repetition,
@@ -158,7 +168,7 @@ def _randomised(random: np.random.Generator) -> Protocol:
     return Protocol(field_strength, float(random.uniform(0.02, 0.09)), t1w, flair, int(random.random() < 0.4))
 
 
-def _resolution(random: np.random.Generator) -> dict[str, float | int]:
+def _resolution(random: np.random.Generator) -> dict[str, Any]:
     thick = random.uniform(1.0, 1.6) if random.random() < 0.4 else random.uniform(1.6, 5.0)
     return {
         "thickness": float(thick),

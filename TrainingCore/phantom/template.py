@@ -59,7 +59,7 @@ def load_template() -> Template:
     from scipy import ndimage
 
     folder = template_folder()
-    images = {name: nibabel.load(_map_path(folder, name)) for name in ("t1", "gm", "wm")}
+    images = {name: nibabel.nifti1.load(_map_path(folder, name)) for name in ("t1", "gm", "wm")}
     t1, grey, white = (np.asarray(images[name].dataobj, dtype=np.float32) for name in ("t1", "gm", "wm"))
     box = ndimage.find_objects((t1 > 0).astype(np.uint8))[0]
     t1, grey, white = (np.pad(part[box], 3) for part in (t1, grey, white))  # the rest is air: a third of the time
@@ -81,7 +81,8 @@ def _sharpen(white: np.ndarray, grey: np.ndarray, brain: np.ndarray) -> tuple[np
     fluid = np.where(brain, np.clip(1.0 - white - grey, 0.0, 1.0), 0.0)
     powers = [np.where(brain, part, 0.0) ** SHARPNESS for part in (white, grey, fluid)]
     total = np.maximum(sum(powers), 1e-6)
-    return tuple((part / total).astype(np.float32) for part in powers)
+    white, grey, fluid = ((part / total).astype(np.float32) for part in powers)
+    return white, grey, fluid
 
 
 def _lateral_ventricles(fluid: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> np.ndarray:

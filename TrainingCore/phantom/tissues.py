@@ -99,8 +99,8 @@ def relaxation(
     tissues["white"] = damaged(white, myelin, axons, water, lesions.t1_visibility[brain])
     if tumour is not None:
         for name, part in tumour.parts.items():
-            values = part.relaxation(brain, protocol.field_strength)
-            tissues[name] = Relaxation(*(value.astype(np.float32) for value in values))
+            times = part.relaxation(brain, protocol.field_strength)
+            tissues[name] = Relaxation(*(value.astype(np.float32) for value in times))
     return tissues
 
 

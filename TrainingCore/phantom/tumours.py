@@ -97,7 +97,7 @@ def place_mass(coarse: Anatomy, person: Person, visit: int) -> Mass:
     total = np.cumsum(weight.ravel(), dtype=np.float64)
     at = int(np.searchsorted(total, random.uniform(0.0, total[-1])))
     centre = position.reshape(3, -1)[:, min(at, total.size - 1)]
-    return Mass(tuple(float(x) for x in centre), radius, push)
+    return Mass((float(centre[0]), float(centre[1]), float(centre[2])), radius, push)
 
 
 def grow_tumour(anatomy: Anatomy, person: Person, mass: Mass) -> tuple[Anatomy, Lesions, Tumour]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..imaging.checks import white_to_grey
+from ..imaging.contrasts import normalised_information
 
 if TYPE_CHECKING:
     from .patient import Prepared
 
-INFORMATION_BINS = 32
 FEWEST = 5  # visits from which on "unusual for this cohort" means anything (ours)
 OUTLIER = 3.5  # robust z-score (Iglewicz & Hoaglin 1993)
 MAD_TO_SD = 1.4826
@@ -69,20 +69,6 @@ def measure(prepared: Prepared) -> dict[str, float | None]:
         sizes = prepared.lesions.volumes()
         found["lesions"], found["lesion_ml"] = float((sizes > 0).sum()), float(sizes.sum()) / 1000
     return {key: None if value is None or not np.isfinite(value) else round(value, 4) for key, value in found.items()}
-
-
-def normalised_information(first: np.ndarray, second: np.ndarray) -> float:
-    """(H(a) + H(b)) / H(a, b) of two equally long arrays, 1 (nothing in common) to 2 (Studholme et al. 1999)."""
-    clipped = [np.clip(values, *np.percentile(values, [1, 99])) for values in (first, second)]
-    joint, _, _ = np.histogram2d(*clipped, bins=INFORMATION_BINS)
-    joint /= joint.sum()
-
-    def entropy(shares: np.ndarray) -> float:
-        shares = shares[shares > 0]
-        return float(-(shares * np.log(shares)).sum())
-
-    whole = entropy(joint.ravel())
-    return (entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1))) / whole if whole > 0 else 1.0
 
 
 def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:

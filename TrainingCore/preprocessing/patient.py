@@ -56,8 +56,9 @@ class Stopwatch:
         """Begin a step, ending the one before."""
         now = (time.monotonic(), time.process_time())
         if self._step:
-            before = self.seconds.get(self._step, (0.0, 0.0))
-            self.seconds[self._step] = tuple(round(b + n - s, 3) for b, n, s in zip(before, now, self._since))
+            wall, cpu = self.seconds.get(self._step, (0.0, 0.0))
+            since = self._since
+            self.seconds[self._step] = round(wall + now[0] - since[0], 3), round(cpu + now[1] - since[1], 3)
         self._step, self._since = step, now
 
 
@@ -190,7 +191,7 @@ def _tissue_masks(
     brain = aligned.brain.mask.data > 0.5
     marked = None if lesions is None else lesion_mask_on_grid(lesions, t1w.data.shape, t1w.affine)
     here = Grid(t1w.data.shape, np.asarray(t1w.affine, float))
-    spacing = tuple(float(mm) for mm in t1w.spacing)
+    spacing = (float(t1w.spacing[0]), float(t1w.spacing[1]), float(t1w.spacing[2]))
     if "label_map" in read:
         found = tissues_from_label_map(read["label_map"], t1w, marked, brain)
         return {name: found[name] for name in (*TISSUES, "nawm")}

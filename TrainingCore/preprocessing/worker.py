@@ -13,7 +13,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def prepare_visit(task: Task) -> Outcome:
 
 
 @contextlib.contextmanager
-def _threads(count: int):
+def _threads(count: int) -> Iterator[None]:
     """Keep the inner loops of this process to `count` threads while it works; processes side by side do the rest."""
     import SimpleITK as sitk
     import torch
@@ -268,7 +268,7 @@ def _lesion_table(lesions: Any) -> str:
 
 
 @contextlib.contextmanager
-def _work_folder(out: Path, label: str):
+def _work_folder(out: Path, label: str) -> Iterator[Path]:
     (out / WORK).mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{label}.", dir=out / WORK))
     try:

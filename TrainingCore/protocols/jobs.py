@@ -43,7 +43,8 @@ class _Child:
 
 
 def _run_side_by_side(plan: Plan, jobs: Sequence[Job], options: argparse.Namespace, progress: Progress) -> None:
-    waiting, running, done = list(jobs), [], 0
+    waiting, done = list(jobs), 0
+    running: list[_Child] = []
     threads = options.threads or max((os.cpu_count() or 1) // options.jobs, 1)
     try:
         while waiting or running:

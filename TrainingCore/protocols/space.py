@@ -17,6 +17,7 @@ from ..recipe import FOLDER as RECIPES
 from ..recipe import changed, full_key, parse_yaml, value_of
 
 SPACES = RECIPES / "spaces"
+NUMBER = (int, float)
 FIELDS = {"low", "high", "log", "step", "choices"}
 
 
@@ -86,10 +87,9 @@ def _dimension(path: Path, key: str, spec: Any, recipe: dict[str, Any]) -> Dimen
         for choice in spec["choices"]:
             changed(recipe, {key: choice}, str(path))
         return Dimension(key, choices=tuple(spec["choices"]))
-    numbers = [spec.get(name) for name in ("low", "high")]
-    if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+    low, high = spec.get("low"), spec.get("high")
+    if isinstance(low, bool) or isinstance(high, bool) or not (isinstance(low, NUMBER) and isinstance(high, NUMBER)):
         raise BadInput(f"{where} low and high must be numbers.")
-    low, high = numbers
     log, step, whole = bool(spec.get("log", False)), spec.get("step"), isinstance(value_of(recipe, key), int)
     if not low < high:
         raise BadInput(f"{where} low must be below high.")

@@ -93,8 +93,14 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
         refuse_label_map(image, WORDS[name])
-    others = {name: volume for name, volume in read.items() if name not in images}
-    patient = Patient(images, **others, simulated=any(says_simulated(path) for path in paths.values()))
+    patient = Patient(
+        images,
+        lesions=read.get("lesions"),
+        dvr=read.get("dvr"),
+        brain=read.get("brain"),
+        label_map=read.get("label_map"),
+        simulated=any(says_simulated(path) for path in paths.values()),
+    )
     for name, volume in read.items():
         patient.warnings += [f"The {WORDS[name]} {volume.name} {note}." for note in volume.notes]
     same = check_different_images(images["t1w"], images["flair"]) if {"t1w", "flair"} <= set(images) else ""

@@ -66,7 +66,8 @@ class Clock:
     """Reports each step and remembers how long it took."""
 
     def __init__(self, progress: Progress) -> None:
-        self.progress, self.seconds = progress, {}
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
         self._step, self._since = "", time.monotonic()
 
     def step(self, name: str, fraction: float, message: str) -> None:

@@ -7,7 +7,7 @@ What a model does not know at all it may say firmly: the spread is a lower bound
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def _gamma(values: np.ndarray, exponent: float) -> np.ndarray:
     return (low + bent * (high - low)).astype(np.float32)
 
 
-def spread_by_label(maps: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
     """SD over the maps of each label's mean, (n + 1,), entry i for label i, NaN where a label has no voxel.
 
     maps: two or more (I, J, K); labels: int (I, J, K). The spread of a mean is what a row of the lesion table needs:

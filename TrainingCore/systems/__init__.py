@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 
-NAMES = (
-    "curricular",
-    "sketcher_refiner",
-    "two_layer_dnn",
-    "joint_flair_wmh",
-    "mask_weighted_pix2pix",
-    "contrast_enhancement",
-    "linear",
-)
+if TYPE_CHECKING:
+    from .system import System
+
+CLASSES = {  # by the name of the system, which is that of its file
+    "curricular": "Curricular",
+    "sketcher_refiner": "SketcherRefiner",
+    "two_layer_dnn": "TwoLayerDNN",
+    "joint_flair_wmh": "JointFlairWMH",
+    "mask_weighted_pix2pix": "MaskWeightedPix2Pix",
+    "contrast_enhancement": "ContrastEnhancement",
+    "linear": "LinearVoxelwise",
+}
 
 
-def system_class(name: str) -> type[Any]:
-    """The class of a system by its name; imports torch only now."""
-    if name == "curricular":
-        from .curricular import Curricular
+NAMES = tuple(CLASSES)
 
-        return Curricular
-    if name == "sketcher_refiner":
-        from .sketcher_refiner import SketcherRefiner
 
-        return SketcherRefiner
-    if name == "two_layer_dnn":
-        from .two_layer_dnn import TwoLayerDNN
-
-        return TwoLayerDNN
-    if name == "joint_flair_wmh":
-        from .joint_flair_wmh import JointFlairWMH
-
-        return JointFlairWMH
-    if name == "mask_weighted_pix2pix":
-        from .mask_weighted_pix2pix import MaskWeightedPix2Pix
-
-        return MaskWeightedPix2Pix
-    if name == "contrast_enhancement":
-        from .contrast_enhancement import ContrastEnhancement
-
-        return ContrastEnhancement
-    if name == "linear":
-        from .linear import LinearVoxelwise
-
-        return LinearVoxelwise
-    raise BadInput(f"There is no system called {name!r}. Known systems: {', '.join(NAMES)}.")
+def system_class(name: str) -> type[System]:
+    """The class of a system by its name; imports torch only now. Raises BadInput for an unknown name."""
+    if name not in CLASSES:
+        raise BadInput(f"There is no system called {name!r}. Known systems: {', '.join(CLASSES)}.")
+    return getattr(import_module(f".{name}", __package__), CLASSES[name])

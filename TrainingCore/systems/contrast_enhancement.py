@@ -16,6 +16,7 @@ dose carries what the target shows: `recipe.without_input` drops inputs one by o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain, combinations
 from typing import Any, ClassVar
 
@@ -76,7 +77,7 @@ class ContrastEnhancement(System):
             total += self.network.answer(inputs.flip(axes)).flip(axes)
         return total / len(flips)
 
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """G."""
         return {"": self.network.module}
 

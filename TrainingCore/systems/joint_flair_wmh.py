@@ -18,7 +18,7 @@ hyperintense (as Lin et al. 2017), which saves it from having to learn so first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -133,7 +133,7 @@ class JointFlairWMH(System):
         seen = t1w if G is None else torch.cat([t1w, self._flair(G.answer, t1w)], dim=1)
         return torch.sigmoid(self.classifier.answer(seen)) * inside(t1w, self.rule)
 
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """C, and G where there is one."""
         return {"C.": self.classifier.module} | ({"G.": self.generator.module} if self.generator else {})
 

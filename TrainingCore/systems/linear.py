@@ -5,6 +5,7 @@ The floor: what a network gains over it is what anatomy and neighbourhood add to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,7 +85,7 @@ class LinearVoxelwise(System):
         system.coefficients = bundle.weights()["coefficients"].double()
         return system
 
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """No network: the coefficients are the whole of it."""
         return {}
 

@@ -15,6 +15,7 @@ have the same background before anything looks at them. a = 0: the L1-only twin;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,7 +97,7 @@ class MaskWeightedPix2Pix(System):
         """Target (N, 1, I, J, K) in [-1, 1] from MRI (N, C, I, J, K); outside the brain it means nothing."""
         return slice_by_slice(self.generator.answer, inputs.to(self.device), empty=self.background)
 
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """G."""
         return {"": self.generator.module}
 

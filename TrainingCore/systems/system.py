@@ -6,6 +6,7 @@ A system file adds its paper: the networks it hands to `learner`, a training ste
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -77,7 +78,7 @@ class System(ABC):
         """Target (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
 
     @abstractmethod
-    def shipped(self) -> dict[str, nn.Module]:
+    def shipped(self) -> Mapping[str, nn.Module]:
         """The networks that predict, by what the names of their weights start with in a bundle."""
 
     def settings(self) -> dict[str, Any]:

@@ -15,11 +15,11 @@ def patch_corners(centres: np.ndarray, shape: Sequence[int], size: int = 16) -> 
     centres: (N, 3) voxel indices (fractions are rounded); shape: of the volume (D, H, W). Returns (N, 3) int64.
     Raises ValueError where the volume is smaller than a patch.
     """
-    shape = np.asarray(shape, dtype=np.int64)
-    if shape.shape != (3,) or (shape < size).any():
-        raise ValueError(f"a volume of {tuple(shape.tolist())} voxels is too small for patches of {size}^3")
+    edges = np.asarray(shape, dtype=np.int64)
+    if edges.shape != (3,) or (edges < size).any():
+        raise ValueError(f"a volume of {tuple(edges.tolist())} voxels is too small for patches of {size}^3")
     centres = np.asarray(centres, dtype=np.float64).reshape(-1, 3)
-    return np.clip(np.rint(centres).astype(np.int64) - size // 2, 0, shape - size)
+    return np.clip(np.rint(centres).astype(np.int64) - size // 2, 0, edges - size)
 
 
 def cut_patches(volume: Tensor, corners: np.ndarray | Tensor, size: int = 16) -> Tensor:

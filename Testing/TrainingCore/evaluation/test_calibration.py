@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from TrainingCore.evaluation.calibration import calibration, in_words, lesion_uncertainties, spearman
+from TrainingCore.evaluation.calibration import calibration, in_words, spearman
+from TrainingCore.evaluation.cases import evaluate_case
+from TrainingCore.evaluation.lesions import label_lesions
+from TrainingCore.evaluation.models import Model
+from TrainingCore.systems.ensemble import Ensemble
 
 
 def lesions(people: int, honest: bool) -> list[dict[str, object]]:
@@ -48,14 +54,37 @@ def test_ranks_are_those_of_scipy() -> None:
     assert spearman(np.ones(4), np.arange(4.0)) is None
 
 
-def test_the_uncertainty_of_a_lesion_is_the_spread_of_its_mean() -> None:
-    mask = np.zeros((6, 6, 6), bool)
-    mask[1:3, 1, 1] = mask[4, 4, 4] = True
-    maps = [np.full(mask.shape, value) for value in (1.0, 1.2)]
-    maps[1][4, 4, 4] = 1.0
-    found = lesion_uncertainties(mask, 1.0, maps)
-    assert found[1] == pytest.approx(np.std([1.0, 1.2], ddof=1))
-    assert found[2] == 0
+def test_the_uncertainty_of_a_lesion_is_the_spread_of_its_mean(make_case) -> None:
+    case = make_case()
+    dvr, labels = (
+        case.volumes["dvr"],
+        label_lesions(case.volumes["lesions"] & case.volumes["brain"], case.voxel_volume)[0],
+    )
+    other = dvr + np.where(labels == 1, 0.2, 0).astype(np.float32)
+    _, rows = evaluate_case(case, dvr, maps=[dvr, other])
+    assert rows[0]["uncertainty"] == pytest.approx(np.std([0.0, 0.2], ddof=1), rel=1e-4)
+    assert all(row["uncertainty"] == pytest.approx(0, abs=1e-6) for row in rows[1:])
+    assert "uncertainty" not in evaluate_case(case, dvr)[1][0]
+
+
+def test_the_head_as_it_is_is_predicted_once_for_the_map_and_its_spread() -> None:
+    class Member:
+        def __init__(self, value: float) -> None:
+            self.value, self.seen, self.device = value, 0, "cpu"
+
+        def predict(self, inputs: torch.Tensor) -> torch.Tensor:
+            self.seen += 1
+            return inputs[:, :1] + self.value
+
+    members = [Member(0.0), Member(1.0)]
+    model = Model("two", SimpleNamespace(description={"inputs": ["t1w", "flair"]}), None, Ensemble(members))
+    volumes = {name: np.random.default_rng(0).random((4, 4, 4), np.float32) for name in ("t1w", "flair")}
+    case = SimpleNamespace(volumes={**volumes, "brain": np.ones((4, 4, 4), bool)})
+    answer, maps = model.answers(case)
+    assert len(maps) == 2 * 6
+    assert [one.seen for one in members] == [6, 6]
+    assert np.allclose(answer, volumes["t1w"] + 0.5)
+    assert np.allclose(maps[2], maps[0], atol=1e-6)  # mirrored and mirrored back
 
 
 def test_evaluate_reports_it(ball_cohort: Path, tmp_path: Path) -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from TrainingCore.errors import MyelinSynthError
 from TrainingCore.evaluation.cases import evaluate_case
-from TrainingCore.evaluation.summary import column, differences, group_means, levels, pooled_level, summarise
+from TrainingCore.evaluation.summary import (
+    column,
+    differences,
+    group_means,
+    levels,
+    mean_and_sd,
+    pooled_level,
+    summarise,
+)
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +169,9 @@ def test_without_the_truth_there_is_no_ceiling(cohort):
     assert summary["lesion"]["r"] is not None
     assert summary["lesion"]["r_ceiling"] is None
     assert np.isnan(column(levels(rows)["patient"], "clean")).all()
+
+
+def test_mean_and_sd_leave_out_what_is_not_defined():
+    assert mean_and_sd(np.array([1.0, np.nan, 3.0])) == {"mean": 2.0, "sd": pytest.approx(2**0.5), "n": 2}
+    assert mean_and_sd(np.array([4.0])) == {"mean": 4.0, "sd": None, "n": 1}
+    assert mean_and_sd(np.array([])) == {"mean": None, "sd": None, "n": 0}

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
-from TrainingCore.evaluation.image_quality import enhancement_quality, mean_and_sd, translation_quality
+from TrainingCore.evaluation.image_quality import enhancement_quality, translation_quality
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,3 @@ def test_where_there_is_no_lesion_there_is_no_number(images) -> None:
     found = translation_quality(truth, image, brain, nothing)
     assert found["ssim_lesion"] is None
     assert found["ssim_lesion_masked"] is None
-
-
-def test_mean_and_sd_leave_out_what_is_not_defined() -> None:
-    assert mean_and_sd([1.0, None, 3.0, float("nan")]) == (2.0, pytest.approx(2**0.5), 2)
-    assert mean_and_sd([4.0]) == (4.0, None, 1)
-    assert mean_and_sd([]) == (None, None, 0)

@@ -259,3 +259,13 @@ def test_real_left_handed_volumes_keep_their_places(real_data):
     by_itk = from_sitk(sitk.ReadImage(str(path), sitk.sitkFloat32))
     assert np.allclose(read.affine, by_itk.affine, atol=1e-4)
     assert np.array_equal(read.data, by_itk.data)
+
+
+def test_a_surface_file_that_calls_itself_nifti_is_refused(tmp_path):
+    axes = (
+        nib.cifti2.ScalarAxis(["thickness"]),
+        nib.cifti2.BrainModelAxis.from_mask(np.ones((3, 3, 3)), "thalamus_left"),
+    )
+    nib.Cifti2Image(np.zeros((1, 27), np.float32), axes).to_filename(tmp_path / "map.dscalar.nii")
+    with pytest.raises(BadInput, match=r"map\.dscalar\.nii is a Cifti2Image, not a NIfTI volume"):
+        read_volume(tmp_path / "map.dscalar.nii", "T1w")
