@@ -76,7 +76,7 @@ class Model:
             for member in members:
                 one = member.predict(given)[0, 0].float().cpu().numpy()
                 maps.append(np.ascontiguousarray(one[::-1]) if mirrored else one)
-        return np.mean(maps[: len(members)], axis=0, dtype=np.float32), maps
+        return np.asarray(np.mean(maps[: len(members)], axis=0), np.float32), maps
 
     def facts(self) -> dict[str, Any]:
         """What a report says of the model besides its results."""

@@ -34,8 +34,9 @@ class ResidualBlock3D(nn.Module):
 
     def forward(self, *maps: Tensor) -> Tensor:
         """Maps (N, parts[i], D, H, W) -> (N, out_channels, D, H, W)."""
-        x = _joined(self.convolutions[0], maps, self.parts)
-        for layer in self.convolutions[1:]:
+        first, *others = (layer for layer in self.convolutions if isinstance(layer, nn.Conv3d))
+        x = _joined(first, maps, self.parts)
+        for layer in others:
             x = _convolved(F.leaky_relu(x, SLOPE, inplace=True), layer.weight, layer.bias)
         x = x + (maps[0] if self.shortcut is None else _joined(self.shortcut, maps, self.parts))
         return F.leaky_relu(x, SLOPE, inplace=True)

@@ -110,7 +110,7 @@ def build_report(
 
     task = task_of(recipe)
     report = Report("Backward elimination of inputs", [SIMULATED] if cohort.simulated else [])
-    order = " → ".join(TITLES.get(row["dropped"], row["dropped"]) for row in rounds)
+    order = " → ".join(str(TITLES.get(row["dropped"], row["dropped"])) for row in rounds)
     kept = list(summaries)[-1]
     report.add_text(
         f"{recipe['description']}. {len(cohort.people)} people, each measured by a model that had never seen them. "
@@ -176,7 +176,7 @@ def margin(row: Row, measure: Measure) -> Row:
     """How much worse it would have been to drop the runner-up, paired by person: {runner_up, difference, p, n}."""
     others = _but(row["inputs"], row["dropped"])
     runner_up = least_important(others, row["tried"], measure)
-    found = paired_gap(*(row["tried"][without(name)] for name in (row["dropped"], runner_up)), measure)
+    found = paired_gap(row["tried"][without(row["dropped"])], row["tried"][without(runner_up)], measure)
     return {"dropped": row["dropped"], "measure": measure.key, "runner_up": runner_up, **found}
 
 

@@ -144,11 +144,13 @@ def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
     twice = f"at {FARTHER:g} times the people"
     if one.a is None:
         return {"width C": width, "asymptote": "not estimable", twice: None, "why": one.why}
-    values = [
-        figures.with_interval(*(measure.scale * value for value in found), measure.form)
-        for found in ((one.a, one.low, one.high), (one.farther, one.farther_low, one.farther_high))
-    ]
-    return {"width C": width, "asymptote": values[0], twice: values[1], "why": None}
+
+    def told(*found: float | None) -> str:
+        value, low, high = (None if each is None else measure.scale * each for each in found)
+        return figures.with_interval(value, low, high, measure.form)
+
+    ahead = told(one.farther, one.farther_low, one.farther_high)
+    return {"width C": width, "asymptote": told(one.a, one.low, one.high), twice: ahead, "why": None}
 
 
 def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Any:
@@ -164,7 +166,7 @@ def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Any:
         colour, aside = COLOURS[place % len(COLOURS)], 1 + 0.012 * (place - (len(fits) - 1) / 2)
         style = "o" if one.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
         axis.errorbar(sizes * aside, means, errors, fmt=style, color=colour, capsize=3, label=f"C = {width}")
-        if one.a is not None:
+        if one.a is not None and one.b is not None and one.c is not None:
             for low, high, kind in ((sizes.min(), sizes.max(), "-"), (sizes.max(), FARTHER * sizes.max(), ":")):
                 line = np.linspace(low, high, 100)
                 axis.plot(line, measure.scale * (one.a + one.b * line**-one.c), kind, color=colour)
