@@ -10,6 +10,7 @@ import pytest
 
 from TrainingCore.cohort import Cohort, Visit
 from TrainingCore.errors import BadInput
+from TrainingCore.protocols.folds import make_folds
 
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
 
@@ -96,3 +97,15 @@ def test_small_strata_are_validated_as_often_as_large_ones() -> None:
 def test_a_column_that_nobody_has_is_named() -> None:
     with pytest.raises(BadInput, match=r"no column 'stage'.*enhancement, grade"):
         glioma_like().split(2, 0, ["stage"])
+
+
+def test_416_people_are_divided_as_those_of_genc_et_al() -> None:
+    cohort, columns = glioma_like(416), ["grade", "enhancement"]
+    test = make_folds(cohort.strata(columns), 5, seed=0)[0]
+    training, validation = cohort.of(set(cohort.people) - set(test)).split(67, 0, columns)
+    assert (len(training), len(validation), len(test)) == (265, 67, 84)
+    stratum = cohort.strata(columns)
+    whole = Counter(stratum.values())
+    for part in (training.people, validation.people, test):
+        for name, count in Counter(stratum[person] for person in part).items():
+            assert count / len(part) == pytest.approx(whole[name] / 416, abs=0.02)
