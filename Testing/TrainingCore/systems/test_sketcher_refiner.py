@@ -202,6 +202,18 @@ def test_the_l1_only_twin_has_no_discriminator_and_the_single_gan_no_refiner():
     assert torch.equal(single.predict(visit().inputs), single.sketch(visit().inputs))
 
 
+def test_rates_stay_or_fall_along_half_a_cosine_each_stage_from_its_own():
+    rates = ["sketcher_rate=4e-3", "refiner_rate=2e-3"]
+    for decay, factor in (("none", 1.0), ("cosine", 0.25)):
+        system = SketcherRefiner(recipe(*rates, f"decay={decay}"))
+        system.training_step([visit()], Moment(6, 9, 2 / 3), np.random.default_rng(0))
+        found = {name: one.optimizer.param_groups[0]["lr"] for name, one in system.learners.items()}
+        expected = {
+            f"{stage} {kind}": rate * factor for stage, rate in (("sketcher", 4e-3), ("refiner", 2e-3)) for kind in "GD"
+        }
+        assert found == pytest.approx(expected)
+
+
 def test_the_two_layer_network_learns_the_level_of_the_tissues():
     system, sample = TwoLayerDNN(load_recipe("two_layer_dnn", ["size=32", "rate=2e-3"])), visit(size=24)
     rng = np.random.default_rng(0)
@@ -280,6 +292,7 @@ def test_every_comparator_trains_from_its_recipe_to_a_bundle(
         ("slope=-0.1", "slope"),
         ("sketcher_rate=0.0", "learning rates"),
         ("lambda_refiner=-1.0", "losses must not be negative"),
+        ("decay=linear", "decay must be none or cosine"),
         ("precision=float16", "precision"),
     ],
 )
