@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MISSING = "not estimable"
 SIMULATED_BANNER = "Simulated data: everything here rests on digital patients, not on people."
 DOTS_PER_INCH = 150
+LONGEST_LINE = 30  # characters of a cell that may not be broken
 TEMPLATE = "report.html.jinja"
 
 
@@ -119,4 +120,5 @@ def _cell(value: Any, form: str | None, missing: str, numeric: bool) -> dict[str
         return {"text": "yes" if value else "no", "style": style}
     if form is None:
         form = "{}" if isinstance(value, Integral) or not isinstance(value, Real) else "{:.3f}"
-    return {"text": form.format(value), "style": style}
+    text = form.format(value)
+    return {"text": text, "style": "long" if not numeric and len(text) > LONGEST_LINE else style}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from .figures import INK, MEASURED, SOFT, SYNTHETIC, TITLES, TRUTH, new_figure
@@ -32,10 +33,10 @@ def similarity_figure(visits: Visits) -> Figure:
 
     visits: recipe -> rows with `ssim_*` and `untouched_ssim_*`. Above the diagonal the synthetic image is closer.
     """
-    figure, axes = new_figure(8.0, 4.3, ncols=len(PLACES))
+    figure, axes = new_figure(8.4, 4.9, ncols=len(PLACES))
     for axis, (key, title) in zip(axes[0], PLACES.items()):
         ends = [0.0, 1.0]
-        for (name, rows), (marker, colour) in zip(visits.items(), MARKERS):
+        for (name, rows), (marker, colour) in zip(visits.items(), cycle(MARKERS)):
             pairs = pairs_of(rows, key)
             ends += [value for pair in pairs for value in pair]
             if pairs:
@@ -45,7 +46,7 @@ def similarity_figure(visits: Visits) -> Figure:
         axis.set(xlim=limits, ylim=limits, xlabel="SSIM, input and target", ylabel="SSIM, synthetic and target")
         axis.set_title(title)
         axis.set_aspect("equal")
-    axes[0, 0].legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, -0.16))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2)
     return figure
 
 
