@@ -30,9 +30,9 @@ from .rules import check_recipe, volumes_to_learn
 EXAMPLE = """python -m TrainingCore.tune --data cohort --recipe mask_weighted_pix2pix --trials 40 --out study
 
 what to search, as --space FILE, one line per recipe key (without --space: what comes with the recipe's system):
-  optimizer.generator_rate: {low: 1.0e-5, high: 1.0e-3, log: true}
+  optimizer.rate: {low: 1.0e-5, high: 1.0e-3, log: true}
   visits_per_step: {low: 1, high: 4}
-  schedule.name: {choices: [curricular, anticurricular]}"""
+  generator.norm: {choices: [batch, instance]}"""
 
 
 def arguments() -> argparse.ArgumentParser:

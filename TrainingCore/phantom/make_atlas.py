@@ -21,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write t1w.nii.gz and regions.nii.gz."""
     from ..imaging.regions import ATLAS
 
-    given = parser("phantom.make_atlas", "Write the atlas that lesions are placed with.", "... --out DIR")
+    example = "python -m TrainingCore.phantom.make_atlas --out atlas"
+    given = parser("phantom.make_atlas", "Write the atlas that lesions are placed with.", example)
     given.add_argument("--out", type=Path, default=ATLAS, metavar="DIR", help=f"default: {ATLAS.name} beside the code")
     out = given.parse_args(argv).out
 
