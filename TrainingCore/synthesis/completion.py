@@ -10,13 +10,13 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import BadInput
+from ..evaluation.segmentation import HYPERINTENSE
 from ..imaging.intensities import background_of
 from ..imaging.patient_preparation import AlignedPatient
 from ..imaging.registration import Registration
 from ..imaging.volumes import Volume
 from .prediction import Model, predict_patient
 
-LESION = 0.5  # probability from which a voxel counts as lesion (ours)
 UNITS = 100.0  # of a synthetic MRI per unit of the network's: whole numbers that people are used to
 
 
@@ -47,7 +47,7 @@ def complete(
         made.append("flair")
     lesions = None
     if lesions_wanted and found.lesions is not None:
-        lesions = Volume((found.lesions > LESION).astype(np.float32), t1w.affine, "lesions found by the model")
+        lesions = Volume((found.lesions > HYPERINTENSE).astype(np.float32), t1w.affine, "lesions found by the model")
         made.append("lesions")
     return made, lesions
 

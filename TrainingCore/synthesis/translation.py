@@ -15,6 +15,7 @@ from ..errors import BadInput
 from ..evaluation.figures import TITLES, new_figure
 from ..evaluation.image_quality import translation_quality
 from ..evaluation.report import Report
+from ..evaluation.segmentation import HYPERINTENSE
 from ..files import write_json
 from ..imaging.bias import box_around
 from ..imaging.intensities import SPANS, apply_rule, background_of
@@ -22,7 +23,7 @@ from ..imaging.patient_preparation import AlignedPatient
 from ..imaging.volumes import Volume, resample, write_volume
 from ..result import BRAIN, PROVENANCE, REPORT, UNCERTAINTY
 from ..run import versions
-from .completion import LESION, UNITS, as_image
+from .completion import UNITS, as_image
 from .patient import Patient
 from .prediction import Model, Prediction, predict_patient
 from .steps import Clock, align, here, warn
@@ -76,7 +77,7 @@ def write_translation(
     if found.has_spread:
         spread = UNITS * np.std(found.maps, axis=0, ddof=1)
         write_volume(folder / UNCERTAINTY, spread, mask.affine, "SD of " + words)
-    lesions = None if found.lesions is None else found.lesions > LESION
+    lesions = None if found.lesions is None else found.lesions > HYPERINTENSE
     if lesions is not None:
         write_volume(folder / FOUND_LESIONS, lesions, mask.affine, "lesions found by a network, not checked")
     facts = {

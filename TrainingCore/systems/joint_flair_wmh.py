@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import BadInput
+from ..evaluation.segmentation import HYPERINTENSE
 from ..imaging.intensities import background_of
 from ..networks.unet2d import UNet2D
 from ..training.samples import Sample
@@ -38,7 +39,6 @@ from .system import System
 
 SLOPE = 0.3
 RARE = 0.01  # of the brain's pixels that C takes for hyperintense before it has learnt anything
-HYPERINTENSE = 0.5  # probability from which a voxel counts as hyperintense (ours)
 
 
 class JointFlairWMH(System):
