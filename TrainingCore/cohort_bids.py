@@ -201,6 +201,7 @@ def _in_space(found: list[Found], volume: str, home: str | None, own: list[str],
         allowed: set[str | None] = {None, "orig", volume.upper()}
     else:
         allowed = {None, "orig"} | ({"FLAIR", "flair"} if volume == "lesions" else set())
+        allowed |= {"T1w"} if home is None else set()  # where there is no T1w, its masks are better than none
     fitting = [one for one in found if one.entities.get("space") in allowed]
     if not fitting and volume in {*ALL_MRI, *MASKS, "dvr"}:
         space = f"the space of its {' or '.join(own)}" + (f" ({home})" if home else "")

@@ -118,11 +118,13 @@ def test_a_broken_participants_table_is_named(tmp_path: Path) -> None:
         Cohort.read(tmp_path)
 
 
-def test_without_t1w_the_masks_of_another_mri_are_taken(tmp_path: Path) -> None:
+def test_without_t1w_the_masks_of_another_mri_are_taken_before_those_of_the_t1w(tmp_path: Path) -> None:
     folder = tmp_path / "sub-01" / "anat"
     folder.mkdir(parents=True)
-    for end in ("T2w", "FLAIR", "space-T2w_desc-brain_mask", "space-T1w_label-lesion_mask"):
+    names = ("T2w", "FLAIR", "space-T2w_desc-brain_mask", "space-T1w_desc-brain_mask", "space-T1w_label-lesion_mask")
+    for end in (*names, "space-MNI152_label-WM_mask"):
         (folder / f"sub-01_{end}.nii.gz").touch()
     (visit,) = Cohort.read(tmp_path, ["t2w", "flair"]).visits
-    assert sorted(visit.files) == ["brain", "flair", "t2w"]
+    assert sorted(visit.files) == ["brain", "flair", "lesions", "t2w"]
+    assert visit.files["brain"].name == "sub-01_space-T2w_desc-brain_mask.nii.gz"
     assert any("not in the space of its FLAIR or T2w" in note for note in visit.notes)
