@@ -113,9 +113,10 @@ class Cohort:
         """The visits that have all a training run needs; raises BadInput saying what is missing where none has."""
         ready = [visit for visit in self.visits if set(needs) <= set(visit.files)]
         if not ready:
-            missing = sorted(set(needs) - set(self.visits[0].files))
+            first = self.visits[0]
+            missing, noted = sorted(set(needs) - set(first.files)), "".join(f" ({note})" for note in first.notes)
             raise BadInput(
-                f"No visit of {self.path} can be learnt from: {self.visits[0].label} lacks {', '.join(missing)}."
+                f"No visit of {self.path} can be learnt from: {first.label} lacks {', '.join(missing)}{noted}."
             )
         others = [visit for visit in self.visits if not set(needs) <= set(visit.files)]
         notes = self.notes + missing_sentences(others, needs)
