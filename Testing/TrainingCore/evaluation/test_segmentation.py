@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from TrainingCore.evaluation.segmentation import positives, segmentation_measures, synthesis_measures
+from TrainingCore.evaluation.segmentation import HYPERINTENSE, positives, segmentation_measures, synthesis_measures
 from TrainingCore.evaluation.segmentation_figures import SliceOfMethods, coloured, positives_figure
 
 TRUTH = np.array([[[1, 1, 1, 1, 0, 0, 0, 0, 0, 0]]], bool)
@@ -36,6 +36,14 @@ def test_without_any_hyperintensity_rates_are_not_defined():
     none = np.zeros_like(TRUTH)
     found = segmentation_measures(none, none, BRAIN)
     assert (found["dsc"], found["fpr"], found["fnr"], found["fall_out"]) == (None, None, None, 0)
+
+
+def test_probabilities_that_mean_what_they_say_reach_a_higher_dsc_at_the_threshold_than_at_a_half():
+    rng = np.random.default_rng(0)
+    probability = rng.beta(0.3, 6.0, (40, 40, 40))  # rare and uncertain, as hyperintensities in T1w alone
+    truth, brain = rng.random(probability.shape) < probability, np.ones(probability.shape, bool)
+    at = {limit: segmentation_measures(truth, probability > limit, brain)["dsc"] for limit in (HYPERINTENSE, 0.5)}
+    assert at[HYPERINTENSE] > at[0.5] + 5
 
 
 def test_errors_of_the_flair_with_both_peaks():

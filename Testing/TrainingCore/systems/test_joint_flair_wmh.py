@@ -92,6 +92,12 @@ def test_any_slice_size_passes_and_comes_back_at_its_size():
 # -- training ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_step_of_the_papers_recipe_sees_the_30_slices_of_li_et_al_from_many_people():
+    recipe = load_recipe("joint_flair_wmh")
+    assert recipe["data"]["visits_per_step"] * recipe["slices_per_visit"] == 30
+    assert recipe["slices_per_visit"] <= 3
+
+
 def test_the_joint_step_moves_both_networks_and_its_losses_are_those_of_the_paper():
     joint, sample = system(), visit()
     before = {name: weights(network) for name, network in networks(joint).items()}
