@@ -18,6 +18,7 @@ OUTSIDE_BRAIN = 0.01  # DVR; the map is exactly 0 there, and is shown transparen
 COLOUR_TABLE_NAME = "MyelinSynth DVR (viridis)"
 COLOUR_TABLE_ATTRIBUTE = "MyelinSynth.ColourTable"
 OPACITY = 0.7
+FADED_TO_MAP = 2.0  # end of the fade from T1w (0) over FLAIR (1)
 OUTLINE_PIXELS = 2
 NOT_ESTIMABLE = (0.6, 0.6, 0.6)
 # Told apart with all common kinds of colour blindness and on viridis (Okabe and Ito 2008; grey for "not yet")
@@ -142,6 +143,13 @@ def setOpacity(opacity: float) -> None:
         shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
         if shown is not None and provenance.get(shown, "Role") == "dvr":
             composite.SetForegroundOpacity(opacity)
+
+
+def isUnderneath(volume: Any) -> bool:
+    """Whether a slice view that is not side by side shows this volume under the map."""
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    shown = [one.GetBackgroundVolumeID() for one in composites if one.GetLayoutName() not in SIDE_BY_SIDE_VIEWS]
+    return volume is not None and volume.GetID() in shown
 
 
 def fade(position: float, t1w: Any, flair: Any, mapNode: Any) -> None:

@@ -20,6 +20,7 @@ class DisplayPanel:
         self.nodes: dict[str, Any] = {}
         self._layouts = Layouts()
         self._wipe: Wipe | None = None
+        self._fadeFollows = False  # while the slider is put where the views are, not the other way round
         ui.opacitySlider.connect("valueChanged(double)", self.onOpacity)
         ui.fadeSlider.connect("valueChanged(double)", self.onFade)
         ui.wipeBox.connect("toggled(bool)", self.onWipe)
@@ -39,6 +40,7 @@ class DisplayPanel:
         """Act on these nodes (by role) from now on; none: nothing to show."""
         if nodes.get("dvr") is not self.nodes.get("dvr"):
             self.stopWipe()
+            self._showsMap()
         self.nodes = nodes
         if "dvr" in nodes and self._wipe is None:
             showMapAgain(nodes["dvr"])
@@ -81,7 +83,7 @@ class DisplayPanel:
 
     def onFade(self, position: float) -> None:
         """Fade from T1w over FLAIR to the map."""
-        if "dvr" in self.nodes:
+        if "dvr" in self.nodes and not self._fadeFollows:
             self.stopWipe()
             display.fade(position, self.t1w, self.nodes.get("flair") or self.t1w, self.nodes["dvr"])
 
@@ -94,8 +96,7 @@ class DisplayPanel:
             self._wipe = Wipe(self.nodes["dvr"])
             self._wipe.move(self.ui.wipeSlider.value)
         self.ui.wipeSlider.enabled = True
-        under = self.nodes.get("flair") if self.ui.fadeSlider.value >= 1 else None
-        self._wipe.show(under or self.t1w)
+        self._wipe.show(self.nodes["flair"] if display.isUnderneath(self.nodes.get("flair")) else self.t1w)
 
     def onWipeMoved(self, fraction: float) -> None:
         """Move the curtain."""
@@ -151,7 +152,14 @@ class DisplayPanel:
     def _showMap(self) -> None:
         opacity = self.ui.opacitySlider.value
         display.showInSlices(self.t1w, self.nodes["dvr"], opacity, otherThan=display.SIDE_BY_SIDE_VIEWS)
+        self._showsMap()
         slicer.util.resetSliceViews()
+
+    def _showsMap(self) -> None:
+        """The fade slider stands at what the views show, and moves nothing by that."""
+        self._fadeFollows = True
+        self.ui.fadeSlider.value = display.FADED_TO_MAP
+        self._fadeFollows = False
 
     def _goTo(self, layout: int) -> bool:
         """Whether there are views, which now are in this layout, to show a map in."""

@@ -15,7 +15,7 @@ from .display import SIDE_BY_SIDE_VIEWS, addLegend, showInSlices, showMap
 from .geometry import addVolume, ijkToRas, toWorld
 from .words import _
 
-WIPED_ATTRIBUTE = "MyelinSynth.Wiped"  # on the composite node of a view that shows the copy
+WIPED_ATTRIBUTE = "MyelinSynth.Wiped"  # on a view that shows the copy: the opacity the map had there
 
 
 class Wipe:
@@ -59,10 +59,10 @@ class Wipe:
 
     def show(self, under: Any) -> None:
         """Put the curtain over the volume `under` in every slice view but those side by side."""
-        showInSlices(under, self.copy, 1.0, otherThan=SIDE_BY_SIDE_VIEWS)
         for composite in _composites():
-            if composite.GetForegroundVolumeID() == self.copy.GetID():
-                composite.SetAttribute(WIPED_ATTRIBUTE, "yes")
+            if composite.GetLayoutName() not in SIDE_BY_SIDE_VIEWS and not composite.GetAttribute(WIPED_ATTRIBUTE):
+                composite.SetAttribute(WIPED_ATTRIBUTE, f"{composite.GetForegroundOpacity():.3f}")
+        showInSlices(under, self.copy, 1.0, otherThan=SIDE_BY_SIDE_VIEWS)
 
     def close(self) -> None:
         """Take the copy away; a view that showed it shows the map again."""
@@ -74,10 +74,12 @@ class Wipe:
 def showMapAgain(mapNode: Any) -> None:
     """Show the map in the views that have lost their curtain, as after a scene was saved with one and opened again."""
     for composite in _composites():
-        if composite.GetAttribute(WIPED_ATTRIBUTE):
+        opacity = composite.GetAttribute(WIPED_ATTRIBUTE)
+        if opacity:
             composite.RemoveAttribute(WIPED_ATTRIBUTE)
             if slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "") is None:
                 composite.SetForegroundVolumeID(mapNode.GetID())
+                composite.SetForegroundOpacity(float(opacity))
 
 
 def _composites() -> list[Any]:

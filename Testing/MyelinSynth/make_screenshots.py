@@ -150,7 +150,7 @@ def chartPicture(chart: Any) -> Image.Image:
     drawn = vtk.vtkChartXY()
     view.GetScene().AddItem(drawn)
     drawn.SetTitle(chart.GetTitle())
-    drawn.GetTitleProperties().SetFontSize(13)
+    drawn.GetTitleProperties().SetFontSize(chart.GetTitleFontSize())
     for axis, title in ((vtk.vtkAxis.BOTTOM, chart.GetXAxisTitle()), (vtk.vtkAxis.LEFT, chart.GetYAxisTitle())):
         drawn.GetAxis(axis).SetTitle(title)
     kinds = slicer.vtkMRMLPlotSeriesNode
