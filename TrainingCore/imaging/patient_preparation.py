@@ -66,7 +66,7 @@ def align_patient(
     corrected = patient.images[reference] = correct_bias(t1w, found.mask)
     given = transforms or {}
     for name in moving:
-        patient.registrations[name] = _register(patient, t1w, images, name, given.get(name), corrected)
+        patient.registrations[name] = _register(patient, reference, images, name, given.get(name), corrected)
     tell("bias", "Removing the bias field")
     for name in moving:
         if name not in KEPT_AS_THEY_ARE:
@@ -96,13 +96,14 @@ def _word(name: str) -> str:
 
 def _register(
     patient: AlignedPatient,
-    t1w: Volume,
+    reference: str,
     images: Mapping[str, Volume],
     name: str,
     given: np.ndarray | None,
     corrected: Volume,
 ) -> Registration:
-    image, mask = images[name], patient.brain.mask
+    image, fixed, mask = images[name], images[reference], patient.brain.mask
+    word, words = _word(name), _word(reference)
     sibling = None if given is not None else _same_acquisition(name, image, patient, images)
     if given is not None:
         points = brain_points(mask)
@@ -112,13 +113,12 @@ def _register(
         registration = patient.registrations[sibling]
     else:
         shaded = name not in KEPT_AS_THEY_ARE
-        registration = register(t1w, image, mask, corrected, contrast=_word(name), moving_bias=shaded)
+        registration = register(fixed, image, mask, corrected, contrast=word, reference=words, moving_bias=shaded)
         patient.warnings += [registration.warning] if registration.warning else []
-    word = _word(name)
     if registration.covered < LEAST_COVERED:
         raise BadInput(
-            f"The {word} {image.name} does not overlap with the brain in the T1w {t1w.name}. Check both files, and the "
-            "transform between them if one was given."
+            f"The {word} {image.name} does not overlap with the brain in the {words} {fixed.name}. Check both files, "
+            "and the transform between them if one was given."
         )
     if registration.covered < WELL_COVERED and sibling is None:
         share = 100 * registration.covered

@@ -73,6 +73,7 @@ def register(
     corrected: Volume | None = None,
     *,
     contrast: str = "FLAIR",
+    reference: str = "T1w",
     affine: bool = False,
     start: np.ndarray | None = None,
     moving_bias: bool = True,
@@ -80,11 +81,12 @@ def register(
 ) -> Registration:
     """Find where `moving` shows each point of `fixed` space. The same input gives the same result.
 
-    fixed: the T1w as read; moving: FLAIR, T2w, MTR, a DTI map, PET, ... of the same person; brain: 0/1 mask in fixed
-    space (everything brighter than the background where None: less exact where the head is on); corrected: the T1w
-    without its bias field, where it is known already; contrast: what messages call `moving`; affine: 12 parameters in
-    place of 6; start: 4x4 RAS mm to begin with, fixed -> moving (the world as the headers give it where None);
-    moving_bias: False for maps that have no coil shading (MTR, DTI, PET); device: where torch works, cpu or cuda.
+    fixed: the T1w (or another image) as read; moving: FLAIR, T2w, MTR, a DTI map, PET, ... of the same person; brain:
+    0/1 mask in fixed space (everything brighter than the background where None: less exact where the head is on);
+    corrected: `fixed` without its bias field, where it is known already; contrast, reference: what messages call
+    `moving` and `fixed`; affine: 12 parameters in place of 6; start: 4x4 RAS mm to begin with, fixed -> moving (the
+    world as the headers give it where None); moving_bias: False for maps that have no coil shading (MTR, DTI, PET);
+    device: where torch works, cpu or cuda.
     Finds its way from 30 degrees and 40 mm off. Images that lie on one grid and are skull-stripped alike, or turn out
     to be in register within 0.5 mm, keep the exact identity.
     Raises BadInput where the volumes do not overlap, MyelinSynthError where the result is not to be trusted.
@@ -95,7 +97,7 @@ def register(
     points = brain_points(brain)
     if inside_share(points, moving, start) < LEAST_OVERLAP:
         raise BadInput(
-            f"The {contrast} {moving.name} does not overlap with the brain in the T1w {fixed.name} (world "
+            f"The {contrast} {moving.name} does not overlap with the brain in the {reference} {fixed.name} (world "
             "coordinates). Check that both are of one person and one session, and that their headers were kept."
         )
     if same_grid(fixed, moving) and np.array_equal(start, identity) and stripped_alike(fixed, moving):
@@ -108,22 +110,23 @@ def register(
         there = cropped(moving, _mapped(box, matrix))
         there = correct_bias(there, brain, matrix) if moving_bias else there
         refined = _refined(here, there, region, matrix, affine, device)
-    return _judged(fixed, moving, points, refined, contrast, "affine" if affine else "rigid")
+    names = f"The {contrast} {moving.name}", f"the {reference} {fixed.name}"
+    return _judged(fixed, moving, points, refined, names, "affine" if affine else "rigid")
 
 
 def _judged(
-    fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, contrast: str, how: str
+    fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, names: tuple[str, str], how: str
 ) -> Registration:
-    """The result with its measures of quality. Raises MyelinSynthError where it is wrong."""
+    """The result with its quality; names: of moving and fixed. Raises MyelinSynthError where it is wrong."""
     matrix, information = refined.matrix, refined.found.information
     spread, covered = mean_distance(points, *refined.halves), inside_share(points, moving, matrix)
     reason = _failure(covered, spread, refined.distinct)
     if reason:
         raise MyelinSynthError(
-            f"The {contrast} {moving.name} could not be registered to the T1w {fixed.name}: {reason}. Look at both; "
+            f"{names[0]} could not be registered to {names[1]}: {reason}. Look at both; "
             "if they are right, register them elsewhere and give the transform (--flair-to-t1 for the FLAIR)."
         )
-    warning = _doubt(spread, refined.distinct, f"The {contrast} {moving.name} and the T1w {fixed.name}")
+    warning = _doubt(spread, refined.distinct, " and ".join(names))
     moved = mean_distance(points, matrix, np.eye(4))
     if same_grid(fixed, moving) and moved < IN_REGISTER_MM:
         how = f"identity (in register within {moved:.2f} mm)"

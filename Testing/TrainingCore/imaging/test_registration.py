@@ -185,6 +185,9 @@ def test_volumes_that_do_not_overlap_are_refused(head):
     affine[2, 3] += 500
     with pytest.raises(BadInput, match="does not overlap"):
         register_rigid(head["t1w"], Volume(head["flair"].data, affine, "flair.nii"), head["brain"])
+    elsewhere = Volume(head["flair"].data, affine, "mtr.nii")
+    with pytest.raises(BadInput, match=r"The MTR mtr\.nii does not overlap with the brain in the PET"):
+        register(head["t1w"], elsewhere, head["brain"], contrast="MTR", reference="PET")
 
 
 def _reference(folder, label: str) -> np.ndarray:
