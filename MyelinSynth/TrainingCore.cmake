@@ -187,6 +187,7 @@ set(TRAINING_CORE_RESOURCES
   preprocessing/page.html.jinja
   recipes/anticurricular.yaml
   recipes/contrast_enhancement.yaml
+  recipes/contrast_enhancement_improved.yaml
   recipes/contrast_enhancement_l1_only.yaml
   recipes/contrast_enhancement_linear.yaml
   recipes/curricular.yaml

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..case import ALL_MRI
 from ..recipe import grid_shape
 from .common import Rule, adam_rules
 
@@ -20,6 +21,10 @@ def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield network["convolutions"] >= 1, "network.convolutions must be at least 1"
     yield 1 <= network["levels"] <= 7, "network.levels must be between 1 and 7"
     yield 2 ** (network["levels"] - 1) <= min(grid_shape(recipe)), "network.levels is too many for data.size"
+    added_to = recipe["enhancement"]["added_to"]
+    yield added_to in ("", *ALL_MRI), f"enhancement.added_to must be empty or one of {', '.join(ALL_MRI)}"
+    yield added_to != data["target"], "enhancement.added_to must not be the target"
+    yield recipe["enhancement"]["amplified"] >= 0, "enhancement.amplified must not be negative"
     yield recipe["loss"] in LOSSES, f"loss must be one of {', '.join(LOSSES)}"
     yield 0 <= recipe["flips"]["training"] <= 1, "flips.training is a probability, between 0 and 1"
     yield from adam_rules(recipe["optimizer"])

@@ -11,7 +11,8 @@ the large black background first, its sigmoid saturates at 0 everywhere, and it 
 While training every axis is flipped with probability 1/2; for validation and test all eight flips are computed and
 averaged, on the device. On a GPU the network computes in half precision, with a scaled loss where that is float16. The
 paper names no batch size; one volume at a time is ours. `loss: l1` is the L1 twin. No input but the T1w after the low
-dose carries what the target shows: `recipe.without_input` drops inputs one by one as the paper does.
+dose carries what the target shows: `recipe.without_input` drops inputs one by one as the paper does. The recipe's group
+`enhancement`, off in the paper, lets the network add to an input and shows it the low dose's uptake enlarged.
 """
 
 from __future__ import annotations
@@ -43,11 +44,24 @@ class ContrastEnhancement(System):
     name = "contrast_enhancement"
     score = ("l2",)
     shown: ClassVar = {"loss": "loss {:.5f}"}
-    rebuilt_from = ("network.width", "network.levels", "network.convolutions", "flips.averaged")
+    rebuilt_from = (
+        *("network.width", "network.levels", "network.convolutions", "flips.averaged"),
+        *("enhancement.added_to", "enhancement.amplified"),
+    )
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
-        self.network = self.learner("network", VNet(self.channels, **recipe["network"]))
+        self.network = self.learner("network", VNet(self.channels, **recipe["network"], **self._help()))
+
+    def _help(self) -> dict[str, Any]:
+        """What the network is helped by, as far as the inputs that it needs are there (an ablation drops some)."""
+        settings, inputs = self.recipe["enhancement"], self.recipe["data"]["inputs"]
+        found: dict[str, Any] = {}
+        if settings["added_to"] in inputs:
+            found["added_to"] = inputs.index(settings["added_to"])
+        if settings["amplified"] and {"t1ce_low", "t1w"} <= set(inputs):
+            found["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings["amplified"])
+        return found
 
     def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
         """One step on whole volumes, flipped on the device. Returns the loss over all voxels."""
@@ -86,4 +100,10 @@ class ContrastEnhancement(System):
         flips = self.recipe["flips"]
         averaged = "eight averaged" if flips["averaged"] else "none averaged"
         told = f"each axis with probability {flips['training']:g}, {averaged}"
-        return {"loss": self.recipe["loss"], "flips": told}
+        return {"loss": self.recipe["loss"], "flips": told, "helped by": self._told_help()}
+
+    def _told_help(self) -> str:
+        found, inputs = self._help(), self.recipe["data"]["inputs"]
+        told = [f"added to {inputs[found['added_to']]}"] if "added_to" in found else []
+        told += [f"{found['amplified'][2]:g} times the low dose's uptake"] if "amplified" in found else []
+        return " and ".join(told) or "nothing, as in the paper"

@@ -81,6 +81,33 @@ def test_small_volumes_take_a_quicker_way_to_the_same_numbers() -> None:
     torch.testing.assert_close(gradients, [weight.grad for weight in block.parameters()])
 
 
+def improved(*changes: str) -> ContrastEnhancement:
+    recipe = load_recipe("contrast_enhancement_improved", [*SMALL, *changes])
+    check_recipe(recipe)
+    return ContrastEnhancement(recipe)
+
+
+def test_the_improved_network_begins_as_the_low_dose_and_sees_its_uptake_enlarged() -> None:
+    volume = torch.rand(1, 4, 16, 16, 16) * 0.9 + 0.05
+    system = improved()
+    torch.testing.assert_close(system.predict(volume), volume[:, 3:4])
+    assert system.network.module.first.parts == (5,)
+    with torch.no_grad():
+        system.network.module.last.weight.fill_(0.1)
+    seen: list[Tensor] = []
+    system.network.module.first.register_forward_pre_hook(lambda module, maps: seen.append(maps[0]))
+    system.predict(volume)
+    torch.testing.assert_close(seen[0][:, 4], 8 * (volume[:, 3] - volume[:, 0]))
+
+
+def test_the_improved_network_does_without_what_an_ablation_drops() -> None:
+    for dropped, channels in (("t1ce_low", 3), ("t1w", 3), ("adc", 4)):
+        left = [name for name in ("t1w", "flair", "adc", "t1ce_low") if name != dropped]
+        system = improved(f"data.inputs=[{', '.join(left)}]")
+        assert system.network.module.first.parts == (channels,)
+        assert system.predict(torch.rand(1, 3, 16, 16, 16)).shape == (1, 1, 16, 16, 16)
+
+
 def test_checkpointing_changes_memory_and_no_gradient() -> None:
     torch.manual_seed(0)
     network = VNet(in_channels=2, width=2, levels=3)
