@@ -52,3 +52,28 @@ def adam_rules(rates: dict[str, Any]) -> Iterator[Rule]:
     betas = rates["betas"]
     right = len(betas) == 2 and all(isinstance(beta, (int, float)) and 0 <= beta < 1 for beta in betas)
     yield right, "optimizer.betas must be two numbers of at least 0 and below 1"
+
+
+def depth_rules(recipe: dict[str, Any], name: str) -> Iterator[Rule]:
+    """Rules for a 3D network that halves its maps from level to level; name: its group in the recipe."""
+    network = recipe[name]
+    yield network["width"] >= 1, f"{name}.width must be at least 1"
+    yield 1 <= network["levels"] <= 7, f"{name}.levels must be between 1 and 7"
+    yield 2 ** (network["levels"] - 1) <= min(grid_shape(recipe)), f"{name}.levels is too many for data.size"
+
+
+def unet3d_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Rules for a `generator` that is the 3D U-Net."""
+    yield from depth_rules(recipe, "generator")
+    yield recipe["generator"]["order"] in ("gcr", "cgr"), "generator.order must be gcr or cgr"
+
+
+def width_rules(widths: Any, name: str, least: int = 1) -> Iterator[Rule]:
+    """Rules for a list of channels, one number per stage; least: stages there must be."""
+    whole = len(widths) >= least and all(isinstance(width, int) and width >= 1 for width in widths)
+    yield whole, f"{name} must be a list of {'at least two ' if least == 2 else ''}whole numbers"
+
+
+def no_float16(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Rule for systems that were never tried in float16."""
+    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"

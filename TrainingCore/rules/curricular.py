@@ -7,7 +7,7 @@ from typing import Any
 
 from ..recipe import grid_shape
 from ..training.schedules import SCHEDULES
-from .common import Rule, adam_rules
+from .common import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 
 
 def curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -17,17 +17,13 @@ def curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 def _network_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    generator, widths, patch = recipe["generator"], recipe["discriminator"]["widths"], recipe["discriminator"]["patch"]
+    patch = recipe["discriminator"]["patch"]
     yield min(grid_shape(recipe)) >= patch, f"data.size must be at least one patch ({patch} voxels)"
     yield recipe["data"]["visits_per_step"] == 1, "data.visits_per_step must be 1: the generator sees one whole volume"
-    yield generator["width"] >= 1, "generator.width must be at least 1"
-    yield 1 <= generator["levels"] <= 7, "generator.levels must be between 1 and 7"
-    yield 2 ** (generator["levels"] - 1) <= min(grid_shape(recipe)), "generator.levels is too many for data.size"
-    yield generator["order"] in ("gcr", "cgr"), "generator.order must be gcr or cgr"
-    whole = bool(widths) and all(isinstance(width, int) and width >= 1 for width in widths)
-    yield whole, "discriminator.widths must be a list of whole numbers"
+    yield from unet3d_rules(recipe)
+    yield from width_rules(recipe["discriminator"]["widths"], "discriminator.widths")
     yield recipe["patches"] >= 1, "patches must be at least 1"
-    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"
+    yield from no_float16(recipe)
 
 
 def _training_rules(recipe: dict[str, Any]) -> Iterator[Rule]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..recipe import grid_shape
-from .common import Rule, adam_rules
+from .common import Rule, adam_rules, no_float16
 
 NORMS = ("batch", "instance")
 SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of kernel 4 and stride 1, need at least
@@ -31,7 +31,7 @@ def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     losses = recipe["losses"]
     yield all(value >= 0 for value in losses.values()), "losses must not be negative"
     yield any(value > 0 for value in losses.values()), "one of the losses must be above 0"
-    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"
+    yield from no_float16(recipe)
     yield from adam_rules(recipe["optimizer"])
 
 

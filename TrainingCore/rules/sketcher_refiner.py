@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..recipe import grid_shape
-from .common import Rule, adam_rules
+from .common import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 
 
 def sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     """(holds, what is wrong otherwise)."""
     generator = recipe["generator"]
     yield recipe["stages"] in (1, 2), "stages must be 1 (the sketcher alone) or 2"
-    yield generator["width"] >= 1, "generator.width must be at least 1"
-    yield 1 <= generator["levels"] <= 7, "generator.levels must be between 1 and 7"
-    yield 2 ** (generator["levels"] - 1) <= min(grid_shape(recipe)), "generator.levels is too many for data.size"
-    yield generator["order"] in ("gcr", "cgr"), "generator.order must be gcr or cgr"
+    yield from unet3d_rules(recipe)
     yield 0 <= generator["slope"] <= 1, "generator.slope must be between 0 and 1"
     yield 0 <= generator["dropout"] < 1, "generator.dropout must be at least 0 and below 1"
     yield from _discriminator_rules(recipe)
     yield all(value >= 0 for value in recipe["losses"].values()), "losses must not be negative"
     yield from adam_rules(recipe["optimizer"])
     yield recipe["optimizer"]["decay"] in ("none", "cosine"), "optimizer.decay must be none or cosine"
-    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"
+    yield from no_float16(recipe)
 
 
 def _discriminator_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     patch, widths = recipe["discriminator"]["patch"], recipe["discriminator"]["widths"]
-    whole = bool(widths) and all(isinstance(width, int) and width >= 1 for width in widths)
-    yield whole, "discriminator.widths must be a list of whole numbers"
+    yield from width_rules(widths, "discriminator.widths")
     edges = len(patch) == 3 and all(isinstance(edge, int) and edge >= 1 for edge in patch)
     yield edges, "discriminator.patch must be three whole numbers"
     halvings = 2 ** len(widths)
@@ -44,4 +39,4 @@ def two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield network["kernel"] >= 1 and network["kernel"] % 2 == 1, "network.kernel must be odd"
     yield from adam_rules(recipe["optimizer"])
     yield recipe["optimizer"]["decay"] in ("none", "cosine"), "optimizer.decay must be none or cosine"
-    yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"
+    yield from no_float16(recipe)
