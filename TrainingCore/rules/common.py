@@ -46,12 +46,13 @@ def _intensity_rules(rule: dict[str, Any]) -> Iterator[Rule]:
 
 
 def adam_rules(rates: dict[str, Any]) -> Iterator[Rule]:
-    """Rules for an `optimizer` group: every key that ends in `rate` above 0, betas two numbers in [0, 1)."""
+    """Rules for an `optimizer` group: every key that ends in `rate` above 0, betas in [0, 1), a known decay."""
     positive = all(value > 0 for key, value in rates.items() if key.endswith("rate"))
     yield positive, "the learning rates must be above 0"
     betas = rates["betas"]
     right = len(betas) == 2 and all(isinstance(beta, (int, float)) and 0 <= beta < 1 for beta in betas)
     yield right, "optimizer.betas must be two numbers of at least 0 and below 1"
+    yield rates.get("decay", "none") in ("none", "cosine"), "optimizer.decay must be none or cosine"
 
 
 def depth_rules(recipe: dict[str, Any], name: str) -> Iterator[Rule]:

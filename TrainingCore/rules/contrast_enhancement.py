@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..case import ALL_MRI
-from ..recipe import grid_shape
-from .common import Rule, adam_rules
+from .common import Rule, adam_rules, depth_rules
 
 LOSSES = ("l2", "l1")
 
@@ -17,10 +16,8 @@ def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     data, network = recipe["data"], recipe["network"]
     yield data["intensity"]["rule"] == "unit", "data.intensity.rule must be unit: the network ends in [0, 1]"
     yield data["target"] != "dvr", "data.target must be an MRI: the network ends in [0, 1]"
-    yield network["width"] >= 1, "network.width must be at least 1"
+    yield from depth_rules(recipe, "network")
     yield network["convolutions"] >= 1, "network.convolutions must be at least 1"
-    yield 1 <= network["levels"] <= 7, "network.levels must be between 1 and 7"
-    yield 2 ** (network["levels"] - 1) <= min(grid_shape(recipe)), "network.levels is too many for data.size"
     added_to = recipe["enhancement"]["added_to"]
     yield added_to in ("", *ALL_MRI), f"enhancement.added_to must be empty or one of {', '.join(ALL_MRI)}"
     yield added_to != data["target"], "enhancement.added_to must not be the target"

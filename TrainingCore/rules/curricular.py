@@ -35,4 +35,3 @@ def _training_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield labels["sd"] >= 0, "labels.sd must not be negative"
     yield from adam_rules(rates)
     yield 0 < balance["floor"] <= 1 and 0 < balance["step"] <= 1, "optimizer.balance needs floor and step in (0, 1]"
-    yield rates["decay"] in ("none", "cosine"), "optimizer.decay must be none or cosine"

@@ -18,7 +18,6 @@ def sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield from _discriminator_rules(recipe)
     yield all(value >= 0 for value in recipe["losses"].values()), "losses must not be negative"
     yield from adam_rules(recipe["optimizer"])
-    yield recipe["optimizer"]["decay"] in ("none", "cosine"), "optimizer.decay must be none or cosine"
     yield from no_float16(recipe)
 
 
@@ -38,5 +37,4 @@ def two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield network["features"] >= 1, "network.features must be at least 1"
     yield network["kernel"] >= 1 and network["kernel"] % 2 == 1, "network.kernel must be odd"
     yield from adam_rules(recipe["optimizer"])
-    yield recipe["optimizer"]["decay"] in ("none", "cosine"), "optimizer.decay must be none or cosine"
     yield from no_float16(recipe)
