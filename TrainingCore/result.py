@@ -14,6 +14,7 @@ DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
 FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
+SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only where the patient had none and --complete-with made one
 
 PLACE_COLUMNS = ("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm")
 TEXT_COLUMNS = ("region",)
@@ -38,7 +39,8 @@ class Result:
     the brain and its normal-appearing white matter there; flair_to_t1.tfm: ITK transform (LPS mm) that resamples the
     FLAIR into T1w space; lesions.csv: one row per lesion, see LESION_COLUMNS; report.html: for people; provenance.json:
     how it was made. Where lesions were given, lesion_labels.nii.gz: int16 on the same grid, the number of the row that
-    each lesional voxel belongs to. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions.
+    each lesional voxel belongs to. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions. Where
+    a FLAIR was made first, synthetic_flair.nii.gz: that image (arbitrary units) on the same grid.
 
     >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
     """

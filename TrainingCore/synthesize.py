@@ -57,13 +57,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_task(options: argparse.Namespace, bundle: Bundle) -> None:
-    """Raise BadInput where the model does not make what --task asks for."""
+    """Raise BadInput where the model does not make what --task asks for, or --complete-with cannot be used."""
     made = bundle.description["output"]
     if options.task is not None and made != TASKS[options.task]:
         able = next((task for task, output in TASKS.items() if output == made), made)
         raise BadInput(
             f"The model {bundle.description['name']} is for --task {able}, not {options.task}. Give another --model."
         )
+
+    from .synthesis.completion import check_completing, makes_no_image
+
+    if makes_no_image(bundle):
+        raise BadInput(f"The model {bundle.path} finds hyperintensities and makes no image. Give another --model.")
+    if options.complete_with is None:
+        return
+    if made != "dvr":
+        raise BadInput("--complete-with is for myelin maps: leave it out.")
+    check_completing(Bundle.open(options.complete_with))
 
 
 def arguments() -> argparse.ArgumentParser:

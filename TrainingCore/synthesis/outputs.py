@@ -25,6 +25,7 @@ from ..result import (
     NAWM,
     PROVENANCE,
     REPORT,
+    SYNTHETIC_FLAIR,
     TRANSFORM,
     UNCERTAINTY,
 )
@@ -39,14 +40,19 @@ def write_result(folder: Path, findings: Findings) -> None:
     from .report import build_report
 
     affine = findings.t1w.affine
+    made = findings.patient.made
     words = "synthetic DVR, research use only" + (", simulated training" if findings.bundle.simulated else "")
+    if "flair" in made and findings.flair is not None:
+        words += ", synthetic FLAIR"
+        write_volume(folder / SYNTHETIC_FLAIR, findings.flair.data, affine, "synthetic FLAIR, research use only")
     write_volume(folder / DVR, findings.dvr, affine, words)
     write_volume(folder / BRAIN, findings.brain.mask.data > 0.5, affine, "brain mask")
     write_volume(folder / NAWM, findings.tissues["nawm"], affine, "normal-appearing white matter")
     if findings.lesions is not None:
         small = findings.labels.max(initial=0) <= np.iinfo(np.int16).max
         labels = findings.labels.astype(np.int16) if small else findings.labels
-        write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv")
+        unchecked = ", found by a network, not checked" if "lesions" in made else ""
+        write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv" + unchecked)
     if findings.uncertainty is not None:
         write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "SD of " + words)
     write_transform(folder / TRANSFORM, findings.registration.matrix)

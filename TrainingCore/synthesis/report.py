@@ -16,6 +16,7 @@ from ..imaging.volumes import Volume, resample
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from .patient import Patient
     from .steps import Findings
 
 SPACING_MM = 1.0
@@ -64,16 +65,16 @@ def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
     if findings.patient.simulated:
         banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
     if findings.patient.made:
-        made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[one] for one in findings.patient.made)
-        banners.append(f"Synthetic input: {made} came from a network, not from a scanner or a person.")
+        banners.append(synthetic_input(findings.patient))
     report = Report("Synthetic myelin map", banners)
     for warning in findings.patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")
     report.add_text(in_words(findings, summary))
     report.add_heading("The map")
+    mask = "network's mask, which nobody has checked," if "lesions" in findings.patient.made else "given mask"
     caption = (
         "Axial slices, patient's right on the left. T1w and FLAIR after bias correction, FLAIR resampled into T1w "
-        f"space; DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Lesions of the given mask are outlined."
+        f"space; DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Lesions of the {mask} are outlined."
     )
     report.add_figure(
         slices_figure(findings), caption, "Axial slices of T1w, FLAIR and synthetic DVR with lesion outlines"
@@ -90,6 +91,13 @@ def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
     report.add_heading("How it was made")
     report.add_text(methods(findings))
     return report
+
+
+def synthetic_input(patient: Patient) -> str:
+    """What a network made before the map was made."""
+    made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[one] for one in patient.made)
+    trained = " trained on simulated people" if patient.facts["completed_with"]["simulated_training_data"] else ""
+    return f"Synthetic input: {made} came from a network{trained}, not from a scanner or a person."
 
 
 def in_words(findings: Findings, summary: dict[str, Any]) -> str:
@@ -148,6 +156,8 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
     columns = [key for key in TITLES if any(row.get(key) is not None for row in findings.rows)]
     shown = findings.rows[:ROWS_SHOWN]
     caption = "Largest first; positions in world coordinates (RAS)."
+    if "lesions" in findings.patient.made:
+        caption = "Found by a network in the T1w, not checked by anybody. " + caption
     if len(shown) < len(findings.rows):
         caption += f" The {len(shown)} largest of {len(findings.rows)}; all are in lesions.csv."
     report.add_table(shown, caption, columns, TITLES, FORMATS)

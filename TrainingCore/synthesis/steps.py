@@ -170,7 +170,7 @@ def fill_gaps(
             "weights_sha256": model.bundle.sha256,
             "simulated_training_data": model.bundle.simulated,
         }
-    warn(patient, progress, in_words(made, model.bundle.description["name"]))
+    warn(patient, progress, in_words(made, model.bundle))
     return lesions if lesions is not None else found
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from .. import RESEARCH_USE, SIMULATED
 from ..bundle import Bundle
 from ..cli import Progress
-from ..errors import BadInput
 from ..evaluation.figures import TITLES, new_figure
 from ..evaluation.image_quality import translation_quality
 from ..evaluation.report import Report
@@ -41,8 +40,6 @@ def translate(
     outside the brain. Where the patient has the real contrast, too, it is compared with. Raises BadInput.
     """
     target = bundle.description["output"]
-    if options.complete_with is not None:
-        raise BadInput("--complete-with is for myelin maps: leave it out.")
     clock = Clock(progress)
     clock.step("model", 0.03, "Loading the model")
     model = Model.load(bundle, options.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -31,16 +32,21 @@ def untrained(folder, recipe_name, changes):
     return save_bundle(folder / recipe_name, description, system.weights()).path
 
 
+WIDTHS = "networks.widths=[4, 4, 4, 4, 4]"
+
+
+def with_bias(path, bias):
+    """A joint bundle whose C marks every voxel (a high bias), so that there are lesions to measure, or none."""
+    bundle = Bundle.open(path)
+    weights = bundle.weights()
+    weights["C.last.bias"] = weights["C.last.bias"] + bias
+    return save_bundle(path, bundle.description, weights).path
+
+
 @pytest.fixture(scope="module")
 def joint(tmp_path_factory):
     """FLAIR and lesions from T1w."""
-    widths = "networks.widths=[4, 4, 4, 4, 4]"
-    path = untrained(tmp_path_factory.mktemp("joint"), "joint_flair_wmh", [widths])
-    # C is made to mark every voxel, so that there are lesions to measure
-    bundle = Bundle.open(path)
-    weights = bundle.weights()
-    weights["C.last.bias"] = weights["C.last.bias"] + 20
-    return save_bundle(path, bundle.description, weights).path
+    return with_bias(untrained(tmp_path_factory.mktemp("joint"), "joint_flair_wmh", [WIDTHS]), 20)
 
 
 def test_flair_from_t1w_lies_on_the_t1w_and_is_compared_with_a_real_one(patient, joint, command, tmp_path):
@@ -75,17 +81,65 @@ def test_a_patient_without_flair_gets_a_synthetic_one_that_is_marked_to_the_end(
     assert any("FLAIR is synthetic" in warning for warning in result.provenance["warnings"])
     assert len(result.lesions()) == 1
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "Synthetic input: the FLAIR and the lesion mask" in page
+    assert "Synthetic input: the FLAIR and the lesion mask came from a network trained on simulated people" in page
+    assert "nobody has checked" in page
+    made = nib.load(out / "synthetic_flair.nii.gz")
+    assert made.get_fdata().max() > 0
+    assert b"synthetic FLAIR" in made.header["descrip"].tobytes()
+    assert b"synthetic FLAIR" in nib.load(out / "dvr.nii.gz").header["descrip"].tobytes()
     assert "FLAIR is synthetic" in capsys.readouterr().err
 
 
-def test_given_images_are_never_replaced_by_synthetic_ones(patient, bundle, joint, command, tmp_path):
+def test_given_images_are_never_replaced_by_synthetic_ones(patient, bundle, joint, command, tmp_path, capsys):
     out = tmp_path / "result"
     assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--lesions", patient["lesions"], "--model",
                    bundle, "--complete-with", joint, "--progress", "none", "--out", out) == 0  # fmt: skip
     result = Result.open(out)
     assert result.provenance["synthetic_inputs"] == []
     assert len(result.lesions()) == 3
+    assert "Nothing is missing" in capsys.readouterr().err
+
+
+def test_with_a_real_flair_only_the_lesions_are_said_to_rest_on_the_t1w(patient, bundle, tmp_path, command, capsys):
+    none = with_bias(untrained(tmp_path, "joint_flair_wmh", [WIDTHS]), -20)
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--complete-with", none,
+                   "--progress", "none", "--out", out) == 0  # fmt: skip
+    said = capsys.readouterr().err
+    assert "The lesion mask was found by a network" in said
+    assert "the lesion table rests on the T1w alone" in said
+    assert "FLAIR is synthetic" not in said
+    assert "marks no lesion at all" in said
+    result = Result.open(out)
+    assert result.provenance["synthetic_inputs"] == ["lesions"]
+    assert result.lesions() == []
+    assert not (out / "synthetic_flair.nii.gz").exists()
+
+
+def test_a_model_that_cannot_complete_is_refused_before_an_image_is_read(bundle, joint, tmp_path, command, capsys):
+    unimodal = untrained(tmp_path, "joint_flair_wmh_unimodal", [WIDTHS])
+    nowhere, out = tmp_path / "nowhere.nii.gz", tmp_path / "result"
+    rest = ("--t1", nowhere, "--out", out, "--progress", "none")
+    for main, more, words in (
+        (bundle, ("--complete-with", bundle), "makes FLAIR from T1w"),
+        (bundle, ("--complete-with", unimodal), "makes no FLAIR"),
+        (bundle, ("--complete-with", tmp_path), "bundle.json"),
+        (joint, ("--complete-with", joint), "for myelin maps"),
+        (unimodal, ("--task", "flair"), "makes no image"),
+    ):
+        assert command("--model", main, *more, *rest) == 2
+        assert words in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_series_and_absent_gpus_are_refused_for_flair_too(patient, joint, tmp_path, command, capsys):
+    series = tmp_path / "series.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 8, 3), np.float32), np.eye(4)), series)
+    rest = ("--model", joint, "--out", tmp_path / "result", "--progress", "none")
+    assert command("--t1", series, *rest) == 2
+    assert "series.nii.gz" in capsys.readouterr().err
+    assert command("--t1", patient["t1w"], "--device", "cuda:99", *rest) == 2
+    assert "cuda:99" in capsys.readouterr().err
 
 
 def test_what_a_model_lacks_is_said_with_the_option_that_gives_it(patient, bundle, joint, command, tmp_path, capsys):
