@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .evaluation.pages import Facts, Results
 
 SUMMARY = "summary.json"
-NEEDED = ("t1w", "flair", "brain", "dvr")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -64,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Find the visits, open the models, compare visit by visit, write the report."""
     options = arguments().parse_args(argv)
     check_replaceable(options.out, SUMMARY)
-    cohort, left_out = choose_visits(Cohort.read(options.data), options.people, options.visits)
     models = open_models(options)
+    inputs = inputs_of(models)
+    cohort, left_out = choose_visits(Cohort.read(options.data, inputs), options.people, options.visits, inputs)
     with Progress(options.progress, "evaluating") as progress:
         results = compare(cohort, models, options, progress)
         progress.report("report", 0.97, "writing the report")
@@ -76,8 +76,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def choose_visits(cohort: Cohort, people: Sequence[str], visits: Sequence[str]) -> tuple[Cohort, int]:
-    """The visits asked for that have a measured DVR map and a brain mask, and how many have not.
+def inputs_of(models: Sequence[Model]) -> list[str]:
+    """The MRI that the models see, each once."""
+    return list(dict.fromkeys(name for model in models for name in model.inputs))
+
+
+def choose_visits(
+    cohort: Cohort, people: Sequence[str], visits: Sequence[str], inputs: Sequence[str]
+) -> tuple[Cohort, int]:
+    """The visits asked for that have the inputs, a measured DVR map and a brain mask, and how many have not.
 
     Raises BadInput where a person or visit is not there, or none of them can be compared.
     """
@@ -91,9 +98,10 @@ def choose_visits(cohort: Cohort, people: Sequence[str], visits: Sequence[str]) 
     chosen = [v for v in cohort if (not wanted[0] or v.person in wanted[0]) and (not wanted[1] or v.visit in wanted[1])]
     if not chosen:
         raise BadInput(f"None of these people of {cohort.path} has such a visit. Leave out --visits to take all.")
-    ready = [visit for visit in chosen if set(NEEDED) <= set(visit.files)]
+    needed = {*inputs, "brain", "dvr"}
+    ready = [visit for visit in chosen if needed <= set(visit.files)]
     if not ready:
-        lacks = ", ".join(sorted(set(NEEDED) - set(chosen[0].files)))
+        lacks = ", ".join(sorted(needed - set(chosen[0].files)))
         raise BadInput(
             f"No visit of {cohort.path} can be compared: {chosen[0].label} lacks {lacks}. A measured DVR map "
             "(derivatives, stat-dvr_desc-measured_mimap) and a brain mask (desc-brain_mask) are needed."
@@ -153,20 +161,20 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
     from .evaluation.models import finest, on_grid_of
     from .evaluation.slice_figures import axial_slices
 
-    reference = finest(models)
-    common = reference.load(visit)
+    reference, inputs = finest(models), inputs_of(models)
+    common = reference.load(visit, inputs)
     loaded = {reference.key: common}
     for place, model in enumerate(models):
         tell(place / len(models))
         if model.key not in loaded:
-            loaded[model.key] = model.load(visit)
+            loaded[model.key] = model.load(visit, inputs)
         own = loaded[model.key]
         answer, maps = model.answers(own) if uncertainty else (model.predict(own), [])
         prediction = on_grid_of(common, own, answer)
         row, lesions = evaluate_case(common, prediction, maps=[on_grid_of(common, own, one) for one in maps])
         results[model.name].visits.append(row)
         results[model.name].lesions.extend(lesions)
-        results[model.name].slices.append(axial_slices(common, prediction, visit.label))
+        results[model.name].slices.append(axial_slices(common, prediction, visit.label, model.inputs))
 
 
 def write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,14 @@ class Model:
         """Equal for models that see a visit alike: grid and intensity rule."""
         return json.dumps([self.shape, self.spacing, self.bundle.description["intensity"]], sort_keys=True)
 
-    def load(self, visit: Visit) -> Case:
-        """A visit on this model's grid with its intensity rule."""
-        return visit.load(self.shape, self.spacing, self.bundle.description["intensity"])
+    @property
+    def inputs(self) -> list[str]:
+        """The MRI the model sees, in the order of its channels."""
+        return list(self.bundle.description["inputs"])
+
+    def load(self, visit: Visit, inputs: Sequence[str]) -> Case:
+        """A visit on this model's grid with its intensity rule; inputs: the MRI to read, this model's among them."""
+        return visit.load(self.shape, self.spacing, self.bundle.description["intensity"], inputs)
 
     def prepare(self, device: Any) -> None:
         """Read the weights onto a device."""
@@ -56,7 +62,7 @@ class Model:
 
     def predict(self, case: Case) -> np.ndarray:
         """Synthetic DVR, float32 (I, J, K), of a visit loaded by this model; outside the brain it means nothing."""
-        return predict(self._system, case, self.bundle.description["inputs"])
+        return predict(self._system, case, self.inputs)
 
     def answers(self, case: Case) -> tuple[np.ndarray, list[np.ndarray]]:
         """What `predict` gives, and the maps of every member for the visit as it is, mirrored, and of other contrasts.
@@ -67,7 +73,7 @@ class Model:
 
         from ..synthesis.uncertainty import variants
 
-        inputs = np.stack([case.volumes[name] for name in self.bundle.description["inputs"]]).astype(np.float32)
+        inputs = np.stack([case.volumes[name] for name in self.inputs]).astype(np.float32)
         device = getattr(self._system, "device", "cpu")
         members = getattr(self._system, "members", [self._system])
         maps = []

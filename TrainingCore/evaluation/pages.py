@@ -201,9 +201,8 @@ def _model_section(
             "From the smallest to the largest error of the mean lesional DVR, one visit a row, at the level with most "
             f"lesional voxels (outlined). DVR window {low} to {high}; the patient's right is on the left."
         )
-        alt = (
-            f"Axial slices of {len(chosen)} visits: T1w, FLAIR, measured DVR, synthetic DVR of {name}, and difference."
-        )
+        seen = ", ".join(figures.TITLES[one] for one in chosen[0].inputs)
+        alt = f"Axial slices of {len(chosen)} visits: {seen}, measured DVR, synthetic DVR of {name}, and difference."
         _picture(report, folder, f"slices-{slug}", slice_figures.slices_figure(chosen), caption, alt)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch.nn.functional as F
 
 from TrainingCore.bundle import Bundle
 from TrainingCore.errors import BadInput
+from TrainingCore.evaluate import main as evaluate
 from TrainingCore.networks.grid_discriminator import GridDiscriminator
 from TrainingCore.networks.two_layer import TwoLayerNetwork
 from TrainingCore.networks.unet3d import UNet3D
@@ -307,6 +310,22 @@ def test_every_comparator_trains_from_its_recipe_to_a_bundle(
     bundle = Bundle.open(out / "bundles" / "best")
     assert bundle.description["inputs"] == ["mtr", "fa", "rd", "ad"]
     assert bundle.load_system("cpu").predict(visit().inputs).shape == (1, 1, 32, 32, 32)
+
+
+def test_a_model_of_quantitative_maps_is_evaluated_with_its_spread_where_nobody_has_a_flair(
+    ball_cohort: Path, tmp_path: Path
+):
+    cohort = tmp_path / "cohort"
+    shutil.copytree(ball_cohort, cohort)
+    for path in cohort.rglob("*_FLAIR.nii.gz"):
+        path.unlink()
+    settings = ["--recipe", "sketcher_refiner_linear", "--set", SMALL[0], "validation_people=1", "pictures_every=0"]
+    out = run(tmp_path / "run", cohort, *settings)
+    results = tmp_path / "results"
+    options = ["--uncertainty", "--threads", "1", "--progress", "none"]
+    assert evaluate(["--run", str(out), "--data", str(cohort), "--out", str(results), *options]) == 0
+    assert "MTR, FA, RD, AD, measured DVR" in (results / "report.html").read_text(encoding="utf-8")
+    assert json.loads((results / "summary.json").read_text(encoding="utf-8"))["models"]
 
 
 @pytest.mark.parametrize(
