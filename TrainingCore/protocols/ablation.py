@@ -25,7 +25,17 @@ from ..files import write_json
 from ..recipe import changed
 from .crossvalidation import Plan
 from .jobs import run_jobs
-from .pages import REASON, by_person, mean_sd, measure_row, paired_gap, printed, write_crossvalidation
+from .pages import (
+    REASON,
+    by_person,
+    cohort_name,
+    mean_sd,
+    measure_row,
+    paired_gap,
+    printed,
+    told_length,
+    write_crossvalidation,
+)
 
 Row = dict[str, Any]
 ALL = "all"
@@ -113,16 +123,18 @@ def build_report(
     order = " → ".join(str(TITLES.get(row["dropped"], row["dropped"])) for row in rounds)
     kept = list(summaries)[-1]
     report.add_text(
-        f"{recipe['description']}. {len(cohort.people)} people, each measured by a model that had never seen them. "
+        f"{recipe['description']}. {len(cohort.people)} people of {cohort_name(cohort)}, each measured by a model that "
+        f"had never seen them; {told_length(recipe)}. "
         f"Dropped in this order, each time the input that mattered least for {rounds[0]['by'].title}: {order}. Kept to "
         f"the end: {TITLES.get(kept, kept)}." + (f" The paper: {task.paper_order}." if task.paper_order else "")
     )
     report.add_heading("All that was tried")
     inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
-    papers = any(key.endswith(PAPERS) for row in rows for key in row)
+    if any(key.endswith(PAPERS) for row in rows for key in row):
+        report.add_text(REASON)
     report.add_table(
         rows,
-        "✓ an input that was there. Mean (SD); best: of its round." + (f" {REASON}" if papers else ""),
+        "✓ an input that was there. Mean (SD); best: of its round.",
         columns_of(rows),
         titles={name: TITLES.get(name, name) for name in inputs},
         missing="–",
@@ -131,7 +143,9 @@ def build_report(
     for row, found in zip(rounds, margins):
         report.add_text(f"Round {row['round']}: {told_margin(row, found)}")
     report.add_heading("What is left after each step")
-    report.add_table([measure_row(measure, summaries) for measure in task.measures], "", ["measure", *summaries])
+    heads = {name: " + ".join(TITLES.get(one, one) for one in name.split(" + ")) for name in summaries}
+    rows = [measure_row(measure, summaries) for measure in task.measures]
+    report.add_table(rows, "", ["measure", *summaries], titles=heads)
     report.add_figure(
         elimination_figure(summaries, rounds[0]["by"]), "Mean and SD over people.", "Measure against the inputs left"
     )
@@ -139,21 +153,25 @@ def build_report(
 
 
 def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
-    """One row per combination, as the paper's table 1: a tick per input, every measure, what the paper has beside."""
+    """One row per combination, as the paper's table 1: a tick per input, its measures, what the paper has beside.
+
+    All measures where the task's paper has no such table.
+    """
     first, rows = rounds[0]["inputs"], []
+    shown = [measure for measure in task.measures if measure.paper or not task.papers_row]
     for row in rounds:
         means = {name: _means(visits, task.measures) for name, visits in row["tried"].items()}
-        best = {m.key: _best(m, {name: one[m.key]["mean"] for name, one in means.items()}) for m in task.measures}
+        best = {m.key: _best(m, {name: one[m.key]["mean"] for name, one in means.items()}) for m in shown}
         for name, found in means.items():
             left = row["inputs"] if name == ALL else _but(row["inputs"], name.removeprefix(without("")))
             papers = task.papers_row(left) if task.papers_row else {}
             cells: Row = {"round": row["round"] if name != ALL else "", **{i: "✓" if i in left else "✗" for i in first}}
-            for measure in task.measures:
+            cells["dropped"] = TITLES.get(row["dropped"], row["dropped"]) if name == without(row["dropped"]) else ""
+            for measure in shown:
                 mark = " best" if name == best[measure.key] else ""
                 cells[measure.title] = printed(measure, found[measure.key]) + mark
                 if measure.key in papers:
                     cells[measure.title + PAPERS] = papers[measure.key]
-            cells["dropped"] = name.removeprefix(without("")) if name == without(row["dropped"]) else ""
             rows.append(cells)
     return rows
 
@@ -220,6 +238,10 @@ def elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -
     means = [measure.scale * (one["mean"] if one["mean"] is not None else float("nan")) for one in found]
     spread = [measure.scale * (one["sd"] or 0.0) for one in found]
     axis.errorbar(range(len(found)), means, spread, fmt="o-", color=figures.SYNTHETIC, capsize=3)
-    axis.set_xticks(range(len(found)), [name.replace(" + ", "\n") for name in summaries], fontsize=8)
+    axis.set_xticks(
+        range(len(found)),
+        ["\n".join(TITLES.get(one, one) for one in name.split(" + ")) for name in summaries],
+        fontsize=8,
+    )
     axis.set_ylabel(measure.title)
     return figure

@@ -24,7 +24,7 @@ from ..files import write_json
 from ..recipe import changed
 from .crossvalidation import Plan
 from .jobs import run_jobs
-from .pages import REASON, by_person, mean_sd, printed, write_crossvalidation
+from .pages import REASON, by_person, cohort_name, mean_sd, printed, told_length, write_crossvalidation
 
 Row = dict[str, Any]
 Fits = dict[int, Asymptote]
@@ -94,8 +94,8 @@ def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[s
     task = task_of(recipe)
     report = Report("Learning curves", [SIMULATED] if cohort.simulated else [])
     report.add_text(
-        f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people, who are the same in every cell; "
-        f"{told_length(recipe)}. Fit: a + b n^-c, n people to train on; a is what more people of this kind would "
+        f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort_name(cohort)}, the same "
+        f"in every cell; {told_length(recipe)}. Fit: a + b n^-c, n people to train on; a is what more people of this kind would "
         "approach if the curve went on like this. The intervals know that other people might have been measured, not "
         "that other people might have been trained on or that a training comes out differently each time: they are too "
         f"narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
@@ -113,13 +113,6 @@ def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[s
         rows = [_fit_row(width, one, measure) for width, one in fits[measure.key].items()]
         report.add_table(rows, "Fitted, with 95 % intervals.", missing="–")
     return report
-
-
-def told_length(recipe: Row) -> str:
-    """How long every cell was trained, in words."""
-    if recipe["iterations"]:
-        return f"every cell is trained for {recipe['iterations']} steps"
-    return f"every cell is trained for {recipe['epochs']} epochs, so that fewer people are fewer steps, as in the paper"
 
 
 def size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:

@@ -118,13 +118,12 @@ def build_report(
     """The report as a self-contained page."""
     report = Report("Cross-validation", [SIMULATED] if cohort.simulated else [])
     names = list(pooled)
-    name = cohort.path.resolve().name if cohort.path else "cohort"
     folds = ", ".join(map(str, summary["measured_folds"]))
     partly = (
         f", of which fold {folds} alone is reported here," if len(summary["measured_folds"]) < len(plan.folds) else ""
     )
     report.add_text(
-        f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {name}{partly}: measured on "
+        f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {cohort_name(cohort)}{partly}: measured on "
         f"{summary['people']} people ({summary['visits']} visits), each by a model that had never seen them. Mean (SD) "
         "over people."
     )
@@ -149,6 +148,18 @@ def build_report(
     )
     add_folds(report, plan, cohort, names[0])
     return report
+
+
+def cohort_name(cohort: Cohort) -> str:
+    """The cohort's folder or table, without where it lies."""
+    return cohort.path.resolve().name if cohort.path else "the cohort"
+
+
+def told_length(recipe: Row) -> str:
+    """How long every model was trained, in words."""
+    if recipe["iterations"]:
+        return f"each trained for {recipe['iterations']} steps, however many people there are to train on"
+    return f"each trained for {recipe['epochs']} epochs: fewer people to train on are fewer steps"
 
 
 def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
