@@ -16,6 +16,8 @@ from typing import Any
 from . import __version__
 from .errors import BadInput
 from .files import atomic_folder, write_json
+from .imaging.intensities import can_be_applied
+from .recipe import leaves
 
 DESCRIPTION, WEIGHTS = "bundle.json", "weights.safetensors"
 FORMAT = 1
@@ -36,6 +38,17 @@ REQUIRED = (
     "weights_sha256",
     "created_with",
 )
+KINDS = {  # what bundle.json must hold under these names, where it is not checked otherwise
+    **dict.fromkeys(("name", "system", "output", "training_data", "licence", "intended_use", "weights_sha256"), str),
+    **dict.fromkeys(("architecture", "intensity", "grid", "performance"), dict),
+    "inputs": list,
+    "simulated_training_data": bool,
+}
+MOST_VOXELS, MOST_MM, LARGEST_SETTING = (
+    1024,
+    100.0,
+    4096,
+)  # along an axis; of a voxel; width, levels, kernel, ... (ours)
 LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
 DEMONSTRATION = "demonstration"
 MOST_MEMBERS = 100
@@ -183,14 +196,46 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
             f"The model {path} has bundle format {description['format']}; this version reads {FORMAT}. "
             "Update MyelinSynth, or get another bundle."
         )
+    wrong = [key for key, kind in KINDS.items() if not isinstance(description[key], kind)]
+    if wrong:
+        raise BadInput(
+            f"The model {path} has a {DESCRIPTION} whose {', '.join(wrong)} cannot be. Get the bundle again."
+        )
+    inputs = description["inputs"]
+    if not inputs or not all(isinstance(name, str) for name in inputs) or len(inputs) != len(set(inputs)):
+        raise BadInput(f"The model {path} describes inputs that cannot be: {inputs}. Get the bundle again.")
+    if not can_be_applied(description["intensity"]):
+        raise BadInput(
+            f"The model {path} describes an intensity rule that this version does not know: "
+            f"{description['intensity']}. Get the bundle again, or update MyelinSynth."
+        )
+    _check_numbers(description, path)
+    return description
+
+
+def _check_numbers(description: dict[str, Any], path: Path) -> None:
+    """Raise BadInput for numbers that no model has, before anybody counts or allocates as far as they say."""
     members = description.get("members", 1)
-    if not (isinstance(members, int) and not isinstance(members, bool) and 1 <= members <= MOST_MEMBERS):
+    if not (_whole(members) and 1 <= members <= MOST_MEMBERS):
         raise BadInput(f"The model {path} describes {members!r} members. Get the bundle again.")
     grid = description["grid"]
-    sizes = grid.get("shape") if isinstance(grid, dict) else None
-    if not (isinstance(sizes, list) and len(sizes) == 3 and min(sizes) >= 1 and grid.get("spacing_mm", 0) > 0):
+    sizes, spacing = grid.get("shape"), grid.get("spacing_mm")
+    good = isinstance(sizes, list) and len(sizes) == 3 and all(_whole(n) and 1 <= n <= MOST_VOXELS for n in sizes)
+    if not (good and isinstance(spacing, (int, float)) and not isinstance(spacing, bool) and 0 < spacing <= MOST_MM):
         raise BadInput(f"The model {path} describes a grid that cannot be: {grid}. Get the bundle again.")
-    return description
+    large = [key for key, value in leaves(description["architecture"]) if _largest(value) > LARGEST_SETTING]
+    if large:
+        raise BadInput(f"The model {path} describes a network that cannot be: {large[0]}. Get the bundle again.")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _largest(value: Any) -> float:
+    if isinstance(value, list):
+        return max((_largest(one) for one in value), default=0)
+    return value if isinstance(value, (int, float)) else 0
 
 
 def encode_weights(weights: dict[str, Any]) -> bytes:

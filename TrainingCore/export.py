@@ -91,6 +91,10 @@ def export_run(options: argparse.Namespace) -> int:
 def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
     """What an evaluation measured of the weights with this hash; raises BadInput where it measured others."""
     summary = read_json(evaluation / "summary.json")
+    if not isinstance(summary, dict) or "models" not in summary:
+        raise BadInput(
+            f"{evaluation} was not written by evaluate. Leave out --evaluation, or give the --out of evaluate."
+        )
     found = [model for model in summary["models"].values() if model["weights_sha256"] == weights_sha256]
     if not found:
         raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")

@@ -101,6 +101,17 @@ def apply_rule(image: np.ndarray, brain: np.ndarray, rule: Mapping[str, Any]) ->
     raise ValueError(f"unknown intensity rule {name!r}")
 
 
+def can_be_applied(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule from somewhere else is one of these with numbers that make sense: it is tried."""
+    image = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    try:
+        with np.errstate(all="ignore"):
+            found = apply_rule(image, np.ones(image.shape, bool), rule)
+    except (ValueError, TypeError, KeyError):
+        return False
+    return bool(np.isfinite(found).all() and found.max() > found.min())
+
+
 def background_of(rule: Mapping[str, Any]) -> float:
     """The value outside the brain that a rule leaves; raises ValueError for an unknown one."""
     values = {"percentile": BACKGROUND, "gaussian": GAUSSIAN_BACKGROUND, "unit": 0.0}

@@ -18,6 +18,7 @@ from ..recipe import load_recipe
 from ..training.samples import Sample
 from ..training.state import Tensors
 from .moment import Moment
+from .parts import other_network
 from .system import System
 
 
@@ -82,7 +83,10 @@ class LinearVoxelwise(System):
         recipe = load_recipe("linear")
         recipe["data"] |= {"inputs": bundle.description["inputs"], "target": bundle.description["output"]}
         system = cls(recipe, device)
-        system.coefficients = bundle.weights()["coefficients"].double()
+        coefficients = bundle.weights().get("coefficients")
+        if coefficients is None or coefficients.shape != system.coefficients.shape:
+            raise other_network(bundle)
+        system.coefficients = coefficients.double()
         return system
 
     def shipped(self) -> Mapping[str, nn.Module]:

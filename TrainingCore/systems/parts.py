@@ -81,10 +81,15 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise BadInput(
-            f"The model {bundle.path} has weights of another network than described or asked for. Get the bundle "
-            f"again, or use its architecture: {bundle.description['architecture']}."
-        ) from error
+        raise other_network(bundle) from error
+
+
+def other_network(bundle: Bundle) -> BadInput:
+    """What to raise where weights do not belong to the network that is to take them."""
+    return BadInput(
+        f"The model {bundle.path} has weights of another network than described or asked for. Get the bundle again, "
+        f"or use its architecture: {bundle.description['architecture']}."
+    )
 
 
 def distributed(network: nn.Module, device: torch.device) -> nn.Module:

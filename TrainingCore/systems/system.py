@@ -20,7 +20,7 @@ from ..training.samples import Sample, dvr_errors
 from ..training.state import Tensors
 from .learner import AnyLearner, Learner, Network
 from .moment import Moment
-from .parts import load_weights, parameters, precision
+from .parts import load_weights, other_network, parameters, precision
 
 Kind = TypeVar("Kind", bound="System")
 
@@ -124,9 +124,24 @@ class System(ABC):
             recipe["losses"]["adversarial"] = 0.0
         told = dict(leaves(about["architecture"]))
         known = {key: told[key] for key in cls.rebuilt_from if key in told}
-        system = cls(changed(recipe, known, where=str(bundle.path)), device)
+        described = changed(recipe, known, where=f"The model {bundle.path}")
+        cls._check_fits(described, bundle)
+        system = cls(described, device)
         system.start_from(bundle)
         return system
+
+    @classmethod
+    def _check_fits(cls, described: Settings, bundle: Bundle) -> None:
+        """Raise BadInput where no such network can be built or has these weights, before memory is taken for it."""
+        try:
+            with torch.device("meta"):
+                shapes = {name: value.shape for name, value in cls(described, "meta").weights().items()}
+        except (ValueError, TypeError, IndexError, ArithmeticError, RuntimeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BadInput(f"The model {bundle.path} describes a network that cannot be built: {reason}.") from error
+        weights = bundle.weights()
+        if any(name not in weights or weights[name].shape != shape for name, shape in shapes.items()):
+            raise other_network(bundle)
 
     def architecture(self) -> dict[str, Any]:
         """What a bundle must know to build the networks again and to predict as they were validated."""

@@ -108,3 +108,72 @@ def test_description_must_be_whole_and_of_a_known_format(bundle: Bundle) -> None
     path.write_text("{")
     with pytest.raises(BadInput, match="not JSON"):
         Bundle.open(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("architecture",), None),
+        (("inputs",), 3),
+        (("inputs",), ["t1w", "t1w"]),
+        (("performance",), []),
+        (("grid", "shape"), [32, 32, 10**9]),
+        (("grid", "spacing_mm"), "2"),
+        (("intensity", "rule"), "magic"),
+        (("intensity", "high"), -1),
+        (("members",), 10**9),
+    ],
+)
+def test_a_description_that_was_tampered_with_is_refused_in_a_sentence(
+    bundle: Bundle, place: tuple[str, ...], value: object
+) -> None:
+    path = bundle.path / "bundle.json"
+    content = json.loads(path.read_text())
+    group = content
+    for key in place[:-1]:
+        group = group[key]
+    group[place[-1]] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=f"The model {bundle.path} "):
+        Bundle.open(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("curricular", "width", 4096),  # would take more memory than any machine has
+        ("curricular", "levels", 4000),
+        ("joint_flair_wmh", "first_kernel", -1),
+        ("joint_flair_wmh", "widths", []),
+        ("sketcher_refiner", "width", 8),
+    ],
+)
+def test_a_network_that_is_not_that_of_the_weights_is_refused_before_it_takes_memory(
+    tmp_path: Path, name: str, key: str, value: object
+) -> None:
+    from TrainingCore.recipe import load_recipe
+    from TrainingCore.systems import system_class
+
+    small = {"joint_flair_wmh": ["networks.widths=[4,8]"]}.get(name, ["generator.width=4", "generator.levels=2"])
+    recipe = load_recipe(name, small)
+    system = system_class(name)(recipe)
+    description = dict.fromkeys(REQUIRED, "x") | {
+        "system": name,
+        "architecture": system.architecture(),
+        "inputs": recipe["data"]["inputs"],
+        "output": recipe["data"]["target"],
+        "performance": {},
+        "intensity": recipe["data"]["intensity"],
+        "grid": {"shape": [32, 32, 32], "spacing_mm": 6.0},
+        "simulated_training_data": True,
+    }
+    del description["format"]
+    folder = save_bundle(tmp_path / "model", description, system.weights()).path
+    Bundle.open(folder).load_system()
+    content = json.loads((folder / "bundle.json").read_text())
+    group = content["architecture"]["networks" if name == "joint_flair_wmh" else "generator"]
+    assert key in group
+    group[key] = value
+    (folder / "bundle.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=r"The model .* (another network|cannot be built|takes a value)"):
+        Bundle.open(folder).load_system()
