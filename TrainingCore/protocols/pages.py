@@ -123,8 +123,8 @@ def build_report(
         f", of which fold {folds} alone is reported here," if len(summary["measured_folds"]) < len(plan.folds) else ""
     )
     report.add_text(
-        f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {cohort_name(cohort)}{partly}: measured on "
-        f"{summary['people']} people ({summary['visits']} visits), each by a model that had never seen them. Mean (SD) "
+        f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {cohort_name(cohort)}{partly}: "
+        f"measured on {summary['people']} people ({summary['visits']} visits), each by a model that had never seen them. Mean (SD) "
         "over people."
     )
     report.add_heading("Measures")
