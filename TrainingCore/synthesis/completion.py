@@ -37,7 +37,7 @@ def check_completing(bundle: Bundle) -> None:
 
 def makes_no_image(bundle: Bundle) -> bool:
     """Whether a model only finds lesions, as the unimodal comparator of Orbes-Arteaga et al. 2018."""
-    return bundle.description.get("architecture", {}).get("mode") == "unimodal"
+    return bundle.description["architecture"].get("mode") == "unimodal"
 
 
 def complete(
@@ -74,7 +74,10 @@ def complete(
 
 
 def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.ndarray:
-    """A network's MRI, whose background is some negative number, as an image from 0 upwards, exactly 0 outside."""
+    """A network's MRI, whose background is some negative number, as an image from 0 upwards, exactly 0 outside.
+
+    values: (I, J, K) in the network's units; inside: mask.
+    """
     return np.where(inside, np.maximum((values - background) * UNITS, 0.0), 0.0).astype(np.float32)
 
 
