@@ -96,9 +96,9 @@ def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[s
     report.add_text(
         f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort_name(cohort)}, the "
         f"same in every cell; {told_length(recipe)}. Fit: a + b n^-c, n people to train on; a is what more people of "
-        "this kind would approach if the curve went on like this. The intervals know that other people might have been measured, not "
-        "that other people might have been trained on or that a training comes out differently each time: they are too "
-        f"narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
+        "this kind would approach if the curve went on like this. The intervals know that other people might have been "
+        "measured, not that other people might have been trained on or that a training comes out differently each "
+        f"time: they are too narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
     )
     for measure in task.measures:
         if all(one.people == 0 for one in fits[measure.key].values()):

@@ -124,8 +124,8 @@ def build_report(
     )
     report.add_text(
         f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {cohort_name(cohort)}{partly}: "
-        f"measured on {summary['people']} people ({summary['visits']} visits), each by a model that had never seen them. Mean (SD) "
-        "over people."
+        f"measured on {summary['people']} people ({summary['visits']} visits), each by a model that had never seen "
+        "them. Mean (SD) over people."
     )
     report.add_heading("Measures")
     rows = [measure_row(measure, summary["recipes"]) for measure in task.measures]
