@@ -99,7 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Recipes by the name the report gives them: NAME=RECIPE, or the recipe's own. All must make the same target."""
+    """Recipes by the name the report gives them: NAME=RECIPE, or the recipe's own. All must make the same target.
+
+    Raises BadInput for others.
+    """
     recipes: dict[str, dict[str, Any]] = {}
     for entry in wanted:
         name, equals, which = entry.partition("=")

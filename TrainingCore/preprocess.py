@@ -114,7 +114,10 @@ def find_visits(options: argparse.Namespace) -> Cohort:
 
 
 def run(waiting: Sequence[Any], of: int, options: argparse.Namespace, progress: Progress) -> list[dict[str, str]]:
-    """Prepare what is waiting; returns the failures, each said when it happens."""
+    """Prepare what is waiting; returns the failures, each said when it happens.
+
+    Raises MyelinSynthError where going on makes no sense, as on a full disk.
+    """
     from .errors import MyelinSynthError
 
     failures = []

@@ -20,7 +20,7 @@ from TrainingCore.errors import MyelinSynthError
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.checks import check_pair
 from TrainingCore.imaging.contrasts import DVR, FLAIR, LABELS, T1CE, T1W, T2W, ghosting, is_label_map, look
-from TrainingCore.imaging.registration import register_rigid
+from TrainingCore.imaging.registration import register
 from TrainingCore.imaging.volumes import Volume, read_volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +129,7 @@ def simulated_pairs(cohort: Path, people: int) -> None:
 
 def _row(key: str, t1w: Volume, flair: Volume, brain: Volume, what: str) -> None:
     try:
-        said = check_pair(t1w, flair, brain, register_rigid(t1w, flair, brain).matrix)
+        said = check_pair(t1w, flair, brain, register(t1w, flair, brain).matrix)
     except MyelinSynthError as error:
         said = [f"refused: {error}"]
     for name in {t1w.name, flair.name}:

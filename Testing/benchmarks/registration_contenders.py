@@ -27,9 +27,9 @@ def ours() -> Register:
     """TrainingCore.imaging.registration as it ships, its bias correction of both images included."""
     import torch  # noqa: F401, so that its start-up is not counted as registration
 
-    from TrainingCore.imaging.registration import register_rigid
+    from TrainingCore.imaging.registration import register
 
-    return lambda fixed, moving, brain: register_rigid(fixed, moving, brain).matrix
+    return lambda fixed, moving, brain: register(fixed, moving, brain).matrix
 
 
 def antspyx() -> Register:

@@ -1,7 +1,9 @@
 """Does a model know where it is wrong? The spread of its predictions for a lesion beside the error of its mean DVR.
 
 An uncertainty is useful where lesions with a high one have larger errors (Spearman's rho above 0), and calibrated where
-the error is about as large as the spread says (ratio about 1). Intervals resample people, as everywhere.
+the error is about as large as it says (ratio about 1, 95 % of the errors within 1.96 of it). What was measured of error
+and spread on one cohort, `errors_by_spread`, calibrates a model for the next one. Intervals resample people, as
+everywhere.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 from .lesions import PAPER_MINIMUM_MM3
@@ -19,14 +22,15 @@ Row = dict[str, Any]
 PARTS = 3  # lesions by rising uncertainty, in parts of one size
 REPLICATES = 1000
 FEWEST_LESIONS = 6
+LIMIT_95 = 1.96  # SDs of a normal error
 
 
 def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3) -> Row | None:
     """Spearman's rho of uncertainty and absolute error over lesions, and the mean error of three parts by uncertainty.
 
     lesions: rows with person, volume_mm3, mean_dvr, measured_mean_dvr and uncertainty. Returns {rho, low, high, n,
-    people, ratio (root mean square error over root mean square spread), parts: [{uncertainty, error, n}]}; None with
-    too few lesions.
+    people, ratio (root mean square error over root mean square uncertainty), within_95 (share of the errors within 1.96
+    uncertainties), parts: [{uncertainty, error, n}]}; None with too few lesions.
     """
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
     if len(rows) < FEWEST_LESIONS:
@@ -48,7 +52,46 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
         "n": len(rows),
         "people": len(set(people.tolist())),
         "ratio": float(np.sqrt((error**2).mean())) / scale if scale > 0 else None,
+        "within_95": float((error <= LIMIT_95 * spread).mean()),
         "parts": parts,
+    }
+
+
+def error_by_spread(spread: np.ndarray, error: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
+    """{floor, slope} of error^2 = floor^2 + slope^2 spread^2, neither negative: weighted least squares.
+
+    spread, error, weights: (n,); see `synthesis.uncertainty.expected_error` for how they are used.
+    """
+    root = np.ones(len(spread)) if weights is None else np.sqrt(weights)
+    unit = float(np.sqrt((spread**2).mean())) or 1.0  # both columns of about one size
+    columns = np.stack([root, root * (spread / unit) ** 2], axis=1)
+    found, _ = nnls(columns, root * np.asarray(error) ** 2)
+    return {"floor": float(np.sqrt(found[0])), "slope": float(np.sqrt(found[1])) / unit}
+
+
+def errors_by_spread(
+    lesions: Sequence[Row], visits: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3
+) -> Row | None:
+    """What calibrates a model: {"lesions": {floor, slope}, "voxels": {floor, slope}, predictions}, every person alike.
+
+    lesions: rows as in `calibration`, with the raw `spread`; visits: rows with voxel_floor, voxel_slope, predictions
+    (see `cases.evaluate_case`). None with too few lesions or people, or without several predictions.
+    """
+    rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
+    people = [row["person"] for row in rows]
+    known = [visit for visit in visits if visit.get("predictions")]
+    if len(rows) < FEWEST_LESIONS or len(set(people)) < FEWEST_PATIENTS or not known:
+        return None
+    spread = np.array([row["spread"] for row in rows], float)
+    error = np.array([row["mean_dvr"] - row["measured_mean_dvr"] for row in rows], float)
+    _, index, counts = np.unique(people, return_inverse=True, return_counts=True)
+    voxels = {
+        key: float(np.sqrt(np.mean([visit[f"voxel_{key}"] ** 2 for visit in known]))) for key in ("floor", "slope")
+    }
+    return {
+        "lesions": error_by_spread(spread, error, 1 / counts[index]),
+        "voxels": voxels,
+        "predictions": known[0]["predictions"],
     }
 
 
@@ -57,7 +100,7 @@ def _complete(row: Row) -> bool:
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None where one of both is constant."""
+    """Spearman's rank correlation; None where one of both is constant. x, y: (n,) numbers of one pair each."""
     a, b = rankdata(x), rankdata(y)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
@@ -96,7 +139,10 @@ def in_words(found: Row) -> str:
     else:
         answer = "It does not tell lesions with large errors from others here."
     times = (
-        "" if found["ratio"] is None else f" The error is {found['ratio']:.1f} times the spread (root mean squares)."
+        ""
+        if found["ratio"] is None
+        else f" The error is {found['ratio']:.1f} times the uncertainty (root mean squares); {found['within_95']:.0%} of "
+        "the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
     )
     return (
         f"{answer} Spearman's rho of uncertainty and absolute error: {rho}, {found['n']} lesions of {found['people']} "

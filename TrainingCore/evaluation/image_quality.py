@@ -14,7 +14,6 @@ Measures = dict[str, float | None]
 PERCENTILE_RANGE = 2.0  # of images in [-1, 1]
 UNIT_RANGE = 1.0  # of images in [0, 1]
 IN_PLANE = (0, 1)
-PRINTED_AS = {"l2": 1e5, "tumour_l2": 1e4, "psnr": 1.0, "ssim": 100.0}  # Bone et al. 2021, tables: 1e-5, 1e-4, dB, %
 
 
 def translation_quality(

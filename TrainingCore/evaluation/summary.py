@@ -77,7 +77,7 @@ def agreement(points: Sequence[Row], seed: int = 0) -> Row:
 
 
 def mean_and_sd(values: np.ndarray) -> Row:
-    """Mean, SD (n - 1) and number of the finite values; None where not estimable."""
+    """Mean, SD (n - 1) and number of the finite values; None where not estimable. values: (n,)."""
     finite = values[np.isfinite(values)]
     return {
         "mean": float(finite.mean()) if finite.size else None,

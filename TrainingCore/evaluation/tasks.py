@@ -128,7 +128,10 @@ def threshold_of_controls(cases: Iterable[Case]) -> float | None:
 
 
 def make_demyelination(system: Any, case: Case, recipe: dict[str, Any], context: Any) -> dict[str, np.ndarray]:
-    """Synthetic DVR, and where it agrees with the measured map on what is demyelinated. context: DVR, or None."""
+    """Synthetic DVR, and where it agrees with the measured map on what is demyelinated. context: DVR, or None.
+
+    Arrays (I, J, K) by name.
+    """
     found = predict(system, case, recipe["data"]["inputs"])
     if context is None:
         return {"synthetic": found}

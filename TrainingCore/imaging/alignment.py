@@ -156,6 +156,7 @@ def ascend(
     """Climb to the nearest maximum of mutual information by BFGS on 6 or 12 parameters in mm.
 
     longest: no step moves the brain's edge further, mm; tolerance: stop at steps shorter than this, mm.
+    matrix: 4x4 RAS mm to begin with; centre: (3,) mm, of the rotations. Returns the matrix and what was found there.
     """
     directions = generators(centre, RADIUS_MM, affine)
 
@@ -198,6 +199,7 @@ def search(coarse: Level, start: np.ndarray, best: int) -> list[np.ndarray]:
 
     Nearest voxels and a plain histogram are enough to rank them; information counts times the share of the brain that
     is seen, so that a sliver of overlap cannot win. Returns the `best` matrices, the most promising first.
+    start: 4x4 RAS mm.
     """
     centre = coarse.points.mean(axis=0)
     steps = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)

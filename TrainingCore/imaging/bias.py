@@ -23,7 +23,10 @@ HISTOGRAM_BINS, BIAS_FWHM, WIENER_NOISE = 200, 0.15, 0.01  # Tustison et al. 201
 
 
 def box_around(mask: Volume, spacing: float, margin: float) -> tuple[tuple[int, int, int], np.ndarray]:
-    """Shape and affine (RAS mm) of an isotropic grid along the world axes that holds the mask and a margin in mm."""
+    """Shape and affine (RAS mm) of an isotropic grid along the world axes that holds the mask and a margin in mm.
+
+    Raises ValueError for an empty mask.
+    """
     inside = mask.data > 0.5
     columns = np.argwhere(inside.any(axis=2))
     if len(columns) == 0:

@@ -106,6 +106,7 @@ def extract_brain(t1w: Volume) -> np.ndarray:
 
     Works on a 1 mm copy in RAS order, so that thick and oblique slices look like what the network learnt from; takes
     about 3 s and 1.2 GB on two CPU cores. Raises BadInput where it finds no brain.
+    Raises MyelinSynthError where deepbet is missing.
     """
     try:
         from deepbet.bet import BrainExtraction

@@ -81,7 +81,10 @@ def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, correct
 
 
 def is_label_map(data: np.ndarray) -> bool:
-    """Whether an image holds few values, or values that nearly always repeat in the next voxel."""
+    """Whether an image holds few values, or values that nearly always repeat in the next voxel.
+
+    data: (I, J, K), any unit.
+    """
     filled = data[data != 0]
     if filled.size == 0:
         return True
@@ -184,6 +187,7 @@ def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> 
     A patient who moved leaves copies of the head there (Mortamet et al. 2009); noise alone is even: its 98th percentile
     stays under four times its median, and counts as 0. Only what is neither brain, skull nor skin is looked at: over
     30 mm from the brain and above its centre. None where the background was set to zero.
+    brain: 0/1 mask; matrix: 4x4 RAS mm, world of the mask -> world of the image.
     """
     shape, affine = box_around(brain, AIR_SPACING_MM, AIR_MARGIN_MM)
     matrix = np.eye(4) if matrix is None else matrix

@@ -63,6 +63,7 @@ def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[li
     """The frames from the first slice to the last, and the step between them in LPS mm.
 
     Raises BadInput where slices are missing, doubled or unevenly spaced.
+    The step is (3,).
     """
     row, column = np.array(stack.orientation[:3]), np.array(stack.orientation[3:])
     normal = np.cross(row, column)

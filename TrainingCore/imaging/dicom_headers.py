@@ -193,7 +193,10 @@ def quiet_pydicom() -> Iterator[None]:
 
 
 def read_header(path: Path, pixels: bool = False) -> Any:
-    """The pydicom data set of one file. Reads through a memory map, so that a lying length allocates nothing."""
+    """The pydicom data set of one file. Reads through a memory map, so that a lying length allocates nothing.
+
+    Raises ValueError for a deflated file, and what pydicom raises for others that it cannot read.
+    """
     import pydicom
 
     with open(path, "rb") as stream:

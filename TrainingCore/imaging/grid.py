@@ -66,7 +66,10 @@ def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:
 
 
 def world_bounds(mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest world coordinates (RAS mm) of the voxels of a mask, edges of the voxels included."""
+    """Lowest and highest world coordinates (RAS mm) of the voxels of a mask, edges of the voxels included.
+
+    Raises ValueError for an empty mask.
+    """
     occupied = [np.flatnonzero(mask.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
     if any(indices.size == 0 for indices in occupied):
         raise ValueError("the mask is empty")

@@ -63,7 +63,7 @@ def tissues_from_label_map(
 
 
 def infratentorial(values: np.ndarray) -> np.ndarray:
-    """Brain stem and cerebellum of a label map, bool."""
+    """Brain stem and cerebellum of a label map, bool. values: labels, any shape, FreeSurfer's numbers."""
     return _any(values, (*BRAIN_STEM, *CEREBELLAR_WHITE, *CEREBELLAR_CORTEX))
 
 
@@ -100,7 +100,10 @@ def _read_mgh(path: Path, label: str) -> readers.RawImage:
 
 
 def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
-    """The labels at each voxel of the T1w (nearest), int32. Raises BadInput where they are of another kind."""
+    """The labels at each voxel of the T1w (nearest), int32. Raises BadInput where they are of another kind.
+
+    Returns (I, J, K) of the T1w.
+    """
     counted = labels.data[labels.data != 0]
     known = _known(np.unique(counted))
     if counted.size == 0 or len(known) < 5 or np.isin(counted, known).mean() < 1 - MOST_UNKNOWN:

@@ -20,7 +20,10 @@ PADDING = 2  # empty bins at either end, so that every Parzen window fits
 
 
 def to_bins(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Intensities as positions in the histogram, float32 in [PADDING, BINS - 1 - PADDING]; clipped to low..high."""
+    """Intensities as positions in the histogram, float32 in [PADDING, BINS - 1 - PADDING]; clipped to low..high.
+
+    values: any shape and unit.
+    """
     scale = (BINS - 1 - 2 * PADDING) / max(high - low, 1e-12)
     return (PADDING + (np.clip(values, low, high) - low) * scale).astype(np.float32)
 

@@ -93,7 +93,10 @@ def check_file(path: Path, what: str) -> str:
 
 
 def to_three_dimensions(data: np.ndarray, label: str) -> np.ndarray:
-    """Drop axes of length one beyond the third; refuse series, colours, complex numbers and slices."""
+    """Drop axes of length one beyond the third; refuse series, colours, complex numbers and slices.
+
+    data: as a file holds it; returns (I, J, K). Raises BadInput naming `label`.
+    """
     if data.dtype.kind not in "biuf":
         raise BadInput(f"{label} does not hold grey values (its type is {data.dtype}). Give a scalar image.")
     if data.ndim > 3:
@@ -107,14 +110,14 @@ def to_three_dimensions(data: np.ndarray, label: str) -> np.ndarray:
 
 
 def shear(affine: np.ndarray) -> float:
-    """The largest cosine between two axes of a grid: 0 where they are perpendicular."""
+    """The largest cosine between two axes of a grid: 0 where they are perpendicular. affine: 4x4, voxel -> world."""
     axes = np.asarray(affine, float)[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
     return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
 
 def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
-    """What to tell of a grid whose axes are not perpendicular."""
+    """What to tell of a grid whose axes are not perpendicular. affine: 4x4, voxel -> world mm."""
     if shear(affine) <= SHEAR_TOLERANCE:
         return ()
     degrees = np.degrees(np.arcsin(min(shear(affine), 1.0)))
@@ -122,7 +125,7 @@ def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
 
 
 def affine_of_sitk(image: Any) -> np.ndarray:
-    """Voxel -> world RAS mm of a SimpleITK image or file reader."""
+    """Voxel -> world RAS mm of a SimpleITK image or file reader. Returns 4x4."""
     lps = np.eye(4)
     lps[:3, :3] = np.reshape(image.GetDirection(), (image.GetDimension(), -1))[:3, :3] * image.GetSpacing()[:3]
     lps[:3, 3] = image.GetOrigin()[:3]

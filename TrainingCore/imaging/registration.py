@@ -61,11 +61,6 @@ class Registration:
         return np.linalg.inv(self.matrix)
 
 
-def register_rigid(t1w: Volume, flair: Volume, brain: Volume, corrected: Volume | None = None) -> Registration:
-    """Find where the FLAIR shows each point of T1w space: `register` with its defaults."""
-    return register(t1w, flair, brain, corrected)
-
-
 def register(
     fixed: Volume,
     moving: Volume,

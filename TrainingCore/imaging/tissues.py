@@ -92,7 +92,10 @@ def fit_mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def densities(values: np.ndarray, means: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """(..., 3) weighted densities of the three classes; beyond its mean the outer classes do not fall off."""
+    """(..., 3) weighted densities of the three classes; beyond its mean the outer classes do not fall off.
+
+    values: any shape, scaled T1w; means, spread: (3,).
+    """
     z = (values[..., None] - means) / spread
     z[..., 0] = np.maximum(z[..., 0], 0)
     z[..., 2] = np.minimum(z[..., 2], 0)

@@ -41,7 +41,10 @@ def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.nd
 
 
 def changed(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """The matrix after a change by `amounts` mm along `generators`, made in the world of the fixed image."""
+    """The matrix after a change by `amounts` mm along `generators`, made in the world of the fixed image.
+
+    matrix: 4x4 RAS mm, fixed -> moving; amounts: one per direction.
+    """
     return matrix @ exponential(np.tensordot(amounts, directions, axes=1))
 
 

@@ -143,14 +143,6 @@ def to_sitk(volume: Volume) -> sitk.Image:
     return image
 
 
-def from_sitk(image: sitk.Image, name: str = "") -> Volume:
-    """A Volume at the same place in the world as a 3D SimpleITK image."""
-    import SimpleITK as sitk
-
-    data = np.ascontiguousarray(sitk.GetArrayFromImage(image).T, dtype=np.float32)
-    return Volume(data, readers.affine_of_sitk(image), name)
-
-
 def resample(
     volume: Volume,
     shape: tuple[int, int, int],
@@ -163,6 +155,7 @@ def resample(
 
     affine: 4x4 of the output grid, voxel -> world RAS mm; matrix: 4x4 that maps output world to input world, RAS mm
     (identity where None); interpolation: `linear`, `nearest` or `bspline` (cubic); outside: value beyond the volume.
+    Raises ValueError for an unknown interpolation.
     """
     import SimpleITK as sitk
 

@@ -91,7 +91,10 @@ def _filtered(x: Tensor) -> Tensor:
 
 
 def replicated(x: Tensor) -> Tensor:
-    """`x` with one more voxel on every side, a copy of its last one, channels-last (`F.pad` would lose that order)."""
+    """`x` with one more voxel on every side, a copy of its last one, channels-last (`F.pad` would lose that order).
+
+    (N, C, D, H, W) -> (N, C, D + 2, H + 2, W + 2).
+    """
     return F.pad(x, (1,) * 6, mode="replicate").contiguous(memory_format=torch.channels_last_3d)
 
 
@@ -112,6 +115,7 @@ def upsampled_channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of every channel of the trilinear x2 upsampled x, without upsampling it. Differentiable.
 
     Upsampling leaves the mean as it is. The variance's gradient through the mean is zero.
+    x: (N, C, D, H, W); returns two of (N, C).
     """
     mean = channel_sums(x) / x[0, 0].numel()
     return mean, _UpsampledVariance.apply(x, mean.detach())

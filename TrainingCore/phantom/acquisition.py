@@ -23,6 +23,7 @@ def acquire(
     """Bias, blur, slices, motion, Rician noise: signal relative to white matter in, image on the same grid out.
 
     coil: draws the receive field in place of `random`, for images of one session that share it.
+    signal: (n, n, n) of cubic voxels, 0 outside the head.
     """
     return acquire_together([signal], anatomy, sequence, random, coil)[0]
 
@@ -38,6 +39,7 @@ def acquire_together(
 
     Returns whole numbers as float32, as scanners store them: small files, and the same bytes whatever the rounding of
     the last digit. Exactly 0 outside the brain and at least 1 inside.
+    signals: (n, n, n) each.
     """
     readers, images = None, []
     bias = np.exp(sequence.bias * smooth_field(random if coil is None else coil, anatomy.shape, 110.0, anatomy.voxel))

@@ -64,7 +64,7 @@ class Mass:
 
 
 def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
-    """Affine of a cube of `size` voxels and 192 mm edge around `centre` (world mm), RAS+."""
+    """Affine of a cube of `size` voxels and 192 mm edge around `centre` (world mm), RAS+. Returns 4x4; centre: (3,)."""
     voxel = FIELD_OF_VIEW_MM / size
     affine = np.diag([voxel, voxel, voxel, 1.0])
     affine[:3, 3] = centre - voxel * (size - 1) / 2.0
@@ -149,6 +149,7 @@ def pushed_aside(displacement: np.ndarray, template: Template, mass: Mass) -> np
     """The same deformation around a mass: its surface moved outwards by `push`, less further away, 0 at the skull.
 
     (ours) the push falls to 1/e over 22 mm and over the outer 12 mm of the brain; tissue inside is stretched evenly.
+    displacement: (3, n, n, n) in mm; push: mm.
     """
     from scipy import ndimage
 
@@ -200,12 +201,6 @@ def exponential(velocity: np.ndarray, steps: int = STEPS) -> np.ndarray:
         at = grid + flow
         flow = flow + np.stack([ndimage.map_coordinates(part, at, order=1, mode="nearest") for part in flow])
     return flow
-
-
-def jacobian(displacement: np.ndarray, step: float) -> np.ndarray:
-    """Determinant of the Jacobian of x -> x + displacement, displacement (3, n, n, n) in mm on a grid of `step` mm."""
-    rows = np.stack([np.stack(np.gradient(part, step), axis=-1) for part in displacement], axis=-2)
-    return np.linalg.det(rows + np.eye(3))
 
 
 def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, size: int, atrophy: float) -> Anatomy:

@@ -49,6 +49,7 @@ was asked for. label-enhancing is the part of a tumour that enhances. Anatomy: I
 
 
 def description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What dataset_description.json says of a simulated dataset; kind: raw or derivative."""
     return {
         "Name": name,
         "BIDSVersion": "1.9.0",
@@ -114,7 +115,10 @@ def _write_image(stem: Path, case: Case, name: str) -> None:
 
 
 def write_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
-    """Write .nii.gz atomically and without a date, so that the same data are the same bytes. Units: mm."""
+    """Write .nii.gz atomically and without a date, so that the same data are the same bytes. Units: mm.
+
+    data: (I, J, K); affine: 4x4, voxel -> world.
+    """
     import nibabel
 
     image = nibabel.Nifti1Image(data, affine)

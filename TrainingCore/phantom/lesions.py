@@ -52,7 +52,7 @@ class Lesions:
 
     @property
     def mask(self) -> np.ndarray:
-        """Where a lesion is, bool."""
+        """Where a lesion is, bool (n, n, n)."""
         return self.owner > 0
 
 

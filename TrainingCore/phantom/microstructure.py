@@ -42,7 +42,10 @@ class Diffusion(NamedTuple):
 
 
 def simulate_maps(scene: Scene, names: Many[str]) -> dict[str, np.ndarray]:
-    """MTR in percent, FA unitless, RD, AD, ADC in um2/ms: float32, exactly 0 outside the brain and above 0 inside."""
+    """MTR in percent, FA unitless, RD, AD, ADC in um2/ms: float32, exactly 0 outside the brain and above 0 inside.
+
+    Each (n, n, n).
+    """
     maps = {}
     if "mtr" in names:
         maps["mtr"] = _measured_mt_ratio(scene)
@@ -103,7 +106,10 @@ def axial_and_radial(mean: Values | float, anisotropy: Values) -> tuple[Values, 
 
 
 def fractional_anisotropy(axial: np.ndarray, radial: np.ndarray) -> np.ndarray:
-    """FA of an axially symmetric tensor, 0 to 1: |AD - RD| / sqrt(AD^2 + 2 RD^2)."""
+    """FA of an axially symmetric tensor, 0 to 1: |AD - RD| / sqrt(AD^2 + 2 RD^2).
+
+    axial, radial: diffusivities of one unit and any shape.
+    """
     return np.clip(np.abs(axial - radial) / np.sqrt(np.maximum(axial**2 + 2.0 * radial**2, 1e-6)), 0.0, 1.0)
 
 
@@ -112,6 +118,7 @@ def tract_anisotropy(anatomy: Anatomy) -> np.ndarray:
 
     (ours) a stand-in for tractography: depth below the cortex, nearness to the midline above the ventricles, and a
     smooth pattern that is fixed in the template's space and carried along by the person's deformation.
+    Returns (n, n, n) float32.
     """
     from scipy import ndimage
 

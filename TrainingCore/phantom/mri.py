@@ -31,6 +31,7 @@ def simulate_mri(
     """The contrasts asked for (names of case.ALL_MRI), float32, exactly 0 outside the brain.
 
     Weighted images: arbitrary units, white matter about 1000; for maps see microstructure.simulate_maps.
+    All (n, n, n).
     """
     shares = fractions(anatomy, tumour)
     tissues = relaxation(anatomy, lesions, protocol, person_seed, visit, tumour)

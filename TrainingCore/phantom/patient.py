@@ -83,6 +83,7 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
     visit: 1, 2, ...; size: voxels along each edge of the 192 mm cube; contrasts: names of case.ALL_MRI, and `dvr`;
     label: BIDS label of the person, made from the seed if empty. Weighted images in arbitrary units; for the units of
     maps see microstructure.simulate_maps; `tumour` (gliomas only) is a label map, see tumours.Tumour.
+    Raises BadInput for a size or site that cannot be simulated.
     """
     check_size(size)
     check_contrasts(contrasts, person.disease)

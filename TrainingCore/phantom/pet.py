@@ -45,7 +45,7 @@ SCANNERS = {
 
 
 def true_dvr(anatomy: Anatomy, lesions: Lesions, person_seed: int, patient: bool) -> np.ndarray:
-    """DVR before the scanner, float32, 0 outside the brain."""
+    """DVR before the scanner, float32, 0 outside the brain. Returns (n, n, n)."""
     random = stream(person_seed, "pet")
     grey = random.uniform(*GREY_RANGE)
     fluid = random.uniform(*FLUID_RANGE)
@@ -78,7 +78,7 @@ def white_level(anatomy: Anatomy, grey: float, fluid: float, ratio: float) -> fl
 
 
 def blur(volume: np.ndarray, fwhm: float, voxel: float) -> np.ndarray:
-    """Gaussian blur, fwhm in mm."""
+    """Gaussian blur, fwhm in mm. volume: (n, n, n)."""
     from scipy import ndimage
 
     return ndimage.gaussian_filter(volume, fwhm / 2.3548 / voxel, mode="constant", truncate=3.5)
@@ -101,7 +101,10 @@ def measure(
 
 
 def draw_noise(random: np.random.Generator, shape: tuple[int, int, int], voxel: float, scanner: Scanner) -> np.ndarray:
-    """Spatially correlated noise as a share of the white-matter level, calibrated to the scanner's variability."""
+    """Spatially correlated noise as a share of the white-matter level, calibrated to the scanner's variability.
+
+    Returns (n, n, n) float32.
+    """
     white = random.standard_normal(shape, dtype=np.float32)
     return blur(white, scanner.noise_fwhm, voxel) * noise_gain(voxel, scanner)
 
@@ -119,7 +122,10 @@ def noise_gain(voxel: float, scanner: Scanner) -> float:
 
 
 def spherical_region(voxel: float, volume: float, pad: int = 0) -> np.ndarray:
-    """A ball of about `volume` mm3, at least one voxel, as 0/1 float32 with `pad` empty voxels around it."""
+    """A ball of about `volume` mm3, at least one voxel, as 0/1 float32 with `pad` empty voxels around it.
+
+    Returns (m, m, m).
+    """
     count = max(1, round(volume / voxel**3))
     half = int(np.ceil((3.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0) / voxel)) + 1 + pad
     axis = np.arange(-half, half + 1) * voxel

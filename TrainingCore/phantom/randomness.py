@@ -21,6 +21,7 @@ def smooth_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm:
 
     shape: voxels along each axis; fwhm: smoothness in mm; voxel: edge of the (isotropic) voxel in mm.
     Drawn on a grid no finer than the field needs, then spread, because smooth fields do not need every voxel.
+    Returns an array of `shape`.
     """
     from scipy import ndimage
 
@@ -35,14 +36,20 @@ def smooth_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm:
 
 
 def upsample(field: np.ndarray, shape: tuple[int, ...], step: float) -> np.ndarray:
-    """Spread a coarse field linearly, `step` fine voxels per coarse voxel; both grids start at one voxel centre."""
+    """Spread a coarse field linearly, `step` fine voxels per coarse voxel; both grids start at one voxel centre.
+
+    Returns float32 of `shape`.
+    """
     for axis, size in enumerate(shape):
         field = apply_along(linear_matrix(np.arange(size) / step, field.shape[axis]), field, axis)
     return np.ascontiguousarray(field, dtype=np.float32)
 
 
 def linear_matrix(positions: np.ndarray, size: int) -> np.ndarray:
-    """Matrix (len(positions), size) that reads a line of `size` samples at fractional positions; ends are repeated."""
+    """Matrix (len(positions), size) that reads a line of `size` samples at fractional positions; ends are repeated.
+
+    positions: (m,) in samples.
+    """
     positions = np.clip(np.asarray(positions, dtype=np.float64), 0, size - 1)
     low = np.minimum(positions.astype(int), size - 2)
     matrix = np.zeros((len(positions), size), dtype=np.float32)

@@ -61,6 +61,7 @@ def fractions(anatomy: Anatomy, tumour: Tumour | None = None) -> dict[str, np.nd
     """Share of each tissue in every brain voxel, as flat arrays over `anatomy.brain`; they sum to 1.
 
     Deep grey matter and thalamus look partly like white matter: the template's texture shifts the shares.
+    (n,) each.
     """
     brain = anatomy.brain
     white, grey = anatomy.white_matter[brain], anatomy.grey_matter[brain]
@@ -112,6 +113,7 @@ def damaged(
     (ours) T1 of chronic lesions 1.0-1.8 s, of black holes more; T2 100-200 ms: water and axonal loss drive both, myelin
     adds its own smaller part, so that MRI knows of myelin only partly. t1_visibility: share (0 to 1) of the change of
     T1 that a lesion shows; the T1-isointense ones are bright in FLAIR and T2w all the same.
+    All (n,), or one number for all voxels.
     """
     return Relaxation(
         white.t1 * np.exp(t1_visibility * (0.12 * myelin + 0.45 * axons + 0.50 * water)),
@@ -121,7 +123,10 @@ def damaged(
 
 
 def mix(scene: Scene, signal: dict[str, np.ndarray], reference: float) -> np.ndarray:
-    """Partial volume: shares times signals, relative to `reference`, on the anatomy's grid."""
+    """Partial volume: shares times signals, relative to `reference`, on the anatomy's grid.
+
+    Returns (n, n, n) float32.
+    """
     out = np.zeros(scene.anatomy.shape, dtype=np.float32)
     values = scene.shares["white"] * signal["white"]
     for tissue, share in scene.shares.items():

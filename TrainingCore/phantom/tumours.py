@@ -45,18 +45,21 @@ class Part:
     spread: float = 0.06
 
     def relaxation(self, brain: np.ndarray, field_strength: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """T1, T2 in ms and proton density of every brain voxel; T1 grows with the field as white matter's."""
+        """T1, T2 in ms and proton density of every brain voxel; T1 grows with the field as white matter's.
+
+        Three of (n,), over the brain.
+        """
         varied = np.exp(self.spread * self.variation[brain])
         t1 = self.t1 * (field_strength / 3.0) ** 0.38 * varied
         t2 = self.t2 * (1.0 + 0.08 * (3.0 - field_strength)) * varied
         return t1, t2, np.full(t1.shape, self.density)
 
     def uptake_in(self, brain: np.ndarray) -> np.ndarray:
-        """Agent in mmol/l after the whole dose in every brain voxel of this tissue."""
+        """Agent in mmol/l after the whole dose in every brain voxel of this tissue. (n,); brain: (I, J, K) mask."""
         return (self.uptake * np.exp(-4.0 * self.spread * self.variation[brain])).astype(np.float32)
 
     def mean_diffusivity_in(self, brain: np.ndarray) -> np.ndarray:
-        """Mean diffusivity in um2/ms in every brain voxel of this tissue."""
+        """Mean diffusivity in um2/ms in every brain voxel of this tissue. (n,); brain: (I, J, K) mask."""
         return self.mean_diffusivity * np.exp(1.5 * self.spread * self.variation[brain])
 
 

@@ -25,8 +25,8 @@ from ..imaging.volumes import Volume, resample, same_grid
 from .completion import complete, in_words
 from .outputs import write_result
 from .patient import Patient
-from .prediction import Model, predict_patient
-from .uncertainty import spread_by_label
+from .prediction import Model, Prediction, predict_patient
+from .uncertainty import expected_error, fitted_errors, spread_by_label
 
 ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # share of the whole when a step begins
 NO_FLAIR = Registration(np.eye(4), "no FLAIR was given", 0.0, 0.0)
@@ -37,7 +37,7 @@ class Findings:
     """What was found about one patient. All volumes but those of `patient` lie on the T1w's grid.
 
     t1w, flair: bias-corrected; brain and how it was found; registration; dvr: synthetic, unitless, 0 outside the brain;
-    uncertainty: its SD over variants of the inputs, or None; lesions, measured: as given, on this grid, or None;
+    uncertainty: its SD over variants of the inputs or the error expected of that (see `uncertainty`), or None; lesions, measured: as given, on this grid, or None;
     tissues: masks; labels, rows: see evaluation.lesions; limit: DVR below which a voxel counts as demyelinated; way:
     how the network was run, predictions: how often; seconds: by step.
     """
@@ -112,9 +112,10 @@ def synthesize(
     flair = here(aligned, "flair") if "flair" in aligned.images else None
     tissues = _tissues(t1w, flair, brain, lesions, patient, progress)
     labels, rows, limit = _lesion_rows(dvr, lesions, measured, tissues, t1w)
+    fitted = fitted_errors(bundle.description, len(found.maps)) or {}
     if found.has_spread and rows:
-        spread = spread_by_label(found.maps, labels)
-        rows = [row | {"uncertainty": float(spread[row["id"]])} for row in rows]
+        expected = expected_error(spread_by_label(found.maps, labels), fitted.get("lesions"))
+        rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
     rows = _with_regions(rows, labels, t1w, brain, tissues, patient, progress)
     findings = Findings(
         patient=patient,
@@ -124,7 +125,7 @@ def synthesize(
         brain=brain,
         registration=registration,
         dvr=dvr,
-        uncertainty=np.std(found.maps, axis=0, ddof=1) if found.has_spread else None,
+        uncertainty=_voxel_uncertainty(found, brain, fitted.get("voxels")) if found.has_spread else None,
         lesions=lesions,
         measured=measured,
         tissues=tissues,
@@ -140,6 +141,11 @@ def synthesize(
     write_result(folder, findings)
     clock.stop()
     return findings
+
+
+def _voxel_uncertainty(found: Prediction, brain: Brain, fitted: dict[str, float] | None) -> np.ndarray:
+    spread = np.std(found.maps, axis=0, ddof=1)
+    return np.where(brain.mask.data > 0.5, expected_error(spread, fitted), 0).astype(np.float32)
 
 
 def align(patient: Patient, clock: Clock) -> AlignedPatient:
@@ -183,6 +189,7 @@ def here(aligned: AlignedPatient, name: str) -> Volume:
 
 
 def warn(patient: Patient, progress: Progress, sentence: str) -> None:
+    """Say a warning, if there is one, and keep it for the report."""
     if sentence:
         patient.warnings.append(sentence)
         progress.say(f"Warning: {sentence}")

@@ -27,5 +27,5 @@ class Ensemble:
         return torch.stack([member.predict(inputs).float() for member in self.members]).mean(dim=0)
 
     def segment(self, inputs: Tensor) -> Tensor:
-        """Mean of the members' probabilities, where the system segments."""
+        """Mean of the members' probabilities, where the system segments. (N, C, I, J, K) -> (N, 1, I, J, K)."""
         return torch.stack([member.segment(inputs).float() for member in self.members]).mean(dim=0)

@@ -38,13 +38,13 @@ class Learner(Generic[Network]):
         self._shared = distributed(self.module, self.device)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The network's answer while it learns."""
+        """The network's answer while it learns, shapes as the network's."""
         self.module.train()
         with autocast(self.device, self.kind):
             return self._shared(inputs).float()
 
     def frozen(self, inputs: Tensor) -> Tensor:
-        """The answer in the mode the network is in, with gradients for what it is shown but not for its weights."""
+        """The answer in the mode it is in, with gradients for what it is shown but none for its weights."""
         self.module.requires_grad_(False)
         with autocast(self.device, self.kind):
             answer = self.module(inputs).float()

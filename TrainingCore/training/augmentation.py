@@ -113,6 +113,7 @@ def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random
 
     Many real lesions are bright in FLAIR and all but invisible in T1w; a network that has only met dark ones overlooks
     them. strength: largest share of the contrast to white matter that is taken away, 0 to 1 (ours).
+    volumes: (I, J, K) each, with `t1w` and `lesions`; returns (I, J, K).
     """
     lesions, white_matter, t1w = volumes["lesions"], volumes["white_matter"], volumes["t1w"]
     healthy = white_matter & ~lesions

@@ -95,7 +95,10 @@ def lesion_centres(lesions: np.ndarray) -> np.ndarray:
 
 
 def dvr_errors(predicted: torch.Tensor, sample: Sample) -> dict[str, float]:
-    """Mean absolute DVR error over the brain (`l1`) and over its lesions (`lesion_l1`, nan where there is none)."""
+    """Mean absolute DVR error over the brain (`l1`) and over its lesions (`lesion_l1`, nan where there is none).
+
+    predicted: (1, 1, I, J, K), DVR or the target's unit.
+    """
     error = (predicted - sample.target).abs()
     lesions = sample.lesions * sample.brain
     in_lesions = float((error * lesions).sum() / lesions.sum()) if lesions.any() else math.nan

@@ -16,6 +16,7 @@ def random_share(name: str, epoch: int, epochs: int, share: float = 0.5) -> floa
 
     epoch counts from 0, so that `curricular` is 0 in the first of `epochs` and 1 in the last, linearly in between;
     `anticurricular` is its opposite; `fixed` is `share` throughout; `uniform` looks at random patches alone.
+    Raises ValueError for an unknown schedule or a share beyond 0 and 1.
     """
     if name not in SCHEDULES:
         raise ValueError(f"unknown schedule {name!r}; known: {', '.join(SCHEDULES)}")

@@ -22,7 +22,10 @@ def brain_slices(brain: Tensor) -> np.ndarray:
 
 
 def draw_slices(sample: Sample, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` axial slices of a visit, drawn evenly from those that hold brain; none twice where there are enough."""
+    """`count` axial slices of a visit, drawn evenly from those that hold brain; none twice where there are enough.
+
+    Returns (count,) indices, rising.
+    """
     found = brain_slices(sample.brain)
     return np.sort(rng.choice(found, count, replace=len(found) < count))
 

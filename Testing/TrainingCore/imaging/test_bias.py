@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from itk_images import from_sitk
 from scipy import ndimage
 
 from TrainingCore.imaging.bias import box_around, correct_bias, log_bias_field
-from TrainingCore.imaging.volumes import Volume, from_sitk, to_sitk
+from TrainingCore.imaging.volumes import Volume, to_sitk
 
 SHAPE = (40, 48, 36)
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from TrainingCore.errors import BadInput, MyelinSynthError
 from TrainingCore.imaging.brain_mask import find_brain
-from TrainingCore.imaging.registration import Registration, brain_points, mean_distance, register, register_rigid
+from TrainingCore.imaging.registration import Registration, brain_points, mean_distance, register
 from TrainingCore.imaging.volumes import Volume, matrix_of_sitk, read_volume, resample
 
 SHAPE, SPACING = (64, 72, 60), 2.8
@@ -57,7 +57,7 @@ def test_a_known_displacement_is_found_again(head, angles):
     affine = np.diag([2.5, 2.5, 3.0, 1.0])
     affine[:3, 3] = [-100, -105, -90]
     flair = Volume(resample(head["flair"], (80, 84, 60), affine, np.linalg.inv(truth)), affine)
-    found = register_rigid(head["t1w"], flair, head["brain"])
+    found = register(head["t1w"], flair, head["brain"])
     assert found.how == "rigid"
     assert mean_distance(brain_points(head["brain"]), found.matrix, truth) < 0.5
     rotation = found.matrix[:3, :3]
@@ -65,7 +65,7 @@ def test_a_known_displacement_is_found_again(head, angles):
 
 
 def test_images_in_register_on_one_grid_keep_the_exact_identity(head):
-    found = register_rigid(head["t1w"], head["flair"], head["brain"])
+    found = register(head["t1w"], head["flair"], head["brain"])
     assert found.how.startswith("identity")
     assert np.array_equal(found.matrix, np.eye(4))
 
@@ -73,7 +73,7 @@ def test_images_in_register_on_one_grid_keep_the_exact_identity(head):
 def test_one_grid_does_not_hide_a_displacement(head):
     truth = _rigid((0.0, 0.0, 0.05), (3.0, 0.0, 0.0))
     moved = head["flair"].with_data(resample(head["flair"], SHAPE, head["flair"].affine, np.linalg.inv(truth)))
-    found = register_rigid(head["t1w"], moved, head["brain"])
+    found = register(head["t1w"], moved, head["brain"])
     assert mean_distance(brain_points(head["brain"]), found.matrix, truth) < 0.5
 
 
@@ -81,7 +81,7 @@ def test_the_same_pair_gives_the_same_matrix(head):
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     affine[:3, 3] = [-98, -104, -86]
     flair = Volume(resample(head["flair"], (66, 70, 58), affine), affine)
-    one, other = (register_rigid(head["t1w"], flair, head["brain"]).matrix for _ in range(2))
+    one, other = (register(head["t1w"], flair, head["brain"]).matrix for _ in range(2))
     assert np.array_equal(one, other)
 
 
@@ -184,7 +184,7 @@ def test_volumes_that_do_not_overlap_are_refused(head):
     affine = head["flair"].affine.copy()
     affine[2, 3] += 500
     with pytest.raises(BadInput, match="does not overlap"):
-        register_rigid(head["t1w"], Volume(head["flair"].data, affine, "flair.nii"), head["brain"])
+        register(head["t1w"], Volume(head["flair"].data, affine, "flair.nii"), head["brain"])
     elsewhere = Volume(head["flair"].data, affine, "mtr.nii")
     with pytest.raises(BadInput, match=r"The MTR mtr\.nii does not overlap with the brain in the PET"):
         register(head["t1w"], elsewhere, head["brain"], contrast="MTR", reference="PET")
@@ -208,24 +208,24 @@ def test_a_raw_clinical_pair_agrees_with_the_publishers_transform(real_data):
     reference = _reference(real_data / "ms_clinical/derivatives/reference_transforms", label)
     points = brain_points(brain.mask)
     for start in (np.eye(4), FAR):
-        found = register_rigid(t1w, _moved(flair, start), brain.mask)
+        found = register(t1w, _moved(flair, start), brain.mask)
         assert mean_distance(points, found.matrix, start @ reference) < 0.5
         assert found.warning == ""
     other = read_volume(real_data / "ms_clinical/sub-20/ses-2/anat/sub-20_ses-2_FLAIR.nii.gz")
-    assert "different people" in register_rigid(t1w, other, brain.mask).warning
+    assert "different people" in register(t1w, other, brain.mask).warning
 
 
 @pytest.mark.parametrize("label", ["sub-07", "sub-19"])
 def test_a_stripped_pair_that_was_torn_apart_is_brought_together(real_data, label):
     t1w, flair = _stripped_pair(real_data, label)
     brain = find_brain(t1w).mask
-    found = register_rigid(t1w, _moved(flair, FAR), brain)
+    found = register(t1w, _moved(flair, FAR), brain)
     assert mean_distance(brain_points(brain), found.matrix, FAR) < 0.4
 
 
 def test_a_co_registered_stripped_pair_keeps_the_exact_identity(real_data):
     t1w, flair = _stripped_pair(real_data, "sub-07")
-    found = register_rigid(t1w, flair, find_brain(t1w).mask)
+    found = register(t1w, flair, find_brain(t1w).mask)
     assert np.array_equal(found.matrix, np.eye(4))
 
 

@@ -6,11 +6,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from itk_images import from_sitk
 
 from TrainingCore.errors import BadInput
 from TrainingCore.imaging.volumes import (
     Volume,
-    from_sitk,
     matrix_of_sitk,
     read_volume,
     resample,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from deformations import jacobian
 
 from TrainingCore.phantom.anatomy import (
     COARSE,
@@ -9,7 +10,6 @@ from TrainingCore.phantom.anatomy import (
     coarse_displacement,
     exponential,
     grow_anatomy,
-    jacobian,
 )
 from TrainingCore.phantom.randomness import stream
 from TrainingCore.phantom.template import load_template

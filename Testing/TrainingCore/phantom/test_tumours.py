@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from deformations import jacobian
 from scipy import ndimage
 
 from TrainingCore.phantom.anatomy import (
@@ -10,7 +11,6 @@ from TrainingCore.phantom.anatomy import (
     Mass,
     coarse_displacement,
     grow_anatomy,
-    jacobian,
     pushed_aside,
 )
 from TrainingCore.phantom.gadolinium import DOSES
