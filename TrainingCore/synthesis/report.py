@@ -12,6 +12,7 @@ from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..evaluation.report import Report
 from ..imaging.bias import box_around
 from ..imaging.volumes import Volume, resample
+from .uncertainty import in_words as uncertainty_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -158,6 +159,8 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
     caption = "Largest first; positions in world coordinates (RAS)."
     if "lesions" in findings.patient.made:
         caption = "Found by a network in the T1w, not checked by anybody. " + caption
+    if findings.uncertainty is not None:
+        caption += f" Uncertainty: {uncertainty_in_words(findings.bundle.description, findings.predictions)}."
     if len(shown) < len(findings.rows):
         caption += f" The {len(shown)} largest of {len(findings.rows)}; all are in lesions.csv."
     report.add_table(shown, caption, columns, TITLES, FORMATS)
@@ -202,7 +205,10 @@ def slices_figure(findings: Findings) -> Figure:
 
 
 def choose_levels(inside: np.ndarray, lesions: np.ndarray) -> list[int]:
-    """Up to five axial levels, bottom to top: the fullest of lesions that lie apart, filled up evenly."""
+    """Up to five axial levels, bottom to top: the fullest of lesions that lie apart, filled up evenly.
+
+    inside, lesions: (I, J, K) masks; returns indices along the last axis.
+    """
     occupied = np.flatnonzero(inside.any(axis=(0, 1)))
     area = lesions.sum(axis=(0, 1))
     even = [int(level) for level in np.linspace(occupied[0], occupied[-1], LEVELS + 2)[1:-1]]
