@@ -56,6 +56,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_writable(folder: Path) -> None:
+    """Make a folder and try to write there; raises BadInput where that is not possible."""
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(probe):
+            pass
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(f"Cannot write to {folder}: {error.strerror or error}. Choose another output folder.") from error
+
+
 def check_replaceable(target: Path, marker: str) -> None:
     """Raise BadInput where `target` is a file, or a folder of anything but what this program wrote there.
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from Testing.benchmarks.contenders import CONTENDERS, TASKS
+from Testing.benchmarks.turns import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = "monai"
 GOALS = {"inference": {"wall": 0.65, "memory": 0.6}, "step": {"wall": 0.7}}
+
+PACKAGES = ("torch", "monai")  # whose versions are told
 
 
 def child(name: str, task: str, **options: int) -> dict[str, Any]:
@@ -71,20 +72,6 @@ def table(rows: list[dict[str, Any]], errors: dict[str, dict[str, float]]) -> st
     return "\n".join(lines) + "\n"
 
 
-def machine() -> dict[str, Any]:
-    """The machine in general words, and the versions."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in ("torch", "monai"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-    return {"machine": platform.machine(), "cores": os.cpu_count(), "load_at_start": load, **versions}
-
-
 def main() -> int:
     """Measure, print the table, write benchmark.json and benchmark.md if --out is given."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,7 +83,7 @@ def main() -> int:
     arguments.add_argument("--no-errors", action="store_true", help="leave out the comparison with plain float32")
     arguments.add_argument("--out", type=Path, help="folder for benchmark.json and benchmark.md")
     chosen = arguments.parse_args()
-    result: dict[str, Any] = {**machine(), "goals": GOALS, "errors": {}, "rows": []}
+    result: dict[str, Any] = {**machine(PACKAGES), "goals": GOALS, "errors": {}, "rows": []}
     for threads in chosen.threads:
         result[f"sgemm_gflops_{threads}_threads"] = child("ours", "roof", threads=threads)["gflops"]
         for task in chosen.tasks:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from Testing.benchmarks.registration_contenders import CONTENDERS
+from Testing.benchmarks.turns import machine
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.registration import brain_points, mean_distance
 from TrainingCore.imaging.transforms import read_transform, turns_and_shifts
@@ -34,6 +34,8 @@ PEER = "antspyx"
 STRIPPED = ("sub-07", "sub-19")
 CLINICAL = ("sub-04_ses-1", "sub-12_ses-1", "sub-12_ses-2", "sub-20_ses-2")
 MOST_TURN, MOST_SHIFT_MM = np.deg2rad(30.0), 40.0
+
+PACKAGES = ("torch", "SimpleITK", "antspyx", "itk-elastix", "picsl-greedy")  # whose versions are told
 
 
 def random_start(random: np.random.Generator, centre: np.ndarray) -> np.ndarray:
@@ -111,20 +113,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def machine() -> dict[str, Any]:
-    """The machine in general words, and the versions of what is compared."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in ("torch", "SimpleITK", "antspyx", "itk-elastix", "picsl-greedy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-    return {"machine": platform.machine(), "cores": os.cpu_count(), "load_at_start": load, **versions}
-
-
 def main() -> int:
     """Measure, print the table, write registration.json and registration.md if --out is given."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -141,7 +129,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     if not (chosen.data / "ms_mni").is_dir():
         arguments.error(f"{chosen.data} has no folder ms_mni; give the folder of real patients with --data")
-    about = machine()
+    about = machine(PACKAGES)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as work:
         for label in chosen.pairs:

@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 Build = Callable[[int], tuple[Callable[[], Any], int]]  # size -> a function that does one step, number of parameters
+
+
+def machine(packages: Sequence[str]) -> dict[str, Any]:
+    """The machine in general words, its load now, and the versions of what is compared."""
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    return {"machine": platform.machine(), "cores": os.cpu_count(), "load_at_start": load, **versions}
 
 
 def measure(build: Build, size: int, repeats: int) -> dict[str, float]:

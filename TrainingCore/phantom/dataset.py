@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from ..files import PARTIAL_SUFFIX, atomic_path, read_json, write_json, write_text
+from ..files import PARTIAL_SUFFIX, make_writable, read_json, write_json, write_text
 from .bids import DERIVATIVES, GENERATOR, README, SETTINGS_MARK, TUMOUR, description
 from .people import DISEASE_NAMES, SITES, SUBTYPE_LEVELS, Person
 from .tumours import LABELS
@@ -49,14 +49,7 @@ def prepare_dataset(
     overwrite: replace a digital cohort that is there and was made with other settings, or has more people or visits.
     Raises BadInput where `out` cannot be written, holds something else, or such a cohort and `overwrite` is False.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with atomic_path(out / ".writable"):
-            pass
-        (out / ".writable").unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise BadInput(f"Cannot write to {out}: {reason}. Choose another output folder.") from error
+    make_writable(out)
     same = _same_settings(out, settings)
     kept = {f"sub-{label}": visits for label, _ in people} if same else {}
     surplus = [path for path in _sessions(out) if int(path.name[4:]) > kept.get(path.parent.name, 0)]

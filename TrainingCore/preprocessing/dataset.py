@@ -14,7 +14,7 @@ from .. import RESEARCH_USE, __version__
 from ..cohort import Cohort
 from ..cohort_bids import PREPARED_BY, made_by_preprocess, participants
 from ..errors import BadInput
-from ..files import atomic_path, write_json, write_text
+from ..files import make_writable, write_json, write_text
 from ..synthesis.leftovers import CLAIM, claim
 from ..visit import Visit
 from . import names
@@ -55,13 +55,7 @@ def check_places(data: Path, out: Path) -> None:
 @contextlib.contextmanager
 def claimed(out: Path) -> Iterator[None]:
     """Work in `out` alone; raises BadInput where it cannot be written, or somebody else is at work there."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with atomic_path(out / ".writable"):
-            pass
-        (out / ".writable").unlink()
-    except OSError as error:
-        raise BadInput(f"Cannot write to {out}: {error.strerror or error}. Choose another --out.") from error
+    make_writable(out)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(claim(out))
