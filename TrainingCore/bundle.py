@@ -266,6 +266,16 @@ def _members(description: dict[str, Any]) -> str:
     return "" if count == 1 else f", ensemble of {count} trained on different people"
 
 
+def _uncertainty(description: dict[str, Any]) -> list[str]:
+    if "uncertainty" not in description:
+        return []
+    found = description["uncertainty"]
+    return [
+        f"- uncertainty (`--uncertainty`): SD of the error to be expected, {found['lesions']['floor']:.3f} DVR or more "
+        f"for a lesion's mean, {found['voxels']['floor']:.3f} for a voxel; calibrated on a {found['measured on']}"
+    ]
+
+
 def model_card(description: dict[str, Any]) -> str:
     """The model card as Markdown: what the model is, learnt from, measured at, and may be used for."""
     performance = description["performance"]
@@ -281,6 +291,7 @@ def model_card(description: dict[str, Any]) -> str:
             f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
             f"- trained on: {description['training_data']}",
             f"- licence: {description['licence']}",
+            *_uncertainty(description),
             f"- weights SHA-256: `{description['weights_sha256']}`",
             "",
             "## Measured performance",

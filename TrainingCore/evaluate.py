@@ -160,6 +160,7 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
     from .evaluation.cases import evaluate_case
     from .evaluation.models import finest, on_grid_of
     from .evaluation.slice_figures import axial_slices
+    from .synthesis.uncertainty import fitted_errors
 
     reference, inputs = finest(models), inputs_of(models)
     common = reference.load(visit, inputs)
@@ -171,7 +172,9 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
         own = loaded[model.key]
         answer, maps = model.answers(own) if uncertainty else (model.predict(own), [])
         prediction = on_grid_of(common, own, answer)
-        row, lesions = evaluate_case(common, prediction, maps=[on_grid_of(common, own, one) for one in maps])
+        maps = [on_grid_of(common, own, one) for one in maps]
+        fitted = fitted_errors(model.bundle.description, len(maps))
+        row, lesions = evaluate_case(common, prediction, maps=maps, fitted=fitted)
         results[model.name].visits.append(row)
         results[model.name].lesions.extend(lesions)
         results[model.name].slices.append(axial_slices(common, prediction, visit.label, model.inputs))

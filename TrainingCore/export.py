@@ -33,6 +33,12 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument(
         "--evaluation", type=Path, help="folder written by evaluate for this model: its measured performance"
     )
+    options.add_argument(
+        "--calibration",
+        type=Path,
+        help="folder written by evaluate --uncertainty on people that this model has not learnt from: from then on its "
+        "uncertainties are errors to be expected",
+    )
     options.add_argument("--name", help="what to call the model (default: the recipe's description)")
     options.add_argument("--licence", default="not stated", help="licence of the weights, e.g. Apache-2.0")
     options.add_argument("--out", type=Path, required=True, help="folder of the bundle")
@@ -52,7 +58,7 @@ def export_ensemble(options: argparse.Namespace) -> int:
     from .protocols.pages import performance_of_recipe
     from .training.export import write_ensemble
 
-    if options.evaluation or options.which != "best":
+    if options.evaluation or options.calibration or options.which != "best":
         raise BadInput("--crossvalidation brings its own evaluation and takes best epochs: leave out the others.")
     plan = Plan.open(options.crossvalidation)
     name = options.recipe or next(iter(plan.recipes))
@@ -80,9 +86,11 @@ def export_run(options: argparse.Namespace) -> int:
     changes: dict[str, Any] = {"licence": options.licence}
     if options.name:
         changes["name"] = options.name
+    weights_sha256 = sha256(encode_weights(weights)).hexdigest()
     if options.evaluation:
-        weights_sha256 = sha256(encode_weights(weights)).hexdigest()
         changes["performance"] = performance_of(options.evaluation, weights_sha256)
+    if options.calibration:
+        changes["uncertainty"] = uncertainty_of(options.calibration, weights_sha256)
     write_bundle(options.out, run, system, options.which, weights, epoch, changes)
     print(f"Exported epoch {epoch.get('epoch')}: {options.out}")
     return 0
@@ -90,20 +98,8 @@ def export_run(options: argparse.Namespace) -> int:
 
 def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
     """What an evaluation measured of the weights with this hash; raises BadInput where it measured others."""
-    summary = read_json(evaluation / "summary.json")
-    if not isinstance(summary, dict) or "models" not in summary:
-        raise BadInput(
-            f"{evaluation} was not written by evaluate. Leave out --evaluation, or give the --out of evaluate."
-        )
-    found = [model for model in summary["models"].values() if model["weights_sha256"] == weights_sha256]
-    if not found:
-        raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
-    model = found[0]
-    kind = "simulated cohort" if summary["simulated_data"] else "cohort"
-    measured = {
-        "measured on": f"{kind}, {model['people']} people, {model['visits']} visits, "
-        f"{model['lesions_in_correlation']} lesions of at least {model['minimum_mm3']:g} mm3"
-    }
+    measured_on, model = measured_model(evaluation, weights_sha256, "--evaluation")
+    measured = {"measured on": measured_on}
     for level in ("lesion", "patient"):
         measured[f"{level} level Pearson r"] = _correlation(model[level])
     for key, what in (
@@ -115,6 +111,35 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
         if model["images"][key]["mean"] is not None:
             measured[what] = f"{model['images'][key]['mean']:.3f} (SD {model['images'][key]['sd'] or 0:.3f})"
     return measured
+
+
+def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[str, dict[str, Any]]:
+    """An evaluation's cohort in words, and what its summary says of the weights with this hash. Raises BadInput."""
+    summary = read_json(evaluation / "summary.json")
+    if not isinstance(summary, dict) or "models" not in summary:
+        raise BadInput(f"{evaluation} was not written by evaluate. Leave out {option}, or give the --out of evaluate.")
+    found = [model for model in summary["models"].values() if model["weights_sha256"] == weights_sha256]
+    if not found:
+        raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
+    model = found[0]
+    kind = "simulated cohort" if summary["simulated_data"] else "cohort"
+    words = (
+        f"{kind}, {model['people']} people, {model['visits']} visits, "
+        f"{model['lesions_in_correlation']} lesions of at least {model['minimum_mm3']:g} mm3"
+    )
+    return words, model
+
+
+def uncertainty_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
+    """How large the errors were where the predictions spread so far, for a bundle. Raises BadInput without such."""
+    measured_on, model = measured_model(evaluation, weights_sha256, "--calibration")
+    fitted = (model.get("uncertainty") or {}).get("fitted")
+    if fitted is None:
+        raise BadInput(
+            f"{evaluation} has no uncertainties to calibrate from. Run evaluate with --uncertainty on five people with "
+            "lesions or more."
+        )
+    return {**fitted, "measured on": measured_on}
 
 
 def _correlation(level: dict[str, Any]) -> str:

@@ -141,8 +141,8 @@ def in_words(found: Row) -> str:
     times = (
         ""
         if found["ratio"] is None
-        else f" The error is {found['ratio']:.1f} times the uncertainty (root mean squares); {found['within_95']:.0%} of "
-        "the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
+        else f" The error is {found['ratio']:.1f} times the uncertainty (root mean squares); {found['within_95']:.0%} "
+        "of the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
     )
     return (
         f"{answer} Spearman's rho of uncertainty and absolute error: {rho}, {found['n']} lesions of {found['people']} "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..case import Case
 from ..errors import MyelinSynthError
-from ..synthesis.uncertainty import spread_by_label
+from ..synthesis.uncertainty import expected_error, spread_by_label
+from .calibration import error_by_spread
 from .lesions import label_lesions, lesion_table
 from .measures import DVR_RANGE, image_measures
 
@@ -18,13 +19,19 @@ KINDS = ("measured", "synthetic", "clean")
 
 
 def evaluate_case(
-    case: Case, prediction: np.ndarray, data_range: float = DVR_RANGE, maps: Sequence[np.ndarray] = ()
+    case: Case,
+    prediction: np.ndarray,
+    data_range: float = DVR_RANGE,
+    maps: Sequence[np.ndarray] = (),
+    fitted: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compare a synthetic DVR map with the measured one of a visit.
 
     case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`; prediction:
     (I, J, K) synthetic DVR on the case's grid. Outside the brain both count as 0. NAWM is white matter without lesions
-    (Soulier et al. 2024). maps: several predictions of this head, whose spread becomes each lesion's `uncertainty`.
+    (Soulier et al. 2024). maps: several predictions of this head; how far they are apart in a lesion's mean becomes its
+    `spread` and, with what the model was calibrated to (fitted: see `synthesis.uncertainty`), its `uncertainty`; the
+    visit gets predictions (their number) and voxel_floor, voxel_slope (see `calibration.error_by_spread`).
 
     Returns the visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and
     mm3 of lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and
@@ -52,12 +59,20 @@ def evaluate_case(
     rows = lesion_table(labels, dvr["synthetic"], regions["nawm"], case.affine, measured=dvr["measured"])
     clean = _label_means(labels, dvr["clean"]) if "clean" in dvr else None
     spread = spread_by_label(maps, labels) if len(maps) > 1 and rows else None
+    if len(maps) > 1:
+        visit |= {"predictions": len(maps)} | _voxel_errors(maps, dvr["synthetic"] - dvr["measured"], brain)
     for row in rows:
         if spread is not None:
-            row["uncertainty"] = float(spread[row["id"]])
+            row["spread"] = float(spread[row["id"]])
+            row["uncertainty"] = float(expected_error(spread[row["id"]], fitted["lesions"] if fitted else None))
         row["clean_mean_dvr"] = None if clean is None else float(clean[row["id"]])
     owner = {"person": case.person, "visit": case.visit, "group": visit["group"]}
     return visit, [owner | row for row in rows]
+
+
+def _voxel_errors(maps: Sequence[np.ndarray], error: np.ndarray, brain: np.ndarray) -> dict[str, float]:
+    spread = np.std([one[brain] for one in maps], axis=0, ddof=1)
+    return {f"voxel_{key}": value for key, value in error_by_spread(spread, error[brain]).items()}
 
 
 def tissue_masks(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Any
 from .. import RESEARCH_USE, SIMULATED
 from ..files import write_json, write_text
 from . import figures, slice_figures
-from .calibration import calibration, calibration_figure, in_words
+from .calibration import calibration, calibration_figure, errors_by_spread, in_words
 from .report import SIMULATED_BANNER, Report, png_bytes
 from .summary import Row, differences, levels, summarise
 
@@ -94,7 +94,9 @@ def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts)
 def calibrated(result: Results, facts: Facts) -> Row:
     """{"uncertainty": ...} where uncertainties were asked for and there are enough lesions, else nothing."""
     found = calibration(result.lesions, facts.seed, facts.minimum_mm3)
-    return {} if found is None else {"uncertainty": found}
+    if found is None:
+        return {}
+    return {"uncertainty": found | {"fitted": errors_by_spread(result.lesions, result.visits, facts.minimum_mm3)}}
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

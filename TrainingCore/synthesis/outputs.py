@@ -30,6 +30,7 @@ from ..result import (
     UNCERTAINTY,
 )
 from ..run import versions
+from .uncertainty import in_words
 
 if TYPE_CHECKING:
     from .steps import Findings
@@ -54,7 +55,7 @@ def write_result(folder: Path, findings: Findings) -> None:
         unchecked = ", found by a network, not checked" if "lesions" in made else ""
         write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv" + unchecked)
     if findings.uncertainty is not None:
-        write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "SD of " + words)
+        write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "uncertainty (SD) of " + words)
     write_transform(folder / TRANSFORM, findings.registration.matrix)
     columns = LESION_COLUMNS + (MEASURED_COLUMNS if findings.measured is not None else ())
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
@@ -142,6 +143,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "matrix_t1_to_flair_ras": np.round(registration.matrix, 9).tolist(),
         },
         "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
+        "uncertainty": None if findings.uncertainty is None else in_words(about, findings.predictions),
         "summary": summary,
         "warnings": findings.patient.anonymous_warnings(),
         "seconds": findings.seconds,

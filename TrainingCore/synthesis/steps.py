@@ -37,9 +37,9 @@ class Findings:
     """What was found about one patient. All volumes but those of `patient` lie on the T1w's grid.
 
     t1w, flair: bias-corrected; brain and how it was found; registration; dvr: synthetic, unitless, 0 outside the brain;
-    uncertainty: its SD over variants of the inputs or the error expected of that (see `uncertainty`), or None; lesions, measured: as given, on this grid, or None;
-    tissues: masks; labels, rows: see evaluation.lesions; limit: DVR below which a voxel counts as demyelinated; way:
-    how the network was run, predictions: how often; seconds: by step.
+    uncertainty: its SD over variants of the inputs, or the error to be expected of that, or None; lesions, measured: as
+    given, on this grid, or None; tissues: masks; labels, rows: see evaluation.lesions; limit: DVR below which a voxel
+    counts as demyelinated; way: how the network was run, predictions: how often; seconds: by step.
     """
 
     patient: Patient

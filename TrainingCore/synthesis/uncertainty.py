@@ -2,14 +2,18 @@
 
 Test-time augmentation in the sense of Wang et al. 2019 (Neurocomputing 338:34-45). The changes are small enough for
 the true DVR to stay what it is: mirrored left to right, and the contrast of one MRI a little harder or softer (ours).
-What a model does not know at all it may say firmly: the spread is a lower bound of the error, not the error.
+What a model does not know at all it may say firmly: the spread is a lower bound of the error, not the error. A bundle
+may carry what was measured of both (`export --calibration`); with that, the spread becomes the error to be expected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from ..errors import BadInput
 
 EXPONENTS = (0.85, 1.15)  # (ours) gamma of the contrast changes; scanners of one protocol differ by about as much
 
@@ -51,3 +55,39 @@ def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarra
     counts[counts == 0] = np.nan
     means = [np.bincount(owner, found.ravel()[inside]) / counts for found in maps]
     return np.std(means, axis=0, ddof=1)
+
+
+def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str, dict[str, float]] | None:
+    """What a bundle says of its errors: {"lesions": {floor, slope}, "voxels": {floor, slope}}, for `expected_error`.
+
+    None where it says nothing, or was measured over another number of predictions. Raises BadInput where it cannot be.
+    """
+    found = description.get("uncertainty")
+    if found is None:
+        return None
+    try:
+        fitted = {kind: {key: float(found[kind][key]) for key in ("floor", "slope")} for kind in ("lesions", "voxels")}
+        measured_over = int(found["predictions"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput("The model's bundle.json has an `uncertainty` that cannot be read. Get it again.") from error
+    numbers = [value for one in fitted.values() for value in one.values()]
+    if not (np.isfinite(numbers).all() and min(numbers) >= 0):
+        raise BadInput("The model's bundle.json has an `uncertainty` with impossible numbers. Get it again.")
+    return fitted if measured_over == predictions else None
+
+
+def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:
+    """SD of the error to be expected where predictions spread so far: sqrt(floor^2 + slope^2 spread^2), DVR.
+
+    fitted: floor (DVR) and slope (error per spread) as measured, see `evaluation.calibration`; None: the spread itself.
+    """
+    if fitted is None:
+        return spread
+    return np.sqrt(fitted["floor"] ** 2 + (fitted["slope"] * spread) ** 2)
+
+
+def in_words(description: Mapping[str, Any], predictions: int) -> str:
+    """What the uncertainty of a map is, for people."""
+    if fitted_errors(description, predictions) is None:
+        return f"SD over {predictions} predictions, not calibrated: the error may be many times larger"
+    return f"SD of the error to be expected, calibrated on a {description['uncertainty']['measured on']}"

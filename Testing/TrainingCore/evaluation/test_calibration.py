@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from TrainingCore.evaluation.calibration import calibration, in_words, spearman
+from TrainingCore.evaluation.calibration import calibration, error_by_spread, errors_by_spread, in_words, spearman
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.lesions import label_lesions
 from TrainingCore.evaluation.models import Model
@@ -87,17 +88,94 @@ def test_the_head_as_it_is_is_predicted_once_for_the_map_and_its_spread() -> Non
     assert np.allclose(maps[2], maps[0], atol=1e-6)  # mirrored and mirrored back
 
 
-def test_evaluate_reports_it(ball_cohort: Path, tmp_path: Path) -> None:
+def test_what_was_measured_of_error_and_spread_is_found_again() -> None:
+    rng = np.random.default_rng(3)
+    spread = rng.uniform(0, 0.05, 20000)
+    error = rng.standard_normal(20000) * np.sqrt(0.04**2 + (2 * spread) ** 2)
+    found = error_by_spread(spread, error)
+    assert found["floor"] == pytest.approx(0.04, rel=0.05)
+    assert found["slope"] == pytest.approx(2, rel=0.05)
+    unrelated = error_by_spread(spread, 0.05 * rng.standard_normal(20000))
+    assert np.hypot(unrelated["floor"], unrelated["slope"] * 0.05) == pytest.approx(0.05, rel=0.1)
+    assert error_by_spread(np.zeros(4), np.full(4, 0.1))["floor"] == pytest.approx(0.1)
+
+
+def test_every_person_counts_alike_when_a_model_is_calibrated() -> None:
+    def row(person: str, error: float) -> dict[str, object]:
+        return {"person": person, "volume_mm3": 60.0, "mean_dvr": 1 + error, "measured_mean_dvr": 1.0, "spread": 0.0,
+                "uncertainty": 0.0}  # fmt: skip
+
+    rows = [row(f"P{person}", 0.1) for person in range(4)] + [row("many", 0.3) for _ in range(100)]
+    visits = [{"predictions": 6, "voxel_floor": floor, "voxel_slope": 1.0} for floor in (0.03, 0.04)]
+    found = errors_by_spread(rows, visits)
+    assert found["lesions"]["floor"] == pytest.approx(np.sqrt((4 * 0.1**2 + 0.3**2) / 5))
+    assert found["voxels"] == {"floor": pytest.approx(np.sqrt(0.0025 / 2)), "slope": pytest.approx(1)}
+    assert found["predictions"] == 6
+    assert errors_by_spread(rows[4:], visits) is None
+    assert errors_by_spread(rows, [{}]) is None
+
+
+def test_a_bundles_errors_are_checked_before_they_are_used() -> None:
+    from TrainingCore.errors import BadInput
+    from TrainingCore.synthesis.uncertainty import expected_error, fitted_errors
+    from TrainingCore.synthesis.uncertainty import in_words as words
+
+    one = {"floor": 0.03, "slope": 4.0}
+    about = {"uncertainty": {"lesions": one, "voxels": one, "predictions": 6, "measured on": "cohort, 9 people"}}
+    fitted = fitted_errors(about, 6)
+    assert expected_error(np.array([0.0, 0.01]), fitted["lesions"]) == pytest.approx([0.03, 0.05])
+    assert "calibrated on a cohort, 9 people" in words(about, 6)
+    assert fitted_errors(about, 3) is None  # the spread of other predictions
+    assert fitted_errors({}, 6) is None
+    assert "not calibrated" in words(about, 3)
+    for wrong in ({}, {"lesions": one}, about["uncertainty"] | {"voxels": {"floor": -1, "slope": 1}},
+                  about["uncertainty"] | {"voxels": {"floor": float("nan"), "slope": 1}}):  # fmt: skip
+        with pytest.raises(BadInput, match="uncertainty"):
+            fitted_errors({"uncertainty": wrong}, 6)
+
+
+def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: Path) -> None:
+    from ball_cohort import write_ball_cohort
+
+    from TrainingCore.bundle import Bundle
     from TrainingCore.evaluate import main as evaluate
+    from TrainingCore.export import main as export
     from TrainingCore.train import main as train
 
-    run, out = tmp_path / "run", tmp_path / "results"
+    cohort = write_ball_cohort(tmp_path / "cohort", people=6, visits=1)
+    run, out, model = tmp_path / "run", tmp_path / "results", tmp_path / "model"
     small = ["size=32", "width=4", "levels=2", "validation_people=1", "epochs=1", "pictures_every=0"]
-    assert train(["--data", str(ball_cohort), "--recipe", "l1_only", "--out", str(run), "--progress", "none", "--set",
+    assert train(["--data", str(cohort), "--recipe", "l1_only", "--out", str(run), "--progress", "none", "--set",
                   *small]) == 0  # fmt: skip
-    assert evaluate(["--run", str(run), "--data", str(ball_cohort), "--out", str(out), "--progress", "none",
-                     "--uncertainty"]) == 0  # fmt: skip
-    model = json.loads((out / "summary.json").read_text())["models"]["run"]
-    assert model["uncertainty"]["n"] == model["lesions_in_correlation"]
+    again = ["--data", str(cohort), "--progress", "none", "--uncertainty"]
+    assert evaluate(["--run", str(run), "--out", str(out), *again]) == 0
+    found = json.loads((out / "summary.json").read_text())["models"]["run"]
+    assert found["uncertainty"]["n"] == found["lesions_in_correlation"]
     assert "Spearman" in (out / "report.html").read_text(encoding="utf-8")
-    assert "uncertainty" in (out / "lesions.csv").read_text().splitlines()[0]
+    assert export(["--run", str(run), "--calibration", str(out), "--out", str(model)]) == 0
+    fitted = Bundle.open(model).description["uncertainty"]
+    assert "6 people" in fitted["measured on"]
+    assert "SD of the error to be expected" in (model / "README.md").read_text(encoding="utf-8")
+
+    assert evaluate(["--bundle", str(model), "--out", str(tmp_path / "calibrated"), *again]) == 0
+    calibrated = json.loads((tmp_path / "calibrated" / "summary.json").read_text())["models"]["model"]["uncertainty"]
+    assert calibrated["ratio"] == pytest.approx(1, abs=0.1)
+    assert found["uncertainty"]["within_95"] < calibrated["within_95"]
+    assert calibrated["fitted"] == found["uncertainty"]["fitted"]
+    rows = list(csv.DictReader((tmp_path / "calibrated" / "lesions.csv").open()))
+    floor, slope = fitted["lesions"]["floor"], fitted["lesions"]["slope"]
+    for row in rows:
+        expected = np.hypot(floor, slope * float(row["spread"]))
+        assert float(row["uncertainty"]) == pytest.approx(expected)
+
+
+def test_export_asks_for_an_evaluation_with_uncertainties(tmp_path: Path) -> None:
+    from TrainingCore.errors import BadInput
+    from TrainingCore.export import uncertainty_of
+
+    model = {"weights_sha256": "a", "people": 9, "visits": 9, "lesions_in_correlation": 40, "minimum_mm3": 50.0}
+    (tmp_path / "summary.json").write_text(json.dumps({"simulated_data": True, "models": {"run": model}}))
+    with pytest.raises(BadInput, match="--uncertainty"):
+        uncertainty_of(tmp_path, "a")
+    with pytest.raises(BadInput, match="did not evaluate these weights"):
+        uncertainty_of(tmp_path, "b")

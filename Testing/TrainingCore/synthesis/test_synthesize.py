@@ -253,6 +253,7 @@ def test_uncertainty_is_the_spread_of_six_predictions_and_of_each_lesions_mean(p
     spread = read_volume(out / UNCERTAINTY).data
     brain = read_volume(out / "brain_mask.nii.gz", mask=True).data > 0.5
     assert result.provenance["network"]["predictions"] == 6
+    assert "not calibrated" in result.provenance["uncertainty"]
     assert (spread[~brain] == 0).all()
     assert (spread[brain] > 0).mean() > 0.99
     labels = read_volume(out / LESION_LABELS).data.astype(int)
@@ -260,6 +261,26 @@ def test_uncertainty_is_the_spread_of_six_predictions_and_of_each_lesions_mean(p
         voxels = spread[labels == row["id"]]
         assert 0 < row["uncertainty"] <= voxels.max()  # what differs from voxel to voxel cancels out in the mean
         assert len(voxels) * 27 == pytest.approx(row["volume_mm3"])
+
+
+def test_a_calibrated_model_says_the_error_to_be_expected(patient, bundle, command, tmp_path):
+    from TrainingCore.bundle import Bundle, save_bundle
+
+    one = Bundle.open(bundle)
+    fitted = {"lesions": {"floor": 0.05, "slope": 0.0}, "voxels": {"floor": 0.09, "slope": 2.0}, "predictions": 6}
+    about = {**one.description, "uncertainty": {**fitted, "measured on": "simulated cohort, 18 people"}}
+    calibrated = save_bundle(tmp_path / "calibrated", about, one.weights()).path
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--lesions", patient["lesions"], "--model",
+                   calibrated, "--uncertainty", "--progress", "none", "--out", out) == 0  # fmt: skip
+    result = Result.open(out)
+    assert {row["uncertainty"] for row in result.lesions()} == {0.05}
+    voxels, brain = read_volume(out / UNCERTAINTY).data, read_volume(out / "brain_mask.nii.gz", mask=True).data > 0.5
+    assert (voxels[~brain] == 0).all()
+    assert voxels[brain].min() >= 0.09 - 1e-6
+    assert voxels[brain].max() > 0.0901
+    assert "calibrated on a simulated cohort, 18 people" in result.provenance["uncertainty"]
+    assert "calibrated on a simulated cohort" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bundle, command, tmp_path):
