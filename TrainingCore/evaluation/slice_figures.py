@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,7 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
         upper[0].text(0.03, 0.03, "R", transform=upper[0].transAxes, color="white", fontsize=9)
         lower[len(inputs)].text(1, 0.5, "synthetic \N{MINUS SIGN}\nmeasured", ha="right", va="center", fontsize=9)
     for axis, head in zip(axes[0], heads):
-        axis.set_title(head.replace("_", " "), fontsize=9, wrap=True)
+        axis.set_title(fill(head.replace("_", " "), 18), fontsize=9)
     return figure
 
 
