@@ -54,10 +54,9 @@ class SketcherRefiner(System):
 
     def _gan(self, stage: str, channels: int) -> ConditionalGAN:
         losses, judge, rate = self.recipe["losses"], self.recipe["discriminator"], f"{stage}_rate"
-        network: nn.Module = build_generator(self.recipe["generator"], channels)
-        if stage == "refiner" and self.recipe["residual"]:
-            network = Residual(network)
-        generator = self.learner(f"{stage} G", network, rate)
+        unet = build_generator(self.recipe["generator"], channels)
+        residual = stage == "refiner" and self.recipe["residual"]
+        generator = self.learner(f"{stage} G", Residual(unet) if residual else unet, rate)
         discriminator = None
         if losses["adversarial"] > 0:
             network = GridDiscriminator(self.channels + 1, judge["patch"], judge["widths"])

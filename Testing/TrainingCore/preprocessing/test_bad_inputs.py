@@ -84,7 +84,7 @@ def test_a_table_is_refused_or_its_bad_rows_are_failures(
 ) -> None:
     table = tmp_path / "cohort.csv"
     table.write_text("participant_id,flair\n01,x.nii.gz\n")
-    assert "no column t1w" in refused(capsys, table, tmp_path / "out")
+    assert "holds no visit with t1w" in refused(capsys, table, tmp_path / "out")
     table.write_text("participant_id,t1w\n01,x.nii.gz\n")
     assert "line 2" in refused(capsys, table, tmp_path / "out")
     broken = tmp_path / "broken.nii.gz"
