@@ -73,9 +73,10 @@ def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
     report.add_text(in_words(findings, summary))
     report.add_heading("The map")
     mask = "network's mask, which nobody has checked," if "lesions" in findings.patient.made else "given mask"
+    flair = "synthetic FLAIR" if "flair" in findings.patient.made else "FLAIR resampled into T1w space"
     caption = (
-        "Axial slices, patient's right on the left. T1w and FLAIR after bias correction, FLAIR resampled into T1w "
-        f"space; DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Lesions of the {mask} are outlined."
+        f"Axial slices, patient's right on the left. T1w after bias correction, {flair}; "
+        f"DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Lesions of the {mask} are outlined."
     )
     report.add_figure(
         slices_figure(findings), caption, "Axial slices of T1w, FLAIR and synthetic DVR with lesion outlines"
@@ -132,12 +133,25 @@ def methods(findings: Findings) -> str:
     about = findings.bundle.description
     registration = findings.registration
     flips = ", averaged with the mirrored prediction" if findings.flips else ""
+    corrected = "The T1w was" if "flair" in findings.patient.made else "T1w and FLAIR were"
     return (
         f"Brain: {findings.brain.how}, {findings.brain.millilitres:.0f} ml. FLAIR to T1w: {registration.how}, mean "
-        f"displacement {registration.moved_mm:.2f} mm. Both images were corrected for bias field (N4) and rescaled as "
-        f"the model expects. Model: {about['name']} ({about['system']}), trained on {about['training_data']}; run on "
-        f"{findings.way}{flips}. Weights SHA-256 {findings.bundle.sha256}.\n\n"
-        f"{about['intended_use']}"
+        f"displacement {registration.moved_mm:.2f} mm. {corrected} corrected for bias field (N4); both images were "
+        f"rescaled as the model expects. Model: {about['name']} ({about['system']}), trained on "
+        f"{about['training_data']}; run on {findings.way}{flips}. Weights SHA-256 {findings.bundle.sha256}.\n\n"
+        f"{about['intended_use']}{completed_by(findings.patient)}"
+    )
+
+
+def completed_by(patient: Patient) -> str:
+    """Which model made what the patient lacked, and how good it is known to be; empty where nothing was made."""
+    if not patient.made:
+        return ""
+    about = patient.facts["completed_with"]
+    measured = "; ".join(f"{name} {value}" for name, value in about["performance"].items()) or "nobody has measured it"
+    return (
+        f"\n\nWhat the patient lacked ({' and '.join(patient.made)}) came from {about['name']}, weights SHA-256 "
+        f"{about['weights_sha256']}. What is known of it: {measured}."
     )
 
 

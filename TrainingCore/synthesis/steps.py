@@ -175,6 +175,7 @@ def fill_gaps(
             "name": model.bundle.description["name"],
             "weights_sha256": model.bundle.sha256,
             "simulated_training_data": model.bundle.simulated,
+            "performance": model.bundle.description["performance"],
         }
     warn(patient, progress, in_words(made, model.bundle))
     return lesions if lesions is not None else found
