@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -51,7 +52,12 @@ MOST_VOXELS, MOST_MM, LARGEST_SETTING = (
 )  # along an axis; of a voxel; width, levels, kernel, ... (ours)
 LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
 DEMONSTRATION = "demonstration"
+NO_BUNDLES = {  # what a folder holds that is taken for a bundle, and what to do then
+    "run.json": "It is a training run: give its bundles/best, or write a bundle with export.",
+    "plan.json": "It is a cross-validation or a search: write a bundle with export --crossvalidation.",
+}
 MOST_MEMBERS = 100
+DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
 MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
 
 
@@ -160,12 +166,15 @@ def _read(path: Path, member: str, largest: int) -> bytes:
                     f"The model {path} holds {strangers[0]}, a format that can run code when it is opened. "
                     "A bundle holds weights.safetensors and bundle.json alone."
                 )
+            if not (path / member).is_file():  # a pipe would be waited for
+                raise FileNotFoundError(member)
             if (path / member).stat().st_size > largest:
                 raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
             return (path / member).read_bytes()
         return _read_from_zip(path, member, largest)
     except FileNotFoundError as error:
-        raise BadInput(f"The model {path} is incomplete: it has no {member}. Get the bundle again.") from error
+        told = next((words for name, words in NO_BUNDLES.items() if (path / name).is_file()), "Get the bundle again.")
+        raise BadInput(f"The model {path} is incomplete: it has no {member}. {told}") from error
 
 
 def _read_from_zip(path: Path, member: str, largest: int) -> bytes:
@@ -173,20 +182,20 @@ def _read_from_zip(path: Path, member: str, largest: int) -> bytes:
         raise BadInput(f"The model {path} is neither a bundle folder nor a .zip of one.")
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.rsplit("/", 1)[-1] == member]
+            names = [name for name in archive.namelist() if name.replace("\\", "/").rsplit("/", 1)[-1] == member]
             if len(names) != 1:
                 raise BadInput(f"The model {path} must hold exactly one {member}; it holds {len(names)}.")
             if archive.getinfo(names[0]).file_size > largest:
                 raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
             return archive.read(names[0])
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+    except DAMAGED as error:
         raise BadInput(f"The model {path} is a damaged archive ({error}). Get the bundle again.") from error
 
 
 def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
     try:
         description = json.loads(raw.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"The model {path} has a {DESCRIPTION} that is not JSON. Get the bundle again.") from error
     missing = [key for key in REQUIRED if key not in description] if isinstance(description, dict) else list(REQUIRED)
     if missing:

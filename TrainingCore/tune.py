@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 progress.report("tune", 0.98 * min(finished / options.trials, 1.0), in_words(finished, options, study))
 
             search(study, dimensions, objective_of(options, recipe, cohort, progress), options.trials, told)
-            write_search(options.out, study, recipe, dimensions)
+            found = write_search(options.out, study, recipe, dimensions)
             for sentence in failures(helpers):
                 progress.note(sentence)
             progress.report("done", 1.0, "searched")
@@ -99,6 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             helper.process.terminate()
             helper.process.wait()
             helper.said.close()
+    if found["best"] is None:
+        where = options.out / "trials.csv"
+        raise MyelinSynthError(f"No trial came to a score, there is no best recipe: {why_not(study)} (see {where}).")
     if options.progress != "json":
         print(f"Best recipe: {options.out / 'best_recipe.yaml'}, report: {options.out / 'report.html'}")
     return 0
@@ -170,6 +173,14 @@ def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Co
         return min(course.scores)
 
     return objective
+
+
+def why_not(study: Any) -> str:
+    """What the last trial of a study said when it ended without a score."""
+    from .protocols.search import REASON
+
+    reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
+    return reasons[-1].rstrip(".") if reasons else "all fell behind"
 
 
 def in_words(finished: int, options: argparse.Namespace, study: Any) -> str:

@@ -8,6 +8,7 @@ schedule.name: {choices: [curricular, anticurricular, uniform]}
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from typing import Any
 from ..errors import BadInput
 from ..recipe import FOLDER as RECIPES
 from ..recipe import changed, full_key, parse_yaml, value_of
+from ..rules import check_recipe
 
 SPACES = RECIPES / "spaces"
 NUMBER = (int, float)
+FIXED = ("system", "data.target")  # another one has another score
 FIELDS = {"low", "high", "log", "step", "choices"}
 
 
@@ -79,22 +82,30 @@ def read_space(path: Path, recipe: dict[str, Any]) -> list[Dimension]:
 
 def _dimension(path: Path, key: str, spec: Any, recipe: dict[str, Any]) -> Dimension:
     where = f"The search space {path}, {key}:"
+    if key in FIXED:
+        raise BadInput(f"{where} scores of different ones cannot be compared. Search each on its own.")
     if not isinstance(spec, dict) or not spec or set(spec) - FIELDS:
         raise BadInput(f"{where} write {{low: .., high: ..}} with log or step, or {{choices: [..]}}.")
     if "choices" in spec:
         if set(spec) != {"choices"} or not isinstance(spec["choices"], list) or len(spec["choices"]) < 2:
             raise BadInput(f"{where} choices must be a list of two or more, and stand alone.")
         for choice in spec["choices"]:
-            changed(recipe, {key: choice}, str(path))
+            check_recipe(changed(recipe, {key: choice}, str(path)))
         return Dimension(key, choices=tuple(spec["choices"]))
     low, high = spec.get("low"), spec.get("high")
     if isinstance(low, bool) or isinstance(high, bool) or not (isinstance(low, NUMBER) and isinstance(high, NUMBER)):
         raise BadInput(f"{where} low and high must be numbers.")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise BadInput(f"{where} low and high must be finite.")
     log, step, whole = bool(spec.get("log", False)), spec.get("step"), isinstance(value_of(recipe, key), int)
     if not low < high:
         raise BadInput(f"{where} low must be below high.")
     if log and (low <= 0 or step is not None):
         raise BadInput(f"{where} a log scale starts above 0 and has no step.")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, NUMBER) or not 0 < step <= high - low):
+        raise BadInput(f"{where} step must be a number above 0 and no larger than the range.")
+    if whole and step is not None and step != int(step):
+        raise BadInput(f"{where} step must be a whole number.")
     for number in (low, high):
-        changed(recipe, {key: number}, str(path))
+        check_recipe(changed(recipe, {key: number}, str(path)))
     return Dimension(key, low, high, log, step, whole)

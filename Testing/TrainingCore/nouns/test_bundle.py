@@ -177,3 +177,31 @@ def test_a_network_that_is_not_that_of_the_weights_is_refused_before_it_takes_me
     (folder / "bundle.json").write_text(json.dumps(content))
     with pytest.raises(BadInput, match=r"The model .* (another network|cannot be built|takes a value)"):
         Bundle.open(folder).load_system()
+
+
+def test_damaged_archives_and_folders_of_something_else_are_bad_input(bundle: Bundle, tmp_path: Path) -> None:
+    import random
+
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", (bundle.path / "bundle.json").read_bytes())
+        archive.writestr("weights.safetensors", (bundle.path / "weights.safetensors").read_bytes())
+    whole, draw, refused = (tmp_path / "whole.zip").read_bytes(), random.Random(1), 0
+    for _ in range(200):
+        raw = bytearray(whole)
+        for _ in range(draw.choice([1, 3, 20])):
+            raw[draw.randrange(len(raw))] = draw.randrange(256)
+        (tmp_path / "damaged.zip").write_bytes(raw)
+        try:
+            Bundle.open(tmp_path / "damaged.zip").load_system()
+        except BadInput:
+            refused += 1
+    assert refused > 100
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        archive.writestr("bundle.json", "[" * 100_000 + "]" * 100_000)
+        archive.writestr("weights.safetensors", b"")
+    with pytest.raises(BadInput, match="not JSON"):
+        Bundle.open(tmp_path / "deep.zip")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(BadInput, match="training run"):
+        Bundle.open(tmp_path / "run")

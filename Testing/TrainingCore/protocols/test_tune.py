@@ -201,6 +201,11 @@ def test_a_twin_keeps_what_makes_it_one_when_it_is_searched() -> None:
         ({"schedule.name": {"choices": ["curricular"]}}, "two or more"),
         ({"generator.width": {"low": "a", "high": 8}}, "numbers"),
         ({"losses": 3}, "no recipe key"),
+        ({"generator.levels": {"low": 2, "high": 90}}, "levels must be between"),
+        ({"losses.l1": {"low": 0, "high": float("inf")}}, "finite"),
+        ({"generator.width": {"low": 8, "high": 32, "step": 0}}, "step"),
+        ({"generator.width": {"low": 8, "high": 32, "step": "x"}}, "step"),
+        ({"system": {"choices": ["curricular", "linear"]}}, "cannot be compared"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused_in_one_sentence(
