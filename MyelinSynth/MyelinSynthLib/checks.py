@@ -67,7 +67,8 @@ def findProblems(patient: Patient) -> list[Problem]:
 
 
 def _chosenTwice(given: dict[str, Any]) -> list[Problem]:
-    problems, seen = [], {}
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
     for field, node in given.items():
         first = seen.setdefault(node.GetID(), field)
         if first != field:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .errors import SynthesisError
 from .words import _
@@ -193,23 +193,28 @@ class ChildProcess:
         self._errors: deque[str] = deque(maxlen=KEPT_LINES)
         self._lines: queue.Queue[tuple[str, str]] = queue.Queue(WAITING_LINES)
         self._readers: list[threading.Thread] = []
-        self._process: subprocess.Popen | None = None
+        self._started: subprocess.Popen[bytes] | None = None
         self._killAt = float("inf")
 
     @property
     def pid(self) -> int | None:
         """The process id, which is that of its group, too; None before the start."""
-        return self._process.pid if self._process else None
+        return self._started.pid if self._started else None
+
+    @property
+    def _process(self) -> subprocess.Popen[bytes]:
+        assert self._started is not None, "it has not been started"
+        return self._started
 
     def start(self) -> None:
         """Start the command. Raises SynthesisError where the system refuses."""
         if self.state is not State.READY:
             raise RuntimeError("a ChildProcess is started once")
-        own = {"start_new_session": True}
-        if os.name == "nt":
+        own: dict[str, Any] = {"start_new_session": True}
+        if sys.platform == "win32":
             own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
         try:
-            self._process = subprocess.Popen(
+            self._started = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -292,7 +297,7 @@ class ChildProcess:
             self.state = State.FAILED
 
     def _kill(self) -> None:
-        if os.name == "nt":
+        if sys.platform == "win32":
             if self._process.poll() is None:
                 command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
                 # without the flag a console window flashes up over Slicer

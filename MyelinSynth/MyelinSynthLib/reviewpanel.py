@@ -171,22 +171,27 @@ class ReviewPanel(VTKObservationMixin):
         forms = dict(COLUMNS)
         for line, row in enumerate(self._order):
             for column, name in enumerate(self._shown):
-                item = qt.QTableWidgetItem(self._text(row, name, forms[name]))
-                if forms[name]:
-                    item.setTextAlignment(RIGHT_AND_MIDDLE)
-                if name == STATE:
-                    colour = COLOURS_OF_STATE[self.review.state(row)]
-                    item.setBackground(qt.QBrush(qt.QColor(*(round(255 * part) for part in colour))))
-                    item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
-                table.setItem(line, column, item)
+                table.setItem(line, column, self._cell(row, name, forms[name]))
         table.resizeColumnsToContents()
 
-    def _text(self, row: int, column: str, form: str) -> str:
+    def _cell(self, row: int, name: str, form: str) -> Any:
+        assert self.review is not None, "there are rows without a review"
+        item = qt.QTableWidgetItem(self._text(self.review, row, name, form))
+        if form:
+            item.setTextAlignment(RIGHT_AND_MIDDLE)
+        if name == STATE:
+            colour = COLOURS_OF_STATE[self.review.state(row)]
+            item.setBackground(qt.QBrush(qt.QColor(*(round(255 * part) for part in colour))))
+            item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
+        return item
+
+    @staticmethod
+    def _text(review: Review, row: int, column: str, form: str) -> str:
         if column == STATE:
-            return stateName(self.review.state(row), self.review.outline(row))
-        if self.review.isText(column):
-            return self.review.text(row, column)
-        value = self.review.number(row, column)
+            return stateName(review.state(row), review.outline(row))
+        if review.isText(column):
+            return review.text(row, column)
+        value = review.number(row, column)
         return (form or "{}").format(value) if np.isfinite(value) else "\u2013"
 
     def _showProgress(self) -> None:
@@ -204,7 +209,7 @@ class ReviewPanel(VTKObservationMixin):
         done, total = self.review.progress() if self.review else (0, 0)
         ui.reviewBar.maximum = max(total, 1)
         ui.reviewBar.value = done
-        ui.reviewLabel.text = self.review.progressText() if total else _("No lesions to review")
+        ui.reviewLabel.text = self.review.progressText() if self.review and total else _("No lesions to review")
         counts = self.review.counts() if self.review else {}
         decided = [f"{counts[state]} {stateName(state)}" for state in STATES[1:] if counts.get(state)]
         ui.reviewBar.format = ", ".join(decided) or "%v / %m"
@@ -263,7 +268,7 @@ class ReviewPanel(VTKObservationMixin):
         self.ui.commentEdit.text = self.review.comment(row)
         place = self.review.place(row, self.nodes["dvr"])
         if np.isfinite(place).all():
-            jumpTo(place)
+            jumpTo(place.tolist())
 
     def onHeader(self, column: int) -> None:
         """Sort by a column; a second click turns the order round."""

@@ -39,8 +39,8 @@ class RunPanel:
         self.ui, self._begin, self._finished, self._deviceChosen = ui, begin, finished, deviceChosen
         self.job: Installation | Synthesis | None = None
         self._later: Synthesis | None = None  # while something is installed
-        self._startedAt = 0.0
-        self._step, self._endsAt = "", None
+        self._startedAt, self._step = 0.0, ""
+        self._endsAt: float | None = None
         self._query, self._asked, self._filling = DeviceQuery(self.showDevices), False, False
         self._devices: list[str] = []
         self._timer = qt.QTimer()

@@ -57,9 +57,10 @@ def checkViews(case: Any) -> None:
         before = layoutNode.GetViewArrangement()
     surfaces.showIn3D(nodes)
     chosen = plots.show(nodes)
-    for number in (layouts.SIDE_BY_SIDE, layouts.WITH_3D, chosen) if layoutNode is not None else ():
-        ours.show(layoutNode, number)
-        case.assertEqual(layoutNode.GetViewArrangement(), number)
+    if layoutNode is not None:
+        for number in (layouts.SIDE_BY_SIDE, layouts.WITH_3D, chosen):
+            ours.show(layoutNode, number)
+            case.assertEqual(layoutNode.GetViewArrangement(), number)
     plots.fillViews(nodes)
     layouts.showSideBySide(t1w, nodes["flair"], nodes["dvr"])
     made = provenance.sameRun(nodes["dvr"])

@@ -65,7 +65,10 @@ def makeNodes(run: str = "self-test") -> dict[str, Any]:
 def _record() -> dict[str, Any]:
     model = {"name": "self-test", "weights_sha256": "0" * 64, "simulated_training_data": True}
     nawm = {"mean": NAWM_DVR, "sd": 0.0}
-    summary = {"synthetic_dvr": {"nawm": nawm}, "measured_dvr": {"nawm": {"mean": NAWM_DVR + 0.1, "sd": 0.0}}}
+    summary: dict[str, Any] = {
+        "synthetic_dvr": {"nawm": nawm},
+        "measured_dvr": {"nawm": {"mean": NAWM_DVR + 0.1, "sd": 0.0}},
+    }
     summary["demyelination_limit_dvr"] = NAWM_DVR
     return {"model": model, "software": {"MyelinSynth": "self-test"}, "summary": summary}
 

@@ -45,7 +45,8 @@ class Synthesis:
         folder: str | Path | None = None,
         python: str | None = None,
     ) -> None:
-        self.patient, self.outputs = patient, None
+        self.patient = patient
+        self.outputs: Outputs | None = None
         self.warnings: list[str] = []
         self._options = ["--model", str(model), "--device", device, "--progress", "json"] + ["--flips"] * flips
         self._options += ["--uncertainty"] * uncertainty
@@ -99,7 +100,7 @@ class Synthesis:
             if self._child.state is State.FAILED:
                 raise SynthesisError(self._child.reason)
             if self._child.state is State.SUCCEEDED:
-                self.outputs = self._loadOutputs()
+                self.outputs = self._loadOutputs(self._scratch)
         finally:
             self._clean()
         return False
@@ -135,9 +136,9 @@ class Synthesis:
             step = Step(step.step, step.fraction, _("Done"))  # the folder that it names is temporary: gone in a moment
         self._onStep(step)
 
-    def _loadOutputs(self) -> Outputs:
+    def _loadOutputs(self, scratch: Path) -> Outputs:
         self._checkPresent()
-        return loadResult(self._scratch / "result", self.patient, uuid.uuid4().hex)
+        return loadResult(scratch / "result", self.patient, uuid.uuid4().hex)
 
     def _checkPresent(self) -> None:
         for what, node in ((_("T1w"), self.patient.t1w), (_("FLAIR"), self.patient.flair)):
