@@ -77,7 +77,7 @@ class Model:
         device = getattr(self._system, "device", "cpu")
         members = getattr(self._system, "members", [self._system])
         maps = []
-        for changed, mirrored in variants(inputs, np.asarray(case.volumes["brain"], bool)):
+        for changed, mirrored in variants(inputs, np.asarray(case.volumes["brain"], bool), self.inputs):
             given = torch.from_numpy(np.ascontiguousarray(changed[None])).to(device)
             for member in members:
                 one = member.predict(given)[0, 0].float().cpu().numpy()

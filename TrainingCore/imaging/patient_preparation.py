@@ -14,12 +14,19 @@ from ..case import DIFFUSION, QUANTITATIVE
 from ..errors import BadInput
 from .bias import correct_bias
 from .brain_mask import Brain, find_brain
-from .checks import check_contrasts
+from .checks import check_contrasts, check_t1w
 from .registration import Registration, brain_points, inside_share, mean_distance, register
 from .volumes import Volume, same_grid
 
 LEAST_COVERED, WELL_COVERED = 0.05, 0.9
-WORDS = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce": "T1w after contrast", "dvr": "measured DVR"}
+WORDS = {
+    "t1w": "T1w",
+    "flair": "FLAIR",
+    "t2w": "T2w",
+    "t1ce_low": "T1w after a low dose",
+    "t1ce": "T1w after contrast",
+    "dvr": "measured DVR",
+}
 KEPT_AS_THEY_ARE = (*QUANTITATIVE, "dvr", "dvr_clean")
 
 Tell = Callable[[str, str], None]
@@ -74,6 +81,9 @@ def align_patient(
     if reference == "t1w" and "flair" in images:
         swapped = check_contrasts(corrected, patient.images["flair"], found.mask, patient.matrix("flair"))
         patient.warnings += [swapped] if swapped else []
+    elif reference == "t1w":
+        wrong = check_t1w(corrected, found.mask)
+        patient.warnings += [wrong] if wrong else []
     return patient
 
 

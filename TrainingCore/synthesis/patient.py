@@ -132,7 +132,7 @@ def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> No
     hint = ""
     if missing == ["flair"]:
         hint = ", or a model that makes one from the T1w with --complete-with (the map is marked as resting on it)"
-    raise BadInput(f"The model {about['name']} needs {wanted}. Give it{hint}.")
+    raise BadInput(f"The model {about['name']} needs {wanted}. Give {'them' if len(missing) > 1 else 'it'}{hint}.")
 
 
 def says_simulated(image: Path) -> bool:

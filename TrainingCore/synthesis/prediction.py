@@ -101,7 +101,9 @@ def predict_patient(
         raise BadInput(f"{names} cannot be prepared for the model: {error}.") from error
     inputs = np.stack(images).astype(np.float32)
     wanted = None if uncertainty else 2 if flips else 1
-    found, way = predict_maps(model.system, itertools.islice(variants(inputs, inside), wanted), model.device, say)
+    found, way = predict_maps(
+        model.system, itertools.islice(variants(inputs, inside, model.inputs), wanted), model.device, say
+    )
     maps = maps_to_t1w([one for members in found for one in members], inside, grid, mask)
     lesions = None
     if model.segments:

@@ -16,26 +16,38 @@ import numpy as np
 from ..errors import BadInput
 
 EXPONENTS = (0.85, 1.15)  # (ours) gamma of the contrast changes; scanners of one protocol differ by about as much
+SAME_AS_T1W = ("t1w", "t1ce_low", "t1ce")  # one sequence, before and after contrast agent
 
 
-def variants(inputs: np.ndarray, inside: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
+def variants(inputs: np.ndarray, inside: np.ndarray, names: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, bool]]:
     """The inputs to spread over, and whether the answer has to be mirrored back; the first one is the head as it is.
 
-    inputs: float32 (C, I, J, K) as the model expects them, of any intensity rule; inside: brain, (I, J, K). There are
-    2 + 2 C of them: as it is, mirrored along the first axis (left to right), and for every channel two contrasts. The
-    exponents work between the channel's 1st and 99th percentile in the brain, beyond them linearly.
+    inputs: float32 (C, I, J, K) as the model expects them, of any intensity rule; inside: brain, (I, J, K); names: of
+    the channels. They are: as it is, mirrored along the first axis (left to right), and for every channel two
+    contrasts. Channels of one sequence (T1w before and after contrast agent) change together, as they would
+    on another scanner: their difference is what the agent did. The exponents work between the (first) channel's 1st and
+    99th percentile in the brain, beyond them linearly.
     """
     yield inputs, False
     yield np.ascontiguousarray(inputs[:, ::-1]), True
-    for channel in range(len(inputs)):
+    for together in channels_of_one_sequence(names or [str(channel) for channel in range(len(inputs))]):
+        ends = np.percentile(inputs[together[0]][inside], [1, 99])
         for exponent in EXPONENTS:
             changed = inputs.copy()
-            changed[channel][inside] = _gamma(inputs[channel][inside], exponent)
+            for channel in together:
+                changed[channel][inside] = _gamma(inputs[channel][inside], exponent, *ends)
             yield changed, False
 
 
-def _gamma(values: np.ndarray, exponent: float) -> np.ndarray:
-    low, high = np.percentile(values, [1, 99])
+def channels_of_one_sequence(names: Sequence[str]) -> list[list[int]]:
+    """Numbers of the channels, those of one sequence in one list."""
+    found: dict[str, list[int]] = {}
+    for channel, name in enumerate(names):
+        found.setdefault("t1w" if name in SAME_AS_T1W else name, []).append(channel)
+    return list(found.values())
+
+
+def _gamma(values: np.ndarray, exponent: float, low: float, high: float) -> np.ndarray:
     if high <= low:
         return values
     share = (values - low) / (high - low)

@@ -331,6 +331,20 @@ def test_contrast_variants_keep_the_order_of_intensities_and_everything_outside_
         assert not np.allclose(changed, inputs)
 
 
+def test_t1w_before_and_after_an_agent_change_their_contrast_together():
+    from TrainingCore.synthesis.uncertainty import channels_of_one_sequence, variants
+
+    names = ["t1w", "flair", "adc", "t1ce_low"]
+    assert channels_of_one_sequence(names) == [[0, 3], [1], [2]]
+    inputs = np.random.default_rng(0).random((4, 6, 7, 8), np.float32)
+    inputs[3] = inputs[0]  # nothing taken up
+    inside = np.ones((6, 7, 8), bool)
+    found = [changed for changed, mirrored in variants(inputs, inside, names) if not mirrored]
+    assert len(found) == 1 + 2 * 3
+    assert all((changed[3] == changed[0]).all() for changed in found)
+    assert not np.allclose(found[1][0], inputs[0])
+
+
 def test_mapping_back_keeps_places_whatever_the_orientation():
     from TrainingCore.imaging.grid import Grid
     from TrainingCore.synthesis.prediction import maps_to_t1w
