@@ -27,9 +27,13 @@ class ConditionalGAN:
         L_D = sum_P [ CE(D(x, y), measured) + CE(D(x, G), generated) ]
         L_G = sum_P CE(D(x, G), measured) + l P R(G)
 
-    The sums over the patches are the paper's. That the pixel loss is multiplied by P is ours: the balance of the two
-    then does not depend on the size of the grid, and Adam does not see the common factor. Patches without brain are
-    left out (ours): masked alike, they are the same in both and teach nothing. Without a discriminator P is 1.
+    The sums over the patches are the paper's. Its equations 2 and 3 print the minimax game with a minus before the
+    second expectation, where the usual plus must be meant; that G minimises the cross-entropy to `measured` in place of
+    maximising L_D is from Goodfellow et al. 2014 (ours: log(1 - D) has no gradient while D wins).
+
+    That the pixel loss is multiplied by P is ours: the balance of the two then does not depend on the size of the grid,
+    and Adam does not see the common factor. Patches without brain are left out (ours): masked alike, they are the same
+    in both and teach nothing. Without a discriminator P is 1.
 
     patch: edges of the grid's patches in voxels; adversarial: a factor on the first term of L_G, 1 in the paper.
     """
