@@ -25,6 +25,7 @@ from .contrasts import (
     ghosting,
     is_label_map,
     judge,
+    look,
     view,
 )
 from .volumes import Volume, resample, same_grid
@@ -69,6 +70,15 @@ def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarra
     return " ".join(check_pair(t1w, flair, brain, matrix, corrected=True))
 
 
+def check_t1w(t1w: Volume, brain: Volume) -> str:
+    """What is wrong with a T1w that comes without FLAIR, as one text: its contrast, a brain that is cut off.
+
+    t1w: bias-corrected; brain: mask on its grid. An empty string where it looks right.
+    """
+    said = [check_whole(brain, t1w.name), *_wrong_t1w(look(t1w, brain, corrected=True), t1w.name)]
+    return " ".join(sentence for sentence in said if sentence)
+
+
 def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, corrected: bool = False) -> list[str]:
     """Warnings about a registered T1w and FLAIR: wrong contrasts, swapped, two people, motion, a brain that is cut off.
 
@@ -107,17 +117,21 @@ def _wrong_contrasts(t1w: Look, flair: Look, together: Agreement, t1w_name: str,
             "T1w and FLAIR look swapped: white matter stands out brighter in the image given as FLAIR than in the one "
             "given as T1w. Check which is which; the result is not to be trusted."
         ]
-    said = []
-    if t1w.contrast in (T2W, DVR) or (t1w.contrast == FLAIR and t1w.order < ORDER_LIMIT - ORDER_CERTAIN):
-        said.append(_looks_like("T1w", t1w_name, t1w.contrast))
-    if t1w.contrast == T1CE:
-        said.append(
-            f"The T1w {t1w_name} has very bright vessels, as after contrast agent. Give one from before it where there "
-            "is one."
-        )
+    said = _wrong_t1w(t1w, t1w_name)
     if flair.contrast in (T2W, DVR):
         said.append(_looks_like("FLAIR", flair_name, flair.contrast))
     return said
+
+
+def _wrong_t1w(t1w: Look, name: str) -> list[str]:
+    if t1w.contrast in (T2W, DVR) or (t1w.contrast == FLAIR and t1w.order < ORDER_LIMIT - ORDER_CERTAIN):
+        return [_looks_like("T1w", name, t1w.contrast)]
+    if t1w.contrast == T1CE:
+        return [
+            f"The T1w {name} has very bright vessels, as after contrast agent. Give one from before it where there is "
+            "one."
+        ]
+    return []
 
 
 def _looks_like(given: str, name: str, found: str) -> str:

@@ -88,7 +88,9 @@ def test_a_patient_without_flair_gets_a_synthetic_one_that_is_marked_to_the_end(
     assert made.get_fdata().max() > 0
     assert b"synthetic FLAIR" in made.header["descrip"].tobytes()
     assert b"synthetic FLAIR" in nib.load(out / "dvr.nii.gz").header["descrip"].tobytes()
-    assert "FLAIR is synthetic" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "FLAIR is synthetic" in said
+    assert "looks like" not in said
 
 
 def test_given_images_are_never_replaced_by_synthetic_ones(patient, bundle, joint, command, tmp_path, capsys):
@@ -131,6 +133,13 @@ def test_a_model_that_cannot_complete_is_refused_before_an_image_is_read(bundle,
         assert command("--model", main, *more, *rest) == 2
         assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_flair_given_as_the_only_image_is_not_taken_for_a_t1w(patient, joint, tmp_path, command, capsys):
+    out = tmp_path / "result"
+    assert command("--t1", patient["flair"], "--model", joint, "--progress", "none", "--out", out) == 0
+    assert "looks like a FLAIR" in capsys.readouterr().err
+    assert "looks like a FLAIR" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_series_and_absent_gpus_are_refused_for_flair_too(patient, joint, tmp_path, command, capsys):
