@@ -9,6 +9,9 @@ in x and G(x). Both take one step each in turn on every batch of slices, C first
 `mode` chooses the comparators of the paper: `offline`, where G learns alone from L2 for the first half of the steps and
 then stands still while C learns; `unimodal`, where C sees T1w alone and there is no G.
 
+The paper prints of the cross-entropy the term of the hyperintense pixels alone, which an answer of 1 everywhere would
+bring to 0, and the squared norm, a sum over the pixels; we take the usual two terms, and means (ours).
+
 Both are the U-Nets of Li et al. 2018 (networks/unet2d.py); G has one input channel and ends in LeakyReLU in place of
 C's sigmoid. Ours: both losses are means over the brain's pixels, outside of which G's answer is set to the background
 before C sees it; the slope of that LeakyReLU is 0.3, Keras's default; C begins with the answer that 1 % of the brain is
