@@ -243,7 +243,8 @@ def enhancement_section(report: Report, visits: Mapping[str, Sequence[Row]]) -> 
     told = "is over the enhancing tumour, as in the paper"
     if whole:
         told += f"; over the whole lesion mask in {whole} of {len(rows)} visits, which have no mask of what enhances"
-    report.add_text(f"Tumour L2 {told}. {able} people have one. L2, PSNR and SSIM are over the whole volume.")
+    of = len({row["person"] for row in rows})
+    report.add_text(f"Tumour L2 {told}; {able} of {of} people have one. L2, PSNR and SSIM are over the whole volume.")
 
 
 def _row(case: Case) -> Row:
