@@ -20,7 +20,7 @@ from ..files import read_json, write_json
 from .crossvalidation import Plan
 
 Row = dict[str, Any]
-MOST_EXAMPLES = 3
+MOST_EXAMPLES, MEASURES_BY_STRATUM = 3, 2
 REASON = (
     "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
     "They stand side by side to show the order of magnitude and the order of the methods, and cannot be equal."
@@ -139,6 +139,7 @@ def build_report(
     for other in names[1:]:
         report.add_heading(f"{other} against {names[0]}")
         report.add_text(verdict(task, summary, names[0], other))
+    add_strata(report, plan, cohort, task, pooled)
     add_examples(report, plan, task)
     report.add_heading("By person")
     report.add_figure(
@@ -160,6 +161,23 @@ def told_length(recipe: Row) -> str:
     if recipe["iterations"]:
         return f"each trained for {recipe['iterations']} steps, however many people there are to train on"
     return f"each trained for {recipe['epochs']} epochs: fewer people to train on are fewer steps"
+
+
+def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: dict[str, dict[str, list[Row]]]) -> None:
+    """The first measures again, by what the folds were stratified by: a mean over all hides whom a recipe serves."""
+    for column in plan.stratified_by:
+        stratum, rows = cohort.strata([column]), []
+        for value in sorted(set(stratum.values())):
+            for measure in task.measures[:MEASURES_BY_STRATUM]:
+                found = {}
+                for name, of in pooled.items():
+                    values = by_person(of["visits"], measure.key)
+                    found[name] = {person: one for person, one in values.items() if stratum[person] == value}
+                row = measure_row(measure, {name: {measure.key: mean_sd(one)} for name, one in found.items()})
+                people = max(map(len, found.values()))
+                rows.append({column: value, "people": people, "measure": row.pop("measure")} | row)
+        report.add_heading(f"By {column.replace('_', ' ')}")
+        report.add_table(rows, "Mean (SD).", [column, "people", "measure", *pooled], missing="–")
 
 
 def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
@@ -221,7 +239,8 @@ def add_examples(report: Report, plan: Plan, task: Task) -> None:
 
 def measure_row(measure: Measure, recipes: dict[str, Row]) -> Row:
     """One line of the table: mean (SD) of every recipe, and the paper's."""
-    row: Row = {"measure": f"{measure.title} {'↑' if measure.better == 'higher' else '↓'}"}
+    arrow = {"higher": " ↑", "lower": " ↓"}.get(measure.better, "")
+    row: Row = {"measure": f"{measure.title}{arrow}"}
     for name, found in recipes.items():
         row[name] = printed(measure, found[measure.key])
     if measure.paper:
@@ -250,7 +269,7 @@ def verdict(task: Task, summary: Row, first: str, other: str) -> str:
     sentences = []
     for measure in task.measures:
         found = summary["against"][other][measure.key]
-        if found["difference"] is None:
+        if found["difference"] is None or not measure.better:
             continue
         if found["difference"] == 0:
             sentences.append(f"{measure.title}: no difference.")

@@ -129,6 +129,9 @@ def test_one_fold_is_a_stratified_training_validation_and_test_set_with_a_report
     assert "fold 2 alone is reported here" in page
     assert "1 / 1 / 1" in page  # of each grade
     assert "2 / 2 / 2" in page  # of all
+    assert "By grade" in page
+    for row in rows(out):  # one person of each grade: their means are their own values
+        assert f"{float(row['mae_lesions']):.3f}" in page.split("By grade")[1]
 
 
 def test_another_plan_in_the_folder_is_refused(cohort: Path, unbroken: Path) -> None:
