@@ -51,20 +51,22 @@ def demyelination_measures(
     """Demyelinated share of the lesion load (%) in both maps, and how far the maps agree voxel by voxel.
 
     measured, synthetic: (I, J, K) DVR; lesions: mask; threshold: DVR; own: that of the synthetic map where it is to
-    have one of its own (the same for both otherwise). `dice` is None where neither map has a demyelinated voxel, and
-    `dice_all` is what a map that calls every lesional voxel demyelinated would reach: a Dice is worth what it has above
-    that. Everything is None without lesions.
+    have one of its own (the same for both otherwise). `percent_error` is how far the shares are apart. `dice` is None
+    where neither map has a demyelinated voxel, and `dice_all` is what a map that calls every lesional voxel
+    demyelinated would reach: a Dice is worth what it has above that. Everything is None without lesions.
     """
-    names = ("measured_percent", "synthetic_percent", "dice", "dice_all")
+    names = ("measured_percent", "synthetic_percent", "percent_error", "dice", "dice_all")
     lesions = np.asarray(lesions, bool)
     load = int(lesions.sum())
     if load == 0:
         return dict.fromkeys(names)
     truth = demyelinated(measured, lesions, threshold)
     found = demyelinated(synthetic, lesions, threshold if own is None else own)
+    shares = 100.0 * int(truth.sum()) / load, 100.0 * int(found.sum()) / load
     return {
-        "measured_percent": 100.0 * truth.sum() / load,
-        "synthetic_percent": 100.0 * found.sum() / load,
+        "measured_percent": shares[0],
+        "synthetic_percent": shares[1],
+        "percent_error": abs(shares[1] - shares[0]),
         "dice": dice(truth, found),
         "dice_all": dice(truth, lesions),
     }

@@ -40,8 +40,8 @@ NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1
 @dataclass(frozen=True)
 class Measure:
     """key: in a visit's row; title; scale: what the number is multiplied by for print; form: how it is printed; better:
-    `higher` or `lower`; paper: what the system's paper reports, by its own name for the model; most: the highest value
-    there can be, if there is one."""
+    `higher`, `lower`, or nothing where it only describes; paper: what the system's paper reports, by its own name for
+    the model; most: the highest value there can be, if there is one."""
 
     key: str
     title: str
@@ -288,9 +288,10 @@ DEMYELINATION = Task(
     "demyelination",
     (
         Measure("dice", "Dice of the demyelination maps", "higher", paper={"sketcher-refiner": "0.83"}),
-        Measure("dice_all", "Dice of calling every lesional voxel demyelinated", "higher"),
-        Measure("measured_percent", "demyelinated, measured (% of the lesion load)", "higher", form="{:.1f}"),
-        Measure("synthetic_percent", "demyelinated, synthetic (% of the lesion load)", "higher", form="{:.1f}"),
+        Measure("dice_all", "Dice of all lesional voxels", ""),
+        Measure("measured_percent", "demyelinated, measured (% of lesions)", "", form="{:.1f}"),
+        Measure("synthetic_percent", "demyelinated, synthetic (% of lesions)", "", form="{:.1f}"),
+        Measure("percent_error", "error of that share (points)", "lower", form="{:.1f}"),
         *DVR.measures,
     ),
     measure_demyelination,

@@ -61,7 +61,9 @@ def test_shares_dice_and_classes_of_a_known_case():
     measured = np.array([[[0.8, 0.8, 1.1, 1.1]]])
     synthetic = np.array([[[0.8, 1.1, 0.8, 1.1]]])
     found = demyelination_measures(measured, synthetic, lesions, 1.0)
-    assert found == {"measured_percent": 50, "synthetic_percent": 50, "dice": 0.5, "dice_all": pytest.approx(2 / 3)}
+    shares = {"measured_percent": 50, "synthetic_percent": 50, "percent_error": 0}
+    assert found == shares | {"dice": 0.5, "dice_all": pytest.approx(2 / 3)}
+    assert demyelination_measures(measured, measured - 0.2, lesions, 1.0)["percent_error"] == 50
     assert agreement_classes(measured, synthetic, lesions, 1.0).tolist() == [[[2, 3, 4, 1]]]
     assert agreement_classes(measured, synthetic, ~lesions, 1.0).max() == 0
 

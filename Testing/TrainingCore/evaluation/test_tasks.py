@@ -8,6 +8,7 @@ import torch
 
 from TrainingCore.case import Case
 from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
+from TrainingCore.protocols.pages import against, measure_row, summarise, verdict
 from TrainingCore.recipe import available, load_recipe
 
 SHAPE = (12, 14, 10)
@@ -106,3 +107,16 @@ def test_enhancement_is_measured_over_what_enhances_and_beside_the_low_dose_as_i
     assert (row["untouched"], row["untouched_l2"]) == ("t1ce_low", pytest.approx(low))
     row, _ = ENHANCEMENT.measure(off, one, load_recipe("contrast_enhancement", ["data.inputs=[flair, adc]"]))
     assert "untouched" not in row
+
+
+def test_a_measure_that_only_describes_has_no_arrow_and_no_winner() -> None:
+    rows = {name: {"visits": [{"person": "A", "dice": dice, "measured_percent": 50.0, "synthetic_percent": share}],
+                   "lesions": []} for name, dice, share in (("one", 0.6, 40.0), ("two", 0.7, 60.0))}  # fmt: skip
+    summary = {"recipes": {name: summarise(DEMYELINATION, found) for name, found in rows.items()}}
+    summary["against"] = {"two": against(DEMYELINATION, rows["one"], rows["two"])}
+    titles = [measure_row(measure, summary["recipes"])["measure"] for measure in DEMYELINATION.measures]
+    assert "demyelinated, synthetic (% of lesions)" in titles
+    assert "Dice of the demyelination maps ↑" in titles
+    said = verdict(DEMYELINATION, summary, "one", "two")
+    assert "Dice of the demyelination maps: two is better by 0.100" in said
+    assert "of lesions" not in said
