@@ -133,7 +133,7 @@ def test_measured_against_synthetic_has_r_and_n_of_the_report(application: Appli
     node = table(rows)
     charts = plots.update({"table": node}, make=True)
     x, y = np.array([(row[2], row[1]) for row in rows[:4]]).T
-    assert f"r = {pearson(x, y)['r']:.2f}, n = 4 lesions of 50" in charts[1].GetTitle()
+    assert f"r = {pearson(x, y)['r']:.2f}, n = 4 lesions \u2265 50 mm" in charts[1].GetTitle()
     points = provenance.sameRun(node)["comparison_table"]
     assert points.GetNumberOfRows() == 4
     Review(node).setState(0, REJECTED)
