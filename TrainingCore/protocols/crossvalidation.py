@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..case import Case
 
 ROWS = "rows.json"
+CROSSVALIDATION = "cross-validation"  # what a plan is called
 EXAMPLE = "example.safetensors"
 TABLED = (
     "group",
@@ -85,7 +86,7 @@ class Plan:
         for left_out in wanted["folds"]:
             for recipe in recipes.values():
                 cohort.without(left_out).split(recipe["data"]["validation_people"], recipe["seed"], stratify)
-        begin_or_go_on(path, wanted, "cross-validation")
+        begin_or_go_on(path, wanted, CROSSVALIDATION)
         return cls(path, wanted["folds"], dict(recipes), seed, wanted["task"], stratify)
 
     @classmethod
@@ -93,7 +94,7 @@ class Plan:
         """The plan of a folder that `begin` made; raises BadInput where there is none."""
         if not (path / PLAN).is_file():
             raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
-        found = read_plan(path, ["folds", "recipes", "seed", "task", "stratified_by", "data"])
+        found = read_plan(path, CROSSVALIDATION, ["folds", "recipes", "seed", "task", "stratified_by", "data"])
         return cls(path, found["folds"], found["recipes"], found["seed"], found["task"], found["stratified_by"])
 
     def jobs(self) -> list[tuple[str, int]]:

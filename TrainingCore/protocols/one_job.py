@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..cli import run_command
 from ..cohort import Cohort
-from .crossvalidation import Plan, run_fold
+from .crossvalidation import CROSSVALIDATION, Plan, run_fold
 from .plan_file import read_plan
 
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the job that the one argument describes."""
     told = json.loads((argv or sys.argv[1:])[0])
     plan = Plan.open(Path(told["plan"]))
-    begun = read_plan(plan.path, ["data", "files"])
+    begun = read_plan(plan.path, CROSSVALIDATION, ["data", "files"])
     every = Cohort.read(begun["data"], plan.recipes[told["name"]]["data"]["inputs"])
     cohort = Cohort([visit for visit in every if visit.label in begun["files"]], every.path)
     run_fold(plan, cohort, told["name"], told["fold"], _quiet, told["device"], told["threads"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
 from ..files import read_json, write_json
 
-PLAN = "plan.json"
+PLAN, KIND = "plan.json", "kind"
+MOST_NAMED = 3
 
 
 def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
@@ -24,9 +26,9 @@ def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
         if others and not (folder / PLAN).is_file():  # looked for again, as another job may just have begun
             raise BadInput(f"{folder} holds something else (it has no {PLAN}). Choose another --out.")
         if not others:
-            write_json(folder / PLAN, wanted)
-    found = read_plan(folder, list(wanted))
-    different = [key for key in wanted if found[key] != wanted[key]]
+            write_json(folder / PLAN, {KIND: what, **wanted})
+    found = read_plan(folder, what, list(wanted))
+    different = [_difference(key, found[key], wanted[key]) for key in wanted if found[key] != wanted[key]]
     if different:
         raise BadInput(
             f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options and data to go "
@@ -34,9 +36,19 @@ def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
         )
 
 
-def read_plan(folder: Path, keys: list[str]) -> dict[str, Any]:
-    """The plan of a folder with these keys; raises BadInput where it is damaged."""
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    """The name of what differs; of the files, whose."""
+    if key != "files" or not isinstance(found, dict):
+        return key
+    whose = sorted(label for label in {*found, *wanted} if found.get(label) != wanted.get(label))
+    return f"files ({', '.join(whose[:MOST_NAMED])}{', ...' if len(whose) > MOST_NAMED else ''})"
+
+
+def read_plan(folder: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
+    """The plan of a folder with these keys; raises BadInput where it is of something else, or damaged."""
     found = read_json(folder / PLAN)
+    if isinstance(found, dict) and found.get(KIND, what) != what:
+        raise BadInput(f"{folder} holds a {found[KIND]}, not a {what}. Choose another folder.")
     missing = [key for key in keys if key not in found] if isinstance(found, dict) else keys
     if missing:
         raise BadInput(

@@ -37,21 +37,42 @@ def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -
     """The study of a folder, new or as it stands; raises BadInput where Optuna is missing or the plan is another."""
     optuna = import_optuna()
     begin_or_go_on(out, plan, "search")
-    backend = optuna.storages.journal.JournalFileBackend(str(out / JOURNAL))
+    path = out / JOURNAL
+    # a lock that is a file, not Optuna's link: one that a killed worker left is then found old after half a minute
+    lock = optuna.storages.journal.JournalFileOpenLock(str(path))
+    _drop_half_a_line(path, lock)
+    backend = optuna.storages.journal.JournalFileBackend(str(path), lock)
     pruner = (
         optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=SAFE_PARTS)
         if prune
         else optuna.pruners.NopPruner()
     )
-    return optuna.create_study(
-        storage=optuna.storages.JournalStorage(backend),
-        # workers of one study must not draw the same values; constant_liar keeps those under way apart
-        sampler=optuna.samplers.TPESampler(seed=1000 * seed + _workers_before(out), constant_liar=True),
-        pruner=pruner,
-        study_name=NAME,
-        direction="minimize",
-        load_if_exists=True,
-    )
+    try:
+        return optuna.create_study(
+            storage=optuna.storages.JournalStorage(backend),
+            # workers of one study must not draw the same values; constant_liar keeps those under way apart
+            sampler=optuna.samplers.TPESampler(seed=1000 * seed + _workers_before(out), constant_liar=True),
+            pruner=pruner,
+            study_name=NAME,
+            direction="minimize",
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{path} is damaged ({error}). Restore it, or choose another --out.") from error
+
+
+def _drop_half_a_line(path: Path, lock: Any) -> None:
+    """Cut off what a full disk or a kill left of the journal's last line: Optuna would write on in the middle of it."""
+    if not path.is_file():
+        return
+    lock.acquire()
+    try:
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+    finally:
+        lock.release()
 
 
 def import_optuna() -> Any:

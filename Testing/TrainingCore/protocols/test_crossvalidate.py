@@ -138,6 +138,31 @@ def test_another_plan_in_the_folder_is_refused(cohort: Path, unbroken: Path) -> 
     assert "another cross-validation" in run(cohort, unbroken, "--recipe", "linear", code=2)
 
 
+def test_what_cannot_work_is_refused_before_anything_is_written(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    assert "no fold 4" in run(cohort, out, "--recipe", "linear", "--fold", 4, code=2)
+    assert "at least 1, not 0" in run(cohort, out, "--recipe", "linear", "--jobs", 0, code=2)
+    assert "validation" in run(cohort, out, "--recipe", "linear", "--set", "validation_people=4", code=2)
+    assert not out.exists()
+
+
+def test_visits_left_out_are_said_alike_in_jobs_of_their_own_and_no_name_reaches_a_table(tmp_path: Path) -> None:
+    data = write_ball_cohort(tmp_path / "balls", people=4, visits=2, size=32)
+    next((data / "sub-P1" / "ses-2").rglob("*FLAIR.nii.gz")).unlink()
+    people = [f"sub-P{i}\ttrue\tDoe^Jane\tA" for i in range(4)]
+    (data / "participants.tsv").write_text("\n".join(["participant_id\tsimulated\tname\tsite", *people]) + "\n")
+    for out, more in ((tmp_path / "one", ()), (tmp_path / "two", ("--jobs", 2))):
+        said = run(data, out, "--recipe", "linear", "--folds", 2, *more)
+        assert "1 of 8 visits are left out: sub-P1_ses-2 has no flair" in said
+    assert (tmp_path / "one" / "visits.csv").read_bytes() == (tmp_path / "two" / "visits.csv").read_bytes()
+    assert len(rows(tmp_path / "one")) == 7
+    assert {row["site"] for row in rows(tmp_path / "one")} == {"A"}
+    for path in (tmp_path / "one").rglob("*"):
+        assert not path.is_file() or b"Jane" not in path.read_bytes(), path
+    next((data / "sub-P2" / "ses-1").rglob("*FLAIR.nii.gz")).unlink()
+    assert "files (sub-P2_ses-1) differ" in run(data, tmp_path / "one", "--recipe", "linear", "--folds", 2, code=2)
+
+
 def test_a_failing_training_is_named_with_its_reason(cohort: Path, tmp_path: Path) -> None:
     said = run(cohort, tmp_path / "failing", "--recipe", "linear", "--jobs", 2, "--device", "cuda:7", code=1)
     assert "linear, fold " in said  # whichever of the two was faster

@@ -192,6 +192,21 @@ def test_a_twin_keeps_what_makes_it_one_when_it_is_searched() -> None:
         own_space(load_recipe("mask_weighted_pix2pix_linear"))
 
 
+def test_half_a_line_in_the_journal_is_forgotten_and_rubbish_is_named(tmp_path: Path) -> None:
+    from TrainingCore.protocols.search import open_study, search
+
+    search(open_study(tmp_path / "study", {"recipe": 1}, seed=0), PLANE, quadratic, 3)
+    journal = tmp_path / "study" / "study.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + whole.splitlines()[-1][:20])  # as a full disk leaves it
+    study = open_study(tmp_path / "study", {"recipe": 1}, seed=0)
+    search(study, PLANE, quadratic, 5)
+    assert len(study.trials) == 5
+    journal.write_text("rubbish\nrubbish\n")
+    with pytest.raises(BadInput, match="is damaged"):
+        open_study(tmp_path / "study", {"recipe": 1}, seed=0)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
