@@ -1,8 +1,9 @@
 """Intensity rules: how raw MRI becomes what a network was trained on.
 
 A recipe names its rule: `{rule: percentile, low: 2.5, high: 97.5, clip: true}` to [-1, 1] (Soulier et al. 2024),
-`{rule: gaussian}` to mean 0 and SD 1 over the brain (Li et al. 2018, Orbes-Arteaga et al. 2018), or
-`{rule: unit, below: 3.0, above: 5.0}` to [0, 1] by the brain's mean and SD, extremes clipped (Bone et al. 2021).
+`{rule: gaussian}` to mean 0 and SD 1 over the brain (Li et al. 2018, Orbes-Arteaga et al. 2018),
+`{rule: unit, below: 3.0, above: 5.0}` to [0, 1] by the brain's mean and SD, extremes clipped (Bone et al. 2021), or
+`{rule: symmetric, below: 3.0, above: 5.0}`, the same to [-1, 1].
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ import numpy as np
 
 BACKGROUND = -1.0
 EXTREME = 3.0
-SPANS = {"percentile": 2.0, "gaussian": 8.0, "unit": 1.0}  # background to about the brightest brain (ours)
+SPANS = {
+    "percentile": 2.0,
+    "gaussian": 8.0,
+    "unit": 1.0,
+    "symmetric": 2.0,
+}  # background to about the brightest brain (ours)
 GAUSSIAN_BACKGROUND = -4.0  # darker than any tissue; about where air would come to lie (ours)
 UNIT_BELOW, UNIT_ABOVE = 3.0, 5.0  # SDs; the paper clips extremes and does not say which (ours)
 
@@ -98,6 +104,8 @@ def apply_rule(image: np.ndarray, brain: np.ndarray, rule: Mapping[str, Any]) ->
         if "low" in rule:
             raise ValueError("the unit rule is by mean and SD (below, above); percentiles were an older version's")
         return unit_rescale(image, brain, rule.get("below", UNIT_BELOW), rule.get("above", UNIT_ABOVE))
+    if name == "symmetric":
+        return 2 * unit_rescale(image, brain, rule["below"], rule["above"]) - 1
     raise ValueError(f"unknown intensity rule {name!r}")
 
 
@@ -114,7 +122,7 @@ def can_be_applied(rule: Mapping[str, Any]) -> bool:
 
 def background_of(rule: Mapping[str, Any]) -> float:
     """The value outside the brain that a rule leaves; raises ValueError for an unknown one."""
-    values = {"percentile": BACKGROUND, "gaussian": GAUSSIAN_BACKGROUND, "unit": 0.0}
+    values = {"percentile": BACKGROUND, "gaussian": GAUSSIAN_BACKGROUND, "unit": 0.0, "symmetric": BACKGROUND}
     if rule.get("rule") not in values:
         raise ValueError(f"unknown intensity rule {rule.get('rule')!r}")
     return values[rule["rule"]]

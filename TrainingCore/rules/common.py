@@ -10,7 +10,7 @@ from ..recipe import grid_shape
 
 Rule = tuple[bool, str]
 TARGETS = ("dvr", *ALL_MRI)
-INTENSITIES = ("percentile", "gaussian", "unit")  # see imaging/intensities.py
+INTENSITIES = ("percentile", "gaussian", "unit", "symmetric")  # see imaging/intensities.py
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 

@@ -15,8 +15,9 @@ SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of ke
 def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     """(holds, what is wrong otherwise)."""
     data, generator, discriminator = recipe["data"], recipe["generator"], recipe["discriminator"]
-    ends = data["intensity"]["rule"] == "percentile" and data["intensity"].get("clip") is True
-    yield ends, "data.intensity must be percentile with clip: true, the generator ends in [-1, 1]"
+    intensity = data["intensity"]
+    ends = intensity["rule"] == "symmetric" or (intensity["rule"] == "percentile" and intensity["clip"] is True)
+    yield ends, "data.intensity must be symmetric, or percentile with clip: true: the generator ends in [-1, 1]"
     yield data["target"] != "dvr", "data.target must be an MRI: the generator ends in [-1, 1]"
     yield recipe["samples"] >= 1, "samples must be at least 1"
     yield generator["width"] >= 1, "generator.width must be at least 1"

@@ -123,6 +123,15 @@ def test_a_tumours_uptake_hardly_changes_how_healthy_tissue_looks_by_the_unit_ru
     assert np.median(after[tumour]) > 0.9
 
 
+def test_the_symmetric_rule_is_the_unit_rule_from_minus_one_to_one() -> None:
+    image, brain = np.random.default_rng(0).normal(800, 200, (30, 30, 30)), ball((30, 30, 30), 12)
+    rule = {"rule": "symmetric", "below": 2.0, "above": 4.0}
+    found = apply_rule(image, brain, rule)
+    np.testing.assert_allclose(found, 2 * unit_rescale(image, brain, 2, 4) - 1)
+    assert found.min() == -1
+    assert (found[~brain] == background_of(rule)).all()
+
+
 def test_a_bundle_of_the_older_unit_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="older version"):
         apply_rule(np.ones((2, 2, 2)), np.ones((2, 2, 2), bool), {"rule": "unit", "low": 0.5, "high": 99.5})

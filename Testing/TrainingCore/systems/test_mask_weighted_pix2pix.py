@@ -198,6 +198,16 @@ def test_recipes_that_cannot_work_are_refused(changes: list[str], words: str) ->
         check_recipe(load_recipe("mask_weighted_pix2pix", changes))
 
 
+def test_the_pair_of_contrast_agent_takes_intensities_that_a_tumour_does_not_set() -> None:
+    before = build(recipe="mask_weighted_pix2pix_t1")
+    assert before.recipe["data"]["intensity"]["rule"] == "symmetric"
+    assert before.background == -1
+    assert all(
+        load_recipe(f"mask_weighted_pix2pix_t1_{twin}")["data"]["intensity"] == before.recipe["data"]["intensity"]
+        for twin in ("without_mask", "l1_only", "linear")
+    )
+
+
 def test_it_learns_through_the_command_and_its_bundle_predicts_the_same(ball_cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     few = ["iterations=60", "rate=3e-3", "samples=6", "validation_people=1", "pictures_every=30", "validate_every=30"]
