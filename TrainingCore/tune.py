@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 progress.report("tune", 0.98 * min(finished / options.trials, 1.0), in_words(finished, options, study))
 
             search(study, dimensions, objective_of(options, recipe, cohort, progress), options.trials, told)
-            found = write_search(options.out, study, recipe, dimensions)
+            found = write_search(options.out, study, recipe, dimensions, cohort)
             for sentence in failures(helpers):
                 progress.note(sentence)
             progress.report("done", 1.0, "searched")

@@ -9,18 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from .. import SIMULATED
+from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
 from ..files import write_json, write_text
-from ..recipe import changed, differences
+from ..recipe import changed, differences, value_of
+from .pages import cohort_name
 from .search import CONTINUES, EPOCHS, REASON, import_optuna
 from .space import Dimension
 
-FEWEST_FOR_IMPORTANCE = 4  # finished trials (ours)
+FEWEST_FOR_IMPORTANCE = 10  # finished trials: of fewer, what matters most is chance (ours)
 
 
-def write_search(out: Path, study: Any, recipe: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
+def write_search(
+    out: Path, study: Any, recipe: dict[str, Any], dimensions: Sequence[Dimension], cohort: Cohort
+) -> dict[str, Any]:
     """Write best_recipe.yaml, trials.csv, summary.json and report.html; returns the summary."""
     import yaml
 
@@ -32,6 +37,7 @@ def write_search(out: Path, study: Any, recipe: dict[str, Any], dimensions: Sequ
         "trials": {name: sum(trial.state.name == name for trial in trials) for name in ("COMPLETE", "PRUNED", "FAIL")},
         "best": None if best is None else {"trial": best.number, "score": best.value, "values": values},
         "importance": importance(study, complete),
+        "simulated": cohort.simulated,
     }
     if best is not None:
         text = "# The best values of a search: see report.html beside this file.\n"
@@ -41,8 +47,13 @@ def write_search(out: Path, study: Any, recipe: dict[str, Any], dimensions: Sequ
         )
     write_csv(out / "trials.csv", [trial_row(trial, dimensions) for trial in trials])
     write_json(out / "summary.json", summary)
-    build_report(summary, trials, dimensions, recipe).write(out / "report.html")
+    build_report(summary, trials, dimensions, recipe, cohort).write(out / "report.html")
     return summary
+
+
+def short(value: Any) -> str:
+    """A value for people: numbers in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def plain(params: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
@@ -81,25 +92,34 @@ def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
 
 
 def build_report(
-    summary: dict[str, Any], trials: Sequence[Any], dimensions: Sequence[Dimension], recipe: dict[str, Any]
+    summary: dict[str, Any],
+    trials: Sequence[Any],
+    dimensions: Sequence[Dimension],
+    recipe: dict[str, Any],
+    cohort: Cohort,
 ) -> Report:
     """The report as a self-contained page."""
-    report = Report("Hyper-parameter search")
+    report = Report("Hyper-parameter search", [SIMULATED] if cohort.simulated else [])
     counts, best = summary["trials"], summary["best"]
     report.add_text(
-        f"{recipe['description']}: {counts['COMPLETE']} trials finished, {counts['PRUNED']} pruned because they fell "
-        "behind. The score is the validation score that also chooses the best epoch; lower is better."
+        f"{recipe['description']}, on {cohort_name(cohort)}: {counts['COMPLETE']} trials finished, {counts['PRUNED']} "
+        "pruned because they fell behind. The score is the validation score that also chooses the best epoch; lower is "
+        "better. The validation people chose the values, so how well these do is to be measured on others."
     )
     if best is None:
         return report.add_text("No trial has finished: there is no best recipe yet.")
     report.add_heading("Best values").add_table(
-        [{"key": key, "value": str(value)} for key, value in best["values"].items()],
-        f"Trial {best['trial']}, score {best['score']:.5f}; as a recipe in best_recipe.yaml.",
+        [
+            {"key": key, "best": short(value), "recipe": short(value_of(recipe, key))}
+            for key, value in best["values"].items()
+        ],
+        f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml.",
+        titles={"recipe": "in the recipe"},
     )
     report.add_heading("History")
     report.add_figure(
         history_figure(trials),
-        "Score of every finished trial and the best so far.",
+        "Score of every finished trial and the best so far; hollow points were pruned, at the best score they had.",
         "Score against number of the trial",
     )
     if summary["importance"]:
@@ -108,6 +128,11 @@ def build_report(
             "How much each key decides about a good score (PED-ANOVA).",
             "Bars of the importance of each key",
         )
+    else:
+        report.add_text(
+            f"Which key matters most is told from {FEWEST_FOR_IMPORTANCE} finished trials on: ask for more with --trials, "
+            "or let all finish with --no-pruning."
+        )
     report.add_heading("Every key").add_figure(
         keys_figure(trials, dimensions),
         "Score against each key; small hollow points were pruned, at the best score they had reached.",
@@ -115,7 +140,8 @@ def build_report(
     )
     columns = ["trial", "state", "score", *(dimension.key for dimension in dimensions), "epochs", "seconds"]
     rows = [trial_row(trial, dimensions) for trial in trials]
-    return report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns)
+    formats = {dimension.key: "{:.4g}" for dimension in dimensions if not dimension.choices}
+    return report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, formats=formats)
 
 
 def history_figure(trials: Sequence[Any]) -> Any:
@@ -123,10 +149,16 @@ def history_figure(trials: Sequence[Any]) -> Any:
     figure, axes = figures.new_figure(7.0, 3.2)
     axis = axes[0, 0]
     done = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    pruned = [(trial.number, _score(trial)) for trial in trials if trial.state.name == "PRUNED"]
+    pruned = [point for point in pruned if point[1] is not None]
     numbers = [trial.number for trial in done]
     scores = np.array([trial.value for trial in done])
+    if pruned:
+        axis.scatter(*zip(*pruned), s=22, facecolors="none", edgecolors=figures.SYNTHETIC)
     axis.plot(numbers, scores, "o", color=figures.SYNTHETIC, markersize=5)
-    axis.step(numbers, np.minimum.accumulate(scores), where="post", color=figures.INK, linewidth=1.2)
+    ends, best = [*numbers, max(trial.number for trial in trials)], np.minimum.accumulate(scores)
+    axis.step(ends, [*best, best[-1]], where="post", color=figures.INK, linewidth=1.2)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel="trial", ylabel="validation score")
     return figure
 
@@ -154,6 +186,10 @@ def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
                 axis.scatter(*zip(*points), s=22, facecolors=face, edgecolors=figures.SYNTHETIC)
         if dimension.log:
             axis.set_xscale("log")
+        if dimension.log and dimension.whole:
+            ticks = 2 ** np.arange(np.ceil(np.log2(dimension.low)), np.floor(np.log2(dimension.high)) + 1)
+            axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.set_xticks([], minor=True)
         axis.set(xlabel=dimension.key, ylabel="score")
     for axis in axes.ravel()[len(dimensions) :]:
         axis.set_axis_off()

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from ball_cohort import write_ball_cohort
 
+from TrainingCore.cohort import Cohort, Visit
 from TrainingCore.errors import BadInput, MyelinSynthError
 from TrainingCore.protocols.space import Dimension, own_space, read_space, spaces
 from TrainingCore.recipe import load_recipe, value_of
@@ -58,6 +59,25 @@ def test_a_planted_optimum_is_found(tmp_path: Path) -> None:
     assert abs(study.best_params["losses.l1"] - 3) < 0.7
     assert 2e-5 < study.best_params["optimizer.generator_rate"] < 5e-4
     assert study.best_value < 0.5  # of 60 random points the best lies above that in three of four seeds
+
+
+def test_the_report_tells_what_mattered_once_enough_trials_have_finished(tmp_path: Path) -> None:
+    from TrainingCore.protocols.search import open_study, search
+    from TrainingCore.protocols.search_pages import write_search
+
+    recipe, cohort = load_recipe("curricular"), Cohort([Visit("A", "1", info={"simulated": "true"})], tmp_path)
+    study, pages = open_study(tmp_path / "study", {"recipe": 1}, seed=3), []
+    for trials in (4, 16):
+        search(study, PLANE, quadratic, trials)
+        summary = write_search(tmp_path / "study", study, recipe, PLANE, cohort)
+        pages.append((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
+    assert sum(summary["importance"].values()) == pytest.approx(1)
+    assert "Which key matters most is told from 10 finished trials on" in pages[0]
+    assert "How much each key decides" in pages[1]
+    assert all("Simulated training data" in page for page in pages)
+    best = summary["best"]["values"]["losses.l1"]
+    assert f"<td>{best:.4g}</td>" in pages[1].replace(' class=""', "")
+    assert load_recipe(str(tmp_path / "study" / "best_recipe.yaml"))["losses"]["l1"] == best
 
 
 def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path) -> None:
