@@ -130,8 +130,8 @@ def build_report(
         )
     else:
         report.add_text(
-            f"Which key matters most is told from {FEWEST_FOR_IMPORTANCE} finished trials on: ask for more with --trials, "
-            "or let all finish with --no-pruning."
+            f"Which key matters most is told from {FEWEST_FOR_IMPORTANCE} finished trials on: ask for more with "
+            "--trials, or let all finish with --no-pruning."
         )
     report.add_heading("Every key").add_figure(
         keys_figure(trials, dimensions),
