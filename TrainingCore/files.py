@@ -137,17 +137,23 @@ def lock(stream: IO[str]) -> None:
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Work in a folder, made where it is not there, as the only process; raises BadInput where another one does."""
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "a", encoding="ascii") as stream:
-        try:
-            lock(stream)
-        except (BlockingIOError, PermissionError) as error:
-            raise BadInput(
-                f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
-            ) from error
-        except OSError:  # a file system without locks: as if there were none
-            pass
-        yield
+    try:
+        with open(folder / LOCK, "a", encoding="ascii") as stream:
+            try:
+                lock(stream)
+            except (BlockingIOError, PermissionError) as error:
+                raise BadInput(
+                    f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
+                ) from error
+            except OSError:  # a file system without locks: as if there were none
+                pass
+            yield
+    except BaseException:
+        if made and {path.name for path in folder.iterdir()} == {LOCK}:  # nothing was begun
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _umask() -> int:
