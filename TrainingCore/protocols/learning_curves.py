@@ -15,6 +15,7 @@ import numpy as np
 
 from ..cli import Progress
 from ..cohort import Cohort
+from ..errors import BadInput
 from ..evaluation import figures
 from ..evaluation.asymptotes import FARTHER, Asymptote, asymptote
 from ..evaluation.pages import write_csv
@@ -22,6 +23,7 @@ from ..evaluation.report import Report
 from ..evaluation.tasks import Measure, task_of
 from ..files import write_json
 from ..recipe import changed
+from ..rules import check_recipe
 from .crossvalidation import Plan
 from .jobs import run_jobs
 from .pages import REASON, by_person, cohort_name, mean_sd, printed, told_length, write_crossvalidation
@@ -33,7 +35,7 @@ COLOURS = (figures.MEASURED, figures.SYNTHETIC, figures.TRUTH, figures.INK)
 
 def cell_name(fraction: float, width: int) -> str:
     """What the recipe of one cell is called."""
-    return f"F{round(100 * fraction)}_C{width}"
+    return f"F{100 * fraction:g}_C{width}"
 
 
 def people_at(fraction: float, cohort: Cohort, folds: int, recipe: Row) -> int:
@@ -46,11 +48,18 @@ def run_curves(
     cohort: Cohort, recipe: Row, width_key: str, options: argparse.Namespace, progress: Progress
 ) -> tuple[Plan, list[Row]]:
     """Cross-validate every cell; returns the plan and one row per cell: name, fraction, people, width, visits."""
+    sizes = [people_at(fraction, cohort, options.folds, recipe) for fraction in options.fractions]
+    for first, second, people, other in zip(options.fractions, options.fractions[1:], sizes, sizes[1:]):
+        if people == other:
+            raise BadInput(
+                f"--fractions {first:g} and {second:g} of these people both leave {people} to train on. Leave one out."
+            )
     cells = []
     for width in options.widths:
         for fraction in options.fractions:
             people = people_at(fraction, cohort, options.folds, recipe)
             own = changed(recipe, {width_key: width, "data.training_people": people})
+            check_recipe(own)
             cells.append({"name": cell_name(fraction, width), "fraction": fraction, "people": people, "width": width,
                           "recipe": own})  # fmt: skip
     recipes = {cell["name"]: cell.pop("recipe") for cell in cells}

@@ -21,6 +21,7 @@ def common_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield min(grid_shape(recipe)) >= 1, "data.size must be at least one voxel"
     known = bool(data["inputs"]) and set(data["inputs"]) <= set(ALL_MRI)
     yield known, f"data.inputs must be a list out of {', '.join(ALL_MRI)}"
+    yield len(set(data["inputs"])) == len(data["inputs"]), "data.inputs names an MRI twice"
     yield data["target"] in TARGETS, f"data.target must be one of {', '.join(TARGETS)}"
     yield data["target"] not in data["inputs"], "data.target must not be among data.inputs"
     yield from _intensity_rules(data["intensity"])

@@ -85,6 +85,23 @@ def test_one_input_and_a_folder_of_something_else_are_refused(cohort: Path, tmp_
     assert (tmp_path / "thesis" / "report.html").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--fractions", 0.01, 0.02, 1), "0.01 and 0.02 of these people both leave 1"),
+        (("--fractions", 1, "--widths", 0), "width must be at least 1"),
+        (("--fractions", 1, "--set", "inputs=[t1w, t1w]"), "an MRI twice"),
+    ],
+)
+def test_curves_that_cannot_be_drawn_are_refused_before_anything_is_written(
+    cohort: Path, tmp_path: Path, words: tuple[object, ...], says: str
+) -> None:
+    base = ("--data", cohort, "--recipe", "l1_only", "--folds", 2, "--out", tmp_path / "curves", "--width-key")
+    done = run("learning_curve", *base, "generator.width", *words, "--set", "size=32", "validation_people=1", code=2)
+    assert says in done.stderr
+    assert not (tmp_path / "curves").exists()
+
+
 def test_learning_curve_trains_every_cell_on_its_number_of_people(cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "curves"
     words = ("--data", cohort, "--recipe", "l1_only", "--folds", 2, "--out", out, "--fractions", 0.5, 1, "--widths", 4)
