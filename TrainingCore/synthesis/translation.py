@@ -33,6 +33,7 @@ from .steps import Clock, align, here, warn
 FOUND_LESIONS = "found_lesions.nii.gz"
 COLUMNS, SPACING_MM = 5, 1.0
 SPREAD = "uncertainty (SD)"
+MUCH_COARSER = 1.1  # a model's voxels to the patient's, above which the report says so (ours)
 SWAPPED = 0.0  # skewness of the uptake below which T1w and T1w after a low dose are taken for swapped (ours)
 
 
@@ -176,6 +177,12 @@ def build_report(
         report.add_text(
             f"Against the real {name}: SSIM in the brain {compared['ssim_brain']:.3f}; the "
             f"{TITLES.get(source, source)} taken for it has {compared['untouched_ssim_brain']:.3f}."
+        )
+    coarse, fine = about["grid"]["spacing_mm"], float(min(aligned.brain.mask.spacing))
+    if coarse > MUCH_COARSER * fine:
+        report.add_text(
+            f"The model sees voxels of {coarse:g} mm, these images have {fine:.2g} mm: the synthetic image is as "
+            "blurred as that, whatever it shows" + (", and its SSIM is lower for it." if compared is not None else ".")
         )
     if lesions is not None:
         report.add_text(
