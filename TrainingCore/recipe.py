@@ -61,6 +61,23 @@ def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
     return recipe
 
 
+def completed(recipe: Settings) -> Settings:
+    """A recipe that an older version wrote, with the settings that its system has gained since, as the root has them.
+
+    A root has new settings off, so that the recipe means what it meant. Without a root it comes back as it is.
+    """
+    if recipe.get("system") not in available():
+        return recipe
+    found = deepcopy(recipe)
+    for key, value in leaves(_read(_find(recipe["system"]))):
+        *groups, leaf = key.split(".")
+        place = found
+        for group in groups:
+            place = place.setdefault(group, {})
+        place.setdefault(leaf, deepcopy(value))
+    return found
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """YAML text as values, numbers like 1e-4 included; raises BadInput saying where it stands."""
     import yaml

@@ -21,6 +21,7 @@ from typing import Any
 from . import __version__
 from .errors import BadInput
 from .files import read_json, write_json, write_text
+from .recipe import completed
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class Run:
             raise BadInput(
                 f"{path / 'recipe.yaml'} cannot be read ({error}). Restore it, or start a new run."
             ) from error
-        return cls(path, read_json(path / "run.json"), recipe)
+        if not isinstance(recipe, dict):
+            raise BadInput(f"{path / 'recipe.yaml'} holds no recipe. Restore it, or start a new run.")
+        return cls(path, read_json(path / "run.json"), completed(recipe))
 
     @property
     def checkpoint(self) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from TrainingCore.errors import BadInput
 from TrainingCore.recipe import available, grid_shape, grid_spacing, load_recipe
 from TrainingCore.rules import check_recipe
+from TrainingCore.run import Run
 from TrainingCore.systems import NAMES
 
 
@@ -73,3 +74,14 @@ def test_unknown_recipe_and_broken_files_are_named(tmp_path: Path) -> None:
             load_recipe(str(path))
     with pytest.raises(BadInput, match="does not exist"):
         load_recipe(str(tmp_path / "absent.yaml"))
+
+
+def test_a_run_of_an_older_version_has_the_settings_gained_since_at_the_values_of_the_root(tmp_path: Path) -> None:
+    wanted = load_recipe("sketcher_refiner", ["width=8", "epochs=3"])
+    older = {key: dict(value) if isinstance(value, dict) else value for key, value in wanted.items()}
+    del older["residual"], older["optimizer"]["decay"]
+    run = Run.create(tmp_path / "run", older, {})
+    assert Run.open(run.path).recipe == wanted
+    (run.path / "recipe.yaml").write_text("curricular", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"recipe.yaml holds no recipe"):
+        Run.open(run.path)
