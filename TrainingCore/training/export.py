@@ -13,16 +13,25 @@ from ..run import Run
 from .state import Tensors, load_state
 
 PURPOSES = {  # what a model of each target is for
-    "dvr": "Makes a synthetic PiB DVR map from {inputs} of people with multiple sclerosis",
+    "dvr": "Makes a synthetic PiB DVR map from {inputs} MRI of people with multiple sclerosis",
     "flair": "Makes a synthetic FLAIR from {inputs}",
     "t1w": "Makes a synthetic T1w before contrast agent from {inputs}",
     "t1ce": "Makes a synthetic T1w after contrast agent from {inputs}",
 }
 
+WEIGHTED = {  # images as a sentence names them; maps go by their capitals
+    "t1w": "T1w",
+    "flair": "FLAIR",
+    "t2w": "T2w",
+    "t1ce_low": "T1w after a low dose of contrast agent",
+    "t1ce": "T1w after contrast agent",
+}
+
 
 def intended_use(inputs: list[str], target: str) -> str:
     """What a model may be used for, in words."""
-    named = " and ".join(filter(None, [", ".join(inputs[:-1]), inputs[-1]]))
+    titles = [WEIGHTED.get(name, name.upper()) for name in inputs]
+    named = " and ".join(filter(None, [", ".join(titles[:-1]), titles[-1]]))
     purpose = PURPOSES.get(target, f"Makes a synthetic {target} from {{inputs}}").format(inputs=named)
     return f"{RESEARCH_USE} {purpose} for group studies and method development; a single value must not guide care."
 
