@@ -114,8 +114,8 @@ def arguments() -> argparse.ArgumentParser:
     given.add_argument(
         "--uncertainty",
         action="store_true",
-        help="also write how far predictions of mirrored and contrast-shifted inputs are apart (six, not one) or, with a "
-        "calibrated model, the error to be expected of map and lesions",
+        help="also write how far predictions of mirrored and contrast-shifted inputs are apart (six, not one) or, with "
+        "a calibrated model, the error to be expected of map and lesions",
     )
     add_progress_option(given)
     given.add_argument("--out", type=Path, required=True, metavar="DIR", help="result folder; replaced when complete")
