@@ -64,7 +64,7 @@ def untouched_input(task: Task, rows: dict[str, list[Row]]) -> dict[str, dict[st
     found: dict[str, dict[str, list[Row]]] = {}
     for row in rows["visits"]:
         if "untouched" in row:
-            name = f"{figures.TITLES[row['untouched']]} as it is"
+            name = f"untouched {figures.TITLES[row['untouched']]}"
             values = {measure.key: row[f"untouched_{measure.key}"] for measure in task.measures}
             found.setdefault(name, {"visits": [], "lesions": []})["visits"].append(row | values)
     return found
