@@ -282,10 +282,12 @@ def verdict(task: Task, summary: Row, first: str, other: str) -> str:
 
 
 def people_figure(measure: Measure, pooled: dict[str, dict[str, list[Row]]]) -> Any:
-    """Every person's value of one measure under each recipe, people joined by lines."""
-    figure, axes = figures.new_figure(2.2 + 1.4 * len(pooled), 3.6)
+    """Every person's value of one measure under each recipe that has it, people joined by lines."""
+    values_of = {name: by_person(found["visits"], measure.key) for name, found in pooled.items()}
+    names = [name for name, found in values_of.items() if found] or list(pooled)
+    series = [values_of[name] for name in names]
+    figure, axes = figures.new_figure(2.2 + 1.4 * len(names), 3.6)
     axis = axes[0, 0]
-    series = [by_person(found["visits"], measure.key) for found in pooled.values()]
     for person in sorted(set.union(*map(set, series))):
         values = [measure.scale * found.get(person, np.nan) for found in series]
         axis.plot(range(len(series)), values, "o-", color=figures.SYNTHETIC, alpha=0.4, linewidth=0.8, markersize=4)
@@ -293,7 +295,7 @@ def people_figure(measure: Measure, pooled: dict[str, dict[str, list[Row]]]) -> 
         if found:
             mean = measure.scale * float(np.mean(list(found.values())))
             axis.hlines(mean, place - 0.25, place + 0.25, color=figures.INK, linewidth=2)
-    axis.set_xticks(range(len(series)), [fill(name.replace("_", " "), 14) for name in pooled])
+    axis.set_xticks(range(len(series)), [fill(name.replace("_", " "), 14) for name in names])
     axis.set_xlim(-0.5, len(series) - 0.5)
     axis.set_ylabel(measure.title)
     return figure
