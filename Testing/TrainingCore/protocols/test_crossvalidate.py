@@ -203,3 +203,13 @@ def test_folds_are_alike_in_every_stratum_and_in_size() -> None:
 def test_more_folds_than_people_are_refused() -> None:
     with pytest.raises(BadInput, match="3 people"):
         make_folds(dict.fromkeys("abc", ""), 4, seed=0)
+
+
+def test_a_recipe_without_the_measure_has_no_empty_place_in_the_figure_by_person():
+    from TrainingCore.evaluation.tasks import WMH
+    from TrainingCore.protocols.pages import people_figure
+
+    segments = [{"person": "a", "dsc": 3.0}, {"person": "b", "dsc": 5.0}]
+    makes_flair_alone = [{"person": "a", "mae": 0.4}, {"person": "b", "mae": 0.5}]
+    figure = people_figure(WMH.measures[0], {"joint": {"visits": segments}, "linear": {"visits": makes_flair_alone}})
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["joint"]
