@@ -40,7 +40,8 @@ class Result:
     FLAIR into T1w space; lesions.csv: one row per lesion, see LESION_COLUMNS; report.html: for people; provenance.json:
     how it was made. Where lesions were given, lesion_labels.nii.gz: int16 on the same grid, the number of the row that
     each lesional voxel belongs to. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or,
-    of a calibrated model, of the error to be expected; provenance.json says which. Where a FLAIR was made first, synthetic_flair.nii.gz: that image (arbitrary units) on the same grid.
+    of a calibrated model, of the error to be expected; provenance.json says which. Where a FLAIR was made
+    first, synthetic_flair.nii.gz: that image (arbitrary units) on the same grid.
 
     >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
     """
