@@ -120,7 +120,7 @@ def build_report(
     names = list(pooled)
     folds = ", ".join(map(str, summary["measured_folds"]))
     partly = (
-        f", of which fold {folds} alone is reported here," if len(summary["measured_folds"]) < len(plan.folds) else ""
+        f", of which fold {folds} alone is reported here" if len(summary["measured_folds"]) < len(plan.folds) else ""
     )
     report.add_text(
         f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {cohort_name(cohort)}{partly}: "
