@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,33 @@ import torch
 
 from ..case import MASKS, Case
 from ..evaluation.lesions import label_lesions
+
+
+class Masks(MutableMapping[str, torch.Tensor]):
+    """Masks of one visit by name, each made a tensor when it is first asked for: a system that takes a few slices of
+    many visits reads two masks of the five or six that a visit has."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], device: Any) -> None:
+        self._found: dict[str, np.ndarray | torch.Tensor] = dict(arrays)
+        self._device = device
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        found = self._found[name]
+        if not isinstance(found, torch.Tensor):
+            found = self._found[name] = _tensor(found, self._device)
+        return found
+
+    def __setitem__(self, name: str, mask: torch.Tensor) -> None:
+        self._found[name] = mask
+
+    def __delitem__(self, name: str) -> None:
+        del self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 @dataclass
@@ -24,7 +52,7 @@ class Sample:
 
     inputs: torch.Tensor
     target: torch.Tensor
-    masks: dict[str, torch.Tensor]
+    masks: MutableMapping[str, torch.Tensor]
 
     @property
     def brain(self) -> torch.Tensor:
@@ -59,7 +87,7 @@ def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu")
     return Sample(
         inputs=torch.from_numpy(np.stack([case.volumes[name] for name in inputs])[None]).to(device),
         target=_tensor(case.volumes[target], device),
-        masks={name: _tensor(case.volumes[name], device) for name in MASKS if name in case.volumes},
+        masks=Masks({name: case.volumes[name] for name in MASKS if name in case.volumes}, device),
     )
 
 

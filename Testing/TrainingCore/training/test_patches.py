@@ -51,3 +51,20 @@ def test_a_volume_smaller_than_a_patch_is_refused():
 def test_a_patch_outside_the_volume_is_refused():
     with pytest.raises(ValueError, match="leaves the volume"):
         cut_patches(torch.zeros(1, 20, 20, 20), np.array([[5, 0, 0]]), 16)
+
+
+def test_masks_are_tensors_when_they_are_asked_for_and_the_same_ones_again():
+    from TrainingCore.case import Case
+    from TrainingCore.training.samples import make_sample
+
+    lesions = np.zeros((4, 5, 6), bool)
+    lesions[1, 2, 3] = True
+    volumes = {"t1w": np.zeros(lesions.shape, np.float32), "brain": np.ones(lesions.shape, bool), "lesions": lesions}
+    sample = make_sample(Case("01", "1", volumes, np.eye(4)), ["t1w"], "t1w")
+    assert set(sample.masks) == {"brain", "lesions"}
+    mask = sample.masks["lesions"]
+    assert (mask.dtype, tuple(mask.shape)) == (torch.float32, (1, 1, 4, 5, 6))
+    assert mask.nonzero().tolist() == [[0, 0, 1, 2, 3]]
+    assert sample.masks["lesions"] is mask
+    del sample.masks["lesions"]
+    assert float(sample.lesions.sum()) == 0
