@@ -47,6 +47,7 @@ def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress
     """Run every round; returns one row per round: inputs it began with, visits of what was tried, dropped, by what."""
     task = task_of(recipe)
     inputs = list(recipe["data"]["inputs"])
+    ends = round_ends(len(inputs))
     rounds: list[Row] = []
     while len(inputs) > 1:
         number = len(rounds) + 1
@@ -55,7 +56,7 @@ def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress
         plan = Plan.begin(
             options.out / f"round-{number}", cohort, recipes, options.folds, options.stratify, options.seed, task.name
         )
-        run_jobs(plan, cohort, plan.missing(), options, progress)
+        run_jobs(plan, cohort, plan.missing(), options, RoundProgress(progress, number, *ends[number - 1 : number + 1]))
         write_crossvalidation(plan, cohort)
         found = {name: plan.pooled(name)["visits"] for name in recipes}
         by = deciding(task.measures, found)
@@ -63,6 +64,28 @@ def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress
         rounds.append({"round": number, "inputs": inputs, "tried": found, "dropped": dropped, "by": by})
         inputs = _but(inputs, dropped)
     return rounds
+
+
+def round_ends(inputs: int) -> list[float]:
+    """Share of all trainings that is done when round 1, 2, ... begins, and 1 at the end."""
+    tried = [inputs + 1, *range(inputs - 1, 1, -1)]
+    return [sum(tried[:number]) / sum(tried) for number in range(len(tried) + 1)]
+
+
+class RoundProgress(Progress):
+    """The progress of one round as part of the whole: from share `first` to share `last`."""
+
+    def __init__(self, whole: Progress, number: int, first: float, last: float) -> None:
+        super().__init__("none")
+        self.whole, self.number, self.first, self.last = whole, number, first, last
+
+    def report(self, step: str, fraction: float, message: str) -> None:
+        """As Progress.report, of this round."""
+        self.whole.report(step, self.first + (self.last - self.first) * fraction, f"round {self.number}: {message}")
+
+    def say(self, message: str) -> None:
+        """As Progress.say."""
+        self.whole.say(message)
 
 
 def without(name: str) -> str:

@@ -12,9 +12,19 @@ import numpy as np
 import pytest
 from ball_cohort import write_ball_cohort
 
+from TrainingCore.cli import Progress
 from TrainingCore.evaluation.asymptotes import asymptote, fit
 from TrainingCore.evaluation.tasks import ENHANCEMENT
-from TrainingCore.protocols.ablation import ALL, columns_of, margin, told_margin, tried_rows, without
+from TrainingCore.protocols.ablation import (
+    ALL,
+    RoundProgress,
+    columns_of,
+    margin,
+    round_ends,
+    told_margin,
+    tried_rows,
+    without,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -49,6 +59,15 @@ def test_elimination_keeps_the_contrast_that_shows_the_lesions(cohort: Path, tmp
     before = (out / "report.html").read_bytes()
     run("ablate", *words, "inputs=[adc, t1w, flair]")  # everything is there: nothing is trained again
     assert (out / "report.html").read_bytes() == before
+
+
+def test_progress_goes_on_from_round_to_round() -> None:
+    assert round_ends(4) == [0.0, 0.5, 0.8, 1.0]  # 5, 3 and 2 of 10 trainings
+    told: list[tuple[float, str]] = []
+    whole = Progress("none")
+    whole.report = lambda step, fraction, message: told.append((fraction, message))
+    RoundProgress(whole, 2, 0.5, 0.8).report("crossvalidate", 0.5, "epoch 1")
+    assert told == [(pytest.approx(0.65), "round 2: epoch 1")]
 
 
 def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_beside() -> None:
