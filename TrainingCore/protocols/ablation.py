@@ -162,7 +162,10 @@ def build_report(
         titles={name: TITLES.get(name, name) for name in inputs},
         missing="–",
     )
-    report.add_heading("How sure each step is")
+    report.add_heading("How sure each step is").add_text(
+        "p compares people. Each combination was trained once per fold: what differs between two trainings by chance "
+        "counts here as a difference between inputs, so that even a small p may mislead where two rows are close."
+    )
     for row, found in zip(rounds, margins):
         report.add_text(f"Round {row['round']}: {told_margin(row, found)}")
     report.add_heading("What is left after each step")
