@@ -64,7 +64,10 @@ class Run:
             ) from error
         if not isinstance(recipe, dict):
             raise BadInput(f"{path / 'recipe.yaml'} holds no recipe. Restore it, or start a new run.")
-        return cls(path, read_json(path / "run.json"), completed(recipe))
+        facts = read_json(path / "run.json")
+        if not (isinstance(facts, dict) and "people" in facts):
+            raise BadInput(f"{path / 'run.json'} is damaged: it names no people. Restore it, or start a new run.")
+        return cls(path, facts, completed(recipe))
 
     @property
     def checkpoint(self) -> Path:

@@ -96,7 +96,11 @@ def resnet_generator() -> nn.Module:
     layers = [layer(1, 64, 7), layer(64, 128, 3, 2), layer(128, 256, 3, 2)]
     layers += [ResidualUnit(2, 256, 256, subunits=2, norm="BATCH", act="RELU", bias=False) for _ in range(9)]
     layers += [layer(256, 128, 3, 2, True), layer(128, 64, 3, 2, True)]
-    return nn.Sequential(*layers, Convolution(2, 64, 1, kernel_size=7, conv_only=True), nn.Tanh())
+    network = nn.Sequential(*layers, Convolution(2, 64, 1, kernel_size=7, conv_only=True), nn.Tanh())
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d) and part.stride == (1, 1):
+            part.padding_mode = "reflect"  # as pix2pix pads; MONAI's parts do not ask for it
+    return network
 
 
 class PatchGAN(nn.Module):

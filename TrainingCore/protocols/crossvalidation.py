@@ -106,9 +106,14 @@ class Plan:
         return self.path / name / f"fold-{fold}"
 
     def rows(self, name: str, fold: int) -> dict[str, Any] | None:
-        """What a finished fold measured: {visits, lesions}; None while it is not finished."""
+        """What a finished fold measured: {visits, lesions}; None while it is not finished. Raises BadInput."""
         path = self.folder(name, fold) / ROWS
-        return read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = read_json(path)
+        if not (isinstance(found, dict) and found.get("visits") and isinstance(found.get("lesions"), list)):
+            raise BadInput(f"{path} is damaged. Delete it, and start the same command again to measure that fold anew.")
+        return found
 
     def example(self, name: str, fold: int) -> Path:
         """Where the example slice of one fold of one recipe lies, if there is one."""
