@@ -136,18 +136,23 @@ def lock(stream: IO[str]) -> None:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Work in a folder, made where it is not there, as the only process; raises BadInput where another one does."""
+    """Work in a folder, made where it is not there, as the only process; raises BadInput where another one does.
+
+    What a killed process left half-written there is removed.
+    """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with open(folder / LOCK, "a", encoding="ascii") as stream:
             try:
                 lock(stream)
+                for left in list(folder.rglob(f".*{PARTIAL_SUFFIX}*")):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
             except (BlockingIOError, PermissionError) as error:
                 raise BadInput(
                     f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
                 ) from error
-            except OSError:  # a file system without locks: as if there were none
+            except OSError:  # a file system without locks: as if there were none, and nothing is known to be left
                 pass
             yield
     except BaseException:
