@@ -18,6 +18,7 @@ from ..imaging.intensities import SPANS
 from . import enhancement
 from .cases import evaluate_case
 from .demyelination import (
+    CONTROL,
     agreement_classes,
     control_threshold,
     demyelination_measures,
@@ -80,6 +81,7 @@ class Task:
         "synthetic": predict(system, case, recipe["data"]["inputs"])
     }
     examples: Callable[[Mapping[str, Sequence[Slices]]], Any] = comparison_figure
+    prepared_from: str = ""  # the group whose visits alone `prepare` needs; all where empty
     papers_row: Callable[[Iterable[str]], dict[str, str]] | None = None
     paper_order: str = ""
     paper_curves: str = ""
@@ -120,7 +122,7 @@ def measure_demyelination(system: Any, case: Case, recipe: dict[str, Any], conte
 
 def threshold_of_controls(cases: Iterable[Case]) -> float | None:
     """DVR below which white matter counts as demyelinated, from the controls' measured maps; None without controls."""
-    controls = [case for case in cases if case.info.get("group") == "control"]
+    controls = [case for case in cases if case.info.get("group") == CONTROL]
     return control_threshold(
         [case.volumes["dvr"] for case in controls],
         [np.asarray(case.volumes["white_matter"], bool) for case in controls],
@@ -298,6 +300,7 @@ DEMYELINATION = Task(
     threshold_of_controls,
     demyelination_section,
     DVR.pooled,
+    prepared_from=CONTROL,
     makes=make_demyelination,
     examples=demyelination_examples,
 )

@@ -176,7 +176,8 @@ def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, s
     task, recipe = TASKS[plan.task], plan.recipes[name]
     visits, lesions, loads = [], [], []
     chosen = list(cohort.of(plan.folds[fold - 1]))
-    context = task.prepare(load_case(visit, recipe) for visit in cohort) if task.prepare else None
+    known = [visit for visit in cohort if task.prepared_from in ("", visit.info.get("group"))]
+    context = task.prepare(load_case(visit, recipe) for visit in known) if task.prepare else None
     for index, visit in enumerate(chosen):
         report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
         case = load_case(visit, recipe)
