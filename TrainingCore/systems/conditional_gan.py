@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..networks.grid_discriminator import GridDiscriminator
+from ..networks.unet3d import UNet3D
 from ..training.patches import grid_patches
 from ..training.samples import Sample
-from .learner import AnyLearner, Learner
+from .learner import Learner
 
 GENERATED, MEASURED = 0, 1
 PixelLoss = Callable[[Tensor, Sample], Tensor]
@@ -38,7 +39,7 @@ class ConditionalGAN:
     patch: edges of the grid's patches in voxels; adversarial: a factor on the first term of L_G, 1 in the paper.
     """
 
-    generator: AnyLearner
+    generator: Learner[UNet3D]
     discriminator: Learner[GridDiscriminator] | None
     patch: Sequence[int]
     adversarial: float

@@ -13,7 +13,6 @@ Ours, where the paper is silent: both GANs take one step on every visit, and the
 sketcher, whose loss is its own; the noise z is the generators' dropout (Isola et al. 2017), off when predicting; the
 generator's widths, levels, GroupNorm and place of the dropout (networks/unet3d.py); patch size; both lambdas; epochs.
 
-`residual: true` (not in the paper) lets the refiner learn what the sketch lacks: R(x, S) = S + U(x, S), U its U-Net.
 `stages: 1` is the paper's comparator, a single cGAN (the sketcher alone); adversarial weight 0 the L1-only twin.
 """
 
@@ -27,11 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.grid_discriminator import GridDiscriminator
-from ..networks.unet3d import UNet3D
 from ..training.samples import Sample, joined
 from .conditional_gan import ConditionalGAN
 from .moment import Moment
-from .parts import build_generator, inside, mean_over, set_first_answer
+from .parts import build_generator, inside, mean_over
 from .system import System
 
 
@@ -45,7 +43,7 @@ class SketcherRefiner(System):
         "refiner_loss": "refined {:.3f}",
         "refiner_D": "D {:.3f}",
     }
-    rebuilt_from = ("stages", "residual", "generator.width", "generator.levels", "generator.order", "generator.slope")
+    rebuilt_from = ("stages", "generator.width", "generator.levels", "generator.order", "generator.slope")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -54,9 +52,7 @@ class SketcherRefiner(System):
 
     def _gan(self, stage: str, channels: int) -> ConditionalGAN:
         losses, judge, rate = self.recipe["losses"], self.recipe["discriminator"], f"{stage}_rate"
-        unet = build_generator(self.recipe["generator"], channels)
-        residual = stage == "refiner" and self.recipe["residual"]
-        generator = self.learner(f"{stage} G", Residual(unet) if residual else unet, rate)
+        generator = self.learner(f"{stage} G", build_generator(self.recipe["generator"], channels), rate)
         discriminator = None
         if losses["adversarial"] > 0:
             network = GridDiscriminator(self.channels + 1, judge["patch"], judge["widths"])
@@ -99,20 +95,6 @@ class SketcherRefiner(System):
     def settings(self) -> dict[str, Any]:
         """What the discriminators judge."""
         return {"patch of the grid": self.recipe["discriminator"]["patch"]}
-
-
-class Residual(nn.Module):
-    """The last channel of what a U-Net is shown, plus its answer, which is 0 before it has learnt anything."""
-
-    def __init__(self, network: UNet3D) -> None:
-        super().__init__()
-        nn.init.zeros_(network.last.weight)
-        set_first_answer(network.last, 0.0)
-        self.network = network
-
-    def forward(self, given: Tensor) -> Tensor:
-        """(N, C, I, J, K) -> (N, 1, I, J, K)."""
-        return given[:, -1:] + self.network(given)
 
 
 def mean_absolute_error(fake: Tensor, sample: Sample) -> Tensor:

@@ -79,8 +79,8 @@ def test_unknown_recipe_and_broken_files_are_named(tmp_path: Path) -> None:
 def test_a_run_of_an_older_version_has_the_settings_gained_since_at_the_values_of_the_root(tmp_path: Path) -> None:
     wanted = load_recipe("sketcher_refiner", ["width=8", "epochs=3"])
     older = {key: dict(value) if isinstance(value, dict) else value for key, value in wanted.items()}
-    del older["residual"], older["optimizer"]["decay"]
-    run = Run.create(tmp_path / "run", older, {})
+    del older["stages"], older["optimizer"]["decay"]
+    run = Run.create(tmp_path / "run", older, {"people": {}})
     assert Run.open(run.path).recipe == wanted
     (run.path / "recipe.yaml").write_text("curricular", encoding="utf-8")
     with pytest.raises(BadInput, match=r"recipe.yaml holds no recipe"):

@@ -177,33 +177,6 @@ def test_the_refiner_sees_mri_and_a_sketch_that_is_0_outside_the_brain():
     assert float(given[:, 4:].abs().max()) > 0
 
 
-def test_a_residual_refiner_begins_as_the_sketch_learns_and_is_built_again_from_its_bundle(
-    ball_cohort: Path, tmp_path: Path
-):
-    system, sample = SketcherRefiner(recipe("residual=true")), visit()
-    assert torch.equal(system.predict(sample.inputs) * sample.brain, system.sketch(sample.inputs) * sample.brain)
-    rng = np.random.default_rng(0)
-    for _ in range(8):
-        system.training_step([sample], START, rng)
-    errors = [float(region_weighted_error(map_of(sample.inputs), sample)) for map_of in (system.predict, system.sketch)]
-    assert errors[0] < errors[1]
-    out = run(
-        tmp_path / "run",
-        ball_cohort,
-        "--recipe",
-        "sketcher_refiner",
-        "--set",
-        *SMALL,
-        *FAST,
-        "residual=true",
-        "epochs=1",
-    )
-    bundle = Bundle.open(out / "bundles" / "last")
-    trained = SketcherRefiner(Run.open(out).recipe)
-    trained.start_from(bundle)
-    assert torch.equal(bundle.load_system("cpu").predict(sample.inputs), trained.predict(sample.inputs))
-
-
 def test_two_visits_of_which_one_is_a_control_make_one_batch():
     batch = [visit(0), visit(1, lesions=False)]
     del batch[1].masks["lesions"]
