@@ -29,8 +29,9 @@ def main() -> int:
     slices = {name: [load_slices(plan.example(name, fold)) for fold in chosen.fold] for name in plan.recipes}
     figure = TASKS[plan.task].examples(slices)
     simulated = read_json(plan.path / "summary.json")["simulated"]
-    who = "digital people (simulated)" if simulated else "people"
-    figure.suptitle(f"Slices of {who} that no model had seen. {RESEARCH_USE}", fontsize=10)
+    figure.suptitle(
+        f"{'Simulated slices' if simulated else 'Slices'} that no model had seen. {RESEARCH_USE}", fontsize=10
+    )
     chosen.picture.write_bytes(png_bytes(figure))
     return 0
 

@@ -73,7 +73,7 @@ def axial_slices(
     volumes |= {"brain": brain, **more}
     if prediction is not None:
         volumes["synthetic"] = np.where(brain, prediction, outside)
-    volumes["lesions"] = case.volumes.get("lesions", np.zeros(case.shape, bool))
+    volumes["lesions"] = np.asarray(case.volumes.get("lesions", np.zeros(case.shape, bool))) & np.asarray(brain, bool)
     turned = {name: apply_orientation(values, turn) for name, values in volumes.items()}
     area = turned["lesions"].sum(axis=(0, 1))
     level = int(area.argmax()) if area.any() else int(np.median(np.flatnonzero(turned["brain"].any(axis=(0, 1)))))
