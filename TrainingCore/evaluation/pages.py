@@ -17,10 +17,14 @@ from .report import SIMULATED_BANNER, Report, png_bytes
 from .summary import Row, differences, levels, summarise
 
 SUMMARY = "summary.json"
-PAPER = (
+SOULIER = (
     "Soulier et al. 2024 report r = 0.70 at lesion level (528 lesions) and 0.74 at patient level for curricular "
     "training, 0.62 and 0.61 for anticurricular training, on 44 patients with measured PET. Other data: the figures "
     "here are not directly comparable with these."
+)
+WEI = (
+    "Wei et al. 2018 give no correlation: they report a Dice of 0.83 between measured and predicted demyelination maps "
+    "of 18 patients, which `crossvalidate` measures. Other data: figures from here cannot equal theirs."
 )
 METHODS = (
     "Lesion level: mean DVR of each lesion (26-neighbourhood) of at least the given volume, all visits pooled. Patient "
@@ -164,8 +168,14 @@ def build_report(
     report.add_table(_image_rows(summaries), caption="Voxel by voxel: mean (SD over visits); MAE in DVR")
     for name, result in results.items():
         _model_section(report, folder, name, result, summaries[name], facts, whole=name == first)
-    report.add_heading("How to read this").add_text(PAPER + "\n\n" + METHODS)
+    report.add_heading("How to read this").add_text(papers(facts) + "\n\n" + METHODS)
     return report
+
+
+def papers(facts: Facts) -> str:
+    """What the papers of the models' systems report."""
+    of_wei = [about["system"] in ("sketcher_refiner", "two_layer_dnn") for about in facts.models.values()]
+    return "\n\n".join(([] if all(of_wei) else [SOULIER]) + ([WEI] if any(of_wei) else []))
 
 
 _MODELS_CAPTION = "Pearson r of every model with its 95 % interval by patient. Dashed: the noise ceiling."

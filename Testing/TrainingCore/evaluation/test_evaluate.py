@@ -16,6 +16,7 @@ import torch
 from TrainingCore.cli import run_command
 from TrainingCore.evaluate import main
 from TrainingCore.evaluation.models import open_model
+from TrainingCore.evaluation.pages import Facts, papers
 from TrainingCore.recipe import load_recipe
 from TrainingCore.systems import system_class
 
@@ -220,3 +221,14 @@ def test_a_zip_is_named_without_its_ending(tmp_path, linear):
 
     archive = shutil.make_archive(str(tmp_path / "my.model"), "zip", linear)
     assert open_model(Path(archive)).name == "my.model"
+
+
+def test_the_report_quotes_the_paper_of_the_system_that_was_measured():
+    def quoted(*systems):
+        models = {name: {"system": name} for name in systems}
+        return papers(Facts("cohort", True, models, [], 0, 50.0))
+
+    assert "Soulier" in quoted("curricular", "linear")
+    assert "Wei" not in quoted("curricular", "linear")
+    assert "Soulier" not in quoted("sketcher_refiner", "two_layer_dnn")
+    assert all(name in quoted("curricular", "sketcher_refiner") for name in ("Soulier", "Wei"))
