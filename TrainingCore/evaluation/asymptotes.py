@@ -1,7 +1,8 @@
 """What a learning curve approaches: a + b n^-c against people to train on, n (Cortes et al. 1994), with its interval.
 
 Few sizes and noisy trainings give curves of every shape. A curve that gets worse with more people, or one that shows no
-sign of levelling off within the sizes tried, has no asymptote that these numbers could tell, and none is given.
+sign of levelling off within the sizes tried (its fit ends at the best value there can be, as an error of 0), has no
+asymptote that these numbers could tell, and none is given; one that bends still says what twice the people would bring.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ FARTHER = 2.0  # the paper asks what twice the people would bring (Bone et al. 2
 @dataclass(frozen=True)
 class Asymptote:
     """a, b, c of the fit; low, high: 95 % interval of a; farther (with its interval): the fit at twice the largest
-    number of people. All None where it is not estimable, and `why` says why in words. usable: share of resampled
-    cohorts whose curve has an asymptote; people: measured at every size."""
+    number of people. None where it is not estimable, and `why` says why in words; farther is there for every curve that
+    gets better and bends. usable: share of resampled cohorts whose curve has an asymptote; people: measured at every
+    size."""
 
     people: int
     why: str = ""
@@ -81,18 +83,21 @@ def asymptote(
     curves = np.concatenate([values.mean(axis=0)[None], values[drawn].mean(axis=1)])
     fits = fit(sizes, curves, limit)
     improves = fits[:, 1] > 0 if better == "lower" else fits[:, 1] < 0
-    levels_off = fits[:, 2] > EXPONENTS[0]
-    usable = improves & levels_off
+    bends = fits[:, 2] > EXPONENTS[0]
+    levels_off = bends if limit is None else bends & (fits[:, 0] != limit)
+    usable, foreseen = improves & levels_off, improves & bends
     share = float(usable[1:].mean())
+    ahead = fits[:, 0] + fits[:, 1] * (FARTHER * sizes.max()) ** -fits[:, 2]
+    farther: dict[str, float] = {}
+    if foreseen[0] and foreseen[1:].mean() >= 1 - MOST_UNUSABLE:
+        numbers = (ahead[0], *np.percentile(ahead[1:][foreseen[1:]], [2.5, 97.5]))
+        farther = dict(zip(("farther", "farther_low", "farther_high"), map(float, numbers)))
     why = _why(improves[0], levels_off[0], share)
     if why:
-        return Asymptote(people, why, usable=share)
-    ahead = fits[:, 0] + fits[:, 1] * (FARTHER * sizes.max()) ** -fits[:, 2]
+        return Asymptote(people, why, usable=share, **farther)
     low, high = np.percentile(fits[1:][usable[1:], 0], [2.5, 97.5])
-    farther_low, farther_high = np.percentile(ahead[1:][usable[1:]], [2.5, 97.5])
     a, b, c = fits[0]
-    numbers = (a, b, c, low, high, ahead[0], farther_low, farther_high, share)
-    return Asymptote(people, "", *(float(number) for number in numbers))
+    return Asymptote(people, "", float(a), float(b), float(c), float(low), float(high), usable=share, **farther)
 
 
 def _why(improves: bool, levels_off: bool, share: float) -> str:

@@ -144,15 +144,13 @@ def _cell_row(cell: Row, measures: Sequence[Measure]) -> Row:
 
 def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
     twice = f"at {FARTHER:g} times the people"
-    if one.a is None:
-        return {"width C": width, "asymptote": "not estimable", twice: None, "why": one.why}
 
     def told(*found: float | None) -> str:
         value, low, high = (None if each is None else measure.scale * each for each in found)
         return figures.with_interval(value, low, high, measure.form)
 
-    ahead = told(one.farther, one.farther_low, one.farther_high)
-    return {"width C": width, "asymptote": told(one.a, one.low, one.high), twice: ahead, "why": None}
+    ahead = None if one.farther is None else told(one.farther, one.farther_low, one.farther_high)
+    return {"width C": width, "asymptote": told(one.a, one.low, one.high), twice: ahead, "why": one.why or None}
 
 
 def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Any:

@@ -183,6 +183,16 @@ def test_a_curve_of_nothing_but_noise_gets_no_interval() -> None:
     assert "people" in asymptote(np.array([2, 4, 8]), measured(np.array([0.4, 0.3, 0.2]), people=2), "lower").why
 
 
+def test_an_error_on_its_way_to_nothing_has_no_asymptote_and_still_says_what_twice_the_people_bring() -> None:
+    sizes = np.array([2, 4, 6, 8])
+    hard = np.random.default_rng(5).uniform(0.8, 1.2, (30, 1))
+    found = asymptote(sizes, hard * 0.5 * sizes**-1.0, "lower", 0.0)
+    assert (found.a, found.low, found.high) == (None,) * 3
+    assert "no sign of levelling off" in found.why
+    assert found.farther == pytest.approx(0.5 / 16, rel=0.1)
+    assert found.farther_low < found.farther < found.farther_high
+
+
 def test_an_error_never_approaches_less_than_nothing() -> None:
     sizes = np.array([2, 4, 6, 8])
     falling = measured(0.02 + 0.5 * sizes**-1.0 - 0.03, noise=0.0005) - 0.02
