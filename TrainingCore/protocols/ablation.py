@@ -33,6 +33,7 @@ from .pages import (
     measure_row,
     paired_gap,
     printed,
+    told_gap,
     told_length,
     write_crossvalidation,
 )
@@ -230,10 +231,8 @@ def told_margin(row: Row, found: Row) -> str:
     names = [TITLES.get(one, one) for one in (found["dropped"], found["runner_up"])]
     if found["difference"] is None:
         return f"{names[0]} was dropped."
-    by = measure.form.format(abs(found["difference"]) * measure.scale)
-    sure = "too few people to test" if found["p"] is None else figures.p_value(found["p"])
-    told = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by {by} ({sure}"
-    told += f", n = {found['n']})."
+    told = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by "
+    told += f"{told_gap(measure, found)}."
     if found["p"] is None or found["p"] >= ALPHA:
         told += " The two cannot be told apart: with other people or another seed the order may be the other."
     return told

@@ -174,7 +174,8 @@ def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, s
     from ..training.store import load_case
 
     task, recipe = TASKS[plan.task], plan.recipes[name]
-    visits, lesions, loads = [], [], []
+    visits, lesions = [], []
+    example, most = None, -1  # the visit with most lesional voxels, kept: it need not be read again
     chosen = list(cohort.of(plan.folds[fold - 1]))
     known = [visit for visit in cohort if task.prepared_from in ("", visit.info.get("group"))]
     context = task.prepare(load_case(visit, recipe) for visit in known) if task.prepare else None
@@ -184,10 +185,12 @@ def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, s
         row, own = task.measure(system, case, recipe, context)
         visits.append({"fold": fold, **_facts(visit, plan.stratified_by), **row})
         lesions += [{"fold": fold, **lesion} for lesion in own]
-        loads.append(int(np.count_nonzero(case.volumes.get("lesions", 0))))
-    case = load_case(chosen[int(np.argmax(loads))], recipe)
-    made = task.makes(system, case, recipe, context)
-    _save_example(plan.example(name, fold), case, made, recipe, fold)
+        load = int(np.count_nonzero(case.volumes.get("lesions", 0)))
+        if load > most:
+            example, most = case, load
+    if example is not None:
+        made = task.makes(system, example, recipe, context)
+        _save_example(plan.example(name, fold), example, made, recipe, fold)
     write_json(plan.folder(name, fold) / ROWS, {"visits": visits, "lesions": lesions})
 
 

@@ -275,10 +275,15 @@ def verdict(task: Task, summary: Row, first: str, other: str) -> str:
             sentences.append(f"{measure.title}: no difference.")
             continue
         ahead = (found["difference"] > 0) == (measure.better == "higher")
-        by = measure.form.format(abs(found["difference"]) * measure.scale)
-        sure = "too few people to test" if found["p"] is None else figures.p_value(found["p"])
-        sentences.append(f"{measure.title}: {other if ahead else first} is better by {by} ({sure}, n = {found['n']}).")
+        sentences.append(f"{measure.title}: {other if ahead else first} is better by {told_gap(measure, found)}.")
     return "\n\n".join(sentences) or "Nothing to compare."
+
+
+def told_gap(measure: Measure, found: Row) -> str:
+    """A paired difference without its sign and how sure it is: `0.014 (p = 0.001, n = 16)`; found: of `paired_gap`."""
+    by = measure.form.format(abs(found["difference"]) * measure.scale)
+    sure = "too few people to test" if found["p"] is None else figures.p_value(found["p"])
+    return f"{by} ({sure}, n = {found['n']})"
 
 
 def people_figure(measure: Measure, pooled: dict[str, dict[str, list[Row]]]) -> Any:
