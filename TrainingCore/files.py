@@ -6,9 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -35,25 +35,30 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises OSError that names `target` where the disk is full or may not be written to.
     """
     target = Path(target)
-    temporary = None
+    temporary = _beside(target, PARTIAL_SUFFIX + "".join(target.suffixes[-2:]))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        suffix = "".join(target.suffixes[-2:])
-        handle, name = tempfile.mkstemp(prefix=".", suffix=PARTIAL_SUFFIX + suffix, dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
         yield temporary
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:
         if error.filename is None or PARTIAL_SUFFIX in str(error.filename):  # names that mean something to people alone
             error.filename = str(target)
         raise
     finally:
-        if temporary is not None:
+        with contextlib.suppress(OSError):  # the reason above is the one to be told
             temporary.unlink(missing_ok=True)
+
+
+def _beside(target: Path, suffix: str, prefix: str = "") -> Path:
+    """A name beside `target` that no other process has.
+
+    Named before it is made: whoever is stopped while the file system makes it still knows what to remove, which
+    `tempfile` does not, as its name is only known once the call returns.
+    """
+    return target.parent / f".{prefix}{secrets.token_hex(8)}{suffix}"
 
 
 def make_writable(folder: Path) -> None:
@@ -89,37 +94,52 @@ def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
     """
     check_replaceable(target, marker)
     target = Path(os.path.abspath(target))
+    temporary = _beside(target, PARTIAL_SUFFIX, f"{target.name}.")
+    try:
+        _make_beside(target, temporary)
+        yield temporary
+        _take_place(temporary, target)
+    finally:
+        _remove(temporary)
+
+
+def _make_beside(target: Path, temporary: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir() and not os.access(target, os.W_OK):
             raise PermissionError(13, "the folder is read-only")
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL_SUFFIX, dir=target.parent))
-        os.chmod(temporary, 0o777 & ~_umask())
+        temporary.mkdir()
     except OSError as error:
         reason = error.strerror or error
         raise BadInput(
             f"Cannot write to {target.parent}: {reason}. Choose another output folder with --out."
         ) from error
-    try:
-        yield temporary
-        _take_place(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _take_place(temporary: Path, target: Path) -> None:
+    """Rename a folder onto another; whatever stops this, the older folder is back or the new one is there."""
     if not target.exists():
         os.replace(temporary, target)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-    os.replace(target, old / "previous")
+    old = _beside(target, ".old", f"{target.name}.")
+    previous = old / "previous"
     try:
+        old.mkdir()
+        os.replace(target, previous)
         os.replace(temporary, target)
-    except OSError:
-        os.replace(old / "previous", target)
-        raise
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        if previous.exists() and not target.exists():
+            os.replace(previous, target)
+        _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder with what is in it; somebody who stops this half-way stops it after that."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def lock(stream: IO[str]) -> None:
@@ -159,12 +179,6 @@ def only_one(folder: Path) -> Iterator[None]:
         if made and {path.name for path in folder.iterdir()} == {LOCK}:  # nothing was begun
             shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -176,8 +176,13 @@ def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and clean up (no half-written file) when the parent ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _end_worker)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _end_worker(signum: int, _frame: object) -> None:
+    signal.signal(signum, signal.SIG_IGN)  # a second one would break off the cleaning up
+    sys.exit(128 + signum)
 
 
 def _say(options: argparse.Namespace, ceiling: dict[str, Any] | None) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from TrainingCore.errors import BadInput
-from TrainingCore.files import atomic_folder, atomic_path, read_json, write_json
+from TrainingCore.files import atomic_folder, atomic_path, read_json, write_json, write_text
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -73,3 +76,63 @@ def test_missing_and_broken_json_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(BadInput, match=r"broken\.json is not readable JSON"):
         read_json(tmp_path / "broken.json")
+
+
+class Blow(BaseException):
+    """As a signal's handler raises it: anywhere."""
+
+
+def struck_after(calls: int, work: Callable[[], None]) -> bool:
+    """Do some work and break it off when its n-th call into C returns, as a signal during a system call does."""
+    left = calls
+
+    def strike(_frame: FrameType, event: str, called: object) -> None:
+        nonlocal left
+        if event == "c_return" and called is not sys.setprofile:
+            left -= 1
+            if left < 0:
+                sys.setprofile(None)
+                raise Blow
+
+    sys.setprofile(strike)
+    try:
+        work()
+    except (Blow, OSError):  # Python 3.11's rmtree closes a file twice where it is struck, and says so
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+def test_a_file_is_the_old_or_the_new_one_wherever_the_writing_is_struck(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.nii.gz"
+    struck = 0
+    while True:
+        path.write_text("old")
+        if not struck_after(struck, lambda: write_text(path, "new")):
+            break
+        assert list(tmp_path.iterdir()) == [path], struck
+        assert path.read_text() in ("old", "new")
+        struck += 1
+    assert struck > 10
+    assert path.read_text() == "new"
+
+
+def test_a_folder_is_the_old_or_the_new_one_wherever_the_writing_is_struck(tmp_path: Path) -> None:
+    def write(text: str) -> None:
+        with atomic_folder(target, "done.json") as folder:
+            (folder / "done.json").write_text(text)
+            (folder / "text").write_text(text)
+
+    target = tmp_path / "result"
+    struck = 0
+    while True:
+        write("old")
+        if not struck_after(struck, lambda: write("new")):
+            break
+        assert not list(tmp_path.glob("*.partial"))
+        texts = {(target / name).read_text() for name in ("done.json", "text")}
+        assert texts in ({"old"}, {"new"}), struck
+        struck += 1
+    assert struck > 20
+    assert (target / "text").read_text() == "new"
