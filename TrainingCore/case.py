@@ -14,6 +14,28 @@ DIFFUSION = ("fa", "rd", "ad", "adc")  # maps of one acquisition
 QUANTITATIVE = ("mtr", *DIFFUSION)  # a ratio or a physical unit: no coil shading to remove
 MASKS = ("lesions", "enhancing", "white_matter", "grey_matter", "csf", "nawm", "brain")
 VOLUME_NAMES = (*ALL_MRI, "dvr", "dvr_clean", *MASKS)
+TITLES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w, low dose", "t1ce": "T1w + Gd", "dvr": "DVR"}
+WORDS = {
+    **{name: TITLES[name] for name in ("t1w", "flair", "t2w")},
+    "t1ce_low": "T1w after a low dose of contrast agent",
+    "t1ce": "T1w after contrast agent",
+    "dvr": "measured DVR",
+    "dvr_clean": "noise-free DVR",
+    "lesions": "lesion mask",
+    "label_map": "label map",
+}
+
+
+def title_of(name: str) -> str:
+    """What a volume is called over a picture or a column: `T1w, low dose`, `MTR`; what is no volume stays as it is."""
+    return TITLES.get(name) or (name.upper() if name in QUANTITATIVE else name)
+
+
+def word_of(name: str) -> str:
+    """What a volume is called in a sentence: `T1w after contrast agent`, `white matter mask`."""
+    if name in MASKS and name not in WORDS:
+        return f"{name.replace('_', ' ')} mask"
+    return WORDS.get(name) or title_of(name)
 
 
 @dataclass

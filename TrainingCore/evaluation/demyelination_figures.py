@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..case import title_of
 from .demyelination import REGIONS
-from .figures import MEASURED, SOFT, SYNTHETIC, TITLES, new_figure, number, p_value
+from .figures import MEASURED, SOFT, SYNTHETIC, new_figure, number, p_value
 from .slice_figures import Slices, draw_slice
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
         upper, *lower = axes[rows * place : rows * (place + 1)]
         for axis, name in zip(upper, names):
             draw_slice(axis, name, first.images[name], first)
-            axis.set_title(f"measured {TITLES[name]}" if name == first.target else TITLES[name], fontsize=9)
+            axis.set_title(f"measured {title_of(name)}" if name == first.target else title_of(name), fontsize=9)
         for column, (name, found) in enumerate(examples.items()):
             one, title = found[place], name.replace("_", " ")
             draw_slice(lower[0][column], "synthetic", one.images["synthetic"], one)

@@ -22,19 +22,6 @@ DVR_WINDOW = (0.6, 1.4)  # grey matter 1.0, white matter 1.2, a demyelinated les
 DVR_MAP = "viridis"  # perceptually uniform, readable with colour blindness and in grey print
 DIFFERENCE_WINDOW = (-0.3, 0.3)
 DIFFERENCE_MAP = "RdBu_r"
-TITLES = {  # what volumes are called in pictures
-    "t1w": "T1w",
-    "flair": "FLAIR",
-    "t2w": "T2w",
-    "t1ce_low": "T1w, low dose",
-    "t1ce": "T1w + Gd",
-    "mtr": "MTR",
-    "fa": "FA",
-    "rd": "RD",
-    "ad": "AD",
-    "adc": "ADC",
-    "dvr": "DVR",
-}
 OUTLINE = "#ff3df2"  # seen on viridis, on grey and on the difference map
 MEASURED, SYNTHETIC, TRUTH, INK, SOFT = "#4477aa", "#cc6633", "#228855", "#1c2430", "#7a8694"
 STYLE: Any = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import RESEARCH_USE, SIMULATED
+from ..case import title_of
 from ..files import write_json, write_text
 from . import figures, slice_figures
 from .calibration import calibration, calibration_figure, errors_by_spread, in_words
@@ -213,7 +214,7 @@ def _model_section(
             "From the smallest to the largest error of the mean lesional DVR, one visit a row, at the level with most "
             f"lesional voxels (outlined). DVR window {low} to {high}; the patient's right is on the left."
         )
-        seen = ", ".join(figures.TITLES[one] for one in chosen[0].inputs)
+        seen = ", ".join(title_of(one) for one in chosen[0].inputs)
         alt = f"Axial slices of {len(chosen)} visits: {seen}, measured DVR, synthetic DVR of {name}, and difference."
         _picture(report, folder, f"slices-{slug}", slice_figures.slices_figure(chosen), caption, alt)
 

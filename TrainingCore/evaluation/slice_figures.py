@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..case import title_of
 from ..errors import BadInput
 from ..files import atomic_path
 from .figures import (
@@ -20,7 +21,6 @@ from .figures import (
     DVR_MAP,
     DVR_WINDOW,
     OUTLINE,
-    TITLES,
     new_figure,
     number,
 )
@@ -93,8 +93,8 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
     """One row per visit: inputs, measured and synthetic target (DVR from 0.6 to 1.4), their difference; lesions
     outlined. All visits must have the inputs and the target of the first."""
     inputs, target = examples[0].inputs, examples[0].target
-    what = TITLES.get(target, target)
-    heads = {name: TITLES.get(name, name) for name in inputs}
+    what = title_of(target)
+    heads = {name: title_of(name) for name in inputs}
     heads |= {target: f"measured {what}", "synthetic": f"synthetic {what}"}
     heads["difference"] = "synthetic \N{MINUS SIGN} measured"
     heights = [*(one.outline.shape[0] * one.millimetres[0] for one in examples), 8.0]
@@ -163,8 +163,8 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
     makers = {name: found for name, found in examples.items() if "synthetic" in found[0].images}
     firsts = next(iter(examples.values()))
     inputs, target = firsts[0].inputs[:most_inputs], firsts[0].target
-    what = TITLES.get(target, target)
-    heads = [*(TITLES.get(name, name) for name in inputs), f"measured {what}", *makers]
+    what = title_of(target)
+    heads = [*(title_of(name) for name in inputs), f"measured {what}", *makers]
     shapes = [one.outline.shape[0] * one.millimetres[0] for one in firsts for _row in range(2)]
     widest = max(one.outline.shape[1] * one.millimetres[1] for one in firsts)
     figure, axes = new_figure(

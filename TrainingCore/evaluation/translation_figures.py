@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from .figures import INK, MEASURED, SOFT, SYNTHETIC, TITLES, TRUTH, new_figure
+from ..case import title_of
+from .figures import INK, MEASURED, SOFT, SYNTHETIC, TRUTH, new_figure
 from .report import Report
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def translation_section(report: Report, visits: Visits) -> None:
     report.add_heading("Synthetic and target beside input and target")
     report.add_table(
         table,
-        f"Visits whose synthetic image is more like the target (SSIM) than the {TITLES[source]} it was made from. The "
-        "paper: in the brain of most of its scans.",
+        f"Visits whose synthetic image is more like the target (SSIM) than the {title_of(source)} it was made from. "
+        "The paper: in the brain of most of its scans.",
     )
     report.add_figure(
         similarity_figure(models),

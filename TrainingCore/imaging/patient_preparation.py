@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..case import DIFFUSION, QUANTITATIVE
+from ..case import DIFFUSION, QUANTITATIVE, word_of
 from ..errors import BadInput
 from .bias import correct_bias
 from .brain_mask import Brain, find_brain
@@ -19,14 +19,6 @@ from .registration import Registration, brain_points, inside_share, mean_distanc
 from .volumes import Volume, same_grid
 
 LEAST_COVERED, WELL_COVERED = 0.05, 0.9
-WORDS = {
-    "t1w": "T1w",
-    "flair": "FLAIR",
-    "t2w": "T2w",
-    "t1ce_low": "T1w after a low dose",
-    "t1ce": "T1w after contrast",
-    "dvr": "measured DVR",
-}
 KEPT_AS_THEY_ARE = (*QUANTITATIVE, "dvr", "dvr_clean")
 
 Tell = Callable[[str, str], None]
@@ -69,7 +61,7 @@ def align_patient(
     found = find_brain(t1w, brain)
     patient = AlignedPatient(dict(images), found, {}, [found.warning] if found.warning else [])
     moving = [name for name in images if name != reference]
-    tell("register", f"Registering {', '.join(_word(name) for name in moving) or 'nothing'} to {_word(reference)}")
+    tell("register", f"Registering {', '.join(word_of(name) for name in moving) or 'nothing'} to {word_of(reference)}")
     corrected = patient.images[reference] = correct_bias(t1w, found.mask)
     given = transforms or {}
     for name in moving:
@@ -100,10 +92,6 @@ def moved_with(mask: Volume, matrix: np.ndarray) -> Volume:
     return Volume(mask.data, np.linalg.inv(matrix) @ mask.affine, mask.name, mask.notes)
 
 
-def _word(name: str) -> str:
-    return WORDS.get(name, name.upper())
-
-
 def _register(
     patient: AlignedPatient,
     reference: str,
@@ -113,7 +101,7 @@ def _register(
     corrected: Volume,
 ) -> Registration:
     image, fixed, mask = images[name], images[reference], patient.brain.mask
-    word, words = _word(name), _word(reference)
+    word, words = word_of(name), word_of(reference)
     sibling = None if given is not None else _same_acquisition(name, image, patient, images)
     if given is not None:
         points = brain_points(mask)

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED
-from ..case import ALL_MRI, Case
+from ..case import ALL_MRI, Case, title_of
 from ..cli import Progress, add_progress_option, parser, run_command
 
 EXAMPLE = "python -m TrainingCore.phantom.show_contrasts --out phantom_contrasts.png"
 # Disease, site and seed; seeds chosen for a load that a slice shows
 PEOPLE = (("ms", "A", 11), ("wmh", "C", 21), ("glioma", "A", 2), ("glioma", "A", 3))
 COLUMNS = (*ALL_MRI, "dvr", "truth")
-TITLES = {"t1ce_low": "T1w, low dose", "t1ce": "T1w, full dose", "truth": "lesion or tumour"}
+HEADS = {"t1ce": "T1w, full dose", "truth": "lesion or tumour"}
 WINDOWS = {
     "mtr": (0.0, 50.0),
     "fa": (0.0, 0.8),
@@ -60,7 +60,7 @@ def draw(cases: Sequence[Case], out: Path) -> None:
             axes = figure.add_subplot(len(cases), len(COLUMNS), row * len(COLUMNS) + column + 1)
             axes.set_axis_off()
             if row == 0:
-                axes.set_title(TITLES.get(name, name.upper().replace("W", "w")), color="white", fontsize=7)
+                axes.set_title(HEADS.get(name, title_of(name)), color="white", fontsize=7)
             if column == 0:
                 axes.text(
                     -0.08,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE, __version__
-from ..case import ALL_MRI, MASKS
+from ..case import ALL_MRI, MASKS, word_of
 from ..errors import MyelinSynthError
 from ..files import write_json, write_text
 from . import names
@@ -154,7 +154,7 @@ def _make(task: Task, work: Path) -> dict[str, Any]:
     clock("read", "")
     files = {name: Path(path) for name, path in task.files.items() if name in READ}
     read = {
-        name: read_label_map(path) if name == "label_map" else read_volume(path, _word(name), mask=name in MASKS)
+        name: read_label_map(path) if name == "label_map" else read_volume(path, word_of(name), mask=name in MASKS)
         for name, path in files.items()
     }
     prepared = prepare_patient(read, task.settings, task.spaces, _transforms(task), clock)
@@ -180,12 +180,6 @@ def _make(task: Task, work: Path) -> dict[str, Any]:
         "seconds": {step: {"wall": wall, "cpu": cpu} for step, (wall, cpu) in clock.seconds.items()},
         "outputs": outputs,
     }
-
-
-def _word(name: str) -> str:
-    from ..imaging.patient_preparation import WORDS
-
-    return WORDS.get(name, f"{name.replace('_', ' ')} mask" if name in MASKS else name.upper())
 
 
 def _about(registration: Any) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..case import title_of
 from ..cli import Progress
 from ..cohort import Cohort
 from ..evaluation import figures
-from ..evaluation.figures import TITLES
 from ..evaluation.pages import write_csv
 from ..evaluation.report import Report
 from ..evaluation.tasks import Measure, Task, task_of
@@ -144,13 +144,13 @@ def build_report(
 
     task = task_of(recipe)
     report = Report("Backward elimination of inputs", [SIMULATED] if cohort.simulated else [])
-    order = " → ".join(str(TITLES.get(row["dropped"], row["dropped"])) for row in rounds)
+    order = " → ".join(title_of(row["dropped"]) for row in rounds)
     kept = list(summaries)[-1]
     report.add_text(
         f"{recipe['description']}. {len(cohort.people)} people of {cohort_name(cohort)}, each measured by a model that "
         f"had never seen them; {told_length(recipe)}. "
         f"Dropped in this order, each time the input that mattered least for {rounds[0]['by'].title}: {order}. Kept to "
-        f"the end: {TITLES.get(kept, kept)}." + (f" The paper: {task.paper_order}." if task.paper_order else "")
+        f"the end: {title_of(kept)}." + (f" The paper: {task.paper_order}." if task.paper_order else "")
     )
     report.add_heading("All that was tried")
     inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
@@ -160,7 +160,7 @@ def build_report(
         rows,
         "✓ an input that was there. Mean (SD); best: of its round.",
         columns_of(rows),
-        titles={name: TITLES.get(name, name) for name in inputs},
+        titles={name: title_of(name) for name in inputs},
         missing="–",
     )
     report.add_heading("How sure each step is").add_text(
@@ -170,7 +170,7 @@ def build_report(
     for row, found in zip(rounds, margins):
         report.add_text(f"Round {row['round']}: {told_margin(row, found)}")
     report.add_heading("What is left after each step")
-    heads = {name: " + ".join(TITLES.get(one, one) for one in name.split(" + ")) for name in summaries}
+    heads = {name: " + ".join(title_of(one) for one in name.split(" + ")) for name in summaries}
     rows = [measure_row(measure, summaries) for measure in task.measures]
     report.add_table(rows, "", ["measure", *summaries], titles=heads)
     report.add_figure(
@@ -193,7 +193,7 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
             left = row["inputs"] if name == ALL else _but(row["inputs"], name.removeprefix(without("")))
             papers = task.papers_row(left) if task.papers_row else {}
             cells: Row = {"round": row["round"] if name != ALL else "", **{i: "✓" if i in left else "✗" for i in first}}
-            cells["dropped"] = TITLES.get(row["dropped"], row["dropped"]) if name == without(row["dropped"]) else ""
+            cells["dropped"] = title_of(row["dropped"]) if name == without(row["dropped"]) else ""
             for measure in shown:
                 mark = " best" if name == best[measure.key] else ""
                 cells[measure.title] = printed(measure, found[measure.key]) + mark
@@ -228,7 +228,7 @@ def margin(row: Row, measure: Measure) -> Row:
 def told_margin(row: Row, found: Row) -> str:
     """The margin in words; says so where the two cannot be told apart."""
     measure = row["by"]
-    names = [TITLES.get(one, one) for one in (found["dropped"], found["runner_up"])]
+    names = [title_of(one) for one in (found["dropped"], found["runner_up"])]
     if found["difference"] is None:
         return f"{names[0]} was dropped."
     told = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by "
@@ -265,7 +265,7 @@ def elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -
     axis.errorbar(range(len(found)), means, spread, fmt="o-", color=figures.SYNTHETIC, capsize=3)
     axis.set_xticks(
         range(len(found)),
-        ["\n".join(TITLES.get(one, one) for one in name.split(" + ")) for name in summaries],
+        ["\n".join(title_of(one) for one in name.split(" + ")) for name in summaries],
         fontsize=8,
     )
     axis.set_ylabel(measure.title)

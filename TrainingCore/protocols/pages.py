@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED
+from ..case import title_of
 from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
@@ -64,7 +65,7 @@ def untouched_input(task: Task, rows: dict[str, list[Row]]) -> dict[str, dict[st
     found: dict[str, dict[str, list[Row]]] = {}
     for row in rows["visits"]:
         if "untouched" in row:
-            name = f"untouched {figures.TITLES[row['untouched']]}"
+            name = f"untouched {title_of(row['untouched'])}"
             values = {measure.key: row[f"untouched_{measure.key}"] for measure in task.measures}
             found.setdefault(name, {"visits": [], "lesions": []})["visits"].append(row | values)
     return found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..bundle import Bundle
-from ..case import ALL_MRI, QUANTITATIVE
+from ..case import ALL_MRI, word_of
 from ..errors import BadInput
 from ..files import sha256
 from ..imaging import transforms
@@ -20,18 +20,6 @@ from ..imaging.checks import check_different_images, refuse_label_map
 from ..imaging.label_maps import read_label_map
 from ..imaging.volumes import Volume, content_sha256, read_volume
 
-WORDS = {  # what people call the images
-    "t1w": "T1w",
-    "flair": "FLAIR",
-    "t2w": "T2w",
-    "t1ce_low": "T1w after a low dose",
-    "t1ce": "T1w after contrast agent",
-    **{name: name.upper() for name in QUANTITATIVE},
-    "lesions": "lesion mask",
-    "dvr": "measured DVR",
-    "brain": "brain mask",
-    "label_map": "label map",
-}
 OPTIONS = {"t1w": "--t1", "t2w": "--t2", "t1ce_low": "--t1ce-low"}
 
 
@@ -87,12 +75,12 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
     paths |= {"lesions": options.lesions, "dvr": options.dvr, "brain": options.brain_mask}
     paths = {name: path for name, path in paths.items() if path is not None}
     check_complete(paths, bundle, options.complete_with is not None)
-    read = {name: read_volume(path, WORDS[name], mask=name in {"lesions", "brain"}) for name, path in paths.items()}
+    read = {name: read_volume(path, word_of(name), mask=name in {"lesions", "brain"}) for name, path in paths.items()}
     if options.label_map is not None:
         paths["label_map"], read["label_map"] = options.label_map, read_label_map(options.label_map)
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
-        refuse_label_map(image, WORDS[name])
+        refuse_label_map(image, word_of(name))
     patient = Patient(
         images,
         lesions=read.get("lesions"),
@@ -102,7 +90,7 @@ def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
         simulated=any(says_simulated(path) for path in paths.values()),
     )
     for name, volume in read.items():
-        patient.warnings += [f"The {WORDS[name]} {volume.name} {note}." for note in volume.notes]
+        patient.warnings += [f"The {word_of(name)} {volume.name} {note}." for note in volume.notes]
     same = check_different_images(images["t1w"], images["flair"]) if {"t1w", "flair"} <= set(images) else ""
     if same:
         patient.warnings.append(same)
@@ -128,7 +116,7 @@ def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> No
         missing = [name for name in missing if name != "flair"]
     if not missing:
         return
-    wanted = " and ".join(f"the {WORDS[name]} ({option(name)})" for name in missing)
+    wanted = " and ".join(f"the {word_of(name)} ({option(name)})" for name in missing)
     hint = ""
     if missing == ["flair"]:
         hint = ", or a model that makes one from the T1w with --complete-with (the map is marked as resting on it)"

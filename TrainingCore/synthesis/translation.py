@@ -11,9 +11,10 @@ import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED
 from ..bundle import Bundle
+from ..case import title_of
 from ..cli import Progress
 from ..errors import BadInput
-from ..evaluation.figures import TITLES, new_figure
+from ..evaluation.figures import new_figure
 from ..evaluation.image_quality import translation_quality
 from ..evaluation.report import Report
 from ..evaluation.segmentation import HYPERINTENSE
@@ -52,7 +53,7 @@ def translate(
     aligned = align(patient, clock)
     for sentence in (*aligned.warnings, check_doses(aligned, bundle.description["inputs"])):
         warn(patient, progress, sentence)
-    clock.step("predict", 0.5, f"Synthesizing the {TITLES.get(target, target)}")
+    clock.step("predict", 0.5, f"Synthesizing the {title_of(target)}")
     said: list[str] = []
     found = predict_patient(model, aligned, options.flips, options.uncertainty, said.append)
     for sentence in said:
@@ -99,7 +100,7 @@ def write_translation(
     target, inside = about["output"], mask.data > 0.5
     made = found.mean(flips)
     image = as_image(made, inside, background_of(about["intensity"]))
-    words = f"synthetic {TITLES.get(target, target)}, research use only"
+    words = f"synthetic {title_of(target)}, research use only"
     words += ", simulated training" if model.bundle.simulated else ""
     write_volume(folder / f"{target}.nii.gz", image, mask.affine, words)
     write_volume(folder / BRAIN, inside, mask.affine, "brain mask")
@@ -165,7 +166,7 @@ def build_report(
 ) -> Report:
     """The report as a self-contained page. made: image, lesions, spread."""
     about, (image, lesions, spread) = model.bundle.description, made
-    name = TITLES.get(about["output"], about["output"])
+    name = title_of(about["output"])
     banners = [f"{SIMULATED}: the model has never seen a person."] if model.bundle.simulated else []
     if patient.simulated:
         banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
@@ -176,7 +177,7 @@ def build_report(
     if compared is not None:
         report.add_text(
             f"Against the real {name}: SSIM in the brain {compared['ssim_brain']:.3f}; the "
-            f"{TITLES.get(source, source)} taken for it has {compared['untouched_ssim_brain']:.3f}."
+            f"{title_of(source)} taken for it has {compared['untouched_ssim_brain']:.3f}."
         )
     coarse, fine = about["grid"]["spacing_mm"], float(min(aligned.brain.mask.spacing))
     if coarse > MUCH_COARSER * fine:
@@ -225,10 +226,10 @@ def slices_figure(
         return resample(Volume(np.asarray(data, np.float32), mask.affine), shape, affine, interpolation=interpolation)
 
     inside, target = cut(mask.data) > 0.5, about["output"]
-    rows = [(TITLES.get(name, name), cut(here(aligned, name).data)) for name in about["inputs"]]
-    rows.append((f"synthetic {TITLES.get(target, target)}", cut(image)))
+    rows = [(title_of(name), cut(here(aligned, name).data)) for name in about["inputs"]]
+    rows.append((f"synthetic {title_of(target)}", cut(image)))
     if target in aligned.images:
-        rows.append((f"real {TITLES.get(target, target)}", cut(here(aligned, target).data)))
+        rows.append((f"real {title_of(target)}", cut(here(aligned, target).data)))
     if spread is not None:
         rows.append((SPREAD, cut(spread)))
     marked = None if lesions is None else cut(lesions, "nearest") > 0.5

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import RESEARCH_USE
 from ..bundle import MEMBER, Bundle, save_bundle
+from ..case import word_of
 from ..errors import BadInput
 from ..recipe import grid_shape, grid_spacing
 from ..run import Run
@@ -19,18 +20,10 @@ PURPOSES = {  # what a model of each target is for
     "t1ce": "Makes a synthetic T1w after contrast agent from {inputs}",
 }
 
-WEIGHTED = {  # images as a sentence names them; maps go by their capitals
-    "t1w": "T1w",
-    "flair": "FLAIR",
-    "t2w": "T2w",
-    "t1ce_low": "T1w after a low dose of contrast agent",
-    "t1ce": "T1w after contrast agent",
-}
-
 
 def intended_use(inputs: list[str], target: str) -> str:
     """What a model may be used for, in words."""
-    titles = [WEIGHTED.get(name, name.upper()) for name in inputs]
+    titles = [word_of(name) for name in inputs]
     named = " and ".join(filter(None, [", ".join(titles[:-1]), titles[-1]]))
     purpose = PURPOSES.get(target, f"Makes a synthetic {target} from {{inputs}}").format(inputs=named)
     return f"{RESEARCH_USE} {purpose} for group studies and method development; a single value must not guide care."

@@ -86,7 +86,8 @@ def test_swapped_doses_are_warned_of_and_the_same_image_twice_is_refused(doses, 
 def test_missing_and_4d_inputs_are_named(doses, improved, command, tmp_path, capsys):
     start = ("--task", "t1ce", "--model", improved, "--progress", "none", "--out", tmp_path / "none")
     assert command(*start, *words(doses, "t1", "flair")) == 2
-    assert "needs the ADC (--adc) and the T1w after a low dose (--t1ce-low). Give them." in capsys.readouterr().err
+    missing = "the ADC (--adc) and the T1w after a low dose of contrast agent (--t1ce-low)"
+    assert f"needs {missing}. Give them." in capsys.readouterr().err
     import nibabel
 
     image = nibabel.load(doses["t1ce-low"])
