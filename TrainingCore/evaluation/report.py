@@ -121,4 +121,6 @@ def _cell(value: Any, form: str | None, missing: str, numeric: bool) -> dict[str
     if form is None:
         form = "{}" if isinstance(value, Integral) or not isinstance(value, Real) else "{:.3f}"
     text = form.format(value)
-    return {"text": text, "style": "long" if not numeric and len(text) > LONGEST_LINE else style}
+    if not numeric and " " in text and any(map(str.isalpha, text)):  # `0.638 (0.154)` stays on one line
+        style = "long" if len(text) > LONGEST_LINE else "words"
+    return {"text": text, "style": style}

@@ -203,13 +203,12 @@ def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
 
 def add_pooled(report: Report, task: Task, summary: Row, pooled: dict[str, dict[str, list[Row]]]) -> None:
     """What is pooled over all people: the table, the paper's numbers beside ours, and a scatter of every recipe."""
-    rows = []
-    for title, _function in task.pooled:
-        rows.append({"measure": title, **{one: pooled_cell(summary, one, title) for one in pooled}})
-        if title in task.paper:
-            rows[-1]["paper"] = "; ".join(f"{name} {value}" for name, value in task.paper[title].items())
+    titles = [title for title, _function in task.pooled]
+    rows = [{"recipe": one, **{title: pooled_cell(summary, one, title) for title in titles}} for one in pooled]
+    for paper in dict.fromkeys(name for values in task.paper.values() for name in values):
+        rows.append({"recipe": f"the paper's {paper}", **{one: task.paper[one].get(paper) for one in task.paper}})
     caption = "Pooled over all people; 95 % interval by person." + (f" {REASON}" if task.paper else "")
-    report.add_table(rows, caption, ["measure", *pooled, *(["paper"] if task.paper else [])])
+    report.add_table(rows, caption, ["recipe", *titles], missing="–")
     for name, found in pooled.items():
         values = summary["recipes"][name]["pooled"]
         report.add_figure(
@@ -240,7 +239,7 @@ def add_examples(report: Report, plan: Plan, task: Task) -> None:
 
 def measure_row(measure: Measure, recipes: dict[str, Row]) -> Row:
     """One line of the table: mean (SD) of every recipe, and the paper's."""
-    arrow = {"higher": " ↑", "lower": " ↓"}.get(measure.better, "")
+    arrow = {"higher": "\N{NO-BREAK SPACE}↑", "lower": "\N{NO-BREAK SPACE}↓"}.get(measure.better, "")
     row: Row = {"measure": f"{measure.title}{arrow}"}
     for name, found in recipes.items():
         row[name] = printed(measure, found[measure.key])

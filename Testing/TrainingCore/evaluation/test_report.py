@@ -87,3 +87,11 @@ def test_the_same_figure_gives_the_same_bytes_and_other_bytes_are_refused():
     assert png_bytes(picture()) == png_bytes(picture())
     with pytest.raises(ValueError, match="PNG"):
         Report("t").add_figure(b"GIF89a", "no")
+
+
+def test_a_number_with_its_sd_stays_on_one_line_and_words_break_before_a_table_scrolls():
+    row = {"measure": "MAE in lesions", "one": "0.638 (0.154)", "person": "sub-A01_ses-1", "paper": "a " * 30, "n": 3}
+    text = Report("Evaluation").add_table([row]).html()
+    classes = dict(re.findall(r'<td class="(\w*)">([^<]*)</td>', text))
+    assert classes == {"words": "MAE in lesions", "long": "a " * 30, "number": "3", "": "sub-A01_ses-1"}
+    assert '<td class="">0.638 (0.154)</td>' in text

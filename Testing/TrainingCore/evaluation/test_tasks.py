@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from TrainingCore.case import Case
+from TrainingCore.evaluation.report import Report
 from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
-from TrainingCore.protocols.pages import against, measure_row, summarise, verdict
+from TrainingCore.protocols.pages import add_pooled, against, measure_row, summarise, verdict
 from TrainingCore.recipe import available, load_recipe
 
 SHAPE = (12, 14, 10)
@@ -116,7 +119,19 @@ def test_a_measure_that_only_describes_has_no_arrow_and_no_winner() -> None:
     summary["against"] = {"two": against(DEMYELINATION, rows["one"], rows["two"])}
     titles = [measure_row(measure, summary["recipes"])["measure"] for measure in DEMYELINATION.measures]
     assert "demyelinated, synthetic (% of lesions)" in titles
-    assert "Dice of the demyelination maps ↑" in titles
+    assert "Dice of the demyelination maps\N{NO-BREAK SPACE}↑" in titles
     said = verdict(DEMYELINATION, summary, "one", "two")
     assert "Dice of the demyelination maps: two is better by 0.100" in said
     assert "of lesions" not in said
+
+
+def test_what_is_pooled_has_a_row_for_every_recipe_and_for_what_the_paper_reports() -> None:
+    about = {"person": "A", "visit": "1", "volume_mm3": 60.0}
+    lesions = [about | {"id": i, "measured_mean_dvr": 0.9 + 0.1 * i, "mean_dvr": 1.0 + 0.05 * i} for i in range(4)]
+    pooled = {name: {"visits": [{"person": "A"}], "lesions": lesions} for name in ("curricular", "linear")}
+    report = Report("Cross-validation")
+    add_pooled(report, DVR, {"recipes": {name: summarise(DVR, rows) for name, rows in pooled.items()}}, pooled)
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", report.html())
+    assert cells[0::3] == ["curricular", "linear", "the paper&#39;s curricular", "the paper&#39;s anticurricular"]
+    assert cells[1].startswith("1.00")
+    assert cells[7:9] == ["0.70", "0.74"]
