@@ -114,10 +114,12 @@ set(TRAINING_CORE_SCRIPTS
   preprocessing/worker.py
   protocols/__init__.py
   protocols/ablation.py
+  protocols/comparison.py
   protocols/crossvalidation.py
   protocols/folds.py
   protocols/jobs.py
   protocols/learning_curves.py
+  protocols/methods.py
   protocols/one_job.py
   protocols/pages.py
   protocols/plan_file.py

@@ -35,6 +35,7 @@ from .summary import agreement, levels
 from .translation_figures import translation_section
 
 Row = dict[str, Any]
+WITH_MASK, WITHOUT_MASK = "with mask loss", "without mask loss"
 NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1w after the full dose
 
 
@@ -42,7 +43,8 @@ NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1
 class Measure:
     """key: in a visit's row; title; scale: what the number is multiplied by for print; form: how it is printed; better:
     `higher`, `lower`, or nothing where it only describes; paper: what the system's paper reports, by its own name for
-    the model; most: the highest value there can be, if there is one."""
+    the model; paper_of: the same by what is made, where the paper makes several things; most: the highest value there
+    can be, if there is one."""
 
     key: str
     title: str
@@ -51,6 +53,11 @@ class Measure:
     form: str = "{:.3f}"
     paper: Mapping[str, str] = field(default_factory=dict)
     most: float | None = None
+    paper_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def reported(self, target: str) -> Mapping[str, str]:
+        """What the paper reports of models that make this, by its own name for the model."""
+        return self.paper_of.get(target, self.paper)
 
     @property
     def limit(self) -> float | None:
@@ -335,15 +342,20 @@ WMH = Task(
 TRANSLATION = Task(
     "translation",
     (
-        Measure("ssim_brain", "SSIM in the brain", "higher", paper={"FLAIR": "0.78", "T1w before contrast": "0.89"}),
+        Measure(
+            "ssim_brain",
+            "SSIM in the brain",
+            "higher",
+            paper_of={"flair": {WITH_MASK: "0.78"}, "t1w": {WITH_MASK: "0.89"}},
+        ),
         Measure("ssim_lesion", "SSIM in the lesion", "higher"),
         Measure(
             "ssim_lesion_masked",
             "SSIM of the images multiplied by the lesion mask",
             "higher",
-            paper={
-                "FLAIR with / without mask loss": "0.990 / 0.991",
-                "T1w before contrast": "0.994 / 0.986",
+            paper_of={
+                "flair": {WITH_MASK: "0.990", WITHOUT_MASK: "0.991"},
+                "t1w": {WITH_MASK: "0.994", WITHOUT_MASK: "0.986"},
             },
         ),
         Measure("mae_brain", "MAE in the brain", "lower"),

@@ -23,25 +23,14 @@ from ..evaluation.report import Report
 from ..evaluation.tasks import Measure, Task, task_of
 from ..files import write_json
 from ..recipe import changed
+from .comparison import ALPHA, by_person, paired_gap, told_gap
 from .crossvalidation import Plan
 from .jobs import run_jobs
-from .pages import (
-    REASON,
-    by_person,
-    cohort_name,
-    mean_sd,
-    measure_row,
-    paired_gap,
-    printed,
-    told_gap,
-    told_length,
-    write_crossvalidation,
-)
+from .pages import REASON, cohort_name, mean_sd, measure_row, printed, told_length, write_crossvalidation
 
 Row = dict[str, Any]
 ALL = "all"
 PAPERS = ", paper"
-ALPHA = 0.05  # the usual one: below it two inputs count as told apart
 
 
 def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress: Progress) -> list[Row]:

@@ -24,9 +24,10 @@ from ..evaluation.tasks import Measure, task_of
 from ..files import write_json
 from ..recipe import changed
 from ..rules import check_recipe
+from .comparison import by_person
 from .crossvalidation import Plan
 from .jobs import run_jobs
-from .pages import REASON, by_person, cohort_name, mean_sd, printed, told_length, write_crossvalidation
+from .pages import REASON, cohort_name, mean_sd, printed, told_length, write_crossvalidation
 
 Row = dict[str, Any]
 Fits = dict[int, Asymptote]

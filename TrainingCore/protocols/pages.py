@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
@@ -18,10 +17,12 @@ from ..evaluation.slice_figures import load_slices
 from ..evaluation.summary import levels, mean_and_sd
 from ..evaluation.tasks import TASKS, Measure, Task
 from ..files import read_json, write_json
+from .comparison import add_comparisons, against, by_person
 from .crossvalidation import Plan
+from .methods import add_methods
 
 Row = dict[str, Any]
-MOST_EXAMPLES, MEASURES_BY_STRATUM = 3, 2
+MOST_EXAMPLES, MEASURES_BY_STRATUM, MOST_COLUMNS = 3, 2, 6
 REASON = (
     "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
     "They stand side by side to show the order of magnitude and the order of the methods, and cannot be equal."
@@ -71,34 +72,9 @@ def untouched_input(task: Task, rows: dict[str, list[Row]]) -> dict[str, dict[st
     return found
 
 
-def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
-    """Mean of one measure over the visits of each person, people without a value left out."""
-    values: dict[str, list[float]] = {}
-    for row in visits:
-        if row.get(key) is not None and np.isfinite(row[key]):
-            values.setdefault(row["person"], []).append(float(row[key]))
-    return {person: float(np.mean(found)) for person, found in values.items()}
-
-
 def mean_sd(values: dict[str, float]) -> Row:
     """{mean, sd (n - 1), n} over people; None where not estimable."""
     return mean_and_sd(np.array(list(values.values()), float))
-
-
-def against(task: Task, first: dict[str, list[Row]], other: dict[str, list[Row]]) -> Row:
-    """Each measure of `other` minus that of `first`, paired by person, with the p of Wilcoxon's signed-rank test."""
-    return {one.key: paired_gap(first["visits"], other["visits"], one) for one in task.measures}
-
-
-def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:
-    """Mean of `other` minus `first` over the people that both have: {difference, p, n}; see `against`."""
-    from scipy.stats import wilcoxon
-
-    one, two = by_person(first, measure.key), by_person(other, measure.key)
-    people = sorted(set(one) & set(two))
-    gaps = np.array([two[person] - one[person] for person in people])
-    p = float(wilcoxon(gaps).pvalue) if len(people) >= 6 and np.any(gaps != 0) else None
-    return {"difference": float(gaps.mean()) if people else None, "p": p, "n": len(people)}
 
 
 def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
@@ -129,17 +105,12 @@ def build_report(
         "them. Mean (SD) over people."
     )
     report.add_heading("Measures")
-    rows = [measure_row(measure, summary["recipes"]) for measure in task.measures]
-    papers = any(measure.paper for measure in task.measures)
-    columns = ["measure", *names, *(["paper"] if papers else [])]
-    report.add_table(rows, "Mean (SD)." + (f" {REASON}" if papers else ""), columns, missing="–")
+    add_measures(report, task, summary["recipes"], plan.recipes[names[0]]["data"]["target"])
     if summary["recipes"][names[0]]["pooled"]:
         add_pooled(report, task, summary, pooled)
     if task.section:
         task.section(report, {one: found["visits"] for one, found in pooled.items()})
-    for other in names[1:]:
-        report.add_heading(f"{other} against {names[0]}")
-        report.add_text(verdict(task, summary, names[0], other))
+    add_comparisons(report, task, summary["against"], names[0])
     add_strata(report, plan, cohort, task, pooled)
     add_examples(report, plan, task)
     report.add_heading("By person")
@@ -149,7 +120,26 @@ def build_report(
         "Strip plot of the first measure of every recipe by person",
     )
     add_folds(report, plan, cohort, names[0])
+    add_methods(report, plan.recipes, plan.seed)
     return report
+
+
+def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: str) -> None:
+    """Mean (SD) of every recipe and what the paper reports: a line per recipe, as in the papers' tables, or per measure
+    where there are too many measures for that."""
+    papers = dict.fromkeys(name for measure in task.measures for name in measure.reported(target))
+    caption = "Mean (SD)." + (f" {REASON}" if papers else "")
+    if len(task.measures) > MOST_COLUMNS:
+        rows = [measure_row(measure, recipes, target) for measure in task.measures]
+        report.add_table(rows, caption, ["measure", *recipes, *(["paper"] if papers else [])], missing="–")
+        return
+    titles = {measure.key: arrowed(measure) for measure in task.measures}
+    lines: list[Row] = [
+        {"recipe": name} | {m.key: printed(m, found[m.key]) for m in task.measures} for name, found in recipes.items()
+    ]
+    for paper in papers:
+        rows.append({"recipe": f"paper: {paper}"} | {m.key: m.reported(target).get(paper, "–") for m in task.measures})
+    report.add_table(lines, caption, titles=titles, missing="–")
 
 
 def cohort_name(cohort: Cohort) -> str:
@@ -204,9 +194,11 @@ def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
 def add_pooled(report: Report, task: Task, summary: Row, pooled: dict[str, dict[str, list[Row]]]) -> None:
     """What is pooled over all people: the table, the paper's numbers beside ours, and a scatter of every recipe."""
     titles = [title for title, _function in task.pooled]
-    rows = [{"recipe": one, **{title: pooled_cell(summary, one, title) for title in titles}} for one in pooled]
+    rows: list[Row] = [
+        {"recipe": one, **{title: pooled_cell(summary, one, title) for title in titles}} for one in pooled
+    ]
     for paper in dict.fromkeys(name for values in task.paper.values() for name in values):
-        rows.append({"recipe": f"the paper's {paper}", **{one: task.paper[one].get(paper) for one in task.paper}})
+        rows.append({"recipe": f"paper: {paper}", **{one: task.paper[one].get(paper) for one in task.paper}})
     caption = "Pooled over all people; 95 % interval by person." + (f" {REASON}" if task.paper else "")
     report.add_table(rows, caption, ["recipe", *titles], missing="–")
     for name, found in pooled.items():
@@ -237,14 +229,20 @@ def add_examples(report: Report, plan: Plan, task: Task) -> None:
     )
 
 
-def measure_row(measure: Measure, recipes: dict[str, Row]) -> Row:
-    """One line of the table: mean (SD) of every recipe, and the paper's."""
+def arrowed(measure: Measure) -> str:
+    """A measure's title with an arrow that says which way is better."""
     arrow = {"higher": "\N{NO-BREAK SPACE}↑", "lower": "\N{NO-BREAK SPACE}↓"}.get(measure.better, "")
-    row: Row = {"measure": f"{measure.title}{arrow}"}
+    return f"{measure.title}{arrow}"
+
+
+def measure_row(measure: Measure, recipes: dict[str, Row], target: str = "") -> Row:
+    """One line of a table: mean (SD) of every recipe, and the paper's of models that make the target."""
+    row: Row = {"measure": arrowed(measure)}
     for name, found in recipes.items():
         row[name] = printed(measure, found[measure.key])
-    if measure.paper:
-        row["paper"] = "; ".join(f"{name} {value}" for name, value in measure.paper.items())
+    papers = measure.reported(target)
+    if papers:
+        row["paper"] = "; ".join(f"{name} {value}" for name, value in papers.items())
     return row
 
 
@@ -252,8 +250,13 @@ def printed(measure: Measure, found: Row) -> str:
     """`mean (sd)` in the paper's unit."""
     if found["mean"] is None:
         return "–"
-    mean = measure.form.format(found["mean"] * measure.scale)
-    return mean if found["sd"] is None else f"{mean} ({measure.form.format(found['sd'] * measure.scale)})"
+    mean = _unsigned_zero(figures.number(measure.scale * found["mean"], measure.form))
+    return mean if found["sd"] is None else f"{mean} ({measure.form.format(measure.scale * found['sd'])})"
+
+
+def _unsigned_zero(number: str) -> str:
+    """`0.00` for `-0.00`."""
+    return number if any(digit in number for digit in "123456789") else number.lstrip("-\N{MINUS SIGN}")
 
 
 def pooled_cell(summary: Row, name: str, title: str) -> str:
@@ -262,28 +265,6 @@ def pooled_cell(summary: Row, name: str, title: str) -> str:
     if not found or found["r"] is None:
         return "–"
     return f"{figures.with_interval(found['r'], found['r_low'], found['r_high'])}, n = {found['n']}"
-
-
-def verdict(task: Task, summary: Row, first: str, other: str) -> str:
-    """In words: where the other recipe does better, where worse, and how sure that is."""
-    sentences = []
-    for measure in task.measures:
-        found = summary["against"][other][measure.key]
-        if found["difference"] is None or not measure.better:
-            continue
-        if found["difference"] == 0:
-            sentences.append(f"{measure.title}: no difference.")
-            continue
-        ahead = (found["difference"] > 0) == (measure.better == "higher")
-        sentences.append(f"{measure.title}: {other if ahead else first} is better by {told_gap(measure, found)}.")
-    return "\n\n".join(sentences) or "Nothing to compare."
-
-
-def told_gap(measure: Measure, found: Row) -> str:
-    """A paired difference without its sign and how sure it is: `0.014 (p = 0.001, n = 16)`; found: of `paired_gap`."""
-    by = measure.form.format(abs(found["difference"]) * measure.scale)
-    sure = "too few people to test" if found["p"] is None else figures.p_value(found["p"])
-    return f"{by} ({sure}, n = {found['n']})"
 
 
 def people_figure(measure: Measure, pooled: dict[str, dict[str, list[Row]]]) -> Any:

@@ -11,7 +11,8 @@ import torch
 from TrainingCore.case import Case
 from TrainingCore.evaluation.report import Report
 from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
-from TrainingCore.protocols.pages import add_pooled, against, measure_row, summarise, verdict
+from TrainingCore.protocols.comparison import against, comparison_rows
+from TrainingCore.protocols.pages import add_pooled, measure_row, summarise
 from TrainingCore.recipe import available, load_recipe
 
 SHAPE = (12, 14, 10)
@@ -116,13 +117,13 @@ def test_a_measure_that_only_describes_has_no_arrow_and_no_winner() -> None:
     rows = {name: {"visits": [{"person": "A", "dice": dice, "measured_percent": 50.0, "synthetic_percent": share}],
                    "lesions": []} for name, dice, share in (("one", 0.6, 40.0), ("two", 0.7, 60.0))}  # fmt: skip
     summary = {"recipes": {name: summarise(DEMYELINATION, found) for name, found in rows.items()}}
-    summary["against"] = {"two": against(DEMYELINATION, rows["one"], rows["two"])}
+    gaps = against(DEMYELINATION, rows["one"], rows["two"])
     titles = [measure_row(measure, summary["recipes"])["measure"] for measure in DEMYELINATION.measures]
     assert "demyelinated, synthetic (% of lesions)" in titles
     assert "Dice of the demyelination maps\N{NO-BREAK SPACE}↑" in titles
-    said = verdict(DEMYELINATION, summary, "one", "two")
-    assert "Dice of the demyelination maps: two is better by 0.100" in said
-    assert "of lesions" not in said
+    (told,) = comparison_rows(DEMYELINATION, gaps, "one", "two")
+    assert (told["measure"], told["difference"]) == ("Dice of the demyelination maps", "+0.100")
+    assert told["better"] == "too few people to tell"
 
 
 def test_what_is_pooled_has_a_row_for_every_recipe_and_for_what_the_paper_reports() -> None:
@@ -132,6 +133,6 @@ def test_what_is_pooled_has_a_row_for_every_recipe_and_for_what_the_paper_report
     report = Report("Cross-validation")
     add_pooled(report, DVR, {"recipes": {name: summarise(DVR, rows) for name, rows in pooled.items()}}, pooled)
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", report.html())
-    assert cells[0::3] == ["curricular", "linear", "the paper&#39;s curricular", "the paper&#39;s anticurricular"]
+    assert cells[0::3] == ["curricular", "linear", "paper: curricular", "paper: anticurricular"]
     assert cells[1].startswith("1.00")
     assert cells[7:9] == ["0.70", "0.74"]

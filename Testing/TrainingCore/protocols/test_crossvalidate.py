@@ -71,7 +71,7 @@ def test_the_report_has_mean_sd_and_the_paired_comparison(unbroken: Path) -> Non
               for name in ("l1_only", "linear")}  # fmt: skip
     gaps = [values["linear"][person] - values["l1_only"][person] for person in values["linear"]]
     assert summary["against"]["linear"]["mae_lesions"]["difference"] == pytest.approx(sum(gaps) / 6)
-    assert "linear against l1_only" in page
+    assert "linear beside l1_only" in page
     assert "Research use only" in page
     assert "imulated" in page
 
