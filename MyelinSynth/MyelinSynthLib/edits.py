@@ -47,28 +47,69 @@ class Edits:
         return " ".join(sentences)
 
 
-def measureAgain(nodes: dict[str, Any]) -> Edits:
+@dataclass
+class Memory:
+    """What was measured last, so that after an edit only the lesions that changed are measured.
+
+    layers: the labels on the map's grid, None before the first time; measured, measuredKey: the measured DVR on it.
+    """
+
+    layers: list[np.ndarray] | None = None
+    measured: np.ndarray | None = None
+    measuredKey: tuple[Any, ...] = ()
+
+    def take(self, nodes: dict[str, Any]) -> None:
+        """Outlines and table were made together a moment ago."""
+        self.layers = _layers(nodes)
+
+
+def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
     """Compare every row of the lesion table with its segment as it is drawn now, and rewrite the rows that differ.
 
-    nodes: those of one synthesis by role. A rewritten row is marked as edited and unreviewed again; its comment stays.
-    A lesion without voxels keeps its row and its review, and is marked as removed. Raises SynthesisError.
+    nodes: those of one synthesis by role; memory: of the last time, for speed; without one every lesion is measured. A
+    rewritten row is marked as edited and unreviewed again; its comment stays. A lesion without voxels keeps its row
+    and its review, and is marked as removed. Raises SynthesisError.
     """
-    edits, review = Edits(), Review(nodes["table"])
-    measured = {row["id"]: row for row in _rows(nodes, review)}
+    memory = Memory() if memory is None else memory
+    edits, review, layers = Edits(), Review(nodes["table"]), _layers(nodes)
+    present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
+    changed = _changed(memory.layers, layers)
+    again = present - {0} if changed is None else changed & present
+    measured = {row["id"]: row for row in _rows(nodes, review, layers, again, memory)} if again else {}
     for row in range(len(review)):
         lesion = review.lesion(row)
-        found = measured.get(lesion)
-        if found is None:
+        if lesion not in present:
             if review.outline(row) != REMOVED:
                 review.setOutline(row, REMOVED)
                 edits.removed.append(lesion)
-        elif not _same(review, row, found):
-            _rewrite(review, row, found)
+        elif lesion in measured and not _same(review, row, measured[lesion]):
+            _rewrite(review, row, measured[lesion])
             edits.edited.append(lesion)
         elif review.outline(row) == REMOVED:
             review.setOutline(row, AS_GIVEN)
             edits.restored.append(lesion)
+    memory.layers = layers
     return edits
+
+
+def _layers(nodes: dict[str, Any]) -> list[np.ndarray]:
+    """The outlines as they are drawn now, on the map's grid; what lies outside the brain does not count."""
+    layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
+    outside = slicer.util.arrayFromVolume(nodes["brain"]) == 0
+    for layer in layers:
+        layer[outside] = 0  # as `synthesize` does
+    return layers
+
+
+def _changed(before: list[np.ndarray] | None, now: list[np.ndarray]) -> set[int] | None:
+    """Numbers of the lesions that gained or lost a voxel; None where that cannot be told."""
+    if before is None or [layer.shape for layer in before] != [layer.shape for layer in now]:
+        return None
+    numbers: set[int] = set()
+    for old, new in zip(before, now):
+        where = old != new
+        numbers |= {*np.unique(old[where]).tolist(), *np.unique(new[where]).tolist()}
+    return numbers - {0}
 
 
 def _same(review: Review, row: int, found: dict[str, Any]) -> bool:
@@ -92,39 +133,44 @@ def _rewrite(review: Review, row: int, found: dict[str, Any]) -> None:
     review.setState(row, UNREVIEWED)
 
 
-def _rows(nodes: dict[str, Any], review: Review) -> list[dict[str, Any]]:
-    """One row per lesion that has voxels, with what the maps say; DVR in NAWM is that of the synthesis."""
+def _rows(
+    nodes: dict[str, Any], review: Review, layers: list[np.ndarray], wanted: set[int], memory: Memory
+) -> list[dict[str, Any]]:
+    """One row per wanted lesion, with what the maps say; DVR in NAWM is that of the synthesis."""
     dvr = nodes["dvr"]
     summary = json.loads(nodes["provenance"].GetText()).get("summary", {})
     limit = summary.get("demyelination_limit_dvr")
     maps = [("", slicer.util.arrayFromVolume(dvr), _nawm(summary, "synthetic_dvr"), limit)]
-    pet = _measuredOnGrid(nodes) if "measured_mean_dvr" in review.columns else None
+    pet = _measuredOnGrid(nodes, memory) if "measured_mean_dvr" in review.columns else None
     if pet is not None:
-        nawm = _nawm(summary, "measured_dvr")
-        maps.append(("measured_", pet, nawm, None if nawm is None else nawm["mean"] - 2 * nawm["sd"]))
+        overall = _nawm(summary, "measured_dvr")
+        maps.append(("measured_", pet, overall, None if overall is None else overall["mean"] - 2 * overall["sd"]))
+    nawm = slicer.util.arrayFromVolume(nodes["nawm"]) if "nawm" in nodes else np.zeros_like(layers[0], np.uint8)
     rows: list[dict[str, Any]] = []
-    brain = slicer.util.arrayFromVolume(nodes["brain"]) > 0
-    nawm = slicer.util.arrayFromVolume(nodes["nawm"]) > 0 if "nawm" in nodes else np.zeros_like(brain)
-    for labels in labelsOnGrid(nodes["lesions"], dvr):
-        labels[~brain] = 0  # as `synthesize` does
-        rows += _layerRows(labels, maps, nawm, ijkToRas(dvr))
+    for labels in layers:
+        here = wanted & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+        if here:
+            rows += _layerRows(labels, here, maps, nawm, ijkToRas(dvr))
     return rows
 
 
 def _layerRows(
-    labels: np.ndarray, maps: list[tuple[str, Any, Any, Any]], nawm: np.ndarray, affine: np.ndarray
+    labels: np.ndarray, wanted: set[int], maps: list[tuple[str, Any, Any, Any]], nawm: np.ndarray, affine: np.ndarray
 ) -> list[dict[str, Any]]:
     lesionTable = _trainingCore().lesion_table
-    box = _boxAround(labels, SURROUNDINGS_MM / np.linalg.norm(affine[:3, :3], axis=0)[::-1])
+    asked = np.zeros(int(labels.max()) + 1, bool)
+    asked[list(wanted)] = True
+    box = _boxAround(asked[labels], SURROUNDINGS_MM / np.linalg.norm(affine[:3, :3], axis=0)[::-1])
     turned = np.ascontiguousarray(labels[box].transpose(2, 1, 0))
     place = affine.copy()
     place[:3, 3] += affine[:3, :3] @ [part.start for part in box[::-1]]
-    healthy = np.ascontiguousarray(nawm[box].transpose(2, 1, 0))
+    healthy = np.ascontiguousarray(nawm[box].transpose(2, 1, 0) > 0)
     rows: list[dict[str, Any]] = []
     for prefix, values, overall, limit in maps:
         threshold = np.nan if limit is None else limit
         here = values[box].transpose(2, 1, 0)
         found = lesionTable(turned, here, healthy, place, demyelination_threshold=threshold)
+        found = [row for row in found if row["id"] in wanted]  # the box may cut others
         for row in found:
             mean = row["mean_dvr"]
             row["ratio_to_nawm"] = None if mean is None or overall is None else mean / overall["mean"]
@@ -136,11 +182,11 @@ def _layerRows(
     return rows
 
 
-def _boxAround(labels: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
-    """The part of the array (K, J, I) that holds every lesion and `margin` voxels around them."""
+def _boxAround(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
+    """The part of the array (K, J, I) that holds the mask and `margin` voxels around it."""
     box = []
     for axis, room in enumerate(np.ceil(margin).astype(int).tolist()):
-        occupied = np.flatnonzero(labels.any(axis=tuple(other for other in range(3) if other != axis)))
+        occupied = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
         first, last = (int(occupied[0]), int(occupied[-1])) if occupied.size else (0, 0)
         box.append(slice(max(first - room, 0), last + room + 1))
     return tuple(box)
@@ -151,21 +197,25 @@ def _nawm(summary: dict[str, Any], which: str) -> dict[str, float] | None:
     return found if found and found["mean"] > 0 else None
 
 
-def _measuredOnGrid(nodes: dict[str, Any]) -> np.ndarray | None:
+def _measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
     """The measured DVR on the map's grid as `synthesize` reads it, (K, J, I); None where it is gone."""
     dvr = nodes["dvr"]
     measured = dvr.GetNodeReference(provenance.MEASURED_REFERENCE)
     if measured is None or measured.GetImageData() is None:
         return None
-    _trainingCore()
-    from TrainingCore.imaging.checks import dvr_on_grid
-    from TrainingCore.imaging.volumes import Volume
-
     place = np.linalg.inv(toWorld(dvr, _("map"))) @ toWorld(measured, _("measured DVR")) @ ijkToRas(measured)
-    given = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), place)
-    grid = Volume(slicer.util.arrayFromVolume(dvr).transpose(2, 1, 0), ijkToRas(dvr))
-    brain = grid.with_data(slicer.util.arrayFromVolume(nodes["brain"]).transpose(2, 1, 0).astype(np.float32))
-    return dvr_on_grid(given, grid, brain)[0].data.transpose(2, 1, 0)
+    key = (measured.GetID(), measured.GetImageData().GetMTime(), nodes["brain"].GetImageData().GetMTime())
+    key += (place.tobytes(), ijkToRas(dvr).tobytes())
+    if memory.measured is None or key != memory.measuredKey:
+        _trainingCore()
+        from TrainingCore.imaging.checks import dvr_on_grid
+        from TrainingCore.imaging.volumes import Volume
+
+        given = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), place)
+        grid = Volume(slicer.util.arrayFromVolume(dvr).transpose(2, 1, 0), ijkToRas(dvr))
+        brain = grid.with_data(slicer.util.arrayFromVolume(nodes["brain"]).transpose(2, 1, 0).astype(np.float32))
+        memory.measured, memory.measuredKey = dvr_on_grid(given, grid, brain)[0].data.transpose(2, 1, 0), key
+    return memory.measured
 
 
 def _trainingCore() -> Any:

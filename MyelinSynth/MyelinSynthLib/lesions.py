@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from .display import COLOURS_OF_STATE, dvrColour
 from .errors import SynthesisError
+from .geometry import ijkToRas, toArray
 from .review import Review
 from .words import _
 
 LESION_TAG = "MyelinSynth.Lesion"  # which row a segment belongs to, whatever it is renamed to and in any language
+OFF_GRID = 0.01  # voxels that a labelmap may lie off the grid and still be taken as it is (ours)
 
 
 def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequence[int]) -> None:
@@ -92,22 +95,64 @@ def labelsOnGrid(segmentation: Any, reference: Any) -> list[np.ndarray]:
         )
     layers = []
     for layer in range(content.GetNumberOfLayers("Binary labelmap")):
-        ids = vtk.vtkStringArray()
-        for identifier in content.GetSegmentIDsForLayer(layer, "Binary labelmap"):
-            if identifier in lesionOf:
-                ids.InsertNextValue(identifier)
-        if ids.GetNumberOfValues():
-            layers.append(_layerOnGrid(segmentation, ids, lesionOf, reference))
+        ids = [one for one in content.GetSegmentIDsForLayer(layer, "Binary labelmap") if one in lesionOf]
+        if ids:
+            found = _sharedLayer(segmentation, layer, ids, lesionOf, reference)
+            layers.append(_exportedLayer(segmentation, ids, lesionOf, reference) if found is None else found)
     return layers
 
 
-def _layerOnGrid(segmentation: Any, ids: Any, lesionOf: dict[str, int], reference: Any) -> np.ndarray:
+def _sharedLayer(
+    segmentation: Any, layer: int, ids: Sequence[str], lesionOf: dict[str, int], reference: Any
+) -> np.ndarray | None:
+    """A layer whose voxels are those of the reference, as its outlines are from the beginning; else None.
+
+    Slicer's own export looks at every voxel once for each segment: seconds with many lesions, after every stroke.
+    """
+    if segmentation.GetParentTransformNode() is not reference.GetParentTransformNode():
+        return None
+    content = segmentation.GetSegmentation()
+    image, matrix = content.GetLayerDataObject(layer, "Binary labelmap"), vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    steps = np.linalg.inv(ijkToRas(reference)) @ toArray(matrix)
+    offset = np.rint(steps[:3, 3])
+    shape = reference.GetImageData().GetDimensions()
+    if (
+        np.abs(steps[:3, :3] - np.eye(3)).max() * max(shape) > OFF_GRID
+        or np.abs(steps[:3, 3] - offset).max() > OFF_GRID
+    ):
+        return None
+    labels, extent = np.zeros(shape[::-1], np.int32), image.GetExtent()
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return labels
+    voxels = vtk_to_numpy(scalars).reshape([extent[2 * axis + 1] - extent[2 * axis] + 1 for axis in (2, 1, 0)])
+    lesionOfValue = np.zeros(int(voxels.max()) + 1, np.int32)
+    for identifier in ids:
+        value = content.GetSegment(identifier).GetLabelValue()
+        if value < lesionOfValue.size:  # others have no voxel
+            lesionOfValue[value] = lesionOf[identifier]
+    inside, onGrid = [], []
+    for axis in (2, 1, 0):
+        start = extent[2 * axis] + int(offset[axis])
+        first, last = max(start, 0), min(start + voxels.shape[2 - axis], shape[axis])
+        onGrid.append(slice(first, max(first, last)))
+        inside.append(slice(first - start, max(first, last) - start))
+    labels[tuple(onGrid)] = lesionOfValue[voxels[tuple(inside)]]
+    return labels
+
+
+def _exportedLayer(segmentation: Any, ids: Sequence[str], lesionOf: dict[str, int], reference: Any) -> np.ndarray:
+    """A layer on any grid, by Slicer's resampling."""
+    chosen = vtk.vtkStringArray()
+    for identifier in ids:
+        chosen.InsertNextValue(identifier)
     temporary = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
         export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
-        if not export(segmentation, ids, temporary, reference):
+        if not export(segmentation, chosen, temporary, reference):
             raise SynthesisError(_("The lesions could not be brought onto the grid of the T1w."))
-        order = [0] + [lesionOf[ids.GetValue(index)] for index in range(ids.GetNumberOfValues())]
+        order = [0] + [lesionOf[identifier] for identifier in ids]
         return np.array(order, np.int32)[slicer.util.arrayFromVolume(temporary)]
     finally:
         slicer.mrmlScene.RemoveNode(temporary)

@@ -88,9 +88,10 @@ class Review:
 
     def number(self, row: int, column: str) -> float:
         """A cell as number: NaN where it is not estimable, or a text, or where there is no such column."""
-        if column not in self.columns or self.isText(column):
+        index = self.tableNode.GetColumnIndex(column)
+        if index < 0 or self.isText(column):
             return np.nan
-        return self.tableNode.GetTable().GetValue(row, self._index(column)).ToDouble()
+        return self.tableNode.GetTable().GetValue(row, index).ToDouble()
 
     def setNumber(self, row: int, column: str, value: float | None) -> None:
         """Write a number, None for what is not estimable."""
@@ -123,7 +124,7 @@ class Review:
 
     def outline(self, row: int) -> str:
         """AS_GIVEN, EDITED or REMOVED."""
-        return self.text(row, OUTLINE) if OUTLINE in self.columns else AS_GIVEN
+        return self.text(row, OUTLINE) if self.tableNode.GetColumnIndex(OUTLINE) >= 0 else AS_GIVEN
 
     def setOutline(self, row: int, outline: str) -> None:
         """Record that the outline of a lesion was edited or removed."""

@@ -13,7 +13,7 @@ from slicer.util import VTKObservationMixin
 
 from . import provenance, surfaces
 from .display import COLOURS_OF_STATE
-from .edits import measureAgain
+from .edits import Memory, measureAgain
 from .errors import SynthesisError
 from .lesions import segmentIds
 from .review import (
@@ -90,7 +90,8 @@ class ReviewPanel(VTKObservationMixin):
         self._sort, self._descending = ID, False
         self._filling = False
         self._decisions: list[tuple[int, str]] = []
-        self._trusted: set[str] = set()
+        self._fresh = ""
+        self._memory = Memory()
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(EDIT_MILLISECONDS)
@@ -122,26 +123,27 @@ class ReviewPanel(VTKObservationMixin):
 
     def trust(self, run: str) -> None:
         """The table and the outlines of this synthesis were made together a moment ago."""
-        self._trusted.add(run)
+        self._fresh = run
 
     def show(self, nodes: dict[str, Any]) -> None:
         """Show the lesions of a synthesis (its nodes by role), or none."""
         table = nodes.get("table")
-        if table is not self.nodes.get("table"):
-            self._decisions = []
-        keep = self._currentLesion() if table is self.nodes.get("table") else None
+        same = table is self.nodes.get("table") and nodes.get("lesions") is self.nodes.get("lesions")
+        keep, waiting = (self._currentLesion(), self._timer.active) if same else (None, False)
+        if not same:
+            self._decisions, self._memory = [], Memory()
+            self.ui.editsLabel.text = ""  # otherwise it waits for who comes back from the Segment Editor
         self.removeObservers()
         self._timer.stop()
         self.nodes = nodes
         self.review = Review(table) if table is not None else None
-        self.ui.editsLabel.text = ""
         if self.review is not None and "lesions" in nodes:
             content = nodes["lesions"].GetSegmentation()
             for event in (content.SourceRepresentationModified, content.SegmentRemoved, content.SegmentAdded):
                 self.addObserver(content, event, self.onSegmentation)
-            run = provenance.get(table, "Run")
-            if run not in self._trusted:  # somebody may have edited the lesions where nobody was watching
-                self._trusted.add(run)
+            if not same and provenance.get(table, "Run") == self._fresh:
+                self._memory.take(nodes)
+            elif not same or waiting:  # somebody may have edited the lesions where nobody was watching
                 self._timer.start()
         self.refill(keep)
 
@@ -314,7 +316,7 @@ class ReviewPanel(VTKObservationMixin):
         if self.review is None or "lesions" not in self.nodes:
             return
         try:
-            edits = measureAgain(self.nodes)
+            edits = measureAgain(self.nodes, self._memory)
         except SynthesisError as error:
             self.ui.editsLabel.text = str(error)
             return

@@ -18,10 +18,10 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 import slicer
 from MyelinSynthLib import exchange
 from MyelinSynthLib import geometry as places
-from MyelinSynthLib.edits import NOT_AGAIN, measureAgain
+from MyelinSynthLib.edits import NOT_AGAIN, Memory, measureAgain
 from MyelinSynthLib.exchange import Patient
 from MyelinSynthLib.export import lesionsCsv
-from MyelinSynthLib.lesions import labelsOnGrid, segmentIds
+from MyelinSynthLib.lesions import _exportedLayer, _sharedLayer, labelsOnGrid, segmentIds
 from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
 from test_module_scene import GEOMETRIES, makePatient, place, through
 
@@ -180,3 +180,68 @@ def test_a_measured_map_that_is_gone_leaves_its_columns_empty(application: Appli
     review = Review(outputs.table)
     assert np.isnan(review.number(1, "measured_mean_dvr"))
     assert np.isfinite(review.number(0, "measured_mean_dvr"))
+
+
+@pytest.mark.parametrize(("name", "spacing"), GEOMETRIES)
+def test_outlines_are_read_as_slicer_exports_them(
+    application: Application, tmp_path: Path, name: str, spacing: tuple[float, float, float]
+) -> None:
+    outputs = through(makePatient(name, spacing), tmp_path)
+    draw(outputs, 2, grown(name, spacing, 2))
+    ids = segmentIds(outputs.segmentation)
+    given = (list(ids.values()), {identifier: lesion for lesion, identifier in ids.items()}, outputs.dvr)
+    read = _sharedLayer(outputs.segmentation, 0, *given)
+    assert np.bincount(read.ravel())[1:].min() > 0
+    assert (read == _exportedLayer(outputs.segmentation, *given)).all()
+
+
+def test_outlines_on_another_grid_or_partly_outside_are_right_too(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    content, identifier = outputs.segmentation.GetSegmentation(), segmentIds(outputs.segmentation)[2]
+    content.SeparateSegmentLabelmap(identifier)
+    image = slicer.vtkOrientedImageData()
+    outputs.segmentation.GetBinaryLabelmapRepresentation(identifier, image)
+    first = list(image.GetExtent())
+    image.SetExtent(-1, -1, first[2], first[3], first[4], first[5])
+    image.AllocateScalars(3, 1)
+    image.GetPointData().GetScalars().Fill(1)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    assert logic.SetBinaryLabelmapToSegment(image, outputs.segmentation, identifier, logic.MODE_REPLACE)
+    assert not sum(int((layer == 2).sum()) for layer in labelsOnGrid(outputs.segmentation, outputs.dvr))
+    image.SetExtent(*first)
+    image.AllocateScalars(3, 1)
+    image.GetPointData().GetScalars().Fill(1)
+    image.SetSpacing(*(0.5 * step for step in image.GetSpacing()))
+    assert logic.SetBinaryLabelmapToSegment(image, outputs.segmentation, identifier, logic.MODE_REPLACE)
+    found = sum(int((layer == 2).sum()) for layer in labelsOnGrid(outputs.segmentation, outputs.dvr))
+    assert found == pytest.approx(image.GetNumberOfPoints() / 8, rel=0.35), "half as large in every direction"
+
+
+def test_only_what_was_edited_is_measured_again(
+    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a stroke of the brush costs tenths of a second, with any number of lesions."""
+    import TrainingCore.evaluation.lesions as measures
+
+    outputs, memory = through(withMeasured(makePatient()), tmp_path), Memory()
+    table, seen = measures.lesion_table, []
+
+    def watched(labels: np.ndarray, *rest: Any, **more: Any) -> Any:
+        seen.append(labels.size)
+        return table(labels, *rest, **more)
+
+    monkeypatch.setattr(measures, "lesion_table", watched)
+    memory.take(outputs.nodes())
+    assert not measureAgain(outputs.nodes(), memory)
+    assert seen == [], "nothing was edited"
+    draw(outputs, 2, grown("LPS", (1.5, 1.5, 2.0), 2))
+    assert measureAgain(outputs.nodes(), memory).edited == [2]
+    whole = outputs.dvr.GetImageData().GetNumberOfPoints()
+    assert len(seen) == 2, "the map and the measured map"
+    assert max(seen) < whole
+    quick = lesionsCsv(Review(outputs.table))
+    assert not measureAgain(outputs.nodes()), "with every lesion measured there is nothing else to say"
+    assert lesionsCsv(Review(outputs.table)) == quick
+    outputs.segmentation.GetSegmentation().RemoveSegment(segmentIds(outputs.segmentation)[1])
+    assert measureAgain(outputs.nodes(), memory).removed == [1]
+    assert not measureAgain(outputs.nodes(), memory)

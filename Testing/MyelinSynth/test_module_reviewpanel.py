@@ -233,6 +233,11 @@ def test_an_edited_lesion_is_measured_again(host: Host, reviewed: Any) -> None: 
     assert "Lesion 2 was edited" in reviewed.ui.editsLabel.text
     reviewed.enter()
     assert cell(reviewed, 1, 1) == "unreviewed (edited)"
+    assert "Lesion 2 was edited" in reviewed.ui.editsLabel.text, "whoever comes back can still read it"
+    reviewed.exit()
+    draw(view, 2, whole)
+    reviewed.enter()  # at once, before the pause that measuring waits for
+    until(host, lambda: float(cell(reviewed, 1, 3)) == float(before))
     outputs["lesions"].GetSegmentation().RemoveSegment(told["setCurrentSegmentID"])
     until(host, lambda: "no outline" in reviewed.ui.editsLabel.text)
     reviewed.ui.reviewTable.setCurrentCell(1, 0)
