@@ -137,6 +137,7 @@ set(TRAINING_CORE_SCRIPTS
   rules/sketcher_refiner.py
   run.py
   simulate.py
+  stopping.py
   synthesis/__init__.py
   synthesis/completion.py
   synthesis/inference.py

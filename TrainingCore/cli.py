@@ -1,6 +1,6 @@
 """What every command shares: the way it ends, the way it shows progress, the way it is stopped.
 
-Exit codes: 0 done, 2 bad input, 1 failure, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
+Exit codes: 0 done, 2 bad input, 1 failure, 130 stopped by Ctrl-C, 143 stopped by SIGTERM, 129 by SIGHUP.
 """
 
 from __future__ import annotations
@@ -8,53 +8,57 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import MyelinSynthError
+from .files import remove_unfinished
+from .stopping import Stopped, asked, check_stopped, listen, stop_listening
 
-
-class Stopped(BaseException):
-    """Raised where the program is when somebody asks it to stop, so that every `finally` cleans up."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+STOPPED = "stopped: nothing half-written was left behind"
 
 
 def run_command(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command's main and turn what it raises into one sentence on stderr and an exit code."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
+    try:
+        try:
+            listen()
+            return _code(main, argv)
+        finally:
+            stop_listening(for_good=main.__module__ == "__main__")
+    except (KeyboardInterrupt, Stopped) as stop:
+        remove_unfinished()
+        return _say(STOPPED, getattr(stop, "code", 130))
+
+
+def _code(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None) -> int:
+    """The exit code of a command, once what it raised is said; raises Stopped where that is why."""
     try:
         return main(argv) or 0
-    except MyelinSynthError as error:
+    except Exception as error:
+        if asked():  # what a library made of it does not matter
+            raise Stopped(asked()) from error
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say an error; returns the exit code."""
+    if isinstance(error, MyelinSynthError):
         return _say(f"error: {error}", error.exit_code)
-    except (KeyboardInterrupt, Stopped) as stop:
-        code = 128 + getattr(stop, "signum", signal.SIGINT)
-        return _say("stopped: nothing half-written was left behind", code)
-    except MemoryError:
+    if isinstance(error, MemoryError):
         return _say("error: this machine ran out of memory. Close other programs, or use a smaller size.", 1)
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
+    if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return _say(f"error: {error.strerror or error}{where}. Check the disk and its permissions.", 1)
-    except Exception as error:
-        if os.environ.get("MYELINSYNTH_DEBUG"):
-            raise
-        hint = "Set MYELINSYNTH_DEBUG=1 to see where."
-        return _say(f"error: unexpected {type(error).__name__}: {error}. {hint}", 1)
-
-
-def _stop(signum: int, _frame: object) -> None:
-    signal.signal(signum, signal.SIG_IGN)
-    raise Stopped(signum)
+    if os.environ.get("MYELINSYNTH_DEBUG"):
+        raise error
+    hint = "Set MYELINSYNTH_DEBUG=1 to see where."
+    return _say(f"error: unexpected {type(error).__name__}: {error}. {hint}", 1)
 
 
 def _say(sentence: str, code: int) -> int:
@@ -142,6 +146,7 @@ class Progress:
 
     def report(self, step: str, fraction: float, message: str) -> None:
         """Tell that `step` is under way, `fraction` in [0, 1] of the whole command being done."""
+        check_stopped()
         fraction = min(max(float(fraction), 0.0), 1.0)
         if self.mode == "json":
             line = {"step": step, "fraction": round(fraction, 4), "message": message}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .cli import Progress, add_progress_option, parser, run_command
+from .files import scratch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from .synthesize import main as synthesize
 
-    with tempfile.TemporaryDirectory(prefix="myelinsynth-demo-") as scratch:
-        patient = make_patient(Path(scratch) / "cohort", chosen.seed, chosen.progress)
+    with scratch(Path(tempfile.gettempdir()), "myelinsynth-demo") as folder:
+        patient = make_patient(folder / "cohort", chosen.seed, chosen.progress)
         code = synthesize(
             [*patient, "--out", str(chosen.out), "--device", chosen.device, "--progress", chosen.progress]
         )

@@ -17,6 +17,9 @@ from .errors import BadInput
 
 PARTIAL_SUFFIX = ".partial"
 LOCK = ".lock"
+OLD_SUFFIX, PREVIOUS = ".old", "previous"
+
+_unfinished: dict[Path, Path] = {}  # what is being made, by its temporary name, and where it is to be
 
 
 def sha256(path: Path) -> str:
@@ -36,6 +39,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     target = Path(target)
     temporary = _beside(target, PARTIAL_SUFFIX + "".join(target.suffixes[-2:]))
+    _unfinished[temporary] = target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
@@ -50,6 +54,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # the reason above is the one to be told
             temporary.unlink(missing_ok=True)
+        _unfinished.pop(temporary, None)
 
 
 def _beside(target: Path, suffix: str, prefix: str = "") -> Path:
@@ -61,16 +66,54 @@ def _beside(target: Path, suffix: str, prefix: str = "") -> Path:
     return target.parent / f".{prefix}{secrets.token_hex(8)}{suffix}"
 
 
+def remove_unfinished() -> None:
+    """Remove what is still unfinished, the last act of a program that was stopped.
+
+    An exception that a signal raises may come in the middle of any `finally`; what that did not get to is done here.
+    """
+    for temporary, target in list(_unfinished.items()):
+        with contextlib.suppress(OSError):
+            if temporary.suffix == OLD_SUFFIX:
+                _put_back(temporary / PREVIOUS, target)
+            if temporary.is_dir():
+                _remove(temporary)
+            else:
+                temporary.unlink(missing_ok=True)
+        _unfinished.pop(temporary, None)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left half-written below a folder in which nobody is at work."""
+    for left in list(folder.rglob(f".*{PARTIAL_SUFFIX}*")):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder for the time of the block, made in `parent`, which others may not read."""
+    folder = _beside(parent / prefix, "", f"{prefix}.")
+    _unfinished[folder] = folder
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        _remove(folder)
+        _unfinished.pop(folder, None)
+
+
 def make_writable(folder: Path) -> None:
     """Make a folder and try to write there; raises BadInput where that is not possible."""
-    probe = folder / ".writable"
+    probe = _beside(folder / "probe", PARTIAL_SUFFIX)
+    _unfinished[probe] = probe
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(probe):
-            pass
-        probe.unlink()
+        probe.touch(exist_ok=False)
     except OSError as error:
         raise BadInput(f"Cannot write to {folder}: {error.strerror or error}. Choose another output folder.") from error
+    finally:
+        with contextlib.suppress(OSError):  # the reason above is the one to be told
+            probe.unlink(missing_ok=True)
+        _unfinished.pop(probe, None)
 
 
 def check_replaceable(target: Path, marker: str) -> None:
@@ -95,12 +138,14 @@ def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
     check_replaceable(target, marker)
     target = Path(os.path.abspath(target))
     temporary = _beside(target, PARTIAL_SUFFIX, f"{target.name}.")
+    _unfinished[temporary] = target
     try:
         _make_beside(target, temporary)
         yield temporary
         _take_place(temporary, target)
     finally:
         _remove(temporary)
+        _unfinished.pop(temporary, None)
 
 
 def _make_beside(target: Path, temporary: Path) -> None:
@@ -121,16 +166,22 @@ def _take_place(temporary: Path, target: Path) -> None:
     if not target.exists():
         os.replace(temporary, target)
         return
-    old = _beside(target, ".old", f"{target.name}.")
-    previous = old / "previous"
+    old = _beside(target, OLD_SUFFIX, f"{target.name}.")
+    _unfinished[old] = target
     try:
         old.mkdir()
-        os.replace(target, previous)
+        os.replace(target, old / PREVIOUS)
         os.replace(temporary, target)
     finally:
-        if previous.exists() and not target.exists():
-            os.replace(previous, target)
+        _put_back(old / PREVIOUS, target)
         _remove(old)
+        _unfinished.pop(old, None)
+
+
+def _put_back(previous: Path, target: Path) -> None:
+    """Rename an older folder back to its place where nothing newer is there."""
+    if previous.exists() and not target.exists():
+        os.replace(previous, target)
 
 
 def _remove(folder: Path) -> None:
@@ -160,15 +211,15 @@ def only_one(folder: Path) -> Iterator[None]:
 
     What a killed process left half-written there is removed.
     """
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    made, refused = not folder.exists(), False
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with open(folder / LOCK, "a", encoding="ascii") as stream:
             try:
                 lock(stream)
-                for left in list(folder.rglob(f".*{PARTIAL_SUFFIX}*")):
-                    shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+                remove_partials(folder)
             except (BlockingIOError, PermissionError) as error:
+                refused = True
                 raise BadInput(
                     f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
                 ) from error
@@ -176,8 +227,8 @@ def only_one(folder: Path) -> Iterator[None]:
                 pass
             yield
     except BaseException:
-        if made and {path.name for path in folder.iterdir()} == {LOCK}:  # nothing was begun
-            shutil.rmtree(folder, ignore_errors=True)
+        if made and not refused and folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing was begun
         raise
 
 

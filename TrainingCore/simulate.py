@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -167,22 +166,36 @@ def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
         return
     import multiprocessing
 
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _start_worker) as pool:
-        yield pool.imap_unordered(simulate_person, tasks)
+    from .stopping import undisturbed
+
+    with contextlib.ExitStack() as stack:
+        with undisturbed():
+            pool = multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _start_worker)
+            stack.enter_context(pool)
+        yield pool.imap_unordered(_simulate_until_stopped, tasks)
         pool.close()
         pool.join()
 
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and clean up (no half-written file) when the parent ends this process."""
+    from .stopping import listen
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end_worker)
+    listen()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def _end_worker(signum: int, _frame: object) -> None:
-    signal.signal(signum, signal.SIG_IGN)  # a second one would break off the cleaning up
-    sys.exit(128 + signum)
+def _simulate_until_stopped(task: Any) -> Any:
+    """What a worker does with a task."""
+    from .files import remove_unfinished
+    from .stopping import Stopped
+
+    try:
+        return simulate_person(task)
+    except Stopped:
+        remove_unfinished()
+        raise
 
 
 def _say(options: argparse.Namespace, ceiling: dict[str, Any] | None) -> None:

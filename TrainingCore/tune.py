@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from .errors import BadInput, MyelinSynthError
 from .protocols.space import Dimension, own_space, read_space
 from .recipe import available, changed, load_recipe
 from .rules import check_recipe, volumes_to_learn
+from .stopping import undisturbed
 
 EXAMPLE = """python -m TrainingCore.tune --data cohort --recipe mask_weighted_pix2pix --trials 40 --out study
 
@@ -81,24 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .protocols.search_pages import write_search
 
     study = open_study(options.out, plan_of(options, recipe, dimensions, cohort), options.seed, not options.no_pruning)
-    helpers = start_helpers(given, options)
-    try:
-        with Progress(options.progress, "searching") as progress:
-            progress.note(cohort.left_out())
+    with workers_beside(given, options) as helpers, Progress(options.progress, "searching") as progress:
+        progress.note(cohort.left_out())
 
-            def told(finished: int, study: Any) -> None:
-                progress.report("tune", 0.98 * min(finished / options.trials, 1.0), in_words(finished, options, study))
+        def told(finished: int, study: Any) -> None:
+            progress.report("tune", 0.98 * min(finished / options.trials, 1.0), in_words(finished, options, study))
 
-            search(study, dimensions, objective_of(options, recipe, cohort, progress), options.trials, told)
-            found = write_search(options.out, study, recipe, dimensions, cohort)
-            for sentence in failures(helpers):
-                progress.note(sentence)
-            progress.report("done", 1.0, "searched")
-    finally:
-        for helper in helpers:
-            helper.process.terminate()
-            helper.process.wait()
-            helper.said.close()
+        search(study, dimensions, objective_of(options, recipe, cohort, progress), options.trials, told)
+        found = write_search(options.out, study, recipe, dimensions, cohort)
+        for sentence in failures(helpers):
+            progress.note(sentence)
+        progress.report("done", 1.0, "searched")
     if found["best"] is None:
         where = options.out / "trials.csv"
         raise MyelinSynthError(f"No trial came to a score, there is no best recipe: {why_not(study)} (see {where}).")
@@ -198,14 +193,23 @@ class Helper:
     said: IO[bytes]
 
 
-def start_helpers(given: Sequence[str], options: argparse.Namespace) -> list[Helper]:
-    """The other workers, as processes that run this command for themselves."""
+@contextlib.contextmanager
+def workers_beside(given: Sequence[str], options: argparse.Namespace) -> Iterator[list[Helper]]:
+    """The other workers, as processes that run this command for themselves; none of them outlives the block."""
     command = [sys.executable, "-m", "TrainingCore.tune", *given, "--workers", "1", "--progress", "none"]
-    helpers = []
-    for _ in range(options.workers - 1):
-        said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker runs
-        helpers.append(Helper(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said), said))
-    return helpers
+    helpers: list[Helper] = []
+    try:
+        for _ in range(options.workers - 1):
+            with undisturbed():
+                said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker runs
+                helpers.append(Helper(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said), said))
+        yield helpers
+    finally:
+        for helper in helpers:
+            helper.process.terminate()
+        for helper in helpers:
+            helper.process.wait()
+            helper.said.close()
 
 
 def failures(helpers: Sequence[Helper]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
+from ..files import scratch
 from . import readers
 from .dicom_choice import choose, contrast_of, describe
 from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom, read_header, scan
@@ -172,8 +173,8 @@ def _decoded(data: Any, stack: Stack) -> np.ndarray:
     bare.file_meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
     bare.file_meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
     bare.is_little_endian, bare.is_implicit_VR = True, False  # pydicom 2 asks for it
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "pixels.dcm"
+    with scratch(Path(tempfile.gettempdir()), "myelinsynth-dicom") as folder:
+        copy = folder / "pixels.dcm"
         pydicom.dcmwrite(copy, bare)
         values = sitk.GetArrayFromImage(sitk.ReadImage(str(copy)))
     return values.reshape(-1, stack.rows, stack.columns)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from ..files import PARTIAL_SUFFIX, make_writable, read_json, write_json, write_text
+from ..files import PARTIAL_SUFFIX, make_writable, read_json, remove_partials, write_json, write_text
 from .bids import DERIVATIVES, GENERATOR, README, SETTINGS_MARK, TUMOUR, description
 from .people import DISEASE_NAMES, SITES, SUBTYPE_LEVELS, Person
 from .tumours import LABELS
@@ -80,7 +80,7 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
     made = about.get("GeneratedBy") if isinstance(about, dict) else None
     first = made[0] if isinstance(made, list) and made and isinstance(made[0], dict) else {}
     if first.get("Name") != GENERATOR:
-        if not all(one.name == ".writable" or PARTIAL_SUFFIX in one.name for one in out.iterdir()):
+        if not all(PARTIAL_SUFFIX in one.name for one in out.iterdir()):
             raise BadInput(f"{out} is not empty and holds no digital cohort. Choose an empty output folder.")
         return False  # nothing, or what a run that was killed at its very beginning left
     return str(first.get("Description", "")).endswith(SETTINGS_MARK + json.dumps(settings))
@@ -105,8 +105,7 @@ def _clear(out: Path, surplus: list[Path]) -> None:
         for person in place.glob("sub-*"):
             if not any(person.iterdir()):
                 person.rmdir()
-    for stray in out.rglob(f".*{PARTIAL_SUFFIX}*"):
-        stray.unlink()
+    remove_partials(out)
     for name in ("noise_ceiling.json", LABELS_TABLE):
         (out / DERIVATIVES / name).unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from .. import RESEARCH_USE, __version__
 from ..cohort import Cohort
 from ..cohort_bids import PREPARED_BY, made_by_preprocess, participants
 from ..errors import BadInput
-from ..files import make_writable, write_json, write_text
+from ..files import PARTIAL_SUFFIX, make_writable, remove_partials, write_json, write_text
 from ..synthesis.leftovers import CLAIM, claim
 from ..visit import Visit
 from . import names
@@ -48,7 +48,8 @@ def check_places(data: Path, out: Path) -> None:
         raise BadInput(f"{out} is where datasets lie, not one. Choose {out / 'prepared'}.")
     if out.is_file():
         raise BadInput(f"{out} is a file. Choose a folder with --out.")
-    if out.is_dir() and not made_by_preprocess(out) and any(path.name not in (WORK, CLAIM) for path in out.iterdir()):
+    strange = [one for one in out.iterdir() if one.name not in (WORK, CLAIM)] if out.is_dir() else []
+    if not made_by_preprocess(out) and any(PARTIAL_SUFFIX not in one.name for one in strange):
         raise BadInput(f"{out} is not empty and was not made by preprocess. Choose an empty folder with --out.")
 
 
@@ -61,12 +62,17 @@ def claimed(out: Path) -> Iterator[None]:
             stack.enter_context(claim(out))
         except OSError as error:
             raise BadInput(f"Another preprocess is writing to {out}. Wait for it, or choose another --out.") from error
-        shutil.rmtree(out / WORK, ignore_errors=True)  # of a run that was killed: nobody else is here
+        _clear(out)  # after a run that was killed: nobody else is here
         try:
             yield
         finally:
-            shutil.rmtree(out / WORK, ignore_errors=True)
+            _clear(out)  # after processes that were
             (out / CLAIM).unlink(missing_ok=True)
+
+
+def _clear(out: Path) -> None:
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    remove_partials(out)
 
 
 def begin(out: Path, cohort: Cohort, settings: Mapping[str, Any]) -> None:

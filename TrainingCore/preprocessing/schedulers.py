@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import BadInput, MyelinSynthError
+from ..stopping import undisturbed
 from .worker import Outcome, Task, prepare_visit
 
 CONNECT_SECONDS = 15
@@ -42,7 +43,10 @@ def on_this_machine(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
             initializer=_end_with_parent,
         )
         try:
-            with _closed(parallel(joblib.delayed(prepare_visit)(task) for task in list(left.values()))) as outcomes:
+            with contextlib.ExitStack() as stack:
+                with undisturbed():  # this starts the processes
+                    made = parallel(joblib.delayed(prepare_visit)(task) for task in list(left.values()))
+                    outcomes = stack.enter_context(_closed(made))
                 for outcome in outcomes:
                     del left[outcome.label]
                     yield outcome

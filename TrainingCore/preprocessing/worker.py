@@ -11,7 +11,6 @@ import errno
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ import numpy as np
 from .. import RESEARCH_USE, __version__
 from ..case import ALL_MRI, MASKS, word_of
 from ..errors import MyelinSynthError
-from ..files import write_json, write_text
+from ..files import scratch, write_json, write_text
 from . import names
 from .records import code_version, content_of, key_of, outputs_intact, outputs_of, read_record
 
@@ -136,7 +135,8 @@ def _prepare(task: Task) -> tuple[str, list[str]]:
     if old and old["key"] == key and outputs_intact(out, old["outputs"]):
         write_json(out / record_name, {**old, "inputs": inputs})
         return "unchanged", old["warnings"]
-    with _work_folder(out, task.label) as work:
+    (out / WORK).mkdir(exist_ok=True)
+    with scratch(out / WORK, task.label) as work:
         record = {"key": key, "inputs": inputs, **_make(task, work)}
         _take_places(work, out, record_name, record, old)
     return "prepared", record["warnings"]
@@ -259,16 +259,6 @@ def _lesion_table(lesions: Any) -> str:
         if volume > 0:
             rows.append(f"{number}\t{volume:.3f}\t" + "\t".join(f"{mm:.3f}" for mm in centre))
     return "\n".join(rows) + "\n"
-
-
-@contextlib.contextmanager
-def _work_folder(out: Path, label: str) -> Iterator[Path]:
-    (out / WORK).mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{label}.", dir=out / WORK))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take_places(

@@ -16,6 +16,7 @@ from typing import IO
 from ..cli import Progress
 from ..cohort import Cohort
 from ..errors import MyelinSynthError
+from ..stopping import undisturbed
 from .crossvalidation import Plan, run_fold
 
 Job = tuple[str, int]
@@ -49,7 +50,8 @@ def _run_side_by_side(plan: Plan, jobs: Sequence[Job], options: argparse.Namespa
     try:
         while waiting or running:
             while waiting and len(running) < options.jobs:
-                running.append(_start(plan, waiting.pop(0), options.device, threads))
+                with undisturbed():  # a child that nobody knows of would train on
+                    running.append(_start(plan, waiting.pop(0), options.device, threads))
             time.sleep(0.2)
             for child in [one for one in running if one.process.poll() is not None]:
                 running.remove(child)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
+from strikes import struck_after
 
 from TrainingCore.errors import BadInput
-from TrainingCore.files import atomic_folder, atomic_path, read_json, write_json, write_text
+from TrainingCore.files import (
+    atomic_folder,
+    atomic_path,
+    make_writable,
+    only_one,
+    read_json,
+    remove_unfinished,
+    scratch,
+    write_json,
+    write_text,
+)
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -78,32 +86,6 @@ def test_missing_and_broken_json_are_named(tmp_path: Path) -> None:
         read_json(tmp_path / "broken.json")
 
 
-class Blow(BaseException):
-    """As a signal's handler raises it: anywhere."""
-
-
-def struck_after(calls: int, work: Callable[[], None]) -> bool:
-    """Do some work and break it off when its n-th call into C returns, as a signal during a system call does."""
-    left = calls
-
-    def strike(_frame: FrameType, event: str, called: object) -> None:
-        nonlocal left
-        if event == "c_return" and called is not sys.setprofile:
-            left -= 1
-            if left < 0:
-                sys.setprofile(None)
-                raise Blow
-
-    sys.setprofile(strike)
-    try:
-        work()
-    except (Blow, OSError):  # Python 3.11's rmtree closes a file twice where it is struck, and says so
-        return True
-    finally:
-        sys.setprofile(None)
-    return False
-
-
 def test_a_file_is_the_old_or_the_new_one_wherever_the_writing_is_struck(tmp_path: Path) -> None:
     path = tmp_path / "numbers.nii.gz"
     struck = 0
@@ -136,3 +118,65 @@ def test_a_folder_is_the_old_or_the_new_one_wherever_the_writing_is_struck(tmp_p
         struck += 1
     assert struck > 20
     assert (target / "text").read_text() == "new"
+
+
+def test_what_is_struck_while_it_cleans_up_after_a_failure_is_removed_in_the_end(tmp_path: Path) -> None:
+    def fail_in_a_file() -> None:
+        with pytest.raises(RuntimeError), atomic_path(tmp_path / "text") as temporary:  # noqa: PT012
+            temporary.write_text("half")
+            raise RuntimeError
+
+    def fail_in_a_folder() -> None:
+        with pytest.raises(RuntimeError), atomic_folder(tmp_path / "result", "text") as folder:  # noqa: PT012
+            (folder / "text").write_text("half")
+            raise RuntimeError
+
+    def fail_in_a_scratch() -> None:
+        with pytest.raises(RuntimeError), scratch(tmp_path, "images") as folder:  # noqa: PT012
+            (folder / "image").write_text("half")
+            raise RuntimeError
+
+    for work in (fail_in_a_file, fail_in_a_folder, fail_in_a_scratch, lambda: make_writable(tmp_path)):
+        struck = 0
+        while struck_after(struck, work):
+            remove_unfinished()
+            assert list(tmp_path.iterdir()) == [], (work, struck)
+            struck += 1
+        assert struck > 4
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_folder_is_put_back_when_nothing_else_did_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "result"
+    with atomic_folder(target, "text") as folder:
+        (folder / "text").write_text("old")
+    with monkeypatch.context() as struck:
+        struck.setattr("TrainingCore.files._put_back", _fail)  # as when a signal arrives just there
+        with pytest.raises(InterruptedError), atomic_folder(target, "text") as folder:
+            folder.rmdir()  # so that it cannot be renamed, once the older one is out of the way
+    assert not target.exists()
+    remove_unfinished()
+    assert (target / "text").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def _fail(*_: object) -> None:
+    raise InterruptedError
+
+
+def test_a_folder_in_which_another_process_is_at_work_is_never_removed(tmp_path: Path) -> None:
+    folder, refused = tmp_path / "fold", pytest.raises(BadInput, match="Another process is at work")
+    with only_one(folder):
+        with refused, only_one(folder):
+            pass
+        assert folder.is_dir()
+    struck = 0
+    while struck_after(struck, lambda: _work_in(tmp_path / "new")):
+        assert not (tmp_path / "new").exists() or not list((tmp_path / "new").glob("*")), struck
+        struck += 1
+    assert struck > 4
+
+
+def _work_in(folder: Path) -> None:
+    with only_one(folder):
+        pass
