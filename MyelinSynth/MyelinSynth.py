@@ -92,6 +92,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -128,6 +129,12 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A scene was opened: a review that was saved with it goes on."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, _caller, _event, node):
+        """Display, review and export let go of what was deleted, whichever module it was deleted in."""
+        if any(node is shown for shown in self.reviewPanel.nodes.values()):
+            self.showReview()
 
     def initializeParameterNode(self):
         """Take the choices of this scene, choosing volumes by their names where nothing was chosen."""

@@ -94,6 +94,7 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
 
 def _layers(nodes: dict[str, Any]) -> list[np.ndarray]:
     """The outlines as they are drawn now, on the map's grid; what lies outside the brain does not count."""
+    provenance.require(nodes, ("dvr", "brain", "provenance"))
     layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
     outside = slicer.util.arrayFromVolume(nodes["brain"]) == 0
     for layer in layers:

@@ -29,6 +29,7 @@ from .snapshots import Photographer
 from .words import _
 
 MOST_PICTURES = 40
+NEEDED = ("table", "dvr", "brain", "report", "nawm", "transform", "provenance")  # one, four, all: table, report, Result
 FORMULA_BEGINNINGS = ("=", "+", "-", "@")  # what a spreadsheet would run
 
 
@@ -65,6 +66,9 @@ def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
         raise SynthesisError(_("Give the export a name that can be the name of a file."))
     if not export.folder.is_dir():
         raise SynthesisError(_("Choose a folder that exists: {folder} does not.").format(folder=export.folder))
+    for wanted, roles in ((export.table, NEEDED[:1]), (export.report, NEEDED[:4]), (export.result, NEEDED)):
+        if wanted:
+            provenance.require(nodes, roles)
     try:
         for path in export.paths():
             if path.name.endswith("_lesions.csv"):
@@ -192,11 +196,6 @@ def writeResult(nodes: dict[str, Any], folder: Path) -> None:
     from TrainingCore.files import atomic_folder, write_json, write_text
     from TrainingCore.result import BRAIN, DVR, LESION_LABELS, LESIONS, NAWM, PROVENANCE, REPORT, TRANSFORM, UNCERTAINTY
 
-    missing = [
-        role for role in ("dvr", "brain", "nawm", "table", "transform", "report", "provenance") if role not in nodes
-    ]
-    if missing:
-        raise SynthesisError(_("The scene has lost what a result needs: {what}.").format(what=", ".join(missing)))
     review = Review(nodes["table"])
     with atomic_folder(folder, PROVENANCE) as temporary:
         _writeVolume(nodes["dvr"], temporary / DVR, np.float32, "synthetic DVR, research use only")

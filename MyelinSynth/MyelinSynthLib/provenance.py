@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import slicer
+
+from .errors import SynthesisError
+from .words import _
 
 PREFIX = "MyelinSynth."
 ROLES = (
@@ -69,6 +73,23 @@ def putBeside(node: Any, other: Any) -> None:
 def get(node: Any, name: str) -> str:
     """One of the attributes that `sign` wrote, or the empty text."""
     return node.GetAttribute(PREFIX + name) or ""
+
+
+def require(nodes: dict[str, Any], roles: Sequence[str]) -> None:
+    """Raises SynthesisError where nodes of these roles were deleted from the scene."""
+    words = {
+        "dvr": _("myelin map"),
+        "brain": _("brain mask"),
+        "nawm": _("NAWM mask"),
+        "table": _("lesion table"),
+        "report": _("report"),
+        "transform": _("transform from FLAIR to T1w"),
+        "provenance": _("provenance"),
+    }
+    missing = [words[role] for role in roles if role not in nodes]
+    if missing:
+        text = _("Missing in the scene: {what}. It was deleted; make the myelin map again.")
+        raise SynthesisError(text.format(what=", ".join(missing)))
 
 
 def nodesOfRun(scene: Any, run: str) -> dict[str, Any]:

@@ -22,8 +22,11 @@ def showIn3D(nodes: dict[str, Any]) -> None:
     """Show the lesions as closed surfaces, and the brain around them. nodes: those of one synthesis by role."""
     if "lesions" in nodes:
         showLesionSurfaces(nodes["lesions"])
-    surface = provenance.sameRun(nodes["dvr"]).get("brain_surface") or _addBrainSurface(nodes)
-    surface.GetDisplayNode().SetVisibility(True)
+    surface = provenance.sameRun(nodes["dvr"]).get("brain_surface")
+    if surface is None and "brain" in nodes:
+        surface = _addBrainSurface(nodes)
+    if surface is not None:
+        surface.GetDisplayNode().SetVisibility(True)
 
 
 def showLesionSurfaces(segmentation: Any) -> None:
