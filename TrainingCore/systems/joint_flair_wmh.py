@@ -6,8 +6,8 @@ in x and G(x). Both take one step each in turn on every batch of slices, C first
     L_C = cross-entropy( C(x, G(x)), l )
     L_G = mean (y - G(x))^2 + cross-entropy( C(x, G(x)), l )
 
-`mode` chooses the comparators of the paper: `offline`, where G learns alone from L2 for the first half of the steps and
-then stands still while C learns; `unimodal`, where C sees T1w alone and there is no G.
+`mode` chooses the comparators of the paper: `offline`, where G learns alone from L2 and then stands still while C
+learns, each for as many steps as in the joint training; `unimodal`, where C sees T1w alone and there is no G.
 
 The paper prints of the cross-entropy the term of the hyperintense pixels alone, which an answer of 1 everywhere would
 bring to 0, and the squared norm, a sum over the pixels; we take the usual two terms, and means (ours).
@@ -58,6 +58,7 @@ class JointFlairWMH(System):
         super().__init__(recipe, device)
         self.rule, self.mode = recipe["data"]["intensity"], recipe["mode"]
         self.synthesises = self.mode != "unimodal"
+        self.phases = 2 if self.mode == "offline" else 1
         self.score = ("l2", "cross_entropy") if self.synthesises else ("cross_entropy",)
         classifier = UNet2D(self.channels + self.synthesises, **recipe["networks"])
         set_first_answer(classifier.last, math.log(RARE / (1 - RARE)))
@@ -144,7 +145,8 @@ class JointFlairWMH(System):
         """What comes out, and the mode."""
         target = self.recipe["data"]["target"]
         made = f"{target} and hyperintensities" if self.synthesises else "hyperintensities"
-        return {"output": made, "mode": self.mode}
+        turns = " (all steps of G, then as many of C)" if self.mode == "offline" else ""
+        return {"output": made, "mode": f"{self.mode}{turns}"}
 
 
 def cross_entropy(logits: Tensor, slices: dict[str, Tensor]) -> Tensor:

@@ -32,6 +32,7 @@ class System(ABC):
     shown: losses that the progress line shows, with their formats. rebuilt_from: keys of the recipe without which the
     networks cannot be built again or do not predict the same; a bundle carries their values as its `architecture`.
     epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
+    phases: how often it takes the steps that the recipe says, one after the other (2: its networks learn in turn).
 
     >>> system = system_class("curricular")(load_recipe("curricular"))
     >>> losses = system.training_step([sample], moment, np.random.default_rng(0))
@@ -43,6 +44,7 @@ class System(ABC):
     shown: ClassVar[dict[str, str]]
     rebuilt_from: ClassVar[tuple[str, ...]] = ()
     epochs: ClassVar[int | None] = None
+    phases: int = 1
 
     def __init__(self, recipe: Settings, device: Any = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)

@@ -46,15 +46,15 @@ class Trainer:
     def _count_epochs(self) -> int:
         """Epochs to train; a recipe may count steps instead, of which the last epoch may hold more than asked for.
 
-        A system may know its own number, as the closed form of the linear regression does.
+        A system may know its own number, as the closed form of the linear regression does, or take them more than once.
         """
         if self.system.epochs is not None:
             return self.system.epochs
         wanted = self.recipe.get("iterations", 0)
         if not wanted:
-            return self.recipe["epochs"]
+            return self.system.phases * self.recipe["epochs"]
         mine = -(-len(self.training) // self.processes.count)
-        return -(-wanted // -(-mine // self.visits_per_step))
+        return -(-self.system.phases * wanted // -(-mine // self.visits_per_step))
 
     def train(self, tell: Tell, watch: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Train from wherever the run stands to its last epoch.

@@ -229,6 +229,17 @@ def test_comparators_train_from_their_recipes_to_bundles_that_segment(name: str,
     assert loaded.segment(visit().inputs).shape == visit().target.shape
 
 
+def test_offline_gives_each_network_the_steps_of_the_joint_training(ball_cohort: Path, tmp_path: Path):
+    settings = ["validation_people=1", "iterations=4", "validate_every=9", "pictures_every=0"]
+    logs = {}
+    for mode in ("joint", "offline"):
+        name = "joint_flair_wmh" if mode == "joint" else "joint_flair_wmh_offline"
+        logs[mode] = Run.open(run(tmp_path / mode, ball_cohort, "--recipe", name, "--set", *SMALL, *settings)).log()
+    epochs = {network: [sum(key in entry for entry in log) for log in logs.values()]
+              for network, key in (("G", "l2"), ("C", "cross_entropy"))}  # fmt: skip
+    assert epochs["G"] == epochs["C"] == [len(logs["joint"])] * 2
+
+
 def test_a_bundle_of_another_mode_is_refused_in_one_sentence(ball_cohort: Path, tmp_path: Path):
     out = run(
         tmp_path / "u",
