@@ -20,7 +20,7 @@ from .cli import (
 from .cohort import Cohort
 from .errors import BadInput
 from .protocols.crossvalidation import Plan
-from .recipe import available, load_recipe
+from .recipe import available, has_key, load_recipe
 from .rules import check_recipe, volumes_to_learn
 
 
@@ -59,7 +59,7 @@ def add_protocol_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--data", type=Path, required=True, help="BIDS folder or table of the cohort")
     options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
     options.add_argument("--out", type=Path, required=True, help="folder of the results; the same again goes on")
-    add_set_option(options, ", of every recipe")
+    add_set_option(options, ", of every recipe that has the key")
     options.add_argument(
         "--folds", type=at_least(2), default=5, help="parts that the people are divided into (default: 5)"
     )
@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     jobs = [job for job in plan.missing() if not options.fold or job[1] in options.fold]
     with Progress(options.progress, "cross-validating") as progress:
         progress.note(cohort.left_out())
+        progress.note(left_alone(recipes, options.changes))
         run_jobs(plan, cohort, jobs, options, progress)
         left = plan.missing()
         if left and not (options.report and plan.finished()):
@@ -101,23 +102,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Recipes by the name the report gives them: NAME=RECIPE, or the recipe's own. All must make the same target.
 
-    Raises BadInput for others.
+    changes: `key=value`, made in every recipe that has the key. Raises BadInput for recipes of other targets and where
+    none has the key.
     """
+    entries = [(name if equals else Path(entry).stem, which if equals else entry)
+               for entry in wanted for name, equals, which in [entry.partition("=")]]  # fmt: skip
+    before = [load_recipe(which) for _name, which in entries]
     recipes: dict[str, dict[str, Any]] = {}
-    for entry in wanted:
-        name, equals, which = entry.partition("=")
-        name = name if equals else Path(entry).stem
-        recipe = load_recipe(which if equals else entry, changes)
+    for (name, which), own in zip(entries, before):
+        mine = [one for one in changes if has_key(own, one) or not any(has_key(other, one) for other in before)]
+        recipe = load_recipe(which, mine)
         check_recipe(recipe)
         if name in recipes:
             raise BadInput(f"Two recipes are called {name!r}. Write one of them as NAME=RECIPE.")
         if not name.replace("-", "").replace("_", "").isalnum():
-            raise BadInput(f"--compare {entry}: a name is made of letters, digits, - and _ alone.")
+            raise BadInput(f"--compare {name}={which}: a name is made of letters, digits, - and _ alone.")
         recipes[name] = recipe
     targets = {recipe["data"]["target"] for recipe in recipes.values()}
     if len(targets) > 1:
         raise BadInput(f"The recipes make different things ({', '.join(sorted(targets))}) and cannot be compared.")
     return recipes
+
+
+def left_alone(recipes: dict[str, dict[str, Any]], changes: Sequence[str]) -> str:
+    """Says which recipes have not taken which change, as they have no such key; empty where all took all."""
+    missing = {key: [name for name, recipe in recipes.items() if not has_key(recipe, key)] for key in changes}
+    told = [f"{', '.join(names)} without --set {key.split('=')[0]}" for key, names in missing.items() if names]
+    return f"Not every recipe has every key: {'; '.join(told)}." if told else ""
 
 
 def open_cohort(path: Path, recipes: dict[str, dict[str, Any]]) -> Cohort:

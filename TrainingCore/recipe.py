@@ -147,6 +147,12 @@ def full_key(recipe: Settings, key: str, where: str) -> str:
     raise BadInput(f"{where}: there is no recipe key {key!r}.{hint} See recipes/{recipe['system']}.yaml for all keys.")
 
 
+def has_key(recipe: Settings, change: str) -> bool:
+    """Whether a recipe has the key of `key=value`, written in full or short."""
+    key = change.partition("=")[0].strip()
+    return any(key in (full, full.split(".")[-1]) for full, _ in leaves(recipe))
+
+
 def _as_type_of(old: Any, value: Any, key: str) -> Any:
     if isinstance(old, bool):
         good = isinstance(value, bool)

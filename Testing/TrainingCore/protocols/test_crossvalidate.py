@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from ball_cohort import write_ball_cohort
+from strikes import struck_command
 
 from TrainingCore.cohort import Cohort
+from TrainingCore.crossvalidate import left_alone, open_recipes
 from TrainingCore.errors import BadInput
 from TrainingCore.protocols.folds import make_folds
 
@@ -30,8 +30,12 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(cohort: Path, out: Path, *more: object) -> list[str]:
-    base = [sys.executable, "-m", "TrainingCore.crossvalidate", "--data", cohort, "--out", out, "--folds", 3]
-    return [str(word) for word in (*base, "--threads", 1, "--progress", "none", *SMALL, *more)]
+    return [sys.executable, "-m", "TrainingCore.crossvalidate", *given(cohort, out, *more)]
+
+
+def given(cohort: Path, out: Path, *more: object) -> list[str]:
+    base = ["--data", cohort, "--out", out, "--folds", 3, "--threads", 1, "--progress", "none", *SMALL]
+    return [str(word) for word in (*base, *more)]
 
 
 def run(cohort: Path, out: Path, *more: object, code: int = 0) -> str:
@@ -50,6 +54,22 @@ def unbroken(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rows(out: Path) -> list[dict[str, str]]:
     with open(out / "visits.csv", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def test_a_change_is_made_in_every_recipe_that_has_the_key_and_told_of_the_others() -> None:
+    changes = ["epochs=3", "generator.width=4", "network.features=2"]
+    recipes = open_recipes(["sketcher_refiner", "dnn=two_layer_dnn"], changes)
+    assert [recipe["epochs"] for recipe in recipes.values()] == [3, 3]
+    assert recipes["sketcher_refiner"]["generator"]["width"] == 4
+    assert recipes["dnn"]["network"]["features"] == 2
+    told = left_alone(recipes, changes)
+    assert "dnn without --set generator.width; sketcher_refiner without --set network.features" in told
+    assert left_alone(recipes, ["epochs=3"]) == ""
+    for wanted in (["sketcher_refiner", "two_layer_dnn"], ["two_layer_dnn"]):
+        with pytest.raises(BadInput, match=r"there is no recipe key 'generator.widht'"):
+            open_recipes(wanted, ["generator.widht=4"])
+    with pytest.raises(BadInput, match=r"there is no recipe key 'generator.width'"):
+        open_recipes(["two_layer_dnn"], ["generator.width=4"])
 
 
 def test_everybody_is_measured_once_by_a_model_that_never_saw_them(unbroken: Path) -> None:
@@ -80,13 +100,10 @@ def test_killed_in_fold_2_and_started_again_gives_the_same_numbers(
     cohort: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
-    process = subprocess.Popen(command(cohort, out, "--recipe", "l1_only", "--compare", "linear"), cwd=ROOT)
-    checkpoint = out / "l1_only" / "fold-2" / "run" / "checkpoints" / "last.safetensors"
-    deadline = time.monotonic() + 200
-    while not checkpoint.is_file() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    words = given(cohort, out, "--recipe", "l1_only", "--compare", "linear")
+    at_work = struck_command("crossvalidate", "l1_only, fold 2: epoch 2/2", signal.SIGKILL, *words)
+    assert subprocess.run(at_work, cwd=ROOT, timeout=300).returncode == -signal.SIGKILL
+    assert (out / "l1_only" / "fold-2" / "run" / "checkpoints" / "last.safetensors").is_file()
     assert (out / "l1_only" / "fold-1" / "rows.json").is_file()
     assert not (out / "l1_only" / "fold-3" / "rows.json").exists()
     run(cohort, out, "--recipe", "l1_only", "--compare", "linear")
