@@ -297,10 +297,10 @@ DEMYELINATION = Task(
     "demyelination",
     (
         Measure("dice", "Dice of the demyelination maps", "higher", paper={"sketcher-refiner": "0.83"}),
-        Measure("dice_all", "Dice of all lesional voxels", ""),
+        Measure("dice_all", "Dice, were every lesional voxel called demyelinated", ""),
         Measure("measured_percent", "demyelinated, measured (% of lesions)", "", form="{:.1f}"),
         Measure("synthetic_percent", "demyelinated, synthetic (% of lesions)", "", form="{:.1f}"),
-        Measure("percent_error", "error of that share (points)", "lower", form="{:.1f}"),
+        Measure("percent_error", "error of the demyelinated share (percentage points)", "lower", form="{:.1f}"),
         *DVR.measures,
     ),
     measure_demyelination,

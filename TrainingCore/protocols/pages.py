@@ -159,14 +159,17 @@ def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: d
     for column in plan.stratified_by:
         stratum, rows = cohort.strata([column]), []
         for value in sorted(set(stratum.values())):
-            for measure in task.measures[:MEASURES_BY_STRATUM]:
+            own = []
+            for measure in task.measures:
                 found = {}
                 for name, of in pooled.items():
                     values = by_person(of["visits"], measure.key)
                     found[name] = {person: one for person, one in values.items() if stratum[person] == value}
-                row = measure_row(measure, {name: {measure.key: mean_sd(one)} for name, one in found.items()})
                 people = max(map(len, found.values()))
-                rows.append({column: value, "people": people, "measure": row.pop("measure")} | row)
+                if measure.better and people:  # what controls have no lesions for is left out
+                    row = measure_row(measure, {name: {measure.key: mean_sd(one)} for name, one in found.items()})
+                    own.append({column: value, "people": people, "measure": row.pop("measure")} | row)
+            rows += own[:MEASURES_BY_STRATUM]
         report.add_heading(f"By {column.replace('_', ' ')}")
         report.add_table(rows, "Mean (SD).", [column, "people", "measure", *pooled], missing="–")
 

@@ -140,8 +140,9 @@ def build_report(
     )
     columns = ["trial", "state", "score", *(dimension.key for dimension in dimensions), "epochs", "seconds"]
     rows = [trial_row(trial, dimensions) for trial in trials]
-    formats = {dimension.key: "{:.4g}" for dimension in dimensions if not dimension.choices}
-    return report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, formats=formats)
+    formats = {dimension.key: "{:.4g}" for dimension in dimensions if not dimension.choices} | {"seconds": "{:.1f}"}
+    titles = {dimension.key: dimension.key for dimension in dimensions}  # as a recipe spells them
+    return report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, titles, formats)
 
 
 def history_figure(trials: Sequence[Any]) -> Any:
@@ -185,15 +186,24 @@ def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
             if points:
                 axis.scatter(*zip(*points), s=22, facecolors=face, edgecolors=figures.SYNTHETIC)
         if dimension.log:
-            axis.set_xscale("log")
-        if dimension.log and dimension.whole:
-            ticks = 2 ** np.arange(np.ceil(np.log2(dimension.low)), np.floor(np.log2(dimension.high)) + 1)
-            axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            axis.set_xticks([], minor=True)
+            _log_axis(axis, dimension)
         axis.set(xlabel=dimension.key, ylabel="score")
     for axis in axes.ravel()[len(dimensions) :]:
         axis.set_axis_off()
     return figure
+
+
+def _log_axis(axis: Any, dimension: Dimension) -> None:
+    """The whole range that was searched, in few ticks: trials close together would get a crowd of labels."""
+    low, high = dimension.low, dimension.high
+    if dimension.whole:
+        ticks = 2 ** np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
+    else:
+        ticks = np.geomspace(low, high, 3)
+    axis.set_xscale("log")
+    axis.set_xlim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
+    axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axis.set_xticks([], minor=True)
 
 
 def _score(trial: Any) -> float | None:

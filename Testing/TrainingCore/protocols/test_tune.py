@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 from ball_cohort import write_ball_cohort
+from strikes import struck_command, waiting_command
 
 from TrainingCore.cohort import Cohort, Visit
 from TrainingCore.errors import BadInput, MyelinSynthError
@@ -30,7 +29,11 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(cohort: Path, out: Path, space: Path, *more: object) -> list[str]:
-    base = [sys.executable, "-m", "TrainingCore.tune", "--data", cohort, "--space", space, "--out", out]
+    return [sys.executable, "-m", "TrainingCore.tune", *given(cohort, out, space, *more)]
+
+
+def given(cohort: Path, out: Path, space: Path, *more: object) -> list[str]:
+    base = ["--data", cohort, "--space", space, "--out", out]
     small = ["--set", "size=32", "width=4", "levels=2", "validation_people=1", "epochs=3", "pictures_every=0"]
     return [str(word) for word in (*base, "--recipe", "l1_only", "--threads", 1, "--progress", "none", *more, *small)]
 
@@ -141,8 +144,10 @@ def test_two_workers_find_the_better_rate_and_leave_a_recipe_that_loads(cohort: 
     # from a rate of 1e-6 nothing is learnt in three epochs: the better end of the range is known
     space = write_space(tmp_path, generator_rate={"low": 1e-6, "high": 1e-2, "log": True})
     out = tmp_path / "study"
-    done = subprocess.run(command(cohort, out, space, "--trials", 6, "--workers", 2), cwd=ROOT, capture_output=True,
-                          text=True, timeout=400)  # fmt: skip
+    # the first waits in its first trial until the other one, which takes longer to start, has begun the second
+    words = waiting_command("tune", "trial 0: epoch 1", out / "trials" / "0001", *given(cohort, out, space, "--trials",
+                            6, "--workers", 2))  # fmt: skip
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     with open(out / "trials.csv", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -168,13 +173,9 @@ def test_a_killed_search_takes_up_its_trial_where_it_stopped(cohort: Path, tmp_p
     space = write_space(tmp_path, generator_rate={"low": 1e-4, "high": 1e-2, "log": True})
     out = tmp_path / "study"
     more = ("--trials", 2, "--no-pruning")
-    process = subprocess.Popen(command(cohort, out, space, *more), cwd=ROOT)
-    checkpoint = out / "trials" / "0000" / "run" / "checkpoints" / "last.safetensors"
-    deadline = time.monotonic() + 200
-    while not checkpoint.is_file() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    at_work = struck_command("tune", "trial 0: epoch 2/3", signal.SIGKILL, *given(cohort, out, space, *more))
+    assert subprocess.run(at_work, cwd=ROOT, timeout=300).returncode == -signal.SIGKILL
+    assert (out / "trials" / "0000" / "run" / "checkpoints" / "last.safetensors").is_file()
     done = subprocess.run(command(cohort, out, space, *more), cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     trials = _study(out).trials
@@ -248,3 +249,21 @@ def test_a_space_that_cannot_be_searched_is_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(BadInput, match=says):
         read_space(write_space(tmp_path, **content), load_recipe("curricular"))
+
+
+def test_trials_close_together_on_a_log_axis_get_few_labels_that_span_what_was_searched() -> None:
+    from types import SimpleNamespace
+
+    from TrainingCore.protocols.search_pages import keys_figure
+
+    dimensions = [Dimension("optimizer.rate", 1e-5, 1e-3, log=True), Dimension("samples", 1, 16, log=True, whole=True)]
+    trials = [
+        SimpleNamespace(number=i, state=SimpleNamespace(name="COMPLETE"), value=0.1 * i, intermediate_values={},
+                        params={"optimizer.rate": 2e-4 + 1e-5 * i, "samples": 4})
+        for i in range(3)
+    ]  # fmt: skip
+    axes = keys_figure(trials, dimensions).axes[:2]
+    assert [[label.get_text() for label in axis.get_xticklabels()] for axis in axes] == [
+        ["1e-05", "0.0001", "0.001"], ["1", "2", "4", "8", "16"],
+    ]  # fmt: skip
+    assert all(len(axis.get_xticklabels(minor=True)) == 0 for axis in axes)
