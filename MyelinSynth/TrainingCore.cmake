@@ -203,9 +203,11 @@ set(TRAINING_CORE_RESOURCES
   recipes/l1_only.yaml
   recipes/linear.yaml
   recipes/mask_weighted_pix2pix.yaml
+  recipes/mask_weighted_pix2pix_improved.yaml
   recipes/mask_weighted_pix2pix_l1_only.yaml
   recipes/mask_weighted_pix2pix_linear.yaml
   recipes/mask_weighted_pix2pix_t1.yaml
+  recipes/mask_weighted_pix2pix_t1_improved.yaml
   recipes/mask_weighted_pix2pix_t1_l1_only.yaml
   recipes/mask_weighted_pix2pix_t1_linear.yaml
   recipes/mask_weighted_pix2pix_t1_without_mask.yaml

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from .padding import padded
 
 NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
+LARGEST = 0.98  # an input is taken as at most this, and at least minus this, before it is added to (ours)
+LEVELS = {2, 5, 8}  # places, among a generator's layers, after which a level of the way down is finished
 
 
 def convolution(
@@ -43,29 +46,55 @@ class ResNetGenerator2D(nn.Module):
     predicts with the running averages (ours: the statistics of a single slice would take its brightness away), or
     `instance`.
 
+    Both ours and off in the paper: skips, every map on the way down joins the one of its size on the way up, as in
+    pix2pix's U-Net, so that detail need not pass a quarter of the resolution; added_to, the channel that the answer is
+    added to before the tanh, as which the network then begins.
+
     >>> ResNetGenerator2D(width=8, blocks=2)(torch.zeros(1, 1, 40, 50)).shape
     torch.Size([1, 1, 40, 50])
     """
 
     def __init__(
-        self, in_channels: int = 1, out_channels: int = 1, width: int = 64, blocks: int = 9, norm: str = "batch"
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        width: int = 64,
+        blocks: int = 9,
+        norm: str = "batch",
+        skips: bool = False,
+        added_to: int | None = None,
     ) -> None:
         super().__init__()
+        self.skips, self.added_to = skips, added_to
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
         layers = [*convolution(in_channels, width, 7, norm), nn.ReLU(inplace=True)]
         for channels in (width, 2 * width):
             layers += [*convolution(channels, 2 * channels, 3, norm, stride=2), nn.ReLU(inplace=True)]
         layers += [ResidualBlock2D(4 * width, norm) for _ in range(blocks)]
+        self.joined = {len(layers) + above for above in (0, 3, 6)}  # before each that doubles, and before the last
+        maps = 1 + skips
         for channels in (4 * width, 2 * width):
-            layers += [*convolution(channels, channels // 2, 3, norm, 2, transposed=True), nn.ReLU(inplace=True)]
-        layers += [nn.Conv2d(width, out_channels, 7, padding=3, padding_mode="reflect"), nn.Tanh()]
+            layers += [*convolution(maps * channels, channels // 2, 3, norm, 2, transposed=True), nn.ReLU(inplace=True)]
+        layers.append(nn.Conv2d(maps * width, out_channels, 7, padding=3, padding_mode="reflect"))
         self.layers = nn.Sequential(*layers)
         initialise(self)
+        if added_to is not None:
+            nn.init.zeros_(self.layers[-1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) in [-1, 1] -> (N, out_channels, H, W) in (-1, 1)."""
-        return self.layers(padded(x, 4))[..., : x.shape[2], : x.shape[3]]
+        found, before = padded(x, 4), []
+        for place, layer in enumerate(self.layers):
+            if self.skips and place in self.joined:
+                found = torch.cat((found, before.pop()), dim=1)
+            found = layer(found)
+            if self.skips and place in LEVELS:
+                before.append(found)
+        found = found[..., : x.shape[2], : x.shape[3]]
+        if self.added_to is not None:
+            found = found + torch.atanh(x[:, self.added_to, None].clamp(-LARGEST, LARGEST))
+        return found.tanh()
 
 
 def initialise(network: nn.Module) -> None:

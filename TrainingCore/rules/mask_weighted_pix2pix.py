@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..case import ALL_MRI
 from ..recipe import grid_shape
 from .common import Rule, adam_rules, no_float16
 
@@ -22,6 +23,9 @@ def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield recipe["samples"] >= 1, "samples must be at least 1"
     yield generator["width"] >= 1, "generator.width must be at least 1"
     yield generator["blocks"] >= 0, "generator.blocks must not be negative"
+    added_to = generator["added_to"]
+    yield added_to in ("", *ALL_MRI), f"generator.added_to must be empty or one of {', '.join(ALL_MRI)}"
+    yield added_to != data["target"], "generator.added_to must not be the target"
     yield discriminator["width"] >= 1, "discriminator.width must be at least 1"
     yield discriminator["layers"] >= 1, "discriminator.layers must be at least 1"
     smallest = SMALLEST_MAP * 2 ** discriminator["layers"]

@@ -11,6 +11,7 @@ The adversarial weight a = 1, the layers of G beyond "ResNet blocks", the 70x70 
 pix2pix's; the paper names none of them. A step sees `visits_per_step` scans (the paper's batch size) and of each
 `samples` random slices that hold brain (our reading of its "number of batch samples"). Measured and synthetic slices
 have the same background before anything looks at them. a = 0: the L1-only twin; c2 = 0: without mask loss.
+The recipe's `generator.skips` and `generator.added_to`, both off in the paper, help G to keep what the input shows.
 """
 
 from __future__ import annotations
@@ -40,16 +41,22 @@ class MaskWeightedPix2Pix(System):
     name = "mask_weighted_pix2pix"
     score = ("dissimilarity",)  # 1 - mean SSIM of the brain, which the paper's search makes as small as it can
     shown: ClassVar = {"l1": "L1 {:.3f}", "mask": "mask {:.4f}", "loss_G": "G {:.2f}", "loss_D": "D {:.3f}"}
-    rebuilt_from = ("generator.width", "generator.blocks", "generator.norm")
+    rebuilt_from = tuple(f"generator.{key}" for key in ("width", "blocks", "norm", "skips", "added_to"))
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
         self.background = background_of(recipe["data"]["intensity"])
-        self.generator = self.learner("generator", ResNetGenerator2D(self.channels, **recipe["generator"]))
+        self.generator = self.learner("generator", ResNetGenerator2D(self.channels, **self._layout()))
         self.discriminator: Learner[PatchGAN2D] | None = None
         if recipe["losses"]["adversarial"] > 0:
             network = PatchGAN2D(self.channels + 1, **recipe["discriminator"])
             self.discriminator = self.learner("discriminator", network)
+
+    def _layout(self) -> dict[str, Any]:
+        """What the generator is made of; an input that it adds to is its channel, none where that is not there."""
+        layout, inputs = dict(self.recipe["generator"]), self.recipe["data"]["inputs"]
+        added_to = layout.pop("added_to")
+        return {**layout, "added_to": inputs.index(added_to) if added_to in inputs else None}
 
     # -- training step ---------------------------------------------------------------------------------------------
 
@@ -107,4 +114,11 @@ class MaskWeightedPix2Pix(System):
         return {
             "slices per step": f"{self.recipe['samples']} of each of {visits} visits",
             "discriminator's patches": f"{D.module.receptive_field} pixels" if D is not None else "none",
+            "generator's help": self._told_help(),
         }
+
+    def _told_help(self) -> str:
+        layout = self._layout()
+        told = ["skips"] if layout["skips"] else []
+        told += [f"added to {self.recipe['generator']['added_to']}"] if layout["added_to"] is not None else []
+        return " and ".join(told) or "none, as in the paper"

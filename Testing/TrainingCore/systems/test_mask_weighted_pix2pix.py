@@ -188,6 +188,8 @@ def test_lesion_masks_are_needed_for_the_mask_loss_alone() -> None:
         (["clip=false"], "clip: true"),
         (["rule=gaussian"], "clip: true"),
         (["generator.norm=group"], "generator.norm"),
+        (["added_to=t3w"], "generator.added_to"),
+        (["added_to=flair"], "not be the target"),
         (["adversarial=0", "losses.l1=0", "losses.mask=0"], "one of the losses"),
         (["size=16"], "in plane"),
         (["rate=0"], "learning rates"),
@@ -206,6 +208,37 @@ def test_the_pair_of_contrast_agent_takes_intensities_that_a_tumour_does_not_set
         load_recipe(f"mask_weighted_pix2pix_t1_{twin}")["data"]["intensity"] == before.recipe["data"]["intensity"]
         for twin in ("without_mask", "l1_only", "linear")
     )
+
+
+def test_a_generator_that_adds_to_an_input_begins_as_it_and_learns() -> None:
+    system = build("added_to=t1ce", "rate=5e-3", recipe="mask_weighted_pix2pix_t1")
+    sample = visit()
+    volume, brain = sample.inputs * 0.95, sample.brain > 0
+    torch.testing.assert_close(system.predict(volume)[brain], volume[brain])
+    losses = [system.training_step([sample], MOMENT, np.random.default_rng(0))["l1"] for _ in range(12)]
+    assert losses[-1] < 0.95 * losses[0]
+    plain = build(recipe="mask_weighted_pix2pix_t1")
+    assert parameters(plain.generator.module) == parameters(system.generator.module)
+    assert system.architecture()["generator"]["added_to"] == "t1ce"
+    assert build("added_to=t1ce").generator.module.added_to is None  # an input that is not there
+
+
+def test_skips_bring_detail_past_the_quarter_of_the_resolution() -> None:
+    torch.manual_seed(0)
+    with_skips, plain = ResNetGenerator2D(width=4, blocks=1, skips=True), ResNetGenerator2D(width=4, blocks=1)
+    for network in (with_skips, plain):
+        network.eval()
+        for layer in network.layers[3:-1]:  # all that lies below full resolution
+            for weight in layer.parameters():
+                torch.nn.init.zeros_(weight)
+    image = torch.rand(1, 1, 21, 26)
+    assert with_skips(image).shape == image.shape
+    assert plain(image).std() < 1e-6
+    assert with_skips(image).std() > 1e-3
+    recipe = load_recipe("mask_weighted_pix2pix_t1_improved", SMALL)
+    told = MaskWeightedPix2Pix(recipe).describe()
+    assert told["generator's help"] == "skips and added to t1ce"
+    assert build().describe()["generator's help"] == "none, as in the paper"
 
 
 def test_it_learns_through_the_command_and_its_bundle_predicts_the_same(ball_cohort: Path, tmp_path: Path) -> None:
@@ -239,11 +272,11 @@ def without_t1w(ball_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_people_without_t1w_are_learnt_from_measured_and_given_a_flair(without_t1w: Path, tmp_path: Path) -> None:
     out, few = tmp_path / "folds", ["--set", *SMALL, "iterations=2", "validation_people=1", "pictures_every=0"]
-    compared = ["--recipe", "mask_weighted_pix2pix", "--compare", "mask_weighted_pix2pix_linear", "--folds", "3"]
+    compared = ["--recipe", "mask_weighted_pix2pix_improved", "--compare", "mask_weighted_pix2pix_linear", "--folds", "3"]
     wanted = ["--data", str(without_t1w), "--out", str(out), "--fold", "1", "--report", "--threads", "1"]
     assert crossvalidate([*wanted, *compared, "--progress", "none", *few]) == 0
     assert "SSIM in the lesion" in (out / "report.html").read_text(encoding="utf-8")
-    model = out / "mask_weighted_pix2pix" / "fold-1" / "run" / "bundles" / "best"
+    model = out / "mask_weighted_pix2pix_improved" / "fold-1" / "run" / "bundles" / "best"
     visit = Cohort.read(without_t1w, ["t2w"]).visits[0]
     given = ["--task", "flair", "--t2", str(visit.files["t2w"]), "--brain-mask", str(visit.files["brain"])]
     assert synthesize([*given, "--model", str(model), "--progress", "none", "--out", str(tmp_path / "result")]) == 0
