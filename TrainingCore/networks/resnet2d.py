@@ -76,15 +76,16 @@ class ResNetGenerator2D(nn.Module):
         maps = 1 + skips
         for channels in (4 * width, 2 * width):
             layers += [*convolution(maps * channels, channels // 2, 3, norm, 2, transposed=True), nn.ReLU(inplace=True)]
-        layers.append(nn.Conv2d(maps * width, out_channels, 7, padding=3, padding_mode="reflect"))
-        self.layers = nn.Sequential(*layers)
+        last = nn.Conv2d(maps * width, out_channels, 7, padding=3, padding_mode="reflect")
+        self.layers = nn.Sequential(*layers, last)
         initialise(self)
         if added_to is not None:
-            nn.init.zeros_(self.layers[-1].weight)
+            nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) in [-1, 1] -> (N, out_channels, H, W) in (-1, 1)."""
-        found, before = padded(x, 4), []
+        before: list[Tensor] = []
+        found = padded(x, 4)
         for place, layer in enumerate(self.layers):
             if self.skips and place in self.joined:
                 found = torch.cat((found, before.pop()), dim=1)
