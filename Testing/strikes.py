@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 
@@ -44,3 +45,34 @@ def struck_after(calls: int, work: Callable[[], object], strike: Callable[[], No
     finally:
         sys.setprofile(None)
     return struck
+
+
+STRUCK = """
+import importlib, os, re, sys, time
+from TrainingCore import cli
+module, moment, deed, *given = sys.argv[1:]
+report = cli.Progress.report
+def watched(self, step, fraction, message):
+    report(self, step, fraction, message)
+    if re.search(moment, f"{step}: {message}"):
+        if deed.isdigit():
+            os.kill(os.getpid(), int(deed))
+        while not deed.isdigit() and not os.path.exists(deed):
+            time.sleep(0.05)
+cli.Progress.report = watched
+sys.argv = [module, *given]
+raise SystemExit(cli.run_command(importlib.import_module(f"TrainingCore.{module}").main, given))
+"""
+
+
+def struck_command(module: str, moment: str, number: int, *given: object) -> list[str]:
+    """Words that run a command which sends itself a signal when its progress first says `moment`, a pattern.
+
+    What happens then does not depend on how fast this machine or who watches is.
+    """
+    return [sys.executable, "-c", STRUCK, module, moment, str(int(number)), *map(str, given)]
+
+
+def waiting_command(module: str, moment: str, until: Path, *given: object) -> list[str]:
+    """Words that run a command which waits when its progress says `moment`, a pattern, until a path is there."""
+    return [sys.executable, "-c", STRUCK, module, moment, str(until), *map(str, given)]

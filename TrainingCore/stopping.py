@@ -96,10 +96,9 @@ def stop_listening(for_good: bool) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     _state.over = True
-    if not for_good:
-        for number, handler in _state.before.items():
-            signal.signal(number, handler)
-        _state.before.clear()
+    for number, handler in _state.before.items():
+        signal.signal(number, signal.SIG_IGN if for_good else handler)
+    _state.before.clear()
 
 
 def asked() -> int:

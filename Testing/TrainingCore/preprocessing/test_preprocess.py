@@ -32,12 +32,21 @@ def changed(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in out.rglob("*_record.json")}
 
 
-def children(process: int) -> list[int]:
-    """Processes that a process started; empty where the system does not say."""
-    try:
-        return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except OSError:
-        return []
+KILLED = """
+import os, pathlib, signal, sys
+from TrainingCore import cli, preprocess
+started, *given = sys.argv[1:]
+report = cli.Progress.report
+def watched(self, step, fraction, message):
+    report(self, step, fraction, message)
+    if "prepared (1 of 4" in message:  # the next visit is under way, or waits
+        own = pathlib.Path(f"/proc/{os.getpid()}/task")
+        children = [path.read_text() for path in own.glob("*/children")]  # none where the system does not say
+        pathlib.Path(started).write_text(" ".join(children))
+        os.kill(os.getpid(), signal.SIGKILL)
+cli.Progress.report = watched
+raise SystemExit(cli.run_command(preprocess.main, given))
+"""
 
 
 def alive(process: int) -> bool:
@@ -151,18 +160,15 @@ def test_pet_space_keeps_the_measured_dvr_as_it_is(raw_cohort: Path, tmp_path: P
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(cohort: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "TrainingCore.preprocess", "--data", str(cohort), "--out", str(out), *QUIET]
-    running = subprocess.Popen([*command, "--jobs", "1"], cwd=ROOT, stderr=subprocess.DEVNULL)
+    out, started = tmp_path / "out", tmp_path / "processes"
+    given = ["--data", str(cohort), "--out", str(out), *QUIET, "--jobs", "1"]
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(started), *given], cwd=ROOT, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    processes = [int(word) for word in started.read_text().split()]
     deadline = time.monotonic() + 240
-    while not changed(out) and running.poll() is None and time.monotonic() < deadline:
+    while any(map(alive, processes)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    started = children(running.pid)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
-    while any(map(alive, started)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(alive, started)), "a process works on for nobody"
+    assert not any(map(alive, processes)), "a process works on for nobody"
     done = changed(out)
     assert 1 <= len(done) < 4
     assert preprocess(cohort, out) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strikes import struck_command
 
+from TrainingCore.cli import STOPPED
 from TrainingCore.files import PARTIAL_SUFFIX
 from TrainingCore.imaging.volumes import read_volume
 from TrainingCore.result import Result
@@ -21,12 +22,15 @@ from TrainingCore.synthesis.leftovers import claim, remove_leftovers
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def _start(patient, bundle, out: Path) -> subprocess.Popen:
-    arguments = ["--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "json"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "TrainingCore.synthesize", *map(str, arguments), "--out", str(out)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=_hear_ctrl_c,
-    )  # fmt: skip
+def _given(patient, bundle, out: Path) -> list[str]:
+    words = ["--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "none", "--out", out]
+    return [str(word) for word in words]
+
+
+def _stop_at(step: str, number: int, given: list[str]) -> tuple[int, str]:
+    words = struck_command("synthesize", f"^{step}:", number, *given)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240, preexec_fn=_hear_ctrl_c)
+    return done.returncode, done.stderr
 
 
 def _hear_ctrl_c() -> None:
@@ -34,35 +38,24 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _stop_at(process: subprocess.Popen, step: str, number: int) -> tuple[int, str]:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line)["step"] == step:
-            os.kill(process.pid, number)
-            break
-    _, errors = process.communicate(timeout=120)
-    return process.returncode, errors
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
 def test_a_stopped_run_leaves_nothing_behind(patient, bundle, tmp_path, number, code):
     out = tmp_path / "result"
-    ended, errors = _stop_at(_start(patient, bundle, out), "bias", number)
+    ended, errors = _stop_at("bias", number, _given(patient, bundle, out))
     assert ended == code
-    assert "stopped" in errors
+    assert errors.strip() == STOPPED
     assert list(tmp_path.iterdir()) == []
 
 
 def test_after_kill_9_there_is_no_result_and_the_next_run_makes_the_same_map_and_cleans_up(patient, bundle, tmp_path):
     out, undisturbed = tmp_path / "result", tmp_path / "undisturbed"
-    ended, _ = _stop_at(_start(patient, bundle, out), "lesions", signal.SIGKILL)
+    ended, _ = _stop_at("lesions", signal.SIGKILL, _given(patient, bundle, out))
     assert ended == -signal.SIGKILL
     assert not out.exists()
     assert [path for path in tmp_path.iterdir() if path.name.endswith(PARTIAL_SUFFIX)]
-    runs = [_start(patient, bundle, folder) for folder in (out, undisturbed)]
-    assert [run.wait(timeout=240) for run in runs] == [0, 0]
-    for run in runs:
-        run.communicate()
+    words = [sys.executable, "-m", "TrainingCore.synthesize"]
+    runs = [subprocess.Popen([*words, *_given(patient, bundle, folder)], cwd=ROOT) for folder in (out, undisturbed)]
+    assert [run.wait(timeout=300) for run in runs] == [0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result", "undisturbed"]
     maps = [read_volume(Result.open(folder).path / "dvr.nii.gz").data for folder in (out, undisturbed)]
     assert np.array_equal(*maps)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from strikes import struck_command
 
 from TrainingCore.bundle import Bundle
 from TrainingCore.errors import BadInput
@@ -68,28 +67,9 @@ def test_a_run_holds_its_recipe_log_checkpoints_pictures_and_bundles(whole_run: 
 
 def test_a_run_killed_in_mid_epoch_resumes_to_the_same_bits(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    command = [
-        sys.executable,
-        "-m",
-        "TrainingCore.train",
-        "--progress",
-        "none",
-        "--threads",
-        "1",
-        "--data",
-        str(ball_cohort),
-        "--out",
-        str(out),
-        "--set",
-        *SMALL,
-        "epochs=4",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not (out / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    given = ("--progress", "none", "--threads", 1, "--data", ball_cohort, "--out", out, "--set", *SMALL, "epochs=4")
+    killed = subprocess.run(struck_command("train", "epoch 3/4", signal.SIGKILL, *given), cwd=ROOT, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
     assert not (out / "bundles").exists()
     train("--out", out, "--resume")
     assert final_weights(out) == final_weights(whole_run)
@@ -157,8 +137,7 @@ def test_two_processes_share_a_run(ball_cohort: Path, tmp_path: Path) -> None:
         "torch.distributed.run",
         "--nproc-per-node",
         "2",
-        "--master-port",
-        "29713",
+        "--standalone",  # on a port that is free
         "-m",
         "TrainingCore.train",
         "--data",
