@@ -26,6 +26,7 @@ from ..recipe import changed
 from .comparison import ALPHA, by_person, paired_gap, told_gap
 from .crossvalidation import Plan
 from .jobs import run_jobs
+from .methods import add_methods
 from .pages import REASON, cohort_name, mean_sd, measure_row, printed, told_length, write_crossvalidation
 
 Row = dict[str, Any]
@@ -153,7 +154,8 @@ def build_report(
         missing="–",
     )
     report.add_heading("How sure each step is").add_text(
-        "p compares people. Each combination was trained once per fold: what differs between two trainings by chance "
+        "p is of Wilcoxon's signed-rank test, two-sided, paired by person. Each combination was trained once per fold: "
+        "what differs between two trainings by chance "
         "counts here as a difference between inputs, so that even a small p may mislead where two rows are close."
     )
     for row, found in zip(rounds, margins):
@@ -165,6 +167,7 @@ def build_report(
     report.add_figure(
         elimination_figure(summaries, rounds[0]["by"]), "Mean and SD over people.", "Measure against the inputs left"
     )
+    add_methods(report, {recipe["system"]: recipe})
     return report
 
 

@@ -27,6 +27,7 @@ from ..rules import check_recipe
 from .comparison import by_person
 from .crossvalidation import Plan
 from .jobs import run_jobs
+from .methods import add_methods
 from .pages import REASON, cohort_name, mean_sd, printed, told_length, write_crossvalidation
 
 Row = dict[str, Any]
@@ -105,7 +106,8 @@ def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[s
     report = Report("Learning curves", [SIMULATED] if cohort.simulated else [])
     report.add_text(
         f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort_name(cohort)}, the "
-        f"same in every cell; {told_length(recipe)}. Fit: a + b n^-c, n people to train on; a is what more people of "
+        f"same in every cell; {told_length(recipe)}{_told_steps(recipe)}. "
+        "Fit: a + b n^-c, n people to train on; a is what more people of "
         "this kind would approach if the curve went on like this. The intervals know that other people might have been "
         "measured, not that other people might have been trained on or that a training comes out differently each "
         f"time: they are too narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
@@ -122,7 +124,16 @@ def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[s
         report.add_table(size_rows(cells, measure), "Mean (SD) by people to train on and network width C.")
         rows = [_fit_row(width, one, measure) for width, one in fits[measure.key].items()]
         report.add_table(rows, "Fitted, with 95 % intervals.", missing="–")
+    add_methods(report, {recipe["system"]: recipe})
     return report
+
+
+def _told_steps(recipe: Row) -> str:
+    return (
+        ", however many people there are to train on"
+        if recipe["iterations"]
+        else (": fewer people to train on are fewer steps")
+    )
 
 
 def size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:
@@ -172,6 +183,7 @@ def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Any:
                 line = np.linspace(low, high, 100)
                 axis.plot(line, measure.scale * (one.a + one.b * line**-one.c), kind, color=colour)
             axis.axhline(measure.scale * one.a, color=colour, linestyle="--", linewidth=0.8)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel="people to train on", ylabel=measure.title)
     axis.legend(fontsize=9)
     return figure

@@ -9,13 +9,14 @@ from ..evaluation.report import Report
 from ..recipe import differences
 
 
-def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int) -> None:
-    """The recipes of a report and what was changed in them. recipes: {name: recipe}; seed: of the folds."""
+def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int | None = None) -> None:
+    """The recipes of a report and what was changed in them. recipes: {name: recipe}; seed: of the folds, to be told."""
     report.add_heading("Settings")
     report.add_table(
         [{"recipe": name, **told_settings(recipe)} for name, recipe in recipes.items()],
         "What was trained. All that is not named here is as in the recipe on which it is based, whose file in "
-        f"TrainingCore/recipes says what is the paper's and what is ours. Seed of the folds: {seed}.",
+        "TrainingCore/recipes says what is the paper's and what is ours."
+        + ("" if seed is None else f" Seed of the folds: {seed}."),
         titles={"from": "based on", "other": "other settings"},
     )
 

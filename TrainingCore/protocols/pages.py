@@ -149,9 +149,13 @@ def cohort_name(cohort: Cohort) -> str:
 
 def told_length(recipe: Row) -> str:
     """How long every model was trained, in words."""
-    if recipe["iterations"]:
-        return f"each trained for {recipe['iterations']} steps, however many people there are to train on"
-    return f"each trained for {recipe['epochs']} epochs: fewer people to train on are fewer steps"
+    steps, epochs = recipe["iterations"], recipe["epochs"]
+    return f"each trained for {plural(steps, 'step')}" if steps else f"each trained for {plural(epochs, 'epoch')}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: dict[str, dict[str, list[Row]]]) -> None:
