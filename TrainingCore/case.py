@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 MRI = ("t1w", "flair")  # what every person with MS has; the other MRI are inputs of some systems
 MORE_MRI = ("t2w", "t1ce_low", "t1ce", "mtr", "fa", "rd", "ad", "adc")
 ALL_MRI = (*MRI, *MORE_MRI)
+REFERENCES = ("t1w", "flair", "t2w", "t1ce_low", "t1ce")  # all others are brought to the first of these that is there
 DIFFUSION = ("fa", "rd", "ad", "adc")  # maps of one acquisition
 QUANTITATIVE = ("mtr", *DIFFUSION)  # a ratio or a physical unit: no coil shading to remove
 MASKS = ("lesions", "enhancing", "white_matter", "grey_matter", "csf", "nawm", "brain")
@@ -29,6 +31,12 @@ WORDS = {
 def title_of(name: str) -> str:
     """What a volume is called over a picture or a column: `T1w, low dose`, `MTR`; what is no volume stays as it is."""
     return TITLES.get(name) or (name.upper() if name in QUANTITATIVE else name)
+
+
+def reference_of(names: Iterable[str]) -> str | None:
+    """The image that the others of a visit are brought to: the first of REFERENCES among them, None without any."""
+    there = set(names)
+    return next((name for name in REFERENCES if name in there), None)
 
 
 def word_of(name: str) -> str:

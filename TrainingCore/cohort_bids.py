@@ -48,7 +48,7 @@ NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 )
 FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>.*_)?(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?$")
 NEVER_LOOKED_INTO = {"func", "fmap", "eeg", "meg", "ieeg", "beh", "nirs", "motion", "micr"}
-SPACES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce": "T1w"}  # what BIDS calls the space of an image
+SPACES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w", "t1ce": "T1w"}  # as BIDS calls them
 UNUSABLE_PARTS = {"phase", "real", "imag"}
 DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
 

@@ -109,7 +109,7 @@ def _visit(table: Path, columns: list[str], row: list[str]) -> Visit:
             visit.transforms[name.removesuffix("_to_t1w")] = given
         else:
             visit.info[name] = cell
-    wanted = ("t1w",) if "t1w" in columns else tuple(name for name in ALL_MRI if name in columns)
+    wanted = [name for name in ALL_MRI if name in columns]
     if not set(wanted) & set(visit.files):
         raise ValueError(f"{visit.label} has no {' and no '.join(wanted)}")
     return visit

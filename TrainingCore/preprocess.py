@@ -9,31 +9,43 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .case import VOLUME_NAMES
+from .case import REFERENCES, VOLUME_NAMES, reference_of, word_of
 from .cli import Progress, add_progress_option, parser, run_command
-from .cohort import Cohort
+from .cohort import Cohort, Visit
 from .errors import BadInput
 
 EXAMPLE = "python -m TrainingCore.preprocess --data hospital_bids --out hospital_bids/derivatives/prepared --jobs 8"
+REFERENCE = (
+    "Everything is brought to the T1w of a visit; where there is none, to its FLAIR, else T2w, else T1w after contrast "
+    "agent. Tissues are found in the T1w alone: without one they must be given, or there are no tissue masks."
+)
 FIELD_OF_VIEW_MM = 192.0  # along the longest axis, as in the recipes: 128 means 1.5 mm, 160x192x160 means 1 mm
 JOB_GB = 2.0  # one visit at a time needs 1.1 to 1.4 GB (measured on raw clinical and 1 mm data)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command's options."""
-    options = parser("preprocess", __doc__ or "", EXAMPLE)
+    options = parser("preprocess", f"{__doc__} {REFERENCE}", EXAMPLE)
     options.add_argument("--data", type=Path, required=True, help="BIDS folder, or a .csv table with a row per visit")
     options.add_argument("--out", type=Path, required=True, help="folder of the derivatives dataset to write")
     options.add_argument(
         "--grid",
         default="128",
         metavar="N|IxJxK|own",
-        help="128 (default), 160x192x160, ... around the brain; own: the grid of the T1w (or of the PET)",
+        help="128 (default), 160x192x160, ... around the brain; own: the grid of the T1w (or what stands in for it, "
+        "or the PET)",
     )
     options.add_argument("--spacing", type=float, metavar="MM", help="voxel edge (default: 192 mm / longest axis)")
-    options.add_argument("--space", choices=("t1w", "pet"), default="t1w", help="space of the output (default: t1w)")
+    options.add_argument(
+        "--space",
+        choices=("t1w", "pet"),
+        default="t1w",
+        help="space of the output: t1w, or what stands in for it (default), or pet",
+    )
     options.add_argument("--people", nargs="+", metavar="LABEL", help="only these people (default: all)")
-    options.add_argument("--needs", nargs="+", default=["t1w"], metavar="VOLUME", help="leave out visits without these")
+    options.add_argument(
+        "--needs", nargs="+", default=[], metavar="VOLUME", help="leave out visits without these, e.g. t1w flair"
+    )
     options.add_argument("--choose", nargs="+", default=[], metavar="KEY-LABEL", help="of several images, e.g. run-1")
     options.add_argument("--jobs", type=int, default=0, metavar="N", help="visits side by side (default: what fits)")
     options.add_argument("--scheduler", metavar="ADDRESS", help="Dask cluster: tcp://HOST:8786, or local:N to try it")
@@ -93,8 +105,9 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def find_visits(options: argparse.Namespace) -> Cohort:
     """The visits to prepare; raises BadInput where there is none."""
-    needs = ["t1w", *(name for name in options.needs if name != "t1w"), *(["dvr"] if options.space == "pet" else [])]
+    needs = [*dict.fromkeys([*options.needs, *(["dvr"] if options.space == "pet" else [])])]
     cohort = Cohort.scan(options.data, raw=True, needs=needs, choose=options.choose)
+    _leave_out_unanchored(cohort)
     if options.people:
         wanted = {label.removeprefix("sub-") for label in options.people}
         unknown = sorted(wanted - {visit.person for visit in [*cohort.visits, *cohort.incomplete]})
@@ -104,13 +117,29 @@ def find_visits(options: argparse.Namespace) -> Cohort:
     if not cohort.visits:
         reasons = [*cohort.bad_rows, *cohort.notes][:3]
         raise BadInput(
-            f"{options.data} holds no visit with {' and '.join(needs)}: nothing to prepare."
+            f"{options.data} holds no visit with {' and '.join(needs or ['an MRI'])}: nothing to prepare."
             + "".join(f"\n  {reason}" for reason in reasons)
         )
-    cohort.notes += [
-        f"{visit.label} has no FLAIR; the rest was prepared" for visit in cohort.visits if "flair" not in visit.files
-    ]
+    cohort.notes += [sentence for visit in cohort.visits for sentence in _without_t1w_or_flair(visit)]
     return cohort
+
+
+def _leave_out_unanchored(cohort: Cohort) -> None:
+    """Make visits incomplete that have no image to which the others could be brought."""
+    unusable = [visit for visit in cohort.visits if reference_of(visit.files) is None]
+    cohort.visits = [visit for visit in cohort.visits if reference_of(visit.files) is not None]
+    cohort.incomplete += unusable
+    cohort.notes += [f"{visit.label} has no {' and no '.join(map(word_of, REFERENCES))}" for visit in unusable]
+
+
+def _without_t1w_or_flair(visit: Visit) -> list[str]:
+    """What it means for a visit that it lacks one of the two, in sentences."""
+    reference = reference_of(visit.files)
+    if reference == "t1w":
+        return [] if "flair" in visit.files else [f"{visit.label} has no FLAIR; the rest was prepared"]
+    given = "label_map" in visit.files or {"white_matter", "grey_matter"} <= set(visit.files)
+    lost = "" if given else "; it has no tissue masks"
+    return [f"{visit.label} has no T1w: its images were brought to its {word_of(reference or '')}{lost}"]
 
 
 def run(waiting: Sequence[Any], of: int, options: argparse.Namespace, progress: Progress) -> list[dict[str, str]]:

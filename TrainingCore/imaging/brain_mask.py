@@ -135,7 +135,7 @@ def extract_brain(t1w: Volume) -> np.ndarray:
 
 
 def _no_brain(t1w: Volume) -> str:
-    return f"No brain was found in the T1w {t1w.name}. Check that it is a head MRI, or give a mask with --brain-mask."
+    return f"No brain was found in {t1w.name}. Check that it is a head MRI, or give a mask with --brain-mask."
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:

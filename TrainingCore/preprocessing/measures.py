@@ -53,11 +53,11 @@ def measure(prepared: Prepared) -> dict[str, float | None]:
     brain = volumes["brain"]
     found: dict[str, float | None] = dict.fromkeys(one.key for one in MEASURES)
     found["brain_ml"] = aligned.brain.millilitres
-    found["t1w_contrast"] = white_to_grey(aligned.images["t1w"], aligned.brain.mask, np.eye(4))
-    if "flair" in volumes:
+    for name in {"t1w", "flair"} & set(volumes):
+        found[f"{name}_contrast"] = white_to_grey(aligned.images[name], aligned.brain.mask, aligned.matrix(name))
+    if {"t1w", "flair"} <= set(volumes):
         registration = aligned.registrations["flair"]
         found["moved_mm"], found["covered"] = registration.moved_mm, registration.covered
-        found["flair_contrast"] = white_to_grey(aligned.images["flair"], aligned.brain.mask, registration.matrix)
         found["shared_information"] = normalised_information(volumes["t1w"][brain], volumes["flair"][brain])
     if volumes.get("nawm") is not None and volumes["nawm"].any() and volumes["grey_matter"].any():
         found["white_share"] = float(volumes["white_matter"].sum() / max(brain.sum(), 1))

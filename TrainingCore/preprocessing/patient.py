@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..case import ALL_MRI
+from ..case import ALL_MRI, REFERENCES, reference_of, word_of
+from ..cohort_bids import SPACES
 from ..errors import BadInput
 from ..imaging.checks import check_different_images
 from ..imaging.grid import Grid, brain_grid
@@ -31,12 +32,13 @@ class Prepared:
     """A visit ready for a network. All arrays lie on `grid`.
 
     volumes: MRI float32 without bias field, DVR float32, masks bool; lesions: every lesion's share of every voxel, or
-    None; space: `T1w` or `PET`; matrices: 4x4 RAS mm, world of `space` -> world of an image; seconds: step -> (wall,
-    CPU).
+    None; reference: the image all others were brought to (see `case.reference_of`); space: what BIDS calls its space,
+    or `PET`; matrices: 4x4 RAS mm, world of `space` -> world of an image; seconds: step -> (wall, CPU).
     """
 
     volumes: dict[str, np.ndarray]
     grid: Grid
+    reference: str
     space: str
     aligned: AlignedPatient
     lesions: PartialVolumes | None
@@ -71,25 +73,31 @@ def prepare_patient(
 ) -> Prepared:
     """Align, mask, segment and resample one visit.
 
-    read: volumes as read, by name (t1w is needed; brain, lesions, tissue masks and DVR where they are given); options:
-    `space` (t1w or pet), `grid` (own, or voxels along each axis), `spacing_mm`; spaces: BIDS `space` of files that name
-    one; transforms: T1w world -> world of the image, 4x4 RAS mm, where known. Raises BadInput or MyelinSynthError.
+    read: volumes as read, by name (one of `case.REFERENCES` is needed; brain, lesions, tissue masks and DVR where they
+    are given); options: `space` (t1w: that of the reference, or pet), `grid` (own, or voxels along each axis),
+    `spacing_mm`; spaces: BIDS `space` of files that name one; transforms: reference world -> world of the image, 4x4
+    RAS mm, where known. Raises BadInput or MyelinSynthError.
     """
     clock = clock or Stopwatch()
     images = {name: read[name] for name in (*ALL_MRI, *MAPS) if name in read}
-    aligned = align_patient(images, read.get("brain"), transforms, clock)
+    reference = reference_of(images)
+    if reference is None:
+        raise BadInput(f"There is no {', no '.join(map(word_of, REFERENCES))}: nothing to bring the images to.")
+    aligned = align_patient(images, read.get("brain"), transforms, clock, reference)
     warnings = [f"The {name} {volume.name} {note}." for name, volume in read.items() for note in volume.notes]
-    if "flair" in images:
+    if {"t1w", "flair"} <= set(images):
         same = check_different_images(images["t1w"], images["flair"])
         warnings += [same] if same else []
     warnings += aligned.warnings
     clock("tissues", "Finding tissues")
-    lesions = _lesions_in_t1w_space(read, aligned, spaces, warnings)
-    masks = _tissue_masks(read, aligned, lesions, warnings)
+    lesions = _lesions_in_reference_space(read, aligned, reference, spaces, warnings)
+    masks = _tissue_masks(read, aligned, reference, lesions, warnings)
     clock("resample", "Resampling to the grid")
     to_output = _output_space(options, aligned, images)
-    grid = _output_grid(options, aligned, images, to_output)
-    prepared = Prepared({}, grid, "PET" if options["space"] == "pet" else "T1w", aligned, None, {}, warnings)
+    own = images["dvr" if options["space"] == "pet" else reference]
+    grid = _output_grid(options, aligned, own, to_output)
+    space = "PET" if options["space"] == "pet" else SPACES[reference]
+    prepared = Prepared({}, grid, reference, space, aligned, None, {}, warnings)
     _fill(prepared, masks, to_output)
     if lesions is not None:
         moved = Volume(lesions.data, to_output @ lesions.affine, lesions.name)
@@ -101,7 +109,7 @@ def prepare_patient(
 
 
 def _output_space(options: Mapping[str, Any], aligned: AlignedPatient, images: Mapping[str, Volume]) -> np.ndarray:
-    """4x4 RAS mm, T1w world -> world of the output."""
+    """4x4 RAS mm, reference world -> world of the output."""
     if options["space"] != "pet":
         return np.eye(4)
     if "dvr" not in images:
@@ -109,11 +117,8 @@ def _output_space(options: Mapping[str, Any], aligned: AlignedPatient, images: M
     return aligned.matrix("dvr")
 
 
-def _output_grid(
-    options: Mapping[str, Any], aligned: AlignedPatient, images: Mapping[str, Volume], to_output: np.ndarray
-) -> Grid:
+def _output_grid(options: Mapping[str, Any], aligned: AlignedPatient, own: Volume, to_output: np.ndarray) -> Grid:
     if options["grid"] == "own":
-        own = images["dvr" if options["space"] == "pet" else "t1w"]
         return Grid(own.data.shape, np.asarray(own.affine, float))
     mask = aligned.brain.mask
     return brain_grid(mask.data > 0.5, to_output @ mask.affine, tuple(options["grid"]), options["spacing_mm"])
@@ -148,18 +153,18 @@ def _check_dvr(prepared: Prepared, name: str) -> None:
         )
 
 
-def _lesions_in_t1w_space(
-    read: Mapping[str, Volume], aligned: AlignedPatient, spaces: Mapping[str, str], warnings: list[str]
+def _lesions_in_reference_space(
+    read: Mapping[str, Volume], aligned: AlignedPatient, reference: str, spaces: Mapping[str, str], warnings: list[str]
 ) -> Volume | None:
-    """The lesion mask, its affine in T1w world. Masks are often drawn on the FLAIR: then it moves as the FLAIR does."""
+    """The lesion mask, its affine in reference world. Often drawn on the FLAIR: then it moves as the FLAIR does."""
     mask = read.get("lesions")
     if mask is None:
         return None
-    t1w, brain = read["t1w"], aligned.brain.mask
+    fixed, brain = read[reference], aligned.brain.mask
     if spaces.get("lesions", "").lower() == "flair" and "flair" in read:
         mask = moved_with(mask, aligned.matrix("flair"))
     elif "lesions" not in spaces:
-        mask = lesions_with_the_flair(mask, aligned, t1w, read.get("flair"))
+        mask = lesions_with_the_flair(mask, aligned, fixed, read.get("flair"))
     if not mask.data.any():
         warnings.append(f"The lesion mask {mask.name} is empty.")
         return mask
@@ -167,7 +172,8 @@ def _lesions_in_t1w_space(
     inside = _share_in_mask(points, brain)
     if inside == 0 or inside_share(points, brain, np.eye(4)) == 0:
         raise BadInput(
-            f"The lesion mask {mask.name} does not overlap with the brain in the T1w {t1w.name} (world coordinates). "
+            f"The lesion mask {mask.name} does not overlap with the brain in the {word_of(reference)} {fixed.name} "
+            "(world coordinates). "
             "Give the mask that was drawn on this patient's images."
         )
     if inside < 0.99:
@@ -184,25 +190,28 @@ def _share_in_mask(points: np.ndarray, mask: Volume) -> float:
 
 
 def _tissue_masks(
-    read: Mapping[str, Volume], aligned: AlignedPatient, lesions: Volume | None, warnings: list[str]
+    read: Mapping[str, Volume], aligned: AlignedPatient, reference: str, lesions: Volume | None, warnings: list[str]
 ) -> dict[str, np.ndarray]:
-    """White matter, grey matter, CSF and NAWM as bool on the T1w's grid: given, or found; empty dict where neither."""
-    t1w = aligned.images["t1w"]
+    """White matter, grey matter, CSF and NAWM as bool on the reference's grid: given, or found in the T1w; empty dict
+    where neither."""
+    fixed = aligned.images[reference]
     brain = aligned.brain.mask.data > 0.5
-    marked = None if lesions is None else lesion_mask_on_grid(lesions, t1w.data.shape, t1w.affine)
-    here = Grid(t1w.data.shape, np.asarray(t1w.affine, float))
-    spacing = (float(t1w.spacing[0]), float(t1w.spacing[1]), float(t1w.spacing[2]))
+    marked = None if lesions is None else lesion_mask_on_grid(lesions, fixed.data.shape, fixed.affine)
+    here = Grid(fixed.data.shape, np.asarray(fixed.affine, float))
+    spacing = (float(fixed.spacing[0]), float(fixed.spacing[1]), float(fixed.spacing[2]))
     if "label_map" in read:
-        found = tissues_from_label_map(read["label_map"], t1w, marked, brain)
+        found = tissues_from_label_map(read["label_map"], fixed, marked, brain)
         return {name: found[name] for name in (*TISSUES, "nawm")}
     if "white_matter" in read and "grey_matter" in read:
         masks = {name: on_grid(read[name], here, mask=True) & brain for name in TISSUES if name in read}
+    elif reference != "t1w":
+        return {}  # white and grey matter are told apart by the T1w
     else:
         flair = None
         if "flair" in aligned.images:
             flair = on_grid(aligned.images["flair"], here, aligned.matrix("flair"))
         try:
-            masks = segment_tissues(t1w.data, flair, brain, marked, spacing)
+            masks = segment_tissues(fixed.data, flair, brain, marked, spacing)
         except ValueError as error:
             warnings.append(f"Tissues could not be found ({error}); there are no tissue masks.")
             return {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from ..case import REFERENCES
 from ..imaging.bias import box_around
 from ..imaging.volumes import Volume, resample
 
@@ -25,7 +26,8 @@ BRAIN, EDGE, LESION, WHITE, GREY = (255, 217, 47), (0, 190, 255), (255, 90, 40),
 def case_picture(prepared: Prepared) -> bytes:
     """A row of panels as JPEG: T1w in three planes with FLAIR edges and brain outline, FLAIR with lesions, tissues.
 
-    The right side of the person is on the left of a panel (radiological). About 40 kB.
+    Without a T1w, what all others were brought to stands in for it; without a FLAIR, the next image that there is. The
+    right side of the person is on the left of a panel (radiological). About 40 kB.
     """
     from PIL import Image
 
@@ -39,7 +41,8 @@ def case_picture(prepared: Prepared) -> bytes:
 
     brain = here("brain", mask=True)
     assert brain is not None  # every prepared visit has one
-    t1w, flair = _grey(here("t1w"), brain), _grey(here("flair"), brain)
+    others = [name for name in ("flair", *REFERENCES) if name != prepared.reference and name in prepared.volumes]
+    t1w, flair = _grey(here(prepared.reference), brain), _grey(here(others[0]) if others else None, brain)
     lesions = _lesions(prepared, shape, affine)
     middle = [
         int(np.round(np.average(np.arange(n), weights=brain.sum(axis=_others(axis))))) for axis, n in enumerate(shape)

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE, __version__
-from ..case import ALL_MRI, MASKS, word_of
-from ..errors import MyelinSynthError
+from ..case import ALL_MRI, MASKS, reference_of, word_of
+from ..cohort_bids import SPACES
+from ..errors import BadInput, MyelinSynthError
 from ..files import scratch, write_json, write_text
 from . import names
 from .records import code_version, content_of, key_of, outputs_intact, outputs_of, read_record
@@ -173,6 +174,7 @@ def _make(task: Task, work: Path) -> dict[str, Any]:
         "simulated": task.simulated,
         "settings": task.all_settings(),
         "software": {"myelinsynth": __version__, "code": code_version()},
+        "reference": prepared.reference,
         "brain_mask": prepared.aligned.brain.how,
         "registrations": {name: _about(found) for name, found in registrations.items()},
         "measures": measures,
@@ -187,23 +189,34 @@ def _about(registration: Any) -> dict[str, Any]:
         "how": registration.how,
         "moved_mm": round(float(registration.moved_mm), 3),
         "covered": round(float(registration.covered), 4),
-        "matrix_t1w_to_image_ras": np.round(registration.matrix, 9).tolist(),
+        "matrix_reference_to_image_ras": np.round(registration.matrix, 9).tolist(),
     }
 
 
 def _transforms(task: Task) -> dict[str, np.ndarray]:
-    """Transforms that are known: given, or said by BIDS names (`space-T1w` is aligned with the T1w)."""
+    """Transforms that are known, reference world -> world of an image: given, or said by BIDS names (`space-T1w` is
+    aligned with the T1w). Those that are given start from the T1w: without one, they go back over the reference's."""
     from ..imaging.transforms import read_transform
 
-    known = {}
-    for name in (*ALL_MRI[1:], "dvr", "dvr_clean"):
-        space = task.spaces.get(name)
-        if name in task.files and space is not None and space in ("T1w", task.spaces.get("t1w")):
+    reference = reference_of(task.files)
+    if reference is None:
+        return {}
+    here, known = {SPACES[reference], task.spaces.get(reference)} - {None}, {}
+    for name in (*ALL_MRI, "dvr", "dvr_clean"):
+        if name in task.files and name != reference and task.spaces.get(name) in here:
             known[name] = np.eye(4)
-    for name, given in task.transforms.items():
-        if name in task.files:
-            known[name] = np.eye(4) if given == "identity" else read_transform(given)
-    return known
+    moves = {
+        name: np.eye(4) if given == "identity" else read_transform(given)
+        for name, given in task.transforms.items()
+        if name in task.files
+    }
+    if reference != "t1w" and moves and reference not in moves:
+        raise BadInput(
+            f"{next(iter(moves))}_to_t1w starts from a T1w that is not there. Give {reference}_to_t1w as well (all "
+            f"is brought to the {word_of(reference)}), or leave both empty."
+        )
+    back = np.linalg.inv(moves.pop(reference)) if reference in moves else np.eye(4)
+    return known | {name: matrix @ back for name, matrix in moves.items()}
 
 
 def write_volumes(task: Task, prepared: Any, work: Path) -> list[str]:
@@ -222,7 +235,7 @@ def write_volumes(task: Task, prepared: Any, work: Path) -> list[str]:
         write_json(work / sidecar, _sidecar(task, name, prepared))
         made += [path.as_posix(), sidecar.as_posix()]
     for name, matrix in prepared.matrices.items():
-        if not (name == "t1w" and prepared.space == "T1w") and not (name == "dvr" and prepared.space == "PET"):
+        if name != ("dvr" if prepared.space == "PET" else prepared.reference):
             path = names.transform_path(task.person, task.visit, name, prepared.space)
             write_transform(work / path, matrix)
             made.append(path.as_posix())
@@ -235,7 +248,8 @@ def write_volumes(task: Task, prepared: Any, work: Path) -> list[str]:
 
 def _sidecar(task: Task, name: str, prepared: Any) -> dict[str, Any]:
     source = {"lesion_shares": "lesions"}.get(name, name)
-    used = [source] if source in task.files else [one for one in ("t1w", "flair") if one in task.files]
+    seen = dict.fromkeys([prepared.reference, "flair"])
+    used = [source] if source in task.files else [one for one in seen if one in task.files]
     about: dict[str, Any] = {
         "Sources": [Path(task.files[one]).name for one in used],
         "SpatialReference": f"world of the {prepared.space}, RAS mm",

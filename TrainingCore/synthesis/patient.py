@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..bundle import Bundle
-from ..case import ALL_MRI, word_of
+from ..case import ALL_MRI, reference_of, word_of
 from ..errors import BadInput
 from ..files import sha256
 from ..imaging import transforms
@@ -49,8 +49,8 @@ class Patient:
 
     @property
     def reference(self) -> str:
-        """Name of the image whose grid the results lie on: the T1w, or the first that was given."""
-        return "t1w" if "t1w" in self.images else next(iter(self.images))
+        """Name of the image whose grid the results lie on: the T1w, or what `reference_of` takes for it."""
+        return reference_of(self.images) or next(iter(self.images))
 
     @property
     def transforms(self) -> dict[str, np.ndarray]:

@@ -38,14 +38,15 @@ def test_bad_rows_are_said_with_their_lines_and_the_others_stay(tmp_path: Path) 
         "01,1,a.nii.gz,b.nii.gz\n"
         "02,1,nowhere.nii.gz,b.nii.gz\n"
         ",1,a.nii.gz,b.nii.gz\n"
-        "03,1,,b.nii.gz\n"
+        "03,1,,\n"
         "04,1,a.nii.gz,b.nii.gz\n"
         "04,1,b.nii.gz,a.nii.gz\n"
         "05,1,a.nii.gz,b.nii.gz,surplus\n"
     )
     cohort = Cohort.scan(table(tmp_path, text), raw=True)
     assert [visit.label for visit in cohort.visits] == ["sub-01_ses-1"]
-    wanted = {"line 3": "nowhere", "line 4": "no participant_id", "line 5": "no t1w", "lines 6 and 7": "2 times"}
+    wanted = {"line 3": "nowhere", "line 4": "no participant_id", "lines 6 and 7": "2 times"}
+    wanted["line 5"] = "no t1w and no flair"
     for line, words in (wanted | {"line 8": "5 cells"}).items():
         (sentence,) = [bad for bad in cohort.bad_rows if f"{line}:" in bad]
         assert words in sentence
@@ -69,12 +70,15 @@ def test_a_table_that_cannot_be_used_is_refused_as_a_whole(tmp_path: Path, text:
         Cohort.scan(table(tmp_path, text), raw=True)
 
 
-def test_a_table_without_t1w_needs_some_other_mri_in_every_row(tmp_path: Path) -> None:
-    text = "participant_id,t2w,flair,brain\n01,a.nii.gz,b.nii.gz,b.nii.gz\n02,,,b.nii.gz\n03,a.nii.gz,,b.nii.gz\n"
+@pytest.mark.parametrize("columns", ["t2w,flair", "t1w,t2w,flair"])
+def test_every_row_needs_some_mri_whether_or_not_others_have_a_t1w(tmp_path: Path, columns: str) -> None:
+    own = "," * columns.startswith("t1w")
+    rows = (f"01,{own}a.nii.gz,b.nii.gz,b.nii.gz", f"02,{own},,b.nii.gz", f"03,{own}a.nii.gz,,b.nii.gz")
+    text = "\n".join([f"participant_id,{columns},brain", *rows, ""])
     cohort = Cohort.scan(table(tmp_path, text), raw=False, needs=["t2w", "flair"])
     assert [visit.label for visit in cohort.visits] == ["sub-01"]
     assert [visit.label for visit in cohort.incomplete] == ["sub-03"]
-    assert any("line 3: sub-02 has no flair and no t2w" in bad for bad in cohort.bad_rows)
+    assert any("line 3: sub-02 has no" in bad and "no flair and no t2w" in bad for bad in cohort.bad_rows)
 
 
 def test_given_transforms_and_dicom_series_are_kept(tmp_path: Path) -> None:

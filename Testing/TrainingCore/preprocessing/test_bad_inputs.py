@@ -32,7 +32,7 @@ def refused(capsys: pytest.CaptureFixture[str], data: Path, out: Path, *more: st
         (["--spacing", "20"], "20 mm"),
         (["--people", "P0", "nobody"], "nobody called nobody"),
         (["--needs", "ct"], "volumes are called"),
-        (["--needs", "t2w", "mtr"], "no visit with t1w and t2w and mtr"),
+        (["--needs", "t2w", "mtr"], "no visit with t2w and mtr"),
         (["--jobs", "-1"], "1 or more"),
     ],
 )
@@ -74,8 +74,10 @@ def test_datasets_without_a_t1w_or_without_anything(tmp_path: Path, capsys: pyte
     data = tmp_path / "data"
     (data / "sub-01" / "anat").mkdir(parents=True)
     assert "nothing to prepare" in refused(capsys, data, tmp_path / "out")
+    (data / "sub-01" / "anat" / "sub-01_MTRmap.nii.gz").touch()
+    assert "sub-01 has no T1w and no FLAIR and no T2w" in refused(capsys, data, tmp_path / "out")
     (data / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz").touch()
-    assert "sub-01 has no t1w" in refused(capsys, data, tmp_path / "out")
+    assert "sub-01 has no t1w" in refused(capsys, data, tmp_path / "out", "--needs", "t1w")
     assert "does not exist" in refused(capsys, tmp_path / "nowhere", tmp_path / "out")
 
 
@@ -84,7 +86,7 @@ def test_a_table_is_refused_or_its_bad_rows_are_failures(
 ) -> None:
     table = tmp_path / "cohort.csv"
     table.write_text("participant_id,flair\n01,x.nii.gz\n")
-    assert "holds no visit with t1w" in refused(capsys, table, tmp_path / "out")
+    assert "holds no visit with an MRI" in refused(capsys, table, tmp_path / "out")
     table.write_text("participant_id,t1w\n01,x.nii.gz\n")
     assert "line 2" in refused(capsys, table, tmp_path / "out")
     broken = tmp_path / "broken.nii.gz"

@@ -138,13 +138,13 @@ def test_a_broken_patient_is_said_and_the_others_are_made(cohort: Path, tmp_path
     next((cohort / "sub-P2").rglob("*_T1w.nii.gz")).unlink()
     out = tmp_path / "out"
     assert preprocess(cohort, out, "--people", "P0", "P1", "P2") == 1
-    assert len(Cohort.read(out)) == 1
+    assert [visit.person for visit in Cohort.read(out)] == ["P0"]
     (failure,) = json.loads((out / "failures.json").read_text())
     assert failure["visit"] == "sub-P1_ses-1"
     assert "damaged" in failure["reason"]
     said = capsys.readouterr().err
     assert "sub-P1_ses-1: The FLAIR" in said
-    assert "sub-P2_ses-1 has no t1w" in said
+    assert "sub-P2_ses-1 has no T1w: its images were brought to its FLAIR" in said
     assert "Not prepared (1)" in (out / "qc.html").read_text(encoding="utf-8")
 
 
