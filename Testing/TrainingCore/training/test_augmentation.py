@@ -72,3 +72,9 @@ def test_lesions_fade_in_t1w_alone_and_nothing_else_changes(case: Case) -> None:
     assert 0 <= faded["t1w"][far].mean() - faded["t1w"][lesions].mean() < 0.8 * before
     np.testing.assert_allclose(faded["flair"], case.volumes["flair"], atol=1e-3)
     np.testing.assert_array_equal(faded["dvr"], case.volumes["dvr"])
+
+
+def test_without_a_bias_field_everything_else_is_drawn_as_with_one(case: Case) -> None:
+    settings = {**OFF, "flip": 0.5, "noise": 0.1, "blur": 1.0}
+    without, hardly = (augment(case, {**settings, "bias": sd}, RULE, np.random.default_rng(5)) for sd in (0.0, 1e-9))
+    np.testing.assert_allclose(without.volumes["t1w"], hardly.volumes["t1w"], atol=1e-5)
