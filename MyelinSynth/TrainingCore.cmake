@@ -69,6 +69,7 @@ set(TRAINING_CORE_SCRIPTS
   networks/grid_discriminator.py
   networks/group_norm.py
   networks/inference.py
+  networks/linear_path.py
   networks/padding.py
   networks/patch_discriminator.py
   networks/patchgan2d.py
@@ -197,6 +198,7 @@ set(TRAINING_CORE_RESOURCES
   recipes/debug.yaml
   recipes/demonstration.yaml
   recipes/joint_flair_wmh.yaml
+  recipes/joint_flair_wmh_improved.yaml
   recipes/joint_flair_wmh_linear.yaml
   recipes/joint_flair_wmh_offline.yaml
   recipes/joint_flair_wmh_unimodal.yaml
@@ -214,6 +216,7 @@ set(TRAINING_CORE_RESOURCES
   recipes/mask_weighted_pix2pix_without_mask.yaml
   recipes/sketcher_only.yaml
   recipes/sketcher_refiner.yaml
+  recipes/sketcher_refiner_improved.yaml
   recipes/sketcher_refiner_l1_only.yaml
   recipes/sketcher_refiner_linear.yaml
   recipes/spaces/contrast_enhancement.yaml

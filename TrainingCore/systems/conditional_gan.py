@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..networks.grid_discriminator import GridDiscriminator
-from ..networks.unet3d import UNet3D
 from ..training.patches import grid_patches
 from ..training.samples import Sample
 from .learner import Learner
@@ -39,7 +38,7 @@ class ConditionalGAN:
     patch: edges of the grid's patches in voxels; adversarial: a factor on the first term of L_G, 1 in the paper.
     """
 
-    generator: Learner[UNet3D]
+    generator: Learner[nn.Module]
     discriminator: Learner[GridDiscriminator] | None
     patch: Sequence[int]
     adversarial: float

@@ -13,6 +13,9 @@ Ours, where the paper is silent: both GANs take one step on every visit, and the
 sketcher, whose loss is its own; the noise z is the generators' dropout (Isola et al. 2017), off when predicting; the
 generator's widths, levels, GroupNorm and place of the dropout (networks/unet3d.py); patch size; both lambdas; epochs.
 
+`generator.linear_path` adds a linear function of every voxel's own MRI to what a generator answers (ours, off in the
+paper's recipe; networks/linear_path.py): DVR follows quantitative MRI voxel by voxel, and GroupNorm hides their values.
+
 `stages: 1` is the paper's comparator, a single cGAN (the sketcher alone); adversarial weight 0 the L1-only twin.
 """
 
@@ -26,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.grid_discriminator import GridDiscriminator
+from ..networks.linear_path import WithLinearPath
 from ..training.samples import Sample, joined
 from .conditional_gan import ConditionalGAN
 from .moment import Moment
@@ -43,7 +47,14 @@ class SketcherRefiner(System):
         "refiner_loss": "refined {:.3f}",
         "refiner_D": "D {:.3f}",
     }
-    rebuilt_from = ("stages", "generator.width", "generator.levels", "generator.order", "generator.slope")
+    rebuilt_from = (
+        "stages",
+        "generator.width",
+        "generator.levels",
+        "generator.order",
+        "generator.slope",
+        "generator.linear_path",
+    )
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -52,7 +63,7 @@ class SketcherRefiner(System):
 
     def _gan(self, stage: str, channels: int) -> ConditionalGAN:
         losses, judge, rate = self.recipe["losses"], self.recipe["discriminator"], f"{stage}_rate"
-        generator = self.learner(f"{stage} G", build_generator(self.recipe["generator"], channels), rate)
+        generator = self.learner(f"{stage} G", self._generator(channels), rate)
         discriminator = None
         if losses["adversarial"] > 0:
             network = GridDiscriminator(self.channels + 1, judge["patch"], judge["widths"])
@@ -60,6 +71,12 @@ class SketcherRefiner(System):
         return ConditionalGAN(
             generator, discriminator, judge["patch"], losses["adversarial"], losses[f"lambda_{stage}"]
         )
+
+    def _generator(self, channels: int) -> nn.Module:
+        settings = dict(self.recipe["generator"])
+        beside = settings.pop("linear_path")
+        network = build_generator(settings, channels)
+        return WithLinearPath(network, channels) if beside else network
 
     def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
         """One step of the sketcher, then one of the refiner on what the sketcher now draws. Returns their losses."""

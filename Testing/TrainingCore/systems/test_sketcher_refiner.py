@@ -17,6 +17,7 @@ from TrainingCore.bundle import Bundle
 from TrainingCore.errors import BadInput
 from TrainingCore.evaluate import main as evaluate
 from TrainingCore.networks.grid_discriminator import GridDiscriminator
+from TrainingCore.networks.linear_path import WithLinearPath
 from TrainingCore.networks.two_layer import TwoLayerNetwork
 from TrainingCore.networks.unet3d import UNet3D
 from TrainingCore.recipe import load_recipe
@@ -132,6 +133,31 @@ def test_leaky_slope_and_dropout_reach_the_generator_on_the_fast_path_and_beside
     leaky, straight = UNet3D(2, 1, 4, 3, slope=0.2), UNet3D(2, 1, 4, 3)
     straight.load_state_dict(leaky.state_dict())
     assert not torch.allclose(leaky(x), straight(x))
+
+
+def test_a_linear_path_adds_a_weighted_sum_of_each_voxels_inputs_and_nothing_before_it_has_learnt():
+    network, x = UNet3D(2, 1, 4, 2).eval(), torch.randn(1, 2, 8, 8, 8)
+    beside = WithLinearPath(network, 2).eval()
+    assert torch.equal(beside(x), network(x))
+    with torch.no_grad():
+        beside.path.weight[:] = torch.tensor([2.0, -3.0]).view(1, 2, 1, 1, 1)
+    assert torch.allclose(beside(x), network(x) + 2 * x[:, :1] - 3 * x[:, 1:], atol=1e-5)
+
+
+def test_with_a_linear_path_both_stages_learn_it_and_a_bundle_predicts_as_it_was_trained(tmp_path: Path):
+    system, plain, sample = SketcherRefiner(recipe("linear_path=true")), SketcherRefiner(recipe()), visit()
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        system.training_step([sample], START, rng)
+    for gan, channels in ((system.sketcher, 4), (system.refiner, 5)):
+        weights = gan.generator.module.path.weight.detach()
+        assert weights.shape[:2] == (1, channels)
+        assert float(weights.abs().min()) > 0
+    again = SketcherRefiner(recipe("linear_path=true", "seed=1"))
+    again.load_state(*system.state())
+    assert torch.equal(again.predict(sample.inputs), system.predict(sample.inputs))
+    assert system.architecture()["generator"]["linear_path"] is True
+    assert plain.architecture()["generator"]["linear_path"] is False
 
 
 def test_the_two_layer_network_has_the_papers_count_and_answers_as_it_does_patch_by_patch():
@@ -272,6 +298,7 @@ def test_a_resumed_run_ends_with_the_same_bits_and_its_bundle_predicts_the_same(
     ("name", "settings"),
     [
         ("sketcher_only", [*SMALL, *FAST]),
+        ("sketcher_refiner_improved", [*SMALL, *FAST]),
         ("two_layer_dnn", ["size=32", "pictures_every=1", "validation_people=1"]),
         ("sketcher_refiner_linear", SMALL[:1]),
     ],

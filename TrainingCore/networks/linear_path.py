@@ -1,0 +1,23 @@
+"""A network beside a voxel-wise linear path, for targets that follow quantitative inputs voxel by voxel."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class WithLinearPath(nn.Module):
+    """`network`'s answer plus a linear function of every voxel's own inputs (ours).
+
+    GroupNorm rescales each visit's maps, so that a U-Net alone has to find the absolute values of its inputs again.
+    The path starts at 0: before it has learnt anything the answer is the network's.
+    """
+
+    def __init__(self, network: nn.Module, in_channels: int) -> None:
+        super().__init__()
+        self.network = network
+        self.path = nn.Conv3d(in_channels, 1, 1, bias=False)
+        nn.init.zeros_(self.path.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, D, H, W) -> (N, 1, D, H, W)."""
+        return self.network(x) + self.path(x)
