@@ -122,6 +122,7 @@ set(TRAINING_CORE_SCRIPTS
   protocols/learning_curves.py
   protocols/methods.py
   protocols/one_job.py
+  protocols/other_cohort.py
   protocols/pages.py
   protocols/plan_file.py
   protocols/search.py

@@ -145,8 +145,8 @@ def find(path: str | Path) -> Path:
         if given.name == str(path) and (folder / given).is_dir():
             return folder / given
     raise BadInput(
-        f"The model {path} does not exist. Give a bundle folder or .zip with --model, or leave it out for the "
-        "demonstration model."
+        f"The model {path} does not exist. Give a bundle folder, a .zip, or the name of a model that comes with "
+        "MyelinSynth (demonstration)."
     )
 
 

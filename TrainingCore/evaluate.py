@@ -1,4 +1,4 @@
-"""Compare synthetic with measured DVR: python -m TrainingCore.evaluate --run RUN --data BIDS --out DIR."""
+"""Compare synthetic with measured images: python -m TrainingCore.evaluate --run RUN --data BIDS --out DIR."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def arguments() -> argparse.ArgumentParser:
     """The command's options."""
     options = parser(
         "evaluate",
-        "Compare the DVR maps of one or more trained models with the measured ones of a BIDS cohort, lesion by lesion, "
-        "patient by patient and voxel by voxel.",
+        "Compare what one or more trained models make with what was measured in a cohort: DVR maps lesion by lesion, "
+        "patient by patient and voxel by voxel, MRI by the measures of the model's paper.",
         "python -m TrainingCore.evaluate --run runs/first --compare linear=runs/linear --data cohortB --out results",
     )
     which = options.add_mutually_exclusive_group(required=True)
@@ -32,7 +32,7 @@ def arguments() -> argparse.ArgumentParser:
     which.add_argument(
         "--bundle", type=Path, help="a trained model: bundle folder, .zip, or the name of one shipped here"
     )
-    options.add_argument("--data", type=Path, required=True, help="BIDS folder with measured DVR maps")
+    options.add_argument("--data", type=Path, required=True, help="BIDS folder or table with measured DVR maps or MRI")
     options.add_argument("--out", type=Path, required=True, help="folder for report.html, summary.json and the tables")
     options.add_argument("--name", default="", help="what to call the model (default: the name of its folder)")
     options.add_argument(
@@ -65,11 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_replaceable(options.out, SUMMARY)
     models = open_models(options)
     inputs = inputs_of(models)
-    cohort, left_out = choose_visits(Cohort.read(options.data, inputs), options.people, options.visits, inputs)
+    cohort, left_out = choose_visits(Cohort.read(options.data, inputs), options.people, options.visits, volumes(models))
     with Progress(options.progress, "evaluating") as progress:
-        results = compare(cohort, models, options, progress)
-        progress.report("report", 0.97, "writing the report")
-        write(results, cohort, models, options, left_out)
+        prepare(models, options)
+        if models[0].makes == "dvr":
+            results = compare(cohort, models, options, progress)
+            progress.report("report", 0.97, "writing the report")
+            write(results, cohort, models, options, left_out)
+        else:
+            progress.note(f"{left_out} visits lack an image or mask and were left out." if left_out else "")
+            write_others(cohort, models, options, progress)
         progress.report("done", 1.0, "evaluated")
     if options.progress != "json":
         print(f"Evaluated: {options.out / 'report.html'}")
@@ -81,10 +86,22 @@ def inputs_of(models: Sequence[Model]) -> list[str]:
     return list(dict.fromkeys(name for model in models for name in model.inputs))
 
 
+def volumes(models: Sequence[Model]) -> list[str]:
+    """What a visit must have to be compared. Raises BadInput where the models make different things."""
+    made = sorted({model.makes for model in models})
+    if len(made) > 1:
+        raise BadInput(f"These models make different things ({', '.join(made)}) and cannot be compared.")
+    if made == ["dvr"]:
+        return [*inputs_of(models), "brain", "dvr"]
+    from .protocols.other_cohort import needed
+
+    return needed(models)
+
+
 def choose_visits(
-    cohort: Cohort, people: Sequence[str], visits: Sequence[str], inputs: Sequence[str]
+    cohort: Cohort, people: Sequence[str], visits: Sequence[str], needs: Sequence[str]
 ) -> tuple[Cohort, int]:
-    """The visits asked for that have the inputs, a measured DVR map and a brain mask, and how many have not.
+    """The visits asked for that have all volumes of `needs`, and how many have not.
 
     Raises BadInput where a person or visit is not there, or none of them can be compared.
     """
@@ -98,14 +115,13 @@ def choose_visits(
     chosen = [v for v in cohort if (not wanted[0] or v.person in wanted[0]) and (not wanted[1] or v.visit in wanted[1])]
     if not chosen:
         raise BadInput(f"None of these people of {cohort.path} has such a visit. Leave out --visits to take all.")
-    needed = {*inputs, "brain", "dvr"}
-    ready = [visit for visit in chosen if needed <= set(visit.files)]
+    ready = [visit for visit in chosen if set(needs) <= set(visit.files)]
     if not ready:
-        lacks = ", ".join(sorted(needed - set(chosen[0].files)))
-        raise BadInput(
-            f"No visit of {cohort.path} can be compared: {chosen[0].label} lacks {lacks}. A measured DVR map "
-            "(derivatives, stat-dvr_desc-measured_mimap) and a brain mask (desc-brain_mask) are needed."
-        )
+        lacks = ", ".join(sorted(set(needs) - set(chosen[0].files)))
+        words = f"No visit of {cohort.path} can be compared: {chosen[0].label} lacks {lacks}."
+        if "dvr" in needs:
+            words += " It is compared with a measured DVR map (derivatives, stat-dvr_desc-measured_mimap)."
+        raise BadInput(words)
     return Cohort(ready, cohort.path), len(chosen) - len(ready)
 
 
@@ -128,11 +144,10 @@ def open_models(options: argparse.Namespace) -> list[Model]:
     return models
 
 
-def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, progress: Progress) -> dict[str, Results]:
-    """Predict every visit with every model and measure it, all on the finest of the models' grids."""
+def prepare(models: Sequence[Model], options: argparse.Namespace) -> None:
+    """Read the weights of all models onto the device."""
     import torch
 
-    from .evaluation.pages import Results
     from .training.processes import choose_device
 
     if options.threads:
@@ -140,6 +155,12 @@ def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, pr
     device = choose_device(options.device)
     for model in models:
         model.prepare(device)
+
+
+def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, progress: Progress) -> dict[str, Results]:
+    """Predict every visit with every model and measure it, all on the finest of the models' grids."""
+    from .evaluation.pages import Results
+
     results = {model.name: Results() for model in models}
     for index, visit in enumerate(cohort):
         tell = f"{visit.label}, visit {index + 1} of {len(cohort)}"
@@ -188,6 +209,16 @@ def write(
 
     with atomic_folder(options.out, SUMMARY) as folder:
         write_evaluation(folder, results, facts_of(cohort, models, options, left_out))
+
+
+def write_others(cohort: Cohort, models: list[Model], options: argparse.Namespace, progress: Progress) -> None:
+    """Measure models that make an MRI and write their evaluation in one piece."""
+    from .protocols.other_cohort import measure_models
+
+    with atomic_folder(options.out, SUMMARY) as folder:
+        measure_models(
+            models, cohort, folder, options, lambda share, text: progress.report("evaluate", 0.95 * share, text)
+        )
 
 
 def facts_of(cohort: Cohort, models: list[Model], options: argparse.Namespace, left_out: int) -> Facts:

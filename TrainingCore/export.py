@@ -100,6 +100,11 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
     """What an evaluation measured of the weights with this hash; raises BadInput where it measured others."""
     measured_on, model = measured_model(evaluation, weights_sha256, "--evaluation")
     measured = {"measured on": measured_on}
+    if "measures" in model:
+        from .evaluation.tasks import TASKS
+        from .protocols.pages import printed
+
+        return measured | {one.title: printed(one, model["measures"][one.key]) for one in TASKS[model["task"]].measures}
     for level in ("lesion", "patient"):
         measured[f"{level} level Pearson r"] = _correlation(model[level])
     for key, what in (
@@ -123,10 +128,9 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
         raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
     model = found[0]
     kind = "simulated cohort" if summary["simulated_data"] else "cohort"
-    words = (
-        f"{kind}, {model['people']} people, {model['visits']} visits, "
-        f"{model['lesions_in_correlation']} lesions of at least {model['minimum_mm3']:g} mm3"
-    )
+    words = f"{kind}, {model['people']} people, {model['visits']} visits"
+    if "minimum_mm3" in model:
+        words += f", {model['lesions_in_correlation']} lesions of at least {model['minimum_mm3']:g} mm3"
     return words, model
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from ..bundle import Bundle
 from ..case import Case
 from ..cohort import Cohort, Visit
-from ..errors import BadInput
 from ..run import Run
 from .tasks import predict
 
@@ -59,6 +58,16 @@ class Model:
     def prepare(self, device: Any) -> None:
         """Read the weights onto a device."""
         self._system = self.bundle.load_system(device)
+
+    @property
+    def makes(self) -> str:
+        """What comes out: `dvr` or an MRI."""
+        return str(self.bundle.description["output"])
+
+    @property
+    def system(self) -> Any:
+        """The system with its weights, once `prepare` has read them."""
+        return self._system
 
     def predict(self, case: Case) -> np.ndarray:
         """Synthetic DVR, float32 (I, J, K), of a visit loaded by this model; outside the brain it means nothing."""
@@ -111,7 +120,7 @@ class Model:
 def open_model(path: Path, name: str = "") -> Model:
     """Open a bundle (folder, .zip, name) or a finished run; the name defaults to that of its folder.
 
-    Raises BadInput where it is neither, or a model of something else than DVR.
+    Raises BadInput where it is neither.
     """
     trained_on = None
     if (path / "run.json").is_file():
@@ -121,8 +130,6 @@ def open_model(path: Path, name: str = "") -> Model:
             trained_on = (Path(run.facts["data"]), frozenset(run.facts["people"]["training"]))
     else:
         bundle = Bundle.open(path)
-    if bundle.description["output"] != "dvr":
-        raise BadInput(f"The model {path} makes {bundle.description['output']}, not DVR; it cannot be evaluated here.")
     return Model(name or path.resolve().name.removesuffix(".zip"), bundle, trained_on)
 
 

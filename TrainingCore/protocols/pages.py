@@ -22,6 +22,7 @@ from .crossvalidation import Plan
 from .methods import add_methods
 
 Row = dict[str, Any]
+Pooled = dict[str, dict[str, list[Row]]]  # rows of visits and of lesions, by recipe
 MOST_EXAMPLES, MEASURES_BY_STRATUM, MOST_COLUMNS = 3, 2, 6
 REASON = (
     "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
@@ -61,9 +62,9 @@ def summarise(task: Task, rows: dict[str, list[Row]]) -> Row:
     return found
 
 
-def untouched_input(task: Task, rows: dict[str, list[Row]]) -> dict[str, dict[str, list[Row]]]:
+def untouched_input(task: Task, rows: dict[str, list[Row]]) -> Pooled:
     """{name: rows} of an input taken for the answer, as if it were one more recipe, where the task measured it."""
-    found: dict[str, dict[str, list[Row]]] = {}
+    found: Pooled = {}
     for row in rows["visits"]:
         if "untouched" in row:
             name = f"untouched {title_of(row['untouched'])}"
@@ -89,9 +90,7 @@ def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
     return told | {title: pooled_cell(pooled, name, title) for title, _function in task.pooled if found["pooled"]}
 
 
-def build_report(
-    plan: Plan, cohort: Cohort, task: Task, summary: Row, pooled: dict[str, dict[str, list[Row]]]
-) -> Report:
+def build_report(plan: Plan, cohort: Cohort, task: Task, summary: Row, pooled: Pooled) -> Report:
     """The report as a self-contained page."""
     report = Report("Cross-validation", [SIMULATED] if cohort.simulated else [])
     names = list(pooled)
@@ -113,15 +112,20 @@ def build_report(
     add_comparisons(report, task, summary["against"], names[0])
     add_strata(report, plan, cohort, task, pooled)
     add_examples(report, plan, task)
+    add_by_person(report, task, pooled)
+    add_folds(report, plan, cohort, names[0])
+    add_methods(report, plan.recipes, plan.seed)
+    return report
+
+
+def add_by_person(report: Report, task: Task, pooled: Pooled) -> None:
+    """The first measure of every person, recipe by recipe."""
     report.add_heading("By person")
     report.add_figure(
         people_figure(task.measures[0], pooled),
         f"{task.measures[0].title}: one point per person, line at the mean.",
         "Strip plot of the first measure of every recipe by person",
     )
-    add_folds(report, plan, cohort, names[0])
-    add_methods(report, plan.recipes, plan.seed)
-    return report
 
 
 def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: str) -> None:
@@ -138,7 +142,7 @@ def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: st
         {"recipe": name} | {m.key: printed(m, found[m.key]) for m in task.measures} for name, found in recipes.items()
     ]
     for paper in papers:
-        rows.append({"recipe": f"paper: {paper}"} | {m.key: m.reported(target).get(paper, "–") for m in task.measures})
+        lines.append({"recipe": f"paper: {paper}"} | {m.key: m.reported(target).get(paper, "–") for m in task.measures})
     report.add_table(lines, caption, titles=titles, missing="–")
 
 
@@ -158,7 +162,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: dict[str, dict[str, list[Row]]]) -> None:
+def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: Pooled) -> None:
     """The first measures again, by what the folds were stratified by: a mean over all hides whom a recipe serves."""
     for column in plan.stratified_by:
         stratum, rows = cohort.strata([column]), []
@@ -198,7 +202,7 @@ def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
     report.add_table(list(counts.values()), "People to train / to validate / left out and measured, by stratum.")
 
 
-def add_pooled(report: Report, task: Task, summary: Row, pooled: dict[str, dict[str, list[Row]]]) -> None:
+def add_pooled(report: Report, task: Task, summary: Row, pooled: Pooled) -> None:
     """What is pooled over all people: the table, the paper's numbers beside ours, and a scatter of every recipe."""
     titles = [title for title, _function in task.pooled]
     rows: list[Row] = [
@@ -274,7 +278,7 @@ def pooled_cell(summary: Row, name: str, title: str) -> str:
     return f"{figures.with_interval(found['r'], found['r_low'], found['r_high'])}, n = {found['n']}"
 
 
-def people_figure(measure: Measure, pooled: dict[str, dict[str, list[Row]]]) -> Any:
+def people_figure(measure: Measure, pooled: Pooled) -> Any:
     """Every person's value of one measure under each recipe that has it, people joined by lines."""
     values_of = {name: by_person(found["visits"], measure.key) for name, found in pooled.items()}
     names = [name for name, found in values_of.items() if found] or list(pooled)

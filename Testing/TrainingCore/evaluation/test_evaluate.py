@@ -179,7 +179,7 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(tmp_path, cohort, line
         (partial(ask, linear, "--data", cohort, "--people", "B02", "--visits", "2"), "None of these people"),
         (partial(ask, linear, "--data", cohort, "--compare", "x"), "NAME=PATH"),
         (partial(ask, linear, "--data", cohort, "--compare", f"linear={linear}"), "Two models are called 'linear'"),
-        (partial(ask, flair, "--data", cohort), "not DVR"),
+        (partial(ask, flair, "--data", cohort, "--compare", f"dvr={linear}"), "make different things (dvr, flair)"),
         (partial(ask, tmp_path / "none", "--data", cohort), "does not exist"),
         (partial(evaluate, "--out", occupied, "--bundle", linear, "--data", cohort), "something else"),
     ]

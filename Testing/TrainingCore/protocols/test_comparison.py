@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from TrainingCore.evaluation.tasks import DVR, ENHANCEMENT, TRANSLATION, WMH, Measure
+from TrainingCore.evaluation.report import Report
+from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, Measure, Task
 from TrainingCore.protocols.comparison import against, comparison_rows, paired_gap, told_difference, told_gap
 from TrainingCore.protocols.methods import told_settings
-from TrainingCore.protocols.pages import printed
+from TrainingCore.protocols.pages import add_measures, printed, summarise
 from TrainingCore.recipe import load_recipe
 
 ERROR = Measure("mae", "MAE", "lower", form="{:.3f}")
@@ -108,3 +109,22 @@ def test_settings_name_what_was_changed_and_nothing_else() -> None:
     linear = told_settings(load_recipe("joint_flair_wmh_linear"))["other"]
     assert "data.target flair" in linear
     assert "networks" not in linear
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "words"),
+    [
+        (WMH, "flair", ["joint", "DSC (%)", "paper: unimodal", "78.67", "cannot be equal"]),
+        (TRANSLATION, "t1w", ["joint", "paper: with mask loss", "0.89", "0.986"]),
+        (DEMYELINATION, "dvr", ["joint", "sketcher-refiner 0.83"]),
+    ],
+)
+def test_a_table_of_measures_has_the_recipe_and_the_paper_for_that_target(
+    task: Task, target: str, words: list[str]
+) -> None:
+    rows = {"visits": [{"person": "A", task.measures[0].key: 0.5}], "lesions": []}
+    report = Report("Measures")
+    add_measures(report, task, {"joint": summarise(task, rows)}, target)
+    page = report.html()
+    assert [word for word in words if word not in page] == []
+    assert ("0.990" in page) == (target == "flair" and task is TRANSLATION)
