@@ -3,6 +3,7 @@
 
 import contextlib
 import logging
+import sys
 from pathlib import Path
 
 import slicer
@@ -72,6 +73,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
+        self.exportPanel = None
         self._parameterNode = None
         self._guiTag = None
 
@@ -97,12 +99,21 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """The application closes or the module is reloaded."""
+        if self.exportPanel is None:
+            self.removeObservers()  # setup did not come to its end
+            return
         self.runPanel.stop()
         self.patientPanel.forget()
         self.reviewPanel.close()
         self.displayPanel.close()
         self.setParameterNode(None)
         self.removeObservers()
+
+    def onReload(self):
+        """The button Reload of developers: the module's library and TrainingCore are read again, too."""
+        for name in [one for one in sys.modules if one.split(".")[0] in ("MyelinSynthLib", "TrainingCore")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def enter(self):
         """The module is opened."""

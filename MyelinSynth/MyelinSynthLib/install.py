@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import slicer
 
@@ -25,6 +28,10 @@ TORCH = "torch>=2.4"
 # What PyTorchUtilsLogic.installTorch of the PyTorch extension runs (SlicerPyTorch 2024-04); called here it would freeze
 # Slicer until gigabytes are downloaded. light-the-torch picks the build for the computer's GPU.
 TORCH_STEPS = (("pip", "install", "light-the-torch>=0.5"), ("light_the_torch", "install", TORCH, "torchvision"))
+# Where that does not work: light-the-torch 0.8.1 needs download.pytorch.org, which a hospital may not reach, ends there
+# with a TypeError (pip >= 23.1), and asks for pip < 26.1, while 3D Slicer 5.12.3 has 26.1.1. PyPI has builds, too.
+TORCH_FROM_PYPI = ("pip", "install", TORCH, "torchvision")
+OLDEST_PYTHON = (3, 10)  # TrainingCore's; 3D Slicer 5.8 has 3.9
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
 KEPT = ("numpy", "scipy", "SimpleITK", "vtk", "requests")  # Slicer's own, in use while the installer runs
 
@@ -39,6 +46,7 @@ class Installation:
         self._python = python or childprocess.pythonExecutable()
         self._constraints: Path | None = None
         self._commands: list[tuple[str, list[str]]] = []
+        self._instead: list[tuple[str, list[str]]] = []  # of all that remain, where a step for PyTorch fails
         self._child: ChildProcess | None = None
         self._ended = False
         self.outputs = None
@@ -63,6 +71,11 @@ class Installation:
         if self._child.state is State.SUCCEEDED and self._commands:
             self._next()
             return True
+        if self._child.state is State.FAILED and self._instead:
+            self._onLog(_("PyTorch: {cause} PyPI is tried instead.").format(cause=_lastWords(self._child)))
+            self._commands = self._instead
+            self._next()
+            return True
         self._ended = True
         self._clean()
         if self._child.state is State.FAILED:
@@ -82,6 +95,7 @@ class Installation:
     def stop(self) -> None:
         """Stop now: for a closing application."""
         self._commands.clear()
+        self._instead = []
         if self._child and self._child.state not in ENDED:
             self._child.stop()
         self._clean()
@@ -89,15 +103,19 @@ class Installation:
     def _plan(self) -> list[tuple[str, list[str]]]:
         plan = []
         rest = [one for one in self._missing if one != TORCH]
-        if TORCH in self._missing:
-            plan += [(_("Installing PyTorch (a large download)"), list(step)) for step in TORCH_STEPS]
         if rest:
             words = _("Installing {packages}").format(packages=", ".join(rest))
             plan.append((words, ["pip", "install", *rest]))
+        if TORCH in self._missing:
+            words = _("Installing PyTorch (a large download)")
+            self._instead = [(words, list(TORCH_FROM_PYPI)), *plan]
+            plan = [(words, list(step)) for step in TORCH_STEPS] + plan
         return plan
 
     def _next(self) -> None:
         words, (module, *arguments) = self._commands.pop(0)
+        if (module, *arguments) not in TORCH_STEPS:
+            self._instead = []
         if self._constraints:
             arguments += ["-c", str(self._constraints)]
         self._onStep(Step("install", None, words))
@@ -116,13 +134,30 @@ def missingPackages() -> list[str]:
 
     Raises SynthesisError where Slicer is too old.
     """
-    try:
-        from slicer.packaging import load_requirements, pip_check
-    except ImportError as error:
-        raise SynthesisError(_("MyelinSynth needs 3D Slicer 5.12 or newer.")) from error
+    from packaging.requirements import Requirement  # comes with Slicer; slicer.packaging only with 5.12
 
-    requirements = [TORCH, *(str(one) for one in load_requirements(REQUIREMENTS))]
-    return [one for one in requirements if not pip_check(one)]
+    if sys.version_info < OLDEST_PYTHON:
+        raise SynthesisError(_("MyelinSynth needs 3D Slicer 5.10 or newer."))
+    lines = [line.strip() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()]
+    requirements = [TORCH, *(line for line in lines if line and not line.startswith("#"))]
+    importlib.invalidate_caches()
+    return [one for one in requirements if not _isMet(Requirement(one))]
+
+
+def _isMet(requirement: Any) -> bool:
+    try:
+        return requirement.specifier.contains(version(requirement.name), prereleases=True)
+    except PackageNotFoundError:
+        return False
+
+
+def _othersInstall() -> bool:
+    """Whether another module installs packages at this moment."""
+    try:
+        from slicer.packaging import isPipInstallInProgress
+    except ImportError:
+        return False  # before 3D Slicer 5.12 it cannot be known
+    return isPipInstallInProgress()
 
 
 def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], None]) -> Installation | None:
@@ -134,12 +169,10 @@ def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], N
     missing = missingPackages()
     if not missing:
         return None
-    from slicer.packaging import isPipInstallInProgress
-
     if slicer.app.testingEnabled():
         logging.info(f"MyelinSynth: testing mode, not installed: {', '.join(missing)}")
         return None
-    if isPipInstallInProgress():
+    if _othersInstall():
         raise SynthesisError(_("Slicer is installing other Python packages. Try again when that is done."))
     _checkTorchExtension(missing)
     question = _(
@@ -181,8 +214,6 @@ def _checkTorchExtension(missing: Sequence[str]) -> None:
 
 def _writeConstraints() -> Path | None:
     """A file that keeps pip from replacing what Slicer is using."""
-    from importlib.metadata import PackageNotFoundError, version
-
     lines = []
     for name in KEPT:
         try:

@@ -15,6 +15,8 @@ from .words import _
 MaskNode = Union[  # noqa: UP007
     slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, slicer.vtkMRMLScalarVolumeNode, None
 ]
+# Registration modules and files give transforms of the general class, which may well be linear inside
+TransformNode = Union[slicer.vtkMRMLLinearTransformNode, slicer.vtkMRMLTransformNode, None]  # noqa: UP007
 
 
 class Alignment(enum.Enum):
@@ -43,7 +45,7 @@ class MyelinSynthParameterNode:
     dvr: slicer.vtkMRMLScalarVolumeNode
     brain: MaskNode
     alignment: Alignment = Alignment.REGISTER
-    transform: slicer.vtkMRMLLinearTransformNode
+    transform: TransformNode
     device: str = AUTOMATIC
     flips: bool = False
     uncertainty: bool = False

@@ -109,6 +109,15 @@ STAND_INS = {
 }
 
 
+def native(given: typing.Iterable[Any], name: str) -> list[Any]:
+    """What PythonQt hands to Qt: it takes Python's own numbers and texts, but none of numpy's, and no Path."""
+    given = list(given)
+    for one in [part for whole in given for part in (whole if isinstance(whole, (list, tuple)) else (whole,))]:
+        if not (one is None or isinstance(one, Proxy) or hasattr(one, "IsA") or type(one) in (bool, int, float, str)):
+            raise TypeError(f"in the application {name} takes no {type(one).__name__}")
+    return [one._real if isinstance(one, Proxy) else one for one in given]
+
+
 class Signal:
     """A signal of a proxied object."""
 
@@ -147,10 +156,10 @@ class Proxy:
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._known["properties"]:
             raise AttributeError(f"in the application a {self._class} has no property {name}")
-        self._real.setProperty(name, value)
+        self._real.setProperty(name, *native([value], name))
 
     def _call(self, name: str, given: tuple[Any, ...]) -> Any:
-        found = getattr(self._real, name)(*(one._real if isinstance(one, Proxy) else one for one in given))
+        found = getattr(self._real, name)(*native(given, name))
         return Proxy(self._host, found, "QHeaderView") if isinstance(found, QtWidgets.QHeaderView) else found
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
@@ -268,6 +277,8 @@ class ScriptedLoadableModuleWidget:
 
     def setup(self) -> None: ...
 
+    def onReload(self) -> None: ...
+
 
 class ScriptedLoadableModuleLogic:
     def getParameterNode(self) -> Any:
@@ -307,12 +318,11 @@ class Host:
         )
         self._place("slicer.ScriptedLoadableModule", **{kind.__name__: kind for kind in [*kinds, test]})
         self._place("slicer.parameterNodeWrapper", WithinRange=WithinRange, parameterNodeWrapper=parameterNodeWrapper)
-        self._place(
-            "slicer.packaging",
-            load_requirements=lambda path: Path(path).read_text().splitlines(),
-            pip_check=lambda requirement: requirement not in self.missing,
-            isPipInstallInProgress=lambda: False,
-        )
+        self._place("slicer.packaging", isPipInstallInProgress=lambda: False)
+        from MyelinSynthLib import install
+
+        self._install, self._isMet = install, install._isMet
+        install._isMet = lambda requirement: str(requirement) not in self.missing
         self._utility("loadUI", self.loadUI)
         self._utility("childWidgetVariables", lambda widget: types.SimpleNamespace(**self._widgets))
         self._utility("errorDisplay", lambda text, **_options: self.messages.append(text))
@@ -323,6 +333,7 @@ class Host:
 
     def close(self) -> None:
         """Take everything away again."""
+        self._install._isMet = self._isMet
         if self.views is not None:
             self.views._close()
         for name in self._modules:
@@ -330,7 +341,7 @@ class Host:
         for name, before in self._utilities.items():
             setattr(slicer.util, name, before)
         for name in [one for one in sys.modules if one.split(".")[0] in {"MyelinSynth", "MyelinSynthLib"}]:
-            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters", "install"} or name.endswith("panel"):
+            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters"} or name.endswith("panel"):
                 del sys.modules[name]
         del slicer.app
 
@@ -412,7 +423,7 @@ class Host:
 
     def _maker(self, name: str) -> Callable[..., Any]:
         kind = next(getattr(place, name) for place in (QtCore, QtGui, QtWidgets) if hasattr(place, name))
-        return lambda *given: Proxy(self, kind(*(one._real if isinstance(one, Proxy) else one for one in given)), name)
+        return lambda *given: Proxy(self, kind(*native(given, name)), name)
 
     def _check(self, thing: Any, allowed: list[str]) -> None:
         strangers = [name for name in dir(thing) if not name.startswith("_") and name not in allowed]

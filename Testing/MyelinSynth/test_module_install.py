@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -44,13 +45,7 @@ def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.Simple
         known.questions.append(text)
         return known.answer
 
-    packaging = types.ModuleType("slicer.packaging")
-    packaging.load_requirements = lambda path: [
-        line for line in Path(path).read_text().splitlines() if line and not line.startswith("#")
-    ]
-    packaging.pip_check = lambda requirement: requirement not in known.missing
-    packaging.isPipInstallInProgress = lambda: False
-    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    monkeypatch.setattr(install, "_isMet", lambda requirement: str(requirement) not in known.missing)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.ModuleType("PyTorchUtils"))
     app = types.SimpleNamespace(temporaryPath=str(tmp_path), testingEnabled=lambda: known.testing)
     monkeypatch.setattr(slicer, "app", app, raising=False)
@@ -207,6 +202,75 @@ def test_the_real_question_is_answered_where_pytorch_is_and_harmless_where_it_is
 def test_a_slicer_that_is_too_old_is_told_so(
     application: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(install.sys, "version_info", (3, 9, 10))
+    with pytest.raises(SynthesisError, match=r"5\.10"):
+        prepared()
+
+
+def test_what_is_installed_is_found_without_slicer_packaging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3D Slicer 5.10 has no slicer.packaging."""
     monkeypatch.setitem(sys.modules, "slicer.packaging", None)
-    with pytest.raises(SynthesisError, match=r"5\.12"):
-        prepareInstallation(lambda step: None, lambda line: None)
+    known = {"torch": "2.13.0+cpu", "deepbet": "1.0.2", "nibabel": "5.3.0rc1", "Jinja2": "3.0"}
+
+    def versionOf(name: str) -> str:
+        if name not in known:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known[name]
+
+    monkeypatch.setattr(install, "version", versionOf)
+    missing = install.missingPackages()
+    assert not {one for one in missing if one.startswith(("torch", "deepbet", "nibabel"))}
+    assert "Jinja2>=3.1" in missing, "too old"
+    assert "pydicom>=2.4" in missing, "not there"
+    assert all(line[0].isalpha() for line in missing), "comments are no packages"
+    assert not install._othersInstall()
+
+
+def test_an_installation_of_others_is_waited_for(
+    application: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaging = types.ModuleType("slicer.packaging")
+    packaging.isPipInstallInProgress = lambda: True
+    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    application.missing = {"deepbet>=1.0.2"}
+    with pytest.raises(SynthesisError, match="other Python packages"):
+        prepared()
+
+
+WITHOUT_LIGHT_THE_TORCH = (
+    ASKED
+    + """
+if "light_the_torch" in sys.argv or sys.argv[4].startswith("light"):
+    sys.exit("TypeError: build_source() missing 1 required keyword-only argument")
+"""
+)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_pytorch_comes_from_pypi_where_its_own_index_cannot_be_reached(
+    application: types.SimpleNamespace, python: Callable[[str], None], tmp_path: Path, alone: bool
+) -> None:
+    application.missing = {"torch>=2.4"} | (set() if alone else {"deepbet>=1.0.2"})
+    python(WITHOUT_LIGHT_THE_TORCH)
+    lines: list[str] = []
+    installation = prepared(lines)
+    installation.start()
+    finish(installation)
+    assert installation.state is State.SUCCEEDED
+    asked = [json.loads(line)[0] for line in (tmp_path / "bin" / "asked.jsonl").read_text().splitlines()]
+    commands = [words[1:4] for words in asked]
+    assert commands[1] == ["pip", "install", "torch>=2.4"]
+    assert commands[2:] == ([] if alone else [["pip", "install", "deepbet>=1.0.2"]])
+    assert any("build_source" in line and "PyPI" in line for line in lines), "the log says why"
+
+
+def test_pytorch_that_comes_from_nowhere_is_said(
+    application: types.SimpleNamespace, python: Callable[[str], None], tmp_path: Path
+) -> None:
+    application.missing = {"torch>=2.4", "deepbet>=1.0.2"}
+    python("import sys; print('ERROR: No matching distribution found for', sys.argv[4], file=sys.stderr); sys.exit(1)")
+    installation = prepared()
+    installation.start()
+    with pytest.raises(SynthesisError, match="No matching distribution found for torch"):
+        finish(installation)
+    assert not list(tmp_path.glob("*constraints*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 import unittest
 from collections.abc import Callable, Iterator
@@ -24,10 +25,12 @@ if os.name == "nt":
 import slicer
 from MyelinSynthLib import childprocess, geometry, provenance
 from stand_in_host import Host, readApi
-from test_module_childprocess import gone
+from test_module_childprocess import PATIENCE, gone
 from test_module_scene import makePatient
 from test_module_synthesis import SLEEPS, WORKS, makeStandIn
 from test_slicer_api import API
+
+LIBRARIES = ("MyelinSynthLib", "TrainingCore")
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     return choose
 
 
-def until(host: Host, condition: Callable[[], Any], seconds: float = 30.0) -> None:
+def until(host: Host, condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "it takes too long"
@@ -89,6 +92,25 @@ def synthesize(host: Host, widget: Any) -> None:
     until(host, lambda: not widget.runPanel.running)
 
 
+def test_reloading_reads_the_library_again(host: Host, widget: Any) -> None:
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] in LIBRARIES}
+    try:
+        widget.onReload()
+        assert not [name for name in sys.modules if name.split(".")[0] in LIBRARIES]
+    finally:
+        sys.modules.update(before)
+
+
+def test_a_panel_that_could_not_be_built_is_closed_in_silence(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    import MyelinSynth
+
+    monkeypatch.setattr(MyelinSynth, "RunPanel", None)
+    broken = MyelinSynth.MyelinSynthWidget()
+    with pytest.raises(TypeError):
+        broken.setup()
+    broken.cleanup()
+
+
 def sliceView() -> Any:
     node = slicer.vtkMRMLSliceNode()
     node.SetLayoutName("Red")
@@ -105,6 +127,9 @@ def test_the_host_answers_to_nothing_that_the_application_does_not_know(host: Ho
         lambda: button.connect("clicked(int)", print),
         lambda: widget.ui.t1wSelector.nodes,
         lambda: button.text(),
+        lambda: setattr(button, "enabled", np.bool_(True)),
+        lambda: widget.ui.modelBox.setCurrentIndex(np.int64(0)),
+        lambda: widget.ui.modelBox.addItems([Path("model")]),
     ):
         with pytest.raises((AttributeError, TypeError)):
             wrong()
