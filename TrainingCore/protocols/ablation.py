@@ -31,7 +31,7 @@ from .pages import REASON, cohort_name, mean_sd, measure_row, printed, told_leng
 
 Row = dict[str, Any]
 ALL = "all"
-PAPERS = ", paper"
+PAPERS = "paper"
 
 
 def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress: Progress) -> list[Row]:
@@ -144,15 +144,11 @@ def build_report(
     )
     report.add_heading("All that was tried")
     inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
-    if any(key.endswith(PAPERS) for row in rows for key in row):
+    told = "✓ an input that was there. Mean (SD); best: of its round."
+    if any(row["round"] == PAPERS for row in rows):
         report.add_text(REASON)
-    report.add_table(
-        rows,
-        "✓ an input that was there. Mean (SD); best: of its round.",
-        columns_of(rows),
-        titles={name: title_of(name) for name in inputs},
-        missing="–",
-    )
+        told += " Below a combination that the paper has too: what it reports."
+    report.add_table(rows, told, titles={name: title_of(name) for name in inputs}, missing="–")
     report.add_heading("How sure each step is").add_text(
         "p is of Wilcoxon's signed-rank test, two-sided, paired by person. Each combination was trained once per fold: "
         "what differs between two trainings by chance "
@@ -172,7 +168,7 @@ def build_report(
 
 
 def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
-    """One row per combination, as the paper's table 1: a tick per input, its measures, what the paper has beside.
+    """One row per combination, as the paper's table 1: a tick per input, its measures; below it what the paper has.
 
     All measures where the task's paper has no such table.
     """
@@ -184,22 +180,19 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
         for name, found in means.items():
             left = row["inputs"] if name == ALL else _but(row["inputs"], name.removeprefix(without("")))
             papers = task.papers_row(left) if task.papers_row else {}
-            cells: Row = {"round": row["round"] if name != ALL else "", **{i: "✓" if i in left else "✗" for i in first}}
+            cells: Row = {
+                "round": str(row["round"]) if name != ALL else "all",
+                **{i: "✓" if i in left else "✗" for i in first},
+            }
             cells["dropped"] = title_of(row["dropped"]) if name == without(row["dropped"]) else ""
             for measure in shown:
                 mark = " best" if name == best[measure.key] else ""
                 cells[measure.title] = printed(measure, found[measure.key]) + mark
-                if measure.key in papers:
-                    cells[measure.title + PAPERS] = papers[measure.key]
             rows.append(cells)
+            if papers:
+                blank = dict.fromkeys((*first, "dropped"), "")
+                rows.append({"round": PAPERS} | blank | {one.title: papers[one.key] for one in shown})
     return rows
-
-
-def columns_of(rows: Sequence[Row]) -> list[str]:
-    """The columns that any row has: the paper's right after ours."""
-    found = list(dict.fromkeys(key for row in rows for key in row if not key.endswith(PAPERS)))
-    papers = {key for row in rows for key in row if key.endswith(PAPERS)}
-    return [one for key in found for one in (key, key + PAPERS) if one == key or one in papers]
 
 
 def _best(measure: Measure, means: dict[str, float | None]) -> str | None:
