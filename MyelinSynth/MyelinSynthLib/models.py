@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,11 +186,11 @@ def removeModel(model: Model) -> None:
 def _write(folder: Path, name: str, content: dict[str, bytes]) -> Path:
     """Write files as a new folder after `name`, all of them or nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".adding-", dir=folder))
+    temporary = folder / f".adding-{uuid.uuid4().hex}"
     try:
+        temporary.mkdir()
         for file, data in content.items():
             (temporary / file).write_bytes(data)
-        temporary.chmod(0o755)
         target = _freeName(folder, name)
         temporary.rename(target)
     finally:

@@ -22,6 +22,7 @@ import slicer
 import vtk
 from MyelinSynthLib import provenance, sampledata
 from MyelinSynthLib.models import userModelFolder
+from PySide6 import QtGui
 from stand_in_host import Host
 from test_module_models import writeBundle, zipped
 from test_module_panel import child, choosePatient, host, synthesize, until, widget  # noqa: F401 - fixtures
@@ -72,6 +73,13 @@ def test_the_sample_patient_is_one_click_away(host: Host, widget: Any) -> None:
     assert widget.ui.synthesizeButton.enabled, "a second time is another patient of the same kind"
     until(host, lambda: not widget.patientPanel._timer.active)
     assert widget.ui.flairNote.text == ""
+
+
+def test_the_panel_fits_beside_the_views(host: Host, widget: Any) -> None:
+    """400 pixels with a font in which this sentence takes 301; wider, and half of each row hides behind a scroll bar."""
+    sentence = "Synthesize a myelin map from T1w and FLAIR MRI"
+    font = QtGui.QFontMetrics(host.window.font()).horizontalAdvance(sentence) / 301
+    assert host.window.minimumSizeHint().width() <= 400 * max(font, 1.0)
 
 
 def test_transforms_of_the_general_class_can_be_chosen(host: Host, widget: Any) -> None:

@@ -27,7 +27,7 @@ from MyelinSynthLib import geometry
 from MyelinSynthLib.childprocess import State, Step
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.synthesis import Synthesis, removeLeftovers
-from test_module_childprocess import gone
+from test_module_childprocess import PATIENCE, gone
 from test_module_scene import makePatient
 
 TESTS = Path(__file__).parent
@@ -71,7 +71,7 @@ def scratch(tmp_path: Path) -> Path:
 
 
 def waitFor(synthesis: Synthesis, steps: list[Step]) -> None:
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + PATIENCE
     while not steps and time.monotonic() < limit:
         synthesis.pump()
         time.sleep(0.02)
@@ -305,7 +305,7 @@ sys.exit(run_command(main))
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     pid = int(json.loads(child.stdout.readline())["message"])
     child.stdout.close()
-    assert child.wait(20) == 1
+    assert child.wait(PATIENCE) == 1
     assert gone(pid)
 
 
