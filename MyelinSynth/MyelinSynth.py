@@ -5,6 +5,7 @@ import contextlib
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import slicer
 import vtk
@@ -72,8 +73,8 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.exportPanel = None
+        self.logic: MyelinSynthLogic  # from setup on
+        self.exportPanel: Any = None  # the last that setup makes
         self._parameterNode = None
         self._guiTag = None
 
@@ -202,7 +203,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             raise SynthesisError(_("There is no model. Add one, or install the extension again."))
         if self.modelPanel.model.trouble:
             raise SynthesisError(self.modelPanel.model.trouble)
-        chosen = self._parameterNode
+        chosen = self._parameterNode or self.logic.getParameterNode()
         return self.logic.synthesis(
             self.logic.patientOf(chosen),
             model=str(self.modelPanel.model.path),
@@ -241,7 +242,7 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """The choices of the scene."""
-        return MyelinSynthParameterNode(super().getParameterNode())
+        return MyelinSynthParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # its decorator's
 
     def synthesize(self, t1w, flair, lesions=None, dvr=None, brain=None, flairToT1=None, **options):
         """Make the map of one patient and wait for it: nodes in, Outputs out. Raises SynthesisError.

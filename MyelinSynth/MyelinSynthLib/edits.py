@@ -205,8 +205,8 @@ def _measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
     if measured is None or measured.GetImageData() is None:
         return None
     place = np.linalg.inv(toWorld(dvr, _("map"))) @ toWorld(measured, _("measured DVR")) @ ijkToRas(measured)
-    key = (measured.GetID(), measured.GetImageData().GetMTime(), nodes["brain"].GetImageData().GetMTime())
-    key += (place.tobytes(), ijkToRas(dvr).tobytes())
+    times = (measured.GetImageData().GetMTime(), nodes["brain"].GetImageData().GetMTime())
+    key = (measured.GetID(), *times, place.tobytes(), ijkToRas(dvr).tobytes())
     if memory.measured is None or key != memory.measuredKey:
         _trainingCore()
         from TrainingCore.imaging.checks import dvr_on_grid

@@ -38,11 +38,11 @@ def main() -> None:
     place = t1w.affine.copy()
     place[:3, 3] += place[:3, :3] @ low
     box = tuple(slice(start, end) for start, end in zip(low, high))
-    flair_shape = tuple(int(np.ceil(length / FLAIR_SPACING)) for length in high - low)
+    i, j, k = (int(np.ceil(length / FLAIR_SPACING)) for length in high - low)
     flair_place = place.copy()
     flair_place[:3, :3] *= FLAIR_SPACING
     moved = movement(place, high - low)
-    flair = resample(Volume(volumes["flair"].data, t1w.affine), flair_shape, flair_place, moved)
+    flair = resample(Volume(volumes["flair"].data, t1w.affine), (i, j, k), flair_place, moved)
     content = {
         "T1w": (np.rint(t1w.data[box] / GREY_STEP), place, 1.0),
         "FLAIR": (np.rint(flair / GREY_STEP), flair_place, 1.0),

@@ -16,7 +16,7 @@ from pathlib import Path
 import slicer
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     """Run the batch; returns the exit code."""
     parser = argparse.ArgumentParser("batch_synthesize.py", description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path, help="BIDS folder or .csv / .tsv table")
@@ -62,5 +62,5 @@ if __name__ == "__main__":
     try:
         code = main(sys.argv[1:])
     except SystemExit as wrong:  # of argparse, which would not end Slicer
-        code = wrong.code or 0
+        code = int(wrong.code or 0)
     slicer.util.exit(code)
