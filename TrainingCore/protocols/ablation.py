@@ -19,7 +19,7 @@ from ..cli import Progress
 from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
-from ..evaluation.report import Report
+from ..evaluation.report import SIMULATED_BANNER, Report
 from ..evaluation.tasks import Measure, Task, task_of
 from ..files import write_json
 from ..recipe import changed
@@ -130,10 +130,8 @@ def build_report(
     rounds: Sequence[Row], summaries: dict[str, dict[str, Row]], margins: Sequence[Row], recipe: Row, cohort: Cohort
 ) -> Report:
     """The order of elimination, the paper's table with ours, and how sure each step is."""
-    from .. import SIMULATED
-
     task = task_of(recipe)
-    report = Report("Backward elimination of inputs", [SIMULATED] if cohort.simulated else [])
+    report = Report("Backward elimination of inputs", [SIMULATED_BANNER] if cohort.simulated else [])
     order = " → ".join(title_of(row["dropped"]) for row in rounds)
     kept = list(summaries)[-1]
     report.add_text(

@@ -19,7 +19,7 @@ from ..errors import BadInput
 from ..evaluation import figures
 from ..evaluation.asymptotes import FARTHER, Asymptote, asymptote
 from ..evaluation.pages import write_csv
-from ..evaluation.report import Report
+from ..evaluation.report import SIMULATED_BANNER, Report
 from ..evaluation.tasks import Measure, task_of
 from ..files import write_json
 from ..recipe import changed
@@ -100,10 +100,8 @@ def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, s
 
 def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[str, Fits]) -> Report:
     """Per measure the paper's figure, the numbers behind it, and what the curves approach."""
-    from .. import SIMULATED
-
     task = task_of(recipe)
-    report = Report("Learning curves", [SIMULATED] if cohort.simulated else [])
+    report = Report("Learning curves", [SIMULATED_BANNER] if cohort.simulated else [])
     report.add_text(
         f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort_name(cohort)}, the "
         f"same in every cell; {told_length(recipe)}{_told_steps(recipe)}. "
@@ -123,7 +121,7 @@ def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[s
         )
         report.add_table(size_rows(cells, measure), "Mean (SD) by people to train on and network width C.")
         rows = [_fit_row(width, one, measure) for width, one in fits[measure.key].items()]
-        report.add_table(rows, "Fitted, with 95 % intervals.", missing="–")
+        report.add_table(rows, "Fitted, with 95 % intervals.", titles={"why": "why not"}, missing="–")
     add_methods(report, {recipe["system"]: recipe})
     return report
 

@@ -17,7 +17,7 @@ from ..cohort import Cohort
 from ..errors import BadInput
 from ..evaluation.models import Model
 from ..evaluation.pages import write_csv
-from ..evaluation.report import Report
+from ..evaluation.report import SIMULATED_BANNER, Report
 from ..evaluation.slice_figures import Slices, axial_slices
 from ..evaluation.tasks import Task, common_task
 from ..files import write_json
@@ -125,8 +125,8 @@ def build_report(
 ) -> Report:
     """The report as a self-contained page."""
     simulated = [model.name for model in models if model.bundle.simulated]
-    banners = [SIMULATED] if cohort.simulated else []
-    banners += [f"Simulated training data: {', '.join(simulated)}."] if simulated else []
+    banners = [SIMULATED_BANNER] if cohort.simulated else []
+    banners += [f"{SIMULATED}: {', '.join(simulated)}."] if simulated else []
     target, first = recipe_of(models[0])["data"]["target"], models[0].name
     report = Report(f"Synthetic and measured {title_of(target)}", banners + summary["warnings"])
     about = summary["models"][first]

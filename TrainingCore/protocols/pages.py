@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import RESEARCH_USE, SIMULATED
+from .. import RESEARCH_USE
 from ..case import title_of
 from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
-from ..evaluation.report import Report
+from ..evaluation.report import SIMULATED_BANNER, Report
 from ..evaluation.slice_figures import load_slices
 from ..evaluation.summary import levels, mean_and_sd
 from ..evaluation.tasks import TASKS, Measure, Task
@@ -92,7 +92,7 @@ def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
 
 def build_report(plan: Plan, cohort: Cohort, task: Task, summary: Row, pooled: Pooled) -> Report:
     """The report as a self-contained page."""
-    report = Report("Cross-validation", [SIMULATED] if cohort.simulated else [])
+    report = Report("Cross-validation", [SIMULATED_BANNER] if cohort.simulated else [])
     names = list(pooled)
     folds = ", ".join(map(str, summary["measured_folds"]))
     partly = (

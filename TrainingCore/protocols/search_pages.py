@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import SIMULATED
 from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
-from ..evaluation.report import Report
+from ..evaluation.report import SIMULATED_BANNER, Report
 from ..files import write_json, write_text
 from ..recipe import changed, differences, value_of
+from .methods import add_methods
 from .pages import cohort_name
 from .search import CONTINUES, EPOCHS, REASON, import_optuna
 from .space import Dimension
@@ -99,7 +99,7 @@ def build_report(
     cohort: Cohort,
 ) -> Report:
     """The report as a self-contained page."""
-    report = Report("Hyper-parameter search", [SIMULATED] if cohort.simulated else [])
+    report = Report("Hyper-parameter search", [SIMULATED_BANNER] if cohort.simulated else [])
     counts, best = summary["trials"], summary["best"]
     report.add_text(
         f"{recipe['description']}, on {cohort_name(cohort)}: {counts['COMPLETE']} trials finished, {counts['PRUNED']} "
@@ -142,7 +142,9 @@ def build_report(
     rows = [trial_row(trial, dimensions) for trial in trials]
     formats = {dimension.key: "{:.4g}" for dimension in dimensions if not dimension.choices} | {"seconds": "{:.1f}"}
     titles = {dimension.key: dimension.key for dimension in dimensions}  # as a recipe spells them
-    return report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, titles, formats)
+    report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, titles, formats)
+    add_methods(report, {recipe["system"]: recipe})
+    return report
 
 
 def history_figure(trials: Sequence[Any]) -> Any:

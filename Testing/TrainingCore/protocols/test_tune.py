@@ -16,6 +16,7 @@ from strikes import struck_command, waiting_command
 
 from TrainingCore.cohort import Cohort, Visit
 from TrainingCore.errors import BadInput, MyelinSynthError
+from TrainingCore.evaluation.report import SIMULATED_BANNER
 from TrainingCore.protocols.space import Dimension, own_space, read_space, spaces
 from TrainingCore.recipe import load_recipe, value_of
 
@@ -77,7 +78,7 @@ def test_the_report_tells_what_mattered_once_enough_trials_have_finished(tmp_pat
     assert sum(summary["importance"].values()) == pytest.approx(1)
     assert "Which key matters most is told from 10 finished trials on" in pages[0]
     assert "How much each key decides" in pages[1]
-    assert all("Simulated training data" in page for page in pages)
+    assert all(SIMULATED_BANNER in page for page in pages)
     best = summary["best"]["values"]["losses.l1"]
     assert f"<td>{best:.4g}</td>" in pages[1].replace(' class=""', "")
     assert load_recipe(str(tmp_path / "study" / "best_recipe.yaml"))["losses"]["l1"] == best
