@@ -69,7 +69,8 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
         "trial": trial.number,
         "state": trial.state.name.lower(),
         "score": trial.value,
-        **{dimension.key: trial.params.get(dimension.key) for dimension in dimensions},
+        **dict.fromkeys(dimension.key for dimension in dimensions),
+        **plain(trial.params, dimensions),
         "epochs": trial.user_attrs.get(EPOCHS),
         "seconds": seconds,
         "goes_on_with": trial.user_attrs.get(CONTINUES),
@@ -183,16 +184,24 @@ def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
     for axis, dimension in zip(axes.ravel(), dimensions):
         for state, face in (("PRUNED", "none"), ("COMPLETE", figures.SYNTHETIC)):
             chosen = [trial for trial in trials if trial.state.name == state and dimension.key in trial.params]
-            points = [(trial.params[dimension.key], _score(trial)) for trial in chosen]
+            points = [(_place(dimension, trial.params[dimension.key]), _score(trial)) for trial in chosen]
             points = [point for point in points if point[1] is not None]
             if points:
                 axis.scatter(*zip(*points), s=22, facecolors=face, edgecolors=figures.SYNTHETIC)
         if dimension.log:
             _log_axis(axis, dimension)
+        if dimension.choices:
+            axis.set_xticks(range(len(dimension.choices)), [short(choice) for choice in dimension.choices])
+            axis.set_xlim(-0.5, len(dimension.choices) - 0.5)
         axis.set(xlabel=dimension.key, ylabel="score")
     for axis in axes.ravel()[len(dimensions) :]:
         axis.set_axis_off()
     return figure
+
+
+def _place(dimension: Dimension, value: Any) -> Any:
+    """Where a trial's value stands on the axis: choices side by side, drawn or not."""
+    return dimension.choices.index(json.loads(value)) if dimension.choices else value
 
 
 def _log_axis(axis: Any, dimension: Dimension) -> None:

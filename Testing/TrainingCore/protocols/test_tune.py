@@ -268,3 +268,23 @@ def test_trials_close_together_on_a_log_axis_get_few_labels_that_span_what_was_s
         ["1e-05", "0.0001", "0.001"], ["1", "2", "4", "8", "16"],
     ]  # fmt: skip
     assert all(len(axis.get_xticklabels(minor=True)) == 0 for axis in axes)
+
+
+def test_every_choice_has_its_place_whether_it_was_drawn_or_not() -> None:
+    from types import SimpleNamespace
+
+    from TrainingCore.protocols.search_pages import keys_figure, trial_row
+
+    dimensions = [
+        Dimension("optimizer.betas", choices=([0.5, 0.999], [0.9, 0.99])),
+        Dimension("norm", choices=("a", "b")),
+    ]
+    params = {"optimizer.betas": "[0.9, 0.99]", "norm": '"b"'}
+    drawn = SimpleNamespace(number=0, state=SimpleNamespace(name="COMPLETE"), value=0.1, intermediate_values={},
+                            duration=None, user_attrs={}, params=params)  # fmt: skip
+    axes = keys_figure([drawn], dimensions).axes
+    assert [[label.get_text() for label in axis.get_xticklabels()] for axis in axes] == [
+        ["[0.5, 0.999]", "[0.9, 0.99]"], ["a", "b"],
+    ]  # fmt: skip
+    assert [axis.collections[0].get_offsets()[0][0] for axis in axes] == [1, 1]
+    assert trial_row(drawn, dimensions)["norm"] == "b"
