@@ -15,6 +15,7 @@ from TrainingCore.errors import BadInput
 from TrainingCore.recipe import grid_shape, grid_spacing, load_recipe
 from TrainingCore.systems import NAMES, system_class
 from TrainingCore.systems.learner import Learner
+from TrainingCore.systems.linear import solve
 from TrainingCore.systems.moment import Moment
 from TrainingCore.training.samples import Sample
 
@@ -116,3 +117,13 @@ def test_a_network_learns_with_dropout_and_answers_without() -> None:
     assert not torch.equal(learner(x), learner(x))
     assert torch.equal(learner.answer(x), learner.answer(x))
     assert learner(x).dtype is torch.float32
+
+
+def test_the_regression_is_the_same_to_the_last_bit_wherever_in_memory_it_is_solved() -> None:
+    terms = torch.rand(9, 1000, dtype=torch.float64)
+    products, moments = terms @ terms.T, terms @ torch.rand(1000, dtype=torch.float64)
+    kept, found = [], set()
+    for size in range(300):
+        kept.append(torch.empty(17 * size % 5000))  # what comes after lies elsewhere
+        found.add(solve(products.clone(), moments.clone()).numpy().tobytes())
+    assert len(found) == 1
