@@ -8,14 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from textwrap import fill
 from typing import Any
 
 from .errors import MyelinSynthError
 from .files import remove_unfinished
+from .recipe import available
 from .stopping import Stopped, asked, check_stopped, listen, stop_listening
+from .systems import NAMES as SYSTEMS
 
 STOPPED = "stopped: nothing half-written was left behind"
 
@@ -70,7 +74,7 @@ def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
     """An argument parser whose help shows an example."""
     return argparse.ArgumentParser(
         prog=f"python -m TrainingCore.{command}",
-        description=summary,
+        description=fill(summary, max(shutil.get_terminal_size().columns - 2, 40)),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -89,8 +93,20 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def add_compute_options(arguments: argparse.ArgumentParser, threads: str) -> None:
     """Add --device and --threads; threads: what the latter is said to mean."""
-    arguments.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    arguments.add_argument("--device", default="auto", help="auto (a GPU where there is one; default), cpu or cuda:N")
     arguments.add_argument("--threads", type=at_least(0), default=0, help=threads)
+
+
+def add_recipe_option(arguments: argparse.ArgumentParser, default: str = "") -> None:
+    """Add --recipe; required where there is no default."""
+    names = ", ".join(name for name in available() if name in SYSTEMS)
+    arguments.add_argument(
+        "--recipe",
+        default=default or None,
+        required=not default,
+        help=f"a recipe's name ({names} or one of their variants; python -m TrainingCore.describe lists all) or .yaml "
+        "file" + (f" (default: {default})" if default else ""),
+    )
 
 
 def add_set_option(arguments: argparse.ArgumentParser, of: str = "") -> None:

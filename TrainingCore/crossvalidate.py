@@ -11,6 +11,7 @@ from .cli import (
     Progress,
     add_compute_options,
     add_progress_option,
+    add_recipe_option,
     add_set_option,
     add_stratify_option,
     at_least,
@@ -20,7 +21,7 @@ from .cli import (
 from .cohort import Cohort
 from .errors import BadInput
 from .protocols.crossvalidation import Plan
-from .recipe import available, has_key, load_recipe
+from .recipe import has_key, load_recipe
 from .rules import check_recipe, volumes_to_learn
 
 
@@ -57,7 +58,7 @@ def arguments() -> argparse.ArgumentParser:
 def add_protocol_options(options: argparse.ArgumentParser) -> None:
     """What every protocol takes: cohort, recipe, changes, folds, how to run."""
     options.add_argument("--data", type=Path, required=True, help="BIDS folder or table of the cohort")
-    options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
+    add_recipe_option(options)
     options.add_argument("--out", type=Path, required=True, help="folder of the results; the same again goes on")
     add_set_option(options, ", of every recipe that has the key")
     options.add_argument(
@@ -66,7 +67,7 @@ def add_protocol_options(options: argparse.ArgumentParser) -> None:
     add_stratify_option(options, "folds, and the validation people of each,")
     options.add_argument("--seed", type=at_least(0), default=0, help="seed of the folds (default: 0)")
     options.add_argument("--jobs", type=at_least(1), default=1, help="trainings at a time (default: 1)")
-    add_compute_options(options, "CPU threads of each training (0: all there are)")
+    add_compute_options(options, "CPU threads of each training (default: all)")
     add_progress_option(options)
 
 

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path("myelinsynth-demo"), help="result folder (default: %(default)s)"
     )
     options.add_argument("--seed", type=int, default=7, help="another seed is another patient (default: %(default)s)")
-    options.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    options.add_argument("--device", default="auto", help="auto (a GPU where there is one; default), cpu or cuda:N")
     add_progress_option(options)
     chosen = options.parse_args(argv)
 

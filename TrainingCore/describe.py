@@ -15,14 +15,25 @@ TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, o
 def main(argv: Sequence[str] | None = None) -> int:
     """Print parameter counts, inputs, intensity rule, grid and schedule of a recipe, or the card of a bundle."""
     options = parser(
-        "describe", "Describe what a recipe builds, or what a bundle is.", "python -m TrainingCore.describe curricular"
+        "describe",
+        "Describe what a recipe builds, or what a bundle is; without either, list the recipes that come with this.",
+        "python -m TrainingCore.describe curricular",
     )
-    options.add_argument("what", help=f"a recipe ({', '.join(available())}), or a bundle folder or .zip")
+    options.add_argument("what", nargs="?", help="a recipe's name or .yaml file, or a bundle's folder, .zip or name")
     add_set_option(options)
     chosen = options.parse_args(argv)
+    if chosen.what is None:
+        return _list_recipes()
     if chosen.what in available() or chosen.what.endswith((".yaml", ".yml")):
         return _describe_recipe(load_recipe(chosen.what, chosen.changes))
     return _describe_bundle(chosen.what)
+
+
+def _list_recipes() -> int:
+    names = available()
+    for name in names:
+        print(f"{name:<{max(map(len, names))}}  {load_recipe(name)['description']}")
+    return 0
 
 
 def _describe_recipe(recipe: dict[str, Any]) -> int:

@@ -54,7 +54,7 @@ def arguments() -> argparse.ArgumentParser:
         help="also: do lesions with a high uncertainty have larger errors? (at least six predictions of every visit)",
     )
     options.add_argument("--seed", type=at_least(0), default=0, help="seed of the bootstrap (default: 0)")
-    add_compute_options(options, "CPU threads (0: all)")
+    add_compute_options(options, "CPU threads (default: all)")
     add_progress_option(options)
     return options
 

@@ -40,7 +40,9 @@ def arguments() -> argparse.ArgumentParser:
         "uncertainties are errors to be expected",
     )
     options.add_argument("--name", help="what to call the model (default: the recipe's description)")
-    options.add_argument("--licence", default="not stated", help="licence of the weights, e.g. Apache-2.0")
+    options.add_argument(
+        "--licence", default="not stated", help="licence of the weights, e.g. Apache-2.0 (default: not stated)"
+    )
     options.add_argument("--out", type=Path, required=True, help="folder of the bundle")
     return options
 

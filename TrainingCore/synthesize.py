@@ -108,8 +108,13 @@ def arguments() -> argparse.ArgumentParser:
         metavar="BUNDLE",
         help="a model that makes FLAIR from T1w and finds lesions: makes what is missing first, and marks it so",
     )
-    given.add_argument("--model", default=DEMONSTRATION, metavar="BUNDLE", help="bundle folder, .zip or name")
-    given.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
+    given.add_argument(
+        "--model",
+        default=DEMONSTRATION,
+        metavar="BUNDLE",
+        help=f"bundle folder, .zip or name (default: {DEMONSTRATION})",
+    )
+    given.add_argument("--device", default="auto", help="auto (a GPU where there is one; default), cpu or cuda:N")
     given.add_argument("--flips", action="store_true", help="average with the left-right mirrored prediction")
     given.add_argument(
         "--uncertainty",

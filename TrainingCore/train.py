@@ -14,6 +14,7 @@ from .cli import (
     Progress,
     add_compute_options,
     add_progress_option,
+    add_recipe_option,
     add_set_option,
     add_stratify_option,
     parser,
@@ -22,7 +23,7 @@ from .cli import (
 from .cohort import Cohort
 from .errors import BadInput
 from .files import only_one
-from .recipe import available, load_recipe
+from .recipe import load_recipe
 from .rules import check_recipe, volumes_to_learn
 from .run import Run, check_not_begun
 
@@ -31,11 +32,12 @@ def arguments() -> argparse.ArgumentParser:
     """The command's options."""
     options = parser(
         "train",
-        "Train a system on a BIDS cohort (T1w, FLAIR, DVR, lesions, white matter, brain mask).",
+        "Train a model on the visits of a cohort that have what its recipe needs: its inputs and its target in one "
+        "space, a brain mask and, for most recipes, a lesion mask (what `preprocess` and `simulate` write).",
         "python -m TrainingCore.train --data cohortA --recipe curricular --out runs/first --set epochs=20",
     )
-    options.add_argument("--data", type=Path, help="BIDS folder (needed unless --resume finds it in the run)")
-    options.add_argument("--recipe", default="curricular", help=f"a recipe ({', '.join(available())}) or a .yaml file")
+    options.add_argument("--data", type=Path, help="BIDS folder or table (needed unless --resume finds it in the run)")
+    add_recipe_option(options, "curricular")
     options.add_argument("--out", type=Path, required=True, help="folder of the run")
     add_set_option(options)
     add_stratify_option(options, "validation people and the others")
@@ -43,7 +45,7 @@ def arguments() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with the run in --out (start it where there is none)"
     )
     options.add_argument("--start-from", metavar="BUNDLE", help="start from a trained model instead of random weights")
-    add_compute_options(options, "CPU threads (0: all); a resumed run needs the same number")
+    add_compute_options(options, "CPU threads (default: all); a resumed run needs the same number")
     add_progress_option(options)
     return options
 

@@ -16,6 +16,7 @@ from .cli import (
     Progress,
     add_compute_options,
     add_progress_option,
+    add_recipe_option,
     add_set_option,
     add_stratify_option,
     at_least,
@@ -25,7 +26,7 @@ from .cli import (
 from .cohort import Cohort
 from .errors import BadInput, MyelinSynthError
 from .protocols.space import Dimension, own_space, read_space
-from .recipe import available, changed, load_recipe
+from .recipe import changed, load_recipe
 from .rules import check_recipe, volumes_to_learn
 from .stopping import undisturbed
 
@@ -47,7 +48,7 @@ def arguments() -> argparse.ArgumentParser:
         EXAMPLE,
     )
     options.add_argument("--data", type=Path, required=True, help="BIDS folder or table of the cohort")
-    options.add_argument("--recipe", required=True, help=f"a recipe ({', '.join(available())}) or a .yaml file")
+    add_recipe_option(options)
     options.add_argument(
         "--space", type=Path, metavar="FILE", help="what to search, as YAML (default: that of the recipe's system)"
     )
@@ -62,7 +63,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     options.add_argument("--no-pruning", action="store_true", help="train every trial to its end")
     options.add_argument("--seed", type=at_least(0), default=0, help="seed of the search (default: 0)")
-    add_compute_options(options, "CPU threads of each training (0: all there are)")
+    add_compute_options(options, "CPU threads of each training (default: all)")
     add_progress_option(options)
     return options
 

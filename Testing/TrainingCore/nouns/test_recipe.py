@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from TrainingCore.describe import main as describe
 from TrainingCore.errors import BadInput
 from TrainingCore.recipe import available, grid_shape, grid_spacing, load_recipe
 from TrainingCore.rules import check_recipe
@@ -30,6 +31,12 @@ def test_every_recipe_loads() -> None:
         recipe = load_recipe(name)
         assert recipe["system"] in NAMES
         check_recipe(recipe)
+
+
+def test_describe_lists_every_recipe_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert describe([]) == 0
+    listed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert listed == {name: load_recipe(name)["description"] for name in available()}
 
 
 def test_short_keys_and_types() -> None:
