@@ -216,7 +216,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showOutputs(self, outputs):
         """The map is there: show it and begin the review."""
-        self.logic.show(outputs.dvr, outputs.nodes().get("flair"))
+        self.logic.show(outputs.dvr)
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         parameterNode.run = outputs.run
         self.reviewPanel.trust(outputs.run)
@@ -305,7 +305,7 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         chosen = parameterNode.run if parameterNode is not None and parameterNode.run in runs else None
         return provenance.nodesOfRun(slicer.mrmlScene, chosen or runs[-1]) if runs else {}
 
-    def show(self, mapNode, flair=None):
+    def show(self, mapNode):
         """The map over the T1w in every slice view, with its colour bar."""
         t1w = mapNode.GetNodeReference(provenance.T1W_REFERENCE)
         display.showMap(mapNode)

@@ -16,7 +16,7 @@ from .lesions import THRESHOLD_DEVIATIONS
 from .statistics import weighted_mean
 
 Row = dict[str, Any]
-CONTROL, PATIENT = "control", "patient"
+CONTROL = "control"
 REGIONS = ("wm_control", "nawm", "lesions")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FEWEST_PEOPLE = 3  # in each group of a test

@@ -70,7 +70,7 @@ class Model:
         return self._system
 
     def predict(self, case: Case) -> np.ndarray:
-        """Synthetic DVR, float32 (I, J, K), of a visit loaded by this model; outside the brain it means nothing."""
+        """Synthetic target, float32 (I, J, K), of a visit loaded by this model; outside the brain it means nothing."""
         return predict(self._system, case, self.inputs)
 
     def answers(self, case: Case) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -1,8 +1,8 @@
 """What a trained system is measured by, person by person: one list of measures for each kind of target.
 
 The protocols (cross-validation, ablation, learning curves) know no paper: they ask here what to measure, which way is
-better, how the paper prints it and what it reports. A measure is a number per visit; what is pooled over all people
-(Pearson r of lesions) is a `Pooled` measure of all visits' rows together.
+better, how the paper prints it and what it reports. A measure is a number per visit; what is pooled (Pearson r of
+lesions) is taken from the lesions of all people together.
 """
 
 from __future__ import annotations

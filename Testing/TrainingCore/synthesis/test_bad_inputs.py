@@ -99,7 +99,6 @@ SENTENCES = {
     "brain_elsewhere": "does not lie where",
     "dvr_elsewhere": "does not overlap",
 }
-AFTER_TORCH = {"no_brain_mask", "flair_elsewhere", "lesions_elsewhere", "brain_elsewhere", "dvr_elsewhere"}
 
 
 @pytest.mark.parametrize("kind", SENTENCES)

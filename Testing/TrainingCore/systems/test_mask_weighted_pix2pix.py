@@ -272,7 +272,14 @@ def without_t1w(ball_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_people_without_t1w_are_learnt_from_measured_and_given_a_flair(without_t1w: Path, tmp_path: Path) -> None:
     out, few = tmp_path / "folds", ["--set", *SMALL, "iterations=2", "validation_people=1", "pictures_every=0"]
-    compared = ["--recipe", "mask_weighted_pix2pix_improved", "--compare", "mask_weighted_pix2pix_linear", "--folds", "3"]
+    compared = [
+        "--recipe",
+        "mask_weighted_pix2pix_improved",
+        "--compare",
+        "mask_weighted_pix2pix_linear",
+        "--folds",
+        "3",
+    ]
     wanted = ["--data", str(without_t1w), "--out", str(out), "--fold", "1", "--report", "--threads", "1"]
     assert crossvalidate([*wanted, *compared, "--progress", "none", *few]) == 0
     assert "SSIM in the lesion" in (out / "report.html").read_text(encoding="utf-8")
