@@ -10,6 +10,7 @@ from . import display, lesions, plots, provenance, surfaces
 from .layouts import SIDE_BY_SIDE, WITH_3D, Layouts, register, showSideBySide
 from .review import Review
 from .wipe import Wipe, showMapAgain
+from .words import _
 
 
 class DisplayPanel:
@@ -131,7 +132,8 @@ class DisplayPanel:
         """The lesions in 3D, beside axial and coronal slices."""
         if "dvr" not in self.nodes:
             return
-        surfaces.showIn3D(self.nodes)
+        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
+            surfaces.showIn3D(self.nodes)
         if self._goTo(WITH_3D):
             self._showMap()
             slicer.util.resetThreeDViews()
