@@ -76,7 +76,7 @@ def test_the_sample_patient_is_one_click_away(host: Host, widget: Any) -> None:
 
 
 def test_the_panel_fits_beside_the_views(host: Host, widget: Any) -> None:
-    """400 pixels with a font in which this sentence takes 301; wider, and half of each row hides behind a scroll bar."""
+    """400 pixels with a font in which this sentence takes 301: wider, and rows hide behind a scroll bar."""
     sentence = "Synthesize a myelin map from T1w and FLAIR MRI"
     font = QtGui.QFontMetrics(host.window.font()).horizontalAdvance(sentence) / 301
     assert host.window.minimumSizeHint().width() <= 400 * max(font, 1.0)
