@@ -71,10 +71,11 @@ def _say(sentence: str, code: int) -> int:
 
 
 def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
-    """An argument parser whose help shows an example."""
+    """An argument parser whose help shows an example; summary: paragraphs between empty lines."""
+    width = max(shutil.get_terminal_size().columns - 2, 40)
     return argparse.ArgumentParser(
         prog=f"python -m TrainingCore.{command}",
-        description=fill(summary, max(shutil.get_terminal_size().columns - 2, 40)),
+        description="\n\n".join(fill(paragraph, width) for paragraph in summary.split("\n\n")),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
