@@ -125,15 +125,18 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
     summary = read_json(evaluation / "summary.json")
     if not isinstance(summary, dict) or "models" not in summary:
         raise BadInput(f"{evaluation} was not written by evaluate. Leave out {option}, or give the --out of evaluate.")
-    found = [model for model in summary["models"].values() if model["weights_sha256"] == weights_sha256]
+    found = [(name, one) for name, one in summary["models"].items() if one["weights_sha256"] == weights_sha256]
     if not found:
         raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
-    model = found[0]
+    name, model = found[0]
     kind = "simulated cohort" if summary["simulated_data"] else "cohort"
     words = f"{kind}, {model['people']} people, {model['visits']} visits"
     if "minimum_mm3" in model:
         words += f", {model['lesions_in_correlation']} lesions of at least {model['minimum_mm3']:g} mm3"
-    return words, model
+    learnt = [note for note in summary.get("warnings", []) if note.startswith(f"{name} was trained on")]
+    if learnt and option == "--calibration":
+        raise BadInput(f"{evaluation}: {learnt[0]} Calibrate on others.")
+    return f"{words}. {learnt[0]}" if learnt else words, model
 
 
 def uncertainty_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:

@@ -142,10 +142,10 @@ def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: 
     from TrainingCore.export import main as export
     from TrainingCore.train import main as train
 
-    cohort = write_ball_cohort(tmp_path / "cohort", people=6, visits=1)
+    cohort, learnt = (write_ball_cohort(tmp_path / name, people=6, visits=1) for name in ("cohort", "learnt"))
     run, out, model = tmp_path / "run", tmp_path / "results", tmp_path / "model"
     small = ["size=32", "width=4", "levels=2", "validation_people=1", "epochs=1", "pictures_every=0"]
-    assert train(["--data", str(cohort), "--recipe", "l1_only", "--out", str(run), "--progress", "none", "--set",
+    assert train(["--data", str(learnt), "--recipe", "l1_only", "--out", str(run), "--progress", "none", "--set",
                   *small]) == 0  # fmt: skip
     again = ["--data", str(cohort), "--progress", "none", "--uncertainty"]
     assert evaluate(["--run", str(run), "--out", str(out), *again]) == 0
@@ -167,6 +167,20 @@ def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: 
     for row in rows:
         expected = np.hypot(floor, slope * float(row["spread"]))
         assert float(row["uncertainty"]) == pytest.approx(expected)
+
+
+def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_calibration(tmp_path: Path) -> None:
+    from TrainingCore.errors import BadInput
+    from TrainingCore.export import measured_model
+
+    note = "run was trained on 4 of these 6 people: its figures say how well it remembers."
+    about = {"weights_sha256": "0", "people": 6, "visits": 6}
+    content = {"simulated_data": False, "warnings": [note], "models": {"run": about}}
+    (tmp_path / "summary.json").write_text(json.dumps(content))
+    words, model = measured_model(tmp_path, "0", "--evaluation")
+    assert (words, model) == (f"cohort, 6 people, 6 visits. {note}", about)
+    with pytest.raises(BadInput, match=r"trained on 4 of these 6 people.*Calibrate on others"):
+        measured_model(tmp_path, "0", "--calibration")
 
 
 def test_export_asks_for_an_evaluation_with_uncertainties(tmp_path: Path) -> None:
