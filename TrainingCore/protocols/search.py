@@ -148,6 +148,10 @@ def trial_folder(number: int) -> str:
     return f"{number:04d}"
 
 
+class _Surplus(Exception):
+    """Raised in a trial that is one too many; Optuna keeps it as failed."""
+
+
 def search(
     study: Any,
     dimensions: Sequence[Dimension],
@@ -165,6 +169,8 @@ def search(
 
     def run(trial: Any) -> float:
         trial.set_user_attr(WORKER, worker_name())
+        if CONTINUES not in trial.user_attrs and count(state.COMPLETE, state.PRUNED, state.RUNNING, to=trial) >= trials:
+            raise _Surplus  # two workers drew what they both took for the last one
         if FOLDER not in trial.user_attrs:
             trial.set_user_attr(FOLDER, trial_folder(trial.number))
         values = {dimension.key: dimension.suggest(trial) for dimension in dimensions}
@@ -176,14 +182,15 @@ def search(
             trial.set_user_attr(REASON, str(error))
             raise optuna.TrialPruned(str(error)) from error
 
-    def count(*states: Any) -> int:
-        return len(study.get_trials(deepcopy=False, states=states))
+    def count(*states: Any, to: Any = None) -> int:
+        found = study.get_trials(deepcopy=False, states=states)
+        return sum(to is None or trial.number < to.number for trial in found)
 
     while (done := count(state.COMPLETE, state.PRUNED)) < trials:
         take_up_the_dead(study)
         if done + count(state.RUNNING) >= trials:
             time.sleep(WAIT_S)  # the last trials are under way elsewhere; one whose worker dies is taken up here
             continue
-        study.optimize(run, n_trials=1)
+        study.optimize(run, n_trials=1, catch=_Surplus)
         if told is not None:
             told(count(state.COMPLETE, state.PRUNED), study)

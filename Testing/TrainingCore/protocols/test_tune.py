@@ -100,6 +100,23 @@ def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path)
     assert study.best_value < 5
 
 
+def test_two_workers_that_both_draw_the_last_trial_do_not_train_one_too_many(tmp_path: Path, monkeypatch) -> None:
+    from TrainingCore.protocols.search import open_study, search
+
+    study = open_study(tmp_path / "study", {"recipe": 1}, seed=0)
+    own = study.optimize
+
+    def optimize_while_another_draws(*given: object, **named: object) -> None:
+        theirs = study.ask()  # by then this worker has seen that a trial is missing
+        own(*given, **named)
+        study.tell(theirs, 1.0)
+
+    monkeypatch.setattr(study, "optimize", optimize_while_another_draws)
+    search(study, PLANE, quadratic, 3)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
+    assert not study.trials[-1].params
+
+
 class StandInTrial:
     """What Course asks of a trial."""
 
