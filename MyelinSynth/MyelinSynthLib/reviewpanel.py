@@ -129,7 +129,7 @@ class ReviewPanel(VTKObservationMixin):
         """Show the lesions of a synthesis (its nodes by role), or none."""
         table = nodes.get("table")
         same = table is self.nodes.get("table") and nodes.get("lesions") is self.nodes.get("lesions")
-        keep, waiting = (self._currentLesion(), self._timer.active) if same else (None, False)
+        keep = self._currentLesion() if same else None
         if not same:
             self._decisions, self._memory = [], Memory()
             self.ui.editsLabel.text = ""  # otherwise it waits for who comes back from the Segment Editor
@@ -143,7 +143,7 @@ class ReviewPanel(VTKObservationMixin):
                 self.addObserver(content, event, self.onSegmentation)
             if not same and provenance.get(table, "Run") == self._fresh:
                 self._memory.take(nodes)
-            elif not same or waiting:  # somebody may have edited the lesions where nobody was watching
+            else:  # somebody may have edited the lesions where nobody was watching, or taken an edit back
                 self._timer.start()
         self.refill(keep)
 

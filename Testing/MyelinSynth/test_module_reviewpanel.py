@@ -238,6 +238,11 @@ def test_an_edited_lesion_is_measured_again(host: Host, reviewed: Any) -> None: 
     draw(view, 2, whole)
     reviewed.enter()  # at once, before the pause that measuring waits for
     until(host, lambda: float(cell(reviewed, 1, 3)) == float(before))
+    reviewed.exit()
+    reviewed.reviewPanel.removeObservers()  # an edit that says nothing, as undoing one may
+    draw(view, 2, edited)
+    reviewed.enter()
+    until(host, lambda: float(cell(reviewed, 1, 3)) < float(before))
     outputs["lesions"].GetSegmentation().RemoveSegment(told["setCurrentSegmentID"])
     until(host, lambda: "no outline" in reviewed.ui.editsLabel.text)
     reviewed.ui.reviewTable.setCurrentCell(1, 0)
