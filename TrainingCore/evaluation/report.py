@@ -65,7 +65,7 @@ class Report:
         what stands for None and NaN. No rows show as a sentence that says so.
         """
         if not rows:
-            return self.add_text(f"{caption + ': ' if caption else ''}nothing to show.")
+            return self.add_text(f"{caption.rstrip('.') + ': ' if caption else ''}nothing to show.")
         keys = list(columns) if columns is not None else list(rows[0])
         numeric = {key: any(isinstance(row.get(key), Real) for row in rows) for key in keys}
         heads = [{"title": (titles or {}).get(key, key.replace("_", " ")), "number": numeric[key]} for key in keys]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import SIMULATED
+from ..case import word_of
 from ..evaluation.figures import DVR_MAP, DVR_WINDOW, MEASURED, OUTLINE, SOFT, SYNTHETIC, new_figure
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..evaluation.report import Report
@@ -150,7 +151,7 @@ def completed_by(patient: Patient) -> str:
     about = patient.facts["completed_with"]
     measured = "; ".join(f"{name} {value}" for name, value in about["performance"].items()) or "nobody has measured it"
     return (
-        f"\n\nWhat the patient lacked ({' and '.join(patient.made)}) came from {about['name']}, weights SHA-256 "
+        f"\n\nWhat the patient lacked ({' and '.join(map(word_of, patient.made))}) came from {about['name']}, weights SHA-256 "
         f"{about['weights_sha256']}. What is known of it: {measured}."
     )
 

@@ -63,9 +63,10 @@ def test_what_a_file_name_brings_is_never_html():
 
 def test_what_is_missing_is_said():
     table = Report("t").add_table([{"r": None}, {"r": float("nan")}, {"r": 0.5}]).add_table([], caption="Lesions")
-    text = table.html()
+    text = table.add_table([], caption="Largest first.").html()
     assert text.count("not estimable") == 2
     assert "Lesions: nothing to show." in text
+    assert "Largest first: nothing to show." in text
 
 
 def test_tables_follow_columns_titles_and_formats():
