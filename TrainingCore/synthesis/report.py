@@ -151,8 +151,8 @@ def completed_by(patient: Patient) -> str:
     about = patient.facts["completed_with"]
     measured = "; ".join(f"{name} {value}" for name, value in about["performance"].items()) or "nobody has measured it"
     return (
-        f"\n\nWhat the patient lacked ({' and '.join(map(word_of, patient.made))}) came from {about['name']}, weights SHA-256 "
-        f"{about['weights_sha256']}. What is known of it: {measured}."
+        f"\n\nWhat the patient lacked ({' and '.join(map(word_of, patient.made))}) came from {about['name']}, "
+        f"weights SHA-256 {about['weights_sha256']}. What is known of it: {measured}."
     )
 
 
