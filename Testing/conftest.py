@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,14 @@ def ball_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ball_cohort import write_ball_cohort
 
     return write_ball_cohort(tmp_path_factory.mktemp("balls") / "cohort")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small volumes gain nothing from a second thread, and on a busy machine threads wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -28,6 +28,11 @@ WORDS = {
 }
 
 
+def label_of(person: str, visit: str) -> str:
+    """BIDS-style label of a visit, e.g. `sub-A01_ses-1`; `sub-A01` where the visit has no name."""
+    return f"sub-{person}_ses-{visit}" if visit else f"sub-{person}"
+
+
 def title_of(name: str) -> str:
     """What a volume is called over a picture or a column: `T1w, low dose`, `MTR`; what is no volume stays as it is."""
     return TITLES.get(name) or (name.upper() if name in QUANTITATIVE else name)
@@ -73,8 +78,8 @@ class Case:
 
     @property
     def label(self) -> str:
-        """BIDS-style label, e.g. `sub-A01_ses-1`."""
-        return f"sub-{self.person}_ses-{self.visit}" if self.visit else f"sub-{self.person}"
+        """See `label_of`."""
+        return label_of(self.person, self.visit)
 
     @property
     def shape(self) -> tuple[int, int, int]:

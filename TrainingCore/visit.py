@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .case import ALL_MRI, MASKS, MRI, VOLUME_NAMES
+from .case import ALL_MRI, MASKS, MRI, VOLUME_NAMES, label_of
 from .errors import BadInput
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Visit:
 
     @property
     def label(self) -> str:
-        """BIDS-style label, e.g. `sub-A01_ses-1`."""
-        return f"sub-{self.person}_ses-{self.visit}" if self.visit else f"sub-{self.person}"
+        """See `case.label_of`."""
+        return label_of(self.person, self.visit)
 
     def load(
         self,

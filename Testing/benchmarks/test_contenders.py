@@ -6,13 +6,7 @@ import torch
 from Testing.benchmarks.contenders import build, error_against_plain, gan_step
 from Testing.benchmarks.generator import table
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_generator_as_it_ships_is_within_1e_4_of_plain_float32_in_its_predictions_and_gradients():

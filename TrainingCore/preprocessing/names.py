@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..case import label_of
+
 FOLDERS = {"dvr": "pet", "dvr_clean": "pet", "fa": "dwi", "rd": "dwi", "ad": "dwi", "adc": "dwi"}
 ENDINGS = {
     "t1w": "desc-preproc_T1w",
@@ -30,11 +32,6 @@ RECORD_ENDING = "desc-preproc_record.json"
 FIGURES = "figures"
 
 
-def label(person: str, visit: str) -> str:
-    """BIDS-style label, e.g. `sub-A01_ses-1`."""
-    return f"sub-{person}_ses-{visit}" if visit else f"sub-{person}"
-
-
 def folder(person: str, visit: str) -> Path:
     """Folder of a visit below the dataset."""
     return Path(f"sub-{person}", f"ses-{visit}") if visit else Path(f"sub-{person}")
@@ -43,27 +40,27 @@ def folder(person: str, visit: str) -> Path:
 def volume_path(person: str, visit: str, name: str, space: str) -> Path:
     """Where a volume goes below the dataset; space: `T1w` or `PET`."""
     ending = ENDINGS[name] if "{space}" in ENDINGS[name] else "space-{space}_" + ENDINGS[name]
-    file = f"{label(person, visit)}_{ending.format(space=space)}.nii.gz"
+    file = f"{label_of(person, visit)}_{ending.format(space=space)}.nii.gz"
     return folder(person, visit) / FOLDERS.get(name, "anat") / file
 
 
 def transform_path(person: str, visit: str, name: str, space: str) -> Path:
     """Where the transform goes that brings an image into `space` (ITK: it maps a point of `space` to the image)."""
     source = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "dvr": "PET"}.get(name, name.replace("_", "").upper())
-    stem = label(person, visit)
+    stem = label_of(person, visit)
     return folder(person, visit) / "anat" / f"{stem}_from-{source}_to-{space}_mode-image_xfm.tfm"
 
 
 def lesion_table_path(person: str, visit: str, space: str) -> Path:
     """Where the lesions' volumes and centres go."""
-    return folder(person, visit) / "anat" / f"{label(person, visit)}_space-{space}_label-lesion_morph.tsv"
+    return folder(person, visit) / "anat" / f"{label_of(person, visit)}_space-{space}_label-lesion_morph.tsv"
 
 
 def record_path(person: str, visit: str) -> Path:
     """The file written last: with it, a visit is complete."""
-    return folder(person, visit) / "anat" / f"{label(person, visit)}_{RECORD_ENDING}"
+    return folder(person, visit) / "anat" / f"{label_of(person, visit)}_{RECORD_ENDING}"
 
 
 def figure_path(person: str, visit: str) -> Path:
     """The picture of a visit for the page of the cohort."""
-    return Path(FIGURES) / f"{label(person, visit)}.jpg"
+    return Path(FIGURES) / f"{label_of(person, visit)}.jpg"

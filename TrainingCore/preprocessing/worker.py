@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE, __version__
-from ..case import ALL_MRI, MASKS, reference_of, word_of
+from ..case import ALL_MRI, MASKS, label_of, reference_of, word_of
 from ..cohort_bids import SPACES
 from ..errors import BadInput, MyelinSynthError
 from ..files import scratch, write_json, write_text
@@ -53,8 +53,8 @@ class Task:
 
     @property
     def label(self) -> str:
-        """BIDS-style label, e.g. `sub-A01_ses-1`."""
-        return names.label(self.person, self.visit)
+        """See `case.label_of`."""
+        return label_of(self.person, self.visit)
 
     def all_settings(self) -> dict[str, Any]:
         """Everything but the inputs' bytes that decides the outcome."""

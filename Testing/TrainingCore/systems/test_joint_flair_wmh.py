@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,14 +26,7 @@ from TrainingCore.training.slices import axial
 SMALL = ["size=32", "field_of_view=192.0", "widths=[8, 12, 16]", "rate=3e-3", "slices_per_visit=6", "visits_per_step=1"]
 EARLY, LATE = Moment(0, 10, 0.0), Moment(6, 10, 0.6)
 BACKGROUND = -4.0
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def visit(seed: int = 0, size: int = 24) -> Sample:

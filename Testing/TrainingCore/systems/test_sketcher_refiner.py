@@ -35,14 +35,7 @@ from TrainingCore.training.samples import Sample, joined
 SMALL = ["size=32", "width=4", "levels=3", "discriminator.widths=[4, 8, 8, 8]", "validation_people=1"]
 FAST = ["sketcher_rate=5e-3", "refiner_rate=5e-3", "dropout=0.0", "pictures_every=0"]
 START = Moment(0, 10, 0.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def visit(seed: int = 0, lesions: bool = True, size: int = 32) -> Sample:
