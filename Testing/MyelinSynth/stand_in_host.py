@@ -34,13 +34,16 @@ class CollapsibleButton(QtWidgets.QWidget):
 
 
 class DirectoryButton(QtWidgets.QPushButton):
-    """ctkDirectoryButton: choosing is up to the test."""
+    """ctkDirectoryButton: choosing is up to the test. The signal says every folder that is set, by code as well."""
 
     directorySelected = QtCore.Signal(str)
+    _folder = ""
 
-    def select(self, folder: str) -> None:
-        self.setProperty("directory", folder)
+    def _set(self, folder: str) -> None:
+        self._folder = folder
         self.directorySelected.emit(folder)
+
+    directory = QtCore.Property(str, lambda self: self._folder, _set)
 
 
 class SliderWidget(QtWidgets.QDoubleSpinBox):

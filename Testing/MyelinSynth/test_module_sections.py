@@ -186,7 +186,7 @@ def test_a_model_that_is_not_here_or_broken_is_said(host: Host, widget: Any, tmp
     assert widget.modelPanel.model is not None
     other = tmp_path / "other models"
     writeBundle(other / "half", format=99)
-    widget.ui.modelFolderButton._real.select(str(other))
+    widget.ui.modelFolderButton.directory = str(other)
     assert "format 99" in widget.ui.modelNote.text
     assert userModelFolder() == other
     writeBundle(other / "sound")
