@@ -412,7 +412,7 @@ def test_a_saved_scene_opens_in_another_process_with_nothing_lost(
     writeExport(nodes, Export(tmp_path, "before"))
     here = Path(__file__).parent
     code = REOPEN.format(tests=str(here), root=str(here.parents[1]), bundle=str(bundle))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900)
     assert "same" in done.stdout, done.stderr[-3000:]
     for file in Result.open(tmp_path / "before_result").path.iterdir():
         if name != "LAS" or not file.name.endswith(".nii.gz"):  # Slicer turns left-handed voxels round when it reads

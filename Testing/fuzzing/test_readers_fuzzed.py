@@ -33,7 +33,7 @@ except BadInput as error:
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
 def test_a_file_that_once_broke_a_reader_is_refused_with_a_sentence(path):
     command = [sys.executable, "-c", READ, path, str(MEMORY)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=900)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("refused: The T1w")
 

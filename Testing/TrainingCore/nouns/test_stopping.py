@@ -160,7 +160,7 @@ def test_a_signal_when_all_is_done_changes_nothing_any_more() -> None:
         "    atexit.register(os.kill, os.getpid(), signal.SIGTERM)\n"
         "raise SystemExit(run_command(main))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -48,7 +48,7 @@ def run_on(cluster: Any, *given: str) -> list[int]:
     words = [*given, "--grid", "32", "--spacing", "6", "--progress", "none", "--scheduler", cluster.scheduler_address]
     runner = threading.Thread(target=lambda: codes.append(main(words)), daemon=True)
     runner.start()
-    runner.join(400)
+    runner.join(900)
     return codes
 
 

@@ -35,7 +35,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(name: str, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", f"TrainingCore.{name}", "--threads", "1", "--progress", "none", *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == code, done.stderr
     return done
 

@@ -39,7 +39,7 @@ def given(cohort: Path, out: Path, *more: object) -> list[str]:
 
 
 def run(cohort: Path, out: Path, *more: object, code: int = 0) -> str:
-    done = subprocess.run(command(cohort, out, *more), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(cohort, out, *more), cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == code, done.stderr
     return done.stderr
 
@@ -102,7 +102,7 @@ def test_killed_in_fold_2_and_started_again_gives_the_same_numbers(
     out = tmp_path / "killed"
     words = given(cohort, out, "--recipe", "l1_only", "--compare", "linear")
     at_work = struck_command("crossvalidate", "l1_only, fold 2: epoch 2/2", signal.SIGKILL, *words)
-    assert subprocess.run(at_work, cwd=ROOT, timeout=300).returncode == -signal.SIGKILL
+    assert subprocess.run(at_work, cwd=ROOT, timeout=900).returncode == -signal.SIGKILL
     assert (out / "l1_only" / "fold-2" / "run" / "checkpoints" / "last.safetensors").is_file()
     assert (out / "l1_only" / "fold-1" / "rows.json").is_file()
     assert not (out / "l1_only" / "fold-3" / "rows.json").exists()

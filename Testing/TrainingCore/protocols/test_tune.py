@@ -165,7 +165,7 @@ def test_two_workers_find_the_better_rate_and_leave_a_recipe_that_loads(cohort: 
     # the first waits in its first trial until the other one, which takes longer to start, has begun the second
     words = waiting_command("tune", "trial 0: epoch 1", out / "trials" / "0001", *given(cohort, out, space, "--trials",
                             6, "--workers", 2))  # fmt: skip
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     with open(out / "trials.csv", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -192,9 +192,9 @@ def test_a_killed_search_takes_up_its_trial_where_it_stopped(cohort: Path, tmp_p
     out = tmp_path / "study"
     more = ("--trials", 2, "--no-pruning")
     at_work = struck_command("tune", "trial 0: epoch 2/3", signal.SIGKILL, *given(cohort, out, space, *more))
-    assert subprocess.run(at_work, cwd=ROOT, timeout=300).returncode == -signal.SIGKILL
+    assert subprocess.run(at_work, cwd=ROOT, timeout=900).returncode == -signal.SIGKILL
     assert (out / "trials" / "0000" / "run" / "checkpoints" / "last.safetensors").is_file()
-    done = subprocess.run(command(cohort, out, space, *more), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(cohort, out, space, *more), cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     trials = _study(out).trials
     assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE", "COMPLETE"]

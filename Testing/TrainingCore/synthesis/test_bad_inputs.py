@@ -148,7 +148,7 @@ def test_bad_images_are_found_before_torch_is_imported(patient, bundle, tmp_path
     arguments = ["--t1", tmp_path / "nowhere.nii", "--flair", patient["flair"], "--model", bundle, "--progress", "none"]
     run = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments), "--out", str(tmp_path / "result")],
-        capture_output=True, text=True, cwd=ROOT, timeout=120,
+        capture_output=True, text=True, cwd=ROOT, timeout=900,
     )  # fmt: skip
     assert run.stdout.split() == ["2", "False", "False"]
 
@@ -176,7 +176,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_slow
         arguments += ["--out", locked / "result" if inside else locked]
         run = subprocess.run(
             [sys.executable, "-c", AS_NOBODY, *map(str, arguments)],
-            capture_output=True, text=True, cwd=ROOT, timeout=120,
+            capture_output=True, text=True, cwd=ROOT, timeout=900,
         )  # fmt: skip
         assert run.returncode == 2, run.stderr
         assert "Cannot write to" in run.stderr

@@ -29,7 +29,7 @@ def _given(patient, bundle, out: Path) -> list[str]:
 
 def _stop_at(step: str, number: int, given: list[str]) -> tuple[int, str]:
     words = struck_command("synthesize", f"^{step}:", number, *given)
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240, preexec_fn=_hear_ctrl_c)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900, preexec_fn=_hear_ctrl_c)
     return done.returncode, done.stderr
 
 
@@ -55,7 +55,7 @@ def test_after_kill_9_there_is_no_result_and_the_next_run_makes_the_same_map_and
     assert [path for path in tmp_path.iterdir() if path.name.endswith(PARTIAL_SUFFIX)]
     words = [sys.executable, "-m", "TrainingCore.synthesize"]
     runs = [subprocess.Popen([*words, *_given(patient, bundle, folder)], cwd=ROOT) for folder in (out, undisturbed)]
-    assert [run.wait(timeout=300) for run in runs] == [0, 0]
+    assert [run.wait(timeout=900) for run in runs] == [0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result", "undisturbed"]
     maps = [read_volume(Result.open(folder).path / "dvr.nii.gz").data for folder in (out, undisturbed)]
     assert np.array_equal(*maps)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def train(*options: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "TrainingCore.train", "--progress", "none", "--threads", "1", *map(str, options)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == code, done.stderr
     return done
 
@@ -68,7 +68,7 @@ def test_a_run_holds_its_recipe_log_checkpoints_pictures_and_bundles(whole_run: 
 def test_a_run_killed_in_mid_epoch_resumes_to_the_same_bits(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     given = ("--progress", "none", "--threads", 1, "--data", ball_cohort, "--out", out, "--set", *SMALL, "epochs=4")
-    killed = subprocess.run(struck_command("train", "epoch 3/4", signal.SIGKILL, *given), cwd=ROOT, timeout=300)
+    killed = subprocess.run(struck_command("train", "epoch 3/4", signal.SIGKILL, *given), cwd=ROOT, timeout=900)
     assert killed.returncode == -signal.SIGKILL
     assert not (out / "bundles").exists()
     train("--out", out, "--resume")
@@ -154,7 +154,7 @@ def test_two_processes_share_a_run(ball_cohort: Path, tmp_path: Path) -> None:
         *SMALL,
         "epochs=2",
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(Run.open(tmp_path / "run").log()) == 2
 
