@@ -89,7 +89,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.patientPanel = PatientPanel(self.ui, self.onSamplePatient)
         self.modelPanel = ModelPanel(self.ui, self.onModel)
         self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs, self.onDevice)
-        self.displayPanel = DisplayPanel(self.ui)
+        self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.jump())
         self.reviewPanel = ReviewPanel(self.ui, self.displayPanel.onReviewed)
         self.exportPanel = ExportPanel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -14,10 +15,13 @@ from .words import _
 
 
 class DisplayPanel:
-    """Sliders, boxes and layout buttons; all act on the nodes of the synthesis that `show` was given."""
+    """Sliders, boxes and layout buttons; all act on the nodes of the synthesis that `show` was given.
 
-    def __init__(self, ui: Any) -> None:
-        self.ui = ui
+    arranged: called when the views were arranged anew, and show the middle of the brain.
+    """
+
+    def __init__(self, ui: Any, arranged: Callable[[], None] = lambda: None) -> None:
+        self.ui, self._arranged = ui, arranged
         self.nodes: dict[str, Any] = {}
         self._layouts = Layouts()
         self._wipe: Wipe | None = None
@@ -122,6 +126,7 @@ class DisplayPanel:
         if self._goTo(SIDE_BY_SIDE):
             showSideBySide(self.t1w, self.nodes.get("flair"), self.nodes["dvr"])
             slicer.util.resetSliceViews()
+            self._arranged()
 
     def onFourUp(self, _checked: bool = False) -> None:
         """The map over the T1w in three directions, and the 3D view."""
@@ -156,6 +161,7 @@ class DisplayPanel:
         display.showInSlices(self.t1w, self.nodes["dvr"], opacity, otherThan=display.SIDE_BY_SIDE_VIEWS)
         self._showsMap()
         slicer.util.resetSliceViews()
+        self._arranged()
 
     def _showsMap(self) -> None:
         """The fade slider stands at what the views show, and moves nothing by that."""

@@ -266,8 +266,14 @@ class ReviewPanel(VTKObservationMixin):
         """Jump to the lesion of a line."""
         if self._filling or self.review is None or not 0 <= line < len(self._order):
             return
-        row = self._order[line]
-        self.ui.commentEdit.text = self.review.comment(row)
+        self.ui.commentEdit.text = self.review.comment(self._order[line])
+        self.jump(self._order[line])
+
+    def jump(self, row: int | None = None) -> None:
+        """Show a lesion in all views: that of a row, or the one that is chosen."""
+        row = self.currentRow() if row is None else row
+        if self.review is None or row is None:
+            return
         place = self.review.place(row, self.nodes["dvr"])
         if np.isfinite(place).all():
             jumpTo(place.tolist())

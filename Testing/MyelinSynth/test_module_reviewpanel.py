@@ -249,6 +249,10 @@ def test_an_edited_lesion_is_measured_again(host: Host, reviewed: Any) -> None: 
     reviewed.ui.editButton.click()  # there is no segment to choose any more
 
 
+def slices() -> list[Any]:
+    return slicer.util.getNodesByClass("vtkMRMLSliceNode")
+
+
 def test_layouts_and_the_way_back(host: Host, application: Application, reviewed: Any) -> None:  # noqa: F811
     views = host.openViews(application)
     node = views.layoutLogic().GetLayoutNode()
@@ -261,8 +265,15 @@ def test_layouts_and_the_way_back(host: Host, application: Application, reviewed
         ids = (found.GetBackgroundVolumeID(), found.GetForegroundVolumeID())
         return [slicer.mrmlScene.GetNodeByID(one).GetName() if one else "" for one in ids]
 
+    click(reviewed, 1)
     reviewed.ui.sideBySideButton.click()
     assert node.GetViewArrangement() == layouts.SIDE_BY_SIDE
+    heights = {
+        one.GetName(): geometry.toArray(one.GetSliceToRAS())[2, 3]
+        for one in slices()
+        if one.GetName() in display.SIDE_BY_SIDE_VIEWS
+    }
+    assert heights == dict.fromkeys(display.SIDE_BY_SIDE_VIEWS, pytest.approx(LESIONS[1][0][2], abs=0.8))
     assert [shown(name) for name in display.SIDE_BY_SIDE_VIEWS] == [
         ["T1w", ""],
         ["T1w FLAIR in T1w space", ""],
