@@ -129,15 +129,16 @@ def _interval(
 
 def in_words(found: Row) -> str:
     """The answer in a sentence or two."""
-    interval = "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
-    rho = "not estimable" if found["rho"] is None else f"{found['rho']:.2f}{interval}"
+    from .figures import with_interval
+
+    rho = with_interval(found["rho"], found["low"], found["high"])
     first, last = found["parts"][0], found["parts"][-1]
     if found["low"] is not None and found["low"] > 0:
         answer = "Lesions with a high uncertainty have larger errors."
     elif found["high"] is not None and found["high"] < 0:
         answer = "Lesions with a high uncertainty have smaller errors: it must not be trusted."
     else:
-        answer = "It does not tell lesions with large errors from others here."
+        answer = "The uncertainty does not tell lesions with large errors from others here."
     times = (
         ""
         if found["ratio"] is None

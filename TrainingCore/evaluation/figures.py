@@ -38,6 +38,7 @@ STYLE: Any = {
     "axes.grid": False,
 }
 TISSUE_TITLES = {"lesion": "lesions", "nawm": "NAWM", "grey": "grey matter"}
+TISSUES_OF_CONTROLS = {"nawm": "white matter"}  # without disease nothing only appears normal
 GROUP_TITLES = {"patient": "patients", "control": "controls"}
 
 
@@ -50,6 +51,12 @@ def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, np
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(squeeze=False, **subplots)
     return figure, axes
+
+
+def tissue_title(tissue: str, group: str) -> str:
+    """What a tissue is called in a group: the white matter of controls is not "normal-appearing"."""
+    named = TISSUES_OF_CONTROLS if group == "control" else {}
+    return named.get(tissue, TISSUE_TITLES[tissue])
 
 
 def number(value: float | None, form: str = "{:.2f}") -> str:
@@ -176,7 +183,8 @@ def groups_figure(visits: Sequence[Mapping[str, Any]]) -> Figure:
         label = "noise-free truth" if kind == "clean" else kind
         axis.plot([], [], color=colour, marker="s", linestyle="", label=label)
     titles = [
-        TISSUE_TITLES[tissue] + (f"\n{GROUP_TITLES.get(group, group)}" if group else "") for group, tissue in boxes
+        tissue_title(tissue, group) + (f"\n{GROUP_TITLES.get(group, group)}" if group else "")
+        for group, tissue in boxes
     ]
     axis.set_xticks(range(len(boxes)), titles)
     axis.set_ylabel("mean DVR of a visit")

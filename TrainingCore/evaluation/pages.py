@@ -314,7 +314,11 @@ def _difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
 def _group_rows(groups: Sequence[Row]) -> list[Row]:
     rows = []
     for group in groups:
-        row = {"group": group["group"], "tissue": figures.TISSUE_TITLES[group["tissue"]], "visits": group["n"]}
+        row = {
+            "group": group["group"],
+            "tissue": figures.tissue_title(group["tissue"], group["group"]),
+            "visits": group["n"],
+        }
         for kind, title in (("measured", "measured"), ("synthetic", "synthetic"), ("clean", "noise-free truth")):
             mean, sd = group[f"{kind}_mean"], group[f"{kind}_sd"]
             row[title] = figures.number(mean, "{:.3f}") + ("" if sd is None else f" ({sd:.3f})")

@@ -80,6 +80,15 @@ def test_groups_show_every_visit_of_every_tissue(results):
     assert sum(len(points.get_offsets()) for points in axis.collections) == 4 * 3 * 3
 
 
+def test_the_white_matter_of_controls_is_not_called_normal_appearing():
+    names = [f"{kind}_{tissue}" for kind in ("measured", "synthetic", "clean") for tissue in ("lesion", "nawm", "grey")]
+    visits = [{"group": group, **dict.fromkeys(names, 1.1)} for group in ("patient", "control")]
+    labels = [label.get_text() for label in figures.groups_figure(visits).axes[0].get_xticklabels()]
+    assert "NAWM\npatients" in labels
+    assert "white matter\ncontrols" in labels
+    assert "NAWM\ncontrols" not in labels
+
+
 def test_nothing_can_be_drawn_too():
     nothing = summarise([], [])
     for figure in (
