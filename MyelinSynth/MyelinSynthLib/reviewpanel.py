@@ -64,6 +64,22 @@ def columnTitles() -> dict[str, str]:
     }
 
 
+def columnTips() -> dict[str, str]:
+    """What the columns mean, for whoever rests the mouse on a title."""
+    return {
+        "id": _("Number of the lesion, as in lesions.csv and in the names of the segments."),
+        "region": _("Periventricular, juxtacortical, infratentorial, or deep white matter."),
+        "volume_mm3": _("Volume of the outline inside the brain, in cubic millimetres."),
+        "mean_dvr": _("Mean of the synthetic DVR (distribution volume ratio of [11C]PiB) over the lesion."),
+        "ratio_to_nawm": _("Mean DVR divided by that of the normal-appearing white matter (NAWM)."),
+        "demyelinated_share": _("Share of the voxels whose DVR is below the mean of the NAWM minus 2 SD."),
+        "uncertainty": _("SD of the mean DVR; a dash where it was not estimated, or the outline was edited since."),
+        "measured_mean_dvr": _("Mean of the measured DVR over the lesion."),
+        "state": _("What was decided, and whether the outline was edited."),
+        "comment": _("Your remark."),
+    }
+
+
 @functools.lru_cache  # asked for every row after every decision, and a translation has to be looked up
 def stateName(state: str, outline: str = AS_GIVEN) -> str:
     """A review state in the user's language, and whether the outline is another one now."""
@@ -169,6 +185,9 @@ class ReviewPanel(VTKObservationMixin):
         table.clear()
         table.setColumnCount(len(self._shown))
         table.setHorizontalHeaderLabels([titles[name] + arrow * (name == self._sort) for name in self._shown])
+        tips = columnTips()
+        for column, name in enumerate(self._shown):
+            table.horizontalHeaderItem(column).setToolTip(tips[name])
         table.setRowCount(len(self._order))
         forms = dict(COLUMNS)
         for line, row in enumerate(self._order):

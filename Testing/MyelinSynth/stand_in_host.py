@@ -163,7 +163,8 @@ class Proxy:
 
     def _call(self, name: str, given: tuple[Any, ...]) -> Any:
         found = getattr(self._real, name)(*native(given, name))
-        return Proxy(self._host, found, "QHeaderView") if isinstance(found, QtWidgets.QHeaderView) else found
+        kinds = (QtWidgets.QHeaderView, QtWidgets.QTableWidgetItem)
+        return Proxy(self._host, found, type(found).__name__) if isinstance(found, kinds) else found
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
         listed = self._known["signals"] or {f"{name}({signature.split('(')[1]}" for name in self._known["methods"]}
@@ -302,9 +303,8 @@ class Host:
         self._modules: dict[str, Any] = {}
         self._utilities: dict[str, Any] = {}
         self.answers: list[Any] = []  # to questions and file dialogs, in their order
-        self.questions: list[str] = []
         self.views: LayoutManager | None = None
-        self.modules: list[str] = []  # that were selected
+        self.questions, self.modules = list[str](), list[str]()  # that were asked, and selected
         self.segmentEditor = SegmentEditor(self)
         slicer.app = Application(self, folder)
         self._check(slicer.app, api["modules"]["slicer.app"])

@@ -79,6 +79,10 @@ def test_the_table_says_everything_about_a_lesion(reviewed: Any) -> None:
         *("State", "Region", "Volume (mm\u00b3)", "Mean DVR", "Ratio to NAWM", "Demyelinated", "Uncertainty"),
         *("Measured DVR", "Comment"),
     ]
+    tips = [reviewed.ui.reviewTable.horizontalHeaderItem(column).toolTip() for column in range(10)]
+    assert "normal-appearing white matter" in tips[5]
+    assert len(set(tips)) == 10
+    assert all(tips)
     shown = [cell(reviewed, 0, column) for column in range(10)]
     assert shown[:3] == ["1", "unreviewed", "periventricular"]
     assert shown[4:8] == ["0.80", "0.67", "100%", "\u2013"]
