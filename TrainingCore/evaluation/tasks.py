@@ -35,6 +35,7 @@ from .summary import agreement, levels
 from .translation_figures import translation_section
 
 Row = dict[str, Any]
+SEARCHED = ("data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask")  # by Genc et al. 2022
 WITH_MASK, WITHOUT_MASK = "with mask loss", "without mask loss"
 NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1w after the full dose
 
@@ -75,7 +76,8 @@ class Task:
     same people are drawn, recipe by recipe. A visit row that holds `untouched` (the name of an input) and every measure
     with the prefix `untouched_` gives the report a column of that input taken for the answer. papers_row(inputs) ->
     what the paper reports with these inputs alone, by measure; paper_order: in which order it left them out;
-    paper_curves: what it reads off its learning curves."""
+    paper_curves: what it reads off its learning curves; papers_best: recipe values that its search found,
+    by target."""
 
     name: str
     measures: tuple[Measure, ...]
@@ -92,6 +94,7 @@ class Task:
     papers_row: Callable[[Iterable[str]], dict[str, str]] | None = None
     paper_order: str = ""
     paper_curves: str = ""
+    papers_best: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def predict(system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
@@ -363,6 +366,10 @@ TRANSLATION = Task(
     ),
     measure_translation,
     section=translation_section,
+    papers_best={
+        "flair": dict(zip(SEARCHED, (2, 2, 4.87e-5, 118.74, 151.04))),
+        "t1w": dict(zip(SEARCHED, (2, 4, 1.49e-4, 90.24, 124.85))),
+    },
 )
 ENHANCEMENT = Task(
     "enhancement",

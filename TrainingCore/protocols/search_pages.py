@@ -13,11 +13,13 @@ from ..cohort import Cohort
 from ..evaluation import figures
 from ..evaluation.pages import write_csv
 from ..evaluation.report import SIMULATED_BANNER, Report
+from ..evaluation.tasks import task_of
 from ..files import write_json, write_text
 from ..recipe import changed, differences, value_of
 from .methods import add_methods
-from .pages import cohort_name
-from .search import CONTINUES, EPOCHS, REASON, import_optuna
+from .pages import REASON, cohort_name
+from .search import CONTINUES, EPOCHS, import_optuna
+from .search import REASON as WHY
 from .space import Dimension
 
 FEWEST_FOR_IMPORTANCE = 10  # finished trials: of fewer, what matters most is chance (ours)
@@ -74,7 +76,7 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
         "epochs": trial.user_attrs.get(EPOCHS),
         "seconds": seconds,
         "goes_on_with": trial.user_attrs.get(CONTINUES),
-        "reason": trial.user_attrs.get(REASON),
+        "reason": trial.user_attrs.get(WHY),
     }
 
 
@@ -109,14 +111,7 @@ def build_report(
     )
     if best is None:
         return report.add_text("No trial has finished: there is no best recipe yet.")
-    report.add_heading("Best values").add_table(
-        [
-            {"key": key, "best": short(value), "recipe": short(value_of(recipe, key))}
-            for key, value in best["values"].items()
-        ],
-        f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml.",
-        titles={"recipe": "in the recipe"},
-    )
+    add_best(report, best, recipe)
     report.add_heading("History")
     report.add_figure(
         history_figure(trials),
@@ -146,6 +141,21 @@ def build_report(
     report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, titles, formats)
     add_methods(report, {recipe["system"]: recipe})
     return report
+
+
+def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> None:
+    """The best values beside those of the recipe and those that the search of the system's paper found."""
+    papers = task_of(recipe).papers_best.get(recipe["data"]["target"], {})
+    papers = {key: value for key, value in papers.items() if key in best["values"]}
+    rows = [
+        {"key": key, "best": short(value), "recipe": short(value_of(recipe, key))}
+        | ({"paper": short(papers[key]) if key in papers else "–"} if papers else {})
+        for key, value in best["values"].items()
+    ]
+    told = f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml."
+    if papers:
+        told += f" Paper: what its own search found best. {REASON}"
+    report.add_heading("Best values").add_table(rows, told, titles={"recipe": "in the recipe"})
 
 
 def history_figure(trials: Sequence[Any]) -> Any:

@@ -305,3 +305,28 @@ def test_every_choice_has_its_place_whether_it_was_drawn_or_not() -> None:
     ]  # fmt: skip
     assert [axis.collections[0].get_offsets()[0][0] for axis in axes] == [1, 1]
     assert trial_row(drawn, dimensions)["norm"] == "b"
+
+
+def test_what_the_papers_own_search_found_stands_beside_what_was_found_here() -> None:
+    from TrainingCore.evaluation.report import Report
+    from TrainingCore.protocols.search_pages import add_best
+
+    best = {"trial": 3, "score": 0.2, "values": {"optimizer.rate": 2e-4, "generator.norm": "instance"}}
+    pages = []
+    for name in ("mask_weighted_pix2pix_t1", "contrast_enhancement"):
+        recipe = load_recipe(name, ["optimizer.rate=5e-4"])
+        values = best["values"] if "pix2pix" in name else {"optimizer.rate": 2e-4}
+        report = Report("Search")
+        add_best(report, best | {"values": values}, recipe)
+        pages.append(report.html())
+    assert [word for word in ("0.0002", "0.0005", "0.000149", "cannot be equal") if word not in pages[0]] == []
+    assert "paper" not in pages[1].partition("<main>")[2].lower()
+
+
+@pytest.mark.parametrize("name", ["mask_weighted_pix2pix", "mask_weighted_pix2pix_t1"])
+def test_the_recipes_of_genc_et_al_hold_what_the_report_calls_the_papers_best(name: str) -> None:
+    from TrainingCore.evaluation.tasks import TRANSLATION
+
+    recipe = load_recipe(name)
+    papers = TRANSLATION.papers_best[recipe["data"]["target"]]
+    assert {key: value_of(recipe, key) for key in papers} == papers
