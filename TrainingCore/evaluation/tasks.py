@@ -374,11 +374,11 @@ TRANSLATION = Task(
 ENHANCEMENT = Task(
     "enhancement",
     (
-        Measure("l2", "L2 (1e-5)", "lower", 1e5, "{:.1f}", {"all four inputs": "31.6"}),
-        Measure("tumour_l2", "tumour L2 (1e-4)", "lower", 1e4, "{:.1f}", {"all four inputs": "74.4"}),
+        Measure("l2", "L2 (10⁻⁵)", "lower", 1e5, "{:.1f}", {"all four inputs": "31.6"}),
+        Measure("tumour_l2", "tumour L2 (10⁻⁴)", "lower", 1e4, "{:.1f}", {"all four inputs": "74.4"}),
         Measure("psnr", "PSNR (dB)", "higher", 1.0, "{:.1f}", {"all four inputs": "35.3"}),
         Measure("ssim", "SSIM (%)", "higher", 100.0, "{:.1f}", {"all four inputs": "94.2"}, 1.0),
-        Measure("l2_brain", "L2 in the brain (1e-5)", "lower", 1e5, "{:.1f}"),
+        Measure("l2_brain", "L2 in the brain (10⁻⁵)", "lower", 1e5, "{:.1f}"),
         Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}", most=1.0),
     ),
     measure_enhancement,

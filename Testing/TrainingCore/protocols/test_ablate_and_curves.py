@@ -81,9 +81,9 @@ def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_bes
     low = next(one for one in rows if one["t1ce_low"] == "✗")
     assert (low["t1w"], low["adc"]) == ("✓", "✓")
     papers = rows[rows.index(low) + 1]
-    assert (low["L2 (1e-5)"], papers["L2 (1e-5)"], papers["round"]) == ("9.0 (0.0)", "66.9 (30.9)", "paper")
+    assert (low["L2 (10⁻⁵)"], papers["L2 (10⁻⁵)"], papers["round"]) == ("9.0 (0.0)", "66.9 (30.9)", "paper")
     ours = [one for one in rows if one["round"] != "paper"]
-    assert [one["L2 (1e-5)"].endswith(" best") for one in ours] == [True, False, False, False]
+    assert [one["L2 (10⁻⁵)"].endswith(" best") for one in ours] == [True, False, False, False]
     found = margin(row, row["by"])
     assert (found["runner_up"], found["n"]) == ("t1w", 8)
     assert found["difference"] == pytest.approx(2e-5)
