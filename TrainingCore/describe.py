@@ -7,7 +7,7 @@ from typing import Any
 
 from .cli import add_set_option, parser, run_command
 from .errors import BadInput
-from .recipe import available, grid_shape, grid_spacing, load_recipe
+from .recipe import available, grid_shape, grid_spacing, load_recipe, similar
 
 TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, of systems that have them
 
@@ -79,7 +79,7 @@ def _describe_bundle(path: str) -> int:
         bundle = Bundle.open(path)
     except BadInput as error:
         if "does not exist" in str(error):
-            raise BadInput(f"{path} is neither a recipe ({', '.join(available())}) nor a bundle.") from error
+            raise BadInput(f"{path} is neither a recipe nor a bundle. {similar(path)}") from error
         raise
     print(model_card(bundle.description))
     return 0

@@ -24,6 +24,13 @@ def available() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def similar(name: str) -> str:
+    """What may have been meant by the name of a recipe that there is not, and where all are listed."""
+    near = difflib.get_close_matches(name, available(), n=3)
+    meant = f"Is {' or '.join(near)} meant? " if near else ""
+    return f"{meant}`python -m TrainingCore.describe` lists all."
+
+
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Settings:
     """A recipe by name or path, with `key=value` changes; raises BadInput for anything it does not know."""
     recipe = _read(_find(name))
@@ -42,7 +49,7 @@ def _find(name: str) -> Path:
             raise BadInput(f"The recipe {path} does not exist.")
         return path
     if name not in available():
-        raise BadInput(f"There is no recipe called {name!r}. Recipes here: {', '.join(available())}.")
+        raise BadInput(f"There is no recipe called {name!r}. {similar(name)}")
     return FOLDER / f"{name}.yaml"
 
 

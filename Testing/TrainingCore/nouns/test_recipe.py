@@ -67,7 +67,7 @@ def test_what_it_does_not_know_is_bad_input(change: str, sentence: str) -> None:
 
 
 def test_unknown_recipe_and_broken_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no recipe called 'curicular'"):
+    with pytest.raises(BadInput, match=r"no recipe called 'curicular'\. Is curricular or anticurricular meant"):
         load_recipe("curicular")
     for text, sentence in (
         ("system: [", "not valid YAML"),
