@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import MRI
+from .case import MRI, word_of
 from .cohort_bids import index, participants, sessions
 from .cohort_table import read_table
 from .errors import BadInput
@@ -22,6 +22,7 @@ TABLES = (".csv", ".tsv")
 UNKNOWN = "unknown"
 NO_VALUE = ("", "n/a", "nan")
 MOST_NAMED = 5  # visits that a sentence names
+FOUND_BY_PREPROCESS = ("brain", "white_matter", "grey_matter")
 NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
 
 
@@ -117,6 +118,7 @@ class Cohort:
             missing, noted = sorted(set(needs) - set(first.files)), "".join(f" ({note})" for note in first.notes)
             raise BadInput(
                 f"No visit of {self.path} can be learnt from: {first.label} lacks {', '.join(missing)}{noted}."
+                f"{how_to_get(missing)}"
             )
         others = [visit for visit in self.visits if not set(needs) <= set(visit.files)]
         notes = self.notes + missing_sentences(others, needs)
@@ -198,6 +200,15 @@ class Cohort:
 def _value(info: dict[str, Any], column: str) -> str:
     value = str(info.get(column) or "").strip()
     return "" if value.lower() in NO_VALUE else value
+
+
+def how_to_get(missing: Sequence[str]) -> str:
+    """Where what visits lack can come from, as a sentence with a space before it; empty where only a scanner helps."""
+    found = [name for name in missing if name in FOUND_BY_PREPROCESS]
+    if not found:
+        return ""
+    it = "it" if len(found) == 1 else "them"
+    return f" The {' and the '.join(map(word_of, found))}: `preprocess` finds {it}; give its --out as --data."
 
 
 def missing_sentences(visits: Sequence[Visit], needs: Sequence[str]) -> list[str]:

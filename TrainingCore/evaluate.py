@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cli import Progress, add_compute_options, add_progress_option, at_least, parser, run_command
-from .cohort import Cohort
+from .cohort import Cohort, how_to_get
 from .errors import BadInput
 from .files import atomic_folder, check_replaceable
 
@@ -117,8 +117,9 @@ def choose_visits(
         raise BadInput(f"None of these people of {cohort.path} has such a visit. Leave out --visits to take all.")
     ready = [visit for visit in chosen if set(needs) <= set(visit.files)]
     if not ready:
-        lacks = ", ".join(sorted(set(needs) - set(chosen[0].files)))
-        words = f"No visit of {cohort.path} can be compared: {chosen[0].label} lacks {lacks}."
+        missing = sorted(set(needs) - set(chosen[0].files))
+        words = f"No visit of {cohort.path} can be compared: {chosen[0].label} lacks {', '.join(missing)}."
+        words += how_to_get(missing)
         if "dvr" in needs:
             words += " It is compared with a measured DVR map (derivatives, stat-dvr_desc-measured_mimap)."
         raise BadInput(words)
