@@ -169,7 +169,7 @@ def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
     from .stopping import undisturbed
 
     with contextlib.ExitStack() as stack:
-        with undisturbed():
+        with undisturbed(deaf_children=True):
             pool = multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _start_worker)
             stack.enter_context(pool)
         yield pool.imap_unordered(_simulate_until_stopped, tasks)
@@ -178,10 +178,10 @@ def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and clean up (no half-written file) when the parent ends this process."""
+    """Clean up (no half-written file) when the parent ends this process."""
     from .stopping import listen
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business; on Windows this is not handed down
     listen()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -113,11 +113,29 @@ def check_stopped() -> None:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Do a few quick steps that must not be separated; who asks to stop meanwhile is heard at the end."""
+def undisturbed(deaf_children: bool = False) -> Iterator[None]:
+    """Do a few quick steps that must not be separated; who asks to stop meanwhile is heard at the end.
+
+    deaf_children: processes started here never hear Ctrl-C, which a terminal sends to all of them at once and which
+    would make each say where it was; whoever starts them ends them. (Nor does this process, for that moment.)
+    """
     _state.held += 1
     try:
-        yield
+        with _ctrl_c_ignored() if deaf_children else contextlib.nullcontext():
+            yield
     finally:
         _state.held -= 1
     check_stopped()
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

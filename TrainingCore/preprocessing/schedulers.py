@@ -44,7 +44,7 @@ def on_this_machine(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
         )
         try:
             with contextlib.ExitStack() as stack:
-                with undisturbed():  # this starts the processes
+                with undisturbed(deaf_children=True):  # this starts the processes
                     made = parallel(joblib.delayed(prepare_visit)(task) for task in list(left.values()))
                     outcomes = stack.enter_context(_closed(made))
                 for outcome in outcomes:

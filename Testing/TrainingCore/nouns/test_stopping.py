@@ -133,6 +133,23 @@ def test_what_must_not_be_separated_is_done_to_its_end() -> None:
     assert done == ["started"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="process groups are tried on POSIX")
+def test_ctrl_c_in_a_terminal_is_left_to_the_process_that_started_the_others(capfd) -> None:
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('goes on', flush=True)"
+
+    def command(_argv: Sequence[str] | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        listen()
+        with undisturbed(deaf_children=True):
+            child = subprocess.Popen([sys.executable, "-c", program])
+        assert child.wait() == 0
+        signal.raise_signal(signal.SIGINT)
+
+    assert run_command(command) == 130
+    said = capfd.readouterr()
+    assert (said.out.strip(), said.err.strip()) == ("goes on", STOPPED)
+
+
 def test_what_is_ignored_stays_ignored_as_nohup_wants_it() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     assert run_command(lambda _argv: signal.raise_signal(signal.SIGINT)) == 0
