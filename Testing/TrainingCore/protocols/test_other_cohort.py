@@ -70,7 +70,8 @@ def test_a_card_tells_what_was_measured_of_these_weights(runs: Path, ball_cohort
     assert export.main(words) == 0
     told = Bundle.open(model).description["performance"]
     summary = json.loads((out / "summary.json").read_text())["models"]["joint_flair_wmh"]
-    assert told["measured on"].endswith(f"{summary['people']} people, {summary['visits']} visits")
+    counted = f"simulated cohort, {summary['people']} people, {summary['visits']} visits. "
+    assert told["measured on"].startswith(f"{counted}joint_flair_wmh was trained on 2 of these 3 people")
     assert told["DSC (%)"].startswith(f"{summary['measures']['dsc']['mean']:.2f}")
 
 
