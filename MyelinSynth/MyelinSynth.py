@@ -77,6 +77,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.exportPanel: Any = None  # the last that setup makes
         self._parameterNode = None
         self._guiTag = None
+        self._t1w = None
 
     def setup(self):
         """Build the panel; needs neither a main window nor PyTorch."""
@@ -130,6 +131,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runPanel.sceneCloses()
         self.patientPanel.forget()
         self.showNodes({})
+        self._t1w = None
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller=None, _event=None):
@@ -175,6 +177,17 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ready = self.patientPanel.show(patient, problems)
         self.ui.synthesizeButton.enabled = self.runPanel.running or ready
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
+        if patient.t1w is not self._t1w:
+            self._t1w = patient.t1w
+            self.goToPatient()
+
+    def goToPatient(self):
+        """Another T1w was chosen: where a map of it was made, show that and go on with its review."""
+        nodes, shown = self.logic.chosenRun(self._parameterNode), self.displayPanel.nodes.get("dvr")
+        if shown is not None and nodes.get("dvr", shown) is not shown:
+            self._parameterNode.run = provenance.get(nodes["dvr"], "Run")
+            self.showNodes(nodes)
+            self.logic.show(nodes["dvr"])
 
     def onSamplePatient(self, patient):
         """The sample patient was loaded: choose it, and show it."""
@@ -220,7 +233,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         parameterNode.run = outputs.run
         self.reviewPanel.trust(outputs.run)
-        self.showReview()
+        self.showNodes(outputs.nodes())
 
     def showReview(self):
         """The run that is chosen, or the latest."""
@@ -300,8 +313,11 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
                 setattr(parameterNode, field, matching[0])
 
     def chosenRun(self, parameterNode):
-        """Nodes by role of the run that is chosen, or of the latest one in the scene; empty where there is none."""
+        """Nodes by role of one run in the scene: of the chosen T1w where it has one, of any T1w otherwise; the run that
+        was chosen last, or the latest. Empty where there is none."""
         runs = provenance.runs(slicer.mrmlScene)
+        if parameterNode is not None and parameterNode.t1w is not None:
+            runs = provenance.runs(slicer.mrmlScene, parameterNode.t1w) or runs
         chosen = parameterNode.run if parameterNode is not None and parameterNode.run in runs else None
         return provenance.nodesOfRun(slicer.mrmlScene, chosen or runs[-1]) if runs else {}
 

@@ -108,8 +108,9 @@ def sameRun(node: Any) -> dict[str, Any]:
     return nodesOfRun(slicer.mrmlScene, get(node, "Run"))
 
 
-def runs(scene: Any) -> list[str]:
-    """Every synthesis in the scene, oldest first."""
+def runs(scene: Any, t1w: Any = None) -> list[str]:
+    """Every synthesis in the scene, or those of one T1w, oldest first."""
     nodes = scene.GetNodes()
     found = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
-    return [get(node, "Run") for node in found if get(node, "Role") == "dvr"]
+    maps = [node for node in found if get(node, "Role") == "dvr"]
+    return [get(node, "Run") for node in maps if t1w is None or node.GetNodeReferenceID(T1W_REFERENCE) == t1w.GetID()]

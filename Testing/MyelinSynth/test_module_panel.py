@@ -230,6 +230,35 @@ def test_the_way_from_images_to_a_finished_review(host: Host, widget: Any, child
     assert not list(Path(slicer.app.temporaryPath).iterdir())
 
 
+def test_choosing_another_patient_goes_on_with_their_review(
+    host: Host, application: Application, widget: Any, child: Callable[[str], None]
+) -> None:
+    host.openViews(application)
+    child(WORKS)
+    patients, reviews = [], []
+    for _patient in range(2):
+        patients.append(choosePatient(widget))
+        synthesize(host, widget)
+        reviews.append(widget.reviewPanel.review.tableNode)
+    assert reviews[0] is not reviews[1]
+    composite = next(
+        one for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") if one.GetLayoutName() == "Red"
+    )
+    for number in (0, 1):
+        widget.ui.t1wSelector.setCurrentNode(patients[number].t1w)
+        assert widget.reviewPanel.review.tableNode is reviews[number]
+        assert composite.GetBackgroundVolumeID() == patients[number].t1w.GetID()
+        assert composite.GetForegroundVolumeID() == widget.displayPanel.nodes["dvr"].GetID()
+        widget.exit()
+        widget.enter()
+        assert widget.reviewPanel.review.tableNode is reviews[number]
+    fresh = makePatient()
+    widget.ui.t1wSelector.setCurrentNode(fresh.t1w)
+    assert widget.reviewPanel.review.tableNode is reviews[1], "a patient without a map changes nothing"
+    slicer.mrmlScene.RemoveNode(patients[1].t1w)
+    assert not host.messages
+
+
 def test_the_filter_hides_what_was_decided(host: Host, widget: Any, child: Callable[[str], None]) -> None:
     view = sliceView()
     choosePatient(widget)
