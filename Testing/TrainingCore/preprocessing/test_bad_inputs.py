@@ -12,7 +12,7 @@ import pytest
 from TrainingCore.cli import run_command
 from TrainingCore.errors import BadInput
 from TrainingCore.preprocess import main
-from TrainingCore.preprocessing.dataset import claimed
+from TrainingCore.preprocessing.dataset import check_places, claimed
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,6 +59,17 @@ def test_a_folder_of_somebody_else_is_never_written_to(
     assert "not empty" in refused(capsys, raw_cohort, tmp_path / "thesis")
     assert "is a file" in refused(capsys, raw_cohort, tmp_path / "thesis" / "chapter.txt")
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+def test_what_a_run_that_was_killed_at_its_beginning_left_is_no_hindrance_and_goes(
+    raw_cohort: Path, tmp_path: Path
+) -> None:
+    left = [tmp_path / "out" / ".work", tmp_path / "out" / ".0123.partial.json", tmp_path / "out" / ".0123.partial"]
+    for path in left:
+        path.mkdir(parents=True) if path.suffix != ".json" else path.touch()
+    check_places(raw_cohort, tmp_path / "out")
+    with claimed(tmp_path / "out"):
+        assert not any(path.exists() for path in left)
 
 
 def test_two_runs_do_not_write_to_one_folder(
