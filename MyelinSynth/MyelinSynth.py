@@ -75,7 +75,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic: MyelinSynthLogic  # from setup on
         self.exportPanel: Any = None  # the last that setup makes
-        self._parameterNode = None
+        self._parameterNode: Any = None  # of this scene, while the module is open
         self._guiTag = None
         self._t1w = None
 
