@@ -206,11 +206,20 @@ def workers_beside(given: Sequence[str], options: argparse.Namespace) -> Iterato
                 helpers.append(Helper(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said), said))
         yield helpers
     finally:
-        for helper in helpers:
-            helper.process.terminate()
-        for helper in helpers:
-            helper.process.wait()
-            helper.said.close()
+        try:
+            with undisturbed():  # Popen's lock would stay closed
+                _end(helpers)
+        except BaseException:  # a stop may come just before that; while it is on its way, no other one does
+            _end(helpers)
+            raise
+
+
+def _end(helpers: Sequence[Helper]) -> None:
+    for helper in helpers:
+        helper.process.terminate()
+    for helper in helpers:
+        helper.process.wait()
+        helper.said.close()
 
 
 def failures(helpers: Sequence[Helper]) -> Iterator[str]:

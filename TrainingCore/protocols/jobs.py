@@ -53,7 +53,9 @@ def _run_side_by_side(plan: Plan, jobs: Sequence[Job], options: argparse.Namespa
                 with undisturbed():  # a child that nobody knows of would train on
                     running.append(_start(plan, waiting.pop(0), options.device, threads))
             time.sleep(0.2)
-            for child in [one for one in running if one.process.poll() is not None]:
+            with undisturbed():
+                ended = [one for one in running if one.process.poll() is not None]
+            for child in ended:
                 running.remove(child)
                 child.log.close()
                 done += 1
@@ -61,11 +63,20 @@ def _run_side_by_side(plan: Plan, jobs: Sequence[Job], options: argparse.Namespa
             names = ", ".join(f"{name} fold {fold}" for name, fold in (child.job for child in running))
             progress.report("crossvalidate", 0.98 * done / len(jobs), f"{done} of {len(jobs)} trained; {names}")
     finally:
-        for child in running:
-            child.process.terminate()
-        for child in running:
-            child.process.wait()
-            child.log.close()
+        try:
+            with undisturbed():  # Popen's lock would stay closed
+                _end(running)
+        except BaseException:  # a stop may come just before that; while it is on its way, no other one does
+            _end(running)
+            raise
+
+
+def _end(children: Sequence[_Child]) -> None:
+    for child in children:
+        child.process.terminate()
+    for child in children:
+        child.process.wait()
+        child.log.close()
 
 
 def _start(plan: Plan, job: Job, device: str, threads: int) -> _Child:
