@@ -280,8 +280,8 @@ def _uncertainty(description: dict[str, Any]) -> list[str]:
         return []
     found = description["uncertainty"]
     return [
-        f"- uncertainty (`--uncertainty`): SD of the error to be expected, {found['lesions']['floor']:.3f} DVR or more "
-        f"for a lesion's mean, {found['voxels']['floor']:.3f} for a voxel; calibrated on a {found['measured on']}"
+        "- uncertainty, where it is asked for: SD of the error to be expected, "
+        f"{found['lesions']['floor']:.3f} DVR or more for a lesion's mean, {found['voxels']['floor']:.3f} for a voxel; calibrated on a {found['measured on']}"
     ]
 
 

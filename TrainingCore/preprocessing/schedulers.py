@@ -20,6 +20,7 @@ WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
 POLL_SECONDS = 0.5
 QUIET_SECONDS = 10  # that nothing is under way on a cluster before the rest counts as given up
 PARENT_SECONDS = 1.0
+HERE = "127.0.0.1:0"  # Dask's pages: any free port, for this machine alone (None would mean 8787, taken or not)
 MISSING = "{} needs the package {}: pip install '{}'."
 
 
@@ -99,7 +100,7 @@ def on_a_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
         if address.startswith("local:"):
             count = _local_workers(address)
             cluster = distributed.LocalCluster(
-                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=HERE, silence_logs=50
             )
             client = stack.enter_context(distributed.Client(stack.enter_context(cluster), set_as_default=False))
         else:

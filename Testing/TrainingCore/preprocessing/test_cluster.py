@@ -20,7 +20,7 @@ SMALL = {
     "n_workers": 2,
     "threads_per_worker": 1,
     "processes": True,
-    "dashboard_address": None,
+    "dashboard_address": "127.0.0.1:0",
     "silence_logs": 50,
 }
 
