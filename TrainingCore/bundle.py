@@ -281,7 +281,8 @@ def _uncertainty(description: dict[str, Any]) -> list[str]:
     found = description["uncertainty"]
     return [
         "- uncertainty, where it is asked for: SD of the error to be expected, "
-        f"{found['lesions']['floor']:.3f} DVR or more for a lesion's mean, {found['voxels']['floor']:.3f} for a voxel; calibrated on a {found['measured on']}"
+        f"{found['lesions']['floor']:.3f} DVR or more for a lesion's mean, {found['voxels']['floor']:.3f} for a voxel; "
+        f"calibrated on a {found['measured on']}",
     ]
 
 
