@@ -27,6 +27,8 @@ def _handlers_as_before() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
     kept = {number: signal.getsignal(number) for number in numbers}
     hook = sys.unraisablehook
+    for number in numbers:  # under nohup, or in the background of a script, pytest itself was told to ignore some
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
