@@ -33,6 +33,7 @@ class _State:
     held: int = 0  # how many `undisturbed` blocks are under way
     over: bool = False  # the program ends: there is nothing left to stop
     before: dict[int, Any] = field(default_factory=dict)  # the handlers that were there
+    turn: int = 0  # how often listening has begun or ended: who asks again asks those who listened then
 
 
 _state = _State()
@@ -46,7 +47,7 @@ def listen() -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    _state.asked, _state.held, _state.over = 0, 0, False
+    _state.asked, _state.held, _state.over, _state.turn = 0, 0, False, _state.turn + 1
     for name in SIGNALS:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         before = None if number is None else signal.getsignal(number)
@@ -79,12 +80,14 @@ def _unraisable(what: Any) -> None:
     if not isinstance(what.exc_value, Stopped):
         sys.__unraisablehook__(what)
         return
-    again = threading.Timer(AGAIN_SECONDS, _ask_again, (what.exc_value.signum,))
+    again = threading.Timer(AGAIN_SECONDS, _ask_again, (what.exc_value.signum, _state.turn))
     again.daemon = True
     again.start()
 
 
-def _ask_again(signum: int) -> None:
+def _ask_again(signum: int, turn: int) -> None:
+    if turn != _state.turn:
+        return  # those who were asked have ended meanwhile
     if sys.platform == "win32":
         signal.raise_signal(signum)
     else:
@@ -95,7 +98,7 @@ def stop_listening(for_good: bool) -> None:
     """Let nothing raise Stopped any more. for_good: the process ends, undisturbed; otherwise the handlers go back."""
     if threading.current_thread() is not threading.main_thread():
         return
-    _state.over = True
+    _state.over, _state.turn = True, _state.turn + 1
     for number, handler in _state.before.items():
         signal.signal(number, signal.SIG_IGN if for_good else handler)
     _state.before.clear()

@@ -16,7 +16,7 @@ from strikes import send_sigterm, struck_after
 
 from TrainingCore.cli import STOPPED, Progress, run_command
 from TrainingCore.files import write_text
-from TrainingCore.stopping import SIGNALS, Stopped, listen, stop_listening, undisturbed
+from TrainingCore.stopping import AGAIN_SECONDS, SIGNALS, Stopped, listen, stop_listening, undisturbed
 
 ROOT = Path(__file__).resolve().parents[3]
 Main = Callable[[Sequence[str] | None], int | None]
@@ -165,6 +165,24 @@ def test_afterwards_the_handlers_of_the_caller_are_back() -> None:
     assert signal.getsignal(signal.SIGINT) is not before
     stop_listening(for_good=False)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_who_asks_again_after_the_command_has_ended_asks_nobody() -> None:
+    class Destroyed:
+        def __del__(self) -> None:
+            send_sigterm()
+
+    def command(_argv: Sequence[str] | None) -> int:
+        Destroyed()
+        return 0
+
+    heard = []
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+    assert run_command(command) in (0, 143)
+    listen()
+    time.sleep(4 * AGAIN_SECONDS)
+    stop_listening(for_good=False)
+    assert not heard
 
 
 def test_a_signal_when_all_is_done_changes_nothing_any_more() -> None:

@@ -146,6 +146,7 @@ def test_no_worker_outlives_a_search_wherever_it_is_struck(tmp_path: Path, monke
             assert set(psutil.Process().children()) <= others, struck
             struck += 1
     finally:
+        stop_listening(for_good=False)
         signal.signal(signal.SIGTERM, kept)
     assert struck > 50
 
