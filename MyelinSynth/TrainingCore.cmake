@@ -8,6 +8,7 @@ set(TRAINING_CORE_SCRIPTS
   ablate.py
   bundle.py
   case.py
+  children.py
   cli.py
   cohort.py
   cohort_bids.py

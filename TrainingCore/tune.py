@@ -8,10 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from .children import Child, ended_afterwards
 from .cli import (
     Progress,
     add_compute_options,
@@ -186,43 +186,19 @@ def in_words(finished: int, options: argparse.Namespace, study: Any) -> str:
     return f"{finished} of {options.trials} trials{best}"
 
 
-@dataclass(frozen=True)
-class Helper:
-    """Another worker; what it says goes to a file, as a pipe that nobody reads would stop it when full."""
-
-    process: subprocess.Popen[bytes]
-    said: IO[bytes]
-
-
 @contextlib.contextmanager
-def workers_beside(given: Sequence[str], options: argparse.Namespace) -> Iterator[list[Helper]]:
+def workers_beside(given: Sequence[str], options: argparse.Namespace) -> Iterator[list[Child]]:
     """The other workers, as processes that run this command for themselves; none of them outlives the block."""
     command = [sys.executable, "-m", "TrainingCore.tune", *given, "--workers", "1", "--progress", "none"]
-    helpers: list[Helper] = []
-    try:
+    with ended_afterwards() as helpers:
         for _ in range(options.workers - 1):
             with undisturbed():
                 said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker runs
-                helpers.append(Helper(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said), said))
+                helpers.append(Child(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said), said))
         yield helpers
-    finally:
-        try:
-            with undisturbed():  # Popen's lock would stay closed
-                _end(helpers)
-        except BaseException:  # a stop may come just before that; while it is on its way, no other one does
-            _end(helpers)
-            raise
 
 
-def _end(helpers: Sequence[Helper]) -> None:
-    for helper in helpers:
-        helper.process.terminate()
-    for helper in helpers:
-        helper.process.wait()
-        helper.said.close()
-
-
-def failures(helpers: Sequence[Helper]) -> Iterator[str]:
+def failures(helpers: Sequence[Child]) -> Iterator[str]:
     """A sentence for each of the other workers that failed; waits for them."""
     for helper in helpers:
         if helper.process.wait():

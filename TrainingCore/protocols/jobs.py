@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
+from ..children import Child, ended_afterwards
 from ..cli import Progress
 from ..cohort import Cohort
 from ..errors import MyelinSynthError
@@ -35,51 +35,33 @@ def run_jobs(plan: Plan, cohort: Cohort, jobs: Sequence[Job], options: argparse.
         run_fold(plan, cohort, *job, report, options.device, options.threads)
 
 
-@dataclass
-class _Child:
+@dataclass(frozen=True)
+class _Training(Child):
     job: Job
-    process: subprocess.Popen[str]
-    log: IO[str]
     path: Path
 
 
 def _run_side_by_side(plan: Plan, jobs: Sequence[Job], options: argparse.Namespace, progress: Progress) -> None:
     waiting, done = list(jobs), 0
-    running: list[_Child] = []
     threads = options.threads or max((os.cpu_count() or 1) // options.jobs, 1)
-    try:
+    with ended_afterwards() as running:
         while waiting or running:
             while waiting and len(running) < options.jobs:
-                with undisturbed():  # a child that nobody knows of would train on
+                with undisturbed():
                     running.append(_start(plan, waiting.pop(0), options.device, threads))
             time.sleep(0.2)
             with undisturbed():
                 ended = [one for one in running if one.process.poll() is not None]
             for child in ended:
                 running.remove(child)
-                child.log.close()
+                child.said.close()
                 done += 1
                 _check(child)
             names = ", ".join(f"{name} fold {fold}" for name, fold in (child.job for child in running))
             progress.report("crossvalidate", 0.98 * done / len(jobs), f"{done} of {len(jobs)} trained; {names}")
-    finally:
-        try:
-            with undisturbed():  # Popen's lock would stay closed
-                _end(running)
-        except BaseException:  # a stop may come just before that; while it is on its way, no other one does
-            _end(running)
-            raise
 
 
-def _end(children: Sequence[_Child]) -> None:
-    for child in children:
-        child.process.terminate()
-    for child in children:
-        child.process.wait()
-        child.log.close()
-
-
-def _start(plan: Plan, job: Job, device: str, threads: int) -> _Child:
+def _start(plan: Plan, job: Job, device: str, threads: int) -> _Training:
     name, fold = job
     folder = plan.folder(name, fold)
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,10 +74,10 @@ def _start(plan: Plan, job: Job, device: str, threads: int) -> _Child:
     process = subprocess.Popen(
         command, stdout=log, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": paths}
     )
-    return _Child(job, process, log, path)
+    return _Training(process, log, job, path)
 
 
-def _check(child: _Child) -> None:
+def _check(child: _Training) -> None:
     if child.process.returncode == 0:
         return
     lines = child.path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
