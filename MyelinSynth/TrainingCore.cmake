@@ -6,41 +6,47 @@ set(TRAINING_CORE_INSTALL_DIR "${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}/Train
 set(TRAINING_CORE_SCRIPTS
   __init__.py
   ablate.py
-  bundle.py
-  case.py
-  children.py
-  cli.py
-  cohort.py
-  cohort_bids.py
-  cohort_table.py
   crossvalidate.py
+  data/__init__.py
+  data/bundle.py
+  data/case.py
+  data/cohort.py
+  data/cohort_bids.py
+  data/cohort_table.py
+  data/recipe.py
+  data/result.py
+  data/run.py
+  data/visit.py
   demo.py
   describe.py
-  errors.py
   evaluate.py
   evaluation/__init__.py
   evaluation/asymptotes.py
   evaluation/calibration.py
   evaluation/cases.py
   evaluation/demyelination.py
-  evaluation/demyelination_figures.py
   evaluation/enhancement.py
-  evaluation/figures.py
   evaluation/image_quality.py
   evaluation/lesions.py
   evaluation/measures.py
-  evaluation/models.py
-  evaluation/pages.py
-  evaluation/report.py
   evaluation/segmentation.py
-  evaluation/segmentation_figures.py
-  evaluation/slice_figures.py
   evaluation/statistics.py
   evaluation/summary.py
   evaluation/tasks.py
-  evaluation/translation_figures.py
+  experiments/__init__.py
+  experiments/ablation.py
+  experiments/comparison.py
+  experiments/crossvalidation.py
+  experiments/folds.py
+  experiments/jobs.py
+  experiments/learning_curves.py
+  experiments/methods.py
+  experiments/one_job.py
+  experiments/other_cohort.py
+  experiments/plan_file.py
+  experiments/search.py
+  experiments/space.py
   export.py
-  files.py
   imaging/__init__.py
   imaging/alignment.py
   imaging/bias.py
@@ -55,7 +61,6 @@ set(TRAINING_CORE_SCRIPTS
   imaging/label_maps.py
   imaging/mutual_information.py
   imaging/partial_volumes.py
-  imaging/patient_preparation.py
   imaging/preparation.py
   imaging/readers.py
   imaging/regions.py
@@ -63,8 +68,8 @@ set(TRAINING_CORE_SCRIPTS
   imaging/tissues.py
   imaging/transforms.py
   imaging/volumes.py
-  list_dicom.py
   learning_curve.py
+  list_dicom.py
   networks/__init__.py
   networks/fast_convolution.py
   networks/grid_discriminator.py
@@ -79,6 +84,14 @@ set(TRAINING_CORE_SCRIPTS
   networks/unet2d.py
   networks/unet3d.py
   networks/vnet.py
+  patient/__init__.py
+  patient/case_preparation.py
+  patient/inputs.py
+  patient/leftovers.py
+  patient/outputs.py
+  patient/preparation.py
+  patient/steps.py
+  patient/translation.py
   phantom/__init__.py
   phantom/acquisition.py
   phantom/anatomy.py
@@ -103,34 +116,33 @@ set(TRAINING_CORE_SCRIPTS
   phantom/tissues.py
   phantom/tumours.py
   phantom/vascular.py
+  prediction/__init__.py
+  prediction/completion.py
+  prediction/inference.py
+  prediction/models.py
+  prediction/uncertainty.py
+  prediction/volume.py
   preprocess.py
   preprocessing/__init__.py
   preprocessing/dataset.py
   preprocessing/measures.py
   preprocessing/names.py
-  preprocessing/page.py
-  preprocessing/patient.py
-  preprocessing/pictures.py
   preprocessing/records.py
   preprocessing/schedulers.py
   preprocessing/worker.py
-  protocols/__init__.py
-  protocols/ablation.py
-  protocols/comparison.py
-  protocols/crossvalidation.py
-  protocols/folds.py
-  protocols/jobs.py
-  protocols/learning_curves.py
-  protocols/methods.py
-  protocols/one_job.py
-  protocols/other_cohort.py
-  protocols/pages.py
-  protocols/plan_file.py
-  protocols/search.py
-  protocols/search_pages.py
-  protocols/space.py
-  recipe.py
-  result.py
+  reporting/__init__.py
+  reporting/demyelination_figures.py
+  reporting/document.py
+  reporting/evaluation_pages.py
+  reporting/experiment_pages.py
+  reporting/figures.py
+  reporting/patient_report.py
+  reporting/qc_page.py
+  reporting/qc_pictures.py
+  reporting/search_pages.py
+  reporting/segmentation_figures.py
+  reporting/slice_figures.py
+  reporting/translation_figures.py
   rules/__init__.py
   rules/common.py
   rules/contrast_enhancement.py
@@ -138,20 +150,14 @@ set(TRAINING_CORE_SCRIPTS
   rules/joint_flair_wmh.py
   rules/mask_weighted_pix2pix.py
   rules/sketcher_refiner.py
-  run.py
+  runtime/__init__.py
+  runtime/children.py
+  runtime/cli.py
+  runtime/errors.py
+  runtime/files.py
+  runtime/processes.py
+  runtime/stopping.py
   simulate.py
-  stopping.py
-  synthesis/__init__.py
-  synthesis/completion.py
-  synthesis/inference.py
-  synthesis/leftovers.py
-  synthesis/outputs.py
-  synthesis/patient.py
-  synthesis/prediction.py
-  synthesis/report.py
-  synthesis/steps.py
-  synthesis/translation.py
-  synthesis/uncertainty.py
   synthesize.py
   systems/__init__.py
   systems/balance.py
@@ -175,7 +181,6 @@ set(TRAINING_CORE_SCRIPTS
   training/loop.py
   training/patches.py
   training/pictures.py
-  training/processes.py
   training/samples.py
   training/schedules.py
   training/session.py
@@ -183,14 +188,11 @@ set(TRAINING_CORE_SCRIPTS
   training/state.py
   training/store.py
   tune.py
-  visit.py
   )
 
 set(TRAINING_CORE_RESOURCES
-  evaluation/report.html.jinja
   imaging/atlas/regions.nii.gz
   imaging/atlas/t1w.nii.gz
-  preprocessing/page.html.jinja
   recipes/anticurricular.yaml
   recipes/contrast_enhancement.yaml
   recipes/contrast_enhancement_improved.yaml
@@ -227,6 +229,8 @@ set(TRAINING_CORE_RESOURCES
   recipes/spaces/mask_weighted_pix2pix.yaml
   recipes/spaces/sketcher_refiner.yaml
   recipes/two_layer_dnn.yaml
+  reporting/page.html.jinja
+  reporting/report.html.jinja
   )
 
 # Below the repository's root; TrainingCore looks for its models in Resources/models beside its files.

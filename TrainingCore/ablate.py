@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .cli import Progress, parser, run_command
 from .crossvalidate import add_protocol_options, open_cohort, open_recipes
-from .errors import BadInput
-from .files import check_replaceable
+from .runtime.cli import Progress, parser, run_command
+from .runtime.errors import BadInput
+from .runtime.files import check_replaceable
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cohort = open_cohort(options.data, recipes)
     check_replaceable(options.out, "round-1/plan.json")
 
-    from .protocols.ablation import eliminate, write_ablation
+    from .experiments.ablation import eliminate, write_ablation
 
     with Progress(options.progress, "eliminating") as progress:
         progress.note(cohort.left_out())

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli import (
+from .data.cohort import Cohort
+from .data.recipe import has_key, load_recipe
+from .experiments.crossvalidation import Plan
+from .rules import check_recipe, volumes_to_learn
+from .runtime.cli import (
     Progress,
     add_compute_options,
     add_progress_option,
@@ -18,11 +22,7 @@ from .cli import (
     parser,
     run_command,
 )
-from .cohort import Cohort
-from .errors import BadInput
-from .protocols.crossvalidation import Plan
-from .recipe import has_key, load_recipe
-from .rules import check_recipe, volumes_to_learn
+from .runtime.errors import BadInput
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -81,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise BadInput(f"There is no fold {wrong[0]}: --fold takes 1 to {options.folds}.")
     plan = Plan.begin(options.out, cohort, recipes, options.folds, options.stratify, options.seed)
 
-    from .protocols.jobs import run_jobs
-    from .protocols.pages import write_crossvalidation
+    from .experiments.jobs import run_jobs
+    from .reporting.experiment_pages import write_crossvalidation
 
     jobs = [job for job in plan.missing() if not options.fold or job[1] in options.fold]
     with Progress(options.progress, "cross-validating") as progress:

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .cli import Progress, add_progress_option, parser, run_command
-from .files import scratch
+from .runtime.cli import Progress, add_progress_option, parser, run_command
+from .runtime.files import scratch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_patient(folder: Path, seed: int, progress_mode: str) -> list[str]:
     """Simulate one visit of site B and return the options that hand its files to `synthesize`."""
-    from .cohort import Cohort
+    from .data.cohort import Cohort
     from .simulate import main as simulate
 
     with Progress(progress_mode, "digital patient") as progress:

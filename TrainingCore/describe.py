@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .cli import add_set_option, parser, run_command
-from .errors import BadInput
-from .recipe import available, grid_shape, grid_spacing, load_recipe, similar
+from .data.recipe import available, grid_shape, grid_spacing, load_recipe, similar
+from .runtime.cli import add_set_option, parser, run_command
+from .runtime.errors import BadInput
 
 TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, of systems that have them
 
@@ -73,7 +73,7 @@ def _plain(value: Any) -> str:
 
 
 def _describe_bundle(path: str) -> int:
-    from .bundle import Bundle, model_card
+    from .data.bundle import Bundle, model_card
 
     try:
         bundle = Bundle.open(path)

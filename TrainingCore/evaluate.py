@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cli import Progress, add_compute_options, add_progress_option, at_least, parser, run_command
-from .cohort import Cohort, how_to_get
-from .errors import BadInput
-from .files import atomic_folder, check_replaceable
+from .data.cohort import Cohort, how_to_get
+from .runtime.cli import Progress, add_compute_options, add_progress_option, at_least, parser, run_command
+from .runtime.errors import BadInput
+from .runtime.files import atomic_folder, check_replaceable
 
 if TYPE_CHECKING:
-    from .evaluation.models import Model
-    from .evaluation.pages import Facts, Results
+    from .prediction.models import Model
+    from .reporting.evaluation_pages import Facts, Results
 
 SUMMARY = "summary.json"
 
@@ -93,7 +93,7 @@ def volumes(models: Sequence[Model]) -> list[str]:
         raise BadInput(f"These models make different things ({', '.join(made)}) and cannot be compared.")
     if made == ["dvr"]:
         return [*inputs_of(models), "brain", "dvr"]
-    from .protocols.other_cohort import needed
+    from .experiments.other_cohort import needed
 
     return needed(models)
 
@@ -128,7 +128,7 @@ def choose_visits(
 
 def open_models(options: argparse.Namespace) -> list[Model]:
     """The model to evaluate and those to compare it with; raises BadInput for one that cannot be opened."""
-    from .evaluation.models import open_model
+    from .prediction.models import open_model
 
     models = [open_model(options.run or options.bundle, options.name)]
     for entry in options.compare:
@@ -149,7 +149,7 @@ def prepare(models: Sequence[Model], options: argparse.Namespace) -> None:
     """Read the weights of all models onto the device."""
     import torch
 
-    from .training.processes import choose_device
+    from .runtime.processes import choose_device
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -160,7 +160,7 @@ def prepare(models: Sequence[Model], options: argparse.Namespace) -> None:
 
 def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, progress: Progress) -> dict[str, Results]:
     """Predict every visit with every model and measure it, all on the finest of the models' grids."""
-    from .evaluation.pages import Results
+    from .reporting.evaluation_pages import Results
 
     results = {model.name: Results() for model in models}
     for index, visit in enumerate(cohort):
@@ -180,9 +180,9 @@ def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, pr
 def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], uncertainty: bool, tell: Any) -> None:
     """Add one visit's rows and slices to the results of every model; `tell(share)` shows progress."""
     from .evaluation.cases import evaluate_case
-    from .evaluation.models import finest, on_grid_of
-    from .evaluation.slice_figures import axial_slices
-    from .synthesis.uncertainty import fitted_errors
+    from .prediction.models import finest, on_grid_of
+    from .prediction.uncertainty import fitted_errors
+    from .reporting.slice_figures import axial_slices
 
     reference, inputs = finest(models), inputs_of(models)
     common = reference.load(visit, inputs)
@@ -206,7 +206,7 @@ def write(
     results: dict[str, Results], cohort: Cohort, models: list[Model], options: argparse.Namespace, left_out: int
 ) -> None:
     """Write the evaluation in one piece."""
-    from .evaluation.pages import write_evaluation
+    from .reporting.evaluation_pages import write_evaluation
 
     with atomic_folder(options.out, SUMMARY) as folder:
         write_evaluation(folder, results, facts_of(cohort, models, options, left_out))
@@ -214,7 +214,7 @@ def write(
 
 def write_others(cohort: Cohort, models: list[Model], options: argparse.Namespace, progress: Progress) -> None:
     """Measure models that make an MRI and write their evaluation in one piece."""
-    from .protocols.other_cohort import measure_models
+    from .experiments.other_cohort import measure_models
 
     with atomic_folder(options.out, SUMMARY) as folder:
         measure_models(
@@ -224,8 +224,8 @@ def write_others(cohort: Cohort, models: list[Model], options: argparse.Namespac
 
 def facts_of(cohort: Cohort, models: list[Model], options: argparse.Namespace, left_out: int) -> Facts:
     """What the report says of cohort and models besides the measurements."""
-    from .evaluation.models import finest
-    from .evaluation.pages import Facts
+    from .prediction.models import finest
+    from .reporting.evaluation_pages import Facts
 
     warnings = [note for model in models if (note := model.seen_before(cohort))]
     if left_out:

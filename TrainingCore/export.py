@@ -8,11 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from .bundle import DESCRIPTION, encode_weights
-from .cli import parser, run_command
-from .errors import BadInput
-from .files import check_replaceable, read_json
-from .run import Run
+from .data.bundle import DESCRIPTION, encode_weights
+from .data.run import Run
+from .runtime.cli import parser, run_command
+from .runtime.errors import BadInput
+from .runtime.files import check_replaceable, read_json
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def export_ensemble(options: argparse.Namespace) -> int:
     """Write the folds of a cross-validation as one bundle, with its out-of-fold measures."""
-    from .protocols.crossvalidation import Plan
-    from .protocols.pages import performance_of_recipe
+    from .experiments.crossvalidation import Plan
+    from .reporting.experiment_pages import performance_of_recipe
     from .training.export import write_ensemble
 
     if options.evaluation or options.calibration or options.which != "best":
@@ -104,7 +104,7 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
     measured = {"measured on": measured_on}
     if "measures" in model:
         from .evaluation.tasks import TASKS
-        from .protocols.pages import printed
+        from .reporting.experiment_pages import printed
 
         return measured | {one.title: printed(one, model["measures"][one.key]) for one in TASKS[model["task"]].measures}
     for level in ("lesion", "patient"):

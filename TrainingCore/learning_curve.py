@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .cli import Progress, parser, run_command
 from .crossvalidate import add_protocol_options, open_cohort, open_recipes
-from .errors import BadInput
-from .files import check_replaceable
-from .recipe import full_key
+from .data.recipe import full_key
+from .runtime.cli import Progress, parser, run_command
+from .runtime.errors import BadInput
+from .runtime.files import check_replaceable
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -49,13 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.fractions = sorted(set(options.fractions))
     key = full_key(recipe, options.width_key, "--width-key")
 
-    from .recipe import value_of
+    from .data.recipe import value_of
 
     options.widths = sorted(set(options.widths)) or [value_of(recipe, key)]
     cohort = open_cohort(options.data, recipes)
     check_replaceable(options.out, "crossvalidation/plan.json")
 
-    from .protocols.learning_curves import run_curves, write_curves
+    from .experiments.learning_curves import run_curves, write_curves
 
     with Progress(options.progress, "learning curves") as progress:
         progress.note(cohort.left_out())

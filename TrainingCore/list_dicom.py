@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from .cli import parser, run_command
-from .errors import BadInput
+from .runtime.cli import parser, run_command
+from .runtime.errors import BadInput
 
 EXAMPLE = "python -m TrainingCore.list_dicom DICOM_FOLDER"
 

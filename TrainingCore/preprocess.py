@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .case import REFERENCES, VOLUME_NAMES, reference_of, word_of
-from .cli import Progress, add_progress_option, parser, run_command
-from .cohort import Cohort, Visit
-from .errors import BadInput
+from .data.case import REFERENCES, VOLUME_NAMES, reference_of, word_of
+from .data.cohort import Cohort, Visit
+from .runtime.cli import Progress, add_progress_option, parser, run_command
+from .runtime.errors import BadInput
 
 EXAMPLE = "python -m TrainingCore.preprocess --data hospital_bids --out hospital_bids/derivatives/prepared --jobs 8"
 REFERENCE = (
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cohort = find_visits(options)
 
     from .preprocessing import dataset
-    from .preprocessing.page import write_page
+    from .reporting.qc_page import write_page
 
     out = Path(os.path.abspath(options.out))
     dataset.check_places(options.data, out)
@@ -147,7 +147,7 @@ def run(waiting: Sequence[Any], of: int, options: argparse.Namespace, progress: 
 
     Raises MyelinSynthError where going on makes no sense, as on a full disk.
     """
-    from .errors import MyelinSynthError
+    from .runtime.errors import MyelinSynthError
 
     failures = []
     done = of - len(waiting)

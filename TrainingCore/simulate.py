@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli import Progress, add_progress_option, parser, run_command
-from .errors import BadInput
+from .runtime.cli import Progress, add_progress_option, parser, run_command
+from .runtime.errors import BadInput
 
 EXAMPLE = "python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1"
 
@@ -21,10 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     _fill_in(options)
     _check(options)
-    from .files import write_json
     from .phantom.bids import DERIVATIVES
     from .phantom.dataset import prepare_dataset
     from .phantom.noise_ceiling import noise_ceiling
+    from .runtime.files import write_json
 
     settings = _settings(options)
     people = draw_people(options.site, options.seed, options.patients, options.controls, options.disease)
@@ -71,7 +71,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _fill_in(options: argparse.Namespace) -> None:
     """Defaults that depend on the disease; `contrasts` becomes a list in one fixed order, with t1w."""
-    from .case import ALL_MRI
+    from .data.case import ALL_MRI
     from .phantom.people import DEFAULT_CONTRASTS, check_contrasts, check_disease
 
     check_disease(options.disease)
@@ -166,7 +166,7 @@ def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
         return
     import multiprocessing
 
-    from .stopping import undisturbed
+    from .runtime.stopping import undisturbed
 
     with contextlib.ExitStack() as stack:
         with undisturbed(deaf_children=True):
@@ -179,7 +179,7 @@ def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
 
 def _start_worker() -> None:
     """Clean up (no half-written file) when the parent ends this process."""
-    from .stopping import listen
+    from .runtime.stopping import listen
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business; on Windows this is not handed down
     listen()
@@ -188,8 +188,8 @@ def _start_worker() -> None:
 
 def _simulate_until_stopped(task: Any) -> Any:
     """What a worker does with a task."""
-    from .files import remove_unfinished
-    from .stopping import Stopped
+    from .runtime.files import remove_unfinished
+    from .runtime.stopping import Stopped
 
     try:
         return simulate_person(task)

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from .bundle import DEMONSTRATION, Bundle
-from .cli import Progress, add_progress_option, parser, run_command
-from .errors import BadInput
-from .files import atomic_folder
-from .result import PROVENANCE
+from .data.bundle import DEMONSTRATION, Bundle
+from .data.result import PROVENANCE
+from .runtime.cli import Progress, add_progress_option, parser, run_command
+from .runtime.errors import BadInput
+from .runtime.files import atomic_folder
 
 EXAMPLE = "python -m TrainingCore.synthesize --t1 T1w.nii.gz --flair FLAIR.nii.gz --lesions lesions.nii.gz --out result"
 
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read and check, register, mask, predict, measure lesions, and put the whole Result in place at once."""
     options = arguments().parse_args(argv)
 
-    from .synthesis.leftovers import claim, remove_leftovers
-    from .synthesis.patient import read_patient
+    from .patient.inputs import read_patient
+    from .patient.leftovers import claim, remove_leftovers
 
     bundle = Bundle.open(options.model)
     check_task(options, bundle)
@@ -45,11 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 progress.say(f"Warning: {warning}")
 
             if bundle.description["output"] == "dvr":
-                from .synthesis.steps import synthesize
+                from .patient.steps import synthesize
 
                 synthesize(patient, bundle, options, folder, progress)
             else:
-                from .synthesis.translation import translate
+                from .patient.translation import translate
 
                 translate(patient, bundle, options, folder, progress)
         progress.report("done", 1.0, f"Done: {options.out}")
@@ -65,7 +65,7 @@ def check_task(options: argparse.Namespace, bundle: Bundle) -> None:
             f"The model {bundle.description['name']} is for --task {able}, not {options.task}. Give another --model."
         )
 
-    from .synthesis.completion import check_completing, makes_no_image
+    from .prediction.completion import check_completing, makes_no_image
 
     if makes_no_image(bundle):
         raise BadInput(f"The model {bundle.path} finds hyperintensities and makes no image. Give another --model.")

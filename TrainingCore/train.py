@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .bundle import Bundle
-from .cli import (
+from .data.bundle import Bundle
+from .data.cohort import Cohort
+from .data.recipe import load_recipe
+from .data.run import Run, check_not_begun
+from .rules import check_recipe, volumes_to_learn
+from .runtime.cli import (
     Progress,
     add_compute_options,
     add_progress_option,
@@ -20,12 +24,8 @@ from .cli import (
     parser,
     run_command,
 )
-from .cohort import Cohort
-from .errors import BadInput
-from .files import only_one
-from .recipe import load_recipe
-from .rules import check_recipe, volumes_to_learn
-from .run import Run, check_not_begun
+from .runtime.errors import BadInput
+from .runtime.files import only_one
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)
     train(cohort, recipe, run, Bundle.open(start) if start else None, options)
 
-    from .training.processes import leave_processes
+    from .runtime.processes import leave_processes
 
     leave_processes()  # only now: networks that share gradients must be gone before the connection is
     return 0

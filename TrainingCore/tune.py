@@ -11,8 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .children import Child, ended_afterwards
-from .cli import (
+from .data.cohort import Cohort
+from .data.recipe import changed, load_recipe
+from .experiments.space import Dimension, own_space, read_space
+from .rules import check_recipe, volumes_to_learn
+from .runtime.children import Child, ended_afterwards
+from .runtime.cli import (
     Progress,
     add_compute_options,
     add_progress_option,
@@ -23,12 +27,8 @@ from .cli import (
     parser,
     run_command,
 )
-from .cohort import Cohort
-from .errors import BadInput, MyelinSynthError
-from .protocols.space import Dimension, own_space, read_space
-from .recipe import changed, load_recipe
-from .rules import check_recipe, volumes_to_learn
-from .stopping import undisturbed
+from .runtime.errors import BadInput, MyelinSynthError
+from .runtime.stopping import undisturbed
 
 EXAMPLE = """python -m TrainingCore.tune --data cohort --recipe mask_weighted_pix2pix --trials 40 --out study
 
@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
     cohort.split(recipe["data"]["validation_people"], recipe["seed"], options.stratify)  # too few people are found now
 
-    from .protocols.search import open_study, search
-    from .protocols.search_pages import write_search
+    from .experiments.search import open_study, search
+    from .reporting.search_pages import write_search
 
     study = open_study(options.out, plan_of(options, recipe, dimensions, cohort), options.seed, not options.no_pruning)
     with workers_beside(given, options) as helpers, Progress(options.progress, "searching") as progress:
@@ -132,7 +132,7 @@ class Course:
 
     def epoch(self, entry: dict[str, Any]) -> None:
         """The log entry of an epoch; raises optuna.TrialPruned at the end of a part in which the trial fell behind."""
-        from .protocols.search import EPOCHS, PARTS, import_optuna
+        from .experiments.search import EPOCHS, PARTS, import_optuna
 
         self.trial.set_user_attr(EPOCHS, entry["epoch"])
         if "validation_score" not in entry:
@@ -149,8 +149,8 @@ class Course:
 
 def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
     """Objective of a search: the best validation score of a training with a trial's values."""
-    from .protocols.search import CONTINUES, FOLDER
-    from .run import Run
+    from .data.run import Run
+    from .experiments.search import CONTINUES, FOLDER
     from .training.session import new_split, split_as_before, train_split
 
     def objective(trial: Any, values: dict[str, Any]) -> float:
@@ -173,7 +173,7 @@ def objective_of(options: argparse.Namespace, recipe: dict[str, Any], cohort: Co
 
 def why_not(study: Any) -> str:
     """What the last trial of a study said when it ended without a score."""
-    from .protocols.search import REASON
+    from .experiments.search import REASON
 
     reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
     return reasons[-1].rstrip(".") if reasons else "all fell behind"

@@ -87,8 +87,8 @@ def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, op
 def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
     """The visits that have T1w and FLAIR, and an Outcome for each that has not."""
     importTrainingCore()
-    from TrainingCore.cohort import Cohort, missing_sentences
-    from TrainingCore.errors import BadInput
+    from TrainingCore.data.cohort import Cohort, missing_sentences
+    from TrainingCore.runtime.errors import BadInput
 
     try:
         cohort = Cohort.scan(dataset, raw=True)
@@ -129,7 +129,7 @@ def _flairToT1(visit: Any) -> Any:
 
 
 def _writeStatus(path: Path, outcomes: Sequence[Outcome]) -> None:
-    from TrainingCore.files import write_text
+    from TrainingCore.runtime.files import write_text
 
     clean = str.maketrans("\t\r\n", "   ")
     rows = [f"{one.label}\t{'done' if one.done else 'failed'}\t{one.message.translate(clean)}" for one in outcomes]

@@ -59,8 +59,8 @@ def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
     Each file is complete or not there. Returns what was written. Raises SynthesisError.
     """
     importTrainingCore()
-    from TrainingCore.errors import MyelinSynthError
-    from TrainingCore.files import write_text
+    from TrainingCore.runtime.errors import MyelinSynthError
+    from TrainingCore.runtime.files import write_text
 
     if Path(export.name).name != export.name or export.name in ("", ".", ".."):
         raise SynthesisError(_("Give the export a name that can be the name of a file."))
@@ -187,14 +187,24 @@ def _escape(text: str) -> str:
 
 
 def writeResult(nodes: dict[str, Any], folder: Path) -> None:
-    """Make the Result folder again; what TrainingCore.result.Result opens. Raises MyelinSynthError or SynthesisError.
+    """Make the Result folder again (read by TrainingCore.data.result). Raises MyelinSynthError or SynthesisError.
 
     Edited lesions are in it as they are now, and provenance.json says which those are. It replaces an older Result of
     the same name, and nothing else.
     """
     importTrainingCore()
-    from TrainingCore.files import atomic_folder, write_json, write_text
-    from TrainingCore.result import BRAIN, DVR, LESION_LABELS, LESIONS, NAWM, PROVENANCE, REPORT, TRANSFORM, UNCERTAINTY
+    from TrainingCore.data.result import (
+        BRAIN,
+        DVR,
+        LESION_LABELS,
+        LESIONS,
+        NAWM,
+        PROVENANCE,
+        REPORT,
+        TRANSFORM,
+        UNCERTAINTY,
+    )
+    from TrainingCore.runtime.files import atomic_folder, write_json, write_text
 
     review = Review(nodes["table"])
     with atomic_folder(folder, PROVENANCE) as temporary:

@@ -110,8 +110,8 @@ def _lookInto(folders: Iterable[Path]) -> Iterable[Model | Broken]:
 
 def _describe(path: Path) -> Model | Broken:
     importTrainingCore()
-    from TrainingCore import bundle
-    from TrainingCore.errors import BadInput
+    from TrainingCore.data import bundle
+    from TrainingCore.runtime.errors import BadInput
 
     try:
         if path.is_dir() and not (path / bundle.WEIGHTS).is_file():
@@ -124,7 +124,7 @@ def _describe(path: Path) -> Model | Broken:
 def modelCard(model: Model) -> str:
     """What a model learnt from, was measured at and may be used for, as Markdown."""
     importTrainingCore()
-    from TrainingCore.bundle import model_card
+    from TrainingCore.data.bundle import model_card
 
     try:
         return model_card(model.description)
@@ -141,8 +141,8 @@ def addModel(source: Path, folder: Path) -> Model:
     Raises SynthesisError where it is no sound bundle, is there already, or cannot be written.
     """
     importTrainingCore()
-    from TrainingCore import bundle
-    from TrainingCore.errors import BadInput
+    from TrainingCore.data import bundle
+    from TrainingCore.runtime.errors import BadInput
 
     try:
         given = bundle.Bundle.open(source)

@@ -20,7 +20,7 @@ from .geometry import addVolume, ijkToRas, onGrid, readTransform, toVtk, toWorld
 from .review import Review, fillTable
 from .words import _
 
-# see TrainingCore.result
+# see TrainingCore.data.result
 NAWM, LESION_LABELS, UNCERTAINTY = "nawm_mask.nii.gz", "lesion_labels.nii.gz", "uncertainty.nii.gz"
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
@@ -68,8 +68,8 @@ def loadResult(folder: Path, patient: Patient, run: str) -> Outputs:
     Raises SynthesisError. The patient's own nodes are not changed.
     """
     importTrainingCore()
-    from TrainingCore.errors import MyelinSynthError
-    from TrainingCore.result import Result
+    from TrainingCore.data.result import Result
+    from TrainingCore.runtime.errors import MyelinSynthError
 
     before = _nodeIds()
     try:

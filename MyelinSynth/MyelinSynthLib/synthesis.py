@@ -161,7 +161,7 @@ class Synthesis:
 def removeLeftovers(folder: Path) -> None:
     """Remove the temporary files of a Slicer that was killed while it synthesized; those of a living one stay."""
     importTrainingCore()
-    from TrainingCore.synthesis.leftovers import abandoned
+    from TrainingCore.patient.leftovers import abandoned
 
     for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
         try:
@@ -185,6 +185,6 @@ def _remove(folder: Path, attempts: int = 5) -> None:
 
 
 def _claim(folder: Path) -> contextlib.AbstractContextManager[None]:
-    from TrainingCore.synthesis.leftovers import claim
+    from TrainingCore.patient.leftovers import claim
 
     return claim(folder)

@@ -42,12 +42,12 @@ def write_result(
     shift: 4x4 RAS, T1w point -> FLAIR point, as registration would find it; measured: a measured DVR; uncertain: as
     with --uncertainty.
     """
+    from TrainingCore.data.result import LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, NAWM, UNCERTAINTY
     from TrainingCore.evaluation.lesions import demyelination_limit, label_lesions, lesion_table
-    from TrainingCore.files import write_json, write_text
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.volumes import read_volume, write_volume
-    from TrainingCore.result import LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, NAWM, UNCERTAINTY
-    from TrainingCore.synthesis.outputs import lesions_csv, write_transform
+    from TrainingCore.patient.outputs import lesions_csv, write_transform
+    from TrainingCore.runtime.files import write_json, write_text
 
     t1w = read_volume(t1)
     shape, affine = t1w.data.shape, t1w.affine

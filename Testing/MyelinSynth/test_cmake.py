@@ -110,7 +110,7 @@ def test_the_entry_of_the_index_says_the_same(built: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize("tree", [0, 1], ids=["build tree", "install tree"])
 def test_the_command_and_its_model_work_from_where_they_are_installed(built: tuple[Path, Path], tree: int) -> None:
-    code = "from TrainingCore.bundle import Bundle; print(Bundle.open('demonstration').path)"
+    code = "from TrainingCore.data.bundle import Bundle; print(Bundle.open('demonstration').path)"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     options = {"cwd": built[tree] / MODULES, "env": environment | {"PYTHONDONTWRITEBYTECODE": "1"}}
     run(sys.executable, "-m", "TrainingCore.synthesize", "--help", **options)

@@ -276,7 +276,7 @@ def test_slicers_own_python_is_preferred(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_steps_are_json_that_the_command_line_writes(capsys: pytest.CaptureFixture[str]) -> None:
-    from TrainingCore.cli import Progress
+    from TrainingCore.runtime.cli import Progress
 
     Progress("json").report("register", 0.31, "Registering FLAIR → T1w")
     line = capsys.readouterr().out.strip()

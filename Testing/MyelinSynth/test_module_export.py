@@ -77,8 +77,8 @@ def test_the_table_keeps_its_digits_and_gains_the_review(application: Applicatio
 def test_the_result_folder_is_made_again_as_it_was(
     application: Application, tmp_path: Path, name: str, spacing: tuple[float, float, float]
 ) -> None:
+    from TrainingCore.data.result import Result
     from TrainingCore.imaging.volumes import read_volume
-    from TrainingCore.result import Result
 
     patient = withMeasured(makePatient(name, spacing))
     place(patient.flair)
@@ -103,8 +103,8 @@ def test_the_result_folder_is_made_again_as_it_was(
 
 
 def test_the_result_says_which_lesions_were_edited(application: Application, tmp_path: Path) -> None:
+    from TrainingCore.data.result import Result
     from TrainingCore.imaging.volumes import read_volume
-    from TrainingCore.result import Result
 
     outputs = through(makePatient(), tmp_path)
     mask = labelsOnGrid(outputs.segmentation, outputs.dvr)[0] == 1

@@ -151,7 +151,7 @@ def test_the_registered_flair_lands_on_the_t1w(application: Application, tmp_pat
 
 
 def test_a_chosen_transform_says_where_to_fetch_the_flair_from(application: Application, tmp_path: Path) -> None:
-    from TrainingCore.synthesis.patient import read_transform
+    from TrainingCore.patient.inputs import read_transform
 
     patient = makePatient()
     transform = place(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "none"))
@@ -165,7 +165,7 @@ def test_a_chosen_transform_says_where_to_fetch_the_flair_from(application: Appl
 def test_a_chosen_transform_moves_the_flair_in_the_world_even_where_the_t1w_is_moved(
     application: Application, tmp_path: Path
 ) -> None:
-    from TrainingCore.synthesis.patient import read_transform
+    from TrainingCore.patient.inputs import read_transform
 
     patient = makePatient()
     common = place(patient.t1w, 25.0, (3.0, 8.0, -2.0))
@@ -387,7 +387,7 @@ def test_a_saved_scene_opens_in_another_process_with_nothing_lost(
     from MyelinSynthLib.export import Export, writeExport
     from test_module_edits import draw, withMeasured
 
-    from TrainingCore.result import Result
+    from TrainingCore.data.result import Result
 
     patient = withMeasured(makePatient(name))
     transform = place(patient.t1w)

@@ -211,10 +211,10 @@ def test_a_disk_that_is_full_for_the_child_is_said(application: Application, scr
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 sys.path.insert(0, {str(TESTS.parents[1])!r})
 sys.argv = ["child"] + sys.argv[3:]
-from TrainingCore.cli import run_command
+from TrainingCore.runtime.cli import run_command
 def main(argv=None):
     from pathlib import Path
-    from TrainingCore.files import atomic_folder
+    from TrainingCore.runtime.files import atomic_folder
     with atomic_folder(Path(sys.argv[sys.argv.index("--out") + 1]), "provenance.json") as folder:
         (folder / "dvr.nii.gz").write_bytes(b"x" * 100000)
 sys.exit(run_command(main))
@@ -292,7 +292,7 @@ def test_a_child_whose_slicer_was_killed_ends_by_itself() -> None:
     """The pipe to a dead parent is broken: the next line of progress ends the command, which removes its files."""
     code = f"""import sys, time
 sys.path[:0] = [{str(TESTS.parents[1])!r}]
-from TrainingCore.cli import Progress, run_command
+from TrainingCore.runtime.cli import Progress, run_command
 def main(argv=None):
     with Progress("json") as progress:
         for turn in range(600):

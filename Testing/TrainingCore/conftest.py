@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from TrainingCore.stopping import stop_listening
+from TrainingCore.runtime.stopping import stop_listening
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from TrainingCore.cohort import Cohort
+from TrainingCore.data.cohort import Cohort
 
 IMAGES = ("T1w", "FLAIR", "T2w", "acq-hires_T1w", "ce-gadolinium_T1w")
 DERIVED = ("space-T1w_desc-brain_mask", "space-T1w_label-lesion_mask", "space-T1w_label-WM_mask")

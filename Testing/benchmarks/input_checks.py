@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from Testing.motion import moved
-from TrainingCore.errors import MyelinSynthError
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.checks import check_pair
 from TrainingCore.imaging.contrasts import DVR, FLAIR, LABELS, T1CE, T1W, T2W, ghosting, is_label_map, look
 from TrainingCore.imaging.registration import register
 from TrainingCore.imaging.volumes import Volume, read_volume
+from TrainingCore.runtime.errors import MyelinSynthError
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("MYELINSYNTH_DATA", ROOT.parent / "shared" / "data"))

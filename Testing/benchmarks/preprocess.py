@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from TrainingCore.cohort import Cohort
+from TrainingCore.data.cohort import Cohort
 from TrainingCore.preprocessing import names
 from TrainingCore.preprocessing.dataset import begin, tasks_of
 from TrainingCore.preprocessing.worker import prepare_visit

@@ -40,7 +40,7 @@ def build(name: str, peer: bool, size: int, settings: tuple[str, ...] = ()) -> C
     import numpy as np
     import torch
 
-    from TrainingCore.recipe import load_recipe
+    from TrainingCore.data.recipe import load_recipe
     from TrainingCore.systems import system_class
     from TrainingCore.systems.moment import Moment
 

@@ -145,8 +145,8 @@ def read_seeds(first: int, seconds: float, count: int) -> None:
 
     import SimpleITK as sitk
 
-    from TrainingCore.errors import BadInput
     from TrainingCore.imaging.volumes import read_volume
+    from TrainingCore.runtime.errors import BadInput
 
     warnings.simplefilter("ignore")
     sitk.ProcessObject.SetGlobalWarningDisplay(False)

@@ -17,7 +17,7 @@ CASES = sorted(path for path in (Path(__file__).parent / "cases").iterdir() if p
 READ = """
 import resource, sys
 from pathlib import Path
-from TrainingCore.errors import BadInput
+from TrainingCore.runtime.errors import BadInput
 from TrainingCore.imaging.volumes import read_volume
 import SimpleITK, nibabel
 pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -11,11 +11,11 @@ import argparse
 from pathlib import Path
 
 from TrainingCore import RESEARCH_USE
-from TrainingCore.evaluation.report import png_bytes
-from TrainingCore.evaluation.slice_figures import load_slices
 from TrainingCore.evaluation.tasks import TASKS
-from TrainingCore.files import read_json
-from TrainingCore.protocols.crossvalidation import Plan
+from TrainingCore.experiments.crossvalidation import Plan
+from TrainingCore.reporting.document import png_bytes
+from TrainingCore.reporting.slice_figures import load_slices
+from TrainingCore.runtime.files import read_json
 
 
 def main() -> int:

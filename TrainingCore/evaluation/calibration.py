@@ -129,7 +129,7 @@ def _interval(
 
 def in_words(found: Row) -> str:
     """The answer in a sentence or two."""
-    from .figures import with_interval
+    from ..reporting.figures import with_interval
 
     rho = with_interval(found["rho"], found["low"], found["high"])
     first, last = found["parts"][0], found["parts"][-1]
@@ -153,7 +153,7 @@ def in_words(found: Row) -> str:
 
 def calibration_figure(lesions: Sequence[Row], found: Row) -> Any:
     """Absolute error against uncertainty, a point per lesion; large points: means of the three parts."""
-    from . import figures
+    from ..reporting import figures
 
     rows = [row for row in lesions if _complete(row)]
     figure, axes = figures.new_figure(4.8, 4.0)

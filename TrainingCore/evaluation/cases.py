@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..case import Case
-from ..errors import MyelinSynthError
-from ..synthesis.uncertainty import expected_error, spread_by_label
+from ..data.case import Case
+from ..prediction.uncertainty import expected_error, spread_by_label
+from ..runtime.errors import MyelinSynthError
 from .calibration import error_by_spread
 from .lesions import label_lesions, lesion_table
 from .measures import DVR_RANGE, image_measures

@@ -13,8 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..case import QUANTITATIVE, Case
+from ..data.case import QUANTITATIVE, Case
 from ..imaging.intensities import SPANS
+from ..reporting.demyelination_figures import demyelination_examples, people_figure, regions_figure, shares_figure
+from ..reporting.document import Report
+from ..reporting.segmentation_figures import examples_figure
+from ..reporting.slice_figures import Slices, comparison_figure
+from ..reporting.translation_figures import translation_section
 from . import enhancement
 from .cases import evaluate_case
 from .demyelination import (
@@ -25,14 +30,9 @@ from .demyelination import (
     group_comparison,
     person_regions,
 )
-from .demyelination_figures import demyelination_examples, people_figure, regions_figure, shares_figure
 from .image_quality import enhancement_quality, translation_quality
-from .report import Report
 from .segmentation import HYPERINTENSE, segmentation_measures, synthesis_measures
-from .segmentation_figures import examples_figure
-from .slice_figures import Slices, comparison_figure
 from .summary import agreement, levels
-from .translation_figures import translation_section
 
 Row = dict[str, Any]
 SEARCHED = ("data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask")  # by Genc et al. 2022

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..errors import BadInput, MyelinSynthError
+from ..runtime.errors import BadInput, MyelinSynthError
 from .volumes import Volume, corners, resample, same_grid
 
 # A support of this size that starts with brain-like grey values is a stripped brain; a head is larger and starts with

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from ..errors import BadInput
+from ..runtime.errors import BadInput
 from .bias import box_around
 from .contrasts import (
     DEEP_MM,

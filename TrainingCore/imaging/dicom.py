@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput
-from ..files import scratch
+from ..runtime.errors import BadInput
+from ..runtime.files import scratch
 from . import readers
 from .dicom_choice import choose, contrast_of, describe
 from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom, read_header, scan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..errors import BadInput
+from ..runtime.errors import BadInput
 from .dicom_headers import Folder, Stack
 
 T1W, T1CE, FLAIR, T2W, OTHER = "T1w", "T1w after contrast agent", "FLAIR", "T2w", "other"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..errors import BadInput, MyelinSynthError
+from ..runtime.errors import BadInput, MyelinSynthError
 
 MAGIC, MAGIC_AT = b"DICM", 128
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # would be inflated whole, whatever its size

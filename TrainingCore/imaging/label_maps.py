@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadInput
+from ..runtime.errors import BadInput
 from . import readers
 from .tissues import normal_appearing_white_matter
 from .volumes import Volume, resample

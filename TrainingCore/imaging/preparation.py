@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..case import ALL_MRI, MASKS, Case
+from ..data.case import ALL_MRI, MASKS, Case
 from .grid import SIGMA_PER_FWHM, Grid
 from .intensities import apply_rule
 from .partial_volumes import lesion_mask_on_grid

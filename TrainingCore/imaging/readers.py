@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput
+from ..runtime.errors import BadInput
 
 NIFTI = (".nii", ".nii.gz")
 ITK_FORMATS = (".nrrd", ".nhdr", ".mha", ".mhd")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..errors import BadInput, MyelinSynthError
+from ..runtime.errors import BadInput, MyelinSynthError
 from .alignment import ascend, at_resolution, brain_and_rim, cropped, level, one_thread, search
 from .bias import box_around, correct_bias
 from .brain_mask import largest_component, stripped_support

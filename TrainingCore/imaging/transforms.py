@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadInput
-from ..files import write_text
+from ..runtime.errors import BadInput
+from ..runtime.files import write_text
 from .volumes import matrix_of_sitk, sitk_transform
 
 SERIES_REACH, SERIES_TERMS = 0.25, 12  # 0.25^13 / 13! is below the rounding of a double

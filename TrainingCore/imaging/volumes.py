@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import BadInput
-from ..files import atomic_path
+from ..runtime.errors import BadInput
+from ..runtime.files import atomic_path
 from . import readers
 
 if TYPE_CHECKING:

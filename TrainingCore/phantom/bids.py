@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED, __version__
-from ..case import Case
-from ..files import atomic_path, read_json, write_json
+from ..data.case import Case
+from ..runtime.files import atomic_path, read_json, write_json
 from .noise_ceiling import lesion_means
 from .sidecars import sidecar
 

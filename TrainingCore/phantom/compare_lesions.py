@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import SIMULATED
-from ..cli import Progress, add_progress_option, parser, run_command
-from ..errors import BadInput
+from ..runtime.cli import Progress, add_progress_option, parser, run_command
+from ..runtime.errors import BadInput
 
 EXAMPLE = "python -m TrainingCore.phantom.compare_lesions --masks ms_lesion_masks_mni --out comparison"
 SMALLEST_MM3 = 10.0  # a digital voxel has 3.4 mm3: smaller components have no shape on that grid
@@ -186,7 +186,7 @@ def figure(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Pa
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure real and digital lesions, write phantom_lesions.png, .csv and .md."""
     options = _parse(argv)
-    from ..files import atomic_path, write_text
+    from ..runtime.files import atomic_path, write_text
 
     if options.patients < 1:
         raise BadInput("At least one digital patient is needed. Give --patients of 1 or more.")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
-from ..files import PARTIAL_SUFFIX, make_writable, read_json, remove_partials, write_json, write_text
+from ..runtime.errors import BadInput
+from ..runtime.files import PARTIAL_SUFFIX, make_writable, read_json, remove_partials, write_json, write_text
 from .bids import DERIVATIVES, GENERATOR, README, SETTINGS_MARK, TUMOUR, description
 from .people import DISEASE_NAMES, SITES, SUBTYPE_LEVELS, Person
 from .tumours import LABELS

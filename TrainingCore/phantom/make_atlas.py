@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cli import parser, run_command
+from ..runtime.cli import parser, run_command
 
 SPACING_MM = 4.0
 SUPRATENTORIAL, INFRATENTORIAL, VENTRICLE = 1, 2, 3

@@ -6,7 +6,7 @@ from collections.abc import Sequence as Many
 
 import numpy as np
 
-from ..case import MRI, QUANTITATIVE
+from ..data.case import MRI, QUANTITATIVE
 from .acquisition import acquire
 from .anatomy import Anatomy
 from .gadolinium import DOSES, enhanced, uptake

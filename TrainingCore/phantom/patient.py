@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..case import ALL_MRI, Case
-from ..errors import BadInput
+from ..data.case import ALL_MRI, Case
+from ..runtime.errors import BadInput
 from . import lesions as ms
 from .anatomy import Anatomy, grow_anatomy
 from .lesions import Lesions

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..case import ALL_MRI
-from ..errors import BadInput
+from ..data.case import ALL_MRI
+from ..runtime.errors import BadInput
 from .randomness import stream
 
 SITES = ("A", "B", "C", "R")

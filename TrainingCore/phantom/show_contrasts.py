@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED
-from ..case import ALL_MRI, Case, title_of
-from ..cli import Progress, add_progress_option, parser, run_command
+from ..data.case import ALL_MRI, Case, title_of
+from ..runtime.cli import Progress, add_progress_option, parser, run_command
 
 EXAMPLE = "python -m TrainingCore.phantom.show_contrasts --out phantom_contrasts.png"
 # Disease, site and seed; seeds chosen for a load that a slice shows
@@ -52,7 +52,7 @@ def draw(cases: Sequence[Case], out: Path) -> None:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    from ..files import atomic_path
+    from ..runtime.files import atomic_path
 
     figure = Figure(figsize=(1.15 * len(COLUMNS), 1.5 * len(cases) + 0.4), facecolor="black", dpi=110)
     for row, case in enumerate(cases):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import QUANTITATIVE, Case
+from ..data.case import QUANTITATIVE, Case
 from .gadolinium import DOSES
 from .microstructure import B_VALUE
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadInput
+from ..runtime.errors import BadInput
 
 SHARPNESS = 2.5  # (ours) the maps are means over 152 people; their power is nearer to one person's tissue borders
 VENTRICLE_DEPTH_MM = 14.0  # (ours) cerebrospinal fluid deeper than this below the brain's surface may be ventricle

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import RESEARCH_USE, __version__
-from ..cohort import Cohort
-from ..cohort_bids import PREPARED_BY, made_by_preprocess, participants
-from ..errors import BadInput
-from ..files import PARTIAL_SUFFIX, make_writable, remove_partials, write_json, write_text
-from ..synthesis.leftovers import CLAIM, claim
-from ..visit import Visit
+from ..data.cohort import Cohort
+from ..data.cohort_bids import PREPARED_BY, made_by_preprocess, participants
+from ..data.visit import Visit
+from ..patient.leftovers import CLAIM, claim
+from ..runtime.errors import BadInput
+from ..runtime.files import PARTIAL_SUFFIX, make_writable, remove_partials, write_json, write_text
 from . import names
 from .records import code_version, key_of, outputs_intact, read_record, untouched
 from .worker import WORK, Task

@@ -12,7 +12,7 @@ from ..imaging.checks import white_to_grey
 from ..imaging.contrasts import normalised_information
 
 if TYPE_CHECKING:
-    from .patient import Prepared
+    from ..patient.case_preparation import Prepared
 
 FEWEST = 5  # visits from which on "unusual for this cohort" means anything (ours)
 OUTLIER = 3.5  # robust z-score (Iglewicz & Hoaglin 1993)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..case import label_of
+from ..data.case import label_of
 
 FOLDERS = {"dvr": "pet", "dvr_clean": "pet", "fa": "dwi", "rd": "dwi", "ad": "dwi", "adc": "dwi"}
 ENDINGS = {

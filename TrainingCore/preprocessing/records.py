@@ -14,10 +14,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
-from ..files import read_json, sha256
+from ..runtime.errors import BadInput
+from ..runtime.files import read_json, sha256
 
-CODE = ("case.py", "imaging", "evaluation/lesions.py", "preprocessing/patient.py", "preprocessing/worker.py")
+CODE = (
+    "data/case.py",
+    "imaging",
+    "evaluation/lesions.py",
+    "patient/preparation.py",
+    "patient/case_preparation.py",
+    "preprocessing/worker.py",
+)
 PACKAGES = ("SimpleITK", "deepbet")  # their versions change what comes out
 
 

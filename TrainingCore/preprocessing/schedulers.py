@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..errors import BadInput, MyelinSynthError
-from ..stopping import undisturbed
+from ..runtime.errors import BadInput, MyelinSynthError
+from ..runtime.stopping import undisturbed
 from .worker import Outcome, Task, prepare_visit
 
 CONNECT_SECONDS = 15

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE, __version__
-from ..case import ALL_MRI, MASKS, label_of, reference_of, word_of
-from ..cohort_bids import SPACES
-from ..errors import BadInput, MyelinSynthError
-from ..files import scratch, write_json, write_text
+from ..data.case import ALL_MRI, MASKS, label_of, reference_of, word_of
+from ..data.cohort_bids import SPACES
+from ..runtime.errors import BadInput, MyelinSynthError
+from ..runtime.files import scratch, write_json, write_text
 from . import names
 from .records import code_version, content_of, key_of, outputs_intact, outputs_of, read_record
 
@@ -147,9 +147,9 @@ def _make(task: Task, work: Path) -> dict[str, Any]:
     """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
     from ..imaging.label_maps import read_label_map
     from ..imaging.volumes import read_volume
+    from ..patient.case_preparation import Stopwatch, prepare_patient
+    from ..reporting.qc_pictures import case_picture
     from .measures import measure
-    from .patient import Stopwatch, prepare_patient
-    from .pictures import case_picture
 
     clock = Stopwatch()
     clock("read", "")

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..errors import BadInput
-from ..recipe import leaves
+from ..data.recipe import leaves
+from ..runtime.errors import BadInput
 from .common import Rule, common_rules
 from .contrast_enhancement import contrast_enhancement_rules
 from .curricular import curricular_rules

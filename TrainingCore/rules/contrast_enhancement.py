@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..case import ALL_MRI
+from ..data.case import ALL_MRI
 from .common import Rule, adam_rules, depth_rules
 
 LOSSES = ("l2", "l1")

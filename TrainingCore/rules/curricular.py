@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..recipe import grid_shape
+from ..data.recipe import grid_shape
 from ..training.schedules import SCHEDULES
 from .common import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..case import ALL_MRI
-from ..recipe import grid_shape
+from ..data.case import ALL_MRI
+from ..data.recipe import grid_shape
 from .common import Rule, adam_rules, no_float16
 
 NORMS = ("batch", "instance")

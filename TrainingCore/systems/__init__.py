@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..errors import BadInput
+from ..runtime.errors import BadInput
 
 if TYPE_CHECKING:
     from .system import System

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..bundle import Bundle
+from ..data.bundle import Bundle
 from ..networks.patch_discriminator import PatchDiscriminator
 from ..training.patches import cut_patches, patch_corners
 from ..training.samples import Sample

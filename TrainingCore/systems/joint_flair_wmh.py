@@ -32,10 +32,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import BadInput
 from ..evaluation.segmentation import HYPERINTENSE
 from ..imaging.intensities import background_of
 from ..networks.unet2d import UNet2D
+from ..runtime.errors import BadInput
 from ..training.samples import Sample
 from ..training.slices import drawn, slice_by_slice
 from .learner import Learner

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..bundle import Bundle
-from ..errors import BadInput
-from ..recipe import load_recipe
+from ..data.bundle import Bundle
+from ..data.recipe import load_recipe
+from ..runtime.errors import BadInput
 from ..training.samples import Sample
 from ..training.state import Tensors
 from .moment import Moment

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..bundle import Bundle
-from ..errors import BadInput
+from ..data.bundle import Bundle
 from ..imaging.intensities import background_of
 from ..networks.unet3d import UNet3D
+from ..runtime.errors import BadInput
 
 TYPICAL_DVR = 1.0  # what a generator answers before it has learnt anything (ours): the middle of the DVR range
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..bundle import Bundle
-from ..errors import BadInput
-from ..recipe import Settings, changed, leaves, load_recipe, value_of
+from ..data.bundle import Bundle
+from ..data.recipe import Settings, changed, leaves, load_recipe, value_of
+from ..runtime.errors import BadInput
 from ..training.samples import Sample, dvr_errors
 from ..training.state import Tensors
 from .learner import AnyLearner, Learner, Network

@@ -13,7 +13,7 @@ import torch
 from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
-from ..case import ALL_MRI, MASKS, Case
+from ..data.case import ALL_MRI, MASKS, Case
 from ..imaging.intensities import SPANS, apply_rule, background_of
 
 BIAS_KNOTS = 4  # control points along each axis of the random bias field

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import RESEARCH_USE
-from ..bundle import MEMBER, Bundle, save_bundle
-from ..case import word_of
-from ..errors import BadInput
-from ..recipe import grid_shape, grid_spacing
-from ..run import Run
+from ..data.bundle import MEMBER, Bundle, save_bundle
+from ..data.case import word_of
+from ..data.recipe import grid_shape, grid_spacing
+from ..data.run import Run
+from ..runtime.errors import BadInput
 from .state import Tensors, load_state
 
 PURPOSES = {  # what a model of each target is for

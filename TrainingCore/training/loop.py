@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MyelinSynthError
-from ..run import Run
+from ..data.run import Run
+from ..runtime.errors import MyelinSynthError
+from ..runtime.processes import Processes
 from ..systems.moment import Moment
 from ..systems.system import System
 from .augmentation import augment
-from .processes import Processes
 from .samples import make_sample
 from .state import load_state, save_state
 from .store import CaseStore

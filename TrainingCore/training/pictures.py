@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import RESEARCH_USE
-from ..case import Case
-from ..evaluation.report import png_bytes
-from ..evaluation.slice_figures import axial_slices, slices_figure
-from ..files import atomic_path
+from ..data.case import Case
+from ..reporting.document import png_bytes
+from ..reporting.slice_figures import axial_slices, slices_figure
+from ..runtime.files import atomic_path
 
 
 def save_picture(path: Path, case: Case, predicted: np.ndarray, title: str, inputs: Sequence[str], target: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..case import MASKS, Case
+from ..data.case import MASKS, Case
 from ..evaluation.lesions import label_lesions
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from ..bundle import Bundle
-from ..cohort import Cohort
-from ..errors import BadInput
-from ..run import Run
+from ..data.bundle import Bundle
+from ..data.cohort import Cohort
+from ..data.run import Run
+from ..runtime.errors import BadInput
+from ..runtime.processes import join_processes
 from ..systems import system_class
 from .export import export_bundles
 from .loop import Trainer
-from .processes import join_processes
 from .store import CaseStore
 
 Report = Callable[[str, float, str], None]

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..errors import BadInput
-from ..files import atomic_path
+from ..runtime.errors import BadInput
+from ..runtime.files import atomic_path
 
 Tensors = dict[str, torch.Tensor]
 

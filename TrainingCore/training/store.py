@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..case import ALL_MRI, Case
-from ..cohort import Cohort, Visit
-from ..recipe import grid_shape, grid_spacing
+from ..data.case import ALL_MRI, Case
+from ..data.cohort import Cohort, Visit
+from ..data.recipe import grid_shape, grid_spacing
 
 
 def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """Simulate, crop, move the FLAIR, write four volumes and their description."""
-    from TrainingCore.cohort import Cohort
+    from TrainingCore.data.cohort import Cohort
     from TrainingCore.imaging.volumes import Volume, read_volume, resample
     from TrainingCore.simulate import main as simulate
 

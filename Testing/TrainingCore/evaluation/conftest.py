@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from TrainingCore.bundle import save_bundle
-from TrainingCore.case import Case
+from TrainingCore.data.bundle import save_bundle
+from TrainingCore.data.case import Case
 from TrainingCore.imaging.volumes import write_volume
 
 SIZE = 40

@@ -12,7 +12,7 @@ import torch
 from TrainingCore.evaluation.calibration import calibration, error_by_spread, errors_by_spread, in_words, spearman
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.lesions import label_lesions
-from TrainingCore.evaluation.models import Model
+from TrainingCore.prediction.models import Model
 from TrainingCore.systems.ensemble import Ensemble
 
 
@@ -116,9 +116,9 @@ def test_every_person_counts_alike_when_a_model_is_calibrated() -> None:
 
 
 def test_a_bundles_errors_are_checked_before_they_are_used() -> None:
-    from TrainingCore.errors import BadInput
-    from TrainingCore.synthesis.uncertainty import expected_error, fitted_errors
-    from TrainingCore.synthesis.uncertainty import in_words as words
+    from TrainingCore.prediction.uncertainty import expected_error, fitted_errors
+    from TrainingCore.prediction.uncertainty import in_words as words
+    from TrainingCore.runtime.errors import BadInput
 
     one = {"floor": 0.03, "slope": 4.0}
     about = {"uncertainty": {"lesions": one, "voxels": one, "predictions": 6, "measured on": "cohort, 9 people"}}
@@ -137,7 +137,7 @@ def test_a_bundles_errors_are_checked_before_they_are_used() -> None:
 def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: Path) -> None:
     from ball_cohort import write_ball_cohort
 
-    from TrainingCore.bundle import Bundle
+    from TrainingCore.data.bundle import Bundle
     from TrainingCore.evaluate import main as evaluate
     from TrainingCore.export import main as export
     from TrainingCore.train import main as train
@@ -170,8 +170,8 @@ def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: 
 
 
 def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_calibration(tmp_path: Path) -> None:
-    from TrainingCore.errors import BadInput
     from TrainingCore.export import measured_model
+    from TrainingCore.runtime.errors import BadInput
 
     note = "run was trained on 4 of these 6 people: its figures say how well it remembers."
     about = {"weights_sha256": "0", "people": 6, "visits": 6}
@@ -184,8 +184,8 @@ def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_ca
 
 
 def test_export_asks_for_an_evaluation_with_uncertainties(tmp_path: Path) -> None:
-    from TrainingCore.errors import BadInput
     from TrainingCore.export import uncertainty_of
+    from TrainingCore.runtime.errors import BadInput
 
     model = {"weights_sha256": "a", "people": 9, "visits": 9, "lesions_in_correlation": 40, "minimum_mm3": 50.0}
     (tmp_path / "summary.json").write_text(json.dumps({"simulated_data": True, "models": {"run": model}}))

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from TrainingCore.errors import MyelinSynthError
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.summary import (
     column,
@@ -18,6 +17,7 @@ from TrainingCore.evaluation.summary import (
     pooled_level,
     summarise,
 )
+from TrainingCore.runtime.errors import MyelinSynthError
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ from TrainingCore.evaluation.demyelination import (
     group_comparison,
     person_regions,
 )
-from TrainingCore.evaluation.demyelination_figures import (
+from TrainingCore.reporting.demyelination_figures import (
     agreement_slice,
     demyelination_examples,
     people_figure,
     regions_figure,
     shares_figure,
 )
-from TrainingCore.evaluation.slice_figures import Slices
+from TrainingCore.reporting.slice_figures import Slices
 
 
 def cohort(rng: np.random.Generator, people: int = 8, loss: float = 0.3) -> list[dict]:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from TrainingCore.cli import run_command
+from TrainingCore.data.recipe import load_recipe
 from TrainingCore.evaluate import main
-from TrainingCore.evaluation.models import open_model
-from TrainingCore.evaluation.pages import Facts, papers
-from TrainingCore.recipe import load_recipe
+from TrainingCore.prediction.models import open_model
+from TrainingCore.reporting.evaluation_pages import Facts, papers
+from TrainingCore.runtime.cli import run_command
 from TrainingCore.systems import system_class
 
 # After the percentile rule T1w is about linear in DVR: 1.1 + 0.12 T1w is close to the made-up truth.
@@ -151,8 +151,8 @@ def test_a_run_asked_about_its_own_training_people_is_found_out(tmp_path, cohort
 
 
 def test_a_prediction_resampled_keeps_its_values_up_to_the_edge_of_the_brain(make_case):
-    from TrainingCore.case import Case
-    from TrainingCore.evaluation.models import on_grid_of
+    from TrainingCore.data.case import Case
+    from TrainingCore.prediction.models import on_grid_of
 
     fine = make_case()
     coarse_affine = fine.affine @ np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1.0]])

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from TrainingCore.errors import BadInput
-from TrainingCore.evaluation import figures, slice_figures
 from TrainingCore.evaluation.cases import evaluate_case
-from TrainingCore.evaluation.report import png_bytes
 from TrainingCore.evaluation.summary import levels, summarise
+from TrainingCore.reporting import figures, slice_figures
+from TrainingCore.reporting.document import png_bytes
+from TrainingCore.runtime.errors import BadInput
 
 
 @pytest.fixture(scope="module")

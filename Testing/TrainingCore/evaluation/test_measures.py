@@ -7,12 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from TrainingCore.evaluation.measures import (
-    image_measures,
-    mean_absolute_error,
-    peak_signal_to_noise,
-    ssim_map,
-)
+from TrainingCore.evaluation.measures import image_measures, mean_absolute_error, peak_signal_to_noise, ssim_map
 
 
 @pytest.fixture(scope="module")

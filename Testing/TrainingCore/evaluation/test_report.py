@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from TrainingCore import RESEARCH_USE
-from TrainingCore.evaluation.report import SIMULATED_BANNER, Report, png_bytes
+from TrainingCore.reporting.document import SIMULATED_BANNER, Report, png_bytes
 
 
 def picture() -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from TrainingCore.evaluation.segmentation import HYPERINTENSE, positives, segmentation_measures, synthesis_measures
-from TrainingCore.evaluation.segmentation_figures import SliceOfMethods, coloured, positives_figure
+from TrainingCore.reporting.segmentation_figures import SliceOfMethods, coloured, positives_figure
 
 TRUTH = np.array([[[1, 1, 1, 1, 0, 0, 0, 0, 0, 0]]], bool)
 FOUND = np.array([[[1, 1, 1, 0, 1, 1, 0, 0, 0, 0]]], bool)

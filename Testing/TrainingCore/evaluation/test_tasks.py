@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from TrainingCore.case import Case
-from TrainingCore.evaluation.report import Report
+from TrainingCore.data.case import Case
+from TrainingCore.data.recipe import available, load_recipe
 from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
-from TrainingCore.protocols.comparison import against, comparison_rows
-from TrainingCore.protocols.pages import add_pooled, measure_row, summarise
-from TrainingCore.recipe import available, load_recipe
+from TrainingCore.experiments.comparison import against, comparison_rows
+from TrainingCore.reporting.document import Report
+from TrainingCore.reporting.experiment_pages import add_pooled, measure_row, summarise
 
 SHAPE = (12, 14, 10)
 

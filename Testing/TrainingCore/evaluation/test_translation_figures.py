@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from TrainingCore.evaluation.report import Report
-from TrainingCore.evaluation.translation_figures import models_of, similarity_figure, translation_section
+from TrainingCore.reporting.document import Report
+from TrainingCore.reporting.translation_figures import models_of, similarity_figure, translation_section
 
 BEFORE = {"untouched": "t2w", "untouched_ssim_brain": 0.3, "untouched_ssim_lesion": 0.2}
 VISITS = {

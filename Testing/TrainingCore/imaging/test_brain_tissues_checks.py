@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from TrainingCore.errors import BadInput
 from TrainingCore.imaging.brain_mask import Brain, find_brain, mask_on_grid, stripped_support
 from TrainingCore.imaging.checks import check_contrasts, check_different_images, lesions_on_grid, white_to_grey
 from TrainingCore.imaging.tissues import segment_tissues
 from TrainingCore.imaging.volumes import Volume, read_volume, resample
+from TrainingCore.runtime.errors import BadInput
 
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 

@@ -14,11 +14,11 @@ from dicom_files import FLAIR, T1W, write_enhanced, write_series
 from pydicom.uid import generate_uid
 
 from TrainingCore import list_dicom
-from TrainingCore.errors import BadInput
 from TrainingCore.imaging.dicom import split_choice
 from TrainingCore.imaging.dicom_choice import contrast_of
 from TrainingCore.imaging.dicom_headers import Stack
 from TrainingCore.imaging.volumes import Volume, read_volume
+from TrainingCore.runtime.errors import BadInput
 
 PATIENT_WORDS = ("Secret", "Person", "4711", "1970")
 

@@ -7,11 +7,11 @@ import pytest
 from motion import moved
 from scipy import ndimage
 
-from TrainingCore.errors import BadInput
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.checks import check_pair, check_whole, refuse_label_map
 from TrainingCore.imaging.contrasts import DVR, FLAIR, LABELS, T1CE, T1W, T2W, ghosting, is_label_map, look
 from TrainingCore.imaging.volumes import Volume, read_volume
+from TrainingCore.runtime.errors import BadInput
 
 AFFINE = np.diag([2.5, 2.5, 2.5, 1.0])
 LEVELS = {  # fluid, white, grey

@@ -4,9 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from TrainingCore.errors import BadInput
 from TrainingCore.imaging.label_maps import read_label_map, tissues_from_label_map
 from TrainingCore.imaging.volumes import Volume
+from TrainingCore.runtime.errors import BadInput
 
 SHAPE, AFFINE = (40, 44, 36), np.diag([-1.0, 1.0, 1.0, 1.0])
 

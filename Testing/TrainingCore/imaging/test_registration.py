@@ -6,10 +6,10 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from TrainingCore.errors import BadInput, MyelinSynthError
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.registration import Registration, brain_points, mean_distance, register
 from TrainingCore.imaging.volumes import Volume, matrix_of_sitk, read_volume, resample
+from TrainingCore.runtime.errors import BadInput, MyelinSynthError
 
 SHAPE, SPACING = (64, 72, 60), 2.8
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from TrainingCore.errors import BadInput
 from TrainingCore.imaging.transforms import changed, generators, read_transform, turns_and_shifts, write_transform
+from TrainingCore.runtime.errors import BadInput
 
 CENTRE = np.array([4.0, -20.0, 11.0])
 

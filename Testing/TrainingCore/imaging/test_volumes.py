@@ -8,7 +8,6 @@ import pytest
 import SimpleITK as sitk
 from itk_images import from_sitk
 
-from TrainingCore.errors import BadInput
 from TrainingCore.imaging.volumes import (
     Volume,
     matrix_of_sitk,
@@ -19,6 +18,7 @@ from TrainingCore.imaging.volumes import (
     to_sitk,
     write_volume,
 )
+from TrainingCore.runtime.errors import BadInput
 
 
 def _oblique(orientation: str, angle: float = 0.3) -> np.ndarray:

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from deformations import jacobian
 
-from TrainingCore.phantom.anatomy import (
-    COARSE,
-    FIELD_OF_VIEW_MM,
-    coarse_displacement,
-    exponential,
-    grow_anatomy,
-)
+from TrainingCore.phantom.anatomy import COARSE, FIELD_OF_VIEW_MM, coarse_displacement, exponential, grow_anatomy
 from TrainingCore.phantom.randomness import stream
 from TrainingCore.phantom.template import load_template
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from TrainingCore import simulate
-from TrainingCore.case import ALL_MRI, MASKS
-from TrainingCore.cli import run_command
-from TrainingCore.cohort import Cohort
-from TrainingCore.files import sha256
+from TrainingCore.data.case import ALL_MRI, MASKS
+from TrainingCore.data.cohort import Cohort
+from TrainingCore.runtime.cli import run_command
+from TrainingCore.runtime.files import sha256
 
 DERIVED = Path("derivatives") / "myelinsynth-phantom"
 ANATOMY = {"brain", "lesions", "white_matter", "grey_matter"}

@@ -6,8 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from TrainingCore.cli import Progress, run_command
 from TrainingCore.phantom.compare_lesions import digital_facts, lesion_facts, main, real_facts, table
+from TrainingCore.runtime.cli import Progress, run_command
 
 
 def test_facts_measure_components_and_their_distance() -> None:

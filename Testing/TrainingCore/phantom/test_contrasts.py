@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from TrainingCore.case import ALL_MRI, MRI, QUANTITATIVE, Case
-from TrainingCore.errors import BadInput
+from TrainingCore.data.case import ALL_MRI, MRI, QUANTITATIVE, Case
 from TrainingCore.phantom.acquisition import acquire_together
 from TrainingCore.phantom.gadolinium import ACTIVE_BELOW_MM3, RELAXIVITY_T1, active_lesions, enhanced
 from TrainingCore.phantom.microstructure import axial_and_radial, fractional_anisotropy, tract_anisotropy
@@ -18,6 +17,7 @@ from TrainingCore.phantom.people import draw_person
 from TrainingCore.phantom.protocols import visit_protocol
 from TrainingCore.phantom.randomness import stream
 from TrainingCore.phantom.tissues import Relaxation
+from TrainingCore.runtime.errors import BadInput
 
 SIZE = 64
 SEED = 7

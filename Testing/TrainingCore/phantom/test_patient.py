@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from TrainingCore.case import MASKS
-from TrainingCore.errors import BadInput
+from TrainingCore.data.case import MASKS
 from TrainingCore.phantom.patient import draw_person, simulate_visit
+from TrainingCore.runtime.errors import BadInput
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from TrainingCore import simulate
-from TrainingCore.cli import run_command
-from TrainingCore.files import sha256
 from TrainingCore.phantom import template
+from TrainingCore.runtime.cli import run_command
+from TrainingCore.runtime.files import sha256
 
 SMALL = ["--patients", "1", "--controls", "1", "--visits", "2", "--size", "32", "--progress", "none"]
 DERIVED = Path("derivatives") / "myelinsynth-phantom"

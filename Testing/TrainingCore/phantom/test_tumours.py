@@ -5,14 +5,7 @@ import pytest
 from deformations import jacobian
 from scipy import ndimage
 
-from TrainingCore.phantom.anatomy import (
-    COARSE,
-    FIELD_OF_VIEW_MM,
-    Mass,
-    coarse_displacement,
-    grow_anatomy,
-    pushed_aside,
-)
+from TrainingCore.phantom.anatomy import COARSE, FIELD_OF_VIEW_MM, Mass, coarse_displacement, grow_anatomy, pushed_aside
 from TrainingCore.phantom.gadolinium import DOSES
 from TrainingCore.phantom.patient import body, simulate_person_visit
 from TrainingCore.phantom.people import GLIOMAS, Person, draw_person

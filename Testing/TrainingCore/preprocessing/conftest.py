@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ball_cohort import write_ball_cohort
 
-from TrainingCore.cohort import Cohort
+from TrainingCore.data.cohort import Cohort
 
 KEPT = {"t1w", "flair", "dvr", "brain", "lesions", "white_matter", "grey_matter"}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from TrainingCore.cli import run_command
-from TrainingCore.errors import BadInput
 from TrainingCore.preprocess import main
 from TrainingCore.preprocessing.dataset import check_places, claimed
+from TrainingCore.runtime.cli import run_command
+from TrainingCore.runtime.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[3]
 

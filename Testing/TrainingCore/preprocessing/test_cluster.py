@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from TrainingCore.cli import run_command
-from TrainingCore.cohort import Cohort
-from TrainingCore.errors import BadInput
+from TrainingCore.data.cohort import Cohort
 from TrainingCore.preprocess import main
+from TrainingCore.runtime.cli import run_command
+from TrainingCore.runtime.errors import BadInput
 
 SMALL = {
     "n_workers": 2,

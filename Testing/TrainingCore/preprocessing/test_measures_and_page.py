@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from TrainingCore.files import write_json
 from TrainingCore.preprocessing import names
 from TrainingCore.preprocessing.measures import MEASURES, deviations, normalised_information
-from TrainingCore.preprocessing.page import jpeg_size, write_page
 from TrainingCore.preprocessing.worker import Task
+from TrainingCore.reporting.qc_page import jpeg_size, write_page
+from TrainingCore.runtime.files import write_json
 
 
 def visits(count: int = 9) -> list[dict]:

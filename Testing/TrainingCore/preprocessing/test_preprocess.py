@@ -14,9 +14,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from TrainingCore.cli import run_command
-from TrainingCore.cohort import Cohort
+from TrainingCore.data.cohort import Cohort
 from TrainingCore.preprocess import main
+from TrainingCore.runtime.cli import run_command
 
 ROOT = Path(__file__).resolve().parents[3]
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}

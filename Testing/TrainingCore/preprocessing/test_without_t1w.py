@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from ball_cohort import write_ball_cohort
 
-from TrainingCore.case import reference_of
-from TrainingCore.cli import run_command
-from TrainingCore.cohort import Cohort
+from TrainingCore.data.case import reference_of
+from TrainingCore.data.cohort import Cohort
+from TrainingCore.data.recipe import load_recipe
 from TrainingCore.imaging.transforms import read_transform, write_transform
 from TrainingCore.preprocess import main
-from TrainingCore.recipe import load_recipe
 from TrainingCore.rules import volumes_to_learn
+from TrainingCore.runtime.cli import run_command
 
 KEPT = {"t2w", "flair", "brain", "lesions"}
 SHIFT_MM = np.array([9.0, -6.0, 3.0])

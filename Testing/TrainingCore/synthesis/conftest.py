@@ -56,8 +56,8 @@ def patient(tmp_path_factory, head) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory) -> Path:
     """An untrained, narrow generator on a coarse grid."""
-    from TrainingCore.bundle import save_bundle
-    from TrainingCore.recipe import load_recipe
+    from TrainingCore.data.bundle import save_bundle
+    from TrainingCore.data.recipe import load_recipe
     from TrainingCore.systems.curricular import Curricular
 
     recipe = load_recipe("l1_only")
@@ -75,7 +75,7 @@ def bundle(tmp_path_factory) -> Path:
 @pytest.fixture
 def command():
     """Runs `synthesize` as a shell would, in this process: arguments -> exit code."""
-    from TrainingCore.cli import run_command
+    from TrainingCore.runtime.cli import run_command
     from TrainingCore.synthesize import main
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -142,7 +142,7 @@ def test_a_bad_bundle_ends_with_code_2_and_its_sentence(spoil, sentence, patient
 
 def test_bad_images_are_found_before_torch_is_imported(patient, bundle, tmp_path):
     script = (
-        "import sys; from TrainingCore.cli import run_command; from TrainingCore.synthesize import main\n"
+        "import sys; from TrainingCore.runtime.cli import run_command; from TrainingCore.synthesize import main\n"
         "code = run_command(main, sys.argv[1:]); print(code, 'torch' in sys.modules, 'matplotlib' in sys.modules)"
     )
     arguments = ["--t1", tmp_path / "nowhere.nii", "--flair", patient["flair"], "--model", bundle, "--progress", "none"]
@@ -155,8 +155,8 @@ def test_bad_images_are_found_before_torch_is_imported(patient, bundle, tmp_path
 
 AS_NOBODY = """
 import os, sys
-import TrainingCore.synthesis.leftovers, TrainingCore.synthesis.patient
-from TrainingCore.cli import run_command
+import TrainingCore.patient.leftovers, TrainingCore.patient.inputs
+from TrainingCore.runtime.cli import run_command
 from TrainingCore.synthesize import main
 if os.geteuid() == 0:  # root may write everywhere
     os.seteuid(65534)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from TrainingCore.bundle import save_bundle
+from TrainingCore.data.bundle import save_bundle
 from TrainingCore.imaging.volumes import write_volume
 
 AFFINE = np.array([[-3.0, 0, 0, 88], [0, 3, 0, -100], [0, 0, 3, -70], [0, 0, 0, 1]])  # of the small head
@@ -16,7 +16,7 @@ AFFINE = np.array([[-3.0, 0, 0, 88], [0, 3, 0, -100], [0, 0, 3, -70], [0, 0, 0, 
 @pytest.fixture(scope="module")
 def improved(tmp_path_factory):
     """An untrained network that begins as the low dose."""
-    from TrainingCore.recipe import load_recipe
+    from TrainingCore.data.recipe import load_recipe
     from TrainingCore.systems import system_class
 
     recipe = load_recipe("contrast_enhancement_improved", ["width=4", "levels=2"])

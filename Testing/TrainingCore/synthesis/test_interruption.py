@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from strikes import struck_command
 
-from TrainingCore.cli import STOPPED
-from TrainingCore.files import PARTIAL_SUFFIX
+from TrainingCore.data.result import Result
 from TrainingCore.imaging.volumes import read_volume
-from TrainingCore.result import Result
-from TrainingCore.synthesis.leftovers import claim, remove_leftovers
+from TrainingCore.patient.leftovers import claim, remove_leftovers
+from TrainingCore.runtime.cli import STOPPED
+from TrainingCore.runtime.files import PARTIAL_SUFFIX
 
 ROOT = Path(__file__).resolve().parents[3]
 

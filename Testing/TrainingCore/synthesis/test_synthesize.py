@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from TrainingCore.data.result import FILES, LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, UNCERTAINTY, Result
 from TrainingCore.evaluation.lesions import lesion_table
 from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
-from TrainingCore.result import FILES, LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, UNCERTAINTY, Result
-from TrainingCore.synthesis.inference import TILE, predict_maps
+from TrainingCore.prediction.inference import TILE, predict_maps
 
 AFFINE = np.array([[-3.0, 0, 0, 88], [0, 3, 0, -100], [0, 0, 3, -70], [0, 0, 0, 1]])  # of the small head
 
@@ -236,7 +236,7 @@ def test_flip_averaging_of_a_symmetric_head_is_symmetric():
 
     from itertools import islice
 
-    from TrainingCore.synthesis.uncertainty import variants
+    from TrainingCore.prediction.uncertainty import variants
 
     given = islice(variants(np.ones((2, 8, 8, 8), np.float32), np.ones((8, 8, 8), bool)), 2)
     found, _ = predict_maps(lambda _: Ramp(), given, torch.device("cpu"), print)
@@ -264,7 +264,7 @@ def test_uncertainty_is_the_spread_of_six_predictions_and_of_each_lesions_mean(p
 
 
 def test_a_calibrated_model_says_the_error_to_be_expected(patient, bundle, command, tmp_path):
-    from TrainingCore.bundle import Bundle, save_bundle
+    from TrainingCore.data.bundle import Bundle, save_bundle
 
     one = Bundle.open(bundle)
     fitted = {"lesions": {"floor": 0.05, "slope": 0.0}, "voxels": {"floor": 0.09, "slope": 2.0}, "predictions": 6}
@@ -284,7 +284,7 @@ def test_a_calibrated_model_says_the_error_to_be_expected(patient, bundle, comma
 
 
 def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bundle, command, tmp_path):
-    from TrainingCore.bundle import Bundle, save_bundle
+    from TrainingCore.data.bundle import Bundle, save_bundle
 
     one = Bundle.open(bundle)
     weights = {}
@@ -310,7 +310,7 @@ def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bun
 
 
 def test_the_spread_of_a_label_is_that_of_its_mean():
-    from TrainingCore.synthesis.uncertainty import spread_by_label
+    from TrainingCore.prediction.uncertainty import spread_by_label
 
     labels = np.array([[[0, 1, 1, 2]]])
     maps = [np.array([[[9.0, 1.0, 3.0, 5.0]]]), np.array([[[0.0, 3.0, 1.0, 7.0]]])]
@@ -318,7 +318,7 @@ def test_the_spread_of_a_label_is_that_of_its_mean():
 
 
 def test_contrast_variants_keep_the_order_of_intensities_and_everything_outside_the_brain():
-    from TrainingCore.synthesis.uncertainty import variants
+    from TrainingCore.prediction.uncertainty import variants
 
     inputs = np.random.default_rng(0).normal(size=(2, 6, 7, 8)).astype(np.float32)
     inside = np.zeros((6, 7, 8), bool)
@@ -332,7 +332,7 @@ def test_contrast_variants_keep_the_order_of_intensities_and_everything_outside_
 
 
 def test_t1w_before_and_after_an_agent_change_their_contrast_together():
-    from TrainingCore.synthesis.uncertainty import channels_of_one_sequence, variants
+    from TrainingCore.prediction.uncertainty import channels_of_one_sequence, variants
 
     names = ["t1w", "flair", "adc", "t1ce_low"]
     assert channels_of_one_sequence(names) == [[0, 3], [1], [2]]
@@ -347,7 +347,7 @@ def test_t1w_before_and_after_an_agent_change_their_contrast_together():
 
 def test_mapping_back_keeps_places_whatever_the_orientation():
     from TrainingCore.imaging.grid import Grid
-    from TrainingCore.synthesis.prediction import maps_to_t1w
+    from TrainingCore.prediction.volume import maps_to_t1w
 
     shape, affine = (40, 40, 40), np.diag([4.0, 4.0, 4.0, 1.0])
     affine[:3, 3] = -80

@@ -8,16 +8,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from TrainingCore.bundle import Bundle, save_bundle
+from TrainingCore.data.bundle import Bundle, save_bundle
+from TrainingCore.data.result import Result
 from TrainingCore.imaging.volumes import read_volume, write_volume
-from TrainingCore.result import Result
 
 AFFINE = np.array([[-3.0, 0, 0, 88], [0, 3, 0, -100], [0, 0, 3, -70], [0, 0, 0, 1]])  # of the small head
 
 
 def untrained(folder, recipe_name, changes):
     """A bundle of an untrained system on a coarse grid."""
-    from TrainingCore.recipe import load_recipe
+    from TrainingCore.data.recipe import load_recipe
     from TrainingCore.systems import system_class
 
     recipe = load_recipe(recipe_name, changes)

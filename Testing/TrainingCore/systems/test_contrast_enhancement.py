@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from TrainingCore.bundle import Bundle
-from TrainingCore.errors import BadInput
+from TrainingCore.data.bundle import Bundle
+from TrainingCore.data.recipe import grid_shape, grid_spacing, load_recipe, without_input
+from TrainingCore.data.run import Run
 from TrainingCore.networks.vnet import ResidualBlock3D, VNet
-from TrainingCore.recipe import grid_shape, grid_spacing, load_recipe, without_input
 from TrainingCore.rules import check_recipe
-from TrainingCore.run import Run
+from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.contrast_enhancement import ALL_FLIPS, ContrastEnhancement
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters, precision

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from TrainingCore.bundle import Bundle
-from TrainingCore.errors import BadInput
+from TrainingCore.data.bundle import Bundle
+from TrainingCore.data.recipe import load_recipe
+from TrainingCore.data.run import Run
 from TrainingCore.networks.unet2d import UNet2D
-from TrainingCore.recipe import load_recipe
 from TrainingCore.rules import check_recipe
-from TrainingCore.run import Run
+from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.joint_flair_wmh import JointFlairWMH, cross_entropy
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from TrainingCore.bundle import Bundle
-from TrainingCore.cohort import Cohort
 from TrainingCore.crossvalidate import main as crossvalidate
-from TrainingCore.errors import BadInput
+from TrainingCore.data.bundle import Bundle
+from TrainingCore.data.cohort import Cohort
+from TrainingCore.data.recipe import load_recipe
+from TrainingCore.data.run import Run
 from TrainingCore.imaging.volumes import read_volume
 from TrainingCore.networks.patchgan2d import PatchGAN2D
 from TrainingCore.networks.resnet2d import ResNetGenerator2D
-from TrainingCore.recipe import load_recipe
 from TrainingCore.rules import check_recipe, volumes_to_learn
-from TrainingCore.run import Run
+from TrainingCore.runtime.errors import BadInput
 from TrainingCore.synthesize import main as synthesize
 from TrainingCore.systems.mask_weighted_pix2pix import MaskWeightedPix2Pix
 from TrainingCore.systems.moment import Moment

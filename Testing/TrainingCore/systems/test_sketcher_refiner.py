@@ -13,16 +13,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from TrainingCore.bundle import Bundle
-from TrainingCore.errors import BadInput
+from TrainingCore.data.bundle import Bundle
+from TrainingCore.data.recipe import load_recipe
+from TrainingCore.data.run import Run
 from TrainingCore.evaluate import main as evaluate
 from TrainingCore.networks.grid_discriminator import GridDiscriminator
 from TrainingCore.networks.linear_path import WithLinearPath
 from TrainingCore.networks.two_layer import TwoLayerNetwork
 from TrainingCore.networks.unet3d import UNet3D
-from TrainingCore.recipe import load_recipe
 from TrainingCore.rules import check_recipe
-from TrainingCore.run import Run
+from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.conditional_gan import MEASURED, _summed
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from TrainingCore.bundle import Bundle, save_bundle
-from TrainingCore.errors import BadInput
-from TrainingCore.recipe import grid_shape, grid_spacing, load_recipe
+from TrainingCore.data.bundle import Bundle, save_bundle
+from TrainingCore.data.recipe import grid_shape, grid_spacing, load_recipe
+from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import NAMES, system_class
 from TrainingCore.systems.learner import Learner
 from TrainingCore.systems.linear import solve

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ball_cohort import ball_volumes
 
-from TrainingCore.case import Case
+from TrainingCore.data.case import Case
 from TrainingCore.imaging.intensities import percentile_rescale
 from TrainingCore.training.augmentation import augment, smooth_field
 

@@ -54,7 +54,7 @@ def test_a_patch_outside_the_volume_is_refused():
 
 
 def test_masks_are_tensors_when_they_are_asked_for_and_the_same_ones_again():
-    from TrainingCore.case import Case
+    from TrainingCore.data.case import Case
     from TrainingCore.training.samples import make_sample
 
     lesions = np.zeros((4, 5, 6), bool)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from strikes import struck_command
 
-from TrainingCore.bundle import Bundle
-from TrainingCore.errors import BadInput
-from TrainingCore.run import Run
+from TrainingCore.data.bundle import Bundle
+from TrainingCore.data.run import Run
+from TrainingCore.runtime.errors import BadInput
 from TrainingCore.train import main
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -185,7 +185,7 @@ def test_two_processes_share_a_run(ball_cohort: Path, tmp_path: Path) -> None:
 def test_bad_input_is_one_sentence_with_exit_code_2(
     options: list[str], sentence: str, ball_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from TrainingCore.cli import run_command
+    from TrainingCore.runtime.cli import run_command
 
     chosen = [option.format(data=ball_cohort) for option in options]
     assert run_command(main, [*chosen, "--out", str(tmp_path / "run"), "--progress", "none"]) == 2

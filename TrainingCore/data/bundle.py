@@ -1,0 +1,312 @@
+"""Bundle: a trained model as a folder or .zip of two files, `weights.safetensors` and `bundle.json`.
+
+Nothing in a bundle is ever unpickled or executed: weights are safetensors, everything else is JSON, hashes are checked
+before a byte is used, and an archive is read member by member under the two names it may have.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..imaging.intensities import can_be_applied
+from ..runtime.errors import BadInput
+from ..runtime.files import atomic_folder, write_json
+from .recipe import leaves
+
+DESCRIPTION, WEIGHTS = "bundle.json", "weights.safetensors"
+FORMAT = 1
+REQUIRED = (
+    "format",
+    "name",
+    "system",
+    "architecture",
+    "inputs",
+    "output",
+    "intensity",
+    "grid",
+    "training_data",
+    "simulated_training_data",
+    "performance",
+    "licence",
+    "intended_use",
+    "weights_sha256",
+    "created_with",
+)
+KINDS = {  # what bundle.json must hold under these names, where it is not checked otherwise
+    **dict.fromkeys(("name", "system", "output", "training_data", "licence", "intended_use", "weights_sha256"), str),
+    **dict.fromkeys(("architecture", "intensity", "grid", "performance"), dict),
+    "inputs": list,
+    "simulated_training_data": bool,
+}
+MOST_VOXELS, MOST_MM, LARGEST_SETTING = (
+    1024,
+    100.0,
+    4096,
+)  # along an axis; of a voxel; width, levels, kernel, ... (ours)
+LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
+DEMONSTRATION = "demonstration"
+NO_BUNDLES = {  # what a folder holds that is taken for a bundle, and what to do then
+    "run.json": "It is a training run: give its bundles/best, or write a bundle with export.",
+    "plan.json": "It is a cross-validation or a search: write a bundle with export --crossvalidation.",
+}
+MOST_MEMBERS = 100
+DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
+MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle: `description` is bundle.json, `raw_weights` the safetensors bytes, `path` its source."""
+
+    path: Path
+    description: dict[str, Any]
+    raw_weights: bytes
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Read and check a bundle (folder, .zip, or the name of one that comes with the package).
+
+        Raises BadInput where it is missing, incomplete, holds anything but safetensors and JSON, or its hash is wrong.
+        """
+        path = find(path)
+        description = _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
+        raw = _read(path, WEIGHTS, LARGEST_WEIGHTS)
+        if sha256(raw).hexdigest() != description["weights_sha256"]:
+            raise BadInput(
+                f"The model {path} is damaged or was changed: its weights do not have the SHA-256 that "
+                f"{DESCRIPTION} gives. Get the bundle again from its source."
+            )
+        return cls(path, description, raw)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights."""
+        return self.description["weights_sha256"]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the model learnt from simulated data."""
+        return bool(self.description["simulated_training_data"])
+
+    def weights(self) -> dict[str, Any]:
+        """Tensors by name, on the CPU."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(self.raw_weights)
+        except SafetensorError as error:
+            raise BadInput(
+                f"The model {self.path} holds weights that are not safetensors ({error}). "
+                "Other formats are refused because they can run code."
+            ) from error
+
+    def load_system(self, device: Any = "cpu") -> Any:
+        """The trained system, ready to `predict` on `device`; an Ensemble where the bundle has several members."""
+        from ..systems import system_class
+
+        kind = system_class(self.description["system"])
+        if self.description.get("members", 1) == 1:
+            return kind.from_bundle(self, device)
+        from ..systems.ensemble import Ensemble
+
+        return Ensemble([kind.from_bundle(member, device) for member in self.members()])
+
+    def members(self) -> list[Bundle]:
+        """The bundles that an ensemble is made of; of any other bundle, itself alone. Raises BadInput."""
+        count = self.description.get("members", 1)
+        if count == 1:
+            return [self]
+        weights = self.weights()
+        parts: list[dict[str, Any]] = [{} for _ in range(count)]
+        for name, tensor in weights.items():
+            number, _, own = name.removeprefix(MEMBER).partition("/")
+            if not (name.startswith(MEMBER) and number.isdecimal() and 1 <= int(number) <= count):
+                raise BadInput(f"The model {self.path} has weights of no member: {name}. Get the bundle again.")
+            parts[int(number) - 1][own] = tensor
+        description = {**self.description, "members": 1}
+        return [Bundle(self.path, description, encode_weights(part)) for part in parts]
+
+
+def find(path: str | Path) -> Path:
+    """Where a bundle lies: a path as given, or the name of a bundle in Resources/models."""
+    given = Path(path)
+    if given.exists():
+        return given
+    here = Path(__file__).resolve().parents[1]
+    for folder in (here.parent / "Resources" / "models", here / "Resources" / "models"):
+        if given.name == str(path) and (folder / given).is_dir():
+            return folder / given
+    raise BadInput(
+        f"The model {path} does not exist. Give a bundle folder, a .zip, or the name of a model that comes with "
+        "MyelinSynth (demonstration)."
+    )
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The checked bundle.json of a bundle folder or .zip, without its weights. Raises BadInput as `Bundle.open`."""
+    return _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
+
+
+def _read(path: Path, member: str, largest: int) -> bytes:
+    try:
+        if path.is_dir():
+            strangers = [
+                p.name for p in path.iterdir() if p.suffix in {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+            ]
+            if strangers:
+                raise BadInput(
+                    f"The model {path} holds {strangers[0]}, a format that can run code when it is opened. "
+                    "A bundle holds weights.safetensors and bundle.json alone."
+                )
+            if not (path / member).is_file():  # a pipe would be waited for
+                raise FileNotFoundError(member)
+            if (path / member).stat().st_size > largest:
+                raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
+            return (path / member).read_bytes()
+        return _read_from_zip(path, member, largest)
+    except FileNotFoundError as error:
+        told = next((words for name, words in NO_BUNDLES.items() if (path / name).is_file()), "Get the bundle again.")
+        raise BadInput(f"The model {path} is incomplete: it has no {member}. {told}") from error
+
+
+def _read_from_zip(path: Path, member: str, largest: int) -> bytes:
+    if not zipfile.is_zipfile(path):
+        raise BadInput(f"The model {path} is neither a bundle folder nor a .zip of one.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.replace("\\", "/").rsplit("/", 1)[-1] == member]
+            if len(names) != 1:
+                raise BadInput(f"The model {path} must hold exactly one {member}; it holds {len(names)}.")
+            if archive.getinfo(names[0]).file_size > largest:
+                raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
+            return archive.read(names[0])
+    except DAMAGED as error:
+        raise BadInput(f"The model {path} is a damaged archive ({error}). Get the bundle again.") from error
+
+
+def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"The model {path} has a {DESCRIPTION} that is not JSON. Get the bundle again.") from error
+    missing = [key for key in REQUIRED if key not in description] if isinstance(description, dict) else list(REQUIRED)
+    if missing:
+        raise BadInput(f"The model {path} is incomplete: {DESCRIPTION} lacks {', '.join(missing)}.")
+    if description["format"] != FORMAT:
+        raise BadInput(
+            f"The model {path} has bundle format {description['format']}; this version reads {FORMAT}. "
+            "Update MyelinSynth, or get another bundle."
+        )
+    wrong = [key for key, kind in KINDS.items() if not isinstance(description[key], kind)]
+    if wrong:
+        raise BadInput(
+            f"The model {path} has a {DESCRIPTION} whose {', '.join(wrong)} cannot be. Get the bundle again."
+        )
+    inputs = description["inputs"]
+    if not inputs or not all(isinstance(name, str) for name in inputs) or len(inputs) != len(set(inputs)):
+        raise BadInput(f"The model {path} describes inputs that cannot be: {inputs}. Get the bundle again.")
+    if not can_be_applied(description["intensity"]):
+        raise BadInput(
+            f"The model {path} describes an intensity rule that this version does not know: "
+            f"{description['intensity']}. Get the bundle again, or update MyelinSynth."
+        )
+    _check_numbers(description, path)
+    return description
+
+
+def _check_numbers(description: dict[str, Any], path: Path) -> None:
+    """Raise BadInput for numbers that no model has, before anybody counts or allocates as far as they say."""
+    members = description.get("members", 1)
+    if not (_whole(members) and 1 <= members <= MOST_MEMBERS):
+        raise BadInput(f"The model {path} describes {members!r} members. Get the bundle again.")
+    grid = description["grid"]
+    sizes, spacing = grid.get("shape"), grid.get("spacing_mm")
+    good = isinstance(sizes, list) and len(sizes) == 3 and all(_whole(n) and 1 <= n <= MOST_VOXELS for n in sizes)
+    if not (good and isinstance(spacing, (int, float)) and not isinstance(spacing, bool) and 0 < spacing <= MOST_MM):
+        raise BadInput(f"The model {path} describes a grid that cannot be: {grid}. Get the bundle again.")
+    large = [key for key, value in leaves(description["architecture"]) if _largest(value) > LARGEST_SETTING]
+    if large:
+        raise BadInput(f"The model {path} describes a network that cannot be: {large[0]}. Get the bundle again.")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _largest(value: Any) -> float:
+    if isinstance(value, list):
+        return max((_largest(one) for one in value), default=0)
+    return value if isinstance(value, (int, float)) else 0
+
+
+def encode_weights(weights: dict[str, Any]) -> bytes:
+    """Tensors by name as the safetensors bytes a bundle holds, whose SHA-256 names the model."""
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
+
+
+def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, Any]) -> Bundle:
+    """Write a bundle folder in one piece and read it back; `weights` are tensors by name."""
+    raw = encode_weights(weights)
+    full = {
+        "format": FORMAT,
+        **description,
+        "weights_sha256": sha256(raw).hexdigest(),
+        "created_with": f"MyelinSynth {__version__}",
+    }
+    with atomic_folder(folder, DESCRIPTION) as temporary:
+        (temporary / WEIGHTS).write_bytes(raw)
+        write_json(temporary / DESCRIPTION, full)
+        (temporary / "README.md").write_text(model_card(full), encoding="utf-8")
+    return Bundle.open(folder)
+
+
+def _members(description: dict[str, Any]) -> str:
+    count = description.get("members", 1)
+    return "" if count == 1 else f", ensemble of {count} trained on different people"
+
+
+def _uncertainty(description: dict[str, Any]) -> list[str]:
+    if "uncertainty" not in description:
+        return []
+    found = description["uncertainty"]
+    return [
+        "- uncertainty, where it is asked for: SD of the error to be expected, "
+        f"{found['lesions']['floor']:.3f} DVR or more for a lesion's mean, {found['voxels']['floor']:.3f} for a voxel; "
+        f"calibrated on a {found['measured on']}",
+    ]
+
+
+def model_card(description: dict[str, Any]) -> str:
+    """The model card as Markdown: what the model is, learnt from, measured at, and may be used for."""
+    performance = description["performance"]
+    lines = [f"- {key}: {value}" for key, value in performance.items()] or ["- not measured"]
+    simulated = "**Simulated training data.** " if description["simulated_training_data"] else ""
+    return "\n".join(
+        [
+            f"# {description['name']}",
+            "",
+            f"{simulated}{description['intended_use']}",
+            "",
+            f"- system: {description['system']}{_members(description)}",
+            f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
+            f"- trained on: {description['training_data']}",
+            f"- licence: {description['licence']}",
+            *_uncertainty(description),
+            f"- weights SHA-256: `{description['weights_sha256']}`",
+            "",
+            "## Measured performance",
+            "",
+            *lines,
+            "",
+        ]
+    )

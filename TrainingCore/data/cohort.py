@@ -1,0 +1,216 @@
+"""Cohort: the visits of a BIDS dataset (raw + derivatives) or of a table, split by person and never by visit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime.errors import BadInput
+from .case import MRI, word_of
+from .cohort_bids import index, participants, sessions
+from .cohort_table import read_table
+from .visit import Visit
+
+__all__ = ["Cohort", "Visit"]
+
+TABLES = (".csv", ".tsv")
+UNKNOWN = "unknown"
+NO_VALUE = ("", "n/a", "nan")
+MOST_NAMED = 5  # visits that a sentence names
+FOUND_BY_PREPROCESS = ("brain", "white_matter", "grey_matter")
+NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
+
+
+@dataclass
+class Cohort:
+    """Visits in a stable order.
+
+    visits: those that have what was asked for; incomplete: the others; notes: what was chosen or left out, in
+    sentences; bad_rows: one sentence per row of a table that could not be used.
+    """
+
+    visits: list[Visit]
+    path: Path | None = None
+    incomplete: list[Visit] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    bad_rows: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: str | Path, needs: Sequence[str] = MRI) -> Cohort:
+        """What a network can use of a BIDS folder or a table (.csv, .tsv), by file names alone.
+
+        needs: volumes without which a visit is `incomplete`. Visits that `preprocess` made are preferred to raw ones.
+        Raises BadInput where there is no dataset, no complete visit, or a row of the table cannot be used.
+        """
+        cohort = cls.scan(path, raw=False, needs=needs)
+        if cohort.bad_rows:
+            raise BadInput("\n  ".join(cohort.bad_rows))
+        if not cohort.visits:
+            kinds = " and ".join(needs)
+            raise BadInput(
+                f"{path} holds no visit with both {kinds}, named as BIDS wants (sub-<label>[_ses-<label>]_T1w.nii.gz)."
+                if len(needs) == 2
+                else f"{path} holds no visit with {kinds}, named as BIDS wants."
+            )
+        return cohort
+
+    @classmethod
+    def scan(cls, path: str | Path, raw: bool, needs: Sequence[str] = MRI, choose: Sequence[str] = ()) -> Cohort:
+        """Index a BIDS folder or a table; incomplete visits and bad rows are kept apart and raise nothing.
+
+        raw: what a scanner made, for `preprocess`; choose: entities (`run-1`) to prefer where a visit has several
+        images of a kind. Raises BadInput where there is no dataset at all or the table as a whole is broken.
+        """
+        root = Path(path)
+        bad: list[str] = []
+        if root.is_file() and root.suffix.lower() in TABLES:
+            visits, bad = read_table(root)
+        elif root.is_dir():
+            visits = index(root, raw, choose)
+            columns = participants(root / "participants.tsv")
+            for visit in visits:
+                visit.info.update(columns.get(visit.person, {}))
+                if visit.visit:
+                    visit.info.update(sessions(root, visit.person).get(visit.visit, {}))
+        else:
+            raise BadInput(f"The dataset {root} does not exist. Give a BIDS folder or a .csv table with --data.")
+        complete = [visit for visit in visits if set(needs) <= set(visit.files)]
+        incomplete = [visit for visit in visits if not set(needs) <= set(visit.files)]
+        notes = [note for visit in visits for note in visit.notes]
+        return cls(complete, root, incomplete, notes + missing_sentences(incomplete, needs), bad)
+
+    @property
+    def people(self) -> list[str]:
+        """Labels of the people, sorted."""
+        return sorted({visit.person for visit in self.visits})
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any visit says it is simulated."""
+        return any(str(visit.info.get("simulated", "")).lower() in {"true", "1", "yes"} for visit in self.visits)
+
+    def of(self, people: set[str] | list[str]) -> Cohort:
+        """The visits of some people."""
+        wanted = set(people)
+        return Cohort([visit for visit in self.visits if visit.person in wanted], self.path)
+
+    def without(self, people: Iterable[str]) -> Cohort:
+        """The visits of everybody else."""
+        left_out = set(people)
+        return Cohort([visit for visit in self.visits if visit.person not in left_out], self.path)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each visit's files together, by label: enough to tell that data have changed, and read at once."""
+        return {
+            visit.label: sum(path.stat().st_size for path in visit.files.values() if path.is_file()) for visit in self
+        }
+
+    def ready_to_learn(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
+        """The visits that have all a training run needs; raises BadInput saying what is missing where none has."""
+        ready = [visit for visit in self.visits if set(needs) <= set(visit.files)]
+        if not ready:
+            first = self.visits[0]
+            missing, noted = sorted(set(needs) - set(first.files)), "".join(f" ({note})" for note in first.notes)
+            raise BadInput(
+                f"No visit of {self.path} can be learnt from: {first.label} lacks {', '.join(missing)}{noted}."
+                f"{how_to_get(missing)}"
+            )
+        others = [visit for visit in self.visits if not set(needs) <= set(visit.files)]
+        notes = self.notes + missing_sentences(others, needs)
+        return Cohort(ready, self.path, self.incomplete + others, notes)
+
+    def left_out(self) -> str:
+        """In a sentence, the visits that lack something and so are not used; empty where all are complete."""
+        if not self.incomplete:
+            return ""
+        labels = {visit.label for visit in self.incomplete}
+        reasons = [note for note in self.notes if note.split(" ")[0] in labels and " has no " in note]
+        more = f", and {len(reasons) - MOST_NAMED} more" if len(reasons) > MOST_NAMED else ""
+        return (
+            f"{len(labels)} of {len(labels) + len(self.visits)} visits are left out: "
+            f"{', '.join(reasons[:MOST_NAMED])}{more}."
+        )
+
+    def strata(self, columns: Sequence[str]) -> dict[str, str]:
+        """Person -> stratum: the values of some participant columns together. Raises BadInput for one nobody has."""
+        first: dict[str, dict[str, Any]] = {}
+        for visit in self.visits:
+            first.setdefault(visit.person, visit.info)
+        for column in columns:
+            if not any(column in info for info in first.values()):
+                known = sorted({name for info in first.values() for name in info})
+                raise BadInput(
+                    f"participants.tsv of {self.path} has no column {column!r} to stratify by. It has: "
+                    f"{', '.join(known) or 'none'}."
+                )
+            if not any(_value(info, column) for info in first.values()):
+                raise BadInput(
+                    f"The column {column!r} of participants.tsv of {self.path} is empty: nothing to stratify."
+                )
+        return {
+            person: " / ".join(_value(info, column) or UNKNOWN for column in columns) for person, info in first.items()
+        }
+
+    def shuffled(self, seed: Sequence[int], stratify: Sequence[str] = ()) -> list[str]:
+        """The people in a random order; every beginning of it holds each stratum in about the share it has of all.
+
+        Within a stratum of n people, drawn in random order, the k-th stands at (k + u) / n with one random u in [0, 1)
+        per stratum: a beginning of a share s holds s n of them, rounded down or up, and s n on average.
+        """
+        rng = np.random.default_rng(list(seed))
+        people: list[str] = rng.permutation(self.people).tolist()
+        if not stratify:
+            return people
+        stratum = self.strata(stratify)
+        sizes = Counter(stratum.values())
+        offset = {name: rng.random() for name in sorted(sizes)}
+        place, drawn = {}, Counter[str]()
+        for person in people:
+            name = stratum[person]
+            place[person] = (drawn[name] + offset[name]) / sizes[name]
+            drawn[name] += 1
+        return sorted(people, key=place.__getitem__)
+
+    def split(self, validation_people: int, seed: int, stratify: Sequence[str] = ()) -> tuple[Cohort, Cohort]:
+        """Training and validation visits, split by person with a seed, alike in the participant columns `stratify`.
+
+        Raises BadInput with too few people, or for a column that nobody has.
+        """
+        people = self.people
+        if len(people) <= validation_people:
+            raise BadInput(
+                f"{self.path} has {len(people)} people to learn from; with {validation_people} for validation at "
+                "least one more is needed. Use --set validation_people=0 or a larger dataset."
+            )
+        validation = set(self.shuffled([seed, 71], stratify)[:validation_people])
+        return self.of([p for p in people if p not in validation]), self.of(validation)
+
+    def __len__(self) -> int:
+        return len(self.visits)
+
+    def __iter__(self) -> Iterator[Visit]:
+        return iter(self.visits)
+
+
+def _value(info: dict[str, Any], column: str) -> str:
+    value = str(info.get(column) or "").strip()
+    return "" if value.lower() in NO_VALUE else value
+
+
+def how_to_get(missing: Sequence[str]) -> str:
+    """Where what visits lack can come from, as a sentence with a space before it; empty where only a scanner helps."""
+    found = [name for name in missing if name in FOUND_BY_PREPROCESS]
+    if not found:
+        return ""
+    it = "it" if len(found) == 1 else "them"
+    return f" The {' and the '.join(map(word_of, found))}: `preprocess` finds {it}; give its --out as --data."
+
+
+def missing_sentences(visits: Sequence[Visit], needs: Sequence[str]) -> list[str]:
+    """One sentence per visit that lacks something."""
+    return [f"{one.label} has no {' and no '.join(name for name in needs if name not in one.files)}" for one in visits]

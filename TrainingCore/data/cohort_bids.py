@@ -1,0 +1,264 @@
+"""Which files of a BIDS dataset (raw + derivatives) belong to which visit. Only names are read, no image is opened."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import BadInput
+from .case import ALL_MRI, MASKS
+from .visit import Visit
+
+PREPARED_BY = "MyelinSynth preprocess"  # GeneratedBy of datasets whose volumes are aligned and on one grid
+
+# What a file must be called, by volume: suffixes, and entities it must have. Any line of a volume will do.
+NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
+    ("t1ce_low", ("T1w",), {"ce": "low.*"}),
+    ("t1ce", ("T1w",), {"ce": ".+"}),
+    ("t1w", ("T1w",), {}),
+    ("flair", ("FLAIR",), {}),
+    ("t2w", ("T2w",), {}),
+    ("mtr", ("MTRmap", "MTR"), {}),
+    ("fa", ("FA", "FAmap"), {}),
+    ("rd", ("RD", "RDmap"), {}),
+    ("ad", ("AD", "ADmap"), {}),
+    ("adc", ("ADC", "ADCmap"), {}),
+    ("fa", ("dwimap",), {"param": "(?i:fa)"}),
+    ("rd", ("dwimap",), {"param": "(?i:rd)"}),
+    ("ad", ("dwimap",), {"param": "(?i:ad)"}),
+    ("adc", ("dwimap",), {"param": "(?i:adc|md)"}),
+    ("brain", ("mask",), {"desc": "brain"}),
+    ("lesions", ("mask",), {"label": "lesions?"}),
+    ("enhancing", ("mask",), {"label": "(?i:enhancing|ET)"}),
+    ("white_matter", ("mask",), {"label": "WM"}),
+    ("grey_matter", ("mask",), {"label": "GM"}),
+    ("csf", ("mask",), {"label": "CSF"}),
+    ("nawm", ("mask",), {"label": "NAWM"}),
+    ("dvr", ("mimap",), {"stat": "(?i:dvr)", "desc": "measured"}),
+    ("dvr_clean", ("mimap",), {"stat": "(?i:dvr)", "desc": "noisefree"}),
+    ("dvr", ("mimap",), {"stat": "(?i:dvr)"}),
+    ("label_map", ("dseg",), {"desc": "aseg|aparcaseg|synthseg"}),
+)
+FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>.*_)?(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?$")
+NEVER_LOOKED_INTO = {"func", "fmap", "eeg", "meg", "ieeg", "beh", "nirs", "motion", "micr"}
+SPACES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w", "t1ce": "T1w"}  # as BIDS calls them
+UNUSABLE_PARTS = {"phase", "real", "imag"}
+DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image file; `dataset` is empty for raw data, else the folder's name below derivatives/."""
+
+    path: str
+    person: str
+    visit: str
+    volume: str
+    entities: dict[str, str]
+    dataset: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return os.path.basename(self.path)
+
+
+def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> list[Visit]:
+    """Every visit of a dataset with the file chosen for each volume, sorted by person and visit.
+
+    raw: what a scanner made (for `preprocess`), else what is ready for a network, where the dataset has it; choose:
+    entities such as `acq-mprage` or `run-1` to prefer where a visit has several images of one kind.
+    """
+    groups: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    prepared: set[str] = set()
+    for dataset, folder in datasets(root):
+        if made_by_preprocess(folder):
+            if raw and dataset:
+                continue
+            prepared.add(dataset)
+        for found in images(folder, dataset):
+            groups[found.person, found.visit].append(found)
+    _share_session_free(groups)
+    return [_visit(key, groups[key], prepared, choose) for key in sorted(groups)]
+
+
+def datasets(root: Path) -> Iterator[tuple[str, Path]]:
+    """The dataset itself (named "") and those below its derivatives/."""
+    yield "", root
+    derivatives = root / "derivatives"
+    if derivatives.is_dir():
+        for entry in sorted(os.scandir(derivatives), key=lambda entry: entry.name):
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield entry.name, Path(entry.path)
+
+
+def made_by_preprocess(folder: Path) -> bool:
+    """Whether `preprocess` wrote this dataset: its volumes are aligned, masked and on one grid."""
+    try:
+        about = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
+        return any(one.get("Name") == PREPARED_BY for one in about["GeneratedBy"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # no description, or one that says nothing of the kind
+
+
+def images(folder: Path, dataset: str) -> Iterator[Found]:
+    """Image files below the sub-* folders of one dataset, by name alone."""
+    with os.scandir(folder) as entries:
+        people = [entry.path for entry in entries if entry.name.startswith("sub-") and entry.is_dir()]
+    for person in people:
+        for path, session in _files(person, "", 0):
+            found = _recognise(path, session, dataset)
+            if found is not None:
+                yield found
+
+
+def _files(folder: str, session: str, depth: int) -> Iterator[tuple[str, str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.endswith((".nii", ".nii.gz")):
+                if not name.startswith("."):
+                    yield entry.path, session
+            elif "." not in name and depth < DEEPEST and name not in NEVER_LOOKED_INTO and entry.is_dir():
+                yield from _files(entry.path, name[4:] if name.startswith("ses-") else session, depth + 1)
+
+
+def _recognise(path: str, session: str, dataset: str) -> Found | None:
+    match = FILE.match(os.path.basename(path))
+    if match is None:
+        return None
+    entities = dict(part.split("-", 1) for part in (match["rest"] or "").split("_") if "-" in part)
+    visit = entities.pop("ses", session)
+    if entities.get("part") in UNUSABLE_PARTS:
+        return None
+    for volume, suffixes, needed in NAMES:
+        if match["suffix"] in suffixes and all(
+            re.fullmatch(wanted, entities.get(key, "")) for key, wanted in needed.items()
+        ):
+            return Found(path, match["person"], visit, volume, entities, dataset)
+    return None
+
+
+def _share_session_free(groups: dict[tuple[str, str], list[Found]]) -> None:
+    """Where a person has sessions, derivatives without one (FreeSurfer style) belong to the only session there is."""
+    for person, visit in list(groups):
+        sessions = [key for key in groups if key[0] == person and key[1]] if not visit else []
+        if len(sessions) == 1:
+            groups[sessions[0]] += groups.pop((person, visit))
+
+
+def _visit(key: tuple[str, str], found: list[Found], prepared: set[str], choose: Sequence[str]) -> Visit:
+    visit = Visit(*key)
+    ready = sorted({one.dataset for one in found if one.dataset in prepared})
+    if ready:
+        visit.prepared = True
+        found = [one for one in found if one.dataset == ready[0]]
+        if len(ready) > 1:
+            visit.notes.append(f"{visit.label} was prepared {len(ready)} times: took derivatives/{ready[0]}")
+    by_volume: dict[str, list[Found]] = defaultdict(list)
+    for one in found:
+        by_volume[one.volume].append(one)
+    first = next((name for name in ALL_MRI if name in by_volume), "t1w")  # the T1w, where there is one
+    spaces = sorted({SPACES[name] for name in by_volume if name in SPACES})  # where there is none, any MRI's will do
+    own = ["T1w"] if first == "t1w" or not spaces else spaces
+    reference = _best(by_volume.pop(first, []), choose, visit)
+    home = reference.entities.get("space") if reference else None
+    if reference:
+        _take(visit, reference)
+    for volume in sorted(by_volume):
+        fitting = by_volume[volume] if visit.prepared else _in_space(by_volume[volume], volume, home, own, visit)
+        best = _best(fitting, choose, visit)
+        if best is not None:
+            _take(visit, best)
+    return visit
+
+
+def _take(visit: Visit, one: Found) -> None:
+    visit.files[one.volume] = Path(one.path)
+    if "space" in one.entities:
+        visit.spaces[one.volume] = one.entities["space"]
+
+
+def _in_space(found: list[Found], volume: str, home: str | None, own: list[str], visit: Visit) -> list[Found]:
+    """Files that can be used with a T1w of space `home` (None: its own). What lies elsewhere is said, not used.
+
+    MRI and DVR are registered to the T1w, so they may lie in a space of their own; a mask belongs to the image it was
+    drawn on. Where there are files of the T1w's own space, the others are not wanted. own: what BIDS calls that space,
+    or those of the other MRI where there is no T1w.
+    """
+    here = {home, "orig", *own} if home is None else {home}
+    same = [one for one in found if one.entities.get("space") in here]
+    if same:
+        return same
+    if volume in ALL_MRI or volume == "dvr":
+        allowed: set[str | None] = {None, "orig", volume.upper()}
+    else:
+        allowed = {None, "orig"} | ({"FLAIR", "flair"} if volume == "lesions" else set())
+        allowed |= {"T1w"} if home is None else set()  # where there is no T1w, its masks are better than none
+    fitting = [one for one in found if one.entities.get("space") in allowed]
+    if not fitting and volume in {*ALL_MRI, *MASKS, "dvr"}:
+        space = f"the space of its {' or '.join(own)}" + (f" ({home})" if home else "")
+        visit.notes.append(f"{visit.label}: {found[0].name} was not used, it is not in {space}")
+    return fitting
+
+
+def _best(found: list[Found], choose: Sequence[str], visit: Visit) -> Found | None:
+    """Raw before derived, unprocessed before processed, then what was asked for, then the plainest name and last run.
+
+    A scan is mostly repeated because the one before was not good, so the last run is taken (ours), and said.
+    """
+    if not found:
+        return None
+
+    def class_of(one: Found) -> tuple[Any, ...]:
+        asked = sum(f"{key}-{value}" in choose for key, value in one.entities.items())
+        derived = one.volume in {"t1w", "flair"} and "desc" in one.entities
+        return (one.dataset != "", "space" in one.entities and one.volume in ALL_MRI, derived, -asked)
+
+    def plainness(one: Found) -> tuple[Any, ...]:
+        others = len(set(one.entities) - {"run", "ce"})
+        run = re.sub(r"\D", "", one.entities.get("run", "")) or "0"
+        return (others, -int(run), one.name)
+
+    ranked = sorted(found, key=lambda one: (class_of(one), plainness(one)))
+    rivals = [one for one in ranked if class_of(one) == class_of(ranked[0])]
+    if len(rivals) > 1 and ranked[0].volume in {*ALL_MRI, "dvr", "lesions"}:
+        left = ", ".join(one.name for one in rivals[1:])
+        visit.notes.append(
+            f"{visit.label} has {len(rivals)} images that could be its {ranked[0].volume}: took {ranked[0].name}, "
+            f"not {left} (--choose run-1 or --choose acq-LABEL takes another)"
+        )
+    return ranked[0]
+
+
+def participants(path: Path) -> dict[str, dict[str, Any]]:
+    """Columns of participants.tsv by person (label without `sub-`); empty where there is none. Raises BadInput."""
+    return _rows(path, "participant_id", "sub-")
+
+
+def sessions(root: Path, person: str) -> dict[str, dict[str, Any]]:
+    """Columns of a person's sessions.tsv by session (label without `ses-`); empty where there is none."""
+    return _rows(root / f"sub-{person}" / f"sub-{person}_sessions.tsv", "session_id", "ses-")
+
+
+def _rows(path: Path, first: str, prefix: str) -> dict[str, dict[str, Any]]:
+    if not path.is_file():
+        return {}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is not a tab-separated table in UTF-8 ({error}). Save it again as such.") from error
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        label = (row.get(first) or "").removeprefix(prefix)
+        if label:
+            found[label] = {key: value for key, value in row.items() if key and key != first}
+    return found

@@ -1,0 +1,130 @@
+"""A cohort as a table: one row per visit, one column per volume. CSV or TSV, paths relative to the table."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from ..runtime.errors import BadInput
+from .case import ALL_MRI, MASKS
+from .visit import Visit
+
+PERSON, SESSION = "participant_id", "session"
+VOLUMES = (
+    *ALL_MRI,
+    "dvr",
+    "lesions",
+    "brain",
+    "label_map",
+    *(name for name in MASKS if name not in ("lesions", "brain")),
+)
+TRANSFORMS = tuple(f"{name}_to_t1w" for name in (*ALL_MRI[1:], "dvr"))  # `identity` or an ITK transform file
+OTHER_NAMES = {
+    "participant": PERSON, "subject": PERSON, "subject_id": PERSON, "sub": PERSON, "person": PERSON,
+    "session_id": SESSION, "ses": SESSION, "visit": SESSION, "timepoint": SESSION,
+    "t1": "t1w", "t2": "t2w", "lesion": "lesions", "lesion_mask": "lesions", "lesions_mask": "lesions",
+    "brain_mask": "brain", "wm": "white_matter", "gm": "grey_matter", "gray_matter": "grey_matter", "pet": "dvr",
+}  # fmt: skip
+
+
+def read_table(path: Path) -> tuple[list[Visit], list[str]]:
+    """Visits of the good rows in the table's order, and one sentence per bad row with its line number.
+
+    Files must exist, but are not opened. Raises BadInput where the table as a whole cannot be used: not a table, no
+    participant_id, no MRI, no row.
+    """
+    columns, rows = _rows(path)
+    visits: list[Visit] = []
+    bad: list[str] = []
+    lines: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for line, row in rows:
+        try:
+            visit = _visit(path, columns, row)
+        except ValueError as error:
+            bad.append(f"{path.name}, line {line}: {error}.")
+            continue
+        lines[visit.person, visit.visit].append(line)
+        visits.append(visit)
+    for visit in visits:
+        repeated = lines[visit.person, visit.visit]
+        if len(repeated) > 1 and repeated[0]:
+            where = " and ".join(str(line) for line in repeated)
+            bad.append(f"{path.name}, lines {where}: {visit.label} is there {len(repeated)} times; none was used.")
+            lines[visit.person, visit.visit] = [0, 0]
+    return [visit for visit in visits if len(lines[visit.person, visit.visit]) == 1], bad
+
+
+def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not a text table in UTF-8. Save it as CSV (UTF-8).") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+    first = text.split("\n", 1)[0]
+    separator = max(",;\t", key=first.count)  # spreadsheets of many countries write semicolons
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        found = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise BadInput(f"{path} is not a table ({error}). Save it as CSV.") from error
+    if not found:
+        raise BadInput(f"{path} is empty. Its first line must name the columns: {PERSON}, {SESSION}, t1w, flair, ...")
+    columns = [_column(cell) for cell in found[0][1]]
+    for needed in (PERSON, *(() if set(ALL_MRI) & set(columns) else ("t1w",))):
+        if needed not in columns:
+            near = difflib.get_close_matches(needed, columns, n=1)
+            hint = f" Is {near[0]!r} meant?" if near else ""
+            raise BadInput(f"{path} has no column {needed} (its columns: {', '.join(columns)}).{hint}")
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise BadInput(f"{path} has the column {', '.join(twice)} twice. Keep one of them.")
+    if len(found) == 1:
+        raise BadInput(f"{path} has no rows below its column names.")
+    return columns, found[1:]
+
+
+def _column(cell: str) -> str:
+    name = re.sub(r"[\s\-]+", "_", cell.strip().lower())
+    return OTHER_NAMES.get(name, name)
+
+
+def _visit(table: Path, columns: list[str], row: list[str]) -> Visit:
+    if len(row) > len(columns):
+        raise ValueError(f"it has {len(row)} cells, but there are {len(columns)} columns")
+    cells = {name: cell.strip() for name, cell in zip(columns, row) if cell.strip()}
+    person = _label(cells.pop(PERSON, ""), "sub-", PERSON)
+    if not person:
+        raise ValueError(f"it has no {PERSON}")
+    visit = Visit(person, _label(cells.pop(SESSION, ""), "ses-", SESSION))
+    for name, cell in cells.items():
+        if name in VOLUMES:
+            visit.files[name] = _existing(table, cell, name)
+        elif name in TRANSFORMS:
+            given = cell if cell == "identity" else str(_existing(table, cell, name))
+            visit.transforms[name.removesuffix("_to_t1w")] = given
+        else:
+            visit.info[name] = cell
+    wanted = [name for name in ALL_MRI if name in columns]
+    if not set(wanted) & set(visit.files):
+        raise ValueError(f"{visit.label} has no {' and no '.join(wanted)}")
+    return visit
+
+
+def _label(cell: str, prefix: str, column: str) -> str:
+    label = re.sub(r"[^0-9A-Za-z]", "", cell.removeprefix(prefix))
+    if cell and not label:
+        raise ValueError(f"the {column} {cell!r} has no letter or digit")
+    return label
+
+
+def _existing(table: Path, cell: str, column: str) -> Path:
+    path = table.parent / cell  # an absolute path stays one
+    series = path.with_name(path.name.rpartition("#")[0] or path.name)  # a DICOM folder may end in #SERIES
+    if not path.exists() and not series.exists():
+        raise ValueError(f"the {column} file {cell} does not exist (relative paths start where the table is)")
+    return path

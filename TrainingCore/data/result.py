@@ -1,0 +1,70 @@
+"""Result: the folder that `synthesize` makes for one patient."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import BadInput
+from ..runtime.files import read_json
+
+DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.gz", "flair_to_t1.tfm"
+LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
+FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
+LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
+SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only where the patient had none and --complete-with made one
+
+PLACE_COLUMNS = ("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm")
+TEXT_COLUMNS = ("region",)
+DVR_COLUMNS = (
+    "mean_dvr",
+    "sd_dvr",
+    "min_dvr",
+    "ratio_to_nawm",
+    "surrounding_nawm_dvr",
+    "ratio_to_surrounding",
+    "demyelinated_share",
+)
+LESION_COLUMNS = PLACE_COLUMNS + DVR_COLUMNS + ("uncertainty",)
+MEASURED_COLUMNS = tuple(f"measured_{name}" for name in DVR_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A complete result folder.
+
+    dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz, nawm_mask.nii.gz:
+    the brain and its normal-appearing white matter there; flair_to_t1.tfm: ITK transform (LPS mm) that resamples the
+    FLAIR into T1w space; lesions.csv: one row per lesion, see LESION_COLUMNS; report.html: for people; provenance.json:
+    how it was made. Where lesions were given, lesion_labels.nii.gz: int16 on the same grid, the number of the row that
+    each lesional voxel belongs to. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or,
+    of a calibrated model, of the error to be expected; provenance.json says which. Where a FLAIR was made
+    first, synthetic_flair.nii.gz: that image (arbitrary units) on the same grid.
+
+    >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
+    """
+
+    path: Path
+    provenance: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Result:
+        """Open a result folder. Raises BadInput where a file is missing."""
+        path = Path(path)
+        missing = [name for name in FILES if not (path / name).is_file()]
+        if missing:
+            raise BadInput(f"{path} is not a complete result: it has no {', '.join(missing)}. Run synthesize again.")
+        return cls(path, read_json(path / PROVENANCE))
+
+    def lesions(self) -> list[dict[str, Any]]:
+        """Rows of lesions.csv: numbers as float, TEXT_COLUMNS as str, empty cells (not estimable) as None."""
+        with open(self.path / LESIONS, encoding="utf-8", newline="") as stream:
+            return [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
+
+
+def _cell(column: str, text: str) -> float | str | None:
+    if not text:
+        return None
+    return text if column in TEXT_COLUMNS else float(text)

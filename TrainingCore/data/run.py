@@ -1,0 +1,128 @@
+"""Run: the folder a training run lives in, from which a killed one resumes.
+
+run.json            versions, people of each split, what is done
+recipe.yaml         the recipe as used
+log.jsonl           one JSON line per epoch; metrics.csv is the same as a table
+checkpoints/        last.safetensors (everything a resumed run needs), best.safetensors (generator alone)
+pictures/           T1w | FLAIR | measured | synthetic, every few epochs
+bundles/best, last  the trained models
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..runtime.errors import BadInput
+from ..runtime.files import read_json, write_json, write_text
+from .recipe import completed
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; `facts` is run.json, `recipe` the recipe as used."""
+
+    path: Path
+    facts: dict[str, Any]
+    recipe: dict[str, Any]
+
+    @classmethod
+    def create(cls, path: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> Run:
+        """Start a run folder; raises BadInput where one exists already or the place cannot be written."""
+        import yaml
+
+        check_not_begun(path)
+        try:
+            (path / "log.jsonl").unlink(missing_ok=True)  # of a start that never finished an epoch
+            for folder in ("checkpoints", "pictures"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"Cannot write to {path}: {error.strerror}. Choose another --out.") from error
+        write_text(path / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
+        facts = {**facts, "versions": versions()}
+        write_json(path / "run.json", facts)
+        return cls(path, facts, recipe)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open a run folder; raises BadInput where it is none."""
+        import yaml
+
+        if not (path / "run.json").is_file():
+            raise BadInput(f"{path} is not a training run: it has no run.json. Give the --out folder of a training.")
+        try:
+            recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise BadInput(
+                f"{path / 'recipe.yaml'} cannot be read ({error}). Restore it, or start a new run."
+            ) from error
+        if not isinstance(recipe, dict):
+            raise BadInput(f"{path / 'recipe.yaml'} holds no recipe. Restore it, or start a new run.")
+        facts = read_json(path / "run.json")
+        if not (isinstance(facts, dict) and "people" in facts):
+            raise BadInput(f"{path / 'run.json'} is damaged: it names no people. Restore it, or start a new run.")
+        return cls(path, facts, completed(recipe))
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint that a resumed run starts from."""
+        return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The generator of the epoch with the lowest validation score."""
+        return self.path / "checkpoints" / "best.safetensors"
+
+    def bundle_path(self, which: str = "best") -> Path:
+        """Where the trained model lies; raises BadInput while the run is not finished."""
+        folder = self.path / "bundles" / which
+        if not folder.is_dir():
+            raise BadInput(f"{self.path} has no {which} model yet: the run is not finished. Go on with train --resume.")
+        return folder
+
+    def log(self) -> list[dict[str, Any]]:
+        """The epochs so far; a line cut off by a kill is left out."""
+        path = self.path / "log.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        epochs = []
+        for line in lines:
+            try:
+                epochs.append(json.loads(line))
+            except ValueError:
+                break
+        return epochs
+
+    def write_log(self, epochs: list[dict[str, Any]]) -> None:
+        """Write log.jsonl and metrics.csv from the epochs so far."""
+        write_text(self.path / "log.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in epochs))
+        columns = list(dict.fromkeys(key for epoch in epochs for key in epoch))
+        table = io.StringIO()
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(epochs)
+        write_text(self.path / "metrics.csv", table.getvalue())
+
+
+def check_not_begun(path: Path) -> None:
+    """Raise BadInput where a folder holds a run with a whole epoch, which must not be started over by accident."""
+    if (path / "checkpoints" / "last.safetensors").is_file():
+        raise BadInput(f"{path} holds a run already. Add --resume to go on with it, or choose another --out.")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run depends on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"myelinsynth": __version__, "python": platform.python_version()}
+    for package in ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "safetensors"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,1 @@
+"""Cross-validation, search, ablation, learning curves."""

@@ -1,0 +1,224 @@
+"""k-fold cross-validation of one or more recipes on the same people, in a folder that any number of jobs may fill.
+
+OUT/plan.json                    the folds by person, the recipes, who validates: written once, never changed
+OUT/<name>/fold-1/run            the training run, resumable
+OUT/<name>/fold-1/example.safetensors  one slice of one of the people left out, as this recipe makes it
+OUT/<name>/fold-1/rows.json      measures of the people left out, written when the fold is done
+OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds of all recipes are done, or with --report so far
+
+A killed job is started again with the same command: finished folds are kept, a begun training goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.cohort import Cohort
+from ..data.run import Run
+from ..runtime.errors import BadInput
+from ..runtime.files import only_one, read_json, write_json
+from .folds import make_folds
+from .plan_file import PLAN, begin_or_go_on, read_plan
+
+if TYPE_CHECKING:
+    from ..data.case import Case
+
+ROWS = "rows.json"
+CROSSVALIDATION = "cross-validation"  # what a plan is called
+EXAMPLE = "example.safetensors"
+TABLED = (
+    "group",
+    "site",
+    "disease",
+    "subtype",
+    "grade",
+    "enhancement",
+    "simulated",
+)  # no column that may name a person
+Recipes = Mapping[str, dict[str, Any]]
+Report = Callable[[str, float, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is left out in which fold, and what is trained on the others."""
+
+    path: Path
+    folds: list[list[str]]
+    recipes: dict[str, dict[str, Any]]
+    seed: int
+    task: str
+    stratified_by: list[str] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls,
+        path: Path,
+        cohort: Cohort,
+        recipes: Recipes,
+        folds: int,
+        stratify: list[str],
+        seed: int,
+        task: str = "",
+    ) -> Plan:
+        """The plan of a folder: the one that is there, or a new one.
+
+        Raises BadInput where another one is there, or where a fold leaves too few people to learn from.
+        task: name of what is measured (see evaluation.tasks); the one that suits all recipes where it is empty.
+        """
+        from ..evaluation.tasks import common_task
+
+        wanted: dict[str, Any] = {
+            "folds": make_folds(cohort.strata(stratify), folds, seed),
+            "stratified_by": stratify,
+            "seed": seed,
+            "data": str(cohort.path.resolve()) if cohort.path else "",
+            "files": cohort.sizes(),
+            "recipes": dict(recipes),
+            "task": task or common_task(recipes.values()).name,
+        }
+        for left_out in wanted["folds"]:
+            for recipe in recipes.values():
+                cohort.without(left_out).split(recipe["data"]["validation_people"], recipe["seed"], stratify)
+        begin_or_go_on(path, wanted, CROSSVALIDATION)
+        return cls(path, wanted["folds"], dict(recipes), seed, wanted["task"], stratify)
+
+    @classmethod
+    def open(cls, path: Path) -> Plan:
+        """The plan of a folder that `begin` made; raises BadInput where there is none."""
+        if not (path / PLAN).is_file():
+            raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
+        found = read_plan(path, CROSSVALIDATION, ["folds", "recipes", "seed", "task", "stratified_by", "data"])
+        return cls(path, found["folds"], found["recipes"], found["seed"], found["task"], found["stratified_by"])
+
+    def jobs(self) -> list[tuple[str, int]]:
+        """(recipe name, fold counted from 1) of everything there is to do, fold by fold."""
+        return [(name, fold) for fold in range(1, len(self.folds) + 1) for name in self.recipes]
+
+    def folder(self, name: str, fold: int) -> Path:
+        """Where one fold of one recipe lives."""
+        return self.path / name / f"fold-{fold}"
+
+    def rows(self, name: str, fold: int) -> dict[str, Any] | None:
+        """What a finished fold measured: {visits, lesions}; None while it is not finished. Raises BadInput."""
+        path = self.folder(name, fold) / ROWS
+        if not path.is_file():
+            return None
+        found = read_json(path)
+        if not (isinstance(found, dict) and found.get("visits") and isinstance(found.get("lesions"), list)):
+            raise BadInput(f"{path} is damaged. Delete it, and start the same command again to measure that fold anew.")
+        return found
+
+    def example(self, name: str, fold: int) -> Path:
+        """Where the example slice of one fold of one recipe lies, if there is one."""
+        return self.folder(name, fold) / EXAMPLE
+
+    def missing(self) -> list[tuple[str, int]]:
+        """The jobs that are not finished."""
+        return [job for job in self.jobs() if self.rows(*job) is None]
+
+    def finished(self) -> list[int]:
+        """The folds, counted from 1, that every recipe has finished: those that a report can compare on."""
+        left = {fold for _name, fold in self.missing()}
+        return [fold for fold in range(1, len(self.folds) + 1) if fold not in left]
+
+    def pooled(self, name: str, folds: Sequence[int] = ()) -> dict[str, list[dict[str, Any]]]:
+        """Out-of-fold rows of a recipe, of the people of some folds (all where empty), which must be finished."""
+        found = [self.rows(name, fold) for fold in folds or range(1, len(self.folds) + 1)]
+        return {kind: [row for part in found if part for row in part[kind]] for kind in ("visits", "lesions")}
+
+
+def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> None:
+    """Train one recipe without the people of one fold and measure it on them; does nothing where that is done.
+
+    Raises BadInput where another process is at work on it, or an image of one of the people cannot be used.
+    """
+    with only_one(plan.folder(name, fold)):
+        if plan.rows(name, fold) is not None:
+            return
+        run = _train(plan, cohort, name, fold, report, device, threads)
+        _measure(plan, cohort, name, fold, report, _trained(run, device))
+
+
+def _train(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> Run:
+    from ..training.session import new_split, split_as_before, train_split
+    from ..training.store import load_case
+
+    recipe, folder = plan.recipes[name], plan.folder(name, fold)
+    run = _begun(folder / "run")
+    left_out = plan.folds[fold - 1]
+    split = split_as_before(cohort, run) if run else new_split(cohort.without(left_out), recipe, plan.stratified_by)
+    if run is None:
+        for visit in cohort.of(left_out):  # a broken image is better found before the training than after it
+            report("read", 0.0, f"reading {visit.label}, which is left out")
+            load_case(visit, recipe)
+    return train_split(
+        folder / "run",
+        recipe,
+        split,
+        lambda step, share, message: report(step, 0.9 * share, message),
+        run=run,
+        device=device,
+        threads=threads,
+    )
+
+
+def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, system: Any) -> None:
+    from ..evaluation.tasks import TASKS
+    from ..training.store import load_case
+
+    task, recipe = TASKS[plan.task], plan.recipes[name]
+    visits, lesions = [], []
+    example, most = None, -1  # the visit with most lesional voxels, kept: it need not be read again
+    chosen = list(cohort.of(plan.folds[fold - 1]))
+    known = [visit for visit in cohort if task.prepared_from in ("", visit.info.get("group"))]
+    context = task.prepare(load_case(visit, recipe) for visit in known) if task.prepare else None
+    for index, visit in enumerate(chosen):
+        report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
+        case = load_case(visit, recipe)
+        row, own = task.measure(system, case, recipe, context)
+        visits.append({"fold": fold, **_facts(visit, plan.stratified_by), **row})
+        lesions += [{"fold": fold, **lesion} for lesion in own]
+        load = int(np.count_nonzero(case.volumes.get("lesions", 0)))
+        if load > most:
+            example, most = case, load
+    if example is not None:
+        made = task.makes(system, example, recipe, context)
+        _save_example(plan.example(name, fold), example, made, recipe, fold)
+    write_json(plan.folder(name, fold) / ROWS, {"visits": visits, "lesions": lesions})
+
+
+def _begun(path: Path) -> Run | None:
+    """The run of a fold that a kill interrupted; one without a whole epoch is begun anew."""
+    if (path / "run.json").is_file():
+        return Run.open(path)
+    if path.exists():
+        shutil.rmtree(path)
+    return None
+
+
+def _trained(run: Run, device: str) -> Any:
+    from ..data.bundle import Bundle
+    from ..runtime.processes import choose_device
+
+    return Bundle.open(run.bundle_path("best")).load_system(choose_device(device))
+
+
+def _save_example(path: Path, case: Case, made: dict[str, Any], recipe: dict[str, Any], fold: int) -> None:
+    """Keep the slice with most lesions of a visit; the same one for every recipe of one grid."""
+    from ..reporting.slice_figures import axial_slices, save_slices
+
+    image, data = made.pop("synthetic", None), recipe["data"]
+    title = f"{case.person}, fold {fold}"
+    save_slices(path, axial_slices(case, image, title, data["inputs"], data["target"], made))
+
+
+def _facts(visit: Any, columns: Sequence[str]) -> dict[str, Any]:
+    """Participant columns that a table of results may be divided by."""
+    return {key: visit.info[key] for key in dict.fromkeys((*TABLED, *columns)) if key in visit.info}

@@ -1,0 +1,39 @@
+"""What a reader needs to do a protocol again: the settings of every recipe where they are not its system's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..data.recipe import differences
+from ..reporting.document import Report
+
+
+def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int | None = None) -> None:
+    """The recipes of a report and what was changed in them. recipes: {name: recipe}; seed: of the folds, to be told."""
+    report.add_heading("Settings")
+    report.add_table(
+        [{"recipe": name, **told_settings(recipe)} for name, recipe in recipes.items()],
+        "What was trained. All that is not named here is as in the recipe on which it is based, whose file in "
+        "TrainingCore/recipes says what is the paper's and what is ours."
+        + ("" if seed is None else f" Seed of the folds: {seed}."),
+        titles={"from": "based on", "other": "other settings"},
+    )
+
+
+def told_settings(recipe: dict[str, Any]) -> dict[str, str]:
+    """{makes, from, other}: a recipe's description, its root, and its settings that the root has not."""
+    found = differences(recipe)
+    root, made = found.pop("base"), str(recipe["description"])
+    found.pop("description", None)
+    if recipe["system"] == "linear":  # its closed form uses none of the others, which its base may have
+        found = {key: value for key, value in found.items() if key.startswith("data.")}
+    other = "; ".join(f"{key} {told_value(value)}" for key, value in found.items())
+    return {"makes": made, "from": root, "other": other or "none"}
+
+
+def told_value(value: Any) -> str:
+    """A setting for people: lists with commas, numbers in six digits."""
+    if isinstance(value, list):
+        return ", ".join(map(told_value, value))
+    return f"{value:g}" if isinstance(value, float) else "off" if value is False else str(value)

@@ -1,0 +1,58 @@
+"""plan.json: what a folder of results was begun as. Written once; going on means to be asked for the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import BadInput
+from ..runtime.files import read_json, write_json
+
+PLAN, KIND = "plan.json", "kind"
+MOST_NAMED = 3
+
+
+def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
+    """Begin a folder with this plan, or find that it was begun with the same; `what` names it in messages.
+
+    Several jobs may begin one folder at the same moment. Raises BadInput where it holds another plan, or something
+    else; hidden files, which a killed job or a file manager leaves, do not count.
+    """
+    if folder.is_file() or any(parent.is_file() for parent in folder.parents):
+        raise BadInput(f"{folder} cannot be made: there is a file of that name. Choose another --out.")
+    if not (folder / PLAN).is_file():
+        others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+        if others and not (folder / PLAN).is_file():  # looked for again, as another job may just have begun
+            raise BadInput(f"{folder} holds something else (it has no {PLAN}). Choose another --out.")
+        if not others:
+            write_json(folder / PLAN, {KIND: what, **wanted})
+    found = read_plan(folder, what, list(wanted))
+    different = [_difference(key, found[key], wanted[key]) for key in wanted if found[key] != wanted[key]]
+    if different:
+        raise BadInput(
+            f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options and data to go "
+            "on with it, or choose another --out."
+        )
+
+
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    """The name of what differs; of the files, whose."""
+    if key != "files" or not isinstance(found, dict):
+        return key
+    whose = sorted(label for label in {*found, *wanted} if found.get(label) != wanted.get(label))
+    return f"files ({', '.join(whose[:MOST_NAMED])}{', ...' if len(whose) > MOST_NAMED else ''})"
+
+
+def read_plan(folder: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
+    """The plan of a folder with these keys; raises BadInput where it is of something else, or damaged."""
+    found = read_json(folder / PLAN)
+    if isinstance(found, dict) and found.get(KIND, what) != what:
+        raise BadInput(f"{folder} holds a {found[KIND]}, not a {what}. Choose another folder.")
+    missing = [key for key in keys if key not in found] if isinstance(found, dict) else keys
+    if missing:
+        raise BadInput(
+            f"{folder / PLAN} is damaged or of another version: it has no {', '.join(missing)}. Restore it, or choose "
+            "another --out."
+        )
+    return found

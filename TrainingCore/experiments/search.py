@@ -1,0 +1,196 @@
+"""Hyper-parameter search with Optuna: a study that any number of workers may share and any kill may interrupt.
+
+OUT/study.journal       Optuna's journal (JSON lines): every trial, its values and its course
+OUT/plan.json           recipe, space and cohort: written once
+OUT/trials/0007/run     the training run of trial 7, resumable
+OUT/best_recipe.yaml    the best values found so far, as a recipe
+
+Bayesian optimisation is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011); a trial whose validation
+score lies above the median of the others after the same share of its training is pruned. (Not at the same epoch: where
+visits per step are searched, epochs differ in steps.) A worker leaves its name in its trial; a trial whose worker has
+died is taken up again with the same values, where its run stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import BadInput, MyelinSynthError
+from .plan_file import begin_or_go_on
+from .space import Dimension
+
+JOURNAL, NAME = "study.journal", "myelinsynth"
+WAIT_S, UNSIGNED_S = 0.5, 30.0
+PARTS, SAFE_PARTS = 10, 3  # of a training, at whose ends trials are compared, and in which none is pruned (ours)
+WORKER, CONTINUES, FOLDER, REASON, EPOCHS = "worker", "continues", "folder", "reason", "epochs"
+Objective = Callable[[Any, dict[str, Any]], float]
+
+
+def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -> Any:
+    """The study of a folder, new or as it stands; raises BadInput where Optuna is missing or the plan is another."""
+    optuna = import_optuna()
+    begin_or_go_on(out, plan, "search")
+    path = out / JOURNAL
+    # a lock that is a file, not Optuna's link: one that a killed worker left is then found old after half a minute
+    lock = optuna.storages.journal.JournalFileOpenLock(str(path))
+    _drop_half_a_line(path, lock)
+    backend = optuna.storages.journal.JournalFileBackend(str(path), lock)
+    pruner = (
+        optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=SAFE_PARTS)
+        if prune
+        else optuna.pruners.NopPruner()
+    )
+    try:
+        return optuna.create_study(
+            storage=optuna.storages.JournalStorage(backend),
+            # workers of one study must not draw the same values; constant_liar keeps those under way apart
+            sampler=optuna.samplers.TPESampler(seed=1000 * seed + _workers_before(out), constant_liar=True),
+            pruner=pruner,
+            study_name=NAME,
+            direction="minimize",
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{path} is damaged ({error}). Restore it, or choose another --out.") from error
+
+
+def _drop_half_a_line(path: Path, lock: Any) -> None:
+    """Cut off what a full disk or a kill left of the journal's last line: Optuna would write on in the middle of it."""
+    if not path.is_file():
+        return
+    lock.acquire()
+    try:
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+    finally:
+        lock.release()
+
+
+def import_optuna() -> Any:
+    """Optuna, quiet; raises BadInput where it is not installed."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise BadInput("A search needs Optuna: run `pip install 'myelinsynth[search]'` and try again.") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are tracebacks of what the command says itself
+    return optuna
+
+
+def _workers_before(out: Path) -> int:
+    """How many workers have joined this study before this one; each gets another seed."""
+    folder = out / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while True:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(folder / str(number), os.O_CREAT | os.O_EXCL))
+            return number
+        number += 1
+
+
+def worker_name() -> str:
+    """Host, process and its start, so that a process number that is used again is not taken for the same worker."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def alive(worker: str) -> bool:
+    """Whether the worker of a trial still runs; one on another machine is taken to."""
+    host, pid, started = worker.rsplit(":", 2)
+    if host != socket.gethostname():
+        return True
+    return _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return str(int(process.create_time() * 100))
+    return "gone"
+
+
+def take_up_the_dead(study: Any) -> int:
+    """Queue again every trial whose worker has died; returns how many."""
+    optuna = import_optuna()
+    state = optuna.trial.TrialState
+    revived = 0
+    for trial in study.get_trials(deepcopy=False, states=[state.RUNNING]):
+        if WORKER in trial.user_attrs:
+            busy = alive(trial.user_attrs[WORKER])
+        else:  # just drawn by a worker that has not signed it yet, or by one that died before it could
+            busy = (datetime.now() - trial.datetime_start).total_seconds() < UNSIGNED_S
+        if busy:
+            continue
+        try:
+            study.tell(trial.number, state=state.FAIL)
+        except (ValueError, RuntimeError):
+            continue  # another worker was faster
+        if trial.params:
+            folder = trial.user_attrs.get(FOLDER, trial_folder(trial.number))
+            study.enqueue_trial(trial.params, user_attrs={CONTINUES: trial.number, FOLDER: folder})
+            revived += 1
+    return revived
+
+
+def trial_folder(number: int) -> str:
+    """Where a trial's run lies below OUT/trials; one that goes on with another's keeps its folder."""
+    return f"{number:04d}"
+
+
+class _Surplus(Exception):
+    """Raised in a trial that is one too many; Optuna keeps it as failed."""
+
+
+def search(
+    study: Any,
+    dimensions: Sequence[Dimension],
+    objective: Objective,
+    trials: int,
+    told: Callable[[int, Any], None] | None = None,
+) -> None:
+    """Work on a study until it has `trials` finished trials, together with whoever else does.
+
+    objective(trial, values): a score to make small, from recipe values by key; may raise optuna.TrialPruned;
+    told(finished, study) is called after every trial.
+    """
+    optuna = import_optuna()
+    state = optuna.trial.TrialState
+
+    def run(trial: Any) -> float:
+        trial.set_user_attr(WORKER, worker_name())
+        if CONTINUES not in trial.user_attrs and count(state.COMPLETE, state.PRUNED, state.RUNNING, to=trial) >= trials:
+            raise _Surplus  # two workers drew what they both took for the last one
+        if FOLDER not in trial.user_attrs:
+            trial.set_user_attr(FOLDER, trial_folder(trial.number))
+        values = {dimension.key: dimension.suggest(trial) for dimension in dimensions}
+        try:
+            return objective(trial, values)
+        except BadInput:
+            raise
+        except MyelinSynthError as error:  # a loss that is no number says that these values are bad, not the search
+            trial.set_user_attr(REASON, str(error))
+            raise optuna.TrialPruned(str(error)) from error
+
+    def count(*states: Any, to: Any = None) -> int:
+        found = study.get_trials(deepcopy=False, states=states)
+        return sum(to is None or trial.number < to.number for trial in found)
+
+    while (done := count(state.COMPLETE, state.PRUNED)) < trials:
+        take_up_the_dead(study)
+        if done + count(state.RUNNING) >= trials:
+            time.sleep(WAIT_S)  # the last trials are under way elsewhere; one whose worker dies is taken up here
+            continue
+        study.optimize(run, n_trials=1, catch=_Surplus)
+        if told is not None:
+            told(count(state.COMPLETE, state.PRUNED), study)

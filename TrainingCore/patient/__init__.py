@@ -1,0 +1,1 @@
+"""From the files of one patient to a prepared patient."""

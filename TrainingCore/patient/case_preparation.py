@@ -1,0 +1,218 @@
+"""One visit from hospital files to aligned volumes on one grid. Arrays in, arrays out; `worker` touches the files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data.case import ALL_MRI, REFERENCES, reference_of, word_of
+from ..data.cohort_bids import SPACES
+from ..imaging.checks import check_different_images
+from ..imaging.grid import Grid, brain_grid
+from ..imaging.label_maps import tissues_from_label_map
+from ..imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes
+from ..imaging.preparation import on_grid
+from ..imaging.registration import inside_share
+from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
+from ..imaging.volumes import Volume
+from ..runtime.errors import BadInput
+from .preparation import AlignedPatient, align_patient, lesions_with_the_flair, moved_with
+
+TISSUES = ("white_matter", "grey_matter", "csf")
+MAPS = ("dvr", "dvr_clean")
+PLAUSIBLE_DVR = (0.2, 3.0)  # median over the brain; else it is hardly a DVR map (ours)
+
+
+@dataclass
+class Prepared:
+    """A visit ready for a network. All arrays lie on `grid`.
+
+    volumes: MRI float32 without bias field, DVR float32, masks bool; lesions: every lesion's share of every voxel, or
+    None; reference: the image all others were brought to (see `case.reference_of`); space: what BIDS calls its space,
+    or `PET`; matrices: 4x4 RAS mm, world of `space` -> world of an image; seconds: step -> (wall, CPU).
+    """
+
+    volumes: dict[str, np.ndarray]
+    grid: Grid
+    reference: str
+    space: str
+    aligned: AlignedPatient
+    lesions: PartialVolumes | None
+    matrices: dict[str, np.ndarray]
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Wall and CPU seconds of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, tuple[float, float]] = {}
+        self._step, self._since = "", (time.monotonic(), time.process_time())
+
+    def __call__(self, step: str, message: str = "") -> None:
+        """Begin a step, ending the one before."""
+        now = (time.monotonic(), time.process_time())
+        if self._step:
+            wall, cpu = self.seconds.get(self._step, (0.0, 0.0))
+            since = self._since
+            self.seconds[self._step] = round(wall + now[0] - since[0], 3), round(cpu + now[1] - since[1], 3)
+        self._step, self._since = step, now
+
+
+def prepare_patient(
+    read: Mapping[str, Volume],
+    options: Mapping[str, Any],
+    spaces: Mapping[str, str],
+    transforms: Mapping[str, np.ndarray],
+    clock: Stopwatch | None = None,
+) -> Prepared:
+    """Align, mask, segment and resample one visit.
+
+    read: volumes as read, by name (one of `case.REFERENCES` is needed; brain, lesions, tissue masks and DVR where they
+    are given); options: `space` (t1w: that of the reference, or pet), `grid` (own, or voxels along each axis),
+    `spacing_mm`; spaces: BIDS `space` of files that name one; transforms: reference world -> world of the image, 4x4
+    RAS mm, where known. Raises BadInput or MyelinSynthError.
+    """
+    clock = clock or Stopwatch()
+    images = {name: read[name] for name in (*ALL_MRI, *MAPS) if name in read}
+    reference = reference_of(images)
+    if reference is None:
+        raise BadInput(f"There is no {', no '.join(map(word_of, REFERENCES))}: nothing to bring the images to.")
+    aligned = align_patient(images, read.get("brain"), transforms, clock, reference)
+    warnings = [f"The {name} {volume.name} {note}." for name, volume in read.items() for note in volume.notes]
+    if {"t1w", "flair"} <= set(images):
+        same = check_different_images(images["t1w"], images["flair"])
+        warnings += [same] if same else []
+    warnings += aligned.warnings
+    clock("tissues", "Finding tissues")
+    lesions = _lesions_in_reference_space(read, aligned, reference, spaces, warnings)
+    masks = _tissue_masks(read, aligned, reference, lesions, warnings)
+    clock("resample", "Resampling to the grid")
+    to_output = _output_space(options, aligned, images)
+    own = images["dvr" if options["space"] == "pet" else reference]
+    grid = _output_grid(options, aligned, own, to_output)
+    space = "PET" if options["space"] == "pet" else SPACES[reference]
+    prepared = Prepared({}, grid, reference, space, aligned, None, {}, warnings)
+    _fill(prepared, masks, to_output)
+    if lesions is not None:
+        moved = Volume(lesions.data, to_output @ lesions.affine, lesions.name)
+        prepared.lesions = partial_volumes(moved, grid.shape, grid.affine)
+        prepared.volumes["lesions"] = prepared.lesions.mask()
+    clock("", "")
+    prepared.seconds = clock.seconds
+    return prepared
+
+
+def _output_space(options: Mapping[str, Any], aligned: AlignedPatient, images: Mapping[str, Volume]) -> np.ndarray:
+    """4x4 RAS mm, reference world -> world of the output."""
+    if options["space"] != "pet":
+        return np.eye(4)
+    if "dvr" not in images:
+        raise BadInput("There is no DVR map, so there is no PET space. Use --space t1w, or give the DVR.")
+    return aligned.matrix("dvr")
+
+
+def _output_grid(options: Mapping[str, Any], aligned: AlignedPatient, own: Volume, to_output: np.ndarray) -> Grid:
+    if options["grid"] == "own":
+        return Grid(own.data.shape, np.asarray(own.affine, float))
+    mask = aligned.brain.mask
+    return brain_grid(mask.data > 0.5, to_output @ mask.affine, tuple(options["grid"]), options["spacing_mm"])
+
+
+def _fill(prepared: Prepared, masks: dict[str, np.ndarray], to_output: np.ndarray) -> None:
+    """Put every image and mask on the grid, each with one interpolation."""
+    aligned, grid = prepared.aligned, prepared.grid
+    back = np.eye(4) if np.array_equal(to_output, np.eye(4)) else np.linalg.inv(to_output)
+    for name, image in aligned.images.items():
+        exact = prepared.space == "PET" and name in MAPS and np.array_equal(aligned.matrix(name), to_output)
+        matrix = np.eye(4) if exact else aligned.matrix(name) @ back
+        prepared.matrices[name] = matrix
+        prepared.volumes[name] = on_grid(image, grid, matrix)
+    for name, mask in {"brain": aligned.brain.mask.data > 0.5, **masks}.items():
+        volume = aligned.brain.mask.with_data(mask.astype(np.float32))
+        prepared.volumes[name] = on_grid(volume, grid, back, mask=True)
+    brain = prepared.volumes["brain"]
+    if not brain.any():
+        raise BadInput("The brain does not lie on the output grid. Check the registration, or use --grid 128.")
+    for name in MAPS:
+        if name in prepared.volumes:
+            prepared.volumes[name] = np.where(brain, prepared.volumes[name], 0).astype(np.float32)
+            _check_dvr(prepared, name)
+
+
+def _check_dvr(prepared: Prepared, name: str) -> None:
+    middle = float(np.median(prepared.volumes[name][prepared.volumes["brain"]]))
+    if not PLAUSIBLE_DVR[0] < middle < PLAUSIBLE_DVR[1]:
+        prepared.warnings.append(
+            f"The {name} has a median of {middle:.3g} in the brain, not about 1: is it a DVR map, and of this person?"
+        )
+
+
+def _lesions_in_reference_space(
+    read: Mapping[str, Volume], aligned: AlignedPatient, reference: str, spaces: Mapping[str, str], warnings: list[str]
+) -> Volume | None:
+    """The lesion mask, its affine in reference world. Often drawn on the FLAIR: then it moves as the FLAIR does."""
+    mask = read.get("lesions")
+    if mask is None:
+        return None
+    fixed, brain = read[reference], aligned.brain.mask
+    if spaces.get("lesions", "").lower() == "flair" and "flair" in read:
+        mask = moved_with(mask, aligned.matrix("flair"))
+    elif "lesions" not in spaces:
+        mask = lesions_with_the_flair(mask, aligned, fixed, read.get("flair"))
+    if not mask.data.any():
+        warnings.append(f"The lesion mask {mask.name} is empty.")
+        return mask
+    points = np.argwhere(mask.data > 0.5) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+    inside = _share_in_mask(points, brain)
+    if inside == 0 or inside_share(points, brain, np.eye(4)) == 0:
+        raise BadInput(
+            f"The lesion mask {mask.name} does not overlap with the brain in the {word_of(reference)} {fixed.name} "
+            "(world coordinates). "
+            "Give the mask that was drawn on this patient's images."
+        )
+    if inside < 0.99:
+        warnings.append(f"{100 * (1 - inside):.0f} % of the lesion mask {mask.name} lie outside the brain mask.")
+    return mask
+
+
+def _share_in_mask(points: np.ndarray, mask: Volume) -> float:
+    """Share of world points (n, 3) whose nearest voxel is in a mask."""
+    to_voxel = np.linalg.inv(mask.affine)
+    voxels = np.rint(points @ to_voxel[:3, :3].T + to_voxel[:3, 3]).astype(int)
+    inside = ((voxels >= 0) & (voxels < mask.data.shape)).all(axis=1)
+    return float((mask.data[tuple(voxels[inside].T)] > 0.5).sum() / len(points))
+
+
+def _tissue_masks(
+    read: Mapping[str, Volume], aligned: AlignedPatient, reference: str, lesions: Volume | None, warnings: list[str]
+) -> dict[str, np.ndarray]:
+    """White matter, grey matter, CSF and NAWM as bool on the reference's grid: given, or found in the T1w; empty dict
+    where neither."""
+    fixed = aligned.images[reference]
+    brain = aligned.brain.mask.data > 0.5
+    marked = None if lesions is None else lesion_mask_on_grid(lesions, fixed.data.shape, fixed.affine)
+    here = Grid(fixed.data.shape, np.asarray(fixed.affine, float))
+    spacing = (float(fixed.spacing[0]), float(fixed.spacing[1]), float(fixed.spacing[2]))
+    if "label_map" in read:
+        found = tissues_from_label_map(read["label_map"], fixed, marked, brain)
+        return {name: found[name] for name in (*TISSUES, "nawm")}
+    if "white_matter" in read and "grey_matter" in read:
+        masks = {name: on_grid(read[name], here, mask=True) & brain for name in TISSUES if name in read}
+    elif reference != "t1w":
+        return {}  # white and grey matter are told apart by the T1w
+    else:
+        flair = None
+        if "flair" in aligned.images:
+            flair = on_grid(aligned.images["flair"], here, aligned.matrix("flair"))
+        try:
+            masks = segment_tissues(fixed.data, flair, brain, marked, spacing)
+        except ValueError as error:
+            warnings.append(f"Tissues could not be found ({error}); there are no tissue masks.")
+            return {}
+    return masks | {"nawm": normal_appearing_white_matter(masks["white_matter"], marked, spacing)}

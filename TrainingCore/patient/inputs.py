@@ -1,0 +1,138 @@
+"""Reading what belongs to one patient, and everything that can be said about it before the slow steps begin."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Container
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.bundle import Bundle
+from ..data.case import ALL_MRI, reference_of, word_of
+from ..imaging import transforms
+from ..imaging.checks import check_different_images, refuse_label_map
+from ..imaging.label_maps import read_label_map
+from ..imaging.volumes import Volume, content_sha256, read_volume
+from ..runtime.errors import BadInput
+from ..runtime.files import sha256
+
+OPTIONS = {"t1w": "--t1", "t2w": "--t2", "t1ce_low": "--t1ce-low"}
+
+
+def option(name: str) -> str:
+    """The option that gives an image."""
+    return OPTIONS.get(name, f"--{name}")
+
+
+@dataclass
+class Patient:
+    """What was given: volumes as read, a transform where one was given, warnings, and facts for the provenance.
+
+    images: MRI by volume name; flair_to_t1: 4x4 RAS mm, a point of T1w space -> the point of the FLAIR that shows it;
+    None: to be found. simulated: whether a file beside an image says that a phantom made it; made: what a model made.
+    """
+
+    images: dict[str, Volume]
+    lesions: Volume | None = None
+    dvr: Volume | None = None
+    brain: Volume | None = None
+    label_map: Volume | None = None
+    flair_to_t1: np.ndarray | None = None
+    simulated: bool = False
+    made: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """Name of the image whose grid the results lie on: the T1w, or what `reference_of` takes for it."""
+        return reference_of(self.images) or next(iter(self.images))
+
+    @property
+    def transforms(self) -> dict[str, np.ndarray]:
+        """The transforms that were given, by image."""
+        return {} if self.flair_to_t1 is None else {"flair": self.flair_to_t1}
+
+    def anonymous_warnings(self) -> list[str]:
+        """The warnings without file names, which may name a person: for what is kept and passed on."""
+        volumes = (*self.images.values(), self.lesions, self.dvr, self.brain, self.label_map)
+        names = sorted({volume.name for volume in volumes if volume is not None and volume.name}, key=len, reverse=True)
+        sentences = []
+        for sentence in self.warnings:
+            for name in names:
+                sentence = sentence.replace(f" {name}", "")
+            sentences.append(sentence)
+        return sentences
+
+
+def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
+    """Read every file that was given. Raises BadInput with one sentence where one is missing or cannot be used."""
+    paths = {name: getattr(options, option(name).lstrip("-").replace("-", "_")) for name in ALL_MRI}
+    paths |= {"lesions": options.lesions, "dvr": options.dvr, "brain": options.brain_mask}
+    paths = {name: path for name, path in paths.items() if path is not None}
+    check_complete(paths, bundle, options.complete_with is not None)
+    read = {name: read_volume(path, word_of(name), mask=name in {"lesions", "brain"}) for name, path in paths.items()}
+    if options.label_map is not None:
+        paths["label_map"], read["label_map"] = options.label_map, read_label_map(options.label_map)
+    images = {name: volume for name, volume in read.items() if name in ALL_MRI}
+    for name, image in images.items():
+        refuse_label_map(image, word_of(name))
+    patient = Patient(
+        images,
+        lesions=read.get("lesions"),
+        dvr=read.get("dvr"),
+        brain=read.get("brain"),
+        label_map=read.get("label_map"),
+        simulated=any(says_simulated(path) for path in paths.values()),
+    )
+    for name, volume in read.items():
+        patient.warnings += [f"The {word_of(name)} {volume.name} {note}." for note in volume.notes]
+    same = check_different_images(images["t1w"], images["flair"]) if {"t1w", "flair"} <= set(images) else ""
+    if same:
+        patient.warnings.append(same)
+    if options.flair_to_t1 is not None:
+        patient.flair_to_t1 = read_transform(options.flair_to_t1)
+    patient.facts = {
+        name: {
+            "sha256": sha256(paths[name]) if paths[name].is_file() else content_sha256(volume),
+            "shape": list(volume.data.shape),
+            "spacing_mm": [round(float(mm), 4) for mm in volume.spacing],
+        }
+        for name, volume in read.items()
+    }
+    return patient
+
+
+def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> None:
+    """Raise BadInput where an image is missing that the model needs, or the T1w that a myelin map lies on."""
+    about = bundle.description
+    needed = [*about["inputs"], *(["t1w"] if about["output"] == "dvr" else [])]
+    missing = [name for name in dict.fromkeys(needed) if name not in given]
+    if completed and "t1w" in given:
+        missing = [name for name in missing if name != "flair"]
+    if not missing:
+        return
+    wanted = " and ".join(f"the {word_of(name)} ({option(name)})" for name in missing)
+    hint = ""
+    if missing == ["flair"]:
+        hint = ", or a model that makes one from the T1w with --complete-with (the map is marked as resting on it)"
+    raise BadInput(f"The model {about['name']} needs {wanted}. Give {'them' if len(missing) > 1 else 'it'}{hint}.")
+
+
+def says_simulated(image: Path) -> bool:
+    """Whether the BIDS sidecar of an image (same name, .json) says that it is simulated."""
+    sidecar = image.with_name(image.name.split(".")[0] + ".json")
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # no sidecar, or one that is not ours to judge
+    return isinstance(content, dict) and content.get("Simulated") is True
+
+
+def read_transform(given: str) -> np.ndarray:
+    """`identity`, or the 4x4 (RAS mm) of a linear ITK transform file. Raises BadInput."""
+    return np.eye(4) if given == "identity" else transforms.read_transform(given)

@@ -1,0 +1,159 @@
+"""The files of a Result."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import RESEARCH_USE, SIMULATED
+from ..data.result import (
+    BRAIN,
+    DVR,
+    LESION_COLUMNS,
+    LESION_LABELS,
+    LESIONS,
+    MEASURED_COLUMNS,
+    NAWM,
+    PROVENANCE,
+    REPORT,
+    SYNTHETIC_FLAIR,
+    TRANSFORM,
+    UNCERTAINTY,
+)
+from ..data.run import versions
+from ..evaluation.lesions import PAPER_MINIMUM_MM3
+from ..evaluation.statistics import pearson
+from ..imaging.transforms import write_transform
+from ..imaging.volumes import write_volume
+from ..prediction.uncertainty import in_words
+from ..runtime.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from .steps import Findings
+
+
+def write_result(folder: Path, findings: Findings) -> None:
+    """Write every file of the Result; the provenance comes last."""
+    from ..reporting.patient_report import build_report
+
+    affine = findings.t1w.affine
+    made = findings.patient.made
+    words = "synthetic DVR, research use only" + (", simulated training" if findings.bundle.simulated else "")
+    if "flair" in made and findings.flair is not None:
+        words += ", synthetic FLAIR"
+        write_volume(folder / SYNTHETIC_FLAIR, findings.flair.data, affine, "synthetic FLAIR, research use only")
+    write_volume(folder / DVR, findings.dvr, affine, words)
+    write_volume(folder / BRAIN, findings.brain.mask.data > 0.5, affine, "brain mask")
+    write_volume(folder / NAWM, findings.tissues["nawm"], affine, "normal-appearing white matter")
+    if findings.lesions is not None:
+        small = findings.labels.max(initial=0) <= np.iinfo(np.int16).max
+        labels = findings.labels.astype(np.int16) if small else findings.labels
+        unchecked = ", found by a network, not checked" if "lesions" in made else ""
+        write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv" + unchecked)
+    if findings.uncertainty is not None:
+        write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "uncertainty (SD) of " + words)
+    write_transform(folder / TRANSFORM, findings.registration.matrix)
+    columns = LESION_COLUMNS + (MEASURED_COLUMNS if findings.measured is not None else ())
+    write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
+    summary = summarise(findings)
+    build_report(findings, summary).write(folder / REPORT)
+    write_json(folder / PROVENANCE, provenance(findings, summary))
+
+
+def lesions_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    """The lesion table as CSV text: mm, mm3 and DVR with enough digits, empty where not estimable."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _cell(row.get(key)) for key in columns})
+    return stream.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else value
+
+
+def summarise(findings: Findings) -> dict[str, Any]:
+    """Means by tissue, lesion load, how lesions compare with their surroundings and with a measured map."""
+    rows = findings.rows
+    large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
+    compared = [row for row in large if row["ratio_to_surrounding"] is not None]
+    masks = {"nawm": findings.tissues["nawm"], "grey_matter": findings.tissues["grey_matter"]}
+    masks["lesions"] = findings.labels > 0
+    summary: dict[str, Any] = {
+        "synthetic_dvr": {name: _mean_sd(findings.dvr, mask) for name, mask in masks.items()},
+        "demyelination_limit_dvr": findings.limit,
+        "lesions": len(rows),
+        "lesion_load_ml": round(sum(row["volume_mm3"] for row in rows) / 1000, 3),
+        "lesions_of_50_mm3": len(large),
+        "share_below_surrounding_nawm": (
+            sum(row["ratio_to_surrounding"] < 1 for row in compared) / len(compared) if compared else None
+        ),
+        "brain_ml": round(findings.brain.millilitres, 1),
+    }
+    if findings.measured is not None:
+        summary["measured_dvr"] = {name: _mean_sd(findings.measured.data, mask) for name, mask in masks.items()}
+        summary["lesion_correlation"] = correlation(large)
+    return summary
+
+
+def correlation(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Pearson r of synthetic with measured mean DVR over lesions: {r, p, n}."""
+    pairs = [(row["mean_dvr"], row["measured_mean_dvr"]) for row in rows]
+    pairs = [pair for pair in pairs if None not in pair]
+    return pearson(np.array([a for a, _ in pairs], float), np.array([b for _, b in pairs], float))
+
+
+def _mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float] | None:
+    inside = values[mask]
+    if inside.size == 0:
+        return None
+    return {"mean": round(float(inside.mean(dtype=float)), 5), "sd": round(float(inside.std(dtype=float)), 5)}
+
+
+def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
+    """How the result was made, without file names, paths or anything else that could name a person."""
+    about = findings.bundle.description
+    registration = findings.registration
+    return {
+        "note": RESEARCH_USE + (f" {SIMULATED}." if findings.bundle.simulated else ""),
+        "software": versions() | {"deepbet": _version("deepbet")},
+        "model": {
+            "name": about["name"],
+            "system": about["system"],
+            "weights_sha256": findings.bundle.sha256,
+            "simulated_training_data": findings.bundle.simulated,
+            "training_data": about["training_data"],
+        },
+        "simulated_patient": findings.patient.simulated,
+        "synthetic_inputs": findings.patient.made,
+        "inputs": findings.patient.facts,
+        "brain_mask": findings.brain.how,
+        "registration": {
+            "how": registration.how,
+            "moved_mm": round(registration.moved_mm, 3),
+            "flair_covers_brain": round(registration.covered, 4),
+            "matrix_t1_to_flair_ras": np.round(registration.matrix, 9).tolist(),
+        },
+        "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
+        "uncertainty": None if findings.uncertainty is None else in_words(about, findings.predictions),
+        "summary": summary,
+        "warnings": findings.patient.anonymous_warnings(),
+        "seconds": findings.seconds,
+    }
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

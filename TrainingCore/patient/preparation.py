@@ -1,0 +1,133 @@
+"""One patient's images brought together: the brain found, the rest registered to the T1w, bias fields removed.
+
+`synthesize` and `preprocess` both begin here, so that a network sees a new patient as it saw those it learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..data.case import DIFFUSION, QUANTITATIVE, word_of
+from ..imaging.bias import correct_bias
+from ..imaging.brain_mask import Brain, find_brain
+from ..imaging.checks import check_contrasts, check_t1w
+from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register
+from ..imaging.volumes import Volume, same_grid
+from ..runtime.errors import BadInput
+
+LEAST_COVERED, WELL_COVERED = 0.05, 0.9
+KEPT_AS_THEY_ARE = (*QUANTITATIVE, "dvr", "dvr_clean")
+
+Tell = Callable[[str, str], None]
+
+
+@dataclass
+class AlignedPatient:
+    """What was found.
+
+    images: by volume name, each on its own grid, MRI without bias field; brain: mask on the T1w's grid, and how it was
+    found; registrations: for every image but the T1w, T1w world -> world of the image; warnings: sentences for people.
+    """
+
+    images: dict[str, Volume]
+    brain: Brain
+    registrations: dict[str, Registration]
+    warnings: list[str] = field(default_factory=list)
+
+    def matrix(self, name: str) -> np.ndarray:
+        """4x4 RAS mm, T1w world -> world of an image."""
+        return self.registrations[name].matrix if name in self.registrations else np.eye(4)
+
+
+def align_patient(
+    images: Mapping[str, Volume],
+    brain: Volume | None = None,
+    transforms: Mapping[str, np.ndarray] | None = None,
+    tell: Tell = lambda step, message: None,
+    reference: str = "t1w",
+) -> AlignedPatient:
+    """Find the brain, remove bias fields, register everything to the T1w, check the contrasts.
+
+    images: by volume name, as read; brain: a given mask anywhere in the world; transforms: 4x4 RAS mm, reference world
+    -> world of the image, for images that need no registration; tell: told `(step, message)` when a step begins
+    (`brain`, `register`, `bias`); reference: the image that everything is brought to. Raises BadInput or
+    MyelinSynthError with one sentence.
+    """
+    t1w = images[reference]
+    tell("brain", "Finding the brain")
+    found = find_brain(t1w, brain)
+    patient = AlignedPatient(dict(images), found, {}, [found.warning] if found.warning else [])
+    moving = [name for name in images if name != reference]
+    tell("register", f"Registering {', '.join(word_of(name) for name in moving) or 'nothing'} to {word_of(reference)}")
+    corrected = patient.images[reference] = correct_bias(t1w, found.mask)
+    given = transforms or {}
+    for name in moving:
+        patient.registrations[name] = _register(patient, reference, images, name, given.get(name), corrected)
+    tell("bias", "Removing the bias field")
+    for name in moving:
+        if name not in KEPT_AS_THEY_ARE:
+            patient.images[name] = correct_bias(images[name], found.mask, patient.matrix(name))
+    if reference == "t1w" and "flair" in images:
+        swapped = check_contrasts(corrected, patient.images["flair"], found.mask, patient.matrix("flair"))
+        patient.warnings += [swapped] if swapped else []
+    elif reference == "t1w":
+        wrong = check_t1w(corrected, found.mask)
+        patient.warnings += [wrong] if wrong else []
+    return patient
+
+
+def lesions_with_the_flair(mask: Volume, patient: AlignedPatient, t1w: Volume, flair: Volume | None) -> Volume:
+    """A lesion mask in the T1w's world. One that lies on the FLAIR's grid and not on the T1w's was drawn on the FLAIR
+    and moves as it does; any other stays where its header puts it. t1w, flair: as read."""
+    if flair is None or not same_grid(mask, flair) or same_grid(mask, t1w):
+        return mask
+    return moved_with(mask, patient.matrix("flair"))
+
+
+def moved_with(mask: Volume, matrix: np.ndarray) -> Volume:
+    """A volume that lies in the world of an image, in T1w world; matrix: T1w world -> world of that image."""
+    return Volume(mask.data, np.linalg.inv(matrix) @ mask.affine, mask.name, mask.notes)
+
+
+def _register(
+    patient: AlignedPatient,
+    reference: str,
+    images: Mapping[str, Volume],
+    name: str,
+    given: np.ndarray | None,
+    corrected: Volume,
+) -> Registration:
+    image, fixed, mask = images[name], images[reference], patient.brain.mask
+    word, words = word_of(name), word_of(reference)
+    sibling = None if given is not None else _same_acquisition(name, image, patient, images)
+    if given is not None:
+        points = brain_points(mask)
+        covered = inside_share(points, image, given)
+        registration = Registration(given, "given", mean_distance(points, given, np.eye(4)), covered)
+    elif sibling is not None:
+        registration = patient.registrations[sibling]
+    else:
+        shaded = name not in KEPT_AS_THEY_ARE
+        registration = register(fixed, image, mask, corrected, contrast=word, reference=words, moving_bias=shaded)
+        patient.warnings += [registration.warning] if registration.warning else []
+    if registration.covered < LEAST_COVERED:
+        raise BadInput(
+            f"The {word} {image.name} does not overlap with the brain in the {words} {fixed.name}. Check both files, "
+            "and the transform between them if one was given."
+        )
+    if registration.covered < WELL_COVERED and sibling is None:
+        share = 100 * registration.covered
+        patient.warnings.append(f"The {word} covers only {share:.0f} % of the brain; results are unreliable elsewhere.")
+    return registration
+
+
+def _same_acquisition(name: str, image: Volume, patient: AlignedPatient, images: Mapping[str, Volume]) -> str | None:
+    """Maps of one diffusion scan, or a DVR and its noise-free truth, share a grid and with it their registration."""
+    for group in (DIFFUSION, ("dvr", "dvr_clean")):
+        for other in group if name in group else ():
+            if other in patient.registrations and same_grid(image, images[other]):
+                return other
+    return None

@@ -1,0 +1,1 @@
+"""From a bundle to a prediction: whole volume, tiles, flips, ensembles, uncertainty, completion."""

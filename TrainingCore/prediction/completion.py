@@ -1,0 +1,94 @@
+"""What a patient lacks, made by another model first: a FLAIR from the T1w, a lesion mask where none was drawn.
+
+Whatever is made here is marked: a warning for the person, `synthetic_inputs` in the provenance, a banner in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..data.bundle import Bundle
+from ..evaluation.segmentation import HYPERINTENSE
+from ..imaging.intensities import background_of
+from ..imaging.registration import Registration
+from ..imaging.volumes import Volume
+from ..patient.preparation import AlignedPatient
+from ..runtime.errors import BadInput
+from .volume import Model, predict_patient
+
+UNITS = 100.0  # of a synthetic MRI per unit of the network's: whole numbers that people are used to
+
+
+def check_completing(bundle: Bundle) -> None:
+    """Raise BadInput where a model cannot complete a patient: it must make FLAIR from T1w and nothing else."""
+    about = bundle.description
+    if about["output"] != "flair" or about["inputs"] != ["t1w"]:
+        raise BadInput(
+            f"The model {bundle.path} makes {about['output']} from {', '.join(about['inputs'])}. --complete-with "
+            "takes one that makes FLAIR from T1w."
+        )
+    if makes_no_image(bundle):
+        raise BadInput(
+            f"The model {bundle.path} finds hyperintensities and makes no FLAIR. Give another to complete with."
+        )
+
+
+def makes_no_image(bundle: Bundle) -> bool:
+    """Whether a model only finds lesions, as the unimodal comparator of Orbes-Arteaga et al. 2018."""
+    return bundle.description["architecture"].get("mode") == "unimodal"
+
+
+def complete(
+    model: Model, patient: AlignedPatient, lesions_wanted: bool, say: Callable[[str], None]
+) -> tuple[list[str], Volume | None]:
+    """Add a synthetic FLAIR to `patient.images` where there is none, and find its lesions where they are wanted.
+
+    model: makes FLAIR from T1w, see check_completing. Returns what was made (`flair`, `lesions`) and the lesion mask on
+    the T1w's grid, or None. Raises BadInput where it finds no lesions although nothing else is wanted.
+    """
+    flair_wanted = "flair" not in patient.images
+    if lesions_wanted and not flair_wanted and not model.segments:
+        raise BadInput(f"The model {model.bundle.path} does not find lesions. Leave out --complete-with.")
+    if not lesions_wanted and not flair_wanted:
+        say("Nothing is missing: --complete-with made nothing.")
+        return [], None
+    t1w = patient.images["t1w"]
+    found = predict_patient(model, patient, flips=False, uncertainty=False, say=say)
+    made = []
+    if flair_wanted:
+        inside = patient.brain.mask.data > 0.5
+        background = background_of(model.bundle.description["intensity"])
+        values = as_image(found.mean(flips=False), inside, background)
+        patient.images["flair"] = Volume(values, t1w.affine, "synthetic FLAIR")
+        patient.registrations["flair"] = Registration(np.eye(4), "identity (synthetic, made on the T1w)", 0.0, 1.0)
+        made.append("flair")
+    lesions = None
+    if lesions_wanted and found.lesions is not None:
+        lesions = Volume((found.lesions > HYPERINTENSE).astype(np.float32), t1w.affine, "lesions found by the model")
+        made.append("lesions")
+        if not lesions.data.any():
+            say("The network marks no lesion at all, which does not say that there is none.")
+    return made, lesions
+
+
+def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.ndarray:
+    """A network's MRI, whose background is some negative number, as an image from 0 upwards, exactly 0 outside.
+
+    values: (I, J, K) in the network's units; inside: mask.
+    """
+    return np.where(inside, np.maximum((values - background) * UNITS, 0.0), 0.0).astype(np.float32)
+
+
+def in_words(made: list[str], bundle: Bundle) -> str:
+    """What people must be told; empty where nothing was made."""
+    if not made:
+        return ""
+    what = {"flair": "FLAIR is synthetic", "lesions": "lesion mask was found by a network"}
+    rests = "the map rests" if "flair" in made else "the lesion table rests"
+    told = (
+        f"The {' and the '.join(what[one] for one in made)} (model: {bundle.description['name']}). No scanner and no "
+        f"person made it: {rests} on the T1w alone and shows no more than that can tell."
+    )
+    return told + (" That model has never seen a person: its training data are simulated." if bundle.simulated else "")

@@ -1,0 +1,86 @@
+"""Running a generator where the memory allows it: whole on the wished device, in tiles there, then on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..runtime.errors import MyelinSynthError
+
+if TYPE_CHECKING:
+    import torch
+
+TILE, OVERLAP = 64, 32  # voxels; multiples of 16, so that a five-level U-Net halves them evenly (ours)
+
+
+def predict_maps(
+    load: Callable[[Any], Any],
+    variants: Iterable[tuple[np.ndarray, bool]],
+    device: torch.device,
+    say: Callable[[str], None],
+) -> tuple[list[list[np.ndarray]], str]:
+    """Synthetic DVR on the model's grid: for each variant of the inputs, one map per member of the model.
+
+    load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`, or an Ensemble of them; variants:
+    inputs, float32 (C, I, J, K), and whether they are mirrored along the first axis, so that the answer has to be
+    mirrored back; say: told when memory did not suffice. Returns float32 maps (I, J, K) and how they were made. Raises
+    MyelinSynthError where a map is not finite or no way was found that fits into memory.
+    """
+    import torch
+
+    cpu = torch.device("cpu")
+    ways = [(device, False), (device, True)] + ([] if device.type == "cpu" else [(cpu, False), (cpu, True)])
+    given = list(variants)
+    for place, (where, tiled) in enumerate(ways):
+        try:
+            found = [_predict(load(where), inputs, mirrored, tiled) for inputs, mirrored in given]
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            if where.type == "cuda":
+                torch.cuda.empty_cache()
+            if place + 1 < len(ways):
+                say(
+                    f"Not enough memory for {_words(where, tiled)}; trying {_words(*ways[place + 1])}"
+                    + (", which changes the map a little." if ways[place + 1][1] else ".")
+                )
+            continue
+        if not all(np.isfinite(one).all() for members in found for one in members):
+            raise MyelinSynthError("The model gave values that are not finite. Try --device cpu, or another model.")
+        return found, _words(where, tiled)
+    raise MyelinSynthError("There is not enough memory to run this model, even in tiles. Close other programs.")
+
+
+def _words(device: torch.device, tiled: bool) -> str:
+    return f"{'tiles' if tiled else 'the whole volume'} on {device}"
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(words in str(error).lower() for words in ("allocate memory", "out of memory"))
+
+
+def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool) -> list[np.ndarray]:
+    import torch
+
+    volume = torch.from_numpy(np.ascontiguousarray(inputs[None], dtype=np.float32))
+    maps = []
+    for member in getattr(system, "members", [system]):
+        found = (_in_tiles if tiled else _whole)(member, volume)[0, 0].numpy()
+        maps.append(np.ascontiguousarray(found[::-1]) if mirrored else found)
+    return maps
+
+
+def _whole(system: Any, volume: torch.Tensor) -> torch.Tensor:
+    return system.predict(volume).float().cpu()
+
+
+def _in_tiles(system: Any, volume: torch.Tensor) -> torch.Tensor:
+    from ..networks.inference import tiled_forward
+
+    return tiled_forward(lambda tile: _whole(system, tile.contiguous()), volume, TILE, OVERLAP)

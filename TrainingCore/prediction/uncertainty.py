@@ -1,0 +1,105 @@
+"""How firmly the model stands by its map: the spread of its answers to the same head, mirrored or of another contrast.
+
+Test-time augmentation in the sense of Wang et al. 2019 (Neurocomputing 338:34-45). The changes are small enough for
+the true DVR to stay what it is: mirrored left to right, and the contrast of one MRI a little harder or softer (ours).
+What a model does not know at all it may say firmly: the spread is a lower bound of the error, not the error. A bundle
+may carry what was measured of both (`export --calibration`); with that, the spread becomes the error to be expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..runtime.errors import BadInput
+
+EXPONENTS = (0.85, 1.15)  # (ours) gamma of the contrast changes; scanners of one protocol differ by about as much
+SAME_AS_T1W = ("t1w", "t1ce_low", "t1ce")  # one sequence, before and after contrast agent
+
+
+def variants(inputs: np.ndarray, inside: np.ndarray, names: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, bool]]:
+    """The inputs to spread over, and whether the answer has to be mirrored back; the first one is the head as it is.
+
+    inputs: float32 (C, I, J, K) as the model expects them, of any intensity rule; inside: brain, (I, J, K); names: of
+    the channels. They are: as it is, mirrored along the first axis (left to right), and for every channel two
+    contrasts. Channels of one sequence (T1w before and after contrast agent) change together, as they would
+    on another scanner: their difference is what the agent did. The exponents work between the (first) channel's 1st and
+    99th percentile in the brain, beyond them linearly.
+    """
+    yield inputs, False
+    yield np.ascontiguousarray(inputs[:, ::-1]), True
+    for together in channels_of_one_sequence(names or [str(channel) for channel in range(len(inputs))]):
+        ends = np.percentile(inputs[together[0]][inside], [1, 99])
+        for exponent in EXPONENTS:
+            changed = inputs.copy()
+            for channel in together:
+                changed[channel][inside] = _gamma(inputs[channel][inside], exponent, *ends)
+            yield changed, False
+
+
+def channels_of_one_sequence(names: Sequence[str]) -> list[list[int]]:
+    """Numbers of the channels, those of one sequence in one list."""
+    found: dict[str, list[int]] = {}
+    for channel, name in enumerate(names):
+        found.setdefault("t1w" if name in SAME_AS_T1W else name, []).append(channel)
+    return list(found.values())
+
+
+def _gamma(values: np.ndarray, exponent: float, low: float, high: float) -> np.ndarray:
+    if high <= low:
+        return values
+    share = (values - low) / (high - low)
+    bent = np.clip(share, 0, 1) ** exponent + (share - np.clip(share, 0, 1))
+    return (low + bent * (high - low)).astype(np.float32)
+
+
+def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """SD over the maps of each label's mean, (n + 1,), entry i for label i, NaN where a label has no voxel.
+
+    maps: two or more (I, J, K); labels: int (I, J, K). The spread of a mean is what a row of the lesion table needs:
+    the mean of the voxels' spreads would count what cancels out within a lesion.
+    """
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    counts = np.bincount(owner).astype(float)
+    counts[counts == 0] = np.nan
+    means = [np.bincount(owner, found.ravel()[inside]) / counts for found in maps]
+    return np.std(means, axis=0, ddof=1)
+
+
+def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str, dict[str, float]] | None:
+    """What a bundle says of its errors: {"lesions": {floor, slope}, "voxels": {floor, slope}}, for `expected_error`.
+
+    None where it says nothing, or was measured over another number of predictions. Raises BadInput where it cannot be.
+    """
+    found = description.get("uncertainty")
+    if found is None:
+        return None
+    try:
+        fitted = {kind: {key: float(found[kind][key]) for key in ("floor", "slope")} for kind in ("lesions", "voxels")}
+        measured_over = int(found["predictions"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput("The model's bundle.json has an `uncertainty` that cannot be read. Get it again.") from error
+    numbers = [value for one in fitted.values() for value in one.values()]
+    if not (np.isfinite(numbers).all() and min(numbers) >= 0):
+        raise BadInput("The model's bundle.json has an `uncertainty` with impossible numbers. Get it again.")
+    return fitted if measured_over == predictions else None
+
+
+def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:
+    """SD of the error to be expected where predictions spread so far: sqrt(floor^2 + slope^2 spread^2), DVR.
+
+    fitted: floor (DVR) and slope (error per spread) as measured, see `evaluation.calibration`; None: the spread itself.
+    """
+    if fitted is None:
+        return spread
+    return np.sqrt(fitted["floor"] ** 2 + (fitted["slope"] * spread) ** 2)
+
+
+def in_words(description: Mapping[str, Any], predictions: int) -> str:
+    """What the uncertainty of a map is, for people."""
+    if fitted_errors(description, predictions) is None:
+        return f"SD over {predictions} predictions, not calibrated: the error may be many times larger"
+    return f"SD of the error to be expected, calibrated on a {description['uncertainty']['measured on']}"

@@ -1,1 +1,0 @@
-"""Protocols around training: cross-validation, hyper-parameter search, ablation of inputs, learning curves."""

@@ -1,0 +1,1 @@
+"""Every page, figure and table of every command."""

@@ -1,0 +1,126 @@
+"""One self-contained HTML file: text, tables and pictures, readable without a network and by a screen reader."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import RESEARCH_USE, __version__
+from ..runtime.files import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MISSING = "not estimable"
+SIMULATED_BANNER = "Simulated data: everything here rests on digital patients, not on people."
+DOTS_PER_INCH = 150
+LONGEST_LINE = 30  # characters of a cell that may not be broken
+TEMPLATE = "report.html.jinja"
+
+
+class Report:
+    """Collects the parts of a report and writes them as one HTML file; nothing is interpreted as HTML but the layout.
+
+    `banners` stand above the title; "Research use only, not for diagnosis." is always the first of them.
+
+    >>> report = Report("Evaluation", banners=[SIMULATED_BANNER])
+    >>> report.add_heading("Lesions").add_table([{"id": 1, "mean_dvr": 1.04}], titles={"mean_dvr": "Mean DVR"})
+    >>> report.write("report.html")                                                     # doctest: +SKIP
+    """
+
+    def __init__(self, title: str, banners: Sequence[str] = ()) -> None:
+        self.title = title
+        self.banners = [RESEARCH_USE, *(banner for banner in banners if banner != RESEARCH_USE)]
+        self._parts: list[dict[str, Any]] = []
+
+    def add_heading(self, text: str) -> Report:
+        """Begin a section."""
+        self._parts.append({"kind": "heading", "text": text})
+        return self
+
+    def add_text(self, text: str) -> Report:
+        """Add paragraphs of plain text, split at empty lines."""
+        self._parts += [{"kind": "text", "text": part.strip()} for part in text.split("\n\n") if part.strip()]
+        return self
+
+    def add_table(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        caption: str = "",
+        columns: Sequence[str] | None = None,
+        titles: Mapping[str, str] | None = None,
+        formats: Mapping[str, str] | None = None,
+        missing: str = MISSING,
+    ) -> Report:
+        """Add a table.
+
+        rows: one mapping per row; columns: keys to show, in this order (where None, those of the first row); titles:
+        key -> heading; formats: key -> format string such as "{:.2f}" (floats default to three decimals); missing:
+        what stands for None and NaN. No rows show as a sentence that says so.
+        """
+        if not rows:
+            return self.add_text(f"{caption.rstrip('.') + ': ' if caption else ''}nothing to show.")
+        keys = list(columns) if columns is not None else list(rows[0])
+        numeric = {key: any(isinstance(row.get(key), Real) for row in rows) for key in keys}
+        heads = [{"title": (titles or {}).get(key, key.replace("_", " ")), "number": numeric[key]} for key in keys]
+        cells = [[_cell(row.get(key), (formats or {}).get(key), missing, numeric[key]) for key in keys] for row in rows]
+        self._parts.append({"kind": "table", "caption": caption, "columns": heads, "rows": cells})
+        return self
+
+    def add_figure(self, figure: Figure | bytes | Path, caption: str, alt: str = "") -> Report:
+        """Add a picture: a matplotlib figure, PNG bytes or the path of a PNG; `alt` says in words what it shows.
+
+        Without `alt` the caption stands for it. Raises ValueError where the bytes are no PNG.
+        """
+        if isinstance(figure, (str, Path)):
+            content = Path(figure).read_bytes()
+        else:
+            content = figure if isinstance(figure, bytes) else png_bytes(figure)
+        if content[:8] != b"\x89PNG\r\n\x1a\n":
+            raise ValueError("a report takes PNG pictures only")
+        width = struct.unpack(">I", content[16:20])[0] * 96 // DOTS_PER_INCH
+        encoded = base64.b64encode(content).decode("ascii")
+        self._parts.append(
+            {"kind": "figure", "png": encoded, "width": width, "caption": caption, "alt": alt or caption}
+        )
+        return self
+
+    def html(self) -> str:
+        """The whole page as text."""
+        from jinja2 import Environment, StrictUndefined
+
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        template = environment.from_string(Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8"))
+        footer = f"Made by MyelinSynth {__version__}. {RESEARCH_USE}"
+        return template.render(title=self.title, banners=self.banners, parts=self._parts, footer=footer)
+
+    def write(self, path: Path | str) -> None:
+        """Write the page as UTF-8, whole or not at all."""
+        write_text(Path(path), self.html())
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """A matplotlib figure as PNG, 150 dots per inch, the same bytes for the same figure."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _cell(value: Any, form: str | None, missing: str, numeric: bool) -> dict[str, str]:
+    style = "number" if numeric else ""
+    if value is None or (isinstance(value, Real) and math.isnan(value)):
+        return {"text": missing, "style": f"{style} missing".strip()}
+    if isinstance(value, bool):
+        return {"text": "yes" if value else "no", "style": style}
+    if form is None:
+        form = "{}" if isinstance(value, Integral) or not isinstance(value, Real) else "{:.3f}"
+    text = form.format(value)
+    if not numeric and " " in text and any(map(str.isalpha, text)):  # `0.638 (0.154)` stays on one line
+        style = "long" if len(text) > LONGEST_LINE else "words"
+    return {"text": text, "style": style}

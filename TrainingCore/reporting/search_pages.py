@@ -1,0 +1,231 @@
+"""What a search leaves for people: the best recipe, a table of the trials, history and importance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.cohort import Cohort
+from ..data.recipe import changed, differences, value_of
+from ..evaluation.tasks import task_of
+from ..experiments.methods import add_methods
+from ..experiments.search import CONTINUES, EPOCHS, import_optuna
+from ..experiments.search import REASON as WHY
+from ..experiments.space import Dimension
+from ..runtime.files import write_json, write_text
+from . import figures
+from .document import SIMULATED_BANNER, Report
+from .evaluation_pages import write_csv
+from .experiment_pages import REASON, cohort_name
+
+FEWEST_FOR_IMPORTANCE = 10  # finished trials: of fewer, what matters most is chance (ours)
+
+
+def write_search(
+    out: Path, study: Any, recipe: dict[str, Any], dimensions: Sequence[Dimension], cohort: Cohort
+) -> dict[str, Any]:
+    """Write best_recipe.yaml, trials.csv, summary.json and report.html; returns the summary."""
+    import yaml
+
+    trials = study.get_trials(deepcopy=False)
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    best = min(complete, key=lambda trial: trial.value, default=None)
+    values = {} if best is None else plain(best.params, dimensions)
+    summary = {
+        "trials": {name: sum(trial.state.name == name for trial in trials) for name in ("COMPLETE", "PRUNED", "FAIL")},
+        "best": None if best is None else {"trial": best.number, "score": best.value, "values": values},
+        "importance": importance(study, complete),
+        "simulated": cohort.simulated,
+    }
+    if best is not None:
+        text = "# The best values of a search: see report.html beside this file.\n"
+        found = {"description": f"{recipe['description']} (searched)"} | values
+        write_text(
+            out / "best_recipe.yaml", text + yaml.safe_dump(differences(changed(recipe, found)), sort_keys=False)
+        )
+    write_csv(out / "trials.csv", [trial_row(trial, dimensions) for trial in trials])
+    write_json(out / "summary.json", summary)
+    build_report(summary, trials, dimensions, recipe, cohort).write(out / "report.html")
+    return summary
+
+
+def short(value: Any) -> str:
+    """A value for people: numbers in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plain(params: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
+    """Recipe values from a trial's, whose choices are JSON text."""
+    choices = {dimension.key for dimension in dimensions if dimension.choices}
+    return {key: json.loads(value) if key in choices else value for key, value in params.items()}
+
+
+def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
+    """One line of the table of trials."""
+    seconds = None if trial.duration is None else round(trial.duration.total_seconds(), 1)
+    return {
+        "trial": trial.number,
+        "state": trial.state.name.lower(),
+        "score": trial.value,
+        **dict.fromkeys(dimension.key for dimension in dimensions),
+        **plain(trial.params, dimensions),
+        "epochs": trial.user_attrs.get(EPOCHS),
+        "seconds": seconds,
+        "goes_on_with": trial.user_attrs.get(CONTINUES),
+        "reason": trial.user_attrs.get(WHY),
+    }
+
+
+def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
+    """Share of each key in what makes a trial good (Watanabe et al. 2023, PED-ANOVA); {} with too few trials."""
+    if len(complete) < FEWEST_FOR_IMPORTANCE:
+        return {}
+    optuna = import_optuna()
+    try:
+        found = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+        )
+    except (ValueError, RuntimeError):  # all trials alike: nothing is more important than anything else
+        return {}
+    return {key: float(value) for key, value in found.items()}
+
+
+def build_report(
+    summary: dict[str, Any],
+    trials: Sequence[Any],
+    dimensions: Sequence[Dimension],
+    recipe: dict[str, Any],
+    cohort: Cohort,
+) -> Report:
+    """The report as a self-contained page."""
+    report = Report("Hyper-parameter search", [SIMULATED_BANNER] if cohort.simulated else [])
+    counts, best = summary["trials"], summary["best"]
+    report.add_text(
+        f"{recipe['description']}, on {cohort_name(cohort)}: {counts['COMPLETE']} trials finished, {counts['PRUNED']} "
+        "pruned because they fell behind. The score is the validation score that also chooses the best epoch; lower is "
+        "better. The validation people chose the values, so how well these do is to be measured on others."
+    )
+    if best is None:
+        return report.add_text("No trial has finished: there is no best recipe yet.")
+    add_best(report, best, recipe)
+    report.add_heading("History")
+    report.add_figure(
+        history_figure(trials),
+        "Score of every finished trial and the best so far; hollow points were pruned, at the best score they had.",
+        "Score against number of the trial",
+    )
+    if summary["importance"]:
+        report.add_heading("Importance").add_figure(
+            importance_figure(summary["importance"]),
+            "How much each key decides about a good score (PED-ANOVA).",
+            "Bars of the importance of each key",
+        )
+    else:
+        report.add_text(
+            f"Which key matters most is told from {FEWEST_FOR_IMPORTANCE} finished trials on: ask for more with "
+            "--trials, or let all finish with --no-pruning."
+        )
+    report.add_heading("Every key").add_figure(
+        keys_figure(trials, dimensions),
+        "Score against each key; small hollow points were pruned, at the best score they had reached.",
+        "Scatter plots of score against each key",
+    )
+    columns = ["trial", "state", "score", *(dimension.key for dimension in dimensions), "epochs", "seconds"]
+    rows = [trial_row(trial, dimensions) for trial in trials]
+    formats = {dimension.key: "{:.4g}" for dimension in dimensions if not dimension.choices} | {"seconds": "{:.1f}"}
+    titles = {dimension.key: dimension.key for dimension in dimensions}  # as a recipe spells them
+    report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, titles, formats)
+    add_methods(report, {recipe["system"]: recipe})
+    return report
+
+
+def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> None:
+    """The best values beside those of the recipe and those that the search of the system's paper found."""
+    papers = task_of(recipe).papers_best.get(recipe["data"]["target"], {})
+    papers = {key: value for key, value in papers.items() if key in best["values"]}
+    rows = [
+        {"key": key, "best": short(value), "recipe": short(value_of(recipe, key))}
+        | ({"paper": short(papers[key]) if key in papers else "–"} if papers else {})
+        for key, value in best["values"].items()
+    ]
+    told = f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml."
+    if papers:
+        told += f" Paper: what its own search found best. {REASON}"
+    report.add_heading("Best values").add_table(rows, told, titles={"recipe": "in the recipe"})
+
+
+def history_figure(trials: Sequence[Any]) -> Any:
+    """Score of finished trials in their order, and the best so far as a step line."""
+    figure, axes = figures.new_figure(7.0, 3.2)
+    axis = axes[0, 0]
+    done = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    pruned = [(trial.number, _score(trial)) for trial in trials if trial.state.name == "PRUNED"]
+    pruned = [point for point in pruned if point[1] is not None]
+    numbers = [trial.number for trial in done]
+    scores = np.array([trial.value for trial in done])
+    if pruned:
+        axis.scatter(*zip(*pruned), s=22, facecolors="none", edgecolors=figures.SYNTHETIC)
+    axis.plot(numbers, scores, "o", color=figures.SYNTHETIC, markersize=5)
+    ends, best = [*numbers, max(trial.number for trial in trials)], np.minimum.accumulate(scores)
+    axis.step(ends, [*best, best[-1]], where="post", color=figures.INK, linewidth=1.2)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.set(xlabel="trial", ylabel="validation score")
+    return figure
+
+
+def importance_figure(found: dict[str, float]) -> Any:
+    """Horizontal bars, the most important on top."""
+    figure, axes = figures.new_figure(6.0, 0.6 + 0.35 * len(found))
+    keys = sorted(found, key=lambda key: found[key])
+    axes[0, 0].barh(keys, [found[key] for key in keys], color=figures.MEASURED)
+    axes[0, 0].set_xlabel("share")
+    return figure
+
+
+def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
+    """Score against each key; pruned trials hollow."""
+    columns = min(len(dimensions), 3)
+    rows = -(-len(dimensions) // columns)
+    figure, axes = figures.new_figure(3.2 * columns, 2.8 * rows, nrows=rows, ncols=columns)
+    for axis, dimension in zip(axes.ravel(), dimensions):
+        for state, face in (("PRUNED", "none"), ("COMPLETE", figures.SYNTHETIC)):
+            chosen = [trial for trial in trials if trial.state.name == state and dimension.key in trial.params]
+            points = [(_place(dimension, trial.params[dimension.key]), _score(trial)) for trial in chosen]
+            points = [point for point in points if point[1] is not None]
+            if points:
+                axis.scatter(*zip(*points), s=22, facecolors=face, edgecolors=figures.SYNTHETIC)
+        if dimension.log:
+            _log_axis(axis, dimension)
+        if dimension.choices:
+            axis.set_xticks(range(len(dimension.choices)), [short(choice) for choice in dimension.choices])
+            axis.set_xlim(-0.5, len(dimension.choices) - 0.5)
+        axis.set(xlabel=dimension.key, ylabel="score")
+    for axis in axes.ravel()[len(dimensions) :]:
+        axis.set_axis_off()
+    return figure
+
+
+def _place(dimension: Dimension, value: Any) -> Any:
+    """Where a trial's value stands on the axis: choices side by side, drawn or not."""
+    return dimension.choices.index(json.loads(value)) if dimension.choices else value
+
+
+def _log_axis(axis: Any, dimension: Dimension) -> None:
+    """The whole range that was searched, in few ticks: trials close together would get a crowd of labels."""
+    low, high = dimension.low, dimension.high
+    if dimension.whole:
+        ticks = 2 ** np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
+    else:
+        ticks = np.geomspace(low, high, 3)
+    axis.set_xscale("log")
+    axis.set_xlim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
+    axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axis.set_xticks([], minor=True)
+
+
+def _score(trial: Any) -> float | None:
+    return trial.value if trial.state.name == "COMPLETE" else min(trial.intermediate_values.values(), default=None)

@@ -1,0 +1,112 @@
+"""True and false positives on axial slices in the colours of Orbes-Arteaga et al. 2018: blue, green; missed yellow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..evaluation.segmentation import positives
+from .figures import new_figure
+from .slice_figures import Slices
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+COLOURS = {1: "#3b6fff", 2: "#2fbf4f", 3: "#ffd60a"}
+WIDTH = 1.75  # inches of one image
+MEANINGS = {1: "found", 2: "false positive", 3: "missed"}
+
+
+@dataclass(frozen=True)
+class SliceOfMethods:
+    """One axial slice ready to draw; every array (rows, columns), rows from the back to the front of the head.
+
+    title: what it shows; images: name -> image, such as T1w, true and synthetic FLAIR, drawn in grey; truth: mask;
+    found: method -> mask; aspect: height over width of a pixel in mm.
+    """
+
+    title: str
+    images: Mapping[str, np.ndarray]
+    truth: np.ndarray
+    found: Mapping[str, np.ndarray]
+    aspect: float = 1.0
+
+
+def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
+    """One row per slice: its images, then every method's positives over the image called `under`.
+
+    All slices must have the images and methods of the first. Images of one row share the window of the first whose name
+    starts alike (`FLAIR`, `FLAIR, joint`), so that a synthetic image is shown as the true one is.
+    """
+    names, methods = list(slices[0].images), list(slices[0].found)
+    columns = len(names) + len(methods)
+    heights = [one.truth.shape[0] * one.aspect / one.truth.shape[1] for one in slices]
+    figure, axes = new_figure(
+        WIDTH * columns,
+        WIDTH * sum(heights) + 0.6,
+        nrows=len(slices),
+        ncols=columns,
+        gridspec_kw={"height_ratios": heights},
+    )
+    for row, one in zip(axes, slices):
+        windows = {name: tuple(np.percentile(image, [1, 99.8])) for name, image in one.images.items()}
+        for axis, name in zip(row, names):
+            first = next(other for other in names if name.startswith(other.split(",")[0]))
+            _grey(axis, one.images[name], windows[first], one.aspect)
+        for axis, method in zip(row[len(names) :], methods):
+            _grey(axis, one.images[under], windows[under], one.aspect)
+            axis.imshow(coloured(positives(one.truth, one.found[method])), origin="lower", aspect=one.aspect)
+        row[0].set_ylabel(one.title, fontsize=9)
+    for axis, head in zip(axes[0], [*names, *methods]):
+        axis.set_title(head, fontsize=9)
+    handles = [_patch(COLOURS[kind], MEANINGS[kind]) for kind in COLOURS]
+    figure.legend(handles=handles, loc="outside lower right", ncols=3, fontsize=9)
+    return figure
+
+
+def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
+    """Slices of the same people under several models: T1w, FLAIR, synthetic FLAIRs, then every model's positives."""
+    firsts = next(iter(examples.values()))
+    slices = []
+    for place, first in enumerate(firsts):
+        images = {"T1w": first.images[first.inputs[0]], "FLAIR": first.images[first.target]}
+        found = {}
+        for name, ones in examples.items():
+            made, short = ones[place].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
+            if "synthetic" in made:
+                images[f"FLAIR, {short}"] = made["synthetic"]
+            if "found" in made:
+                found[short] = made["found"] > 0.5
+        height, width = first.millimetres
+        slices.append(SliceOfMethods(first.title, images, first.outline, found, height / width))
+    return positives_figure(slices, under="FLAIR")
+
+
+def coloured(classes: np.ndarray) -> np.ndarray:
+    """RGBA (rows, columns, 4) of `positives`, transparent where neither mask is."""
+    from matplotlib.colors import to_rgba
+
+    picture = np.zeros((*classes.shape, 4))
+    for kind, colour in COLOURS.items():
+        picture[classes == kind] = to_rgba(colour)
+    return picture
+
+
+def _grey(axis: Axes, image: np.ndarray, window: tuple[float, float], aspect: float) -> None:
+    low, high = window
+    axis.imshow(
+        image, origin="lower", cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect, interpolation="nearest"
+    )
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def _patch(colour: str, label: str) -> Patch:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=label)

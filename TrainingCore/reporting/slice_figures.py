@@ -1,0 +1,211 @@
+"""Axial slices to look at: one model's beside the measured image, or several models' side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.case import title_of
+from ..runtime.errors import BadInput
+from ..runtime.files import atomic_path
+from .figures import DIFFERENCE_MAP, DIFFERENCE_WINDOW, DVR_MAP, DVR_WINDOW, OUTLINE, new_figure, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..data.case import Case
+
+
+@dataclass(frozen=True)
+class Slices:
+    """One axial slice of one visit, ready to draw: rows run from the back to the front of the head.
+
+    images: name -> (rows, columns) of the inputs, the target, `synthetic` where the model makes one, and what else it
+    found (a mask of hyperintensities as `found`); inputs, target: their names; outline: lesion mask; title: what it
+    shows; millimetres: (height, width) of one pixel; z_mm: height in world RAS.
+    """
+
+    title: str
+    inputs: tuple[str, ...]
+    target: str
+    images: dict[str, np.ndarray]
+    outline: np.ndarray
+    millimetres: tuple[float, float]
+    z_mm: float
+
+
+def axial_slices(
+    case: Case,
+    prediction: np.ndarray | None,
+    title: str,
+    inputs: Sequence[str] = ("t1w", "flair"),
+    target: str = "dvr",
+    more: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Slices:
+    """The axial slice with most lesional voxels (mid-brain where there is none), patient's right on the left.
+
+    case: any orientation along the axes of its grid; prediction: (I, J, K) synthetic target on that grid, if one was
+    made; more: other volumes of that grid by name.
+    """
+    from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+
+    turn = ornt_transform(io_orientation(case.affine), axcodes2ornt("LAS"))
+    affine = case.affine @ inv_ornt_aff(turn, case.shape)
+    brain = case.volumes["brain"]
+    volumes = {name: case.volumes[name] for name in (*inputs, target)}
+    outside = 0.0 if target == "dvr" else case.volumes[target].min()
+    volumes |= {"brain": brain, **more}
+    if prediction is not None:
+        volumes["synthetic"] = np.where(brain, prediction, outside)
+    volumes["lesions"] = np.asarray(case.volumes.get("lesions", np.zeros(case.shape, bool))) & np.asarray(brain, bool)
+    turned = {name: apply_orientation(values, turn) for name, values in volumes.items()}
+    area = turned["lesions"].sum(axis=(0, 1))
+    level = int(area.argmax()) if area.any() else int(np.median(np.flatnonzero(turned["brain"].any(axis=(0, 1)))))
+    box = tuple(
+        slice(max(found[0] - 2, 0), found[-1] + 3)
+        for found in map(np.flatnonzero, (turned["brain"].any(axis=(1, 2)), turned["brain"].any(axis=(0, 2))))
+    )
+    cut = {name: values[(*box, level)].T for name, values in turned.items()}
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    centre = affine @ [*(np.array(turned["brain"].shape[:2]) / 2), level, 1]
+    outline = cut.pop("lesions").astype(bool)
+    del cut["brain"]
+    return Slices(title, tuple(inputs), target, cut, outline, (float(spacing[1]), float(spacing[0])), float(centre[2]))
+
+
+def slices_figure(examples: Sequence[Slices]) -> Figure:
+    """One row per visit: inputs, measured and synthetic target (DVR from 0.6 to 1.4), their difference; lesions
+    outlined. All visits must have the inputs and the target of the first."""
+    inputs, target = examples[0].inputs, examples[0].target
+    what = title_of(target)
+    heads = {name: title_of(name) for name in inputs}
+    heads |= {target: f"measured {what}", "synthetic": f"synthetic {what}"}
+    heads["difference"] = "synthetic \N{MINUS SIGN} measured"
+    heights = [*(one.outline.shape[0] * one.millimetres[0] for one in examples), 8.0]
+    widest = max(one.outline.shape[1] * one.millimetres[1] for one in examples)
+    figure, axes = new_figure(
+        2.2 * len(heads),
+        2.1 * sum(heights) / widest + 0.6,
+        nrows=len(examples) + 1,
+        ncols=len(heads),
+        gridspec_kw={"height_ratios": heights},
+    )
+    drawn: dict[str, Any] = {}
+    for row, one in enumerate(examples):
+        images = one.images | {"difference": one.images["synthetic"] - one.images[target]}
+        for axis, name in zip(axes[row], heads):
+            drawn[name] = draw_slice(axis, name, images[name], one)
+        place = number(one.z_mm, "{:.0f}")
+        axes[row, 0].set_ylabel(f"{one.title}\nz = {place} mm", fontsize=9)
+        axes[row, 0].text(0.03, 0.03, "R", transform=axes[row, 0].transAxes, color="white", fontsize=9)
+    for axis, head in zip(axes[0], heads.values()):
+        axis.set_title(head)
+    for column_number, name in enumerate((target, "synthetic", "difference"), start=len(inputs)):
+        label = f"{what} difference" if name == "difference" else what
+        figure.colorbar(drawn[name], cax=axes[-1, column_number], orientation="horizontal", label=label)
+    for axis in axes[-1, : len(inputs)]:
+        axis.set_axis_off()
+    return figure
+
+
+def draw_slice(axis: Axes, name: str, image: np.ndarray, one: Slices) -> Any:
+    """Draw an image (rows, columns) of a slice in the colours of `name` (an input, the target, synthetic, difference),
+    lesions outlined; returns matplotlib's image."""
+    colours, (low, high) = _look(name, one)
+    aspect = one.millimetres[0] / one.millimetres[1]
+    drawn = axis.imshow(
+        image, origin="lower", cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest"
+    )
+    if one.outline.any():
+        axis.contour(one.outline, levels=[0.5], colors=OUTLINE, linewidths=0.7)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    return drawn
+
+
+def _look(name: str, one: Slices) -> tuple[str, tuple[float, float]]:
+    """Colour map and window of one kind of image; a synthetic one is shown as the measured one is."""
+    if name == "synthetic":
+        name = one.target
+    if name == "dvr":
+        return DVR_MAP, DVR_WINDOW
+    shown = one.images[one.target if name == "difference" else name]
+    low, high = (float(value) for value in np.percentile(shown, [1, 99.5]))
+    if name != "difference":
+        return "gray", (low, max(high, low + 1e-6))
+    if one.target == "dvr":
+        return DIFFERENCE_MAP, DIFFERENCE_WINDOW
+    reach = max(high - low, 1e-6) / 2
+    return DIFFERENCE_MAP, (-reach, reach)
+
+
+def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int = 4) -> Figure:
+    """Per slice one row of images (inputs, measured target, what every model makes) and one of errors beneath.
+
+    examples: model -> the same slices for every model; a model that makes no image has no column. Lesions outlined.
+    """
+    makers = {name: found for name, found in examples.items() if "synthetic" in found[0].images}
+    firsts = next(iter(examples.values()))
+    inputs, target = firsts[0].inputs[:most_inputs], firsts[0].target
+    what = title_of(target)
+    heads = [*(title_of(name) for name in inputs), f"measured {what}", *makers]
+    shapes = [one.outline.shape[0] * one.millimetres[0] for one in firsts for _row in range(2)]
+    widest = max(one.outline.shape[1] * one.millimetres[1] for one in firsts)
+    figure, axes = new_figure(
+        1.9 * len(heads),
+        1.85 * sum(shapes) / widest + 0.5,
+        nrows=2 * len(firsts),
+        ncols=len(heads),
+        gridspec_kw={"height_ratios": shapes},
+    )
+    for place, first in enumerate(firsts):
+        upper, lower = axes[2 * place], axes[2 * place + 1]
+        for axis, name in zip(upper, (*inputs, target)):
+            draw_slice(axis, name, first.images[name], first)
+        for column, found in enumerate(makers.values(), start=len(inputs) + 1):
+            one = found[place]
+            draw_slice(upper[column], "synthetic", one.images["synthetic"], one)
+            draw_slice(lower[column], "difference", one.images["synthetic"] - one.images[target], one)
+        for axis in lower[: len(inputs) + 1]:
+            axis.set_axis_off()
+        upper[0].set_ylabel(f"{first.title}\nz = {number(first.z_mm, '{:.0f}')} mm", fontsize=9)
+        upper[0].text(0.03, 0.03, "R", transform=upper[0].transAxes, color="white", fontsize=9)
+        lower[len(inputs)].text(1, 0.5, "synthetic \N{MINUS SIGN}\nmeasured", ha="right", va="center", fontsize=9)
+    for axis, head in zip(axes[0], heads):
+        axis.set_title(fill(head.replace("_", " "), 18), fontsize=9)
+    return figure
+
+
+def save_slices(path: Path, one: Slices) -> None:
+    """Write a slice as one safetensors file: images as tensors, the rest as JSON in its header."""
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(image, np.float32) for name, image in one.images.items()}
+    arrays["outline"] = np.ascontiguousarray(one.outline, np.float32)
+    facts: dict[str, Any] = {"title": one.title, "inputs": one.inputs, "target": one.target}
+    facts |= {"millimetres": one.millimetres, "z_mm": one.z_mm}
+    with atomic_path(path) as temporary:
+        save_file(arrays, temporary, metadata={"facts": json.dumps(facts)})
+
+
+def load_slices(path: Path) -> Slices:
+    """Read what `save_slices` wrote; raises BadInput naming the file where it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            images = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        outline = images.pop("outline") > 0
+        size = (float(facts["millimetres"][0]), float(facts["millimetres"][1]))
+        return Slices(facts["title"], tuple(facts["inputs"]), facts["target"], images, outline, size, facts["z_mm"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise BadInput(f"The example {path} cannot be read ({error}). Delete it: the report does without.") from error

@@ -1,0 +1,1 @@
+"""Command line, progress, atomic files, signals, processes."""

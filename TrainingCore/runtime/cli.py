@@ -1,0 +1,200 @@
+"""What every command shares: the way it ends, the way it shows progress, the way it is stopped.
+
+Exit codes: 0 done, 2 bad input, 1 failure, 130 stopped by Ctrl-C, 143 stopped by SIGTERM, 129 by SIGHUP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from textwrap import fill
+from typing import Any
+
+from ..data.recipe import available
+from ..systems import NAMES as SYSTEMS
+from .errors import MyelinSynthError
+from .files import remove_unfinished
+from .stopping import Stopped, asked, check_stopped, listen, stop_listening
+
+STOPPED = "stopped: nothing half-written was left behind"
+
+
+def run_command(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+    """Run a command's main and turn what it raises into one sentence on stderr and an exit code."""
+    try:
+        try:
+            listen()
+            return _code(main, argv)
+        finally:
+            stop_listening(for_good=main.__module__ == "__main__")
+    except (KeyboardInterrupt, Stopped) as stop:
+        remove_unfinished()
+        return _say(STOPPED, getattr(stop, "code", 130))
+
+
+def _code(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None) -> int:
+    """The exit code of a command, once what it raised is said; raises Stopped where that is why."""
+    try:
+        return main(argv) or 0
+    except Exception as error:
+        if asked():  # what a library made of it does not matter
+            raise Stopped(asked()) from error
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say an error; returns the exit code."""
+    if isinstance(error, MyelinSynthError):
+        return _say(f"error: {error}", error.exit_code)
+    if isinstance(error, MemoryError):
+        return _say("error: this machine ran out of memory. Close other programs, or use a smaller size.", 1)
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return _say(f"error: {error.strerror or error}{where}. Check the disk and its permissions.", 1)
+    if os.environ.get("MYELINSYNTH_DEBUG"):
+        raise error
+    hint = "Set MYELINSYNTH_DEBUG=1 to see where."
+    return _say(f"error: unexpected {type(error).__name__}: {error}. {hint}", 1)
+
+
+def _say(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr, flush=True)
+    return code
+
+
+def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
+    """An argument parser whose help shows an example; summary: paragraphs between empty lines."""
+    width = max(shutil.get_terminal_size().columns - 2, 40)
+    return argparse.ArgumentParser(
+        prog=f"python -m TrainingCore.{command}",
+        description="\n\n".join(fill(paragraph, width) for paragraph in summary.split("\n\n")),
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The `type` of an option that takes whole numbers from `least` upwards."""
+
+    def number(text: str) -> int:
+        if not text.strip().lstrip("-").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"give a whole number of at least {least}, not {text}")
+        return int(text)
+
+    return number
+
+
+def add_compute_options(arguments: argparse.ArgumentParser, threads: str) -> None:
+    """Add --device and --threads; threads: what the latter is said to mean."""
+    arguments.add_argument("--device", default="auto", help="auto (a GPU where there is one; default), cpu or cuda:N")
+    arguments.add_argument("--threads", type=at_least(0), default=0, help=threads)
+
+
+def add_recipe_option(arguments: argparse.ArgumentParser, default: str = "") -> None:
+    """Add --recipe; required where there is no default."""
+    names = ", ".join(name for name in available() if name in SYSTEMS)
+    arguments.add_argument(
+        "--recipe",
+        default=default or None,
+        required=not default,
+        help=f"a recipe's name ({names} or one of their variants; python -m TrainingCore.describe lists all) or .yaml "
+        "file" + (f" (default: {default})" if default else ""),
+    )
+
+
+def add_set_option(arguments: argparse.ArgumentParser, of: str = "") -> None:
+    """Add --set key=value ..., as `changes`; of: whose values, where that needs saying."""
+    arguments.add_argument(
+        "--set",
+        dest="changes",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help=f"change recipe values{of}, e.g. --set size=64 epochs=20",
+    )
+
+
+def add_stratify_option(arguments: argparse.ArgumentParser, alike: str) -> None:
+    """Add --stratify COLUMN ..., as `stratify`; alike: which parts of a cohort it makes alike."""
+    arguments.add_argument(
+        "--stratify",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help=f"columns of participants.tsv in which the {alike} are to be alike, e.g. group site",
+    )
+
+
+def add_progress_option(arguments: argparse.ArgumentParser) -> None:
+    """Add --progress bar|json|none; `json` prints one object per line on stdout and nothing else there."""
+    arguments.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="how to show progress (default: bar, on stderr)",
+    )
+
+
+class Progress:
+    """Says how far a command is: a bar on stderr, JSON lines on stdout, or nothing.
+
+    >>> progress = Progress("none")
+    >>> progress.report("register", 0.25, "Registering FLAIR to T1w")
+    """
+
+    def __init__(self, mode: str = "bar", title: str = "") -> None:
+        self.mode = mode
+        self._bar: Any = None
+        if mode == "bar":
+            from tqdm import tqdm
+
+            form = "{desc:<56.90s} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+            self._bar = tqdm(total=100.0, desc=title, bar_format=form, file=sys.stderr, leave=True)
+        self._started = time.monotonic()
+
+    def report(self, step: str, fraction: float, message: str) -> None:
+        """Tell that `step` is under way, `fraction` in [0, 1] of the whole command being done."""
+        check_stopped()
+        fraction = min(max(float(fraction), 0.0), 1.0)
+        if self.mode == "json":
+            line = {"step": step, "fraction": round(fraction, 4), "message": message}
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+        elif self._bar is not None:
+            self._bar.set_description_str(message, refresh=False)
+            self._bar.n = max(100.0 * fraction, self._bar.n)
+            self._bar.refresh()
+
+    def say(self, message: str) -> None:
+        """A line for people that is not progress: above the bar, or on stderr; as a `note` step in JSON."""
+        if self.mode == "json":
+            print(json.dumps({"step": "note", "fraction": None, "message": message}, ensure_ascii=False), flush=True)
+        elif self._bar is not None:
+            self._bar.write(message, file=sys.stderr)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+    def note(self, sentence: str) -> None:
+        """Say what people should know though nothing is wrong; nothing where the sentence is empty."""
+        if sentence:
+            self.say(f"Note: {sentence}")
+
+    def close(self) -> None:
+        """End the bar, leaving the terminal on a new line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

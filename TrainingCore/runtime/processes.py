@@ -1,0 +1,74 @@
+"""Where a run computes: one device, or the processes that `torchrun` started."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+from .errors import BadInput
+
+
+@dataclass(frozen=True)
+class Processes:
+    """rank: this process among `count`; device: what it computes on."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def share(self, order: list[int]) -> list[int]:
+        """This process's part of an epoch; the last visits come twice where the count does not divide."""
+        short = -len(order) % self.count
+        return (order + order[:short])[self.rank :: self.count]
+
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """Mean of each value over all processes."""
+        if self.count == 1:
+            return values
+        together = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
+        distributed.all_reduce(together)
+        return dict(zip(values, (together / self.count).tolist(), strict=True))
+
+
+def join_processes(device: str) -> Processes:
+    """Join the other processes of `torchrun`, or be the only one."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Processes(0, 1, choose_device(device))
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    chosen = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+    if on_gpu:
+        torch.cuda.set_device(chosen)
+    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    return Processes(rank, count, chosen)
+
+
+def leave_processes() -> None:
+    """Leave together: one that left while another still wrote its bundles has been seen to abort."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
+def choose_device(wish: str) -> torch.device:
+    """`auto` (a CUDA GPU where there is one), `cpu` or `cuda:N`; raises BadInput where it does not exist."""
+    if wish == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wish)
+    except RuntimeError as error:
+        raise BadInput(f"--device {wish} is not a device. Use auto, cpu or cuda:0.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadInput(f"--device {wish}: no CUDA GPU can be used here. Use --device cpu, or check the GPU driver.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadInput(f"--device {wish}: this machine has {torch.cuda.device_count()} GPU(s), counted from cuda:0.")
+    return device
