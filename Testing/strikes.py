@@ -49,7 +49,7 @@ def struck_after(calls: int, work: Callable[[], object], strike: Callable[[], No
 
 STRUCK = """
 import importlib, os, re, sys, time
-from TrainingCore import cli
+from TrainingCore.runtime import cli
 module, moment, deed, *given = sys.argv[1:]
 report = cli.Progress.report
 def watched(self, step, fraction, message):

@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
-from .crossvalidate import add_protocol_options, open_cohort, open_recipes
-from .runtime.cli import Progress, parser, run_command
+from .experiments.recipes import open_cohort, open_recipes
+from .experiments.settings import Compute, Experiment, FoldSettings
+from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import check_replaceable
+from .runtime.signature import AtLeast, ProgressMode, Shown, command
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = parser(
-        "ablate",
-        "Backward elimination: cross-validate with all inputs and without each of them, drop the one that matters "
-        "least, and so on until one is left. A killed command goes on when it is started again.",
-        "python -m TrainingCore.ablate --data cohort --recipe contrast_enhancement --folds 5 --out ablation",
-    )
-    add_protocol_options(options)
-    return options
+def ablate(
+    data: Path,
+    recipe: str,
+    out: Path,
+    *,
+    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    folds: Annotated[int, AtLeast(2)] = 5,
+    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    seed: Annotated[int, AtLeast(0)] = 0,
+    jobs: Annotated[int, AtLeast(1)] = 1,
+    device: str = "auto",
+    threads: Annotated[int, AtLeast(0)] = 0,
+    progress: ProgressMode = "bar",
+) -> Experiment:
+    """Measure which inputs matter, by backward elimination.
 
+    Cross-validates with all inputs and without each of them, drops the one that matters least, and repeats until one
+    is left. Run the same command again to resume after a kill.
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run every round and write the report."""
-    options = arguments().parse_args(argv)
-    recipes = open_recipes([options.recipe], options.changes)
-    (recipe,) = recipes.values()
-    if len(recipe["data"]["inputs"]) < 2:
-        raise BadInput(f"{options.recipe} has one input: there is nothing to leave out.")
-    cohort = open_cohort(options.data, recipes)
-    check_replaceable(options.out, "round-1/plan.json")
+    Args:
+        data: BIDS folder or table of the cohort.
+        recipe: name of a recipe with two or more inputs, or a .yaml file.
+        out: folder of the results; reuse it to resume.
+        changes: recipe values to change, e.g. --set size=64 epochs=20.
+        folds: number of parts that the people are divided into.
+        stratify: columns of participants.tsv to balance across folds and validation people, e.g. group site.
+        seed: seed of the folds.
+        jobs: trainings to run in parallel.
+        device: auto (a GPU if there is one), cpu or cuda:N.
+        threads: CPU threads of each training (default: all).
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The finished experiment; its summary holds the order of elimination.
+
+    Raises:
+        BadInput: the recipe has one input only, or the cohort lacks what it needs.
+
+    Example:
+        python -m TrainingCore.ablate --data cohort --recipe contrast_enhancement --folds 5 --out ablation
+    """
+    recipes = open_recipes([recipe], changes)
+    (settings,) = recipes.values()
+    if len(settings["data"]["inputs"]) < 2:
+        raise BadInput(f"{recipe} has one input: there is nothing to leave out.")
+    cohort = open_cohort(Path(data), recipes)
+    out = Path(out)
+    check_replaceable(out, "round-1/plan.json")
 
     from .experiments.ablation import eliminate, write_ablation
 
-    with Progress(options.progress, "eliminating") as progress:
-        progress.note(cohort.left_out())
-        rounds = eliminate(cohort, recipe, options, progress)
-        write_ablation(options.out, rounds, recipe, cohort)
-        progress.report("done", 1.0, "eliminated")
-    if options.progress != "json":
-        print(f"Ablation: {options.out / 'report.html'}")
-    return 0
+    with Progress(progress, "eliminating") as shown:
+        shown.note(cohort.left_out())
+        division = FoldSettings(folds, list(stratify), seed)
+        rounds = eliminate(cohort, settings, out, division, Compute(jobs, device, threads), shown)
+        write_ablation(out, rounds, settings, cohort)
+        shown.report("done", 1.0, "eliminated")
+    return Experiment(out)
 
+
+main = command(ablate, done=lambda result: f"Ablation: {result.report}")
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -2,70 +2,93 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
-from .crossvalidate import add_protocol_options, open_cohort, open_recipes
 from .data.recipe import full_key
-from .runtime.cli import Progress, parser, run_command
+from .experiments.recipes import open_cohort, open_recipes
+from .experiments.settings import Compute, Experiment, FoldSettings
+from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import check_replaceable
+from .runtime.signature import AtLeast, ProgressMode, Shown, command
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = parser(
-        "learning_curve",
-        "Cross-validate a recipe at several fractions of the training people and several network widths, and fit the "
-        "asymptote. A killed command goes on when it is started again.",
-        "python -m TrainingCore.learning_curve --data cohort --recipe contrast_enhancement --fractions 0.25 0.5 0.75 1 "
-        "--widths 8 16 32 --out curves",
-    )
-    add_protocol_options(options)
-    options.add_argument(
-        "--fractions",
-        type=float,
-        nargs="+",
-        default=[0.25, 0.5, 0.75, 1.0],
-        help="of the training people, above 0 to 1 (default: 0.25 0.5 0.75 1)",
-    )
-    options.add_argument("--widths", type=int, nargs="+", default=[], help="network widths (default: the recipe's own)")
-    options.add_argument(
-        "--width-key",
-        default="width",
-        metavar="KEY",
-        help="recipe key of the width (default: width, e.g. generator.width)",
-    )
-    return options
+def learning_curve(
+    data: Path,
+    recipe: str,
+    out: Path,
+    *,
+    fractions: Annotated[Sequence[float], Shown("F")] = (0.25, 0.5, 0.75, 1.0),
+    widths: Annotated[Sequence[int], Shown("N")] = (),
+    width_key: Annotated[str, Shown("KEY")] = "width",
+    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    folds: Annotated[int, AtLeast(2)] = 5,
+    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    seed: Annotated[int, AtLeast(0)] = 0,
+    jobs: Annotated[int, AtLeast(1)] = 1,
+    device: str = "auto",
+    threads: Annotated[int, AtLeast(0)] = 0,
+    progress: ProgressMode = "bar",
+) -> Experiment:
+    """Measure what more training subjects or a wider network would bring.
 
+    Cross-validates a recipe at several fractions of the training subjects and several network widths, and fits the
+    asymptote. Run the same command again to resume after a kill.
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run every cell and write the report."""
-    options = arguments().parse_args(argv)
-    recipes = open_recipes([options.recipe], options.changes)
-    (recipe,) = recipes.values()
-    if not all(0 < fraction <= 1 for fraction in options.fractions):
+    Args:
+        data: BIDS folder or table of the cohort.
+        recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
+        out: folder of the results; reuse it to resume.
+        fractions: of the training subjects, each above 0 and at most 1.
+        widths: network widths (default: the recipe's own).
+        width_key: recipe key of the width, e.g. generator.width.
+        changes: recipe values to change, e.g. --set size=64 epochs=20.
+        folds: number of parts that the people are divided into.
+        stratify: columns of participants.tsv to balance across folds and validation people, e.g. group site.
+        seed: seed of the folds.
+        jobs: trainings to run in parallel.
+        device: auto (a GPU if there is one), cpu or cuda:N.
+        threads: CPU threads of each training (default: all).
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The finished experiment; its summary holds every cell and the asymptotes.
+
+    Raises:
+        BadInput: fractions, widths, recipe and cohort do not fit together.
+
+    Example:
+        python -m TrainingCore.learning_curve --data cohort --recipe contrast_enhancement \
+            --fractions 0.25 0.5 0.75 1 --widths 8 16 32 --out curves
+    """
+    recipes = open_recipes([recipe], changes)
+    (settings,) = recipes.values()
+    if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise BadInput("--fractions must be above 0 and at most 1, for example 0.25 0.5 0.75 1.")
-    options.fractions = sorted(set(options.fractions))
-    key = full_key(recipe, options.width_key, "--width-key")
+    key = full_key(settings, width_key, "--width-key")
 
     from .data.recipe import value_of
 
-    options.widths = sorted(set(options.widths)) or [value_of(recipe, key)]
-    cohort = open_cohort(options.data, recipes)
-    check_replaceable(options.out, "crossvalidation/plan.json")
+    sizes = sorted(set(fractions)), sorted(set(widths)) or [value_of(settings, key)]
+    cohort = open_cohort(Path(data), recipes)
+    out = Path(out)
+    check_replaceable(out, "crossvalidation/plan.json")
 
-    from .experiments.learning_curves import run_curves, write_curves
+    from .experiments.learning_curves import Sizes, run_curves, write_curves
 
-    with Progress(options.progress, "learning curves") as progress:
-        progress.note(cohort.left_out())
-        _plan, cells = run_curves(cohort, recipe, key, options, progress)
-        write_curves(options.out, cells, recipe, cohort, options.seed)
-        progress.report("done", 1.0, "measured")
-    if options.progress != "json":
-        print(f"Learning curves: {options.out / 'report.html'}")
-    return 0
+    with Progress(progress, "learning curves") as shown:
+        shown.note(cohort.left_out())
+        division = FoldSettings(folds, list(stratify), seed)
+        compute = Compute(jobs, device, threads)
+        _plan, cells = run_curves(cohort, settings, Sizes(*sizes, key), out, division, compute, shown)
+        write_curves(out, cells, settings, cohort, seed)
+        shown.report("done", 1.0, "measured")
+    return Experiment(out)
 
+
+main = command(learning_curve, done=lambda result: f"Learning curves: {result.report}")
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

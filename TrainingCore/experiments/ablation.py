@@ -9,7 +9,6 @@ Every cross-validation is resumable, so a killed ablation goes on where it was.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,16 @@ from .comparison import ALPHA, by_person, paired_gap, told_gap
 from .crossvalidation import Plan
 from .jobs import run_jobs
 from .methods import add_methods
+from .settings import Compute, FoldSettings
 
 Row = dict[str, Any]
 ALL = "all"
 PAPERS = "paper"
 
 
-def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress: Progress) -> list[Row]:
+def eliminate(
+    cohort: Cohort, recipe: Row, out: Path, folds: FoldSettings, compute: Compute, progress: Progress
+) -> list[Row]:
     """Run every round; returns one row per round: inputs it began with, visits of what was tried, dropped, by what."""
     task = task_of(recipe)
     inputs = list(recipe["data"]["inputs"])
@@ -52,10 +54,8 @@ def eliminate(cohort: Cohort, recipe: Row, options: argparse.Namespace, progress
         number = len(rounds) + 1
         tried = {without(name): changed(recipe, {"data.inputs": _but(inputs, name)}) for name in inputs}
         recipes = ({ALL: recipe} if number == 1 else {}) | tried
-        plan = Plan.begin(
-            options.out / f"round-{number}", cohort, recipes, options.folds, options.stratify, options.seed, task.name
-        )
-        run_jobs(plan, cohort, plan.missing(), options, RoundProgress(progress, number, *ends[number - 1 : number + 1]))
+        plan = Plan.begin(out / f"round-{number}", cohort, recipes, folds, task.name)
+        run_jobs(plan, cohort, plan.missing(), compute, RoundProgress(progress, number, *ends[number - 1 : number + 1]))
         write_crossvalidation(plan, cohort)
         found = {name: plan.pooled(name)["visits"] for name in recipes}
         by = deciding(task.measures, found)

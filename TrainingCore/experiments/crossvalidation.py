@@ -25,6 +25,7 @@ from ..runtime.errors import BadInput
 from ..runtime.files import only_one, read_json, write_json
 from .folds import make_folds
 from .plan_file import PLAN, begin_or_go_on, read_plan
+from .settings import FoldSettings
 
 if TYPE_CHECKING:
     from ..data.case import Case
@@ -62,9 +63,7 @@ class Plan:
         path: Path,
         cohort: Cohort,
         recipes: Recipes,
-        folds: int,
-        stratify: list[str],
-        seed: int,
+        folds: FoldSettings,
         task: str = "",
     ) -> Plan:
         """The plan of a folder: the one that is there, or a new one.
@@ -75,9 +74,9 @@ class Plan:
         from ..evaluation.tasks import common_task
 
         wanted: dict[str, Any] = {
-            "folds": make_folds(cohort.strata(stratify), folds, seed),
-            "stratified_by": stratify,
-            "seed": seed,
+            "folds": make_folds(cohort.strata(folds.stratify), folds.number, folds.seed),
+            "stratified_by": folds.stratify,
+            "seed": folds.seed,
             "data": str(cohort.path.resolve()) if cohort.path else "",
             "files": cohort.sizes(),
             "recipes": dict(recipes),
@@ -85,9 +84,9 @@ class Plan:
         }
         for left_out in wanted["folds"]:
             for recipe in recipes.values():
-                cohort.without(left_out).split(recipe["data"]["validation_people"], recipe["seed"], stratify)
+                cohort.without(left_out).split(recipe["data"]["validation_people"], recipe["seed"], folds.stratify)
         begin_or_go_on(path, wanted, CROSSVALIDATION)
-        return cls(path, wanted["folds"], dict(recipes), seed, wanted["task"], stratify)
+        return cls(path, wanted["folds"], dict(recipes), folds.seed, wanted["task"], folds.stratify)
 
     @classmethod
     def open(cls, path: Path) -> Plan:

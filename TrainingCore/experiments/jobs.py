@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -18,21 +17,22 @@ from ..runtime.cli import Progress
 from ..runtime.errors import MyelinSynthError
 from ..runtime.stopping import undisturbed
 from .crossvalidation import Plan, run_fold
+from .settings import Compute
 
 Job = tuple[str, int]
 
 
-def run_jobs(plan: Plan, cohort: Cohort, jobs: Sequence[Job], options: argparse.Namespace, progress: Progress) -> None:
-    """Run jobs of a plan, `options.jobs` at a time, with its device and threads; stopping this stops them all."""
-    if options.jobs > 1 and len(jobs) > 1:
-        _run_side_by_side(plan, jobs, options, progress)
+def run_jobs(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: Compute, progress: Progress) -> None:
+    """Run jobs of a plan, `compute.jobs` at a time, on its device and threads; stopping this stops them all."""
+    if compute.jobs > 1 and len(jobs) > 1:
+        _run_side_by_side(plan, jobs, compute, progress)
         return
     for done, job in enumerate(jobs):
 
         def report(_step: str, share: float, message: str, done: int = done, job: Job = job) -> None:
             progress.report("crossvalidate", 0.98 * (done + share) / len(jobs), f"{job[0]}, fold {job[1]}: {message}")
 
-        run_fold(plan, cohort, *job, report, options.device, options.threads)
+        run_fold(plan, cohort, *job, report, compute.device, compute.threads)
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class _Training(Child):
     path: Path
 
 
-def _run_side_by_side(plan: Plan, jobs: Sequence[Job], options: argparse.Namespace, progress: Progress) -> None:
+def _run_side_by_side(plan: Plan, jobs: Sequence[Job], compute: Compute, progress: Progress) -> None:
     waiting, done = list(jobs), 0
-    threads = options.threads or max((os.cpu_count() or 1) // options.jobs, 1)
+    threads = compute.threads or max((os.cpu_count() or 1) // compute.jobs, 1)
     with ended_afterwards() as running:
         while waiting or running:
-            while waiting and len(running) < options.jobs:
+            while waiting and len(running) < compute.jobs:
                 with undisturbed():
-                    running.append(_start(plan, waiting.pop(0), options.device, threads))
+                    running.append(_start(plan, waiting.pop(0), compute.device, threads))
             time.sleep(0.2)
             with undisturbed():
                 ended = [one for one in running if one.process.poll() is not None]

@@ -6,8 +6,8 @@ the asymptote and when there is none see evaluation.asymptotes.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from .comparison import by_person
 from .crossvalidation import Plan
 from .jobs import run_jobs
 from .methods import add_methods
+from .settings import Compute, FoldSettings
 
 Row = dict[str, Any]
 Fits = dict[int, Asymptote]
@@ -46,27 +47,37 @@ def people_at(fraction: float, cohort: Cohort, folds: int, recipe: Row) -> int:
     return max(round(fraction * available), 1)
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What is varied: fractions of the training people in (0, 1], and widths of the network under a recipe key."""
+
+    fractions: list[float]
+    widths: list[int]
+    width_key: str
+
+
 def run_curves(
-    cohort: Cohort, recipe: Row, width_key: str, options: argparse.Namespace, progress: Progress
+    cohort: Cohort, recipe: Row, sizes: Sizes, out: Path, folds: FoldSettings, compute: Compute, progress: Progress
 ) -> tuple[Plan, list[Row]]:
     """Cross-validate every cell; returns the plan and one row per cell: name, fraction, people, width, visits."""
-    sizes = [people_at(fraction, cohort, options.folds, recipe) for fraction in options.fractions]
-    for first, second, people, other in zip(options.fractions, options.fractions[1:], sizes, sizes[1:]):
+    fractions = sizes.fractions
+    counts = [people_at(fraction, cohort, folds.number, recipe) for fraction in fractions]
+    for first, second, people, other in zip(fractions, fractions[1:], counts, counts[1:]):
         if people == other:
             raise BadInput(
                 f"--fractions {first:g} and {second:g} of these people both leave {people} to train on. Leave one out."
             )
-    cells = []
-    for width in options.widths:
-        for fraction in options.fractions:
-            people = people_at(fraction, cohort, options.folds, recipe)
-            own = changed(recipe, {width_key: width, "data.training_people": people})
+    cells: list[Row] = []
+    for width in sizes.widths:
+        for fraction in fractions:
+            people = people_at(fraction, cohort, folds.number, recipe)
+            own = changed(recipe, {sizes.width_key: width, "data.training_people": people})
             check_recipe(own)
             cells.append({"name": cell_name(fraction, width), "fraction": fraction, "people": people, "width": width,
                           "recipe": own})  # fmt: skip
     recipes = {cell["name"]: cell.pop("recipe") for cell in cells}
-    plan = Plan.begin(options.out / "crossvalidation", cohort, recipes, options.folds, options.stratify, options.seed)
-    run_jobs(plan, cohort, plan.missing(), options, progress)
+    plan = Plan.begin(out / "crossvalidation", cohort, recipes, folds)
+    run_jobs(plan, cohort, plan.missing(), compute, progress)
     write_crossvalidation(plan, cohort)
     for cell in cells:
         cell["visits"] = plan.pooled(cell["name"])["visits"]

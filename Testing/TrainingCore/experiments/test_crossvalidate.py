@@ -14,9 +14,9 @@ import pytest
 from ball_cohort import write_ball_cohort
 from strikes import struck_command
 
-from TrainingCore.crossvalidate import left_alone, open_recipes
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.experiments.folds import make_folds
+from TrainingCore.experiments.recipes import name_recipes_without_key, open_recipes
 from TrainingCore.runtime.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,9 +62,9 @@ def test_a_change_is_made_in_every_recipe_that_has_the_key_and_told_of_the_other
     assert [recipe["epochs"] for recipe in recipes.values()] == [3, 3]
     assert recipes["sketcher_refiner"]["generator"]["width"] == 4
     assert recipes["dnn"]["network"]["features"] == 2
-    told = left_alone(recipes, changes)
+    told = name_recipes_without_key(recipes, changes)
     assert "dnn without --set generator.width; sketcher_refiner without --set network.features" in told
-    assert left_alone(recipes, ["epochs=3"]) == ""
+    assert name_recipes_without_key(recipes, ["epochs=3"]) == ""
     for wanted in (["sketcher_refiner", "two_layer_dnn"], ["two_layer_dnn"]):
         with pytest.raises(BadInput, match=r"there is no recipe key 'generator.widht'"):
             open_recipes(wanted, ["generator.widht=4"])

@@ -34,7 +34,8 @@ def changed(out: Path) -> dict[str, int]:
 
 KILLED = """
 import os, pathlib, signal, sys
-from TrainingCore import cli, preprocess
+from TrainingCore import preprocess
+from TrainingCore.runtime import cli
 started, *given = sys.argv[1:]
 report = cli.Progress.report
 def watched(self, step, fraction, message):

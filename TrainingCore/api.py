@@ -1,0 +1,14 @@
+"""Every command as a typed function: `from TrainingCore.api import synthesize`.
+
+The command line is made from the same functions (`python -m TrainingCore.synthesize --help`), so an argument here is an
+option there: `t1=` is `--t1`, `changes=["epochs=20"]` is `--set epochs=20`.
+"""
+
+from __future__ import annotations
+
+from .ablate import ablate
+from .crossvalidate import crossvalidate
+from .learning_curve import learning_curve
+from .tune import tune
+
+__all__ = ["ablate", "crossvalidate", "learning_curve", "tune"]

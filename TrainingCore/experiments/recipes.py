@@ -1,0 +1,58 @@
+"""The recipes that an experiment compares, and the visits that all of them can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data.cohort import Cohort
+from ..data.recipe import has_key, load_recipe
+from ..rules import check_recipe, volumes_to_learn
+from ..runtime.errors import BadInput
+
+
+def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Load the recipes of an experiment.
+
+    Args:
+        wanted: NAME=RECIPE, or RECIPE for its own name.
+        changes: `key=value`, made in every recipe that has the key.
+
+    Returns:
+        Recipes by the name that the report gives them.
+
+    Raises:
+        BadInput: the recipes have different targets, two have one name, or none has a changed key.
+    """
+    entries = [(name if equals else Path(entry).stem, which if equals else entry)
+               for entry in wanted for name, equals, which in [entry.partition("=")]]  # fmt: skip
+    before = [load_recipe(which) for _name, which in entries]
+    recipes: dict[str, dict[str, Any]] = {}
+    for (name, which), own in zip(entries, before):
+        mine = [one for one in changes if has_key(own, one) or not any(has_key(other, one) for other in before)]
+        recipe = load_recipe(which, mine)
+        check_recipe(recipe)
+        if name in recipes:
+            raise BadInput(f"Two recipes are called {name!r}. Write one of them as NAME=RECIPE.")
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise BadInput(f"--compare {name}={which}: a name is made of letters, digits, - and _ alone.")
+        recipes[name] = recipe
+    targets = {recipe["data"]["target"] for recipe in recipes.values()}
+    if len(targets) > 1:
+        raise BadInput(f"The recipes make different things ({', '.join(sorted(targets))}) and cannot be compared.")
+    return recipes
+
+
+def name_recipes_without_key(recipes: dict[str, dict[str, Any]], changes: Sequence[str]) -> str:
+    """Name the recipes that lack a changed key, in one sentence; empty if every recipe has every key."""
+    missing = {key: [name for name, recipe in recipes.items() if not has_key(recipe, key)] for key in changes}
+    sentences = [f"{', '.join(names)} without --set {key.split('=')[0]}" for key, names in missing.items() if names]
+    return f"Not every recipe has every key: {'; '.join(sentences)}." if sentences else ""
+
+
+def open_cohort(path: Path, recipes: dict[str, dict[str, Any]]) -> Cohort:
+    """The visits that every recipe can learn from."""
+    needed = dict.fromkeys(name for recipe in recipes.values() for name in volumes_to_learn(recipe))
+    inputs = dict.fromkeys(name for recipe in recipes.values() for name in recipe["data"]["inputs"])
+    return Cohort.read(path, list(inputs)).ready_to_learn(list(needed))
