@@ -69,9 +69,9 @@ def tune(
         python -m TrainingCore.tune --data cohort --recipe mask_weighted_pix2pix --trials 40 --out study
 
         the search space as --space FILE, one line per recipe key:
-          optimizer.rate: {low: 1.0e-5, high: 1.0e-3, log: true}
-          visits_per_step: {low: 1, high: 4}
-          generator.norm: {choices: [batch, instance]}
+        optimizer.rate: {low: 1.0e-5, high: 1.0e-3, log: true}
+        visits_per_step: {low: 1, high: 4}
+        generator.norm: {choices: [batch, instance]}
     """
     settings = load_recipe(recipe, changes)
     check_recipe(settings)

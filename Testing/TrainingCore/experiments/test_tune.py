@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -134,7 +133,7 @@ def test_no_worker_outlives_a_search_wherever_it_is_struck(tmp_path: Path, monke
     def search() -> None:
         try:
             listen()
-            with workers_beside([], argparse.Namespace(workers=3)):
+            with workers_beside([], 3):
                 pass
         except Stopped:
             return
