@@ -6,6 +6,7 @@ set(TRAINING_CORE_INSTALL_DIR "${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}/Train
 set(TRAINING_CORE_SCRIPTS
   __init__.py
   ablate.py
+  api.py
   crossvalidate.py
   data/__init__.py
   data/bundle.py
@@ -44,7 +45,9 @@ set(TRAINING_CORE_SCRIPTS
   experiments/one_job.py
   experiments/other_cohort.py
   experiments/plan_file.py
+  experiments/recipes.py
   experiments/search.py
+  experiments/settings.py
   experiments/space.py
   export.py
   imaging/__init__.py
@@ -156,6 +159,7 @@ set(TRAINING_CORE_SCRIPTS
   runtime/errors.py
   runtime/files.py
   runtime/processes.py
+  runtime/signature.py
   runtime/stopping.py
   simulate.py
   synthesize.py
