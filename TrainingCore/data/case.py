@@ -15,7 +15,7 @@ REFERENCES = ("t1w", "flair", "t2w", "t1ce_low", "t1ce")  # all others are broug
 DIFFUSION = ("fa", "rd", "ad", "adc")  # maps of one acquisition
 QUANTITATIVE = ("mtr", *DIFFUSION)  # a ratio or a physical unit: no coil shading to remove
 MASKS = ("lesions", "enhancing", "white_matter", "grey_matter", "csf", "nawm", "brain")
-VOLUME_NAMES = (*ALL_MRI, "dvr", "dvr_clean", *MASKS)
+VOLUME_NAMES = (*ALL_MRI, "dvr", "dvr_clean", "myelin_loss", *MASKS)
 TITLES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w, low dose", "t1ce": "T1w + Gd", "dvr": "DVR"}
 WORDS = {
     **{name: TITLES[name] for name in ("t1w", "flair", "t2w")},
@@ -23,6 +23,7 @@ WORDS = {
     "t1ce": "T1w after contrast agent",
     "dvr": "measured DVR",
     "dvr_clean": "noise-free DVR",
+    "myelin_loss": "true myelin loss",
     "lesions": "lesion mask",
     "label_map": "label map",
 }
@@ -57,7 +58,8 @@ class Case:
 
     volumes: name (see VOLUME_NAMES) -> array of one common shape (I, J, K). MRI in the units of the intensity rule (or
         raw, arbitrary units), `dvr` as distribution volume ratio (unitless, white matter about 1.2), `dvr_clean` the
-        noise-free blurred truth that only a digital patient has, masks as bool. `lesions` is a mask, not labels;
+        noise-free blurred truth and `myelin_loss` the lost share of myelin (0 to 1), which only a simulated patient
+        has, masks as bool. `lesions` is a mask, not labels;
         `enhancing` is the part of it that takes up contrast agent.
     affine: 4x4, voxel indices -> world mm, RAS+.
     info: provenance and participant columns (site, age, simulated, ...); never a name or a birth date.

@@ -44,6 +44,7 @@ NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("dvr", ("mimap",), {"stat": "(?i:dvr)", "desc": "measured"}),
     ("dvr_clean", ("mimap",), {"stat": "(?i:dvr)", "desc": "noisefree"}),
     ("dvr", ("mimap",), {"stat": "(?i:dvr)"}),
+    ("myelin_loss", ("map",), {"param": "(?i:myelinloss)"}),
     ("label_map", ("dseg",), {"desc": "aseg|aparcaseg|synthseg"}),
 )
 FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>.*_)?(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?$")

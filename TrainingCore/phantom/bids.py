@@ -36,13 +36,15 @@ DERIVED = {
 }
 TUMOUR = "space-T1w_desc-tumour_dseg"
 MAPS = {"dvr": "trc-PiB_stat-dvr_desc-measured_mimap", "dvr_clean": "trc-PiB_stat-dvr_desc-noisefree_mimap"}
+TRUTH = "space-T1w_desc-truth_param-myelinloss_map"
 README = f"""{SIMULATED}. {RESEARCH_USE}
 
 Digital people made by MyelinSynth {__version__}: nobody in this dataset exists. T1w, FLAIR, T2w and T1w after
 gadolinium (ce-lowdose: a quarter of the dose) are raw images in arbitrary units without skull, on one grid.
 derivatives/myelinsynth-phantom holds masks (label-lesion: MS lesions, white matter hyperintensities, or a whole
 tumour), maps (MTR in percent; FA; RD, AD and ADC in um2/ms), the [11C]PiB distribution volume ratio as the digital
-scanner measured it (desc-measured) and without noise (desc-noisefree), and the cohort's noise ceiling, each where it
+scanner measured it (desc-measured) and without noise (desc-noisefree), the share of myelin that each lesional voxel
+has lost (param-myelinloss, 0 to 1), and the cohort's noise ceiling, each where it
 was asked for. label-enhancing is the part of a tumour that enhances. Anatomy: ICBM152 2009a template (Fonov et al.
 2009), deformed per person.
 """
@@ -100,6 +102,7 @@ def write_visit(out: Path, case: Case, settings: dict[str, Any]) -> list[dict[st
         write_nifti(derived / "anat" / f"{case.label}_{TUMOUR}.nii.gz", case.volumes["tumour"], case.affine)
     for name, ending in MAPS.items():
         _write_image(derived / "pet" / f"{case.label}_space-T1w_{ending}", case, name)
+    _write_image(derived / "anat" / f"{case.label}_{TRUTH}", case, "myelin_loss")
     rows = []
     if "dvr" in case.volumes:
         rows = lesion_means(case.volumes["lesions"], case.volumes["dvr"], case.volumes["dvr_clean"], case.voxel_volume)

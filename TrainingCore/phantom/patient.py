@@ -99,6 +99,8 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
         truth = true_dvr(anatomy, lesions, person.seed, person.patient)
         measured, clean, info["pet"] = measure(truth, anatomy, person.seed, visit, person.site)
         volumes["dvr"], volumes["dvr_clean"] = _rounded(measured), _rounded(clean)
+        loss = np.clip(lesions.deficit / ms.FULL_LOSS, 0.0, 1.0)
+        volumes["myelin_loss"] = _rounded(np.where(anatomy.brain & lesions.mask, loss, 0.0))
     volumes.update(_masks(anatomy, lesions, tumour))
     if tumour is not None:
         volumes["tumour"] = np.where(anatomy.brain, tumour.labels, 0).astype(np.uint8)

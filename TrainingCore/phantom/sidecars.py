@@ -23,6 +23,8 @@ def sidecar(case: Case, name: str) -> dict[str, Any]:
     """The sidecar of one volume, numbers rounded so that the same seed is the same bytes."""
     if name in ("dvr", "dvr_clean"):
         return _pet(case, name)
+    if name == "myelin_loss":
+        return {"Simulated": True, "Units": "unitless", "Measure": "lost share of myelin, 0 to 1"}
     found = _mri(case, name)
     if name in QUANTITATIVE:
         found["Units"] = UNITS[name]

@@ -59,7 +59,7 @@ def test_a_cohort_recognises_every_contrast(everything: Path) -> None:
     assert not cohort.incomplete
     assert not cohort.notes
     for visit in cohort:
-        assert set(visit.files) == {*ALL_MRI, "dvr", "dvr_clean", *ANATOMY}
+        assert set(visit.files) == {*ALL_MRI, "dvr", "dvr_clean", "myelin_loss", *ANATOMY}
         assert "ce-lowdose" in visit.files["t1ce_low"].name
         assert "ce-gadolinium" in visit.files["t1ce"].name
         assert "ce-" not in visit.files["t1w"].name

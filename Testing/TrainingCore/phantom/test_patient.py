@@ -18,7 +18,7 @@ def case():
 
 def test_a_visit_holds_every_volume_on_one_grid(case) -> None:
     masks = {"lesions", "white_matter", "grey_matter", "brain"}
-    assert set(case.volumes) == {"t1w", "flair", "dvr", "dvr_clean", *masks}
+    assert set(case.volumes) == {"t1w", "flair", "dvr", "dvr_clean", "myelin_loss", *masks}
     assert case.shape == (64, 64, 64)
     assert case.voxel_volume == pytest.approx(27.0)
     for name, volume in case.volumes.items():
@@ -43,6 +43,12 @@ def test_lesions_are_low_in_the_clean_map(case) -> None:
     clean = case.volumes["dvr_clean"]
     assert clean[case.volumes["lesions"]].mean() < clean[nawm].mean()
     assert clean[nawm].mean() > clean[case.volumes["grey_matter"]].mean() * 1.1
+
+
+def test_myelin_is_lost_in_lesions_alone(case) -> None:
+    loss, lesions = case.volumes["myelin_loss"], case.volumes["lesions"]
+    assert not loss[~lesions].any()
+    assert 0.0 <= loss.min() < loss[lesions].mean() < loss.max() <= 1.0
 
 
 def test_the_same_seed_gives_the_same_visit(case) -> None:
