@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from .ablate import ablate
 from .crossvalidate import crossvalidate
+from .describe import describe
 from .learning_curve import learning_curve
 from .tune import tune
 
-__all__ = ["ablate", "crossvalidate", "learning_curve", "tune"]
+__all__ = ["ablate", "crossvalidate", "describe", "learning_curve", "tune"]

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from .data.recipe import available, grid_shape, grid_spacing, load_recipe, similar
-from .runtime.cli import add_set_option, parser, run_command
+from .runtime.cli import run_command
 from .runtime.errors import BadInput
+from .runtime.signature import Shown, command
 
 TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, of systems that have them
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print parameter counts, inputs, intensity rule, grid and schedule of a recipe, or the card of a bundle."""
-    options = parser(
-        "describe",
-        "Describe what a recipe builds, or what a bundle is; without either, list the recipes that come with this.",
-        "python -m TrainingCore.describe curricular",
-    )
-    options.add_argument("what", nargs="?", help="a recipe's name or .yaml file, or a bundle's folder, .zip or name")
-    add_set_option(options)
-    chosen = options.parse_args(argv)
-    if chosen.what is None:
-        return _list_recipes()
-    if chosen.what in available() or chosen.what.endswith((".yaml", ".yml")):
-        return _describe_recipe(load_recipe(chosen.what, chosen.changes))
-    return _describe_bundle(chosen.what)
+def describe(
+    what: Annotated[str | None, Shown(positional=True)] = None,
+    *,
+    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+) -> None:
+    """Describe what a recipe builds, or what a bundle is; without either, list all recipes.
+
+    Args:
+        what: name or .yaml file of a recipe, or folder, .zip or name of a bundle.
+        changes: recipe values to change, e.g. --set size=64 epochs=20.
+
+    Raises:
+        BadInput: there is no such recipe or bundle.
+
+    Example:
+        python -m TrainingCore.describe curricular
+    """
+    if what is None:
+        _list_recipes()
+    elif what in available() or what.endswith((".yaml", ".yml")):
+        _describe_recipe(load_recipe(what, changes))
+    else:
+        _describe_bundle(what)
 
 
-def _list_recipes() -> int:
+def _list_recipes() -> None:
     names = available()
     for name in names:
         print(f"{name:<{max(map(len, names))}}  {load_recipe(name)['description']}")
-    return 0
 
 
-def _describe_recipe(recipe: dict[str, Any]) -> int:
+def _describe_recipe(recipe: dict[str, Any]) -> None:
     from .systems import system_class
 
     facts = system_class(recipe["system"])(recipe, "cpu").describe()
@@ -52,7 +60,6 @@ def _describe_recipe(recipe: dict[str, Any]) -> int:
         print(f"  {name:<26}{_plain(value)}")
     if recipe["system"] == "curricular" and recipe["losses"]["adversarial"] > 0:
         _print_schedule(recipe)
-    return 0
 
 
 def _print_schedule(recipe: dict[str, Any]) -> None:
@@ -72,7 +79,7 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _describe_bundle(path: str) -> int:
+def _describe_bundle(path: str) -> None:
     from .data.bundle import Bundle, model_card
 
     try:
@@ -82,8 +89,9 @@ def _describe_bundle(path: str) -> int:
             raise BadInput(f"{path} is neither a recipe nor a bundle. {similar(path)}") from error
         raise
     print(model_card(bundle.description))
-    return 0
 
+
+main = command(describe)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -1,0 +1,52 @@
+"""`myelinsynth COMMAND` runs every command, and says so quickly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from TrainingCore import __main__ as umbrella
+from TrainingCore import api
+
+ROOT = Path(umbrella.__file__).parent
+
+
+def test_every_command_module_is_listed() -> None:
+    modules = {path.stem for path in ROOT.glob("*.py") if "run_command(main)" in path.read_text(encoding="utf-8")}
+    assert modules == set(umbrella.COMMANDS)
+
+
+def test_the_overview_names_every_command_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert umbrella.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in umbrella.COMMANDS:
+        [line] = [line for line in lines if line.split()[:1] == [name]]
+        assert len(line.split()) > 3
+    assert "research use only" in lines[-1].lower()
+
+
+def test_a_command_is_run_with_its_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert umbrella.main(["describe", "linear"]) == 0
+    assert "parameters" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert umbrella.main(["trian"]) == 2
+    assert "there is no command 'trian'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", umbrella.COMMANDS)
+def test_no_help_imports_torch(name: str) -> None:
+    code = f"import sys, TrainingCore.{name} as m\ntry: m.main(['--help'])\n"
+    code += "except SystemExit: pass\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_api_has_a_documented_function_for_its_commands() -> None:
+    for name in api.__all__:
+        function = getattr(api, name)
+        assert function.__name__ == name
+        assert "Args:" in function.__doc__

@@ -1,0 +1,69 @@
+"""One command for all of them: `myelinsynth train ...` is `python -m TrainingCore.train ...`."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import RESEARCH_USE, __version__
+
+# In the order in which people need them; each is a module of this package with a `main`.
+COMMANDS = (
+    "demo",
+    "synthesize",
+    "list_dicom",
+    "preprocess",
+    "simulate",
+    "describe",
+    "train",
+    "evaluate",
+    "crossvalidate",
+    "tune",
+    "ablate",
+    "learning_curve",
+    "export",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the first word names; without one, list them all."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--version"]:
+        print(f"myelinsynth {__version__}")
+        return 0
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    name = words[0].replace("-", "_")
+    if name not in COMMANDS:
+        print(f"error: there is no command {words[0]!r}. Choose from: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+
+    from .runtime.cli import run_command
+
+    return run_command(importlib.import_module(f"TrainingCore.{name}").main, words[1:])
+
+
+def overview() -> str:
+    """Every command with the first sentence of its module, read without importing it."""
+    lines = ["usage: myelinsynth COMMAND [options]", "", "commands:"]
+    lines += [f"  {name:<16}{_summary(name)}" for name in COMMANDS]
+    return "\n".join([*lines, "", "myelinsynth COMMAND --help shows its options and an example.", RESEARCH_USE])
+
+
+def _summary(name: str) -> str:
+    source = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    text = " ".join((ast.get_docstring(ast.parse(source)) or "").split("\n\n")[0].split())
+    return text.partition(": python -m")[0].rstrip(".")
+
+
+def run() -> None:
+    """Entry point of the installed command `myelinsynth`."""
+    raise SystemExit(main())
+
+
+if __name__ == "__main__":
+    run()
