@@ -5,6 +5,7 @@ set(TRAINING_CORE_INSTALL_DIR "${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}/Train
 
 set(TRAINING_CORE_SCRIPTS
   __init__.py
+  __main__.py
   ablate.py
   api.py
   crossvalidate.py
