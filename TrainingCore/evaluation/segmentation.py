@@ -23,7 +23,7 @@ from .measures import mean_absolute_error, peak_signal_to_noise
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = 1, 2, 3
 # Probability above which a voxel counts as found (ours). With probabilities that mean what they say, as those of a
 # cross-entropy do, DSC is highest at half of the DSC that is reached (Lipton et al. 2014), and the paper reaches 58 %.
-# Measured (Testing/studies/joint_flair_wmh.md): 22 % at 0.5 and 33 % at 0.3, 31 and 35 %, 22 and 22 %.
+# Measured (docs/studies/joint_flair_wmh.md): 22 % at 0.5 and 33 % at 0.3, 31 and 35 %, 22 and 22 %.
 HYPERINTENSE = 0.3
 
 

@@ -33,7 +33,7 @@ from .volumes import Volume, resample, same_grid
 SAME_CONTRAST = 0.55  # rank correlation in tissue: two T1w 0.67-0.90; T1w and FLAIR of one visit -0.62 to 0.25
 SWAP_MARGIN = 0.1
 # T1w and FLAIR of one person, registered: edges 0.49 and more, information 0.053 and more; of two people, registered as
-# well as can be: at most 0.40 and 0.025 (20 and 36 pairs of real and simulated people; Testing/benchmarks/checks.md).
+# well as can be: at most 0.40 and 0.025 (20 and 36 pairs of real and simulated people; docs/benchmarks/checks.md).
 LEAST_EDGES, LEAST_INFORMATION = 0.42, 0.035
 CUT_SHARE = 0.25  # of the brain's largest section: the brain stem at the lower end has under 0.15 (ours)
 ENDS = (("left", "right"), ("back", "front"), ("lower", "upper"))

@@ -4,7 +4,7 @@ Everything is measured inside the brain on a 2 mm grid, in units of the brain's 
 FLAIR and bright in T2w; white matter, far from fluid and deep in the brain, is brighter than the cortex in T1w and not
 in FLAIR; contrast agent makes vessels at the brain's surface brighter than any tissue; a DVR map is about 1 in tissue
 and not dark in fluid; a mask or label map has next to no neighbours that differ. The limits were set with the files
-listed in Testing/benchmarks/checks.md, which also has what each rule catches and misses.
+listed in docs/benchmarks/checks.md, which also has what each rule catches and misses.
 """
 
 from __future__ import annotations
