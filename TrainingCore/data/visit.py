@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..runtime.errors import BadInput
 from .case import ALL_MRI, MASKS, MRI, VOLUME_NAMES, label_of
 
+MAY_BE_EMPTY = ("myelin_loss",)  # nobody but a patient with lesions has lost any
+
 if TYPE_CHECKING:
     from .case import Case
 
@@ -60,7 +62,7 @@ class Visit:
             raise BadInput(f"{self.label} has no {', '.join(missing)}; a registered, brain-masked visit is needed.")
         unwanted = set() if inputs is None else set(ALL_MRI) - needed
         read = {
-            name: read_volume(self.files[name], what=name, mask=name in MASKS)
+            name: read_volume(self.files[name], what=name, mask=name in MASKS, may_be_empty=name in MAY_BE_EMPTY)
             for name in VOLUME_NAMES
             if name in self.files and name not in unwanted
         }

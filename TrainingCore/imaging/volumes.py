@@ -56,12 +56,13 @@ class Volume:
         return replace(self, data=data)
 
 
-def read_volume(path: Path | str, what: str = "T1w", mask: bool = False) -> Volume:
+def read_volume(path: Path | str, what: str = "T1w", mask: bool = False, may_be_empty: bool = False) -> Volume:
     """Read a 3D image from NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM.
 
     DICOM is a folder, in which the T1w or FLAIR is found by its tags, or `FOLDER#NUMBER` with the number of a series.
     what: how messages call it (`T1w`, `lesion mask`); mask: return 0/1, where every label above 0 (or every probability
-    of one half or more) is 1, and accept an empty one. The size that the header claims is checked against the size of
+    of one half or more) is 1, and accept an empty one; may_be_empty: accept any
+    other image of one value, too. The size that the header claims is checked against the size of
     the file before anything is allocated. Raises BadInput with one sentence for everything that cannot be used.
     """
     path = Path(path)
@@ -84,7 +85,7 @@ def read_volume(path: Path | str, what: str = "T1w", mask: bool = False) -> Volu
             (*raw.notes, f"holds {labels} labels, which count as one: touching ones are joined") if many else raw.notes
         )
         return Volume(_binary(data), raw.affine, name, notes)
-    if data.min() == data.max():
+    if data.min() == data.max() and not may_be_empty:
         value = "zero" if data.flat[0] == 0 else f"{data.flat[0]:g}"
         raise BadInput(f"{label} is {value} in every voxel: there is no image in it. Export it again from its source.")
     return Volume(data, raw.affine, name, raw.notes)

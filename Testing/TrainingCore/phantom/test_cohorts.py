@@ -68,6 +68,12 @@ def test_a_cohort_recognises_every_contrast(everything: Path) -> None:
     assert cohort.simulated
 
 
+def test_a_person_who_lost_no_myelin_can_be_read(everything: Path) -> None:
+    for visit in Cohort.read(everything, needs=(*ALL_MRI, "dvr")):
+        case = visit.load((32, 32, 32), 6.0, {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}, ["t1w"])
+        assert case.volumes["myelin_loss"].any() == case.volumes["lesions"].any()
+
+
 def test_every_image_lies_on_the_grid_of_the_t1w(everything: Path, glioma: Path) -> None:
     for out in (everything, glioma):
         for visit in Cohort.read(out, needs=("t1w",)):

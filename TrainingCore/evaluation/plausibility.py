@@ -1,0 +1,205 @@
+"""Does a DVR map look like myelin PET of people with MS? Five known findings, checked in one map.
+
+No open PiB PET of MS exists, so a map of a real patient has no reference. What published PET and MTR studies agree on
+can be checked all the same: white matter lies above grey matter (Veronese 2015), lesions lie below the white matter
+around them (Zeydan 2018), DVR falls from the lesion's edge to its centre (Bodini 2016), lesions that are dark in T1w have
+lost more than isointense ones (van Waesberghe 1999), and normal-appearing white matter loses towards the
+ventricles (Brown 2017, MTR). A map that fails one of them is not plausible; one that passes all need not be accurate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from .lesions import PAPER_MINIMUM_MM3, surrounding_nawm_mean
+
+CORE_MINIMUM_MM3 = 100.0  # smaller lesions have no centre at the resolution of PET (ours)
+CORE_DEPTH = 0.5  # the centre: voxels deeper than this share of the lesion's greatest depth (ours)
+MIN_LESIONS = 3  # to compare two kinds of lesions, or to give a share (ours)
+DARK = 0.5  # dark in T1w: closer to grey matter than to normal-appearing white matter (ours)
+NEAR_MM, FAR_MM = (2.0, 5.0), (5.0, 10.0)  # bands of distance from the ventricles; Brown 2017 sees 1 to 5 mm. Ours
+# begins at 2 mm, where the blur of PET no longer mixes in the fluid
+MIN_BAND_VOXELS = 50  # (ours)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the table.
+
+    check: what should hold; value: the number, None where it cannot be computed; unit: what the number is; n: lesions or
+    voxels it rests on; expected: what is plausible; holds: whether it is so, None where there is no number.
+    """
+
+    check: str
+    value: float | None
+    unit: str
+    n: int
+    expected: str
+    holds: bool | None
+
+    def row(self) -> dict[str, Any]:
+        """As JSON, or as a row of a report's table."""
+        return asdict(self)
+
+
+def plausibility(
+    dvr: np.ndarray,
+    labels: np.ndarray,
+    tissues: Mapping[str, np.ndarray],
+    affine: np.ndarray,
+    t1w: np.ndarray | None = None,
+    ventricles: np.ndarray | None = None,
+) -> list[Finding]:
+    """Check one map against five published findings.
+
+    Args:
+        dvr: (I, J, K), unitless.
+        labels: int (I, J, K), lesions 1..n, 0 elsewhere (see `lesions.label_lesions`).
+        tissues: bool masks (I, J, K): `white_matter` and `grey_matter`; optionally `nawm`, normal-appearing white matter
+            at least 2 mm from other tissue (without it, all white matter outside lesions is used).
+        affine: 4 x 4, voxel to world, mm.
+        t1w: (I, J, K), bias-corrected, arbitrary units, or None.
+        ventricles: mask (I, J, K), or None.
+
+    Returns:
+        Five findings, always in the same order; what cannot be computed has value None and holds None.
+    """
+    lesional = labels > 0
+    white = np.asarray(tissues["white_matter"], bool) & ~lesional
+    grey = np.asarray(tissues["grey_matter"], bool) & ~lesional
+    nawm = np.asarray(tissues.get("nawm", white), bool) & ~lesional
+    spacing = np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0)
+    lesions = _Lesions(labels, float(abs(np.linalg.det(np.asarray(affine, float)[:3, :3]))))
+    return [
+        _white_above_grey(dvr, nawm, grey),
+        _below_surround(dvr, labels, white, affine, lesions),
+        _towards_centre(dvr, labels, spacing, lesions),
+        _dark_below_isointense(dvr, t1w, nawm, grey, lesions),
+        _towards_ventricles(dvr, nawm, ventricles, spacing),
+    ]
+
+
+class _Lesions:
+    """Voxels of the lesions, sorted by label."""
+
+    def __init__(self, labels: np.ndarray, voxel_volume: float) -> None:
+        self.voxels = np.flatnonzero(labels)
+        self.owner = labels.ravel()[self.voxels].astype(np.intp)
+        self.counts = np.bincount(self.owner)
+        self.volumes = self.counts * voxel_volume
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean of a map in each lesion, (n + 1,), NaN where a label has no voxel."""
+        sums = np.bincount(self.owner, values.ravel()[self.voxels], self.counts.size)
+        return sums / np.where(self.counts > 0, self.counts, np.nan)
+
+    def at_least(self, minimum_mm3: float) -> np.ndarray:
+        """Whether each label has this volume, (n + 1,)."""
+        return self.volumes >= minimum_mm3 - 1e-6
+
+
+def _mean(values: np.ndarray, mask: np.ndarray) -> float | None:
+    return float(values[mask].mean(dtype=float)) if mask.any() else None
+
+
+def _white_above_grey(dvr: np.ndarray, nawm: np.ndarray, grey: np.ndarray) -> Finding:
+    white_mean, grey_mean = _mean(dvr, nawm), _mean(dvr, grey)
+    known = white_mean is not None and grey_mean is not None and grey_mean > 0
+    ratio = white_mean / grey_mean if known else None  # type: ignore[operator]
+    return Finding(
+        "white matter above grey matter",
+        ratio,
+        "mean DVR of NAWM / grey matter",
+        int(nawm.sum()),
+        "> 1",
+        None if ratio is None else ratio > 1,
+    )
+
+
+def _below_surround(
+    dvr: np.ndarray, labels: np.ndarray, white: np.ndarray, affine: np.ndarray, lesions: _Lesions
+) -> Finding:
+    """White matter counts up to its border: at the border it is blurred with grey matter, so this test is strict."""
+    check, unit, expected = (
+        "lesions below the white matter around them",
+        "share of lesions of 50 mm3 or more",
+        ">= 80 %",
+    )
+    if not lesions.voxels.size:
+        return Finding(check, None, unit, 0, expected, None)
+    around = np.append(np.nan, surrounding_nawm_mean(labels, white, dvr, affine))
+    gap = lesions.means(dvr) - around
+    compared = lesions.at_least(PAPER_MINIMUM_MM3) & np.isfinite(gap)
+    share = float((gap[compared] < 0).mean()) if compared.sum() >= MIN_LESIONS else None
+    return Finding(check, share, unit, int(compared.sum()), expected, None if share is None else share >= 0.8)
+
+
+def _towards_centre(dvr: np.ndarray, labels: np.ndarray, spacing: np.ndarray, lesions: _Lesions) -> Finding:
+    check, unit = "DVR falls towards the lesion's centre", "mean DVR of centre - edge, lesions of 100 mm3 or more"
+    gaps = []
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None or lesions.volumes[label] < CORE_MINIMUM_MM3 - 1e-6:
+            continue
+        own = np.pad(labels[box] == label, 1)
+        depth = ndimage.distance_transform_edt(own, sampling=spacing)[1:-1, 1:-1, 1:-1]
+        own = own[1:-1, 1:-1, 1:-1]
+        centre = own & (depth > CORE_DEPTH * depth.max())
+        edge = own & ~centre
+        if edge.any():
+            gaps.append(float(dvr[box][centre].mean(dtype=float) - dvr[box][edge].mean(dtype=float)))
+    value = float(np.mean(gaps)) if len(gaps) >= MIN_LESIONS else None
+    return Finding(check, value, unit, len(gaps), "< 0", None if value is None else value < 0)
+
+
+def _dark_below_isointense(
+    dvr: np.ndarray, t1w: np.ndarray | None, nawm: np.ndarray, grey: np.ndarray, lesions: _Lesions
+) -> Finding:
+    check, unit, expected = "lesions dark in T1w below isointense ones", "mean DVR of dark - isointense lesions", "< 0"
+    white_t1, grey_t1 = (None, None) if t1w is None else (_mean(t1w, nawm), _mean(t1w, grey))
+    if t1w is None or white_t1 is None or grey_t1 is None or white_t1 <= grey_t1 or not lesions.voxels.size:
+        return Finding(check, None, unit, 0, expected, None)
+    position = (lesions.means(t1w) - grey_t1) / (white_t1 - grey_t1)  # 0: as dark as grey matter, 1: as NAWM
+    means, counted = lesions.means(dvr), lesions.at_least(PAPER_MINIMUM_MM3)
+    dark, isointense = counted & (position < DARK), counted & (position >= DARK)
+    enough = min(dark.sum(), isointense.sum()) >= MIN_LESIONS
+    value = float(means[dark].mean() - means[isointense].mean()) if enough else None
+    return Finding(check, value, unit, int(counted.sum()), expected, None if value is None else value < 0)
+
+
+def _towards_ventricles(
+    dvr: np.ndarray, nawm: np.ndarray, ventricles: np.ndarray | None, spacing: np.ndarray
+) -> Finding:
+    check, unit, expected = "NAWM falls towards the ventricles", "mean DVR 2-5 mm from them - 5-10 mm from them", "< 0"
+    if ventricles is None or not np.any(ventricles):
+        return Finding(check, None, unit, 0, expected, None)
+    distance = ndimage.distance_transform_edt(~np.asarray(ventricles, bool), sampling=spacing)
+    near, far = (nawm & (distance >= low) & (distance < high) for low, high in (NEAR_MM, FAR_MM))
+    enough = min(near.sum(), far.sum()) >= MIN_BAND_VOXELS
+    value = float(dvr[near].mean(dtype=float) - dvr[far].mean(dtype=float)) if enough else None
+    return Finding(check, value, unit, int(near.sum()), expected, None if value is None else value < 0)
+
+
+def pooled(findings: list[list[Finding]]) -> list[dict[str, Any]]:
+    """The same five rows over several patients: in how many of those with a number each finding holds.
+
+    findings: of `plausibility`, one list per patient. Returns {check, holds, patients, mean, unit, expected}.
+    """
+    rows = []
+    for same in zip(*findings):
+        known = [one for one in same if one.value is not None]
+        rows.append(
+            {
+                "check": same[0].check,
+                "holds": sum(bool(one.holds) for one in known),
+                "patients": len(known),
+                "mean": float(np.mean([one.value for one in known])) if known else None,
+                "unit": same[0].unit,
+                "expected": same[0].expected,
+            }
+        )
+    return rows
