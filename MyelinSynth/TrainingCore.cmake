@@ -31,6 +31,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/image_quality.py
   evaluation/lesions.py
   evaluation/measures.py
+  evaluation/plausibility.py
   evaluation/segmentation.py
   evaluation/statistics.py
   evaluation/summary.py
