@@ -87,12 +87,14 @@ def test_the_search_space_that_tune_shows_fits_the_recipe_of_its_example(
     assert all(full_key(recipe, key, "--help") for key in keys)
 
 
-def readme_calls() -> list[tuple[str, str]]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
-    return CALL.findall(blocks)
+def documented_calls() -> list[tuple[str, str]]:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", "\n".join(texts), re.DOTALL)).replace("\\\n", " ")
+    return sorted(set(CALL.findall(blocks)))
 
 
-@pytest.mark.parametrize(("module", "words"), readme_calls())
-def test_the_commands_of_the_readme_are_understood(module: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "words"), documented_calls())
+def test_the_commands_of_the_documentation_are_understood(
+    module: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert recipes_of(understand(monkeypatch, module, shlex.split(words))) <= set(available())
