@@ -2,8 +2,8 @@
 
 No open PiB PET of MS exists, so a map of a real patient has no reference. What published PET and MTR studies agree on
 can be checked all the same: white matter lies above grey matter (Veronese 2015), lesions lie below the white matter
-around them (Zeydan 2018), DVR falls from the lesion's edge to its centre (Bodini 2016), lesions that are dark in T1w have
-lost more than isointense ones (van Waesberghe 1999), and normal-appearing white matter loses towards the
+around them (Zeydan 2018), DVR falls from the lesion's edge to its centre (Bodini 2016), lesions that are dark in T1w
+have lost more than isointense ones (van Waesberghe 1999), and normal-appearing white matter loses towards the
 ventricles (Brown 2017, MTR). A map that fails one of them is not plausible; one that passes all need not be accurate.
 """
 
@@ -31,8 +31,8 @@ MIN_BAND_VOXELS = 50  # (ours)
 class Finding:
     """One row of the table.
 
-    check: what should hold; value: the number, None where it cannot be computed; unit: what the number is; n: lesions or
-    voxels it rests on; expected: what is plausible; holds: whether it is so, None where there is no number.
+    check: what should hold; value: the number, None where it cannot be computed; unit: what the number is; n: lesions
+    or voxels it rests on; expected: what is plausible; holds: whether it is so, None where there is no number.
     """
 
     check: str
@@ -60,8 +60,8 @@ def plausibility(
     Args:
         dvr: (I, J, K), unitless.
         labels: int (I, J, K), lesions 1..n, 0 elsewhere (see `lesions.label_lesions`).
-        tissues: bool masks (I, J, K): `white_matter` and `grey_matter`; optionally `nawm`, normal-appearing white matter
-            at least 2 mm from other tissue (without it, all white matter outside lesions is used).
+        tissues: bool masks (I, J, K): `white_matter` and `grey_matter`; optionally `nawm`, normal-appearing white
+            matter at least 2 mm from other tissue (without it, all white matter outside lesions is used).
         affine: 4 x 4, voxel to world, mm.
         t1w: (I, J, K), bias-corrected, arbitrary units, or None.
         ventricles: mask (I, J, K), or None.
