@@ -1,10 +1,11 @@
 """Does a DVR map look like myelin PET of people with MS? Five known findings, checked in one map.
 
-No open PiB PET of MS exists, so a map of a real patient has no reference. What published PET and MTR studies agree on
+No open PiB PET of MS exists, so a map of a real patient has no reference. What published PET and MRI studies agree on
 can be checked all the same: white matter lies above grey matter (Veronese 2015), lesions lie below the white matter
-around them (Zeydan 2018), DVR falls from the lesion's edge to its centre (Bodini 2016), lesions that are dark in T1w
-have lost more than isointense ones (van Waesberghe 1999), and normal-appearing white matter loses towards the
-ventricles (Brown 2017, MTR). A map that fails one of them is not plausible; one that passes all need not be accurate.
+around them (Zeydan et al., Bodini 2016), DVR falls from the lesion's edge to its centre (Bodini 2016), lesions that are
+dark in T1w have lost more than isointense ones (after van Waesberghe 1999: T1 contrast and axonal density), and
+normal-appearing white matter loses towards the ventricles (Brown et al.: MTR). A map that fails one of them is not
+plausible; one that passes all need not be accurate.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CORE_MINIMUM_MM3 = 100.0  # smaller lesions have no centre at the resolution of 
 CORE_DEPTH = 0.5  # the centre: voxels deeper than this share of the lesion's greatest depth (ours)
 MIN_LESIONS = 3  # to compare two kinds of lesions, or to give a share (ours)
 DARK = 0.5  # dark in T1w: closer to grey matter than to normal-appearing white matter (ours)
-NEAR_MM, FAR_MM = (2.0, 5.0), (5.0, 10.0)  # bands of distance from the ventricles; Brown 2017 sees 1 to 5 mm. Ours
+NEAR_MM, FAR_MM = (2.0, 5.0), (5.0, 10.0)  # bands of distance from the ventricles; Brown et al. see 1 to 5 mm. Ours
 # begins at 2 mm, where the blur of PET no longer mixes in the fluid
 MIN_BAND_VOXELS = 50  # (ours)
 
