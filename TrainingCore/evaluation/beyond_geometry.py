@@ -1,0 +1,122 @@
+"""What a map knows of lesions beyond their size and place.
+
+Two measures on the same lesions: the partial correlation of measured and synthetic DVR given geometry, and the
+difference to a regression on geometry that was fitted to this cohort's own measured DVR, each person predicted from the
+others. Such a regression has seen the very scanner, which no model has: to beat it is hard on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .statistics import ClusterBootstrap, correlation_difference, correlation_with_interval
+
+MIN_SPARE = 10  # lesions more than there are features and variables, below which nothing is estimated (ours)
+RIDGE = 1e-6  # share of the variance, against features that are constant or that others determine (ours)
+
+
+def partial_correlation(
+    measured: np.ndarray, synthetic: np.ndarray, features: np.ndarray, people: Sequence[Any], seed: int = 0
+) -> dict[str, Any]:
+    """Correlation of measured and synthetic DVR once what a linear function of geometry explains is taken from both.
+
+    Args:
+        measured, synthetic: (n,) mean DVR of lesions.
+        features: (n, F) geometry of the same lesions; lesions with a value that is not finite are left out.
+        people: (n,) whose lesion it is.
+        seed: of the bootstrap.
+
+    Returns:
+        {r, r_low, r_high, n}: 95 % interval by people drawn with replacement; None: not estimable.
+    """
+    table = np.column_stack([features, measured, synthetic]).astype(float)
+    keep = np.isfinite(table).all(axis=1)
+    table, owners = table[keep], np.asarray(people)[keep]
+    found: dict[str, Any] = {"r": None, "r_low": None, "r_high": None, "n": len(table)}
+    if len(table) < table.shape[1] + MIN_SPARE:
+        return found
+    scaled = _standardised(table)
+    r = _partial(_moments(scaled, np.zeros(len(scaled), int), 1))[0]
+    if not np.isfinite(r):
+        return found
+    draws = ClusterBootstrap(owners, seed=seed)
+    sums = _moments(scaled, draws.index, draws.patients).reshape(draws.patients, -1)
+    replicates = (draws.weights @ sums).reshape(-1, table.shape[1] + 1, table.shape[1] + 1)
+    low, high = draws.interval(_partial(replicates)) if len(replicates) else (None, None)
+    return found | {"r": float(r), "r_low": low, "r_high": high}
+
+
+def _standardised(table: np.ndarray) -> np.ndarray:
+    spread = table.std(axis=0)
+    return (table - table.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0)
+
+
+def _moments(table: np.ndarray, owner: np.ndarray, groups: int) -> np.ndarray:
+    """Sums of products of [1, columns], (groups, F + 1, F + 1)."""
+    full = np.column_stack([np.ones(len(table)), table])
+    return np.stack([full[owner == group].T @ full[owner == group] for group in range(groups)])
+
+
+def _partial(moments: np.ndarray) -> np.ndarray:
+    """Partial correlation of the last two columns given the others, one for each (F + 1, F + 1) of `moments`."""
+    counts = moments[:, :1, :1]
+    means = moments[:, :1, 1:] / counts
+    covariance = moments[:, 1:, 1:] / counts - means.transpose(0, 2, 1) * means
+    covariance = covariance + RIDGE * np.eye(covariance.shape[-1])
+    precision = np.linalg.inv(covariance)
+    a, b, both = precision[:, -2, -2], precision[:, -1, -1], precision[:, -2, -1]
+    flat = np.minimum(covariance[:, -2, -2], covariance[:, -1, -1]) < 10 * RIDGE
+    return np.where(flat, np.nan, -both / np.sqrt(a * b))
+
+
+def geometry_predictions(measured: np.ndarray, features: np.ndarray, people: Sequence[Any]) -> np.ndarray:
+    """Mean DVR that geometry alone predicts for each lesion, fitted to the lesions of all other people.
+
+    measured: (n,); features: (n, F); people: (n,). Least squares with a constant. Returns (n,), NaN where the others
+    are too few or a feature is not finite.
+    """
+    measured, owners = np.asarray(measured, float), np.asarray(people)
+    usable = np.isfinite(measured) & np.isfinite(features).all(axis=1)
+    predicted = np.full(len(measured), np.nan)
+    if not usable.any():
+        return predicted
+    scaled = np.full(features.shape, np.nan)
+    scaled[usable] = _standardised(features[usable])
+    for person in np.unique(owners):
+        others, own = usable & (owners != person), (owners == person) & np.isfinite(scaled).all(axis=1)
+        if others.sum() >= features.shape[1] + MIN_SPARE:
+            weights = fit(scaled[others], measured[others])
+            predicted[own] = weights[0] + scaled[own] @ weights[1:]
+    return predicted
+
+
+def fit(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Least-squares weights, a constant first: (n, F), (n,) -> (F + 1,). RIDGE keeps what is not determined small."""
+    full = np.column_stack([np.ones(len(features)), features])
+    penalty = RIDGE * len(full) * np.eye(full.shape[1])
+    penalty[0, 0] = 0.0
+    return np.linalg.solve(full.T @ full + penalty, full.T @ values)
+
+
+def beside_geometry(
+    measured: np.ndarray, synthetic: np.ndarray, features: np.ndarray, people: Sequence[Any], seed: int = 0
+) -> dict[str, Any]:
+    """The partial correlation, the correlation of geometry alone, and whether a model beats it.
+
+    Arguments as in `partial_correlation`. Returns {partial: of `partial_correlation`, alone: of
+    `statistics.correlation_with_interval` for `geometry_predictions`, difference: r of the model - r of geometry with
+    its paired interval, beats: whether that interval lies above zero, None where there is none}.
+    """
+    alone = geometry_predictions(measured, features, people)
+    known = np.isfinite(alone)
+    owners = np.asarray(people)[known]
+    difference = correlation_difference(measured[known], alone[known], synthetic[known], owners, seed)
+    return {
+        "partial": partial_correlation(measured, synthetic, features, people, seed),
+        "alone": correlation_with_interval(measured[known], alone[known], owners, seed),
+        "difference": difference,
+        "beats": None if difference["low"] is None else difference["low"] > 0,
+    }
