@@ -24,11 +24,13 @@ set(TRAINING_CORE_SCRIPTS
   evaluate.py
   evaluation/__init__.py
   evaluation/asymptotes.py
+  evaluation/beyond_geometry.py
   evaluation/calibration.py
   evaluation/cases.py
   evaluation/demyelination.py
   evaluation/enhancement.py
   evaluation/image_quality.py
+  evaluation/lesion_geometry.py
   evaluation/lesions.py
   evaluation/measures.py
   evaluation/plausibility.py
