@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from .ablate import ablate
 from .crossvalidate import crossvalidate
+from .demo import demo
 from .describe import describe
 from .learning_curve import learning_curve
+from .simulate import simulate
+from .synthesize import synthesize
 from .tune import tune
 
-__all__ = ["ablate", "crossvalidate", "describe", "learning_curve", "tune"]
+__all__ = ["ablate", "crossvalidate", "demo", "describe", "learning_curve", "simulate", "synthesize", "tune"]

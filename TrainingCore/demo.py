@@ -3,59 +3,69 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from .runtime.cli import Progress, add_progress_option, parser, run_command
+from .data.result import Result
+from .runtime.cli import Progress, run_command
 from .runtime.files import scratch
+from .runtime.signature import ProgressMode, command
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Make a digital patient, synthesize its myelin map, compare it with its simulated PET, write the report."""
-    options = parser(
-        "demo",
-        "Make a digital MS patient and synthesize its myelin map: map, lesion table and report. "
-        "Everything is simulated. Research use only, not for diagnosis.",
-        "python -m TrainingCore.demo",
-    )
-    options.add_argument(
-        "--out", type=Path, default=Path("myelinsynth-demo"), help="result folder (default: %(default)s)"
-    )
-    options.add_argument("--seed", type=int, default=7, help="another seed is another patient (default: %(default)s)")
-    options.add_argument("--device", default="auto", help="auto (a GPU where there is one; default), cpu or cuda:N")
-    add_progress_option(options)
-    chosen = options.parse_args(argv)
+def demo(
+    out: Path = Path("myelinsynth-demo"), *, seed: int = 7, device: str = "auto", progress: ProgressMode = "bar"
+) -> Result:
+    """Simulate an MS patient and synthesize its myelin map: map, lesion table and report.
 
-    from .synthesize import main as synthesize
+    Everything is simulated. Research use only, not for diagnosis.
+
+    Args:
+        out: result folder.
+        seed: another seed is another patient.
+        device: auto (a GPU if there is one), cpu or cuda:N.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The Result, with the simulated PET beside the synthetic map.
+
+    Example:
+        python -m TrainingCore.demo
+    """
+    from .synthesize import synthesize
 
     with scratch(Path(tempfile.gettempdir()), "myelinsynth-demo") as folder:
-        patient = make_patient(folder / "cohort", chosen.seed, chosen.progress)
-        code = synthesize(
-            [*patient, "--out", str(chosen.out), "--device", chosen.device, "--progress", chosen.progress]
+        files = simulate_visit(folder / "cohort", seed, progress)
+        result = synthesize(
+            Path(out),
+            t1=files["t1w"],
+            flair=files["flair"],
+            lesions=files["lesions"],
+            dvr=files["dvr"],
+            device=device,
+            progress=progress,
         )
-    if code == 0 and chosen.progress != "json":
-        print(
-            f"\nOpen {chosen.out / 'report.html'} in a browser. The map is {chosen.out / 'dvr.nii.gz'}, "
-            f"its lesions are in {chosen.out / 'lesions.csv'}."
-        )
-    return code
+    assert isinstance(result, Result)  # the demonstration model makes a myelin map
+    return result
 
 
-def make_patient(folder: Path, seed: int, progress_mode: str) -> list[str]:
-    """Simulate one visit of site B and return the options that hand its files to `synthesize`."""
+def simulate_visit(folder: Path, seed: int, progress_mode: ProgressMode) -> dict[str, Path]:
+    """Simulate one visit of site B; returns its files by volume name."""
     from .data.cohort import Cohort
-    from .simulate import main as simulate
+    from .simulate import simulate
 
-    with Progress(progress_mode, "digital patient") as progress:
-        progress.report("simulate", 0.0, "Making a digital patient")
-        simulate(
-            [str(folder), "--patients", "1", "--visits", "1", "--site", "B", "--seed", str(seed), "--progress", "none"]
-        )
-        progress.report("simulate", 1.0, "Digital patient made")
-    files = Cohort.read(folder).visits[0].files
-    options = {"--t1": "t1w", "--flair": "flair", "--lesions": "lesions", "--dvr": "dvr"}
-    return [text for option, name in options.items() for text in (option, str(files[name]))]
+    with Progress(progress_mode, "simulated patient") as progress:
+        progress.report("simulate", 0.0, "Simulating a patient")
+        simulate(folder, patients=1, visits=1, site="B", seed=seed, progress="none")
+        progress.report("simulate", 1.0, "Patient simulated")
+    return dict(Cohort.read(folder).visits[0].files)
 
+
+main = command(
+    demo,
+    done=lambda result: (
+        f"\nOpen {result.report} in a browser. The map is {result.path / 'dvr.nii.gz'}, "
+        f"its lesions are in {result.path / 'lesions.csv'}."
+    ),
+)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -2,124 +2,152 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from .runtime.cli import Progress, add_progress_option, parser, run_command
+from . import __version__
+from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
+from .runtime.signature import ProgressMode, Shown, command
 
-EXAMPLE = "python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1"
 
+def simulate(
+    out: Annotated[Path, Shown("OUT", positional=True)],
+    *,
+    disease: Annotated[str, Shown("ms|wmh|glioma")] = "ms",
+    contrasts: Annotated[str | None, Shown("NAMES")] = None,
+    patients: Annotated[int, Shown("N")] = 15,
+    controls: Annotated[int, Shown("C")] = 0,
+    visits: Annotated[int | None, Shown("V")] = None,
+    site: Annotated[str | None, Shown("A|B|C|R")] = None,
+    seed: Annotated[int, Shown("S")] = 1,
+    size: int = 128,
+    workers: Annotated[int, Shown("W")] = 1,
+    overwrite: bool = False,
+    progress: ProgressMode = "bar",
+) -> SimulatedCohort:
+    """Simulate a cohort as a BIDS dataset: patients with MS, small-vessel disease or glioma, and healthy controls.
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, check, draw the people, simulate and write every visit, then the noise ceiling."""
-    options = _parse(argv)
-    _fill_in(options)
-    _check(options)
+    Args:
+        out: folder of the BIDS dataset to write.
+        disease: what patients have.
+        contrasts: comma-separated; t1w (always there), flair, t2w, mtr, fa, rd, ad, adc, t1ce_low, t1ce, dvr (default:
+            ms t1w,flair,dvr; wmh t1w,flair; glioma t1w,flair,t2w,adc,t1ce_low,t1ce).
+        patients: number of people with the disease.
+        controls: number of healthy people.
+        visits: visits per person (default: 2 for ms, else 1).
+        site: scanner and population; several letters take turns; R draws a random MRI protocol for every visit
+            (default: A; wmh: ABC).
+        seed: the same seed gives the same bytes.
+        size: voxels along each edge of 192 mm.
+        workers: parallel processes.
+        overwrite: replace another simulated cohort in OUT.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The cohort, with its ceilings where it has a DVR.
+
+    Raises:
+        BadInput: the numbers or names cannot be used, or the folder holds something else.
+
+    Example:
+        python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1
+    """
     from .phantom.bids import DERIVATIVES
     from .phantom.dataset import prepare_dataset
     from .phantom.noise_ceiling import noise_ceiling
     from .runtime.files import write_json
 
-    settings = _settings(options)
-    people = draw_people(options.site, options.seed, options.patients, options.controls, options.disease)
-    prepare_dataset(options.out, settings, people, options.visits, options.overwrite)
-    visits: dict[tuple[str, int], list[dict[str, float]]] = {}
-    tasks = [(options.out, label, person, options.visits, options.size, settings) for label, person in people]
-    with Progress(options.progress, "Simulating") as progress, _results(tasks, options.workers) as results:
+    out, site = Path(out), site if site is not None else ("ABC" if disease == "wmh" else "A")
+    visits = visits if visits is not None else (2 if disease == "ms" else 1)
+    settings: dict[str, Any] = {
+        "version": __version__,
+        "disease": disease,
+        "contrasts": _contrasts(contrasts, disease),
+        "site": site,
+        "seed": seed,
+        "size": size,
+    }
+    _check_people(patients, controls, visits, workers)
+    _check_settings(site, seed, size)
+    people = draw_people(site, seed, patients, controls, disease)
+    prepare_dataset(out, settings, people, visits, overwrite)
+    finished: dict[tuple[str, int], list[dict[str, float]]] = {}
+    tasks = [(out, label, person, visits, size, settings) for label, person in people]
+    with Progress(progress, "Simulating") as shown, _results(tasks, workers) as results:
         for done, (label, rows) in enumerate(results, start=1):
-            visits.update({(label, number): row for number, row in rows.items()})
-            progress.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
-    ceiling = noise_ceiling([visits[key] for key in sorted(visits)]) if "dvr" in settings["contrasts"] else None
+            finished.update({(label, number): row for number, row in rows.items()})
+            shown.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
+    ceiling = noise_ceiling([finished[key] for key in sorted(finished)]) if "dvr" in settings["contrasts"] else None
     if ceiling is not None:
-        write_json(options.out / DERIVATIVES / "noise_ceiling.json", ceiling)
-    _say(options, ceiling)
-    return 0
+        write_json(out / DERIVATIVES / "noise_ceiling.json", ceiling)
+    return SimulatedCohort(out, patients, controls, settings["contrasts"], ceiling)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    arguments = parser("simulate", __doc__ or "", EXAMPLE)
-    arguments.add_argument("out", type=Path, metavar="OUT", help="folder of the BIDS dataset to write")
-    arguments.add_argument("--disease", default="ms", metavar="ms|wmh|glioma", help="what patients have (default: ms)")
-    arguments.add_argument(
-        "--contrasts",
-        metavar="NAMES",
-        help="comma-separated: t1w (always there), flair, t2w, mtr, fa, rd, ad, adc, t1ce_low, t1ce, dvr "
-        "(default: ms t1w,flair,dvr; wmh t1w,flair; glioma t1w,flair,t2w,adc,t1ce_low,t1ce)",
-    )
-    arguments.add_argument("--patients", type=int, default=15, metavar="N", help="people with it (default: 15)")
-    arguments.add_argument("--controls", type=int, default=0, metavar="C", help="healthy people (default: 0)")
-    arguments.add_argument("--visits", type=int, metavar="V", help="visits per person (default: 2 for ms, else 1)")
-    arguments.add_argument(
-        "--site",
-        metavar="A|B|C|R",
-        help="scanners and population, or several: ABC deals people out in turn; R: every visit its own random MRI "
-        "protocol (default: A; wmh: ABC)",
-    )
-    arguments.add_argument("--seed", type=int, default=1, metavar="S", help="same seed, same bytes (default: 1)")
-    arguments.add_argument("--size", type=int, default=128, help="voxels along each edge of 192 mm (default: 128)")
-    arguments.add_argument("--workers", type=int, default=1, metavar="W", help="processes side by side (default: 1)")
-    arguments.add_argument("--overwrite", action="store_true", help="replace another digital cohort that is in OUT")
-    add_progress_option(arguments)
-    return arguments.parse_args(argv)
+@dataclass(frozen=True)
+class SimulatedCohort:
+    """A BIDS dataset that `simulate` wrote; ceiling: noise ceiling of its DVR (see phantom.noise_ceiling), or None."""
+
+    path: Path
+    patients: int
+    controls: int
+    contrasts: list[str]
+    ceiling: dict[str, Any] | None
+
+    def __str__(self) -> str:
+        facts = f"{self.patients} patients and {self.controls} controls with {', '.join(self.contrasts)}"
+        if self.ceiling is not None:
+            lesion, patient = (
+                "not defined" if self.ceiling[name] is None else f"{self.ceiling[name]:.3f}"
+                for name in ("lesion_level_r", "patient_level_r")
+            )
+            facts += f"; {self.ceiling['lesions']} lesions of 50 mm3 or more; noise ceiling r = {lesion} per lesion"
+            facts += f", {patient} per patient"
+        return f"Wrote {self.path}: {facts}. Simulated data, research use only, not for diagnosis."
 
 
-def _fill_in(options: argparse.Namespace) -> None:
-    """Defaults that depend on the disease; `contrasts` becomes a list in one fixed order, with t1w."""
+def _contrasts(names: str | None, disease: str) -> list[str]:
+    """The contrasts to simulate, in one fixed order, always with t1w."""
     from .data.case import ALL_MRI
     from .phantom.people import DEFAULT_CONTRASTS, check_contrasts, check_disease
 
-    check_disease(options.disease)
-    if options.visits is None:
-        options.visits = 2 if options.disease == "ms" else 1
-    if options.site is None:
-        options.site = "ABC" if options.disease == "wmh" else "A"
-    wanted = DEFAULT_CONTRASTS[options.disease]
-    if options.contrasts is not None:
-        wanted = tuple(name.strip().lower() for name in options.contrasts.split(",") if name.strip())
-        check_contrasts(wanted, options.disease)
-    options.contrasts = [name for name in (*ALL_MRI, "dvr") if name == "t1w" or name in wanted]
+    check_disease(disease)
+    chosen = DEFAULT_CONTRASTS[disease]
+    if names is not None:
+        chosen = tuple(name.strip().lower() for name in names.split(",") if name.strip())
+        check_contrasts(chosen, disease)
+    return [name for name in (*ALL_MRI, "dvr") if name == "t1w" or name in chosen]
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check_people(patients: int, controls: int, visits: int, workers: int) -> None:
+    if patients < 0 or controls < 0:
+        raise BadInput("The number of people cannot be negative. Give --patients and --controls of 0 or more.")
+    if patients + controls == 0:
+        raise BadInput("There is nobody to simulate. Give --patients or --controls of 1 or more.")
+    if visits < 1:
+        raise BadInput(f"{visits} visits cannot be simulated. Give --visits of 1 or more.")
+    if workers < 1:
+        raise BadInput(f"{workers} workers cannot work. Give --workers of 1 or more.")
+
+
+def _check_settings(site: str, seed: int, size: int) -> None:
     from .phantom.patient import check_size
     from .phantom.people import check_site
     from .phantom.template import template_folder
 
-    if options.patients < 0 or options.controls < 0:
-        raise BadInput("The number of people cannot be negative. Give --patients and --controls of 0 or more.")
-    if options.patients + options.controls == 0:
-        raise BadInput("There is nobody to simulate. Give --patients or --controls of 1 or more.")
-    if options.visits < 1:
-        raise BadInput(f"{options.visits} visits cannot be simulated. Give --visits of 1 or more.")
-    if options.workers < 1:
-        raise BadInput(f"{options.workers} workers cannot work. Give --workers of 1 or more.")
-    if options.seed < 0:
-        raise BadInput(f"Seed {options.seed} is negative. Give --seed of 0 or more.")
-    for site in options.site or " ":
-        check_site(site)
-    if len(set(options.site)) < len(options.site):
-        raise BadInput(f"Sites {options.site} name one site twice. Give each once.")
-    check_size(options.size)
+    if seed < 0:
+        raise BadInput(f"Seed {seed} is negative. Give --seed of 0 or more.")
+    for letter in site or " ":
+        check_site(letter)
+    if len(set(site)) < len(site):
+        raise BadInput(f"Sites {site} name one site twice. Give each once.")
+    check_size(size)
     template_folder()
-
-
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    from . import __version__
-
-    return {
-        "version": __version__,
-        "disease": options.disease,
-        "contrasts": options.contrasts,
-        "site": options.site,
-        "seed": options.seed,
-        "size": options.size,
-    }
 
 
 def draw_people(sites: str, seed: int, patients: int, controls: int, disease: str = "ms") -> list[tuple[str, Any]]:
@@ -198,19 +226,7 @@ def _simulate_until_stopped(task: Any) -> Any:
         raise
 
 
-def _say(options: argparse.Namespace, ceiling: dict[str, Any] | None) -> None:
-    if options.progress != "bar":
-        return
-    facts = f"{options.patients} patients and {options.controls} controls with {', '.join(options.contrasts)}"
-    if ceiling is not None:
-        lesion, patient = (
-            "not defined" if ceiling[name] is None else f"{ceiling[name]:.3f}"
-            for name in ("lesion_level_r", "patient_level_r")
-        )
-        facts += f"; {ceiling['lesions']} lesions of 50 mm3 or more; noise ceiling r = {lesion} per lesion"
-        facts += f", {patient} per patient"
-    print(f"Wrote {options.out}: {facts}. Simulated data, research use only, not for diagnosis.")
-
+main = command(simulate, done=str)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

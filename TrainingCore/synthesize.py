@@ -2,61 +2,139 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 from .data.bundle import DEMONSTRATION, Bundle
-from .data.result import PROVENANCE
-from .runtime.cli import Progress, add_progress_option, parser, run_command
+from .data.case import ALL_MRI
+from .data.result import PROVENANCE, Result
+from .patient.options import SynthesisOptions
+from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import atomic_folder
-
-EXAMPLE = "python -m TrainingCore.synthesize --t1 T1w.nii.gz --flair FLAIR.nii.gz --lesions lesions.nii.gz --out result"
+from .runtime.signature import ProgressMode, Shown, command
 
 TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
 MORE_IMAGES = {
-    "--t2": "T2w",
-    "--t1ce": "T1w after contrast agent",
-    "--t1ce-low": "T1w after a low dose of contrast agent",
-    "--mtr": "magnetisation transfer ratio",
-    "--fa": "fractional anisotropy",
-    "--rd": "radial diffusivity",
-    "--ad": "axial diffusivity",
-    "--adc": "apparent diffusion coefficient",
+    "t2": "T2w, for models that need it",
+    "t1ce": "T1w after contrast agent, for models that need it",
+    "t1ce_low": "T1w after a low dose of contrast agent, for models that need it",
+    "mtr": "magnetisation transfer ratio, for models that need it",
+    "fa": "fractional anisotropy, for models that need it",
+    "rd": "radial diffusivity, for models that need it",
+    "ad": "axial diffusivity, for models that need it",
+    "adc": "apparent diffusion coefficient, for models that need it",
 }
+VOLUMES = {"t2": "t2w"}  # options that are not called as their volume
+File = Annotated[Path | None, Shown("FILE")]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def synthesize(
+    out: Annotated[Path, Shown("DIR")],
+    *,
+    t1: File = None,
+    flair: File = None,
+    lesions: File = None,
+    dvr: File = None,
+    label_map: File = None,
+    brain_mask: File = None,
+    flair_to_t1: Annotated[str | None, Shown("identity|FILE")] = None,
+    task: Literal["myelin", "flair", "t1", "t1ce"] | None = None,
+    complete_with: Annotated[str | None, Shown("BUNDLE")] = None,
+    model: Annotated[str, Shown("BUNDLE")] = DEMONSTRATION,
+    device: str = "auto",
+    flips: bool = False,
+    uncertainty: bool = False,
+    progress: ProgressMode = "bar",
+    **images: File,
+) -> Result | Path:
+    """Synthesize a [11C]PiB DVR myelin map from T1w and FLAIR MRI of one patient, with a lesion table and a report.
+
+    A model trained for it synthesizes one MRI contrast from others instead. Research use only, not for diagnosis.
+
+    Args:
+        out: result folder; replaced when the new result is complete.
+        t1: T1w in any orientation: NIfTI, NRRD, MetaImage or a DICOM folder (the same one for all images), or
+            FOLDER#NUMBER for one of its series.
+        flair: FLAIR of the same session.
+        lesions: lesion mask or segmentation, in T1w space.
+        dvr: measured DVR in T1w space, to compare with.
+        label_map: tissues from FreeSurfer's aseg or SynthSeg (default: computed).
+        brain_mask: brain mask in T1w space (default: computed).
+        flair_to_t1: skip registration; identity, or an ITK transform file that resamples the FLAIR into T1w space.
+        task: what to synthesize (default: what the model makes); an error if the model makes something else.
+        complete_with: model that fills in a missing FLAIR or lesion mask; outputs are flagged.
+        model: bundle folder, .zip or name.
+        device: auto (a GPU if there is one), cpu or cuda:N.
+        flips: average with the left-right mirrored prediction.
+        uncertainty: also write the SD over six augmented predictions or, with a calibrated model, the expected error
+            of map and lesions.
+        progress: how to show progress; bar is on stderr, json on stdout.
+        images: other contrasts by name (t2, mtr, fa, ...), for models that need them; see MORE_IMAGES.
+
+    Returns:
+        The Result of a myelin map; the folder, for a model that makes an MRI contrast.
+
+    Raises:
+        BadInput: a file is missing or cannot be used, or the model needs another.
+
+    Example:
+        python -m TrainingCore.synthesize --t1 T1w.nii.gz --flair FLAIR.nii.gz --lesions lesions.nii.gz --out result
+    """
+    unknown = sorted(set(images) - set(MORE_IMAGES))
+    if unknown:
+        raise TypeError(f"synthesize has no input {unknown[0]!r}; it takes t1, flair, {', '.join(MORE_IMAGES)}.")
+    given = {"t1w": t1, "flair": flair} | {VOLUMES.get(name, name): path for name, path in images.items()}
+    options = SynthesisOptions(
+        {name: Path(path) for name in ALL_MRI if (path := given.get(name)) is not None},
+        lesions=_path(lesions),
+        dvr=_path(dvr),
+        brain=_path(brain_mask),
+        label_map=_path(label_map),
+        flair_to_t1=flair_to_t1,
+        task=task,
+        complete_with=complete_with,
+        model=str(model),
+        device=device,
+        flips=flips,
+        uncertainty=uncertainty,
+    )
+    return synthesize_visit(options, Path(out), progress)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def synthesize_visit(options: SynthesisOptions, out: Path, progress: ProgressMode = "bar") -> Result | Path:
     """Read and check, register, mask, predict, measure lesions, and put the whole Result in place at once."""
-    options = arguments().parse_args(argv)
-
     from .patient.inputs import read_patient
     from .patient.leftovers import claim, remove_leftovers
 
     bundle = Bundle.open(options.model)
     check_task(options, bundle)
-    with Progress(options.progress, "MyelinSynth") as progress:
-        remove_leftovers(options.out)
-        with atomic_folder(options.out, PROVENANCE) as folder, claim(folder):
-            progress.report("read", 0.01, "Reading and checking the images")
+    myelin = bundle.description["output"] == "dvr"
+    with Progress(progress, "MyelinSynth") as shown:
+        remove_leftovers(out)
+        with atomic_folder(out, PROVENANCE) as folder, claim(folder):
+            shown.report("read", 0.01, "Reading and checking the images")
             patient = read_patient(options, bundle)
             for warning in patient.warnings:
-                progress.say(f"Warning: {warning}")
+                shown.say(f"Warning: {warning}")
 
-            if bundle.description["output"] == "dvr":
-                from .patient.steps import synthesize
+            if myelin:
+                from .patient.steps import synthesize as make_map
 
-                synthesize(patient, bundle, options, folder, progress)
+                make_map(patient, bundle, options, folder, shown)
             else:
                 from .patient.translation import translate
 
-                translate(patient, bundle, options, folder, progress)
-        progress.report("done", 1.0, f"Done: {options.out}")
-    return 0
+                translate(patient, bundle, options, folder, shown)
+        shown.report("done", 1.0, f"Done: {out}")
+    return Result.open(out) if myelin else out
 
 
-def check_task(options: argparse.Namespace, bundle: Bundle) -> None:
+def check_task(options: SynthesisOptions, bundle: Bundle) -> None:
     """Raise BadInput where the model does not make what --task asks for, or --complete-with cannot be used."""
     made = bundle.description["output"]
     if options.task is not None and made != TASKS[options.task]:
@@ -76,56 +154,7 @@ def check_task(options: argparse.Namespace, bundle: Bundle) -> None:
     check_completing(Bundle.open(options.complete_with))
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The options of the command."""
-    given = parser(
-        "synthesize",
-        "Synthesize a [11C]PiB DVR myelin map from T1w and FLAIR MRI of one patient, with a lesion table and a report; "
-        "or, with a model made for it, one MRI contrast from others. Research use only, not for diagnosis.",
-        EXAMPLE,
-    )
-    image = "NIfTI, NRRD, MetaImage, or a DICOM folder: the same one for both, or FOLDER#NUMBER of a series"
-    given.add_argument("--t1", type=Path, metavar="FILE", help=f"T1w, any orientation ({image})")
-    given.add_argument("--flair", type=Path, metavar="FILE", help="FLAIR of the same session")
-    for option, name in MORE_IMAGES.items():
-        given.add_argument(option, type=Path, metavar="FILE", help=f"{name}, for models that need it")
-    given.add_argument("--lesions", type=Path, metavar="FILE", help="lesion mask or segmentation, in T1w space")
-    given.add_argument("--dvr", type=Path, metavar="FILE", help="measured DVR in T1w space, to compare with")
-    given.add_argument(
-        "--label-map", type=Path, metavar="FILE", help="tissues from FreeSurfer's aseg or SynthSeg (default: found)"
-    )
-    given.add_argument("--brain-mask", type=Path, metavar="FILE", help="brain mask in T1w space (default: found)")
-    given.add_argument(
-        "--flair-to-t1",
-        metavar="identity|FILE",
-        help="skip registration: `identity`, or an ITK transform file that resamples the FLAIR into T1w space",
-    )
-    given.add_argument(
-        "--task", choices=tuple(TASKS), help="what to make (default: what the model makes); refused by other models"
-    )
-    given.add_argument(
-        "--complete-with",
-        metavar="BUNDLE",
-        help="a model that makes FLAIR from T1w and finds lesions: makes what is missing first, and marks it so",
-    )
-    given.add_argument(
-        "--model",
-        default=DEMONSTRATION,
-        metavar="BUNDLE",
-        help=f"bundle folder, .zip or name (default: {DEMONSTRATION})",
-    )
-    given.add_argument("--device", default="auto", help="auto (a GPU where there is one; default), cpu or cuda:N")
-    given.add_argument("--flips", action="store_true", help="average with the left-right mirrored prediction")
-    given.add_argument(
-        "--uncertainty",
-        action="store_true",
-        help="also write how far predictions of mirrored and contrast-shifted inputs are apart (six, not one) or, with "
-        "a calibrated model, the error to be expected of map and lesions",
-    )
-    add_progress_option(given)
-    given.add_argument("--out", type=Path, required=True, metavar="DIR", help="result folder; replaced when complete")
-    return given
-
+main = command(synthesize, keywords=MORE_IMAGES)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -316,18 +316,17 @@ def test_a_digital_patient_through_the_real_command(application: Application, tm
     from MyelinSynthLib.exchange import Patient
     from MyelinSynthLib.review import Review
 
-    from TrainingCore.demo import make_patient
+    from TrainingCore.demo import simulate_visit
 
-    given = make_patient(tmp_path / "cohort", 7, "none")
-    files = dict(zip(given[::2], given[1::2]))
+    files = simulate_visit(tmp_path / "cohort", 7, "none")
     nodes = {}
-    for option, name in (("--t1", "T1w"), ("--flair", "FLAIR"), ("--lesions", "lesions"), ("--dvr", "measured")):
+    for option, name in (("t1w", "T1w"), ("flair", "FLAIR"), ("lesions", "lesions"), ("dvr", "measured")):
         nodes[option] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-        storage.SetFileName(files[option])
+        storage.SetFileName(str(files[option]))
         assert storage.ReadData(nodes[option])
     steps: list[Step] = []
-    patient = Patient(nodes["--t1"], nodes["--flair"], nodes["--lesions"], nodes["--dvr"])
+    patient = Patient(nodes["t1w"], nodes["flair"], nodes["lesions"], nodes["dvr"])
     outputs = Synthesis(patient, device="cpu", onStep=steps.append, folder=scratch).run()
     review = Review(outputs.table)
     assert len(review) > 3
@@ -338,7 +337,7 @@ def test_a_digital_patient_through_the_real_command(application: Application, tm
     assert fractions[-1] == 1.0
     voxels = slicer.util.arrayFromVolume(outputs.dvr)
     brain = slicer.util.arrayFromVolume(outputs.brain) > 0
-    assert voxels.shape == slicer.util.arrayFromVolume(nodes["--t1"]).shape
+    assert voxels.shape == slicer.util.arrayFromVolume(nodes["t1w"]).shape
     assert (voxels[~brain] == 0).all()
     assert 0.7 < voxels[brain].mean() < 1.5
     assert not list(scratch.iterdir())

@@ -58,8 +58,19 @@ class Result:
             raise BadInput(f"{path} is not a complete result: it has no {', '.join(missing)}. Run synthesize again.")
         return cls(path, read_json(path / PROVENANCE))
 
+    def map(self) -> Any:
+        """The synthetic DVR (unitless, on the T1w's grid) as a nibabel image, read when its data are asked for."""
+        import nibabel
+
+        return nibabel.load(self.path / DVR)
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / REPORT
+
     def lesions(self) -> list[dict[str, Any]]:
-        """Rows of lesions.csv: numbers as float, TEXT_COLUMNS as str, empty cells (not estimable) as None."""
+        """Rows of lesions.csv, ready for pandas: numbers as float, text as str, empty cells (not estimable) as None."""
         with open(self.path / LESIONS, encoding="utf-8", newline="") as stream:
             return [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
 

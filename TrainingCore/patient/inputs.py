@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from ..imaging.label_maps import read_label_map
 from ..imaging.volumes import Volume, content_sha256, read_volume
 from ..runtime.errors import BadInput
 from ..runtime.files import sha256
+from .options import SynthesisOptions
 
 OPTIONS = {"t1w": "--t1", "t2w": "--t2", "t1ce_low": "--t1ce-low"}
 
@@ -69,11 +69,9 @@ class Patient:
         return sentences
 
 
-def read_patient(options: argparse.Namespace, bundle: Bundle) -> Patient:
+def read_patient(options: SynthesisOptions, bundle: Bundle) -> Patient:
     """Read every file that was given. Raises BadInput with one sentence where one is missing or cannot be used."""
-    paths = {name: getattr(options, option(name).lstrip("-").replace("-", "_")) for name in ALL_MRI}
-    paths |= {"lesions": options.lesions, "dvr": options.dvr, "brain": options.brain_mask}
-    paths = {name: path for name, path in paths.items() if path is not None}
+    paths = options.files
     check_complete(paths, bundle, options.complete_with is not None)
     read = {name: read_volume(path, word_of(name), mask=name in {"lesions", "brain"}) for name, path in paths.items()}
     if options.label_map is not None:

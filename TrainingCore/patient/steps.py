@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from ..prediction.volume import Model, Prediction, predict_patient
 from ..runtime.cli import Progress
 from ..runtime.errors import MyelinSynthError
 from .inputs import Patient
+from .options import SynthesisOptions
 from .outputs import write_result
 from .preparation import AlignedPatient, align_patient, lesions_with_the_flair
 
@@ -84,7 +84,7 @@ class Clock:
 
 
 def synthesize(
-    patient: Patient, bundle: Bundle, options: argparse.Namespace, folder: Path, progress: Progress
+    patient: Patient, bundle: Bundle, options: SynthesisOptions, folder: Path, progress: Progress
 ) -> Findings:
     """Do every step and write the Result's files into `folder`."""
 
@@ -95,7 +95,8 @@ def synthesize(
     lesions, measured = _on_t1w_grid(patient, aligned, progress)
     if options.complete_with is not None:
         clock.step("complete", 0.46, "Making what is missing")
-        lesions = fill_gaps(patient, aligned, lesions, options, progress)
+        completing = Model.load(Bundle.open(options.complete_with), options.device)
+        lesions = fill_gaps(patient, aligned, lesions, completing, progress)
     for sentence in aligned.warnings:
         warn(patient, progress, sentence)
     brain, registration = aligned.brain, aligned.registrations.get("flair", NO_FLAIR)
@@ -163,11 +164,10 @@ def fill_gaps(
     patient: Patient,
     aligned: AlignedPatient,
     lesions: Volume | None,
-    options: argparse.Namespace,
+    model: Model,
     progress: Progress,
 ) -> Volume | None:
-    """Have the model of --complete-with make what is missing, and say so; returns the lesion mask there is now."""
-    model = Model.load(Bundle.open(options.complete_with), options.device)
+    """Let a model fill in what is missing, with a warning; returns the lesion mask there is now."""
     made, found = complete(model, aligned, lesions is None, lambda words: warn(patient, progress, words))
     patient.made += made
     if made:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from ..runtime.cli import Progress
 from ..runtime.errors import BadInput
 from ..runtime.files import write_json
 from .inputs import Patient
+from .options import SynthesisOptions
 from .preparation import AlignedPatient
 from .steps import Clock, align, here, warn
 
@@ -39,7 +39,7 @@ SWAPPED = 0.0  # skewness of the uptake below which T1w and T1w after a low dose
 
 
 def translate(
-    patient: Patient, bundle: Bundle, options: argparse.Namespace, folder: Path, progress: Progress
+    patient: Patient, bundle: Bundle, options: SynthesisOptions, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     """Write `<target>.nii.gz` and what belongs to it into `folder`; returns the provenance.
 

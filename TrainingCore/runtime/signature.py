@@ -26,7 +26,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +67,7 @@ def command(
     exclusive: Sequence[Sequence[str]] = (),
     required: Sequence[str] = (),
     code: Callable[[Any], int] = lambda _result: 0,
+    keywords: Mapping[str, str] | None = None,
 ) -> Callable[[Sequence[str] | None], int]:
     """Make the `main` of a command module from its function.
 
@@ -76,6 +77,7 @@ def command(
         exclusive: groups of parameters of which one at most may be given; one must be, where all are in `required`.
         required: parameters the command line insists on although the function has a default for them.
         code: the exit code of a result, where a command may end well in part only.
+        keywords: names and help of the options that the function takes as `**keywords`, in its annotation's type.
 
     Returns:
         main(argv) -> exit code; argv is that of the process where it is None.
@@ -91,7 +93,7 @@ def command(
         return code(result)
 
     def arguments() -> argparse.ArgumentParser:
-        return parser_of(function, exclusive, required)
+        return parser_of(function, exclusive, required, keywords)
 
     main.__module__ = function.__module__
     main.arguments = arguments  # type: ignore[attr-defined]  # for the documentation and the tests of examples
@@ -99,7 +101,10 @@ def command(
 
 
 def parser_of(
-    function: Callable[..., Any], exclusive: Sequence[Sequence[str]] = (), required: Sequence[str] = ()
+    function: Callable[..., Any],
+    exclusive: Sequence[Sequence[str]] = (),
+    required: Sequence[str] = (),
+    keywords: Mapping[str, str] | None = None,
 ) -> argparse.ArgumentParser:
     """An argument parser with one option per parameter of a function (see `command`)."""
     text = read_docstring(function)
@@ -110,12 +115,23 @@ def parser_of(
     for names in exclusive:
         group = options.add_mutually_exclusive_group(required=set(names) <= set(required))
         groups |= dict.fromkeys(names, group)
-    for name, parameter in inspect.signature(function).parameters.items():
+    texts = text.arguments | dict(keywords or {})
+    for name, parameter in _expanded(inspect.signature(function).parameters, keywords or {}).items():
         needed = name in required and name not in groups
-        _add_option(
-            groups.get(name, options), parameter, _annotation(function, parameter), text.arguments[name], needed
-        )
+        _add_option(groups.get(name, options), parameter, _annotation(function, parameter), texts[name], needed)
     return options
+
+
+def _expanded(parameters: Mapping[str, inspect.Parameter], keywords: Mapping[str, str]) -> dict[str, inspect.Parameter]:
+    """The parameters with `**keywords` replaced by one optional parameter per name."""
+    expanded: dict[str, inspect.Parameter] = {}
+    for name, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            optional = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=None)
+            expanded |= {keyword: optional.replace(name=keyword) for keyword in keywords}
+        else:
+            expanded[name] = parameter
+    return expanded
 
 
 def read_docstring(function: Callable[..., Any]) -> Documentation:

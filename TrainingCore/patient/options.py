@@ -1,0 +1,38 @@
+"""What a person asks of `synthesize` for one visit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..data.bundle import DEMONSTRATION
+
+
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """Files and choices for one visit.
+
+    images: MRI by volume name (`t1w`, `flair`, ...); lesions, dvr, brain, label_map: files in T1w space, or None;
+    flair_to_t1: `identity` or an ITK transform file, None to register; complete_with: bundle that fills in a missing
+    FLAIR or lesion mask; flips: average with the left-right mirrored prediction; uncertainty: also estimate its error.
+    """
+
+    images: Mapping[str, Path] = field(default_factory=dict)
+    lesions: Path | None = None
+    dvr: Path | None = None
+    brain: Path | None = None
+    label_map: Path | None = None
+    flair_to_t1: str | None = None
+    task: str | None = None
+    complete_with: str | None = None
+    model: str = DEMONSTRATION
+    device: str = "auto"
+    flips: bool = False
+    uncertainty: bool = False
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every image and mask that was given, by volume name."""
+        masks = {"lesions": self.lesions, "dvr": self.dvr, "brain": self.brain}
+        return dict(self.images) | {name: path for name, path in masks.items() if path is not None}
