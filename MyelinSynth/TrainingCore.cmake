@@ -95,6 +95,7 @@ set(TRAINING_CORE_SCRIPTS
   patient/case_preparation.py
   patient/inputs.py
   patient/leftovers.py
+  patient/options.py
   patient/outputs.py
   patient/preparation.py
   patient/steps.py
