@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .data.ceilings import read_ceilings
 from .data.cohort import Cohort, how_to_get
 from .runtime.cli import Progress, add_compute_options, add_progress_option, at_least, parser, run_command
 from .runtime.errors import BadInput
@@ -196,7 +197,8 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
         prediction = on_grid_of(common, own, answer)
         maps = [on_grid_of(common, own, one) for one in maps]
         fitted = fitted_errors(model.bundle.description, len(maps))
-        row, lesions = evaluate_case(common, prediction, maps=maps, fitted=fitted)
+        intervals = model.bundle.description.get("intervals")
+        row, lesions = evaluate_case(common, prediction, maps=maps, fitted=fitted, intervals=intervals)
         results[model.name].visits.append(row)
         results[model.name].lesions.extend(lesions)
         results[model.name].slices.append(axial_slices(common, prediction, visit.label, model.inputs))
@@ -238,7 +240,8 @@ def facts_of(cohort: Cohort, models: list[Model], options: argparse.Namespace, l
         )
     about = {model.name: model.facts() for model in models}
     name = cohort.path.resolve().name if cohort.path else "cohort"
-    return Facts(name, cohort.simulated, about, warnings, options.seed, options.minimum)
+    ceilings = read_ceilings(cohort.path)
+    return Facts(name, cohort.simulated, about, warnings, options.seed, options.minimum, ceilings)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 from .data.bundle import DESCRIPTION, encode_weights
 from .data.run import Run
+from .reporting.figures import with_interval
 from .runtime.cli import parser, run_command
 from .runtime.errors import BadInput
 from .runtime.files import check_replaceable, read_json
@@ -36,8 +37,8 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument(
         "--calibration",
         type=Path,
-        help="folder written by evaluate --uncertainty on people that this model has not learnt from: from then on its "
-        "uncertainties are errors to be expected",
+        help="folder written by evaluate on people that were neither used for training nor for the other evaluations: "
+        "lesions get 95 %% intervals and, after evaluate --uncertainty, uncertainties become expected errors",
     )
     options.add_argument("--name", help="what to call the model (default: the recipe's description)")
     options.add_argument(
@@ -92,7 +93,7 @@ def export_run(options: argparse.Namespace) -> int:
     if options.evaluation:
         changes["performance"] = performance_of(options.evaluation, weights_sha256)
     if options.calibration:
-        changes["uncertainty"] = uncertainty_of(options.calibration, weights_sha256)
+        changes |= calibration_of(options.calibration, weights_sha256)
     write_bundle(options.out, run, system, options.which, weights, epoch, changes)
     print(f"Exported epoch {epoch.get('epoch')}: {options.out}")
     return 0
@@ -109,6 +110,7 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
         return measured | {one.title: printed(one, model["measures"][one.key]) for one in TASKS[model["task"]].measures}
     for level in ("lesion", "patient"):
         measured[f"{level} level Pearson r"] = _correlation(model[level])
+    measured |= beyond_size_and_place(model)
     for key, what in (
         ("mae_brain", "MAE in the brain (DVR)"),
         ("mae_lesions", "MAE in lesions (DVR)"),
@@ -118,6 +120,20 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
         if model["images"][key]["mean"] is not None:
             measured[what] = f"{model['images'][key]['mean']:.3f} (SD {model['images'][key]['sd'] or 0:.3f})"
     return measured
+
+
+def beyond_size_and_place(model: dict[str, Any]) -> dict[str, str]:
+    """What a card says of true myelin and of geometry; a model that does not beat geometry says so."""
+    geometry, myelin = model["geometry"], model["myelin"]["lesion"]["synthetic"]
+    gap, told = geometry["difference"], {}
+    if myelin["r"] is not None:
+        told["r with true myelin of lesions"] = with_interval(myelin["r"], myelin["r_low"], myelin["r_high"])
+    partial = geometry["partial"]
+    told["lesion r given geometry"] = with_interval(partial["r"], partial["r_low"], partial["r_high"])
+    verdict = {True: "yes", False: "NO", None: "not estimable"}[geometry["beats"]]
+    difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}")
+    told["beats a regression on lesion size and place alone"] = f"{verdict} (lesion r differs by {difference})"
+    return told
 
 
 def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[str, dict[str, Any]]:
@@ -139,16 +155,23 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
     return f"{words}. {learnt[0]}" if learnt else words, model
 
 
-def uncertainty_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
-    """How large the errors were where the predictions spread so far, for a bundle. Raises BadInput without such."""
+def calibration_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
+    """What a bundle takes from an evaluation on other people: `intervals`, and `uncertainty` where it was measured.
+
+    Raises BadInput where the evaluation measured neither.
+    """
     measured_on, model = measured_model(evaluation, weights_sha256, "--calibration")
-    fitted = (model.get("uncertainty") or {}).get("fitted")
-    if fitted is None:
+    fitted = {
+        "intervals": model.get("intervals_fitted"),
+        "uncertainty": (model.get("uncertainty") or {}).get("fitted"),
+    }
+    found = {key: {**one, "measured on": measured_on} for key, one in fitted.items() if one is not None}
+    if not found:
         raise BadInput(
-            f"{evaluation} has no uncertainties to calibrate from. Run evaluate with --uncertainty on five people with "
-            "lesions or more."
+            f"{evaluation} measured too few lesions to calibrate from. Run evaluate on at least five people with "
+            "twenty lesions or more, and with --uncertainty for the uncertainty map."
         )
-    return {**fitted, "measured on": measured_on}
+    return found
 
 
 def _correlation(level: dict[str, Any]) -> str:

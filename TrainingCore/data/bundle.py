@@ -275,6 +275,19 @@ def _members(description: dict[str, Any]) -> str:
     return "" if count == 1 else f", ensemble of {count} trained on different people"
 
 
+def _intervals(description: dict[str, Any]) -> list[str]:
+    found = description.get("intervals")
+    if found is None:
+        return []
+    ends = [*(f"{end:g}" for end in found["classes_mm3"][1:]), ""]
+    widths = [
+        f"{low:g}-{high} mm3 +-{width:.3f}" if high else f"> {low:g} mm3 +-{width:.3f}"
+        for low, high, width in zip(found["classes_mm3"], ends, found["half_width"])
+        if width is not None
+    ]
+    return [f"- {found['level']:.0%} intervals of a lesion's DVR: {', '.join(widths)}; from a {found['measured on']}"]
+
+
 def _uncertainty(description: dict[str, Any]) -> list[str]:
     if "uncertainty" not in description:
         return []
@@ -301,6 +314,7 @@ def model_card(description: dict[str, Any]) -> str:
             f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
             f"- trained on: {description['training_data']}",
             f"- licence: {description['licence']}",
+            *_intervals(description),
             *_uncertainty(description),
             f"- weights SHA-256: `{description['weights_sha256']}`",
             "",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .statistics import ClusterBootstrap, correlation_difference, correlation_with_interval
+from .statistics import ClusterBootstrap, bootstrap_test, correlation_difference, correlation_with_interval
 
 MIN_SPARE = 10  # lesions more than there are features and variables, below which nothing is estimated (ours)
 RIDGE = 1e-6  # share of the variance, against features that are constant or that others determine (ours)
@@ -32,21 +32,54 @@ def partial_correlation(
     Returns:
         {r, r_low, r_high, n}: 95 % interval by people drawn with replacement; None: not estimable.
     """
-    table = np.column_stack([features, measured, synthetic]).astype(float)
-    keep = np.isfinite(table).all(axis=1)
-    table, owners = table[keep], np.asarray(people)[keep]
+    table, owners = _complete(np.column_stack([features, measured, synthetic]), people)
     found: dict[str, Any] = {"r": None, "r_low": None, "r_high": None, "n": len(table)}
+    r, replicates = _with_replicates(table, owners, seed)
+    if r is None:
+        return found
+    low, high = ClusterBootstrap.interval(replicates)
+    return found | {"r": r, "r_low": low, "r_high": high}
+
+
+def partial_difference(
+    measured: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    features: np.ndarray,
+    people: Sequence[Any],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Partial correlation of `second` minus that of `first` on the same lesions, paired by person.
+
+    Arguments as in `partial_correlation`. Returns {difference, low, high, p, n}; None: not estimable.
+    """
+    table, owners = _complete(np.column_stack([features, measured, first, second]), people)
+    found: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": len(table)}
+    one, before = _with_replicates(table[:, :-1], owners, seed)
+    other, after = _with_replicates(np.delete(table, -2, axis=1), owners, seed)
+    if one is None or other is None:
+        return found
+    return found | {"difference": other - one} | bootstrap_test(after - before)
+
+
+def _complete(table: np.ndarray, people: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows without a gap, and whose they are."""
+    keep = np.isfinite(table.astype(float)).all(axis=1)
+    return table[keep].astype(float), np.asarray(people)[keep]
+
+
+def _with_replicates(table: np.ndarray, owners: np.ndarray, seed: int) -> tuple[float | None, np.ndarray]:
+    """Partial correlation of the last two columns given the others, and its bootstrap replicates by owner."""
     if len(table) < table.shape[1] + MIN_SPARE:
-        return found
+        return None, np.zeros(0)
     scaled = _standardised(table)
-    r = _partial(_moments(scaled, np.zeros(len(scaled), int), 1))[0]
+    r = float(_partial(_moments(scaled, np.zeros(len(scaled), int), 1))[0])
     if not np.isfinite(r):
-        return found
+        return None, np.zeros(0)
     draws = ClusterBootstrap(owners, seed=seed)
     sums = _moments(scaled, draws.index, draws.patients).reshape(draws.patients, -1)
     replicates = (draws.weights @ sums).reshape(-1, table.shape[1] + 1, table.shape[1] + 1)
-    low, high = draws.interval(_partial(replicates)) if len(replicates) else (None, None)
-    return found | {"r": float(r), "r_low": low, "r_high": high}
+    return r, _partial(replicates) if len(replicates) else np.zeros(0)
 
 
 def _standardised(table: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from .statistics import CONFIDENCE, FEWEST_PATIENTS
 Row = dict[str, Any]
 PARTS = 3  # lesions by rising uncertainty, in parts of one size
 REPLICATES = 1000
+DRAWS = 200
 FEWEST_LESIONS = 6
 LIMIT_95 = 1.96  # SDs of a normal error
 
@@ -29,7 +30,8 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
     """Spearman's rho of uncertainty and absolute error over lesions, and the mean error of three parts by uncertainty.
 
     lesions: rows with person, volume_mm3, mean_dvr, measured_mean_dvr and uncertainty. Returns {rho, low, high, n,
-    people, ratio (root mean square error over root mean square uncertainty), within_95 (share of the errors within 1.96
+    people, attainable (the rho that these very uncertainties would reach if each were the exact SD of a normal error),
+    ratio (root mean square error over root mean square uncertainty), within_95 (share of the errors within 1.96
     uncertainties), parts: [{uncertainty, error, n}]}; None with too few lesions.
     """
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
@@ -49,12 +51,25 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
         "rho": spearman(spread, error),
         "low": low,
         "high": high,
+        "attainable": attainable(spread, seed),
         "n": len(rows),
         "people": len(set(people.tolist())),
         "ratio": float(np.sqrt((error**2).mean())) / scale if scale > 0 else None,
         "within_95": float((error <= LIMIT_95 * spread).mean()),
         "parts": parts,
     }
+
+
+def attainable(spread: np.ndarray, seed: int = 0) -> float | None:
+    """Spearman's rho of |error| and SD that is to be expected where every SD is exactly right.
+
+    spread: (n,) SDs. Nearly equal SDs rank errors badly even if all are right: an observed rho is read beside this one.
+    Mean over 200 draws of normal errors; None where all SDs are the same.
+    """
+    if np.ptp(spread) == 0:
+        return None
+    errors = np.abs(np.random.default_rng([seed, 1905]).standard_normal((DRAWS, len(spread)))) * spread
+    return float(np.mean([spearman(spread, one) for one in errors]))
 
 
 def error_by_spread(spread: np.ndarray, error: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
@@ -129,7 +144,7 @@ def _interval(
 
 def in_words(found: Row) -> str:
     """The answer in a sentence or two."""
-    from ..reporting.figures import with_interval
+    from ..reporting.figures import number, with_interval
 
     rho = with_interval(found["rho"], found["low"], found["high"])
     first, last = found["parts"][0], found["parts"][-1]
@@ -146,8 +161,9 @@ def in_words(found: Row) -> str:
         "of the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
     )
     return (
-        f"{answer} Spearman's rho of uncertainty and absolute error: {rho}, {found['n']} lesions of {found['people']} "
-        f"people. Mean error {first['error']:.3f} in the surest third, {last['error']:.3f} in the least sure.{times}"
+        f"{answer} Spearman's rho of uncertainty and absolute error: {rho} (exact SDs would reach "
+        f"{number(found['attainable'])}), {found['n']} lesions of {found['people']} people. Mean error "
+        f"{first['error']:.3f} in the surest third, {last['error']:.3f} in the least sure.{times}"
     )
 
 

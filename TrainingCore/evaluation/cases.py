@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from ..data.case import Case
+from ..imaging.tissues import normal_appearing_white_matter
 from ..prediction.uncertainty import expected_error, spread_by_label
 from ..runtime.errors import MyelinSynthError
 from .calibration import error_by_spread
+from .conformal import interval_of
+from .lesion_geometry import FEATURES, lesion_geometry
 from .lesions import label_lesions, lesion_table
 from .measures import DVR_RANGE, image_measures
 
 TISSUES = ("lesion", "nawm", "grey")
 KINDS = ("measured", "synthetic", "clean")
+GEOMETRY = "geometry_"  # what the columns of lesion geometry start with
 
 
 def evaluate_case(
@@ -24,19 +28,23 @@ def evaluate_case(
     data_range: float = DVR_RANGE,
     maps: Sequence[np.ndarray] = (),
     fitted: Mapping[str, Mapping[str, float]] | None = None,
+    intervals: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compare a synthetic DVR map with the measured one of a visit.
 
     case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`; prediction:
     (I, J, K) synthetic DVR on the case's grid. Outside the brain both count as 0. NAWM is white matter without lesions
-    (Soulier et al. 2024). maps: several predictions of this head; how far they are apart in a lesion's mean becomes its
-    `spread` and, with what the model was calibrated to (fitted: see `synthesis.uncertainty`), its `uncertainty`; the
-    visit gets predictions (their number) and voxel_floor, voxel_slope (see `calibration.error_by_spread`).
+    at least 2 mm from other tissue, as in `synthesize`. maps: several predictions of this head; how far they are apart
+    in a lesion's mean becomes its `spread` and, with what the model was calibrated to (fitted: see
+    `synthesis.uncertainty`), its `uncertainty`; the visit gets predictions (their number) and voxel_floor, voxel_slope
+    (see `calibration.error_by_spread`). intervals: of a bundle (see `conformal.calibrate_intervals`); each lesion gets
+    dvr_low and dvr_high of it.
 
     Returns the visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and
     mm3 of lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and
     one row per lesion of any size (see `lesion_table`; mean_dvr is the synthetic one, clean_mean_dvr the noise-free
-    truth). None: not estimable. Raises MyelinSynthError where the prediction holds NaN or infinity in the brain.
+    truth, myelin_loss the true lost share of myelin, geometry_* see `lesion_geometry`). None: not estimable. Raises
+    MyelinSynthError where the prediction holds NaN or infinity in the brain.
     """
     brain = np.asarray(case.volumes["brain"], bool)
     if not np.isfinite(prediction[brain]).all():
@@ -58,6 +66,8 @@ def evaluate_case(
             visit[f"{kind}_{tissue}"] = _mean(dvr[kind], regions[tissue]) if kind in dvr else None
     rows = lesion_table(labels, dvr["synthetic"], regions["nawm"], case.affine, measured=dvr["measured"])
     clean = _label_means(labels, dvr["clean"]) if "clean" in dvr else None
+    lost = _label_means(labels, case.volumes["myelin_loss"]) if "myelin_loss" in case.volumes else None
+    geometry = _geometry(case, labels, brain)
     spread = spread_by_label(maps, labels) if len(maps) > 1 and rows else None
     if len(maps) > 1:
         visit |= {"predictions": len(maps)} | _voxel_errors(maps, dvr["synthetic"] - dvr["measured"], brain)
@@ -66,8 +76,19 @@ def evaluate_case(
             row["spread"] = float(spread[row["id"]])
             row["uncertainty"] = float(expected_error(spread[row["id"]], fitted["lesions"] if fitted else None))
         row["clean_mean_dvr"] = None if clean is None else float(clean[row["id"]])
-    owner = {"person": case.person, "visit": case.visit, "group": visit["group"]}
+        row["myelin_loss"] = None if lost is None else float(lost[row["id"]])
+        row |= interval_of(intervals, row["volume_mm3"], row["mean_dvr"])
+        row |= {f"{GEOMETRY}{name}": float(value) for name, value in zip(FEATURES, geometry[row["id"] - 1])}
+    owner = {"person": case.person, "visit": case.visit, "group": visit["group"], "site": case.info.get("site", "")}
     return visit, [owner | row for row in rows]
+
+
+def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    nothing = np.zeros(brain.shape, bool)
+    white, grey = (
+        np.asarray(case.volumes.get(name, nothing), bool) & brain for name in ("white_matter", "grey_matter")
+    )
+    return lesion_geometry(labels, brain, white, grey, case.affine)
 
 
 def _voxel_errors(maps: Sequence[np.ndarray], error: np.ndarray, brain: np.ndarray) -> dict[str, float]:
@@ -81,7 +102,8 @@ def tissue_masks(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
     lesion = np.asarray(case.volumes.get("lesions", nothing), bool) & brain
     white = np.asarray(case.volumes.get("white_matter", nothing), bool) & brain & ~lesion
     grey = np.asarray(case.volumes.get("grey_matter", nothing), bool) & brain & ~lesion & ~white
-    return {"lesion": lesion, "nawm": white, "grey": grey}
+    spacing = tuple(np.linalg.norm(case.affine[:3, :3], axis=0))
+    return {"lesion": lesion, "nawm": normal_appearing_white_matter(white, lesion, spacing), "grey": grey}
 
 
 def _mean(values: np.ndarray, mask: np.ndarray) -> float | None:

@@ -143,13 +143,35 @@ def correlation_difference(
         return empty
     draws = ClusterBootstrap(np.asarray(clusters)[keep], seed=seed)
     replicates = draws.correlations(truth, second) - draws.correlations(truth, first)
-    low, high = draws.interval(replicates)
+    return empty | {"difference": other - one} | bootstrap_test(replicates)
+
+
+def bootstrap_test(replicates: np.ndarray) -> dict[str, float | None]:
+    """{low, high, p} of a difference from its replicates: 95 % percentiles, and twice the share beyond 0.
+
+    p is never below 2 / (replicates + 1); all None where there is no interval.
+    """
+    low, high = ClusterBootstrap.interval(replicates)
+    if low is None:
+        return {"low": None, "high": None, "p": None}
     finite = replicates[np.isfinite(replicates)]
-    p = None
-    if low is not None:
-        fewer = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
-        p = min(1.0, 2 * (fewer + 1) / (finite.size + 1))
-    return empty | {"difference": other - one, "low": low, "high": high, "p": p}
+    fewer = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
+    return {"low": low, "high": high, "p": min(1.0, 2 * (fewer + 1) / (finite.size + 1))}
+
+
+def mean_difference(differences: np.ndarray, clusters: Sequence[Any], seed: int = 0) -> dict[str, Any]:
+    """Mean of paired differences, (n,), with a 95 % interval and p by patient: {difference, low, high, p, n}.
+
+    Differences that are not finite are left out. None: not estimable.
+    """
+    differences = np.asarray(differences, float)
+    keep = np.isfinite(differences)
+    found: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": int(keep.sum())}
+    if not keep.any():
+        return found
+    draws = ClusterBootstrap(np.asarray(clusters)[keep], seed=seed)
+    replicates = draws.means(differences[keep]) if len(draws.weights) else np.zeros(0)
+    return found | {"difference": float(differences[keep].mean())} | bootstrap_test(replicates)
 
 
 def bland_altman(

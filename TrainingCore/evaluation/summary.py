@@ -7,34 +7,51 @@ from typing import Any
 
 import numpy as np
 
-from .cases import KINDS, TISSUES
+from .beyond_geometry import beside_geometry, geometry_predictions, partial_difference
+from .cases import GEOMETRY, KINDS, TISSUES
+from .conformal import CLASSES_MM3, class_title, coverage, volume_class
+from .lesion_geometry import FEATURES
 from .lesions import PAPER_MINIMUM_MM3
-from .statistics import bland_altman, correlation_difference, correlation_with_interval, weighted_mean
+from .statistics import (
+    ClusterBootstrap,
+    bland_altman,
+    correlation_difference,
+    correlation_with_interval,
+    mean_difference,
+    weighted_mean,
+)
 
 Row = dict[str, Any]
 IMAGE_MEASURES = tuple(f"{kind}_{region}" for region in ("brain", "lesions") for kind in ("mae", "psnr", "ssim"))
 LEVELS = ("lesion", "visit", "patient")
-COLUMNS = {"measured": "measured_mean_dvr", "synthetic": "mean_dvr", "clean": "clean_mean_dvr"}
+COLUMNS = {
+    "measured": "measured_mean_dvr",
+    "synthetic": "mean_dvr",
+    "clean": "clean_mean_dvr",
+    "myelin_loss": "myelin_loss",
+}
 
 
 def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> list[Row]:
     """Lesions of at least `minimum_mm3`, all visits of all people pooled (Soulier et al. 2024: 50 mm3).
 
-    Returns rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR; None: not known).
+    Returns rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), myelin_loss (true share), and
+    `geometry`, the lesion's features; None: not known.
     """
     kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
     return [
         {name: row[name] for name in ("person", "visit", "id", "volume_mm3")}
         | {kind: row.get(column) for kind, column in COLUMNS.items()}
+        | {"geometry": [row.get(f"{GEOMETRY}{name}") for name in FEATURES]}
         for row in kept
     ]
 
 
 def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
-    """Mean DVR over all lesions of a visit or a person, of any size, with their volumes as weights.
+    """Mean DVR over the lesions of a visit or a person with their volumes as weights.
 
     by: `("person", "visit")` or `("person",)`. Returns rows of person, visit ("" for a person), volume_mm3, measured,
-    synthetic, clean. People without lesions have no row.
+    synthetic, clean, myelin_loss. People without lesions have no row.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in lesions:
@@ -51,11 +68,12 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
 
 
 def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> dict[str, list[Row]]:
-    """The points of the three levels: lesion, visit, patient."""
+    """The points of the three levels, lesion, visit and patient, all from the lesions of at least `minimum_mm3`."""
+    kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
     return {
-        "lesion": lesion_level(lesions, minimum_mm3),
-        "visit": pooled_level(lesions, ("person", "visit")),
-        "patient": pooled_level(lesions, ("person",)),
+        "lesion": lesion_level(kept, minimum_mm3),
+        "visit": pooled_level(kept, ("person", "visit")),
+        "patient": pooled_level(kept, ("person",)),
     }
 
 
@@ -73,7 +91,54 @@ def agreement(points: Sequence[Row], seed: int = 0) -> Row:
     error = np.abs(synthetic - measured)
     error = error[np.isfinite(error)]
     found["mae"] = float(error.mean()) if error.size else None
+    draws = ClusterBootstrap(np.array(people)[np.isfinite(synthetic - measured)], seed=seed) if error.size else None
+    found["mae_low"], found["mae_high"] = draws.interval(draws.means(error)) if draws else (None, None)
     return found | {"bland_altman": bland_altman(measured, synthetic, people, seed)}
+
+
+def with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
+    """Correlation with the true myelin that is left (1 - loss), which is known of simulated patients alone.
+
+    Returns {synthetic, measured}: each as `correlation_with_interval`; `measured` is what the scanner itself reaches.
+    """
+    left = 1.0 - column(points, "myelin_loss")
+    people = [row["person"] for row in points]
+    return {
+        kind: correlation_with_interval(left, column(points, kind), people, seed) for kind in ("synthetic", "measured")
+    }
+
+
+def geometry_of(points: Sequence[Row]) -> np.ndarray:
+    """Geometry of lesion-level points, (n, features), NaN where it is not known."""
+    rows = [[np.nan if value is None else value for value in row["geometry"]] for row in points]
+    return np.array(rows, float).reshape(len(rows), len(FEATURES))
+
+
+def beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
+    """What a model knows beyond geometry (see `beyond_geometry.beside_geometry`), and of geometry alone its correlation
+    with the true myelin. points: of the lesion level."""
+    measured, synthetic = column(points, "measured"), column(points, "synthetic")
+    people = [row["person"] for row in points]
+    features = geometry_of(points)
+    found = beside_geometry(measured, synthetic, features, people, seed)
+    alone = geometry_predictions(measured, features, people)
+    return found | {"myelin": correlation_with_interval(1.0 - column(points, "myelin_loss"), alone, people, seed)}
+
+
+def by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
+    """Agreement of the lesions of each size class.
+
+    Rows: volume, lesions, r, r_low, r_high, mae, mae_low, mae_high, bias, bias_low, bias_high.
+    """
+    rows = []
+    for index in range(len(CLASSES_MM3)):
+        own = [row for row in lesions if volume_class(row["volume_mm3"]) == index]
+        if own:
+            found = agreement(lesion_level(own, 0.0), seed)
+            bias = {key: found["bland_altman"][key] for key in ("bias", "bias_low", "bias_high")}
+            kept = {key: found[key] for key in ("r", "r_low", "r_high", "mae", "mae_low", "mae_high")}
+            rows.append({"volume": class_title(index), "lesions": len(own)} | kept | bias)
+    return rows
 
 
 def mean_and_sd(values: np.ndarray) -> Row:
@@ -117,6 +182,10 @@ def summarise(
         "lesions_in_correlation": len(points["lesion"]),
         "minimum_mm3": minimum_mm3,
         **{level: agreement(points[level], seed) for level in LEVELS},
+        "myelin": {level: with_true_myelin(points[level], seed) for level in ("lesion", "patient")},
+        "geometry": beyond_geometry(points["lesion"], seed),
+        "by_volume": by_volume(lesions, seed),
+        "intervals": coverage(lesions, seed),
         "images": {name: mean_and_sd(column(visits, name)) for name in IMAGE_MEASURES},
         "groups": group_means(visits),
     }
@@ -125,8 +194,9 @@ def summarise(
 def differences(
     first: Sequence[Row], other: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3
 ) -> Row:
-    """r of `other` - r of `first` at each level, paired on the same lesions and the same bootstrap replicates.
+    """What `other` has more than `first`, paired on the same lesions and the same bootstrap replicates.
 
+    r at each level, and over lesions `partial` (r given geometry), `myelin` (r with the true myelin) and `mae`.
     first, other: lesion rows of two models on one evaluation grid. Raises ValueError where their lesions differ.
     """
     found = {}
@@ -140,4 +210,10 @@ def differences(
         people = [row["person"] for row in one]
         truth, a, b = column(one, "measured"), column(one, "synthetic"), column(two, "synthetic")
         found[level] = correlation_difference(truth, a, b, people, seed)
+    one, two = levels(first, minimum_mm3)["lesion"], levels(other, minimum_mm3)["lesion"]
+    people = [row["person"] for row in one]
+    truth, a, b = column(one, "measured"), column(one, "synthetic"), column(two, "synthetic")
+    found["partial"] = partial_difference(truth, a, b, geometry_of(one), people, seed)
+    found["myelin"] = correlation_difference(1.0 - column(one, "myelin_loss"), a, b, people, seed)
+    found["mae"] = mean_difference(np.abs(b - truth) - np.abs(a - truth), people, seed)
     return found

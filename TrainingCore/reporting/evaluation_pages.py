@@ -12,10 +12,12 @@ from typing import Any
 from .. import RESEARCH_USE, SIMULATED
 from ..data.case import title_of
 from ..evaluation.calibration import calibration, calibration_figure, errors_by_spread, in_words
+from ..evaluation.conformal import calibrate_intervals
 from ..evaluation.summary import Row, differences, levels, summarise
 from ..runtime.files import write_json, write_text
 from . import figures, slice_figures
 from .document import SIMULATED_BANNER, Report, png_bytes
+from .lesion_tables import CAPTION, ceiling_rows, geometry_sentence, interval_rows, knowledge_rows, volume_rows
 
 SUMMARY = "summary.json"
 SOULIER = (
@@ -29,13 +31,14 @@ WEI = (
 )
 METHODS = (
     "Lesion level: mean DVR of each lesion (26-neighbourhood) of at least the given volume, all visits pooled. Patient "
-    "level: mean over all lesions of a person, of any size, weighted by volume. Intervals: patients drawn with "
+    "level: mean over the same lesions of a person, weighted by volume. Intervals: patients drawn with "
     "replacement, 5000 times (percentiles). The p value takes lesions as independent and is therefore too small where "
     "lesions of one patient resemble each other; that of a difference comes from the paired replicates. Noise ceiling: "
     "the correlation of the noise-free truth, which only a digital patient has, with the measured DVR of the same "
     "lesions.\n\n"
     "MAE, PSNR and SSIM count voxels inside the brain or inside lesions alone; PSNR and SSIM take a range of 1.5 DVR, "
-    "SSIM a 3D Gaussian window of SD 1.5 voxels (Wang et al. 2004). NAWM is white matter without lesions. "
+    "SSIM a 3D Gaussian window of SD 1.5 voxels (Wang et al. 2004). NAWM is white matter without lesions at "
+    "least 2 mm from other tissue. "
     "Bland-Altman: mean of synthetic minus measured, and 1.96 SD on both sides. Slope: least-squares line of synthetic "
     "on measured DVR of lesions; below 1, differences between lesions come out smaller than measured. Not estimable: "
     "fewer than three points, no spread, or for an interval fewer than five patients."
@@ -61,6 +64,7 @@ class Facts:
     warnings: list[str]
     seed: int
     minimum_mm3: float
+    ceilings: Mapping[str, Any] | None = None  # of data.ceilings, where the cohort is simulated
 
 
 def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts) -> dict[str, Any]:
@@ -85,6 +89,7 @@ def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts)
         "bootstrap_seed": facts.seed,
         "models": {name: facts.models[name] | summaries[name] for name in names},
         "differences_to_first": against,
+        "ceilings": facts.ceilings,
     }
     write_json(folder / SUMMARY, content)
     write_csv(folder / "models.csv", model_rows(summaries))
@@ -97,11 +102,14 @@ def write_evaluation(folder: Path, results: Mapping[str, Results], facts: Facts)
 
 
 def calibrated(result: Results, facts: Facts) -> Row:
-    """{"uncertainty": ...} where uncertainties were asked for and there are enough lesions, else nothing."""
+    """What `export --calibration` takes: interval widths by lesion volume, and `uncertainty` where it was asked for."""
+    fitted = {"intervals_fitted": calibrate_intervals(result.lesions)}
     found = calibration(result.lesions, facts.seed, facts.minimum_mm3)
     if found is None:
-        return {}
-    return {"uncertainty": found | {"fitted": errors_by_spread(result.lesions, result.visits, facts.minimum_mm3)}}
+        return fitted
+    return fitted | {
+        "uncertainty": found | {"fitted": errors_by_spread(result.lesions, result.visits, facts.minimum_mm3)}
+    }
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -137,6 +145,13 @@ def model_rows(summaries: Mapping[str, Row]) -> list[Row]:
                 row[f"{level}_{key}"] = found[key]
             for key in ("bias", "lower_limit", "upper_limit", "slope"):
                 row[f"{level}_{key}"] = found["bland_altman"][key]
+        for title, found in (
+            ("myelin", summary["myelin"]["lesion"]["synthetic"]),
+            ("given_geometry", summary["geometry"]["partial"]),
+        ):
+            row |= {f"{title}_{key}": found[key] for key in ("r", "r_low", "r_high")}
+        for key in ("difference", "low", "high"):
+            row[f"beyond_geometry_{key}"] = summary["geometry"]["difference"][key]
         for measure, values in summary["images"].items():
             row |= {measure: values["mean"], f"{measure}_sd": values["sd"]}
         rows.append(row)
@@ -160,11 +175,17 @@ def build_report(
     )
     for warning in facts.warnings:
         report.add_text(f"Note: {warning}")
+    for name, summary in summaries.items():
+        report.add_text(geometry_sentence(name, summary))
     report.add_heading("Models")
     report.add_table(_correlation_rows(summaries), caption="Pearson r of measured and synthetic DVR, 95 % by patient")
     if against:
         report.add_table(_difference_rows(against, first), caption=f"Paired difference of r to {first}, by patient")
         _picture(report, folder, "models", figures.models_figure(summaries), _MODELS_CAPTION, _models_alt(summaries))
+    report.add_table(knowledge_rows(summaries), caption=CAPTION)
+    if facts.ceilings:
+        caption = "How well lesions of this simulated cohort can be predicted at all, cross-validated by person"
+        report.add_table(ceiling_rows(facts.ceilings["rows"]), caption=caption)
     report.add_table(_agreement_rows(summaries), caption="Agreement: synthetic minus measured mean DVR")
     report.add_table(_image_rows(summaries), caption="Voxel by voxel: mean (SD over visits); MAE in DVR")
     for name, result in results.items():
@@ -201,6 +222,10 @@ def _model_section(
         caption = "Mean DVR by tissue and group; one point per visit."
         _picture(report, folder, f"groups-{slug}", figures.groups_figure(result.visits), caption, alt)
         report.add_table(_group_rows(summary["groups"]), caption="Mean DVR (SD over visits)")
+    report.add_table(volume_rows(summary), caption="By lesion volume, 95 % by patient")
+    if summary["intervals"]:
+        caption = "95 % prediction intervals by lesion volume; inside: share of the lesions, 95 % by patient"
+        report.add_table(interval_rows(summary), caption=caption)
     sure = summary.get("uncertainty")
     if sure is not None:
         report.add_text(in_words(sure))
@@ -307,8 +332,18 @@ def _difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
             one = found[level]
             row[f"{level} level"] = figures.with_interval(one["difference"], one["low"], one["high"], "{:+.3f}")
             row[f"{level} p"] = figures.p_value(one["p"]).removeprefix("p = ").removeprefix("p ")
+        for key, title, form in _MORE_DIFFERENCES:
+            gap = found[key]
+            row[title] = figures.with_interval(gap["difference"], gap["low"], gap["high"], form)
         rows.append(row)
     return rows
+
+
+_MORE_DIFFERENCES = (
+    ("partial", "r given geometry", "{:+.3f}"),
+    ("myelin", "r, true myelin", "{:+.3f}"),
+    ("mae", "MAE in lesions", "{:+.4f}"),
+)
 
 
 def _group_rows(groups: Sequence[Row]) -> list[Row]:

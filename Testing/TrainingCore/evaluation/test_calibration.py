@@ -183,13 +183,31 @@ def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_ca
         measured_model(tmp_path, "0", "--calibration")
 
 
-def test_export_asks_for_an_evaluation_with_uncertainties(tmp_path: Path) -> None:
-    from TrainingCore.export import uncertainty_of
+def test_export_takes_intervals_and_uncertainties_where_they_were_measured(tmp_path: Path) -> None:
+    from TrainingCore.export import calibration_of
     from TrainingCore.runtime.errors import BadInput
 
     model = {"weights_sha256": "a", "people": 9, "visits": 9, "lesions_in_correlation": 40, "minimum_mm3": 50.0}
-    (tmp_path / "summary.json").write_text(json.dumps({"simulated_data": True, "models": {"run": model}}))
-    with pytest.raises(BadInput, match="--uncertainty"):
-        uncertainty_of(tmp_path, "a")
+
+    def told(**more: object) -> dict:
+        (tmp_path / "summary.json").write_text(json.dumps({"simulated_data": True, "models": {"run": model | more}}))
+        return calibration_of(tmp_path, "a")
+
+    with pytest.raises(BadInput, match="too few lesions to calibrate from"):
+        told(intervals_fitted=None)
     with pytest.raises(BadInput, match="did not evaluate these weights"):
-        uncertainty_of(tmp_path, "b")
+        calibration_of(tmp_path, "b")
+    intervals = {"half_width": [0.2, 0.1, 0.1, 0.05, 0.05]}
+    assert list(told(intervals_fitted=intervals)) == ["intervals"]
+    both = told(intervals_fitted=intervals, uncertainty={"fitted": {"predictions": 6}})
+    assert both["intervals"]["half_width"] == intervals["half_width"]
+    assert both["uncertainty"]["measured on"].startswith("simulated cohort, 9 people")
+
+
+def test_equal_uncertainties_cannot_rank_errors_and_different_ones_can() -> None:
+    from TrainingCore.evaluation.calibration import attainable
+
+    assert attainable(np.full(100, 0.1)) is None
+    nearly = attainable(np.linspace(0.10, 0.11, 200))
+    wide = attainable(np.geomspace(0.01, 1.0, 200))
+    assert abs(nearly) < 0.1 < 0.5 < wide < 1

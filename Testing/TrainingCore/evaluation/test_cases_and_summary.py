@@ -99,12 +99,30 @@ def test_the_noise_free_truth_reaches_the_ceiling_and_a_flat_map_does_not(cohort
     assert good["images"]["mae_lesions"]["n"] == 20
 
 
-def test_small_lesions_stay_out_of_the_lesion_level_alone(cohort):
+def test_a_map_that_knows_less_than_geometry_says_so(cohort):
+    from TrainingCore.reporting.lesion_tables import geometry_sentence, knowledge_rows
+
+    summaries = {name: summarise(*rows) for name, rows in cohort.items()}
+    assert summaries["good"]["geometry"]["beats"] is True
+    assert summaries["good"]["geometry"]["partial"]["r_low"] > 0.9
+    assert summaries["poor"]["geometry"]["beats"] is False
+    assert geometry_sentence("good", summaries["good"]) == ""
+    assert geometry_sentence("poor", summaries["poor"]).startswith("poor does not beat geometry alone")
+    assert [row["beats geometry"] for row in knowledge_rows(summaries)] == ["yes", "no", "–"]
+    gaps = differences(cohort["poor"][1], cohort["good"][1])
+    assert gaps["partial"]["low"] > 0
+    assert gaps["mae"]["high"] < 0
+    assert gaps["myelin"]["difference"] is None
+
+
+def test_small_lesions_stay_out_of_every_level(cohort):
     lesions = cohort["good"][1]
     few = summarise(*cohort["good"], minimum_mm3=400)
     expected = sum(row["volume_mm3"] >= 400 for row in lesions)
     assert 0 < few["lesion"]["n"] == few["lesions_in_correlation"] == expected < len(lesions)
-    assert few["patient"] == summarise(*cohort["good"])["patient"]
+    kept = [row for row in lesions if row["volume_mm3"] >= 400]
+    assert few["patient"] == summarise(cohort["good"][0], kept, minimum_mm3=0)["patient"]
+    assert few["patient"]["r"] != summarise(*cohort["good"])["patient"]["r"]
 
 
 def test_patients_are_averaged_by_volume():

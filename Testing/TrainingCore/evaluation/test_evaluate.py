@@ -80,6 +80,56 @@ def test_the_summary_says_who_was_measured_and_how_well(evaluated):
     assert summary["note"] == "Research use only, not for diagnosis."
 
 
+def test_every_evaluation_says_what_a_model_knows_beyond_geometry(evaluated):
+    text = (evaluated / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((evaluated / "summary.json").read_text())
+    model = summary["models"]["network"]
+    assert set(model["geometry"]) == {"partial", "alone", "difference", "beats", "myelin"}
+    assert model["lesion"]["mae_low"] <= model["lesion"]["mae"] <= model["lesion"]["mae_high"]
+    assert {"partial", "myelin", "mae"} < set(summary["differences_to_first"]["network"])
+    assert sum(row["lesions"] for row in model["by_volume"]) == model["lesions"]
+    for words in ("r given geometry", "geometry alone", "By lesion volume"):
+        assert words in text
+
+
+def test_true_myelin_and_the_ceilings_of_a_simulated_cohort_stand_in_the_report(tmp_path, make_case, bids, linear):
+    from TrainingCore.data.ceilings import write_ceilings
+    from TrainingCore.evaluation.cases import evaluate_case
+
+    case = make_case("B01", "1", seed=1)
+    case.volumes["myelin_loss"] = np.where(case.volumes["lesions"], 0.4, 0).astype(np.float32)
+    assert all(row["myelin_loss"] == pytest.approx(0.4) for row in evaluate_case(case, case.volumes["dvr"])[1])
+    cohort = bids(tmp_path / "cohort", [make_case("B01", "1", seed=1)])
+    row = {"what": "noise-free DVR", "how": "", "lesion_r": 0.876, "patient_r": 0.9, "myelin_r": None}
+    write_ceilings(cohort, [row], {"minimum_lesion_mm3": 50})
+    assert evaluate("--bundle", linear, "--data", cohort, "--out", tmp_path / "out") == 0
+    assert "0.88" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["ceilings"]["rows"][0]["lesion_r"] == 0.876
+    (cohort / "ceilings.json").write_text("[1]")
+    assert evaluate("--bundle", linear, "--data", cohort, "--out", tmp_path / "again") == 0
+    assert json.loads((tmp_path / "again" / "summary.json").read_text())["ceilings"] is None
+
+
+def test_a_calibrated_model_has_intervals_and_their_coverage(tmp_path, cohort, linear):
+    import shutil
+
+    from TrainingCore.data.bundle import Bundle, model_card
+
+    intervals = {"level": 0.95, "classes_mm3": [0, 50, 100, 300, 1000], "half_width": [None, None, None, 9.0, 1e-6]}
+    calibrated = tmp_path / "calibrated"
+    shutil.copytree(linear, calibrated)
+    about = json.loads((calibrated / "bundle.json").read_text())
+    about["intervals"] = intervals | {"measured on": "cohort, 9 people"}
+    (calibrated / "bundle.json").write_text(json.dumps(about))
+    assert evaluate("--bundle", calibrated, "--data", cohort, "--out", tmp_path / "out") == 0
+    model = json.loads((tmp_path / "out" / "summary.json").read_text())["models"]["calibrated"]
+    coverage = {row["volume"]: row["coverage"] for row in model["intervals"]}
+    assert coverage["300-1000"] == 1.0
+    assert coverage["> 1000"] < 0.1
+    assert "95 % prediction intervals" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "300-1000 mm3 +-9.000" in model_card(Bundle.open(calibrated).description)
+
+
 def test_the_tables_hold_every_visit_and_lesion_of_every_model(evaluated):
     visits, lesions, models = (rows(evaluated / f"{name}.csv") for name in ("visits", "lesions", "models"))
     assert len(visits) == 16

@@ -1,0 +1,69 @@
+"""Prediction intervals cover what they promise, size class by size class, on people not used for calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from TrainingCore.evaluation.conformal import (
+    CLASSES_MM3,
+    calibrate_intervals,
+    class_title,
+    coverage,
+    interval_of,
+    volume_class,
+)
+
+
+def lesions(seed: int, people: int = 40, sites: str = "A") -> list[dict]:
+    """Lesions whose error falls with their size, and is twice as large at site B."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        site = sites[person % len(sites)]
+        for volume in np.exp(random.uniform(np.log(10), np.log(3000), 25)):
+            truth, spread = random.normal(1.0, 0.1), (0.1 if site == "B" else 0.05) * (200 / volume) ** 0.2
+            rows.append(
+                {"person": f"{site}{person}", "site": site, "volume_mm3": volume, "measured_mean_dvr": truth,
+                 "mean_dvr": truth + random.normal(0, spread)}
+            )  # fmt: skip
+    return rows
+
+
+def covered(rows: list[dict], fitted: dict | None) -> list[dict]:
+    return coverage([row | interval_of(fitted, row["volume_mm3"], row["mean_dvr"]) for row in rows])
+
+
+def test_new_people_are_covered_in_every_class_and_large_lesions_more_narrowly() -> None:
+    fitted = calibrate_intervals(lesions(1))
+    found = covered(lesions(2), fitted)
+    assert len(found) == len(CLASSES_MM3)
+    assert all(0.9 <= row["coverage"] <= 0.99 for row in found)
+    assert found[0]["width"] > 1.3 * found[-1]["width"]
+    assert sum(fitted["lesions"]) == 1000
+
+
+def test_the_site_with_the_larger_errors_is_covered_too() -> None:
+    fitted = calibrate_intervals(lesions(1, 80, "AB"))
+    assert fitted["sites"] == ["A", "B"]
+    assert all(row["coverage"] >= 0.9 for row in covered(lesions(2, 40, "B"), fitted))
+    mixed = calibrate_intervals([row | {"site": ""} for row in lesions(1, 80, "AB")])
+    assert min(row["coverage"] for row in covered(lesions(2, 40, "B"), mixed)) < 0.92
+
+
+def test_a_class_with_few_lesions_borrows_from_the_next_smaller_one() -> None:
+    few = [row for row in lesions(1) if row["volume_mm3"] < 1000]
+    fitted = calibrate_intervals(few + [few[0] | {"volume_mm3": 2000.0}])
+    assert fitted["half_width"][-1] is not None
+    assert calibrate_intervals(few[:10]) is None
+    large = calibrate_intervals([row for row in lesions(1) if row["volume_mm3"] > 1000])
+    assert large["half_width"][:2] == [None, None]
+    assert interval_of(large, 20.0, 1.0) == {"dvr_low": None, "dvr_high": None}
+    assert interval_of(None, 2000.0, 1.0)["dvr_low"] is None
+
+
+@pytest.mark.parametrize(
+    ("volume", "title"), [(1.0, "0-50"), (50.0, "50-100"), (99.9, "50-100"), (1000.0, "> 1000"), (1e6, "> 1000")]
+)
+def test_a_volume_belongs_to_one_class(volume: float, title: str) -> None:
+    assert class_title(volume_class(volume)) == title

@@ -1,0 +1,116 @@
+"""Intervals of a lesion's mean DVR that hold the measured one as often as they say, in every class of lesion size.
+
+Split conformal prediction in groups (Vovk 2012: Mondrian): on people whom the model has not learnt from, the error that
+95 % of the lesions of a size class stay within is half the interval's width for new lesions of that class. Errors
+differ by scanner too, and a new patient's scanner is unknown, so that the widest of the calibration cohort's sites
+counts (ours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .statistics import ClusterBootstrap
+
+Row = Mapping[str, Any]
+LEVEL = 0.95
+CLASSES_MM3 = (0.0, 50.0, 100.0, 300.0, 1000.0)  # lower ends of the size classes; 50 mm3 is the paper's minimum (ours)
+MIN_LESIONS = 20  # of a class and site; with fewer, the next smaller class is added, whose errors are larger (ours)
+
+
+def volume_class(volume_mm3: float) -> int:
+    """Index of the size class that a volume falls into, 0 for the smallest lesions."""
+    return int(np.searchsorted(CLASSES_MM3, volume_mm3 + 1e-6, side="right")) - 1
+
+
+def class_title(index: int) -> str:
+    """`50-100`, `> 1000`: a size class in mm3."""
+    if index + 1 == len(CLASSES_MM3):
+        return f"> {CLASSES_MM3[index]:g}"
+    return f"{CLASSES_MM3[index]:g}-{CLASSES_MM3[index + 1]:g}"
+
+
+def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
+    """Half widths by size class from the errors of people whom the model has not learnt from.
+
+    Args:
+        lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` where it is known.
+
+    Returns:
+        {level, classes_mm3, half_width: [DVR by class, None where too few lesions were measured], lesions: [by class],
+        sites, people}, plain JSON; None where no class has enough lesions.
+    """
+    known = [row for row in lesions if None not in (row.get("mean_dvr"), row.get("measured_mean_dvr"))]
+    sites = sorted({str(row.get("site") or "") for row in known})
+    widths = [_widths([row for row in known if str(row.get("site") or "") == site]) for site in sites]
+    largest = [max((w for w in column if w is not None), default=None) for column in zip(*widths)]
+    if not any(width is not None for width in largest):
+        return None
+    classes = [volume_class(row["volume_mm3"]) for row in known]
+    return {
+        "level": LEVEL,
+        "classes_mm3": list(CLASSES_MM3),
+        "half_width": largest,
+        "lesions": [classes.count(index) for index in range(len(CLASSES_MM3))],
+        "sites": sites,
+        "people": len({row["person"] for row in known}),
+    }
+
+
+def _widths(lesions: Sequence[Row]) -> list[float | None]:
+    """The conformal quantile of the absolute errors of one site, by size class."""
+    errors: list[list[float]] = [[] for _ in CLASSES_MM3]
+    for row in lesions:
+        errors[volume_class(row["volume_mm3"])].append(abs(row["mean_dvr"] - row["measured_mean_dvr"]))
+    widths: list[float | None] = []
+    for index in range(len(errors)):
+        taken, smaller = list(errors[index]), index
+        while len(taken) < MIN_LESIONS and smaller > 0:
+            smaller -= 1
+            taken += errors[smaller]
+        rank = int(np.ceil((len(taken) + 1) * LEVEL))
+        widths.append(float(np.sort(taken)[rank - 1]) if len(taken) >= MIN_LESIONS else None)
+    return widths
+
+
+def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: float | None) -> dict[str, float | None]:
+    """{dvr_low, dvr_high} of one lesion; None where the model was not calibrated for lesions of this size.
+
+    fitted: `intervals` of a bundle (see `calibrate_intervals`), or None; mean_dvr: synthetic mean DVR of the lesion.
+    """
+    width = None if fitted is None else fitted["half_width"][volume_class(volume_mm3)]
+    if width is None or mean_dvr is None:
+        return {"dvr_low": None, "dvr_high": None}
+    return {"dvr_low": mean_dvr - width, "dvr_high": mean_dvr + width}
+
+
+def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
+    """How often the intervals hold the measured DVR, by size class.
+
+    lesions: rows with dvr_low, dvr_high, measured_mean_dvr, volume_mm3 and person. Returns a row per class that has
+    lesions: {volume, lesions, people, coverage, low, high (95 % by person; None of fewer than five), width (DVR)}.
+    """
+    known = [row for row in lesions if None not in (row.get("dvr_low"), row.get("measured_mean_dvr"))]
+    rows = []
+    for index in range(len(CLASSES_MM3)):
+        own = [row for row in known if volume_class(row["volume_mm3"]) == index]
+        if not own:
+            continue
+        inside = np.array([row["dvr_low"] <= row["measured_mean_dvr"] <= row["dvr_high"] for row in own], float)
+        draws = ClusterBootstrap([row["person"] for row in own], seed=seed)
+        low, high = draws.interval(draws.means(inside))
+        rows.append(
+            {
+                "volume": class_title(index),
+                "lesions": len(own),
+                "people": draws.patients,
+                "coverage": float(inside.mean()),
+                "low": low,
+                "high": high,
+                "width": float(np.mean([row["dvr_high"] - row["dvr_low"] for row in own])),
+            }
+        )
+    return rows
