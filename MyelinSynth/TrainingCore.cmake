@@ -12,6 +12,7 @@ set(TRAINING_CORE_SCRIPTS
   data/__init__.py
   data/bundle.py
   data/case.py
+  data/ceilings.py
   data/cohort.py
   data/cohort_bids.py
   data/cohort_table.py
@@ -27,6 +28,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/beyond_geometry.py
   evaluation/calibration.py
   evaluation/cases.py
+  evaluation/conformal.py
   evaluation/demyelination.py
   evaluation/enhancement.py
   evaluation/image_quality.py
@@ -144,6 +146,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/evaluation_pages.py
   reporting/experiment_pages.py
   reporting/figures.py
+  reporting/lesion_tables.py
   reporting/patient_report.py
   reporting/qc_page.py
   reporting/qc_pictures.py
