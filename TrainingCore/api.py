@@ -11,8 +11,23 @@ from .crossvalidate import crossvalidate
 from .demo import demo
 from .describe import describe
 from .learning_curve import learning_curve
+from .list_dicom import list_dicom
+from .preprocess import preprocess
 from .simulate import simulate
 from .synthesize import synthesize
+from .train import train
 from .tune import tune
 
-__all__ = ["ablate", "crossvalidate", "demo", "describe", "learning_curve", "simulate", "synthesize", "tune"]
+__all__ = [
+    "ablate",
+    "crossvalidate",
+    "demo",
+    "describe",
+    "learning_curve",
+    "list_dicom",
+    "preprocess",
+    "simulate",
+    "synthesize",
+    "train",
+    "tune",
+]

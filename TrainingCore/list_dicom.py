@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from .runtime.cli import parser, run_command
+from .runtime.cli import run_command
 from .runtime.errors import BadInput
+from .runtime.signature import Shown, command
 
-EXAMPLE = "python -m TrainingCore.list_dicom DICOM_FOLDER"
 
+def list_dicom(folder: Annotated[Path, Shown("FOLDER", positional=True)]) -> None:
+    """List the series of a DICOM folder (recursively), without anything that names the patient.
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table of series, then the choice or the doubt for T1w and FLAIR."""
-    options = arguments().parse_args(argv)
+    Where a command takes an image, give the folder, or FOLDER#NUMBER to choose a series yourself.
 
+    Args:
+        folder: folder (or one file) of DICOM.
+
+    Raises:
+        BadInput: there is no such folder, or no DICOM in it.
+
+    Example:
+        python -m TrainingCore.list_dicom DICOM_FOLDER
+    """
     from .imaging.dicom import scan
     from .imaging.dicom_choice import FLAIR, T1W, choose, contrast_of
 
-    if not options.folder.exists():
-        raise BadInput(f"The folder {options.folder} does not exist. Check the path.")
-    found = scan(options.folder)
+    if not folder.exists():
+        raise BadInput(f"The folder {folder} does not exist. Check the path.")
+    found = scan(folder)
     print(f"{'number':>8}  {'contrast by tags':<26}{'slices':>6}  {'in-plane mm':<14}{'slice mm':<10}description")
     for stack in found.stacks:
         plane = " x ".join(f"{mm:.3g}" for mm in stack.spacing)
@@ -33,24 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{found.unreadable} DICOM files hold no slice that can be read.")
     for what in (T1W, FLAIR):
         try:
-            chosen, notes = choose(found, what, None, f"The folder {options.folder.name}")
+            chosen, notes = choose(found, what, None, f"The folder {folder.name}")
             print(f"{what}: {chosen.title}" + "".join(f"; it {note}" for note in notes))
         except BadInput as error:
             print(f"{what}: not certain. {error}")
-    return 0
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The options of the command."""
-    given = parser(
-        "list_dicom",
-        "List the series of a DICOM folder (recursively), without anything that names the patient. Where a command "
-        "takes an image, give the folder, or FOLDER#NUMBER to choose a series yourself.",
-        EXAMPLE,
-    )
-    given.add_argument("folder", type=Path, metavar="FOLDER", help="folder (or one file) of DICOM")
-    return given
-
+main = command(list_dicom)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

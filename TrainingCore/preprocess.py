@@ -2,122 +2,146 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .data.case import REFERENCES, VOLUME_NAMES, reference_of, word_of
 from .data.cohort import Cohort, Visit
-from .runtime.cli import Progress, add_progress_option, parser, run_command
+from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
+from .runtime.signature import ProgressMode, Shown, command
 
-EXAMPLE = "python -m TrainingCore.preprocess --data hospital_bids --out hospital_bids/derivatives/prepared --jobs 8"
-REFERENCE = (
-    "Everything is brought to the T1w of a visit; where there is none, to its FLAIR, else T2w, else T1w after contrast "
-    "agent. Tissues are found in the T1w alone: without one they must be given, or there are no tissue masks."
-)
 FIELD_OF_VIEW_MM = 192.0  # along the longest axis, as in the recipes: 128 means 1.5 mm, 160x192x160 means 1 mm
 JOB_GB = 2.0  # one visit at a time needs 1.1 to 1.4 GB (measured on raw clinical and 1 mm data)
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = parser("preprocess", f"{__doc__} {REFERENCE}", EXAMPLE)
-    options.add_argument("--data", type=Path, required=True, help="BIDS folder, or a .csv table with a row per visit")
-    options.add_argument("--out", type=Path, required=True, help="folder of the derivatives dataset to write")
-    options.add_argument(
-        "--grid",
-        default="128",
-        metavar="N|IxJxK|own",
-        help="128 (default), 160x192x160, ... around the brain; own: the grid of the T1w (or what stands in for it, "
-        "or the PET)",
-    )
-    options.add_argument("--spacing", type=float, metavar="MM", help="voxel edge (default: 192 mm / longest axis)")
-    options.add_argument(
-        "--space",
-        choices=("t1w", "pet"),
-        default="t1w",
-        help="space of the output: t1w, or what stands in for it (default), or pet",
-    )
-    options.add_argument("--people", nargs="+", metavar="LABEL", help="only these people (default: all)")
-    options.add_argument(
-        "--needs", nargs="+", default=[], metavar="VOLUME", help="leave out visits without these, e.g. t1w flair"
-    )
-    options.add_argument("--choose", nargs="+", default=[], metavar="KEY-LABEL", help="of several images, e.g. run-1")
-    options.add_argument("--jobs", type=int, default=0, metavar="N", help="visits side by side (default: what fits)")
-    options.add_argument("--scheduler", metavar="ADDRESS", help="Dask cluster: tcp://HOST:8786, or local:N to try it")
-    add_progress_option(options)
-    return options
+def preprocess(
+    data: Path,
+    out: Path,
+    *,
+    grid: Annotated[str, Shown("N|IxJxK|own")] = "128",
+    spacing: Annotated[float | None, Shown("MM")] = None,
+    space: Literal["t1w", "pet"] = "t1w",
+    people: Annotated[Sequence[str], Shown("LABEL")] = (),
+    needs: Annotated[Sequence[str], Shown("VOLUME")] = (),
+    choose: Annotated[Sequence[str], Shown("KEY-LABEL")] = (),
+    jobs: Annotated[int, Shown("N")] = 0,
+    scheduler: Annotated[str | None, Shown("ADDRESS")] = None,
+    progress: ProgressMode = "bar",
+) -> PreparedDataset:
+    """Prepare raw hospital images as aligned, masked cases on one grid: BIDS derivatives that train and evaluate read.
 
+    Every image of a visit is brought to its T1w; without one, to its FLAIR, else T2w, else T1w after contrast agent.
+    Tissues are segmented in the T1w alone: without one they must be given, or there are no tissue masks.
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Find the visits, prepare those that are not there yet, write the page for people."""
-    options = arguments().parse_args(argv)
-    settings = settings_of(options)
-    cohort = find_visits(options)
+    Args:
+        data: BIDS folder, or a .csv table with a row per visit.
+        out: folder of the derivatives dataset to write; reuse it to resume.
+        grid: 128, 160x192x160, ... voxels around the brain; own keeps the grid of the T1w (or of the image in its
+            place, or of the PET).
+        spacing: voxel edge (default: 192 mm / longest axis).
+        space: space of the output, that of the T1w (or of the image in its place) or of the PET.
+        people: only these people (default: all).
+        needs: leave out visits without these, e.g. t1w flair.
+        choose: which of several images to prefer, e.g. run-1.
+        jobs: parallel jobs (default: limited by cores and memory).
+        scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The dataset, with the visits that could not be prepared.
+
+    Raises:
+        BadInput: the data, the grid or the output folder cannot be used.
+
+    Example:
+        python -m TrainingCore.preprocess --data hospital_bids --out hospital_bids/derivatives/prepared --jobs 8
+    """
+    data = Path(data)
+    settings = settings_of(grid, spacing, space)
+    check_volumes(needs)
+    if jobs < 0:
+        raise BadInput("--jobs must be 1 or more.")
+    cohort = find_visits(data, space, needs, choose, people)
 
     from .preprocessing import dataset
     from .reporting.qc_page import write_page
 
-    out = Path(os.path.abspath(options.out))
-    dataset.check_places(options.data, out)
-    with dataset.claimed(out):
-        dataset.begin(out, cohort, settings)
-        tasks = dataset.tasks_of(cohort, out, settings)
+    target = Path(os.path.abspath(out))
+    dataset.check_places(data, target)
+    with dataset.claimed(target):
+        dataset.begin(target, cohort, settings)
+        tasks = dataset.tasks_of(cohort, target, settings)
         waiting = [task for task in tasks if not dataset.up_to_date(task)]
-        with Progress(options.progress, "Preparing") as progress:
+        with Progress(progress, "Preparing") as shown:
             for note in cohort.notes:
-                progress.say(f"note: {note}")
-            failures = run(waiting, len(tasks), options, progress)
+                shown.say(f"note: {note}")
+            failures = run(waiting, len(tasks), jobs, scheduler, shown)
             failures = [*failures, *({"visit": "", "reason": sentence} for sentence in cohort.bad_rows)]
-            progress.report("page", 0.99, "Writing the page")
-            dataset.finish(out, cohort, failures)
-            write_page(out, tasks, failures, cohort.notes)
-            progress.report("page", 1.0, "Done")
-            say_end(out, tasks, waiting, failures, progress)
-    return 1 if failures else 0
+            shown.report("page", 0.99, "Writing the page")
+            dataset.finish(target, cohort, failures)
+            write_page(target, tasks, failures, cohort.notes)
+            shown.report("page", 1.0, "Done")
+            say_end(target, tasks, waiting, failures, shown)
+    return PreparedDataset(target, len(tasks), failures)
 
 
-def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What decides the outcome, from the options; raises BadInput."""
-    grid: str | list[int] = options.grid
-    spacing = None
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A dataset that `preprocess` wrote; visits: how many were asked for; failures: {visit, reason} of the others."""
+
+    path: Path
+    visits: int
+    failures: list[dict[str, str]]
+
+    @property
+    def page(self) -> Path:
+        """qc.html, every case for people to look at."""
+        return self.path / "qc.html"
+
+
+def settings_of(grid: str, spacing: float | None, space: str) -> dict[str, Any]:
+    """What decides the outcome; raises BadInput where grid or spacing cannot be used."""
+    shape: list[int] = []
     if grid != "own":
-        match = re.fullmatch(r"(\d+)(?:x(\d+)x(\d+))?", options.grid)
+        match = re.fullmatch(r"(\d+)(?:x(\d+)x(\d+))?", grid)
         shape = [int(n or match[1]) for n in match.groups()] if match else []
         if not shape or not all(16 <= n <= 512 for n in shape):
-            raise BadInput(f"--grid {options.grid}: write 128, 160x192x160 or own (16 to 512 voxels along each axis).")
-        grid, spacing = shape, options.spacing or FIELD_OF_VIEW_MM / max(shape)
+            raise BadInput(f"--grid {grid}: write 128, 160x192x160 or own (16 to 512 voxels along each axis).")
+        spacing = spacing or FIELD_OF_VIEW_MM / max(shape)
         if not 0.2 <= spacing <= 10:
             raise BadInput(f"Voxels of {spacing:g} mm are not for heads. Give --spacing between 0.2 and 10 mm.")
-    elif options.spacing:
+    elif spacing:
         raise BadInput("--spacing belongs to a --grid of voxels; --grid own keeps the image's own.")
-    unknown = sorted(set(options.needs) - set(VOLUME_NAMES))
+    return {"space": space, "grid": shape or grid, "spacing_mm": spacing}
+
+
+def check_volumes(needs: Sequence[str]) -> None:
+    """Raise BadInput for a volume that is not known."""
+    unknown = sorted(set(needs) - set(VOLUME_NAMES))
     if unknown:
         raise BadInput(f"--needs {' '.join(unknown)}: volumes are called {', '.join(VOLUME_NAMES)}.")
-    if options.jobs < 0:
-        raise BadInput("--jobs must be 1 or more.")
-    return {"space": options.space, "grid": grid, "spacing_mm": spacing}
 
 
-def find_visits(options: argparse.Namespace) -> Cohort:
+def find_visits(data: Path, space: str, needs: Sequence[str], choose: Sequence[str], people: Sequence[str]) -> Cohort:
     """The visits to prepare; raises BadInput where there is none."""
-    needs = [*dict.fromkeys([*options.needs, *(["dvr"] if options.space == "pet" else [])])]
-    cohort = Cohort.scan(options.data, raw=True, needs=needs, choose=options.choose)
+    needs = [*dict.fromkeys([*needs, *(["dvr"] if space == "pet" else [])])]
+    cohort = Cohort.scan(data, raw=True, needs=needs, choose=choose)
     _leave_out_unanchored(cohort)
-    if options.people:
-        wanted = {label.removeprefix("sub-") for label in options.people}
+    if people:
+        wanted = {label.removeprefix("sub-") for label in people}
         unknown = sorted(wanted - {visit.person for visit in [*cohort.visits, *cohort.incomplete]})
         if unknown:
-            raise BadInput(f"{options.data} has nobody called {', '.join(unknown)}. Check --people.")
+            raise BadInput(f"{data} has nobody called {', '.join(unknown)}. Check --people.")
         cohort.visits = [visit for visit in cohort.visits if visit.person in wanted]
     if not cohort.visits:
         reasons = [*cohort.bad_rows, *cohort.notes][:3]
         raise BadInput(
-            f"{options.data} holds no visit with {' and '.join(needs or ['an MRI'])}: nothing to prepare."
+            f"{data} holds no visit with {' and '.join(needs or ['an MRI'])}: nothing to prepare."
             + "".join(f"\n  {reason}" for reason in reasons)
         )
     cohort.notes += [sentence for visit in cohort.visits for sentence in _without_t1w_or_flair(visit)]
@@ -142,7 +166,7 @@ def _without_t1w_or_flair(visit: Visit) -> list[str]:
     return [f"{visit.label} has no T1w: its images were brought to its {word_of(reference or '')}{lost}"]
 
 
-def run(waiting: Sequence[Any], of: int, options: argparse.Namespace, progress: Progress) -> list[dict[str, str]]:
+def run(waiting: Sequence[Any], of: int, jobs: int, scheduler: str | None, progress: Progress) -> list[dict[str, str]]:
     """Prepare what is waiting; returns the failures, each said when it happens.
 
     Raises MyelinSynthError where going on makes no sense, as on a full disk.
@@ -152,7 +176,7 @@ def run(waiting: Sequence[Any], of: int, options: argparse.Namespace, progress: 
     failures = []
     done = of - len(waiting)
     progress.report("prepare", done / of, f"{done} of {of} visits are there already" if done else f"{of} visits")
-    for outcome in outcomes_of(waiting, options):
+    for outcome in outcomes_of(waiting, jobs, scheduler):
         done += 1
         for warning in outcome.warnings:
             progress.say(f"warning: {outcome.label}: {warning}")
@@ -166,15 +190,15 @@ def run(waiting: Sequence[Any], of: int, options: argparse.Namespace, progress: 
     return failures
 
 
-def outcomes_of(waiting: Sequence[Any], options: argparse.Namespace) -> Iterator[Any]:
+def outcomes_of(waiting: Sequence[Any], jobs: int, scheduler: str | None) -> Iterator[Any]:
     """Outcomes from this machine's cores or from a cluster."""
     from .preprocessing.schedulers import on_a_cluster, on_this_machine
 
     if not waiting:
         return iter(())
-    if options.scheduler:
-        return on_a_cluster(waiting, options.scheduler)
-    jobs = min(options.jobs or jobs_that_fit(), len(waiting))
+    if scheduler:
+        return on_a_cluster(waiting, scheduler)
+    jobs = min(jobs or jobs_that_fit(), len(waiting))
     from dataclasses import replace
 
     threads = max((os.cpu_count() or 1) // jobs, 1)
@@ -202,6 +226,8 @@ def say_end(
     for failure in failures:
         progress.say(f"  {failure['visit']}: {failure['reason']}" if failure["visit"] else f"  {failure['reason']}")
 
+
+main = command(preprocess, code=lambda dataset: 1 if dataset.failures else 0)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -2,99 +2,116 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from .data.bundle import Bundle
 from .data.cohort import Cohort
 from .data.recipe import load_recipe
 from .data.run import Run, check_not_begun
+from .experiments.settings import Compute
 from .rules import check_recipe, volumes_to_learn
-from .runtime.cli import (
-    Progress,
-    add_compute_options,
-    add_progress_option,
-    add_recipe_option,
-    add_set_option,
-    add_stratify_option,
-    parser,
-    run_command,
-)
+from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import only_one
+from .runtime.signature import AtLeast, ProgressMode, Shown, command
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = parser(
-        "train",
-        "Train a model on the visits of a cohort that have what its recipe needs: its inputs and its target in one "
-        "space, a brain mask and, for most recipes, a lesion mask (what `preprocess` and `simulate` write).",
-        "python -m TrainingCore.train --data cohortA --recipe curricular --out runs/first --set epochs=20",
-    )
-    options.add_argument("--data", type=Path, help="BIDS folder or table (needed unless --resume finds it in the run)")
-    add_recipe_option(options, "curricular")
-    options.add_argument("--out", type=Path, required=True, help="folder of the run")
-    add_set_option(options)
-    add_stratify_option(options, "validation people and the others")
-    options.add_argument(
-        "--resume", action="store_true", help="go on with the run in --out (start it where there is none)"
-    )
-    options.add_argument("--start-from", metavar="BUNDLE", help="start from a trained model instead of random weights")
-    add_compute_options(options, "CPU threads (default: all); a resumed run needs the same number")
-    add_progress_option(options)
-    return options
+def train(
+    out: Path,
+    *,
+    data: Path | None = None,
+    recipe: str = "curricular",
+    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    resume: bool = False,
+    start_from: Annotated[str | None, Shown("BUNDLE")] = None,
+    device: str = "auto",
+    threads: Annotated[int, AtLeast(0)] = 0,
+    progress: ProgressMode = "bar",
+) -> Run:
+    """Train a system on the visits of a cohort.
 
+    A visit must have what the recipe needs: inputs and target in one space, a brain mask and, for most recipes, a
+    lesion mask. `preprocess` and `simulate` write such visits.
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prepare the run, train it, write its bundles."""
-    options = arguments().parse_args(argv)
-    resume = options.resume and (options.out / "run.json").is_file()
-    run = Run.open(options.out) if resume else None
-    recipe = run.recipe if run else load_recipe(options.recipe, options.changes)
-    if run is not None and options.changes and load_recipe(options.recipe, options.changes) != recipe:
+    Args:
+        out: folder of the run.
+        data: BIDS folder or table (needed unless a resumed run knows it).
+        recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
+        changes: recipe values to change, e.g. --set size=64 epochs=20.
+        stratify: columns of participants.tsv to balance between training and validation people, e.g. group site.
+        resume: resume the run in --out; start it if there is none.
+        start_from: start from a trained model instead of random weights.
+        device: auto (a GPU if there is one), cpu or cuda:N.
+        threads: CPU threads (default: all); a resumed run needs the same number.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The finished run; its bundles are the trained models.
+
+    Raises:
+        BadInput: recipe, cohort and run do not fit together.
+
+    Example:
+        python -m TrainingCore.train --data cohortA --recipe curricular --out runs/first --set epochs=20
+    """
+    out = Path(out)
+    run = Run.open(out) if resume and (out / "run.json").is_file() else None
+    settings = run.recipe if run else load_recipe(recipe, changes)
+    if run is not None and changes and load_recipe(recipe, changes) != settings:
         raise BadInput(
             "A resumed run keeps its recipe, and --recipe and --set ask for another. Leave them out, or start a new "
             "run with another --out."
         )
-    check_recipe(recipe)
-    data = options.data or (Path(run.facts["data"]) if run else None)
-    if data is None:
+    check_recipe(settings)
+    folder = data or (Path(run.facts["data"]) if run else None)
+    if folder is None:
         raise BadInput("Say which cohort to train on: --data BIDS_FOLDER.")
-    needed = volumes_to_learn(recipe)
-    cohort = Cohort.read(data, recipe["data"]["inputs"]).ready_to_learn(needed)
+    cohort = Cohort.read(folder, settings["data"]["inputs"]).ready_to_learn(volumes_to_learn(settings))
     if run is None:
-        check_not_begun(options.out)
-    start = options.start_from or (run.facts.get("started_from", {}).get("path") if run else None)
-    train(cohort, recipe, run, Bundle.open(start) if start else None, options)
-
-    from .runtime.processes import leave_processes
-
-    leave_processes()  # only now: networks that share gradients must be gone before the connection is
-    return 0
+        check_not_begun(out)
+    start = start_from or (run.facts.get("started_from", {}).get("path") if run else None)
+    compute = Compute(device=device, threads=threads)
+    return _train(cohort, settings, out, run, Bundle.open(start) if start else None, list(stratify), compute, progress)
 
 
-def train(
-    cohort: Cohort, recipe: dict[str, Any], run: Run | None, start: Bundle | None, options: argparse.Namespace
-) -> None:
+def _train(
+    cohort: Cohort,
+    recipe: dict[str, Any],
+    out: Path,
+    run: Run | None,
+    start: Bundle | None,
+    stratify: list[str],
+    compute: Compute,
+    progress: ProgressMode,
+) -> Run:
     """Everything that needs torch."""
     from .training.session import new_split, split_as_before, train_split
 
-    split = new_split(cohort, recipe, options.stratify) if run is None else split_as_before(cohort, run)
+    split = new_split(cohort, recipe, stratify) if run is None else split_as_before(cohort, run)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes only one speaks
-    with Progress(options.progress if first else "none", "training") as progress:
-        progress.note(cohort.left_out())
-        how = {"run": run, "start": start, "device": options.device, "threads": options.threads}
-        with only_one(options.out) if first else contextlib.nullcontext():
-            run = train_split(options.out, recipe, split, progress.report, **how)
-        progress.report("train", 1.0, "trained")
-    if first and options.progress != "json":
-        print(f"Trained: {run.path / 'bundles' / 'best'}")
+    with Progress(progress if first else "none", "training") as shown:
+        shown.note(cohort.left_out())
+        how: dict[str, Any] = {"run": run, "start": start, "device": compute.device, "threads": compute.threads}
+        with only_one(out) if first else contextlib.nullcontext():
+            run = train_split(out, recipe, split, shown.report, **how)
+        shown.report("train", 1.0, "trained")
+    return run
 
+
+def _show(run: Run) -> str | None:
+    """Where the model is, said by the first process; the connection between processes ends here."""
+    from .runtime.processes import leave_processes
+
+    leave_processes()  # only now: networks that share gradients must be gone before the connection is
+    return f"Trained: {run.path / 'bundles' / 'best'}" if os.environ.get("RANK", "0") == "0" else None
+
+
+main = command(train, done=_show)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))
