@@ -98,7 +98,9 @@ class Task:
 
 
 def predict(system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
-    """Synthetic target of a prepared visit, float32 (I, J, K)."""
+    """Synthetic target of a prepared visit, float32 (I, J, K); a system may go by its masks instead of its MRI."""
+    if getattr(system, "from_masks", False):
+        return system.predict_case(case)
     return _answer(system.predict, system, case, inputs)
 
 

@@ -26,7 +26,7 @@ def told_settings(recipe: dict[str, Any]) -> dict[str, str]:
     found = differences(recipe)
     root, made = found.pop("base"), str(recipe["description"])
     found.pop("description", None)
-    if recipe["system"] == "linear":  # its closed form uses none of the others, which its base may have
+    if recipe["system"] in ("linear", "geometry"):  # a closed form uses none of the others, which its base may have
         found = {key: value for key, value in found.items() if key.startswith("data.")}
     other = "; ".join(f"{key} {told_value(value)}" for key, value in found.items())
     return {"makes": made, "from": root, "other": other or "none"}

@@ -82,6 +82,9 @@ class Model:
 
         from .uncertainty import variants
 
+        if getattr(self._system, "from_masks", False):  # masks have no variants
+            return self.predict(case), []
+
         inputs = np.stack([case.volumes[name] for name in self.inputs]).astype(np.float32)
         device = getattr(self._system, "device", "cpu")
         members = getattr(self._system, "members", [self._system])

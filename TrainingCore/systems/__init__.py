@@ -18,6 +18,7 @@ CLASSES = {  # by the name of the system, which is that of its file
     "mask_weighted_pix2pix": "MaskWeightedPix2Pix",
     "contrast_enhancement": "ContrastEnhancement",
     "linear": "LinearVoxelwise",
+    "geometry": "Geometry",
 }
 
 

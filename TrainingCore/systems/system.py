@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.bundle import Bundle
+from ..data.case import Case
 from ..data.recipe import Settings, changed, leaves, load_recipe, value_of
 from ..runtime.errors import BadInput
 from ..training.samples import Sample, dvr_errors
@@ -32,6 +33,7 @@ class System(ABC):
     shown: losses that the progress line shows, with their formats. rebuilt_from: keys of the recipe without which the
     networks cannot be built again or do not predict the same; a bundle carries their values as its `architecture`.
     epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
+    from_masks: predicts from a visit's masks (`predict_case`) instead of its MRI, as the comparator `geometry` does.
     phases: how often it takes the steps that the recipe says, one after the other (2: its networks learn in turn).
 
     >>> system = system_class("curricular")(load_recipe("curricular"))
@@ -45,6 +47,7 @@ class System(ABC):
     rebuilt_from: ClassVar[tuple[str, ...]] = ()
     epochs: ClassVar[int | None] = None
     phases: int = 1
+    from_masks: ClassVar[bool] = False
 
     def __init__(self, recipe: Settings, device: Any = "cpu") -> None:
         self.recipe, self.device = recipe, torch.device(device)
@@ -78,6 +81,11 @@ class System(ABC):
     @abstractmethod
     def predict(self, inputs: Tensor) -> Tensor:
         """Target (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
+
+    def predict_case(self, case: Case) -> np.ndarray:
+        """Synthetic target of a prepared visit, float32 (I, J, K)."""
+        given = np.stack([case.volumes[name] for name in self.recipe["data"]["inputs"]]).astype(np.float32)
+        return self.predict(torch.from_numpy(given[None]).to(self.device))[0, 0].float().cpu().numpy()
 
     @abstractmethod
     def shipped(self) -> Mapping[str, nn.Module]:

@@ -156,8 +156,7 @@ class Trainer:
 
         store = self.validation if len(self.validation) else self.training
         data = self.recipe["data"]
-        sample = make_sample(store[0], data["inputs"], data["target"], self.processes.device)
-        predicted = self.system.predict(sample.inputs)[0, 0].cpu().numpy()
+        predicted = self.system.predict_case(store[0])
         path = self.run.path / "pictures" / f"epoch-{epoch + 1:04d}.png"
         save_picture(path, store[0], predicted, f"epoch {epoch + 1}", data["inputs"], data["target"])
 

@@ -105,3 +105,36 @@ def test_too_few_lesions_and_constant_features_are_no_error(lesions) -> None:
     plain = partial_correlation(lesions["measured"], lesions["myelin"], lesions["features"], lesions["people"])
     again = partial_correlation(lesions["measured"], lesions["myelin"], constant, lesions["people"])
     assert again["r"] == pytest.approx(plain["r"], abs=1e-3)
+
+
+def test_the_geometry_recipe_learns_lesions_and_makes_maps_of_their_means(slab, tmp_path, bundle, make_case) -> None:
+    import torch
+
+    from TrainingCore.data.bundle import Bundle
+    from TrainingCore.data.recipe import load_recipe
+    from TrainingCore.evaluation.cases import evaluate_case
+    from TrainingCore.evaluation.tasks import predict
+    from TrainingCore.runtime.errors import BadInput
+    from TrainingCore.systems import system_class
+    from TrainingCore.systems.moment import Moment
+    from TrainingCore.training.samples import make_sample
+
+    recipe = load_recipe("geometry", ["size=40", "field_of_view=120"])
+    system = system_class("geometry")(recipe)
+    cases = [make_case(f"A{n:02d}", "1", seed=n) for n in range(6)]
+    for case in cases:
+        masks = [case.volumes[name] for name in ("brain", "white_matter", "grey_matter")]
+        labels, _ = label_lesions(case.volumes["lesions"], 27.0)
+        table = lesion_geometry(labels, *masks, case.affine)
+        level = 0.9 + 0.02 * table[:, FEATURES.index("log_volume")] - 0.1 * table[:, FEATURES.index("fluid_10mm")]
+        case.volumes["dvr"] = np.where(labels > 0, np.append(0, level)[labels], case.volumes["dvr"]).astype(np.float32)
+        system.training_step([make_sample(case, ["t1w", "flair"], "dvr")], Moment(0, 1, 0.0), np.random.default_rng(0))
+    path = bundle(tmp_path / "geometry", "geometry", system.weights(), architecture=system.architecture())
+    rebuilt = Bundle.open(path).load_system()
+    blind = cases[0]
+    blind.volumes["t1w"] = np.zeros_like(blind.volumes["t1w"])
+    visit, rows = evaluate_case(blind, predict(rebuilt, blind, ["t1w", "flair"]))
+    assert all(abs(row["mean_dvr"] - row["measured_mean_dvr"]) < 1e-3 for row in rows)
+    assert visit["synthetic_grey"] == pytest.approx(visit["measured_grey"], abs=0.01)
+    with pytest.raises(BadInput, match="sees masks, no MRI"):
+        rebuilt.predict(torch.zeros(1, 2, 8, 8, 8))

@@ -87,14 +87,14 @@ def test_overfitting_one_patient_reaches_the_noise(tmp_path: Path, ball_cohort: 
     assert log[-1]["l1"] < 0.2 * log[0]["l1"]
 
 
-@pytest.mark.parametrize("recipe", ["l1_only", "linear", "anticurricular"])
+@pytest.mark.parametrize("recipe", ["l1_only", "linear", "geometry", "anticurricular"])
 def test_comparators_train_through_the_same_command(recipe: str, ball_cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / recipe
     train("--data", ball_cohort, "--recipe", recipe, "--out", out, "--set", *SMALL, "epochs=1")
     entry = Run.open(out).log()[0]
     assert ("loss_D" in entry) == (recipe == "anticurricular")
     assert Bundle.open(out / "bundles" / "best").description["system"] == (
-        "linear" if recipe == "linear" else "curricular"
+        recipe if recipe in ("linear", "geometry") else "curricular"
     )
 
 
