@@ -177,6 +177,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/contrast_enhancement.py
   systems/curricular.py
   systems/ensemble.py
+  systems/geometry.py
   systems/joint_flair_wmh.py
   systems/learner.py
   systems/linear.py
@@ -213,6 +214,7 @@ set(TRAINING_CORE_RESOURCES
   recipes/curricular.yaml
   recipes/debug.yaml
   recipes/demonstration.yaml
+  recipes/geometry.yaml
   recipes/joint_flair_wmh.yaml
   recipes/joint_flair_wmh_improved.yaml
   recipes/joint_flair_wmh_linear.yaml
