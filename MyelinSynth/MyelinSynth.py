@@ -9,20 +9,22 @@ from typing import Any
 
 import slicer
 import vtk
-from MyelinSynthLib import display, layouts, provenance
-from MyelinSynthLib.checks import Problem, findProblems
-from MyelinSynthLib.displaypanel import DisplayPanel
+from MyelinSynthLib.display import layouts
+from MyelinSynthLib.display import views as display
+from MyelinSynthLib.display.panel import DisplayPanel
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.exchange import ALIGNED, Patient, checkPatient
-from MyelinSynthLib.exportpanel import ExportPanel
-from MyelinSynthLib.modelpanel import ModelPanel
-from MyelinSynthLib.parameters import Alignment, MyelinSynthParameterNode
-from MyelinSynthLib.patientpanel import PatientPanel
-from MyelinSynthLib.review import Review
-from MyelinSynthLib.reviewpanel import ReviewPanel
-from MyelinSynthLib.runpanel import RunPanel
-from MyelinSynthLib.sampledata import registerSampleData
-from MyelinSynthLib.synthesis import Synthesis
+from MyelinSynthLib.export.panel import ExportPanel
+from MyelinSynthLib.model.panel import ModelPanel
+from MyelinSynthLib.patient.checks import Problem, findProblems
+from MyelinSynthLib.patient.exchange import ALIGNED, Patient, checkPatient
+from MyelinSynthLib.patient.panel import PatientPanel
+from MyelinSynthLib.patient.sampledata import registerSampleData
+from MyelinSynthLib.review.panel import ReviewPanel
+from MyelinSynthLib.review.table import Review
+from MyelinSynthLib.run.panel import RunPanel
+from MyelinSynthLib.run.synthesis import Synthesis
+from MyelinSynthLib.scene import provenance
+from MyelinSynthLib.scene.parameters import Alignment, MyelinSynthParameterNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -267,7 +269,7 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
 
     def synthesizeInBackground(self, patient, finished, failed=None, **options):
         """Begin to make the map of a `Patient` and return at once; `finished` gets the Outputs, `failed` the error."""
-        from MyelinSynthLib.background import Background
+        from MyelinSynthLib.run.background import Background
 
         return Background(self.synthesis(patient, **options), finished, failed)
 
@@ -349,43 +351,43 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
 
     def test_child_process(self):
         """Slicer's Python runs TrainingCore's commands, is heard, and stops."""
-        from MyelinSynthLib.selftestinputs import checkChildProcess
+        from MyelinSynthLib.selftest.inputs import checkChildProcess
 
         checkChildProcess(self)
 
     def test_export_and_reopening(self):
         """What is exported from a reopened scene is what was exported before."""
-        from MyelinSynthLib.selftest import checkExportAndReopening
+        from MyelinSynthLib.selftest.review import checkExportAndReopening
 
         checkExportAndReopening(self)
 
     def test_models(self):
         """The model of the extension is there."""
-        from MyelinSynthLib.selftestinputs import checkModels
+        from MyelinSynthLib.selftest.inputs import checkModels
 
         checkModels(self)
 
     def test_review_and_edits(self):
         """Decisions are kept, edited lesions are measured again."""
-        from MyelinSynthLib.selftest import checkReviewAndEdits
+        from MyelinSynthLib.selftest.review import checkReviewAndEdits
 
         checkReviewAndEdits(self)
 
     def test_sample_data(self):
         """The Sample Data module offers the sample patient."""
-        from MyelinSynthLib.selftestinputs import checkSampleData
+        from MyelinSynthLib.selftest.inputs import checkSampleData
 
         checkSampleData(self)
 
     def test_sample_patient(self):
         """The sample patient can be synthesized as it is."""
-        from MyelinSynthLib.selftestinputs import checkSamplePatient
+        from MyelinSynthLib.selftest.inputs import checkSamplePatient
 
         checkSamplePatient(self)
 
     def test_views(self):
         """Layouts, fade, curtain, 3D and plots."""
-        from MyelinSynthLib.selftest import checkViews
+        from MyelinSynthLib.selftest.review import checkViews
 
         checkViews(self)
 
@@ -422,7 +424,7 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
 
     def test_review_of_a_table(self):
         """Decisions are kept in the table node."""
-        from MyelinSynthLib.review import ACCEPTED, fillTable
+        from MyelinSynthLib.review.table import ACCEPTED, fillTable
 
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "lesions")
         fillTable(node, [{"id": 1.0, "mean_dvr": 0.9}, {"id": 2.0, "mean_dvr": None}], ("id", "mean_dvr"))

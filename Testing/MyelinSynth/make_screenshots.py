@@ -120,7 +120,7 @@ class Studio:
 
 def palette(image: Image.Image) -> Image.Image:
     """The colours of an image, and in any case those that mean something: of review states and of the map."""
-    from MyelinSynthLib.display import COLOURS_OF_STATE, viridis
+    from MyelinSynthLib.display.views import COLOURS_OF_STATE, viridis
 
     spread = np.linspace(0, 255, 256 - COLOURS - len(COLOURS_OF_STATE)).astype(int)  # both ends of the map's colours
     meaning = np.vstack([list(COLOURS_OF_STATE.values()), viridis()[spread]])
@@ -171,7 +171,7 @@ def chartPicture(chart: Any) -> Image.Image:
 
 def patientAndRun(studio: Studio) -> None:
     """Stages 1 and 2: the patient is chosen, the map is made."""
-    from MyelinSynthLib.review import jumpTo
+    from MyelinSynthLib.review.table import jumpTo
 
     ui = studio.ui
     ui.samplePatientButton.click()
@@ -207,7 +207,7 @@ def mapAndReview(studio: Studio) -> None:
         panel.decide(state)
     panel.decide("rejected")
     panel.choose(largest[1])
-    from MyelinSynthLib.layouts import showSideBySide
+    from MyelinSynthLib.display.layouts import showSideBySide
 
     nodes = panel.nodes
     showSideBySide(studio.widget.displayPanel.t1w, nodes["flair"], nodes["dvr"])
@@ -217,9 +217,10 @@ def mapAndReview(studio: Studio) -> None:
 
 def solidPlotsAndExport(studio: Studio, scratch: Path) -> None:
     """Stages 5 and 6: lesions in 3D, plots, export."""
-    from MyelinSynthLib import plots, provenance
-    from MyelinSynthLib.export import Photographer
-    from MyelinSynthLib.lesions import labelsOnGrid
+    from MyelinSynthLib.display import plots
+    from MyelinSynthLib.export.files import Photographer
+    from MyelinSynthLib.review.segments import labelsOnGrid
+    from MyelinSynthLib.scene import provenance
     from slice_picture import ThreeDView
 
     ui, panel = studio.ui, studio.widget.reviewPanel

@@ -99,7 +99,7 @@ def worldImage(matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 def valueAt(node: Any, point: np.ndarray) -> float:
     """The voxel of a volume node that is nearest to a world point, its parent transform included."""
     import slicer
-    from MyelinSynthLib.geometry import ijkToRas, toWorld
+    from MyelinSynthLib.scene.geometry import ijkToRas, toWorld
 
     index = np.rint(np.linalg.inv(toWorld(node, "volume") @ ijkToRas(node)) @ [*point, 1.0])[:3].astype(int)
     return float(slicer.util.arrayFromVolume(node)[tuple(index[::-1])])

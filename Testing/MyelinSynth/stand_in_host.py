@@ -322,7 +322,7 @@ class Host:
         self._place("slicer.ScriptedLoadableModule", **{kind.__name__: kind for kind in [*kinds, test]})
         self._place("slicer.parameterNodeWrapper", WithinRange=WithinRange, parameterNodeWrapper=parameterNodeWrapper)
         self._place("slicer.packaging", isPipInstallInProgress=lambda: False)
-        from MyelinSynthLib import install
+        from MyelinSynthLib.run import install
 
         self._install, self._isMet = install, install._isMet
         install._isMet = lambda requirement: str(requirement) not in self.missing

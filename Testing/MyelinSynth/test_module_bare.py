@@ -55,8 +55,6 @@ def installedLater() -> list[str]:
 
 
 def test_panel_sample_patient_and_self_test_need_nothing_but_slicer(tmp_path: Path) -> None:
-    if not API.is_file():
-        pytest.skip(f"{API} is not here; set MYELINSYNTH_SLICER_API to try it")
     paths = [str(HERE), str(ROOT / "MyelinSynth"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-c", OPENED, ",".join(installedLater()), str(API), str(tmp_path)]

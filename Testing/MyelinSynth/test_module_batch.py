@@ -20,9 +20,9 @@ pytest.importorskip("nibabel", reason="nibabel is not installed")
 
 import nibabel
 import slicer
-from MyelinSynthLib.batch import STATUS_FILE, runBatch
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.exchange import Patient
+from MyelinSynthLib.patient.exchange import Patient
+from MyelinSynthLib.run.batch import STATUS_FILE, runBatch
 from slicer_scene import ROOT, geometry
 from stand_in_host import Host
 from test_module_childprocess import gone

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from MyelinSynthLib import childprocess
-from MyelinSynthLib.childprocess import ChildProcess, State, Step, explain, parseLine, trainingCommand
 from MyelinSynthLib.errors import SynthesisError
+from MyelinSynthLib.run import childprocess
+from MyelinSynthLib.run.childprocess import ChildProcess, State, Step, explain, parseLine, trainingCommand
 
 PATIENCE = 120.0  # seconds for what takes less than one, as the machine may be busy with something else
 posix = pytest.mark.skipif(os.name == "nt", reason="process groups are tried on POSIX")

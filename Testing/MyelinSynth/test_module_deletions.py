@@ -14,7 +14,8 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
 
 import slicer
-from MyelinSynthLib import provenance, selftestdata
+from MyelinSynthLib.scene import provenance
+from MyelinSynthLib.selftest import nodes as selftestdata
 from stand_in_host import Host
 from test_module_panel import host, widget  # noqa: F401 - fixtures
 

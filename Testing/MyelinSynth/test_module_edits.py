@@ -16,13 +16,13 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
 import slicer
-from MyelinSynthLib import exchange
-from MyelinSynthLib import geometry as places
-from MyelinSynthLib.edits import NOT_AGAIN, Memory, measureAgain
-from MyelinSynthLib.exchange import Patient
-from MyelinSynthLib.export import lesionsCsv
-from MyelinSynthLib.lesions import _exportedLayer, _sharedLayer, labelsOnGrid, segmentIds
-from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
+from MyelinSynthLib.export.files import lesionsCsv
+from MyelinSynthLib.patient import exchange
+from MyelinSynthLib.patient.exchange import Patient
+from MyelinSynthLib.review.edits import NOT_AGAIN, Memory, measureAgain
+from MyelinSynthLib.review.segments import _exportedLayer, _sharedLayer, labelsOnGrid, segmentIds
+from MyelinSynthLib.review.table import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
+from MyelinSynthLib.scene import geometry as places
 from test_module_scene import GEOMETRIES, makePatient, place, through
 
 # NAWM is that of the synthesis: the voxels that the lesion grew into still count there

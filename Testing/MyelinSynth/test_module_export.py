@@ -20,12 +20,14 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 pytest.importorskip("nibabel", reason="nibabel is not installed")
 
 import slicer
-from MyelinSynthLib import display, export, provenance
+from MyelinSynthLib.display import views as display
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.export import Export, lesionsCsv, reviewReport, writeExport
-from MyelinSynthLib.lesions import labelsOnGrid
-from MyelinSynthLib.review import ACCEPTED, FLAGGED, REJECTED, Review
-from MyelinSynthLib.snapshots import OUTLINE_WIDTH, PIXELS, WIDTH_MM, Photographer
+from MyelinSynthLib.export import files as export
+from MyelinSynthLib.export.files import Export, lesionsCsv, reviewReport, writeExport
+from MyelinSynthLib.export.snapshots import OUTLINE_WIDTH, PIXELS, WIDTH_MM, Photographer
+from MyelinSynthLib.review.segments import labelsOnGrid
+from MyelinSynthLib.review.table import ACCEPTED, FLAGGED, REJECTED, Review
+from MyelinSynthLib.scene import provenance
 from test_module_edits import draw, measureAgain, withMeasured
 from test_module_scene import GEOMETRIES, makePatient, place, through
 

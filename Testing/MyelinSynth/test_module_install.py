@@ -19,11 +19,11 @@ if os.name == "nt":
     pytest.skip("the stand-in interpreter is a POSIX script", allow_module_level=True)
 
 import slicer
-from MyelinSynthLib import childprocess, devices, install
-from MyelinSynthLib.childprocess import State, Step
-from MyelinSynthLib.devices import DeviceQuery
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.install import Installation, prepareInstallation
+from MyelinSynthLib.run import childprocess, devices, install
+from MyelinSynthLib.run.childprocess import State, Step
+from MyelinSynthLib.run.devices import DeviceQuery
+from MyelinSynthLib.run.install import Installation, prepareInstallation
 from test_module_childprocess import gone
 from test_module_synthesis import makeStandIn
 

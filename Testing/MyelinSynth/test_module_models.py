@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from MyelinSynthLib import models
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.models import addModel, allModels, modelCard, removeModel
+from MyelinSynthLib.model import bundles as models
+from MyelinSynthLib.model.bundles import addModel, allModels, modelCard, removeModel
 
 
 def writeBundle(folder: Path, name: str = "Site X, 2026", raw: bytes = b"weights", **changes: Any) -> Path:

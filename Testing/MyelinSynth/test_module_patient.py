@@ -13,11 +13,11 @@ from slicer_scene import Application, geometry
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
 
 import slicer
-from MyelinSynthLib import checks, contrast, sampledata
-from MyelinSynthLib.checks import findProblems
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.exchange import ALIGNED, Patient
-from MyelinSynthLib.geometry import addVolume, toVtk
+from MyelinSynthLib.patient import checks, contrast, sampledata
+from MyelinSynthLib.patient.checks import findProblems
+from MyelinSynthLib.patient.exchange import ALIGNED, Patient
+from MyelinSynthLib.scene.geometry import addVolume, toVtk
 from test_module_scene import makePatient
 
 SHAPE = (20, 22, 24)

@@ -15,10 +15,11 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 pytest.importorskip("vtk")
 
-from MyelinSynthLib import display, surfaces
-from MyelinSynthLib.lesions import colourSegments
-from MyelinSynthLib.review import REJECTED, Review
-from MyelinSynthLib.wipe import Wipe
+from MyelinSynthLib.display import surfaces
+from MyelinSynthLib.display import views as display
+from MyelinSynthLib.display.wipe import Wipe
+from MyelinSynthLib.review.segments import colourSegments
+from MyelinSynthLib.review.table import REJECTED, Review
 from slice_picture import SliceView, ThreeDView, canRender
 from test_module_scene import makePatient, place, through
 

@@ -11,7 +11,7 @@ from slicer_scene import Application
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
 
 import slicer
-from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review, fillTable
+from MyelinSynthLib.review.table import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review, fillTable
 
 ROWS = [
     {"id": 1.0, "volume_mm3": 400.0, "mean_dvr": 0.9},

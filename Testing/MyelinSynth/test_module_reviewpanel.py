@@ -18,9 +18,12 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
 
 import slicer
-from MyelinSynthLib import display, exchange, geometry, layouts, provenance
-from MyelinSynthLib.lesions import segmentIds, segmentsByLesion
-from MyelinSynthLib.review import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review
+from MyelinSynthLib.display import layouts
+from MyelinSynthLib.display import views as display
+from MyelinSynthLib.patient import exchange
+from MyelinSynthLib.review.segments import segmentIds, segmentsByLesion
+from MyelinSynthLib.review.table import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review
+from MyelinSynthLib.scene import geometry, provenance
 from PySide6 import QtCore, QtTest
 from stand_in_host import Host
 from test_module_edits import draw, withMeasured
@@ -306,7 +309,7 @@ def test_layouts_and_the_way_back(host: Host, application: Application, reviewed
 
 
 def test_plots_follow_the_review(reviewed: Any) -> None:
-    from MyelinSynthLib import plots
+    from MyelinSynthLib.display import plots
 
     outputs = reviewed.logic.chosenRun(None)
     plots.show(outputs)
@@ -445,8 +448,8 @@ def test_the_sample_patient_reviewed_exported_and_reopened(
     tmp_path: Path,
 ) -> None:
     """With the real child: what `synthesize` measured is what the panel measures, before and after reopening."""
-    from MyelinSynthLib.edits import measureAgain
-    from MyelinSynthLib.export import lesionsCsv
+    from MyelinSynthLib.export.files import lesionsCsv
+    from MyelinSynthLib.review.edits import measureAgain
 
     host.openViews(application)
     widget.ui.samplePatientButton.click()

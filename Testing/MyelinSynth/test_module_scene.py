@@ -16,13 +16,15 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
 import slicer
-from MyelinSynthLib import display, exchange, provenance
-from MyelinSynthLib import geometry as places
+from MyelinSynthLib.display import views as display
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.exchange import Patient
-from MyelinSynthLib.lesions import segmentIds
-from MyelinSynthLib.results import loadResult
-from MyelinSynthLib.review import ACCEPTED, FLAGGED, UNREVIEWED, Review
+from MyelinSynthLib.patient import exchange
+from MyelinSynthLib.patient.exchange import Patient
+from MyelinSynthLib.review.segments import segmentIds
+from MyelinSynthLib.review.table import ACCEPTED, FLAGGED, UNREVIEWED, Review
+from MyelinSynthLib.run.results import loadResult
+from MyelinSynthLib.scene import geometry as places
+from MyelinSynthLib.scene import provenance
 
 GEOMETRIES = [(name, SPACING) for name in AXES] + [("RAS", (1.0, 1.0, 3.0)), ("oblique", (0.9, 1.4, 3.0))]
 
@@ -181,7 +183,7 @@ def test_a_chosen_transform_moves_the_flair_in_the_world_even_where_the_t1w_is_m
 
 
 def test_renamed_segments_still_belong_to_their_rows(application: Application, tmp_path: Path) -> None:
-    from MyelinSynthLib.lesions import segmentsByLesion
+    from MyelinSynthLib.review.segments import segmentsByLesion
 
     outputs = through(makePatient(), tmp_path)
     content = outputs.segmentation.GetSegmentation()
@@ -294,7 +296,7 @@ def test_the_map_is_shown_in_the_fixed_window(application: Application, tmp_path
 
 
 def test_lesions_are_coloured_by_dvr_and_by_review_state(application: Application, tmp_path: Path) -> None:
-    from MyelinSynthLib.lesions import colourSegments
+    from MyelinSynthLib.review.segments import colourSegments
 
     outputs = through(makePatient(), tmp_path)
     content, review = outputs.segmentation.GetSegmentation(), Review(outputs.table)
@@ -332,11 +334,13 @@ from slicer_scene import Application, addModuleToPath
 addModuleToPath()
 import slicer, numpy as np
 from pathlib import Path
-from MyelinSynthLib import display, layouts, provenance
-from MyelinSynthLib.edits import measureAgain
-from MyelinSynthLib.export import Export, writeExport
-from MyelinSynthLib.lesions import segmentsByLesion
-from MyelinSynthLib.review import Review
+from MyelinSynthLib.display import views as display
+from MyelinSynthLib.display import layouts
+from MyelinSynthLib.scene import provenance
+from MyelinSynthLib.review.edits import measureAgain
+from MyelinSynthLib.export.files import Export, writeExport
+from MyelinSynthLib.review.segments import segmentsByLesion
+from MyelinSynthLib.review.table import Review
 application = Application()
 assert application.scene.ReadFromMRB({bundle!r}), "not read"
 nodes = provenance.nodesOfRun(application.scene, "run-1")
@@ -382,9 +386,9 @@ print("same")
 def test_a_saved_scene_opens_in_another_process_with_nothing_lost(
     application: Application, tmp_path: Path, name: str
 ) -> None:
-    from MyelinSynthLib import layouts, plots, surfaces
-    from MyelinSynthLib.edits import measureAgain
-    from MyelinSynthLib.export import Export, writeExport
+    from MyelinSynthLib.display import layouts, plots, surfaces
+    from MyelinSynthLib.export.files import Export, writeExport
+    from MyelinSynthLib.review.edits import measureAgain
     from test_module_edits import draw, withMeasured
 
     from TrainingCore.data.result import Result
@@ -423,7 +427,7 @@ def test_a_saved_scene_opens_in_another_process_with_nothing_lost(
 
 @pytest.mark.parametrize("centre", [tuple(CENTRE), LESIONS[1][0]])
 def test_jumping_centres_every_view(application: Application, centre: tuple[float, float, float]) -> None:
-    from MyelinSynthLib.review import jumpTo
+    from MyelinSynthLib.review.table import jumpTo
 
     views = {}
     for name, axis in (("Red", "Axial"), ("Green", "Coronal")):

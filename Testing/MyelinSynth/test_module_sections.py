@@ -20,8 +20,9 @@ if os.name == "nt":
 
 import slicer
 import vtk
-from MyelinSynthLib import provenance, sampledata
-from MyelinSynthLib.models import userModelFolder
+from MyelinSynthLib.model.bundles import userModelFolder
+from MyelinSynthLib.patient import sampledata
+from MyelinSynthLib.scene import provenance
 from PySide6 import QtGui
 from stand_in_host import Host
 from test_module_models import writeBundle, zipped

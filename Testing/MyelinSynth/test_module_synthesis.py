@@ -23,10 +23,10 @@ if os.name == "nt":
     pytest.skip("the stand-in interpreter is a POSIX script", allow_module_level=True)
 
 import slicer
-from MyelinSynthLib import geometry
-from MyelinSynthLib.childprocess import State, Step
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.synthesis import Synthesis, removeLeftovers
+from MyelinSynthLib.run.childprocess import State, Step
+from MyelinSynthLib.run.synthesis import Synthesis, removeLeftovers
+from MyelinSynthLib.scene import geometry
 from test_module_childprocess import PATIENCE, gone
 from test_module_scene import makePatient
 
@@ -177,7 +177,7 @@ def test_a_temporary_folder_that_cannot_be_written_is_said(application: Applicat
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a Linux device")
 def test_a_full_disk_is_said(application: Application, tmp_path: Path) -> None:
-    from MyelinSynthLib.exchange import writeVolume
+    from MyelinSynthLib.patient.exchange import writeVolume
 
     patient = makePatient()
     (tmp_path / "t1w.nrrd").symlink_to("/dev/full")
@@ -313,8 +313,8 @@ sys.exit(run_command(main))
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed beside slicer-core")
 @pytest.mark.skipif(importlib.util.find_spec("nilearn") is None, reason="the digital patient needs nilearn")
 def test_a_digital_patient_through_the_real_command(application: Application, tmp_path: Path, scratch: Path) -> None:
-    from MyelinSynthLib.exchange import Patient
-    from MyelinSynthLib.review import Review
+    from MyelinSynthLib.patient.exchange import Patient
+    from MyelinSynthLib.review.table import Review
 
     from TrainingCore.demo import simulate_visit
 

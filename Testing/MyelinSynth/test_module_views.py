@@ -14,10 +14,11 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
 import slicer
-from MyelinSynthLib import layouts, plots, provenance, surfaces
-from MyelinSynthLib.lesions import segmentIds
-from MyelinSynthLib.review import REJECTED, Review, fillTable
-from MyelinSynthLib.wipe import Wipe
+from MyelinSynthLib.display import layouts, plots, surfaces
+from MyelinSynthLib.display.wipe import Wipe
+from MyelinSynthLib.review.segments import segmentIds
+from MyelinSynthLib.review.table import REJECTED, Review, fillTable
+from MyelinSynthLib.scene import provenance
 from test_module_edits import withMeasured
 from test_module_scene import GEOMETRIES, makePatient, place, through
 from vtk.util.numpy_support import vtk_to_numpy

@@ -30,9 +30,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--install", action="store_true", help="install missing Python packages into Slicer first")
     options = parser.parse_args(arguments)
 
-    from MyelinSynthLib.batch import runBatch
     from MyelinSynthLib.errors import SynthesisError
-    from MyelinSynthLib.install import installMissing
+    from MyelinSynthLib.run.batch import runBatch
+    from MyelinSynthLib.run.install import installMissing
 
     from MyelinSynth import MyelinSynthLogic
 

@@ -1,0 +1,86 @@
+"""A curtain over the map: the map on one side of a sagittal plane, what lies under it on the other.
+
+MRML has no curtain between two volumes. The map is transparent where it is 0, so a copy of it whose voxels are 0 behind
+the curtain does the same in every slice view. The copy is hidden, is never saved, and is gone when the curtain is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..scene.geometry import addVolume, ijkToRas, toWorld
+from ..words import _
+from .views import SIDE_BY_SIDE_VIEWS, addLegend, showInSlices, showMap
+
+WIPED_ATTRIBUTE = "MyelinSynth.Wiped"  # on a view that shows the copy: the opacity the map had there
+
+
+class Wipe:
+    """The curtain over one map. `copy` is the volume to show instead of the map.
+
+    >>> wipe = Wipe(mapNode); wipe.move(0.3); wipe.close()                                # doctest: +SKIP
+    """
+
+    def __init__(self, mapNode: Any) -> None:
+        self.mapNode = mapNode
+        self._voxels = slicer.util.arrayFromVolume(mapNode)
+        world = toWorld(mapNode, _("map")) @ ijkToRas(mapNode)
+        along = world[0, :3] / np.linalg.norm(world[:3, :3], axis=0)  # how much each voxel axis points to the right
+        axis = int(np.abs(along).argmax())
+        self._axis, self._fromRight = 2 - axis, bool(along[axis] < 0)  # arrays are (K, J, I)
+        self._edge = 0
+        self.copy = addVolume(
+            "vtkMRMLScalarVolumeNode", "MyelinSynth wipe", np.zeros_like(self._voxels), ijkToRas(mapNode)
+        )
+        self.copy.SetHideFromEditors(True)
+        self.copy.SetAndObserveTransformNodeID(mapNode.GetTransformNodeID())
+        showMap(self.copy)
+        # In the order of their removal: views give a volume without a display node a new one
+        self._made = [self.copy, self.copy.GetDisplayNode(), addLegend(self.copy)]
+        for node in self._made:
+            node.SetSaveWithScene(False)
+
+    def move(self, fraction: float) -> None:
+        """Show the map up to this fraction (0 to 1) of the way from the patient's right (left on screen) to left."""
+        length = self._voxels.shape[self._axis]
+        edge = round(min(max(fraction, 0.0), 1.0) * length)
+        if edge == self._edge:
+            return
+        first, last = sorted((edge, self._edge))
+        changed = slice(first, last) if self._fromRight else slice(length - last, length - first)
+        place = tuple(changed if axis == self._axis else slice(None) for axis in range(3))
+        shown = slicer.util.arrayFromVolume(self.copy)
+        shown[place] = self._voxels[place] if edge > self._edge else 0
+        self._edge = edge
+        slicer.util.arrayFromVolumeModified(self.copy)
+
+    def show(self, under: Any) -> None:
+        """Put the curtain over the volume `under` in every slice view but those side by side."""
+        for composite in _composites():
+            if composite.GetLayoutName() not in SIDE_BY_SIDE_VIEWS and not composite.GetAttribute(WIPED_ATTRIBUTE):
+                composite.SetAttribute(WIPED_ATTRIBUTE, f"{composite.GetForegroundOpacity():.3f}")
+        showInSlices(under, self.copy, 1.0, otherThan=SIDE_BY_SIDE_VIEWS)
+
+    def close(self) -> None:
+        """Take the copy away; a view that showed it shows the map again."""
+        for node in self._made:
+            slicer.mrmlScene.RemoveNode(node)
+        showMapAgain(self.mapNode)
+
+
+def showMapAgain(mapNode: Any) -> None:
+    """Show the map in the views that have lost their curtain, as after a scene was saved with one and opened again."""
+    for composite in _composites():
+        opacity = composite.GetAttribute(WIPED_ATTRIBUTE)
+        if opacity:
+            composite.RemoveAttribute(WIPED_ATTRIBUTE)
+            if slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "") is None:
+                composite.SetForegroundVolumeID(mapNode.GetID())
+                composite.SetForegroundOpacity(float(opacity))
+
+
+def _composites() -> list[Any]:
+    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")

@@ -1,0 +1,258 @@
+"""What leaves the scene: the reviewed lesion table, the report with the review, and the Result folder.
+
+Everything is made from nodes, so it can be made as well from a scene that was saved and opened again.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..errors import SynthesisError
+from ..review.segments import labelsOnGrid
+from ..review.table import FLAGGED, ID, REJECTED, REMOVED, REVIEW_COLUMNS, STATE, STATES, Review
+from ..run.childprocess import importTrainingCore
+from ..scene import provenance
+from ..scene.geometry import ijkToRas, writeTransform
+from ..scene.provenance import FETCH_ATTRIBUTE
+from ..words import _
+from .snapshots import Photographer
+
+MOST_PICTURES = 40
+NEEDED = ("table", "dvr", "brain", "report", "nawm", "transform", "provenance")  # one, four, all: table, report, Result
+FORMULA_BEGINNINGS = ("=", "+", "-", "@")  # what a spreadsheet would run
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is wanted, and where: folder / name_lesions.csv, name_report.html and name_result."""
+
+    folder: Path
+    name: str
+    table: bool = True
+    report: bool = True
+    result: bool = True
+
+    def paths(self) -> list[Path]:
+        """The files and the folder that will be written."""
+        wanted = [(self.table, "_lesions.csv"), (self.report, "_report.html"), (self.result, "_result")]
+        return [self.folder / (self.name + ending) for asked, ending in wanted if asked]
+
+    def existing(self) -> list[Path]:
+        """Those of them that are there already."""
+        return [path for path in self.paths() if path.exists()]
+
+
+def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
+    """Write what is wanted of one synthesis (nodes by role), replacing what is there.
+
+    Each file is complete or not there. Returns what was written. Raises SynthesisError.
+    """
+    importTrainingCore()
+    from TrainingCore.runtime.errors import MyelinSynthError
+    from TrainingCore.runtime.files import write_text
+
+    if Path(export.name).name != export.name or export.name in ("", ".", ".."):
+        raise SynthesisError(_("Give the export a name that can be the name of a file."))
+    if not export.folder.is_dir():
+        raise SynthesisError(_("Choose a folder that exists: {folder} does not.").format(folder=export.folder))
+    for wanted, roles in ((export.table, NEEDED[:1]), (export.report, NEEDED[:4]), (export.result, NEEDED)):
+        if wanted:
+            provenance.require(nodes, roles)
+    try:
+        for path in export.paths():
+            if path.name.endswith("_lesions.csv"):
+                write_text(path, lesionsCsv(Review(nodes["table"])))
+            elif path.name.endswith("_report.html"):
+                write_text(path, reviewReport(nodes))
+            else:
+                writeResult(nodes, path)
+    except (MyelinSynthError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SynthesisError(_("Not everything could be written: {reason}").format(reason=reason)) from error
+    return export.paths()
+
+
+def lesionsCsv(review: Review, columns: Sequence[str] | None = None) -> str:
+    """The lesion table as CSV, with the review; or only some columns of it. Empty cells are not estimable."""
+    columns = list(columns or review.columns)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in range(len(review)):
+        writer.writerow([_cell(review, row, name) for name in columns])
+    return stream.getvalue()
+
+
+def _cell(review: Review, row: int, column: str) -> str:
+    if column == ID:
+        return str(review.lesion(row))
+    if column == STATE:
+        return review.state(row)
+    if review.isText(column):
+        text = review.text(row, column)
+        return "'" + text if text.startswith(FORMULA_BEGINNINGS) else text
+    value = review.number(row, column)
+    return f"{value:.5g}" if np.isfinite(value) else ""
+
+
+def reviewReport(nodes: dict[str, Any]) -> str:
+    """The Result's report with the review added: counts, states, comments, and pictures of what was not accepted."""
+    page, section = nodes["report"].GetText(), reviewSection(nodes)
+    for end in ("</main>", "</body>", "</html>"):
+        before, found, after = page.rpartition(end)
+        if found:
+            return before + section + found + after
+    return page + section
+
+
+def reviewSection(nodes: dict[str, Any]) -> str:
+    """The review as HTML, to stand in the report; everything that was typed is escaped."""
+    review = Review(nodes["table"])
+    counts = review.counts()
+    simulated = provenance.get(nodes["dvr"], "SimulatedTrainingData") == "yes"
+    words = [provenance.RESEARCH_USE]
+    if simulated:
+        words.append(_("Simulated: the model learnt from simulated patients alone."))
+    parts = [f"<h2>{_escape(_('Review'))}</h2>", f"<p><strong>{_escape(' '.join(words))}</strong></p>"]
+    numbers = ", ".join(f"{counts[state]} {state}" for state in STATES)
+    parts.append(f"<p>{_escape(review.progressText())}: {_escape(numbers)}.</p>")
+    if len(review):
+        parts += [_reviewTable(review), *_pictures(nodes, review)]
+    return "\n<section>\n" + "\n".join(parts) + "\n</section>\n"
+
+
+def _reviewTable(review: Review) -> str:
+    columns = [name for name in ("region", "volume_mm3", "mean_dvr", "measured_mean_dvr") if name in review.columns]
+    titles = {"region": _("region"), "volume_mm3": _("volume (mm\u00b3)"), "mean_dvr": _("mean DVR")}
+    titles["measured_mean_dvr"] = _("measured mean DVR")
+    forms = {"volume_mm3": "{:.0f}", "mean_dvr": "{:.2f}", "measured_mean_dvr": "{:.2f}"}
+    head = [_("lesion"), *(titles[name] for name in columns), _("state"), _("outline"), _("comment")]
+    rows = []
+    for row in range(len(review)):
+        cells = [str(review.lesion(row))]
+        for name in columns:
+            value = review.number(row, name)
+            shown = forms[name].format(value) if name in forms and np.isfinite(value) else "\u2013"
+            cells.append(review.text(row, name) if name not in forms else shown)
+        cells += [review.state(row), review.outline(row), review.comment(row)]
+        rows.append("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in cells) + "</tr>")
+    header = "".join(f'<th scope="col">{_escape(title)}</th>' for title in head)
+    label = _escape(_("Review of every lesion"))
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table><caption>{label}</caption>'
+        f"<thead><tr>{header}</tr></thead><tbody>" + "\n".join(rows) + "</tbody></table></div>"
+    )
+
+
+def _pictures(nodes: dict[str, Any], review: Review) -> list[str]:
+    """Figures of the flagged and rejected lesions, largest table rows first."""
+    rows = [row for state in (FLAGGED, REJECTED) for row in review.order(states=(state,))]
+    rows = [row for row in rows if np.isfinite(review.place(row, nodes["dvr"])).all()]
+    if not rows or "lesions" not in nodes:
+        return []
+    photographer = Photographer(nodes, labelsOnGrid(nodes["lesions"], nodes["dvr"]))
+    parts = [f"<h2>{_escape(_('Flagged and rejected lesions'))}</h2>"]
+    if len(rows) > MOST_PICTURES:
+        parts.append(f"<p>{_escape(_('The first {n} of {total}.').format(n=MOST_PICTURES, total=len(rows)))}</p>")
+    for row in rows[:MOST_PICTURES]:
+        lesion, state = review.lesion(row), review.state(row)
+        picture = photographer.png(lesion, review.place(row, nodes["dvr"]), state)
+        caption = _("Lesion {id}, {state}: {panels}; axial, patient's right on the left, 60 mm wide.").format(
+            id=lesion, state=state, panels=photographer.names()
+        )
+        if review.comment(row):
+            caption += " " + _("Comment: {text}").format(text=review.comment(row))
+        data = base64.b64encode(picture).decode("ascii")
+        alt = _("Slices through lesion {id} with its outline").format(id=lesion)
+        parts.append(
+            f'<figure><img src="data:image/png;base64,{data}" alt="{_escape(alt)}">'
+            f"<figcaption>{_escape(caption)}</figcaption></figure>"
+        )
+    return parts
+
+
+def _escape(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def writeResult(nodes: dict[str, Any], folder: Path) -> None:
+    """Make the Result folder again (read by TrainingCore.data.result). Raises MyelinSynthError or SynthesisError.
+
+    Edited lesions are in it as they are now, and provenance.json says which those are. It replaces an older Result of
+    the same name, and nothing else.
+    """
+    importTrainingCore()
+    from TrainingCore.data.result import (
+        BRAIN,
+        DVR,
+        LESION_LABELS,
+        LESIONS,
+        NAWM,
+        PROVENANCE,
+        REPORT,
+        TRANSFORM,
+        UNCERTAINTY,
+    )
+    from TrainingCore.runtime.files import atomic_folder, write_json, write_text
+
+    review = Review(nodes["table"])
+    with atomic_folder(folder, PROVENANCE) as temporary:
+        _writeVolume(nodes["dvr"], temporary / DVR, np.float32, "synthetic DVR, research use only")
+        _writeVolume(nodes["brain"], temporary / BRAIN, np.uint8, "brain mask")
+        _writeVolume(nodes["nawm"], temporary / NAWM, np.uint8, "normal-appearing white matter")
+        if "uncertainty" in nodes:
+            _writeVolume(nodes["uncertainty"], temporary / UNCERTAINTY, np.float32, "SD of synthetic DVR")
+        if "lesions" in nodes:
+            _writeLabels(nodes, temporary / LESION_LABELS)
+        writeTransform(temporary / TRANSFORM, np.array(json.loads(nodes["transform"].GetAttribute(FETCH_ATTRIBUTE))))
+        columns = [name for name in review.columns if name not in REVIEW_COLUMNS]
+        write_text(temporary / LESIONS, lesionsCsv(review, columns))
+        write_text(temporary / "review.csv", lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
+        write_text(temporary / REPORT, nodes["report"].GetText())
+        write_json(temporary / PROVENANCE, json.loads(nodes["provenance"].GetText()) | {"review": reviewRecord(review)})
+
+
+def reviewRecord(review: Review) -> dict[str, Any]:
+    """The review in numbers for provenance.json: counts by state, and the lesions that were edited or removed."""
+    marks = {review.lesion(row): review.outline(row) for row in range(len(review))}
+    return {
+        "states": review.counts(),
+        "edited_lesions": [lesion for lesion, mark in marks.items() if mark not in ("", REMOVED)],
+        "lesions_without_outline": [lesion for lesion, mark in marks.items() if mark == REMOVED],
+    }
+
+
+def _writeVolume(node: Any, path: Path, kind: Any, words: str) -> None:
+    _write(path, slicer.util.arrayFromVolume(node).astype(kind), node, words)
+
+
+def _writeLabels(nodes: dict[str, Any], path: Path) -> None:
+    """All layers in one label map; where edited lesions overlap, the later one has the voxel."""
+    layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
+    labels = np.zeros(slicer.util.arrayFromVolume(nodes["dvr"]).shape, np.int32)
+    for layer in layers:
+        labels[layer > 0] = layer[layer > 0]
+    small = labels.max(initial=0) <= np.iinfo(np.int16).max
+    _write(path, labels.astype(np.int16 if small else np.int32), nodes["dvr"], "number of the lesion in lesions.csv")
+
+
+def _write(path: Path, array: np.ndarray, node: Any, words: str) -> None:
+    try:
+        from TrainingCore.imaging.volumes import write_volume
+
+        write_volume(path, array.transpose(2, 1, 0), ijkToRas(node), words)
+    except ModuleNotFoundError as error:
+        raise SynthesisError(
+            _("The result cannot be written: {name} is missing from Slicer's Python.").format(name=error.name)
+        ) from error

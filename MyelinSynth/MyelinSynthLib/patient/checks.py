@@ -1,0 +1,154 @@
+"""What is missing, wrong or suspicious in a patient's nodes, field by field, before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import SynthesisError
+from ..scene.geometry import checkAxes, ijkToRas, toWorld
+from ..words import _
+
+if TYPE_CHECKING:
+    from .exchange import Patient
+
+FIELDS = ("t1w", "flair", "lesions", "dvr", "brain", "transform")
+VOLUMES, MASKS = ("t1w", "flair", "dvr"), ("lesions", "brain")
+LARGEST_DVR = (
+    20.0  # a map in other units (SUV, Bq/ml) is far above; measured DVR maps with their noise are below (ours)
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """field: one of FIELDS; text: a sentence; blocking: whether no map can be made before it is solved."""
+
+    field: str
+    text: str
+    blocking: bool = True
+
+
+def names() -> dict[str, str]:
+    """What each field is called in a sentence."""
+    return {
+        "t1w": _("T1w"),
+        "flair": _("FLAIR"),
+        "lesions": _("lesion mask"),
+        "dvr": _("measured DVR"),
+        "brain": _("brain mask"),
+        "transform": _("transform"),
+    }
+
+
+def findProblems(patient: Patient) -> list[Problem]:
+    """Every problem of a patient that can be found without looking at single voxels: quick enough for every choice."""
+    given = {field: getattr(patient, field) for field in (*VOLUMES, *MASKS) if getattr(patient, field) is not None}
+    problems = [
+        Problem(field, _("Choose the {what}.").format(what=names()[field]))
+        for field in ("t1w", "flair")
+        if field not in given
+    ]
+    twice = _chosenTwice(given)
+    problems += twice
+    for problem in twice:
+        del given[problem.field]
+    sound = []
+    for field, node in given.items():
+        found = _volumeProblems(field, node) if field in VOLUMES else _maskProblems(field, node)
+        found = found or _placeProblems(field, node)
+        problems += found
+        if not any(problem.blocking for problem in found):
+            sound.append(field)
+    if "t1w" in sound:
+        problems += [one for field in sound if field != "t1w" for one in _relationProblems(field, given)]
+    return problems + _transformProblems(patient)
+
+
+def _chosenTwice(given: dict[str, Any]) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
+    for field, node in given.items():
+        first = seen.setdefault(node.GetID(), field)
+        if first != field:
+            text = _("{first} and {second} are the same volume.").format(first=names()[first], second=names()[field])
+            problems.append(Problem(field, text[0].upper() + text[1:]))
+    return problems
+
+
+def _volumeProblems(field: str, node: Any) -> list[Problem]:
+    what, image = names()[field], node.GetImageData()
+    if image is None or min(image.GetDimensions()) < 2:
+        return [Problem(field, _("The {what} {name} holds no 3D image.").format(what=what, name=node.GetName()))]
+    if image.GetNumberOfScalarComponents() != 1:
+        text = _("The {what} {name} is a colour, vector or 4D image. Extract one volume of it.")
+        return [Problem(field, text.format(what=what, name=node.GetName()))]
+    low, high = image.GetScalarRange()
+    if not low < high:
+        text = _("The {what} {name} has the same value everywhere.")
+        return [Problem(field, text.format(what=what, name=node.GetName()))]
+    if field == "dvr" and high > LARGEST_DVR:
+        text = _("The measured DVR has values up to {high:.4g}; white matter should be near 1.2. Is it a DVR map?")
+        return [Problem(field, text.format(high=high), blocking=False)]
+    return []
+
+
+def _maskProblems(field: str, node: Any) -> list[Problem]:
+    what = names()[field]
+    empty = _("The {what} {name} is empty.").format(what=what, name=node.GetName())
+    if node.IsA("vtkMRMLSegmentationNode"):
+        content = node.GetSegmentation()
+        if content.GetNumberOfSegments() and not content.ContainsRepresentation("Binary labelmap"):
+            text = _("The segmentation {name} has no binary labelmap. Create one in the Segmentations module.")
+            return [Problem(field, text.format(name=node.GetName()))]
+        bounds = np.zeros(6)
+        node.GetBounds(bounds)
+        if bounds[0] <= bounds[1] and content.GetNumberOfSegments():
+            return []
+    else:
+        image = node.GetImageData()
+        if image is None or image.GetNumberOfScalarComponents() != 1:
+            return [Problem(field, _("The {what} {name} holds no image.").format(what=what, name=node.GetName()))]
+        if image.GetScalarRange() != (0.0, 0.0):
+            return []
+    if field == "lesions":
+        return [Problem(field, empty + " " + _("There will be no lesion table."), blocking=False)]
+    return [Problem(field, empty)]
+
+
+def _placeProblems(field: str, node: Any) -> list[Problem]:
+    """Non-linear transforms above a node, and axes that no image file can describe."""
+    try:
+        place = toWorld(node, names()[field])
+        if node.IsA("vtkMRMLVolumeNode"):
+            checkAxes(place @ ijkToRas(node), names()[field])
+    except SynthesisError as error:
+        return [Problem(field, str(error))]
+    return []
+
+
+def _relationProblems(field: str, given: dict[str, Any]) -> list[Problem]:
+    if _overlap(given["t1w"], given[field]):
+        return []
+    text = _("T1w and {what} do not overlap in space. Are they of the same patient and session?")
+    return [Problem(field, text.format(what=names()[field]))]
+
+
+def _overlap(first: Any, second: Any) -> bool:
+    """Whether the boxes of two nodes meet in the world; an empty segmentation has no box and meets everything."""
+    boxes = np.zeros((2, 6))
+    for box, node in zip(boxes, (first, second)):
+        node.GetRASBounds(box)
+        if box[0] > box[1]:
+            return True
+    low, high = boxes[:, ::2].max(axis=0), boxes[:, 1::2].min(axis=0)
+    return bool((low < high).all())
+
+
+def _transformProblems(patient: Patient) -> list[Problem]:
+    chosen = patient.flairToT1
+    if chosen is None or isinstance(chosen, str) or chosen.IsTransformToWorldLinear():
+        return []
+    text = _("The transform {name} is not linear. Choose a linear one, or let the FLAIR be registered.")
+    return [Problem("transform", text.format(name=chosen.GetName()))]

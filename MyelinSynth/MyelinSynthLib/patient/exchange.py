@@ -1,0 +1,164 @@
+"""From the scene to files: a patient's nodes as what `python -m TrainingCore.synthesize` reads.
+
+Everything is written in the T1w's own space. Nodes and their transforms are only read: a linear transform goes into the
+header of the written copy, any other is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+from ..errors import SynthesisError
+from ..scene.geometry import checkAxes, ijkToRas, toArray, toVtk, toWorld, writeTransform
+from ..words import _
+from .checks import findProblems
+
+ALIGNED = "identity"
+
+
+@dataclass
+class Patient:
+    """The nodes of one patient.
+
+    t1w, flair, dvr: scalar volumes; lesions, brain: segmentation or (label) volume; flairToT1: None to register,
+    ALIGNED, or a linear transform node that moves the FLAIR from where the scene shows it onto the T1w (or under which
+    the FLAIR lies already).
+    """
+
+    t1w: Any
+    flair: Any
+    lesions: Any = None
+    dvr: Any = None
+    brain: Any = None
+    flairToT1: Any = None
+
+
+def exportPatient(patient: Patient, folder: Path) -> list[str]:
+    """Write the patient's files into `folder`; returns the options for `synthesize`. Raises SynthesisError."""
+    problems = checkPatient(patient)
+    if problems:
+        raise SynthesisError(" ".join(problems))
+    t1w = patient.t1w
+    worldToT1 = np.linalg.inv(toWorld(t1w, _("T1w")))
+    options = ["--t1", writeVolume(t1w, ijkToRas(t1w), folder / "t1w.nrrd", _("T1w"))]
+    options += _exportFlair(patient, worldToT1, folder)
+    for option, node, name, what in (
+        ("--lesions", patient.lesions, "lesions.nrrd", _("lesion mask")),
+        ("--brain-mask", patient.brain, "brain.nrrd", _("brain mask")),
+    ):
+        if node is not None:
+            options += [option, _exportMask(node, t1w, worldToT1, folder / name, what)]
+    if patient.dvr is not None:
+        what = _("measured DVR")
+        place = worldToT1 @ toWorld(patient.dvr, what) @ ijkToRas(patient.dvr)
+        options += ["--dvr", writeVolume(patient.dvr, place, folder / "dvr.nrrd", what)]
+    return options
+
+
+def checkPatient(patient: Patient) -> list[str]:
+    """What is missing or cannot work, one sentence each; empty where nothing is."""
+    return [problem.text for problem in findProblems(patient) if problem.blocking]
+
+
+def writeVolume(node: Any, matrix: np.ndarray, path: Path, what: str) -> str:
+    """Write a volume's voxels with the place `matrix` (i, j, k -> mm RAS) in the header; returns the path as text.
+
+    The voxels are shared with the node, not copied. Raises SynthesisError where the axes are sheared or the disk
+    refuses.
+    """
+    checkAxes(matrix, what)
+    copy = slicer.vtkMRMLScalarVolumeNode()
+    copy.SetAndObserveImageData(node.GetImageData())
+    copy.SetIJKToRASMatrix(toVtk(matrix))
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(0)
+    written = storage.WriteData(copy) and path.is_file()
+    if not written or path.stat().st_size < node.GetImageData().GetActualMemorySize() * 1024 * 0.5:
+        raise SynthesisError(
+            _("The {what} could not be written to {folder}. Is the disk full, or the folder read-only?").format(
+                what=what, folder=path.parent
+            )
+        )
+    return str(path)
+
+
+def _exportFlair(patient: Patient, worldToT1: np.ndarray, folder: Path) -> list[str]:
+    flair, chosen = patient.flair, patient.flairToT1
+    what = _("FLAIR")
+    relative = flairToT1Space(patient, worldToT1)
+    options = ["--flair", writeVolume(flair, relative @ ijkToRas(flair), folder / "flair.nrrd", what)]
+    if chosen is None:
+        return options
+    if isinstance(chosen, str) or flair.GetParentTransformNode() is chosen:
+        return options + ["--flair-to-t1", "identity"]
+    matrix = vtk.vtkMatrix4x4()
+    if not chosen.IsTransformToWorldLinear() or not chosen.GetMatrixTransformToWorld(matrix):
+        raise SynthesisError(
+            _("The transform {name} is not linear. Choose a linear one, or let the FLAIR be registered.").format(
+                name=chosen.GetName()
+            )
+        )
+    fetch = np.linalg.inv(toArray(matrix))  # a node moves the FLAIR in the world; a file tells where to fetch it from
+    path = folder / "flair_to_t1.tfm"
+    writeTransform(path, worldToT1 @ fetch @ np.linalg.inv(worldToT1))
+    return options + ["--flair-to-t1", str(path)]
+
+
+def flairToT1Space(patient: Patient, worldToT1: np.ndarray) -> np.ndarray:
+    """Where the scene puts the FLAIR: its own space -> the T1w's own space, before any registration."""
+    return worldToT1 @ toWorld(patient.flair, _("FLAIR"))
+
+
+def _exportMask(node: Any, t1w: Any, worldToT1: np.ndarray, path: Path, what: str) -> str:
+    if node.IsA("vtkMRMLSegmentationNode"):
+        mask = segmentationOnGrid(node, t1w)
+        matrix = ijkToRas(t1w)
+    else:
+        if node.GetImageData() is None:
+            raise SynthesisError(_("The {what} {name} holds no image.").format(what=what, name=node.GetName()))
+        mask = (slicer.util.arrayFromVolume(node) != 0).astype(np.uint8)
+        matrix = worldToT1 @ toWorld(node, what) @ ijkToRas(node)
+    copy = slicer.vtkMRMLScalarVolumeNode()
+    slicer.util.updateVolumeFromArray(copy, mask)
+    return writeVolume(copy, matrix, path, what)
+
+
+def segmentationOnGrid(segmentation: Any, reference: Any, segmentIds: list[str] | None = None) -> np.ndarray:
+    """All (or the given) segments as one mask, uint8 (K, J, I), on the grid of the reference volume.
+
+    Transforms of both are taken into account. A segmentation without a binary labelmap is refused, never converted.
+    """
+    content = segmentation.GetSegmentation()
+    identifiers = list(content.GetSegmentIDs()) if segmentIds is None else segmentIds
+    mask = np.zeros(reference.GetImageData().GetDimensions()[::-1], np.uint8)
+    if identifiers and not content.ContainsRepresentation("Binary labelmap"):
+        raise SynthesisError(
+            _("The segmentation {name} has no binary labelmap. Create one in the Segmentations module.").format(
+                name=segmentation.GetName()
+            )
+        )
+    if not identifiers:
+        return mask
+    temporary = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        chosen = vtk.vtkStringArray()
+        for identifier in identifiers:
+            chosen.InsertNextValue(identifier)
+        export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
+        if not export(segmentation, chosen, temporary, reference):
+            raise SynthesisError(
+                _("The segmentation {name} could not be brought onto the grid of the T1w.").format(
+                    name=segmentation.GetName()
+                )
+            )
+        mask[:] = slicer.util.arrayFromVolume(temporary) > 0
+    finally:
+        slicer.mrmlScene.RemoveNode(temporary)
+    return mask

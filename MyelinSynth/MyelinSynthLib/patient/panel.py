@@ -1,0 +1,98 @@
+"""What happens in the section Patient: choices are checked as they are made, and a sample patient can be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import qt
+import slicer
+
+from ..errors import SynthesisError
+from ..words import _
+from .checks import Problem
+from .contrast import swappedWarning
+from .exchange import Patient
+from .sampledata import loadSamplePatient
+
+LOOK_AFTER_MILLISECONDS = 300  # without another choice, so that choosing stays instant (ours)
+
+
+class PatientPanel:
+    """Says beside each field what is wrong with it. `choose` gets the nodes of the sample patient."""
+
+    def __init__(self, ui: Any, choose: Callable[[Patient], None]) -> None:
+        self.ui, self._choose = ui, choose
+        self._notes = {
+            "t1w": ui.t1wNote,
+            "flair": ui.flairNote,
+            "lesions": ui.lesionsNote,
+            "dvr": ui.dvrNote,
+            "brain": ui.brainNote,
+            "transform": ui.transformNote,
+        }
+        self._pair: tuple[Any, ...] = ()
+        self._swapped = ""
+        self._problems: list[Problem] = []
+        self._patient: Patient | None = None
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(LOOK_AFTER_MILLISECONDS)
+        self._timer.connect("timeout()", self.onLook)
+        ui.samplePatientButton.connect("clicked(bool)", self.onSamplePatient)
+
+    def show(self, patient: Patient, problems: Iterable[Problem]) -> bool:
+        """Show the problems of a patient; True where nothing keeps a map from being made."""
+        self._patient, self._problems = patient, list(problems)
+        blocking = {problem.field for problem in self._problems if problem.blocking}
+        pair = () if blocking & {"t1w", "flair"} else _stateOf(patient)
+        if pair != self._pair:
+            self._pair, self._swapped = pair, ""
+            if pair:
+                self._timer.start()
+            else:
+                self._timer.stop()
+        self._write()
+        return not blocking
+
+    def forget(self) -> None:
+        """Let go of the patient: the scene closes or another module is opened."""
+        self._timer.stop()
+        self._patient, self._pair, self._swapped = None, (), ""
+
+    def onLook(self) -> None:
+        """Look at the voxels: are T1w and FLAIR swapped?"""
+        if self._patient is None or not self._pair:
+            return
+        self._swapped = swappedWarning(self._patient.t1w, self._patient.flair)
+        self._write()
+
+    def onSamplePatient(self, _checked: bool = False) -> None:
+        """Load the sample patient and choose it."""
+        with slicer.util.tryWithErrorDisplay(_("The sample patient could not be loaded."), waitCursor=True):
+            try:
+                patient = loadSamplePatient()
+            except SynthesisError as error:
+                slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
+                return
+            self._choose(patient)
+
+    def _write(self) -> None:
+        problems = [*self._problems, *([Problem("flair", self._swapped, False)] if self._swapped else [])]
+        for field, note in self._notes.items():
+            words = [_sentence(problem) for problem in problems if problem.field == field]
+            note.text = "\n".join(words)
+            note.visible = bool(words)
+
+
+def _sentence(problem: Problem) -> str:
+    return problem.text if problem.blocking else _("Warning: {text}").format(text=problem.text)
+
+
+def _stateOf(patient: Patient) -> tuple[Any, ...]:
+    """What tells one pair of images in one place from another."""
+    nodes = (patient.t1w, patient.flair)
+    return tuple(
+        (node.GetID(), node.GetImageData().GetMTime(), node.GetTransformNodeID() or "", tuple(node.GetOrigin()))
+        for node in nodes
+    )

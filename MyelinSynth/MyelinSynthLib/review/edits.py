@@ -1,0 +1,231 @@
+"""Lesions that were edited since the map was made: their rows are measured again, as `synthesize` would."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..errors import SynthesisError
+from ..run.childprocess import importTrainingCore
+from ..scene import provenance
+from ..scene.geometry import ijkToRas, toWorld
+from ..words import _
+from .segments import labelsOnGrid
+from .table import AS_GIVEN, EDITED, ID, REMOVED, UNREVIEWED, Review
+
+COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
+RELATIVE, ABSOLUTE = 6e-5, 1e-3  # what five digits in lesions.csv leave open
+NOT_AGAIN = ("uncertainty",)  # needs every prediction of the network, which are not kept in the scene
+SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
+
+
+@dataclass
+class Edits:
+    """Lesion numbers: measured again, found without a voxel, and found to have voxels again as before."""
+
+    edited: list[int] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    restored: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.edited or self.removed or self.restored)
+
+    def words(self) -> str:
+        """What happened, for people."""
+        sentences = []
+        for lesions, sentence in (
+            (self.edited, _("Lesion {ids} was edited: measured again, and unreviewed again.")),
+            (self.removed, _("Lesion {ids} has no outline any more; its review is kept.")),
+            (self.restored, _("Lesion {ids} has its outline back.")),
+        ):
+            if lesions:
+                sentences.append(sentence.format(ids=", ".join(map(str, lesions))))
+        return " ".join(sentences)
+
+
+@dataclass
+class Memory:
+    """What was measured last, so that after an edit only the lesions that changed are measured.
+
+    layers: the labels on the map's grid, None before the first time; measured, measuredKey: the measured DVR on it.
+    """
+
+    layers: list[np.ndarray] | None = None
+    measured: np.ndarray | None = None
+    measuredKey: tuple[Any, ...] = ()
+
+    def take(self, nodes: dict[str, Any]) -> None:
+        """Outlines and table were made together a moment ago."""
+        self.layers = _layers(nodes)
+
+
+def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
+    """Compare every row of the lesion table with its segment as it is drawn now, and rewrite the rows that differ.
+
+    nodes: those of one synthesis by role; memory: of the last time, for speed; without one every lesion is measured. A
+    rewritten row is marked as edited and unreviewed again; its comment stays. A lesion without voxels keeps its row
+    and its review, and is marked as removed. Raises SynthesisError.
+    """
+    memory = Memory() if memory is None else memory
+    edits, review, layers = Edits(), Review(nodes["table"]), _layers(nodes)
+    present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
+    changed = _changed(memory.layers, layers)
+    again = present - {0} if changed is None else changed & present
+    measured = {row["id"]: row for row in _rows(nodes, review, layers, again, memory)} if again else {}
+    for row in range(len(review)):
+        lesion = review.lesion(row)
+        if lesion not in present:
+            if review.outline(row) != REMOVED:
+                review.setOutline(row, REMOVED)
+                edits.removed.append(lesion)
+        elif lesion in measured and not _same(review, row, measured[lesion]):
+            _rewrite(review, row, measured[lesion])
+            edits.edited.append(lesion)
+        elif review.outline(row) == REMOVED:
+            review.setOutline(row, AS_GIVEN)
+            edits.restored.append(lesion)
+    memory.layers = layers
+    return edits
+
+
+def _layers(nodes: dict[str, Any]) -> list[np.ndarray]:
+    """The outlines as they are drawn now, on the map's grid; what lies outside the brain does not count."""
+    provenance.require(nodes, ("dvr", "brain", "provenance"))
+    layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
+    outside = slicer.util.arrayFromVolume(nodes["brain"]) == 0
+    for layer in layers:
+        layer[outside] = 0  # as `synthesize` does
+    return layers
+
+
+def _changed(before: list[np.ndarray] | None, now: list[np.ndarray]) -> set[int] | None:
+    """Numbers of the lesions that gained or lost a voxel; None where that cannot be told."""
+    if before is None or [layer.shape for layer in before] != [layer.shape for layer in now]:
+        return None
+    numbers: set[int] = set()
+    for old, new in zip(before, now):
+        where = old != new
+        numbers |= {*np.unique(old[where]).tolist(), *np.unique(new[where]).tolist()}
+    return numbers - {0}
+
+
+def _same(review: Review, row: int, found: dict[str, Any]) -> bool:
+    for name in COMPARED:
+        before, now = review.number(row, name), found[name]
+        if now is None or not np.isfinite(before):
+            if (now is None) != (not np.isfinite(before)):
+                return False
+        elif abs(before - now) > ABSOLUTE + RELATIVE * abs(now):
+            return False
+    return True
+
+
+def _rewrite(review: Review, row: int, found: dict[str, Any]) -> None:
+    for name in review.columns:
+        if name == ID or review.isText(name):
+            continue
+        value = None if name.removeprefix("measured_") in NOT_AGAIN else found.get(name)
+        review.setNumber(row, name, None if value is None else float(f"{value:.5g}"))  # the digits of lesions.csv
+    review.setOutline(row, EDITED)
+    review.setState(row, UNREVIEWED)
+
+
+def _rows(
+    nodes: dict[str, Any], review: Review, layers: list[np.ndarray], wanted: set[int], memory: Memory
+) -> list[dict[str, Any]]:
+    """One row per wanted lesion, with what the maps say; DVR in NAWM is that of the synthesis."""
+    dvr = nodes["dvr"]
+    summary = json.loads(nodes["provenance"].GetText()).get("summary", {})
+    limit = summary.get("demyelination_limit_dvr")
+    maps = [("", slicer.util.arrayFromVolume(dvr), _nawm(summary, "synthetic_dvr"), limit)]
+    pet = _measuredOnGrid(nodes, memory) if "measured_mean_dvr" in review.columns else None
+    if pet is not None:
+        overall = _nawm(summary, "measured_dvr")
+        maps.append(("measured_", pet, overall, None if overall is None else overall["mean"] - 2 * overall["sd"]))
+    nawm = slicer.util.arrayFromVolume(nodes["nawm"]) if "nawm" in nodes else np.zeros_like(layers[0], np.uint8)
+    rows: list[dict[str, Any]] = []
+    for labels in layers:
+        here = wanted & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+        if here:
+            rows += _layerRows(labels, here, maps, nawm, ijkToRas(dvr))
+    return rows
+
+
+def _layerRows(
+    labels: np.ndarray, wanted: set[int], maps: list[tuple[str, Any, Any, Any]], nawm: np.ndarray, affine: np.ndarray
+) -> list[dict[str, Any]]:
+    lesionTable = _trainingCore().lesion_table
+    asked = np.zeros(int(labels.max()) + 1, bool)
+    asked[list(wanted)] = True
+    box = _boxAround(asked[labels], SURROUNDINGS_MM / np.linalg.norm(affine[:3, :3], axis=0)[::-1])
+    turned = np.ascontiguousarray(labels[box].transpose(2, 1, 0))
+    place = affine.copy()
+    place[:3, 3] += affine[:3, :3] @ [part.start for part in box[::-1]]
+    healthy = np.ascontiguousarray(nawm[box].transpose(2, 1, 0) > 0)
+    rows: list[dict[str, Any]] = []
+    for prefix, values, overall, limit in maps:
+        threshold = np.nan if limit is None else limit
+        here = values[box].transpose(2, 1, 0)
+        found = lesionTable(turned, here, healthy, place, demyelination_threshold=threshold)
+        found = [row for row in found if row["id"] in wanted]  # the box may cut others
+        for row in found:
+            mean = row["mean_dvr"]
+            row["ratio_to_nawm"] = None if mean is None or overall is None else mean / overall["mean"]
+            row["demyelinated_share"] = None if limit is None else row["demyelinated_share"]
+        if not prefix:
+            rows = found
+        for row, other in zip(rows, found) if prefix else ():
+            row |= {prefix + name: value for name, value in other.items()}
+    return rows
+
+
+def _boxAround(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
+    """The part of the array (K, J, I) that holds the mask and `margin` voxels around it."""
+    box = []
+    for axis, room in enumerate(np.ceil(margin).astype(int).tolist()):
+        occupied = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        first, last = (int(occupied[0]), int(occupied[-1])) if occupied.size else (0, 0)
+        box.append(slice(max(first - room, 0), last + room + 1))
+    return tuple(box)
+
+
+def _nawm(summary: dict[str, Any], which: str) -> dict[str, float] | None:
+    found = (summary.get(which) or {}).get("nawm")
+    return found if found and found["mean"] > 0 else None
+
+
+def _measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
+    """The measured DVR on the map's grid as `synthesize` reads it, (K, J, I); None where it is gone."""
+    dvr = nodes["dvr"]
+    measured = dvr.GetNodeReference(provenance.MEASURED_REFERENCE)
+    if measured is None or measured.GetImageData() is None:
+        return None
+    place = np.linalg.inv(toWorld(dvr, _("map"))) @ toWorld(measured, _("measured DVR")) @ ijkToRas(measured)
+    times = (measured.GetImageData().GetMTime(), nodes["brain"].GetImageData().GetMTime())
+    key = (measured.GetID(), *times, place.tobytes(), ijkToRas(dvr).tobytes())
+    if memory.measured is None or key != memory.measuredKey:
+        _trainingCore()
+        from TrainingCore.imaging.checks import dvr_on_grid
+        from TrainingCore.imaging.volumes import Volume
+
+        given = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), place)
+        grid = Volume(slicer.util.arrayFromVolume(dvr).transpose(2, 1, 0), ijkToRas(dvr))
+        brain = grid.with_data(slicer.util.arrayFromVolume(nodes["brain"]).transpose(2, 1, 0).astype(np.float32))
+        memory.measured, memory.measuredKey = dvr_on_grid(given, grid, brain)[0].data.transpose(2, 1, 0), key
+    return memory.measured
+
+
+def _trainingCore() -> Any:
+    """TrainingCore.evaluation.lesions, which needs SciPy and SimpleITK. Raises SynthesisError where one is missing."""
+    importTrainingCore()
+    try:
+        import TrainingCore.evaluation.lesions as lesions
+    except ModuleNotFoundError as error:
+        raise SynthesisError(
+            _("Edited lesions cannot be measured: {name} is missing from Slicer's Python.").format(name=error.name)
+        ) from error
+    return lesions

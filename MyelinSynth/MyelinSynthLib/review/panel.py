@@ -1,0 +1,359 @@
+"""The lesion table on screen: clicks jump, buttons and keys decide and move on, edited lesions are measured again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import qt
+import slicer
+from slicer.util import VTKObservationMixin
+
+from ..display import surfaces
+from ..display.views import COLOURS_OF_STATE
+from ..errors import SynthesisError
+from ..scene import provenance
+from ..words import _
+from .edits import Memory, measureAgain
+from .segments import segmentIds
+from .table import (
+    ACCEPTED,
+    AS_GIVEN,
+    EDITED,
+    FLAGGED,
+    ID,
+    REJECTED,
+    REMOVED,
+    STATE,
+    STATES,
+    UNREVIEWED,
+    Review,
+    jumpTo,
+)
+
+COLUMNS = (  # of the lesion table on screen: name in lesions.csv, format
+    ("id", "{:.0f}"),
+    ("state", ""),
+    ("region", ""),
+    ("volume_mm3", "{:.0f}"),
+    ("mean_dvr", "{:.2f}"),
+    ("ratio_to_nawm", "{:.2f}"),
+    ("demyelinated_share", "{:.0%}"),
+    ("uncertainty", "{:.3f}"),
+    ("measured_mean_dvr", "{:.2f}"),
+    ("comment", ""),
+)
+EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor before the lesions are measured again
+RIGHT_AND_MIDDLE = 0x0082  # Qt::AlignRight | Qt::AlignVCenter
+
+
+def columnTitles() -> dict[str, str]:
+    """What the columns are called on screen."""
+    return {
+        "id": _("Lesion"),
+        "region": _("Region"),
+        "volume_mm3": _("Volume (mm\u00b3)"),
+        "mean_dvr": _("Mean DVR"),
+        "ratio_to_nawm": _("Ratio to NAWM"),
+        "demyelinated_share": _("Demyelinated"),
+        "uncertainty": _("Uncertainty"),
+        "measured_mean_dvr": _("Measured DVR"),
+        "state": _("State"),
+        "comment": _("Comment"),
+    }
+
+
+def columnTips() -> dict[str, str]:
+    """What the columns mean, for whoever rests the mouse on a title."""
+    return {
+        "id": _("Number of the lesion, as in lesions.csv and in the names of the segments."),
+        "region": _("Periventricular, juxtacortical, infratentorial, or deep white matter."),
+        "volume_mm3": _("Volume of the outline inside the brain, in cubic millimetres."),
+        "mean_dvr": _("Mean of the synthetic DVR (distribution volume ratio of [11C]PiB) over the lesion."),
+        "ratio_to_nawm": _("Mean DVR divided by that of the normal-appearing white matter (NAWM)."),
+        "demyelinated_share": _("Share of the voxels whose DVR is below the mean of the NAWM minus 2 SD."),
+        "uncertainty": _("SD of the mean DVR; a dash where it was not estimated, or the outline was edited since."),
+        "measured_mean_dvr": _("Mean of the measured DVR over the lesion."),
+        "state": _("What was decided, and whether the outline was edited."),
+        "comment": _("Your remark."),
+    }
+
+
+@functools.lru_cache  # asked for every row after every decision, and a translation has to be looked up
+def stateName(state: str, outline: str = AS_GIVEN) -> str:
+    """A review state in the user's language, and whether the outline is another one now."""
+    name = {
+        UNREVIEWED: _("unreviewed"),
+        ACCEPTED: _("accepted"),
+        FLAGGED: _("flagged"),
+        REJECTED: _("rejected"),
+    }[state]
+    marks = {AS_GIVEN: "", EDITED: _(" (edited)"), REMOVED: _(" (outline removed)")}
+    return name + marks.get(outline, "")
+
+
+class ReviewPanel(VTKObservationMixin):
+    """The lesion table on screen. `changed` is called after every decision and after lesions were measured again."""
+
+    def __init__(self, ui: Any, changed: Callable[[], None]) -> None:
+        VTKObservationMixin.__init__(self)
+        self.ui, self._changed = ui, changed
+        self.nodes: dict[str, Any] = {}
+        self.review: Review | None = None
+        self._order: list[int] = []
+        self._shown: list[str] = []
+        self._sort, self._descending = ID, False
+        self._filling = False
+        self._decisions: list[tuple[int, str]] = []
+        self._fresh = ""
+        self._memory = Memory()
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(EDIT_MILLISECONDS)
+        self._timer.connect("timeout()", self.onEdited)
+        self._header = ui.reviewTable.horizontalHeader()
+        self._header.connect("sectionClicked(int)", self.onHeader)
+        ui.reviewTable.connect("currentCellChanged(int,int,int,int)", self.onRow)
+        ui.reviewTable.connect("cellClicked(int,int)", self.onRow)
+        ui.unreviewedBox.connect("toggled(bool)", self.onFilter)
+        self._connectDecisions()
+        ui.undoButton.connect("clicked(bool)", self.onUndo)
+        ui.undoAction.connect("triggered(bool)", self.onUndo)
+        ui.editButton.connect("clicked(bool)", self.onEdit)
+        ui.commentEdit.connect("editingFinished()", self.onComment)
+        ui.commentEdit.connect("returnPressed()", lambda: ui.reviewTable.setFocus())  # the keys work again
+        self.show({})
+
+    def _connectDecisions(self) -> None:
+        """Buttons, and keys that work while the focus is in the review section but in no text field."""
+        ui = self.ui
+        ui.acceptButton.connect("clicked(bool)", lambda _checked=False: self.decide(ACCEPTED))
+        ui.flagButton.connect("clicked(bool)", lambda _checked=False: self.decide(FLAGGED))
+        ui.rejectButton.connect("clicked(bool)", lambda _checked=False: self.decide(REJECTED))
+        ui.unreviewButton.connect("clicked(bool)", lambda _checked=False: self.decide(UNREVIEWED))
+        ui.acceptAction.connect("triggered(bool)", lambda _checked=False: self.decide(ACCEPTED))
+        ui.flagAction.connect("triggered(bool)", lambda _checked=False: self.decide(FLAGGED))
+        ui.rejectAction.connect("triggered(bool)", lambda _checked=False: self.decide(REJECTED))
+        ui.unreviewAction.connect("triggered(bool)", lambda _checked=False: self.decide(UNREVIEWED))
+
+    def trust(self, run: str) -> None:
+        """The table and the outlines of this synthesis were made together a moment ago."""
+        self._fresh = run
+
+    def show(self, nodes: dict[str, Any]) -> None:
+        """Show the lesions of a synthesis (its nodes by role), or none."""
+        table = nodes.get("table")
+        same = table is self.nodes.get("table") and nodes.get("lesions") is self.nodes.get("lesions")
+        keep = self._currentLesion() if same else None
+        if not same:
+            self._decisions, self._memory = [], Memory()
+            self.ui.editsLabel.text = ""  # otherwise it waits for who comes back from the Segment Editor
+        self.removeObservers()
+        self._timer.stop()
+        self.nodes = nodes
+        self.review = Review(table) if table is not None else None
+        if self.review is not None and "lesions" in nodes:
+            content = nodes["lesions"].GetSegmentation()
+            for event in (content.SourceRepresentationModified, content.SegmentRemoved, content.SegmentAdded):
+                self.addObserver(content, event, self.onSegmentation)
+            if not same and provenance.get(table, "Run") == self._fresh:
+                self._memory.take(nodes)
+            else:  # somebody may have edited the lesions where nobody was watching, or taken an edit back
+                self._timer.start()
+        self.refill(keep)
+
+    def refill(self, lesion: int | None = None) -> None:
+        """Fill the table from the node, with a lesion chosen in it where one is given and shown."""
+        self._filling = True
+        try:
+            states = (UNREVIEWED,) if self.ui.unreviewedBox.checked else STATES
+            columns = self.review.columns if self.review else []
+            self._shown = [name for name, _form in COLUMNS if name in columns]
+            sort = self._sort if self._sort in columns else ID
+            self._order = self.review.order(sort, self._descending, states) if self.review else []
+            self._fillCells()
+            row = self.review.rowOf(lesion) if self.review and lesion is not None else None
+            self.ui.reviewTable.setCurrentCell(self._order.index(row) if row in self._order else -1, 0)
+        finally:
+            self._filling = False
+        self._showProgress()
+
+    def _fillCells(self) -> None:
+        table, titles = self.ui.reviewTable, columnTitles()
+        arrow = " \u25bc" if self._descending else " \u25b2"
+        table.clear()
+        table.setColumnCount(len(self._shown))
+        table.setHorizontalHeaderLabels([titles[name] + arrow * (name == self._sort) for name in self._shown])
+        tips = columnTips()
+        for column, name in enumerate(self._shown):
+            table.horizontalHeaderItem(column).setToolTip(tips[name])
+        table.setRowCount(len(self._order))
+        forms = dict(COLUMNS)
+        for line, row in enumerate(self._order):
+            for column, name in enumerate(self._shown):
+                table.setItem(line, column, self._cell(row, name, forms[name]))
+        table.resizeColumnsToContents()
+
+    def _cell(self, row: int, name: str, form: str) -> Any:
+        assert self.review is not None, "there are rows without a review"
+        item = qt.QTableWidgetItem(self._text(self.review, row, name, form))
+        if form:
+            item.setTextAlignment(RIGHT_AND_MIDDLE)
+        if name == STATE:
+            colour = COLOURS_OF_STATE[self.review.state(row)]
+            item.setBackground(qt.QBrush(qt.QColor(*(round(255 * part) for part in colour))))
+            item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
+        return item
+
+    @staticmethod
+    def _text(review: Review, row: int, column: str, form: str) -> str:
+        if column == STATE:
+            return stateName(review.state(row), review.outline(row))
+        if review.isText(column):
+            return review.text(row, column)
+        value = review.number(row, column)
+        return (form or "{}").format(value) if np.isfinite(value) else "\u2013"
+
+    def _showProgress(self) -> None:
+        ui = self.ui
+        for button in (
+            ui.acceptButton,
+            ui.flagButton,
+            ui.rejectButton,
+            ui.unreviewButton,
+            ui.commentEdit,
+            ui.editButton,
+        ):
+            button.enabled = bool(self._order)
+        ui.undoButton.enabled = bool(self._decisions)
+        done, total = self.review.progress() if self.review else (0, 0)
+        ui.reviewBar.maximum = max(total, 1)
+        ui.reviewBar.value = done
+        ui.reviewLabel.text = self.review.progressText() if self.review and total else _("No lesions to review")
+        counts = self.review.counts() if self.review else {}
+        decided = [f"{counts[state]} {stateName(state)}" for state in STATES[1:] if counts.get(state)]
+        ui.reviewBar.format = ", ".join(decided) or "%v / %m"
+
+    def currentRow(self) -> int | None:
+        """The row of the node that is chosen, or None."""
+        line = self.ui.reviewTable.currentRow()
+        return self._order[line] if 0 <= line < len(self._order) else None
+
+    def _currentLesion(self) -> int | None:
+        row = self.currentRow()
+        return None if row is None or self.review is None else self.review.lesion(row)
+
+    def choose(self, row: int) -> None:
+        """Choose a row of the node, and so jump there."""
+        if row not in self._order:
+            return
+        line = self._order.index(row)
+        # Qt says nothing where the same line now shows another lesion, so it is asked to be silent
+        self._filling = True
+        self.ui.reviewTable.setCurrentCell(line, 0)
+        self._filling = False
+        self.onRow(line)
+
+    def decide(self, state: str) -> None:
+        """Record a decision about the lesion that is chosen and go on to the next one that has none."""
+        row = self.currentRow()
+        if self.review is None or row is None:
+            return
+        self._decisions.append((self.review.lesion(row), self.review.state(row)))
+        self.review.setState(row, state)
+        following = self.review.next(row, self._order) if state != UNREVIEWED else row
+        self.refill(self.review.lesion(row))
+        self._changed()
+        if following is not None:
+            self.choose(following)
+
+    def onUndo(self, _checked: bool = False) -> None:
+        """Take the last decision back and show its lesion."""
+        if self.review is None or not self._decisions:
+            return
+        lesion, state = self._decisions.pop()
+        row = self.review.rowOf(lesion)
+        if row is not None:
+            self.review.setState(row, state)
+        self.refill(lesion)
+        self._changed()
+        if row is not None:
+            self.choose(row)
+
+    def onRow(self, line: int, _column: int = 0, _oldLine: int = 0, _oldColumn: int = 0) -> None:
+        """Jump to the lesion of a line."""
+        if self._filling or self.review is None or not 0 <= line < len(self._order):
+            return
+        self.ui.commentEdit.text = self.review.comment(self._order[line])
+        self.jump(self._order[line])
+
+    def jump(self, row: int | None = None) -> None:
+        """Show a lesion in all views: that of a row, or the one that is chosen."""
+        row = self.currentRow() if row is None else row
+        if self.review is None or row is None:
+            return
+        place = self.review.place(row, self.nodes["dvr"])
+        if np.isfinite(place).all():
+            jumpTo(place.tolist())
+
+    def onHeader(self, column: int) -> None:
+        """Sort by a column; a second click turns the order round."""
+        if not 0 <= column < len(self._shown):
+            return
+        self._descending = not self._descending if self._shown[column] == self._sort else False
+        self._sort = self._shown[column]
+        self.refill(self._currentLesion())
+
+    def onFilter(self, _checked: bool = False) -> None:
+        """Show all lesions, or those without a decision."""
+        self.refill(self._currentLesion())
+
+    def onComment(self) -> None:
+        """Keep what was written."""
+        row = self.currentRow()
+        if self.review is None or row is None or self.review.comment(row) == self.ui.commentEdit.text:
+            return
+        self.review.setComment(row, self.ui.commentEdit.text)
+        self.ui.commentEdit.text = self.review.comment(row)  # as it is kept
+        self.refill(self.review.lesion(row))
+
+    def onEdit(self, _checked: bool = False) -> None:
+        """Open the Segment Editor with the segment of the lesion that is chosen."""
+        lesion = self._currentLesion()
+        if lesion is None or "lesions" not in self.nodes:
+            return
+        identifier = segmentIds(self.nodes["lesions"]).get(lesion)
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.util.getModuleWidget("SegmentEditor").editor
+        editor.setSegmentationNode(self.nodes["lesions"])
+        editor.setSourceVolumeNode(self.nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE))
+        if identifier is not None:
+            editor.setCurrentSegmentID(identifier)
+
+    def onSegmentation(self, _caller: Any = None, _event: Any = None) -> None:
+        """A segment changed: wait until the hand is still."""
+        self._timer.start()
+
+    def onEdited(self) -> None:
+        """Measure the lesions that were edited again, and say so."""
+        self._timer.stop()
+        if self.review is None or "lesions" not in self.nodes:
+            return
+        try:
+            edits = measureAgain(self.nodes, self._memory)
+        except SynthesisError as error:
+            self.ui.editsLabel.text = str(error)
+            return
+        surfaces.refresh(self.nodes["lesions"])
+        if edits:
+            self.ui.editsLabel.text = edits.words()
+            again = set(edits.edited)
+            self._decisions = [(lesion, state) for lesion, state in self._decisions if lesion not in again]
+            self.refill(self._currentLesion())
+            self._changed()
+
+    def close(self) -> None:
+        """Let go of the scene."""
+        self.show({})

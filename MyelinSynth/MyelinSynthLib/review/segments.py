@@ -1,0 +1,158 @@
+"""The lesions as segments: one for each row of the lesion table, made, coloured, found again and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from ..display.views import COLOURS_OF_STATE, dvrColour
+from ..errors import SynthesisError
+from ..scene.geometry import ijkToRas, toArray
+from ..words import _
+from .table import Review
+
+LESION_TAG = "MyelinSynth.Lesion"  # which row a segment belongs to, whatever it is renamed to and in any language
+OFF_GRID = 0.01  # voxels that a labelmap may lie off the grid and still be taken as it is (ours)
+
+
+def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequence[int]) -> None:
+    """One segment per lesion, named after its row, on the grid of the reference volume.
+
+    labels: (K, J, I), the number of the lesion in each voxel; ids: the numbers of the table. Raises SynthesisError
+    where labels and table do not have the same lesions.
+    """
+    found = np.flatnonzero(np.bincount(labels.ravel()))
+    if sorted(ids) != [int(number) for number in found if number]:
+        raise SynthesisError(_("The lesion labels of the result do not belong to its lesion table."))
+    if not ids:
+        return
+    labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        labelmap.CopyOrientation(reference)
+        slicer.util.updateVolumeFromArray(labelmap, labels)
+        if not slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labelmap, segmentation):
+            raise SynthesisError(_("The lesions could not be made into segments."))
+    finally:
+        slicer.mrmlScene.RemoveNode(labelmap)
+    content = segmentation.GetSegmentation()
+    for lesion, identifier in zip(sorted(ids), list(content.GetSegmentIDs())):
+        segment = content.GetSegment(identifier)
+        segment.SetName(segmentName(lesion))
+        segment.SetTag(LESION_TAG, str(lesion))
+
+
+def segmentName(lesion: int) -> str:
+    """What the segment of a lesion is called."""
+    return _("Lesion {id}").format(id=lesion)
+
+
+def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None:
+    """Colour every lesion by its review `state`, or by a DVR column (which over the map is the map's own colour)."""
+    segments = segmentsByLesion(segmentation)
+    for row in range(len(review)):
+        segment = segments.get(review.lesion(row))
+        if segment is not None:
+            colour = COLOURS_OF_STATE[review.state(row)] if by == "state" else dvrColour(review.number(row, by))
+            if not np.allclose(segment.GetColor(), colour):
+                segment.SetColor(*colour)
+
+
+def segmentIds(segmentation: Any) -> dict[int, str]:
+    """Segment IDs by the lesion number of their row; segments that belong to none are left out."""
+    content = segmentation.GetSegmentation()
+    found = {}
+    for identifier in list(content.GetSegmentIDs()):
+        tag = vtk.reference("")
+        if content.GetSegment(identifier).GetTag(LESION_TAG, tag):
+            found[int(str(tag))] = identifier
+    return found
+
+
+def segmentsByLesion(segmentation: Any) -> dict[int, Any]:
+    """Segments by the lesion number of their row; segments that belong to none are left out."""
+    content = segmentation.GetSegmentation()
+    return {lesion: content.GetSegment(identifier) for lesion, identifier in segmentIds(segmentation).items()}
+
+
+def labelsOnGrid(segmentation: Any, reference: Any) -> list[np.ndarray]:
+    """The lesions as they are drawn now, on the grid of the reference volume: int32 (K, J, I), number of the lesion.
+
+    Segments may overlap: there is one array for each layer of segments that do not. A volume under the same parent
+    transform as the segmentation is a good reference. Raises SynthesisError where there is no binary labelmap.
+    """
+    content = segmentation.GetSegmentation()
+    lesionOf = {identifier: lesion for lesion, identifier in segmentIds(segmentation).items()}
+    if lesionOf and not content.ContainsRepresentation("Binary labelmap"):
+        raise SynthesisError(
+            _("The segmentation {name} has no binary labelmap. Create one in the Segmentations module.").format(
+                name=segmentation.GetName()
+            )
+        )
+    layers = []
+    for layer in range(content.GetNumberOfLayers("Binary labelmap")):
+        ids = [one for one in content.GetSegmentIDsForLayer(layer, "Binary labelmap") if one in lesionOf]
+        if ids:
+            found = _sharedLayer(segmentation, layer, ids, lesionOf, reference)
+            layers.append(_exportedLayer(segmentation, ids, lesionOf, reference) if found is None else found)
+    return layers
+
+
+def _sharedLayer(
+    segmentation: Any, layer: int, ids: Sequence[str], lesionOf: dict[str, int], reference: Any
+) -> np.ndarray | None:
+    """A layer whose voxels are those of the reference, as its outlines are from the beginning; else None.
+
+    Slicer's own export looks at every voxel once for each segment: seconds with many lesions, after every stroke.
+    """
+    if segmentation.GetParentTransformNode() is not reference.GetParentTransformNode():
+        return None
+    content = segmentation.GetSegmentation()
+    image, matrix = content.GetLayerDataObject(layer, "Binary labelmap"), vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    steps = np.linalg.inv(ijkToRas(reference)) @ toArray(matrix)
+    offset = np.rint(steps[:3, 3])
+    shape = reference.GetImageData().GetDimensions()
+    if (
+        np.abs(steps[:3, :3] - np.eye(3)).max() * max(shape) > OFF_GRID
+        or np.abs(steps[:3, 3] - offset).max() > OFF_GRID
+    ):
+        return None
+    labels, extent = np.zeros(shape[::-1], np.int32), image.GetExtent()
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return labels
+    voxels = vtk_to_numpy(scalars).reshape([extent[2 * axis + 1] - extent[2 * axis] + 1 for axis in (2, 1, 0)])
+    lesionOfValue = np.zeros(int(voxels.max()) + 1, np.int32)
+    for identifier in ids:
+        value = content.GetSegment(identifier).GetLabelValue()
+        if value < lesionOfValue.size:  # others have no voxel
+            lesionOfValue[value] = lesionOf[identifier]
+    inside, onGrid = [], []
+    for axis in (2, 1, 0):
+        start = extent[2 * axis] + int(offset[axis])
+        first, last = max(start, 0), min(start + voxels.shape[2 - axis], shape[axis])
+        onGrid.append(slice(first, max(first, last)))
+        inside.append(slice(first - start, max(first, last) - start))
+    labels[tuple(onGrid)] = lesionOfValue[voxels[tuple(inside)]]
+    return labels
+
+
+def _exportedLayer(segmentation: Any, ids: Sequence[str], lesionOf: dict[str, int], reference: Any) -> np.ndarray:
+    """A layer on any grid, by Slicer's resampling."""
+    chosen = vtk.vtkStringArray()
+    for identifier in ids:
+        chosen.InsertNextValue(identifier)
+    temporary = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
+        if not export(segmentation, chosen, temporary, reference):
+            raise SynthesisError(_("The lesions could not be brought onto the grid of the T1w."))
+        order = [0] + [lesionOf[identifier] for identifier in ids]
+        return np.array(order, np.int32)[slicer.util.arrayFromVolume(temporary)]
+    finally:
+        slicer.mrmlScene.RemoveNode(temporary)

@@ -1,0 +1,136 @@
+"""Many patients, one after the other, without a GUI: a BIDS folder or a table in, a result for each patient out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from ..errors import SynthesisError
+from ..export.files import Export, writeExport
+from ..patient.exchange import ALIGNED
+from ..words import _
+from .childprocess import importTrainingCore
+
+VOLUMES = ("t1w", "flair", "lesions", "dvr", "brain")
+STATUS_FILE = "batch_status.tsv"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one visit; done: whether there is a result; message: a sentence, empty where all went well."""
+
+    label: str
+    done: bool
+    message: str = ""
+
+
+def runBatch(
+    dataset: Path,
+    out: Path,
+    synthesize: Callable[..., Any],
+    again: bool = False,
+    scenes: bool = False,
+    say: Callable[[str], None] = print,
+    **options: Any,
+) -> list[Outcome]:
+    """Synthesize every visit of a dataset. One that fails does not stop the others.
+
+    dataset: BIDS folder, or a .csv / .tsv table of files; out: gets <label>_result, _lesions.csv and _report.html for
+    each visit, and batch_status.tsv; synthesize: `MyelinSynthLogic().synthesize`; again: also where there is a result;
+    scenes: save <label>.mrb, too, to review it in Slicer; options: model, device and flips. Raises SynthesisError
+    where there is no dataset or `out` cannot be written.
+    """
+    visits, refused = _visits(dataset)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = _("The folder {folder} cannot be written ({cause}).")
+        raise SynthesisError(text.format(folder=out, cause=error.strerror)) from error
+    outcomes = list(refused)
+    for one in refused:
+        say(one.message)
+    for number, visit in enumerate(visits, 1):
+        say(_("{number} of {count}: {label}").format(number=number, count=len(visits), label=visit.label))
+        if (out / f"{visit.label}_result").is_dir() and not again:
+            outcomes.append(Outcome(visit.label, True, _("There was a result already.")))
+        else:
+            options["onStep"] = lambda step: say(f"  {step.message}")
+            outcomes.append(_one(visit, out, synthesize, scenes, options))
+        if outcomes[-1].message:
+            say(f"  {outcomes[-1].message}")
+        _writeStatus(out / STATUS_FILE, outcomes)
+    return outcomes
+
+
+def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, options: dict[str, Any]) -> Outcome:
+    try:
+        nodes = {name: _load(visit.files[name]) for name in VOLUMES if name in visit.files}
+        outputs = synthesize(*(nodes.get(name) for name in VOLUMES), _flairToT1(visit), **options)
+        writeExport(outputs.nodes(), Export(out, visit.label))
+        if scenes and not slicer.mrmlScene.WriteToMRB(str(out / f"{visit.label}.mrb")):
+            raise SynthesisError(_("The scene could not be saved."))
+    except SynthesisError as error:
+        return Outcome(visit.label, False, str(error))
+    except Exception as error:  # the next patient is not to pay for it; the log has all of it
+        logging.exception(f"MyelinSynth: {visit.label} failed")
+        return Outcome(visit.label, False, f"{type(error).__name__}: {error}")
+    finally:
+        slicer.mrmlScene.Clear(0)
+    return Outcome(visit.label, True)
+
+
+def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
+    """The visits that have T1w and FLAIR, and an Outcome for each that has not."""
+    importTrainingCore()
+    from TrainingCore.data.cohort import Cohort, missing_sentences
+    from TrainingCore.runtime.errors import BadInput
+
+    try:
+        cohort = Cohort.scan(dataset, raw=True)
+    except BadInput as error:
+        raise SynthesisError(str(error)) from error
+    if not cohort.visits:
+        text = _("{dataset} holds no visit with T1w and FLAIR, named as BIDS wants (sub-01_T1w.nii.gz).")
+        raise SynthesisError(text.format(dataset=dataset))
+    incomplete = cohort.incomplete
+    refused = [
+        Outcome(one.label, False, why) for one, why in zip(incomplete, missing_sentences(incomplete, ("t1w", "flair")))
+    ]
+    return cohort.visits, refused + [Outcome(_("row"), False, why) for why in cohort.bad_rows]
+
+
+def _load(path: Path) -> Any:
+    """A volume from a file, with the reader that Slicer uses for it."""
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetSingleFile(1)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", path.name.split(".")[0])
+    if not path.is_file() or not storage.ReadData(node) or node.GetImageData() is None:
+        raise SynthesisError(_("{path} cannot be read as a 3D image.").format(path=path))
+    return node
+
+
+def _flairToT1(visit: Any) -> Any:
+    """What a table says of the alignment: None to register, ALIGNED, or a transform node."""
+    given = visit.transforms.get("flair")
+    if given is None or given == ALIGNED:
+        return given
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", Path(given).name)
+    storage = slicer.vtkMRMLTransformStorageNode()
+    storage.SetFileName(str(given))
+    if not storage.ReadData(node):
+        raise SynthesisError(_("The transform {path} cannot be read.").format(path=given))
+    return node
+
+
+def _writeStatus(path: Path, outcomes: Sequence[Outcome]) -> None:
+    from TrainingCore.runtime.files import write_text
+
+    clean = str.maketrans("\t\r\n", "   ")
+    rows = [f"{one.label}\t{'done' if one.done else 'failed'}\t{one.message.translate(clean)}" for one in outcomes]
+    write_text(path, "\n".join(["visit\tstatus\tmessage", *rows]) + "\n")

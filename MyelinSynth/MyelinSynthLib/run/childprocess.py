@@ -1,0 +1,347 @@
+"""One command of TrainingCore as a child process: started, listened to, and ended with everything it started.
+
+A crash, an out-of-memory or a cancel ends the child, never Slicer. Nothing here needs Qt: whoever owns the process
+calls `pump()` from a timer, or `wait()` where nobody minds waiting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import SynthesisError
+from ..words import _
+
+LONGEST_LINE = 1 << 16  # bytes; what a line has more is dropped: garbage must not fill the memory (ours)
+LONGEST_SHOWN = 2000  # characters of a line that is not progress (ours)
+KEPT_LINES = 400  # of what the child says (ours)
+WAITING_LINES = 10_000  # read and not delivered; with more the child has to wait (ours)
+MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
+UNEXPECTED = re.compile(r"^error: unexpected (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
+# PythonSlicer is a launcher, and what it says of a Python that a signal ended; its own exit code is then 1
+LAUNCHER_CRASH = re.compile(r"^error: \[.*\] exit abnormally")
+GRACE_SECONDS = 5.0  # to clean up after being asked to stop, before it is killed (ours)
+LAST_WORDS_SECONDS = 2.0  # to read what an ended child had written (ours)
+WINDOWS_CRASHES = {0xC0000005, 0xC0000409, 0xC00000FD, 0xC000001D}  # access violation, stack, illegal instruction
+
+
+class State(Enum):
+    """Where a child process is in its life."""
+
+    READY = "ready"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS")
+ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of progress. fraction: of the whole command, in [0, 1]; None for a note, which is for reading only."""
+
+    step: str
+    fraction: float | None
+    message: str
+
+
+def trainingCoreFolder() -> Path:
+    """The folder that holds the package TrainingCore: beside the module when installed, above it in a source tree.
+
+    Raises SynthesisError where the extension is incomplete.
+    """
+    module = Path(__file__).resolve().parents[2]
+    for folder in (module, module.parent):
+        if (folder / "TrainingCore" / "synthesize.py").is_file():
+            return folder
+    raise SynthesisError(_("This installation of MyelinSynth has no TrainingCore. Install the extension again."))
+
+
+def importTrainingCore() -> None:
+    """Make `import TrainingCore` work in this process."""
+    folder = str(trainingCoreFolder())
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def pythonExecutable() -> str:
+    """The Python that runs commands: Slicer's PythonSlicer, or this interpreter outside of Slicer.
+
+    Raises SynthesisError where none is found. (In the application `sys.executable` may be Slicer itself, which would
+    open a second Slicer.)
+    """
+    this = Path(sys.executable) if sys.executable else Path()
+    suffix = ".exe" if os.name == "nt" else ""
+    candidates = [shutil.which("PythonSlicer"), this.with_name(f"PythonSlicer{suffix}") if this.name else None]
+    if "python" in this.name.lower():
+        candidates.append(this)
+    for candidate in candidates:
+        if candidate and os.access(candidate, os.X_OK):
+            return str(candidate)
+    raise SynthesisError(_("Slicer's Python (PythonSlicer) was not found. Install 3D Slicer again."))
+
+
+def trainingCommand(name: str, arguments: Sequence[str], python: str | None = None) -> list[str]:
+    """The command line of `python -m TrainingCore.<name>`."""
+    return [python or pythonExecutable(), "-m", f"TrainingCore.{name}", *map(str, arguments)]
+
+
+def parseLine(line: str) -> Step | None:
+    """A line of a child's stdout as a Step, or None where it is anything else: other programs write there too."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("step"), str):
+        return None
+    fraction, message = found.get("fraction"), found.get("message", "")
+    if fraction is not None and (isinstance(fraction, bool) or not isinstance(fraction, (int, float))):
+        return None
+    if fraction is not None and not 0 <= fraction <= 1:
+        return None
+    return Step(found["step"], None if fraction is None else float(fraction), str(message))
+
+
+def explain(exitCode: int, errorLines: Sequence[str]) -> str:
+    """Why a command failed and what to do, from its exit code and stderr."""
+    crashed = [line for line in errorLines if LAUNCHER_CRASH.match(line)]
+    errorLines = [line for line in errorLines if line not in crashed]
+    for line in reversed(errorLines):
+        found = MISSING_PACKAGE.search(line)
+        if found:
+            return _("A Python package is missing or broken ({cause}). Install the requirements and try again.").format(
+                cause=found[1]
+            )
+        found = UNEXPECTED.match(line)
+        if found:
+            return _("MyelinSynth itself failed ({cause}). Please report it, with the log.").format(cause=found[1])
+        if line.startswith("error: "):
+            return line[len("error: ") :].strip()
+    if exitCode in (-9, 137):
+        return _(
+            "The system ended the computation, most likely because memory ran out. Close other programs and try again, "
+            "or choose the CPU as the device."
+        )
+    if (exitCode < 0 and signalName(-exitCode) in CRASHES) or exitCode & 0xFFFFFFFF in WINDOWS_CRASHES:
+        name = hex(exitCode & 0xFFFFFFFF) if exitCode & 0xFFFFFFFF in WINDOWS_CRASHES else signalName(-exitCode)
+        return _(
+            "The computation crashed ({name}). Try again with the CPU as the device; if it crashes again, install the "
+            "requirements again and keep the log."
+        ).format(name=name)
+    if crashed:
+        return _(
+            "The computation crashed, or the system ended it because memory ran out. Close other programs and try "
+            "again, or choose the CPU as the device. If it crashes again, install the requirements again and keep the "
+            "log."
+        )
+    if exitCode in (-15, 143):
+        return _("The computation was ended from outside. Press the button to start it again.")
+    last = next((line.strip() for line in reversed(errorLines) if line.strip()), _("it said nothing"))
+    return _("The computation stopped unexpectedly (exit code {code}; last words: {last}). See the log.").format(
+        code=exitCode, last=last
+    )
+
+
+def signalName(number: int) -> str:
+    """`SIGSEGV` and the like; the number where the system has no name for it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+class ChildProcess:
+    """A command in a process group of its own.
+
+    >>> child = ChildProcess(trainingCommand("synthesize", arguments), onStep=print)       # doctest: +SKIP
+    >>> child.start(); child.wait(); child.state, child.reason                             # doctest: +SKIP
+
+    onStep is called with every Step, onLog with every other line, both from `pump`, in the thread that calls it.
+    `state` says how it is going, `reason` why it failed, `log` holds the last lines.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        onStep: Callable[[Step], None] = lambda step: None,
+        onLog: Callable[[str], None] = lambda line: None,
+        graceSeconds: float = GRACE_SECONDS,
+    ) -> None:
+        self.command = list(command)
+        self.state = State.READY
+        self.reason = ""
+        self.log: deque[str] = deque(maxlen=KEPT_LINES)
+        self._onStep, self._onLog, self._graceSeconds = onStep, onLog, graceSeconds
+        self._errors: deque[str] = deque(maxlen=KEPT_LINES)
+        self._lines: queue.Queue[tuple[str, str]] = queue.Queue(WAITING_LINES)
+        self._readers: list[threading.Thread] = []
+        self._started: subprocess.Popen[bytes] | None = None
+        self._killAt = float("inf")
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, which is that of its group, too; None before the start."""
+        return self._started.pid if self._started else None
+
+    @property
+    def _process(self) -> subprocess.Popen[bytes]:
+        assert self._started is not None, "it has not been started"
+        return self._started
+
+    def start(self) -> None:
+        """Start the command. Raises SynthesisError where the system refuses."""
+        if self.state is not State.READY:
+            raise RuntimeError("a ChildProcess is started once")
+        own: dict[str, Any] = {"start_new_session": True}
+        if sys.platform == "win32":
+            own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        try:
+            self._started = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=trainingCoreFolder(),  # `python -m` looks here first, whatever the launcher does to PYTHONPATH
+                env=_environment(),
+                **own,
+            )
+        except OSError as error:
+            self.state, self.reason = State.FAILED, str(error)
+            raise SynthesisError(
+                _("{program} could not be started ({cause}).").format(program=self.command[0], cause=error.strerror)
+            ) from error
+        self.state = State.RUNNING
+        for name, stream in (("out", self._process.stdout), ("err", self._process.stderr)):
+            reader = threading.Thread(target=self._read, args=(name, stream), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+
+    def pump(self) -> bool:
+        """Pass on what the child said, and notice its end. True while it lives. Never blocks."""
+        if self.state is State.READY or self.state in ENDED:
+            return False
+        time.sleep(0.001)  # Slicer holds Python's lock while it is idle: let the threads that read have it
+        self._deliver()
+        if self._process.poll() is None or self._isCleaningUp():
+            if time.monotonic() >= self._killAt:
+                self._kill()
+            return True
+        self._kill()  # what the child started and left behind
+        limit = time.monotonic() + LAST_WORDS_SECONDS
+        while any(reader.is_alive() for reader in self._readers) and time.monotonic() < limit:
+            self._deliver()
+            self._readers[0].join(0.01)
+            self._readers[1].join(0.01)
+        self._deliver()
+        self._finish(self._process.returncode)
+        return False
+
+    def wait(self, seconds: float = float("inf"), interval: float = 0.05) -> bool:
+        """Pump until the child ends or `seconds` are over; True where it ended."""
+        limit = time.monotonic() + seconds
+        while self.pump():
+            if time.monotonic() >= limit:
+                return False
+            time.sleep(interval)
+        return True
+
+    def cancel(self) -> None:
+        """Ask the whole process tree to stop; what has not stopped after the grace is killed by `pump`."""
+        if self.state is not State.RUNNING:
+            return
+        self.state = State.CANCELLING
+        self._killAt = time.monotonic() + self._graceSeconds
+        if os.name == "nt":
+            self._kill()  # Windows has no polite request that a process without a window would hear
+        else:
+            _signalGroup(self._process.pid, signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Cancel and wait for the end: for a closing scene, module or application."""
+        self.cancel()
+        self.wait(self._graceSeconds + 10.0, interval=0.02)
+
+    def _isCleaningUp(self) -> bool:
+        """Whether something that was asked to stop still holds a pipe, within its grace.
+
+        PythonSlicer is a launcher that ends at once; its Python removes its temporary files first.
+        """
+        waiting = self.state is State.CANCELLING and os.name != "nt" and time.monotonic() < self._killAt
+        return waiting and any(reader.is_alive() for reader in self._readers)
+
+    def _finish(self, exitCode: int) -> None:
+        if self.state is State.CANCELLING:
+            self.state = State.CANCELLED
+        elif exitCode == 0:
+            self.state = State.SUCCEEDED
+        else:
+            self.reason = explain(exitCode, list(self._errors))
+            self.state = State.FAILED
+
+    def _kill(self) -> None:
+        if sys.platform == "win32":
+            if self._process.poll() is None:
+                command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+                # without the flag a console window flashes up over Slicer
+                subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+        else:
+            _signalGroup(self._process.pid, signal.SIGKILL)
+
+    def _read(self, name: str, stream: IO[bytes]) -> None:
+        """Runs in a thread of its own: a full pipe would stop the child."""
+        with stream:
+            inside = False  # of a line that was too long
+            while line := stream.readline(LONGEST_LINE):
+                if not inside:
+                    self._lines.put((name, line.decode("utf-8", errors="replace").rstrip("\r\n")))
+                inside = not line.endswith(b"\n")
+
+    def _deliver(self) -> None:
+        for _turn in range(10 * KEPT_LINES):  # a child that floods its stdout must not freeze the GUI
+            try:
+                name, line = self._lines.get_nowait()
+            except queue.Empty:
+                return
+            step = parseLine(line) if name == "out" else None
+            line = line.replace("\0", "") if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} ..."
+            if name == "err":
+                self._errors.append(line)
+            self.log.append(step.message if step else line)
+            if step:
+                self._onStep(step)
+            else:
+                self._onLog(line)
+
+
+def _environment() -> dict[str, str]:
+    folder = str(trainingCoreFolder())
+    paths = [folder, os.environ.get("PYTHONPATH", "")]
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    return os.environ | own
+
+
+def _signalGroup(group: int, signum: int) -> None:
+    try:
+        os.killpg(group, signum)
+    except ProcessLookupError:
+        return  # all of it has ended
+    except PermissionError:  # macOS answers so for a group of zombies
+        return

@@ -1,0 +1,58 @@
+"""Which devices a synthesis can run on. A child process is asked: importing PyTorch here would freeze Slicer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from ..words import _
+from . import childprocess
+from .childprocess import ENDED, ChildProcess
+
+AUTOMATIC, CPU = "auto", "cpu"
+QUESTION = (
+    "import json, torch; count = torch.cuda.device_count() if torch.cuda.is_available() else 0; "
+    "print(json.dumps({'gpus': [torch.cuda.get_device_name(number) for number in range(count)]}))"
+)
+
+
+class DeviceQuery:
+    """Asks for the names of the GPUs that PyTorch can use. `found` gets them; without PyTorch it is never called."""
+
+    def __init__(self, found: Callable[[list[str]], None]) -> None:
+        self._found = found
+        self._child: ChildProcess | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._child is not None and self._child.state not in ENDED
+
+    def start(self) -> None:
+        """Ask. Raises SynthesisError where there is no Python to ask."""
+        if not self.running:
+            self._child = ChildProcess([childprocess.pythonExecutable(), "-c", QUESTION], onLog=self._heard)
+            self._child.start()
+
+    def pump(self) -> bool:
+        """Listen; True while the answer is awaited."""
+        return self._child is not None and self._child.pump()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        if self._child is not None:
+            self._child.stop()
+
+    def _heard(self, line: str) -> None:
+        try:
+            names = json.loads(line)["gpus"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return  # a library's greeting or a missing PyTorch
+        if isinstance(names, list):
+            self._found([str(name) for name in names])
+
+
+def choices(gpus: list[str]) -> list[tuple[str, str]]:
+    """(what `--device` takes, what the user reads) for every device."""
+    found = [(f"cuda:{number}", f"{name} (GPU {number})") for number, name in enumerate(gpus)]
+    return [(AUTOMATIC, _("Automatic")), *found, (CPU, _("CPU"))]

@@ -1,0 +1,227 @@
+"""What happens in the section Myelin map: the one button, the device, progress, warnings and log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+
+from ..errors import SynthesisError
+from ..words import _
+from . import devices
+from .childprocess import State, Step
+from .devices import DeviceQuery
+from .install import Installation, prepareInstallation
+from .results import Outputs
+from .synthesis import Synthesis
+
+PUMP_MILLISECONDS = 100
+TELL_TIME_FROM = 0.05  # of the work; before that a guess of the time left is worth nothing (ours)
+
+
+class RunPanel:
+    """Runs one job at a time: an installation where something is missing, then the synthesis.
+
+    begin: makes the Synthesis; finished: gets its nodes; deviceChosen: gets what `--device` takes.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        begin: Callable[..., Synthesis],
+        finished: Callable[[Outputs], None],
+        deviceChosen: Callable[[str], None] = lambda device: None,
+    ) -> None:
+        self.ui, self._begin, self._finished, self._deviceChosen = ui, begin, finished, deviceChosen
+        self.job: Installation | Synthesis | None = None
+        self._later: Synthesis | None = None  # while something is installed
+        self._startedAt, self._step = 0.0, ""
+        self._endsAt: float | None = None
+        self._query, self._asked, self._filling = DeviceQuery(self.showDevices), False, False
+        self._devices: list[str] = []
+        self._timer = qt.QTimer()
+        self._timer.setInterval(PUMP_MILLISECONDS)
+        self._timer.connect("timeout()", self.onTimer)
+        ui.synthesizeButton.connect("clicked(bool)", self.onButton)
+        ui.deviceBox.connect("currentIndexChanged(int)", self.onDevice)
+        slicer.app.connect("aboutToQuit()", self.stop)
+        self.showDevices([])
+        self._show(False)
+
+    @property
+    def running(self) -> bool:
+        """Whether an installation or a synthesis is under way."""
+        return self.job is not None
+
+    def onButton(self, _checked: bool = False) -> None:
+        """Synthesize, or cancel what is under way."""
+        if self.job is not None:
+            self._step, self._endsAt = _("Cancelling"), None
+            self._showTimeLeft()
+            self.ui.synthesizeButton.enabled = False
+            self._later = None
+            self.job.cancel()
+            return
+        self.ui.log.clear()
+        self._clearWarnings()
+        with slicer.util.tryWithErrorDisplay(_("The myelin map could not be made."), waitCursor=False):
+            try:
+                installation = prepareInstallation(self.onStep, self.onLog)
+                synthesis = self._begin(onStep=self.onStep, onLog=self.onLog)
+                self._later = synthesis if installation else None
+                self._start(installation or synthesis)
+            except SynthesisError as error:
+                self._say(error)
+
+    def onStep(self, step: Step) -> None:
+        """Show a line of progress, a warning, or what is being installed."""
+        self.onLog(step.message)
+        if isinstance(self.job, Installation) or step.step == "install":
+            self.ui.stepLabel.text = step.message
+        elif step.fraction is None:
+            self.ui.warningLabel.text = f"{self.ui.warningLabel.text}\n{step.message}".strip()
+            self.ui.warningLabel.visible = True
+        else:
+            self.ui.progressBar.value = int(100 * step.fraction)
+            self._step, self._endsAt = step.message, None
+            if TELL_TIME_FROM < step.fraction < 1:
+                self._endsAt = self._startedAt + (time.monotonic() - self._startedAt) / step.fraction
+            self._showTimeLeft()
+
+    def onLog(self, line: str) -> None:
+        """A line for the live log."""
+        self.ui.log.appendPlainText(line)
+
+    def onTimer(self) -> None:
+        """Listen to the children; at the end of a synthesis show the map, or say why there is none."""
+        asking = self._query.pump()
+        if self.job is None:
+            if not asking:
+                self._timer.stop()
+            return
+        job = self.job
+        try:
+            if job.pump():
+                self._showTimeLeft()
+                return
+            if job.state is State.CANCELLED:
+                self._end(_("Cancelled"))
+            elif self._later is not None:
+                self._asked = False
+                self.askForDevices()
+                following, self._later = self._later, None
+                self._start(following)
+            else:
+                self._end(_("Done"))
+        except SynthesisError as error:
+            self._end(_("Failed"))
+            self._say(error)
+            return
+        except BaseException:
+            self._end(_("Failed"))
+            raise
+        if job.outputs is not None:
+            logging.info("MyelinSynth: synthesis done")
+            self._finished(job.outputs)
+
+    def sceneCloses(self) -> None:
+        """End the synthesis, whose patient goes; an installation is for every scene and goes on."""
+        self._clearWarnings()
+        self._later = None
+        if not isinstance(self.job, Installation):
+            self.stop()
+
+    def stop(self) -> None:
+        """End everything that is under way and wait for it: the module or the application closes."""
+        self._query.stop()
+        self._later = None
+        if self.job is not None:
+            self.job.stop()
+            self._end(_("Cancelled"))
+
+    def askForDevices(self) -> None:
+        """Find the GPUs by name, in the background and only once. Without PyTorch nothing changes."""
+        if self._asked:
+            return
+        self._asked = True
+        try:
+            self._query.start()
+        except SynthesisError as error:
+            logging.info(f"MyelinSynth: GPUs are not listed ({error})")
+            return
+        self._timer.start()
+
+    def showDevices(self, gpus: list[str]) -> None:
+        """List the devices, keeping the choice."""
+        chosen = self._devices[self.ui.deviceBox.currentIndex] if self._devices else devices.AUTOMATIC
+        found = devices.choices(gpus)
+        self._filling = True
+        self._devices = [device for device, _words in found]
+        self.ui.deviceBox.clear()
+        self.ui.deviceBox.addItems([words for _device, words in found])
+        self._filling = False
+        self.chooseDevice(chosen)
+
+    def chooseDevice(self, device: str) -> None:
+        """Show the device; Automatic where this computer does not have it."""
+        self._filling = True
+        self.ui.deviceBox.setCurrentIndex(self._devices.index(device) if device in self._devices else 0)
+        self._filling = False
+
+    def onDevice(self, index: int) -> None:
+        """The user chose a device."""
+        if not self._filling and 0 <= index < len(self._devices):
+            self._deviceChosen(self._devices[index])
+
+    def _start(self, job: Installation | Synthesis) -> None:
+        self._startedAt = time.monotonic()
+        self._show(True, busy=isinstance(job, Installation))
+        self.job = job
+        try:
+            job.start()
+        except BaseException:
+            self._end("")
+            raise
+        logging.info(f"MyelinSynth: {type(job).__name__.lower()} started")
+        self._timer.start()
+
+    def _say(self, error: SynthesisError) -> None:
+        self.onLog(str(error))
+        slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
+
+    def _end(self, word: str) -> None:
+        self.job = self._later = None
+        self._show(False)
+        self.ui.stepLabel.text = word
+
+    def _show(self, running: bool, busy: bool = False) -> None:
+        self.ui.synthesizeButton.text = _("Cancel") if running else _("&Synthesize myelin map")
+        self.ui.synthesizeButton.enabled = True
+        self.ui.progressBar.visible = running
+        self.ui.progressBar.setRange(0, 0 if busy else 100)  # without an end it shows only that something goes on
+        self.ui.progressBar.value = 0
+        self._step, self._endsAt = "", None
+        self.ui.stepLabel.text = _("Writing files") if running else ""
+
+    def _showTimeLeft(self) -> None:
+        """The step, and how long it may still take: a guess from what was done so far."""
+        if self._endsAt is not None and self.ui.synthesizeButton.enabled:
+            left = _roughly(self._endsAt - time.monotonic())
+            self.ui.stepLabel.text = _("{step}, {time} left").format(step=self._step, time=left)
+        elif self._step:
+            self.ui.stepLabel.text = self._step
+
+    def _clearWarnings(self) -> None:
+        self.ui.warningLabel.text = ""
+        self.ui.warningLabel.visible = False
+
+
+def _roughly(seconds: float) -> str:
+    """A time that a person would say: `about 40 s`, `about 3 min`."""
+    if seconds > 90:
+        return _("about {minutes} min").format(minutes=round(seconds / 60))
+    return _("about {seconds} s").format(seconds=5 * max(1, round(seconds / 5)))

@@ -1,0 +1,86 @@
+"""The nodes of a synthesis without a synthesis: data for the module's self-test, which must need neither PyTorch nor
+files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..display import views as display
+from ..review import segments as lesions
+from ..review.table import fillTable
+from ..run.results import putBesideT1w
+from ..scene import provenance
+from ..scene.geometry import addVolume
+
+SHAPE = (24, 28, 26)  # (K, J, I)
+NAWM_DVR, LESION_DVRS = 1.2, (0.8, 0.95)
+# (first corner, size) of two boxes, (k, j, i)
+BOXES = (((8, 8, 6), (5, 5, 5)), ((12, 14, 16), (4, 3, 4)))
+COLUMNS = (
+    *("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr", "ratio_to_nawm"),
+    *("demyelinated_share", "uncertainty", "measured_mean_dvr"),
+)
+
+
+def makeNodes(run: str = "self-test") -> dict[str, Any]:
+    """Nodes by role of a box-shaped patient with two lesions, an oblique grid of 2 mm, and a measured DVR."""
+    matrix = np.diag([-2.0, -2.0, 2.0, 1.0])
+    matrix[:3, 3] = (20, 30, -15)
+    brain = np.zeros(SHAPE, np.uint8)
+    brain[2:-2, 2:-2, 2:-2] = 1
+    dvr = np.where(brain, NAWM_DVR, 0).astype(np.float32)
+    labels = np.zeros(SHAPE, np.int16)
+    for number, ((corner, size), value) in enumerate(zip(BOXES, LESION_DVRS), start=1):
+        box = tuple(slice(first, first + length) for first, length in zip(corner, size))
+        labels[box], dvr[box] = number, value
+    t1w = addVolume("vtkMRMLScalarVolumeNode", "self-test T1w", 100 * dvr, matrix)
+    measured = addVolume("vtkMRMLScalarVolumeNode", "self-test PET", dvr + 0.1 * brain, matrix)
+    names = {"report": "<html><body><main></main></body></html>", "provenance": json.dumps(_record())}
+    nodes = {role: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"self-test {role}") for role in names}
+    for role, text in names.items():
+        nodes[role].SetText(text)
+    nodes["dvr"] = addVolume("vtkMRMLScalarVolumeNode", "self-test map", dvr, matrix)
+    nodes["dvr"].SetNodeReferenceID(provenance.MEASURED_REFERENCE, measured.GetID())
+    nodes["flair"] = addVolume("vtkMRMLScalarVolumeNode", "self-test FLAIR", 200 - 100 * dvr, matrix)
+    nodes["brain"] = addVolume("vtkMRMLLabelMapVolumeNode", "self-test brain", brain, matrix)
+    nawm = np.where(labels == 0, brain, 0).astype(np.uint8)
+    nodes["nawm"] = addVolume("vtkMRMLLabelMapVolumeNode", "self-test NAWM", nawm, matrix)
+    nodes["transform"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "self-test FLAIR to T1w")
+    nodes["transform"].SetAttribute(provenance.FETCH_ATTRIBUTE, json.dumps(np.eye(4).tolist()))
+    nodes["table"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "self-test lesions")
+    fillTable(nodes["table"], _rows(labels, matrix), COLUMNS)
+    nodes["lesions"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "self-test outlines")
+    display.showOutlines(nodes["lesions"])
+    lesions.addSegments(nodes["lesions"], labels, t1w, [1, 2])
+    nodes["lesions"].SetReferenceImageGeometryParameterFromVolumeNode(t1w)
+    for role, node in nodes.items():
+        provenance.sign(node, role, run, _record(), t1w)
+    display.showMap(nodes["dvr"])
+    putBesideT1w(t1w, list(nodes.values()), "self-test")
+    return nodes
+
+
+def _record() -> dict[str, Any]:
+    model = {"name": "self-test", "weights_sha256": "0" * 64, "simulated_training_data": True}
+    nawm = {"mean": NAWM_DVR, "sd": 0.0}
+    summary: dict[str, Any] = {
+        "synthetic_dvr": {"nawm": nawm},
+        "measured_dvr": {"nawm": {"mean": NAWM_DVR + 0.1, "sd": 0.0}},
+    }
+    summary["demyelination_limit_dvr"] = NAWM_DVR
+    return {"model": model, "software": {"MyelinSynth": "self-test"}, "summary": summary}
+
+
+def _rows(labels: np.ndarray, matrix: np.ndarray) -> list[dict[str, Any]]:
+    rows = []
+    for number, value in enumerate(LESION_DVRS, start=1):
+        place = matrix @ [*np.argwhere(labels == number).mean(axis=0)[::-1], 1]
+        row = {"id": number, "region": "deep white matter", "volume_mm3": 8.0 * (labels == number).sum()}
+        row |= dict(zip(("x_mm", "y_mm", "z_mm"), place)) | {"mean_dvr": value, "sd_dvr": 0.0, "min_dvr": value}
+        row |= {"ratio_to_nawm": value / NAWM_DVR, "demyelinated_share": 1.0, "uncertainty": None}
+        rows.append(row | {"measured_mean_dvr": value + 0.1})
+    return rows
