@@ -71,32 +71,11 @@ def read_label_map(path: Path | str) -> Volume:
     """Read a label map (FreeSurfer's .mgz, NIfTI, NRRD, MetaImage). Raises BadInput."""
     path = Path(path)
     label = f"The label map {path.name}"
-    raw = _read_mgh(path, label) if path.name.lower().endswith((".mgz", ".mgh")) else readers.read(path, "label map")
+    raw = readers.read(path, "label map")
     data = readers.to_three_dimensions(raw.data, label)
     if data.dtype.kind == "f" and not (np.isfinite(data).all() and np.array_equal(data, np.round(data))):
         raise BadInput(f"{label} holds values that are no whole numbers. Give aseg or SynthSeg's labels, not an image.")
     return Volume(np.ascontiguousarray(data, np.float32), raw.affine, path.name, raw.notes)
-
-
-def _read_mgh(path: Path, label: str) -> readers.RawImage:
-    import nibabel as nib
-
-    if not path.is_file():
-        raise BadInput(f"{label} does not exist. Check the path.")
-    try:
-        image = nib.load(path)
-        if not isinstance(image, nib.MGHImage):
-            raise ValueError(type(image).__name__)
-        shape, size = image.shape, image.header.get_data_dtype().itemsize
-        readers.check_size(shape, size, path.stat().st_size, path.name.lower().endswith("z"), label)
-        affine = np.asarray(image.affine, float)
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            raise ValueError("affine")
-        return readers.RawImage(np.asanyarray(image.dataobj), affine)
-    except BadInput:
-        raise
-    except Exception as error:  # nibabel raises many kinds on a damaged header
-        raise BadInput(f"{label} is damaged or not in FreeSurfer's format. Copy it again from its source.") from error
 
 
 def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:

@@ -18,6 +18,9 @@ import numpy as np
 from ..runtime.errors import BadInput
 from ..runtime.files import atomic_path
 from . import readers
+from .background import without_nan
+from .mask_values import binary_mask
+from .nifti_place import Forms
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -25,21 +28,22 @@ if TYPE_CHECKING:
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GZIP_LEVEL = 3  # level 6 takes three times as long for 3 % less (measured on a 128^3 float32 MRI)
 
-MOST_LABELS = 10_000  # more different values than this are not labels
-
 
 @dataclass(frozen=True)
 class Volume:
     """One 3D image and where it lies.
 
     data: float32 (I, J, K); affine: 4x4, voxel indices -> world mm, RAS+; name: the file name as given, for messages;
-    notes: what a person should know about how the file was read.
+    notes: what a person should know about how the file was read; forms: of its NIfTI header, which outputs on this grid
+    carry on; other: a second 4x4 by which other files may know this grid (a sform to MNI beside a scanner's qform).
     """
 
     data: np.ndarray
     affine: np.ndarray
     name: str = ""
     notes: tuple[str, ...] = ()
+    forms: Forms | None = None
+    other: np.ndarray | None = None
 
     @property
     def spacing(self) -> np.ndarray:
@@ -57,13 +61,20 @@ class Volume:
 
 
 def read_volume(path: Path | str, what: str = "T1w", mask: bool = False, may_be_empty: bool = False) -> Volume:
-    """Read a 3D image from NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or DICOM.
+    """Read a 3D image from NIfTI, Analyze (.hdr/.img), MGH (.mgz), NRRD, MetaImage or DICOM, its values as they are.
 
-    DICOM is a folder, in which the T1w or FLAIR is found by its tags, or `FOLDER#NUMBER` with the number of a series.
-    what: how messages call it (`T1w`, `lesion mask`); mask: return 0/1, where every label above 0 (or every probability
-    of one half or more) is 1, and accept an empty one; may_be_empty: accept any
-    other image of one value, too. The size that the header claims is checked against the size of
-    the file before anything is allocated. Raises BadInput with one sentence for everything that cannot be used.
+    NaN around the image counts as background. The size that the header claims is checked against the size of the file
+    before anything is allocated.
+
+    Args:
+        path: a file; or a folder of DICOM, in which the T1w or FLAIR is found by its tags, or `FOLDER#NUMBER` with the
+            number of a series.
+        what: how messages call it (`T1w`, `lesion mask`).
+        mask: return 0/1, cut at the middle of whatever scale the file has (see `mask_values`); accept an empty one.
+        may_be_empty: accept any other image of one value, too.
+
+    Raises:
+        BadInput: one sentence for everything that cannot be used.
     """
     path = Path(path)
     raw = readers.read(path, what)
@@ -72,23 +83,28 @@ def read_volume(path: Path | str, what: str = "T1w", mask: bool = False, may_be_
     data = readers.to_three_dimensions(raw.data, label)
     with np.errstate(over="ignore"):
         data = np.ascontiguousarray(data, dtype=np.float32)
-    bad = int(data.size - np.count_nonzero(np.isfinite(data)))
-    if bad:
-        raise BadInput(
-            f"{label} holds {bad} voxels ({100 * bad / data.size:.2g} %) that are NaN or infinite. "
-            "Replace them by numbers (0 outside the head) and try again."
-        )
+    data, notes = _finite(data if data is not raw.data else data.copy(), label)
+    volume = Volume(data, raw.affine, name, (*raw.notes, *notes), raw.forms, raw.other)
     if mask:
-        labels = len(np.unique(data)) - 1
-        many = data.max() > 1 and 1 < labels < MOST_LABELS
-        notes = (
-            (*raw.notes, f"holds {labels} labels, which count as one: touching ones are joined") if many else raw.notes
-        )
-        return Volume(_binary(data), raw.affine, name, notes)
+        inside, note = binary_mask(data, label)
+        return replace(volume, data=inside, notes=(*volume.notes, note) if note else volume.notes)
     if data.min() == data.max() and not may_be_empty:
         value = "zero" if data.flat[0] == 0 else f"{data.flat[0]:g}"
         raise BadInput(f"{label} is {value} in every voxel: there is no image in it. Export it again from its source.")
-    return Volume(data, raw.affine, name, raw.notes)
+    return volume
+
+
+def _finite(data: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The data with NaN outside the head replaced, and a note; raises BadInput for NaN inside."""
+    data, outside, inside = without_nan(data)
+    if inside:
+        raise BadInput(
+            f"{label} holds {inside} voxels ({100 * inside / data.size:.2g} %) that are NaN or infinite within the "
+            "head. Replace them by numbers and try again."
+        )
+    share = 100 * outside / data.size
+    note = f"is NaN or infinite in {share:.2g} % of its voxels, around the head; they count as background"
+    return data, (note,) if outside else ()
 
 
 def content_sha256(volume: Volume) -> str:
@@ -98,16 +114,18 @@ def content_sha256(volume: Volume) -> str:
     return digest.hexdigest()
 
 
-def _binary(data: np.ndarray) -> np.ndarray:
-    probability = data.max() <= 1 and bool(np.any(data != np.round(data)))
-    return (data >= 0.5 if probability else data > 0).astype(np.float32)
-
-
-def write_volume(path: Path | str, data: np.ndarray, affine: np.ndarray, description: str = "") -> None:
+def write_volume(
+    path: Path | str, data: np.ndarray, affine: np.ndarray, description: str = "", forms: Forms | None = None
+) -> None:
     """Write a NIfTI file (.nii or .nii.gz) atomically; the same input gives the same bytes.
 
-    data: (I, J, K); bool is stored as uint8, floating point as float32, integers as they are; affine: voxel -> world
-    mm, RAS+; description: up to 79 characters of ASCII for the header.
+    Args:
+        path: file to write.
+        data: (I, J, K); bool is stored as uint8, floating point as float32, integers as they are.
+        affine: 4x4 voxel -> world mm, RAS+.
+        description: up to 79 characters of ASCII for the header.
+        forms: qform and sform of the image whose grid this is (`Volume.forms`), written with their codes, so that
+            every viewer lays the two over each other; None: both are `affine`, code 1.
     """
     import nibabel as nib
 
@@ -119,8 +137,12 @@ def write_volume(path: Path | str, data: np.ndarray, affine: np.ndarray, descrip
     image = nib.Nifti1Image(np.asarray(data), np.asarray(affine, float))
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description.encode("ascii", "replace")[:79]
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=0 if readers.shear(affine) > readers.SHEAR_TOLERANCE else 1)
+    if forms is None:
+        image.set_sform(affine, code=1)
+        image.set_qform(affine, code=0 if readers.shear(affine) > readers.SHEAR_TOLERANCE else 1)
+    else:
+        image.header.set_sform(forms.sform, code=forms.sform_code)
+        image.header.set_qform(forms.qform, code=forms.qform_code, strip_shears=True)
     content = image.to_bytes()
     if path.name.endswith(".gz"):
         buffer = io.BytesIO()

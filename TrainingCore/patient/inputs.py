@@ -14,8 +14,8 @@ from ..data.bundle import Bundle
 from ..data.case import ALL_MRI, reference_of, word_of
 from ..imaging import transforms
 from ..imaging.checks import check_different_images, refuse_label_map
-from ..imaging.label_maps import read_label_map
-from ..imaging.volumes import Volume, content_sha256, read_volume
+from ..imaging.reading import read_named
+from ..imaging.volumes import Volume, content_sha256
 from ..runtime.errors import BadInput
 from ..runtime.files import sha256
 from .options import SynthesisOptions
@@ -73,9 +73,9 @@ def read_patient(options: SynthesisOptions, bundle: Bundle) -> Patient:
     """Read every file that was given. Raises BadInput with one sentence where one is missing or cannot be used."""
     paths = options.files
     check_complete(paths, bundle, options.complete_with is not None)
-    read = {name: read_volume(path, word_of(name), mask=name in {"lesions", "brain"}) for name, path in paths.items()}
     if options.label_map is not None:
-        paths["label_map"], read["label_map"] = options.label_map, read_label_map(options.label_map)
+        paths["label_map"] = options.label_map
+    read = {name: read_named(path, name) for name, path in paths.items()}
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
         refuse_label_map(image, word_of(name))

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE, __version__
-from ..data.case import ALL_MRI, MASKS, label_of, reference_of, word_of
+from ..data.case import ALL_MRI, label_of, reference_of, word_of
 from ..data.cohort_bids import SPACES
 from ..runtime.errors import BadInput, MyelinSynthError
 from ..runtime.files import scratch, write_json, write_text
@@ -145,8 +145,7 @@ def _prepare(task: Task) -> tuple[str, list[str]]:
 
 def _make(task: Task, work: Path) -> dict[str, Any]:
     """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
-    from ..imaging.label_maps import read_label_map
-    from ..imaging.volumes import read_volume
+    from ..imaging.reading import read_named
     from ..patient.case_preparation import Stopwatch, prepare_patient
     from ..reporting.qc_pictures import case_picture
     from .measures import measure
@@ -154,10 +153,7 @@ def _make(task: Task, work: Path) -> dict[str, Any]:
     clock = Stopwatch()
     clock("read", "")
     files = {name: Path(path) for name, path in task.files.items() if name in READ}
-    read = {
-        name: read_label_map(path) if name == "label_map" else read_volume(path, word_of(name), mask=name in MASKS)
-        for name, path in files.items()
-    }
+    read = {name: read_named(path, name) for name, path in files.items()}
     prepared = prepare_patient(read, task.settings, task.spaces, _transforms(task), clock)
     clock("write", "")
     made = write_volumes(task, prepared, work)

@@ -107,7 +107,7 @@ def test_a_table_is_refused_or_its_bad_rows_are_failures(
     assert run_command(main, given) == 1
     reasons = [failure["reason"] for failure in json.loads((tmp_path / "out" / "failures.json").read_text())]
     assert len(reasons) == 2
-    assert any("broken.nii.gz is not a gzip file" in reason for reason in reasons)
+    assert any("broken.nii.gz is not a NIfTI file" in reason for reason in reasons)
     assert any("line 2" in reason for reason in reasons)
 
 

@@ -1,0 +1,87 @@
+"""What a file holds once it is opened, before its voxels mean anything; checks that every format shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..runtime.errors import BadInput
+from .nifti_place import SHEAR_TOLERANCE, Forms
+
+MAXIMUM_VOXELS = 2**28  # 645^3: 1 GB as float32, above any head MRI we know (ours)
+MINIMUM_SLICES = 4  # fewer along any axis is a slice, not a volume (ours)
+GZIP_BEST_RATIO = 1032  # the most that deflate can shrink (zlib technical details, Adler & Gailly)
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """What a file holds.
+
+    data: any dimension and type; affine: 4x4 voxel -> world mm RAS; notes: for people, sentences without their subject;
+    name: for messages, where it is not the file's; forms: of a NIfTI header, for outputs; other: a second affine by
+    which other files of the same visit may know this grid, or None.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    notes: tuple[str, ...] = ()
+    name: str = ""
+    forms: Forms | None = None
+    other: np.ndarray | None = None
+
+
+def to_three_dimensions(data: np.ndarray, label: str) -> np.ndarray:
+    """Drop axes of length one beyond the third; refuse series, colours, complex numbers and slices.
+
+    data: as a file holds it; returns (I, J, K). Raises BadInput naming `label`.
+    """
+    if data.dtype.kind not in "biuf":
+        raise BadInput(f"{label} does not hold grey values (its type is {data.dtype}). Give a scalar image.")
+    if data.ndim > 3:
+        extra = int(np.prod(data.shape[3:]))
+        if extra != 1:
+            raise BadInput(f"{label} is 4D: it holds {extra} volumes of {times(data.shape[:3])}. Give one of them.")
+        data = data.reshape(data.shape[:3])
+    if data.ndim < 3 or min(data.shape) < MINIMUM_SLICES:
+        raise BadInput(f"{label} is a slice, not a volume ({times(data.shape)} voxels). Give the whole 3D series.")
+    return data
+
+
+def shear(affine: np.ndarray) -> float:
+    """The largest cosine between two axes of a grid: 0 where they are perpendicular. affine: 4x4, voxel -> world."""
+    axes = np.asarray(affine, float)[:3, :3]
+    axes = axes / np.linalg.norm(axes, axis=0)
+    return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+
+def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
+    """What to tell of a grid whose axes are not perpendicular. affine: 4x4, voxel -> world mm."""
+    if shear(affine) <= SHEAR_TOLERANCE:
+        return ()
+    degrees = np.degrees(np.arcsin(min(shear(affine), 1.0)))
+    return (f"has axes that are not perpendicular, by {degrees:.1f} degrees (tilted or sheared); kept as it is",)
+
+
+def check_size(shape: tuple[int, ...], itemsize: int, stored: int | None, compressed: bool, label: str) -> None:
+    """Refuse a header that promises more voxels than the file can hold or than any head MRI has.
+
+    stored: bytes of the file that holds the voxels (None where unknown). Raises BadInput.
+    """
+    count = 1
+    for n in shape:
+        count *= int(n)
+    if count <= 0:
+        raise BadInput(f"{label} has no voxels ({times(shape)}). Export it again from its source.")
+    if stored is not None and count * itemsize > stored * (GZIP_BEST_RATIO if compressed else 1):
+        raise BadInput(
+            f"{label} is incomplete: its header promises {times(shape)} voxels, but the file has only {stored} bytes. "
+            "Copy it again from its source."
+        )
+    if count > MAXIMUM_VOXELS:
+        raise BadInput(f"{label} is too large ({times(shape)} voxels). Crop it to the head or resample it to 0.5 mm.")
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """`182 x 218 x 182`."""
+    return " x ".join(str(int(n)) for n in shape)

@@ -1,0 +1,31 @@
+"""One named volume of a patient from its file: what its values mean follows from what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..data.case import ALL_MRI, MASKS, QUANTITATIVE, word_of
+from .background import air_at_zero
+from .dvr_values import without_wild_voxels
+from .label_maps import read_label_map
+from .volumes import Volume, read_volume
+
+DVR_MAPS = ("dvr", "dvr_clean")
+
+
+def read_named(path: Path | str, name: str) -> Volume:
+    """Read a volume by the name it has in a Case: `t1w`, `lesions`, `dvr`, `label_map`, ...
+
+    MRI get their air at 0, masks become 0/1, voxels that no DVR can have are left out. Raises BadInput.
+    """
+    if name == "label_map":
+        return read_label_map(path)
+    volume = read_volume(path, word_of(name), mask=name in MASKS)
+    if name in DVR_MAPS:
+        data, note = without_wild_voxels(volume.data, volume.spacing)
+        return replace(volume, data=data, notes=(*volume.notes, note) if note else volume.notes)
+    if name in ALL_MRI and name not in QUANTITATIVE:
+        data, notes = air_at_zero(volume.data)
+        return replace(volume, data=data, notes=(*volume.notes, *notes))
+    return volume
