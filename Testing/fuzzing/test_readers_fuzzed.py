@@ -14,6 +14,7 @@ pytest.importorskip("resource", reason="limits of memory need a POSIX system")
 from fuzzing.readers import MEMORY, fuzz
 
 CASES = sorted(path for path in (Path(__file__).parent / "cases").iterdir() if path.suffix != ".raw")
+READABLE = {"quaternion.nii.gz"}  # a broken qform beside a good sform
 READ = """
 import resource, sys
 from pathlib import Path
@@ -31,11 +32,12 @@ except BadInput as error:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
-def test_a_file_that_once_broke_a_reader_is_refused_with_a_sentence(path):
+def test_a_file_that_once_broke_a_reader_is_read_or_refused_with_a_sentence(path):
     command = [sys.executable, "-c", READ, path, str(MEMORY)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=900)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("refused: The T1w")
+    assert done.stdout.startswith("" if path.name in READABLE else "refused: The T1w")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is set from /proc")
