@@ -58,6 +58,7 @@ set(TRAINING_CORE_SCRIPTS
   export.py
   imaging/__init__.py
   imaging/alignment.py
+  imaging/background.py
   imaging/bias.py
   imaging/brain_mask.py
   imaging/checks.py
@@ -65,13 +66,20 @@ set(TRAINING_CORE_SCRIPTS
   imaging/dicom.py
   imaging/dicom_choice.py
   imaging/dicom_headers.py
+  imaging/dvr_values.py
   imaging/grid.py
   imaging/intensities.py
+  imaging/itk_formats.py
   imaging/label_maps.py
+  imaging/mask_values.py
   imaging/mutual_information.py
+  imaging/nifti.py
+  imaging/nifti_place.py
   imaging/partial_volumes.py
   imaging/preparation.py
+  imaging/raw_image.py
   imaging/readers.py
+  imaging/reading.py
   imaging/regions.py
   imaging/registration.py
   imaging/tissues.py
