@@ -181,6 +181,7 @@ def compare(cohort: Cohort, models: list[Model], options: argparse.Namespace, pr
 def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], uncertainty: bool, tell: Any) -> None:
     """Add one visit's rows and slices to the results of every model; `tell(share)` shows progress."""
     from .evaluation.cases import evaluate_case
+    from .evaluation.conformal import intervals_of_bundle
     from .prediction.models import finest, on_grid_of
     from .prediction.uncertainty import fitted_errors
     from .reporting.slice_figures import axial_slices
@@ -197,7 +198,7 @@ def compare_visit(visit: Any, models: list[Model], results: dict[str, Results], 
         prediction = on_grid_of(common, own, answer)
         maps = [on_grid_of(common, own, one) for one in maps]
         fitted = fitted_errors(model.bundle.description, len(maps))
-        intervals = model.bundle.description.get("intervals")
+        intervals = intervals_of_bundle(model.bundle.description)
         row, lesions = evaluate_case(common, prediction, maps=maps, fitted=fitted, intervals=intervals)
         results[model.name].visits.append(row)
         results[model.name].lesions.extend(lesions)

@@ -27,7 +27,8 @@ DVR_COLUMNS = (
     "ratio_to_surrounding",
     "demyelinated_share",
 )
-LESION_COLUMNS = PLACE_COLUMNS + DVR_COLUMNS + ("uncertainty",)
+INTERVAL_COLUMNS = ("dvr_low", "dvr_high")  # 95 % interval of the measured mean DVR, where the model is calibrated
+LESION_COLUMNS = PLACE_COLUMNS + DVR_COLUMNS + ("uncertainty",) + INTERVAL_COLUMNS
 MEASURED_COLUMNS = tuple(f"measured_{name}" for name in DVR_COLUMNS)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..runtime.errors import BadInput
 from .statistics import ClusterBootstrap
 
 Row = Mapping[str, Any]
@@ -21,9 +22,9 @@ CLASSES_MM3 = (0.0, 50.0, 100.0, 300.0, 1000.0)  # lower ends of the size classe
 MIN_LESIONS = 20  # of a class and site; with fewer, the next smaller class is added, whose errors are larger (ours)
 
 
-def volume_class(volume_mm3: float) -> int:
-    """Index of the size class that a volume falls into, 0 for the smallest lesions."""
-    return int(np.searchsorted(CLASSES_MM3, volume_mm3 + 1e-6, side="right")) - 1
+def volume_class(volume_mm3: float, classes: Sequence[float] = CLASSES_MM3) -> int:
+    """Index of the size class that a volume falls into, 0 for the smallest lesions. classes: lower ends in mm3."""
+    return int(np.searchsorted(classes, volume_mm3 + 1e-6, side="right")) - 1
 
 
 def class_title(index: int) -> str:
@@ -76,12 +77,31 @@ def _widths(lesions: Sequence[Row]) -> list[float | None]:
     return widths
 
 
+def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The `intervals` of a bundle's description, None where the model was not calibrated.
+
+    Raises BadInput where they are not what `calibrate_intervals` writes.
+    """
+    found = description.get("intervals")
+    if found is None:
+        return None
+    try:
+        classes = [float(end) for end in found["classes_mm3"]]
+        widths = [None if width is None else float(width) for width in found["half_width"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput("The model's bundle.json has `intervals` that cannot be read. Get it again.") from error
+    possible = all(width is None or 0 <= width < np.inf for width in widths)
+    if len(widths) != len(classes) or classes != sorted(classes) or classes[:1] != [0.0] or not possible:
+        raise BadInput("The model's bundle.json has `intervals` with impossible numbers. Get it again.")
+    return {"classes_mm3": classes, "half_width": widths}
+
+
 def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: float | None) -> dict[str, float | None]:
     """{dvr_low, dvr_high} of one lesion; None where the model was not calibrated for lesions of this size.
 
     fitted: `intervals` of a bundle (see `calibrate_intervals`), or None; mean_dvr: synthetic mean DVR of the lesion.
     """
-    width = None if fitted is None else fitted["half_width"][volume_class(volume_mm3)]
+    width = None if fitted is None else fitted["half_width"][volume_class(volume_mm3, fitted["classes_mm3"])]
     if width is None or mean_dvr is None:
         return {"dvr_low": None, "dvr_high": None}
     return {"dvr_low": mean_dvr - width, "dvr_high": mean_dvr + width}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.bundle import Bundle
+from ..evaluation.conformal import interval_of, intervals_of_bundle
 from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
 from ..imaging.brain_mask import Brain
 from ..imaging.checks import dvr_on_grid, lesions_on_grid
@@ -117,6 +118,8 @@ def synthesize(
     if found.has_spread and rows:
         expected = expected_error(spread_by_label(found.maps, labels), fitted.get("lesions"))
         rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
+    intervals = intervals_of_bundle(bundle.description)
+    rows = [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
     rows = _with_regions(rows, labels, t1w, brain, tissues, patient, progress)
     findings = Findings(
         patient=patient,

@@ -39,6 +39,8 @@ TITLES = {
     "ratio_to_surrounding": "ratio to NAWM around",
     "demyelinated_share": "demyelinated",
     "uncertainty": "uncertainty (SD)",
+    "dvr_low": "95 % interval from",
+    "dvr_high": "to",
     "measured_mean_dvr": "measured mean DVR",
     "measured_ratio_to_nawm": "measured ratio",
 }
@@ -54,6 +56,8 @@ FORMATS = {
     "ratio_to_surrounding": "{:.2f}",
     "demyelinated_share": "{:.0%}",
     "uncertainty": "{:.3f}",
+    "dvr_low": "{:.2f}",
+    "dvr_high": "{:.2f}",
     "measured_mean_dvr": "{:.2f}",
     "measured_ratio_to_nawm": "{:.2f}",
 }

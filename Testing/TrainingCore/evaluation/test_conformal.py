@@ -11,8 +11,10 @@ from TrainingCore.evaluation.conformal import (
     class_title,
     coverage,
     interval_of,
+    intervals_of_bundle,
     volume_class,
 )
+from TrainingCore.runtime.errors import BadInput
 
 
 def lesions(seed: int, people: int = 40, sites: str = "A") -> list[dict]:
@@ -67,3 +69,14 @@ def test_a_class_with_few_lesions_borrows_from_the_next_smaller_one() -> None:
 )
 def test_a_volume_belongs_to_one_class(volume: float, title: str) -> None:
     assert class_title(volume_class(volume)) == title
+
+
+def test_intervals_of_a_bundle_are_read_or_refused() -> None:
+    fitted = calibrate_intervals(lesions(1))
+    assert intervals_of_bundle({}) is None
+    assert intervals_of_bundle({"intervals": fitted})["half_width"] == fitted["half_width"]
+    impossible = [{}, 3, fitted | {"half_width": [0.1]}, fitted | {"half_width": [-1.0] * 5},
+                  fitted | {"half_width": ["x"] * 5}, fitted | {"classes_mm3": [5.0, 1, 2, 3, 4]}]  # fmt: skip
+    for wrong in impossible:
+        with pytest.raises(BadInput, match="Get it again"):
+            intervals_of_bundle({"intervals": wrong})

@@ -63,11 +63,21 @@ def test_measured_values_stand_beside_the_synthetic_ones(made):
     assert made.provenance["summary"]["lesion_correlation"]["n"] == 3
 
 
+def test_lesions_of_a_calibrated_model_have_intervals(made):
+    for row in made.lesions():
+        width = 0.1 if row["volume_mm3"] >= 1000 else 0.2
+        assert row["volume_mm3"] >= 100
+        assert row["dvr_low"] == pytest.approx(row["mean_dvr"] - width, abs=1e-4)
+        assert row["dvr_high"] == pytest.approx(row["mean_dvr"] + width, abs=1e-4)
+    assert "95 % interval from" in (made.path / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_columns_of_the_table_are_those_the_evaluation_computes():
     labels = np.zeros((4, 4, 4), np.int32)
     labels[1, 1, 1] = 1
     rows = lesion_table(labels, np.ones(labels.shape), labels == 0, np.eye(4))
-    assert tuple(rows[0]) == tuple(name for name in LESION_COLUMNS if name not in {"region", "uncertainty"})
+    later = {"region", "uncertainty", "dvr_low", "dvr_high"}
+    assert tuple(rows[0]) == tuple(name for name in LESION_COLUMNS if name not in later)
 
 
 def test_the_provenance_names_no_file_and_no_folder(made, patient):
