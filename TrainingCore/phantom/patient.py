@@ -12,7 +12,7 @@ import numpy as np
 from ..data.case import ALL_MRI, Case
 from ..runtime.errors import BadInput
 from . import lesions as ms
-from .anatomy import Anatomy, grow_anatomy
+from .anatomy import FIELD_OF_VIEW_MM, Anatomy, grow_anatomy
 from .lesions import Lesions
 from .mri import simulate_mri
 from .people import DEFAULT_CONTRASTS, LOAD_FACTOR, Person, check_contrasts, check_disease, check_site, draw_person
@@ -75,6 +75,40 @@ def simulate_visit(
     return simulate_person_visit(
         person, visit, size, DEFAULT_CONTRASTS[disease] if contrasts is None else contrasts, label
     )
+
+
+def simulate_case(
+    seed: int,
+    site: str = "R",
+    spacing: float = 2.0,
+    patient: bool = True,
+    disease: str = "ms",
+    contrasts: Sequence[str] | None = None,
+) -> Case:
+    """One first visit of one random person, for networks that train on visits simulated as they go; no files.
+
+    Args:
+        seed: who; the same seed, site and spacing give the same arrays. Seeds up to 2**63 - 1 are independent people.
+        site: A, B, C, or R for a random MRI protocol.
+        spacing: voxel edge in mm; 192 mm over it must be a multiple of 16 voxels (1, 1.5, 2, 3, 4, 6 mm).
+        patient: False for a healthy control.
+        disease: ms, wmh or glioma.
+        contrasts: see DEFAULT_CONTRASTS (ms: t1w, flair, dvr).
+
+    Returns:
+        Case with raw images in arbitrary units (0 outside the brain), dvr, dvr_clean, myelin_loss and masks, on a
+        cube of 192 mm, RAS+.
+
+    Raises:
+        BadInput: the site, spacing, disease or contrasts do not exist, or nilearn's template is missing.
+
+    Example:
+        case = simulate_case(seed=12, site="R", spacing=2.0)  # about 1 CPU second
+    """
+    size = round(FIELD_OF_VIEW_MM / spacing) if spacing > 0 else 0
+    if size < 1 or abs(size * spacing - FIELD_OF_VIEW_MM) > 1e-6 * FIELD_OF_VIEW_MM:
+        raise BadInput(f"A spacing of {spacing:g} mm does not divide {FIELD_OF_VIEW_MM:g} mm. Choose e.g. 1.5, 2 or 3.")
+    return simulate_visit(seed, 1, site, size, patient, f"{site}{seed}", disease, contrasts)
 
 
 def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = "") -> Case:

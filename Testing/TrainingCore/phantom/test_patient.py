@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from TrainingCore.data.case import MASKS
-from TrainingCore.phantom.patient import draw_person, simulate_visit
+from TrainingCore.phantom.patient import draw_person, simulate_case, simulate_visit
 from TrainingCore.runtime.errors import BadInput
 
 
@@ -55,6 +55,14 @@ def test_the_same_seed_gives_the_same_visit(case) -> None:
     again = simulate_visit(21, 1, "A", 64)
     for name, volume in case.volumes.items():
         assert np.array_equal(volume, again.volumes[name]), name
+
+
+def test_a_case_is_one_random_visit_at_a_spacing(case) -> None:
+    one = simulate_case(21, "A", 3.0)
+    assert one.shape == (64, 64, 64)
+    assert np.array_equal(one.volumes["t1w"], case.volumes["t1w"])
+    with pytest.raises(BadInput, match=r"2\.3 mm"):
+        simulate_case(21, "A", 2.3)
 
 
 def test_visits_share_the_anatomy_but_not_the_noise(case) -> None:
