@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..runtime.errors import BadInput, MyelinSynthError
+from .placement import refuse_lost_header
 from .volumes import Volume, corners, resample, same_grid
 
 # A support of this size that starts with brain-like grey values is a stripped brain; a head is larger and starts with
@@ -69,6 +70,7 @@ def mask_on_grid(mask: Volume, reference: Volume) -> np.ndarray:
         )
     if same_grid(mask, reference):
         return mask.data
+    refuse_lost_header(mask, "brain mask", {"t1w": reference})
     moved = (resample(mask, reference.data.shape, reference.affine) >= 0.5).astype(np.float32)
     if float(moved.sum()) * reference.voxel_volume < 0.5 * total:
         raise BadInput(

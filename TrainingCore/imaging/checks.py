@@ -28,6 +28,7 @@ from .contrasts import (
     look,
     view,
 )
+from .placement import refuse_lost_header
 from .volumes import Volume, resample, same_grid
 
 SAME_CONTRAST = 0.55  # rank correlation in tissue: two T1w 0.67-0.90; T1w and FLAIR of one visit -0.62 to 0.25
@@ -36,6 +37,7 @@ SWAP_MARGIN = 0.1
 # well as can be: at most 0.40 and 0.025 (20 and 36 pairs of real and simulated people; docs/benchmarks/checks.md).
 LEAST_EDGES, LEAST_INFORMATION = 0.42, 0.035
 CUT_SHARE = 0.25  # of the brain's largest section: the brain stem at the lower end has under 0.15 (ours)
+DOUBTFUL_LOAD, IMPOSSIBLE_LOAD = 0.12, 1 / 3  # of the brain: 155 ml, 430 ml (ours)
 ENDS = (("left", "right"), ("back", "front"), ("lower", "upper"))
 WHY = {
     T2W: "fluid is bright in it",
@@ -168,23 +170,37 @@ def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:
     return (middle - float(np.median(values[shallow]))) / middle
 
 
-def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
-    """The lesion mask on the T1w's grid, and what to warn of: empty, resampled, partly outside the brain.
+def check_lesion_load(mask: Volume, brain: Volume) -> str:
+    """A warning where a lesion mask marks more than lesions do, else an empty string.
 
-    Raises BadInput where lesions are marked but none of them lies in the brain.
+    mask: 0/1; brain: 0/1 mask, on any grid. Raises BadInput from a third of the brain on.
+    """
+    load, whole = (float(volume.data.sum()) * volume.voxel_volume / 1000 for volume in (mask, brain))
+    if whole <= 0 or load <= DOUBTFUL_LOAD * whole:
+        return ""
+    marks = f"The lesion mask {mask.name} marks {load:.0f} ml, {100 * load / whole:.0f} % of the brain"
+    if load < IMPOSSIBLE_LOAD * whole:
+        return f"{marks}, more than lesions of MS nearly ever do. Look at it."
+    raise BadInput(
+        f"{marks}: that is no lesion load. Check whether it is a tissue or brain mask, a label map, or has inside and "
+        "outside exchanged."
+    )
+
+
+def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
+    """The lesion mask on the T1w's grid (nearest neighbour), and what to warn of: empty, partly outside the brain.
+
+    Raises BadInput where lesions are marked but none of them lies in the brain, or where they fill a third of it.
     """
     if not mask.data.any():
         return t1w.with_data(np.zeros(t1w.data.shape, np.float32)), [
             f"The lesion mask {mask.name} is empty: the lesion table has no rows."
         ]
-    warnings = []
+    doubt = check_lesion_load(mask, brain)
+    warnings = [doubt] if doubt else []
     data = mask.data
     if not same_grid(mask, t1w):
         data = resample(mask, t1w.data.shape, t1w.affine, interpolation="nearest")
-        warnings.append(
-            f"The lesion mask {mask.name} lies on another grid than the T1w; it was resampled in world coordinates "
-            "(nearest neighbour)."
-        )
     data = (data > 0.5).astype(np.float32)
     kept = data * (brain.data > 0.5)
     if not kept.any():
@@ -205,6 +221,7 @@ def dvr_on_grid(dvr: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[s
     warnings = []
     data = dvr.data
     if not same_grid(dvr, t1w):
+        refuse_lost_header(dvr, "measured DVR", {"t1w": t1w})
         data = resample(dvr, t1w.data.shape, t1w.affine)
         warnings.append(f"The measured DVR {dvr.name} lies on another grid; it was resampled in world coordinates.")
     inside = brain.data > 0.5

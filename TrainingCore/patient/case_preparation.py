@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.case import ALL_MRI, REFERENCES, reference_of, word_of
 from ..data.cohort_bids import SPACES
-from ..imaging.checks import check_different_images
+from ..imaging.checks import check_different_images, check_lesion_load
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.label_maps import tissues_from_label_map
 from ..imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes
@@ -20,7 +20,7 @@ from ..imaging.registration import inside_share
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume
 from ..runtime.errors import BadInput
-from .preparation import AlignedPatient, align_patient, lesions_with_the_flair, moved_with
+from .preparation import AlignedPatient, align_patient, lesions_where_drawn
 
 TISSUES = ("white_matter", "grey_matter", "csf")
 MAPS = ("dvr", "dvr_clean")
@@ -161,10 +161,9 @@ def _lesions_in_reference_space(
     if mask is None:
         return None
     fixed, brain = read[reference], aligned.brain.mask
-    if spaces.get("lesions", "").lower() == "flair" and "flair" in read:
-        mask = moved_with(mask, aligned.matrix("flair"))
-    elif "lesions" not in spaces:
-        mask = lesions_with_the_flair(mask, aligned, fixed, read.get("flair"))
+    images = {name: read[name] for name in aligned.images}
+    mask, notes = lesions_where_drawn(mask, aligned, images, reference, spaces.get("lesions"))
+    warnings += notes
     if not mask.data.any():
         warnings.append(f"The lesion mask {mask.name} is empty.")
         return mask
@@ -176,6 +175,8 @@ def _lesions_in_reference_space(
             "(world coordinates). "
             "Give the mask that was drawn on this patient's images."
         )
+    doubt = check_lesion_load(mask, brain)
+    warnings += [doubt] if doubt else []
     if inside < 0.99:
         warnings.append(f"{100 * (1 - inside):.0f} % of the lesion mask {mask.name} lie outside the brain mask.")
     return mask

@@ -14,6 +14,7 @@ from ..data.bundle import Bundle
 from ..data.case import ALL_MRI, reference_of, word_of
 from ..imaging import transforms
 from ..imaging.checks import check_different_images, refuse_label_map
+from ..imaging.placement import in_one_world
 from ..imaging.reading import read_named
 from ..imaging.volumes import Volume, content_sha256
 from ..runtime.errors import BadInput
@@ -75,7 +76,7 @@ def read_patient(options: SynthesisOptions, bundle: Bundle) -> Patient:
     check_complete(paths, bundle, options.complete_with is not None)
     if options.label_map is not None:
         paths["label_map"] = options.label_map
-    read = {name: read_named(path, name) for name, path in paths.items()}
+    read = in_one_world({name: read_named(path, name) for name, path in paths.items()}, reference_of(paths))
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
         refuse_label_map(image, word_of(name))

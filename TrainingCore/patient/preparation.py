@@ -14,6 +14,7 @@ from ..data.case import DIFFUSION, QUANTITATIVE, word_of
 from ..imaging.bias import correct_bias
 from ..imaging.brain_mask import Brain, find_brain
 from ..imaging.checks import check_contrasts, check_t1w
+from ..imaging.placement import place
 from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register
 from ..imaging.volumes import Volume, same_grid
 from ..runtime.errors import BadInput
@@ -79,12 +80,16 @@ def align_patient(
     return patient
 
 
-def lesions_with_the_flair(mask: Volume, patient: AlignedPatient, t1w: Volume, flair: Volume | None) -> Volume:
-    """A lesion mask in the T1w's world. One that lies on the FLAIR's grid and not on the T1w's was drawn on the FLAIR
-    and moves as it does; any other stays where its header puts it. t1w, flair: as read."""
-    if flair is None or not same_grid(mask, flair) or same_grid(mask, t1w):
-        return mask
-    return moved_with(mask, patient.matrix("flair"))
+def lesions_where_drawn(
+    mask: Volume, patient: AlignedPatient, images: Mapping[str, Volume], reference: str, space: str | None = None
+) -> tuple[Volume, list[str]]:
+    """A lesion mask in the reference's world, moved with the image it was drawn on, and what to say about that.
+
+    mask, images: as read; space: BIDS entity of the mask's file, None to take it from its name. Raises BadInput.
+    """
+    placed = place(mask, "lesion mask", images, reference, space)
+    moved = mask if placed.follows == reference else moved_with(mask, patient.matrix(placed.follows))
+    return moved, [placed.note] if placed.note else []
 
 
 def moved_with(mask: Volume, matrix: np.ndarray) -> Volume:

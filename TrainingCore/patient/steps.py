@@ -27,7 +27,7 @@ from ..runtime.errors import MyelinSynthError
 from .inputs import Patient
 from .options import SynthesisOptions
 from .outputs import write_result
-from .preparation import AlignedPatient, align_patient, lesions_with_the_flair
+from .preparation import AlignedPatient, align_patient, lesions_where_drawn
 
 ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # share of the whole when a step begins
 NO_FLAIR = Registration(np.eye(4), "no FLAIR was given", 0.0, 0.0)
@@ -203,11 +203,9 @@ def _on_t1w_grid(patient: Patient, aligned: AlignedPatient, progress: Progress) 
     lesions, measured, brain = patient.lesions, patient.dvr, aligned.brain.mask
     t1w = patient.images[patient.reference]
     if lesions is not None:
-        drawn = lesions_with_the_flair(lesions, aligned, t1w, patient.images.get("flair"))
-        if drawn is not lesions:
-            warn(patient, progress, "The lesion mask lies on the FLAIR's grid: it was moved to the T1w with the FLAIR.")
+        drawn, notes = lesions_where_drawn(lesions, aligned, patient.images, patient.reference)
         lesions, warnings = lesions_on_grid(drawn, t1w, brain)
-        for warning in warnings:
+        for warning in (*notes, *warnings):
             warn(patient, progress, warning)
     if measured is not None:
         measured, warnings = dvr_on_grid(measured, t1w, brain)

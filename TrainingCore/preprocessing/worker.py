@@ -145,6 +145,7 @@ def _prepare(task: Task) -> tuple[str, list[str]]:
 
 def _make(task: Task, work: Path) -> dict[str, Any]:
     """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
+    from ..imaging.placement import in_one_world
     from ..imaging.reading import read_named
     from ..patient.case_preparation import Stopwatch, prepare_patient
     from ..reporting.qc_pictures import case_picture
@@ -153,7 +154,7 @@ def _make(task: Task, work: Path) -> dict[str, Any]:
     clock = Stopwatch()
     clock("read", "")
     files = {name: Path(path) for name, path in task.files.items() if name in READ}
-    read = {name: read_named(path, name) for name, path in files.items()}
+    read = in_one_world({name: read_named(path, name) for name, path in files.items()}, reference_of(files))
     prepared = prepare_patient(read, task.settings, task.spaces, _transforms(task), clock)
     clock("write", "")
     made = write_volumes(task, prepared, work)

@@ -70,7 +70,7 @@ def test_a_mask_from_elsewhere_and_an_empty_one_are_refused(head):
     t1w = Volume(head["t1w"], AFFINE, "t1w.nii")
     elsewhere = AFFINE.copy()
     elsewhere[0, 3] = 300
-    with pytest.raises(BadInput, match="does not lie where"):
+    with pytest.raises(BadInput, match="its header was lost"):
         mask_on_grid(Volume(head["brain"].astype(np.float32), elsewhere, "m.nii"), t1w)
     with pytest.raises(BadInput, match="empty"):
         mask_on_grid(Volume(np.zeros((9, 9, 9), np.float32), AFFINE, "m.nii"), t1w)
@@ -153,7 +153,7 @@ def test_lesions_on_a_finer_grid_keep_their_volume(head):
     t1w, brain = Volume(head["t1w"], AFFINE), Volume(head["brain"].astype(np.float32), AFFINE)
     kept, warnings = lesions_on_grid(Volume(fine, affine, "l.nii"), t1w, brain)
     assert np.array_equal(kept.data > 0, head["lesions"])
-    assert "another grid" in warnings[0]
+    assert warnings == []
 
 
 def test_a_copy_under_another_name_is_the_same_image(head):

@@ -95,9 +95,9 @@ SENTENCES = {
     "slice_3d": "is a slice, not a volume",
     "no_brain_mask": "is empty",
     "flair_elsewhere": "does not overlap",
-    "lesions_elsewhere": "does not overlap",
-    "brain_elsewhere": "does not lie where",
-    "dvr_elsewhere": "does not overlap",
+    "lesions_elsewhere": "its header was lost or changed",
+    "brain_elsewhere": "its header was lost or changed",
+    "dvr_elsewhere": "its header was lost or changed",
 }
 
 

@@ -172,15 +172,17 @@ def test_an_empty_lesion_mask_and_the_same_file_twice_are_warned_of(patient, bun
     assert Result.open(out).lesions() == []
 
 
-def test_a_lesion_mask_on_another_grid_is_resampled_in_the_world_and_warned_of(
-    patient, bundle, command, tmp_path, capsys, head
+@pytest.mark.parametrize(("kept", "said"), [(slice(None), ""), (slice(4, None), "follows the T1w")])
+def test_a_turned_or_cropped_lesion_mask_is_placed_by_the_world(
+    kept, said, patient, bundle, command, tmp_path, capsys, head
 ):
     turned = nib.as_closest_canonical(nib.Nifti1Image(head["lesions"].astype(np.uint8), AFFINE))
-    nib.save(turned, tmp_path / "turned.nii.gz")
+    nib.save(turned.slicer[:, kept], tmp_path / "turned.nii.gz")
     out = tmp_path / "result"
     assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "none",
                    "--lesions", tmp_path / "turned.nii.gz", "--out", out) == 0  # fmt: skip
-    assert "another grid" in capsys.readouterr().err
+    assert said in (err := capsys.readouterr().err)
+    assert ("follows" in err) == bool(said)
     assert sum(row["volume_mm3"] for row in Result.open(out).lesions()) == pytest.approx(27 * head["lesions"].sum())
 
 

@@ -1,0 +1,181 @@
+"""Which image of a visit a mask was drawn on, decided by where its voxels lie in the world.
+
+A mask moves with the image it was drawn on. It may have that image's grid, the same voxels in another order (a copy
+turned to RAS), a part of them (3D Slicer's .seg.nrrd keeps the box around the segments), or the same field of view
+in other voxels. What has an image's shape but lies elsewhere has lost its header, and nobody can say where it belongs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..data.case import word_of
+from ..data.cohort_bids import SPACES
+from ..runtime.errors import BadInput
+from .raw_image import times
+from .volumes import Volume, corners
+
+VOXEL_TOLERANCE = 0.2  # voxels between two lattices that count as one (ours)
+FIELD_TOLERANCE = 1.0  # of the larger voxel edge, between two fields of view that count as one (ours)
+OBLIQUE, PARALLEL = np.cos(np.radians(0.5)), np.cos(np.radians(0.1))
+SAME_EDGES = 0.01  # relative difference of voxel edges (ours)
+WHOLE, PART, FIELD, AXES, NONE = 4, 3, 2, 1, 0  # how well a mask fits an image
+SPACE = re.compile(r"(?:^|_)space-(T1w|FLAIR|T2w)(?=_|\.|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a mask belongs. follows: volume name of the image it moves with; fit: WHOLE to NONE; note: a sentence for
+    people, empty where the mask lies on the reference's grid."""
+
+    follows: str
+    fit: int
+    note: str = ""
+
+
+def place(
+    mask: Volume, what: str, images: Mapping[str, Volume], reference: str = "t1w", space: str | None = None
+) -> Placement:
+    """Decide which image a mask follows.
+
+    Args:
+        mask: as read, in one world with the images (see `in_one_world`).
+        what: how messages call it (`lesion mask`).
+        images: by volume name, as read; the reference among them.
+        reference: name of the image that wins where several fit equally well.
+        space: BIDS `space` entity of the mask's file, or None to take it from its name.
+
+    Raises:
+        BadInput: the mask has the shape of an image and another header.
+    """
+    order = [reference, *(name for name in images if name != reference)]
+    fits = {name: fit_to(mask, images[name]) for name in order}
+    said = _said_space(space if space is not None else space_in_name(mask.name), order)
+    if said is not None:
+        how = "as its space- entity says"
+        return Placement(said, fits[said], _sentence(mask, what, said, reference, how) if said != reference else "")
+    follows = max(order, key=lambda name: fits[name])
+    if fits[follows] < FIELD:
+        refuse_lost_header(mask, what, images)
+    if fits[follows] == NONE:
+        where = f"in world coordinates, as drawn in the space of the {word_of(reference)}"
+        return Placement(
+            reference, NONE, f"The {what} {mask.name} lies on a grid of its own; it was resampled {where}."
+        )
+    note = _note(mask, what, images[follows], follows, reference, fits[follows])
+    rivals = [name for name in order if name != follows and fits[name] == fits[follows] and fits[name] >= FIELD]
+    if rivals and not _one_place(images[follows], images[rivals[0]]):
+        both = f"both the {word_of(follows)} and the {word_of(rivals[0])}"
+        note = f"The {what} {mask.name} fits the voxels of {both}; it was taken as drawn on the {word_of(follows)}."
+    return Placement(follows, fits[follows], note)
+
+
+def fit_to(mask: Volume, image: Volume) -> int:
+    """How well the voxels of a mask fit those of an image: WHOLE, PART, FIELD, AXES or NONE."""
+    if _one_lattice(mask, image):
+        ends = corners(mask.data.shape, np.linalg.inv(image.affine) @ mask.affine)
+        low, high = ends.min(axis=0), ends.max(axis=0)
+        own_low, own_high = np.full(3, -0.5), np.array(image.data.shape) - 0.5
+        if np.abs(np.r_[low - own_low, high - own_high]).max() < 2 * VOXEL_TOLERANCE:
+            return WHOLE
+        if (low > own_low - 2 * VOXEL_TOLERANCE).all() and (high < own_high + 2 * VOXEL_TOLERANCE).all():
+            return PART
+    if corner_gap(mask, image) <= FIELD_TOLERANCE * max(mask.spacing.max(), image.spacing.max()):
+        return FIELD
+    return AXES if _parallel_and_oblique(mask, image) else NONE
+
+
+def corner_gap(first: Volume, second: Volume) -> float:
+    """Largest distance in mm between the corners of two fields of view, each to the nearest of the other."""
+    one, other = corners(first.data.shape, first.affine), corners(second.data.shape, second.affine)
+    distances = np.linalg.norm(one[:, None] - other[None], axis=2)
+    return float(max(distances.min(axis=0).max(), distances.min(axis=1).max()))
+
+
+def in_one_world(volumes: Mapping[str, Volume], reference: str | None) -> dict[str, Volume]:
+    """Volumes in the world of the reference, also those that know its grid by the form of its header not used.
+
+    A T1w with a scanner's qform and a sform to MNI is read in scanner mm. A mask of its voxels that was saved with the
+    sform alone lies in MNI; it is brought back.
+    """
+    if reference is None or volumes[reference].other is None:
+        return dict(volumes)
+    image = volumes[reference]
+    assert image.other is not None
+    known_as = replace(image, affine=image.other)
+    back = image.affine @ np.linalg.inv(image.other)
+    moved = {}
+    for name, volume in volumes.items():
+        lost = name != reference and fit_to(volume, known_as) >= PART > fit_to(volume, image)
+        moved[name] = replace(volume, affine=back @ volume.affine, other=None) if lost else volume
+    return moved
+
+
+def space_in_name(name: str) -> str:
+    """The `space-` entity of a file name where it names an image (T1w, FLAIR, T2w), else an empty string."""
+    match = SPACE.search(name)
+    return match[1] if match else ""
+
+
+def _said_space(space: str, order: list[str]) -> str | None:
+    return next((name for name in order if space and SPACES.get(name, "").lower() == space.lower()), None)
+
+
+def _one_lattice(mask: Volume, image: Volume) -> bool:
+    """Whether the centres of the mask's voxels are centres of the image's, whatever the order of the axes."""
+    between = np.linalg.inv(image.affine) @ mask.affine
+    turn = np.round(between[:3, :3])
+    if not np.array_equal(np.abs(turn).sum(axis=0), np.ones(3)) or not np.array_equal(
+        np.abs(turn).sum(axis=1), np.ones(3)
+    ):
+        return False
+    exact = np.eye(4)
+    exact[:3, :3], exact[:3, 3] = turn, np.round(between[:3, 3])
+    gap = corners(mask.data.shape, between) - corners(mask.data.shape, exact)
+    return bool(np.abs(gap).max() <= VOXEL_TOLERANCE)
+
+
+def _parallel_and_oblique(mask: Volume, image: Volume) -> bool:
+    """Whether both have the same axes and these are not the world's, to which anybody resamples."""
+    one, other = mask.affine[:3, :3] / mask.spacing, image.affine[:3, :3] / image.spacing
+    return bool(np.abs(one.T @ other).max(axis=0).min() > PARALLEL and np.abs(other).max(axis=0).min() < OBLIQUE)
+
+
+def _one_place(first: Volume, second: Volume) -> bool:
+    return first.data.shape == second.data.shape and corner_gap(first, second) < 0.01
+
+
+def refuse_lost_header(mask: Volume, what: str, images: Mapping[str, Volume]) -> None:
+    """Raise BadInput where a mask has the shape of an image but lies elsewhere; arguments as for `place`."""
+    if any(fit_to(mask, image) >= FIELD for image in images.values()):
+        return
+    for name, image in images.items():
+        edges = np.sort(mask.spacing), np.sort(image.spacing)
+        spacing_kept = np.abs(edges[0] / edges[1] - 1).max() < SAME_EDGES or np.abs(edges[0] - 1).max() < 1e-3
+        if sorted(mask.data.shape) == sorted(image.data.shape) and spacing_kept:
+            raise BadInput(
+                f"The {what} {mask.name} has the shape of the {word_of(name)} {image.name} "
+                f"({times(image.data.shape)} voxels), but its header puts it up to {corner_gap(mask, image):.0f} mm "
+                "away: its header was lost or changed. Export it again, or copy the header of that image to it."
+            )
+
+
+def _note(mask: Volume, what: str, image: Volume, follows: str, reference: str, fit: int) -> str:
+    if fit == WHOLE and follows == reference:
+        return ""
+    fits = {
+        WHOLE: f"it has the voxels of the {word_of(follows)}",
+        PART: f"it covers a part of the voxels of the {word_of(follows)}",
+        FIELD: f"it has the field of view of the {word_of(follows)} in other voxels",
+        AXES: f"its axes are those of the {word_of(follows)}",
+    }
+    return _sentence(mask, what, follows, reference, fits[fit])
+
+
+def _sentence(mask: Volume, what: str, follows: str, reference: str, why: str) -> str:
+    moved = "" if follows == reference else f", and was moved to the {word_of(reference)} with it"
+    return f"The {what} {mask.name} follows the {word_of(follows)} ({why}){moved}."
