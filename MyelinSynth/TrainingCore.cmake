@@ -76,6 +76,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/nifti.py
   imaging/nifti_place.py
   imaging/partial_volumes.py
+  imaging/placement.py
   imaging/preparation.py
   imaging/raw_image.py
   imaging/readers.py
