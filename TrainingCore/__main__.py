@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "synthesize",
     "list_dicom",
+    "bids_app",
     "preprocess",
     "simulate",
     "describe",

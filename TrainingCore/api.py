@@ -7,6 +7,7 @@ option there: `t1=` is `--t1`, `changes=["epochs=20"]` is `--set epochs=20`.
 from __future__ import annotations
 
 from .ablate import ablate
+from .bids_app import bids_app
 from .crossvalidate import crossvalidate
 from .demo import demo
 from .describe import describe
@@ -20,6 +21,7 @@ from .tune import tune
 
 __all__ = [
     "ablate",
+    "bids_app",
     "crossvalidate",
     "demo",
     "describe",

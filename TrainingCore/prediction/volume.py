@@ -34,12 +34,17 @@ class Model:
 
     @classmethod
     def load(cls, bundle: Bundle, wish: str) -> Model:
-        """Read the weights onto `auto`, `cpu` or `cuda:N`. Raises BadInput where that does not exist."""
+        """Read the weights onto `auto`, `cpu` or `cuda:N`, once per process. Raises BadInput without such a device."""
         from ..runtime.processes import choose_device
 
-        model = cls(bundle, choose_device(wish))
-        model.system(model.device)
-        return model
+        device = choose_device(wish)
+        key = (bundle.sha256, str(device))
+        if key not in _LOADED:
+            _LOADED.clear()  # one model at a time: a batch uses the same for every visit
+            fresh = cls(bundle, device)
+            fresh.system(device)
+            _LOADED[key] = fresh._systems
+        return cls(bundle, device, _LOADED[key])  # the same weights may come with another description
 
     def system(self, device: torch.device) -> Any:
         """The trained system on a device."""
@@ -57,6 +62,9 @@ class Model:
         """Whether it also finds lesions."""
         system = self.system(self.device)
         return hasattr(getattr(system, "members", [system])[0], "segment")
+
+
+_LOADED: dict[tuple[str, str], dict[Any, Any]] = {}
 
 
 @dataclass

@@ -8,12 +8,12 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..runtime.errors import BadInput, MyelinSynthError
 from ..runtime.stopping import undisturbed
-from .worker import Outcome, Task, prepare_visit
+from .worker import Outcome, prepare_visit
 
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
@@ -24,7 +24,9 @@ HERE = "127.0.0.1:0"  # Dask's pages: any free port, for this machine alone (Non
 MISSING = "{} needs the package {}: pip install '{}'."
 
 
-def on_this_machine(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+def on_this_machine(
+    tasks: Sequence[Any], jobs: int, work: Callable[[Any], Outcome] = prepare_visit
+) -> Iterator[Outcome]:
     """Outcomes as they come, from `jobs` processes. A process that dies (out of memory, a crash) takes no other along.
 
     After a death the rest goes on with half as many processes; with one at a time, the visit that dies is known.
@@ -46,7 +48,7 @@ def on_this_machine(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
         try:
             with contextlib.ExitStack() as stack:
                 with undisturbed(deaf_children=True):  # this starts the processes
-                    made = parallel(joblib.delayed(prepare_visit)(task) for task in list(left.values()))
+                    made = parallel(joblib.delayed(work)(task) for task in list(left.values()))
                     outcomes = stack.enter_context(_closed(made))
                 for outcome in outcomes:
                     del left[outcome.label]
@@ -84,7 +86,9 @@ def _end_with_parent() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def on_a_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
+def on_a_cluster(
+    tasks: Sequence[Any], address: str, work: Callable[[Any], Outcome] = prepare_visit
+) -> Iterator[Outcome]:
     """Outcomes as they come, from the workers of a Dask cluster.
 
     address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine. A worker
@@ -111,7 +115,7 @@ def on_a_cluster(tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
             raise BadInput(
                 f"The Dask scheduler at {address} has no worker. Start some: dask worker {address}"
             ) from error
-        yield from _collect(joblib, client, tasks, address)
+        yield from _collect(joblib, client, tasks, address, work)
 
 
 def _local_workers(address: str) -> int:
@@ -130,22 +134,24 @@ def _connect(distributed: Any, address: str) -> Any:
         ) from error
 
 
-def _collect(joblib: Any, client: Any, tasks: Sequence[Task], address: str) -> Iterator[Outcome]:
+def _collect(
+    joblib: Any, client: Any, tasks: Sequence[Any], address: str, work: Callable[[Any], Outcome]
+) -> Iterator[Outcome]:
     """Read joblib's results in a thread, so that a task Dask gave up on, or a lost scheduler, is noticed here."""
     from joblib._dask import DaskDistributedBackend
 
     arrived: queue.Queue[Outcome | BaseException] = queue.Queue()
 
-    def work() -> None:
+    def collect() -> None:
         try:
             with joblib.parallel_config(backend=DaskDistributedBackend(client=client)):
                 parallel = joblib.Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
-                for outcome in parallel(joblib.delayed(prepare_visit)(task) for task in tasks):
+                for outcome in parallel(joblib.delayed(work)(task) for task in tasks):
                     arrived.put(outcome)
         except BaseException as error:  # handed to the thread that waits
             arrived.put(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=collect, daemon=True).start()
     left = {task.label for task in tasks}
     quiet = 0.0
     while left:

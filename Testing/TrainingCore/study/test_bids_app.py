@@ -1,0 +1,138 @@
+"""A cohort becomes BIDS derivatives: complete, resumable, the same bytes however it is distributed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from small_head import AFFINE, make_head
+from untrained import untrained_bundle
+
+from TrainingCore.bids_app import bids_app, main
+from TrainingCore.data.cohort import Cohort
+from TrainingCore.data.result import Result
+from TrainingCore.imaging.volumes import write_volume
+from TrainingCore.runtime.errors import BadInput
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people with raw T1w and FLAIR and a lesion mask in derivatives; a third has no FLAIR."""
+    root = tmp_path_factory.mktemp("study") / "raw"
+    for number in range(3):
+        head, label = make_head(number), f"sub-P{number}_ses-1"
+        folder = Path(f"sub-P{number}", "ses-1", "anat")
+        for name, place in (("t1w", folder / f"{label}_T1w"), ("flair", folder / f"{label}_FLAIR")):
+            if (name, number) != ("flair", 2):
+                write_volume(root / f"{place}.nii.gz", head[name], AFFINE)
+        mask = root / "derivatives" / "manual" / folder / f"{label}_space-T1w_label-lesion_mask.nii.gz"
+        write_volume(mask, head["lesions"], AFFINE)
+    about = {"Name": "test", "BIDSVersion": "1.9.0"}
+    (root / "dataset_description.json").write_text(json.dumps(about))
+    (root / "derivatives" / "manual" / "dataset_description.json").write_text(json.dumps(about))
+    (root / "participants.tsv").write_text("participant_id\tage\nsub-P0\t40\nsub-P1\tn/a\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_bundle(tmp_path_factory.mktemp("model") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def made(dataset: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "maps"
+    study = bids_app(dataset, out, "participant", model=str(model), n_procs=1, device="cpu", progress="none")
+    assert [row["visit"] for row in study.failures] == [Cohort.scan(dataset, raw=True).incomplete[0].label]
+    return out
+
+
+def hashes(root: Path) -> dict[str, str]:
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.name.endswith("_record.json")
+    }
+
+
+def test_every_visit_has_bids_names_sidecars_and_a_result(made: Path, dataset: Path) -> None:
+    for visit in Cohort.scan(dataset, raw=True).visits:
+        folder = made / f"sub-{visit.person}" / f"ses-{visit.visit}"
+        image = folder / "pet" / f"{visit.label}_space-T1w_trc-PiB_desc-synthetic_stat-dvr_mimap.nii.gz"
+        about = json.loads(image.with_name(image.name.replace(".nii.gz", ".json")).read_text())
+        assert "not measured by PET" in about["Description"]
+        assert about["Sources"] == [f"bids:raw:{visit.files[name].name}" for name in ("t1w", "flair")]
+        result = Result.open(made / "results" / visit.label)
+        assert image.read_bytes() == (result.path / "dvr.nii.gz").read_bytes()
+        assert len(result.lesions()) > 0
+        table = folder / "anat" / f"{visit.label}_space-T1w_desc-lesions_morph.tsv"
+        assert len(table.read_text().splitlines()) == 1 + len(result.lesions())
+        assert "seconds" not in result.provenance
+    assert (
+        json.loads((made / "dataset_description.json").read_text())["GeneratedBy"][0]["Name"] == "MyelinSynth bids_app"
+    )
+
+
+def test_the_visit_that_fails_is_listed_and_stops_nothing(made: Path) -> None:
+    [log] = (made / "logs").glob("*.json")
+    assert "FLAIR" in json.loads(log.read_text())["reason"]
+
+
+def test_one_job_per_person_gives_the_same_bytes(made: Path, dataset: Path, model: Path, tmp_path: Path) -> None:
+    for person in sorted({visit.person for visit in Cohort.scan(dataset, raw=True).visits}):
+        words = [dataset, tmp_path / "maps", "participant", "--participant-label", f"sub-{person}", "--model", model]
+        assert main([*map(str, words), "--n-procs", "1", "--device", "cpu", "--progress", "none"]) == 0
+    others = {name: digest for name, digest in hashes(made).items() if not name.startswith("logs/")}
+    assert hashes(tmp_path / "maps") == others
+
+
+def test_the_same_command_again_makes_nothing_and_a_lost_file_is_made_again(
+    made: Path, dataset: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "maps"
+    shutil.copytree(made, out)
+    before = hashes(out)
+    image = min(out.rglob("*stat-dvr_mimap.nii.gz"))
+    image.unlink()
+    untouched = [path for path in (out / "results").rglob("dvr.nii.gz") if path.parent.name not in image.name]
+    times = {path: path.stat().st_mtime_ns for path in untouched}
+    bids_app(dataset, out, "participant", model=str(model), n_procs=1, device="cpu", progress="none")
+    assert hashes(out) == before
+    assert times == {path: path.stat().st_mtime_ns for path in untouched}
+
+
+def test_bad_input_is_one_sentence(dataset: Path, made: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no 'P9'"):
+        bids_app(dataset, tmp_path / "out", "participant", participant_label=["sub-P9"], progress="none")
+    with pytest.raises(BadInput, match="holds the input"):
+        bids_app(dataset, dataset, "participant", progress="none")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    with pytest.raises(BadInput, match="not empty"):
+        bids_app(dataset, tmp_path / "thesis", "participant", progress="none")
+    with pytest.raises(BadInput, match="participant level first"):
+        bids_app(dataset, tmp_path / "nothing", "group", progress="none")
+    (tmp_path / "filter.json").write_text('{"t1w": {"colour": "red"}}')
+    with pytest.raises(BadInput, match="'colour'"):
+        bids_app(dataset, tmp_path / "out", "participant", bids_filter_file=tmp_path / "filter.json", progress="none")
+
+
+def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: Path) -> None:
+    study = bids_app(dataset, made, "group", progress="none")
+    head, *rows = [line.split("\t") for line in (made / "group.tsv").read_text().splitlines()]
+    assert len(rows) == 2
+    assert {"participant_id", "session_id", "lesion_dvr", "nawm_dvr", "qc"} <= set(head)
+    dictionary = json.loads((made / "group.json").read_text())
+    assert dictionary["lesion_load_ml"]["Units"] == "ml"
+    page = study.page.read_text(encoding="utf-8")
+    for part in (
+        "Every DVR on this page is synthetic",
+        "simulated",
+        "sub-P2_ses-1",
+        "needs the FLAIR",
+        "Research use only",
+    ):
+        assert part in page

@@ -1,0 +1,162 @@
+"""Synthetic myelin maps of a whole BIDS dataset, and what they are associated with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from .data.bundle import DEMONSTRATION
+from .data.cohort import Cohort
+from .runtime.cli import Progress, run_command
+from .runtime.errors import BadInput, MyelinSynthError
+from .runtime.files import read_json
+from .runtime.signature import AtLeast, ProgressMode, Shown, command
+
+
+def bids_app(
+    bids_dir: Annotated[Path, Shown("BIDS_DIR", positional=True)],
+    out_dir: Annotated[Path, Shown("OUT_DIR", positional=True)],
+    analysis_level: Annotated[Literal["participant", "group"], Shown(positional=True)],
+    *,
+    participant_label: Annotated[Sequence[str], Shown("LABEL")] = (),
+    session_label: Annotated[Sequence[str], Shown("LABEL")] = (),
+    bids_filter_file: Annotated[Path | None, Shown("FILE")] = None,
+    model: Annotated[str, Shown("BUNDLE")] = DEMONSTRATION,
+    uncertainty: bool = False,
+    n_procs: Annotated[int, AtLeast(0)] = 0,
+    scheduler: Annotated[str | None, Shown("ADDRESS")] = None,
+    device: str = "auto",
+    outcome: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    covariate: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    seed: Annotated[int, AtLeast(0)] = 0,
+    progress: ProgressMode = "bar",
+) -> StudyDataset:
+    """Run MyelinSynth over a BIDS dataset, as a BIDS App.
+
+    participant: every visit with T1w and FLAIR becomes a synthetic DVR map with lesion table and report, as BIDS
+    derivatives. Masks and label maps in derivatives/ are used. Run the same command again to resume.
+
+    group: one table over all visits and a page with distributions, outliers, failures and associations with columns
+    of participants.tsv and sessions.tsv. Research use only, not for diagnosis.
+
+    Args:
+        bids_dir: BIDS dataset with raw MRI.
+        out_dir: derivatives dataset to write; reuse it to resume.
+        analysis_level: participant for the maps, group for the table and the statistics.
+        participant_label: only these people, with or without sub-.
+        session_label: only these sessions, with or without ses-.
+        bids_filter_file: JSON that chooses among several images, e.g. {"t1w": {"acquisition": "mprage"}}.
+        model: bundle folder, .zip or name.
+        uncertainty: also estimate the error of maps and lesions.
+        n_procs: parallel processes (default: limited by cores and memory).
+        scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it.
+        device: auto (a GPU if there is one), cpu or cuda:N.
+        outcome: group level; columns to associate the maps with, e.g. edss.
+        covariate: group level; columns to adjust for, e.g. age sex site.
+        seed: group level; seed of the bootstrap.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The dataset, with the visits that have no map.
+
+    Raises:
+        BadInput: the dataset, a label or a column does not exist, or the output folder holds something else.
+
+    Example:
+        python -m TrainingCore.bids_app hospital hospital/derivatives/myelinsynth participant --n-procs 4
+        python -m TrainingCore.bids_app hospital hospital/derivatives/myelinsynth group \
+            --outcome edss --covariate age sex
+    """
+    from .study import dataset
+
+    data, out = Path(bids_dir), Path(os.path.abspath(out_dir))
+    dataset.check_folders(data, out)
+    if analysis_level == "group":
+        from .study.group import analyse
+
+        return StudyDataset(out, analyse(data, out, list(outcome), list(covariate), seed), dataset.failures(out))
+    cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=read_filters(bids_filter_file))
+    visits = dataset.choose(cohort, participant_label, session_label)
+    dataset.begin(data, out)
+    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty)
+    with Progress(progress, "bids_app") as shown:
+        for note in cohort.notes:
+            shown.note(note)
+        for row in dataset.without_t1w(visits):
+            dataset.note_failure(out, row["visit"], row["reason"])
+        _run(tasks, out, n_procs, scheduler, shown)
+        left = [row for row in dataset.failures(out) if row["visit"] in {visit.label for visit in visits}]
+        shown.say(f"{len(visits) - len(left)} of {len(visits)} visits have a map in {out}.")
+        for row in left:
+            shown.say(f"  {row['visit']}: {row['reason']}")
+        shown.report("done", 1.0, "Done")
+    return StudyDataset(out, None, left)
+
+
+@dataclass(frozen=True)
+class StudyDataset:
+    """What `bids_app` wrote. page: the group report, or None; failures: {visit, reason} of visits without a map."""
+
+    path: Path
+    page: Path | None
+    failures: list[dict[str, str]]
+
+
+def read_filters(path: Path | None) -> list[str]:
+    """The entities of a BIDS filter file as `acq-mprage`, `run-1`, ... Raises BadInput for a file that is none."""
+    if path is None:
+        return []
+    content = read_json(Path(path))
+    short = {"acquisition": "acq", "reconstruction": "rec", "run": "run", "ceagent": "ce", "direction": "dir"}
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+        raise BadInput(f'{path} is no BIDS filter file: write {{"t1w": {{"acquisition": "mprage"}}}}.')
+    pairs = [(key, value) for entry in content.values() for key, value in entry.items()]
+    unknown = sorted({key for key, _ in pairs} - set(short) - {"datatype", "suffix", "extension", "session", "subject"})
+    if unknown:
+        raise BadInput(f"{path}: the entity {unknown[0]!r} is not known. Use {', '.join(short)}.")
+    return [f"{short[key]}-{value}" for key, value in pairs if key in short]
+
+
+def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, progress: Progress) -> None:
+    """Synthesize every visit; failures are noted when they happen. Raises MyelinSynthError on a full disk."""
+    from .study.dataset import note_failure
+
+    for done, outcome in enumerate(_outcomes(tasks, n_procs, scheduler), start=1):
+        failed = outcome.state == "failed"
+        note_failure(out, outcome.label, outcome.sentence if failed else "")
+        if failed:
+            progress.say(f"failed: {outcome.label}: {outcome.sentence}")
+        took = f", {outcome.seconds:.0f} s" if outcome.seconds else ""
+        progress.report(
+            "synthesize", done / len(tasks), f"{outcome.label} {outcome.state} ({done} of {len(tasks)}{took})"
+        )
+        if outcome.fatal:
+            raise MyelinSynthError(f"{outcome.sentence} Nothing half-written is left; run again to resume.")
+
+
+def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Iterator[Any]:
+    """Outcomes from this machine's cores or from a cluster; a model is loaded once per process."""
+    from .preprocess import jobs_that_fit
+    from .preprocessing.schedulers import on_a_cluster, on_this_machine
+    from .study.visit_task import synthesize_visit
+
+    if not tasks:
+        return iter(())
+    if scheduler:
+        return on_a_cluster(tasks, scheduler, synthesize_visit)
+    jobs = min(n_procs or jobs_that_fit(), len(tasks))
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    return on_this_machine([replace(task, threads=threads) for task in tasks], jobs, synthesize_visit)
+
+
+def _done(made: StudyDataset) -> str:
+    return f"Group report: {made.page}" if made.page else f"Maps: {made.path}"
+
+
+main = command(bids_app, done=_done, code=lambda made: 1 if made.failures and made.page is None else 0)
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))

@@ -1,0 +1,127 @@
+"""The page of a study: failures and outliers first, then distributions, then associations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import figures
+from .document import SIMULATED_BANNER, Report
+
+Row = dict[str, Any]
+SHOWN = ("lesion_dvr", "nawm_dvr", "lesion_to_nawm", "lesion_load_ml", "demyelinated_share", "brain_ml")
+OUTLIER_MADS = 3.5  # (ours) robust z beyond which a visit is listed: Iglewicz and Hoaglin 1993
+MAPS_ARE_SYNTHETIC = "Every DVR on this page is synthetic: made from MRI by a network, not measured by PET."
+
+
+def write_group_page(
+    path: Path, rows: Sequence[Row], failed: Sequence[Row], tables: dict[str, list[Row]], covariates: Sequence[str]
+) -> None:
+    """Write group.html."""
+    simulated = any(row["simulated_training_data"] for row in rows)
+    report = Report("Synthetic myelin maps of a study", [SIMULATED_BANNER] if simulated else [])
+    people = len({row["participant_id"] for row in rows})
+    trained = " The model was trained on simulated patients alone." if simulated else ""
+    report.add_text(f"{MAPS_ARE_SYNTHETIC}{trained} {len(rows)} visits of {people} people have a map.")
+    report.add_heading("Look at these first")
+    report.add_table([dict(row) for row in failed], "Visits without a map.")
+    report.add_table(outliers(rows), f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")
+    report.add_heading("Distributions")
+    report.add_figure(distributions(rows), "One point per visit, line: median.", "Distributions of the measures")
+    report.add_table(missing(rows), "Missing values.")
+    _add_associations(report, tables, covariates, rows)
+    report.write(path)
+
+
+def outliers(rows: Sequence[Row]) -> list[Row]:
+    """Visits whose measures lie far from the others', or that have a QC flag: {visit, why}."""
+    reasons: dict[int, list[str]] = {place: [row["qc"]] if row["qc"] else [] for place, row in enumerate(rows)}
+    for name in SHOWN:
+        values = np.array([np.nan if row[name] is None else float(row[name]) for row in rows])
+        spread = 1.4826 * np.nanmedian(np.abs(values - np.nanmedian(values))) if np.isfinite(values).any() else 0.0
+        if spread > 0:
+            for place in np.flatnonzero(np.abs(values - np.nanmedian(values)) > OUTLIER_MADS * spread):
+                reasons[int(place)].append(f"{name.replace('_', ' ')} {values[place]:.3g}")
+    return [
+        {"visit": "_".join(filter(None, [row["participant_id"], row["session_id"]])), "why": "; ".join(reasons[place])}
+        for place, row in enumerate(rows)
+        if reasons[place]
+    ]
+
+
+def missing(rows: Sequence[Row]) -> list[Row]:
+    """Columns with empty cells: {column, missing, of}."""
+    columns = list(dict.fromkeys(name for row in rows for name in row if name != "qc"))
+    counts = {name: sum(row.get(name) is None for row in rows) for name in columns}
+    return [{"column": name, "missing": count, "of": len(rows)} for name, count in counts.items() if count]
+
+
+def distributions(rows: Sequence[Row]) -> Any:
+    """A strip per measure."""
+    figure, axes = figures.new_figure(9.0, 4.6, nrows=2, ncols=3)
+    rng = np.random.default_rng(0)
+    for axis, name in zip(axes.ravel(), SHOWN):
+        values = np.array([row[name] for row in rows if row[name] is not None], float)
+        axis.scatter(values, rng.uniform(-0.3, 0.3, len(values)), s=12, color=figures.SYNTHETIC, alpha=0.7)
+        if len(values):
+            axis.axvline(float(np.median(values)), color=figures.INK, linewidth=1)
+        axis.set(xlabel=name.replace("_", " "), yticks=[], ylim=(-1, 1))
+    return figure
+
+
+def _add_associations(
+    report: Report, tables: dict[str, list[Row]], covariates: Sequence[str], rows: Sequence[Row]
+) -> None:
+    if not tables["associations"] and not tables["groups"]:
+        return
+    adjusted = f", adjusted for {', '.join(covariates)}" if covariates else ""
+    report.add_heading("Associations").add_text(
+        "The person is the unit: correlations are of person means with 95 % intervals from bootstrapped people; beta "
+        f"is from a linear mixed model over all visits (random intercept per person), in SD{adjusted}. q is p "
+        "corrected for all rows of the table (Benjamini and Hochberg 1995). An association does not show a cause."
+    )
+    report.add_table([_association(row) for row in tables["associations"]], "Spearman correlations and mixed model.")
+    groups = [
+        {
+            **{key: row[key] for key in ("measure", "groups", "people", "difference")},
+            "Hedges' g [95 %]": figures.with_interval(row["g"], row["g_low"], row["g_high"]),
+            "p": row["p"],
+            "q": row["q"],
+        }
+        for row in tables["groups"]
+    ]
+    if groups:
+        report.add_table(groups, "Group comparisons.")
+    for outcome in dict.fromkeys(row["outcome"] for row in tables["associations"]):
+        report.add_figure(scatter(rows, outcome), f"Person means against {outcome}.", f"Lesion DVR against {outcome}")
+
+
+def _association(row: Row) -> Row:
+    return {
+        "measure": row["measure"].replace("_", " "),
+        "outcome": row["outcome"],
+        "people": row["people"],
+        "visits": row["visits"],
+        "missing": row["missing"],
+        "rho [95 %]": figures.with_interval(row["rho"], row["low"], row["high"]),
+        "adjusted rho [95 %]": figures.with_interval(row["partial_rho"], row["partial_low"], row["partial_high"]),
+        "beta [95 %]": figures.with_interval(row["beta"], row["beta_low"], row["beta_high"]),
+        "p": row["p"],
+        "q": row["q"],
+    }
+
+
+def scatter(rows: Sequence[Row], outcome: str) -> Any:
+    """Lesion and NAWM DVR of each person against an outcome."""
+    from ..study.associations import number, person_means
+
+    figure, axes = figures.new_figure(8.0, 3.4, ncols=2)
+    for axis, measure in zip(axes[0], ("lesion_dvr", "nawm_dvr")):
+        values = np.array([[number(row[measure]), number(row.get(outcome))] for row in rows])
+        _, means = person_means([row["participant_id"] for row in rows], values)
+        axis.scatter(means[:, 1], means[:, 0], s=16, color=figures.SYNTHETIC)
+        axis.set(xlabel=outcome, ylabel=measure.replace("_", " "))
+    return figure

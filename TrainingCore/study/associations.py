@@ -1,0 +1,201 @@
+"""Is a measure of the map associated with a column of participants.tsv? Effect sizes with intervals first, p after.
+
+The person is the unit: Spearman correlations are of person means, bootstrapped by person; with several visits a linear
+mixed model with a random intercept per person uses all of them. p values are corrected within one table (Benjamini and
+Hochberg 1995).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..runtime.errors import BadInput, MyelinSynthError
+
+REPLICATES = 2000
+FEWEST_PEOPLE = 8  # (ours) below, no association is computed
+CATEGORIES = 6  # (ours) a column with more distinct texts cannot be a group
+Row = dict[str, Any]
+
+
+def number(content: Any) -> float:
+    """A cell as a number, nan where it is none."""
+    try:
+        return float(content)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def is_numeric(rows: Sequence[Row], column: str) -> bool:
+    """Whether every cell that is not empty holds a number. Raises BadInput where the column is missing or empty."""
+    cells = [row.get(column) for row in rows if row.get(column) is not None]
+    if not cells:
+        known = sorted({name for row in rows for name in row})
+        raise BadInput(f"The column {column!r} of participants.tsv is missing or empty. There are: {', '.join(known)}.")
+    return all(np.isfinite(number(cell)) for cell in cells)
+
+
+def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
+    """Covariates as columns (n, k): numbers as they are, text as an indicator per further level; nan where missing."""
+    columns: list[np.ndarray] = []
+    for name in covariates:
+        if is_numeric(rows, name):
+            columns.append(np.array([number(row.get(name)) for row in rows]))
+            continue
+        levels = sorted({row[name] for row in rows if row.get(name) is not None})
+        if len(levels) > CATEGORIES:
+            raise BadInput(f"The covariate {name!r} has {len(levels)} different texts. Give a number or a group.")
+        for level in levels[1:]:
+            columns.append(np.array([np.nan if row.get(name) is None else float(row[name] == level) for row in rows]))
+    return np.column_stack(columns) if columns else np.zeros((len(rows), 0))
+
+
+def person_means(people: Sequence[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Mean of each column per person, over the visits where it is known. values: (n, k). Returns (labels, (p, k))."""
+    labels = sorted(set(people))
+    means = np.full((len(labels), values.shape[1]), np.nan)
+    for place, label in enumerate(labels):
+        own = values[[person == label for person in people]]
+        known = np.isfinite(own).any(axis=0)
+        means[place, known] = np.nanmean(own[:, known], axis=0)
+    return labels, means
+
+
+def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray) -> float:
+    """Correlation of the ranks of x and y after their ranks' regression on the covariates' ranks. All (n,), (n, k)."""
+    from scipy import stats
+
+    parts = [stats.rankdata(part) for part in (x, y, *covariates.T)]
+    basis = np.column_stack([np.ones(len(x)), *parts[2:]])
+    residuals = [part - basis @ np.linalg.lstsq(basis, part, rcond=None)[0] for part in parts[:2]]
+    norms = [float(np.linalg.norm(residual)) for residual in residuals]
+    return float(residuals[0] @ residuals[1] / (norms[0] * norms[1])) if min(norms) > 1e-9 * len(x) else float("nan")
+
+
+def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Sequence[str], seed: int = 0) -> Row:
+    """Association of a measure with a numeric outcome.
+
+    Returns:
+        measure, outcome, people, visits, missing (visits without a value); rho with its 95 % interval by person; the
+        same adjusted for the covariates (partial_*); beta of the mixed model per SD of the outcome, in SD of the
+        measure; p of the adjusted correlation. None: cannot be estimated.
+    """
+    values = np.array([[number(row.get(measure)), number(row.get(outcome))] for row in rows])
+    everything = np.column_stack([values, design(rows, covariates)])
+    complete = np.isfinite(everything).all(axis=1)
+    people = [row["participant_id"] for row, keep in zip(rows, complete) if keep]
+    labels, means = person_means(people, everything[complete])
+    found: Row = {"measure": measure, "outcome": outcome, "people": len(labels), "visits": len(people)}
+    found["missing"] = int((~complete).sum())
+    empty = dict.fromkeys(("rho", "low", "high", "partial_rho", "partial_low", "partial_high", "p", "beta", "beta_low",
+                           "beta_high"))  # fmt: skip
+    if len(labels) < FEWEST_PEOPLE + len(covariates):
+        return found | empty
+    rng = np.random.default_rng([seed, 1931])
+    draws = [rng.integers(len(labels), size=len(labels)) for _ in range(REPLICATES)]
+    x, y, adjust = means[:, 0], means[:, 1], means[:, 2:]
+    for name, extra in (("", adjust[:, :0]), ("partial_", adjust)):
+        replicates = np.array([partial_spearman(x[d], y[d], extra[d]) for d in draws])
+        replicates = replicates[np.isfinite(replicates)]
+        rho = partial_spearman(x, y, extra)
+        low, high = np.percentile(replicates, [2.5, 97.5]) if len(replicates) > REPLICATES / 2 else (np.nan, np.nan)
+        found |= {f"{name}rho": _known(rho), f"{name}low": _known(low), f"{name}high": _known(high)}
+    found["p"] = p_of_correlation(found["partial_rho"], len(labels), adjust.shape[1])
+    return found | mixed_model(everything[complete], people)
+
+
+def p_of_correlation(r: float | None, n: int, covariates: int) -> float | None:
+    """Two-sided p of a (partial) correlation from its t, n - 2 - covariates degrees of freedom."""
+    from scipy import stats
+
+    freedom = n - 2 - covariates
+    if r is None or freedom < 1 or abs(r) >= 1:
+        return None
+    return float(2 * stats.t.sf(abs(r) * np.sqrt(freedom / (1 - r * r)), freedom))
+
+
+def mixed_model(values: np.ndarray, people: Sequence[str]) -> Row:
+    """beta of outcome -> measure in SD, with a random intercept per person; ordinary regression with one visit each.
+
+    values: (n, 2 + k), measure, outcome, covariates.
+    """
+    import warnings
+
+    models = _statsmodels("statsmodels.api")
+    scaled = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-12)
+    basis = np.column_stack([np.ones(len(scaled)), scaled[:, 1:]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a variance of 0 between people is an answer
+        try:
+            if len(set(people)) == len(people):
+                fit = models.OLS(scaled[:, 0], basis).fit()
+            else:
+                fit = models.MixedLM(scaled[:, 0], basis, groups=np.array(people)).fit(reml=True)
+            low, high = np.asarray(fit.conf_int())[1]
+            return {"beta": _known(fit.params[1]), "beta_low": _known(low), "beta_high": _known(high)}
+        except (np.linalg.LinAlgError, ValueError):
+            return {"beta": None, "beta_low": None, "beta_high": None}
+
+
+def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0) -> list[Row]:
+    """Every pair of groups of a column of text: means, Hedges' g with its 95 % interval by person, Mann-Whitney's p."""
+    from scipy import stats
+
+    levels = sorted({row[group] for row in rows if row.get(group) is not None})
+    if not 2 <= len(levels) <= CATEGORIES:
+        raise BadInput(f"The outcome {group!r} has {len(levels)} different texts: it is neither a number nor a group.")
+    values = np.array([[number(row.get(measure))] for row in rows])
+    found = []
+    for place, first in enumerate(levels):
+        for second in levels[place + 1 :]:
+            parts = []
+            for level in (first, second):
+                keep = np.array([row.get(group) == level for row in rows]) & np.isfinite(values[:, 0])
+                people = [row["participant_id"] for row, own in zip(rows, keep) if own]
+                parts.append(person_means(people, values[keep])[1][:, 0] if people else np.zeros(0))
+            one: Row = {"measure": measure, "outcome": group, "groups": f"{first} - {second}"}
+            one |= {"people": f"{len(parts[0])} / {len(parts[1])}", "p": None}
+            one |= dict.fromkeys(("difference", "g", "g_low", "g_high"))
+            if min(map(len, parts)) >= 3:
+                rng = np.random.default_rng([seed, place])
+                draws = [hedges_g(*(rng.choice(part, len(part)) for part in parts)) for _ in range(REPLICATES)]
+                low, high = np.nanpercentile(draws, [2.5, 97.5])
+                one |= {"difference": float(parts[0].mean() - parts[1].mean()), "g": _known(hedges_g(*parts))}
+                one |= {"g_low": _known(low), "g_high": _known(high)}
+                one["p"] = float(stats.mannwhitneyu(*parts).pvalue)
+            found.append(one)
+    return found
+
+
+def hedges_g(first: np.ndarray, second: np.ndarray) -> float:
+    """Difference of means in pooled SD, corrected for small samples (Hedges 1981)."""
+    n, m = len(first), len(second)
+    pooled = np.sqrt(((n - 1) * first.var(ddof=1) + (m - 1) * second.var(ddof=1)) / (n + m - 2))
+    return float((first.mean() - second.mean()) / pooled * (1 - 3 / (4 * (n + m) - 9))) if pooled > 0 else float("nan")
+
+
+def with_false_discovery(rows: list[Row]) -> list[Row]:
+    """The same rows with `q`: p corrected for the number of rows that have one."""
+    correct = _statsmodels("statsmodels.stats.multitest").multipletests
+    known = [row for row in rows if row["p"] is not None]
+    corrected = correct([row["p"] for row in known], method="fdr_bh")[1] if known else []
+    for row in rows:
+        row["q"] = None
+    for row, q in zip(known, corrected):
+        row["q"] = float(q)
+    return rows
+
+
+def _known(content: Any) -> float | None:
+    return float(content) if np.isfinite(content) else None
+
+
+def _statsmodels(module: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MyelinSynthError("The group statistics need statsmodels: pip install 'myelinsynth[study]'.") from error

@@ -1,0 +1,123 @@
+"""The dataset that `bids_app` writes: where it may lie, what describes it, what is left to do, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import RESEARCH_USE, __version__
+from ..data.case import ALL_MRI
+from ..data.cohort import Cohort
+from ..data.visit import Visit
+from ..runtime.errors import BadInput
+from ..runtime.files import make_writable, read_json, write_json, write_text
+from .names import RESULTS, record_path
+from .visit_task import VisitTask
+
+GENERATOR = "MyelinSynth bids_app"
+DESCRIPTION, LOGS = "dataset_description.json", "logs"
+USED = (*ALL_MRI, "lesions", "dvr", "brain", "label_map")
+README = f"""{RESEARCH_USE}
+
+Synthetic [11C]PiB DVR maps made from MRI by MyelinSynth {__version__} (python -m TrainingCore.bids_app). desc-synthetic
+says that a map was not measured by PET. {RESULTS}/ holds the complete Result folder of every visit, which 3D Slicer
+opens; the BIDS files are the same bytes. {LOGS}/ says which visits have no map, and why. group.html is written by
+the group level.
+"""
+
+
+def check_folders(data: Path, out: Path) -> None:
+    """Raise BadInput where `out` is the input itself, a file, or a dataset of somebody else."""
+    if out.resolve() == data.resolve() or data.resolve().is_relative_to(out.resolve()):
+        raise BadInput(f"The output folder {out} holds the input {data}. Choose another one.")
+    if out.is_file():
+        raise BadInput(f"{out} is a file. Choose a folder.")
+    visible = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []
+    if visible and not ours(out):
+        raise BadInput(f"{out} is not empty and was not written by bids_app. Choose an empty folder.")
+
+
+def ours(out: Path) -> bool:
+    """Whether `bids_app` wrote a dataset."""
+    try:
+        return bool(read_json(out / DESCRIPTION)["GeneratedBy"][0]["Name"] == GENERATOR)
+    except (BadInput, KeyError, IndexError, TypeError):
+        return False
+
+
+def begin(data: Path, out: Path) -> None:
+    """Write what describes the dataset; the same bytes whichever job writes it."""
+    make_writable(out)
+    about = {
+        "Name": "Synthetic PiB DVR maps",
+        "BIDSVersion": "1.9.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": GENERATOR, "Version": __version__, "Description": RESEARCH_USE}],
+        "SourceDatasets": [{"URL": data.resolve().name}],
+        "DatasetLinks": {"raw": data.resolve().name},
+    }
+    if not ours(out):
+        write_json(out / DESCRIPTION, about)
+        write_text(out / "README", README)
+        write_text(
+            out / ".bidsignore", f"{RESULTS}/\n*_record.json\n*_xfm.tfm\n*_morph.tsv\n{LOGS}/\ngroup.*\nchange/\n"
+        )
+
+
+def choose(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]) -> list[Visit]:
+    """The visits asked for. Raises BadInput for a label that is not there, or where nothing is left."""
+    every = [*cohort.visits, *cohort.incomplete]
+    chosen = {label.removeprefix("sub-") for label in people}, {label.removeprefix("ses-") for label in sessions}
+    for option, labels, known in (
+        ("--participant-label", chosen[0], {visit.person for visit in every}),
+        ("--session-label", chosen[1], {visit.visit for visit in every}),
+    ):
+        missing = sorted(labels - known)
+        if missing:
+            raise BadInput(f"{cohort.path} has no {missing[0]!r}. Check {option}.")
+    visits = [v for v in every if (not chosen[0] or v.person in chosen[0]) and (not chosen[1] or v.visit in chosen[1])]
+    if not visits:
+        raise BadInput(f"{cohort.path} has no such visit. Check --participant-label and --session-label.")
+    return visits
+
+
+def tasks_of(visits: Sequence[Visit], out: Path, model: str, device: str, uncertainty: bool) -> list[VisitTask]:
+    """One task per visit with a T1w, paths absolute."""
+    return [
+        VisitTask(
+            visit.person,
+            visit.visit,
+            {name: str(path.absolute()) for name, path in visit.files.items() if name in USED},
+            dict(visit.spaces),
+            model,
+            device,
+            uncertainty,
+            str(out),
+        )
+        for visit in visits
+        if "t1w" in visit.files
+    ]
+
+
+def without_t1w(visits: Sequence[Visit]) -> list[dict[str, str]]:
+    """Failures of the visits that cannot be synthesized at all."""
+    return [{"visit": v.label, "reason": "It has no T1w."} for v in visits if "t1w" not in v.files]
+
+
+def note_failure(out: Path, label: str, reason: str) -> None:
+    """Keep why a visit has no map (an empty reason: it has one), in a file of its own, so that jobs need no lock."""
+    path = out / LOGS / f"{label}.json"
+    if reason:
+        write_json(path, {"visit": label, "reason": reason})
+    else:
+        path.unlink(missing_ok=True)
+
+
+def failures(out: Path) -> list[dict[str, str]]:
+    """Every visit that has no map, with the reason, over all jobs so far."""
+    return [read_json(path) for path in sorted((out / LOGS).glob("*.json"))]
+
+
+def is_complete(out: Path, person: str, visit: str) -> bool:
+    """Whether a visit has its record."""
+    return (out / record_path(person, visit)).is_file()

@@ -1,0 +1,58 @@
+"""The group level of `bids_app`: table, data dictionary, statistics and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import BadInput
+from ..runtime.files import write_json, write_text
+from .associations import associate, compare_groups, is_numeric, with_false_discovery
+from .dataset import failures
+from .table import NAMES, as_tsv, dictionary, read_rows
+
+TESTED = ("lesion_dvr", "lesion_to_nawm", "nawm_dvr", "demyelinated_share", "lesion_load_ml")
+PAGE = "group.html"
+
+
+def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence[str], seed: int) -> Path:
+    """Write group.tsv, group.json, associations.json and group.html; returns the page.
+
+    Raises:
+        BadInput: no visit has a map yet, or a column does not exist.
+    """
+    from ..reporting.group_page import write_group_page
+
+    rows = read_rows(data, out)
+    if not rows:
+        raise BadInput(f"{out} has no map yet. Run the participant level first.")
+    for column in [*outcomes, *covariates]:
+        is_numeric(rows, column)
+    tables = statistics(rows, outcomes, covariates, seed)
+    write_text(out / "group.tsv", as_tsv(rows))
+    write_json(out / "group.json", dictionary())
+    write_json(out / "group_statistics.json", tables)
+    write_group_page(out / PAGE, rows, failures(out), tables, covariates)
+    return out / PAGE
+
+
+def statistics(
+    rows: Sequence[dict[str, Any]], outcomes: Sequence[str], covariates: Sequence[str], seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """{associations, groups}: one row per tested measure and outcome; q corrects for all rows of one kind."""
+    tested = [name for name in TESTED if any(row[name] is not None for row in rows)]
+    numeric = [name for name in outcomes if is_numeric(rows, name)]
+    found = [associate(rows, measure, name, covariates, seed) for name in numeric for measure in tested]
+    groups = [
+        row
+        for name in outcomes
+        if name not in numeric
+        for one in tested
+        for row in compare_groups(rows, one, name, seed)
+    ]
+    assert set(tested) <= set(NAMES)
+    return {
+        "associations": with_false_discovery(found) if found else [],
+        "groups": with_false_discovery(groups) if groups else [],
+    }

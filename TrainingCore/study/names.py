@@ -1,0 +1,45 @@
+"""What the files of a visit are called in the derivatives of `bids_app`.
+
+PET names as in PET-BIDS; `desc-synthetic`, so that nobody takes a synthetic map for a measured one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..data import result
+from ..data.case import label_of
+
+RESULTS = "results"  # folder of the complete Result folders, which Slicer opens
+# File of a Result -> folder and name below sub-*/ses-*
+BIDS_NAMES = {
+    result.DVR: ("pet", "space-T1w_trc-PiB_desc-synthetic_stat-dvr_mimap.nii.gz"),
+    result.UNCERTAINTY: ("pet", "space-T1w_trc-PiB_desc-synthetic_stat-dvrsd_mimap.nii.gz"),
+    result.BRAIN: ("anat", "space-T1w_desc-brain_mask.nii.gz"),
+    result.NAWM: ("anat", "space-T1w_label-NAWM_mask.nii.gz"),
+    result.LESION_LABELS: ("anat", "space-T1w_desc-lesions_dseg.nii.gz"),
+    result.TRANSFORM: ("anat", "from-FLAIR_to-T1w_mode-image_xfm.tfm"),
+}
+IMAGES = {name for name in BIDS_NAMES if name.endswith(".nii.gz")}
+TABLE = ("anat", "space-T1w_desc-lesions_morph.tsv")  # lesions.csv as BIDS has it
+
+
+def visit_folder(person: str, visit: str) -> Path:
+    """Folder of a visit below the dataset."""
+    return Path(f"sub-{person}", f"ses-{visit}") if visit else Path(f"sub-{person}")
+
+
+def bids_path(person: str, visit: str, place: tuple[str, str]) -> Path:
+    """Path of a file below the dataset; place: folder and end of the name."""
+    folder, ending = place
+    return visit_folder(person, visit) / folder / f"{label_of(person, visit)}_{ending}"
+
+
+def result_path(person: str, visit: str) -> Path:
+    """The complete Result folder of a visit, below the dataset."""
+    return Path(RESULTS) / label_of(person, visit)
+
+
+def record_path(person: str, visit: str) -> Path:
+    """The file written last: with it, a visit is complete."""
+    return bids_path(person, visit, ("anat", "desc-synthetic_record.json"))

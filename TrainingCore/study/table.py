@@ -1,0 +1,139 @@
+"""The table of a study: one row per visit, with what its map says and what participants.tsv says."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.cohort_bids import participants, sessions
+from ..data.result import Result
+from ..evaluation.statistics import weighted_mean
+from .names import RESULTS
+
+MINIMUM_MM3 = 50.0  # lesions that count, as in Soulier et al. 2024
+FEW_LESIONS = 3  # (ours) a lesion mean over fewer is noted
+LARGE_LOAD_ML, SMALL_BRAIN_ML, LARGE_BRAIN_ML = 100.0, 900.0, 1900.0  # (ours) beyond these a mask is worth a look
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measure of the table: name, title for people, units and description of the data dictionary."""
+
+    name: str
+    title: str
+    units: str
+    description: str
+
+
+MEASURES = (
+    Column("lesion_dvr", "mean lesion DVR", "unitless", "Synthetic DVR over lesions of 50 mm3 or more, by volume"),
+    Column("nawm_dvr", "NAWM DVR", "unitless", "Synthetic DVR of normal-appearing white matter"),
+    Column("grey_matter_dvr", "grey matter DVR", "unitless", "Synthetic DVR of grey matter"),
+    Column("lesion_to_nawm", "lesion DVR / NAWM DVR", "unitless", "lesion_dvr divided by nawm_dvr"),
+    Column("lesion_load_ml", "lesion load (ml)", "ml", "Volume of all lesions"),
+    Column("lesions", "lesions", "count", "Number of lesions"),
+    Column("lesions_of_50_mm3", "lesions of 50 mm3 or more", "count", "Number of lesions of 50 mm3 or more"),
+    Column(
+        "demyelinated_share",
+        "demyelinated share of lesions",
+        "unitless",
+        "Share of the lesional volume (lesions of 50 mm3 or more) whose DVR lies below the limit from NAWM",
+    ),
+    Column("brain_ml", "brain (ml)", "ml", "Volume of the brain mask"),
+)
+NAMES = tuple(column.name for column in MEASURES)
+
+
+def read_rows(data: Path, out: Path) -> list[Row]:
+    """One row per visit that has a map: participant_id, session_id, measures, QC, and the columns of the raw dataset.
+
+    Columns of participants.tsv and sessions.tsv keep their text; `n/a` and empty cells are None.
+    """
+    people = participants(data / "participants.tsv")
+    rows = []
+    for folder in sorted((out / RESULTS).glob("sub-*")):
+        person, _, visit = folder.name.removeprefix("sub-").partition("_ses-")
+        if folder.is_dir():
+            about = dict(people.get(person, {})) | (sessions(data, person).get(visit, {}) if visit else {})
+            rows.append(row_of(Result.open(folder), person, visit, about))
+    return rows
+
+
+def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any]) -> Row:
+    """The row of one visit."""
+    summary = result.provenance["summary"]
+    tissue = {name: (summary["synthetic_dvr"].get(name) or {}).get("mean") for name in ("nawm", "grey_matter")}
+    large = [row for row in result.lesions() if row["volume_mm3"] >= MINIMUM_MM3]
+    volumes = [row["volume_mm3"] for row in large]
+    lesion_dvr = weighted_mean([row["mean_dvr"] for row in large], volumes) if large else None
+    share = weighted_mean([row["demyelinated_share"] for row in large], volumes) if large else None
+    row: Row = {"participant_id": f"sub-{person}", "session_id": f"ses-{visit}" if visit else None}
+    row |= {
+        "lesion_dvr": lesion_dvr,
+        "nawm_dvr": tissue["nawm"],
+        "grey_matter_dvr": tissue["grey_matter"],
+        "lesion_to_nawm": lesion_dvr / tissue["nawm"] if lesion_dvr and tissue["nawm"] else None,
+        "lesion_load_ml": summary["lesion_load_ml"],
+        "lesions": summary["lesions"],
+        "lesions_of_50_mm3": len(large),
+        "demyelinated_share": share,
+        "brain_ml": summary["brain_ml"],
+    }
+    row["qc"] = "; ".join(flags(row, result.provenance["warnings"])) or None
+    row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]
+    return row | {name: value(text) for name, text in about.items() if name not in row}
+
+
+def flags(row: Row, warnings: Sequence[str]) -> list[str]:
+    """What a person should look at, in words."""
+    found = [f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"] if warnings else []
+    if row["nawm_dvr"] is not None and row["grey_matter_dvr"] is not None and row["nawm_dvr"] < row["grey_matter_dvr"]:
+        found.append("NAWM below grey matter")
+    if row["lesion_to_nawm"] is not None and row["lesion_to_nawm"] > 1:
+        found.append("lesions above NAWM")
+    if row["lesion_load_ml"] > LARGE_LOAD_ML:
+        found.append(f"lesion load above {LARGE_LOAD_ML:g} ml")
+    if not SMALL_BRAIN_ML <= row["brain_ml"] <= LARGE_BRAIN_ML:
+        found.append(f"brain of {row['brain_ml']:.0f} ml")
+    if 0 < row["lesions_of_50_mm3"] < FEW_LESIONS:
+        found.append("few lesions")
+    return found
+
+
+def value(text: Any) -> Any:
+    """A cell of participants.tsv: None where it is empty, else its text."""
+    return None if str(text).strip().lower() in ("", "n/a", "na", "nan") else str(text).strip()
+
+
+def as_tsv(rows: Sequence[Row]) -> str:
+    """The table as BIDS has it: tab-separated, `n/a` for None, numbers with five digits."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_cell(row.get(name)) for name in columns] for row in rows])
+    return stream.getvalue()
+
+
+def _cell(content: Any) -> str:
+    if content is None:
+        return "n/a"
+    if isinstance(content, bool):
+        return str(content).lower()
+    return f"{content:.5g}" if isinstance(content, float) else str(content)
+
+
+def dictionary() -> dict[str, Any]:
+    """The data dictionary of the table (BIDS JSON)."""
+    about: dict[str, Any] = {
+        column.name: {"Description": column.description, "Units": column.units} for column in MEASURES
+    }
+    about["qc"] = {"Description": "What a person should look at; n/a: nothing"}
+    about["simulated_training_data"] = {"Description": "Whether the model was trained on simulated patients"}
+    return about

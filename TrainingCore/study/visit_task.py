@@ -1,0 +1,217 @@
+"""What one process does for one visit of a cohort: synthesize, then write BIDS derivatives.
+
+A visit's Result is made in a folder of its own and takes its place whole; its BIDS files follow, its record last. A
+visit with a record is complete, whenever the process or the machine was killed. Nothing that is written depends on time
+or on how the visits were distributed: one job per person gives the same bytes as one run over all.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import RESEARCH_USE, SIMULATED, __version__
+from ..data.bundle import Bundle
+from ..data.case import label_of
+from ..data.result import LESIONS, PROVENANCE, Result
+from ..patient.options import SynthesisOptions
+from ..preprocessing.records import content_of, outputs_intact, outputs_of, read_record
+from ..preprocessing.worker import Outcome
+from ..runtime.errors import MyelinSynthError
+from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
+from . import names
+
+MRI_ROOMS = ("data", "evaluation", "imaging", "networks", "patient", "prediction", "study", "systems")
+
+
+@dataclass(frozen=True)
+class VisitTask:
+    """One visit to synthesize; plain values, so that it travels to another process or machine.
+
+    files: absolute paths by volume name; spaces: the BIDS `space` of files whose name has one; model: folder, .zip or
+    name of a bundle; out: absolute path of the dataset; threads: for inner loops.
+    """
+
+    person: str
+    visit: str
+    files: dict[str, str]
+    spaces: dict[str, str]
+    model: str
+    device: str
+    uncertainty: bool
+    out: str
+    threads: int = 1
+
+    @property
+    def label(self) -> str:
+        """See `case.label_of`."""
+        return label_of(self.person, self.visit)
+
+    def options(self) -> SynthesisOptions:
+        """What `synthesize` is asked for."""
+        masks = ("lesions", "dvr", "brain", "label_map")
+        given = {name: Path(path) for name, path in self.files.items()}
+        aligned = "flair" in given and self.spaces.get("flair") == "T1w"
+        return SynthesisOptions(
+            {name: path for name, path in given.items() if name not in masks},
+            lesions=given.get("lesions"),
+            dvr=given.get("dvr"),
+            brain=given.get("brain"),
+            label_map=given.get("label_map"),
+            flair_to_t1="identity" if aligned else None,
+            model=self.model,
+            device=self.device,
+            uncertainty=self.uncertainty,
+        )
+
+
+@functools.cache
+def code_version() -> str:
+    """A hash of the source files that decide what comes out of a visit."""
+    root, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for room in MRI_ROOMS:
+        for path in sorted((root / room).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: str) -> str:
+    """A hash of everything that decides the outcome: bytes of the inputs, model, settings, code."""
+    about = {
+        "inputs": {name: content["sha256"] for name, content in sorted(inputs.items())},
+        "spaces": task.spaces,
+        "weights": weights_sha256,
+        "uncertainty": task.uncertainty,
+        "code": code_version(),
+    }
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def synthesize_visit(task: VisitTask) -> Outcome:
+    """Make a visit's Result and derivatives; a failure is in the outcome, never raised (but for being stopped)."""
+    began = time.monotonic()
+    try:
+        state = _synthesize(task)
+        return Outcome(task.label, state, "", round(time.monotonic() - began, 2))
+    except MyelinSynthError as error:
+        return Outcome(task.label, "failed", str(error))
+    except MemoryError:
+        return Outcome(task.label, "failed", "It ran out of memory. Use fewer --n-procs.")
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        return Outcome(task.label, "failed", f"{error.strerror or error}: check the disk of {task.out}.", fatal=full)
+    except Exception as error:
+        if os.environ.get("MYELINSYNTH_DEBUG"):
+            raise
+        return Outcome(task.label, "failed", f"Unexpected {type(error).__name__}: {error}.")
+
+
+def _synthesize(task: VisitTask) -> str:
+    import torch
+
+    from ..synthesize import synthesize_visit as make_result
+
+    torch.set_num_threads(task.threads)
+    out, record_name = Path(task.out), names.record_path(task.person, task.visit)
+    old = read_record(out / record_name)
+    known = old["inputs"] if old else {}
+    inputs = {name: content_of(Path(path), known.get(name)) for name, path in task.files.items()}
+    key = key_of(task, inputs, _bundle(task.model).sha256)
+    if old and old["key"] == key and outputs_intact(out, old["outputs"]):
+        write_json(out / record_name, {**old, "inputs": inputs})
+        return "unchanged"
+    (out / record_name).unlink(missing_ok=True)
+    folder = out / names.result_path(task.person, task.visit)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    result = make_result(task.options(), folder, "none")
+    if not isinstance(result, Result):
+        raise MyelinSynthError(f"The model {task.model} makes no myelin map. Give another --model.")
+    _without_times(folder)
+    shutil.rmtree(out / names.visit_folder(task.person, task.visit), ignore_errors=True)
+    written = write_derivatives(task, result)
+    warnings = result.provenance["warnings"]
+    files = [path.relative_to(out).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    record = {
+        "note": RESEARCH_USE,
+        "label": task.label,
+        "key": key,
+        "settings": {"model": result.provenance["model"]["weights_sha256"], "uncertainty": task.uncertainty},
+        "software": {"myelinsynth": __version__, "code": code_version()},
+        "measures": result.provenance["summary"],
+        "warnings": warnings,
+        "inputs": inputs,
+        "outputs": outputs_of(out, [*files, *written]),
+    }
+    write_json(out / record_name, record)
+    return "synthesized"
+
+
+@functools.lru_cache(maxsize=2)
+def _bundle(path: str) -> Bundle:
+    return Bundle.open(path)
+
+
+def _without_times(folder: Path) -> None:
+    """How long the steps took differs from run to run; it is kept out, so that the same input gives the same bytes."""
+    provenance = read_json(folder / PROVENANCE)
+    provenance.pop("seconds", None)
+    write_json(folder / PROVENANCE, provenance)
+
+
+def write_derivatives(task: VisitTask, result: Result) -> list[str]:
+    """Give a Result its BIDS names (hard links where the disk has them), with sidecars and the table of lesions.
+
+    Returns:
+        Paths below the dataset.
+    """
+    out, written = Path(task.out), []
+    for name, place in names.BIDS_NAMES.items():
+        if not (result.path / name).is_file():
+            continue
+        path = names.bids_path(task.person, task.visit, place)
+        _link(result.path / name, out / path)
+        written.append(path)
+        if name in names.IMAGES:
+            sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+            write_json(out / sidecar, _sidecar(task, result, name))
+            written.append(sidecar)
+    table = names.bids_path(task.person, task.visit, names.TABLE)
+    write_text(out / table, (result.path / LESIONS).read_text(encoding="utf-8").replace(",", "\t"))
+    return [path.as_posix() for path in [*written, table]]
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # a disk without hard links
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+def _sidecar(task: VisitTask, result: Result, name: str) -> dict[str, Any]:
+    from ..data.result import BRAIN, DVR, LESION_LABELS, UNCERTAINTY
+
+    used = ["t1w"] if name == BRAIN else ["t1w", "flair"] + (["lesions"] if name == LESION_LABELS else [])
+    about: dict[str, Any] = {
+        "Description": RESEARCH_USE,
+        "Sources": [f"bids:raw:{Path(task.files[one]).name}" for one in used if one in task.files],
+        "SpatialReference": "world of the T1w, RAS mm",
+    }
+    if name in (DVR, UNCERTAINTY):
+        model = result.provenance["model"]
+        trained = f" {SIMULATED}: the model was trained on them." if model["simulated_training_data"] else ""
+        about["Description"] = f"Synthetic, made from MRI by a network; not measured by PET. {RESEARCH_USE}{trained}"
+        about |= {"Units": "unitless", "Tracer": "[11C]PiB", "ModelName": model["name"]}
+        about["ModelWeightsSHA256"] = model["weights_sha256"]
+    return about
