@@ -8,6 +8,7 @@ set(TRAINING_CORE_SCRIPTS
   __main__.py
   ablate.py
   api.py
+  bids_app.py
   crossvalidate.py
   data/__init__.py
   data/bundle.py
@@ -155,6 +156,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/evaluation_pages.py
   reporting/experiment_pages.py
   reporting/figures.py
+  reporting/group_page.py
   reporting/lesion_tables.py
   reporting/patient_report.py
   reporting/qc_page.py
@@ -179,6 +181,13 @@ set(TRAINING_CORE_SCRIPTS
   runtime/signature.py
   runtime/stopping.py
   simulate.py
+  study/__init__.py
+  study/associations.py
+  study/dataset.py
+  study/group.py
+  study/names.py
+  study/table.py
+  study/visit_task.py
   synthesize.py
   systems/__init__.py
   systems/balance.py
