@@ -19,5 +19,7 @@ def untrained_bundle(path: Path) -> Path:
         "inputs": ["t1w", "flair"], "output": "dvr", "intensity": recipe["data"]["intensity"],
         "grid": {"shape": [32, 32, 32], "spacing_mm": 6.0}, "training_data": "nothing", "simulated_training_data": True,
         "performance": {}, "licence": "none", "intended_use": "Tests. Research use only, not for diagnosis.",
+        "intervals": {"level": 0.95, "classes_mm3": [0, 50, 100, 300, 1000], "half_width": [None, 0.3, 0.2, 0.2, 0.1],
+                      "measured on": "nobody"},
     }  # fmt: skip
     return save_bundle(path, description, system.weights()).path
