@@ -52,12 +52,14 @@ class Look:
 
 @dataclass(frozen=True)
 class View:
-    """An image on a 2 mm grid along the world's axes: values / median of the brain; inside: the brain; depth: mm."""
+    """An image on a 2 mm grid along the world's axes: values / median of the brain; inside: the brain; depth: mm below
+    the brain's surface (the end of an image that cuts through the brain is none); seen: within the image."""
 
     values: np.ndarray
     inside: np.ndarray
     depth: np.ndarray
     median: float
+    seen: np.ndarray
 
 
 def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> View | None:
@@ -71,13 +73,23 @@ def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, correct
     inside = resample(brain, shape, affine) > 0.5
     flattened = image if corrected else correct_bias(image, brain, matrix)
     values = resample(flattened, shape, affine, matrix)
-    inside &= resample(image.with_data(np.ones_like(image.data)), shape, affine, matrix) > 0.5
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=SPACING_MM)[1:-1, 1:-1, 1:-1]
+    seen = resample(image.with_data(np.ones_like(image.data)), shape, affine, matrix) > 0.5
+    depth = _depth(inside, seen)
+    inside &= seen
+    depth[~inside] = 0
     if np.count_nonzero(depth > CENTRE_MM) < 500:
         return None
     median = float(np.median(values[inside]))
     level = float(np.median(resample(image, shape, affine, matrix)[inside]))
-    return View(values / median, inside, depth, level) if median > 0 else None
+    return View(values / median, inside, depth, level, seen) if median > 0 else None
+
+
+def _depth(inside: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Distance in mm from what an image shows around the brain; from the brain's mask where it shows nothing else."""
+    around = seen & ~inside
+    if not around.any():
+        return ndimage.distance_transform_edt(np.pad(inside, 1), sampling=SPACING_MM)[1:-1, 1:-1, 1:-1]
+    return ndimage.distance_transform_edt(~around, sampling=SPACING_MM)
 
 
 def is_label_map(data: np.ndarray) -> bool:
@@ -126,9 +138,9 @@ def tissue_order(seen: View, fluid: float) -> float:
     if not deep.any() or not surface.any():
         return 0.0
     step = float(np.median(seen.values[deep]) - np.median(seen.values[surface]))
-    dark = ~seen.inside | (seen.values < (fluid + 1) / 2)
+    dark = seen.seen & (~seen.inside | (seen.values < (fluid + 1) / 2))
     away = ndimage.distance_transform_edt(~dark, sampling=SPACING_MM)
-    counted = (away > SPACING_MM) & (away < FAR_FROM_FLUID_MM + 5)
+    counted = seen.inside & (away > SPACING_MM) & (away < FAR_FROM_FLUID_MM + 5)
     return _rank_correlation(np.minimum(away[counted], FAR_FROM_FLUID_MM), seen.values[counted]) + 2 * step
 
 

@@ -20,6 +20,7 @@ def read_itk(path: Path, label: str) -> RawImage:
     import SimpleITK as sitk
 
     _check_dimension(path, label)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's warnings are nothing for people to read
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

@@ -14,19 +14,20 @@ from . import readers
 from .tissues import normal_appearing_white_matter
 from .volumes import Volume, resample
 
-CEREBRAL_WHITE, CEREBELLAR_WHITE = (2, 41), (7, 46)
+CEREBRAL_WHITE, CEREBELLAR_WHITE = (2, 41, 34, 66), (7, 46)  # 34 and 66: crowns, in newer versions
 CORPUS_CALLOSUM = (192, 251, 252, 253, 254, 255)
-HYPOINTENSITIES = (77, 78, 79)  # white matter that is dark in T1w: lesions for the most part
+HYPOINTENSITIES = (77, 78, 79, 25, 57, 99)  # white matter that is dark in T1w, and what SAMSEG calls lesion
 WHITE_PARCELS = ((3000, 4999), (5001, 5002))  # wmparc: white matter by the gyrus above it, and the rest
 CORTEX, CORTEX_PARCELS = (3, 42), ((1000, 2999), (11000, 12999))  # the parcels of two atlases
-CEREBELLAR_CORTEX = (8, 47)
+CEREBELLAR_CORTEX = (8, 47, 183, 184)
 DEEP_GREY = (9, 10, 11, 12, 13, 17, 18, 26, 27, 48, 49, 50, 51, 52, 53, 54, 58, 59)
 VENTRAL_DIENCEPHALON = (28, 60)  # grey and white mixed: in neither
-BRAIN_STEM = (16, 170, 171, 172, 173, 174, 175, 176, 177, 178)
+BRAIN_STEM = (16, 267, 170, 171, 172, 173, 174, 175, 176, 177, 178)
 VENTRICLES = (4, 5, 14, 15, 43, 44, 72, 213, 221)
 CSF = (24, 257)
 CHOROID = (31, 63)
 VESSELS_AND_CHIASM = (30, 62, 80, 85)
+HEAD, HEAD_PARTS = (126, 130, 165, 258, 259, 260, 262), ((900, 930),)  # skull, scalp, eyes, air: SAMSEG and newer asegs
 MOST_UNKNOWN = 0.05  # share of the labelled voxels whose number we do not know: more is another scheme (ours)
 
 
@@ -37,9 +38,9 @@ def tissues_from_label_map(
 
     labels: whole numbers, anywhere in the world (brought to the T1w by nearest neighbour); lesions: bool on the T1w's
     grid, kept out of all tissues; brain: bool on the T1w's grid, where the tissues are looked for. T1w hypointensities
-    (77-79) are in white_matter and not in nawm; without a lesion mask they stand for the lesions. The brain stem and
-    the ventral diencephalon, where grey and white mix, are in no tissue; infratentorial is brain stem and cerebellum.
-    Raises BadInput where the map misses the T1w's head, or is of another numbering.
+    (77-79) and SAMSEG's lesions (25, 57, 99) are in white_matter and not in nawm; without a lesion mask they stand for
+    the lesions. The brain stem and the ventral diencephalon, where grey and white mix, are in no tissue; infratentorial
+    is brain stem and cerebellum. Raises BadInput where the map misses the T1w's head, or is of another numbering.
     """
     values = on_grid_of(labels, t1w)
     tissues = {
@@ -58,7 +59,7 @@ def tissues_from_label_map(
     white = tissues["white_matter"]
     tissues["nawm"] = normal_appearing_white_matter(white & ~excluded, excluded & (white | excluded), spacing)
     tissues["infratentorial"] = infratentorial(values)
-    tissues["brain"] = values > 0
+    tissues["brain"] = (values > 0) & ~_of_the_head(values)
     return tissues
 
 
@@ -83,7 +84,7 @@ def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
 
     Returns (I, J, K) of the T1w.
     """
-    counted = labels.data[labels.data != 0]
+    counted = labels.data[(labels.data != 0) & ~_of_the_head(labels.data)]
     known = _known(np.unique(counted))
     if counted.size == 0 or len(known) < 5 or np.isin(counted, known).mean() < 1 - MOST_UNKNOWN:
         raise BadInput(
@@ -91,13 +92,21 @@ def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
             "aparc+aseg or SynthSeg's segmentation."
         )
     values = np.round(resample(labels, t1w.data.shape, t1w.affine, interpolation="nearest")).astype(np.int32)
-    moved, given = np.count_nonzero(values) * t1w.voxel_volume, counted.size * labels.voxel_volume
+    moved, given = (
+        np.count_nonzero((values != 0) & ~_of_the_head(values)) * t1w.voxel_volume,
+        counted.size * labels.voxel_volume,
+    )
     if moved < 0.5 * given:
         raise BadInput(
             f"The label map {labels.name} does not lie where {t1w.name or 'the T1w'} lies (world coordinates). Give "
             "the one made from this T1w, in its native space."
         )
     return values
+
+
+def _of_the_head(values: np.ndarray) -> np.ndarray:
+    """Labels of skull, scalp, eyes and air."""
+    return _any(values, HEAD) | _within(values, HEAD_PARTS)
 
 
 def _known(numbers: np.ndarray) -> np.ndarray:

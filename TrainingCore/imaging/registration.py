@@ -6,12 +6,12 @@ publishers' transforms from 0.8 mm to 0.25 mm, more than any finer sampling did.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from ..runtime.errors import BadInput, MyelinSynthError
+from ..runtime.errors import BadInput
 from .alignment import ascend, at_resolution, brain_and_rim, cropped, level, one_thread, search
 from .bias import box_around, correct_bias
 from .brain_mask import largest_component, stripped_support
@@ -35,6 +35,8 @@ BESIDE_MM, OTSU_MM = 10.0, 4.0
 # 1.3 to 2.0, 0.16 to 1.1 mm; noise and a head back to front: up to 1.1 (measured, ours)
 WRONG_DISTINCT, WRONG_SPREAD_MM = 1.15, 1.0
 DOUBTFUL_DISTINCT, DOUBTFUL_SPREAD_MM = 2.3, 0.25
+MIRROR_TRIED = 3.0  # mirrored real pairs: distinct 2.0 and 2.5 (measured, ours)
+MIRROR_DISTINCT, MIRROR_INFORMATION = 1.4, 1.2  # how much clearer a mirrored image must fit to be called one (ours)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def register(
     device: where torch works, cpu or cuda.
     Finds its way from 30 degrees and 40 mm off. Images that lie on one grid and are skull-stripped alike, or turn out
     to be in register within 0.5 mm, keep the exact identity.
-    Raises BadInput where the volumes do not overlap, MyelinSynthError where the result is not to be trusted.
+    Raises BadInput where the volumes do not overlap, are mirror images, or where the result is not to be trusted.
     """
     identity = np.eye(4)
     brain = foreground(fixed) if brain is None else brain
@@ -105,19 +107,50 @@ def register(
         there = cropped(moving, _mapped(box, matrix))
         there = correct_bias(there, brain, matrix) if moving_bias else there
         refined = _refined(here, there, region, matrix, affine, device)
+        if refined.distinct < MIRROR_TRIED:
+            _refuse_mirrored(here, moving, brain, refined, (contrast, reference, fixed.name), moving_bias, device)
     names = f"The {contrast} {moving.name}", f"the {reference} {fixed.name}"
     return _judged(fixed, moving, points, refined, names, "affine" if affine else "rigid")
+
+
+def _refuse_mirrored(
+    fixed: Volume,
+    moving: Volume,
+    brain: Volume,
+    refined: _Refined,
+    words: tuple[str, str, str],
+    moving_bias: bool,
+    device: str,
+) -> None:
+    """Raise BadInput where an image that fits badly fits well once left and right are exchanged.
+
+    words: contrast of the moving image, contrast and name of the fixed one.
+    """
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = 2 * float(_mapped(brain_points(brain), refined.matrix)[:, 0].mean())
+    turned = replace(moving, affine=mirror @ moving.affine)
+    region, box = brain_and_rim(brain), corners(*box_around(brain, MASK_GRID_MM, BOX_MARGIN_MM))
+    matrix = _captured(fixed, turned, region, refined.matrix, device)
+    there = cropped(turned, _mapped(box, matrix))
+    there = correct_bias(there, brain, matrix) if moving_bias else there
+    other = _refined(fixed, there, region, matrix, False, device)
+    clearer = other.distinct > MIRROR_DISTINCT * refined.distinct
+    if clearer and other.found.information > MIRROR_INFORMATION * refined.found.information:
+        raise BadInput(
+            f"The {words[0]} {moving.name} and the {words[1]} {words[2]} are mirror images: left and right are "
+            "exchanged in one of them. Find out which (a known one-sided lesion), and export that one again."
+        )
 
 
 def _judged(
     fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, names: tuple[str, str], how: str
 ) -> Registration:
-    """The result with its quality; names: of moving and fixed. Raises MyelinSynthError where it is wrong."""
+    """The result with its quality; names: of moving and fixed. Raises BadInput where it is wrong."""
     matrix, information = refined.matrix, refined.found.information
     spread, covered = mean_distance(points, *refined.halves), inside_share(points, moving, matrix)
     reason = _failure(covered, spread, refined.distinct)
     if reason:
-        raise MyelinSynthError(
+        raise BadInput(
             f"{names[0]} could not be registered to {names[1]}: {reason}. Look at both; "
             "if they are right, register them elsewhere and give the transform (--flair-to-t1 for the FLAIR)."
         )

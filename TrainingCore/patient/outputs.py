@@ -40,22 +40,22 @@ def write_result(folder: Path, findings: Findings) -> None:
     """Write every file of the Result; the provenance comes last."""
     from ..reporting.patient_report import build_report
 
-    affine = findings.t1w.affine
+    affine, forms = findings.t1w.affine, findings.t1w.forms
     made = findings.patient.made
     words = "synthetic DVR, research use only" + (", simulated training" if findings.bundle.simulated else "")
     if "flair" in made and findings.flair is not None:
         words += ", synthetic FLAIR"
-        write_volume(folder / SYNTHETIC_FLAIR, findings.flair.data, affine, "synthetic FLAIR, research use only")
-    write_volume(folder / DVR, findings.dvr, affine, words)
-    write_volume(folder / BRAIN, findings.brain.mask.data > 0.5, affine, "brain mask")
-    write_volume(folder / NAWM, findings.tissues["nawm"], affine, "normal-appearing white matter")
+        write_volume(folder / SYNTHETIC_FLAIR, findings.flair.data, affine, "synthetic FLAIR, research use only", forms)
+    write_volume(folder / DVR, findings.dvr, affine, words, forms)
+    write_volume(folder / BRAIN, findings.brain.mask.data > 0.5, affine, "brain mask", forms)
+    write_volume(folder / NAWM, findings.tissues["nawm"], affine, "normal-appearing white matter", forms)
     if findings.lesions is not None:
         small = findings.labels.max(initial=0) <= np.iinfo(np.int16).max
         labels = findings.labels.astype(np.int16) if small else findings.labels
         unchecked = ", found by a network, not checked" if "lesions" in made else ""
-        write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv" + unchecked)
+        write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv" + unchecked, forms)
     if findings.uncertainty is not None:
-        write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "uncertainty (SD) of " + words)
+        write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "uncertainty (SD) of " + words, forms)
     write_transform(folder / TRANSFORM, findings.registration.matrix)
     columns = LESION_COLUMNS + (MEASURED_COLUMNS if findings.measured is not None else ())
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))

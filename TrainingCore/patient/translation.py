@@ -102,15 +102,17 @@ def write_translation(
     image = as_image(made, inside, background_of(about["intensity"]))
     words = f"synthetic {title_of(target)}, research use only"
     words += ", simulated training" if model.bundle.simulated else ""
-    write_volume(folder / f"{target}.nii.gz", image, mask.affine, words)
-    write_volume(folder / BRAIN, inside, mask.affine, "brain mask")
+    write_volume(folder / f"{target}.nii.gz", image, mask.affine, words, mask.forms)
+    write_volume(folder / BRAIN, inside, mask.affine, "brain mask", mask.forms)
     spread = None
     if found.has_spread:
         spread = UNITS * np.std(found.maps, axis=0, ddof=1)
-        write_volume(folder / UNCERTAINTY, spread, mask.affine, "SD of " + words)
+        write_volume(folder / UNCERTAINTY, spread, mask.affine, "SD of " + words, mask.forms)
     lesions = None if found.lesions is None else found.lesions > HYPERINTENSE
     if lesions is not None:
-        write_volume(folder / FOUND_LESIONS, lesions, mask.affine, "lesions found by a network, not checked")
+        write_volume(
+            folder / FOUND_LESIONS, lesions, mask.affine, "lesions found by a network, not checked", mask.forms
+        )
     facts = {
         "note": RESEARCH_USE + (f" {SIMULATED}." if model.bundle.simulated else ""),
         "software": versions(),

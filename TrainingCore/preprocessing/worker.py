@@ -98,7 +98,7 @@ def prepare_visit(task: Task) -> Outcome:
     except Exception as error:
         if os.environ.get("MYELINSYNTH_DEBUG"):
             raise
-        hint = "Set MYELINSYNTH_DEBUG=1 to see where."
+        hint = "This is a fault of MyelinSynth, not of the files: please report it."
         return Outcome(task.label, "failed", f"Unexpected {type(error).__name__}: {error}. {hint}")
 
 
@@ -225,9 +225,11 @@ def write_volumes(task: Task, prepared: Any, work: Path) -> list[str]:
     if prepared.lesions is not None:
         volumes["lesion_shares"] = prepared.lesions.fractions()
     made = []
+    mask = prepared.aligned.brain.mask
+    own = prepared.space != "PET" and prepared.grid.same_as(mask.data.shape, mask.affine)
     for name, data in volumes.items():
         path = names.volume_path(task.person, task.visit, name, prepared.space)
-        write_volume(work / path, data, prepared.grid.affine, f"{name}, research use only")
+        write_volume(work / path, data, prepared.grid.affine, f"{name}, research use only", mask.forms if own else None)
         sidecar = Path(str(path).removesuffix(".nii.gz") + ".json")
         write_json(work / sidecar, _sidecar(task, name, prepared))
         made += [path.as_posix(), sidecar.as_posix()]

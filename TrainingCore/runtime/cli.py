@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import Any
@@ -40,7 +41,10 @@ def run_command(main: Callable[[Sequence[str] | None], int | None], argv: Sequen
 def _code(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None) -> int:
     """The exit code of a command, once what it raised is said; raises Stopped where that is why."""
     try:
-        return main(argv) or 0
+        with warnings.catch_warnings():
+            if not os.environ.get("MYELINSYNTH_DEBUG"):  # what libraries have to say is nothing for people to read
+                warnings.simplefilter("ignore")
+            return main(argv) or 0
     except Exception as error:
         if asked():  # what a library made of it does not matter
             raise Stopped(asked()) from error
@@ -61,7 +65,7 @@ def _failed(error: Exception) -> int:
         return _say(f"error: {error.strerror or error}{where}. Check the disk and its permissions.", 1)
     if os.environ.get("MYELINSYNTH_DEBUG"):
         raise error
-    hint = "Set MYELINSYNTH_DEBUG=1 to see where."
+    hint = "This is a fault of MyelinSynth, not of the files: please report it."
     return _say(f"error: unexpected {type(error).__name__}: {error}. {hint}", 1)
 
 

@@ -30,8 +30,8 @@ LONGEST_LINE = 1 << 16  # bytes; what a line has more is dropped: garbage must n
 LONGEST_SHOWN = 2000  # characters of a line that is not progress (ours)
 KEPT_LINES = 400  # of what the child says (ours)
 WAITING_LINES = 10_000  # read and not delivered; with more the child has to wait (ours)
-MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
-UNEXPECTED = re.compile(r"^error: unexpected (.+?)(?:\. Set MYELINSYNTH_DEBUG.*)?$")
+MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. This is a fault of MyelinSynth.*)?$")
+UNEXPECTED = re.compile(r"^error: unexpected (.+?)(?:\. This is a fault of MyelinSynth.*)?$")
 # PythonSlicer is a launcher, and what it says of a Python that a signal ended; its own exit code is then 1
 LAUNCHER_CRASH = re.compile(r"^error: \[.*\] exit abnormally")
 GRACE_SECONDS = 5.0  # to clean up after being asked to stop, before it is killed (ours)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.registration import Registration, brain_points, mean_distance, register
 from TrainingCore.imaging.volumes import Volume, matrix_of_sitk, read_volume, resample
-from TrainingCore.runtime.errors import BadInput, MyelinSynthError
+from TrainingCore.runtime.errors import BadInput
 
 SHAPE, SPACING = (64, 72, 60), 2.8
 
@@ -175,9 +175,19 @@ def test_a_start_transform_leads_where_the_search_would_not_reach(head):
 
 def test_noise_is_not_registered(head):
     noise = np.abs(np.random.default_rng(5).standard_normal(SHAPE)).astype(np.float32)
-    with pytest.raises(MyelinSynthError, match=r"T2w noise.nii could not be registered to the T1w") as raised:
+    with pytest.raises(BadInput, match=r"T2w noise.nii could not be registered to the T1w"):
         register(head["t1w"], Volume(noise, head["flair"].affine, "noise.nii"), head["brain"], contrast="T2w")
-    assert not isinstance(raised.value, BadInput)
+
+
+def test_a_mirrored_image_is_refused_with_the_words_left_and_right(head):
+    texture = ndimage.gaussian_filter(np.random.default_rng(7).standard_normal(SHAPE), 2.0)
+    texture *= 120 * head["brain"].data / texture.std()  # no head is the same left and right
+    t1w = head["t1w"].with_data((head["t1w"].data + texture).astype(np.float32))
+    flair = head["flair"].data - 0.7 * texture
+    assert register(t1w, head["flair"].with_data(flair.astype(np.float32)), head["brain"]).how.startswith("identity")
+    mirrored = Volume(flair[::-1].astype(np.float32), head["flair"].affine, "flair.nii")
+    with pytest.raises(BadInput, match=r"mirror images: left and right are exchanged"):
+        register(t1w, mirrored, head["brain"])
 
 
 def test_volumes_that_do_not_overlap_are_refused(head):
