@@ -49,13 +49,19 @@ def brain_grid(
     spacing = max(wanted, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
     if tuple(brain.shape) == tuple(shape) and _made_like_this(affine, wanted, spacing):
         return Grid((shape[0], shape[1], shape[2]), affine)
-    on_lattice = np.allclose(affine[:3, :3], wanted * np.eye(3), atol=1e-4)
     origin = (low + high) / 2 - spacing * (np.array(shape) - 1) / 2
-    if on_lattice and np.allclose(affine[:3, :3], spacing * np.eye(3), atol=1e-4):
-        origin = affine[:3, 3] + spacing * np.round((origin - affine[:3, 3]) / spacing)
+    if spacing == wanted and _along_the_world(affine, wanted):
+        origin = affine[:3, 3] + spacing * np.floor((origin - affine[:3, 3]) / spacing + 0.5 + 1e-6)
     matrix = np.diag([spacing, spacing, spacing, 1.0])
     matrix[:3, 3] = origin
     return Grid((shape[0], shape[1], shape[2]), matrix)
+
+
+def _along_the_world(affine: np.ndarray, spacing: float) -> bool:
+    """Whether a grid has voxels of one size along the world's axes, in any order and direction (LAS, PSR, ...)."""
+    turn = np.round(affine[:3, :3] / spacing)
+    one_each = all((np.abs(turn).sum(axis=axis) == 1).all() for axis in (0, 1))
+    return bool(one_each and np.allclose(affine[:3, :3], spacing * turn, atol=1e-4))
 
 
 def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:

@@ -35,7 +35,7 @@ BESIDE_MM, OTSU_MM = 10.0, 4.0
 # 1.3 to 2.0, 0.16 to 1.1 mm; noise and a head back to front: up to 1.1 (measured, ours)
 WRONG_DISTINCT, WRONG_SPREAD_MM = 1.15, 1.0
 DOUBTFUL_DISTINCT, DOUBTFUL_SPREAD_MM = 2.3, 0.25
-MIRROR_TRIED = 3.0  # mirrored real pairs: distinct 2.0 and 2.5 (measured, ours)
+MIRROR_TRIED = 3.5  # mirrored real pairs: distinct 2.0 and 2.5 (measured, ours)
 MIRROR_DISTINCT, MIRROR_INFORMATION = 1.4, 1.2  # how much clearer a mirrored image must fit to be called one (ours)
 
 

@@ -135,14 +135,17 @@ def write_volume(
     elif np.issubdtype(data.dtype, np.floating):
         data = data.astype(np.float32)
     image = nib.Nifti1Image(np.asarray(data), np.asarray(affine, float))
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = description.encode("ascii", "replace")[:79]
     if forms is None:
         image.set_sform(affine, code=1)
         image.set_qform(affine, code=0 if readers.shear(affine) > readers.SHEAR_TOLERANCE else 1)
     else:
-        image.header.set_sform(forms.sform, code=forms.sform_code)
-        image.header.set_qform(forms.qform, code=forms.qform_code, strip_shears=True)
+        header = image.header
+        header.set_zooms(np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0))
+        header.set_sform(forms.sform, code=forms.sform_code)
+        header.set_qform(forms.qform, code=forms.qform_code, strip_shears=True)
+        image = nib.Nifti1Image(np.asarray(data), None, header)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode("ascii", "replace")[:79]
     content = image.to_bytes()
     if path.name.endswith(".gz"):
         buffer = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -204,3 +205,18 @@ def test_flair_is_taken_from_where_its_transform_says() -> None:
         atol=1e-4,
     )
     assert np.abs(found - percentile_rescale(flair, brain > 0.5))[inside].max() > 0.5
+
+
+@pytest.mark.parametrize("turn", [(-1, 1, 1), (-1, -1, 1), (1, 1, -1)])
+def test_the_order_of_the_voxels_changes_no_value_on_the_grid(turn):
+    image = np.random.default_rng(0).random((30, 34, 28)).astype(np.float32)
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = (-29.5, -33, -27)
+    brain = np.zeros(image.shape, bool)
+    brain[5:24, 6:29, 4:23] = True
+    turned = nib.Nifti1Image(image, affine).as_reoriented([[axis, sign] for axis, sign in enumerate(turn)])
+    flipped = np.flip(brain, [axis for axis, sign in enumerate(turn) if sign < 0])
+    grids = [brain_grid(brain, affine, (32, 32, 32), 2.0), brain_grid(flipped, turned.affine, (32, 32, 32), 2.0)]
+    assert np.array_equal(grids[0].affine, grids[1].affine)
+    seen = [on_grid(Volume(image, affine), grids[0]), on_grid(Volume(turned.get_fdata(), turned.affine), grids[1])]
+    assert np.allclose(seen[0], seen[1], atol=1e-6)

@@ -49,6 +49,16 @@ def warnings_of(t1w: str, flair: str, people: tuple[int, int] = (1, 1)) -> str:
     return " ".join(check_pair(first, second, brain, np.eye(4)))
 
 
+@pytest.mark.parametrize("share", [0.6, 0.72, 0.85])
+def test_a_brain_cut_at_the_vertex_is_called_cut_and_nothing_else(share):
+    (t1w, brain), (flair, _) = draw("t1w"), draw("flair")
+    kept = int(share * t1w.data.shape[2])
+    cut, cut_brain = (volume.with_data(volume.data[..., :kept]) for volume in (t1w, brain))
+    said = check_pair(cut, flair, cut_brain, np.eye(4))
+    assert len(said) == 1
+    assert "cut off at the upper end" in said[0]
+
+
 @pytest.mark.parametrize(("kind", "expected"), [("t1w", T1W), ("flair", FLAIR), ("t2w", T2W), ("dvr", DVR)])
 def test_a_drawn_contrast_is_recognised(kind, expected):
     image, brain = draw(kind)

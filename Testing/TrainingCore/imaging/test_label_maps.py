@@ -94,3 +94,20 @@ def test_label_maps_are_read_from_nifti_and_from_freesurfers_own_format(name, ki
     read = read_label_map(tmp_path / name)
     assert np.array_equal(read.data, aseg)
     assert np.allclose(read.affine, AFFINE)
+
+
+def test_skull_scalp_and_lesions_of_samseg_are_known():
+    labels = np.zeros((40, 40, 40), np.float32)
+    labels[2:38, 2:38, 2:38] = 258
+    labels[5:35, 5:35, 5:35] = 165
+    labels[8:32, 8:32, 8:32] = 3
+    labels[8:32, 8:32, 20:32] = 42
+    labels[11:29, 11:29, 11:20] = 2
+    labels[11:29, 11:29, 20:29] = 41
+    labels[15:18, 15:18, 14:17] = 99
+    labels[20:24, 20:24, 18:20] = 4
+    t1w = Volume(labels, np.diag([2.0, 2, 2, 1]))
+    tissues = tissues_from_label_map(Volume(labels, t1w.affine, "seg.mgz"), t1w)
+    assert np.array_equal(tissues["brain"], (labels > 0) & (labels != 258) & (labels != 165))
+    assert not tissues["nawm"][labels == 99].any()
+    assert tissues["white_matter"][labels == 99].all()

@@ -180,8 +180,8 @@ def test_noise_is_not_registered(head):
 
 
 def test_a_mirrored_image_is_refused_with_the_words_left_and_right(head):
-    texture = ndimage.gaussian_filter(np.random.default_rng(7).standard_normal(SHAPE), 2.0)
-    texture *= 120 * head["brain"].data / texture.std()  # no head is the same left and right
+    texture = ndimage.gaussian_filter(np.random.default_rng(7).standard_normal(SHAPE), 4.0)
+    texture *= 300 * head["brain"].data / texture.std()  # no head is the same left and right
     t1w = head["t1w"].with_data((head["t1w"].data + texture).astype(np.float32))
     flair = head["flair"].data - 0.7 * texture
     assert register(t1w, head["flair"].with_data(flair.astype(np.float32)), head["brain"]).how.startswith("identity")

@@ -188,7 +188,7 @@ def test_lesions_drawn_on_the_flair_move_with_it(patient, bundle, command, tmp_p
     out = tmp_path / "result"
     assert command("--t1", patient["t1w"], "--flair", tmp_path / "flair.nii.gz", "--lesions",
                    tmp_path / "lesions.nii.gz", "--model", bundle, "--progress", "none", "--out", out) == 0  # fmt: skip
-    assert "moved to the T1w with the FLAIR" in capsys.readouterr().err
+    assert "moved to the T1w with it" in capsys.readouterr().err
     found = read_volume(out / "lesion_labels.nii.gz").data > 0
     assert 2 * (found & head["lesions"]).sum() / (found.sum() + head["lesions"].sum()) > 0.9
 
