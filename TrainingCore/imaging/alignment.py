@@ -66,14 +66,15 @@ def at_resolution(image: Volume, spacing: float) -> Volume:
     """The image blurred to FWHM `spacing` mm, on a coarser grid where one suffices (means over whole voxels)."""
     factors = np.maximum((spacing / 2 / image.spacing + 0.01).astype(int), 1)
     if factors.max() > 1:
-        image = _block_means(image, factors)
+        image = block_means(image, factors)
     sigma = np.sqrt(np.clip(spacing**2 - image.spacing**2, 0, None)) * SIGMA_PER_FWHM / image.spacing
     if sigma.max() <= 0.1:
         return image
     return image.with_data(ndimage.gaussian_filter(image.data, sigma, mode="nearest", truncate=3.0))
 
 
-def _block_means(image: Volume, factors: np.ndarray) -> Volume:
+def block_means(image: Volume, factors: np.ndarray) -> Volume:
+    """Means over blocks of `factors` (3,) voxels; the image itself where fewer than two blocks would be left."""
     shape = [n // f for n, f in zip(image.data.shape, factors)]
     if min(shape) < 2:
         return image

@@ -19,6 +19,7 @@ from ..imaging.preparation import on_grid
 from ..imaging.registration import inside_share
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume
+from ..imaging.working_grid import working_copy
 from ..runtime.errors import BadInput
 from .preparation import AlignedPatient, align_patient, lesions_where_drawn
 
@@ -80,6 +81,8 @@ def prepare_patient(
     """
     clock = clock or Stopwatch()
     images = {name: read[name] for name in (*ALL_MRI, *MAPS) if name in read}
+    if options["grid"] != "own":
+        images |= {name: working_copy(image) for name, image in images.items() if name in ALL_MRI}
     reference = reference_of(images)
     if reference is None:
         raise BadInput(f"There is no {', no '.join(map(word_of, REFERENCES))}: nothing to bring the images to.")

@@ -17,6 +17,7 @@ from ..imaging.checks import check_different_images, refuse_label_map
 from ..imaging.placement import in_one_world
 from ..imaging.reading import read_named
 from ..imaging.volumes import Volume, content_sha256
+from ..imaging.working_grid import grid_only, is_fine, working_copy
 from ..runtime.errors import BadInput
 from ..runtime.files import sha256
 from .options import SynthesisOptions
@@ -34,7 +35,8 @@ class Patient:
     """What was given: volumes as read, a transform where one was given, warnings, and facts for the provenance.
 
     images: MRI by volume name; flair_to_t1: 4x4 RAS mm, a point of T1w space -> the point of the FLAIR that shows it;
-    None: to be found. simulated: whether a file beside an image says that a phantom made it; made: what a model made.
+    None: to be found. simulated: whether a file beside an image says that a phantom made it; made: what a model made;
+    grids: own grids of images that are worked on at about 1 mm.
     """
 
     images: dict[str, Volume]
@@ -47,6 +49,18 @@ class Patient:
     made: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    grids: dict[str, Volume] = field(default_factory=dict)
+
+    def work_on_about_1_mm(self) -> None:
+        """Replace images that are finer than the steps need by means of blocks; `grids` keeps their own grids."""
+        for name, image in self.images.items():
+            if is_fine(image):
+                self.grids[name], self.images[name] = grid_only(image), working_copy(image)
+
+    @property
+    def own_grids(self) -> dict[str, Volume]:
+        """Every image, with its own grid (and no values where it was replaced by means of blocks)."""
+        return self.images | self.grids
 
     @property
     def reference(self) -> str:
@@ -103,6 +117,8 @@ def read_patient(options: SynthesisOptions, bundle: Bundle) -> Patient:
         }
         for name, volume in read.items()
     }
+    if bundle.description["output"] == "dvr":
+        patient.work_on_about_1_mm()
     return patient
 
 

@@ -28,7 +28,7 @@ from ..data.run import versions
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..evaluation.statistics import pearson
 from ..imaging.transforms import write_transform
-from ..imaging.volumes import write_volume
+from ..imaging.volumes import resample, write_volume
 from ..prediction.uncertainty import in_words
 from ..runtime.files import write_json, write_text
 
@@ -40,28 +40,50 @@ def write_result(folder: Path, findings: Findings) -> None:
     """Write every file of the Result; the provenance comes last."""
     from ..reporting.patient_report import build_report
 
-    affine, forms = findings.t1w.affine, findings.t1w.forms
-    made = findings.patient.made
-    words = "synthetic DVR, research use only" + (", simulated training" if findings.bundle.simulated else "")
-    if "flair" in made and findings.flair is not None:
-        words += ", synthetic FLAIR"
-        write_volume(folder / SYNTHETIC_FLAIR, findings.flair.data, affine, "synthetic FLAIR, research use only", forms)
-    write_volume(folder / DVR, findings.dvr, affine, words, forms)
-    write_volume(folder / BRAIN, findings.brain.mask.data > 0.5, affine, "brain mask", forms)
-    write_volume(folder / NAWM, findings.tissues["nawm"], affine, "normal-appearing white matter", forms)
-    if findings.lesions is not None:
-        small = findings.labels.max(initial=0) <= np.iinfo(np.int16).max
-        labels = findings.labels.astype(np.int16) if small else findings.labels
-        unchecked = ", found by a network, not checked" if "lesions" in made else ""
-        write_volume(folder / LESION_LABELS, labels, affine, "number of the lesion in lesions.csv" + unchecked, forms)
-    if findings.uncertainty is not None:
-        write_volume(folder / UNCERTAINTY, findings.uncertainty, affine, "uncertainty (SD) of " + words, forms)
+    write_maps(folder, findings)
     write_transform(folder / TRANSFORM, findings.registration.matrix)
     columns = LESION_COLUMNS + (MEASURED_COLUMNS if findings.measured is not None else ())
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
     summary = summarise(findings)
     build_report(findings, summary).write(folder / REPORT)
     write_json(folder / PROVENANCE, provenance(findings, summary))
+
+
+def write_maps(folder: Path, findings: Findings) -> None:
+    """Write every volume of the Result on the T1w's own grid, with the T1w's own qform and sform."""
+    own, made = findings.own, findings.patient.made
+    mask = findings.brain.mask if own is None else own.brain
+    dvr, uncertainty, labels, nawm = (
+        (findings.dvr, findings.uncertainty, findings.labels, findings.tissues["nawm"])
+        if own is None
+        else (own.dvr, own.uncertainty, own.labels, own.nawm)
+    )
+    assert dvr is not None
+    assert labels is not None
+    assert nawm is not None
+    words = "synthetic DVR, research use only" + (", simulated training" if findings.bundle.simulated else "")
+    lesion_words = "number of the lesion in lesions.csv"
+
+    def write(name: str, data: np.ndarray, description: str) -> None:
+        write_volume(folder / name, data, mask.affine, description, mask.forms)
+
+    if "flair" in made and findings.flair is not None:
+        words += ", synthetic FLAIR"
+        flair = findings.flair
+        write(
+            SYNTHETIC_FLAIR,
+            flair.data if own is None else resample(flair, mask.data.shape, mask.affine),
+            "synthetic FLAIR, research use only",
+        )
+    write(DVR, dvr, words)
+    write(BRAIN, mask.data > 0.5, "brain mask")
+    write(NAWM, nawm, "normal-appearing white matter")
+    if findings.lesions is not None:
+        small = labels.max(initial=0) <= np.iinfo(np.int16).max
+        unchecked = ", found by a network, not checked" if "lesions" in made else ""
+        write(LESION_LABELS, labels.astype(np.int16) if small else labels, lesion_words + unchecked)
+    if uncertainty is not None:
+        write(UNCERTAINTY, uncertainty, "uncertainty (SD) of " + words)
 
 
 def lesions_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ from ..imaging.regions import align_to_atlas, find_places, lesion_regions
 from ..imaging.registration import Registration
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume, resample, same_grid
+from ..imaging.working_grid import mask_on_own_grid
 from ..prediction.completion import complete, in_words
 from ..prediction.uncertainty import expected_error, fitted_errors, spread_by_label
 from ..prediction.volume import Model, Prediction, predict_patient
@@ -27,6 +28,7 @@ from ..runtime.errors import MyelinSynthError
 from .inputs import Patient
 from .options import SynthesisOptions
 from .outputs import write_result
+from .own_grid import OwnGrid
 from .preparation import AlignedPatient, align_patient, lesions_where_drawn
 
 ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # share of the whole when a step begins
@@ -40,7 +42,8 @@ class Findings:
     t1w, flair: bias-corrected; brain and how it was found; registration; dvr: synthetic, unitless, 0 outside the brain;
     uncertainty: its SD over variants of the inputs, or the error to be expected of that, or None; lesions, measured: as
     given, on this grid, or None; tissues: masks; labels, rows: see evaluation.lesions; limit: DVR below which a voxel
-    counts as demyelinated; way: how the network was run, predictions: how often; seconds: by step.
+    counts as demyelinated; way: how the network was run, predictions: how often; seconds: by step; own: what is written
+    on the T1w's own grid where that is finer than 0.67 mm: the volumes here then lie on a grid of about 1 mm.
     """
 
     patient: Patient
@@ -61,6 +64,7 @@ class Findings:
     flips: bool
     predictions: int
     seconds: dict[str, float] = field(default_factory=dict)
+    own: OwnGrid | None = None
 
 
 class Clock:
@@ -94,10 +98,15 @@ def synthesize(
     model = Model.load(bundle, options.device)
     aligned = align(patient, clock)
     lesions, measured = _on_t1w_grid(patient, aligned, progress)
+    own = _own_grid(patient, aligned, lesions, measured)
+    if own is not None:
+        lesions, measured = own.on_working_grid(patient.images["t1w"])
     if options.complete_with is not None:
         clock.step("complete", 0.46, "Making what is missing")
         completing = Model.load(Bundle.open(options.complete_with), options.device)
         lesions = fill_gaps(patient, aligned, lesions, completing, progress)
+        if own is not None and own.lesions is None and lesions is not None:
+            own.lesions = mask_on_own_grid(lesions.data > 0.5, lesions.affine, own.brain)
     for sentence in aligned.warnings:
         warn(patient, progress, sentence)
     brain, registration = aligned.brain, aligned.registrations.get("flair", NO_FLAIR)
@@ -115,6 +124,9 @@ def synthesize(
     tissues = _tissues(t1w, flair, brain, lesions, patient, progress)
     labels, rows, limit = _lesion_rows(dvr, lesions, measured, tissues, t1w)
     fitted = fitted_errors(bundle.description, len(found.maps)) or {}
+    uncertainty = _voxel_uncertainty(found, brain, fitted.get("voxels")) if found.has_spread else None
+    if own is not None:
+        rows, labels, limit = own.finish(brain.mask, dvr, uncertainty, tissues["nawm"])
     if found.has_spread and rows:
         expected = expected_error(spread_by_label(found.maps, labels), fitted.get("lesions"))
         rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
@@ -129,7 +141,7 @@ def synthesize(
         brain=brain,
         registration=registration,
         dvr=dvr,
-        uncertainty=_voxel_uncertainty(found, brain, fitted.get("voxels")) if found.has_spread else None,
+        uncertainty=uncertainty,
         lesions=lesions,
         measured=measured,
         tissues=tissues,
@@ -139,6 +151,7 @@ def synthesize(
         way=found.way,
         flips=options.flips,
         predictions=len(found.maps),
+        own=own,
     )
     clock.step("report", 0.85, "Writing map, table and report")
     findings.seconds = clock.seconds
@@ -201,9 +214,11 @@ def warn(patient: Patient, progress: Progress, sentence: str) -> None:
 
 def _on_t1w_grid(patient: Patient, aligned: AlignedPatient, progress: Progress) -> tuple[Volume | None, Volume | None]:
     lesions, measured, brain = patient.lesions, patient.dvr, aligned.brain.mask
-    t1w = patient.images[patient.reference]
+    t1w = patient.own_grids[patient.reference]
+    if patient.grids.get(patient.reference) is not None:
+        brain = mask_on_own_grid(brain.data > 0.5, brain.affine, t1w)
     if lesions is not None:
-        drawn, notes = lesions_where_drawn(lesions, aligned, patient.images, patient.reference)
+        drawn, notes = lesions_where_drawn(lesions, aligned, patient.own_grids, patient.reference)
         lesions, warnings = lesions_on_grid(drawn, t1w, brain)
         for warning in (*notes, *warnings):
             warn(patient, progress, warning)
@@ -212,6 +227,14 @@ def _on_t1w_grid(patient: Patient, aligned: AlignedPatient, progress: Progress) 
         for warning in warnings:
             warn(patient, progress, warning)
     return lesions, measured
+
+
+def _own_grid(
+    patient: Patient, aligned: AlignedPatient, lesions: Volume | None, measured: Volume | None
+) -> OwnGrid | None:
+    """What to write on the T1w's own grid, or None where the steps work on that."""
+    grid, mask = patient.grids.get(patient.reference), aligned.brain.mask
+    return None if grid is None else OwnGrid(mask_on_own_grid(mask.data > 0.5, mask.affine, grid), lesions, measured)
 
 
 def _tissues(

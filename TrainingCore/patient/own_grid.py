@@ -1,0 +1,64 @@
+"""What is measured and written on the T1w's own grid where that is finer than the steps need (see working_grid)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
+from ..imaging.grid import Grid
+from ..imaging.partial_volumes import lesion_mask_on_grid, partial_volumes_of_labels
+from ..imaging.volumes import Volume, resample
+from ..imaging.working_grid import mask_on_own_grid
+from ..prediction.volume import maps_to_t1w
+
+
+@dataclass
+class OwnGrid:
+    """Arrays on the T1w's own grid. brain: uint8 mask; lesions, measured: as given, there; dvr, uncertainty, nawm,
+    labels: filled in by `finish`."""
+
+    brain: Volume
+    lesions: Volume | None = None
+    measured: Volume | None = None
+    dvr: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
+    nawm: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    def on_working_grid(self, t1w: Volume) -> tuple[Volume | None, Volume | None]:
+        """Lesions and measured DVR on the grid that the steps work on; no lesion vanishes."""
+        shape, affine = t1w.data.shape, t1w.affine
+        lesions = measured = None
+        if self.lesions is not None:
+            lesions = t1w.with_data(lesion_mask_on_grid(self.lesions, shape, affine).astype(np.float32))
+        if self.measured is not None:
+            measured = t1w.with_data(resample(self.measured, shape, affine))
+        return lesions, measured
+
+    def finish(
+        self, brain: Volume, dvr: np.ndarray, uncertainty: np.ndarray | None, nawm: np.ndarray
+    ) -> tuple[list[dict[str, Any]], np.ndarray, float | None]:
+        """Bring maps from the working grid to this one and measure lesions here.
+
+        brain: mask on the working grid; dvr, uncertainty, nawm: there. Returns the rows of the lesion table, the labels
+        on the working grid, int32, one voxel each at least, and the DVR below which a voxel counts as demyelinated.
+        """
+        inside = brain.data > 0.5
+        shape = (inside.shape[0], inside.shape[1], inside.shape[2])
+        grid = Grid(shape, np.asarray(brain.affine, float))
+        (self.dvr,) = maps_to_t1w([dvr], inside, grid, self.brain)
+        if uncertainty is not None:
+            (self.uncertainty,) = maps_to_t1w([uncertainty], inside, grid, self.brain)
+        self.nawm = mask_on_own_grid(nawm, brain.affine, self.brain).data > 0
+        if self.lesions is None:
+            self.labels = np.zeros(self.brain.data.shape, np.uint8)
+            return [], np.zeros(shape, np.int32), demyelination_limit(self.dvr, self.nawm)
+        self.labels, _ = label_lesions(self.lesions.data, self.brain.voxel_volume)
+        self.nawm &= self.labels == 0
+        measured = None if self.measured is None else self.measured.data
+        rows = lesion_table(self.labels, self.dvr, self.nawm, self.brain.affine, measured)
+        coarse = partial_volumes_of_labels(self.labels, self.brain.affine, shape, grid.affine).labels()
+        return rows, coarse, demyelination_limit(self.dvr, self.nawm)
