@@ -87,6 +87,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/tissues.py
   imaging/transforms.py
   imaging/volumes.py
+  imaging/working_grid.py
   learning_curve.py
   list_dicom.py
   networks/__init__.py
@@ -109,6 +110,7 @@ set(TRAINING_CORE_SCRIPTS
   patient/leftovers.py
   patient/options.py
   patient/outputs.py
+  patient/own_grid.py
   patient/preparation.py
   patient/steps.py
   patient/translation.py
