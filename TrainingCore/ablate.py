@@ -63,7 +63,8 @@ def ablate(
     out = Path(out)
     check_replaceable(out, "round-1/plan.json")
 
-    from .experiments.ablation import eliminate, write_ablation
+    from .experiments.ablation import eliminate
+    from .reporting.ablation_report import write_ablation
 
     with Progress(progress, "eliminating") as shown:
         shown.note(cohort.left_out())

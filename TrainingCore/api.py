@@ -11,6 +11,8 @@ from .bids_app import bids_app
 from .crossvalidate import crossvalidate
 from .demo import demo
 from .describe import describe
+from .evaluate import evaluate
+from .export import export
 from .learning_curve import learning_curve
 from .list_dicom import list_dicom
 from .preprocess import preprocess
@@ -25,6 +27,8 @@ __all__ = [
     "crossvalidate",
     "demo",
     "describe",
+    "evaluate",
+    "export",
     "learning_curve",
     "list_dicom",
     "preprocess",

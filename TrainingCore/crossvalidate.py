@@ -73,7 +73,7 @@ def crossvalidate(
 
     from .experiments.crossvalidation import Plan
     from .experiments.jobs import run_jobs
-    from .reporting.experiment_pages import write_crossvalidation
+    from .reporting.crossvalidation_report import write_crossvalidation
 
     plan = Plan.begin(Path(out), cohort, recipes, FoldSettings(folds, list(stratify), seed))
     waiting = [job for job in plan.missing() if not fold or job[1] in fold]

@@ -76,7 +76,8 @@ def learning_curve(
     out = Path(out)
     check_replaceable(out, "crossvalidation/plan.json")
 
-    from .experiments.learning_curves import Sizes, run_curves, write_curves
+    from .experiments.learning_curves import Sizes, run_curves
+    from .reporting.curves_report import write_curves
 
     with Progress(progress, "learning curves") as shown:
         shown.note(cohort.left_out())

@@ -83,7 +83,7 @@ def tune(
     cohort.split(settings["data"]["validation_people"], settings["seed"], stratify)  # too few people: an error now
 
     from .experiments.search import open_study, search
-    from .reporting.search_pages import write_search
+    from .reporting.search_report import write_search
 
     out, trial_settings = Path(out), TrialSettings(Path(out), stratify, device, threads)
     study = open_study(out, plan_of(stratify, settings, dimensions, cohort), seed, not no_pruning)
@@ -154,7 +154,8 @@ class Course:
 
     def epoch(self, entry: dict[str, Any]) -> None:
         """The log entry of an epoch; raises optuna.TrialPruned at the end of a part in which the trial fell behind."""
-        from .experiments.search import EPOCHS, PARTS, import_optuna
+        from .experiments.search import PARTS, import_optuna
+        from .reporting.search_report import EPOCHS
 
         self.trial.set_user_attr(EPOCHS, entry["epoch"])
         if "validation_score" not in entry:
@@ -172,7 +173,8 @@ class Course:
 def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
     """Objective of a search: the best validation score of a training with a trial's values."""
     from .data.run import Run
-    from .experiments.search import CONTINUES, FOLDER
+    from .experiments.search import FOLDER
+    from .reporting.search_report import CONTINUES
     from .training.session import new_split, split_as_before, train_split
 
     def objective(trial: Any, values: dict[str, Any]) -> float:
@@ -195,7 +197,7 @@ def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort
 
 def why_not(study: Any) -> str:
     """What the last trial of a study said when it ended without a score."""
-    from .experiments.search import REASON
+    from .reporting.search_report import REASON
 
     reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
     return reasons[-1].rstrip(".") if reasons else "all fell behind"

@@ -40,6 +40,11 @@ class Cohort:
     notes: list[str] = field(default_factory=list)
     bad_rows: list[str] = field(default_factory=list)
 
+    @property
+    def name(self) -> str:
+        """Name of the cohort's folder or table, without its path."""
+        return self.path.resolve().name if self.path else "the cohort"
+
     @classmethod
     def read(cls, path: str | Path, needs: Sequence[str] = MRI) -> Cohort:
         """What a network can use of a BIDS folder or a table (.csv, .tsv), by file names alone.

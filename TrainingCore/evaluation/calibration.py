@@ -8,7 +8,7 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,10 +72,34 @@ def attainable(spread: np.ndarray, seed: int = 0) -> float | None:
     return float(np.mean([spearman(spread, one) for one in errors]))
 
 
+def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """SD over the maps of each label's mean, (n + 1,), entry i for label i, NaN where a label has no voxel.
+
+    maps: two or more (I, J, K); labels: int (I, J, K). The spread of a mean is what a row of the lesion table needs:
+    the mean of the voxels' spreads would count what cancels out within a lesion.
+    """
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    counts = np.bincount(owner).astype(float)
+    counts[counts == 0] = np.nan
+    means = [np.bincount(owner, found.ravel()[inside]) / counts for found in maps]
+    return np.std(means, axis=0, ddof=1)
+
+
+def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:
+    """SD of the error to be expected where predictions spread so far: sqrt(floor^2 + slope^2 spread^2), DVR.
+
+    fitted: floor (DVR) and slope (error per spread) as measured, see `errors_by_spread`; None: the spread itself.
+    """
+    if fitted is None:
+        return spread
+    return np.sqrt(fitted["floor"] ** 2 + (fitted["slope"] * spread) ** 2)
+
+
 def error_by_spread(spread: np.ndarray, error: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
     """{floor, slope} of error^2 = floor^2 + slope^2 spread^2, neither negative: weighted least squares.
 
-    spread, error, weights: (n,); see `synthesis.uncertainty.expected_error` for how they are used.
+    spread, error, weights: (n,); see `expected_error` for how they are used.
     """
     root = np.ones(len(spread)) if weights is None else np.sqrt(weights)
     unit = float(np.sqrt((spread**2).mean())) or 1.0  # both columns of about one size
@@ -140,46 +164,3 @@ def _interval(
         return None, None
     low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
-
-
-def in_words(found: Row) -> str:
-    """The answer in a sentence or two."""
-    from ..reporting.figures import number, with_interval
-
-    rho = with_interval(found["rho"], found["low"], found["high"])
-    first, last = found["parts"][0], found["parts"][-1]
-    if found["low"] is not None and found["low"] > 0:
-        answer = "Lesions with a high uncertainty have larger errors."
-    elif found["high"] is not None and found["high"] < 0:
-        answer = "Lesions with a high uncertainty have smaller errors: it must not be trusted."
-    else:
-        answer = "The uncertainty does not tell lesions with large errors from others here."
-    times = (
-        ""
-        if found["ratio"] is None
-        else f" The error is {found['ratio']:.1f} times the uncertainty (root mean squares); {found['within_95']:.0%} "
-        "of the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
-    )
-    return (
-        f"{answer} Spearman's rho of uncertainty and absolute error: {rho} (exact SDs would reach "
-        f"{number(found['attainable'])}), {found['n']} lesions of {found['people']} people. Mean error "
-        f"{first['error']:.3f} in the surest third, {last['error']:.3f} in the least sure.{times}"
-    )
-
-
-def calibration_figure(lesions: Sequence[Row], found: Row) -> Any:
-    """Absolute error against uncertainty, a point per lesion; large points: means of the three parts."""
-    from ..reporting import figures
-
-    rows = [row for row in lesions if _complete(row)]
-    figure, axes = figures.new_figure(4.8, 4.0)
-    axis = axes[0, 0]
-    x = [row["uncertainty"] for row in rows]
-    y = [abs(row["mean_dvr"] - row["measured_mean_dvr"]) for row in rows]
-    axis.scatter(x, y, s=10, color=figures.SYNTHETIC, alpha=0.5, linewidth=0)
-    axis.plot([part["uncertainty"] for part in found["parts"]], [part["error"] for part in found["parts"]], "o-",
-              color=figures.INK, markersize=7)  # fmt: skip
-    end = max([*x, *y])
-    axis.plot([0, end], [0, end], color=figures.SOFT, linewidth=1)
-    axis.set(xlabel="uncertainty (SD of mean DVR)", ylabel="absolute error of mean DVR")
-    return figure

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..data.case import Case
 from ..imaging.tissues import normal_appearing_white_matter
-from ..prediction.uncertainty import expected_error, spread_by_label
 from ..runtime.errors import MyelinSynthError
-from .calibration import error_by_spread
+from .calibration import error_by_spread, expected_error, spread_by_label
 from .conformal import interval_of
 from .lesion_geometry import FEATURES, lesion_geometry
 from .lesions import label_lesions, lesion_table
 from .measures import DVR_RANGE, image_measures
+from .task import SYNTHETIC, Outputs
 
 TISSUES = ("lesion", "nawm", "grey")
 KINDS = ("measured", "synthetic", "clean")
@@ -23,22 +23,16 @@ GEOMETRY = "geometry_"  # what the columns of lesion geometry start with
 
 
 def evaluate_case(
-    case: Case,
-    prediction: np.ndarray,
-    data_range: float = DVR_RANGE,
-    maps: Sequence[np.ndarray] = (),
-    fitted: Mapping[str, Mapping[str, float]] | None = None,
-    intervals: Mapping[str, Any] | None = None,
+    case: Case, outputs: Outputs, data_range: float = DVR_RANGE
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compare a synthetic DVR map with the measured one of a visit.
 
-    case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`; prediction:
-    (I, J, K) synthetic DVR on the case's grid. Outside the brain both count as 0. NAWM is white matter without lesions
-    at least 2 mm from other tissue, as in `synthesize`. maps: several predictions of this head; how far they are apart
-    in a lesion's mean becomes its `spread` and, with what the model was calibrated to (fitted: see
-    `synthesis.uncertainty`), its `uncertainty`; the visit gets predictions (their number) and voxel_floor, voxel_slope
-    (see `calibration.error_by_spread`). intervals: of a bundle (see `conformal.calibrate_intervals`); each lesion gets
-    dvr_low and dvr_high of it.
+    case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`, `myelin_loss`;
+    outputs: with the synthetic DVR; data_range: of DVR, for PSNR and SSIM. Outside the brain both maps count as 0. NAWM
+    is white matter without lesions at least 2 mm from other tissue, as in `synthesize`. With several maps, how far they
+    are apart in a lesion's mean becomes its `spread` and, with what the model was calibrated to, its `uncertainty`; the
+    visit gets predictions (their number) and voxel_floor, voxel_slope (see `calibration.error_by_spread`). With a
+    calibrated model each lesion gets dvr_low and dvr_high (see `conformal.interval_of`).
 
     Returns the visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and
     mm3 of lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and
@@ -46,6 +40,7 @@ def evaluate_case(
     truth, myelin_loss the true lost share of myelin, geometry_* see `lesion_geometry`). None: not estimable. Raises
     MyelinSynthError where the prediction holds NaN or infinity in the brain.
     """
+    prediction, maps, fitted = outputs.images[SYNTHETIC], outputs.maps, outputs.expected_errors
     brain = np.asarray(case.volumes["brain"], bool)
     if not np.isfinite(prediction[brain]).all():
         raise MyelinSynthError(f"The model gives values that are no numbers for {case.label}. It cannot be evaluated.")
@@ -77,7 +72,7 @@ def evaluate_case(
             row["uncertainty"] = float(expected_error(spread[row["id"]], fitted["lesions"] if fitted else None))
         row["clean_mean_dvr"] = None if clean is None else float(clean[row["id"]])
         row["myelin_loss"] = None if lost is None else float(lost[row["id"]])
-        row |= interval_of(intervals, row["volume_mm3"], row["mean_dvr"])
+        row |= interval_of(outputs.intervals, row["volume_mm3"], row["mean_dvr"])
         row |= {f"{GEOMETRY}{name}": float(value) for name, value in zip(FEATURES, geometry[row["id"] - 1])}
     owner = {"person": case.person, "visit": case.visit, "group": visit["group"], "site": case.info.get("site", "")}
     return visit, [owner | row for row in rows]

@@ -1,25 +1,18 @@
-"""What a trained system is measured by, person by person: one list of measures for each kind of target.
+"""The tasks: DVR, demyelination, hyperintensities, translation, enhancement; each measured as its paper measures it.
 
-The protocols (cross-validation, ablation, learning curves) know no paper: they ask here what to measure, which way is
-better, how the paper prints it and what it reports. A measure is a number per visit; what is pooled (Pearson r of
-lesions) is taken from the lesions of all people together.
+Experiments know no paper: they ask here what to measure, which way is better, how the paper prints it and what it
+reports. Arrays in, rows out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..data.case import QUANTITATIVE, Case
 from ..imaging.intensities import SPANS
-from ..reporting.demyelination_figures import demyelination_examples, people_figure, regions_figure, shares_figure
-from ..reporting.document import Report
-from ..reporting.segmentation_figures import examples_figure
-from ..reporting.slice_figures import Slices, comparison_figure
-from ..reporting.translation_figures import translation_section
 from . import enhancement
 from .cases import evaluate_case
 from .demyelination import (
@@ -27,108 +20,38 @@ from .demyelination import (
     agreement_classes,
     control_threshold,
     demyelination_measures,
-    group_comparison,
     person_regions,
 )
 from .image_quality import enhancement_quality, translation_quality
 from .segmentation import HYPERINTENSE, segmentation_measures, synthesis_measures
-from .summary import agreement, levels
+from .summary import agreement, differences, levels, summarise
+from .task import HYPERINTENSITIES, SYNTHETIC, Measure, Outputs, Row, Task
 
-Row = dict[str, Any]
 SEARCHED = ("data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask")  # by Genc et al. 2022
 WITH_MASK, WITHOUT_MASK = "with mask loss", "without mask loss"
 NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1w after the full dose
 
 
-@dataclass(frozen=True)
-class Measure:
-    """key: in a visit's row; title; scale: what the number is multiplied by for print; form: how it is printed; better:
-    `higher`, `lower`, or nothing where it only describes; paper: what the system's paper reports, by its own name for
-    the model; paper_of: the same by what is made, where the paper makes several things; most: the highest value there
-    can be, if there is one."""
-
-    key: str
-    title: str
-    better: str
-    scale: float = 1.0
-    form: str = "{:.3f}"
-    paper: Mapping[str, str] = field(default_factory=dict)
-    most: float | None = None
-    paper_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def reported(self, target: str) -> Mapping[str, str]:
-        """What the paper reports of models that make this, by its own name for the model."""
-        return self.paper_of.get(target, self.paper)
-
-    @property
-    def limit(self) -> float | None:
-        """The best value there can be: errors and rates end at 0."""
-        return 0.0 if self.better == "lower" else self.most
+Data = Mapping[str, Any]  # inputs, target and intensity rule of a model
 
 
-@dataclass(frozen=True)
-class Task:
-    """name; measures, the first of which is the one that protocols decide by; measure(system, case, recipe, context) ->
-    (visit row, lesion rows); prepare(cases) -> context: what is taken from all controls before anybody is measured,
-    from their measured maps alone; pooled: (title, function of all lesion rows -> {r, r_low, r_high, n});
-    section(report, visit rows by recipe): what the paper shows besides its table; makes(system, case, recipe, context)
-    -> volumes by name for an example slice, `synthetic` among them where an image is made; examples: how slices of the
-    same people are drawn, recipe by recipe. A visit row that holds `untouched` (the name of an input) and every measure
-    with the prefix `untouched_` gives the report a column of that input taken for the answer. papers_row(inputs) ->
-    what the paper reports with these inputs alone, by measure; paper_order: in which order it left them out;
-    paper_curves: what it reads off its learning curves; papers_best: recipe values that its search found,
-    by target."""
-
-    name: str
-    measures: tuple[Measure, ...]
-    measure: Callable[[Any, Case, dict[str, Any], Any], tuple[Row, list[Row]]]
-    prepare: Callable[[Iterable[Case]], Any] | None = None
-    section: Callable[[Report, Mapping[str, Sequence[Row]]], None] | None = None
-    pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
-    paper: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of what is pooled, by its title
-    makes: Callable[[Any, Case, dict[str, Any], Any], dict[str, np.ndarray]] = lambda system, case, recipe, context: {
-        "synthetic": predict(system, case, recipe["data"]["inputs"])
-    }
-    examples: Callable[[Mapping[str, Sequence[Slices]]], Any] = comparison_figure
-    prepared_from: str = ""  # the group whose visits alone `prepare` needs; all where empty
-    papers_row: Callable[[Iterable[str]], dict[str, str]] | None = None
-    paper_order: str = ""
-    paper_curves: str = ""
-    papers_best: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-
-def predict(system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
-    """Synthetic target of a prepared visit, float32 (I, J, K); a system may go by its masks instead of its MRI."""
-    if getattr(system, "from_masks", False):
-        return system.predict_case(case)
-    return _answer(system.predict, system, case, inputs)
-
-
-def _answer(ask: Callable[[Any], Any], system: Any, case: Case, inputs: Sequence[str]) -> np.ndarray:
-    import torch
-
-    given = np.stack([case.volumes[name] for name in inputs]).astype(np.float32)
-    device = getattr(system, "device", "cpu")
-    return ask(torch.from_numpy(given[None]).to(device))[0, 0].float().cpu().numpy()
-
-
-def measure_dvr(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
+def measure_dvr(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """DVR: errors in brain and lesions, and a row for every lesion (see evaluation.cases)."""
-    return evaluate_case(case, predict(system, case, recipe["data"]["inputs"]))
+    return evaluate_case(case, outputs)
 
 
-def measure_demyelination(system: Any, case: Case, recipe: dict[str, Any], context: Any) -> tuple[Row, list[Row]]:
+def measure_demyelination(case: Case, outputs: Outputs, data: Data, context: Any) -> tuple[Row, list[Row]]:
     """DVR as above, and demyelination below the controls' threshold (Wei et al. 2018). context: DVR, or None."""
-    found = predict(system, case, recipe["data"]["inputs"])
-    row, lesions = evaluate_case(case, found)
+    row, lesions = evaluate_case(case, outputs)
+    synthetic = outputs.images[SYNTHETIC]
     brain = np.asarray(case.volumes["brain"], bool)
     white = np.asarray(case.volumes.get("white_matter", np.zeros(brain.shape)), bool) & brain
     marked = _lesions(case) & brain
     group = str(case.info.get("group") or "patient")
-    regions = person_regions(case.volumes["dvr"], found, white, marked, group, case.person)
+    regions = person_regions(case.volumes["dvr"], synthetic, white, marked, group, case.person)
     row |= {key: value for key, value in regions.items() if key not in row}
     if context is not None:
-        row |= demyelination_measures(case.volumes["dvr"], found, marked, context)
+        row |= demyelination_measures(case.volumes["dvr"], synthetic, marked, context)
     return row, lesions
 
 
@@ -141,107 +64,51 @@ def threshold_of_controls(cases: Iterable[Case]) -> float | None:
     )
 
 
-def make_demyelination(system: Any, case: Case, recipe: dict[str, Any], context: Any) -> dict[str, np.ndarray]:
-    """Synthetic DVR, and where it agrees with the measured map on what is demyelinated. context: DVR, or None.
-
-    Arrays (I, J, K) by name.
-    """
-    found = predict(system, case, recipe["data"]["inputs"])
+def picture_demyelination(case: Case, outputs: Outputs, context: Any) -> dict[str, np.ndarray]:
+    """Where measured and synthetic map agree on what is demyelinated, (I, J, K). context: DVR threshold, or None."""
     if context is None:
-        return {"synthetic": found}
+        return {}
     marked = _lesions(case) & np.asarray(case.volumes["brain"], bool)
-    return {"synthetic": found, "agreement": agreement_classes(case.volumes["dvr"], found, marked, context)}
+    return {"agreement": agreement_classes(case.volumes["dvr"], outputs.images[SYNTHETIC], marked, context)}
 
 
-def demyelination_section(report: Report, visits: Mapping[str, Sequence[Row]]) -> None:
-    """The paper's figures 4 and 5 (A): DVR by region with the significance of the differences, person by person, and
-    the demyelinated share of each patient's lesion load."""
-    rows: list[Any] = []
-    for name, found in visits.items():
-        for kind, compared in group_comparison(found).items():
-            if kind == "measured" and rows:
-                continue  # the same for every model
-            row: Row = {"map": "measured" if kind == "measured" else name}
-            for region in ("wm_control", "nawm", "lesions"):
-                mean, sd = compared[f"{region}_mean"], compared[f"{region}_sd"]
-                row[region] = "–" if mean is None else f"{mean:.3f}" + ("" if sd is None else f" ({sd:.3f})")
-            row |= {"p NAWM / control": compared["p_nawm_against_control"]}
-            rows.append(row | {"p lesions / NAWM": compared["p_lesions_against_nawm"]})
-    report.add_heading("DVR by region")
-    report.add_table(
-        rows,
-        "Mean (SD) over people. p: Mann-Whitney (different people), Wilcoxon signed rank (the same people). The paper: "
-        "no difference of the first kind, p < 0.0001 for the second.",
-        formats={"p NAWM / control": "{:.2g}", "p lesions / NAWM": "{:.2g}"},
-    )
-    for name, found in visits.items():
-        report.add_figure(
-            regions_figure(found, group_comparison(found)),
-            f"{name}: DVR by region.",
-            f"Box plots of DVR by region, {name}",
-        )
-    report.add_heading("DVR of every person")
-    for name, found in visits.items():
-        report.add_figure(
-            people_figure(found),
-            f"{name}: mean DVR of every visit, measured and synthetic.",
-            f"Line plot of mean DVR in white matter and lesions by person, {name}",
-        )
-    if not any(row.get("measured_percent") for found in visits.values() for row in found):
-        report.add_text("No demyelination maps: their threshold is taken from the white matter of controls.")
-        return
-    report.add_heading("Demyelinated voxels")
-    for name, found in visits.items():
-        report.add_figure(
-            shares_figure(found),
-            f"{name}: demyelinated share of the lesion load.",
-            f"Bars of the demyelinated share of each patient's lesion load, {name}",
-        )
-
-
-def make_wmh(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> dict[str, np.ndarray]:
-    """What a system makes of T1w: FLAIR as `synthetic`, hyperintensities as the mask `found`; either or both."""
-    inputs, made = recipe["data"]["inputs"], {}
-    one = getattr(system, "members", [system])[0]
-    if getattr(one, "synthesises", True):
-        made["synthetic"] = predict(system, case, inputs)
-    if hasattr(one, "segment"):
-        made["found"] = _answer(system.segment, system, case, inputs) > HYPERINTENSE
-    return made
-
-
-def measure_wmh(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
+def measure_wmh(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """FLAIR and hyperintensities from T1w, whichever it makes: MAE, PSNR; DSC, FPR, FNR (Orbes-Arteaga et al. 2018)."""
-    row, made = _row(case), make_wmh(system, case, recipe)
+    row = _row(case)
     brain = np.asarray(case.volumes["brain"], bool)
-    if "synthetic" in made:
-        row |= synthesis_measures(case.volumes[recipe["data"]["target"]], made["synthetic"], brain)
-    if "found" in made:
-        row |= segmentation_measures(_lesions(case), made["found"], brain)
+    if SYNTHETIC in outputs.images:
+        row |= synthesis_measures(case.volumes[data["target"]], outputs.images[SYNTHETIC], brain)
+    if HYPERINTENSITIES in outputs.images:
+        row |= segmentation_measures(_lesions(case), outputs.images[HYPERINTENSITIES] > HYPERINTENSE, brain)
     return row, []
 
 
-def measure_translation(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
+def picture_wmh(case: Case, outputs: Outputs, context: Any = None) -> dict[str, np.ndarray]:
+    """The mask of hyperintensities, where the model makes one."""
+    if HYPERINTENSITIES not in outputs.images:
+        return {}
+    return {HYPERINTENSITIES: outputs.images[HYPERINTENSITIES] > HYPERINTENSE}
+
+
+def measure_translation(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """One MRI contrast from another: SSIM and MAE of brain and lesion, and of the first input taken for the target."""
-    data = recipe["data"]
-    truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
+    truth, synthetic, brain = _inside(case, outputs, data)
     source, span = data["inputs"][0], SPANS[data["intensity"]["rule"]]
     given = np.where(brain, case.volumes[source], truth)
-    made, untouched = (translation_quality(truth, one, brain, _lesions(case), span) for one in (found, given))
+    own, untouched = (translation_quality(truth, image, brain, _lesions(case), span) for image in (synthetic, given))
     row = {"untouched": source, **{f"untouched_{key}": value for key, value in untouched.items()}}
-    return _row(case) | made | row, []
+    return _row(case) | own | row, []
 
 
-def measure_enhancement(system: Any, case: Case, recipe: dict[str, Any], context: Any = None) -> tuple[Row, list[Row]]:
+def measure_enhancement(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """T1w after contrast: L2, tumour L2, PSNR, SSIM (Bone et al. 2021), and of the T1w that is nearest to it.
 
     The tumour is its enhancing part, as in the paper, where a visit has such a mask, else the whole lesion mask.
     """
-    data = recipe["data"]
-    truth, found, brain = _inside(case, predict(system, case, data["inputs"]), data)
+    truth, synthetic, brain = _inside(case, outputs, data)
     kind = "enhancing" if "enhancing" in case.volumes else "lesions"
     tumour = np.asarray(case.volumes.get(kind, np.zeros(case.shape)), bool)
-    row = _row(case) | {"tumour_mask": kind} | enhancement_quality(truth, found, brain, tumour)
+    row = _row(case) | {"tumour_mask": kind} | enhancement_quality(truth, synthetic, brain, tumour)
     source = next((name for name in NEAR_ENHANCED if name in data["inputs"]), None)
     if source is not None:
         untouched = enhancement_quality(truth, case.volumes[source], brain, tumour)
@@ -249,27 +116,15 @@ def measure_enhancement(system: Any, case: Case, recipe: dict[str, Any], context
     return row, []
 
 
-def enhancement_section(report: Report, visits: Mapping[str, Sequence[Row]]) -> None:
-    """What the tumour of `tumour L2` is."""
-    rows = next(iter(visits.values()))
-    able = len({row["person"] for row in rows if row["tumour_l2"] is not None})
-    whole = sum(row["tumour_mask"] == "lesions" for row in rows)
-    told = "is over the enhancing tumour, as in the paper"
-    if whole:
-        told += f"; over the whole lesion mask in {whole} of {len(rows)} visits, which have no mask of what enhances"
-    of = len({row["person"] for row in rows})
-    report.add_text(f"Tumour L2 {told}; {able} of {of} people have one. L2, PSNR and SSIM are over the whole volume.")
-
-
 def _row(case: Case) -> Row:
     return {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
 
 
-def _inside(case: Case, found: np.ndarray, data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, synthetic image and brain; outside the brain, where an answer means nothing, both are the same."""
+def _inside(case: Case, outputs: Outputs, data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth, synthetic image and brain; outside the brain, where a prediction means nothing, both are the same."""
     brain = np.asarray(case.volumes["brain"], bool)
     truth = case.volumes[data["target"]]
-    return truth, np.where(brain, found, truth), brain
+    return truth, np.where(brain, outputs.images[SYNTHETIC], truth), brain
 
 
 def _lesions(case: Case) -> np.ndarray:
@@ -277,10 +132,10 @@ def _lesions(case: Case) -> np.ndarray:
 
 
 def _level(name: str) -> Callable[[Sequence[Row]], Row]:
-    def found(lesions: Sequence[Row]) -> Row:
+    def correlate(lesions: Sequence[Row]) -> Row:
         return agreement(levels(lesions)[name])
 
-    return found
+    return correlate
 
 
 DVR = Task(
@@ -297,6 +152,9 @@ DVR = Task(
         "patient level r": {"curricular": "0.74", "anticurricular": "0.61"},
     },
     pooled=(("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
+    summarise=summarise,
+    differences=differences,
+    common_grid=True,
 )
 DEMYELINATION = Task(
     "demyelination",
@@ -309,12 +167,13 @@ DEMYELINATION = Task(
         *DVR.measures,
     ),
     measure_demyelination,
-    threshold_of_controls,
-    demyelination_section,
-    DVR.pooled,
+    prepare=threshold_of_controls,
     prepared_from=CONTROL,
-    makes=make_demyelination,
-    examples=demyelination_examples,
+    pictures=picture_demyelination,
+    pooled=DVR.pooled,
+    summarise=DVR.summarise,
+    differences=DVR.differences,
+    common_grid=True,
 )
 WMH = Task(
     "wmh",
@@ -341,8 +200,8 @@ WMH = Task(
         Measure("psnr", "PSNR, peak at the range of the true FLAIR (dB)", "higher", 1.0, "{:.2f}"),
     ),
     measure_wmh,
-    makes=make_wmh,
-    examples=examples_figure,
+    needs=("lesions",),  # without a mask nothing can be missed
+    pictures=picture_wmh,
 )
 TRANSLATION = Task(
     "translation",
@@ -367,7 +226,6 @@ TRANSLATION = Task(
         Measure("mae_lesion", "MAE in the lesion", "lower"),
     ),
     measure_translation,
-    section=translation_section,
     papers_best={
         "flair": dict(zip(SEARCHED, (2, 2, 4.87e-5, 118.74, 151.04))),
         "t1w": dict(zip(SEARCHED, (2, 4, 1.49e-4, 90.24, 124.85))),
@@ -381,10 +239,9 @@ ENHANCEMENT = Task(
         Measure("psnr", "PSNR (dB)", "higher", 1.0, "{:.1f}", {"all four inputs": "35.3"}),
         Measure("ssim", "SSIM (%)", "higher", 100.0, "{:.1f}", {"all four inputs": "94.2"}, 1.0),
         Measure("l2_brain", "L2 in the brain (10⁻⁵)", "lower", 1e5, "{:.1f}"),
-        Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}", most=1.0),
+        Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}", highest=1.0),
     ),
     measure_enhancement,
-    section=enhancement_section,
     papers_row=enhancement.papers_row,
     paper_order=enhancement.ORDER,
     paper_curves=enhancement.FIGURE_4,
@@ -392,7 +249,7 @@ ENHANCEMENT = Task(
 
 
 TASKS = {task.name: task for task in (DVR, DEMYELINATION, WMH, TRANSLATION, ENHANCEMENT)}
-RICHEST = (DEMYELINATION, WMH)  # they measure all that their plainer kin do
+RICHEST = (DEMYELINATION, WMH)  # they measure all that the plainer tasks of their target do
 
 
 def common_task(recipes: Iterable[dict[str, Any]]) -> Task:

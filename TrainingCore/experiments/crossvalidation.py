@@ -28,7 +28,7 @@ from .plan_file import PLAN, begin_or_go_on, read_plan
 from .settings import FoldSettings
 
 if TYPE_CHECKING:
-    from ..data.case import Case
+    from ..prediction.model import TrainedModel
 
 ROWS = "rows.json"
 CROSSVALIDATION = "cross-validation"  # what a plan is called
@@ -168,28 +168,32 @@ def _train(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, dev
     )
 
 
-def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, system: Any) -> None:
+def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, model: TrainedModel) -> None:
     from ..evaluation.tasks import TASKS
+    from ..prediction.cases import predict_case
+    from ..reporting.slice_figures import save_slices
     from ..training.store import load_case
+    from .evaluation import slice_of
 
     task, recipe = TASKS[plan.task], plan.recipes[name]
+    data = recipe["data"]
     visits, lesions = [], []
-    example, most = None, -1  # the visit with most lesional voxels, kept: it need not be read again
+    example, largest = None, -1
     chosen = list(cohort.of(plan.folds[fold - 1]))
     known = [visit for visit in cohort if task.prepared_from in ("", visit.info.get("group"))]
     context = task.prepare(load_case(visit, recipe) for visit in known) if task.prepare else None
     for index, visit in enumerate(chosen):
         report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
         case = load_case(visit, recipe)
-        row, own = task.measure(system, case, recipe, context)
+        outputs = predict_case(model, case)
+        row, own = task.measure(case, outputs, data, context)
         visits.append({"fold": fold, **_facts(visit, plan.stratified_by), **row})
         lesions += [{"fold": fold, **lesion} for lesion in own]
         load = int(np.count_nonzero(case.volumes.get("lesions", 0)))
-        if load > most:
-            example, most = case, load
+        if load > largest:
+            example, largest = slice_of(case, outputs, task, context, data, f"{case.person}, fold {fold}"), load
     if example is not None:
-        made = task.makes(system, example, recipe, context)
-        _save_example(plan.example(name, fold), example, made, recipe, fold)
+        save_slices(plan.example(name, fold), example)
     write_json(plan.folder(name, fold) / ROWS, {"visits": visits, "lesions": lesions})
 
 
@@ -202,20 +206,11 @@ def _begun(path: Path) -> Run | None:
     return None
 
 
-def _trained(run: Run, device: str) -> Any:
+def _trained(run: Run, device: str) -> TrainedModel:
     from ..data.bundle import Bundle
-    from ..runtime.processes import choose_device
+    from ..prediction.model import TrainedModel
 
-    return Bundle.open(run.bundle_path("best")).load_system(choose_device(device))
-
-
-def _save_example(path: Path, case: Case, made: dict[str, Any], recipe: dict[str, Any], fold: int) -> None:
-    """Keep the slice with most lesions of a visit; the same one for every recipe of one grid."""
-    from ..reporting.slice_figures import axial_slices, save_slices
-
-    image, data = made.pop("synthetic", None), recipe["data"]
-    title = f"{case.person}, fold {fold}"
-    save_slices(path, axial_slices(case, image, title, data["inputs"], data["target"], made))
+    return TrainedModel.load(Bundle.open(run.bundle_path("best")), device)
 
 
 def _facts(visit: Any, columns: Sequence[str]) -> dict[str, Any]:

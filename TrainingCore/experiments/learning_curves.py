@@ -6,34 +6,19 @@ the asymptote and when there is none see evaluation.asymptotes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ..data.cohort import Cohort
 from ..data.recipe import changed
-from ..evaluation.asymptotes import FARTHER, Asymptote, asymptote
-from ..evaluation.tasks import Measure, task_of
-from ..reporting import figures
-from ..reporting.document import SIMULATED_BANNER, Report
-from ..reporting.evaluation_pages import write_csv
-from ..reporting.experiment_pages import REASON, cohort_name, mean_sd, printed, told_length, write_crossvalidation
+from ..evaluation.task import Row
+from ..reporting.crossvalidation_report import write_crossvalidation
 from ..rules import check_recipe
 from ..runtime.cli import Progress
 from ..runtime.errors import BadInput
-from ..runtime.files import write_json
-from .comparison import by_person
 from .crossvalidation import Plan
 from .jobs import run_jobs
-from .methods import add_methods
 from .settings import Compute, FoldSettings
-
-Row = dict[str, Any]
-Fits = dict[int, Asymptote]
-COLOURS = (figures.MEASURED, figures.SYNTHETIC, figures.TRUTH, figures.INK)
 
 
 def cell_name(fraction: float, width: int) -> str:
@@ -82,117 +67,3 @@ def run_curves(
     for cell in cells:
         cell["visits"] = plan.pooled(cell["name"])["visits"]
     return plan, cells
-
-
-def fit_width(cells: Sequence[Row], measure: Measure, width: int, seed: int = 0) -> Asymptote:
-    """The asymptote of one width, over the people who have a value at every size."""
-    own = [cell for cell in cells if cell["width"] == width]
-    tables = [by_person(cell["visits"], measure.key) for cell in own]
-    people = sorted(set.intersection(*map(set, tables)))
-    values = np.array([[table[person] for table in tables] for person in people]).reshape(len(people), len(own))
-    return asymptote(np.array([cell["people"] for cell in own]), values, measure.better, measure.limit, seed)
-
-
-def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, seed: int) -> Row:
-    """Write cells.csv, summary.json and report.html; returns the summary."""
-    from .. import RESEARCH_USE
-
-    task = task_of(recipe)
-    widths = sorted({cell["width"] for cell in cells})
-    fits = {m.key: {width: fit_width(cells, m, width, seed) for width in widths} for m in task.measures}
-    table = [_cell_row(cell, task.measures) for cell in cells]
-    write_csv(out / "cells.csv", table)
-    told = {key: {width: one.facts() for width, one in found.items()} for key, found in fits.items()}
-    summary = {"note": RESEARCH_USE, "simulated": cohort.simulated, "cells": table, "asymptotes": told}
-    write_json(out / "summary.json", summary)
-    build_report(cells, recipe, cohort, fits).write(out / "report.html")
-    return summary
-
-
-def build_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[str, Fits]) -> Report:
-    """Per measure the paper's figure, the numbers behind it, and what the curves approach."""
-    task = task_of(recipe)
-    report = Report("Learning curves", [SIMULATED_BANNER] if cohort.simulated else [])
-    report.add_text(
-        f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort_name(cohort)}, the "
-        f"same in every cell; {told_length(recipe)}{_told_steps(recipe)}. "
-        "Fit: a + b n^-c, n people to train on; a is what more people of "
-        "this kind would approach if the curve went on like this. The intervals know that other people might have been "
-        "measured, not that other people might have been trained on or that a training comes out differently each "
-        f"time: they are too narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
-    )
-    for measure in task.measures:
-        if all(one.people == 0 for one in fits[measure.key].values()):
-            continue
-        report.add_heading(measure.title)
-        report.add_figure(
-            curve_figure(cells, measure, fits[measure.key]),
-            "Mean and standard error over people; line: fit, dotted beyond the sizes tried; dashed: asymptote.",
-            f"{measure.title} against people to train on",
-        )
-        report.add_table(size_rows(cells, measure), "Mean (SD) by people to train on and network width C.")
-        rows = [_fit_row(width, one, measure) for width, one in fits[measure.key].items()]
-        report.add_table(rows, "Fitted, with 95 % intervals.", titles={"why": "why not"}, missing="–")
-    add_methods(report, {recipe["system"]: recipe})
-    return report
-
-
-def _told_steps(recipe: Row) -> str:
-    return (
-        ", however many people there are to train on"
-        if recipe["iterations"]
-        else (": fewer people to train on are fewer steps")
-    )
-
-
-def size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:
-    """One row per size, one column per width: mean (SD)."""
-    rows: dict[float, Row] = {}
-    for cell in cells:
-        start = {"F": f"{100 * cell['fraction']:.0f} %", "people": cell["people"]}
-        found = mean_sd(by_person(cell["visits"], measure.key))
-        rows.setdefault(cell["fraction"], start)[f"C = {cell['width']}"] = printed(measure, found)
-    return [rows[fraction] for fraction in sorted(rows)]
-
-
-def _cell_row(cell: Row, measures: Sequence[Measure]) -> Row:
-    row = {key: cell[key] for key in ("name", "fraction", "people", "width")}
-    for measure in measures:
-        found = mean_sd(by_person(cell["visits"], measure.key))
-        row |= {f"{measure.key}_mean": found["mean"], f"{measure.key}_sd": found["sd"]}
-    return row
-
-
-def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
-    twice = f"at {FARTHER:g} times the people"
-
-    def told(*found: float | None) -> str:
-        value, low, high = (None if each is None else measure.scale * each for each in found)
-        return figures.with_interval(value, low, high, measure.form)
-
-    ahead = None if one.farther is None else told(one.farther, one.farther_low, one.farther_high)
-    return {"width C": width, "asymptote": told(one.a, one.low, one.high), twice: ahead, "why": one.why or None}
-
-
-def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Any:
-    """The measure against people to train on, one line per width."""
-    figure, axes = figures.new_figure(6.4, 3.8)
-    axis = axes[0, 0]
-    for place, (width, one) in enumerate(fits.items()):
-        own = [cell for cell in cells if cell["width"] == width]
-        found = [mean_sd(by_person(cell["visits"], measure.key)) for cell in own]
-        sizes = np.array([cell["people"] for cell in own])
-        means = measure.scale * np.array([np.nan if each["mean"] is None else each["mean"] for each in found])
-        errors = measure.scale * np.array([(each["sd"] or 0.0) / max(each["n"], 1) ** 0.5 for each in found])
-        colour, aside = COLOURS[place % len(COLOURS)], 1 + 0.012 * (place - (len(fits) - 1) / 2)
-        style = "o" if one.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
-        axis.errorbar(sizes * aside, means, errors, fmt=style, color=colour, capsize=3, label=f"C = {width}")
-        if one.a is not None and one.b is not None and one.c is not None:
-            for low, high, kind in ((sizes.min(), sizes.max(), "-"), (sizes.max(), FARTHER * sizes.max(), ":")):
-                line = np.linspace(low, high, 100)
-                axis.plot(line, measure.scale * (one.a + one.b * line**-one.c), kind, color=colour)
-            axis.axhline(measure.scale * one.a, color=colour, linestyle="--", linewidth=0.8)
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set(xlabel="people to train on", ylabel=measure.title)
-    axis.legend(fontsize=9)
-    return figure

@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..reporting.search_report import CONTINUES, REASON
 from ..runtime.errors import BadInput, MyelinSynthError
 from .plan_file import begin_or_go_on
 from .space import Dimension
@@ -29,7 +30,7 @@ from .space import Dimension
 JOURNAL, NAME = "study.journal", "myelinsynth"
 WAIT_S, UNSIGNED_S = 0.5, 30.0
 PARTS, SAFE_PARTS = 10, 3  # of a training, at whose ends trials are compared, and in which none is pruned (ours)
-WORKER, CONTINUES, FOLDER, REASON, EPOCHS = "worker", "continues", "folder", "reason", "epochs"
+WORKER, FOLDER = "worker", "folder"
 Objective = Callable[[Any, dict[str, Any]], float]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.bundle import Bundle
+from ..evaluation.calibration import expected_error, spread_by_label
 from ..evaluation.conformal import interval_of, intervals_of_bundle
 from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
 from ..imaging.brain_mask import Brain
@@ -21,8 +22,9 @@ from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume, resample, same_grid
 from ..imaging.working_grid import mask_on_own_grid
 from ..prediction.completion import complete, in_words
-from ..prediction.uncertainty import expected_error, fitted_errors, spread_by_label
-from ..prediction.volume import Model, Prediction, predict_patient
+from ..prediction.model import TrainedModel
+from ..prediction.uncertainty import fitted_errors
+from ..prediction.volume import Prediction, predict_patient
 from ..runtime.cli import Progress
 from ..runtime.errors import MyelinSynthError
 from .inputs import Patient
@@ -95,7 +97,7 @@ def synthesize(
 
     clock = Clock(progress)
     clock.step("model", 0.03, "Loading the model")
-    model = Model.load(bundle, options.device)
+    model = TrainedModel.load(bundle, options.device)
     aligned = align(patient, clock)
     lesions, measured = _on_t1w_grid(patient, aligned, progress)
     own = _own_grid(patient, aligned, lesions, measured)
@@ -103,7 +105,7 @@ def synthesize(
         lesions, measured = own.on_working_grid(patient.images["t1w"])
     if options.complete_with is not None:
         clock.step("complete", 0.46, "Making what is missing")
-        completing = Model.load(Bundle.open(options.complete_with), options.device)
+        completing = TrainedModel.load(Bundle.open(options.complete_with), options.device)
         lesions = fill_gaps(patient, aligned, lesions, completing, progress)
         if own is not None and own.lesions is None and lesions is not None:
             own.lesions = mask_on_own_grid(lesions.data > 0.5, lesions.affine, own.brain)
@@ -180,7 +182,7 @@ def fill_gaps(
     patient: Patient,
     aligned: AlignedPatient,
     lesions: Volume | None,
-    model: Model,
+    model: TrainedModel,
     progress: Progress,
 ) -> Volume | None:
     """Let a model fill in what is missing, with a warning; returns the lesion mask there is now."""

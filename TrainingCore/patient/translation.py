@@ -20,7 +20,8 @@ from ..imaging.bias import box_around
 from ..imaging.intensities import SPANS, apply_rule, background_of
 from ..imaging.volumes import Volume, resample, write_volume
 from ..prediction.completion import UNITS, as_image
-from ..prediction.volume import Model, Prediction, predict_patient
+from ..prediction.model import TrainedModel
+from ..prediction.volume import Prediction, predict_patient
 from ..reporting.document import Report
 from ..reporting.figures import new_figure
 from ..runtime.cli import Progress
@@ -49,7 +50,7 @@ def translate(
     target = bundle.description["output"]
     clock = Clock(progress)
     clock.step("model", 0.03, "Loading the model")
-    model = Model.load(bundle, options.device)
+    model = TrainedModel.load(bundle, options.device)
     aligned = align(patient, clock)
     for sentence in (*aligned.warnings, check_doses(aligned, bundle.description["inputs"])):
         warn(patient, progress, sentence)
@@ -93,7 +94,7 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 
 
 def write_translation(
-    folder: Path, patient: Patient, model: Model, aligned: AlignedPatient, found: Prediction, flips: bool
+    folder: Path, patient: Patient, model: TrainedModel, aligned: AlignedPatient, found: Prediction, flips: bool
 ) -> dict[str, Any]:
     """Write the images and the report; returns the provenance, which comes last."""
     about, mask = model.bundle.description, aligned.brain.mask
@@ -161,7 +162,7 @@ def nearest_input(about: Mapping[str, Any]) -> str:
 
 def build_report(
     patient: Patient,
-    model: Model,
+    model: TrainedModel,
     aligned: AlignedPatient,
     made: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
     facts: dict[str, Any],

@@ -16,7 +16,8 @@ from ..imaging.registration import Registration
 from ..imaging.volumes import Volume
 from ..patient.preparation import AlignedPatient
 from ..runtime.errors import BadInput
-from .volume import Model, predict_patient
+from .model import TrainedModel
+from .volume import predict_patient
 
 UNITS = 100.0  # of a synthetic MRI per unit of the network's: whole numbers that people are used to
 
@@ -41,7 +42,7 @@ def makes_no_image(bundle: Bundle) -> bool:
 
 
 def complete(
-    model: Model, patient: AlignedPatient, lesions_wanted: bool, say: Callable[[str], None]
+    model: TrainedModel, patient: AlignedPatient, lesions_wanted: bool, say: Callable[[str], None]
 ) -> tuple[list[str], Volume | None]:
     """Add a synthetic FLAIR to `patient.images` where there is none, and find its lesions where they are wanted.
 

@@ -55,20 +55,6 @@ def _gamma(values: np.ndarray, exponent: float, low: float, high: float) -> np.n
     return (low + bent * (high - low)).astype(np.float32)
 
 
-def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
-    """SD over the maps of each label's mean, (n + 1,), entry i for label i, NaN where a label has no voxel.
-
-    maps: two or more (I, J, K); labels: int (I, J, K). The spread of a mean is what a row of the lesion table needs:
-    the mean of the voxels' spreads would count what cancels out within a lesion.
-    """
-    inside = np.flatnonzero(labels)
-    owner = labels.ravel()[inside]
-    counts = np.bincount(owner).astype(float)
-    counts[counts == 0] = np.nan
-    means = [np.bincount(owner, found.ravel()[inside]) / counts for found in maps]
-    return np.std(means, axis=0, ddof=1)
-
-
 def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str, dict[str, float]] | None:
     """What a bundle says of its errors: {"lesions": {floor, slope}, "voxels": {floor, slope}}, for `expected_error`.
 
@@ -86,16 +72,6 @@ def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str,
     if not (np.isfinite(numbers).all() and min(numbers) >= 0):
         raise BadInput("The model's bundle.json has an `uncertainty` with impossible numbers. Get it again.")
     return fitted if measured_over == predictions else None
-
-
-def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:
-    """SD of the error to be expected where predictions spread so far: sqrt(floor^2 + slope^2 spread^2), DVR.
-
-    fitted: floor (DVR) and slope (error per spread) as measured, see `evaluation.calibration`; None: the spread itself.
-    """
-    if fitted is None:
-        return spread
-    return np.sqrt(fitted["floor"] ** 2 + (fitted["slope"] * spread) ** 2)
 
 
 def in_words(description: Mapping[str, Any], predictions: int) -> str:

@@ -4,67 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from ..data.bundle import Bundle
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.intensities import apply_rule
 from ..imaging.preparation import on_grid
 from ..imaging.volumes import Volume, resample
 from ..patient.preparation import AlignedPatient
 from ..runtime.errors import BadInput
-from .inference import predict_maps
+from .model import TrainedModel
 from .uncertainty import variants
-
-if TYPE_CHECKING:
-    import torch
-
-
-@dataclass
-class Model:
-    """A bundle and the device it is to run on; the trained system is kept for every device it was needed on."""
-
-    bundle: Bundle
-    device: torch.device
-    _systems: dict[Any, Any] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, bundle: Bundle, wish: str) -> Model:
-        """Read the weights onto `auto`, `cpu` or `cuda:N`, once per process. Raises BadInput without such a device."""
-        from ..runtime.processes import choose_device
-
-        device = choose_device(wish)
-        key = (bundle.sha256, str(device))
-        if key not in _LOADED:
-            _LOADED.clear()  # one model at a time: a batch uses the same for every visit
-            fresh = cls(bundle, device)
-            fresh.system(device)
-            _LOADED[key] = fresh._systems
-        return cls(bundle, device, _LOADED[key])  # the same weights may come with another description
-
-    def system(self, device: torch.device) -> Any:
-        """The trained system on a device."""
-        if device not in self._systems:
-            self._systems[device] = self.bundle.load_system(device)
-        return self._systems[device]
-
-    @property
-    def inputs(self) -> list[str]:
-        """Names of the volumes it needs."""
-        return self.bundle.description["inputs"]
-
-    @property
-    def segments(self) -> bool:
-        """Whether it also finds lesions."""
-        system = self.system(self.device)
-        return hasattr(getattr(system, "members", [system])[0], "segment")
-
-
-_LOADED: dict[tuple[str, str], dict[Any, Any]] = {}
 
 
 @dataclass
@@ -89,7 +41,7 @@ class Prediction:
 
 
 def predict_patient(
-    model: Model, patient: AlignedPatient, flips: bool, uncertainty: bool, say: Callable[[str], None]
+    model: TrainedModel, patient: AlignedPatient, flips: bool, uncertainty: bool, say: Callable[[str], None]
 ) -> Prediction:
     """Run a model on an aligned patient. Raises BadInput where the images cannot be prepared for it.
 
@@ -109,21 +61,12 @@ def predict_patient(
         raise BadInput(f"{names} cannot be prepared for the model: {error}.") from error
     inputs = np.stack(images).astype(np.float32)
     wanted = None if uncertainty else 2 if flips else 1
-    found, way = predict_maps(
-        model.system, itertools.islice(variants(inputs, inside, model.inputs), wanted), model.device, say
-    )
+    found, way = model.maps(itertools.islice(variants(inputs, inside, model.inputs), wanted), say)
     maps = maps_to_t1w([one for members in found for one in members], inside, grid, mask)
     lesions = None
     if model.segments:
-        (lesions,) = maps_to_t1w([_segment(model, inputs)], inside, grid, mask)
+        (lesions,) = maps_to_t1w([model.segment(inputs)], inside, grid, mask)
     return Prediction(maps, len(found[0]), way, lesions)
-
-
-def _segment(model: Model, inputs: np.ndarray) -> np.ndarray:
-    import torch
-
-    system = model.system(model.device)
-    return system.segment(torch.from_numpy(inputs[None]).to(model.device))[0, 0].float().cpu().numpy()
 
 
 def maps_to_t1w(found: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:

@@ -27,15 +27,17 @@ TEMPLATE = "report.html.jinja"
 class Report:
     """Collects the parts of a report and writes them as one HTML file; nothing is interpreted as HTML but the layout.
 
-    `banners` stand above the title; "Research use only, not for diagnosis." is always the first of them.
+    `banners` stand above the title; "Research use only, not for diagnosis." is always the first of them. Figures are
+    also written to the folder `figures`, where one is given.
 
     >>> report = Report("Evaluation", banners=[SIMULATED_BANNER])
     >>> report.add_heading("Lesions").add_table([{"id": 1, "mean_dvr": 1.04}], titles={"mean_dvr": "Mean DVR"})
     >>> report.write("report.html")                                                     # doctest: +SKIP
     """
 
-    def __init__(self, title: str, banners: Sequence[str] = ()) -> None:
+    def __init__(self, title: str, banners: Sequence[str] = (), figures: Path | None = None) -> None:
         self.title = title
+        self.figures = figures
         self.banners = [RESEARCH_USE, *(banner for banner in banners if banner != RESEARCH_USE)]
         self._parts: list[dict[str, Any]] = []
 
@@ -73,10 +75,11 @@ class Report:
         self._parts.append({"kind": "table", "caption": caption, "columns": heads, "rows": cells})
         return self
 
-    def add_figure(self, figure: Figure | bytes | Path, caption: str, alt: str = "") -> Report:
+    def add_figure(self, figure: Figure | bytes | Path, caption: str, alt: str = "", name: str = "") -> Report:
         """Add a picture: a matplotlib figure, PNG bytes or the path of a PNG; `alt` says in words what it shows.
 
-        Without `alt` the caption stands for it. Raises ValueError where the bytes are no PNG.
+        Without `alt` the caption stands for it. name: of its PNG file, without ending. Raises ValueError where the
+        bytes are no PNG.
         """
         if isinstance(figure, (str, Path)):
             content = Path(figure).read_bytes()
@@ -84,6 +87,10 @@ class Report:
             content = figure if isinstance(figure, bytes) else png_bytes(figure)
         if content[:8] != b"\x89PNG\r\n\x1a\n":
             raise ValueError("a report takes PNG pictures only")
+        if self.figures is not None:
+            self.figures.mkdir(exist_ok=True)
+            number = sum(part["kind"] == "figure" for part in self._parts) + 1
+            (self.figures / f"{name or f'figure-{number}'}.png").write_bytes(content)
         width = struct.unpack(">I", content[16:20])[0] * 96 // DOTS_PER_INCH
         encoded = base64.b64encode(content).decode("ascii")
         self._parts.append(

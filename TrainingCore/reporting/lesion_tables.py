@@ -1,13 +1,20 @@
-"""Tables of what a model knows of lesions: of true myelin, beyond geometry, by size, and how wide its intervals are."""
+"""Tables of DVR models: agreement by level, true myelin, beyond geometry, by lesion size, intervals, tissues."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .figures import number, with_interval
+from .figures import number, p_value, tissue_title, with_interval
 
 Row = dict[str, Any]
+CORRELATION_KEYS = ("n", "r", "r_low", "r_high", "p", "r_ceiling", "share_of_ceiling", "share_low", "share_high", "mae")
+BLAND_ALTMAN_KEYS = ("bias", "lower_limit", "upper_limit", "slope")
+MORE_DIFFERENCES = (
+    ("partial", "r given geometry", "{:+.3f}"),
+    ("myelin", "r, true myelin", "{:+.3f}"),
+    ("mae", "MAE in lesions", "{:+.4f}"),
+)
 GEOMETRY_ALONE = "geometry alone"
 CAPTION = (
     "What lesion DVR tells beyond size and place, 95 % by patient. True myelin: known of simulated patients only, "
@@ -94,3 +101,103 @@ def ceiling_rows(ceilings: Sequence[Mapping[str, Any]]) -> list[Row]:
         }
         for row in ceilings
     ]
+
+
+def correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:
+    """One row per model: r with its interval, p, noise ceiling and share of it, by lesion and by patient."""
+    rows = []
+    for name, summary in summaries.items():
+        row: Row = {"model": name}
+        for level in ("lesion", "patient"):
+            found = summary[level]
+            row[f"{level} r"] = with_interval(found["r"], found["r_low"], found["r_high"])
+            row[f"{level} p"] = p_value(found["p"]).removeprefix("p = ").removeprefix("p ")
+            row[f"{level} noise ceiling"] = number(found["r_ceiling"])
+            share = found["share_of_ceiling"], found["share_low"], found["share_high"]
+            row[f"{level} share of ceiling"] = with_interval(*share, "{:.0%}")
+        rows.append(row)
+    return rows
+
+
+def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
+    """Bias, limits of agreement, mean absolute error and slope of every model and level."""
+    rows = []
+    for name, summary in summaries.items():
+        for level in ("lesion", "patient"):
+            found = summary[level]["bland_altman"]
+            limits = [number(found[key], "{:+.3f}") for key in ("lower_limit", "upper_limit")]
+            rows.append(
+                {
+                    "model": name,
+                    "level": level,
+                    "points": found["n"],
+                    "bias": with_interval(found["bias"], found["bias_low"], found["bias_high"], "{:+.3f}"),
+                    "95 % limits": limits[0] if found["sd"] is None else " to ".join(limits),
+                    "mean absolute error": number(summary[level]["mae"], "{:.3f}"),
+                    "slope": number(found["slope"]),
+                }
+            )
+    return rows
+
+
+def difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
+    """What every other model has more than the first, with 95 % intervals by patient."""
+    rows = []
+    for name, found in against.items():
+        row: Row = {"model": f"{name} \N{MINUS SIGN} {first}"}
+        for level in ("lesion", "patient"):
+            one = found[level]
+            row[f"{level} level"] = with_interval(one["difference"], one["low"], one["high"], "{:+.3f}")
+            row[f"{level} p"] = p_value(one["p"]).removeprefix("p = ").removeprefix("p ")
+        for key, title, form in MORE_DIFFERENCES:
+            gap = found[key]
+            row[title] = with_interval(gap["difference"], gap["low"], gap["high"], form)
+        rows.append(row)
+    return rows
+
+
+def group_rows(groups: Sequence[Row]) -> list[Row]:
+    """Mean DVR (SD over visits) of each tissue and group: measured, synthetic, noise-free."""
+    rows = []
+    for group in groups:
+        row = {
+            "group": group["group"],
+            "tissue": tissue_title(group["tissue"], group["group"]),
+            "visits": group["n"],
+        }
+        for kind, title in (("measured", "measured"), ("synthetic", "synthetic"), ("clean", "noise-free truth")):
+            mean, sd = group[f"{kind}_mean"], group[f"{kind}_sd"]
+            row[title] = number(mean, "{:.3f}") + ("" if sd is None else f" ({sd:.3f})")
+        rows.append(row)
+    return rows
+
+
+def models_alt(summaries: Mapping[str, Row]) -> str:
+    """The correlations of every model in words, for those who cannot see the figure."""
+    parts = [
+        f"{name}: lesion level {number(s['lesion']['r'])}, patient level {number(s['patient']['r'])}"
+        for name, s in summaries.items()
+    ]
+    return "Correlation of every model. " + "; ".join(parts) + "."
+
+
+def model_rows(summaries: Mapping[str, Row]) -> list[Row]:
+    """One row per model with plain numbers: correlations, intervals, shares of the ceiling, image measures."""
+    rows = []
+    for name, summary in summaries.items():
+        row: Row = {"model": name, "visits": summary["visits"], "people": summary["people"]}
+        for level in ("lesion", "visit", "patient"):
+            found = summary[level]
+            row |= {f"{level}_{key}": found[key] for key in CORRELATION_KEYS}
+            row |= {f"{level}_{key}": found["bland_altman"][key] for key in BLAND_ALTMAN_KEYS}
+        for title, found in (
+            ("myelin", summary["myelin"]["lesion"]["synthetic"]),
+            ("given_geometry", summary["geometry"]["partial"]),
+        ):
+            row |= {f"{title}_{key}": found[key] for key in ("r", "r_low", "r_high")}
+        for key in ("difference", "low", "high"):
+            row[f"beyond_geometry_{key}"] = summary["geometry"]["difference"][key]
+        for measure, values in summary["images"].items():
+            row |= {measure: values["mean"], f"{measure}_sd": values["sd"]}
+        rows.append(row)
+    return rows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..evaluation.segmentation import positives
+from ..evaluation.task import HYPERINTENSITIES
 from .figures import new_figure
 from .slice_figures import Slices
 
@@ -77,11 +78,11 @@ def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
         images = {"T1w": first.images[first.inputs[0]], "FLAIR": first.images[first.target]}
         found = {}
         for name, ones in examples.items():
-            made, short = ones[place].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
-            if "synthetic" in made:
-                images[f"FLAIR, {short}"] = made["synthetic"]
-            if "found" in made:
-                found[short] = made["found"] > 0.5
+            images_of_model, short = ones[place].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
+            if "synthetic" in images_of_model:
+                images[f"FLAIR, {short}"] = images_of_model["synthetic"]
+            if HYPERINTENSITIES in images_of_model:
+                found[short] = images_of_model[HYPERINTENSITIES] > 0.5
         height, width = first.millimetres
         slices.append(SliceOfMethods(first.title, images, first.outline, found, height / width))
     return positives_figure(slices, under="FLAIR")

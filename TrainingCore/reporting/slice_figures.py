@@ -29,7 +29,7 @@ class Slices:
     """One axial slice of one visit, ready to draw: rows run from the back to the front of the head.
 
     images: name -> (rows, columns) of the inputs, the target, `synthetic` where the model makes one, and what else it
-    found (a mask of hyperintensities as `found`); inputs, target: their names; outline: lesion mask; title: what it
+    makes (a mask of `hyperintensities`); inputs, target: their names; outline: lesion mask; title: what it
     shows; millimetres: (height, width) of one pixel; z_mm: height in world RAS.
     """
 

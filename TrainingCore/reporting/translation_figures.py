@@ -7,6 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from ..data.case import title_of
+from ..evaluation.compared import ComparedModels
 from .document import Report
 from .figures import INK, MEASURED, SOFT, SYNTHETIC, TRUTH, new_figure
 
@@ -51,9 +52,9 @@ def similarity_figure(visits: Visits) -> Figure:
     return figure
 
 
-def translation_section(report: Report, visits: Visits) -> None:
+def translation_section(report: Report, compared: ComparedModels) -> None:
     """Predicted and target beside input and target, visit by visit, as the paper draws them."""
-    models = models_of(visits)
+    models = models_of({name: rows["visits"] for name, rows in compared.rows.items()})
     if not models:
         return
     source = next(row["untouched"] for rows in models.values() for row in rows)

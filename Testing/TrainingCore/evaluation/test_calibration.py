@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from TrainingCore.evaluation.calibration import calibration, error_by_spread, errors_by_spread, in_words, spearman
+from TrainingCore.evaluation.calibration import calibration, error_by_spread, errors_by_spread, expected_error, spearman
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.lesions import label_lesions
-from TrainingCore.prediction.models import Model
+from TrainingCore.evaluation.task import Outputs
+from TrainingCore.prediction.cases import predict_case
+from TrainingCore.prediction.model import TrainedModel
+from TrainingCore.reporting.calibration_pages import calibration_in_words
 from TrainingCore.systems.ensemble import Ensemble
 
 
@@ -35,8 +38,8 @@ def test_an_honest_uncertainty_is_told_from_one_that_means_nothing() -> None:
     assert honest["ratio"] == pytest.approx(1, abs=0.15)
     assert honest["parts"][0]["error"] < honest["parts"][2]["error"]
     assert empty["low"] < 0 < empty["high"]
-    assert "larger errors" in in_words(honest)
-    assert "does not tell" in in_words(empty)
+    assert "larger errors" in calibration_in_words(honest)
+    assert "does not tell" in calibration_in_words(empty)
 
 
 def test_small_lesions_and_lesions_without_uncertainty_do_not_count() -> None:
@@ -62,10 +65,10 @@ def test_the_uncertainty_of_a_lesion_is_the_spread_of_its_mean(make_case) -> Non
         label_lesions(case.volumes["lesions"] & case.volumes["brain"], case.voxel_volume)[0],
     )
     other = dvr + np.where(labels == 1, 0.2, 0).astype(np.float32)
-    _, rows = evaluate_case(case, dvr, maps=[dvr, other])
+    _, rows = evaluate_case(case, Outputs({"synthetic": dvr}, [dvr, other]))
     assert rows[0]["uncertainty"] == pytest.approx(np.std([0.0, 0.2], ddof=1), rel=1e-4)
     assert all(row["uncertainty"] == pytest.approx(0, abs=1e-6) for row in rows[1:])
-    assert "uncertainty" not in evaluate_case(case, dvr)[1][0]
+    assert "uncertainty" not in evaluate_case(case, Outputs({"synthetic": dvr}))[1][0]
 
 
 def test_the_head_as_it_is_is_predicted_once_for_the_map_and_its_spread() -> None:
@@ -78,10 +81,12 @@ def test_the_head_as_it_is_is_predicted_once_for_the_map_and_its_spread() -> Non
             return inputs[:, :1] + self.value
 
     members = [Member(0.0), Member(1.0)]
-    model = Model("two", SimpleNamespace(description={"inputs": ["t1w", "flair"]}), None, Ensemble(members))
+    about = SimpleNamespace(description={"inputs": ["t1w", "flair"]})
+    model = TrainedModel(about, torch.device("cpu"), {torch.device("cpu"): Ensemble(members)})
     volumes = {name: np.random.default_rng(0).random((4, 4, 4), np.float32) for name in ("t1w", "flair")}
     case = SimpleNamespace(volumes={**volumes, "brain": np.ones((4, 4, 4), bool)})
-    answer, maps = model.answers(case)
+    outputs = predict_case(model, case, uncertainty=True)
+    answer, maps = outputs.images["synthetic"], outputs.maps
     assert len(maps) == 2 * 6
     assert [one.seen for one in members] == [6, 6]
     assert np.allclose(answer, volumes["t1w"] + 0.5)
@@ -116,7 +121,7 @@ def test_every_person_counts_alike_when_a_model_is_calibrated() -> None:
 
 
 def test_a_bundles_errors_are_checked_before_they_are_used() -> None:
-    from TrainingCore.prediction.uncertainty import expected_error, fitted_errors
+    from TrainingCore.prediction.uncertainty import fitted_errors
     from TrainingCore.prediction.uncertainty import in_words as words
     from TrainingCore.runtime.errors import BadInput
 
@@ -170,7 +175,7 @@ def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: 
 
 
 def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_calibration(tmp_path: Path) -> None:
-    from TrainingCore.export import measured_model
+    from TrainingCore.reporting.card import measured_model
     from TrainingCore.runtime.errors import BadInput
 
     note = "run was trained on 4 of these 6 people: its figures say how well it remembers."
@@ -184,7 +189,7 @@ def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_ca
 
 
 def test_export_takes_intervals_and_uncertainties_where_they_were_measured(tmp_path: Path) -> None:
-    from TrainingCore.export import calibration_of
+    from TrainingCore.reporting.card import calibration_of
     from TrainingCore.runtime.errors import BadInput
 
     model = {"weights_sha256": "a", "people": 9, "visits": 9, "lesions_in_correlation": 40, "minimum_mm3": 50.0}

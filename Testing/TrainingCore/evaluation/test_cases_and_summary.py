@@ -17,6 +17,7 @@ from TrainingCore.evaluation.summary import (
     pooled_level,
     summarise,
 )
+from TrainingCore.evaluation.task import Outputs
 from TrainingCore.runtime.errors import MyelinSynthError
 
 
@@ -31,7 +32,7 @@ def cohort(make_case):
         clean = case.volumes["dvr_clean"]
         flat = np.where(case.volumes["white_matter"], 1.15, clean) + 0.02 * generator.standard_normal(clean.shape)
         for name, prediction in {"good": clean, "poor": flat}.items():
-            visit, rows = evaluate_case(case, prediction)
+            visit, rows = evaluate_case(case, Outputs({"synthetic": prediction}))
             results[name][0].append(visit)
             results[name][1].extend(rows)
     return results
@@ -40,7 +41,7 @@ def cohort(make_case):
 def test_a_visit_has_image_measures_lesions_and_tissue_means(make_case):
     case = make_case()
     dvr, lesion, white = (case.volumes[name] for name in ("dvr", "lesions", "white_matter"))
-    visit, rows = evaluate_case(case, dvr + np.float32(0.1))
+    visit, rows = evaluate_case(case, Outputs({"synthetic": dvr + np.float32(0.1)}))
     assert visit["mae_brain"] == pytest.approx(0.1, abs=1e-5)
     assert visit["mae_lesions"] == pytest.approx(0.1, abs=1e-5)
     assert visit["measured_lesion"] == pytest.approx(dvr[lesion].mean(), abs=1e-5)
@@ -56,28 +57,30 @@ def test_what_lies_outside_the_brain_does_not_count(make_case):
     case = make_case()
     prediction = case.volumes["dvr_clean"].copy()
     spoilt = np.where(case.volumes["brain"], prediction, 50)
-    assert evaluate_case(case, prediction) == evaluate_case(case, spoilt)
+    assert evaluate_case(case, Outputs({"synthetic": prediction})) == evaluate_case(
+        case, Outputs({"synthetic": spoilt})
+    )
 
 
 def test_voxels_that_were_not_measured_are_left_out(make_case):
     case = make_case()
     case.volumes["dvr"] = case.volumes["dvr"].copy()
     case.volumes["dvr"][:, :, :22] = np.nan
-    visit, _ = evaluate_case(case, np.nan_to_num(case.volumes["dvr"]))
+    visit, _ = evaluate_case(case, Outputs({"synthetic": np.nan_to_num(case.volumes["dvr"])}))
     assert visit["mae_brain"] == 0
 
 
 def test_a_prediction_of_nan_is_an_error_and_not_a_gap(make_case):
     case = make_case()
     with pytest.raises(MyelinSynthError, match="sub-A01_ses-1"):
-        evaluate_case(case, np.full(case.shape, np.nan))
+        evaluate_case(case, Outputs({"synthetic": np.full(case.shape, np.nan)}))
 
 
 def test_a_visit_without_lesions_or_tissues_has_what_it_has(make_case):
     case = make_case(lesions=0)
     for name in ("grey_matter", "dvr_clean", "lesions"):
         del case.volumes[name]
-    visit, rows = evaluate_case(case, case.volumes["dvr"])
+    visit, rows = evaluate_case(case, Outputs({"synthetic": case.volumes["dvr"]}))
     assert rows == []
     assert visit["lesions"] == 0
     assert visit["measured_nawm"] == pytest.approx(1.22, abs=0.02)
@@ -169,7 +172,7 @@ def test_cohorts_too_small_to_say_anything_say_nothing(make_case, people, lesion
     visits, rows = [], []
     for number in range(people):
         case = make_case(f"A{number}", lesions=lesions)
-        visit, found = evaluate_case(case, case.volumes["dvr_clean"])
+        visit, found = evaluate_case(case, Outputs({"synthetic": case.volumes["dvr_clean"]}))
         visits.append(visit)
         rows += found
     summary = summarise(visits, rows)

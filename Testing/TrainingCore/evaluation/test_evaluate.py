@@ -15,8 +15,7 @@ import torch
 
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.evaluate import main
-from TrainingCore.prediction.models import open_model
-from TrainingCore.reporting.evaluation_pages import Facts, papers
+from TrainingCore.experiments.evaluation import open_candidate
 from TrainingCore.runtime.cli import run_command
 from TrainingCore.systems import system_class
 
@@ -95,10 +94,14 @@ def test_every_evaluation_says_what_a_model_knows_beyond_geometry(evaluated):
 def test_true_myelin_and_the_ceilings_of_a_simulated_cohort_stand_in_the_report(tmp_path, make_case, bids, linear):
     from TrainingCore.data.ceilings import write_ceilings
     from TrainingCore.evaluation.cases import evaluate_case
+    from TrainingCore.evaluation.task import Outputs
 
     case = make_case("B01", "1", seed=1)
     case.volumes["myelin_loss"] = np.where(case.volumes["lesions"], 0.4, 0).astype(np.float32)
-    assert all(row["myelin_loss"] == pytest.approx(0.4) for row in evaluate_case(case, case.volumes["dvr"])[1])
+    assert all(
+        row["myelin_loss"] == pytest.approx(0.4)
+        for row in evaluate_case(case, Outputs({"synthetic": case.volumes["dvr"]}))[1]
+    )
     cohort = bids(tmp_path / "cohort", [make_case("B01", "1", seed=1)])
     row = {"what": "noise-free DVR", "how": "", "lesion_r": 0.876, "patient_r": 0.9, "myelin_r": None}
     write_ceilings(cohort, [row], {"minimum_lesion_mm3": 50})
@@ -149,7 +152,7 @@ def test_the_report_is_whole_and_says_that_it_is_simulated(evaluated):
     assert "Simulated data" in text
     assert "Simulated training data: linear, network." in text
     pictures = sorted(path.name for path in (evaluated / "figures").iterdir())
-    assert text.count("data:image/png;base64,") == len(pictures) == 9
+    assert text.count("data:image/png;base64,") == len(pictures) == 10
     assert "http:" not in text
     assert "https" not in text
 
@@ -202,13 +205,13 @@ def test_a_run_asked_about_its_own_training_people_is_found_out(tmp_path, cohort
 
 def test_a_prediction_resampled_keeps_its_values_up_to_the_edge_of_the_brain(make_case):
     from TrainingCore.data.case import Case
-    from TrainingCore.prediction.models import on_grid_of
+    from TrainingCore.prediction.cases import image_on_grid
 
     fine = make_case()
     coarse_affine = fine.affine @ np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1.0]])
     brain = fine.volumes["brain"][::2, ::2, ::2]
     coarse = Case("A01", "1", {"brain": brain}, coarse_affine)
-    found = on_grid_of(fine, coarse, np.where(brain, 1.2, -77).astype(np.float32))
+    found = image_on_grid(np.where(brain, 1.2, -77).astype(np.float32), coarse, fine)
     inside = found[fine.volumes["brain"]]
     assert np.mean(np.abs(inside - 1.2) < 1e-5) > 0.97
     assert set(np.unique(np.round(inside, 4))) <= {0.0, np.float32(1.2)}
@@ -246,7 +249,7 @@ def test_a_model_of_nan_fails_and_leaves_nothing(tmp_path, cohort, bundle, capsy
     broken = {"coefficients": torch.full((3,), torch.nan, dtype=torch.float64)}
     model = bundle(tmp_path / "broken", "linear", broken)
     assert evaluate("--bundle", model, "--data", cohort, "--out", tmp_path / "out") == 1
-    assert "no numbers for sub-B01_ses-1" in capsys.readouterr().err
+    assert "sub-B01_ses-1: The model gave values that are not finite" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
@@ -270,15 +273,4 @@ def test_a_zip_is_named_without_its_ending(tmp_path, linear):
     import shutil
 
     archive = shutil.make_archive(str(tmp_path / "my.model"), "zip", linear)
-    assert open_model(Path(archive)).name == "my.model"
-
-
-def test_the_report_quotes_the_paper_of_the_system_that_was_measured():
-    def quoted(*systems):
-        models = {name: {"system": name} for name in systems}
-        return papers(Facts("cohort", True, models, [], 0, 50.0))
-
-    assert "Soulier" in quoted("curricular", "linear")
-    assert "Wei" not in quoted("curricular", "linear")
-    assert "Soulier" not in quoted("sketcher_refiner", "two_layer_dnn")
-    assert all(name in quoted("curricular", "sketcher_refiner") for name in ("Soulier", "Wei"))
+    assert open_candidate(Path(archive)).name == "my.model"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from TrainingCore.evaluation.compared import ComparedModels
+from TrainingCore.evaluation.tasks import TRANSLATION
 from TrainingCore.reporting.document import Report
 from TrainingCore.reporting.translation_figures import models_of, similarity_figure, translation_section
 
@@ -28,7 +30,8 @@ def test_every_visit_is_a_point_and_one_without_a_lesion_has_none() -> None:
 
 def test_the_report_counts_visits_that_came_closer_to_the_target() -> None:
     report = Report("Cross-validation")
-    translation_section(report, VISITS)
+    rows = {name: {"visits": visits, "lesions": []} for name, visits in VISITS.items()}
+    translation_section(report, ComparedModels(TRANSLATION, "flair", rows, {}, {}))
     page = report.html()
     assert "2 of 3" in page
     assert "1 of 2" in page

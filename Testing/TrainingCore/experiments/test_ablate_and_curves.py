@@ -13,8 +13,10 @@ import pytest
 from ball_cohort import write_ball_cohort
 
 from TrainingCore.evaluation.asymptotes import asymptote, fit
+from TrainingCore.evaluation.elimination import ALL, margin, without
 from TrainingCore.evaluation.tasks import ENHANCEMENT
-from TrainingCore.experiments.ablation import ALL, RoundProgress, margin, round_ends, told_margin, tried_rows, without
+from TrainingCore.experiments.ablation import RoundProgress, round_ends
+from TrainingCore.reporting.ablation_report import margin_text, tried_rows
 from TrainingCore.runtime.cli import Progress
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -79,9 +81,9 @@ def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_bes
     found = margin(row, row["by"])
     assert (found["runner_up"], found["n"]) == ("t1w", 8)
     assert found["difference"] == pytest.approx(2e-5)
-    assert "cannot be told apart" not in told_margin(row, found)
+    assert "cannot be told apart" not in margin_text(row, found)
     row["tried"][without("t1w")] = visits(*(2e-5 + 1e-6 * (-1) ** i for i in range(8)))
-    assert "cannot be told apart" in told_margin(row, margin(row, row["by"]))
+    assert "cannot be told apart" in margin_text(row, margin(row, row["by"]))
 
 
 def test_one_input_and_a_folder_of_something_else_are_refused(cohort: Path, tmp_path: Path) -> None:

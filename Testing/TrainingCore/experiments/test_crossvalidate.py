@@ -224,9 +224,11 @@ def test_more_folds_than_people_are_refused() -> None:
 
 def test_a_recipe_without_the_measure_has_no_empty_place_in_the_figure_by_person():
     from TrainingCore.evaluation.tasks import WMH
-    from TrainingCore.reporting.experiment_pages import people_figure
+    from TrainingCore.reporting.result_tables import measure_by_person_figure
 
     segments = [{"person": "a", "dsc": 3.0}, {"person": "b", "dsc": 5.0}]
     makes_flair_alone = [{"person": "a", "mae": 0.4}, {"person": "b", "mae": 0.5}]
-    figure = people_figure(WMH.measures[0], {"joint": {"visits": segments}, "linear": {"visits": makes_flair_alone}})
+    figure = measure_by_person_figure(
+        WMH.measures[0], {"joint": {"visits": segments}, "linear": {"visits": makes_flair_alone}}
+    )
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["joint"]

@@ -68,7 +68,7 @@ def test_a_planted_optimum_is_found(tmp_path: Path) -> None:
 
 def test_the_report_tells_what_mattered_once_enough_trials_have_finished(tmp_path: Path) -> None:
     from TrainingCore.experiments.search import open_study, search
-    from TrainingCore.reporting.search_pages import write_search
+    from TrainingCore.reporting.search_report import write_search
 
     recipe, cohort = load_recipe("curricular"), Cohort([Visit("A", "1", info={"simulated": "true"})], tmp_path)
     study, pages = open_study(tmp_path / "study", {"recipe": 1}, seed=3), []
@@ -86,7 +86,8 @@ def test_the_report_tells_what_mattered_once_enough_trials_have_finished(tmp_pat
 
 
 def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path) -> None:
-    from TrainingCore.experiments.search import REASON, open_study, search
+    from TrainingCore.experiments.search import open_study, search
+    from TrainingCore.reporting.search_report import REASON
 
     def breaks(trial: object, values: dict[str, float]) -> float:
         if values["losses.l1"] > 5:
@@ -305,7 +306,7 @@ def test_a_space_that_cannot_be_searched_is_refused_in_one_sentence(
 def test_trials_close_together_on_a_log_axis_get_few_labels_that_span_what_was_searched() -> None:
     from types import SimpleNamespace
 
-    from TrainingCore.reporting.search_pages import keys_figure
+    from TrainingCore.reporting.search_report import keys_figure
 
     dimensions = [Dimension("optimizer.rate", 1e-5, 1e-3, log=True), Dimension("samples", 1, 16, log=True, whole=True)]
     trials = [
@@ -323,7 +324,7 @@ def test_trials_close_together_on_a_log_axis_get_few_labels_that_span_what_was_s
 def test_every_choice_has_its_place_whether_it_was_drawn_or_not() -> None:
     from types import SimpleNamespace
 
-    from TrainingCore.reporting.search_pages import keys_figure, trial_row
+    from TrainingCore.reporting.search_report import keys_figure, trial_row
 
     dimensions = [
         Dimension("optimizer.betas", choices=([0.5, 0.999], [0.9, 0.99])),
@@ -342,7 +343,7 @@ def test_every_choice_has_its_place_whether_it_was_drawn_or_not() -> None:
 
 def test_what_the_papers_own_search_found_stands_beside_what_was_found_here() -> None:
     from TrainingCore.reporting.document import Report
-    from TrainingCore.reporting.search_pages import add_best
+    from TrainingCore.reporting.search_report import add_best
 
     best = {"trial": 3, "score": 0.2, "values": {"optimizer.rate": 2e-4, "generator.norm": "instance"}}
     pages = []

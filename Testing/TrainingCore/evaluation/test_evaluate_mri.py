@@ -13,7 +13,8 @@ import torch
 from TrainingCore import evaluate, export, train
 from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.cohort import Cohort
-from TrainingCore.prediction.models import open_model
+from TrainingCore.experiments.evaluation import open_candidate
+from TrainingCore.prediction.cases import predict_case
 from TrainingCore.runtime.errors import BadInput
 
 SMALL = ["size=32", "validation_people=1", "pictures_every=0"]
@@ -47,8 +48,8 @@ def test_flair_and_hyperintensities_are_measured_beside_the_paper_and_a_comparat
     assert [name for name, one in summary["models"].items() if one["measures"]["dsc"]["n"]] == ["joint_flair_wmh"]
     for told in ("paper: unimodal", "57.81", "linear beside joint_flair_wmh", "was trained on", "cannot be equal"):
         assert told in page
-    model = open_model(runs / "joint_flair_wmh_linear", "linear")
-    model.prepare("cpu")
+    candidate = open_candidate(runs / "joint_flair_wmh_linear", "linear")
+    candidate.load("cpu")
     with open(out / "visits.csv", encoding="utf-8") as stream:
         mae = {
             (row["person"], row["visit"]): float(row["mae"])
@@ -57,9 +58,9 @@ def test_flair_and_hyperintensities_are_measured_beside_the_paper_and_a_comparat
         }
     visits = list(Cohort.read(ball_cohort, ["t1w", "flair"]))
     assert len(mae) == len(visits)
-    case = model.load(visits[0], ["t1w", "flair"])
+    case = candidate.prepare(visits[0], ["t1w", "flair"])
     brain = np.asarray(case.volumes["brain"], bool)
-    gap = np.abs(model.predict(case) - case.volumes["flair"])[brain].mean()
+    gap = np.abs(predict_case(candidate.model, case).images["synthetic"] - case.volumes["flair"])[brain].mean()
     assert mae[visits[0].person, visits[0].visit] == pytest.approx(gap, rel=1e-4)
 
 

@@ -7,11 +7,12 @@ import pytest
 from scipy.stats import wilcoxon
 
 from TrainingCore.data.recipe import load_recipe
-from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, Measure, Task
-from TrainingCore.experiments.comparison import against, comparison_rows, paired_gap, told_difference, told_gap
-from TrainingCore.experiments.methods import told_settings
+from TrainingCore.evaluation.paired import paired_differences, paired_gap, summarise_measures
+from TrainingCore.evaluation.task import Measure, Task
+from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH
 from TrainingCore.reporting.document import Report
-from TrainingCore.reporting.experiment_pages import add_measures, printed, summarise
+from TrainingCore.reporting.methods import changed_settings
+from TrainingCore.reporting.result_tables import add_measures, comparison_rows, difference_text, gap_text, printed
 
 ERROR = Measure("mae", "MAE", "lower", form="{:.3f}")
 
@@ -45,12 +46,12 @@ def test_only_a_difference_that_can_be_told_from_chance_names_a_winner() -> None
     rng = np.random.default_rng(4)
     first = rng.normal(0.1, 0.02, 12)
     gaps = {
-        "worse": against(WMH, *({"visits": visits(one), "lesions": []} for one in (first, first + 0.01))),
-        "noise": against(
+        "worse": paired_differences(WMH, *({"visits": visits(one), "lesions": []} for one in (first, first + 0.01))),
+        "noise": paired_differences(
             WMH, *({"visits": visits(one), "lesions": []} for one in (first, first + rng.normal(0, 0.02, 12)))
         ),
-        "same": against(WMH, *({"visits": visits(one), "lesions": []} for one in (first, first))),
-        "few": against(WMH, *({"visits": visits(one[:5]), "lesions": []} for one in (first, first + 0.01))),
+        "same": paired_differences(WMH, *({"visits": visits(one), "lesions": []} for one in (first, first))),
+        "few": paired_differences(WMH, *({"visits": visits(one[:5]), "lesions": []} for one in (first, first + 0.01))),
     }
     told = {name: comparison_rows(WMH, found, "one", "two")[0] for name, found in gaps.items()}
     assert [told[name]["better"] for name in gaps] == [
@@ -68,22 +69,24 @@ def test_correlations_are_compared_on_the_same_lesions_and_not_on_different_ones
     measured = rng.normal(1.1, 0.1, 40)
     good, bad = measured + rng.normal(0, 0.02, 40), measured + rng.normal(0, 0.4, 40)
     rows = [{"visits": [], "lesions": lesions(one, measured)} for one in (bad, good)]
-    gap = against(DVR, *rows)["lesion level r"]
+    gap = paired_differences(DVR, *rows)["lesion level r"]
     expected = np.corrcoef(measured, good)[0, 1] - np.corrcoef(measured, bad)[0, 1]
     assert gap["difference"] == pytest.approx(expected)
     (told,) = (
-        row for row in comparison_rows(DVR, against(DVR, *rows), "bad", "good") if row["measure"][:6] == "lesion"
+        row
+        for row in comparison_rows(DVR, paired_differences(DVR, *rows), "bad", "good")
+        if row["measure"][:6] == "lesion"
     )
     assert told["better"] == "good"
     rows[1]["lesions"] = rows[1]["lesions"][:-1]  # another grid loses a lesion
-    assert "lesion level r" not in against(DVR, *rows)
+    assert "lesion level r" not in paired_differences(DVR, *rows)
 
 
 def test_a_difference_that_its_format_would_round_away_is_printed_all_the_same() -> None:
     gap = {"difference": 3e-7, "low": 1e-7, "high": 5e-7, "p": 0.002, "n": 10}
-    assert told_difference(ERROR, gap) == "+3.0e\N{MINUS SIGN}07 [+1.0e\N{MINUS SIGN}07, +5.0e\N{MINUS SIGN}07]"
-    assert told_gap(ERROR, gap) == "3.0e-07 (p = 0.002, n = 10)"
-    assert told_gap(ERROR, gap | {"difference": 0.0125}) == "0.013 (p = 0.002, n = 10)"
+    assert difference_text(ERROR, gap) == "+3.0e\N{MINUS SIGN}07 [+1.0e\N{MINUS SIGN}07, +5.0e\N{MINUS SIGN}07]"
+    assert gap_text(ERROR, gap) == "3.0e-07 (p = 0.002, n = 10)"
+    assert gap_text(ERROR, gap | {"difference": 0.0125}) == "0.013 (p = 0.002, n = 10)"
 
 
 def test_a_mean_that_rounds_to_zero_has_no_sign() -> None:
@@ -100,13 +103,13 @@ def test_the_paper_is_quoted_for_what_a_model_makes_alone() -> None:
 
 
 def test_settings_name_what_was_changed_and_nothing_else() -> None:
-    told = told_settings(load_recipe("joint_flair_wmh_unimodal", ["iterations=30", "networks.widths=[4, 8]"]))
+    told = changed_settings(load_recipe("joint_flair_wmh_unimodal", ["iterations=30", "networks.widths=[4, 8]"]))
     assert told["from"] == "joint_flair_wmh"
     assert set(told["other"].split("; ")) == {
         "iterations 30", "mode unimodal", "networks.widths 4, 8", "log.pictures_every 0",
     }  # fmt: skip
-    assert told_settings(load_recipe("sketcher_refiner"))["other"] == "none"
-    linear = told_settings(load_recipe("joint_flair_wmh_linear"))["other"]
+    assert changed_settings(load_recipe("sketcher_refiner"))["other"] == "none"
+    linear = changed_settings(load_recipe("joint_flair_wmh_linear"))["other"]
     assert "data.target flair" in linear
     assert "networks" not in linear
 
@@ -124,7 +127,7 @@ def test_a_table_of_measures_has_the_recipe_and_the_paper_for_that_target(
 ) -> None:
     rows = {"visits": [{"person": "A", task.measures[0].key: 0.5}], "lesions": []}
     report = Report("Measures")
-    add_measures(report, task, {"joint": summarise(task, rows)}, target)
+    add_measures(report, task, {"joint": summarise_measures(task, rows)}, target)
     page = report.html()
     assert [word for word in words if word not in page] == []
     assert ("0.990" in page) == (target == "flair" and task is TRANSLATION)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data.recipe import differences
-from ..reporting.document import Report
+from .document import Report
 
 
 def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int | None = None) -> None:
     """The recipes of a report and what was changed in them. recipes: {name: recipe}; seed: of the folds, to be told."""
     report.add_heading("Settings")
     report.add_table(
-        [{"recipe": name, **told_settings(recipe)} for name, recipe in recipes.items()],
+        [{"recipe": name, **changed_settings(recipe)} for name, recipe in recipes.items()],
         "What was trained. All that is not named here is as in the recipe on which it is based, whose file in "
         "TrainingCore/recipes says what is the paper's and what is ours."
         + ("" if seed is None else f" Seed of the folds: {seed}."),
@@ -21,19 +21,30 @@ def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int
     )
 
 
-def told_settings(recipe: dict[str, Any]) -> dict[str, str]:
+def changed_settings(recipe: dict[str, Any]) -> dict[str, str]:
     """{makes, from, other}: a recipe's description, its root, and its settings that the root has not."""
     found = differences(recipe)
     root, made = found.pop("base"), str(recipe["description"])
     found.pop("description", None)
     if recipe["system"] in ("linear", "geometry"):  # a closed form uses none of the others, which its base may have
         found = {key: value for key, value in found.items() if key.startswith("data.")}
-    other = "; ".join(f"{key} {told_value(value)}" for key, value in found.items())
+    other = "; ".join(f"{key} {value_text(value)}" for key, value in found.items())
     return {"makes": made, "from": root, "other": other or "none"}
 
 
-def told_value(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A setting for people: lists with commas, numbers in six digits."""
     if isinstance(value, list):
-        return ", ".join(map(told_value, value))
+        return ", ".join(map(value_text, value))
     return f"{value:g}" if isinstance(value, float) else "off" if value is False else str(value)
+
+
+def length_text(recipe: Mapping[str, Any]) -> str:
+    """How long every model was trained, in words."""
+    steps, epochs = recipe["iterations"], recipe["epochs"]
+    return f"each trained for {plural(steps, 'step')}" if steps else f"each trained for {plural(epochs, 'epoch')}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

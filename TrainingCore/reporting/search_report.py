@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data.cohort import Cohort
 from ..data.recipe import changed, differences, value_of
 from ..evaluation.tasks import task_of
-from ..experiments.methods import add_methods
-from ..experiments.search import CONTINUES, EPOCHS, import_optuna
-from ..experiments.search import REASON as WHY
-from ..experiments.space import Dimension
 from ..runtime.files import write_json, write_text
+from ..runtime.tables import write_csv
 from . import figures
 from .document import SIMULATED_BANNER, Report
-from .evaluation_pages import write_csv
-from .experiment_pages import REASON, cohort_name
+from .methods import add_methods
+from .result_tables import REASON as NOT_EQUAL
 
+if TYPE_CHECKING:
+    from ..experiments.space import Dimension
+
+CONTINUES, REASON, EPOCHS = "continues", "reason", "epochs"  # what a worker notes of its trial
 FEWEST_FOR_IMPORTANCE = 10  # finished trials: of fewer, what matters most is chance (ours)
 
 
@@ -49,7 +50,7 @@ def write_search(
         )
     write_csv(out / "trials.csv", [trial_row(trial, dimensions) for trial in trials])
     write_json(out / "summary.json", summary)
-    build_report(summary, trials, dimensions, recipe, cohort).write(out / "report.html")
+    search_report(summary, trials, dimensions, recipe, cohort).write(out / "report.html")
     return summary
 
 
@@ -76,7 +77,7 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
         "epochs": trial.user_attrs.get(EPOCHS),
         "seconds": seconds,
         "goes_on_with": trial.user_attrs.get(CONTINUES),
-        "reason": trial.user_attrs.get(WHY),
+        "reason": trial.user_attrs.get(REASON),
     }
 
 
@@ -84,7 +85,8 @@ def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
     """Share of each key in what makes a trial good (Watanabe et al. 2023, PED-ANOVA); {} with too few trials."""
     if len(complete) < FEWEST_FOR_IMPORTANCE:
         return {}
-    optuna = import_optuna()
+    import optuna
+
     try:
         found = optuna.importance.get_param_importances(
             study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
@@ -94,7 +96,7 @@ def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
     return {key: float(value) for key, value in found.items()}
 
 
-def build_report(
+def search_report(
     summary: dict[str, Any],
     trials: Sequence[Any],
     dimensions: Sequence[Dimension],
@@ -105,7 +107,7 @@ def build_report(
     report = Report("Hyper-parameter search", [SIMULATED_BANNER] if cohort.simulated else [])
     counts, best = summary["trials"], summary["best"]
     report.add_text(
-        f"{recipe['description']}, on {cohort_name(cohort)}: {counts['COMPLETE']} trials finished, {counts['PRUNED']} "
+        f"{recipe['description']}, on {cohort.name}: {counts['COMPLETE']} trials finished, {counts['PRUNED']} "
         "pruned because they fell behind. The score is the validation score that also chooses the best epoch; lower is "
         "better. The validation people chose the values, so how well these do is to be measured on others."
     )
@@ -154,7 +156,7 @@ def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> No
     ]
     told = f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml."
     if papers:
-        told += f" Paper: what its own search found best. {REASON}"
+        told += f" Paper: what its own search found best. {NOT_EQUAL}"
     report.add_heading("Best values").add_table(rows, told, titles={"recipe": "in the recipe"})
 
 

@@ -1,0 +1,83 @@
+"""Models on the same people: means by person, paired differences and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..data.case import title_of
+from .statistics import ClusterBootstrap
+from .summary import differences, mean_and_sd
+from .task import Measure, Pooled, Row, Rows, Task
+
+MIN_PEOPLE_TO_TEST = 6  # with five the smallest p that Wilcoxon's signed-rank test can give is 0.0625
+
+
+def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
+    """Mean of one measure over the visits of each person, people without a value left out."""
+    values: dict[str, list[float]] = {}
+    for row in visits:
+        if row.get(key) is not None and np.isfinite(row[key]):
+            values.setdefault(row["person"], []).append(float(row[key]))
+    return {person: float(np.mean(found)) for person, found in values.items()}
+
+
+def paired_differences(task: Task, first: Mapping[str, Sequence[Row]], other: Mapping[str, Sequence[Row]]) -> Row:
+    """Each measure of `other` minus that of `first`, paired by person, and of what is pooled where both have the same
+    lesions: {key or title: see `paired_gap`}. first, other: {visits, lesions}, rows."""
+    found = {one.key: paired_gap(first["visits"], other["visits"], one) for one in task.measures}
+    return found | _pooled_gaps(task, first["lesions"], other["lesions"])
+
+
+def _pooled_gaps(task: Task, first: Sequence[Row], other: Sequence[Row]) -> Row:
+    if not (task.pooled and first and other):
+        return {}
+    try:
+        found = differences(first, other)
+    except ValueError:  # recipes of different grids see different lesions
+        return {}
+    return {title: found[title.split()[0]] for title, _function in task.pooled}
+
+
+def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:
+    """Mean of `other` minus `first` over the people that both have: {difference, low, high, p, n}.
+
+    low, high: 95 % interval, people drawn with replacement (None of fewer than five). p: Wilcoxon's signed-rank test,
+    two-sided (None of fewer than six).
+    """
+    from scipy.stats import wilcoxon
+
+    one, two = by_person(first, measure.key), by_person(other, measure.key)
+    people = sorted(set(one) & set(two))
+    gaps = np.array([two[person] - one[person] for person in people])
+    p = float(wilcoxon(gaps).pvalue) if len(people) >= MIN_PEOPLE_TO_TEST and np.any(gaps != 0) else None
+    low, high = None, None
+    if people:
+        draws = ClusterBootstrap(people)
+        low, high = draws.interval(draws.means(gaps))
+    mean = float(gaps.mean()) if people else None
+    return {"difference": mean, "low": low, "high": high, "p": p, "n": len(people)}
+
+
+def mean_over_people(visits: Sequence[Row], key: str) -> Row:
+    """{mean, sd (n - 1), n} of one measure over people, visits of a person averaged first; None: not estimable."""
+    return mean_and_sd(np.array(list(by_person(visits, key).values()), float))
+
+
+def summarise_measures(task: Task, rows: Rows) -> Row:
+    """Mean, SD and number of people of each measure, and under `pooled` what is taken from all lesions together."""
+    measured: Row = {measure.key: mean_over_people(rows["visits"], measure.key) for measure in task.measures}
+    measured["pooled"] = {title: function(rows["lesions"]) for title, function in task.pooled if rows["lesions"]}
+    return measured
+
+
+def untouched_input(task: Task, rows: Rows) -> Pooled:
+    """{name of an input: rows} of that input taken for the target, as if it were one more model; empty without one."""
+    pooled: Pooled = {}
+    for row in rows["visits"]:
+        if "untouched" in row:
+            values = {measure.key: row[f"untouched_{measure.key}"] for measure in task.measures}
+            name = f"untouched {title_of(row['untouched'])}"
+            pooled.setdefault(name, {"visits": [], "lesions": []})["visits"].append(row | values)
+    return pooled

@@ -1,0 +1,108 @@
+"""What a kind of model is measured by: its measures, and how they are taken of one visit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data.case import Case
+
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]  # {visits, lesions} of one model
+Pooled = dict[str, Rows]  # by model or recipe
+SYNTHETIC, HYPERINTENSITIES = "synthetic", "hyperintensities"
+
+
+@dataclass
+class Outputs:
+    """What a model makes of one visit, on the grid of its Case.
+
+    images: name -> (I, J, K): `synthetic`, the target (outside the brain it means nothing), and `hyperintensities`, a
+        probability, each where the model makes it.
+    maps: several predictions of the synthetic image, for its uncertainty; empty where none was asked for.
+    expected_errors, intervals: what the model's bundle says of its errors, see `calibration.expected_error` and
+        `conformal.interval_of`; None where it was not calibrated.
+    """
+
+    images: dict[str, np.ndarray]
+    maps: Sequence[np.ndarray] = ()
+    expected_errors: Mapping[str, Mapping[str, float]] | None = None
+    intervals: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number per visit.
+
+    key: in a visit's row; title; better: `higher`, `lower`, or empty where it only describes; scale: what the number is
+    multiplied by for print; form: its format; paper: what the system's paper reports, by its own name for the model;
+    paper_of: the same by target, where the paper makes several; highest: the highest possible value, if there is one.
+    """
+
+    key: str
+    title: str
+    better: str
+    scale: float = 1.0
+    form: str = "{:.3f}"
+    paper: Mapping[str, str] = field(default_factory=dict)
+    highest: float | None = None
+    paper_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def reported(self, target: str) -> Mapping[str, str]:
+        """What the paper reports of models with this target, by its own name for the model."""
+        return self.paper_of.get(target, self.paper)
+
+    @property
+    def limit(self) -> float | None:
+        """The best possible value: errors and rates end at 0."""
+        return 0.0 if self.better == "lower" else self.highest
+
+
+MeasureVisit = Callable[[Case, Outputs, Mapping[str, Any], Any], tuple[Row, list[Row]]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What models of one kind are measured by.
+
+    name: also names its pages in reporting.task_pages.
+    measures: the first one decides in experiments.
+    measure: (case, outputs, data, context) -> (visit row, lesion rows). data: {inputs, target, intensity} of the model;
+        a row that holds `untouched` (the name of an input) and every measure with the prefix `untouched_` gives the
+        report a column of that input taken for the target.
+    needs: volumes besides inputs, target and brain without which a visit cannot be measured.
+    prepare: measured cases -> context, for instance a threshold from controls; prepared_from: the participants' group
+        whose visits alone it needs (empty: all).
+    pictures: what an example slice shows besides the outputs, (case, outputs, context) -> images.
+    pooled: (title, lesion rows of all people -> {r, r_low, r_high, n}); paper: what the paper reports of it, by title.
+    summarise: what else a summary says, (visit rows, lesion rows, seed, minimum mm3) -> entries.
+    differences: what else is compared on the same lesions, (first's, other's lesion rows, seed, minimum mm3) -> gaps.
+    common_grid: whether models of different grids are compared on the finest one, as quantitative maps can be.
+    papers_row: inputs -> what the paper reports with these inputs alone, by measure; paper_order: in which order it
+        left them out; paper_curves: what it reads off its learning curves; papers_best: recipe values that its search
+        found, by target.
+    """
+
+    name: str
+    measures: tuple[Measure, ...]
+    measure: MeasureVisit
+    needs: tuple[str, ...] = ()
+    prepare: Callable[[Iterable[Case]], Any] | None = None
+    prepared_from: str = ""
+    pictures: Callable[[Case, Outputs, Any], dict[str, np.ndarray]] = lambda case, outputs, context: {}
+    pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
+    paper: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    summarise: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
+    differences: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
+    common_grid: bool = False
+    papers_row: Callable[[Iterable[str]], dict[str, str]] | None = None
+    paper_order: str = ""
+    paper_curves: str = ""
+    papers_best: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def images(self, case: Case, outputs: Outputs, context: Any) -> dict[str, np.ndarray]:
+        """Everything that an example slice shows, by name."""
+        return outputs.images | self.pictures(case, outputs, context)

@@ -1,0 +1,269 @@
+"""Trained models on the visits of a cohort: open them, predict, measure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.bundle import Bundle
+from ..data.case import Case
+from ..data.cohort import Cohort, Visit, how_to_get
+from ..data.run import Run
+from ..evaluation.task import SYNTHETIC, Outputs, Pooled, Task
+from ..evaluation.tasks import common_task
+from ..prediction.cases import outputs_on_grid, predict_case
+from ..prediction.model import TrainedModel
+from ..reporting.slice_figures import Slices, axial_slices
+from ..runtime.errors import BadInput
+
+Tell = Callable[[float, str], None]
+
+
+@dataclass
+class Candidate:
+    """A trained model under the name that the report gives it.
+
+    trained_on: (cohort folder, people) where a Run says so, to recognise people it was trained on.
+    """
+
+    name: str
+    bundle: Bundle
+    trained_on: tuple[Path, frozenset[str]] | None = None
+    _model: TrainedModel | None = field(default=None, repr=False)
+
+    def load(self, device: str) -> None:
+        """Read the weights onto a device."""
+        self._model = TrainedModel.load(self.bundle, device)
+
+    @property
+    def model(self) -> TrainedModel:
+        """The model, once its weights were read."""
+        assert self._model is not None, "load comes first"
+        return self._model
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Inputs, target and intensity rule, as a recipe's `data` names them."""
+        about = self.bundle.description
+        return {"inputs": list(about["inputs"]), "target": about["output"], "intensity": about["intensity"]}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels of the grid the model works on."""
+        return tuple(self.bundle.description["grid"]["shape"])
+
+    @property
+    def spacing(self) -> float:
+        """Voxel edge of that grid in mm."""
+        return float(self.bundle.description["grid"]["spacing_mm"])
+
+    @property
+    def key(self) -> str:
+        """Equal for models that see a visit alike: grid and intensity rule."""
+        return json.dumps([self.shape, self.spacing, self.bundle.description["intensity"]], sort_keys=True)
+
+    def prepare(self, visit: Visit, mri: Sequence[str]) -> Case:
+        """A visit on this model's grid with its intensity rule; mri: the images to read."""
+        return visit.load(self.shape, self.spacing, self.bundle.description["intensity"], mri)
+
+    def facts(self) -> dict[str, Any]:
+        """What a report says of the model besides its results."""
+        about = self.bundle.description
+        return {
+            "description": f"{about['name']}. Trained on {about['training_data']}.",
+            "system": about["system"],
+            "weights_sha256": self.bundle.sha256,
+            "simulated_training_data": self.bundle.simulated,
+        }
+
+    def seen_before(self, cohort: Cohort) -> str:
+        """A warning where people of this cohort were used for training, else an empty string."""
+        if self.trained_on is None or cohort.path is None or self.trained_on[0] != cohort.path.resolve():
+            return ""
+        seen = self.trained_on[1] & set(cohort.people)
+        if not seen:
+            return ""
+        return (
+            f"{self.name} was trained on {len(seen)} of these {len(cohort.people)} people: its results are in-sample "
+            "and say little about people it has never seen."
+        )
+
+
+def open_candidate(path: Path, name: str = "") -> Candidate:
+    """Open a bundle (folder, .zip, name) or a finished run; the name defaults to that of its folder.
+
+    Raises BadInput where it is neither.
+    """
+    trained_on = None
+    if (path / "run.json").is_file():
+        run = Run.open(path)
+        bundle = Bundle.open(run.bundle_path("best"))
+        if run.facts.get("data"):
+            trained_on = (Path(run.facts["data"]), frozenset(run.facts["people"]["training"]))
+    else:
+        bundle = Bundle.open(path)
+    return Candidate(name or path.resolve().name.removesuffix(".zip"), bundle, trained_on)
+
+
+def open_candidates(first: Path, name: str, compare: Sequence[str]) -> list[Candidate]:
+    """The model to evaluate and those to compare it with (`NAME=PATH`). Raises BadInput for what cannot be opened."""
+    candidates = [open_candidate(first, name)]
+    for entry in compare:
+        label, equals, path = entry.partition("=")
+        if not equals or not label or not path:
+            raise BadInput(f"--compare {entry}: write it as NAME=PATH, for example --compare linear=runs/linear.")
+        candidates.append(open_candidate(Path(path), label))
+    names = [one.name for one in candidates]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise BadInput(
+            f"Two models are called {repeated[0]!r}. Give the first another --name or use other --compare names."
+        )
+    return candidates
+
+
+def inputs_of(candidates: Sequence[Candidate]) -> list[str]:
+    """The MRI that the models see, each once."""
+    return list(dict.fromkeys(name for one in candidates for name in one.data["inputs"]))
+
+
+def task_of(candidates: Sequence[Candidate]) -> Task:
+    """What the models are measured by. Raises BadInput where they make different things."""
+    targets = sorted({one.data["target"] for one in candidates})
+    if len(targets) > 1:
+        raise BadInput(f"These models make different things ({', '.join(targets)}) and cannot be compared.")
+    return common_task({"data": one.data} for one in candidates)
+
+
+def volumes_needed(candidates: Sequence[Candidate], task: Task) -> list[str]:
+    """The volumes that a visit must have to be measured."""
+    return list(dict.fromkeys([*inputs_of(candidates), candidates[0].data["target"], "brain", *task.needs]))
+
+
+def choose_visits(
+    cohort: Cohort, people: Sequence[str], visits: Sequence[str], needs: Sequence[str]
+) -> tuple[Cohort, int]:
+    """The chosen visits that have all volumes of `needs`, and how many have not.
+
+    Raises BadInput where a person or visit does not exist, or none of them can be measured.
+    """
+    wanted = {name.removeprefix("sub-") for name in people}, {name.removeprefix("ses-") for name in visits}
+    for kind, names, known in zip(
+        ("person", "visit"), wanted, (cohort.people, {visit.visit for visit in cohort}), strict=True
+    ):
+        missing = sorted(names - set(known))
+        if missing:
+            raise BadInput(f"{cohort.path} has no {kind} {missing[0]!r}. Leave out --people and --visits to take all.")
+    chosen = [v for v in cohort if (not wanted[0] or v.person in wanted[0]) and (not wanted[1] or v.visit in wanted[1])]
+    if not chosen:
+        raise BadInput(f"None of these people of {cohort.path} has such a visit. Leave out --visits to take all.")
+    ready = [visit for visit in chosen if set(needs) <= set(visit.files)]
+    if not ready:
+        missing = sorted(set(needs) - set(chosen[0].files))
+        message = f"No visit of {cohort.path} can be compared: {chosen[0].label} lacks {', '.join(missing)}."
+        message += how_to_get(missing)
+        if "dvr" in needs:
+            message += " It is compared with a measured DVR map (derivatives, stat-dvr_desc-measured_mimap)."
+        raise BadInput(message)
+    return Cohort(ready, cohort.path), len(chosen) - len(ready)
+
+
+def finest(candidates: Sequence[Candidate]) -> Candidate:
+    """The model with the smallest voxels: quantitative maps are compared on its grid."""
+    return min(candidates, key=lambda one: one.spacing)
+
+
+@dataclass
+class Measured:
+    """What was measured: rows by model; slices by model and lesional voxels, both visit by visit."""
+
+    rows: Pooled
+    slices: dict[str, list[Slices]]
+    loads: list[int]
+
+
+def measure_candidates(
+    candidates: Sequence[Candidate], task: Task, cohort: Cohort, uncertainty: bool, tell: Tell
+) -> Measured:
+    """Predict and measure every visit with every model.
+
+    candidates: loaded; cohort: visits that have all `volumes_needed`; uncertainty: also predict augmented variants;
+    tell(fraction, message) shows progress. Models of one task with a common grid are measured on the finest one, others
+    each on its own grid and with its own intensity rule.
+    """
+    measured = Measured(
+        {one.name: {"visits": [], "lesions": []} for one in candidates}, {one.name: [] for one in candidates}, []
+    )
+    context = _context(candidates, task, cohort)
+    for index, visit in enumerate(cohort):
+        message = f"{visit.label}, visit {index + 1} of {len(cohort)}"
+
+        def told(share: float, index: int = index, message: str = message) -> None:
+            tell((index + share) / len(cohort), message)
+
+        _measure_visit(visit, candidates, task, uncertainty, context, measured, told)
+    return measured
+
+
+def _context(candidates: Sequence[Candidate], task: Task, cohort: Cohort) -> Any:
+    if task.prepare is None:
+        return None
+    reference, mri = finest(candidates), [*inputs_of(candidates), candidates[0].data["target"]]
+    known = [visit for visit in cohort if task.prepared_from in ("", visit.info.get("group"))]
+    return task.prepare(reference.prepare(visit, mri) for visit in known)
+
+
+def _measure_visit(
+    visit: Visit,
+    candidates: Sequence[Candidate],
+    task: Task,
+    uncertainty: bool,
+    context: Any,
+    measured: Measured,
+    told: Callable[[float], None],
+) -> None:
+    target = candidates[0].data["target"]
+    mri = list(dict.fromkeys([*inputs_of(candidates), target]))
+    reference = finest(candidates)
+    prepared = {reference.key: reference.prepare(visit, mri)}
+    measured.loads.append(int(np.count_nonzero(prepared[reference.key].volumes.get("lesions", 0))))
+    for place, one in enumerate(candidates):
+        told(place / len(candidates))
+        if one.key not in prepared:
+            prepared[one.key] = one.prepare(visit, mri)
+        case, outputs = prepared[one.key], predict_case(one.model, prepared[one.key], uncertainty)
+        if task.common_grid:
+            case, outputs = prepared[reference.key], outputs_on_grid(outputs, case, prepared[reference.key])
+        row, lesions = task.measure(case, outputs, one.data, context)
+        measured.rows[one.name]["visits"].append(row)
+        measured.rows[one.name]["lesions"].extend(lesions)
+        measured.slices[one.name].append(slice_of(case, outputs, task, context, one.data, visit.label))
+
+
+def slice_of(case: Case, outputs: Outputs, task: Task, context: Any, data: dict[str, Any], title: str) -> Slices:
+    """The slice of a visit with most lesional voxels, with everything that the task shows of it."""
+    images = task.images(case, outputs, context)
+    synthetic = images.pop(SYNTHETIC, None)
+    return axial_slices(case, synthetic, title, data["inputs"], data["target"], images)
+
+
+def warnings_of(candidates: Sequence[Candidate], task: Task, cohort: Cohort, left_out: int) -> list[str]:
+    """What a reader must know first: people used for training, visits left out, grids and intensities that differ."""
+    warnings = [note for one in candidates if (note := one.seen_before(cohort))]
+    if left_out:
+        warnings.append(f"{left_out} visits lack an image or mask and were left out.")
+    if len({one.key for one in candidates}) > 1:
+        reference = finest(candidates)
+        grid = f"{' x '.join(map(str, reference.shape))} voxels of {reference.spacing:g} mm"
+        where = (
+            f"all maps were compared on {grid} ({reference.name})."
+            if task.common_grid
+            else "each was measured on its own: compare with care."
+        )
+        warnings.append(f"The models differ in grid or intensities; {where}")
+    return warnings

@@ -1,0 +1,158 @@
+"""The report of a backward elimination: the order, the paper's table with ours, and how sure each step is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import RESEARCH_USE
+from ..data.case import title_of
+from ..data.cohort import Cohort
+from ..evaluation.elimination import ALL, all_but, elimination_steps, margin, without
+from ..evaluation.paired import mean_over_people
+from ..evaluation.task import Measure, Row, Task
+from ..evaluation.tasks import task_of
+from ..runtime.files import write_json
+from ..runtime.tables import write_csv
+from . import figures
+from .document import SIMULATED_BANNER, Report
+from .methods import add_methods, length_text
+from .result_tables import ALPHA, REASON, gap_text, measure_row, printed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAPERS = "paper"
+
+
+def write_ablation(out: Path, rounds: list[Row], recipe: Row, cohort: Cohort) -> None:
+    """Write steps.csv, summary.json and report.html."""
+    task = task_of(recipe)
+    steps = elimination_steps(rounds)
+    summaries = {step["inputs"]: _means(step["visits"], task.measures) for step in steps}
+    margins = [margin(row, row["by"]) for row in rounds]
+    write_csv(out / "steps.csv", [{"inputs": name, **_flat(found)} for name, found in summaries.items()])
+    write_json(
+        out / "summary.json",
+        {
+            "note": RESEARCH_USE,
+            "simulated": cohort.simulated,
+            "dropped_in_order": [row["dropped"] for row in rounds],
+            "margins": margins,
+            "steps": [{"inputs": name, "measures": found} for name, found in summaries.items()],
+        },
+    )
+    ablation_report(rounds, summaries, margins, recipe, cohort).write(out / "report.html")
+
+
+def ablation_report(
+    rounds: Sequence[Row], summaries: dict[str, dict[str, Row]], margins: Sequence[Row], recipe: Row, cohort: Cohort
+) -> Report:
+    """The order of elimination, the paper's table with ours, and how sure each step is."""
+    task = task_of(recipe)
+    report = Report("Backward elimination of inputs", [SIMULATED_BANNER] if cohort.simulated else [])
+    order = " → ".join(title_of(row["dropped"]) for row in rounds)
+    kept = list(summaries)[-1]
+    report.add_text(
+        f"{recipe['description']}. {len(cohort.people)} people of {cohort.name}, each measured by a model that "
+        f"had never seen them; {length_text(recipe)}. "
+        f"Dropped in this order, each time the input that mattered least for {rounds[0]['by'].title}: {order}. Kept to "
+        f"the end: {title_of(kept)}." + (f" The paper: {task.paper_order}." if task.paper_order else "")
+    )
+    report.add_heading("All that was tried")
+    inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
+    told = "✓ an input that was there. Mean (SD); best: of its round."
+    if any(row["round"] == PAPERS for row in rows):
+        report.add_text(REASON)
+        told += " Below a combination that the paper has too: what it reports."
+    report.add_table(rows, told, titles={name: title_of(name) for name in inputs}, missing="–")
+    report.add_heading("How sure each step is").add_text(
+        "p is of Wilcoxon's signed-rank test, two-sided, paired by person. Each combination was trained once per fold: "
+        "what differs between two trainings by chance "
+        "counts here as a difference between inputs, so that even a small p may mislead where two rows are close."
+    )
+    for row, found in zip(rounds, margins):
+        report.add_text(f"Round {row['round']}: {margin_text(row, found)}")
+    report.add_heading("What is left after each step")
+    heads = {name: " + ".join(title_of(one) for one in name.split(" + ")) for name in summaries}
+    rows = [measure_row(measure, summaries) for measure in task.measures]
+    report.add_table(rows, "", ["measure", *summaries], titles=heads)
+    report.add_figure(
+        elimination_figure(summaries, rounds[0]["by"]), "Mean and SD over people.", "Measure against the inputs left"
+    )
+    add_methods(report, {recipe["system"]: recipe})
+    return report
+
+
+def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
+    """One row per combination, as the paper's table 1: a tick per input, its measures; below it what the paper has.
+
+    All measures where the task's paper has no such table.
+    """
+    first, rows = rounds[0]["inputs"], []
+    shown = [measure for measure in task.measures if measure.paper or not task.papers_row]
+    for row in rounds:
+        means = {name: _means(visits, task.measures) for name, visits in row["tried"].items()}
+        best = {m.key: _best(m, {name: one[m.key]["mean"] for name, one in means.items()}) for m in shown}
+        for name, found in means.items():
+            left = row["inputs"] if name == ALL else all_but(row["inputs"], name.removeprefix(without("")))
+            papers = task.papers_row(left) if task.papers_row else {}
+            cells: Row = {
+                "round": str(row["round"]) if name != ALL else "all",
+                **{i: "✓" if i in left else "✗" for i in first},
+            }
+            cells["dropped"] = title_of(row["dropped"]) if name == without(row["dropped"]) else ""
+            for measure in shown:
+                mark = " best" if name == best[measure.key] else ""
+                cells[measure.title] = printed(measure, found[measure.key]) + mark
+            rows.append(cells)
+            if papers:
+                blank = dict.fromkeys((*first, "dropped"), "")
+                rows.append({"round": PAPERS} | blank | {one.title: papers[one.key] for one in shown})
+    return rows
+
+
+def _best(measure: Measure, means: dict[str, float | None]) -> str | None:
+    known = {name: value for name, value in means.items() if value is not None}
+    if len(known) < 2:
+        return None
+    return (min if measure.better == "lower" else max)(known, key=lambda name: known[name])
+
+
+def margin_text(row: Row, found: Row) -> str:
+    """The margin in words; says so where the two cannot be told apart."""
+    measure = row["by"]
+    names = [title_of(one) for one in (found["dropped"], found["runner_up"])]
+    if found["difference"] is None:
+        return f"{names[0]} was dropped."
+    told = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by "
+    told += f"{gap_text(measure, found)}."
+    if found["p"] is None or found["p"] >= ALPHA:
+        told += " The two cannot be told apart: with other people or another seed the order may be the other."
+    return told
+
+
+def _means(visits: Sequence[Row], measures: Sequence[Measure]) -> dict[str, Row]:
+    return {measure.key: mean_over_people(visits, measure.key) for measure in measures}
+
+
+def _flat(found: dict[str, Row]) -> Row:
+    return {f"{key}_{part}": value[part] for key, value in found.items() for part in ("mean", "sd")}
+
+
+def elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -> Figure:
+    """The measure with its SD against the inputs that are left."""
+    figure, axes = figures.new_figure(1.6 + 1.6 * len(summaries), 3.4)
+    axis = axes[0, 0]
+    found = [summary[measure.key] for summary in summaries.values()]
+    means = [measure.scale * (one["mean"] if one["mean"] is not None else float("nan")) for one in found]
+    spread = [measure.scale * (one["sd"] or 0.0) for one in found]
+    axis.errorbar(range(len(found)), means, spread, fmt="o-", color=figures.SYNTHETIC, capsize=3)
+    axis.set_xticks(
+        range(len(found)),
+        ["\n".join(title_of(one) for one in name.split(" + ")) for name in summaries],
+        fontsize=8,
+    )
+    axis.set_ylabel(measure.title)
+    return figure

@@ -1,0 +1,91 @@
+"""What a model card says of measured performance, from the summary that `evaluate` wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..evaluation.tasks import TASKS
+from ..runtime.errors import BadInput
+from ..runtime.files import read_json
+from .figures import with_interval
+from .result_tables import printed
+
+
+def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
+    """What an evaluation measured of the weights with this hash; raises BadInput where it measured others."""
+    measured_on, summary = measured_model(evaluation, weights_sha256, "--evaluation")
+    performance = {"measured on": measured_on}
+    if "lesion" in summary:
+        for level in ("lesion", "patient"):
+            performance[f"{level} level Pearson r"] = _correlation(summary[level])
+        performance |= beyond_size_and_place(summary)
+    measures = TASKS[summary["task"]].measures
+    return performance | {one.title: printed(one, summary["measures"][one.key]) for one in measures}
+
+
+def beyond_size_and_place(summary: dict[str, Any]) -> dict[str, str]:
+    """What a card says of true myelin and of geometry; a model that does not beat geometry says so."""
+    geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]["synthetic"]
+    gap, partial = geometry["difference"], geometry["partial"]
+    entries = {}
+    if myelin["r"] is not None:
+        entries["r with true myelin of lesions"] = with_interval(myelin["r"], myelin["r_low"], myelin["r_high"])
+    entries["lesion r given geometry"] = with_interval(partial["r"], partial["r_low"], partial["r_high"])
+    verdict = {True: "yes", False: "NO", None: "not estimable"}[geometry["beats"]]
+    difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}")
+    entries["beats a regression on lesion size and place alone"] = f"{verdict} (lesion r differs by {difference})"
+    return entries
+
+
+def calibration_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
+    """What a bundle takes from an evaluation on other people: `intervals`, and `uncertainty` where it was measured.
+
+    Raises BadInput where the evaluation measured neither.
+    """
+    measured_on, summary = measured_model(evaluation, weights_sha256, "--calibration")
+    fitted = {
+        "intervals": summary.get("intervals_fitted"),
+        "uncertainty": (summary.get("uncertainty") or {}).get("fitted"),
+    }
+    calibration = {key: {**one, "measured on": measured_on} for key, one in fitted.items() if one is not None}
+    if not calibration:
+        raise BadInput(
+            f"{evaluation} measured too few lesions to calibrate from. Run evaluate on at least five people with "
+            "twenty lesions or more, and with --uncertainty for the uncertainty map."
+        )
+    return calibration
+
+
+def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[str, dict[str, Any]]:
+    """An evaluation's cohort in words, and what its summary says of the weights with this hash.
+
+    option: what the evaluation was given as. Raises BadInput where it is no evaluation or of other weights, and for
+    --calibration where the model was trained on these people.
+    """
+    content = read_json(evaluation / "summary.json")
+    if not isinstance(content, dict) or "models" not in content:
+        raise BadInput(f"{evaluation} was not written by evaluate. Leave out {option}, or give the --out of evaluate.")
+    same = [(name, one) for name, one in content["models"].items() if one["weights_sha256"] == weights_sha256]
+    if not same:
+        raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
+    name, summary = same[0]
+    kind = "simulated cohort" if content["simulated_data"] else "cohort"
+    text = f"{kind}, {summary['people']} people, {summary['visits']} visits"
+    if "minimum_mm3" in summary:
+        text += f", {summary['lesions_in_correlation']} lesions of at least {summary['minimum_mm3']:g} mm3"
+    in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]
+    if in_sample and option == "--calibration":
+        raise BadInput(f"{evaluation}: {in_sample[0]} Calibrate on others.")
+    return f"{text}. {in_sample[0]}" if in_sample else text, summary
+
+
+def _correlation(level: dict[str, Any]) -> str:
+    if level["r"] is None:
+        return "not estimable"
+    text = f"{level['r']:.2f}"
+    if level["r_low"] is not None:
+        text += f" (95 % interval by patient {level['r_low']:.2f} to {level['r_high']:.2f})"
+    if level["r_ceiling"] is not None:
+        text += f", {level['share_of_ceiling']:.0%} of the noise ceiling {level['r_ceiling']:.2f}"
+    return text

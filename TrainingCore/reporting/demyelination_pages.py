@@ -1,0 +1,58 @@
+"""The pages of Wei et al. 2018: DVR by region, person by person, and the demyelinated share of each lesion load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..evaluation.compared import ComparedModels
+from ..evaluation.demyelination import group_comparison
+from ..evaluation.task import Row
+from .demyelination_figures import people_figure, regions_figure, shares_figure
+from .document import Report
+
+
+def demyelination_section(report: Report, compared: ComparedModels) -> None:
+    """The paper's figures 4 and 5 (A): DVR by region with the significance of the differences, person by person, and
+    the demyelinated share of each patient's lesion load."""
+    visits = {name: rows["visits"] for name, rows in compared.rows.items()}
+    rows: list[Any] = []
+    for name, found in visits.items():
+        for kind, groups in group_comparison(found).items():
+            if kind == "measured" and rows:
+                continue  # the same for every model
+            row: Row = {"map": "measured" if kind == "measured" else name}
+            for region in ("wm_control", "nawm", "lesions"):
+                mean, sd = groups[f"{region}_mean"], groups[f"{region}_sd"]
+                row[region] = "–" if mean is None else f"{mean:.3f}" + ("" if sd is None else f" ({sd:.3f})")
+            row |= {"p NAWM / control": groups["p_nawm_against_control"]}
+            rows.append(row | {"p lesions / NAWM": groups["p_lesions_against_nawm"]})
+    report.add_heading("DVR by region")
+    report.add_table(
+        rows,
+        "Mean (SD) over people. p: Mann-Whitney (different people), Wilcoxon signed rank (the same people). The paper: "
+        "no difference of the first kind, p < 0.0001 for the second.",
+        formats={"p NAWM / control": "{:.2g}", "p lesions / NAWM": "{:.2g}"},
+    )
+    for name, found in visits.items():
+        report.add_figure(
+            regions_figure(found, group_comparison(found)),
+            f"{name}: DVR by region.",
+            f"Box plots of DVR by region, {name}",
+        )
+    report.add_heading("DVR of every person")
+    for name, found in visits.items():
+        report.add_figure(
+            people_figure(found),
+            f"{name}: mean DVR of every visit, measured and synthetic.",
+            f"Line plot of mean DVR in white matter and lesions by person, {name}",
+        )
+    if not any(row.get("measured_percent") for found in visits.values() for row in found):
+        report.add_text("No demyelination maps: their threshold is taken from the white matter of controls.")
+        return
+    report.add_heading("Demyelinated voxels")
+    for name, found in visits.items():
+        report.add_figure(
+            shares_figure(found),
+            f"{name}: demyelinated share of the lesion load.",
+            f"Bars of the demyelinated share of each patient's lesion load, {name}",
+        )

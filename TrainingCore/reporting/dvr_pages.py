@@ -1,0 +1,152 @@
+"""The pages of DVR models: agreement with measured DVR by lesion and person, true myelin, geometry, tissues, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..evaluation.compared import ComparedModels
+from ..evaluation.summary import levels
+from ..evaluation.task import Row
+from . import figures
+from .calibration_pages import calibration_figure, calibration_in_words
+from .document import Report
+from .lesion_tables import (
+    CAPTION,
+    agreement_rows,
+    ceiling_rows,
+    correlation_rows,
+    difference_rows,
+    geometry_sentence,
+    group_rows,
+    interval_rows,
+    knowledge_rows,
+    model_rows,
+    models_alt,
+    volume_rows,
+)
+
+METHODS = (
+    "Lesion level: mean DVR of each lesion (26-neighbourhood) of at least the given volume, all visits pooled. Patient "
+    "level: mean over the same lesions of a person, weighted by volume. Intervals: patients drawn with "
+    "replacement, 5000 times (percentiles). The p value takes lesions as independent and is therefore too small where "
+    "lesions of one patient resemble each other; that of a difference comes from the paired replicates. Noise ceiling: "
+    "the correlation of the noise-free truth, which only a digital patient has, with the measured DVR of the same "
+    "lesions.\n\n"
+    "MAE, PSNR and SSIM count voxels inside the brain or inside lesions alone; PSNR and SSIM take a range of 1.5 DVR, "
+    "SSIM a 3D Gaussian window of SD 1.5 voxels (Wang et al. 2004). NAWM is white matter without lesions at "
+    "least 2 mm from other tissue. "
+    "Bland-Altman: mean of synthetic minus measured, and 1.96 SD on both sides. Slope: least-squares line of synthetic "
+    "on measured DVR of lesions; below 1, differences between lesions come out smaller than measured. Not estimable: "
+    "fewer than three points, no spread, or for an interval fewer than five patients."
+)
+
+MODELS_CAPTION = "Pearson r of every model with its 95 % interval by patient. Dashed: the noise ceiling."
+MAX_GROUP_FIGURES = 4  # models; with more only the first has its box plots
+
+
+def dvr_section(report: Report, compared: ComparedModels) -> None:
+    """Tables and figures of all models, then those of each."""
+    summaries, first = compared.summaries, compared.first
+    about = summaries[first]
+    report.add_text(
+        f"{about['lesions']} lesions, of which {about['lesions_in_correlation']} have at least "
+        f"{compared.minimum_mm3:g} mm3 and count in what follows."
+    )
+    for name, summary in summaries.items():
+        report.add_text(geometry_sentence(name, summary))
+    report.add_heading("Lesions and people")
+    rows = correlation_rows(summaries) + paper_rows(compared)
+    report.add_table(rows, caption="Pearson r of measured and synthetic DVR, 95 % by patient", missing="–")
+    gaps = {name: gap for name, gap in compared.gaps.items() if "lesion" in gap}
+    if gaps:
+        report.add_table(difference_rows(gaps, first), caption=f"Paired difference of r to {first}, by patient")
+    if len(summaries) > 1:
+        report.add_figure(figures.models_figure(summaries), MODELS_CAPTION, models_alt(summaries), "models")
+    report.add_table(knowledge_rows(summaries), caption=CAPTION)
+    if compared.ceilings:
+        caption = "How well lesions of this simulated cohort can be predicted at all, cross-validated by person"
+        report.add_table(ceiling_rows(compared.ceilings["rows"]), caption=caption)
+    report.add_table(agreement_rows(summaries), caption="Agreement: synthetic minus measured mean DVR")
+    for name in summaries:
+        _model_section(report, compared, name)
+    report.add_heading("How to read this").add_text(METHODS)
+
+
+def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
+    summary, rows = compared.summaries[name], compared.rows[name]
+    points = levels(rows["lesions"], compared.minimum_mm3)
+    report.add_heading(name)
+    slug = file_name(name)
+    r = {level: figures.number(summary[level]["r"]) for level in ("lesion", "patient")}
+    report.add_figure(
+        figures.agreement_figure(points, summary),
+        "Synthetic against measured mean DVR, one point per lesion (left) and per person (right).",
+        f"Scatter plots of {name}: r = {r['lesion']} at lesion level, {r['patient']} at patient level.",
+        f"agreement-{slug}",
+    )
+    bias = figures.number(summary["lesion"]["bland_altman"]["bias"], "{:+.3f}")
+    report.add_figure(
+        figures.bland_altman_figure(points, summary),
+        "Difference of synthetic and measured DVR against their mean; bias (solid) and 95 % limits (dashed).",
+        f"Bland-Altman plots of {name}: bias {bias} DVR at lesion level.",
+        f"bland-altman-{slug}",
+    )
+    if name == compared.first or len(compared.rows) <= MAX_GROUP_FIGURES:
+        report.add_figure(
+            figures.groups_figure(rows["visits"]),
+            "Mean DVR by tissue and group; one point per visit.",
+            f"Box plots of mean DVR in lesions, NAWM and grey matter of {name}; the numbers follow in the table.",
+            f"groups-{slug}",
+        )
+        report.add_table(group_rows(summary["groups"]), caption="Mean DVR (SD over visits)")
+    report.add_table(volume_rows(summary), caption="By lesion volume, 95 % by patient")
+    if summary["intervals"]:
+        caption = "95 % prediction intervals by lesion volume; inside: share of the lesions, 95 % by patient"
+        report.add_table(interval_rows(summary), caption=caption)
+    uncertainty = summary.get("uncertainty")
+    if uncertainty is not None:
+        report.add_text(calibration_in_words(uncertainty))
+        report.add_figure(
+            calibration_figure(rows["lesions"], uncertainty),
+            "One point per lesion; large points: thirds by uncertainty; grey: error as large as the uncertainty.",
+            "Absolute error against uncertainty",
+            f"calibration-{slug}",
+        )
+
+
+def file_name(name: str) -> str:
+    """A model's name with nothing in it that a file name should not have."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def paper_rows(compared: ComparedModels) -> list[Row]:
+    """What the system's paper reports of the correlations, one row per model of the paper."""
+    papers = compared.task.paper
+    names = dict.fromkeys(name for values in papers.values() for name in values)
+    return [
+        {"model": f"paper: {name}"}
+        | {title.replace(" level", ""): values.get(name) for title, values in papers.items()}
+        for name in names
+    ]
+
+
+def example_visits(visits: Sequence[Row]) -> list[int]:
+    """Indices of the visits with the smallest, the median and the largest error of mean lesional DVR.
+
+    The first three where no visit has lesions; fewer than three where there are fewer.
+    """
+    errors = [
+        (abs(v["synthetic_lesion"] - v["measured_lesion"]), i)
+        for i, v in enumerate(visits)
+        if v["synthetic_lesion"] is not None and v["measured_lesion"] is not None
+    ]
+    if not errors:
+        return list(range(min(3, len(visits))))
+    order = [index for _, index in sorted(errors)]
+    return list(dict.fromkeys([order[0], order[len(order) // 2], order[-1]]))
+
+
+def dvr_tables(compared: ComparedModels) -> dict[str, list[Row]]:
+    """Tables that an evaluation writes besides visits and lesions: {file name: rows}."""
+    groups = [{"model": name} | row for name, summary in compared.summaries.items() for row in summary["groups"]]
+    return {"models.csv": model_rows(compared.summaries), "groups.csv": groups}

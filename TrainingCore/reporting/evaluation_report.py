@@ -1,0 +1,156 @@
+"""The files of an evaluation: summary.json, tables as CSV, figures as PNG, and report.html that holds them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import RESEARCH_USE, SIMULATED
+from ..data.case import title_of
+from ..evaluation.calibration import calibration, errors_by_spread
+from ..evaluation.compared import ComparedModels
+from ..evaluation.conformal import calibrate_intervals
+from ..evaluation.task import Row, Rows
+from ..runtime.files import write_json
+from ..runtime.tables import write_csv
+from .document import SIMULATED_BANNER, Report
+from .dvr_pages import file_name
+from .figures import DVR_WINDOW
+from .result_tables import add_by_person, add_comparisons, add_measures
+from .slice_figures import Slices, slices_figure
+from .task_pages import PAGES, choose_examples
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class EvaluationFacts:
+    """What a reader must know besides the results: the cohort's name, whether it is simulated, of each model what
+    Candidate.facts says, warnings, and the seed of the bootstrap."""
+
+    cohort: str
+    cohort_simulated: bool
+    models: Mapping[str, Mapping[str, Any]]
+    warnings: Sequence[str]
+    seed: int
+
+
+def write_evaluation(
+    folder: Path,
+    compared: ComparedModels,
+    slices: Mapping[str, Sequence[Slices]],
+    loads: Sequence[int],
+    facts: EvaluationFacts,
+) -> Row:
+    """Write every file of an evaluation into an existing folder; returns what summary.json says.
+
+    slices, loads: of every visit, by model and lesional voxels.
+    """
+    for name in facts.models:
+        compared.summaries[name].update(calibrated(compared.rows[name], compared, facts.seed))
+    summary = {
+        "note": RESEARCH_USE,
+        "simulated_data": facts.cohort_simulated,
+        "cohort": facts.cohort,
+        "warnings": list(facts.warnings),
+        "bootstrap_seed": facts.seed,
+        "models": {name: {**facts.models[name], **compared.summaries[name]} for name in facts.models},
+        "differences_to_first": compared.gaps,
+        "ceilings": compared.ceilings,
+    }
+    write_json(folder / SUMMARY, summary)
+    for kind in ("visits", "lesions"):
+        rows = [{"model": name} | row for name, own in compared.rows.items() for row in own[kind]]
+        if rows:
+            write_csv(folder / f"{kind}.csv", rows)
+    for name, rows in PAGES[compared.task.name].tables(compared).items():
+        write_csv(folder / name, rows)
+    evaluation_report(folder, compared, slices, loads, facts).write(folder / "report.html")
+    return summary
+
+
+def calibrated(rows: Rows, compared: ComparedModels, seed: int) -> Row:
+    """What `export --calibration` takes: interval widths by lesion volume, and `uncertainty` where it was asked for.
+
+    Empty for models that measure no lesions.
+    """
+    if not rows["lesions"]:
+        return {}
+    entries: Row = {"intervals_fitted": calibrate_intervals(rows["lesions"])}
+    uncertainty = calibration(rows["lesions"], seed, compared.minimum_mm3)
+    if uncertainty is not None:
+        by_spread = errors_by_spread(rows["lesions"], rows["visits"], compared.minimum_mm3)
+        entries["uncertainty"] = uncertainty | {"fitted": by_spread}
+    return entries
+
+
+def evaluation_report(
+    folder: Path,
+    compared: ComparedModels,
+    slices: Mapping[str, Sequence[Slices]],
+    loads: Sequence[int],
+    facts: EvaluationFacts,
+) -> Report:
+    """The page; its figures also go to `folder/figures` as PNG."""
+    banners = [SIMULATED_BANNER] if facts.cohort_simulated else []
+    simulated = [name for name, about in facts.models.items() if about["simulated_training_data"]]
+    if simulated:
+        banners.append(f"{SIMULATED}: {', '.join(simulated)}.")
+    title = f"Synthetic and measured {title_of(compared.target)}"
+    report = Report(title, banners, figures=folder / "figures")
+    about = compared.summaries[compared.first]
+    report.add_text(f"Cohort {facts.cohort}: {about['people']} people, {about['visits']} visits.")
+    for warning in facts.warnings:
+        report.add_text(f"Note: {warning}")
+    for name, one in facts.models.items():
+        report.add_text(f"{name}: {one['description']}")
+    add_results(report, compared)
+    add_slices(report, compared, slices, loads)
+    add_by_person(report, compared.task, compared.rows)
+    return report
+
+
+def add_results(report: Report, compared: ComparedModels) -> None:
+    """Measures beside the paper's, what the task shows, and every model beside the first."""
+    report.add_heading("Measures")
+    measures = {name: summary["measures"] for name, summary in compared.summaries.items()}
+    add_measures(report, compared.task, measures, compared.target)
+    for section in PAGES[compared.task.name].sections:
+        section(report, compared)
+    add_comparisons(report, compared.task, compared.gaps, compared.first)
+
+
+def add_slices(
+    report: Report, compared: ComparedModels, slices: Mapping[str, Sequence[Slices]], loads: Sequence[int]
+) -> None:
+    """Slices of a few visits: of every model with their difference to the measured image, and all models together."""
+    pages = PAGES[compared.task.name]
+    report.add_heading("Examples")
+    if pages.each_model:
+        for name, own in slices.items():
+            chosen = [own[i] for i in choose_examples(compared.task.name, compared.rows[name]["visits"], loads)]
+            _add_model_slices(report, name, chosen)
+        return
+    chosen_visits = choose_examples(compared.task.name, compared.rows[compared.first]["visits"], loads)
+    examples = {name: [own[i] for i in chosen_visits] for name, own in slices.items()}
+    if len({tuple(one.outline.shape for one in own) for own in examples.values()}) == 1:
+        report.add_figure(
+            pages.examples(examples),
+            "The people with the largest lesions; the slice with most of them. Patient's right on the left.",
+            "Axial slices: inputs, measured image and the image of every model",
+            "examples",
+        )
+
+
+def _add_model_slices(report: Report, name: str, chosen: Sequence[Slices]) -> None:
+    low, high = DVR_WINDOW
+    inputs = ", ".join(title_of(image) for image in chosen[0].inputs)
+    report.add_figure(
+        slices_figure(chosen),
+        f"{name}, from the smallest to the largest error of the mean lesional DVR, one visit a row, at the level with "
+        f"most lesional voxels (outlined). DVR window {low} to {high}; the patient's right is on the left.",
+        f"Axial slices of {len(chosen)} visits: {inputs}, measured DVR, synthetic DVR of {name}, and difference.",
+        f"slices-{file_name(name)}",
+    )

@@ -1,0 +1,178 @@
+"""Tables that every report of measured models shares: measures beside the paper's, and models beside the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..evaluation.paired import by_person
+from ..evaluation.task import Measure, Pooled, Row, Task
+from . import figures
+from .document import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_COLUMNS = 6  # measures in one row per model; more are one row per measure
+ALPHA = 0.05  # the usual one: below it two models, or two inputs, count as different
+REASON = (
+    "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
+    "They stand side by side to show the order of magnitude and the order of the methods, and cannot be equal."
+)
+HOW = (
+    "{other} minus {first}, mean over people [95 % interval, bootstrap of people]. p: Wilcoxon's signed-rank test, "
+    "two-sided, paired by person, not corrected for the number of comparisons."
+)
+HOW_POOLED = " p of r: bootstrap of people."
+
+
+def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: str) -> None:
+    """Mean (SD) of every recipe and what the paper reports: a line per recipe, as in the papers' tables, or per measure
+    where there are too many measures for that."""
+    papers = dict.fromkeys(name for measure in task.measures for name in measure.reported(target))
+    caption = "Mean (SD)." + (f" {REASON}" if papers else "")
+    if len(task.measures) > MAX_COLUMNS:
+        rows = [measure_row(measure, recipes, target) for measure in task.measures]
+        report.add_table(rows, caption, ["measure", *recipes, *(["paper"] if papers else [])], missing="–")
+        return
+    titles = {measure.key: arrowed(measure) for measure in task.measures}
+    lines: list[Row] = [
+        {"recipe": name} | {m.key: printed(m, found[m.key]) for m in task.measures} for name, found in recipes.items()
+    ]
+    for paper in papers:
+        lines.append({"recipe": f"paper: {paper}"} | {m.key: m.reported(target).get(paper, "–") for m in task.measures})
+    report.add_table(lines, caption, titles=titles, missing="–")
+
+
+def arrowed(measure: Measure) -> str:
+    """A measure's title with an arrow that says which way is better."""
+    arrow = {"higher": "\N{NO-BREAK SPACE}↑", "lower": "\N{NO-BREAK SPACE}↓"}.get(measure.better, "")
+    return f"{measure.title}{arrow}"
+
+
+def measure_row(measure: Measure, recipes: dict[str, Row], target: str = "") -> Row:
+    """One line of a table: mean (SD) of every recipe, and the paper's of models that make the target."""
+    row: Row = {"measure": arrowed(measure)}
+    for name, found in recipes.items():
+        row[name] = printed(measure, found[measure.key])
+    papers = measure.reported(target)
+    if papers:
+        row["paper"] = "; ".join(f"{name} {value}" for name, value in papers.items())
+    return row
+
+
+def printed(measure: Measure, found: Row) -> str:
+    """`mean (sd)` in the paper's unit."""
+    if found["mean"] is None:
+        return "–"
+    mean = _unsigned_zero(figures.number(measure.scale * found["mean"], measure.form))
+    return mean if found["sd"] is None else f"{mean} ({measure.form.format(measure.scale * found['sd'])})"
+
+
+def _unsigned_zero(number: str) -> str:
+    """`0.00` for `-0.00`."""
+    return number if any(digit in number for digit in "123456789") else number.lstrip("-\N{MINUS SIGN}")
+
+
+def add_by_person(report: Report, task: Task, pooled: Pooled) -> None:
+    """The first measure of every person, recipe by recipe."""
+    report.add_heading("By person")
+    report.add_figure(
+        measure_by_person_figure(task.measures[0], pooled),
+        f"{task.measures[0].title}: one point per person, line at the mean.",
+        "Strip plot of the first measure of every recipe by person",
+    )
+
+
+def measure_by_person_figure(measure: Measure, pooled: Pooled) -> Figure:
+    """Every person's value of one measure under each recipe that has it, people joined by lines."""
+    values_of = {name: by_person(found["visits"], measure.key) for name, found in pooled.items()}
+    names = [name for name, found in values_of.items() if found] or list(pooled)
+    series = [values_of[name] for name in names]
+    figure, axes = figures.new_figure(2.2 + 1.4 * len(names), 3.6)
+    axis = axes[0, 0]
+    for person in sorted(set.union(*map(set, series))):
+        values = [measure.scale * found.get(person, np.nan) for found in series]
+        axis.plot(range(len(series)), values, "o-", color=figures.SYNTHETIC, alpha=0.4, linewidth=0.8, markersize=4)
+    for place, found in enumerate(series):
+        if found:
+            mean = measure.scale * float(np.mean(list(found.values())))
+            axis.hlines(mean, place - 0.25, place + 0.25, color=figures.INK, linewidth=2)
+    axis.set_xticks(range(len(series)), [fill(name.replace("_", " "), 14) for name in names])
+    axis.set_xlim(-0.5, len(series) - 0.5)
+    axis.set_ylabel(measure.title)
+    return figure
+
+
+def add_comparisons(report: Report, task: Task, found: Mapping[str, Row], first: str) -> None:
+    """One table for every other recipe: the differences to the first, how sure they are, which of the two is ahead.
+
+    found: {other recipe: of `against`}.
+    """
+    for other, gaps in found.items():
+        report.add_heading(f"{other} beside {first}")
+        rows = comparison_rows(task, gaps, first, other)
+        if rows:
+            how = HOW.format(other=other, first=first) + (HOW_POOLED if task.pooled else "")
+            report.add_table(rows, how, missing="–")
+        else:
+            report.add_text("Nothing to compare: they make different things.")
+
+
+def comparison_rows(task: Task, gaps: Mapping[str, Row], first: str, other: str) -> list[Row]:
+    """One row per measure that has a better side and that both have; p and who is ahead in words."""
+    measures = [measure for measure in task.measures if measure.better]
+    measures += [Measure(title, title, "higher", form="{:.2f}") for title, _function in task.pooled]
+    rows = []
+    for measure in measures:
+        gap = gaps.get(measure.key)
+        if gap is None or gap["difference"] is None:
+            continue
+        rows.append(
+            {
+                "measure": measure.title,
+                "difference": difference_text(measure, gap),
+                "p": p_cell(gap["p"]),
+                "n": gap["n"],
+                "better": ahead(measure, gap, first, other),
+            }
+        )
+    return rows
+
+
+def ahead(measure: Measure, gap: Row, first: str, other: str) -> str:
+    """Which of two recipes does better, or that this cannot be told."""
+    if gap["difference"] == 0:
+        return "no difference"
+    if gap["p"] is None:
+        return "too few people to tell"
+    if gap["p"] >= ALPHA:
+        return "not told apart"
+    return other if (gap["difference"] > 0) == (measure.better == "higher") else first
+
+
+def difference_text(measure: Measure, gap: Row) -> str:
+    """`+0.014 [+0.002, +0.025]`, in the measure's unit, with as many digits as tell the difference from 0."""
+    value, low, high = (None if gap[key] is None else measure.scale * gap[key] for key in ("difference", "low", "high"))
+    return figures.with_interval(value, low, high, fine_enough(measure.form.replace("{:", "{:+"), value or 0.0))
+
+
+def fine_enough(form: str, value: float) -> str:
+    """The format, or one of two digits that count where it would print a value that is not 0 as 0."""
+    rounded_away = value != 0 and float(form.format(value)) == 0
+    return "{:+.1e}" if rounded_away and "+" in form else "{:.1e}" if rounded_away else form
+
+
+def p_cell(p: float | None) -> str | None:
+    """p for a column of its own."""
+    return None if p is None else figures.p_value(p).removeprefix("p = ").removeprefix("p ")
+
+
+def gap_text(measure: Measure, gap: Row) -> str:
+    """A paired difference without its sign and how sure it is: `0.014 (p = 0.001, n = 16)`; gap: of `paired_gap`."""
+    size = abs(gap["difference"]) * measure.scale
+    sure = "too few people to test" if gap["p"] is None else figures.p_value(gap["p"])
+    return f"{fine_enough(measure.form, size).format(size)} ({sure}, n = {gap['n']})"
