@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from TrainingCore import RESEARCH_USE
-from TrainingCore.evaluation.tasks import TASKS
+from TrainingCore.reporting.task_pages import PAGES
 from TrainingCore.experiments.crossvalidation import Plan
 from TrainingCore.reporting.document import png_bytes
 from TrainingCore.reporting.slice_figures import load_slices
@@ -27,7 +27,7 @@ def main() -> int:
     chosen = options.parse_args()
     plan = Plan.open(chosen.crossvalidation)
     slices = {name: [load_slices(plan.example(name, fold)) for fold in chosen.fold] for name in plan.recipes}
-    figure = TASKS[plan.task].examples(slices)
+    figure = PAGES[plan.task].examples(slices)
     simulated = read_json(plan.path / "summary.json")["simulated"]
     figure.suptitle(
         f"{'Simulated slices' if simulated else 'Slices'} that no model had seen. {RESEARCH_USE}", fontsize=10

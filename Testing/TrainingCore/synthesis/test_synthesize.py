@@ -322,7 +322,7 @@ def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bun
 
 
 def test_the_spread_of_a_label_is_that_of_its_mean():
-    from TrainingCore.prediction.uncertainty import spread_by_label
+    from TrainingCore.evaluation.calibration import spread_by_label
 
     labels = np.array([[[0, 1, 1, 2]]])
     maps = [np.array([[[9.0, 1.0, 3.0, 5.0]]]), np.array([[[0.0, 3.0, 1.0, 7.0]]])]
