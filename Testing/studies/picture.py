@@ -11,10 +11,10 @@ import argparse
 from pathlib import Path
 
 from TrainingCore import RESEARCH_USE
-from TrainingCore.reporting.task_pages import PAGES
 from TrainingCore.experiments.crossvalidation import Plan
 from TrainingCore.reporting.document import png_bytes
 from TrainingCore.reporting.slice_figures import load_slices
+from TrainingCore.reporting.task_pages import PAGES
 from TrainingCore.runtime.files import read_json
 
 
