@@ -29,28 +29,30 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/beyond_geometry.py
   evaluation/calibration.py
   evaluation/cases.py
+  evaluation/compared.py
   evaluation/conformal.py
   evaluation/demyelination.py
+  evaluation/elimination.py
   evaluation/enhancement.py
   evaluation/image_quality.py
   evaluation/lesion_geometry.py
   evaluation/lesions.py
   evaluation/measures.py
+  evaluation/paired.py
   evaluation/plausibility.py
   evaluation/segmentation.py
   evaluation/statistics.py
   evaluation/summary.py
+  evaluation/task.py
   evaluation/tasks.py
   experiments/__init__.py
   experiments/ablation.py
-  experiments/comparison.py
   experiments/crossvalidation.py
+  experiments/evaluation.py
   experiments/folds.py
   experiments/jobs.py
   experiments/learning_curves.py
-  experiments/methods.py
   experiments/one_job.py
-  experiments/other_cohort.py
   experiments/plan_file.py
   experiments/recipes.py
   experiments/search.py
@@ -139,9 +141,10 @@ set(TRAINING_CORE_SCRIPTS
   phantom/tumours.py
   phantom/vascular.py
   prediction/__init__.py
+  prediction/cases.py
   prediction/completion.py
   prediction/inference.py
-  prediction/models.py
+  prediction/model.py
   prediction/uncertainty.py
   prediction/volume.py
   preprocess.py
@@ -153,19 +156,28 @@ set(TRAINING_CORE_SCRIPTS
   preprocessing/schedulers.py
   preprocessing/worker.py
   reporting/__init__.py
+  reporting/ablation_report.py
+  reporting/calibration_pages.py
+  reporting/card.py
+  reporting/crossvalidation_report.py
+  reporting/curves_report.py
   reporting/demyelination_figures.py
+  reporting/demyelination_pages.py
   reporting/document.py
-  reporting/evaluation_pages.py
-  reporting/experiment_pages.py
+  reporting/dvr_pages.py
+  reporting/evaluation_report.py
   reporting/figures.py
   reporting/group_page.py
   reporting/lesion_tables.py
+  reporting/methods.py
   reporting/patient_report.py
   reporting/qc_page.py
   reporting/qc_pictures.py
-  reporting/search_pages.py
+  reporting/result_tables.py
+  reporting/search_report.py
   reporting/segmentation_figures.py
   reporting/slice_figures.py
+  reporting/task_pages.py
   reporting/translation_figures.py
   rules/__init__.py
   rules/common.py
@@ -182,6 +194,7 @@ set(TRAINING_CORE_SCRIPTS
   runtime/processes.py
   runtime/signature.py
   runtime/stopping.py
+  runtime/tables.py
   simulate.py
   study/__init__.py
   study/associations.py
