@@ -27,6 +27,8 @@ def simulate(
     site: Annotated[str | None, Shown("A|B|C|R")] = None,
     seed: Annotated[int, Shown("S")] = 1,
     size: int = 128,
+    lesion_masks: Annotated[Path | None, Shown("FOLDER")] = None,
+    lookalikes: Annotated[str | None, Shown("yes|no")] = None,
     workers: Annotated[int, Shown("W")] = 1,
     overwrite: bool = False,
     progress: ProgressMode = "bar",
@@ -45,6 +47,8 @@ def simulate(
             (default: A; wmh: ABC).
         seed: the same seed gives the same bytes.
         size: voxels along each edge of 192 mm.
+        lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); every patient gets one of them.
+        lookalikes: whether people have what is no lesion but looks like one (default: at site R).
         workers: parallel processes.
         overwrite: replace another simulated cohort in OUT.
         progress: how to show progress; bar is on stderr, json on stdout.
@@ -58,10 +62,8 @@ def simulate(
     Example:
         python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1
     """
-    from .phantom.bids import DERIVATIVES
     from .phantom.dataset import prepare_dataset
-    from .phantom.noise_ceiling import noise_ceiling
-    from .runtime.files import write_json
+    from .phantom.edition import provenance
 
     out, site = Path(out), site if site is not None else ("ABC" if disease == "wmh" else "A")
     visits = visits if visits is not None else (2 if disease == "ms" else 1)
@@ -72,26 +74,74 @@ def simulate(
         "site": site,
         "seed": seed,
         "size": size,
+        "phantom": provenance(),
     }
     _check_people(patients, controls, visits, workers)
     _check_settings(site, seed, size)
     people = draw_people(site, seed, patients, controls, disease)
+    people = _with_choices(people, settings, lesion_masks, lookalikes)
     prepare_dataset(out, settings, people, visits, overwrite)
-    finished: dict[tuple[str, int], list[dict[str, float]]] = {}
+    finished: dict[tuple[str, int], list[dict[str, Any]]] = {}
     tasks = [(out, label, person, visits, size, settings) for label, person in people]
     with Progress(progress, "Simulating") as shown, _results(tasks, workers) as results:
         for done, (label, rows) in enumerate(results, start=1):
             finished.update({(label, number): row for number, row in rows.items()})
             shown.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
-    ceiling = noise_ceiling([finished[key] for key in sorted(finished)]) if "dvr" in settings["contrasts"] else None
-    if ceiling is not None:
-        write_json(out / DERIVATIVES / "noise_ceiling.json", ceiling)
+    ceiling = _write_ceilings(out, finished) if "dvr" in settings["contrasts"] else None
     return SimulatedCohort(out, patients, controls, settings["contrasts"], ceiling)
+
+
+def _with_choices(
+    people: list[tuple[str, Any]], settings: dict[str, Any], lesion_masks: Path | None, lookalikes: str | None
+) -> list[tuple[str, Any]]:
+    """The people with real masks or look-alikes where asked for; adds what was chosen to `settings`."""
+    from dataclasses import replace
+
+    from .phantom.placed_masks import choose_mask, digest_of, list_masks
+
+    if lookalikes is not None:
+        if lookalikes not in ("yes", "no"):
+            raise BadInput(f"--lookalikes {lookalikes} is neither yes nor no.")
+        settings["lookalikes"] = lookalikes
+        people = [(label, replace(person, lookalikes=lookalikes == "yes")) for label, person in people]
+    if lesion_masks is None:
+        return people
+    if settings["disease"] != "ms":
+        raise BadInput("Masks of MS lesions fit people with MS alone. Leave --lesion-masks out, or --disease.")
+    paths = list_masks(lesion_masks)
+    settings["lesion_masks"] = digest_of(paths)
+    return [
+        (
+            label,
+            replace(person, lesion_mask=str(choose_mask(paths, person.seed).resolve())) if person.patient else person,
+        )
+        for label, person in people
+    ]
+
+
+def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
+    """Noise and information ceiling of the cohort, as files too; returns the first with the second inside."""
+    from .evaluation.information import as_table, information_ceiling
+    from .phantom.bids import DERIVATIVES
+    from .phantom.edition import provenance
+    from .phantom.noise_ceiling import noise_ceiling
+    from .runtime.files import write_json, write_text
+
+    visits = [finished[key] for key in sorted(finished)]
+    ceiling = noise_ceiling(visits) | {"phantom": provenance()}
+    write_json(out / DERIVATIVES / "noise_ceiling.json", ceiling)
+    information = information_ceiling([row for rows in visits for row in rows])
+    write_json(out / DERIVATIVES / "information_ceiling.json", information | {"phantom": provenance()})
+    if information["rows"]:
+        lines = ["\t".join(line) for line in as_table(information)]
+        write_text(out / DERIVATIVES / "information_ceiling.tsv", "\n".join(lines) + "\n")
+    return ceiling | {"information": information}
 
 
 @dataclass(frozen=True)
 class SimulatedCohort:
-    """A BIDS dataset that `simulate` wrote; ceiling: noise ceiling of its DVR (see phantom.noise_ceiling), or None."""
+    """A BIDS dataset that `simulate` wrote; ceiling: noise ceiling of its DVR (see phantom.noise_ceiling) with the
+    information ceiling inside (see evaluation.information), or None."""
 
     path: Path
     patients: int
@@ -101,6 +151,7 @@ class SimulatedCohort:
 
     def __str__(self) -> str:
         facts = f"{self.patients} patients and {self.controls} controls with {', '.join(self.contrasts)}"
+        table = ""
         if self.ceiling is not None:
             lesion, patient = (
                 "not defined" if self.ceiling[name] is None else f"{self.ceiling[name]:.3f}"
@@ -108,7 +159,20 @@ class SimulatedCohort:
             )
             facts += f"; {self.ceiling['lesions']} lesions of 50 mm3 or more; noise ceiling r = {lesion} per lesion"
             facts += f", {patient} per patient"
-        return f"Wrote {self.path}: {facts}. Simulated data, research use only, not for diagnosis."
+            table = self._information(self.ceiling.get("information", {}))
+        return f"Wrote {self.path}: {facts}.{table} Simulated data, research use only, not for diagnosis."
+
+    @staticmethod
+    def _information(information: dict[str, Any]) -> str:
+        """The table of what can be known, or why there is none."""
+        from .evaluation.information import as_table
+
+        if not information.get("rows"):
+            return f" {information['skipped']}" if information.get("skipped") else ""
+        lines = as_table(information)
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        shown = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+        return "\nCorrelation with what is known, each person predicted from the others:\n" + "\n".join(shown) + "\n"
 
 
 def _contrasts(names: str | None, disease: str) -> list[str]:
@@ -170,18 +234,20 @@ def draw_people(sites: str, seed: int, patients: int, controls: int, disease: st
 
 def simulate_person(
     task: tuple[Path, str, Any, int, int, dict[str, Any]],
-) -> tuple[str, dict[int, list[dict[str, float]]]]:
+) -> tuple[str, dict[int, list[dict[str, Any]]]]:
     """Simulate and write all visits of one person, but for those that an earlier run finished."""
+    from .evaluation.lesion_truth import lesion_truth
     from .phantom.bids import read_finished, write_visit
-    from .phantom.patient import simulate_person_visit
+    from .phantom.patient import simulate_with_truth
 
     out, label, person, visits, size, settings = task
     rows = {}
     for visit in range(1, visits + 1):
         finished = read_finished(out, label, visit, settings)
         if finished is None:
-            case = simulate_person_visit(person, visit, size, settings["contrasts"], label)
-            finished = write_visit(out, case, settings)
+            case, scene = simulate_with_truth(person, visit, size, settings["contrasts"], label)
+            truth = lesion_truth(case, scene) if "dvr" in case.volumes else []
+            finished = write_visit(out, case, settings, truth)
         rows[visit] = finished
     return label, rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED, __version__
 from ..data.case import Case
-from ..runtime.files import atomic_path, read_json, write_json
-from .noise_ceiling import lesion_means
+from ..runtime.files import atomic_path, read_json, write_json, write_text
+from .noise_ceiling import MINIMUM_MM3
 from .sidecars import sidecar
 
 GENERATOR = "MyelinSynth digital patient"
@@ -37,6 +38,12 @@ DERIVED = {
 TUMOUR = "space-T1w_desc-tumour_dseg"
 MAPS = {"dvr": "trc-PiB_stat-dvr_desc-measured_mimap", "dvr_clean": "trc-PiB_stat-dvr_desc-noisefree_mimap"}
 TRUTH = "space-T1w_desc-truth_param-myelinloss_map"
+LESION_TRUTH = "space-T1w_desc-truth_lesions"
+# Columns of its table; class: see lesion_classes.py; losses, water and cavity: means over the lesion, 0 to 1
+TRUTH_COLUMNS = (
+    *("id", "volume_mm3", "x_mm", "y_mm", "z_mm", "class", "myelin_loss", "axonal_loss", "water", "cavity"),
+    *("dvr_noisefree", "dvr_measured"),
+)
 README = f"""{SIMULATED}. {RESEARCH_USE}
 
 Digital people made by MyelinSynth {__version__}: nobody in this dataset exists. T1w, FLAIR, T2w and T1w after
@@ -44,9 +51,10 @@ gadolinium (ce-lowdose: a quarter of the dose) are raw images in arbitrary units
 derivatives/myelinsynth-phantom holds masks (label-lesion: MS lesions, white matter hyperintensities, or a whole
 tumour), maps (MTR in percent; FA; RD, AD and ADC in um2/ms), the [11C]PiB distribution volume ratio as the digital
 scanner measured it (desc-measured) and without noise (desc-noisefree), the share of myelin that each lesional voxel
-has lost (param-myelinloss, 0 to 1), and the cohort's noise ceiling, each where it
-was asked for. label-enhancing is the part of a tumour that enhances. Anatomy: ICBM152 2009a template (Fonov et al.
-2009), deformed per person.
+has lost (param-myelinloss, 0 to 1), a table of the true state of every lesion (desc-truth_lesions), and the cohort's
+noise and information ceilings, each where it was asked for. Masks are drawn as by a rater, a little off the truth.
+label-enhancing is the part of a tumour that enhances. Anatomy: ICBM152 2009a template (Fonov et al. 2009), deformed
+per person.
 """
 
 
@@ -75,7 +83,7 @@ def statistics_path(out: Path, label: str, visit: int, settings: dict[str, Any])
     return out / DERIVATIVES / f"sub-{label}" / f"ses-{visit}" / folder / name
 
 
-def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -> list[dict[str, float]] | None:
+def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Lesion means of a visit that an earlier run with the same settings finished, else None."""
     path = statistics_path(out, label, visit, settings)
     if not path.is_file():
@@ -84,8 +92,13 @@ def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -
     return found["lesions"] if found.get("settings") == settings else None
 
 
-def write_visit(out: Path, case: Case, settings: dict[str, Any]) -> list[dict[str, float]]:
-    """Write one visit, every file whole or not at all; returns its lesion means (none without a DVR)."""
+def write_visit(
+    out: Path, case: Case, settings: dict[str, Any], truth: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Write one visit, every file whole or not at all; returns its lesions of 50 mm3 or more (none without a DVR).
+
+    truth: rows of `evaluation.lesion_truth`, one per lesion.
+    """
     session = Path(f"sub-{case.person}") / f"ses-{case.visit}"
     derived = out / DERIVATIVES / session
     finished = statistics_path(out, case.person, int(case.visit), settings)
@@ -103,11 +116,22 @@ def write_visit(out: Path, case: Case, settings: dict[str, Any]) -> list[dict[st
     for name, ending in MAPS.items():
         _write_image(derived / "pet" / f"{case.label}_space-T1w_{ending}", case, name)
     _write_image(derived / "anat" / f"{case.label}_{TRUTH}", case, "myelin_loss")
-    rows = []
+    rows: list[dict[str, Any]] = []
     if "dvr" in case.volumes:
-        rows = lesion_means(case.volumes["lesions"], case.volumes["dvr"], case.volumes["dvr_clean"], case.voxel_volume)
+        _write_truth(derived / "anat" / f"{case.label}_{LESION_TRUTH}.tsv", truth)
+        hidden = {*TRUTH_COLUMNS} - {"id", "volume_mm3", "class", "myelin_loss"}
+        large = [row for row in truth if row["volume_mm3"] >= MINIMUM_MM3]
+        rows = [
+            {"person": case.person, "visit": case.visit} | {k: v for k, v in row.items() if k not in hidden}
+            for row in large
+        ]
     write_json(finished, {"settings": settings, "lesions": rows})
     return rows
+
+
+def _write_truth(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    lines = ["\t".join(TRUTH_COLUMNS), *("\t".join(str(row[name]) for name in TRUTH_COLUMNS) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _write_image(stem: Path, case: Case, name: str) -> None:

@@ -106,7 +106,7 @@ def _clear(out: Path, surplus: list[Path]) -> None:
             if not any(person.iterdir()):
                 person.rmdir()
     remove_partials(out)
-    for name in ("noise_ceiling.json", LABELS_TABLE):
+    for name in ("noise_ceiling.json", "information_ceiling.json", "information_ceiling.tsv", LABELS_TABLE):
         (out / DERIVATIVES / name).unlink(missing_ok=True)
 
 

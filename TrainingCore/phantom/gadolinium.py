@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import Anatomy
+from .lesion_classes import ACUTE
 from .lesions import Lesions
 from .randomness import smooth_field, stream
 from .tissues import Relaxation
@@ -17,8 +18,8 @@ DOSES = {"t1ce_low": 0.25, "t1ce": 1.0}
 # (ours) mmol/l a few minutes after the whole dose: about 0.6 in plasma, in tissue that times its blood volume
 TISSUE_UPTAKE = {"white": 0.012, "grey": 0.028}
 VESSEL_UPTAKE = 0.6
-# (ours) about one MS lesion in sixteen enhances, none of the large old ones
-ACTIVE_SHARE, ACTIVE_RANGE, ACTIVE_BELOW_MM3 = 0.06, (0.08, 0.30), 1500.0
+# (ours) about half of the acute MS lesions enhance, none of the large
+ACTIVE_SHARE, ACTIVE_RANGE, ACTIVE_BELOW_MM3 = 0.55, (0.08, 0.30), 1500.0
 
 
 def enhanced(tissue: Relaxation, concentration: np.ndarray) -> Relaxation:
@@ -55,7 +56,7 @@ def active_lesions(lesions: Lesions, voxel: float, person_seed: int, visit: int)
     count = int(lesions.owner.max())
     random = stream(person_seed, "active lesions", visit)
     volume = np.bincount(lesions.owner.ravel(), minlength=count + 1) * voxel**3
-    active = (random.random(count + 1) < ACTIVE_SHARE) & (volume < ACTIVE_BELOW_MM3)
+    active = (random.random(count + 1) < ACTIVE_SHARE) & (volume < ACTIVE_BELOW_MM3) & (lesions.kinds == ACUTE)
     level = np.where(active, random.uniform(*ACTIVE_RANGE, count + 1), 0.0).astype(np.float32)
     level[0] = 0.0
     return level[lesions.owner]

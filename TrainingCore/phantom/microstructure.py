@@ -13,18 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .acquisition import acquire_together
-from .anatomy import COARSE, FIELD_OF_VIEW_MM, Anatomy, coarse_positions, spread_coarse
-from .lesions import FULL_LOSS
+from .anatomy import Anatomy
 from .randomness import smooth_field, stream
 from .signals import spoiled_signal
 from .tissues import Scene, mix
+from .tracts import tract_anisotropy
 
 # (ours) percent, as a pulse of medium strength gives at 3 T; only their order is the same on every scanner
 MT_RATIO = {"white": 38.0, "grey": 30.0, "fluid": 2.0}
 # Mean diffusivity in um2/ms: Pierpaoli et al. 1996 (white 0.70-0.75, cortex 0.83, fluid 3.2)
 MEAN_DIFFUSIVITY = {"white": 0.72, "grey": 0.83, "fluid": 3.1}
 GREY_ANISOTROPY = 0.13  # (ours) of cortex; Pierpaoli et al. 1996 measure 0.1-0.2
-WHITE_ANISOTROPY = (0.30, 0.85)  # from crossing fibres under the cortex to the corpus callosum, Pierpaoli et al. 1996
 B_VALUE = 1.0  # ms/um2, that is 1000 s/mm2
 LESION_SPREAD = 0.07  # (ours) relative SD of every lesion's own variation
 NAWM_SPREAD = 0.025  # (ours) smooth variation of a person's white matter, relative SD
@@ -64,7 +63,7 @@ def mt_ratios(scene: Scene) -> dict[str, np.ndarray]:
     """True MTR in percent per tissue, flat over the brain or one number."""
     brain = scene.anatomy.brain
     lesions = scene.lesions
-    myelin, axons, water = (lesions.deficit / FULL_LOSS)[brain], lesions.axonal_loss[brain], lesions.water[brain]
+    myelin, axons, water = lesions.myelin_loss()[brain], lesions.axonal_loss[brain], lesions.water[brain]
     person = stream(scene.person_seed, "mtr")
     white = MT_RATIO["white"] * (1.0 + person.normal(0.0, 0.02)) * (1.0 + _own_variation(scene, "mtr"))
     # (ours) whole loss of myelin takes 45 %, of axons 12 %, of the rest water takes up to 22 %
@@ -79,7 +78,7 @@ def diffusion(scene: Scene) -> dict[str, Diffusion]:
     """True diffusivities per tissue, flat over the brain or one number."""
     brain = scene.anatomy.brain
     lesions = scene.lesions
-    myelin, axons, water = (lesions.deficit / FULL_LOSS)[brain], lesions.axonal_loss[brain], lesions.water[brain]
+    myelin, axons, water = lesions.myelin_loss()[brain], lesions.axonal_loss[brain], lesions.water[brain]
     axial, radial = axial_and_radial(MEAN_DIFFUSIVITY["white"], tract_anisotropy(scene.anatomy)[brain])
     # (ours) demyelination opens the way across the fibres; axonal loss opens it too and shortens the way along them
     radial = radial * np.exp(0.60 * myelin + 0.25 * axons) * (1.0 + _own_variation(scene, "diffusion"))
@@ -111,28 +110,6 @@ def fractional_anisotropy(axial: np.ndarray, radial: np.ndarray) -> np.ndarray:
     axial, radial: diffusivities of one unit and any shape.
     """
     return np.clip(np.abs(axial - radial) / np.sqrt(np.maximum(axial**2 + 2.0 * radial**2, 1e-6)), 0.0, 1.0)
-
-
-def tract_anisotropy(anatomy: Anatomy) -> np.ndarray:
-    """FA of healthy white matter, the same tracts in everybody: lowest under the cortex, highest in the commissure.
-
-    (ours) a stand-in for tractography: depth below the cortex, nearness to the midline above the ventricles, and a
-    smooth pattern that is fixed in the template's space and carried along by the person's deformation.
-    Returns (n, n, n) float32.
-    """
-    from scipy import ndimage
-
-    step = FIELD_OF_VIEW_MM / COARSE
-    fixed = ndimage.gaussian_filter(stream("tracts").standard_normal((COARSE,) * 3), 14.0 / 2.3548 / step, mode="wrap")
-    fixed = fixed + fixed[::-1]  # alike on both sides
-    fixed /= fixed.std()
-    at = coarse_positions() + anatomy.displacement
-    pattern = ndimage.map_coordinates(fixed, at / step + (COARSE - 1) / 2.0, order=1, mode="nearest")
-    midline = np.exp(-((at[0] / 14.0) ** 2))
-    pattern, midline = (spread_coarse(part, anatomy.shape[0]) for part in (pattern, midline))
-    depth = 1.0 - np.exp(-anatomy.cortex_distance / 7.0)
-    commissure = midline * np.exp(-((anatomy.ventricle_distance / 9.0) ** 2))
-    return np.clip(0.36 + 0.20 * depth + 0.06 * pattern + 0.28 * commissure, *WHITE_ANISOTROPY).astype(np.float32)
 
 
 def _own_variation(scene: Scene, what: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from .acquisition import acquire
 from .anatomy import Anatomy
 from .gadolinium import DOSES, enhanced, uptake
 from .lesions import Lesions
+from .lookalikes import LookAlikes, with_ghost
 from .microstructure import simulate_maps
 from .protocols import Protocol
 from .randomness import stream
@@ -33,9 +34,26 @@ def simulate_mri(
     Weighted images: arbitrary units, white matter about 1000; for maps see microstructure.simulate_maps.
     All (n, n, n).
     """
-    shares = fractions(anatomy, tumour)
+    return render(make_scene(anatomy, lesions, protocol, person_seed, visit, tumour), contrasts)
+
+
+def make_scene(
+    anatomy: Anatomy,
+    lesions: Lesions,
+    protocol: Protocol,
+    person_seed: int,
+    visit: int,
+    tumour: Tumour | None = None,
+    seen: LookAlikes | None = None,
+) -> Scene:
+    """A brain in a scanner, with the relaxation of its tissues; seen: artefacts of the visit."""
+    shares = fractions(anatomy, tumour, lesions)
     tissues = relaxation(anatomy, lesions, protocol, person_seed, visit, tumour)
-    scene = Scene(anatomy, lesions, tumour, protocol, person_seed, visit, shares, tissues)
+    return Scene(anatomy, lesions, tumour, protocol, person_seed, visit, shares, tissues, seen or LookAlikes())
+
+
+def render(scene: Scene, contrasts: Many[str]) -> dict[str, np.ndarray]:
+    """The contrasts of a scene; see `simulate_mri`."""
     images = {name: _weighted(scene, name) for name in contrasts if name not in QUANTITATIVE}
     maps = [name for name in contrasts if name in QUANTITATIVE]
     images.update(simulate_maps(scene, maps))
@@ -54,4 +72,8 @@ def _weighted(scene: Scene, name: str) -> np.ndarray:
             with_agent = enhanced(values, DOSES[name] * taken_up[tissue])
             signal[tissue] = SIGNALS[sequence.kind](with_agent, sequence)
         coil = stream(scene.person_seed, "acquire", "t1w", scene.visit)
-    return acquire(mix(scene, signal, reference), scene.anatomy, sequence, random, coil)
+    mixed = mix(scene, signal, reference)
+    if name == "flair" and scene.seen.flow is not None:
+        mixed += scene.seen.flow
+    mixed = with_ghost(mixed, (scene.seen.ghosts or {}).get(name))
+    return acquire(mixed, scene.anatomy, sequence, random, coil)

@@ -10,35 +10,12 @@ import numpy as np
 MINIMUM_MM3 = 50.0  # as in Soulier et al. 2024
 
 
-def lesion_means(
-    lesions: np.ndarray, measured: np.ndarray, clean: np.ndarray, voxel_volume: float, minimum_mm3: float = MINIMUM_MM3
-) -> list[dict[str, float]]:
-    """Volume (mm3) and mean measured and noise-free DVR of every connected lesion of at least `minimum_mm3`.
-
-    lesions: bool (I, J, K), 26-connected components are lesions; measured, clean: DVR on the same grid.
-    """
-    from scipy import ndimage
-
-    labels, count = ndimage.label(lesions, np.ones((3, 3, 3)))
-    flat = labels.ravel()
-    voxels = np.bincount(flat, minlength=count + 1)
-    sums = [np.bincount(flat, volume.ravel().astype(np.float64), minlength=count + 1) for volume in (measured, clean)]
-    rows = []
-    for label in range(1, count + 1):
-        volume = float(voxels[label]) * voxel_volume
-        if volume >= minimum_mm3:
-            measured_mean, clean_mean = (float(total[label] / voxels[label]) for total in sums)
-            rows.append(
-                {"volume_mm3": round(volume, 3), "measured": round(measured_mean, 6), "clean": round(clean_mean, 6)}
-            )
-    return rows
-
-
 def noise_ceiling(visits: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
     """Pearson correlation of noise-free with measured DVR over the lesions of all visits.
 
-    visits: one list of `lesion_means` rows per visit. Lesion level pools all lesions; patient level takes each visit's
-    means weighted by lesion volume. A correlation that cannot be computed (fewer than three points) is None.
+    visits: one list of rows (volume_mm3, measured, clean) per visit. Lesion level pools all lesions; patient level
+    takes each visit's means weighted by lesion volume. A correlation that cannot be computed (fewer than three points)
+    is None.
     """
     pooled = [row for rows in visits for row in rows]
     weighted = [

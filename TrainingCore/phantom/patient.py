@@ -5,19 +5,34 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data.case import ALL_MRI, Case
 from ..runtime.errors import BadInput
-from . import lesions as ms
 from .anatomy import FIELD_OF_VIEW_MM, Anatomy, grow_anatomy
-from .lesions import Lesions
-from .mri import simulate_mri
-from .people import DEFAULT_CONTRASTS, LOAD_FACTOR, Person, check_contrasts, check_disease, check_site, draw_person
+from .edition import provenance
+from .lesion_growth import grow_lesions, next_visit
+from .lesions import Lesions, no_lesions
+from .lookalikes import LookAlikes, add_lookalikes, badly_stripped
+from .mri import make_scene, render
+from .people import (
+    COUNT_FACTOR,
+    DEFAULT_CONTRASTS,
+    LOAD_FACTOR,
+    Person,
+    check_contrasts,
+    check_disease,
+    check_site,
+    draw_person,
+)
 from .pet import measure, true_dvr
+from .placed_masks import place_lesions
 from .protocols import visit_protocol
+from .rater import drawn_mask
+from .tissues import Scene
 from .tumours import ENHANCING_LABEL, Tumour, grow_tumour, place_mass
 from .vascular import grow_hyperintensities
 
@@ -40,8 +55,10 @@ def _anatomy(person: Person, size: int) -> Anatomy:
 def _body(person: Person, size: int) -> tuple[Anatomy, Lesions]:
     anatomy = _anatomy(person, size)
     if not person.patient:
-        return anatomy, ms.no_lesions(anatomy.shape)
-    return anatomy, ms.grow_lesions(anatomy, person.seed, LOAD_FACTOR[person.site])
+        return anatomy, no_lesions(anatomy.shape)
+    if person.lesion_mask:
+        return anatomy, place_lesions(anatomy, person.lesion_mask, person.seed)
+    return anatomy, grow_lesions(anatomy, person.seed, LOAD_FACTOR[person.site], COUNT_FACTOR[person.site])
 
 
 def anatomy_and_lesions(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions]:
@@ -49,7 +66,7 @@ def anatomy_and_lesions(person: Person, visit: int, size: int) -> tuple[Anatomy,
     anatomy, lesions = _body(person, size)
     if person.patient:
         for number in range(2, visit + 1):
-            lesions = ms.next_visit(lesions, anatomy, person.seed, number)
+            lesions = next_visit(lesions, anatomy, person.seed, number)
     return anatomy, lesions
 
 
@@ -116,30 +133,48 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
 
     visit: 1, 2, ...; size: voxels along each edge of the 192 mm cube; contrasts: names of case.ALL_MRI, and `dvr`;
     label: BIDS label of the person, made from the seed if empty. Weighted images in arbitrary units; for the units of
-    maps see microstructure.simulate_maps; `tumour` (gliomas only) is a label map, see tumours.Tumour.
+    maps see microstructure.simulate_maps; `lesions` is the mask as a rater draws it; `tumour` (gliomas only) is a label
+    map, see tumours.Tumour.
     Raises BadInput for a size or site that cannot be simulated.
     """
+    return simulate_with_truth(person, visit, size, contrasts, label)[0]
+
+
+def simulate_with_truth(
+    person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = ""
+) -> tuple[Case, Scene]:
+    """As `simulate_person_visit`, and the scene behind the images: true lesions, tissue shares and relaxation."""
     check_size(size)
     check_contrasts(contrasts, person.disease)
     if visit < 1:
         raise BadInput(f"Visit {visit} does not exist. Visits are numbered from 1.")
-    anatomy, lesions, tumour = body(person, visit, size)
+    whole, lesions, tumour = body(person, visit, size)
     protocol = visit_protocol(person.seed, visit, person.site)
-    anatomy = _peeled(anatomy, protocol.rim)
-    mri = [name for name in ALL_MRI if name in contrasts]
-    volumes = simulate_mri(anatomy, lesions, protocol, person.seed, visit, mri, tumour)
+    drawn = drawn_mask(lesions.mask, whole, person.seed) if tumour is None else lesions.mask
+    artefacts = LookAlikes()
+    if person.lookalikes and tumour is None:
+        whole, lesions, artefacts = add_lookalikes(whole, lesions, person.seed, visit, person.age)
+    anatomy = _peeled(whole, protocol.rim)
+    if person.lookalikes:
+        anatomy = badly_stripped(anatomy, person.seed, visit)
+    scene = make_scene(anatomy, lesions, protocol, person.seed, visit, tumour, artefacts)
+    volumes = render(scene, [name for name in ALL_MRI if name in contrasts])
     info = _about(person, asdict(protocol))
     if "dvr" in contrasts:
-        truth = true_dvr(anatomy, lesions, person.seed, person.patient)
-        measured, clean, info["pet"] = measure(truth, anatomy, person.seed, visit, person.site)
-        volumes["dvr"], volumes["dvr_clean"] = _rounded(measured), _rounded(clean)
-        loss = np.clip(lesions.deficit / ms.FULL_LOSS, 0.0, 1.0)
-        volumes["myelin_loss"] = _rounded(np.where(anatomy.brain & lesions.mask, loss, 0.0))
-    volumes.update(_masks(anatomy, lesions, tumour))
+        truth = true_dvr(whole, lesions, person.seed)
+        measured, clean, info["pet"] = measure(truth, whole, person.seed, visit, person.site)
+        volumes["dvr"], volumes["dvr_clean"] = (_rounded(np.where(anatomy.brain, v, 0.0)) for v in (measured, clean))
+        volumes["myelin_loss"] = _rounded(np.where(anatomy.brain & drawn, lost_myelin(lesions), 0.0))
+    volumes.update(_masks(anatomy, drawn, tumour))
     if tumour is not None:
         volumes["tumour"] = np.where(anatomy.brain, tumour.labels, 0).astype(np.uint8)
         volumes["enhancing"] = volumes["tumour"] == ENHANCING_LABEL
-    return Case(label or f"{person.site}{person.seed}", str(visit), volumes, anatomy.affine, info)
+    return Case(label or f"{person.site}{person.seed}", str(visit), volumes, anatomy.affine, info), scene
+
+
+def lost_myelin(lesions: Lesions) -> np.ndarray:
+    """Share of the myelin that is lost, cavities included, (n, n, n)."""
+    return 1.0 - (1.0 - lesions.myelin_loss()) * (1.0 - lesions.cavity)
 
 
 def body(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions, Tumour | None]:
@@ -154,12 +189,12 @@ def body(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions, Tumou
     return grow_tumour(anatomy, person, mass)
 
 
-def _masks(anatomy: Anatomy, lesions: Lesions, tumour: Tumour | None) -> dict[str, np.ndarray]:
-    lesional = lesions.mask if tumour is None else np.zeros(anatomy.shape, bool)  # a tumour is no white matter
+def _masks(anatomy: Anatomy, drawn: np.ndarray, tumour: Tumour | None) -> dict[str, np.ndarray]:
+    lesional = drawn if tumour is None else np.zeros(anatomy.shape, bool)  # a tumour is no white matter
     return {
-        "lesions": lesions.mask & anatomy.brain,
+        "lesions": drawn & anatomy.brain,
         "white_matter": ((anatomy.white_matter > 0.5) | lesional) & anatomy.brain,
-        "grey_matter": (anatomy.grey_matter > 0.5) & anatomy.brain & ~lesions.mask,
+        "grey_matter": (anatomy.grey_matter > 0.5) & anatomy.brain & ~drawn,
         "brain": anatomy.brain,
     }
 
@@ -167,6 +202,7 @@ def _masks(anatomy: Anatomy, lesions: Lesions, tumour: Tumour | None) -> dict[st
 def _about(person: Person, protocol: dict[str, Any]) -> dict[str, Any]:
     return {
         "simulated": True,
+        "phantom": provenance(),
         "disease": person.disease,
         **(
             {"subtype": person.subtype, "grade": person.grade, "enhancement": person.enhancement}
@@ -179,6 +215,7 @@ def _about(person: Person, protocol: dict[str, Any]) -> dict[str, Any]:
         "sex": person.sex,
         "seed": int(person.seed),
         "protocol": protocol,
+        **({"lesion_mask": Path(person.lesion_mask).name} if person.lesion_mask else {}),
     }
 
 

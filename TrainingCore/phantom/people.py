@@ -23,7 +23,9 @@ DEFAULT_CONTRASTS = {
 }
 # (ours) ages: relapsing MS at site A as in Soulier et al. 2024's kind of cohort, older and more loaded at site B
 AGES = {"A": (36.0, 8.0), "B": (47.0, 9.0), "C": (41.0, 10.0), "R": (42.0, 12.0)}
-LOAD_FACTOR = {"A": 1.0, "B": 1.25, "C": 1.0, "R": 1.0}  # (ours) multiplies the load of MS lesions
+# Multiply load and number of MS lesions. B: 12 lesions of 50 mm3 or more per person (Soulier et al. 2024: 528 in 44)
+LOAD_FACTOR = {"A": 1.0, "B": 0.8, "C": 1.0, "R": 1.0}
+COUNT_FACTOR = {"A": 1.0, "B": 0.38, "C": 1.0, "R": 1.0}
 
 
 WMH_AGE = (69.0, 8.0)  # (ours) near the memory-clinic patients of the WMH challenge
@@ -60,7 +62,9 @@ SUBTYPE_LEVELS = {
 class Person:
     """Who a digital person is: seed, site, age in years, sex (F | M), patient or healthy control, and of which study.
 
-    disease: ms | wmh | glioma (of a control: whose control); subtype, grade, enhancement (yes | no): of a glioma.
+    disease: ms | wmh | glioma (of a control: whose control); subtype, grade, enhancement (yes | no): of a glioma;
+    lookalikes: with what is no lesion but looks like it, see lookalikes.py; lesion_mask: path of a real mask whose
+    lesions the person has, see placed_masks.py.
     """
 
     seed: int
@@ -72,10 +76,17 @@ class Person:
     subtype: str = ""
     grade: int = 0
     enhancement: str = ""
+    lookalikes: bool = False
+    lesion_mask: str = ""
 
 
-def draw_person(person_seed: int, site: str, patient: bool = True, disease: str = "ms") -> Person:
-    """Age and sex of a person, and what kind of glioma; MS affects about three women for one man."""
+def draw_person(
+    person_seed: int, site: str, patient: bool = True, disease: str = "ms", lookalikes: bool | None = None
+) -> Person:
+    """Age and sex of a person, and what kind of glioma; MS affects about three women for one man.
+
+    lookalikes: default, those of site R have them.
+    """
     check_site(site)
     random = stream(person_seed, "person")
     mean, spread = AGES[site]
@@ -88,7 +99,10 @@ def draw_person(person_seed: int, site: str, patient: bool = True, disease: str 
         mean, spread, women, youngest, oldest = glioma.age, 10.0, 0.42, 20, 85
         kind = (glioma.subtype, glioma.grade, enhancement) if patient else kind
     age = int(np.clip(round(random.normal(mean, spread)), youngest, oldest))
-    return Person(person_seed, site, age, "F" if random.random() < women else "M", patient, disease, *kind)
+    sex = "F" if random.random() < women else "M"
+    if lookalikes is None:
+        lookalikes = site == "R"
+    return Person(person_seed, site, age, sex, patient, disease, *kind, lookalikes=lookalikes)
 
 
 def _draw_glioma(random: np.random.Generator) -> tuple[Glioma, str]:

@@ -35,6 +35,7 @@ class Sequence:
 
 # (ours) common clinical protocols at 3 T; the diffusion noise is that of a map fitted to about 30 directions
 T1W = Sequence("mprage", 2300.0, 2.98, 900.0, 9.0, 1.0, 0, 1.0, 0.015, 0.06)
+MAX_SHIFT_MM = 1.0
 T2W = Sequence("spin_echo", 5000.0, 95.0, noise=0.025, bias=0.07)
 MT = Sequence("spoiled", 35.0, 5.0, flip=8.0, thickness=1.6, in_plane=1.4, noise=0.022, bias=0.0)
 DWI = Sequence("diffusion", 8000.0, 85.0, thickness=2.0, in_plane=2.0, noise=0.022, bias=0.0)
@@ -71,9 +72,15 @@ def visit_protocol(person_seed: int, visit: int, site: str) -> Protocol:
         basic = _randomised(random)
     else:
         small = float(random.uniform(0.9, 1.1))
-        shift = _three(random.normal(0.0, 0.1, 3))
+        shift = _shift(random, 0.3)
         basic = _fixed(site, small, shift)
     return _with_more_contrasts(basic, site, stream(person_seed, "protocol, more contrasts", visit))
+
+
+def _shift(random: np.random.Generator, spread: float) -> tuple[float, float, float]:
+    """How far FLAIR lies off T1w after registration: `spread` mm SD along each axis, MAX_SHIFT_MM at most (ours)."""
+    values = random.normal(0.0, spread, 3)
+    return _three(values * min(1.0, MAX_SHIFT_MM / max(float(np.linalg.norm(values)), 1e-6)))
 
 
 def _three(values: np.ndarray) -> tuple[float, float, float]:
@@ -154,7 +161,7 @@ def _randomised(random: np.random.Generator) -> Protocol:
     )
     repetition = random.uniform(6000, 11500)
     null = np.log(2.0 / (1.0 + np.exp(-repetition / 4300.0))) * 4300.0  # the TI that nulls cerebrospinal fluid
-    shift = _three(random.uniform(-0.3, 0.3, 3))
+    shift = _shift(random, 0.45)
     flair = Sequence(
         "flair",
         repetition,

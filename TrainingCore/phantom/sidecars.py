@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.case import QUANTITATIVE, Case
+from .edition import EDITION, provenance
 from .gadolinium import DOSES
 from .microstructure import B_VALUE
 
@@ -21,11 +22,12 @@ STANDARD_DOSE = 0.1  # mmol/kg
 
 def sidecar(case: Case, name: str) -> dict[str, Any]:
     """The sidecar of one volume, numbers rounded so that the same seed is the same bytes."""
+    made_by = {"PhantomEdition": EDITION, "PhantomConstants": provenance()["constants"]}
     if name in ("dvr", "dvr_clean"):
-        return _pet(case, name)
+        return _pet(case, name) | made_by
     if name == "myelin_loss":
-        return {"Simulated": True, "Units": "unitless", "Measure": "lost share of myelin, 0 to 1"}
-    found = _mri(case, name)
+        return {"Simulated": True, "Units": "unitless", "Measure": "lost share of myelin, 0 to 1"} | made_by
+    found = _mri(case, name) | made_by
     if name in QUANTITATIVE:
         found["Units"] = UNITS[name]
         found["ResolutionFWHM"] = found["InPlaneResolution"]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .anatomy import Anatomy
 from .lesions import FULL_LOSS, Lesions
+from .lookalikes import LookAlikes
 from .protocols import Protocol
 from .randomness import smooth_field, stream
+from .tracts import tract_myelin
 from .tumours import Tumour
 
 GAMMA_HZ = 42.577e6
+# (ours) ln of the factor on T1, T2 and proton density at whole loss of myelin, of axons, and at whole uptake of water
+ON_T1, ON_T2, ON_WATER = (0.38, 0.36, 0.20), (0.12, 0.20, 0.65), (0.03, 0.10, 0.12)
+LESION_SPREAD = (0.13, 0.08)  # (ours) relative SD of a lesion's T1 and T2 that neither myelin, axons nor water explain
+# (ours) caps and bands: a little water along the ventricles that is no lesion and costs no myelin; smooth variation
+CAP_WATER, CAP_MM, DIFFUSE_SPREAD = (0.15, 0.6), (1.5, 3.5), 0.03
+CORTICAL_SHARE = 0.4  # (ours) grey matter holds less myelin: whole loss changes its T1 by this share of white matter's
 
 
 @dataclass
@@ -28,7 +36,7 @@ class Relaxation:
 class Scene:
     """One brain in one scanner: all that a sequence needs to know.
 
-    shares: tissue -> fraction of every brain voxel, flat; tissues: tissue -> relaxation; see tissues.py.
+    shares: tissue -> fraction of every brain voxel, flat; tissues: tissue -> relaxation; seen: artefacts.
     """
 
     anatomy: Anatomy
@@ -39,6 +47,7 @@ class Scene:
     visit: int
     shares: dict[str, np.ndarray]
     tissues: dict[str, Relaxation]
+    seen: LookAlikes = field(default_factory=LookAlikes)
 
 
 def tissue_values(field_strength: float) -> dict[str, tuple[float, float, float]]:
@@ -57,16 +66,21 @@ def tissue_values(field_strength: float) -> dict[str, tuple[float, float, float]
     }
 
 
-def fractions(anatomy: Anatomy, tumour: Tumour | None = None) -> dict[str, np.ndarray]:
+def fractions(anatomy: Anatomy, tumour: Tumour | None = None, lesions: Lesions | None = None) -> dict[str, np.ndarray]:
     """Share of each tissue in every brain voxel, as flat arrays over `anatomy.brain`; they sum to 1.
 
-    Deep grey matter and thalamus look partly like white matter: the template's texture shifts the shares.
+    Deep grey matter and thalamus look partly like white matter: the template's texture shifts the shares. Cavities of
+    lesions are fluid.
     (n,) each.
     """
     brain = anatomy.brain
     white, grey = anatomy.white_matter[brain], anatomy.grey_matter[brain]
     shift = np.clip(0.8 * anatomy.texture[brain], -white, grey)
     shares = {"white": white + shift, "grey": grey - shift, "fluid": anatomy.fluid[brain]}
+    if lesions is not None and lesions.cavity.any():
+        kept = 1.0 - lesions.cavity[brain]
+        shares = {"white": shares["white"] * kept, "grey": shares["grey"] * kept, "fluid": shares["fluid"] * kept}
+        shares["fluid"] = shares["fluid"] + (1.0 - kept)
     if tumour is not None:
         shares.update({name: part.fraction[brain] for name, part in tumour.parts.items()})
     return shares
@@ -80,7 +94,10 @@ def relaxation(
     visit: int,
     tumour: Tumour | None = None,
 ) -> dict[str, Relaxation]:
-    """Relaxation of each tissue in every brain voxel; white matter carries lesions, caps and diffuse change."""
+    """Relaxation of each tissue in every brain voxel; it follows from myelin, axons and water.
+
+    White matter carries lesions, caps, tracts and diffuse change, grey matter the lesions that reach it.
+    """
     random = stream(person_seed, "tissue", visit)
     brain = anatomy.brain
     tissues = {}
@@ -88,16 +105,24 @@ def relaxation(
         t1, t2, density = (v * np.exp(random.normal(0.0, protocol.jitter)) for v in values)
         shape = int(brain.sum()) if name == "white" else 1
         tissues[name] = Relaxation(*(np.full(shape, v, np.float32) for v in (t1, t2, min(density, 1.0))))
-    white = tissues["white"]
     person = stream(person_seed, "white matter")
-    # (ours) caps and bands: a little water along the ventricles that is no lesion and costs no myelin
-    cap = person.uniform(0.15, 0.6) * np.exp(-anatomy.ventricle_distance[brain] / person.uniform(1.5, 3.5))
-    diffuse = 0.04 * smooth_field(person, anatomy.shape, 25.0, anatomy.voxel)[brain]
-    water = cap + lesions.water[brain]
-    myelin, axons = lesions.deficit[brain] / FULL_LOSS, lesions.axonal_loss[brain]
-    white.t1 *= np.exp(diffuse)
-    white.t2 *= np.exp(diffuse)
-    tissues["white"] = damaged(white, myelin, axons, water, lesions.t1_visibility[brain])
+    cap = person.uniform(*CAP_WATER) * np.exp(-anatomy.ventricle_distance[brain] / person.uniform(*CAP_MM))
+    diffuse = DIFFUSE_SPREAD * smooth_field(person, anatomy.shape, 25.0, anatomy.voxel)[brain]
+    water, axons = cap + lesions.water[brain], lesions.axonal_loss[brain]
+    # what a tract has more of myelin than the mean of white matter counts as a negative loss
+    myelin = lesions.myelin_loss()[brain] + (1.0 - tract_myelin(anatomy, person_seed)[brain]) / FULL_LOSS
+    own = stream(person_seed, "lesions", "relaxation").standard_normal((2, int(lesions.owner.max()) + 1))
+    own *= np.array(LESION_SPREAD)[:, None]
+    own[:, 0] = 0.0
+    white = tissues["white"]
+    white.t1 *= np.exp(diffuse + own[0].astype(np.float32)[lesions.owner[brain]])
+    white.t2 *= np.exp(diffuse + own[1].astype(np.float32)[lesions.owner[brain]])
+    tissues["white"] = damaged(white, myelin, axons, water)
+    if lesions.cortical.any():
+        inside = lesions.mask[brain]
+        tissues["grey"] = damaged(
+            tissues["grey"], CORTICAL_SHARE * lesions.cortical[brain], axons * inside, water * inside
+        )
     if tumour is not None:
         for name, part in tumour.parts.items():
             times = part.relaxation(brain, protocol.field_strength)
@@ -105,20 +130,18 @@ def relaxation(
     return tissues
 
 
-def damaged(
-    white: Relaxation, myelin: np.ndarray, axons: np.ndarray, water: np.ndarray, t1_visibility: np.ndarray | float = 1.0
-) -> Relaxation:
-    """White matter after losing a share of its myelin and axons and taking up water (each 0 to 1).
+def damaged(tissue: Relaxation, myelin: np.ndarray, axons: np.ndarray, water: np.ndarray) -> Relaxation:
+    """Tissue after losing a share of its myelin and axons and taking up water (each 0 to 1).
 
-    (ours) T1 of chronic lesions 1.0-1.8 s, of black holes more; T2 100-200 ms: water and axonal loss drive both, myelin
-    adds its own smaller part, so that MRI knows of myelin only partly. t1_visibility: share (0 to 1) of the change of
-    T1 that a lesion shows; the T1-isointense ones are bright in FLAIR and T2w all the same.
+    T1 grows mainly by demyelination (Kolb et al. 2021) and with the loss of axons (van Waesberghe et al. 1999), T2
+    mainly with water; see ON_T1, ON_T2, ON_WATER for our numbers: T1 of chronic lesions 1.0-1.8 s, of black holes
+    more; T2 100-200 ms.
     All (n,), or one number for all voxels.
     """
     return Relaxation(
-        white.t1 * np.exp(t1_visibility * (0.12 * myelin + 0.45 * axons + 0.50 * water)),
-        white.t2 * np.exp(0.10 * myelin + 0.25 * axons + 0.80 * water),
-        np.minimum(white.density * np.exp(0.03 * myelin + 0.10 * axons + 0.12 * water), 1.0),
+        tissue.t1 * np.exp(ON_T1[0] * myelin + ON_T1[1] * axons + ON_T1[2] * water),
+        tissue.t2 * np.exp(ON_T2[0] * myelin + ON_T2[1] * axons + ON_T2[2] * water),
+        np.minimum(tissue.density * np.exp(ON_WATER[0] * myelin + ON_WATER[1] * axons + ON_WATER[2] * water), 1.0),
     )
 
 

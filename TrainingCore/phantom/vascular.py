@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import Anatomy
-from .lesions import Lesions, Terrain, depth_profile, no_lesions, set_t1_visibility
+from .diffuse import set_diffuse_damage
+from .lesions import Lesions, depth_profile, no_lesions
 from .randomness import smooth_field, stream
+from .terrain import Terrain
 
 # (ours) ln(load in ml) = ln 6 + 0.07 (age - 65), SD 0.9: it doubles in ten years
 LOAD_AT_65_ML, LOAD_PER_YEAR, LOAD_SD, LOAD_RANGE_ML = 6.0, 0.07, 0.9, (0.5, 70.0)
@@ -38,7 +40,8 @@ def grow_hyperintensities(anatomy: Anatomy, person_seed: int, age: float, visit:
     for volume in _deep_volumes(random, load - near):
         terrain.add(lesions, float(volume), "deep")
     _set_states(lesions, anatomy, stream(person_seed, "wmh states"))
-    set_t1_visibility(lesions, anatomy.voxel, stream(person_seed, "t1 visibility"))
+    lesions.kinds = np.zeros(int(lesions.owner.max()) + 1, np.int8)
+    set_diffuse_damage(lesions, anatomy, person_seed, dirty=False)
     return lesions
 
 

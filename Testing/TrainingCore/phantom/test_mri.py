@@ -7,12 +7,13 @@ import pytest
 
 from TrainingCore.phantom.acquisition import acquire
 from TrainingCore.phantom.anatomy import grow_anatomy
-from TrainingCore.phantom.lesions import grow_lesions
+from TrainingCore.phantom.lesion_classes import CLASSES
+from TrainingCore.phantom.lesion_growth import grow_lesions
 from TrainingCore.phantom.mri import simulate_mri
 from TrainingCore.phantom.protocols import Sequence, visit_protocol
 from TrainingCore.phantom.randomness import stream
 from TrainingCore.phantom.signals import SIGNALS, flair_signal, mprage_signal, spin_echo_signal, spoiled_signal
-from TrainingCore.phantom.tissues import Relaxation, damaged, tissue_values
+from TrainingCore.phantom.tissues import LESION_SPREAD, Relaxation, damaged, tissue_values
 
 MPRAGE = Sequence("mprage", 2300.0, 2.98, 900.0, 9.0)
 CLEAN = Sequence("mprage", 2300.0, 2.98, 900.0, 9.0, thickness=1.0, in_plane=1.0, noise=0.0, bias=0.0)
@@ -150,7 +151,10 @@ def test_site_r_covers_the_contrast_of_real_patients() -> None:
         tissues = {}
         for name, values in tissue_values(protocol.field_strength).items():
             tissues[name] = tissue(*(value * np.exp(random.normal(0.0, protocol.jitter)) for value in values))
-        tissues["lesion"] = damaged(tissues["white"], *(np.array([share]) for share in (0.44, 0.28, 0.6)))
+        kind = CLASSES[int(random.integers(len(CLASSES)))]
+        lesion = damaged(tissues["white"], *(np.array([share[0]]) for share in (kind.myelin, kind.axons, kind.water)))
+        t1, t2 = (np.exp(random.normal(0.0, spread)) for spread in LESION_SPREAD)
+        tissues["lesion"] = Relaxation(lesion.t1 * t1, lesion.t2 * t2, lesion.density)
         for image, sequence in (("t1w", protocol.t1w), ("flair", protocol.flair)):
             signal = {name: float(SIGNALS[sequence.kind](part, sequence)[0]) for name, part in tissues.items()}
             for name in ("grey", "lesion"):

@@ -3,27 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from TrainingCore.phantom.noise_ceiling import lesion_means, noise_ceiling
+from TrainingCore.phantom.noise_ceiling import noise_ceiling
 
 
 def row(volume: float, measured: float, clean: float) -> dict[str, float]:
     return {"volume_mm3": volume, "measured": measured, "clean": clean}
-
-
-def test_lesion_means_are_means_over_components_of_at_least_50_mm3() -> None:
-    lesions = np.zeros((12, 12, 12), bool)
-    lesions[1:4, 1:4, 1:4] = True  # 27 voxels of 8 mm3
-    lesions[8, 8, 8] = True  # 8 mm3: too small
-    measured = np.where(lesions, 1.0, 5.0)
-    measured[1, 1, 1] = 1.27
-    rows = lesion_means(lesions, measured, np.full(lesions.shape, 0.9), 8.0)
-    assert rows == [{"volume_mm3": 216.0, "measured": pytest.approx(1.01), "clean": pytest.approx(0.9)}]
-
-
-def test_lesions_that_touch_at_a_corner_are_one() -> None:
-    lesions = np.zeros((6, 6, 6), bool)
-    lesions[1, 1, 1] = lesions[2, 2, 2] = True
-    assert len(lesion_means(lesions, np.ones(lesions.shape), np.ones(lesions.shape), 100.0)) == 1
 
 
 def test_ceiling_pools_lesions_and_weights_patients_by_volume() -> None:

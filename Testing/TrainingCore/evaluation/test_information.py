@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from TrainingCore.evaluation.information import as_table, feature_table, information_ceiling
+from TrainingCore.evaluation.lesion_features import image_features, rim_labels
+
+
+def lesions_of(people: int, each: int, seed: int = 0) -> list[dict]:
+    """Lesions whose loss MRI half knows and geometry does not; tissue knows it."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        for _ in range(each):
+            loss, noise, size = random.uniform(0.0, 1.0), random.normal(0.0, 0.29), random.normal()
+            rows.append(
+                {
+                    "person": f"A{person:02d}",
+                    "visit": "1",
+                    "volume_mm3": float(np.exp(size + 5.0)),
+                    "measured": 1.2 - 0.4 * loss + random.normal(0.0, 0.05),
+                    "clean": 1.2 - 0.4 * loss,
+                    "myelin_loss": loss,
+                    "geometry_log_volume": size,
+                    "mri_t1w_mean": loss + noise,
+                    "mri_empty": None,
+                    "tissue_t1": loss + 0.1 * noise,
+                }
+            )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def ceiling():
+    return information_ceiling(lesions_of(20, 12))
+
+
+def r(ceiling, target: str, knows: str, model: str = "linear") -> float:
+    return next(
+        row["lesion_r"]
+        for row in ceiling["rows"]
+        if (row["target"], row["knows"], row["model"]) == (target, knows, model)
+    )
+
+
+def test_each_step_knows_more(ceiling) -> None:
+    assert abs(r(ceiling, "myelin_loss", "geometry")) < 0.2
+    assert r(ceiling, "myelin_loss", "mri") == pytest.approx(0.71, abs=0.07)
+    assert r(ceiling, "myelin_loss", "tissue") > 0.95
+    assert ceiling["best"]["myelin_loss"]["information"]["lesion_r"] > ceiling["best"]["myelin_loss"]["mri"]["lesion_r"]
+
+
+def test_the_noise_free_map_bounds_measured_dvr(ceiling) -> None:
+    assert r(ceiling, "measured", "noise-free DVR", "") > r(ceiling, "measured", "tissue") > 0.8
+
+
+def test_the_table_has_a_line_for_everything_known(ceiling) -> None:
+    table = as_table(ceiling)
+    assert len(table) == 9
+    assert len({len(line) for line in table}) == 1
+
+
+def test_a_tiny_cohort_is_left_out_with_a_sentence() -> None:
+    few = information_ceiling(lesions_of(4, 5))
+    assert not few["rows"]
+    assert "too few" in few["skipped"]
+
+
+def test_gaps_become_the_median_and_empty_columns_go() -> None:
+    rows = [{"mri_a": 1.0, "mri_b": None}, {"mri_a": None, "mri_b": None}, {"mri_a": 3.0, "mri_b": None}]
+    assert feature_table(rows, ["mri"]).tolist() == [[1.0], [2.0], [3.0]]
+
+
+def test_image_features_are_relative_to_normal_appearing_white_matter() -> None:
+    labels = np.zeros((20, 20, 20), int)
+    labels[5:9, 5:9, 5:9] = 1
+    labels[14:16, 14:16, 14:16] = 2
+    brain = np.ones(labels.shape, bool)
+    white = brain.copy()
+    white[:, :, :2] = False
+    image = np.full(labels.shape, 500.0)
+    image[labels == 1], image[labels == 2] = 400.0, 600.0
+    masks = {"white_matter": white, "grey_matter": ~white, "brain": brain}
+    features = image_features(labels, {"t1w": image}, masks, np.ones(3))
+    assert features["t1w_mean"] == pytest.approx([0.8, 1.2])
+    assert features["t1w_rim"] == pytest.approx([1.0, 1.0])
+    assert features["t1w_sd"] == pytest.approx([0.0, 0.0], abs=1e-9)
+    rim = rim_labels(labels, brain, np.ones(3))
+    assert set(np.unique(rim)) == {0, 1, 2}
+    assert not (rim > 0)[labels > 0].any()

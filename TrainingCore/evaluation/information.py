@@ -1,0 +1,145 @@
+"""How much of lesion DVR and of true myelin loss can be known: from geometry, from MRI, from the tissue itself.
+
+A noise ceiling says how well the noise-free truth agrees with what a scanner measured. Most of that truth may not be in
+the MRI at all. The information ceiling says what regressions reach that see size and place, then the intensities of T1w
+and FLAIR, then the true relaxation times and partial volumes; each person is predicted from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+MIN_PEOPLE, MIN_LESIONS, FOLDS = 10, 100, 5  # (ours)
+SETS = ("geometry", "mri", "tissue")  # each holds the features of those before it
+TITLES = {"geometry": "size and place", "mri": "+ T1w, FLAIR", "tissue": "+ true T1, T2, partial volumes"}
+TARGETS = {"measured": "measured DVR", "myelin_loss": "true myelin loss"}
+
+
+def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Correlations that regressions on known features reach, over lesions and over visits.
+
+    Args:
+        rows: one per lesion: person, visit, volume_mm3, measured, clean (DVR), myelin_loss (0 to 1), and features
+            whose names begin with geometry_, mri_ or tissue_.
+
+    Returns:
+        {lesions, people, skipped: a sentence or None, rows: [{target, knows, model, lesion_r, patient_r}], best:
+        {target: {mri: {lesion_r, patient_r}, information: the same, tissue included}}}. Linear is ridge regression;
+        boosting is histogram gradient boosting; people are in one fold each. Patient level: mean of the same lesions
+        weighted by volume.
+    """
+    people = sorted({str(row["person"]) for row in rows})
+    found: dict[str, Any] = {"lesions": len(rows), "people": len(people), "skipped": None, "rows": [], "best": {}}
+    if len(people) < MIN_PEOPLE or len(rows) < MIN_LESIONS:
+        found["skipped"] = (
+            f"{len(rows)} lesions of {len(people)} people are too few to estimate what MRI knows of them: it takes "
+            f"{MIN_LESIONS} of {MIN_PEOPLE}."
+        )
+        return found
+    volumes = np.array([row["volume_mm3"] for row in rows], float)
+    visits = [(row["person"], row["visit"]) for row in rows]
+    owners = np.array([people.index(str(row["person"])) for row in rows])
+    for target in TARGETS:
+        truth = np.array([row[target] for row in rows], float)
+
+        def add(knows: str, model: str, predicted: np.ndarray, target: str = target, truth: np.ndarray = truth) -> None:
+            level = {"lesion_r": _r(truth, predicted), "patient_r": _r(*_by_visit(truth, predicted, volumes, visits))}
+            found["rows"].append({"target": target, "knows": knows, "model": model, **level})
+
+        if target == "myelin_loss":
+            add("measured DVR", "", -np.array([row["measured"] for row in rows], float))
+        add("noise-free DVR", "", np.array([row["clean"] for row in rows], float) * (-1 if "loss" in target else 1))
+        for knows in SETS:
+            features = feature_table(rows, SETS[: SETS.index(knows) + 1])
+            for model in ("linear", "boosting"):
+                add(knows, model, cross_validated(features, truth, owners, model))
+        found["best"][target] = {
+            name: _best(found["rows"], target, sets) for name, sets in (("mri", SETS[:2]), ("information", SETS))
+        }
+    return found
+
+
+def feature_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> np.ndarray:
+    """Features of the groups, (n, F) float; a gap (None, NaN) becomes the column's median."""
+    names = sorted({name for row in rows for name in row if name.split("_", 1)[0] in groups})
+    table = np.array([[row.get(name) for name in names] for row in rows], dtype=float)
+    table = table[:, np.isfinite(table).any(axis=0)]
+    middle = np.nanmedian(np.where(np.isfinite(table), table, np.nan), axis=0)
+    return np.where(np.isfinite(table), table, middle)
+
+
+def cross_validated(features: np.ndarray, target: np.ndarray, owners: np.ndarray, model: str) -> np.ndarray:
+    """What a regression predicts of each lesion, fitted to the lesions of other people.
+
+    Args:
+        features: (n, F), finite.
+        target: (n,).
+        owners: (n,) int, whose lesion.
+        model: linear (ridge) or boosting.
+
+    Returns:
+        (n,) predictions.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    predicted = np.empty(len(target))
+    for train, test in GroupKFold(min(FOLDS, len(np.unique(owners)))).split(features, target, owners):
+        fitted = _regression(model).fit(features[train], target[train])
+        predicted[test] = fitted.predict(features[test])
+    return predicted
+
+
+def _regression(model: str) -> Any:
+    if model == "linear":
+        from sklearn.linear_model import RidgeCV
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        return make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-1, 3, 9)))
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
+        max_iter=150, learning_rate=0.06, max_leaf_nodes=10, min_samples_leaf=15, l2_regularization=1.0, random_state=0
+    )
+
+
+def _by_visit(
+    truth: np.ndarray, predicted: np.ndarray, volumes: np.ndarray, visits: Sequence[Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means over each visit, weighted by lesion volume."""
+    _, owner = np.unique([f"{person}\0{visit}" for person, visit in visits], return_inverse=True)
+    weight = np.bincount(owner, volumes)
+    return np.bincount(owner, volumes * truth) / weight, np.bincount(owner, volumes * predicted) / weight
+
+
+def _r(first: np.ndarray, second: np.ndarray) -> float | None:
+    if len(first) < 3 or not (np.std(first) > 0 and np.std(second) > 0):
+        return None
+    return round(float(np.corrcoef(first, second)[0, 1]), 3)
+
+
+def _best(rows: Sequence[Mapping[str, Any]], target: str, sets: Sequence[str]) -> dict[str, float | None]:
+    chosen = [row for row in rows if row["target"] == target and row["knows"] in sets]
+    return {
+        level: max((row[level] for row in chosen if row[level] is not None), default=None)
+        for level in ("lesion_r", "patient_r")
+    }
+
+
+def as_table(ceiling: Mapping[str, Any]) -> list[list[str]]:
+    """Header and rows of text: what is known, model, and r of each target per lesion and per patient."""
+    header = ["known", "model", *(f"{title}, {level}" for title in TARGETS.values() for level in ("lesion", "patient"))]
+    order = dict.fromkeys((row["knows"], row["model"]) for row in ceiling["rows"])
+    lines = [header]
+    for knows, model in order:
+        line = [TITLES.get(knows, knows), model]
+        for target in TARGETS:
+            match = [r for r in ceiling["rows"] if (r["target"], r["knows"], r["model"]) == (target, knows, model)]
+            for level in ("lesion_r", "patient_r"):
+                value = match[0][level] if match else None
+                line.append("" if value is None else f"{value:.2f}")
+        lines.append(line)
+    return lines

@@ -1,0 +1,91 @@
+"""Real lesion masks in MNI space, placed into digital brains through the template's deformation."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime.errors import BadInput
+from .anatomy import FIELD_OF_VIEW_MM, Anatomy, spread_coarse
+from .lesion_growth import with_states
+from .lesions import Lesions, no_lesions
+from .randomness import stream
+from .template import load_template
+
+PATTERN = "*mask.nii.gz"
+
+
+def list_masks(folder: Path) -> list[Path]:
+    """The masks of a folder, sorted. Raises BadInput where there is none."""
+    paths = sorted(Path(folder).glob(PATTERN))
+    if not paths:
+        raise BadInput(f"{folder} holds no {PATTERN}. Give a folder of lesion masks in MNI space with --lesion-masks.")
+    return paths
+
+
+def digest_of(paths: list[Path]) -> str:
+    """Sixteen hex digits that change with the names or bytes of the masks."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def choose_mask(paths: list[Path], person_seed: int) -> Path:
+    """Whose lesions a person gets."""
+    return paths[int(stream(person_seed, "lesion mask").integers(len(paths)))]
+
+
+@functools.lru_cache(maxsize=64)
+def _read(path: str) -> tuple[np.ndarray, np.ndarray]:
+    import nibabel
+
+    try:
+        image = nibabel.nifti1.load(path)
+        mask = np.asarray(image.dataobj) > 0
+    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+        raise BadInput(f"{path} cannot be read as NIfTI ({error}). Give masks in MNI space, .nii.gz.") from error
+    if mask.ndim != 3:
+        raise BadInput(f"{path} has {mask.ndim} dimensions. Give 3D lesion masks in MNI space.")
+    return mask, np.asarray(image.affine, float)
+
+
+def place_lesions(anatomy: Anatomy, mask_path: str, person_seed: int) -> Lesions:
+    """Lesions of a real mask in a person's brain, one in two mirrored left to right (ours), with states of our own.
+
+    Args:
+        anatomy: of the person, whose displacement leads from a point of the brain to the template's.
+        mask_path: lesion mask in MNI space, any grid.
+        person_seed: who.
+
+    Returns:
+        Lesions of the first visit; voxels that fall outside tissue are left out.
+
+    Raises:
+        BadInput: the mask cannot be read or lies outside the template.
+    """
+    from scipy import ndimage
+
+    mask, affine = _read(mask_path)
+    template = load_template()
+    size = anatomy.shape[0]
+    line = (np.arange(size) - (size - 1) / 2.0) * FIELD_OF_VIEW_MM / size
+    world = np.stack([spread_coarse(part, size) for part in anatomy.displacement])
+    for axis in range(3):
+        world[axis] += (line + template.centre[axis]).reshape([-1 if other == axis else 1 for other in range(3)])
+    if stream(person_seed, "mirrored").random() < 0.5:
+        world[0] = -world[0]
+    inverse = np.linalg.inv(affine)
+    at = np.einsum("ab,bn->an", inverse[:3, :3], world[:, anatomy.brain]) + inverse[:3, 3:]
+    inside = ndimage.map_coordinates(mask.astype(np.float32), at, order=1) > 0.5
+    tissue = anatomy.fluid[anatomy.brain] < 0.5
+    lesional = np.zeros(anatomy.shape, bool)
+    lesional[anatomy.brain] = inside & tissue
+    if mask.any() and not inside.any():
+        raise BadInput(f"{mask_path} lies outside the template's brain. Give lesion masks in MNI space.")
+    lesions = no_lesions(anatomy.shape)
+    lesions.owner[:] = ndimage.label(lesional, np.ones((3, 3, 3)))[0]
+    return with_states(lesions, anatomy, person_seed)

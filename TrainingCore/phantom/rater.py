@@ -1,0 +1,34 @@
+"""Lesion masks as a rater draws them: borders a little off, halos partly included, specks missed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .anatomy import Anatomy
+from .randomness import smooth_field, stream
+
+JITTER_MM, JITTER_SMOOTHNESS_MM = 0.55, 5.0  # (ours) SD of a border, and how far along it errors are alike
+HABIT_MM = (0.1, 0.3)  # (ours) mean and SD between people of how far outside the border is drawn: halos are tempting
+
+
+def drawn_mask(lesions: np.ndarray, anatomy: Anatomy, person_seed: int) -> np.ndarray:
+    """A rater's mask of the true lesions; the same errors at every visit, as in a reading of all visits together.
+
+    lesions: bool (n, n, n). Returns bool (n, n, n), inside tissue that is not mostly fluid.
+    """
+    from scipy import ndimage
+
+    random = stream(person_seed, "rater")
+    if not lesions.any():
+        return lesions.copy()
+    half = anatomy.voxel / 2.0
+    found = ndimage.find_objects(lesions.astype(np.uint8))[0]
+    box = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in found)
+    jitter = JITTER_MM * smooth_field(random, anatomy.shape, JITTER_SMOOTHNESS_MM, anatomy.voxel)[box]
+    jitter += random.normal(*HABIT_MM)
+    inside, true = anatomy.brain[box] & (anatomy.fluid[box] < 0.6), lesions[box]
+    depth = ndimage.distance_transform_edt(true) - ndimage.distance_transform_edt(~true)
+    border = anatomy.voxel * depth - half * np.sign(depth)
+    mask = np.zeros(lesions.shape, bool)
+    mask[box] = (border + jitter > 0.0) & (inside | true)
+    return mask
