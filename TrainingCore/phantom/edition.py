@@ -14,7 +14,7 @@ import inspect
 from typing import Any
 
 EDITION = 2
-FROZEN: dict[int, str] = {2: "d5055b091878d17d"}  # edition -> fingerprint
+FROZEN: dict[int, str] = {2: "9cb213bc44598712"}  # edition -> fingerprint
 MODULES = (
     *("acquisition", "anatomy", "cortex", "diffuse", "gadolinium", "lesion_classes", "lesion_growth", "lesions"),
     *("lookalikes", "microstructure", "mri", "people", "pet", "placed_masks", "protocols", "randomness", "rater"),
@@ -22,16 +22,21 @@ MODULES = (
 )
 
 
-def constants() -> dict[str, str]:
-    """Every named constant of the digital patient (`module.NAME` -> value as text), and its unnamed decimal numbers."""
-    found = {}
+def constants() -> list[str]:
+    """Every named constant of the digital patient (`NAME = value`), and the decimal numbers in its code.
+
+    Without the modules' names: to move or import a constant elsewhere changes nothing.
+    """
+    named, numbers = set(), []
     for module_name in MODULES:
         module = importlib.import_module(f"{__package__}.{module_name}")
-        for name, value in sorted(vars(module).items()):
-            if name.isupper() and not callable(value):
-                found[f"{module_name}.{name}"] = _as_text(value)
-        found[module_name] = " ".join(_decimals(module_name))
-    return found
+        named |= {f"{name} = {_as_text(value)}" for name, value in vars(module).items() if _is_constant(name, value)}
+        numbers += _decimals(module_name)
+    return [*sorted(named), *(repr(number) for number in sorted(numbers))]
+
+
+def _is_constant(name: str, value: Any) -> bool:
+    return name.isupper() and not callable(value)
 
 
 def _as_text(value: Any) -> str:
@@ -43,18 +48,16 @@ def _as_text(value: Any) -> str:
 
 
 @functools.cache
-def _decimals(module_name: str) -> list[str]:
-    """Decimal numbers in a module's code, in numerical order: moving code about changes nothing."""
+def _decimals(module_name: str) -> tuple[float, ...]:
     module = importlib.import_module(f"{__package__}.{module_name}")
     tree = ast.parse(inspect.getsource(module))
-    numbers = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    return [repr(number) for number in sorted(number for number in numbers if isinstance(number, float))]
+    values = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return tuple(value for value in values if isinstance(value, float))
 
 
 def fingerprint() -> str:
     """Sixteen hex digits that change with any of `constants`."""
-    text = "\n".join(f"{name} = {value}" for name, value in sorted(constants().items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(constants()).encode()).hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,4 +20,4 @@ def test_the_fingerprint_changes_with_a_constant(monkeypatch, module, name: str)
 
 
 def test_unnamed_numbers_count_too() -> None:
-    assert "0.65" in edition.constants()["signals"].split()  # T2* as a share of T2
+    assert "0.65" in edition.constants()  # signals.py: T2* as a share of T2
