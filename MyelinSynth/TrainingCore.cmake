@@ -35,7 +35,10 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/elimination.py
   evaluation/enhancement.py
   evaluation/image_quality.py
+  evaluation/information.py
+  evaluation/lesion_features.py
   evaluation/lesion_geometry.py
+  evaluation/lesion_truth.py
   evaluation/lesions.py
   evaluation/measures.py
   evaluation/paired.py
@@ -121,9 +124,15 @@ set(TRAINING_CORE_SCRIPTS
   phantom/anatomy.py
   phantom/bids.py
   phantom/compare_lesions.py
+  phantom/cortex.py
   phantom/dataset.py
+  phantom/diffuse.py
+  phantom/edition.py
   phantom/gadolinium.py
+  phantom/lesion_classes.py
+  phantom/lesion_growth.py
   phantom/lesions.py
+  phantom/lookalikes.py
   phantom/make_atlas.py
   phantom/microstructure.py
   phantom/mri.py
@@ -131,13 +140,17 @@ set(TRAINING_CORE_SCRIPTS
   phantom/patient.py
   phantom/people.py
   phantom/pet.py
+  phantom/placed_masks.py
   phantom/protocols.py
   phantom/randomness.py
+  phantom/rater.py
   phantom/show_contrasts.py
   phantom/sidecars.py
   phantom/signals.py
   phantom/template.py
+  phantom/terrain.py
   phantom/tissues.py
+  phantom/tracts.py
   phantom/tumours.py
   phantom/vascular.py
   prediction/__init__.py

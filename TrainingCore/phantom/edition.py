@@ -27,7 +27,8 @@ def constants() -> list[str]:
 
     Without the modules' names: to move or import a constant elsewhere changes nothing.
     """
-    named, numbers = set(), []
+    named: set[str] = set()
+    numbers: list[float] = []
     for module_name in MODULES:
         module = importlib.import_module(f"{__package__}.{module_name}")
         named |= {f"{name} = {_as_text(value)}" for name, value in vars(module).items() if _is_constant(name, value)}
