@@ -42,7 +42,8 @@ def write_result(
     shift: 4x4 RAS, T1w point -> FLAIR point, as registration would find it; measured: a measured DVR; uncertain: as
     with --uncertainty.
     """
-    from TrainingCore.data.result import LESION_COLUMNS, LESION_LABELS, MEASURED_COLUMNS, NAWM, UNCERTAINTY
+    from TrainingCore.data.lesion_columns import names
+    from TrainingCore.data.result import LESION_LABELS, NAWM, UNCERTAINTY
     from TrainingCore.evaluation.lesions import demyelination_limit, label_lesions, lesion_table
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.volumes import read_volume, write_volume
@@ -72,7 +73,7 @@ def write_result(
     write_volume(folder / NAWM, nawm, affine)
     rows = lesion_table(labels, dvr, nawm, affine, pet)
     rows = [row | {"region": REGIONS[row["id"] % 2], "uncertainty": 0.04 if uncertain else None} for row in rows]
-    write_text(folder / "lesions.csv", lesions_csv(rows, LESION_COLUMNS + (() if pet is None else MEASURED_COLUMNS)))
+    write_text(folder / "lesions.csv", lesions_csv(rows, names(measured=pet is not None)))
     write_text(
         folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. \u00b5</body></html>"
     )

@@ -9,27 +9,13 @@ from typing import Any
 
 from ..runtime.errors import BadInput
 from ..runtime.files import read_json
+from .lesion_columns import text_columns
 
 DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.gz", "flair_to_t1.tfm"
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
 FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
 SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only where the patient had none and --complete-with made one
-
-PLACE_COLUMNS = ("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm")
-TEXT_COLUMNS = ("region",)
-DVR_COLUMNS = (
-    "mean_dvr",
-    "sd_dvr",
-    "min_dvr",
-    "ratio_to_nawm",
-    "surrounding_nawm_dvr",
-    "ratio_to_surrounding",
-    "demyelinated_share",
-)
-INTERVAL_COLUMNS = ("dvr_low", "dvr_high")  # 95 % interval of the measured mean DVR, where the model is calibrated
-LESION_COLUMNS = PLACE_COLUMNS + DVR_COLUMNS + ("uncertainty",) + INTERVAL_COLUMNS
-MEASURED_COLUMNS = tuple(f"measured_{name}" for name in DVR_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +24,7 @@ class Result:
 
     dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz, nawm_mask.nii.gz:
     the brain and its normal-appearing white matter there; flair_to_t1.tfm: ITK transform (LPS mm) that resamples the
-    FLAIR into T1w space; lesions.csv: one row per lesion, see LESION_COLUMNS; report.html: for people; provenance.json:
+    FLAIR into T1w space; lesions.csv: one row per lesion, see lesion_columns; report.html: for people; provenance.json:
     how it was made. Where lesions were given, lesion_labels.nii.gz: int16 on the same grid, the number of the row that
     each lesional voxel belongs to. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or,
     of a calibrated model, of the error to be expected; provenance.json says which. Where a FLAIR was made
@@ -79,4 +65,4 @@ class Result:
 def _cell(column: str, text: str) -> float | str | None:
     if not text:
         return None
-    return text if column in TEXT_COLUMNS else float(text)
+    return text if column in text_columns() else float(text)

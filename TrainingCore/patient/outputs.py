@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED
+from ..data.lesion_columns import names
 from ..data.result import (
     BRAIN,
     DVR,
-    LESION_COLUMNS,
     LESION_LABELS,
     LESIONS,
-    MEASURED_COLUMNS,
     NAWM,
     PROVENANCE,
     REPORT,
@@ -42,7 +41,7 @@ def write_result(folder: Path, findings: Findings) -> None:
 
     write_maps(folder, findings)
     write_transform(folder / TRANSFORM, findings.registration.matrix)
-    columns = LESION_COLUMNS + (MEASURED_COLUMNS if findings.measured is not None else ())
+    columns = names(measured=findings.measured is not None)
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
     summary = summarise(findings)
     build_report(findings, summary).write(folder / REPORT)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import SIMULATED
 from ..data.case import word_of
+from ..data.lesion_columns import formats, titles
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
 from ..imaging.volumes import Volume, resample
@@ -25,42 +26,6 @@ SPACING_MM = 1.0
 LEVELS = 5
 APART_MM = 8
 ROWS_SHOWN = 60
-TITLES = {
-    "id": "lesion",
-    "region": "region",
-    "volume_mm3": "volume (mm\N{SUPERSCRIPT THREE})",
-    "x_mm": "x (mm)",
-    "y_mm": "y (mm)",
-    "z_mm": "z (mm)",
-    "mean_dvr": "mean DVR",
-    "sd_dvr": "SD",
-    "min_dvr": "min",
-    "ratio_to_nawm": "ratio to NAWM",
-    "ratio_to_surrounding": "ratio to NAWM around",
-    "demyelinated_share": "demyelinated",
-    "uncertainty": "uncertainty (SD)",
-    "dvr_low": "95 % interval from",
-    "dvr_high": "to",
-    "measured_mean_dvr": "measured mean DVR",
-    "measured_ratio_to_nawm": "measured ratio",
-}
-FORMATS = {
-    "volume_mm3": "{:.0f}",
-    "x_mm": "{:.0f}",
-    "y_mm": "{:.0f}",
-    "z_mm": "{:.0f}",
-    "mean_dvr": "{:.2f}",
-    "sd_dvr": "{:.2f}",
-    "min_dvr": "{:.2f}",
-    "ratio_to_nawm": "{:.2f}",
-    "ratio_to_surrounding": "{:.2f}",
-    "demyelinated_share": "{:.0%}",
-    "uncertainty": "{:.3f}",
-    "dvr_low": "{:.2f}",
-    "dvr_high": "{:.2f}",
-    "measured_mean_dvr": "{:.2f}",
-    "measured_ratio_to_nawm": "{:.2f}",
-}
 
 
 def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
@@ -173,7 +138,7 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
             f"measured: {r}, n = {found['n']}. p takes lesions as independent.",
             "Scatter plot of synthetic against measured mean DVR of each lesion",
         )
-    columns = [key for key in TITLES if any(row.get(key) is not None for row in findings.rows)]
+    columns = [key for key in titles() if any(row.get(key) is not None for row in findings.rows)]
     shown = findings.rows[:ROWS_SHOWN]
     caption = "Largest first; positions in world coordinates (RAS)."
     if "lesions" in findings.patient.made:
@@ -182,7 +147,7 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
         caption += f" Uncertainty: {uncertainty_in_words(findings.bundle.description, findings.predictions)}."
     if len(shown) < len(findings.rows):
         caption += f" The {len(shown)} largest of {len(findings.rows)}; all are in lesions.csv."
-    report.add_table(shown, caption, columns, TITLES, FORMATS)
+    report.add_table(shown, caption, columns, titles(), formats())
 
 
 def slices_figure(findings: Findings) -> Figure:

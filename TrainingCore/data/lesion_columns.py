@@ -1,0 +1,125 @@
+"""The one list of lesion columns: lesions.csv, the report, Slicer's table and the export all read it.
+
+A new column is one entry here; whoever measures lesions puts its value into the row under the entry's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+PLACE, DVR, UNCERTAINTY, MEASURED = "place", "dvr", "uncertainty", "measured"
+
+
+@dataclass(frozen=True)
+class LesionColumn:
+    """One column.
+
+    name: in lesions.csv; title: for people; unit: mm, mm3, DVR, or empty; form: format of a number on screen; tooltip:
+    what it means, in a sentence; group: place | dvr | uncertainty | measured (only with a measured DVR); text: whether
+    cells hold text; shown: whether reports and Slicer show it.
+    """
+
+    name: str
+    title: str
+    unit: str
+    form: str
+    tooltip: str
+    group: str = DVR
+    text: bool = False
+    shown: bool = True
+
+
+COLUMNS: list[LesionColumn] = [
+    LesionColumn("id", "lesion", "", "{:.0f}", "Number of the lesion, as in lesion_labels.nii.gz.", PLACE),
+    LesionColumn(
+        "region", "region", "", "", "Periventricular, juxtacortical, infratentorial, or deep white matter.", PLACE, True
+    ),
+    LesionColumn("volume_mm3", "volume", "mm3", "{:.0f}", "Volume of the outline inside the brain.", PLACE),
+    LesionColumn("x_mm", "x", "mm", "{:.0f}", "Centre, world coordinates: towards the right.", PLACE),
+    LesionColumn("y_mm", "y", "mm", "{:.0f}", "Centre, world coordinates: towards the front.", PLACE),
+    LesionColumn("z_mm", "z", "mm", "{:.0f}", "Centre, world coordinates: towards the top.", PLACE),
+    LesionColumn("mean_dvr", "mean DVR", "DVR", "{:.2f}", "Mean of the synthetic DVR over the lesion."),
+    LesionColumn("sd_dvr", "SD", "DVR", "{:.2f}", "Standard deviation of the synthetic DVR over the lesion's voxels."),
+    LesionColumn("min_dvr", "min", "DVR", "{:.2f}", "Lowest synthetic DVR in the lesion."),
+    LesionColumn(
+        "ratio_to_nawm",
+        "ratio to NAWM",
+        "",
+        "{:.2f}",
+        "Mean DVR divided by that of the normal-appearing white matter (NAWM).",
+    ),
+    LesionColumn(
+        "surrounding_nawm_dvr", "NAWM around", "DVR", "{:.2f}", "Mean DVR of the NAWM around the lesion.", shown=False
+    ),
+    LesionColumn(
+        "ratio_to_surrounding", "ratio to NAWM around", "", "{:.2f}", "Mean DVR divided by that of the NAWM around it."
+    ),
+    LesionColumn(
+        "demyelinated_share",
+        "demyelinated",
+        "",
+        "{:.0%}",
+        "Share of the voxels whose DVR is below the mean of the NAWM minus 2 SD.",
+    ),
+    LesionColumn("uncertainty", "uncertainty (SD)", "DVR", "{:.3f}", "SD of the mean DVR.", UNCERTAINTY),
+    LesionColumn(
+        "dvr_low",
+        "95 % interval from",
+        "DVR",
+        "{:.2f}",
+        "Lower end of the interval of the measured mean DVR.",
+        UNCERTAINTY,
+    ),
+    LesionColumn("dvr_high", "to", "DVR", "{:.2f}", "Upper end of the interval of the measured mean DVR.", UNCERTAINTY),
+]
+MEASURED_SHOWN = ("mean_dvr", "ratio_to_nawm")  # of the measured columns, those on screen
+SUPERSCRIPT = {"mm3": "mm\N{SUPERSCRIPT THREE}"}
+
+
+def columns(measured: bool = False) -> list[LesionColumn]:
+    """Every column in its order; with a measured DVR, its columns after the others (`measured_mean_dvr`, ...)."""
+    return [*COLUMNS, *(_of_measured(column) for column in COLUMNS if column.group == DVR and measured)]
+
+
+def names(measured: bool = False) -> tuple[str, ...]:
+    """Names of the columns, as the header of lesions.csv."""
+    return tuple(column.name for column in columns(measured))
+
+
+def shown() -> list[LesionColumn]:
+    """The columns that reports and Slicer show, in their order."""
+    return [column for column in columns(measured=True) if column.shown]
+
+
+def titles(chosen: Iterable[LesionColumn] | None = None) -> dict[str, str]:
+    """Name -> title with its unit, for people."""
+    units = {"mm", "mm3"}
+    return {
+        column.name: f"{column.title} ({SUPERSCRIPT.get(column.unit, column.unit)})"
+        if column.unit in units
+        else column.title
+        for column in (shown() if chosen is None else chosen)
+    }
+
+
+def formats(chosen: Iterable[LesionColumn] | None = None) -> dict[str, str]:
+    """Name -> format of its numbers; columns of text have none."""
+    return {column.name: column.form for column in (shown() if chosen is None else chosen) if column.form}
+
+
+def text_columns() -> set[str]:
+    """Names of the columns whose cells hold text."""
+    return {column.name for column in COLUMNS if column.text}
+
+
+def _of_measured(column: LesionColumn) -> LesionColumn:
+    title = {"ratio_to_nawm": "measured ratio"}.get(column.name, f"measured {column.title}")
+    return replace(
+        column,
+        name=f"measured_{column.name}",
+        title=title,
+        tooltip=column.tooltip.replace("synthetic", "measured"),
+        group=MEASURED,
+        shown=column.name in MEASURED_SHOWN,
+    )
