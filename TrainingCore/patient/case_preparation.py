@@ -17,6 +17,7 @@ from ..imaging.label_maps import tissues_from_label_map
 from ..imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes
 from ..imaging.preparation import on_grid
 from ..imaging.registration import inside_share
+from ..imaging.sides import check_side
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume
 from ..imaging.working_grid import working_copy
@@ -178,8 +179,10 @@ def _lesions_in_reference_space(
             "(world coordinates). "
             "Give the mask that was drawn on this patient's images."
         )
-    doubt = check_lesion_load(mask, brain)
-    warnings += [doubt] if doubt else []
+    doubts = [check_lesion_load(mask, brain)]
+    if "flair" in images:
+        doubts.append(check_side(mask, aligned.images["flair"], brain, aligned.matrix("flair")))
+    warnings += [doubt for doubt in doubts if doubt]
     if inside < 0.99:
         warnings.append(f"{100 * (1 - inside):.0f} % of the lesion mask {mask.name} lie outside the brain mask.")
     return mask

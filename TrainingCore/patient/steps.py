@@ -18,6 +18,7 @@ from ..imaging.checks import dvr_on_grid, lesions_on_grid
 from ..imaging.label_maps import tissues_from_label_map
 from ..imaging.regions import align_to_atlas, find_places, lesion_regions
 from ..imaging.registration import Registration
+from ..imaging.sides import check_side
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume, resample, same_grid
 from ..imaging.working_grid import mask_on_own_grid
@@ -103,6 +104,10 @@ def synthesize(
     own = _own_grid(patient, aligned, lesions, measured)
     if own is not None:
         lesions, measured = own.on_working_grid(patient.images["t1w"])
+    if lesions is not None and "flair" in aligned.images:
+        warn(
+            patient, progress, check_side(lesions, aligned.images["flair"], aligned.brain.mask, aligned.matrix("flair"))
+        )
     if options.complete_with is not None:
         clock.step("complete", 0.46, "Making what is missing")
         completing = TrainedModel.load(Bundle.open(options.complete_with), options.device)

@@ -1,0 +1,61 @@
+"""Left and right of a lesion mask, checked against the FLAIR: lesions are bright in it, their mirror images are not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .alignment import values_at
+from .registration import brain_points
+from .volumes import Volume
+
+# Median FLAIR in lesions above the brain's median, in robust SD: two real patients 1.7 and 2.0; at the places mirrored
+# left to right -0.1 and 0.15 (measured, ours)
+SIDE_MARGIN, BRIGHT = 0.8, 0.8
+MIN_VOXELS, MAX_POINTS = 30, 200_000  # (ours)
+
+
+def check_side(lesions: Volume, flair: Volume, brain: Volume, matrix: np.ndarray) -> str:
+    """A warning where a lesion mask fits the FLAIR better with left and right exchanged, else an empty string.
+
+    Args:
+        lesions: 0/1, in the world of the brain mask.
+        flair: bias-corrected, on its own grid.
+        brain: 0/1 mask.
+        matrix: 4x4 RAS mm, world of the brain mask -> world of the FLAIR.
+    """
+    inside = brain_points(brain)
+    marked = np.argwhere(lesions.data > 0.5)
+    points = marked[:: max(len(marked) // MAX_POINTS, 1)] @ lesions.affine[:3, :3].T + lesions.affine[:3, 3]
+    if len(points) < MIN_VOXELS or len(inside) < MIN_VOXELS:
+        return ""
+    mirrored = points * [-1, 1, 1] + [2 * inside[:, 0].mean(), 0, 0]
+    one_sided = ~_in_mask(mirrored, lesions) & _in_mask(mirrored, brain) & _in_mask(points, brain)
+    if np.count_nonzero(one_sided) < MIN_VOXELS:
+        return ""
+
+    def seen(places: np.ndarray) -> np.ndarray:
+        values = values_at(flair, places @ matrix[:3, :3].T + matrix[:3, 3])
+        return values[np.isfinite(values)]
+
+    usual = seen(inside)
+    middle = np.median(usual)
+    spread = 1.4826 * np.median(np.abs(usual - middle))
+    if not spread > 0:
+        return ""
+    own, other = ((np.median(seen(places[one_sided])) - middle) / spread for places in (points, mirrored))
+    if not (own < BRIGHT and other - own > SIDE_MARGIN):
+        return ""
+    return (
+        f"The lesion mask {lesions.name} fits the FLAIR better with left and right exchanged: check the side of a "
+        "lesion you know. The lesion table is not to be trusted."
+    )
+
+
+def _in_mask(points: np.ndarray, mask: Volume) -> np.ndarray:
+    """Whether the nearest voxel of each world point (n, 3) is in a mask, bool (n,)."""
+    to_voxel = np.linalg.inv(mask.affine)
+    voxels = np.rint(points @ to_voxel[:3, :3].T + to_voxel[:3, 3]).astype(int)
+    within = ((voxels >= 0) & (voxels < mask.data.shape)).all(axis=1)
+    found = np.zeros(len(points), bool)
+    found[within] = mask.data[tuple(voxels[within].T)] > 0.5
+    return found
