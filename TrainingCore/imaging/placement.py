@@ -20,6 +20,7 @@ from .raw_image import times
 from .volumes import Volume, corners
 
 VOXEL_TOLERANCE = 0.2  # voxels between two lattices that count as one (ours)
+EXACT_VOXELS = 0.02  # what rounding in headers leaves; a clearly smaller gap decides between two images (ours)
 FIELD_TOLERANCE = 1.0  # of the larger voxel edge, between two fields of view that count as one (ours)
 OBLIQUE, PARALLEL = np.cos(np.radians(0.5)), np.cos(np.radians(0.1))
 SAME_EDGES = 0.01  # relative difference of voxel edges (ours)
@@ -58,7 +59,8 @@ def place(
     if said is not None:
         how = "as its space- entity says"
         return Placement(said, fits[said], _sentence(mask, what, said, reference, how) if said != reference else "")
-    follows = max(order, key=lambda name: fits[name])
+    gaps = {name: lattice_gap(mask, images[name]) for name in order}
+    follows = max(order, key=lambda name: (fits[name], -max(gaps[name] - EXACT_VOXELS, 0.0)))
     if fits[follows] < FIELD:
         refuse_lost_header(mask, what, images)
     if fits[follows] == NONE:
@@ -67,7 +69,8 @@ def place(
             reference, NONE, f"The {what} {mask.name} lies on a grid of its own; it was resampled {where}."
         )
     note = _note(mask, what, images[follows], follows, reference, fits[follows])
-    rivals = [name for name in order if name != follows and fits[name] == fits[follows] and fits[name] >= FIELD]
+    equal = [name for name in order if name != follows and fits[name] == fits[follows] and fits[name] >= FIELD]
+    rivals = [name for name in equal if abs(gaps[name] - gaps[follows]) <= EXACT_VOXELS]
     if rivals and not _one_place(images[follows], images[rivals[0]]):
         both = f"both the {word_of(follows)} and the {word_of(rivals[0])}"
         note = f"The {what} {mask.name} fits the voxels of {both}; it was taken as drawn on the {word_of(follows)}."
@@ -76,7 +79,7 @@ def place(
 
 def fit_to(mask: Volume, image: Volume) -> int:
     """How well the voxels of a mask fit those of an image: WHOLE, PART, FIELD, AXES or NONE."""
-    if _one_lattice(mask, image):
+    if lattice_gap(mask, image) <= VOXEL_TOLERANCE:
         ends = corners(mask.data.shape, np.linalg.inv(image.affine) @ mask.affine)
         low, high = ends.min(axis=0), ends.max(axis=0)
         own_low, own_high = np.full(3, -0.5), np.array(image.data.shape) - 0.5
@@ -87,6 +90,20 @@ def fit_to(mask: Volume, image: Volume) -> int:
     if corner_gap(mask, image) <= FIELD_TOLERANCE * max(mask.spacing.max(), image.spacing.max()):
         return FIELD
     return AXES if _parallel_and_oblique(mask, image) else NONE
+
+
+def lattice_gap(mask: Volume, image: Volume) -> float:
+    """How far the centres of a mask's voxels are at most from centres of the image's lattice, in the image's voxels.
+
+    The order and direction of the axes do not matter. Infinite where the voxels have other sizes or directions.
+    """
+    between = np.linalg.inv(image.affine) @ mask.affine
+    turn = np.round(between[:3, :3])
+    if not all(np.array_equal(np.abs(turn).sum(axis=axis), np.ones(3)) for axis in (0, 1)):
+        return float("inf")
+    exact = np.eye(4)
+    exact[:3, :3], exact[:3, 3] = turn, np.round(between[:3, 3])
+    return float(np.abs(corners(mask.data.shape, between) - corners(mask.data.shape, exact)).max())
 
 
 def corner_gap(first: Volume, second: Volume) -> float:
@@ -123,20 +140,6 @@ def space_in_name(name: str) -> str:
 
 def _said_space(space: str, order: list[str]) -> str | None:
     return next((name for name in order if space and SPACES.get(name, "").lower() == space.lower()), None)
-
-
-def _one_lattice(mask: Volume, image: Volume) -> bool:
-    """Whether the centres of the mask's voxels are centres of the image's, whatever the order of the axes."""
-    between = np.linalg.inv(image.affine) @ mask.affine
-    turn = np.round(between[:3, :3])
-    if not np.array_equal(np.abs(turn).sum(axis=0), np.ones(3)) or not np.array_equal(
-        np.abs(turn).sum(axis=1), np.ones(3)
-    ):
-        return False
-    exact = np.eye(4)
-    exact[:3, :3], exact[:3, 3] = turn, np.round(between[:3, 3])
-    gap = corners(mask.data.shape, between) - corners(mask.data.shape, exact)
-    return bool(np.abs(gap).max() <= VOXEL_TOLERANCE)
 
 
 def _parallel_and_oblique(mask: Volume, image: Volume) -> bool:

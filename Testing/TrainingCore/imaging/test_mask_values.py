@@ -86,3 +86,13 @@ def test_values_without_a_meaning_are_refused(probability):
         with pytest.raises(BadInput, match="les"):
             binary_mask(values.astype(np.float32), LABEL)
     assert understand(np.zeros((4, 4, 4), np.float32), LABEL).kind == "empty"
+
+
+def test_agreement_of_raters_is_a_probability_and_few_labels_are_labels(lesions):
+    x = np.indices(lesions.shape)[0]
+    raters = np.where(lesions, np.where(x < 12, 25, np.where(x < 16, 50, np.where(x < 28, 75, 100))), 0)
+    found, note = binary_mask(raters.astype(np.float32), LABEL)
+    assert np.array_equal(found > 0, raters >= 50)
+    assert "percent" in note
+    few = np.where(lesions, np.where(x % 2, 12, 40), 0)
+    assert np.array_equal(binary_mask(few.astype(np.float32), LABEL)[0] > 0, lesions)

@@ -114,3 +114,11 @@ def test_a_lesion_load_that_cannot_be_is_refused(images):
     marks[:7] = 1
     with pytest.raises(BadInput, match="no lesion load"):
         check_lesion_load(brain.with_data(marks), brain)
+
+
+def test_of_two_lattices_that_nearly_fit_the_exact_one_decides(images):
+    nearly = np.eye(4)
+    nearly[:3, 3] = (4.2, -3.8, 2.1)  # about whole voxels
+    images["flair"] = _volume(nearly @ LAS, name="flair.nii")
+    assert place(_cropped(_volume(nearly @ LAS)), "lesion mask", images).follows == "flair"
+    assert place(_cropped(_volume(LAS)), "lesion mask", images).follows == "t1w"
