@@ -90,6 +90,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/reading.py
   imaging/regions.py
   imaging/registration.py
+  imaging/sides.py
   imaging/tissues.py
   imaging/transforms.py
   imaging/volumes.py
