@@ -44,8 +44,9 @@ def write_result(
     """
     from TrainingCore.data.lesion_columns import names
     from TrainingCore.data.result import LESION_LABELS, NAWM, UNCERTAINTY
-    from TrainingCore.evaluation.lesions import demyelination_limit, label_lesions, lesion_table
+    from TrainingCore.evaluation.lesions import demyelination_limit, lesion_table
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
+    from TrainingCore.imaging.labelling import label_lesions
     from TrainingCore.imaging.volumes import read_volume, write_volume
     from TrainingCore.patient.outputs import lesions_csv, write_transform
     from TrainingCore.runtime.files import write_json, write_text

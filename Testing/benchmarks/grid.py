@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from TrainingCore.evaluation.lesions import label_lesions
 from TrainingCore.imaging.grid import Grid, world_bounds
+from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.imaging.partial_volumes import partial_volumes_of_labels
 from TrainingCore.imaging.volumes import read_volume
 

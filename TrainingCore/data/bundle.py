@@ -108,17 +108,6 @@ class Bundle:
                 "Other formats are refused because they can run code."
             ) from error
 
-    def load_system(self, device: Any = "cpu") -> Any:
-        """The trained system, ready to `predict` on `device`; an Ensemble where the bundle has several members."""
-        from ..systems import system_class
-
-        kind = system_class(self.description["system"])
-        if self.description.get("members", 1) == 1:
-            return kind.from_bundle(self, device)
-        from ..systems.ensemble import Ensemble
-
-        return Ensemble([kind.from_bundle(member, device) for member in self.members()])
-
     def members(self) -> list[Bundle]:
         """The bundles that an ensemble is made of; of any other bundle, itself alone. Raises BadInput."""
         count = self.description.get("members", 1)

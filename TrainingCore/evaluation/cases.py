@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..data.case import Case
+from ..imaging.labelling import label_lesions
 from ..imaging.tissues import normal_appearing_white_matter
 from ..runtime.errors import MyelinSynthError
 from .calibration import error_by_spread, expected_error, spread_by_label
 from .conformal import interval_of
 from .lesion_geometry import FEATURES, lesion_geometry
-from .lesions import label_lesions, lesion_table
+from .lesions import lesion_table
 from .measures import DVR_RANGE, image_measures
 from .task import SYNTHETIC, Outputs
 

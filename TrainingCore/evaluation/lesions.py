@@ -14,29 +14,6 @@ PAPER_MINIMUM_MM3 = 50.0  # Soulier et al. 2024 leave smaller lesions out of the
 THRESHOLD_DEVIATIONS = 2.0  # demyelinated = below NAWM mean - 2 SD (ours)
 
 
-def label_lesions(mask: np.ndarray, voxel_volume: float, minimum_mm3: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Number the lesions of a mask: voxels that touch by face, edge or corner (26-neighbourhood) are one lesion.
-
-    mask: (I, J, K), lesional where not 0; voxel_volume: mm3 of one voxel; minimum_mm3: smaller lesions get no label.
-    Returns labels, int32 (I, J, K) with 0 outside, 1 the largest lesion and on by falling volume (equal ones in the
-    order of their first voxel), and the volumes in mm3, (n,), of label 1, 2, ... An empty mask gives n = 0.
-    """
-    import SimpleITK
-
-    lesional = np.ascontiguousarray(np.asarray(mask) != 0)
-    if not lesional.any():
-        return np.zeros(lesional.shape, np.int32), np.zeros(0)
-    image = SimpleITK.GetImageFromArray(lesional.view(np.uint8))
-    components = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(image, True)).ravel()
-    voxels = np.flatnonzero(components)
-    found, first, counts = np.unique(components[voxels], return_index=True, return_counts=True)
-    order = np.lexsort((first, -counts))
-    order = order[counts[order] * voxel_volume >= minimum_mm3 - 1e-9]
-    renumbered = np.zeros(int(found[-1]) + 1, np.int32)
-    renumbered[found[order]] = np.arange(1, order.size + 1)
-    return renumbered[components].reshape(lesional.shape), counts[order] * float(voxel_volume)
-
-
 def demyelination_limit(dvr: np.ndarray, nawm: np.ndarray, deviations: float = THRESHOLD_DEVIATIONS) -> float | None:
     """DVR below which a voxel counts as demyelinated: mean of NAWM minus `deviations` SD of NAWM (ours).
 

@@ -16,6 +16,7 @@ from ..data.cohort import Cohort, Visit, how_to_get
 from ..data.run import Run
 from ..evaluation.task import SYNTHETIC, Outputs, Pooled, Task
 from ..evaluation.tasks import common_task
+from ..imaging.preparation import load_visit
 from ..prediction.cases import outputs_on_grid, predict_case
 from ..prediction.model import TrainedModel
 from ..reporting.slice_figures import Slices, axial_slices
@@ -69,7 +70,7 @@ class Candidate:
 
     def prepare(self, visit: Visit, mri: Sequence[str]) -> Case:
         """A visit on this model's grid with its intensity rule; mri: the images to read."""
-        return visit.load(self.shape, self.spacing, self.bundle.description["intensity"], mri)
+        return load_visit(visit, self.shape, self.spacing, self.bundle.description["intensity"], mri)
 
     def facts(self) -> dict[str, Any]:
         """What a report says of the model besides its results."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..evaluation.lesions import label_lesions
+from .labelling import label_lesions
 from .volumes import Volume
 
 CUTS_PER_VOXEL = 2  # points of a source voxel per edge of a target voxel: shares come out smooth

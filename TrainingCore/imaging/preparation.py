@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..data.case import ALL_MRI, MASKS, Case
-from .grid import SIGMA_PER_FWHM, Grid
+from ..data.case import ALL_MRI, MASKS, MRI, VOLUME_NAMES, Case
+from ..data.visit import Visit
+from ..runtime.errors import BadInput
+from .grid import SIGMA_PER_FWHM, Grid, brain_grid
 from .intensities import apply_rule
 from .partial_volumes import lesion_mask_on_grid
-from .volumes import Volume, resample
+from .volumes import Volume, read_volume, resample
+
+MAY_BE_EMPTY = ("myelin_loss",)  # nobody but a patient with lesions has lost any
+
+
+def load_visit(
+    visit: Visit,
+    shape: tuple[int, int, int],
+    spacing: float,
+    intensity: dict[str, Any],
+    inputs: Sequence[str] | None = None,
+) -> Case:
+    """Read, resample and rescale a visit for a network.
+
+    Args:
+        visit: its files, all in one space.
+        shape: voxels of the grid.
+        spacing: of the grid in mm.
+        intensity: the rule of a recipe or bundle.
+        inputs: the MRI that must be there (T1w and FLAIR where None); other MRI is read only where None.
+
+    Returns:
+        The visit on the grid that `brain_grid` lays around its brain.
+
+    Raises:
+        BadInput: a volume is missing or a file cannot be used; the message names it.
+    """
+    needed = {"brain", *(MRI if inputs is None else inputs)}
+    missing = [name for name in VOLUME_NAMES if name in needed - set(visit.files)]
+    if missing:
+        raise BadInput(f"{visit.label} has no {', '.join(missing)}; a registered, brain-masked visit is needed.")
+    unwanted = set() if inputs is None else set(ALL_MRI) - needed
+    read = {
+        name: read_volume(visit.files[name], what=name, mask=name in MASKS, may_be_empty=name in MAY_BE_EMPTY)
+        for name in VOLUME_NAMES
+        if name in visit.files and name not in unwanted
+    }
+    brain = read["brain"]
+    try:
+        grid = brain_grid(brain.data > 0.5, brain.affine, shape, spacing)
+        case = prepare_case(read, grid, intensity, visit.person, visit.visit)
+    except ValueError as error:
+        raise BadInput(f"{visit.label} cannot be prepared: {error}. Check {visit.files['brain']}.") from error
+    case.info.update(visit.info)
+    return case
 
 
 def prepare_case(

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
+from ..evaluation.lesions import demyelination_limit, lesion_table
 from ..imaging.grid import Grid
+from ..imaging.labelling import label_lesions
 from ..imaging.partial_volumes import lesion_mask_on_grid, partial_volumes_of_labels
 from ..imaging.volumes import Volume, resample
 from ..imaging.working_grid import mask_on_own_grid

@@ -12,10 +12,11 @@ import numpy as np
 from ..data.bundle import Bundle
 from ..evaluation.calibration import expected_error, spread_by_label
 from ..evaluation.conformal import interval_of, intervals_of_bundle
-from ..evaluation.lesions import demyelination_limit, label_lesions, lesion_table
+from ..evaluation.lesions import demyelination_limit, lesion_table
 from ..imaging.brain_mask import Brain
 from ..imaging.checks import dvr_on_grid, lesions_on_grid
 from ..imaging.label_maps import tissues_from_label_map
+from ..imaging.labelling import label_lesions
 from ..imaging.regions import align_to_atlas, find_places, lesion_regions
 from ..imaging.registration import Registration
 from ..imaging.sides import check_side

@@ -44,7 +44,9 @@ class TrainedModel:
     def system(self, device: torch.device) -> Any:
         """The trained system on a device."""
         if device not in self._systems:
-            self._systems[device] = self.bundle.load_system(device)
+            from ..systems.loading import load_system
+
+            self._systems[device] = load_system(self.bundle, device)
         return self._systems[device]
 
     @property

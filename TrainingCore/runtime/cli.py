@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import Any
 
-from ..data.recipe import available
-from ..systems import NAMES as SYSTEMS
 from .errors import MyelinSynthError
 from .files import remove_unfinished
 from .stopping import Stopped, asked, check_stopped, listen, stop_listening
@@ -94,48 +92,6 @@ def at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return number
-
-
-def add_compute_options(arguments: argparse.ArgumentParser, threads: str) -> None:
-    """Add --device and --threads; threads: what the latter is said to mean."""
-    arguments.add_argument("--device", default="auto", help="auto (a GPU where there is one; default), cpu or cuda:N")
-    arguments.add_argument("--threads", type=at_least(0), default=0, help=threads)
-
-
-def add_recipe_option(arguments: argparse.ArgumentParser, default: str = "") -> None:
-    """Add --recipe; required where there is no default."""
-    names = ", ".join(name for name in available() if name in SYSTEMS)
-    arguments.add_argument(
-        "--recipe",
-        default=default or None,
-        required=not default,
-        help=f"a recipe's name ({names} or one of their variants; python -m TrainingCore.describe lists all) or .yaml "
-        "file" + (f" (default: {default})" if default else ""),
-    )
-
-
-def add_set_option(arguments: argparse.ArgumentParser, of: str = "") -> None:
-    """Add --set key=value ..., as `changes`; of: whose values, where that needs saying."""
-    arguments.add_argument(
-        "--set",
-        dest="changes",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="key=value",
-        help=f"change recipe values{of}, e.g. --set size=64 epochs=20",
-    )
-
-
-def add_stratify_option(arguments: argparse.ArgumentParser, alike: str) -> None:
-    """Add --stratify COLUMN ..., as `stratify`; alike: which parts of a cohort it makes alike."""
-    arguments.add_argument(
-        "--stratify",
-        nargs="+",
-        default=[],
-        metavar="COLUMN",
-        help=f"columns of participants.tsv in which the {alike} are to be alike, e.g. group site",
-    )
 
 
 def add_progress_option(arguments: argparse.ArgumentParser) -> None:

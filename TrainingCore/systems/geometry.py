@@ -20,7 +20,7 @@ from ..data.bundle import Bundle
 from ..data.case import Case
 from ..data.recipe import grid_spacing, load_recipe
 from ..evaluation.lesion_geometry import FEATURES, lesion_geometry
-from ..evaluation.lesions import label_lesions
+from ..imaging.labelling import label_lesions
 from ..runtime.errors import BadInput
 from ..training.samples import Sample, dvr_errors
 from ..training.state import Tensors

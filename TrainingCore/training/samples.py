@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..data.case import MASKS, Case
-from ..evaluation.lesions import label_lesions
+from ..imaging.labelling import label_lesions
 
 
 class Masks(MutableMapping[str, torch.Tensor]):

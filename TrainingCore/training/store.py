@@ -8,13 +8,14 @@ from typing import Any
 from ..data.case import ALL_MRI, Case
 from ..data.cohort import Cohort, Visit
 from ..data.recipe import grid_shape, grid_spacing
+from ..imaging.preparation import load_visit
 
 
 def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:
     """A visit as a recipe sees it: on its grid, by its intensity rule, with the MRI it learns from or makes."""
     data = recipe["data"]
     mri = [name for name in (*data["inputs"], data["target"]) if name in ALL_MRI]
-    return visit.load(grid_shape(recipe), grid_spacing(recipe), data["intensity"], mri)
+    return load_visit(visit, grid_shape(recipe), grid_spacing(recipe), data["intensity"], mri)
 
 
 class CaseStore:

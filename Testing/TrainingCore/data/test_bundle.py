@@ -13,6 +13,7 @@ import torch
 from TrainingCore.data.bundle import REQUIRED, Bundle, save_bundle
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.linear import LinearVoxelwise
+from TrainingCore.systems.loading import load_system
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def zipped(bundle: Bundle, target: Path, prefix: str = "") -> Path:
 
 def test_folder_and_zip_give_the_same_system(bundle: Bundle, tmp_path: Path) -> None:
     for path in (bundle.path, zipped(bundle, tmp_path / "a.zip"), zipped(bundle, tmp_path / "b.zip", "model/")):
-        system = Bundle.open(path).load_system("cpu")
+        system = load_system(Bundle.open(path), "cpu")
         assert isinstance(system, LinearVoxelwise)
         assert system.predict(torch.ones(1, 2, 2, 2, 2)).unique().tolist() == pytest.approx([0.9])
 
@@ -169,14 +170,14 @@ def test_a_network_that_is_not_that_of_the_weights_is_refused_before_it_takes_me
     }
     del description["format"]
     folder = save_bundle(tmp_path / "model", description, system.weights()).path
-    Bundle.open(folder).load_system()
+    load_system(Bundle.open(folder))
     content = json.loads((folder / "bundle.json").read_text())
     group = content["architecture"]["networks" if name == "joint_flair_wmh" else "generator"]
     assert key in group
     group[key] = value
     (folder / "bundle.json").write_text(json.dumps(content))
     with pytest.raises(BadInput, match=r"The model .* (another network|cannot be built|takes a value)"):
-        Bundle.open(folder).load_system()
+        load_system(Bundle.open(folder))
 
 
 def test_damaged_archives_and_folders_of_something_else_are_bad_input(bundle: Bundle, tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_damaged_archives_and_folders_of_something_else_are_bad_input(bundle: Bu
             raw[draw.randrange(len(raw))] = draw.randrange(256)
         (tmp_path / "damaged.zip").write_bytes(raw)
         try:
-            Bundle.open(tmp_path / "damaged.zip").load_system()
+            load_system(Bundle.open(tmp_path / "damaged.zip"))
         except BadInput:
             refused += 1
     assert refused > 100

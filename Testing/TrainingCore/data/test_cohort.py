@@ -10,6 +10,7 @@ import pytest
 
 from TrainingCore.data.cohort import Cohort, Visit
 from TrainingCore.experiments.folds import make_folds
+from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.runtime.errors import BadInput
 
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
@@ -33,7 +34,7 @@ def test_split_never_separates_the_visits_of_a_person(ball_cohort: Path) -> None
 
 
 def test_a_loaded_case_is_what_a_network_expects(ball_cohort: Path) -> None:
-    case = Cohort.read(ball_cohort).visits[0].load((32, 32, 32), 6.0, RULE)
+    case = load_visit(Cohort.read(ball_cohort).visits[0], (32, 32, 32), 6.0, RULE)
     brain = case.volumes["brain"]
     for name in ("t1w", "flair"):
         inside = case.volumes[name][brain]
@@ -44,7 +45,7 @@ def test_a_loaded_case_is_what_a_network_expects(ball_cohort: Path) -> None:
 
 def test_a_cropped_grid_cuts_without_blurring(ball_cohort: Path) -> None:
     visit = Cohort.read(ball_cohort).visits[0]
-    whole, cropped = visit.load((32, 32, 32), 6.0, RULE), visit.load((28, 32, 28), 6.0, RULE)
+    whole, cropped = load_visit(visit, (32, 32, 32), 6.0, RULE), load_visit(visit, (28, 32, 28), 6.0, RULE)
     offset = np.rint((cropped.affine[:3, 3] - whole.affine[:3, 3]) / 6).astype(int)
     i, j, k = offset
     np.testing.assert_array_equal(cropped.volumes["dvr"], whole.volumes["dvr"][i : i + 28, j : j + 32, k : k + 28])

@@ -7,7 +7,8 @@ import pytest
 
 from TrainingCore.evaluation.beyond_geometry import beside_geometry, geometry_predictions, partial_correlation
 from TrainingCore.evaluation.lesion_geometry import FARTHEST_MM, FEATURES, lesion_geometry
-from TrainingCore.evaluation.lesions import label_lesions
+from TrainingCore.imaging.labelling import label_lesions
+from TrainingCore.systems.loading import load_system
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_the_geometry_recipe_learns_lesions_and_makes_maps_of_their_means(slab, 
         case.volumes["dvr"] = np.where(labels > 0, np.append(0, level)[labels], case.volumes["dvr"]).astype(np.float32)
         system.training_step([make_sample(case, ["t1w", "flair"], "dvr")], Moment(0, 1, 0.0), np.random.default_rng(0))
     path = bundle(tmp_path / "geometry", "geometry", system.weights(), architecture=system.architecture())
-    rebuilt = Bundle.open(path).load_system()
+    rebuilt = load_system(Bundle.open(path))
     blind = cases[0]
     blind.volumes["t1w"] = np.zeros_like(blind.volumes["t1w"])
     visit, rows = evaluate_case(blind, Outputs({"synthetic": rebuilt.predict_case(blind)}))

@@ -11,8 +11,8 @@ import torch
 
 from TrainingCore.evaluation.calibration import calibration, error_by_spread, errors_by_spread, expected_error, spearman
 from TrainingCore.evaluation.cases import evaluate_case
-from TrainingCore.evaluation.lesions import label_lesions
 from TrainingCore.evaluation.task import Outputs
+from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.prediction.cases import predict_case
 from TrainingCore.prediction.model import TrainedModel
 from TrainingCore.reporting.calibration_pages import calibration_in_words

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from TrainingCore.evaluation.lesions import demyelination_limit, label_lesions, lesion_table, surrounding_nawm_mean
+from TrainingCore.evaluation.lesions import demyelination_limit, lesion_table, surrounding_nawm_mean
+from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.imaging.volumes import read_volume
 
 AFFINE = np.array([[-1.5, 0, 0, 60], [0, 1.5, 0, -70], [0, 0, 1.5, -40], [0, 0, 0, 1.0]])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from TrainingCore.evaluation.lesions import label_lesions
 from TrainingCore.evaluation.plausibility import plausibility, pooled
+from TrainingCore.imaging.labelling import label_lesions
 
 SIZE, AFFINE = 48, np.diag([2.0, 2.0, 2.0, 1.0])
 CENTRES = [(14, 24, 24), (34, 24, 24), (24, 12, 24), (24, 36, 24), (24, 24, 12), (24, 24, 37)]

@@ -18,6 +18,7 @@ from TrainingCore.data.cohort import Cohort
 from TrainingCore.experiments.folds import make_folds
 from TrainingCore.experiments.recipes import name_recipes_without_key, open_recipes
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.systems.loading import load_system
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ["--set", "size=32", "width=4", "levels=2", "discriminator.widths=[8, 8, 8, 8]", "patches=4"]
@@ -197,10 +198,10 @@ def test_the_folds_become_an_ensemble_with_their_out_of_fold_measures(unbroken: 
     ensemble = Bundle.open(out)
     inputs = torch.randn(1, 2, 32, 32, 32)
     single = [
-        Bundle.open(unbroken / "l1_only" / f"fold-{fold}" / "run" / "bundles" / "best").load_system().predict(inputs)
+        load_system(Bundle.open(unbroken / "l1_only" / f"fold-{fold}" / "run" / "bundles" / "best")).predict(inputs)
         for fold in (1, 2, 3)
     ]
-    assert torch.allclose(ensemble.load_system().predict(inputs), torch.stack(single).mean(dim=0), atol=1e-6)
+    assert torch.allclose(load_system(ensemble).predict(inputs), torch.stack(single).mean(dim=0), atol=1e-6)
     assert not torch.allclose(single[0], single[1])
     summary = json.loads((unbroken / "summary.json").read_text())["recipes"]["l1_only"]["mae_brain"]
     assert ensemble.description["performance"]["MAE in the brain (DVR)"].startswith(f"{summary['mean']:.3f}")

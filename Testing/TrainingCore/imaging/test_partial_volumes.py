@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from TrainingCore.evaluation.lesions import label_lesions
 from TrainingCore.imaging.grid import Grid, brain_grid
+from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes_of_labels
 from TrainingCore.imaging.volumes import Volume, read_volume
 

@@ -54,7 +54,7 @@ def test_a_head_of_another_size_and_tilt_is_aligned_to_the_atlas():
 def test_real_lesions_in_pons_and_cerebellum_are_infratentorial(real_data):
     if not real_data:
         pytest.skip("no real data")
-    from TrainingCore.evaluation.lesions import label_lesions
+    from TrainingCore.imaging.labelling import label_lesions
     from TrainingCore.imaging.regions import find_places
     from TrainingCore.imaging.tissues import segment_tissues
 

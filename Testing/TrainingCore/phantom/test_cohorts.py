@@ -13,6 +13,7 @@ import pytest
 from TrainingCore import simulate
 from TrainingCore.data.case import ALL_MRI, MASKS
 from TrainingCore.data.cohort import Cohort
+from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.files import sha256
 
@@ -70,7 +71,9 @@ def test_a_cohort_recognises_every_contrast(everything: Path) -> None:
 
 def test_a_person_who_lost_no_myelin_can_be_read(everything: Path) -> None:
     for visit in Cohort.read(everything, needs=(*ALL_MRI, "dvr")):
-        case = visit.load((32, 32, 32), 6.0, {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}, ["t1w"])
+        case = load_visit(
+            visit, (32, 32, 32), 6.0, {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}, ["t1w"]
+        )
         assert case.volumes["myelin_loss"].any() == case.volumes["lesions"].any()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from TrainingCore.data.cohort import Cohort
+from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.preprocess import main
 from TrainingCore.runtime.cli import run_command
 
@@ -69,10 +70,10 @@ def test_train_and_evaluate_can_read_what_comes_out(prepared: Path, raw_cohort: 
     assert len(cohort) == 4
     assert cohort.simulated
     visit = cohort.visits[0]
-    case = visit.load((32, 32, 32), 6.0, RULE)
+    case = load_visit(visit, (32, 32, 32), 6.0, RULE)
     stored = nib.load(visit.files["t1w"])
     np.testing.assert_allclose(case.affine, stored.affine)  # on its lattice: nothing is resampled a second time
-    truth = Cohort.read(raw_cohort).visits[0].load((32, 32, 32), 6.0, RULE)
+    truth = load_visit(Cohort.read(raw_cohort).visits[0], (32, 32, 32), 6.0, RULE)
     brain = case.volumes["brain"] & truth.volumes["brain"]
     assert brain.sum() > 0.95 * truth.volumes["brain"].sum()
     assert case.volumes["lesions"].sum() == truth.volumes["lesions"].sum()

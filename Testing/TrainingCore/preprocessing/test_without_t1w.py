@@ -13,6 +13,7 @@ from ball_cohort import write_ball_cohort
 from TrainingCore.data.case import reference_of
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.recipe import load_recipe
+from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.imaging.transforms import read_transform, write_transform
 from TrainingCore.preprocess import main
 from TrainingCore.rules import volumes_to_learn
@@ -83,7 +84,7 @@ def test_a_recipe_without_t1w_learns_from_them(prepared: Path, hospital: Path) -
     needs = volumes_to_learn(recipe)
     visit, *others = Cohort.read(prepared, ["flair", "t2w"]).ready_to_learn(needs)
     assert (visit.person, others) == ("P0", [])
-    case = visit.load((32, 32, 32), 6.0, recipe["data"]["intensity"], ["t2w", "flair"])
+    case = load_visit(visit, (32, 32, 32), 6.0, recipe["data"]["intensity"], ["t2w", "flair"])
     truth = Cohort.scan(hospital, raw=True, needs=[]).visits[0]
     mask = np.asanyarray(nib.load(truth.files["lesions"]).dataobj)
     assert case.volumes["lesions"].sum() == mask.sum()

@@ -17,6 +17,7 @@ from TrainingCore.networks.vnet import ResidualBlock3D, VNet
 from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.contrast_enhancement import ALL_FLIPS, ContrastEnhancement
+from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters, precision
 from TrainingCore.train import main
@@ -228,6 +229,6 @@ def test_it_learns_through_the_command_and_its_bundle_predicts_the_same(ball_coh
     system = ContrastEnhancement(Run.open(out).recipe)
     system.start_from(bundle)
     volume = visit().inputs
-    assert torch.equal(bundle.load_system().predict(volume), system.predict(volume))
+    assert torch.equal(load_system(bundle).predict(volume), system.predict(volume))
     with pytest.raises(BadInput, match="another network"):
         build("width=6").start_from(bundle)

@@ -17,6 +17,7 @@ from TrainingCore.networks.unet2d import UNet2D
 from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.joint_flair_wmh import JointFlairWMH, cross_entropy
+from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
 from TrainingCore.train import main
@@ -219,7 +220,7 @@ def test_trained_saved_and_loaded_again_it_predicts_and_segments_the_same(ball_c
     assert (out / "pictures" / "epoch-0002.png").is_file()
     bundle = Bundle.open(out / "bundles" / "last")
     assert bundle.description["output"] == "flair"
-    loaded, inputs = bundle.load_system("cpu"), visit().inputs
+    loaded, inputs = load_system(bundle, "cpu"), visit().inputs
     fresh = JointFlairWMH(Run.open(out).recipe)
     fresh.start_from(bundle)
     assert torch.equal(loaded.predict(inputs), fresh.predict(inputs))
@@ -241,7 +242,7 @@ def test_state_of_an_offline_run_in_its_first_half_goes_on_to_the_same_weights()
 def test_comparators_train_from_their_recipes_to_bundles_that_segment(name: str, ball_cohort: Path, tmp_path: Path):
     settings = ["validation_people=1", "iterations=2", "validate_every=1", "pictures_every=0"]
     out = run(tmp_path / name, ball_cohort, "--recipe", name, "--set", *SMALL, *settings)
-    loaded = Bundle.open(out / "bundles" / "best").load_system("cpu")
+    loaded = load_system(Bundle.open(out / "bundles" / "best"), "cpu")
     assert loaded.mode == name.split("_")[-1]
     assert loaded.segment(visit().inputs).shape == visit().target.shape
 

@@ -21,6 +21,7 @@ from TrainingCore.networks.resnet2d import ResNetGenerator2D
 from TrainingCore.rules import check_recipe, volumes_to_learn
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.synthesize import main as synthesize
+from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.mask_weighted_pix2pix import MaskWeightedPix2Pix
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
@@ -254,7 +255,7 @@ def test_it_learns_through_the_command_and_its_bundle_predicts_the_same(ball_coh
     system = MaskWeightedPix2Pix(Run.open(out).recipe)
     system.start_from(bundle)
     volume = visit().inputs
-    assert torch.equal(bundle.load_system().predict(volume), system.predict(volume))
+    assert torch.equal(load_system(bundle).predict(volume), system.predict(volume))
     with pytest.raises(BadInput, match="another network"):
         build("generator.blocks=2").start_from(bundle)
 

@@ -24,6 +24,7 @@ from TrainingCore.networks.unet3d import UNet3D
 from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.conditional_gan import MEASURED, _summed
+from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
 from TrainingCore.systems.sketcher_refiner import SketcherRefiner, mean_absolute_error, region_weighted_error
@@ -280,7 +281,7 @@ def test_a_resumed_run_ends_with_the_same_bits_and_its_bundle_predicts_the_same(
     run(half, ball_cohort, "--resume")
     bundles = [Bundle.open(path / "bundles" / "last") for path in (whole, half)]
     assert bundles[0].sha256 == bundles[1].sha256
-    loaded = bundles[0].load_system("cpu")
+    loaded = load_system(bundles[0], "cpu")
     system.start_from(bundles[0])
     inputs = visit().inputs
     assert torch.equal(loaded.predict(inputs), system.predict(inputs))
@@ -302,7 +303,7 @@ def test_every_comparator_trains_from_its_recipe_to_a_bundle(
     out = run(tmp_path / name, ball_cohort, "--recipe", name, "--set", *settings, "epochs=1", "validation_people=1")
     bundle = Bundle.open(out / "bundles" / "best")
     assert bundle.description["inputs"] == ["mtr", "fa", "rd", "ad"]
-    assert bundle.load_system("cpu").predict(visit().inputs).shape == (1, 1, 32, 32, 32)
+    assert load_system(bundle, "cpu").predict(visit().inputs).shape == (1, 1, 32, 32, 32)
 
 
 def test_a_model_of_quantitative_maps_is_evaluated_with_its_spread_where_nobody_has_a_flair(

@@ -16,6 +16,7 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import NAMES, system_class
 from TrainingCore.systems.learner import Learner
 from TrainingCore.systems.linear import solve
+from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.moment import Moment
 from TrainingCore.training.samples import Sample
 
@@ -75,7 +76,7 @@ def test_a_bundle_answers_as_the_system_that_was_trained(name: str, tmp_path: Pa
     system = build(name)
     losses = step(system)
     assert all(np.isfinite(value) for value in losses.values())
-    loaded = bundle(system, tmp_path / "bundle").load_system()
+    loaded = load_system(bundle(system, tmp_path / "bundle"))
     inputs = visit(system, 7).inputs
     assert torch.equal(loaded.predict(inputs), system.predict(inputs))
     assert loaded.architecture() == system.architecture()

@@ -1,0 +1,20 @@
+"""From a bundle to the system that predicts with its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..data.bundle import Bundle
+from . import system_class
+from .ensemble import Ensemble
+
+
+def load_system(bundle: Bundle, device: Any = "cpu") -> Any:
+    """The trained system of a bundle, ready to `predict` on `device`; an Ensemble where it has several members.
+
+    Raises BadInput where the weights do not belong to the described network.
+    """
+    kind = system_class(bundle.description["system"])
+    if bundle.description.get("members", 1) == 1:
+        return kind.from_bundle(bundle, device)
+    return Ensemble([kind.from_bundle(member, device) for member in bundle.members()])
