@@ -8,11 +8,11 @@ import numpy as np
 from scipy import ndimage
 
 from ..data.case import Case
+from ..imaging.labelling import label_lesions
 from ..phantom.lesion_classes import NAMES
 from ..phantom.tissues import Scene
 from .lesion_features import image_features, label_means, rim_labels
 from .lesion_geometry import FEATURES, lesion_geometry
-from .lesions import label_lesions
 
 
 def lesion_truth(case: Case, scene: Scene) -> list[dict[str, Any]]:
