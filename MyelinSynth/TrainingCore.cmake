@@ -78,6 +78,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/intensities.py
   imaging/itk_formats.py
   imaging/label_maps.py
+  imaging/labelling.py
   imaging/mask_values.py
   imaging/mutual_information.py
   imaging/nifti.py
@@ -229,6 +230,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/joint_flair_wmh.py
   systems/learner.py
   systems/linear.py
+  systems/loading.py
   systems/mask_weighted_pix2pix.py
   systems/moment.py
   systems/parts.py
