@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from .data.bundle import DEMONSTRATION, Bundle
-from .data.case import ALL_MRI
+from .data.inputs import INPUTS, further_options
 from .data.result import PROVENANCE, Result
 from .patient.options import SynthesisOptions
 from .runtime.cli import Progress, run_command
@@ -15,17 +15,7 @@ from .runtime.files import atomic_folder
 from .runtime.signature import ProgressMode, Shown, command
 
 TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
-MORE_IMAGES = {
-    "t2": "T2w, for models that need it",
-    "t1ce": "T1w after contrast agent, for models that need it",
-    "t1ce_low": "T1w after a low dose of contrast agent, for models that need it",
-    "mtr": "magnetisation transfer ratio, for models that need it",
-    "fa": "fractional anisotropy, for models that need it",
-    "rd": "radial diffusivity, for models that need it",
-    "ad": "axial diffusivity, for models that need it",
-    "adc": "apparent diffusion coefficient, for models that need it",
-}
-VOLUMES = {"t2": "t2w"}  # options that are not called as their volume
+MORE_IMAGES = further_options()
 File = Annotated[Path | None, Shown("FILE")]
 
 
@@ -84,9 +74,9 @@ def synthesize(
     unknown = sorted(set(images) - set(MORE_IMAGES))
     if unknown:
         raise TypeError(f"synthesize has no input {unknown[0]!r}; it takes t1, flair, {', '.join(MORE_IMAGES)}.")
-    given = {"t1w": t1, "flair": flair} | {VOLUMES.get(name, name): path for name, path in images.items()}
+    given = {"t1": t1, "flair": flair} | images
     options = SynthesisOptions(
-        {name: Path(path) for name in ALL_MRI if (path := given.get(name)) is not None},
+        {row.name: Path(path) for row in INPUTS if (path := given.get(row.option)) is not None},
         lesions=_path(lesions),
         dvr=_path(dvr),
         brain=_path(brain_mask),

@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-MRI = ("t1w", "flair")  # what every person with MS has; the other MRI are inputs of some systems
-MORE_MRI = ("t2w", "t1ce_low", "t1ce", "mtr", "fa", "rd", "ad", "adc")
-ALL_MRI = (*MRI, *MORE_MRI)
+from .inputs import INPUTS, NEEDED_BY_MYELIN
+
+MRI = NEEDED_BY_MYELIN
+ALL_MRI = tuple(row.name for row in INPUTS)
+MORE_MRI = tuple(name for name in ALL_MRI if name not in MRI)
 REFERENCES = ("t1w", "flair", "t2w", "t1ce_low", "t1ce")  # all others are brought to the first of these that is there
-DIFFUSION = ("fa", "rd", "ad", "adc")  # maps of one acquisition
-QUANTITATIVE = ("mtr", *DIFFUSION)  # a ratio or a physical unit: no coil shading to remove
+DIFFUSION = tuple(row.name for row in INPUTS if row.diffusion)  # maps of one acquisition
+QUANTITATIVE = tuple(row.name for row in INPUTS if row.quantitative)
 MASKS = ("lesions", "enhancing", "white_matter", "grey_matter", "csf", "nawm", "brain")
 VOLUME_NAMES = (*ALL_MRI, "dvr", "dvr_clean", "myelin_loss", *MASKS)
-TITLES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w, low dose", "t1ce": "T1w + Gd", "dvr": "DVR"}
-WORDS = {
-    **{name: TITLES[name] for name in ("t1w", "flair", "t2w")},
-    "t1ce_low": "T1w after a low dose of contrast agent",
-    "t1ce": "T1w after contrast agent",
+TITLES = {row.name: row.title for row in INPUTS} | {"dvr": "DVR"}
+WORDS = {row.name: row.word or row.title for row in INPUTS} | {
     "dvr": "measured DVR",
     "dvr_clean": "noise-free DVR",
     "myelin_loss": "true myelin loss",
@@ -36,7 +35,7 @@ def label_of(person: str, visit: str) -> str:
 
 def title_of(name: str) -> str:
     """What a volume is called over a picture or a column: `T1w, low dose`, `MTR`; what is no volume stays as it is."""
-    return TITLES.get(name) or (name.upper() if name in QUANTITATIVE else name)
+    return TITLES.get(name, name)
 
 
 def reference_of(names: Iterable[str]) -> str | None:

@@ -14,26 +14,14 @@ from typing import Any
 
 from ..runtime.errors import BadInput
 from .case import ALL_MRI, MASKS
+from .inputs import bids_names
 from .visit import Visit
 
 PREPARED_BY = "MyelinSynth preprocess"  # GeneratedBy of datasets whose volumes are aligned and on one grid
 
 # What a file must be called, by volume: suffixes, and entities it must have. Any line of a volume will do.
 NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
-    ("t1ce_low", ("T1w",), {"ce": "low.*"}),
-    ("t1ce", ("T1w",), {"ce": ".+"}),
-    ("t1w", ("T1w",), {}),
-    ("flair", ("FLAIR",), {}),
-    ("t2w", ("T2w",), {}),
-    ("mtr", ("MTRmap", "MTR"), {}),
-    ("fa", ("FA", "FAmap"), {}),
-    ("rd", ("RD", "RDmap"), {}),
-    ("ad", ("AD", "ADmap"), {}),
-    ("adc", ("ADC", "ADCmap"), {}),
-    ("fa", ("dwimap",), {"param": "(?i:fa)"}),
-    ("rd", ("dwimap",), {"param": "(?i:rd)"}),
-    ("ad", ("dwimap",), {"param": "(?i:ad)"}),
-    ("adc", ("dwimap",), {"param": "(?i:adc|md)"}),
+    *bids_names(),
     ("brain", ("mask",), {"desc": "brain"}),
     ("lesions", ("mask",), {"label": "lesions?"}),
     ("enhancing", ("mask",), {"label": "(?i:enhancing|ET)"}),

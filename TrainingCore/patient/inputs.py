@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.bundle import Bundle
 from ..data.case import ALL_MRI, reference_of, word_of
+from ..data.inputs import option_of
 from ..imaging import transforms
 from ..imaging.checks import check_different_images, refuse_label_map
 from ..imaging.placement import in_one_world
@@ -21,13 +22,6 @@ from ..imaging.working_grid import grid_only, is_fine, working_copy
 from ..runtime.errors import BadInput
 from ..runtime.files import sha256
 from .options import SynthesisOptions
-
-OPTIONS = {"t1w": "--t1", "t2w": "--t2", "t1ce_low": "--t1ce-low"}
-
-
-def option(name: str) -> str:
-    """The option that gives an image."""
-    return OPTIONS.get(name, f"--{name}")
 
 
 @dataclass
@@ -131,7 +125,7 @@ def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> No
         missing = [name for name in missing if name != "flair"]
     if not missing:
         return
-    wanted = " and ".join(f"the {word_of(name)} ({option(name)})" for name in missing)
+    wanted = " and ".join(f"the {word_of(name)} ({option_of(name)})" for name in missing)
     hint = ""
     if missing == ["flair"]:
         hint = ", or a model that makes one from the T1w with --complete-with (the map is marked as resting on it)"
