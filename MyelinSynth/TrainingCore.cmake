@@ -17,6 +17,7 @@ set(TRAINING_CORE_SCRIPTS
   data/cohort.py
   data/cohort_bids.py
   data/cohort_table.py
+  data/inputs.py
   data/lesion_columns.py
   data/recipe.py
   data/result.py
