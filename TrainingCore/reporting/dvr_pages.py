@@ -14,6 +14,7 @@ from .lesion_tables import (
     CAPTION,
     agreement_rows,
     ceiling_rows,
+    ceiling_sentence,
     correlation_rows,
     difference_rows,
     geometry_sentence,
@@ -64,8 +65,10 @@ def dvr_section(report: Report, compared: ComparedModels) -> None:
         report.add_figure(figures.models_figure(summaries), MODELS_CAPTION, models_alt(summaries), "models")
     report.add_table(knowledge_rows(summaries), caption=CAPTION)
     if compared.ceilings:
-        caption = "How well lesions of this simulated cohort can be predicted at all, cross-validated by person"
-        report.add_table(ceiling_rows(compared.ceilings["rows"]), caption=caption)
+        report.add_text(ceiling_sentence(compared.ceilings))
+        if (compared.ceilings["information"] or {}).get("rows"):
+            caption = "Information ceiling: Pearson r of regressions that know so much of the lesions, across people"
+            report.add_table(ceiling_rows(compared.ceilings["information"]), caption=caption)
     report.add_table(agreement_rows(summaries), caption="Agreement: synthetic minus measured mean DVR")
     for name in summaries:
         _model_section(report, compared, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..evaluation.information import as_table
 from .figures import number, p_value, tissue_title, with_interval
 
 Row = dict[str, Any]
@@ -89,18 +90,24 @@ def interval_rows(summary: Row) -> list[Row]:
     ]
 
 
-def ceiling_rows(ceilings: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The table that `simulate` wrote: how well lesions of this cohort can be predicted at all."""
-    return [
-        {
-            "seen": row["what"],
-            "regression": row.get("how") or "–",
-            "lesion r, measured DVR": number(row.get("lesion_r")),
-            "patient r, measured DVR": number(row.get("patient_r")),
-            "lesion r, true myelin": number(row.get("myelin_r")),
-        }
-        for row in ceilings
-    ]
+def ceiling_rows(information: Mapping[str, Any]) -> list[Row]:
+    """The table that `simulate` wrote: what regressions reach that know so much of the lesions."""
+    header, *lines = as_table(information)
+    return [dict(zip(header, (cell or "–" for cell in line))) for line in lines]
+
+
+def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
+    """The noise ceiling of the whole cohort, and why there is no information ceiling where there is none."""
+    noise, information = ceilings["noise"], ceilings["information"]
+    sentences = []
+    if noise is not None:
+        sentences.append(
+            f"Noise ceiling of the whole cohort ({noise['lesions']} lesions of {noise['minimum_lesion_mm3']:g} mm3 or "
+            f"more): r = {number(noise['lesion_level_r'])} per lesion, {number(noise['patient_level_r'])} per visit."
+        )
+    if information is not None and information.get("skipped"):
+        sentences.append(information["skipped"])
+    return " ".join(sentences)
 
 
 def correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:

@@ -92,7 +92,6 @@ def test_every_evaluation_says_what_a_model_knows_beyond_geometry(evaluated):
 
 
 def test_true_myelin_and_the_ceilings_of_a_simulated_cohort_stand_in_the_report(tmp_path, make_case, bids, linear):
-    from TrainingCore.data.ceilings import write_ceilings
     from TrainingCore.evaluation.cases import evaluate_case
     from TrainingCore.evaluation.task import Outputs
 
@@ -103,12 +102,19 @@ def test_true_myelin_and_the_ceilings_of_a_simulated_cohort_stand_in_the_report(
         for row in evaluate_case(case, Outputs({"synthetic": case.volumes["dvr"]}))[1]
     )
     cohort = bids(tmp_path / "cohort", [make_case("B01", "1", seed=1)])
-    row = {"what": "noise-free DVR", "how": "", "lesion_r": 0.876, "patient_r": 0.9, "myelin_r": None}
-    write_ceilings(cohort, [row], {"minimum_lesion_mm3": 50})
+    levels = {"lesion_r": 0.876, "patient_r": 0.9}
+    rows = [{"target": "measured", "knows": "mri", "model": "linear", **levels}]
+    noise = {"lesions": 7, "minimum_lesion_mm3": 50.0, "lesion_level_r": 0.91, "patient_level_r": None}
+    folder = cohort / "derivatives" / "made-up"
+    (folder / "information_ceiling.json").write_text(json.dumps({"rows": rows, "skipped": None}))
+    (folder / "noise_ceiling.json").write_text(json.dumps(noise))
     assert evaluate("--bundle", linear, "--data", cohort, "--out", tmp_path / "out") == 0
-    assert "0.88" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["ceilings"]["rows"][0]["lesion_r"] == 0.876
-    (cohort / "ceilings.json").write_text("[1]")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for words in ("+ T1w, FLAIR", ">0.88<", "r = 0.91 per lesion, not estimable per visit"):
+        assert words in page
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["ceilings"]["noise"] == noise
+    (folder / "information_ceiling.json").write_text("[1]")
+    (folder / "noise_ceiling.json").write_text("{")
     assert evaluate("--bundle", linear, "--data", cohort, "--out", tmp_path / "again") == 0
     assert json.loads((tmp_path / "again" / "summary.json").read_text())["ceilings"] is None
 
