@@ -30,9 +30,7 @@ def read_itk(path: Path, label: str) -> RawImage:
             f"{label} is not a readable {path.suffix[1:].upper()} file. Check it, or export it again."
         ) from error
     if reader.GetNumberOfComponents() != 1:
-        raise BadInput(
-            f"{label} is 4D or in colour: every voxel has {reader.GetNumberOfComponents()} values. Give a scalar image."
-        )
+        raise BadInput(_several_values(reader, label))
     geometry = np.array([*reader.GetDirection(), *reader.GetSpacing(), *reader.GetOrigin()])
     if not np.all(np.abs(geometry) < LARGEST_MM):  # ITK computes for ever on some of these
         raise BadInput(f"{label} does not say where its voxels lie (its header is broken). Export it again.")
@@ -47,6 +45,19 @@ def read_itk(path: Path, label: str) -> RawImage:
         raise BadInput(f"{label} is a slice, not a volume ({times(image.GetSize())} voxels). Give the whole 3D series.")
     affine = affine_of_sitk(image)
     return RawImage(sitk.GetArrayFromImage(image).T, affine, shear_notes(affine))
+
+
+def _several_values(reader: Any, label: str) -> str:
+    """The sentence for voxels of several values: overlapping segments of 3D Slicer, a series, or colours."""
+    count = reader.GetNumberOfComponents()
+    named = [key for key in reader.GetMetaDataKeys() if re.fullmatch(r"Segment\d+_Name", key)]
+    if named or label.lower().endswith(".seg.nrrd"):
+        names = ", ".join(reader.GetMetaData(key) for key in named)
+        return (
+            f"{label} holds {count} layers of overlapping segments{f' ({names})' if names else ''}. Export the segment "
+            "of the lesions alone, in 3D Slicer for instance with Segmentations > Export to files."
+        )
+    return f"{label} is 4D or in colour: every voxel has {count} values. Give a scalar image."
 
 
 def affine_of_sitk(image: Any) -> np.ndarray:

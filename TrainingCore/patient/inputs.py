@@ -15,7 +15,7 @@ from ..data.case import ALL_MRI, reference_of, word_of
 from ..data.inputs import option_of
 from ..imaging import transforms
 from ..imaging.checks import check_different_images, refuse_label_map
-from ..imaging.placement import in_one_world
+from ..imaging.placement import in_one_world, place, refuse_lost_header
 from ..imaging.reading import read_named
 from ..imaging.volumes import Volume, content_sha256
 from ..imaging.working_grid import grid_only, is_fine, working_copy
@@ -111,9 +111,18 @@ def read_patient(options: SynthesisOptions, bundle: Bundle) -> Patient:
         }
         for name, volume in read.items()
     }
+    check_places(patient)
     if bundle.description["output"] == "dvr":
         patient.work_on_about_1_mm()
     return patient
+
+
+def check_places(patient: Patient) -> None:
+    """Raise BadInput where a mask or map has lost its header, before anything slow begins."""
+    if patient.lesions is not None:
+        place(patient.lesions, "lesion mask", patient.images, patient.reference)
+    if patient.dvr is not None:
+        refuse_lost_header(patient.dvr, "measured DVR", {patient.reference: patient.images[patient.reference]})
 
 
 def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> None:

@@ -191,6 +191,15 @@ def test_series_and_colours_are_refused_in_itk_formats_too(values, tmp_path):
         read_volume(tmp_path / "colour.nrrd")
 
 
+def test_overlapping_segments_are_named_as_such(tmp_path):
+    layers = sitk.GetImageFromArray(np.zeros((6, 7, 8, 2), np.uint8), isVector=True)
+    layers.SetMetaData("Segment0_Name", "lesions")
+    layers.SetMetaData("Segment1_Name", "black holes")
+    sitk.WriteImage(layers, str(tmp_path / "les.seg.nrrd"))
+    with pytest.raises(BadInput, match=r"2 layers of overlapping segments \(lesions, black holes\)"):
+        read_volume(tmp_path / "les.seg.nrrd", "lesion mask", mask=True)
+
+
 def test_infinite_voxels_are_refused_with_their_share(values, tmp_path):
     values[4, 4, 4] = np.inf
     write_volume(tmp_path / "image.nii", values, np.eye(4))
