@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import qt
 import slicer
 import vtk
 from MyelinSynthLib.display import layouts
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.display.panel import DisplayPanel
+from MyelinSynthLib.display.shown import Shown
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.export.panel import ExportPanel
 from MyelinSynthLib.model.panel import ModelPanel
@@ -34,6 +36,8 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+NAMES_MILLISECONDS = 200  # after a volume was added: a reader names it and its neighbours meanwhile (ours)
 
 
 class MyelinSynth(ScriptedLoadableModule):
@@ -80,6 +84,10 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode: Any = None  # of this scene, while the module is open
         self._guiTag = None
         self._t1w = None
+        self._namesTimer = qt.QTimer()
+        self._namesTimer.setSingleShot(True)
+        self._namesTimer.setInterval(NAMES_MILLISECONDS)
+        self._namesTimer.connect("timeout()", self.onNamed)
 
     def setup(self):
         """Build the panel; needs neither a main window nor PyTorch."""
@@ -92,12 +100,17 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.patientPanel = PatientPanel(self.ui, self.onSamplePatient)
         self.modelPanel = ModelPanel(self.ui, self.onModel)
         self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs, self.onDevice)
-        self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.jump())
-        self.reviewPanel = ReviewPanel(self.ui, self.displayPanel.onReviewed)
+        self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.position())
+        self.reviewPanel = ReviewPanel(self.ui, self.displayPanel.onReviewed, self.displayPanel)
         self.exportPanel = ExportPanel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
+        # Before Slicer's slice controllers, which put any other volume in place of one that is removed
+        self.addObserver(
+            slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved, priority=10.0
+        )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.initializeParameterNode()
 
@@ -106,6 +119,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.exportPanel is None:
             self.removeObservers()  # setup did not come to its end
             return
+        self._namesTimer.stop()
         self.runPanel.stop()
         self.patientPanel.forget()
         self.reviewPanel.close()
@@ -132,7 +146,9 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """What is under way belongs to the scene that closes."""
         self.runPanel.sceneCloses()
         self.patientPanel.forget()
+        self._namesTimer.stop()
         self.showNodes({})
+        self.displayPanel.close()
         self._t1w = None
         self.setParameterNode(None)
 
@@ -145,6 +161,22 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A scene was opened: a review that was saved with it goes on."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, _caller, _event, node):
+        """Somebody loads volumes while the panel is open: choose by name once they have their names."""
+        if node.IsA("vtkMRMLScalarVolumeNode") and self.parent.isEntered and not slicer.mrmlScene.IsImporting():
+            self._namesTimer.start()
+
+    def onNamed(self):
+        """The volumes that were added have their names."""
+        if self._parameterNode is not None:
+            self.logic.chooseByName(self._parameterNode)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, _caller, _event, node):
+        """The views let go of a volume before it is deleted."""
+        self.displayPanel.release(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller, _event, node):
@@ -189,7 +221,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if shown is not None and nodes.get("dvr", shown) is not shown:
             self._parameterNode.run = provenance.get(nodes["dvr"], "Run")
             self.showNodes(nodes)
-            self.logic.show(nodes["dvr"])
+            self.displayPanel.settle()
 
     def onSamplePatient(self, patient):
         """The sample patient was loaded: choose it, and show it."""
@@ -231,11 +263,11 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showOutputs(self, outputs):
         """The map is there: show it and begin the review."""
-        self.logic.show(outputs.dvr)
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         parameterNode.run = outputs.run
         self.reviewPanel.trust(outputs.run)
         self.showNodes(outputs.nodes())
+        self.displayPanel.showResult()
 
     def showReview(self):
         """The run that is chosen, or the latest."""
@@ -324,13 +356,11 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         return provenance.nodesOfRun(slicer.mrmlScene, chosen or runs[-1]) if runs else {}
 
     def show(self, mapNode):
-        """The map over the T1w in every slice view, with its colour bar."""
-        t1w = mapNode.GetNodeReference(provenance.T1W_REFERENCE)
-        display.showMap(mapNode)
-        display.showInSlices(t1w, mapNode)
+        """The map over the T1w in every slice view, with its colour bar, for scripts; the panel has its own way."""
+        shown = Shown()
+        shown.take(provenance.sameRun(mapNode))
+        shown.apply()
         display.addLegend(mapNode)
-        if slicer.app.layoutManager() is not None:
-            slicer.util.resetSliceViews()
 
 
 class MyelinSynthTest(ScriptedLoadableModuleTest):

@@ -37,7 +37,7 @@ def everything(widget: Any) -> Iterator[Callable[[], Any]]:
         yield getattr(ui, name).click
     yield widget.reviewPanel.onEdited
     yield lambda: setattr(ui.opacitySlider, "value", 0.3)
-    yield lambda: setattr(ui.fadeSlider, "value", 0.5)
+    yield lambda: ui.underBox.setCurrentIndex(1)
     yield lambda: ui.wipeBox.setChecked(True)
     yield lambda: setattr(ui.wipeSlider, "value", 0.9)
     for name in ("wipeBox", "outlinesBox", "colourByDvrBox"):

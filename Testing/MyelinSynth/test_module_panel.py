@@ -176,6 +176,15 @@ def test_volumes_are_chosen_by_their_names(host: Host, application: Application)
     widget.cleanup()
 
 
+def test_volumes_that_are_loaded_while_the_panel_is_open_are_chosen_by_their_names(host: Host, widget: Any) -> None:
+    assert widget.ui.t1wSelector.currentNode() is None
+    patient = makePatient()
+    until(host, lambda: widget.ui.t1wSelector.currentNode() is not None)
+    assert widget.ui.t1wSelector.currentNode() is patient.t1w
+    assert widget.ui.flairSelector.currentNode() is patient.flair
+    assert widget.ui.reviewBar.format == "", "there is no lesion, so nothing like 0 / 1"
+
+
 def test_a_label_map_is_no_flair_and_the_name_of_a_patient_is_no_contrast(host: Host, application: Application) -> None:
     patient = makePatient()
     patient.t1w.SetName("patient1_T1w")
@@ -347,7 +356,10 @@ def test_closing_the_scene_gives_the_memory_of_its_images_back(
     widget.ui.reviewTable.setCurrentCell(0, 0)
     widget.ui.acceptButton.click()
     widget.ui.sideBySideButton.click()
-    widget.ui.fadeSlider.setValue(1.5)
+    widget.ui.underBox.setCurrentIndex(1)
+    widget.ui.wipeBox.setChecked(True)
+    for _turn in range(3):
+        host.process()
     gone: list[str] = []
     for name, node in (*widget.reviewPanel.nodes.items(), ("t1w", patient.t1w)):
         node.AddObserver("DeleteEvent", lambda _caller, _event, name=name: gone.append(name))

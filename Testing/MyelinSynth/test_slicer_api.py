@@ -35,6 +35,7 @@ QT_ENUMS = {
     "Qt::TextSelectableByMouse",
 }
 QT_ENUMS |= {"Qt::WidgetWithChildrenShortcut"}
+OWN = {"_timer": "QTimer", "_namesTimer": "QTimer", "_header": "QHeaderView"}  # what the module makes, by name
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_every_connect_names_a_signal_with_its_signature(api: dict[str, Any]) ->
             if chain[:2] == ["slicer", "app"]:
                 assert node.args[0].value.split("(")[0] in api["modules"]["slicer.app"]
                 continue
-            name = known[chain[1]] if chain[0] == "ui" else {"_timer": "QTimer", "_header": "QHeaderView"}[chain[0]]
+            name = known[chain[1]] if chain[0] == "ui" else OWN[chain[0]]
             signal, kinds = node.args[0].value, described(api, name)
             bare = (
                 not kinds["signals"] and signal.split("(")[0] in kinds["methods"]

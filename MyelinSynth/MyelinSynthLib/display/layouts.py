@@ -4,49 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-import slicer
-
-from .views import SIDE_BY_SIDE_VIEWS, showInSlices
+from .shown import SIDE_BY_SIDE_VIEWS
 
 # Own numbers: Slicer's layouts end below 1000
-SIDE_BY_SIDE, WITH_3D, ONE_PLOT, TWO_PLOTS = 8530, 8531, 8532, 8533
+SIDE_BY_SIDE, WITH_3D, ONE_PLOT, TWO_PLOTS, SIDE_BY_SIDE_MEASURED = 8530, 8531, 8532, 8533, 8534
 PLOT_VIEWS = ("MyelinSynthDistribution", "MyelinSynthComparison")
-STANDARD_SLICES = (("Red", "Axial", "R", "#F34A33"), ("Green", "Coronal", "G", "#6EB04B"))
+AXIAL, CORONAL = ("Red", "Axial", "R", "#F34A33"), ("Green", "Coronal", "G", "#6EB04B")
 
 
 def _slice(name: str, orientation: str, label: str, colour: str) -> str:
     return (
-        f'<item><view class="vtkMRMLSliceNode" singletontag="{name}">'
+        f'<view class="vtkMRMLSliceNode" singletontag="{name}">'
         f'<property name="orientation" action="default">{orientation}</property>'
         f'<property name="viewlabel" action="default">{label}</property>'
-        f'<property name="viewcolor" action="default">{colour}</property></view></item>'
+        f'<property name="viewcolor" action="default">{colour}</property></view>'
     )
 
 
-def _plot(name: str, label: str) -> str:
+def _view(kind: str, name: str, label: str) -> str:
     return (
-        f'<item><view class="vtkMRMLPlotViewNode" singletontag="{name}">'
-        f'<property name="viewlabel" action="default">{label}</property></view></item>'
+        f'<view class="{kind}" singletontag="{name}">'
+        f'<property name="viewlabel" action="default">{label}</property></view>'
     )
+
+
+def _split(direction: str, *parts: tuple[int, str]) -> str:
+    """Parts beside (`horizontal`) or below (`vertical`) each other; the numbers are shares of the whole."""
+    items = "".join(f'<item splitSize="{share}">{part}</item>' for share, part in parts)
+    return f'<layout type="{direction}" split="true">{items}</layout>'
 
 
 def descriptions() -> dict[int, str]:
     """The layouts by number, in Slicer's layout language."""
-    three = "".join(_slice(name, "Axial", name[0], "#808080") for name in SIDE_BY_SIDE_VIEWS)
-    slices = "".join(_slice(*one) for one in STANDARD_SLICES)
-    solid = (
-        '<item><view class="vtkMRMLViewNode" singletontag="1">'
-        '<property name="viewlabel" action="default">1</property></view></item>'
-    )
-    axial = _slice(*STANDARD_SLICES[0])
-    plots = [_plot(name, f"P{number}") for number, name in enumerate(PLOT_VIEWS, start=1)]
-    column = '<item><layout type="vertical" split="true">{}</layout></item>'
-    beside = '<layout type="horizontal" split="true">{}' + column + "</layout>"
+    labels = ("T1", "F", "M", "P")
+    images = [_slice(name, "Axial", label, "#808080") for name, label in zip(SIDE_BY_SIDE_VIEWS, labels)]
+    solid = _view("vtkMRMLViewNode", "1", "1")
+    plots = [_view("vtkMRMLPlotViewNode", name, f"P{number}") for number, name in enumerate(PLOT_VIEWS, start=1)]
+    slices = _split("vertical", (500, _slice(*AXIAL)), (500, _slice(*CORONAL)))
     return {
-        SIDE_BY_SIDE: f'<layout type="horizontal" split="true">{three}</layout>',
-        WITH_3D: beside.format(solid, slices),
-        ONE_PLOT: f'<layout type="horizontal" split="true">{axial}{plots[0]}</layout>',
-        TWO_PLOTS: beside.format(axial, "".join(plots)),
+        SIDE_BY_SIDE: _split("horizontal", *((330, image) for image in images[:3])),
+        SIDE_BY_SIDE_MEASURED: _split("horizontal", *((250, image) for image in images)),
+        WITH_3D: _split("horizontal", (600, solid), (400, slices)),
+        ONE_PLOT: _split("horizontal", (450, _slice(*AXIAL)), (550, plots[0])),
+        TWO_PLOTS: _split("horizontal", (450, slices), (550, _split("vertical", *((500, plot) for plot in plots)))),
     }
 
 
@@ -66,6 +66,11 @@ class Layouts:
         self._own: int | None = None
         self._previous: int | None = None
 
+    @property
+    def canGoBack(self) -> bool:
+        """Whether the user's own layout is known and is not the one that is shown."""
+        return self._previous is not None and self._own is not None
+
     def show(self, layoutNode: Any, number: int) -> None:
         """Go to a layout, one of these or of Slicer's own."""
         register(layoutNode)
@@ -75,13 +80,8 @@ class Layouts:
         layoutNode.SetViewArrangement(number)
 
     def goBack(self, layoutNode: Any) -> None:
-        """Back to the user's layout; to Slicer's default where none is known, as after a scene was reopened."""
-        layoutNode.SetViewArrangement(self._previous or slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        """Back to the user's layout: 0 is one, Slicer's initial view; its four-up where none is known, as after a scene
+        was reopened."""
+        fourUp = layoutNode.SlicerLayoutFourUpView
+        layoutNode.SetViewArrangement(fourUp if self._previous is None else self._previous)
         self._own = None
-
-
-def showSideBySide(t1w: Any, flair: Any, mapNode: Any) -> None:
-    """Fill the views of the layout `axial T1w | FLAIR | map`, linked."""
-    showInSlices(t1w, views=SIDE_BY_SIDE_VIEWS[:1])
-    showInSlices(flair, views=SIDE_BY_SIDE_VIEWS[1:2])
-    showInSlices(t1w, mapNode, 1.0, views=SIDE_BY_SIDE_VIEWS[2:])

@@ -5,36 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import qt
 import slicer
 
 from ..review import segments as lesions
 from ..review.table import Review
-from ..scene import provenance
 from ..words import _
-from . import plots, surfaces
+from . import framing, plots, surfaces
 from . import views as display
-from .layouts import SIDE_BY_SIDE, WITH_3D, Layouts, register, showSideBySide
-from .wipe import Wipe, showMapAgain
+from .layouts import SIDE_BY_SIDE, SIDE_BY_SIDE_MEASURED, WITH_3D, Layouts, register
+from .selection import standOut
+from .shown import FLAIR, MAP_VIEW, T1W, Shown, viewsOf
+
+UNDER = (T1W, FLAIR)  # in the order of the box
+# After a layout was switched: in the next turn of the event loop its views are there, and a little later, when a dock
+# has moved in, they have their final size (ours)
+SETTLE_MILLISECONDS = (0, 250)
 
 
 class DisplayPanel:
-    """Sliders, boxes and layout buttons; all act on the nodes of the synthesis that `show` was given.
+    """Controls and layout buttons. What they say is kept in `shown`, and written to the views from there."""
 
-    arranged: called when the views were arranged anew, and show the middle of the brain.
-    """
-
-    def __init__(self, ui: Any, arranged: Callable[[], None] = lambda: None) -> None:
-        self.ui, self._arranged = ui, arranged
+    def __init__(self, ui: Any, chosen: Callable[[], Any] = lambda: None) -> None:
+        """chosen: the world position of the lesion that is chosen in the review, or None."""
+        self.ui, self._chosen = ui, chosen
         self.nodes: dict[str, Any] = {}
+        self.shown = Shown()
+        self.closely = False
         self._layouts = Layouts()
-        self._wipe: Wipe | None = None
-        self._fadeFollows = False  # while the slider is put where the views are, not the other way round
+        self._corners: tuple[Any, int, np.ndarray] | None = None
+        self._settling: list[int] = []
+        self._resetSolid = False  # whether the cameras are pointed at the surfaces once the layout is there
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.connect("timeout()", self.onSettled)
         ui.opacitySlider.connect("valueChanged(double)", self.onOpacity)
-        ui.fadeSlider.connect("valueChanged(double)", self.onFade)
+        ui.underBox.connect("currentIndexChanged(int)", self.onUnder)
         ui.wipeBox.connect("toggled(bool)", self.onWipe)
         ui.wipeSlider.connect("valueChanged(double)", self.onWipeMoved)
         ui.outlinesBox.connect("toggled(bool)", self.onOutlines)
         ui.colourByDvrBox.connect("toggled(bool)", self.recolour)
+        ui.closelyBox.connect("toggled(bool)", self.onClosely)
         ui.sideBySideButton.connect("clicked(bool)", self.onSideBySide)
         ui.fourUpButton.connect("clicked(bool)", self.onFourUp)
         ui.lesions3dButton.connect("clicked(bool)", self.onLesions3d)
@@ -45,32 +57,48 @@ class DisplayPanel:
         self.show({})
 
     def show(self, nodes: dict[str, Any]) -> None:
-        """Act on these nodes (by role) from now on; none: nothing to show."""
-        if nodes.get("dvr") is not self.nodes.get("dvr"):
-            self.stopWipe()
-            self._showsMap()
+        """Act on these nodes (by role) from now on, and let the views show them; none: the views are left alone."""
         self.nodes = nodes
-        if "dvr" in nodes and self._wipe is None:
-            showMapAgain(nodes["dvr"])
-        ui, isMap, areLesions = self.ui, "dvr" in nodes, "lesions" in nodes
-        for widget in (ui.opacitySlider, ui.fadeSlider, ui.wipeBox, ui.sideBySideButton, ui.fourUpButton):
-            widget.enabled = isMap
+        self.shown.take(nodes)
+        if self.shown.wipe is None:
+            self.ui.wipeBox.checked = False
+        self.restore()
+        ui, areLesions = self.ui, "lesions" in nodes
+        for widget in (ui.opacitySlider, ui.underBox, ui.wipeBox, ui.sideBySideButton, ui.fourUpButton, ui.closelyBox):
+            widget.enabled = self.shown.hasMap
         for widget in (ui.outlinesBox, ui.colourByDvrBox, ui.plotsButton):
             widget.enabled = areLesions
-        ui.lesions3dButton.enabled = isMap
-        ui.wipeSlider.enabled = self._wipe is not None
+        ui.lesions3dButton.enabled = self.shown.hasMap
+        ui.wipeSlider.enabled = self.shown.wipe is not None
         if areLesions and nodes["lesions"].GetDisplayNode() is not None:
             ui.outlinesBox.checked = bool(nodes["lesions"].GetDisplayNode().GetVisibility2DOutline())
 
+    def restore(self) -> None:
+        """The views show what the panel says, whatever another module or a reopened scene made of them."""
+        if self.shown.hasMap:
+            self.shown.opacity = self.ui.opacitySlider.value
+            self.shown.under = UNDER[max(self.ui.underBox.currentIndex, 0)]
+            self.shown.apply()
+            self._placeLegend()
+
+    def release(self, node: Any) -> None:
+        """A node is about to be removed from the scene, by whomever."""
+        if self.shown.release(node):
+            self.settle()  # Slicer's slice controllers may choose another volume meanwhile
+
     def close(self) -> None:
         """Let go of the scene."""
+        self._timer.stop()
+        self._settling = []
         self.stopWipe()
-        self.nodes = {}
+        self.nodes, self._corners = {}, None
+        self.shown.clear()
 
-    @property
-    def t1w(self) -> Any:
-        """The T1w of the map that is shown."""
-        return self.nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
+    def standOut(self, lesion: int | None) -> None:
+        """Let the chosen lesion stand out in slices and in 3D."""
+        if "lesions" in self.nodes:
+            identifiers = lesions.segmentIds(self.nodes["lesions"])
+            standOut(self.nodes["lesions"], None if lesion is None else identifiers.get(lesion))
 
     def onReviewed(self) -> None:
         """A decision was made, or a lesion edited: colours and plots follow."""
@@ -84,38 +112,30 @@ class DisplayPanel:
             by = "mean_dvr" if self.ui.colourByDvrBox.checked else "state"
             lesions.colourSegments(self.nodes["lesions"], Review(self.nodes["table"]), by)
 
-    def onOpacity(self, opacity: float) -> None:
+    def onOpacity(self, _opacity: float) -> None:
         """Fade the map wherever it is shown; the volume under it stays."""
-        if "dvr" in self.nodes:
-            display.setOpacity(opacity)
+        self.restore()
 
-    def onFade(self, position: float) -> None:
-        """Fade from T1w over FLAIR to the map."""
-        if "dvr" in self.nodes and not self._fadeFollows:
-            self.stopWipe()
-            display.fade(position, self.t1w, self.nodes.get("flair") or self.t1w, self.nodes["dvr"])
+    def onUnder(self, _index: int) -> None:
+        """Show T1w or FLAIR under the map."""
+        self.restore()
 
     def onWipe(self, wanted: bool) -> None:
         """Draw the curtain, or take it away."""
-        if not wanted or "dvr" not in self.nodes:
+        if wanted and self.shown.hasMap:
+            self.shown.startWipe(self.ui.wipeSlider.value)
+            self.ui.wipeSlider.enabled = True
+        else:
             self.stopWipe()
-            return
-        if self._wipe is None:
-            self._wipe = Wipe(self.nodes["dvr"])
-            self._wipe.move(self.ui.wipeSlider.value)
-        self.ui.wipeSlider.enabled = True
-        self._wipe.show(self.nodes["flair"] if display.isUnderneath(self.nodes.get("flair")) else self.t1w)
 
     def onWipeMoved(self, fraction: float) -> None:
         """Move the curtain."""
-        if self._wipe is not None:
-            self._wipe.move(fraction)
+        if self.shown.wipe is not None:
+            self.shown.wipe.move(fraction)
 
     def stopWipe(self) -> None:
         """Take the curtain away; nothing of it stays in the scene."""
-        wipe, self._wipe = self._wipe, None
-        if wipe is not None:
-            wipe.close()
+        self.shown.stopWipe()
         self.ui.wipeBox.checked = False
         self.ui.wipeSlider.enabled = False
 
@@ -124,61 +144,103 @@ class DisplayPanel:
         if "lesions" in self.nodes:
             display.setOutlines(self.nodes["lesions"], visible)
 
+    def onClosely(self, closely: bool) -> None:
+        """Look closely at the chosen lesion, or at the whole brain."""
+        self.closely = closely
+        self.frame()
+
     def onSideBySide(self, _checked: bool = False) -> None:
-        """T1w, FLAIR and map beside each other."""
-        if self._goTo(SIDE_BY_SIDE):
-            showSideBySide(self.t1w, self.nodes.get("flair"), self.nodes["dvr"])
-            slicer.util.resetSliceViews()
-            self._arranged()
+        """T1w, FLAIR, map and, where there is one, the measured DVR beside each other."""
+        self._goTo(SIDE_BY_SIDE_MEASURED if self.shown.hasMeasured else SIDE_BY_SIDE)
 
     def onFourUp(self, _checked: bool = False) -> None:
         """The map over the T1w in three directions, and the 3D view."""
-        if self._goTo(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView):
-            self._showMap()
+        self._showSurfaces()
+        self._goTo(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
     def onLesions3d(self, _checked: bool = False) -> None:
         """The lesions in 3D, beside axial and coronal slices."""
-        if "dvr" not in self.nodes:
-            return
-        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
-            surfaces.showIn3D(self.nodes)
-        if self._goTo(WITH_3D):
-            self._showMap()
-            slicer.util.resetThreeDViews()
+        self._showSurfaces()
+        self._goTo(WITH_3D)
 
     def onPlots(self, _checked: bool = False) -> None:
-        """The plots beside an axial slice."""
-        if "table" not in self.nodes:
-            return
-        if self._goTo(plots.show(self.nodes)):
-            self._showMap()
-            plots.fillViews(self.nodes)
+        """The plots beside slices."""
+        if "table" in self.nodes:
+            self._goTo(plots.show(self.nodes))
 
     def onPreviousLayout(self, _checked: bool = False) -> None:
         """Back to the layout that the user had."""
         if self._layoutNode() is not None:
             self._layouts.goBack(self._layoutNode())
+            self.settle()
 
-    def _showMap(self) -> None:
-        opacity = self.ui.opacitySlider.value
-        display.showInSlices(self.t1w, self.nodes["dvr"], opacity, otherThan=display.SIDE_BY_SIDE_VIEWS)
-        self._showsMap()
-        slicer.util.resetSliceViews()
-        self._arranged()
+    def showResult(self) -> None:
+        """A map was made: lesions in 3D, the map in the views that are there."""
+        self._showSurfaces()
+        self.restore()
+        self.settle()
 
-    def _showsMap(self) -> None:
-        """The fade slider stands at what the views show, and moves nothing by that."""
-        self._fadeFollows = True
-        self.ui.fadeSlider.value = display.FADED_TO_MAP
-        self._fadeFollows = False
+    def frame(self) -> None:
+        """Fit the brain, or the chosen lesion, to every view."""
+        if self.shown.hasMap:
+            framing.frame(self._chosen(), self._brainCorners(), self.closely)
 
-    def _goTo(self, layout: int) -> bool:
-        """Whether there are views, which now are in this layout, to show a map in."""
-        if self._layoutNode() is None or "dvr" not in self.nodes:
-            return False
-        self.stopWipe()
+    def onSettled(self) -> None:
+        """The views of a new layout are there, or a node has left: bring everything into line."""
+        if self._settling:
+            self._timer.start(self._settling.pop(0))
+        if self.shown.isEmpty:
+            return
+        self.shown.apply()
+        if not self.shown.hasMap:
+            if not self._settling:
+                self.shown.clear()
+            return
+        self.frame()
+        self._placeLegend()
+        if "table" in self.nodes:
+            plots.fillViews(self.nodes)
+        if self._resetSolid:
+            self._resetSolid = False
+            slicer.util.resetThreeDViews()
+
+    def settle(self) -> None:
+        """Bring all views into line once they are there and have their size."""
+        first, *self._settling = SETTLE_MILLISECONDS
+        self._timer.start(first)
+
+    def _goTo(self, layout: int) -> None:
+        if self._layoutNode() is None or not self.shown.hasMap:
+            return
         self._layouts.show(self._layoutNode(), layout)
-        return True
+        self.restore()
+        self.settle()
+
+    def _showSurfaces(self) -> None:
+        if not self.shown.hasMap:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
+            surfaces.showIn3D(self.nodes)
+        self._resetSolid = self._layoutNode() is not None
+
+    def _placeLegend(self) -> None:
+        """In one view that shows the map: that of the map where there is one, else the axial one."""
+        layoutManager = slicer.app.layoutManager()
+        if layoutManager is None or not self.shown.hasMap:
+            return
+        names = list(layoutManager.sliceViewNames())
+        best = viewsOf([name for name in (MAP_VIEW, "Red", *names) if name in names])
+        carrier = self.nodes["dvr"] if self.shown.wipe is None else self.shown.wipe.copy
+        display.addLegend(carrier, best[0] if best else None)
+
+    def _brainCorners(self) -> np.ndarray | None:
+        brain = self.nodes.get("brain")
+        if brain is None or brain.GetImageData() is None:
+            return None
+        moment = max(brain.GetMTime(), brain.GetImageData().GetMTime())
+        if self._corners is None or self._corners[0] is not brain or self._corners[1] != moment:
+            self._corners = (brain, moment, framing.brainCorners(brain))
+        return self._corners[2]
 
     def _layoutNode(self) -> Any:
         layoutManager = slicer.app.layoutManager()

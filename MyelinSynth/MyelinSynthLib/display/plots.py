@@ -20,7 +20,7 @@ BIN_WIDTH = 0.05  # DVR (ours)
 LESION_COLOUR = (0.0, 0.447, 0.698)  # blue of Okabe and Ito 2008
 LINE_COLOUR = (0.45, 0.45, 0.45)
 MARKER_SIZE = 9
-TITLE_SIZE = 13  # points; Slicer's own 20 runs over the axis in half a screen
+TITLE_SIZE, AXIS_SIZE = 13, 12  # points; Slicer's own 20 runs over the axis in half a screen
 
 
 def show(nodes: dict[str, Any]) -> int:
@@ -50,7 +50,7 @@ def update(nodes: dict[str, Any], make: bool = False) -> list[Any]:
     rejected = len(review) - len(rows)
     charts = [_histogram(known, table, [review.number(row, "mean_dvr") for row in rows], rejected)]
     if "measured_mean_dvr" in review.columns:
-        charts.append(_comparison(known, review, rows, rejected))
+        charts.append(_comparison(known, review, rows))
     return charts
 
 
@@ -72,14 +72,14 @@ def _histogram(known: dict[str, Any], table: Any, values: Sequence[float], rejec
     series.SetColor(*LESION_COLOUR)
     chart = _chart(known, table, "histogram_chart", _("Lesion DVR distribution"), [series])
     total = int(np.isfinite(np.array(values, float)).sum())
-    chart.SetTitle(_("Mean DVR of {n} lesions").format(n=total) + _leftOut(rejected))
+    chart.SetTitle(_("{n} lesions").format(n=total) + _leftOut(rejected))
     chart.SetXAxisTitle(_("synthetic mean DVR"))
     chart.SetYAxisTitle(_("lesions"))
     chart.SetLegendVisibility(False)
     return chart
 
 
-def _comparison(known: dict[str, Any], review: Review, rows: Sequence[int], rejected: int) -> Any:
+def _comparison(known: dict[str, Any], review: Review, rows: Sequence[int]) -> Any:
     """Lesions of 50 mm3 or more, as in the report and in the paper, with r and n."""
     importTrainingCore()
     from TrainingCore.evaluation.lesions import PAPER_MINIMUM_MM3
@@ -106,17 +106,16 @@ def _comparison(known: dict[str, Any], review: Review, rows: Sequence[int], reje
     identity.SetColor(*LINE_COLOUR)
     chart = _chart(known, table, "comparison_chart", _("Measured against synthetic"), [series, identity])
     found = pearson(measured, synthetic)
-    words = _("r = {r:.2f}") if found["r"] is not None else _("r not estimable")
-    words += _(", n = {n} lesions \u2265 {least:.0f} mm\u00b3")
-    chart.SetTitle(words.format(r=found["r"], n=found["n"], least=PAPER_MINIMUM_MM3) + _leftOut(rejected))
-    chart.SetXAxisTitle(_("measured mean DVR"))
+    words = _("r = {r:.2f}, n = {n}") if found["r"] is not None else _("r not estimable, n = {n}")
+    chart.SetTitle(words.format(r=found["r"], n=found["n"]))
+    chart.SetXAxisTitle(_("measured mean DVR, lesions \u2265 {least:.0f} mm\u00b3").format(least=PAPER_MINIMUM_MM3))
     chart.SetYAxisTitle(_("synthetic mean DVR"))
     chart.SetLegendVisibility(False)
     return chart
 
 
 def _leftOut(rejected: int) -> str:
-    return _(" ({n} rejected left out)").format(n=rejected) if rejected else ""
+    return _(", {n} rejected left out").format(n=rejected) if rejected else ""
 
 
 def _node(known: dict[str, Any], like: Any, role: str, className: str, name: str) -> Any:
@@ -159,4 +158,5 @@ def _chart(known: dict[str, Any], like: Any, role: str, name: str, series: Seque
         for one in series:
             chart.AddAndObservePlotSeriesNodeID(one.GetID())
     chart.SetTitleFontSize(TITLE_SIZE)
+    chart.SetAxisTitleFontSize(AXIS_SIZE)
     return chart

@@ -30,11 +30,12 @@ def showIn3D(nodes: dict[str, Any]) -> None:
 
 
 def showLesionSurfaces(segmentation: Any) -> None:
-    """Make closed surfaces of the segments as they are now, and show them in 3D."""
-    # Slicer's own smoothing of 0.5 shrinks a lesion of 3 mm radius to 1 mm; 0.2 keeps it within 10 %
-    segmentation.GetSegmentation().SetConversionParameter("Smoothing factor", "0.2")
-    segmentation.GetSegmentation().RemoveRepresentation(CLOSED_SURFACE)
-    segmentation.CreateClosedSurfaceRepresentation()
+    """Make closed surfaces of the segments where there are none, and show them in 3D. An edit drops old ones."""
+    content = segmentation.GetSegmentation()
+    if not content.ContainsRepresentation(CLOSED_SURFACE):
+        # Slicer's own smoothing of 0.5 shrinks a lesion of 3 mm radius to 1 mm; 0.2 keeps it within 10 %
+        content.SetConversionParameter("Smoothing factor", "0.2")
+        segmentation.CreateClosedSurfaceRepresentation()
     segmentation.CreateDefaultDisplayNodes()
     display = segmentation.GetDisplayNode()
     display.SetPreferredDisplayRepresentationName3D(CLOSED_SURFACE)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..scene import provenance
 from ..words import _
 
 DVR_WINDOW = (0.6, 1.4)  # as in the report: grey matter 1.0, white matter 1.2, a demyelinated lesion below 1.0
@@ -18,17 +17,18 @@ OUTSIDE_BRAIN = 0.01  # DVR; the map is exactly 0 there, and is shown transparen
 COLOUR_TABLE_NAME = "MyelinSynth DVR (viridis)"
 COLOUR_TABLE_ATTRIBUTE = "MyelinSynth.ColourTable"
 OPACITY = 0.7
-FADED_TO_MAP = 2.0  # end of the fade from T1w (0) over FLAIR (1)
-OUTLINE_PIXELS = 2
+OUTLINE_PIXELS = 3
 NOT_ESTIMABLE = (0.6, 0.6, 0.6)
-# Told apart with all common kinds of colour blindness and on viridis (Okabe and Ito 2008; grey for "not yet")
+# Told apart with common kinds of colour blindness, on viridis and on grey images (Okabe and Ito 2008; the magenta is
+# ours: a grey outline is not seen on a T1w)
 COLOURS_OF_STATE = {
-    "unreviewed": (0.85, 0.85, 0.85),
+    "unreviewed": (0.93, 0.33, 0.82),
     "accepted": (0.337, 0.706, 0.914),
     "flagged": (0.902, 0.624, 0.0),
     "rejected": (0.835, 0.369, 0.0),
 }
-SIDE_BY_SIDE_VIEWS = ("T1w", "FLAIR", "Myelin")  # of the layout of that name: their volumes do not change
+LEGEND_POSITION, LEGEND_SIZE = (0.985, 0.02), (0.09, 0.30)  # shares of the view: a strip in a corner, beside the head
+LEGEND_POINTS = 9
 UNCERTAINTY_WINDOW = (0.0, 0.2)  # DVR (ours)
 
 
@@ -80,12 +80,21 @@ def showMap(mapNode: Any) -> None:
     display.InterpolateOff()  # smoothing towards the 0 outside would draw a rim that looks demyelinated
 
 
-def addLegend(mapNode: Any) -> Any:
-    """A colour bar with the unit for the map; shown wherever the map is."""
+def addLegend(mapNode: Any, view: Any = None) -> Any:
+    """A small colour bar with the unit of the map in one slice view, or in every view that shows the map.
+
+    Slicer's own size is a quarter of the view, over the brain.
+    """
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(mapNode)
     legend.SetTitleText(_("DVR"))
     legend.SetLabelFormat("%.1f")
     legend.SetNumberOfLabels(5)
+    legend.SetPosition(*LEGEND_POSITION)
+    legend.SetSize(*LEGEND_SIZE)
+    for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+        text.SetFontSize(LEGEND_POINTS)
+    legend.SetSaveWithScene(mapNode.GetSaveWithScene())
+    legend.SetViewNodeIDs([] if view is None else [view.GetID()])
     return legend
 
 
@@ -133,26 +142,10 @@ def showInSlices(
         composite.SetForegroundOpacity(opacity if foreground else 0.0)
         composite.SetLabelVolumeID(None)
         composite.SetLinkedControl(True)
+    refreshLegends()
+
+
+def refreshLegends() -> None:
+    """Draw legends only where their volumes are shown; they do not notice by themselves that one left a view."""
     for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
-        legend.Modified()  # a legend does not notice by itself that its volume left a view
-
-
-def setOpacity(opacity: float) -> None:
-    """Fade the synthetic map in every slice view that shows one; 0 to 1. Other volumes are left as they are."""
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
-        if shown is not None and provenance.get(shown, "Role") == "dvr":
-            composite.SetForegroundOpacity(opacity)
-
-
-def isUnderneath(volume: Any) -> bool:
-    """Whether a slice view that is not side by side shows this volume under the map."""
-    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    shown = [one.GetBackgroundVolumeID() for one in composites if one.GetLayoutName() not in SIDE_BY_SIDE_VIEWS]
-    return volume is not None and volume.GetID() in shown
-
-
-def fade(position: float, t1w: Any, flair: Any, mapNode: Any) -> None:
-    """Show what lies at a position between T1w (0), FLAIR (1) and map (2), in every view but those side by side."""
-    lower, upper = (t1w, flair) if position <= 1 else (flair, mapNode)
-    showInSlices(lower, upper, position if position <= 1 else position - 1, otherThan=SIDE_BY_SIDE_VIEWS)
+        legend.Modified()

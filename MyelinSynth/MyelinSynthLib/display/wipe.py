@@ -13,9 +13,7 @@ import slicer
 
 from ..scene.geometry import addVolume, ijkToRas, toWorld
 from ..words import _
-from .views import SIDE_BY_SIDE_VIEWS, addLegend, showInSlices, showMap
-
-WIPED_ATTRIBUTE = "MyelinSynth.Wiped"  # on a view that shows the copy: the opacity the map had there
+from .views import showMap
 
 
 class Wipe:
@@ -38,9 +36,7 @@ class Wipe:
         self.copy.SetHideFromEditors(True)
         self.copy.SetAndObserveTransformNodeID(mapNode.GetTransformNodeID())
         showMap(self.copy)
-        # In the order of their removal: views give a volume without a display node a new one
-        self._made = [self.copy, self.copy.GetDisplayNode(), addLegend(self.copy)]
-        for node in self._made:
+        for node in (self.copy, self.copy.GetDisplayNode()):
             node.SetSaveWithScene(False)
 
     def move(self, fraction: float) -> None:
@@ -57,30 +53,10 @@ class Wipe:
         self._edge = edge
         slicer.util.arrayFromVolumeModified(self.copy)
 
-    def show(self, under: Any) -> None:
-        """Put the curtain over the volume `under` in every slice view but those side by side."""
-        for composite in _composites():
-            if composite.GetLayoutName() not in SIDE_BY_SIDE_VIEWS and not composite.GetAttribute(WIPED_ATTRIBUTE):
-                composite.SetAttribute(WIPED_ATTRIBUTE, f"{composite.GetForegroundOpacity():.3f}")
-        showInSlices(under, self.copy, 1.0, otherThan=SIDE_BY_SIDE_VIEWS)
-
     def close(self) -> None:
-        """Take the copy away; a view that showed it shows the map again."""
-        for node in self._made:
-            slicer.mrmlScene.RemoveNode(node)
-        showMapAgain(self.mapNode)
-
-
-def showMapAgain(mapNode: Any) -> None:
-    """Show the map in the views that have lost their curtain, as after a scene was saved with one and opened again."""
-    for composite in _composites():
-        opacity = composite.GetAttribute(WIPED_ATTRIBUTE)
-        if opacity:
-            composite.RemoveAttribute(WIPED_ATTRIBUTE)
-            if slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "") is None:
-                composite.SetForegroundVolumeID(mapNode.GetID())
-                composite.SetForegroundOpacity(float(opacity))
-
-
-def _composites() -> list[Any]:
-    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        """Take the copy away. The views have to let go of it before: see `shown.Shown.stopWipe`."""
+        displays = [self.copy.GetNthDisplayNode(index) for index in range(self.copy.GetNumberOfDisplayNodes())]
+        slicer.mrmlScene.RemoveNode(self.copy)
+        for node in displays:  # the application takes them with their volume
+            if node is not None and slicer.mrmlScene.IsNodePresent(node):
+                slicer.mrmlScene.RemoveNode(node)

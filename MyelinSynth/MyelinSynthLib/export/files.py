@@ -20,6 +20,7 @@ import slicer
 
 from ..errors import SynthesisError
 from ..review.segments import labelsOnGrid
+from ..review.summary import lesionWords
 from ..review.table import FLAGGED, ID, REJECTED, REMOVED, REVIEW_COLUMNS, STATE, STATES, Review
 from ..run.childprocess import importTrainingCore
 from ..scene import provenance
@@ -106,14 +107,31 @@ def _cell(review: Review, row: int, column: str) -> str:
     return f"{value:.5g}" if np.isfinite(value) else ""
 
 
+# Every cell may break, so that no table is wider than the page
+TABLE_STYLE = "<style>.scroll table { width: 100%; } .scroll th, .scroll td { white-space: normal; }</style>"
+
+
 def reviewReport(nodes: dict[str, Any]) -> str:
-    """The Result's report with the review added: counts, states, comments, and pictures of what was not accepted."""
+    """The Result's report with the review added: its figures at the top; states, comments and pictures of what was not
+    accepted at the end."""
     page, section = nodes["report"].GetText(), reviewSection(nodes)
+    before, found, after = page.partition("<main>")
+    if found:
+        page = before + found + _afterReview(Review(nodes["table"])) + after
     for end in ("</main>", "</body>", "</html>"):
         before, found, after = page.rpartition(end)
         if found:
             return before + section + found + after
     return page + section
+
+
+def _afterReview(review: Review) -> str:
+    """The figures after the review, before those of the synthesis, which count every lesion."""
+    words = _("After review: {result} {progress}.").format(result=lesionWords(review), progress=review.progressText())
+    note = _(
+        "What follows, up to the section Review, is as synthesized: it counts every lesion, rejected ones as well."
+    )
+    return f"\n{TABLE_STYLE}\n<p><strong>{_escape(words)}</strong> {_escape(note)}</p>\n"
 
 
 def reviewSection(nodes: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import slicer
 from slicer.util import VTKObservationMixin
 
 from ..display import surfaces
+from ..display.framing import jumpTo
 from ..display.views import COLOURS_OF_STATE
 from ..errors import SynthesisError
 from ..scene import provenance
@@ -30,7 +31,6 @@ from .table import (
     STATES,
     UNREVIEWED,
     Review,
-    jumpTo,
 )
 
 COLUMNS = (  # of the lesion table on screen: name in lesions.csv, format
@@ -97,9 +97,10 @@ def stateName(state: str, outline: str = AS_GIVEN) -> str:
 class ReviewPanel(VTKObservationMixin):
     """The lesion table on screen. `changed` is called after every decision and after lesions were measured again."""
 
-    def __init__(self, ui: Any, changed: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, changed: Callable[[], None], views: Any) -> None:
+        """views: the display panel, which frames the views and lets the chosen lesion stand out."""
         VTKObservationMixin.__init__(self)
-        self.ui, self._changed = ui, changed
+        self.ui, self._changed, self._views = ui, changed, views
         self.nodes: dict[str, Any] = {}
         self.review: Review | None = None
         self._order: list[int] = []
@@ -234,7 +235,7 @@ class ReviewPanel(VTKObservationMixin):
         ui.reviewLabel.text = self.review.progressText() if self.review and total else _("No lesions to review")
         counts = self.review.counts() if self.review else {}
         decided = [f"{counts[state]} {stateName(state)}" for state in STATES[1:] if counts.get(state)]
-        ui.reviewBar.format = ", ".join(decided) or "%v / %m"
+        ui.reviewBar.format = ", ".join(decided) or ("%v / %m" if total else "")
 
     def currentRow(self) -> int | None:
         """The row of the node that is chosen, or None."""
@@ -287,16 +288,23 @@ class ReviewPanel(VTKObservationMixin):
         if self._filling or self.review is None or not 0 <= line < len(self._order):
             return
         self.ui.commentEdit.text = self.review.comment(self._order[line])
-        self.jump(self._order[line])
+        self.jump()
 
-    def jump(self, row: int | None = None) -> None:
-        """Show a lesion in all views: that of a row, or the one that is chosen."""
-        row = self.currentRow() if row is None else row
-        if self.review is None or row is None:
-            return
-        place = self.review.place(row, self.nodes["dvr"])
-        if np.isfinite(place).all():
-            jumpTo(place.tolist())
+    def position(self) -> list[float] | None:
+        """World position (mm RAS) of the chosen lesion, or None."""
+        row = self.currentRow()
+        if self.review is None or row is None or "dvr" not in self.nodes:
+            return None
+        position = self.review.place(row, self.nodes["dvr"])
+        return position.tolist() if np.isfinite(position).all() else None
+
+    def jump(self) -> None:
+        """Show the chosen lesion in all views, and let it stand out there."""
+        self._views.standOut(self._currentLesion())
+        position = self.position()
+        if position is not None:
+            jumpTo(position)
+            self._views.frame()
 
     def onHeader(self, column: int) -> None:
         """Sort by a column; a second click turns the order round."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import slicer
 import vtk
 
 from ..scene.geometry import toWorld
@@ -182,12 +181,3 @@ class Review:
     def _setText(self, row: int, column: str, value: str) -> None:
         if not self.tableNode.SetCellText(row, self._index(column), value):
             raise IndexError(f"the lesion table has no row {row}")
-
-
-def jumpTo(point: Sequence[float]) -> None:
-    """Centre all slice views on a world point (mm RAS) and put the crosshair there."""
-    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-        node.JumpSliceByCentering(*point)
-    crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-    if crosshair is not None:
-        crosshair.SetCrosshairRAS(*point)

@@ -35,6 +35,17 @@ class Alignment(enum.Enum):
         }[self]
 
 
+class Under(enum.Enum):
+    """The volume that lies under the map."""
+
+    T1W = "t1w"
+    FLAIR = "flair"
+
+    def label(self) -> str:
+        """What the choice is called."""
+        return {Under.T1W: _("T1w"), Under.FLAIR: _("FLAIR")}[self]
+
+
 @parameterNodeWrapper
 class MyelinSynthParameterNode:
     """The choices of one scene. model: path of a bundle, empty for the first in the list; device: as for `--device`."""
@@ -50,5 +61,6 @@ class MyelinSynthParameterNode:
     flips: bool = False
     uncertainty: bool = False
     opacity: Annotated[float, WithinRange(0, 1)] = OPACITY
+    under: Under = Under.T1W
     model: str = ""
     run: str = ""

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..display import layouts, plots, surfaces
+from ..display import framing, layouts, plots, surfaces
 from ..display import views as display
-from ..display.wipe import Wipe
+from ..display.shown import Shown
 from ..export.files import Export, writeExport
 from ..review.edits import measureAgain
 from ..review.segments import colourSegments, labelsOnGrid, segmentIds, segmentsByLesion
 from ..review.table import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
 from ..scene import provenance
+from ..scene.geometry import toArray
 from .nodes import LESION_DVRS, makeNodes
 
 
@@ -49,9 +50,8 @@ def checkReviewAndEdits(case: Any) -> None:
 
 
 def checkViews(case: Any) -> None:
-    """Fade, curtain, 3D and plots, in the layouts where there is a main window; the curtain leaves nothing behind."""
+    """Layouts, volume under the map, curtain, 3D and plots; after each step the views show what they should."""
     nodes = makeNodes()
-    t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
     layoutManager = slicer.app.layoutManager()
     ours, layoutNode = layouts.Layouts(), None
     if layoutManager is not None:
@@ -59,28 +59,60 @@ def checkViews(case: Any) -> None:
         before = layoutNode.GetViewArrangement()
     surfaces.showIn3D(nodes)
     chosen = plots.show(nodes)
+    shown = Shown()
+    shown.take(nodes)
     if layoutNode is not None:
-        for number in (layouts.SIDE_BY_SIDE, layouts.WITH_3D, chosen):
+        for number in (layouts.SIDE_BY_SIDE_MEASURED, layouts.WITH_3D, chosen):
             ours.show(layoutNode, number)
             case.assertEqual(layoutNode.GetViewArrangement(), number)
+            shown.apply()
+            _checkFraming(case, nodes)
     plots.fillViews(nodes)
-    layouts.showSideBySide(t1w, nodes["flair"], nodes["dvr"])
     made = provenance.sameRun(nodes["dvr"])
     case.assertGreater(made["brain_surface"].GetPolyData().GetNumberOfPoints(), 100)
     case.assertTrue(nodes["lesions"].GetSegmentation().ContainsRepresentation("Closed surface"))
     case.assertTrue(made["comparison_chart"].GetTitle())
-    for position in (0.0, 0.5, 1.5):
-        display.fade(position, t1w, nodes["flair"], nodes["dvr"])
-    wipe = Wipe(nodes["dvr"])
-    wipe.show(t1w)
-    wipe.move(1.0)
-    voxels = slicer.util.arrayFromVolume(nodes["dvr"])
-    case.assertTrue((slicer.util.arrayFromVolume(wipe.copy) == voxels).all())
-    wipe.close()
-    case.assertFalse(slicer.util.getNodes("MyelinSynth wipe*"))
+    for shown.under, shown.opacity in (("t1w", 0.0), ("flair", 0.5), ("flair", 0.9)):
+        shown.apply()
+        case.assertTrue(shown.isApplied())
+    _checkWipe(case, nodes, shown)
     if layoutNode is not None:
         ours.goBack(layoutNode)
         case.assertEqual(layoutNode.GetViewArrangement(), before)
+    # A map that is deleted leaves the volume under it, and nothing that Slicer chose in its place
+    shown.release(nodes["dvr"])
+    slicer.mrmlScene.RemoveNode(nodes["dvr"])
+    slicer.app.processEvents()
+    shown.apply()
+    case.assertTrue(shown.isApplied())
+    case.assertFalse(shown.hasMap)
+
+
+def _checkFraming(case: Any, nodes: dict[str, Any]) -> None:
+    """Every slice view goes through the lesion and holds the whole brain."""
+    slicer.app.processEvents()
+    corners, point = framing.brainCorners(nodes["brain"]), Review(nodes["table"]).place(0, nodes["dvr"])
+    framing.frame(point.tolist(), corners)
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        fromWorld = np.linalg.inv(toArray(node.GetSliceToRAS()))
+        case.assertLess(abs((fromWorld @ [*point, 1.0])[2]), 0.01)
+        inView = corners @ fromWorld[:3, :3].T + fromWorld[:3, 3]
+        width, height, _depth = node.GetFieldOfView()
+        case.assertLessEqual(np.abs(inView[:, 0]).max(), width / 2 + 0.01)
+        case.assertLessEqual(np.abs(inView[:, 1]).max(), height / 2 + 0.01)
+
+
+def _checkWipe(case: Any, nodes: dict[str, Any], shown: Shown) -> None:
+    """The curtain leaves nothing behind, and the views as they were."""
+    shown.startWipe(1.0)
+    copy = shown.wipe.copy if shown.wipe else None
+    case.assertTrue(shown.isApplied())
+    voxels = slicer.util.arrayFromVolume(nodes["dvr"])
+    case.assertTrue((slicer.util.arrayFromVolume(copy) == voxels).all())
+    shown.stopWipe()
+    slicer.app.processEvents()
+    case.assertTrue(shown.isApplied())
+    case.assertFalse(slicer.util.getNodes("MyelinSynth wipe*"))
 
 
 def checkExportAndReopening(case: Any) -> None:

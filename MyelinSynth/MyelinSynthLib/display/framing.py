@@ -1,0 +1,79 @@
+"""Where the slice views look: the whole brain fitted to each view's own shape, or a close look at one lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..scene.geometry import ijkToRas, toArray, toWorld
+from ..words import _
+
+MARGIN_MM = 14.0  # scalp and skull around the brain, so that the legend in the corner lies beside the head (ours)
+CLOSE_LOOK_MM = 70.0  # across the shorter side of a view (ours)
+
+
+def brainCorners(brain: Any) -> np.ndarray:
+    """World corners (8, 3), mm RAS, of the box around a brain mask and its margin, in the mask's own axes."""
+    voxels = slicer.util.arrayFromVolume(brain) > 0
+    ranges = []
+    for axis in (2, 1, 0):  # i, j, k of an array (K, J, I)
+        present = np.flatnonzero(voxels.any(axis=tuple(other for other in range(3) if other != axis)))
+        ranges.append((present[0] - 0.5, present[-1] + 0.5) if present.size else (-0.5, voxels.shape[axis] - 0.5))
+    matrix = toWorld(brain, _("brain mask")) @ ijkToRas(brain)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    low, high = np.array(ranges).T
+    low, high = low - MARGIN_MM / spacing, high + MARGIN_MM / spacing
+    index = np.array([[(low, high)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)])
+    return index @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def frame(point: Sequence[float] | None, corners: np.ndarray | None, closely: bool = False) -> None:
+    """Let every slice view show the same position.
+
+    point: world position, mm RAS, that all views cut through, or None for the middle of the brain; corners: what has
+    to fit, see `brainCorners`, None to keep the size of what is shown; closely: centre the views on the point instead,
+    CLOSE_LOOK_MM across.
+    """
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        if closely and point is not None:
+            _lookClosely(node, np.asarray(point, float))
+        elif corners is not None:
+            _fit(node, corners, None if point is None else np.asarray(point, float))
+        elif point is not None:
+            node.JumpSliceByCentering(*map(float, point))
+
+
+def jumpTo(point: Sequence[float]) -> None:
+    """Put the crosshair on a world point, mm RAS."""
+    crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    if crosshair is not None:
+        crosshair.SetCrosshairRAS(*map(float, point))
+
+
+def _shape(node: Any) -> tuple[float, float]:
+    width, height, _depth = node.GetDimensions()
+    return max(float(width), 1.0), max(float(height), 1.0)
+
+
+def _lookClosely(node: Any, point: np.ndarray) -> None:
+    width, height = _shape(node)
+    perPixel = CLOSE_LOOK_MM / min(width, height)
+    node.SetFieldOfView(width * perPixel, height * perPixel, node.GetFieldOfView()[2])
+    node.JumpSliceByCentering(*point.tolist())
+
+
+def _fit(node: Any, corners: np.ndarray, point: np.ndarray | None) -> None:
+    """The whole box inside the view, in its middle; the slice goes through the point."""
+    width, height = _shape(node)
+    toWorldMatrix = toArray(node.GetSliceToRAS())
+    inPlane = (corners - toWorldMatrix[:3, 3]) @ toWorldMatrix[:3, :3]  # the axes of a slice are orthonormal
+    extent = inPlane.max(axis=0) - inPlane.min(axis=0)
+    perPixel = max(extent[0] / width, extent[1] / height)
+    node.SetFieldOfView(width * perPixel, height * perPixel, node.GetFieldOfView()[2])
+    middle = (corners.max(axis=0) + corners.min(axis=0)) / 2
+    node.JumpSliceByCentering(*middle.tolist())
+    if point is not None:
+        node.JumpSliceByOffsetting(*point.tolist())

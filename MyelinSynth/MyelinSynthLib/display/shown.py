@@ -1,0 +1,149 @@
+"""What the slice views show of one synthesis: exactly what the section Display says, or nothing.
+
+One description (volume under the map, opacity of the map, curtain) is written to every slice view. Whatever changes it
+- a control, a layout, another module, a node that is deleted - ends with `apply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import slicer
+
+from ..scene import provenance
+from .views import OPACITY, refreshLegends
+from .wipe import Wipe
+
+T1W_VIEW, FLAIR_VIEW, MAP_VIEW, MEASURED_VIEW = "T1w", "FLAIR", "Myelin", "MeasuredDVR"
+SIDE_BY_SIDE_VIEWS = (T1W_VIEW, FLAIR_VIEW, MAP_VIEW, MEASURED_VIEW)  # each shows one image
+T1W, FLAIR, MAP, MEASURED = "t1w", "flair", "dvr", "measured"
+
+
+class Shown:
+    """Volumes, opacity and curtain; `apply` brings all slice views into line with them.
+
+    >>> shown = Shown(); shown.take(nodes); shown.opacity = 0.5; shown.apply()             # doctest: +SKIP
+    """
+
+    def __init__(self) -> None:
+        self.under, self.opacity = T1W, OPACITY
+        self.wipe: Wipe | None = None
+        self._volumes: dict[str, Any] = {}
+
+    def take(self, nodes: dict[str, Any]) -> None:
+        """Show these nodes (by role) from the next `apply` on. Without a map, what lay under the last one remains."""
+        if nodes.get(MAP) is not self._volumes.get(MAP):
+            self.stopWipe()
+        self._volumes.pop(MAP, None)
+        self._volumes.pop(MEASURED, None)
+        if MAP in nodes:
+            found = {
+                T1W: nodes[MAP].GetNodeReference(provenance.T1W_REFERENCE),
+                FLAIR: nodes.get(FLAIR),
+                MAP: nodes[MAP],
+                MEASURED: nodes[MAP].GetNodeReference(provenance.MEASURED_REFERENCE),
+            }
+            self._volumes = {role: node for role, node in found.items() if node is not None}
+
+    def clear(self) -> None:
+        """Let go of everything; the views are left as they are."""
+        self.stopWipe()
+        self._volumes = {}
+
+    @property
+    def isEmpty(self) -> bool:
+        """Whether there is nothing that the views are to show."""
+        return not self._volumes
+
+    @property
+    def hasMap(self) -> bool:
+        """Whether there is a map to show."""
+        return MAP in self._volumes
+
+    @property
+    def hasMeasured(self) -> bool:
+        """Whether there is a measured DVR map to show beside it."""
+        return MEASURED in self._volumes
+
+    def layers(self, viewName: str) -> tuple[Any, Any, float]:
+        """(background, foreground, opacity of the foreground) of a slice view."""
+        t1w = self._volumes.get(T1W)
+        if viewName == T1W_VIEW:
+            return t1w, None, 0.0
+        if viewName == FLAIR_VIEW:
+            return self._volumes.get(FLAIR), None, 0.0
+        if viewName == MEASURED_VIEW:
+            return t1w, self._volumes.get(MEASURED), self.opacity
+        under = self._volumes.get(self.under, t1w)
+        if viewName == MAP_VIEW:
+            under = t1w
+        return under, self._volumes.get(MAP) if self.wipe is None else self.wipe.copy, self.opacity
+
+    def apply(self) -> None:
+        """Write the description to every slice view there is."""
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            _write(composite, *self.layers(composite.GetLayoutName()))
+        refreshLegends()
+
+    def isApplied(self) -> bool:
+        """Whether every slice view shows what it should."""
+        return all(
+            _read(composite) == _wanted(*self.layers(composite.GetLayoutName()))
+            for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        )
+
+    def startWipe(self, fraction: float) -> None:
+        """Draw the curtain over the map in every view."""
+        if self.hasMap:
+            if self.wipe is None:
+                self.wipe = Wipe(self._volumes[MAP])
+            self.wipe.move(fraction)
+            self.apply()
+
+    def stopWipe(self) -> None:
+        """Take the curtain away. Views let go of its volume first: Slicer puts any other in place of a removed one."""
+        wipe, self.wipe = self.wipe, None
+        if wipe is not None:
+            if self._volumes:
+                self.apply()
+            wipe.close()
+
+    def release(self, node: Any) -> bool:
+        """A node is about to leave the scene: show the rest. Returns whether it was one of those shown."""
+        roles = [role for role, volume in self._volumes.items() if volume is node]
+        if not roles:
+            return False
+        if MAP in roles:
+            wipe, self.wipe = self.wipe, None
+        for role in roles:
+            del self._volumes[role]
+        self.apply()
+        if MAP in roles and wipe is not None:
+            wipe.close()
+        return True
+
+
+def _write(composite: Any, background: Any, foreground: Any, opacity: float) -> None:
+    with slicer.util.NodeModify(composite):
+        composite.SetBackgroundVolumeID(background.GetID() if background else None)
+        composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
+        composite.SetForegroundOpacity(opacity if foreground else 0.0)
+        composite.SetLabelVolumeID(None)
+        composite.SetLinkedControl(True)
+
+
+def _wanted(background: Any, foreground: Any, opacity: float) -> tuple[str, str, float]:
+    names = [node.GetID() if node else "" for node in (background, foreground)]
+    return names[0], names[1], round(opacity if foreground else 0.0, 3)
+
+
+def _read(composite: Any) -> tuple[str, str, float]:
+    opacity = composite.GetForegroundOpacity() if composite.GetForegroundVolumeID() else 0.0
+    return composite.GetBackgroundVolumeID() or "", composite.GetForegroundVolumeID() or "", round(opacity, 3)
+
+
+def viewsOf(names: Iterable[str]) -> list[Any]:
+    """The slice nodes of these view names that are in the scene, in this order."""
+    known = {node.GetLayoutName(): node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
+    return [known[name] for name in names if name in known]
