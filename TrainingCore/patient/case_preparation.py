@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data.case import ALL_MRI, REFERENCES, reference_of, word_of
 from ..data.cohort_bids import SPACES
+from ..imaging.aligned import AlignedPatient
 from ..imaging.checks import check_different_images, check_lesion_load
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.label_maps import tissues_from_label_map
@@ -22,7 +23,7 @@ from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume
 from ..imaging.working_grid import working_copy
 from ..runtime.errors import BadInput
-from .preparation import AlignedPatient, align_patient, lesions_where_drawn
+from .preparation import align_patient, lesions_where_drawn
 
 TISSUES = ("white_matter", "grey_matter", "csf")
 MAPS = ("dvr", "dvr_clean")

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..data.case import DIFFUSION, QUANTITATIVE, word_of
+from ..imaging.aligned import AlignedPatient
 from ..imaging.bias import correct_bias
-from ..imaging.brain_mask import Brain, find_brain
+from ..imaging.brain_mask import find_brain
 from ..imaging.checks import check_contrasts, check_t1w
 from ..imaging.placement import place
 from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register
@@ -23,24 +23,6 @@ LEAST_COVERED, WELL_COVERED = 0.05, 0.9
 KEPT_AS_THEY_ARE = (*QUANTITATIVE, "dvr", "dvr_clean")
 
 Tell = Callable[[str, str], None]
-
-
-@dataclass
-class AlignedPatient:
-    """What was found.
-
-    images: by volume name, each on its own grid, MRI without bias field; brain: mask on the T1w's grid, and how it was
-    found; registrations: for every image but the T1w, T1w world -> world of the image; warnings: sentences for people.
-    """
-
-    images: dict[str, Volume]
-    brain: Brain
-    registrations: dict[str, Registration]
-    warnings: list[str] = field(default_factory=list)
-
-    def matrix(self, name: str) -> np.ndarray:
-        """4x4 RAS mm, T1w world -> world of an image."""
-        return self.registrations[name].matrix if name in self.registrations else np.eye(4)
 
 
 def align_patient(

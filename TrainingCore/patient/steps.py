@@ -13,6 +13,7 @@ from ..data.bundle import Bundle
 from ..evaluation.calibration import expected_error, spread_by_label
 from ..evaluation.conformal import interval_of, intervals_of_bundle
 from ..evaluation.lesions import demyelination_limit, lesion_table
+from ..imaging.aligned import AlignedPatient
 from ..imaging.brain_mask import Brain
 from ..imaging.checks import dvr_on_grid, lesions_on_grid
 from ..imaging.label_maps import tissues_from_label_map
@@ -33,7 +34,7 @@ from .inputs import Patient
 from .options import SynthesisOptions
 from .outputs import write_result
 from .own_grid import OwnGrid
-from .preparation import AlignedPatient, align_patient, lesions_where_drawn
+from .preparation import align_patient, lesions_where_drawn
 
 ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # share of the whole when a step begins
 NO_FLAIR = Registration(np.eye(4), "no FLAIR was given", 0.0, 0.0)

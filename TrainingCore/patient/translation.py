@@ -16,6 +16,7 @@ from ..data.run import versions
 from ..evaluation.image_quality import translation_quality
 from ..evaluation.segmentation import HYPERINTENSE
 from ..evaluation.tasks import NEAR_ENHANCED
+from ..imaging.aligned import AlignedPatient
 from ..imaging.bias import box_around
 from ..imaging.intensities import SPANS, apply_rule, background_of
 from ..imaging.volumes import Volume, resample, write_volume
@@ -29,7 +30,6 @@ from ..runtime.errors import BadInput
 from ..runtime.files import write_json
 from .inputs import Patient
 from .options import SynthesisOptions
-from .preparation import AlignedPatient
 from .steps import Clock, align, here, warn
 
 FOUND_LESIONS = "found_lesions.nii.gz"

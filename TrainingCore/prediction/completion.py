@@ -11,10 +11,10 @@ import numpy as np
 
 from ..data.bundle import Bundle
 from ..evaluation.segmentation import HYPERINTENSE
+from ..imaging.aligned import AlignedPatient
 from ..imaging.intensities import background_of
 from ..imaging.registration import Registration
 from ..imaging.volumes import Volume
-from ..patient.preparation import AlignedPatient
 from ..runtime.errors import BadInput
 from .model import TrainedModel
 from .volume import predict_patient

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..imaging.aligned import AlignedPatient
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.intensities import apply_rule
 from ..imaging.preparation import on_grid
 from ..imaging.volumes import Volume, resample
-from ..patient.preparation import AlignedPatient
 from ..runtime.errors import BadInput
 from .model import TrainedModel
 from .uncertainty import variants
