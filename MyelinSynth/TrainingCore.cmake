@@ -65,6 +65,7 @@ set(TRAINING_CORE_SCRIPTS
   experiments/space.py
   export.py
   imaging/__init__.py
+  imaging/aligned.py
   imaging/alignment.py
   imaging/background.py
   imaging/bias.py
