@@ -218,13 +218,14 @@ def jobs_that_fit() -> int:
 def say_end(
     out: Path, tasks: Sequence[Any], waiting: Sequence[Any], failures: Sequence[dict[str, str]], progress: Progress
 ) -> None:
-    """How it went, in a few lines."""
+    """How it went, in a few lines; failures that were not said when they happened."""
     there = len(tasks) - len(waiting)
     failed = sum(1 for failure in failures if failure["visit"])
     made = len(waiting) - failed
     progress.say(f"{made} visits prepared, {there} unchanged, {len(failures)} failed. Look at {out / 'qc.html'}")
     for failure in failures:
-        progress.say(f"  {failure['visit']}: {failure['reason']}" if failure["visit"] else f"  {failure['reason']}")
+        if not failure["visit"]:
+            progress.say(f"  {failure['reason']}")
 
 
 main = command(preprocess, code=lambda dataset: 1 if dataset.failures else 0)

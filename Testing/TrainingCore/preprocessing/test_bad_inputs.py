@@ -104,7 +104,11 @@ def test_a_table_is_refused_or_its_bad_rows_are_failures(
     broken.write_bytes(b"no image")
     table.write_text("participant_id,t1w\n01,nowhere.nii.gz\n02,broken.nii.gz\n")
     given = ["--data", str(table), "--out", str(tmp_path / "out"), "--progress", "none", "--jobs", "1"]
+    capsys.readouterr()
     assert run_command(main, given) == 1
+    said = capsys.readouterr().err
+    assert said.count("broken.nii.gz is not a NIfTI file") == 1
+    assert said.count("nowhere.nii.gz does not exist") == 1
     reasons = [failure["reason"] for failure in json.loads((tmp_path / "out" / "failures.json").read_text())]
     assert len(reasons) == 2
     assert any("broken.nii.gz is not a NIfTI file" in reason for reason in reasons)
