@@ -40,17 +40,17 @@ class LesionClass(NamedTuple):
 
 # (ours) see above
 CLASSES = (
-    LesionClass("shadow", (0.14, 0.06), (0.06, 0.04), (0.28, 0.08), 0.4, 0.1, -0.45, -0.5, 1.0),
-    LesionClass("acute", (0.38, 0.10), (0.15, 0.06), (0.80, 0.10), 0.6, -1.3, 0.00, 0.0, 0.0),
-    LesionClass("inactive", (0.55, 0.09), (0.35, 0.09), (0.42, 0.10), 0.7, 0.3, 0.00, 0.0, -0.3),
-    LesionClass("smouldering", (0.63, 0.09), (0.42, 0.09), (0.52, 0.10), 0.3, -1.0, 0.30, 0.3, -0.5),
-    LesionClass("cavitated", (0.80, 0.07), (0.68, 0.08), (0.58, 0.10), 0.9, -2.2, 0.50, 0.5, -0.6),
+    LesionClass("shadow", (0.14, 0.08), (0.06, 0.04), (0.28, 0.08), 0.4, 0.1, -0.45, -0.5, 1.0),
+    LesionClass("acute", (0.38, 0.15), (0.15, 0.06), (0.62, 0.12), 0.6, -1.3, 0.00, 0.0, 0.0),
+    LesionClass("inactive", (0.55, 0.13), (0.35, 0.09), (0.42, 0.10), 0.7, 0.3, 0.00, 0.0, -0.3),
+    LesionClass("smouldering", (0.63, 0.12), (0.42, 0.09), (0.52, 0.10), 0.3, -1.0, 0.30, 0.3, -0.5),
+    LesionClass("cavitated", (0.80, 0.08), (0.68, 0.08), (0.58, 0.10), 0.9, -2.2, 0.50, 0.5, -0.6),
 )
 NAMES = ("none", *(kind.name for kind in CLASSES))
 SHADOW, ACUTE, INACTIVE, SMOULDERING, CAVITATED = range(1, 6)
 NEAR_VENTRICLES_MM = 6.0  # (ours) 1/e of nearness to the ventricles
 PERSON_LOSS_SD = 0.13  # (ours) SD between people of lost myelin within one class; with repair about 6 % of DVR in all
-AXONS_WITH_MYELIN = 0.5  # (ours) lost axons per lost myelin within a class
+AXONS_WITH_MYELIN = 0.3  # (ours) lost axons per lost myelin within a class
 CAVITY_RANGE, CAVITY_DEPTH, CAVITY_MIN_MM3 = (0.55, 0.95), 0.35, 150.0  # (ours) share of fluid, depth where it starts
 RIM_GAIN = 0.25  # (ours) a smouldering lesion's edge is as bare as its centre, and more oedematous
 PATCHINESS, PATCH_MM = 0.12, 6.0  # (ours) variation within a lesion

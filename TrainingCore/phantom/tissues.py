@@ -16,8 +16,8 @@ from .tumours import Tumour
 
 GAMMA_HZ = 42.577e6
 # (ours) ln of the factor on T1, T2 and proton density at whole loss of myelin, of axons, and at whole uptake of water
-ON_T1, ON_T2, ON_WATER = (0.38, 0.36, 0.20), (0.12, 0.20, 0.65), (0.03, 0.10, 0.12)
-LESION_SPREAD = (0.13, 0.08)  # (ours) relative SD of a lesion's T1 and T2 that neither myelin, axons nor water explain
+ON_T1, ON_T2, ON_WATER = (0.32, 0.34, 0.24), (0.12, 0.16, 0.62), (0.03, 0.10, 0.12)
+LESION_SPREAD = (0.07, 0.06)  # (ours) relative SD of a lesion's T1 and T2 that neither myelin, axons nor water explain
 # (ours) caps and bands: a little water along the ventricles that is no lesion and costs no myelin; smooth variation
 CAP_WATER, CAP_MM, DIFFUSE_SPREAD = (0.15, 0.6), (1.5, 3.5), 0.03
 CORTICAL_SHARE = 0.4  # (ours) grey matter holds less myelin: whole loss changes its T1 by this share of white matter's
