@@ -128,6 +128,7 @@ set(TRAINING_CORE_SCRIPTS
   phantom/acquisition.py
   phantom/anatomy.py
   phantom/bids.py
+  phantom/compare_intensities.py
   phantom/compare_lesions.py
   phantom/cortex.py
   phantom/dataset.py
