@@ -97,7 +97,7 @@ def _set_background(faces: np.ndarray, low: float, data: np.ndarray) -> bool:
 
 def _without_padding(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     bottom, top = (float(value) for value in np.percentile(_centre(data), [1, 99]))
-    span = top - bottom
+    span, bottom = top - bottom, min(bottom, 0.0)
     low, high = float(data.min()), float(data.max())
     if span <= 0 or (low >= bottom - span and high <= top + span):
         return data, ()

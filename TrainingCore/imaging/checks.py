@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import ndimage
 
@@ -193,7 +195,7 @@ def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, l
     Raises BadInput where lesions are marked but none of them lies in the brain, or where they fill a third of it.
     """
     if not mask.data.any():
-        return t1w.with_data(np.zeros(t1w.data.shape, np.float32)), [
+        return replace(t1w, data=np.zeros(t1w.data.shape, np.float32), name=mask.name), [
             f"The lesion mask {mask.name} is empty: the lesion table has no rows."
         ]
     doubt = check_lesion_load(mask, brain)
@@ -213,7 +215,7 @@ def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, l
         warnings.append(
             f"{100 * lost:.0f} % of the lesion mask {mask.name} lie outside the brain mask and were left out."
         )
-    return t1w.with_data(kept), warnings
+    return replace(t1w, data=kept, name=mask.name), warnings
 
 
 def dvr_on_grid(dvr: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:

@@ -163,7 +163,8 @@ def refuse_lost_header(mask: Volume, what: str, images: Mapping[str, Volume]) ->
             raise BadInput(
                 f"The {what} {mask.name} has the shape of the {word_of(name)} {image.name} "
                 f"({times(image.data.shape)} voxels), but its header puts it up to {corner_gap(mask, image):.0f} mm "
-                "away: its header was lost or changed. Export it again, or copy the header of that image to it."
+                "away: its header was lost or changed, or it was drawn on another image. Export it again, or copy the "
+                "header of that image to it."
             )
 
 

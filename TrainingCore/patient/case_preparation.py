@@ -89,7 +89,7 @@ def prepare_patient(
     if reference is None:
         raise BadInput(f"There is no {', no '.join(map(word_of, REFERENCES))}: nothing to bring the images to.")
     aligned = align_patient(images, read.get("brain"), transforms, clock, reference)
-    warnings = [f"The {name} {volume.name} {note}." for name, volume in read.items() for note in volume.notes]
+    warnings = [f"The {word_of(name)} {volume.name} {note}." for name, volume in read.items() for note in volume.notes]
     if {"t1w", "flair"} <= set(images):
         same = check_different_images(images["t1w"], images["flair"])
         warnings += [same] if same else []

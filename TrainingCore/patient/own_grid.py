@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ class OwnGrid:
         shape, affine = t1w.data.shape, t1w.affine
         lesions = measured = None
         if self.lesions is not None:
-            lesions = t1w.with_data(lesion_mask_on_grid(self.lesions, shape, affine).astype(np.float32))
+            marked = lesion_mask_on_grid(self.lesions, shape, affine).astype(np.float32)
+            lesions = replace(t1w, data=marked, name=self.lesions.name)
         if self.measured is not None:
             measured = t1w.with_data(resample(self.measured, shape, affine))
         return lesions, measured

@@ -114,3 +114,11 @@ def test_wild_voxels_of_a_dvr_leave_every_mean_as_it_was(brain):
     assert without_wild_voxels(dvr, np.full(3, 2.0))[1] == ""
     activity = 5000 * dvr
     assert without_wild_voxels(activity, np.full(3, 2.0))[1] == ""  # another unit is another matter
+
+
+def test_a_bright_even_centre_makes_no_padding_of_fluid_and_air(brain):
+    image = np.where(brain, 900.0, 0.0) + np.random.default_rng(2).normal(0, 5, SHAPE)
+    image[:, :, :6] = 300
+    same, notes = air_at_zero(np.abs(image).astype(np.float32))
+    assert notes == ()
+    assert np.array_equal(same, np.abs(image).astype(np.float32))
