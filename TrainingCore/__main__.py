@@ -16,6 +16,7 @@ COMMANDS = (
     "synthesize",
     "list_dicom",
     "bids_app",
+    "change",
     "preprocess",
     "simulate",
     "describe",

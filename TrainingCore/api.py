@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .ablate import ablate
 from .bids_app import bids_app
+from .change import change
 from .crossvalidate import crossvalidate
 from .demo import demo
 from .describe import describe
@@ -24,6 +25,7 @@ from .tune import tune
 __all__ = [
     "ablate",
     "bids_app",
+    "change",
     "crossvalidate",
     "demo",
     "describe",

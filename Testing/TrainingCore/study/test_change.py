@@ -1,0 +1,161 @@
+"""Two visits: half-way space, lesions matched, changes judged against repeatability."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
+from small_head import AFFINE, make_head
+from untrained import untrained_bundle
+
+from TrainingCore.api import change, synthesize
+from TrainingCore.data.result import Result
+from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
+from TrainingCore.runtime.errors import BadInput
+from TrainingCore.study.changes import Repeatability, classify, lesion_changes, voxel_indices
+from TrainingCore.study.halfway import half_way
+from TrainingCore.study.lesion_matching import match_lesions
+
+MOVED = np.eye(4)
+MOVED[:3, :3] = Rotation.from_euler("xyz", [6, -4, 9], degrees=True).as_matrix()
+MOVED[:3, 3] = [5.0, -8.0, 3.0]
+
+
+def test_the_half_way_space_is_equally_far_from_both_visits() -> None:
+    brain = Volume(np.ones((20, 24, 18), np.float32), np.diag([2.0, 2, 2, 1]), "brain")
+    moved = Volume(brain.data, MOVED @ brain.affine, "brain")
+    space = half_way(MOVED, brain, moved, 2.0)
+    assert space.to_after @ np.linalg.inv(space.to_before) == pytest.approx(MOVED, abs=1e-9)
+    angles = [np.degrees(Rotation.from_matrix(m[:3, :3]).magnitude()) for m in (space.to_before, space.to_after)]
+    assert angles[0] == pytest.approx(angles[1])
+    for seen in (space.before(brain), space.after(moved)):
+        assert seen.sum() * 8 == pytest.approx(brain.data.sum() * 8, rel=0.03)
+
+
+def test_lesions_are_matched_split_merged_new_and_gone() -> None:
+    before, after = np.zeros((2, 60, 8, 8), np.int32)
+    for labels, spans in ((before, [(2, 8), (12, 24), (28, 32), (34, 38), (42, 46)]),
+                          (after, [(3, 9), (12, 16), (19, 24), (28, 38), (50, 56)])):  # fmt: skip
+        for label, (low, high) in enumerate(spans, start=1):
+            labels[low:high, 2:5, 2:5] = label
+    found = [(match.before, match.after, match.kind) for match in match_lesions(before, after)]
+    assert found == [
+        ((1,), (1,), "matched"),
+        ((2,), (2, 3), "split"),
+        ((3, 4), (4,), "merged"),
+        ((5,), (), "gone"),
+        ((), (5,), "new"),
+    ]
+
+
+def test_touching_by_a_voxel_is_not_the_same_lesion() -> None:
+    before, after = np.zeros((2, 20, 4, 4), np.int32)
+    before[0:10], after[9:20] = 1, 1
+    after[9, 1:], after[9, :, 1:] = 0, 0
+    assert [match.kind for match in match_lesions(before, after)] == ["gone", "new"]
+
+
+def test_a_change_within_repeatability_is_stable_and_depends_on_the_volume() -> None:
+    known = Repeatability((0, 500), (0.05, 0.01), "test")
+    labels = np.zeros((30, 10, 10), np.int32)
+    labels[2:5, 2:5, 2:5], labels[15:25, 1:9, 1:9] = 1, 2  # 27 and 640 mm3
+    before = np.full(labels.shape, 1.0)
+    after = before - 0.05
+    rows = lesion_changes((labels, labels), (before, after), np.eye(4), known)
+    assert [row["change"] for row in rows] == ["stable", "demyelinating"]
+    assert rows[1]["difference"] == pytest.approx(-0.05)
+    assert rows[1]["high"] == pytest.approx(-0.05 + 1.96 * 0.01)
+    assert {row["change"] for row in lesion_changes((labels, labels), (before, after), np.eye(4))} == {"not judged"}
+    assert classify("matched", 0.01, 0.2) == "remyelinating"
+    assert classify("new", -0.2, -0.1) == "new"
+
+
+def test_voxel_indices_count_the_crossing_of_the_limit() -> None:
+    lesions = np.ones((10, 10, 1), bool)
+    before, after = np.full((2, 10, 10, 1), 1.2)
+    before[:4], after[3:5] = 0.8, 0.8  # 40 % demyelinated before, 20 % after, 10 % at both
+    found = voxel_indices(lesions, (before, after), 1.0)
+    assert found["demyelination_index"] == pytest.approx(0.1)
+    assert found["remyelination_index"] == pytest.approx(0.3)
+    assert voxel_indices(lesions, (before, after), None)["demyelination_index"] is None
+
+
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Path]]:
+    """Results of one head scanned twice, in two positions."""
+    folder, head = tmp_path_factory.mktemp("visits"), make_head()
+    model, files = untrained_bundle(folder / "model"), {}
+    for visit, affine in (("before", AFFINE), ("after", MOVED @ AFFINE)):
+        given = {}
+        for name in ("t1w", "flair", "lesions"):
+            given[name] = folder / f"{visit}_{name}.nii.gz"
+            write_volume(given[name], head[name], affine)
+        files[visit] = given["t1w"]
+        synthesize(
+            folder / visit,
+            t1=given["t1w"],
+            flair=given["flair"],
+            lesions=given["lesions"],
+            model=str(model),
+            device="cpu",
+            progress="none",
+        )
+        levels = np.select([head["lesions"], head["white"], head["brain"]], [0.9, 1.2, 1.0], 0).astype(float)
+        dvr = np.where(head["brain"], gaussian_filter(levels, 1.0), 0)  # the weights are random: a map of our own
+        write_volume(folder / visit / "dvr.nii.gz", dvr.astype(np.float32), affine)
+    return folder / "before", folder / "after", files
+
+
+def test_the_same_head_in_another_position_has_not_changed(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    before, after, t1w = visits
+    known = tmp_path / "repeatability.json"
+    known.write_text(json.dumps({"classes_mm3": [0], "sd": [0.05], "source": "a test"}))
+    made = change(
+        before, after, tmp_path / "change", before_t1=t1w["before"], after_t1=t1w["after"], repeatability=known,
+        spacing=3.0, progress="none",
+    )  # fmt: skip
+    assert {row["change"] for row in made.lesions()} == {"stable"}
+    assert {row["kind"] for row in made.lesions()} == {"matched"}
+    assert abs(made.summary()["mean_difference"]) < 0.03
+    assert made.summary()["registration"]["moved_mm"] > 5
+    page = (made.path / "report.html").read_text(encoding="utf-8")
+    assert "Research use only" in page
+    assert "3 stable" in page
+
+
+def test_a_planted_loss_is_found_where_it_was_planted(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    before, after, t1w = visits
+    changed = tmp_path / "after"
+    shutil.copytree(after, changed)
+    dvr = read_volume(changed / "dvr.nii.gz", "map")
+    labelled = np.asarray(nibabel.load(changed / "lesion_labels.nii.gz").dataobj)
+    write_volume(changed / "dvr.nii.gz", np.where(labelled == 1, dvr.data - 0.4, dvr.data), dvr.affine)
+    known = tmp_path / "repeatability.json"
+    known.write_text(json.dumps({"classes_mm3": [0], "sd": [0.05], "source": "a test"}))
+    made = change(
+        before, changed, tmp_path / "change", before_t1=t1w["before"], after_t1=t1w["after"], repeatability=known,
+        spacing=3.0, progress="none",
+    )  # fmt: skip
+    assert [row["before"] for row in made.lesions() if row["change"] == "demyelinating"] == ["1"]
+
+
+def test_bad_input_is_one_sentence(visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path) -> None:
+    before, after, t1w = visits
+    with pytest.raises(BadInput, match="not a complete result"):
+        change(before, tmp_path, tmp_path / "out", progress="none")
+    with pytest.raises(BadInput, match="both T1w"):
+        change(before, after, tmp_path / "out", before_t1=t1w["before"], progress="none")
+    (tmp_path / "bad.json").write_text('{"classes_mm3": [0, 50], "sd": [0.1]}')
+    with pytest.raises(BadInput, match="holds no repeatability"):
+        change(before, after, tmp_path / "out", repeatability=tmp_path / "bad.json", progress="none")
+    assert Result.open(before).path == before

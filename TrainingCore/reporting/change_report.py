@@ -1,0 +1,100 @@
+"""The report of two visits: maps before and after, their difference, and every lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import SIMULATED
+from .document import Report
+from .figures import new_figure
+from .patient_report import choose_levels
+
+Row = dict[str, Any]
+TITLES = {
+    "lesion": "lesion",
+    "before": "label before",
+    "after": "label after",
+    "kind": "outline",
+    "volume_before_mm3": "volume before (mm\N{SUPERSCRIPT THREE})",
+    "volume_after_mm3": "after",
+    "dvr_before": "DVR before",
+    "dvr_after": "DVR after",
+    "difference": "difference",
+    "low": "95 % from",
+    "high": "to",
+    "change": "change",
+}
+FORMATS = {"volume_before_mm3": "{:.0f}", "volume_after_mm3": "{:.0f}"}
+FORMATS |= dict.fromkeys(("dvr_before", "dvr_after", "difference", "low", "high"), "{:.3f}")
+SHOWN_DIFFERENCE = 0.3  # DVR, ends of the colour scale
+
+
+def write_change_report(
+    path: Path,
+    rows: Sequence[Row],
+    summary: dict[str, Any],
+    dvr: tuple[np.ndarray, np.ndarray],
+    lesions: np.ndarray,
+    simulated: bool,
+) -> None:
+    """Write report.html. dvr: maps before and after on the half-way grid, (I, J, K); lesions: bool, at either visit."""
+    banners = [f"{SIMULATED}: the model has never seen a measured PET of a person."] if simulated else []
+    report = Report("Change between two visits", banners)
+    report.add_text(in_words(summary))
+    report.add_figure(
+        slices(dvr, lesions),
+        "Synthetic DVR before, after, and after minus before; lesions of either visit outlined.",
+        "Axial slices of the two maps and of their difference",
+    )
+    report.add_heading("Lesions")
+    ordered = sorted(rows, key=lambda row: abs(row["difference"] or 0.0), reverse=True)
+    report.add_table(ordered, "The largest difference first.", list(TITLES), TITLES, FORMATS)
+    report.write(path)
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """The result in a few sentences."""
+    counts = ", ".join(f"{count} {name}" for name, count in summary["by_change"].items()) or "none"
+    sentences = [f"{summary['lesions']} lesions: {counts}."]
+    if summary["mean_difference"] is not None:
+        sentences.append(
+            f"Mean difference of lesions at both visits, by volume: {summary['mean_difference']:+.3f} DVR."
+        )
+    if summary["voxels"]["demyelination_index"] is not None:
+        sentences.append(
+            f"Of the lesional voxels {summary['voxels']['demyelination_index']:.1%} were normal before and are "
+            f"demyelinated after (demyelination index), {summary['voxels']['remyelination_index']:.1%} the reverse "
+            f"(remyelination index; Bodini et al. 2016; limit {summary['limit']:.2f} DVR, mean of NAWM minus 2 SD)."
+        )
+    sentences.append(
+        f"What counts as a change: {summary['repeatability']}."
+        if summary["repeatability"]
+        else "No repeatability is known for this model, so no lesion is judged as changed. Give --repeatability."
+    )
+    if summary["models_differ"]:
+        sentences.append("The two maps were made by different models: their difference is not a change of tissue.")
+    return " ".join(sentences)
+
+
+def slices(dvr: tuple[np.ndarray, np.ndarray], lesions: np.ndarray) -> Any:
+    """Rows: before, after, difference; columns: axial levels with most lesion."""
+    inside = (dvr[0] > 0) & (dvr[1] > 0)
+    levels = choose_levels(inside, lesions)
+    figure, axes = new_figure(2.2 * len(levels), 6.8, nrows=3, ncols=len(levels))
+    images = [*dvr, np.where(inside, dvr[1] - dvr[0], np.nan)]
+    scales: list[dict[str, Any]] = [{"cmap": "viridis", "vmin": 0.6, "vmax": 1.4}] * 2
+    scales.append({"cmap": "RdBu", "vmin": -SHOWN_DIFFERENCE, "vmax": SHOWN_DIFFERENCE})
+    for line, (image, scale, title) in enumerate(zip(images, scales, ("before", "after", "after - before"))):
+        for column, level in enumerate(levels):
+            axis = axes[line, column]
+            drawn = axis.imshow(np.where(inside, image, np.nan)[:, :, level].T, origin="lower", **scale)
+            if lesions[:, :, level].any():
+                axis.contour(lesions[:, :, level].T, [0.5], colors="magenta", linewidths=0.5)
+            axis.set(xticks=[], yticks=[])
+        axes[line, 0].set_ylabel(title)
+        figure.colorbar(drawn, ax=axes[line].tolist(), shrink=0.8, label="DVR")
+    return figure

@@ -1,0 +1,151 @@
+"""What changed between two visits, lesion by lesion and voxel by voxel, and whether it is more than repeatability.
+
+A change counts where its 95 % interval leaves out zero; the interval comes from repeatability, the SD of the difference
+between two scans of the same person without a change, by lesion volume. Voxel shares follow Bodini et al. 2016: a
+lesional voxel is demyelinated where its DVR lies below a limit; the demyelination index is the share of lesional voxels
+that were normal before and are demyelinated after, the remyelination index the reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .lesion_matching import GONE, NEW, LesionMatch, match_lesions
+
+Row = dict[str, Any]
+NORMAL = 1.96  # of the normal distribution: a 95 % interval
+DEMYELINATING, REMYELINATING, STABLE, NOT_JUDGED = "demyelinating", "remyelinating", "stable", "not judged"
+
+
+@dataclass(frozen=True)
+class Repeatability:
+    """SD of the difference of a lesion's mean DVR between two scans without a change.
+
+    classes_mm3: lower ends of the volume classes, ascending; sd: of each class; source: how it was measured.
+    """
+
+    classes_mm3: tuple[float, ...]
+    sd: tuple[float, ...]
+    source: str
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Repeatability:
+        """Read {classes_mm3, sd, source}. Raises ValueError where they do not fit together."""
+        classes, sd = (tuple(map(float, content[key])) for key in ("classes_mm3", "sd"))
+        if len(classes) != len(sd) or not classes or list(classes) != sorted(classes) or min(sd) <= 0:
+            raise ValueError("classes_mm3 must ascend and have one positive sd each")
+        return cls(classes, sd, str(content.get("source", "")))
+
+    def of(self, volume_mm3: float) -> float:
+        """The SD of a lesion of this volume; that of the smallest class below it."""
+        return self.sd[max(int(np.searchsorted(self.classes_mm3, volume_mm3, side="right")) - 1, 0)]
+
+
+def lesion_changes(
+    labels: tuple[np.ndarray, np.ndarray],
+    dvr: tuple[np.ndarray, np.ndarray],
+    affine: np.ndarray,
+    repeatability: Repeatability | None = None,
+) -> list[Row]:
+    """One row per matched lesion.
+
+    Args:
+        labels: lesion labels before and after, int (I, J, K), on the half-way grid.
+        dvr: maps before and after, unitless, on the same grid, 0 outside the brain.
+        affine: 4x4 of that grid, RAS mm.
+        repeatability: what counts as a change; None: no lesion is judged.
+
+    Returns:
+        Rows {lesion, before, after, kind, volume_before_mm3, volume_after_mm3, x_mm, y_mm, z_mm, dvr_before, dvr_after,
+        difference, low, high, change}. Both means are over the union of the outlines, so that a redrawn border is no
+        change; a new lesion's tissue before, and a gone one's after, are measured too.
+    """
+    voxel = float(abs(np.linalg.det(affine[:3, :3])))
+    seen = (dvr[0] > 0) & (dvr[1] > 0)
+    rows = []
+    for number, match in enumerate(match_lesions(*labels), start=1):
+        rows.append(_row(number, match, labels, dvr, seen, affine, voxel, repeatability))
+    return rows
+
+
+def _row(
+    number: int,
+    match: LesionMatch,
+    labels: tuple[np.ndarray, np.ndarray],
+    dvr: tuple[np.ndarray, np.ndarray],
+    seen: np.ndarray,
+    affine: np.ndarray,
+    voxel: float,
+    repeatability: Repeatability | None,
+) -> Row:
+    outlines = [np.isin(side, ids) & (side > 0) for side, ids in zip(labels, (match.before, match.after))]
+    union = (outlines[0] | outlines[1]) & seen
+    volumes = [float(outline.sum()) * voxel for outline in outlines]
+    row: Row = {
+        "lesion": number,
+        "before": "+".join(map(str, match.before)),
+        "after": "+".join(map(str, match.after)),
+        "kind": match.kind,
+        "volume_before_mm3": volumes[0],
+        "volume_after_mm3": volumes[1],
+    }
+    centre = affine[:3, :3] @ np.argwhere(outlines[0] | outlines[1]).mean(axis=0) + affine[:3, 3]
+    row |= dict(zip(("x_mm", "y_mm", "z_mm"), map(float, centre)))
+    if not union.any():
+        return row | dict.fromkeys(("dvr_before", "dvr_after", "difference", "low", "high")) | {"change": NOT_JUDGED}
+    means = [float(image[union].mean()) for image in dvr]
+    difference = means[1] - means[0]
+    row |= {"dvr_before": means[0], "dvr_after": means[1], "difference": difference, "low": None, "high": None}
+    if repeatability is not None:
+        half = NORMAL * repeatability.of(max(volumes))
+        row |= {"low": difference - half, "high": difference + half}
+    return row | {"change": classify(match.kind, row["low"], row["high"])}
+
+
+def classify(kind: str, low: float | None, high: float | None) -> str:
+    """demyelinating, remyelinating, stable, new, gone, or not judged without repeatability."""
+    if kind in (NEW, GONE):
+        return kind
+    if low is None or high is None:
+        return NOT_JUDGED
+    return DEMYELINATING if high < 0 else REMYELINATING if low > 0 else STABLE
+
+
+def voxel_indices(
+    lesions: np.ndarray, dvr: tuple[np.ndarray, np.ndarray], limit: float | None
+) -> dict[str, float | None]:
+    """Demyelination and remyelination index (Bodini et al. 2016).
+
+    Args:
+        lesions: bool (I, J, K), lesional at either visit.
+        dvr: maps before and after; voxels that are 0 in one are left out.
+        limit: DVR below which a voxel counts as demyelinated.
+
+    Returns:
+        {demyelination_index, remyelination_index, demyelinated_before, demyelinated_after}: shares of lesional voxels.
+    """
+    names = ("demyelination_index", "remyelination_index", "demyelinated_before", "demyelinated_after")
+    inside = lesions & (dvr[0] > 0) & (dvr[1] > 0)
+    if limit is None or not inside.any():
+        return dict.fromkeys(names)
+    before, after = (image[inside] < limit for image in dvr)
+    shares = (~before & after, before & ~after, before, after)
+    return {name: float(share.mean()) for name, share in zip(names, shares)}
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """How many lesions changed in which way, and the volume-weighted mean difference of those at both visits."""
+    classes = [row["change"] for row in rows]
+    both = [row for row in rows if row["difference"] is not None and row["kind"] not in (NEW, GONE)]
+    weights = np.array([max(row["volume_before_mm3"], row["volume_after_mm3"]) for row in both])
+    differences = np.array([row["difference"] for row in both])
+    mean = float(differences @ weights / weights.sum()) if weights.sum() > 0 else None
+    return {
+        "lesions": len(rows),
+        "by_change": {name: classes.count(name) for name in sorted(set(classes))},
+        "mean_difference": mean,
+    }

@@ -1,0 +1,89 @@
+"""Two Results of one person, brought together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import RESEARCH_USE
+from ..data.result import BRAIN, DVR, LESION_LABELS, Result
+from ..imaging.registration import register
+from ..imaging.volumes import Volume, read_volume
+from .changes import Repeatability, Row, lesion_changes, summarise, voxel_indices
+from .halfway import HalfWay, half_way
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two visits on one grid: dvr before and after, their difference (0 outside either brain), lesions of either."""
+
+    space: HalfWay
+    dvr: tuple[np.ndarray, np.ndarray]
+    difference: np.ndarray
+    lesions: np.ndarray
+    rows: list[Row]
+    summary: dict[str, Any]
+    simulated: bool
+
+
+def compare(
+    results: tuple[Result, Result],
+    t1w: tuple[Path | None, Path | None],
+    spacing: float,
+    repeatability: Repeatability | None,
+) -> Compared:
+    """Register two Results, resample each once, match lesions and measure the change.
+
+    Raises:
+        BadInput: the visits do not overlap, or their registration cannot be trusted.
+    """
+    maps = tuple(read_volume(result.path / DVR, "synthetic DVR") for result in results)
+    brains = tuple(read_volume(result.path / BRAIN, "brain mask", mask=True) for result in results)
+    fixed, moving = (read_volume(path, "T1w") if path is not None else image for path, image in zip(t1w, maps))
+    registration = register(
+        fixed,
+        moving,
+        brains[0],
+        contrast="second visit's",
+        reference="first visit's",
+        moving_bias=t1w[0] is not None,
+    )
+    space = half_way(registration.matrix, brains[0], brains[1], spacing)
+    inside = (space.before(brains[0]) > 0.5) & (space.after(brains[1]) > 0.5)
+    dvr = tuple(
+        np.where(inside, image, 0).astype(np.float32) for image in (space.before(maps[0]), space.after(maps[1]))
+    )
+    labels = (_labels(results[0], space, first=True), _labels(results[1], space, first=False))
+    lesions = (labels[0] > 0) | (labels[1] > 0)
+    rows = lesion_changes(labels, (dvr[0], dvr[1]), space.affine, repeatability)
+    limits = [result.provenance["summary"]["demyelination_limit_dvr"] for result in results]
+    limit = float(np.mean(limits)) if None not in limits else None
+    models = [result.provenance["model"] for result in results]
+    summary = {
+        "note": RESEARCH_USE,
+        **summarise(rows),
+        "limit": limit,
+        "voxels": voxel_indices(lesions, (dvr[0], dvr[1]), limit),
+        "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
+        "registered": "T1w" if t1w[0] is not None else "synthetic DVR",
+        "models_differ": models[0]["weights_sha256"] != models[1]["weights_sha256"],
+        "model": models[1]["name"],
+        "repeatability": repeatability.source if repeatability else None,
+    }
+    simulated = any(model["simulated_training_data"] for model in models)
+    return Compared(space, (dvr[0], dvr[1]), dvr[1] - dvr[0], lesions, rows, summary, simulated)
+
+
+def _labels(result: Result, space: HalfWay, first: bool) -> np.ndarray:
+    """Lesion labels on the half-way grid, int32; zeros where the Result has none."""
+    path = result.path / LESION_LABELS
+    if not path.is_file():
+        return np.zeros(space.shape, np.int32)
+    import nibabel
+
+    image = nibabel.nifti1.load(path)
+    volume = Volume(np.asarray(image.dataobj, np.float32), np.asarray(image.affine, float), path.name)
+    return (space.before if first else space.after)(volume, "nearest").astype(np.int32)
