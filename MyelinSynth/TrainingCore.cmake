@@ -9,6 +9,7 @@ set(TRAINING_CORE_SCRIPTS
   ablate.py
   api.py
   bids_app.py
+  change.py
   crossvalidate.py
   data/__init__.py
   data/bundle.py
@@ -178,6 +179,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/ablation_report.py
   reporting/calibration_pages.py
   reporting/card.py
+  reporting/change_report.py
   reporting/crossvalidation_report.py
   reporting/curves_report.py
   reporting/demyelination_figures.py
@@ -217,11 +219,15 @@ set(TRAINING_CORE_SCRIPTS
   simulate.py
   study/__init__.py
   study/associations.py
+  study/changes.py
   study/dataset.py
   study/group.py
+  study/halfway.py
+  study/lesion_matching.py
   study/names.py
   study/table.py
   study/visit_task.py
+  study/visits.py
   synthesize.py
   systems/__init__.py
   systems/balance.py
