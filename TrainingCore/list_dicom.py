@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from .runtime.cli import run_command
 from .runtime.errors import BadInput
 from .runtime.signature import Shown, command
+
+if TYPE_CHECKING:
+    from .imaging.dicom_headers import Stack
 
 
 def list_dicom(folder: Annotated[Path, Shown("FOLDER", positional=True)]) -> None:
@@ -25,26 +29,38 @@ def list_dicom(folder: Annotated[Path, Shown("FOLDER", positional=True)]) -> Non
         python -m TrainingCore.list_dicom DICOM_FOLDER
     """
     from .imaging.dicom import scan
-    from .imaging.dicom_choice import FLAIR, T1W, choose, contrast_of
+    from .imaging.dicom_choice import FLAIR, T1W, choose
+    from .imaging.volumes import read_volume
 
     if not folder.exists():
         raise BadInput(f"The folder {folder} does not exist. Check the path.")
     found = scan(folder)
     print(f"{'number':>8}  {'contrast by tags':<26}{'slices':>6}  {'in-plane mm':<14}{'slice mm':<10}description")
-    for stack in found.stacks:
-        plane = " x ".join(f"{mm:.3g}" for mm in stack.spacing)
-        thick = "?" if stack.thickness is None else f"{stack.thickness:.3g}"
-        contrast = contrast_of(stack) if stack.modality == "MR" else stack.modality
-        line = f"{stack.label:>8}  {contrast:<26}{len(stack.frames):>6}  {plane:<14}{thick:<10}{stack.description}"
-        print(line.rstrip())
+    lines = Counter(_line(stack) for stack in found.stacks)
+    for line, count in lines.items():
+        print(line + (f" ({count} series alike)" if count > 1 else ""))
     if found.unreadable:
-        print(f"{found.unreadable} DICOM files hold no slice that can be read.")
+        one = found.unreadable == 1
+        print(f"{found.unreadable} DICOM file{'' if one else 's'} hold{'s' if one else ''} no slice that can be read.")
     for what in (T1W, FLAIR):
         try:
             chosen, notes = choose(found, what, None, f"The folder {folder.name}")
+            read = read_volume(folder, what)  # certain is what can be read
+            notes = tuple(dict.fromkeys((*notes, *read.notes)))
             print(f"{what}: {chosen.title}" + "".join(f"; it {note}" for note in notes))
         except BadInput as error:
             print(f"{what}: not certain. {error}")
+
+
+def _line(stack: Stack) -> str:
+    """A row of the list."""
+    from .imaging.dicom_choice import contrast_of
+
+    plane = " x ".join(f"{mm:.3g}" for mm in stack.spacing)
+    thick = "?" if stack.thickness is None else f"{stack.thickness:.3g}"
+    contrast = contrast_of(stack) if stack.modality == "MR" else stack.modality
+    text = f"{stack.label:>8}  {contrast:<26}{len(stack.frames):>6}  {plane:<14}{thick:<10}{stack.description}"
+    return text.rstrip()
 
 
 main = command(list_dicom)

@@ -1,34 +1,28 @@
 """DICOM: a series, or the one among many that is wanted, as a volume in the world.
 
-Headers are read with pydicom. Uncompressed voxels are taken straight from the file; compressed ones (JPEG, JPEG-LS,
-JPEG 2000, RLE) are decoded by GDCM, which comes with SimpleITK, from a copy that holds nothing but the pixels.
+Headers are read with pydicom; see dicom_stacks for what is one volume, and dicom_pixels for its values.
 """
 
 from __future__ import annotations
 
 import itertools
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..runtime.errors import BadInput
-from ..runtime.files import scratch
 from . import readers
 from .dicom_choice import choose, contrast_of, describe
-from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom, read_header, scan
+from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom
+from .dicom_pixels import stored_values
+from .dicom_stacks import SAME_PLACE, scan
 
 __all__ = ["contrast_of", "describe", "is_dicom", "read", "scan", "split_choice"]
 
 UNEVEN = 0.05  # of the slice distance: a slice further than this from its even place is refused (ours)
-SAME_PLACE = 0.1  # of the slice distance: two slices nearer than this lie at one place (ours)
+SKIPPED = 1.7  # times the slice distance of the tags: further apart, slices are missing (ours)
+FULL_DISTANCE = 0.95  # of the thickness: a smaller `SpacingBetweenSlices` is the gap between slices (ours)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-PIXEL_TAGS = (
-    "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
-    "PhotometricInterpretation", "NumberOfFrames", "PixelData",
-)  # fmt: skip
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 def split_choice(path: Path) -> tuple[Path, str | None]:
@@ -56,7 +50,7 @@ def read(path: Path, what: str) -> readers.RawImage:
     stored = sum(one.stat().st_size for one in {frame.path for frame in frames})
     readers.check_size(shape, 1, stored, True, label)
     affine = _affine(stack, frames[0], step)
-    notes += readers.shear_notes(affine)
+    notes += slice_notes(stack, frames, step, folder) + readers.shear_notes(affine)
     return readers.RawImage(_voxels(stack, frames, label), affine, notes, stack.title)
 
 
@@ -96,6 +90,26 @@ def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[li
     return frames, step
 
 
+def slice_notes(stack: Stack, frames: list[Frame], step: np.ndarray, folder: Folder) -> tuple[str, ...]:
+    """What hints at missing slices though those there are evenly spaced, in sentences without a subject."""
+    notes = []
+    apart, expected = float(np.linalg.norm(step)), stack.thickness
+    if stack.distance and stack.distance >= FULL_DISTANCE * (stack.thickness or 0.0):  # else it is the gap alone
+        expected = stack.distance
+    if expected and apart > SKIPPED * expected:
+        notes.append(
+            f"has slices {apart:.3g} mm apart, {expected:.3g} mm by its tags: slices between them seem to be missing"
+        )
+    if sum((one.study, one.series) == (stack.study, stack.series) for one in folder.stacks) > 1:
+        return tuple(notes)
+    numbers = sorted(frame.instance for frame in frames if frame.instance is not None)
+    if stack.promised and stack.promised > len(frames):
+        notes.append(f"has {len(frames)} of the {stack.promised} slices that its tags announce")
+    elif len(numbers) == len(frames) == numbers[-1] - numbers[0] + 1 and 1 < numbers[0] <= len(frames):
+        notes.append(f"has slices numbered from {numbers[0]}: {numbers[0] - 1} may be missing at one end")
+    return tuple(notes)
+
+
 def _refuse_doubled(count: int, places: int, label: str) -> None:
     if count % places == 0 and places >= readers.MINIMUM_SLICES:
         raise BadInput(f"{label} is 4D: it holds {count // places} volumes of {places} slices. Give one of them.")
@@ -122,59 +136,10 @@ def _voxels(stack: Stack, frames: list[Frame], label: str) -> np.ndarray:
     with quiet_pydicom():
         for path, group in itertools.groupby(places, key=lambda place: frames[place].path):
             try:
-                stored = _stored_values(path, stack)
+                stored = stored_values(path, stack)
                 for place in group:
                     frame = frames[place]
                     out[place] = stored[frame.index] * np.float32(frame.slope) + np.float32(frame.intercept)
             except Exception as error:  # damaged files can raise anything in pydicom and GDCM
                 raise BadInput(f"{label} is truncated or damaged. Copy it again from its source.") from error
     return out.T
-
-
-def _stored_values(path: Path, stack: Stack) -> np.ndarray:
-    """(frames, rows, columns) as stored, before rescaling. Raises ValueError and others where the file is damaged."""
-    data = read_header(path, pixels=True)
-    if data.file_meta.TransferSyntaxUID.is_compressed:
-        return _decoded(data, stack)
-    order = "<" if data.file_meta.TransferSyntaxUID.is_little_endian else ">"
-    count = int(data.get("NumberOfFrames") or 1)
-    floating = {"FloatPixelData": "f4", "DoubleFloatPixelData": "f8"}
-    name = next((name for name in floating if name in data), "PixelData")
-    bits = int(data.BitsAllocated)
-    if name == "PixelData" and bits not in (8, 16, 32):
-        raise ValueError("bits")
-    dtype = np.dtype(order + floating.get(name, f"{'i' if data.PixelRepresentation else 'u'}{bits // 8}"))
-    values = np.frombuffer(data[name].value, dtype, count=count * stack.rows * stack.columns)
-    values = values.reshape(count, stack.rows, stack.columns)
-    unused = 0 if name in floating else bits - int(data.BitsStored)
-    return (values << unused) >> unused if 0 < unused < bits else values  # overlays once lived in the unused bits
-
-
-def _decoded(data: Any, stack: Stack) -> np.ndarray:
-    import pydicom
-    import SimpleITK as sitk
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, generate_uid
-
-    readers.check_size(
-        (stack.columns, stack.rows, int(data.get("NumberOfFrames") or 1)), 1, len(data.PixelData), True, "The series"
-    )
-    bare = Dataset()
-    for name in PIXEL_TAGS:
-        if name in data:
-            bare[name] = data[name]
-    bare.SOPClassUID, bare.SOPInstanceUID = SECONDARY_CAPTURE, generate_uid()
-    bare.preamble, bare.file_meta = bytes(128), FileMetaDataset()
-    bare.file_meta.FileMetaInformationGroupLength, bare.file_meta.FileMetaInformationVersion = 0, b"\x00\x01"
-    bare.file_meta.MediaStorageSOPClassUID, bare.file_meta.MediaStorageSOPInstanceUID = (
-        bare.SOPClassUID,
-        bare.SOPInstanceUID,
-    )
-    bare.file_meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
-    bare.file_meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
-    bare.is_little_endian, bare.is_implicit_VR = True, False  # pydicom 2 asks for it
-    with scratch(Path(tempfile.gettempdir()), "myelinsynth-dicom") as folder:
-        copy = folder / "pixels.dcm"
-        pydicom.dcmwrite(copy, bare)
-        values = sitk.GetArrayFromImage(sitk.ReadImage(str(copy)))
-    return values.reshape(-1, stack.rows, stack.columns)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..runtime.errors import BadInput
+from .dicom_agent import says, unknown_words
 from .dicom_headers import Folder, Stack
+from .dicom_person import same_person
 
 T1W, T1CE, FLAIR, T2W, OTHER = "T1w", "T1w after contrast agent", "FLAIR", "T2w", "other"
 MINIMUM_SLICES = 4
@@ -18,14 +21,19 @@ THIN_MM = 1.6  # slices up to this are those of a 3D acquisition (ours)
 NOT_AN_ANATOMY = re.compile(
     r"\bloc|localizer|scout|survey|plane|calib|asset|\badc|dwi|diff|\bdti|trace|\bep2d|\bepi|bold|fmri|perf|\basl|cbf|cbv|"
     r"\bswi|swan|\bmip|phase|field ?map|\bb[01] ?map|\bmra|\btof|angio|subtr|\bsub\b|screen|report|dose|\bmtr?\b|"
-    r"inv ?[12]\b|t1 ?(map|rho|images)|t2 ?map|t2 ?star|t2\*|stir|\bdir\b|double inv|psir|spine|cerv|orbit|\biac\b"
+    r"inv ?[12]\b|t1 ?(map|rho|images)|t2 ?map|t2 ?star|t2\*|stir|\bdir\b|double inv|psir"
+)
+ANOTHER_PART = re.compile(
+    r"spin(e|al)|cerv|thorac|lumb|orbit|\biac\b|pituit|hypoph|sella|neck|\bhals|\b[hbl]ws\b|wirbel|rachis|colonna|columna|"
+    r"midollo|myelon|moelle|medul|ruggenmerg"
+)
+HEAD = re.compile(
+    r"brain|head|crani|cranio|encef|enceph|cereb|cerve(au|llo)|sch[a\u00e4]del|kopf|hirn|neuro|t[e\u00ea]te|testa|hoofd|hjern"
 )
 FLAIR_NAME = re.compile(r"flair|tirm|dark ?fl|da ?fl\b|fluid ?att")
 T1_NAME = re.compile(r"t1(?!\d)|mp ?rage|mp2rage|bravo|spgr|vibe|mdeft|\b(3d ?)?tfe\b")
 T2_NAME = re.compile(r"t2(?!\d)")
 PROTON_DENSITY = re.compile(r"\bpd(w|\b)|proton|dens")
-AFTER_AGENT = re.compile(r"\bce\b|\bgd\b|gad|\bpost\b|\bkm\b|\+ ?c\b|\bc ?\+|contrast")
-BEFORE_AGENT = re.compile(r"\bpre\b|\bohne\b|without|\bw ?o\b|\bno\b|nativ|\bnon\b")
 NO_MAGNITUDE = {"P", "R", "I", "PHASE", "PHASE MAP", "REAL", "IMAGINARY", "ADC", "MIP", "PROJECTION IMAGE", "LOCALIZER"}
 FLAIR_INVERSION_MS = (1500.0, 3300.0)  # nulls CSF at 1.5 and 3 T; T1-FLAIR (GE) uses 700-1100, STIR 130-250
 FLAIR_ECHO_MS, T2_ECHO_MS, T1_ECHO_MS, MPRAGE_INVERSION_MS = 60.0, 60.0, 40.0, (300.0, 1500.0)
@@ -37,6 +45,8 @@ def contrast_of(stack: Stack) -> str:
     words = {word.upper() for word in stack.image_type}
     if stack.modality != "MR" or words & NO_MAGNITUDE or NOT_AN_ANATOMY.search(names):
         return OTHER
+    if ANOTHER_PART.search(names) and not HEAD.search(names):
+        return OTHER
     echo, inversion = stack.echo_time, stack.inversion_time or None
     nulls_fluid = inversion is None or FLAIR_INVERSION_MS[0] <= inversion <= FLAIR_INVERSION_MS[1]
     short_echo = echo is None or echo < T1_ECHO_MS
@@ -44,7 +54,7 @@ def contrast_of(stack: Stack) -> str:
     if named_flair and nulls_fluid and not (named_t1 and short_echo) and (echo is None or echo >= FLAIR_ECHO_MS):
         return FLAIR
     if named_t1 and short_echo and not PROTON_DENSITY.search(names):
-        return _after_agent(stack, names)
+        return _t1w(stack)
     if named_flair or named_t1:
         return OTHER  # names and times contradict each other
     if T2_NAME.search(names):
@@ -59,9 +69,9 @@ def _by_times(stack: Stack, names: str) -> str:
     if inversion and FLAIR_INVERSION_MS[0] <= inversion <= FLAIR_INVERSION_MS[1] and echo >= FLAIR_ECHO_MS:
         return FLAIR
     if inversion and MPRAGE_INVERSION_MS[0] <= inversion <= MPRAGE_INVERSION_MS[1] and echo < 10 and _is(stack, "GR"):
-        return _after_agent(stack, names)
+        return _t1w(stack)
     if not inversion and repetition and repetition < 1000 and echo < 25 and _is(stack, "SE") and not _is(stack, "GR"):
-        return _after_agent(stack, names)
+        return _t1w(stack)
     return T2W if echo >= T2_ECHO_MS and _is(stack, "SE") and not inversion else OTHER
 
 
@@ -69,9 +79,53 @@ def _is(stack: Stack, code: str) -> bool:
     return code in stack.sequence
 
 
-def _after_agent(stack: Stack, names: str) -> str:
-    said = bool(AFTER_AGENT.search(names)) and not BEFORE_AGENT.search(names)
-    return T1CE if said or (stack.contrast_agent and not BEFORE_AGENT.search(names)) else T1W
+def _t1w(stack: Stack) -> str:
+    if stack.after_agent is not None:
+        return T1CE if stack.after_agent else T1W
+    return T1CE if _after_agent(stack, stack.contrast_agent) else T1W
+
+
+def _after_agent(stack: Stack, flagged: bool) -> bool:
+    """What its own words and tags say; words go before tags, which many sites fill in for a whole examination."""
+    said = says(stack.names)
+    if said in ("after", "before"):
+        return said == "after"
+    started = stack.agent_started[:6]
+    early = bool(stack.acquired and started.isdigit() and stack.acquired[8:14] < started)
+    return flagged and not early
+
+
+def settle_agent(stacks: Sequence[Stack]) -> None:
+    """Decide for every T1w of a folder whether it was acquired after contrast agent, by all series of its study.
+
+    A tag that even series before the agent carry says nothing; what follows a series after the agent is after it too.
+    """
+    for study in {stack.study for stack in stacks}:
+        here = [stack for stack in stacks if stack.study == study and stack.modality == "MR"]
+        t1w = [stack for stack in here if contrast_of(stack) in (T1W, T1CE)]
+        tags_tell = _tags_tell(here, t1w)
+        for stack in t1w:
+            stack.after_agent = _after_agent(stack, stack.contrast_agent and tags_tell)
+        after = [stack for stack in t1w if stack.after_agent]
+        for stack in t1w:
+            if says(stack.names) != "before" and any(_later(stack, one) for one in after):
+                stack.after_agent = True
+
+
+def _tags_tell(here: Sequence[Stack], t1w: Sequence[Stack]) -> bool:
+    """Whether the agent's tag tells series apart: not where one before the agent carries it, or all carry it."""
+    flagged = [stack for stack in here if stack.contrast_agent]
+    if any(says(stack.names) == "before" for stack in flagged):
+        return False
+    words = {says(stack.names) for stack in t1w}
+    return len(flagged) < len(here) or not ("after" in words and len(words) > 1)
+
+
+def _later(stack: Stack, other: Stack) -> bool:
+    """Whether a series was acquired after another, by its time, else by its number."""
+    if stack.acquired and other.acquired:
+        return stack.acquired > other.acquired
+    return stack.number is not None and other.number is not None and stack.number > other.number
 
 
 def describe(stack: Stack) -> str:
@@ -93,7 +147,7 @@ def choose(folder: Folder, what: str, number: str | None, where: str) -> tuple[S
         raise BadInput(f"{where} holds no series of {MINIMUM_SLICES} slices or more: {_list(folder.stacks)}.")
     if number is not None:
         return _asked_for(usable, number, what, where)
-    if len({stack.person for stack in usable}) > 1:
+    if not all(same_person(one.person, other.person) for one, other in itertools.combinations(usable, 2)):
         raise BadInput(f"{where} holds images of more than one person. Give the folder of one person.")
     matching = usable
     if what in (T1W, FLAIR):
@@ -109,12 +163,27 @@ def choose(folder: Folder, what: str, number: str | None, where: str) -> tuple[S
     first = [stack for stack in matching if _rank(stack) == best] if what in (T1W, FLAIR) else matching
     if len(first) > 1:
         raise BadInput(f"{where} holds {len(first)} series that could be the {what}: {_list(first)}. {_how(first[0])}")
+    doubtful = _might_be_after(first[0], matching) if what == T1W else []
+    if doubtful:
+        raise BadInput(
+            f"{where} holds {len(matching)} series that could be the T1w, and the tags do not say whether "
+            f"{first[0].label} was acquired after contrast agent: {_list(matching)}. {_how(doubtful[0])}"
+        )
     notes = []
     if what == T1W and contrast_of(first[0]) == T1CE:
         notes.append("was acquired after contrast agent, by its tags; the folder holds no other T1w")
     if len(matching) > 1:
         notes.append(f"was chosen among {_list(matching)}. {_how(matching[0]).rstrip('.')}")
     return first[0], tuple(notes)
+
+
+def _might_be_after(chosen: Stack, matching: list[Stack]) -> list[Stack]:
+    """Earlier candidates, where the chosen one may have followed contrast agent: words unknown to us, or theirs."""
+    if says(chosen.names) == "before" or contrast_of(chosen) != T1W:
+        return []
+    earlier = [stack for stack in matching if _later(chosen, stack)]
+    unknown = unknown_words(chosen.names)
+    return [stack for stack in earlier if says(stack.names) == "before" or unknown - unknown_words(stack.names)]
 
 
 def _only_one(usable: list[Stack], kinds: list[str], what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
@@ -129,7 +198,8 @@ def _asked_for(usable: list[Stack], number: str, what: str, where: str) -> tuple
     found = exact or found
     if not found:
         raise BadInput(f"{where} holds no series {number}: {_list(usable)}. {_how(usable[0])}")
-    if len({(stack.person, stack.study) for stack in found}) > 1:
+    strangers = not all(same_person(found[0].person, other.person) for other in found)
+    if strangers or len({stack.study for stack in found}) > 1:
         raise BadInput(f"{where} holds series {number} of more than one person or study. Give the folder of one visit.")
     if len(found) > 1:
         raise BadInput(f"Series {number} in {where} holds several volumes: {_list(found)}. {_how(found[0])}")

@@ -1,28 +1,32 @@
-"""What a DICOM folder holds, from headers alone: frames gathered to stacks, one stack being one possible volume.
+"""What the headers of DICOM files say of each slice, and of the stack of slices that it belongs to.
 
 pydicom reads the headers, also the nested ones of enhanced multi-frame files that SimpleITK does not show; it is pure
-Python and comes with 3D Slicer. Who the patient is never leaves this file: identities are compared, not kept.
+Python and comes with 3D Slicer. Identities are compared, not kept (dicom_person).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import mmap
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..runtime.errors import BadInput, MyelinSynthError
+from ..runtime.errors import MyelinSynthError
+from .dicom_person import Person, person_of
 
 MAGIC, MAGIC_AT = b"DICM", 128
+NO_AGENT = {
+    "no", "none", "n", "nil", "false", "without", "without contrast", "no contrast", "ohne", "kein", "keine", "sans",
+    "aucun", "senza", "nessuno", "sin", "ninguno", "sem", "geen", "ingen", "n/a", "na", "unknown",
+}  # fmt: skip
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # would be inflated whole, whatever its size
 DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"
-MOST_FILES = 50_000  # more is a picture archive, not a patient (ours)
+FIRST_REPRESENTATIONS = (b"UL", b"OB", b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"SQ")
+LAST_FIRST_ELEMENT = 0x0070  # groups 2 and 8 begin with lengths, character set, image type, classes, dates, times
 UNIT_TOLERANCE = 0.01  # how far from 1 the length of a direction cosine may be (ours)
 KEYWORDS = (
     "SOPInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID",
@@ -31,13 +35,20 @@ KEYWORDS = (
     "RepetitionTime", "EchoTime", "EffectiveEchoTime", "InversionTime", "ContrastBolusAgent",
     "ContrastBolusAgentSequence", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelSpacing",
     "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept", "Units",
+    "StudyDate", "SpacingBetweenSlices", "InstanceNumber", "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime",
+    "AcquisitionDateTime", "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "EchoNumbers",
+    "ImagesInAcquisition", "Manufacturer", "ContrastBolusStartTime", "ContrastBolusVolume",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One slice: where its voxels are stored, where it lies (LPS mm, as DICOM says) and how to rescale it."""
+    """One slice: where its voxels are stored, where it lies (LPS mm, as DICOM says) and how to rescale it.
+
+    instance: its number in the series, None where unknown; repeats: what may tell it from another acquisition of the
+    same place, by name of the tag.
+    """
 
     path: Path
     index: int
@@ -45,6 +56,8 @@ class Frame:
     position: tuple[float, float, float]
     slope: float
     intercept: float
+    instance: int | None = None
+    repeats: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -52,11 +65,14 @@ class Stack:
     """Frames of one series, orientation, matrix, echo and kind: one possible volume, and what its tags say.
 
     orientation: six direction cosines (LPS): along a row, then down a column; spacing: mm between rows, then columns;
-    times in ms, None where unknown; label: how people choose it, the series number with `.2` for a second stack.
+    times in ms, None where unknown; names: description and sequence, with the protocol where that is the series' own;
+    date: of the study; acquired: YYYYMMDDHHMMSS, empty where unknown; after_agent: as all series of the study tell it
+    together, None where nobody asked; distance: mm between slices by the tags; promised: slices that the tags announce;
+    label: how people choose it, the series number with `.2` for a second stack.
     """
 
     study: str
-    person: str
+    person: Person
     series: str
     number: int | None
     description: str
@@ -76,6 +92,14 @@ class Stack:
     columns: int
     frames: list[Frame] = field(default_factory=list)
     label: str = ""
+    protocol: str = ""
+    manufacturer: str = ""
+    date: str = ""
+    acquired: str = ""
+    agent_started: str = ""
+    after_agent: bool | None = None
+    distance: float | None = None
+    promised: int | None = None
 
     @property
     def title(self) -> str:
@@ -92,84 +116,22 @@ class Folder:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file carries DICOM's magic number."""
+    """Whether a file carries DICOM's magic number, or begins as a DICOM data set without preamble does."""
     try:
         with open(path, "rb") as stream:
-            return MAGIC in stream.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:]
+            first = stream.read(MAGIC_AT + len(MAGIC))
     except OSError:
         return False
+    return first[MAGIC_AT:] == MAGIC or _begins_a_data_set(first)
 
 
-def scan(path: Path) -> Folder:
-    """Find the stacks of a folder (recursively), or of the series that a single DICOM file belongs to.
-
-    Raises BadInput where there is no DICOM image.
-    """
-    if path.is_dir():
-        return _gather(_files_below(path), f"the folder {path.name or path}")
-    if not _image_file(path):  # a DICOMDIR stands for its folder
-        return scan(path.parent)
-    own, _ = _stacks_of_files([path])
-    if any(len(stack.frames) > 1 for stack in own):
-        return _gather([path], f"the file {path.name}")
-    wanted = {stack.series for stack in own}
-    beside = _gather([other for other in sorted(path.parent.iterdir()) if other.is_file()], f"the file {path.name}")
-    return Folder([stack for stack in beside.stacks if stack.series in wanted] or beside.stacks, beside.unreadable)
-
-
-def _files_below(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        found += [Path(place) / name for name in sorted(names)]
-        if len(found) > MOST_FILES:
-            raise BadInput(
-                f"The folder {folder.name or folder} holds over {MOST_FILES} files. Give one study's folder."
-            )
-    return found
-
-
-def _image_file(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        return DICOMDIR_CLASS not in stream.read(1024)
-
-
-def _gather(files: list[Path], where: str) -> Folder:
-    stacks, unreadable = _stacks_of_files([path for path in files if is_dicom(path) and _image_file(path)])
-    if not stacks:
-        more = f" ({unreadable} DICOM files there hold no readable image)" if unreadable else ""
-        raise BadInput(f"There is no DICOM series of slices in {where}{more}. Check the path, or export it again.")
-    _number(stacks)
-    return Folder(stacks, unreadable)
-
-
-def _stacks_of_files(files: list[Path]) -> tuple[list[Stack], int]:
-    found: dict[tuple[Any, ...], Stack] = {}
-    seen: set[tuple[str, int]] = set()
-    unreadable = 0
-    with quiet_pydicom():
-        for path in files:
-            try:
-                parts = list(_frames(path, read_header(path)))
-            except Exception:  # a damaged header can raise anything in pydicom; it is counted and reported
-                unreadable += 1
-                continue
-            for key, stack, frame in parts:
-                if (frame.uid, frame.index) not in seen:  # the same file copied twice is one slice
-                    seen.add((frame.uid, frame.index))
-                    found.setdefault(key, stack).frames.append(frame)
-    return list(found.values()), unreadable
-
-
-def _number(stacks: list[Stack]) -> None:
-    stacks.sort(key=lambda s: (s.study, s.number if s.number is not None else 10**9, s.series, s.echo_time or 0.0))
-    parts: dict[tuple[str, str], list[Stack]] = {}
-    for stack in stacks:
-        parts.setdefault((stack.study, stack.series), []).append(stack)
-    for place, group in enumerate(parts.values(), start=1):
-        for part, stack in enumerate(group, start=1):
-            number = f"{stack.number}" if stack.number is not None else f"u{place}"
-            stack.label = number if len(group) == 1 else f"{number}.{part}"
+def _begins_a_data_set(first: bytes) -> bool:
+    """Whether the first element is of group 2 or 8, little endian, with a value representation or a short length."""
+    if len(first) < MAGIC_AT or first[:2] not in (b"\x02\x00", b"\x08\x00"):
+        return False
+    element, length = int.from_bytes(first[2:4], "little"), int.from_bytes(first[4:8], "little")
+    explicit = first[4:6] in FIRST_REPRESENTATIONS
+    return element <= LAST_FIRST_ELEMENT and (explicit or (length <= MAGIC_AT and length % 2 == 0))
 
 
 @contextlib.contextmanager
@@ -205,12 +167,12 @@ def read_header(path: Path, pixels: bool = False) -> Any:
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as memory:
             file = cast(BinaryIO, memory)  # it reads, seeks and tells like one
             if pixels:
-                return pydicom.dcmread(file)
-            return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(KEYWORDS))
+                return pydicom.dcmread(file, force=True)  # files without preamble; is_dicom has looked at it
+            return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(KEYWORDS), force=True)
 
 
-def _frames(path: Path, header: Any) -> Iterator[tuple[tuple[Any, ...], Stack, Frame]]:
-    """Every slice of a file with the stack it belongs to; raises ValueError and others where geometry is missing."""
+def frames_of(path: Path, header: Any) -> Iterator[tuple[Stack, Frame]]:
+    """Every slice of a file with what its tags say; raises ValueError and others where geometry is missing."""
     from pydicom.dataset import Dataset
 
     if int(header.get("SamplesPerPixel", 1)) != 1:
@@ -227,19 +189,20 @@ def _frames(path: Path, header: Any) -> Iterator[tuple[tuple[Any, ...], Stack, F
             raise ValueError("direction cosines")
         slope = _value(header, groups, "PixelValueTransformationSequence", "RescaleSlope")
         intercept = _value(header, groups, "PixelValueTransformationSequence", "RescaleIntercept")
-        frame = Frame(
-            path=path,
-            index=index,
-            uid=str(header.SOPInstanceUID),
-            position=(position[0], position[1], position[2]),
-            slope=1.0 if slope is None else float(slope),
-            intercept=0.0 if intercept is None else float(intercept),
-        )
         stack = _stack(header, groups, orientation)
-        kind = stack.image_type[2] if len(stack.image_type) > 2 else ""
-        turned = tuple(round(cosine, 2) + 0.0 for cosine in orientation)
-        key = (stack.study, stack.series, turned, stack.rows, stack.columns, kind, stack.echo_time)
-        yield key, stack, frame
+        yield (
+            stack,
+            Frame(
+                path=path,
+                index=index,
+                uid=str(header.get("SOPInstanceUID") or ""),
+                position=(position[0], position[1], position[2]),
+                slope=1.0 if slope is None else float(slope),
+                intercept=0.0 if intercept is None else float(intercept),
+                instance=_integer(header.get("InstanceNumber")),
+                repeats=_repeats(header, groups, stack.image_type),
+            ),
+        )
 
 
 def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...]) -> Stack:
@@ -251,14 +214,10 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
         raise ValueError("pixel spacing")
     timing = "MRTimingAndRelatedParametersSequence"
     echo = value("MREchoSequence", "EffectiveEchoTime")
-    identity = "|".join(str(header.get(name, "")) for name in ("PatientID", "PatientName", "PatientBirthDate"))
-    names = " ".join(
-        str(header.get(name) or "")
-        for name in ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
-    )
+    names = " ".join(str(header.get(name) or "") for name in ("SeriesDescription", "SequenceName", "PulseSequenceName"))
     return Stack(
         study=str(header.get("StudyInstanceUID", "")),
-        person=hashlib.sha256(identity.encode()).hexdigest(),
+        person=person_of(header),
         series=str(header.get("SeriesInstanceUID", "")),
         number=_integer(header.get("SeriesNumber")),
         description=_clean(header.get("SeriesDescription") or header.get("ProtocolName") or ""),
@@ -267,8 +226,7 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
         image_type=_words(value("MRImageFrameTypeSequence", "FrameType") or header.get("ImageType")),
         sequence=frozenset(_words(header.get("ScanningSequence"))) | _enhanced_sequence(header, groups),
         volumetric=str(header.get("MRAcquisitionType", "")) == "3D",
-        contrast_agent=bool(str(header.get("ContrastBolusAgent") or "").strip(" 0"))
-        or bool(header.get("ContrastBolusAgentSequence")),
+        contrast_agent=_agent_given(header, groups),
         repetition_time=_number_or_none(value(timing, "RepetitionTime")),
         echo_time=_number_or_none(echo if echo is not None else header.get("EchoTime")),
         inversion_time=_number_or_none(_inversion(header, groups)),
@@ -277,7 +235,47 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
         thickness=_number_or_none(value("PixelMeasuresSequence", "SliceThickness")),
         rows=int(header.Rows),
         columns=int(header.Columns),
+        protocol=_clean(header.get("ProtocolName") or ""),
+        manufacturer=_clean(header.get("Manufacturer") or ""),
+        date=str(header.get("StudyDate") or ""),
+        acquired=_acquired(header),
+        agent_started=str(header.get("ContrastBolusStartTime") or ""),
+        distance=_number_or_none(value("PixelMeasuresSequence", "SpacingBetweenSlices")),
+        promised=_integer(header.get("ImagesInAcquisition")),
     )
+
+
+def _acquired(header: Any) -> str:
+    """When the acquisition began, as YYYYMMDDHHMMSS; empty where a part of it is not said."""
+    moment = str(header.get("AcquisitionDateTime") or "")
+    if not moment:
+        date, time = (str(header.get(name) or "") for name in ("AcquisitionDate", "AcquisitionTime"))
+        moment = (date or str(header.get("StudyDate") or "")) + time if time else ""
+    return moment[:14] if moment[:14].isdigit() and len(moment) >= 14 else ""
+
+
+def _agent_given(header: Any, groups: tuple[Any, Any]) -> bool:
+    """Whether the tags say that contrast agent was in the blood: an agent's name that is not a word for none."""
+    usage = [one for group in groups for one in group.get("ContrastBolusUsageSequence") or []]
+    if usage:
+        return any(str(one.get("ContrastBolusAgentAdministered") or "YES").upper() == "YES" for one in usage)
+    name = str(header.get("ContrastBolusAgent") or "").strip(" 0.-").casefold()
+    return (bool(name) and name not in NO_AGENT) or bool(header.get("ContrastBolusAgentSequence"))
+
+
+def _repeats(header: Any, groups: tuple[Any, Any], image_type: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """What may tell two acquisitions of the same place apart, the most telling first."""
+    times = _value(header, groups, "TemporalPositionSequence", "TemporalPositionTimeOffset")
+    temporal = _value(header, groups, "FrameContentSequence", "TemporalPositionIndex")
+    found = {
+        "ImageType": "\\".join(image_type),
+        "StackID": _value(header, groups, "FrameContentSequence", "StackID"),
+        "TemporalPosition": temporal if temporal is not None else header.get("TemporalPositionIdentifier") or times,
+        "EchoNumbers": header.get("EchoNumbers"),
+        "TriggerTime": header.get("TriggerTime"),
+        "AcquisitionNumber": header.get("AcquisitionNumber"),
+    }
+    return tuple((name, "" if value is None else str(value)) for name, value in found.items())
 
 
 def _enhanced_sequence(header: Any, groups: tuple[Any, Any]) -> frozenset[str]:

@@ -183,12 +183,12 @@ def test_missing_uneven_and_doubled_slices_are_named(volume, tmp_path):
 
     write_series(tmp_path / "uneven", volume, T1W, each=push)
     assert "unevenly spaced slices" in refusal("uneven")
-    series = generate_uid()
+    series, other = generate_uid(), volume.with_data(volume.data + 1)
     write_series(tmp_path / "twice/1", volume, T1W, series=series)
-    write_series(tmp_path / "twice/2", volume, T1W, series=series)
+    write_series(tmp_path / "twice/2", other, T1W, series=series)
     assert "4D: it holds 2 volumes of 7 slices" in refusal("twice")
     write_series(tmp_path / "mixed/1", volume, T1W, series=series)
-    for path in write_series(tmp_path / "mixed/2", volume, T1W, series=series)[2:]:
+    for path in write_series(tmp_path / "mixed/2", other, T1W, series=series)[2:]:
         path.unlink()
     assert "two acquisitions are mixed" in refusal("mixed")
 
@@ -242,13 +242,14 @@ def test_a_tilted_stack_keeps_its_true_geometry_and_says_so(volume, tmp_path):
 def test_every_transfer_syntax_gives_the_same_values(name):
     from pydicom.data import get_testdata_file
 
-    from TrainingCore.imaging.dicom import _stored_values
-    from TrainingCore.imaging.dicom_headers import quiet_pydicom, scan
+    from TrainingCore.imaging.dicom import scan
+    from TrainingCore.imaging.dicom_headers import quiet_pydicom
+    from TrainingCore.imaging.dicom_pixels import stored_values
 
     plain, other = (Path(get_testdata_file(f"MR_small{end}.dcm")) for end in ("", f"_{name}"))
     stack = next(stack for stack in scan(plain).stacks if (stack.rows, stack.columns) == (64, 64))
     with quiet_pydicom():
-        assert np.array_equal(_stored_values(plain, stack), _stored_values(other, stack))
+        assert np.array_equal(stored_values(plain, stack), stored_values(other, stack))
 
 
 def test_signed_values_slopes_and_unused_bits(volume, tmp_path):

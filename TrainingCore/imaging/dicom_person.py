@@ -1,0 +1,53 @@
+"""Whether two DICOM headers speak of one person. Identities are compared as hashes; nothing readable is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Person:
+    """Hashes of number, parts of the name and date of birth, each empty where it is not said."""
+
+    number: str = ""
+    name: frozenset[str] = frozenset()
+    born: str = ""
+
+
+def person_of(header: Any) -> Person:
+    """The identity in a pydicom data set.
+
+    A number counts without case, blanks and leading zeros; a name without case, accents, punctuation and order, so
+    that `A^B`, `A^B^^^` and `a, b` are one name.
+    """
+    return Person(
+        number=_hash(re.sub(r"\W", "", _plain(header.get("PatientID"))).lstrip("0")),
+        name=frozenset(_hash(word) for word in re.findall(r"[^\W_]+", _plain(header.get("PatientName")))),
+        born=_hash(re.sub(r"\D", "", str(header.get("PatientBirthDate") or ""))),
+    )
+
+
+def same_person(one: Person, other: Person) -> bool:
+    """Whether nothing contradicts that both are one person: what one does not say contradicts nothing.
+
+    A name may hold more than the other (a middle name, a title).
+    """
+    numbers = one.number == other.number or not one.number or not other.number
+    born = one.born == other.born or not one.born or not other.born
+    names = one.name <= other.name or other.name <= one.name
+    return numbers and born and names
+
+
+def _plain(value: Any) -> str:
+    """Lower case without accents; of a name written in several scripts, the first of them."""
+    text = unicodedata.normalize("NFKD", str(value or "").split("=")[0].casefold())
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return re.sub(r"([aou])e", r"\1", text)  # Mueller is M\u00fcller
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
