@@ -74,8 +74,12 @@ set(TRAINING_CORE_SCRIPTS
   imaging/checks.py
   imaging/contrasts.py
   imaging/dicom.py
+  imaging/dicom_agent.py
   imaging/dicom_choice.py
   imaging/dicom_headers.py
+  imaging/dicom_person.py
+  imaging/dicom_pixels.py
+  imaging/dicom_stacks.py
   imaging/dvr_values.py
   imaging/grid.py
   imaging/intensities.py
