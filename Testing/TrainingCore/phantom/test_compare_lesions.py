@@ -6,8 +6,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from TrainingCore.phantom.compare_intensities import digital_intensities, lesion_intensities, real_intensities
 from TrainingCore.phantom.compare_lesions import digital_facts, lesion_facts, main, real_facts, table
 from TrainingCore.runtime.cli import Progress, run_command
+from TrainingCore.runtime.errors import BadInput
 
 
 def test_facts_measure_components_and_their_distance() -> None:
@@ -50,3 +52,24 @@ def test_the_command_writes_figure_and_tables(tmp_path: Path) -> None:
     assert (out / "phantom_lesions.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "phantom_lesions.md").read_text().startswith("| measure | real |")
     assert (out / "phantom_lesions.csv").is_file()
+
+
+def test_intensities_are_relative_to_normal_appearing_white_matter() -> None:
+    lesions = np.zeros((30, 30, 30), bool)
+    lesions[4:8, 4:8, 4:8] = True
+    t1w, flair = np.full(lesions.shape, 400.0), np.full(lesions.shape, 50.0)
+    t1w[lesions], flair[lesions] = 300.0, 75.0
+    facts = lesion_intensities("sub-01", [t1w, flair], lesions, np.ones(lesions.shape, bool), 1.0)
+    assert facts.volumes.tolist() == [64.0]
+    assert facts.means[:, 0] == pytest.approx([0.75, 1.5])
+    with pytest.raises(BadInput, match="white matter"):
+        lesion_intensities("sub-01", [t1w, flair], lesions, lesions, 1.0)
+
+
+def test_digital_intensities_are_like_those_of_two_real_patients(real_data: Path) -> None:
+    """Medians over lesion voxels; sub-19's white matter, swollen ventricles apart, is less certain."""
+    real = real_intensities(real_data / "ms_mni")
+    digital = digital_intensities(4, "A", 1, 64, Progress("none"))
+    for index, tolerance in ((0, 0.12), (1, 0.12)):
+        medians = [np.median(np.concatenate([one.voxels[index] for one in group])) for group in (real[:1], digital)]
+        assert medians[1] == pytest.approx(medians[0], abs=tolerance)

@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from TrainingCore.phantom.anatomy import grow_anatomy
+from TrainingCore.phantom.lesion_classes import ACUTE
 from TrainingCore.phantom.lesion_growth import (
     CHANGE_RANGE,
     LOAD_QUANTILES_ML,
@@ -12,6 +13,7 @@ from TrainingCore.phantom.lesion_growth import (
     grow_lesions,
     next_visit,
 )
+from TrainingCore.phantom.people import COUNT_FACTOR, LOAD_FACTOR
 from TrainingCore.phantom.randomness import stream
 
 
@@ -95,3 +97,26 @@ def test_some_people_get_new_lesions(anatomy, patients) -> None:
         for seed, lesions in enumerate(patients[:6])
     ]
     assert max(new) > 0
+
+
+def test_site_b_has_about_12_lesions_of_50_mm3_or_more(anatomy) -> None:
+    """Soulier et al. 2024: 528 in 44 people."""
+    counts = []
+    for seed in range(14):
+        lesions = grow_lesions(anatomy, 100 + seed, LOAD_FACTOR["B"], COUNT_FACTOR["B"])
+        labels, count = ndimage.label(lesions.mask, np.ones((3, 3, 3)))
+        volumes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * anatomy.voxel**3
+        counts.append(int((volumes >= 50.0).sum()))
+    assert np.mean(counts) == pytest.approx(12.0, abs=3.5)
+
+
+def test_oedema_of_acute_lesions_is_gone_at_the_next_visit(anatomy, patients) -> None:
+    for seed, lesions in enumerate(patients):
+        acute = lesions.kinds == ACUTE
+        if acute.any():
+            later = next_visit(lesions, anatomy, seed, 2)
+            where = acute[lesions.owner]
+            assert not (later.kinds[: len(acute)] == ACUTE).any()
+            assert later.water[where].mean() < 0.85 * lesions.water[where].mean()
+            return
+    pytest.fail("no patient has an acute lesion")

@@ -15,6 +15,9 @@ import pytest
 
 from TrainingCore import simulate
 from TrainingCore.phantom import template
+from TrainingCore.phantom.bids import TRUTH_COLUMNS
+from TrainingCore.phantom.edition import EDITION, fingerprint
+from TrainingCore.phantom.lesion_classes import NAMES
 from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.files import sha256
 
@@ -75,6 +78,30 @@ def test_sidecars_carry_the_protocol_in_seconds_and_say_simulated(cohort: Path) 
     assert sidecar["Simulated"] is True
     assert sidecar["RepetitionTime"] == pytest.approx(8.0)
     assert sidecar["InversionTime"] == pytest.approx(2.35)
+
+
+def test_sidecars_and_settings_say_which_edition_of_the_phantom(cohort: Path) -> None:
+    sidecar = json.loads((cohort / "sub-A01/ses-1/anat/sub-A01_ses-1_T1w.json").read_text())
+    assert (sidecar["PhantomEdition"], sidecar["PhantomConstants"]) == (EDITION, fingerprint())
+    assert fingerprint() in (cohort / "dataset_description.json").read_text()
+
+
+def test_every_lesion_has_its_truth_in_a_table(cohort: Path) -> None:
+    path = cohort / DERIVED / "sub-A01/ses-1/anat/sub-A01_ses-1_space-T1w_desc-truth_lesions.tsv"
+    header, *rows = (line.split("\t") for line in path.read_text().splitlines())
+    assert header == list(TRUTH_COLUMNS)
+    assert rows
+    for row in rows:
+        facts = dict(zip(header, row))
+        assert facts["class"] in NAMES
+        assert 0.0 <= float(facts["myelin_loss"]) <= 1.0
+        assert 0.5 < float(facts["dvr_noisefree"]) < 1.6
+
+
+def test_a_tiny_cohort_says_that_its_information_ceiling_is_not_estimated(cohort: Path) -> None:
+    found = json.loads((cohort / DERIVED / "information_ceiling.json").read_text())
+    assert "too few" in found["skipped"]
+    assert found["phantom"]["edition"] == EDITION
 
 
 def test_noise_ceiling_comes_with_the_cohort(cohort: Path) -> None:
