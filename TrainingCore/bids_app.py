@@ -37,7 +37,8 @@ def bids_app(
     """Run MyelinSynth over a BIDS dataset, as a BIDS App.
 
     participant: every visit with T1w and FLAIR becomes a synthetic DVR map with lesion table and report, as BIDS
-    derivatives. Masks and label maps in derivatives/ are used. Run the same command again to resume.
+    derivatives. Masks and label maps in derivatives/ are used. Sessions of one person are compared one after the
+    other (see change). Run the same command again to resume.
 
     group: one table over all visits and a page with distributions, outliers, failures and associations with columns
     of participants.tsv and sessions.tsv. Research use only, not for diagnosis.
@@ -88,6 +89,7 @@ def bids_app(
         for row in dataset.without_t1w(visits):
             dataset.note_failure(out, row["visit"], row["reason"])
         _run(tasks, out, n_procs, scheduler, shown)
+        _compare_sessions(tasks, out, shown)
         left = [row for row in dataset.failures(out) if row["visit"] in {visit.label for visit in visits}]
         shown.say(f"{len(visits) - len(left)} of {len(visits)} visits have a map in {out}.")
         for row in left:
@@ -135,6 +137,30 @@ def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, p
         )
         if outcome.fatal:
             raise MyelinSynthError(f"{outcome.sentence} Nothing half-written is left; run again to resume.")
+
+
+def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> None:
+    """Compare each person's sessions one after the other, where both have a map and it is not there yet."""
+    from .change import SUMMARY, change
+    from .runtime.files import write_json
+    from .study.dataset import note_failure
+    from .study.sessions import pairs_of
+
+    pairs = list(pairs_of(tasks))
+    for done, pair in enumerate(pairs, start=1):
+        made_from = pair.folder / "made_from.json"
+        keys = pair.keys()
+        if made_from.is_file() and read_json(made_from) == keys and (pair.folder / SUMMARY).is_file():
+            continue
+        progress.report("compare", done / len(pairs), f"Comparing {pair.label} ({done} of {len(pairs)})")
+        t1w = [Path(task.files["t1w"]) for task in (pair.before, pair.after)]
+        try:
+            change(*pair.results(), pair.folder, before_t1=t1w[0], after_t1=t1w[1], progress="none")
+            write_json(made_from, keys)
+            note_failure(out, pair.label, "")
+        except MyelinSynthError as error:
+            note_failure(out, pair.label, f"The sessions could not be compared: {error}")
+            progress.say(f"failed: {pair.label}: {error}")
 
 
 def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Iterator[Any]:

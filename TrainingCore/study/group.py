@@ -12,7 +12,7 @@ from .associations import associate, compare_groups, is_numeric, with_false_disc
 from .dataset import failures
 from .table import NAMES, as_tsv, dictionary, read_rows
 
-TESTED = ("lesion_dvr", "lesion_to_nawm", "nawm_dvr", "demyelinated_share", "lesion_load_ml")
+TESTED = ("lesion_dvr", "lesion_to_nawm", "nawm_dvr", "demyelinated_share", "lesion_load_ml", "change_dvr")
 PAGE = "group.html"
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from ..data.cohort_bids import participants, sessions
 from ..data.result import Result
 from ..evaluation.statistics import weighted_mean
+from ..runtime.files import read_json
 from .names import RESULTS
+from .sessions import CHANGES, SOURCE
 
 MINIMUM_MM3 = 50.0  # lesions that count, as in Soulier et al. 2024
 FEW_LESIONS = 3  # (ours) a lesion mean over fewer is noted
@@ -45,6 +47,15 @@ MEASURES = (
         "unitless",
         "Share of the lesional volume (lesions of 50 mm3 or more) whose DVR lies below the limit from NAWM",
     ),
+    Column(
+        "change_dvr", "change of lesion DVR", "unitless", "Mean difference to the session before, lesions by volume"
+    ),
+    Column(
+        "demyelination_index", "demyelination index", "unitless", "Share of lesional voxels demyelinated since then"
+    ),
+    Column(
+        "remyelination_index", "remyelination index", "unitless", "Share of lesional voxels remyelinated since then"
+    ),
     Column("brain_ml", "brain (ml)", "ml", "Volume of the brain mask"),
 )
 NAMES = tuple(column.name for column in MEASURES)
@@ -61,11 +72,23 @@ def read_rows(data: Path, out: Path) -> list[Row]:
         person, _, visit = folder.name.removeprefix("sub-").partition("_ses-")
         if folder.is_dir():
             about = dict(people.get(person, {})) | (sessions(data, person).get(visit, {}) if visit else {})
-            rows.append(row_of(Result.open(folder), person, visit, about))
+            rows.append(row_of(Result.open(folder), person, visit, about, change_since(out, person, visit)))
     return rows
 
 
-def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any]) -> Row:
+def change_since(out: Path, person: str, visit: str) -> Row:
+    """Change measures of a visit since the session before it; empty without a comparison."""
+    found = sorted((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")) if visit else []
+    if not found:
+        return {}
+    summary = read_json(found[0])
+    voxels = summary["voxels"]
+    return {"change_dvr": summary["mean_difference"]} | {
+        name: voxels[name] for name in ("demyelination_index", "remyelination_index")
+    }
+
+
+def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], changed: Row) -> Row:
     """The row of one visit."""
     summary = result.provenance["summary"]
     tissue = {name: (summary["synthetic_dvr"].get(name) or {}).get("mean") for name in ("nawm", "grey_matter")}
@@ -85,6 +108,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any]) ->
         "demyelinated_share": share,
         "brain_ml": summary["brain_ml"],
     }
+    row |= {name: changed.get(name) for name in ("change_dvr", "demyelination_index", "remyelination_index")}
     row["qc"] = "; ".join(flags(row, result.provenance["warnings"])) or None
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]
     return row | {name: value(text) for name, text in about.items() if name not in row}

@@ -20,11 +20,11 @@ from TrainingCore.runtime.errors import BadInput
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people with raw T1w and FLAIR and a lesion mask in derivatives; a third has no FLAIR."""
+    """Raw T1w and FLAIR, lesion masks in derivatives: sub-P0 with two sessions, sub-P1; sub-P2 has no FLAIR."""
     root = tmp_path_factory.mktemp("study") / "raw"
-    for number in range(3):
-        head, label = make_head(number), f"sub-P{number}_ses-1"
-        folder = Path(f"sub-P{number}", "ses-1", "anat")
+    for number, session in ((0, 1), (0, 2), (1, 1), (2, 1)):
+        head, label = make_head(number), f"sub-P{number}_ses-{session}"
+        folder = Path(f"sub-P{number}", f"ses-{session}", "anat")
         for name, place in (("t1w", folder / f"{label}_T1w"), ("flair", folder / f"{label}_FLAIR")):
             if (name, number) != ("flair", 2):
                 write_volume(root / f"{place}.nii.gz", head[name], AFFINE)
@@ -76,6 +76,14 @@ def test_every_visit_has_bids_names_sidecars_and_a_result(made: Path, dataset: P
     )
 
 
+def test_sessions_of_one_person_are_compared_once(made: Path) -> None:
+    [folder] = (made / "change").iterdir()
+    assert folder.name == "sub-P0_ses-1_ses-2"
+    summary = json.loads((folder / "change.json").read_text())
+    assert summary["lesions"] > 0
+    assert abs(summary["mean_difference"]) < 1e-6  # the same images twice
+
+
 def test_the_visit_that_fails_is_listed_and_stops_nothing(made: Path) -> None:
     [log] = (made / "logs").glob("*.json")
     assert "FLAIR" in json.loads(log.read_text())["reason"]
@@ -123,7 +131,7 @@ def test_bad_input_is_one_sentence(dataset: Path, made: Path, tmp_path: Path) ->
 def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: Path) -> None:
     study = bids_app(dataset, made, "group", progress="none")
     head, *rows = [line.split("\t") for line in (made / "group.tsv").read_text().splitlines()]
-    assert len(rows) == 2
+    assert len(rows) == 3
     assert {"participant_id", "session_id", "lesion_dvr", "nawm_dvr", "qc"} <= set(head)
     dictionary = json.loads((made / "group.json").read_text())
     assert dictionary["lesion_load_ml"]["Units"] == "ml"

@@ -1,0 +1,56 @@
+"""Comparisons of a person's sessions, one after the other, in a dataset of `bids_app`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from ..runtime.files import read_json
+from .names import record_path, result_path
+from .visit_task import VisitTask
+
+CHANGES = "change"  # folder of the comparisons
+SOURCE = "change.json"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sessions of one person that follow each other, both with a map."""
+
+    before: VisitTask
+    after: VisitTask
+
+    @property
+    def label(self) -> str:
+        """Name of the comparison, e.g. `sub-01_ses-1_ses-2`."""
+        return f"{self.before.label}_ses-{self.after.visit}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the comparison lies."""
+        return Path(self.before.out) / CHANGES / self.label
+
+    def results(self) -> tuple[Path, Path]:
+        """The two Result folders."""
+        before, after = (Path(task.out) / result_path(task.person, task.visit) for task in (self.before, self.after))
+        return before, after
+
+    def keys(self) -> str:
+        """What the comparison rests on: the keys of both visits' records."""
+        tasks = (self.before, self.after)
+        return " ".join(read_json(Path(task.out) / record_path(task.person, task.visit))["key"] for task in tasks)
+
+
+def pairs_of(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
+    """Sessions that follow each other (in the order of their labels), where both have a map."""
+    complete = [task for task in tasks if (Path(task.out) / record_path(task.person, task.visit)).is_file()]
+    for person in sorted({task.person for task in complete}):
+        own = sorted((task for task in complete if task.person == person), key=lambda task: natural(task.visit))
+        yield from (Pair(first, second) for first, second in pairwise(own))
+
+
+def natural(label: str) -> tuple[int, str]:
+    """Order of session labels: numbers by value, other labels after them."""
+    return (int(label), label) if label.isdecimal() else (10**9, label)
