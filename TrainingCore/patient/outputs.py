@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 def write_result(folder: Path, findings: Findings) -> None:
     """Write every file of the Result; the provenance comes last."""
-    from ..reporting.patient_report import build_report
+    from ..reporting.patient_report import patient_report
 
     write_maps(folder, findings)
     write_transform(folder / TRANSFORM, findings.registration.matrix)
     columns = names(measured=findings.measured is not None)
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
     summary = summarise(findings)
-    build_report(findings, summary).write(folder / REPORT)
+    patient_report(findings, summary).write(folder / REPORT)
     write_json(folder / PROVENANCE, provenance(findings, summary))
 
 
@@ -118,6 +118,7 @@ def summarise(findings: Findings) -> dict[str, Any]:
             sum(row["ratio_to_surrounding"] < 1 for row in compared) / len(compared) if compared else None
         ),
         "brain_ml": round(findings.brain.millilitres, 1),
+        "plausibility": [finding.row() for finding in findings.plausibility],
     }
     if findings.measured is not None:
         summary["measured_dvr"] = {name: _mean_sd(findings.measured.data, mask) for name, mask in masks.items()}

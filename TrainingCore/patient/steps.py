@@ -13,12 +13,13 @@ from ..data.bundle import Bundle
 from ..evaluation.calibration import expected_error, spread_by_label
 from ..evaluation.conformal import interval_of, intervals_of_bundle
 from ..evaluation.lesions import demyelination_limit, lesion_table
+from ..evaluation.plausibility import Finding, plausibility
 from ..imaging.aligned import AlignedPatient
 from ..imaging.brain_mask import Brain
 from ..imaging.checks import dvr_on_grid, lesions_on_grid
 from ..imaging.label_maps import tissues_from_label_map
 from ..imaging.labelling import label_lesions
-from ..imaging.regions import align_to_atlas, find_places, lesion_regions
+from ..imaging.regions import Places, align_to_atlas, find_places, lesion_regions
 from ..imaging.registration import Registration
 from ..imaging.sides import check_side
 from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
@@ -48,7 +49,8 @@ class Findings:
     uncertainty: its SD over variants of the inputs, or the error to be expected of that, or None; lesions, measured: as
     given, on this grid, or None; tissues: masks; labels, rows: see evaluation.lesions; limit: DVR below which a voxel
     counts as demyelinated; way: how the network was run, predictions: how often; seconds: by step; own: what is written
-    on the T1w's own grid where that is finer than 0.67 mm: the volumes here then lie on a grid of about 1 mm.
+    on the T1w's own grid where that is finer than 0.67 mm: the volumes here then lie on a grid of about 1 mm;
+    plausibility: the map beside published findings.
     """
 
     patient: Patient
@@ -70,6 +72,7 @@ class Findings:
     predictions: int
     seconds: dict[str, float] = field(default_factory=dict)
     own: OwnGrid | None = None
+    plausibility: list[Finding] = field(default_factory=list)
 
 
 class Clock:
@@ -141,7 +144,11 @@ def synthesize(
         rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
     intervals = intervals_of_bundle(bundle.description)
     rows = [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
-    rows = _with_regions(rows, labels, t1w, brain, tissues, patient, progress)
+    places = _places(t1w, brain, tissues, patient, progress) if rows else None
+    if places is not None:
+        regions = lesion_regions(labels, places, tuple(t1w.spacing))
+        rows = [row | {"region": regions[row["id"] - 1]} for row in rows]
+    ventricles = None if places is None else places.ventricles
     findings = Findings(
         patient=patient,
         bundle=bundle,
@@ -161,6 +168,7 @@ def synthesize(
         flips=options.flips,
         predictions=len(found.maps),
         own=own,
+        plausibility=plausibility(dvr, labels, tissues, t1w.affine, t1w.data, ventricles),
     )
     clock.step("report", 0.85, "Writing map, table and report")
     findings.seconds = clock.seconds
@@ -262,24 +270,15 @@ def _tissues(
         return {name: np.zeros(t1w.data.shape, bool) for name in ("white_matter", "grey_matter", "csf", "nawm")}
 
 
-def _with_regions(
-    rows: list[dict[str, Any]],
-    labels: np.ndarray,
-    t1w: Volume,
-    brain: Brain,
-    tissues: dict[str, np.ndarray],
-    patient: Patient,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    if not rows:
-        return rows
+def _places(
+    t1w: Volume, brain: Brain, tissues: dict[str, np.ndarray], patient: Patient, progress: Progress
+) -> Places | None:
+    """Ventricles, cortex and what lies below the tentorium, or None with a warning where the atlas does not fit."""
     try:
-        places = find_places(t1w, brain.mask, tissues, align_to_atlas(t1w, brain.mask))
+        return find_places(t1w, brain.mask, tissues, align_to_atlas(t1w, brain.mask))
     except MyelinSynthError:
         warn(patient, progress, "The brain does not fit the atlas, so the regions of the lesions are missing.")
-        return rows
-    regions = lesion_regions(labels, places, tuple(t1w.spacing))
-    return [row | {"region": regions[row["id"] - 1]} for row in rows]
+        return None
 
 
 def _lesion_rows(

@@ -134,7 +134,7 @@ def write_translation(
     }
     if lesions is not None:
         facts["found_lesions_ml"] = round(float(lesions.sum()) * mask.voxel_volume / 1000, 3)
-    build_report(patient, model, aligned, (image, lesions, spread), facts).write(folder / REPORT)
+    translation_report(patient, model, aligned, (image, lesions, spread), facts).write(folder / REPORT)
     return facts
 
 
@@ -160,7 +160,7 @@ def nearest_input(about: Mapping[str, Any]) -> str:
     return next((name for name in near if name in about["inputs"]), about["inputs"][0])
 
 
-def build_report(
+def translation_report(
     patient: Patient,
     model: TrainedModel,
     aligned: AlignedPatient,

@@ -19,7 +19,7 @@ from ..runtime.errors import BadInput
 from ..runtime.files import PARTIAL_SUFFIX, make_writable, remove_partials, write_json, write_text
 from . import names
 from .records import code_version, key_of, outputs_intact, read_record, untouched
-from .worker import WORK, Task
+from .worker import WORK, PreparationJob
 
 FAILURES = "failures.json"
 PAGE = "qc.html"
@@ -99,12 +99,12 @@ def _in_words(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"Space": settings["space"], "Grid": grid, "SpacingMm": settings["spacing_mm"]}
 
 
-def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[Task]:
+def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[PreparationJob]:
     """One task per visit, paths absolute."""
     tasks = []
     for visit in cohort.visits:
         tasks.append(
-            Task(
+            PreparationJob(
                 person=visit.person,
                 visit=visit.visit,
                 files={name: str(path.absolute()) for name, path in visit.files.items()},
@@ -122,7 +122,7 @@ def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[Tas
     return tasks
 
 
-def up_to_date(task: Task) -> bool:
+def up_to_date(task: PreparationJob) -> bool:
     """Whether a visit is there, complete, from inputs that nobody touched, with these settings and this code."""
     out = Path(task.out)
     record = read_record(out / names.record_path(task.person, task.visit))

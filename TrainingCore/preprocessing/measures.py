@@ -20,7 +20,7 @@ MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True)
-class Measure:
+class QcMeasure:
     """One column of the page. floor: differences below it are never unusual; side: which ones are suspicious."""
 
     key: str
@@ -32,18 +32,20 @@ class Measure:
 
 
 MEASURES = (
-    Measure("brain_ml", "Brain (ml)", "{:.0f}", 60, explanation="volume of the brain mask"),
-    Measure("moved_mm", "FLAIR moved (mm)", "{:.1f}", 3, "high", "mean movement of FLAIR to T1w over the brain"),
-    Measure("covered", "FLAIR covers", "{:.0%}", 0.02, "low", "share of the brain inside the FLAIR's field of view"),
-    Measure("shared_information", "T1w-FLAIR fit", "{:.2f}", 0.03, "low", "normalised mutual information in the brain"),
-    Measure("t1w_contrast", "T1w contrast", "{:.0%}", 0.05, "low", "deep white matter over cortex in T1w"),
-    Measure("flair_contrast", "FLAIR contrast", "{:.0%}", 0.05, "both", "the same in FLAIR"),
-    Measure("white_share", "White matter", "{:.0%}", 0.05, explanation="share of the brain mask"),
-    Measure("nawm_t1w", "NAWM T1w", "{:.2f}", 0.1, explanation="median of NAWM over that of grey matter in T1w"),
-    Measure("nawm_flair", "NAWM FLAIR", "{:.2f}", 0.1, explanation="the same in FLAIR"),
-    Measure("lesions", "Lesions", "{:.0f}", 30, "high", "number, in the given mask"),
-    Measure("lesion_ml", "Lesion load (ml)", "{:.1f}", 15, "high", "volume of the given mask"),
-    Measure("dvr_white_to_grey", "DVR white/grey", "{:.2f}", 0.08, explanation="NAWM over grey matter"),
+    QcMeasure("brain_ml", "Brain (ml)", "{:.0f}", 60, explanation="volume of the brain mask"),
+    QcMeasure("moved_mm", "FLAIR moved (mm)", "{:.1f}", 3, "high", "mean movement of FLAIR to T1w over the brain"),
+    QcMeasure("covered", "FLAIR covers", "{:.0%}", 0.02, "low", "share of the brain inside the FLAIR's field of view"),
+    QcMeasure(
+        "shared_information", "T1w-FLAIR fit", "{:.2f}", 0.03, "low", "normalised mutual information in the brain"
+    ),
+    QcMeasure("t1w_contrast", "T1w contrast", "{:.0%}", 0.05, "low", "deep white matter over cortex in T1w"),
+    QcMeasure("flair_contrast", "FLAIR contrast", "{:.0%}", 0.05, "both", "the same in FLAIR"),
+    QcMeasure("white_share", "White matter", "{:.0%}", 0.05, explanation="share of the brain mask"),
+    QcMeasure("nawm_t1w", "NAWM T1w", "{:.2f}", 0.1, explanation="median of NAWM over that of grey matter in T1w"),
+    QcMeasure("nawm_flair", "NAWM FLAIR", "{:.2f}", 0.1, explanation="the same in FLAIR"),
+    QcMeasure("lesions", "Lesions", "{:.0f}", 30, "high", "number, in the given mask"),
+    QcMeasure("lesion_ml", "Lesion load (ml)", "{:.1f}", 15, "high", "volume of the given mask"),
+    QcMeasure("dvr_white_to_grey", "DVR white/grey", "{:.2f}", 0.08, explanation="NAWM over grey matter"),
 )
 
 

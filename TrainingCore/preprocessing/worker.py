@@ -1,4 +1,4 @@
-"""What one process does for one visit: read, prepare, write. Everything it needs comes in a `Task`.
+"""What one process does for one visit: read, prepare, write. Everything it needs comes in a `PreparationJob`.
 
 A visit is written into a folder of its own beside the dataset's, then moved file by file, its record last: a visit with
 a record is complete, whenever the process or the machine was killed.
@@ -33,7 +33,7 @@ UNITS = {"dvr": "distribution volume ratio", "dvr_clean": "distribution volume r
 
 
 @dataclass(frozen=True)
-class Task:
+class PreparationJob:
     """One visit to prepare; plain values, so that it travels to another process or machine.
 
     files, transforms: absolute paths (or `identity`) by volume name; settings: what decides the outcome (space, grid,
@@ -80,7 +80,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-def prepare_visit(task: Task) -> Outcome:
+def prepare_visit(task: PreparationJob) -> Outcome:
     """Prepare one visit, whatever happens: what goes wrong is in the outcome, never raised (but for being stopped)."""
     began = time.monotonic()
     try:
@@ -118,7 +118,7 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before[1])
 
 
-def _check_place(task: Task) -> None:
+def _check_place(task: PreparationJob) -> None:
     """That this machine sees the same files and runs the same code as the one that asked."""
     where = f"The worker on {platform.node()}"
     if not (Path(task.out) / "dataset_description.json").is_file():
@@ -127,7 +127,7 @@ def _check_place(task: Task) -> None:
         raise MyelinSynthError(f"{where} has another version of MyelinSynth. Install the same one on every machine.")
 
 
-def _prepare(task: Task) -> tuple[str, list[str]]:
+def _prepare(task: PreparationJob) -> tuple[str, list[str]]:
     out, record_name = Path(task.out), names.record_path(task.person, task.visit)
     old = read_record(out / record_name)
     before = old["inputs"] if old else {}
@@ -143,7 +143,7 @@ def _prepare(task: Task) -> tuple[str, list[str]]:
     return "prepared", record["warnings"]
 
 
-def _make(task: Task, work: Path) -> dict[str, Any]:
+def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
     """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
     from ..imaging.placement import in_one_world
     from ..imaging.reading import read_named
@@ -190,7 +190,7 @@ def _about(registration: Any) -> dict[str, Any]:
     }
 
 
-def _transforms(task: Task) -> dict[str, np.ndarray]:
+def _transforms(task: PreparationJob) -> dict[str, np.ndarray]:
     """Transforms that are known, reference world -> world of an image: given, or said by BIDS names (`space-T1w` is
     aligned with the T1w). Those that are given start from the T1w: without one, they go back over the reference's."""
     from ..imaging.transforms import read_transform
@@ -216,7 +216,7 @@ def _transforms(task: Task) -> dict[str, np.ndarray]:
     return known | {name: matrix @ back for name, matrix in moves.items()}
 
 
-def write_volumes(task: Task, prepared: Any, work: Path) -> list[str]:
+def write_volumes(task: PreparationJob, prepared: Any, work: Path) -> list[str]:
     """Write volumes with sidecars, transforms and the lesion table below `work`; returns their relative paths."""
     from ..imaging.transforms import write_transform
     from ..imaging.volumes import write_volume
@@ -245,7 +245,7 @@ def write_volumes(task: Task, prepared: Any, work: Path) -> list[str]:
     return made
 
 
-def _sidecar(task: Task, name: str, prepared: Any) -> dict[str, Any]:
+def _sidecar(task: PreparationJob, name: str, prepared: Any) -> dict[str, Any]:
     source = {"lesion_shares": "lesions"}.get(name, name)
     seen = dict.fromkeys([prepared.reference, "flair"])
     used = [source] if source in task.files else [one for one in seen if one in task.files]

@@ -28,7 +28,7 @@ APART_MM = 8
 ROWS_SHOWN = 60
 
 
-def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
+def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
     """The report of one patient as a self-contained page."""
     banners = []
     if findings.bundle.simulated:
@@ -60,9 +60,30 @@ def build_report(findings: Findings, summary: dict[str, Any]) -> Report:
         "Histograms of DVR in normal-appearing white matter, grey matter and lesions",
     )
     _lesion_section(report, findings, summary)
+    _plausibility_section(report, findings)
     report.add_heading("How it was made")
     report.add_text(methods(findings))
     return report
+
+
+def _plausibility_section(report: Report, findings: Findings) -> None:
+    """What published PET and MRI studies agree on, and whether this map shows it."""
+    report.add_heading("Plausibility")
+    rows = [
+        {
+            "should hold": finding.check,
+            "number": finding.unit,
+            "expected": finding.expected,
+            "this map": None if finding.value is None else f"{finding.value:.2f}",
+            "holds": {True: "yes", False: "NO", None: "–"}[finding.holds],
+        }
+        for finding in findings.plausibility
+    ]
+    report.add_table(
+        rows,
+        "What published studies of myelin PET and MRI agree on (see TrainingCore.evaluation.plausibility). A map that "
+        "fails a line is not plausible there; one that passes all need not be accurate.",
+    )
 
 
 def synthetic_input(patient: Patient) -> str:

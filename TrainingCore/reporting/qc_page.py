@@ -13,7 +13,7 @@ from ..preprocessing import names
 from ..preprocessing.dataset import PAGE
 from ..preprocessing.measures import FEWEST, MEASURES, OUTLIER, deviations
 from ..preprocessing.records import read_record
-from ..preprocessing.worker import Task
+from ..preprocessing.worker import PreparationJob
 from ..runtime.files import write_text
 
 TEMPLATE = "page.html.jinja"
@@ -22,7 +22,7 @@ WARNED = 1000.0  # a visit with a warning comes before every outlier without one
 
 
 def write_page(
-    out: Path, tasks: Sequence[Task], failures: Sequence[Mapping[str, str]], notes: Sequence[str] = ()
+    out: Path, tasks: Sequence[PreparationJob], failures: Sequence[Mapping[str, str]], notes: Sequence[str] = ()
 ) -> None:
     """Write qc.html for the visits that are complete; `failures` and `notes` are said on top."""
     records = []
@@ -39,7 +39,7 @@ def write_page(
     _write(out / PAGE, rows, shown, failures, notes)
 
 
-def _row(out: Path, task: Task, record: Mapping[str, Any], strange: Mapping[str, float]) -> dict[str, Any]:
+def _row(out: Path, task: PreparationJob, record: Mapping[str, Any], strange: Mapping[str, float]) -> dict[str, Any]:
     largest = max((abs(z) for z in strange.values()), default=0.0)
     warnings = record["warnings"]
     cells = {}

@@ -10,7 +10,7 @@ import pytest
 
 from TrainingCore.preprocessing import names
 from TrainingCore.preprocessing.measures import MEASURES, deviations, normalised_information
-from TrainingCore.preprocessing.worker import Task
+from TrainingCore.preprocessing.worker import PreparationJob
 from TrainingCore.reporting.qc_page import jpeg_size, write_page
 from TrainingCore.runtime.files import write_json
 
@@ -57,7 +57,7 @@ def test_information_is_two_for_copies_and_one_for_strangers() -> None:
 def test_failures_come_first_then_warnings_then_outliers_and_names_are_no_html(tmp_path: Path) -> None:
     tasks = []
     for number, row in enumerate(visits()):
-        task = Task(f"P{number}", "", {}, {}, {}, {}, str(tmp_path))
+        task = PreparationJob(f"P{number}", "", {}, {}, {}, {}, str(tmp_path))
         measures = dict.fromkeys((one.key for one in MEASURES), None) | row
         if number == 4:
             measures["moved_mm"] = 60.0

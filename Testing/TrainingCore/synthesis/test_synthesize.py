@@ -73,6 +73,14 @@ def test_lesions_of_a_calibrated_model_have_intervals(made):
     assert "95 % interval from" in (made.path / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_report_says_which_published_findings_the_map_shows(made):
+    checks = made.provenance["summary"]["plausibility"]
+    assert len(checks) == 5
+    assert checks[0]["value"] is not None
+    page = (made.path / "report.html").read_text(encoding="utf-8")
+    assert all(check["check"].replace("'", "&#39;") in page for check in checks)
+
+
 def test_the_columns_of_the_table_are_those_the_evaluation_computes():
     labels = np.zeros((4, 4, 4), np.int32)
     labels[1, 1, 1] = 1
