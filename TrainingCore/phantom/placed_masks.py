@@ -53,6 +53,30 @@ def _read(path: str) -> tuple[np.ndarray, np.ndarray]:
     return mask, np.asarray(image.affine, float)
 
 
+def split_confluent(
+    lesional: np.ndarray, voxel: float, random: np.random.Generator, territory_mm3: int = 3000
+) -> np.ndarray:
+    """Number lesions; confluent ones become a mosaic of lesions that have grown together, one per 3 ml (ours).
+
+    lesional: bool (n, n, n); voxel: edge in mm. Returns int32 (n, n, n), 0 outside.
+    """
+    from scipy import ndimage
+
+    owner, count = ndimage.label(lesional, np.ones((3, 3, 3)))
+    boxes = ndimage.find_objects(owner)
+    for number, box in enumerate(boxes, start=1):
+        points = np.argwhere(owner[box] == number)
+        territories = 1 + int(len(points) * voxel**3 // territory_mm3)
+        if territories == 1:
+            continue
+        seeds = points[random.choice(len(points), territories, replace=False)]
+        nearest = ((points[:, None] - seeds[None]) ** 2).sum(axis=2).argmin(axis=1)
+        part = owner[box]
+        part[tuple(points.T)] = np.where(nearest == 0, number, count + nearest)
+        count += territories - 1
+    return owner.astype(np.int32)
+
+
 def place_lesions(anatomy: Anatomy, mask_path: str, person_seed: int) -> Lesions:
     """Lesions of a real mask in a person's brain, one in two mirrored left to right (ours), with states of our own.
 
@@ -87,5 +111,5 @@ def place_lesions(anatomy: Anatomy, mask_path: str, person_seed: int) -> Lesions
     if mask.any() and not inside.any():
         raise BadInput(f"{mask_path} lies outside the template's brain. Give lesion masks in MNI space.")
     lesions = no_lesions(anatomy.shape)
-    lesions.owner[:] = ndimage.label(lesional, np.ones((3, 3, 3)))[0]
+    lesions.owner[:] = split_confluent(lesional, anatomy.voxel, stream(person_seed, "territories"))
     return with_states(lesions, anatomy, person_seed)

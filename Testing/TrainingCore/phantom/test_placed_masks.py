@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from TrainingCore import simulate
 from TrainingCore.phantom.anatomy import grow_anatomy
-from TrainingCore.phantom.placed_masks import choose_mask, digest_of, list_masks, place_lesions
+from TrainingCore.phantom.placed_masks import choose_mask, digest_of, list_masks, place_lesions, split_confluent
 from TrainingCore.phantom.template import load_template
 from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.errors import BadInput
@@ -32,12 +32,13 @@ def folder(tmp_path_factory) -> Path:
 def test_lesions_of_a_mask_lie_where_the_deformation_carries_them(folder: Path) -> None:
     anatomy = grow_anatomy(3, "A", 64, 40.0)
     lesions = place_lesions(anatomy, str(list_masks(folder)[0]), 3)
-    assert lesions.owner.max() == 2
+    pieces, count = ndimage.label(lesions.mask, np.ones((3, 3, 3)))
+    assert count == 2
     volume = lesions.mask.sum() * anatomy.voxel**3
     assert volume == pytest.approx(2 * 14 * 20 * 16, rel=0.5)
     offset = load_template().centre
     for number in (1, 2):
-        centre = np.array(ndimage.center_of_mass(lesions.owner == number))
+        centre = np.array(ndimage.center_of_mass(pieces == number))
         point = (centre - 31.5) * anatomy.voxel
         coarse = point / 4.0 + 23.5
         moved = [ndimage.map_coordinates(part, coarse[:, None], order=1)[0] for part in anatomy.displacement]
@@ -45,6 +46,16 @@ def test_lesions_of_a_mask_lie_where_the_deformation_carries_them(folder: Path) 
         assert np.abs(np.abs(world[0]) - 30.0) < 3.0
         assert world[1:] == pytest.approx([-15.0, 25.0], abs=3.0)
     assert (lesions.kinds[1:] > 0).all()
+
+
+def test_confluent_lesions_become_a_mosaic_and_small_ones_stay_whole() -> None:
+    mask = np.zeros((40, 40, 40), bool)
+    mask[2:22, 2:22, 2:22] = mask[30:33, 30:33, 30:33] = True
+    owner = split_confluent(mask, 1.0, np.random.default_rng(1))
+    assert owner.max() == 4
+    assert np.array_equal(owner > 0, mask)
+    assert len(np.unique(owner[30:33, 30:33, 30:33])) == 1
+    assert min(np.bincount(owner.ravel())[1:]) >= 1
 
 
 def test_every_patient_of_a_cohort_has_a_mask_and_the_settings_say_which(folder: Path, tmp_path: Path) -> None:
