@@ -23,6 +23,8 @@ from MyelinSynthLib.patient.panel import PatientPanel
 from MyelinSynthLib.patient.sampledata import registerSampleData
 from MyelinSynthLib.review.panel import ReviewPanel
 from MyelinSynthLib.review.table import Review
+from MyelinSynthLib.review.worklist_panel import WorklistPanel
+from MyelinSynthLib.run.outcome import Outcome
 from MyelinSynthLib.run.panel import RunPanel
 from MyelinSynthLib.run.synthesis import Synthesis
 from MyelinSynthLib.scene import provenance
@@ -80,6 +82,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic: MyelinSynthLogic  # from setup on
+        self.outcome: Outcome
         self.exportPanel: Any = None  # the last that setup makes
         self._parameterNode: Any = None  # of this scene, while the module is open
         self._guiTag = None
@@ -101,7 +104,9 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelPanel = ModelPanel(self.ui, self.onModel)
         self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs, self.onDevice)
         self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.position())
-        self.reviewPanel = ReviewPanel(self.ui, self.displayPanel.onReviewed, self.displayPanel)
+        self.reviewPanel = ReviewPanel(self.ui, self.onReviewed, self.displayPanel)
+        self.outcome = Outcome(self.ui, self.beginReview)
+        self.worklistPanel = WorklistPanel(self.ui, self.onWorklist)
         self.exportPanel = ExportPanel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -136,10 +141,12 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """The module is opened."""
         self.initializeParameterNode()
+        self.reviewPanel.setOpen(True)
         self.runPanel.askForDevices()
 
     def exit(self):
-        """Another module is opened: a synthesis goes on, the fields rest."""
+        """Another module is opened: a synthesis continues, fields, keys and the lesion table rest."""
+        self.reviewPanel.setOpen(False)
         self.setParameterNode(None)
 
     def onSceneStartClose(self, _caller=None, _event=None):
@@ -149,6 +156,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._namesTimer.stop()
         self.showNodes({})
         self.displayPanel.close()
+        self.worklistPanel.forget()
         self._t1w = None
         self.setParameterNode(None)
 
@@ -225,14 +233,18 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSamplePatient(self, patient):
         """The sample patient was loaded: choose it, and show it."""
-        parameterNode = self._parameterNode or self.logic.getParameterNode()
-        with slicer.util.NodeModify(parameterNode.parameterNode):
-            for field in ("t1w", "flair", "lesions", "dvr"):
-                setattr(parameterNode, field, getattr(patient, field))
-            parameterNode.brain, parameterNode.alignment = None, Alignment.REGISTER
+        self.choosePatient(patient)
         display.showInSlices(patient.t1w)
         if slicer.app.layoutManager() is not None:
             slicer.util.resetSliceViews()
+
+    def choosePatient(self, patient):
+        """Choose the nodes of a patient whose FLAIR is to be registered."""
+        parameterNode = self._parameterNode or self.logic.getParameterNode()
+        with slicer.util.NodeModify(parameterNode.parameterNode):
+            for field in ("t1w", "flair", "lesions", "dvr", "brain"):
+                setattr(parameterNode, field, getattr(patient, field))
+            parameterNode.alignment = Alignment.REGISTER
 
     def onModel(self, path):
         """The user chose a model."""
@@ -268,6 +280,28 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.reviewPanel.trust(outputs.run)
         self.showNodes(outputs.nodes())
         self.displayPanel.showResult()
+        self.ui.patientSection.collapsed = self.ui.modelSection.collapsed = True
+        self.ui.reviewSection.collapsed = False
+
+    def onReviewed(self):
+        """A decision was made, or lesions were measured again."""
+        self.displayPanel.onReviewed()
+        self.outcome.update()
+        self.worklistPanel.onReviewed()
+
+    def onWorklist(self, patient, outputs):
+        """A patient of the worklist was opened: choose the images and go to the first lesion without a decision."""
+        self.choosePatient(patient)
+        self.showOutputs(outputs)
+        self.beginReview()
+
+    def beginReview(self):
+        """Next: review. The images beside each other, close to the first lesion without a decision."""
+        self.ui.patientSection.collapsed = self.ui.modelSection.collapsed = self.ui.synthesisSection.collapsed = True
+        self.ui.reviewSection.collapsed = False
+        self.ui.closelyBox.checked = True
+        self.ui.sideBySideButton.click()
+        self.reviewPanel.begin()
 
     def showReview(self):
         """The run that is chosen, or the latest."""
@@ -275,7 +309,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showNodes(self, nodes):
         """Display, review and export act on these nodes, by role."""
-        for panel in (self.displayPanel, self.reviewPanel, self.exportPanel):
+        for panel in (self.displayPanel, self.reviewPanel, self.outcome, self.exportPanel):
             panel.show(nodes)
 
 

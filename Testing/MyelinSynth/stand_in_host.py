@@ -7,6 +7,7 @@ attributes, `connect` takes a signature. Test-only code, and only as much as the
 from __future__ import annotations
 
 import ctypes
+import enum
 import functools
 import inspect
 import json
@@ -128,7 +129,8 @@ def native(given: typing.Iterable[Any], name: str) -> list[Any]:
     """What PythonQt hands to Qt: it takes Python's own numbers and texts, but none of numpy's, and no Path."""
     given = list(given)
     for one in [part for whole in given for part in (whole if isinstance(whole, (list, tuple)) else (whole,))]:
-        if not (one is None or isinstance(one, Proxy) or hasattr(one, "IsA") or type(one) in (bool, int, float, str)):
+        known = isinstance(one, (Proxy, enum.Enum)) or hasattr(one, "IsA")
+        if not (one is None or known or type(one) in (bool, int, float, str)):
             raise TypeError(f"in the application {name} takes no {type(one).__name__}")
     return [one._real if isinstance(one, Proxy) else one for one in given]
 
@@ -158,6 +160,8 @@ class Proxy:
 
     def __getattr__(self, name: str) -> Any:
         known = self._known
+        if name == "inherits":  # PythonQt gives it to every object
+            return lambda kind: any(one.__name__ == kind for one in type(self._real).__mro__)
         if name in known["properties"]:
             value = self._real.property(name)
             return value if value is not None else getattr(self._real, name)()
@@ -175,7 +179,7 @@ class Proxy:
 
     def _call(self, name: str, given: tuple[Any, ...]) -> Any:
         found = getattr(self._real, name)(*native(given, name))
-        kinds = (QtWidgets.QHeaderView, QtWidgets.QTableWidgetItem)
+        kinds = (QtWidgets.QHeaderView, QtWidgets.QTableWidgetItem, QtGui.QAction)
         return Proxy(self._host, found, type(found).__name__) if isinstance(found, kinds) else found
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
@@ -195,12 +199,24 @@ class Application:
 
     def __init__(self, host: Host, folder: Path) -> None:
         self._host, self._receivers = host, {"startupCompleted()": [], "aboutToQuit()": []}
+        self._focus: dict[Any, Any] = {}
         self.temporaryPath = str(folder)
         self.applicationVersion = "stand-in"
         self.slicerUserSettingsFilePath = str(folder.parent / "settings" / "Slicer.ini")
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
-        self._receivers[signature].append(receiver)
+        if signature == "focusChanged(QWidget*,QWidget*)":
+            slot = self._host.guarded(
+                lambda *widgets: receiver(*(one and Proxy(self._host, one, "QWidget") for one in widgets))
+            )
+            self._focus[receiver] = slot
+            self._host.qt.focusChanged.connect(slot)
+        else:
+            self._receivers[signature].append(receiver)
+
+    def disconnect(self, signature: str, receiver: Callable[..., Any]) -> None:
+        assert signature == "focusChanged(QWidget*,QWidget*)"
+        self._host.qt.focusChanged.disconnect(self._focus.pop(receiver))
 
     def startupCompleted(self) -> None:
         """The application has started."""
@@ -284,6 +300,23 @@ class SliceControllers:
             slicer.mrmlScene.RemoveObserver(tag)
 
 
+class SliceWidget:
+    """qMRMLSliceWidget and its view: a window with a renderer, never drawn."""
+
+    def __init__(self) -> None:
+        self._window = vtk.vtkRenderWindow()
+        self._window.SetOffScreenRendering(1)
+        self._window.AddRenderer(vtk.vtkRenderer())
+
+    def sliceView(self) -> SliceWidget:
+        return self
+
+    def renderWindow(self) -> Any:
+        return self._window
+
+    def scheduleRender(self) -> None: ...
+
+
 class LayoutManager:
     """slicer.app.layoutManager(): the real layout logic, and a slice logic for every slice view of a layout.
 
@@ -292,6 +325,7 @@ class LayoutManager:
 
     def __init__(self, application: Any) -> None:
         self._application, self._sliceLogics, self._resets = application, {}, 0
+        self._widgets: dict[str, SliceWidget] = {}
         self._logic = slicer.vtkMRMLLayoutLogic()
         self._logic.SetMRMLScene(slicer.mrmlScene)
         self._controllers = SliceControllers()
@@ -314,6 +348,9 @@ class LayoutManager:
 
     def sliceViewNames(self) -> list[str]:
         return [node.GetLayoutName() for node in self._nodes("vtkMRMLSliceNode")]
+
+    def sliceWidget(self, name: str) -> SliceWidget:
+        return self._widgets.setdefault(name, SliceWidget())
 
     def _nodes(self, className: str) -> list[Any]:
         nodes = self._logic.GetViewNodes()
@@ -407,7 +444,11 @@ class Host:
         self.segmentEditor = SegmentEditor(self)
         slicer.app = Application(self, folder)
         self._check(slicer.app, api["modules"]["slicer.app"])
-        qt = {name: self._maker(name) for name in ("QTimer", "QTableWidgetItem", "QBrush", "QColor")}
+        made = ("QTimer", "QTableWidgetItem", "QBrush", "QColor", "QShortcut", "QKeySequence", "QDockWidget")
+        qt = {name: self._maker(name) for name in made}
+        self.opened: list[str] = []  # addresses that were to be shown in a browser
+        qt["QUrl"] = types.SimpleNamespace(fromLocalFile=lambda path: path)
+        qt["QDesktopServices"] = types.SimpleNamespace(openUrl=self.opened.append)
         dialogs = dict.fromkeys(("getOpenFileName", "getExistingDirectory"), self._ask)
         assert set(dialogs) <= self.described("QFileDialog")["methods"]
         self._place("qt", Qt=QtCore.Qt, QFileDialog=types.SimpleNamespace(**dialogs), **qt)
@@ -429,6 +470,8 @@ class Host:
         self._utility("childWidgetVariables", lambda widget: types.SimpleNamespace(**self._widgets))
         self._utility("errorDisplay", lambda text, **_options: self.messages.append(text))
         self._utility("selectModule", self.modules.append)
+        self.mainWindow: Any = None
+        self._utility("mainWindow", lambda: self.mainWindow)
         self._utility("getModuleWidget", {"SegmentEditor": self.segmentEditor}.__getitem__)
         for question in ("confirmOkCancelDisplay", "confirmYesNoDisplay"):
             self._utility(question, self._ask)
@@ -438,12 +481,13 @@ class Host:
         self._install._isMet = self._isMet
         if self.views is not None:
             self.views._close()
+            self.mainWindow._real.close()
         for name in self._modules:
             sys.modules.pop(name, None)
         for name, before in self._utilities.items():
             setattr(slicer.util, name, before)
         for name in [one for one in sys.modules if one.split(".")[0] in {"MyelinSynth", "MyelinSynthLib"}]:
-            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters"} or name.endswith("panel"):
+            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters"} or hasattr(sys.modules[name], "qt"):
                 del sys.modules[name]
         del slicer.app
 
@@ -517,6 +561,11 @@ class Host:
     def openViews(self, application: Any) -> LayoutManager:
         """Open a main window's views; without that the application runs as with --no-main-window."""
         self.views = LayoutManager(application)
+        window = QtWidgets.QMainWindow()
+        window.resize(1900, 1100)
+        window.setCentralWidget(QtWidgets.QWidget())
+        window.show()
+        self.mainWindow = Proxy(self, window, "QMainWindow")
         self._check(self.views, self.api["modules"]["layoutManager"])
         return self.views
 

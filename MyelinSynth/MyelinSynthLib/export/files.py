@@ -115,14 +115,30 @@ def reviewReport(nodes: dict[str, Any]) -> str:
     """The Result's report with the review added: its figures at the top; states, comments and pictures of what was not
     accepted at the end."""
     page, section = nodes["report"].GetText(), reviewSection(nodes)
-    before, found, after = page.partition("<main>")
-    if found:
-        page = before + found + _afterReview(Review(nodes["table"])) + after
+    for begin in ("<main>", "<body>"):
+        before, found, after = page.partition(begin)
+        if found:
+            page = before + found + _afterReview(Review(nodes["table"])) + after
+            break
     for end in ("</main>", "</body>", "</html>"):
         before, found, after = page.rpartition(end)
         if found:
             return before + section + found + after
     return page + section
+
+
+def writeReviewReport(nodes: dict[str, Any], folder: Path) -> Path:
+    """Write the report with the review into a folder, to be looked at. Raises SynthesisError."""
+    importTrainingCore()
+    from TrainingCore.runtime.files import write_text
+
+    provenance.require(nodes, NEEDED[:4])
+    path = folder / f"MyelinSynth_report_{provenance.get(nodes['dvr'], 'Run')[:8]}.html"
+    try:
+        write_text(path, reviewReport(nodes))
+    except OSError as error:
+        raise SynthesisError(_("The report cannot be written: {reason}").format(reason=error.strerror)) from error
+    return path
 
 
 def _afterReview(review: Review) -> str:

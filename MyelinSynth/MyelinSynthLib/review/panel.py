@@ -12,12 +12,16 @@ import slicer
 from slicer.util import VTKObservationMixin
 
 from ..display import surfaces
+from ..display.annotation import Annotation
 from ..display.framing import jumpTo
 from ..display.views import COLOURS_OF_STATE
 from ..errors import SynthesisError
 from ..scene import provenance
 from ..words import _
+from .columns import Column, screenColumns
+from .dock import TableDock
 from .edits import Memory, measureAgain
+from .keys import Keys
 from .segments import segmentIds
 from .table import (
     ACCEPTED,
@@ -33,52 +37,9 @@ from .table import (
     Review,
 )
 
-COLUMNS = (  # of the lesion table on screen: name in lesions.csv, format
-    ("id", "{:.0f}"),
-    ("state", ""),
-    ("region", ""),
-    ("volume_mm3", "{:.0f}"),
-    ("mean_dvr", "{:.2f}"),
-    ("ratio_to_nawm", "{:.2f}"),
-    ("demyelinated_share", "{:.0%}"),
-    ("uncertainty", "{:.3f}"),
-    ("measured_mean_dvr", "{:.2f}"),
-    ("comment", ""),
-)
+ALWAYS_SHOWN = ("id", "volume_mm3", "mean_dvr")
 EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor before the lesions are measured again
 RIGHT_AND_MIDDLE = 0x0082  # Qt::AlignRight | Qt::AlignVCenter
-
-
-def columnTitles() -> dict[str, str]:
-    """What the columns are called on screen."""
-    return {
-        "id": _("Lesion"),
-        "region": _("Region"),
-        "volume_mm3": _("Volume (mm\u00b3)"),
-        "mean_dvr": _("Mean DVR"),
-        "ratio_to_nawm": _("Ratio to NAWM"),
-        "demyelinated_share": _("Demyelinated"),
-        "uncertainty": _("Uncertainty"),
-        "measured_mean_dvr": _("Measured DVR"),
-        "state": _("State"),
-        "comment": _("Comment"),
-    }
-
-
-def columnTips() -> dict[str, str]:
-    """What the columns mean, for whoever rests the mouse on a title."""
-    return {
-        "id": _("Number of the lesion, as in lesions.csv and in the names of the segments."),
-        "region": _("Periventricular, juxtacortical, infratentorial, or deep white matter."),
-        "volume_mm3": _("Volume of the outline inside the brain, in cubic millimetres."),
-        "mean_dvr": _("Mean of the synthetic DVR (distribution volume ratio of [11C]PiB) over the lesion."),
-        "ratio_to_nawm": _("Mean DVR divided by that of the normal-appearing white matter (NAWM)."),
-        "demyelinated_share": _("Share of the voxels whose DVR is below the mean of the NAWM minus 2 SD."),
-        "uncertainty": _("SD of the mean DVR; a dash where it was not estimated, or the outline was edited since."),
-        "measured_mean_dvr": _("Mean of the measured DVR over the lesion."),
-        "state": _("What was decided, and whether the outline was edited."),
-        "comment": _("Your remark."),
-    }
 
 
 @functools.lru_cache  # asked for every row after every decision, and a translation has to be looked up
@@ -104,12 +65,14 @@ class ReviewPanel(VTKObservationMixin):
         self.nodes: dict[str, Any] = {}
         self.review: Review | None = None
         self._order: list[int] = []
-        self._shown: list[str] = []
+        self._shown: list[Column] = []
         self._sort, self._descending = ID, False
         self._filling = False
         self._decisions: list[tuple[int, str]] = []
         self._fresh = ""
         self._memory = Memory()
+        self._open, self._did = False, ""
+        self._dock, self._keys, self._annotation = TableDock(ui.reviewTable), Keys(self._actions()), Annotation()
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(EDIT_MILLISECONDS)
@@ -121,23 +84,60 @@ class ReviewPanel(VTKObservationMixin):
         ui.unreviewedBox.connect("toggled(bool)", self.onFilter)
         self._connectDecisions()
         ui.undoButton.connect("clicked(bool)", self.onUndo)
-        ui.undoAction.connect("triggered(bool)", self.onUndo)
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.commentEdit.connect("editingFinished()", self.onComment)
         ui.commentEdit.connect("returnPressed()", lambda: ui.reviewTable.setFocus())  # the keys work again
         self.show({})
 
     def _connectDecisions(self) -> None:
-        """Buttons, and keys that work while the focus is in the review section but in no text field."""
         ui = self.ui
-        ui.acceptButton.connect("clicked(bool)", lambda _checked=False: self.decide(ACCEPTED))
-        ui.flagButton.connect("clicked(bool)", lambda _checked=False: self.decide(FLAGGED))
-        ui.rejectButton.connect("clicked(bool)", lambda _checked=False: self.decide(REJECTED))
-        ui.unreviewButton.connect("clicked(bool)", lambda _checked=False: self.decide(UNREVIEWED))
-        ui.acceptAction.connect("triggered(bool)", lambda _checked=False: self.decide(ACCEPTED))
-        ui.flagAction.connect("triggered(bool)", lambda _checked=False: self.decide(FLAGGED))
-        ui.rejectAction.connect("triggered(bool)", lambda _checked=False: self.decide(REJECTED))
-        ui.unreviewAction.connect("triggered(bool)", lambda _checked=False: self.decide(UNREVIEWED))
+        buttons = (ui.acceptButton, ui.flagButton, ui.rejectButton, ui.unreviewButton)
+        for button, state in zip(buttons, (ACCEPTED, FLAGGED, REJECTED, UNREVIEWED)):
+            button.connect("clicked(bool)", functools.partial(self._onDecision, state))
+
+    def _onDecision(self, state: str, _checked: bool = False) -> None:
+        self.decide(state)
+
+    def _actions(self) -> dict[str, Callable[[], None]]:
+        """What each key does."""
+        return {
+            "A": lambda: self.decide(ACCEPTED),
+            "F": lambda: self.decide(FLAGGED),
+            "R": lambda: self.decide(REJECTED),
+            "U": lambda: self.decide(UNREVIEWED),
+            "Up": lambda: self.step(-1),
+            "Down": lambda: self.step(1),
+            "Z": self._toggleZoom,
+            "Ctrl+Z": self.onUndo,
+        }
+
+    def _toggleZoom(self) -> None:
+        self.ui.closelyBox.setChecked(not self.ui.closelyBox.checked)
+
+    def setOpen(self, isOpen: bool) -> None:
+        """Whether the module is the one that is open: keys and the table below the views are there only then."""
+        self._open = isOpen
+        self._updateReviewing()
+
+    def _updateReviewing(self) -> None:
+        reviewing = self._open and self.review is not None and len(self.review) > 0
+        self._dock.setVisible(reviewing)
+        self._keys.setActive(reviewing, slicer.util.mainWindow() or self.ui.reviewSection)
+        if not reviewing:
+            self._annotation.say("")
+
+    def begin(self) -> None:
+        """Start with the first lesion that has no decision."""
+        if self.review is None or not self._order:
+            return
+        undecided = [row for row in self._order if self.review.state(row) == UNREVIEWED]
+        self.choose((undecided or self._order)[0])
+
+    def step(self, lines: int) -> None:
+        """Choose the lesion that many lines further down; the ends stay."""
+        if self._order:
+            line = self.ui.reviewTable.currentRow() + lines
+            self.choose(self._order[min(max(line, 0), len(self._order) - 1)])
 
     def trust(self, run: str) -> None:
         """The table and the outlines of this synthesis were made together a moment ago."""
@@ -164,6 +164,7 @@ class ReviewPanel(VTKObservationMixin):
             else:  # somebody may have edited the lesions where nobody was watching, or taken an edit back
                 self._timer.start()
         self.refill(keep)
+        self._updateReviewing()
 
     def refill(self, lesion: int | None = None) -> None:
         """Fill the table from the node, with a lesion chosen in it where one is given and shown."""
@@ -171,7 +172,7 @@ class ReviewPanel(VTKObservationMixin):
         try:
             states = (UNREVIEWED,) if self.ui.unreviewedBox.checked else STATES
             columns = self.review.columns if self.review else []
-            self._shown = [name for name, _form in COLUMNS if name in columns]
+            self._shown = [one for one in screenColumns() if self._hasContent(one)] if columns else []
             sort = self._sort if self._sort in columns else ID
             self._order = self.review.order(sort, self._descending, states) if self.review else []
             self._fillCells()
@@ -181,20 +182,26 @@ class ReviewPanel(VTKObservationMixin):
             self._filling = False
         self._showProgress()
 
+    def _hasContent(self, column: Column) -> bool:
+        """Whether the table has the column and, where it holds numbers, any of them."""
+        if self.review is None or column.name not in self.review.columns:
+            return False
+        if not column.form or column.name in ALWAYS_SHOWN or self.review.isText(column.name):
+            return True
+        return any(np.isfinite(self.review.number(row, column.name)) for row in range(len(self.review)))
+
     def _fillCells(self) -> None:
-        table, titles = self.ui.reviewTable, columnTitles()
+        table = self.ui.reviewTable
         arrow = " \u25bc" if self._descending else " \u25b2"
         table.clear()
         table.setColumnCount(len(self._shown))
-        table.setHorizontalHeaderLabels([titles[name] + arrow * (name == self._sort) for name in self._shown])
-        tips = columnTips()
-        for column, name in enumerate(self._shown):
-            table.horizontalHeaderItem(column).setToolTip(tips[name])
+        table.setHorizontalHeaderLabels([one.title + arrow * (one.name == self._sort) for one in self._shown])
+        for column, one in enumerate(self._shown):
+            table.horizontalHeaderItem(column).setToolTip(one.tip)
         table.setRowCount(len(self._order))
-        forms = dict(COLUMNS)
         for line, row in enumerate(self._order):
-            for column, name in enumerate(self._shown):
-                table.setItem(line, column, self._cell(row, name, forms[name]))
+            for column, one in enumerate(self._shown):
+                table.setItem(line, column, self._cell(row, one.name, one.form))
         table.resizeColumnsToContents()
 
     def _cell(self, row: int, name: str, form: str) -> Any:
@@ -265,6 +272,7 @@ class ReviewPanel(VTKObservationMixin):
         self._decisions.append((self.review.lesion(row), self.review.state(row)))
         self.review.setState(row, state)
         following = self.review.next(row, self._order) if state != UNREVIEWED else row
+        self._did = _("Lesion {id}: {state}").format(id=self.review.lesion(row), state=stateName(state))
         self.refill(self.review.lesion(row))
         self._changed()
         if following is not None:
@@ -278,6 +286,7 @@ class ReviewPanel(VTKObservationMixin):
         row = self.review.rowOf(lesion)
         if row is not None:
             self.review.setState(row, state)
+        self._did = _("Lesion {id}: taken back").format(id=lesion)
         self.refill(lesion)
         self._changed()
         if row is not None:
@@ -301,17 +310,34 @@ class ReviewPanel(VTKObservationMixin):
     def jump(self) -> None:
         """Show the chosen lesion in all views, and let it stand out there."""
         self._views.standOut(self._currentLesion())
+        self._annotate()
         position = self.position()
         if position is not None:
             jumpTo(position)
             self._views.frame()
 
+    def _annotate(self) -> None:
+        """What was done last, and the chosen lesion, in the corner of the views."""
+        row = self.currentRow()
+        if self.review is None or row is None:
+            return
+        chosen = _("Lesion {id} ({state}), DVR {dvr}").format(
+            id=self.review.lesion(row),
+            state=stateName(self.review.state(row), self.review.outline(row)),
+            dvr=self._text(self.review, row, "mean_dvr", "{:.2f}"),
+        )
+        done, total = self.review.progress()
+        lines = [*([self._did] if self._did else []), chosen, f"{done} / {total}"]
+        self._did = ""
+        self._annotation.say("\n".join(lines))
+
     def onHeader(self, column: int) -> None:
         """Sort by a column; a second click turns the order round."""
         if not 0 <= column < len(self._shown):
             return
-        self._descending = not self._descending if self._shown[column] == self._sort else False
-        self._sort = self._shown[column]
+        name = self._shown[column].name
+        self._descending = not self._descending if name == self._sort else False
+        self._sort = name
         self.refill(self._currentLesion())
 
     def onFilter(self, _checked: bool = False) -> None:
@@ -363,5 +389,9 @@ class ReviewPanel(VTKObservationMixin):
             self._changed()
 
     def close(self) -> None:
-        """Let go of the scene."""
+        """Let go of the scene and of the main window."""
         self.show({})
+        self.setOpen(False)
+        self._keys.close()
+        self._dock.close()
+        self._annotation.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .childprocess import importTrainingCore
 
 VOLUMES = ("t1w", "flair", "lesions", "dvr", "brain")
 STATUS_FILE = "batch_status.tsv"
+WORKLIST_FILE = "worklist.json"  # which files each result was made of: the Result itself names none
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,9 @@ def runBatch(
     """Synthesize every visit of a dataset. One that fails does not stop the others.
 
     dataset: BIDS folder, or a .csv / .tsv table of files; out: gets <label>_result, _lesions.csv and _report.html for
-    each visit, and batch_status.tsv; synthesize: `MyelinSynthLogic().synthesize`; again: also where there is a result;
-    scenes: save <label>.mrb, too, to review it in Slicer; options: model, device and flips. Raises SynthesisError
-    where there is no dataset or `out` cannot be written.
+    each visit, batch_status.tsv and worklist.json; synthesize: `MyelinSynthLogic().synthesize`; again: also where there
+    is a result; scenes: save <label>.mrb, too, to review it in Slicer; options: model, device and flips.
+    Raises SynthesisError where there is no dataset or `out` cannot be written.
     """
     visits, refused = _visits(dataset)
     try:
@@ -51,6 +53,7 @@ def runBatch(
     except OSError as error:
         text = _("The folder {folder} cannot be written ({cause}).")
         raise SynthesisError(text.format(folder=out, cause=error.strerror)) from error
+    _writeWorklist(out / WORKLIST_FILE, visits)
     outcomes = list(refused)
     for one in refused:
         say(one.message)
@@ -69,8 +72,10 @@ def runBatch(
 
 def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, options: dict[str, Any]) -> Outcome:
     try:
-        nodes = {name: _load(visit.files[name]) for name in VOLUMES if name in visit.files}
-        outputs = synthesize(*(nodes.get(name) for name in VOLUMES), _flairToT1(visit), **options)
+        nodes = {name: loadVolume(visit.files[name]) for name in VOLUMES if name in visit.files}
+        outputs = synthesize(
+            *(nodes.get(name) for name in VOLUMES), flairToT1(visit.transforms.get("flair")), **options
+        )
         writeExport(outputs.nodes(), Export(out, visit.label))
         if scenes and not slicer.mrmlScene.WriteToMRB(str(out / f"{visit.label}.mrb")):
             raise SynthesisError(_("The scene could not be saved."))
@@ -104,20 +109,20 @@ def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
     return cohort.visits, refused + [Outcome(_("row"), False, why) for why in cohort.bad_rows]
 
 
-def _load(path: Path) -> Any:
-    """A volume from a file, with the reader that Slicer uses for it."""
+def loadVolume(path: Path) -> Any:
+    """A volume from a file, with the reader that Slicer uses for it. Raises SynthesisError and leaves nothing."""
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     storage.SetSingleFile(1)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", path.name.split(".")[0])
     if not path.is_file() or not storage.ReadData(node) or node.GetImageData() is None:
+        slicer.mrmlScene.RemoveNode(node)
         raise SynthesisError(_("{path} cannot be read as a 3D image.").format(path=path))
     return node
 
 
-def _flairToT1(visit: Any) -> Any:
-    """What a table says of the alignment: None to register, ALIGNED, or a transform node."""
-    given = visit.transforms.get("flair")
+def flairToT1(given: str | Path | None) -> Any:
+    """What a table says of the alignment: None to register, ALIGNED, or the file of a transform as a node."""
     if given is None or given == ALIGNED:
         return given
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", Path(given).name)
@@ -126,6 +131,21 @@ def _flairToT1(visit: Any) -> Any:
     if not storage.ReadData(node):
         raise SynthesisError(_("The transform {path} cannot be read.").format(path=given))
     return node
+
+
+def _writeWorklist(path: Path, visits: Sequence[Any]) -> None:
+    """Add these visits to the list, by which the panel opens the results one after the other."""
+    from TrainingCore.runtime.files import write_json
+
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    for visit in visits:
+        files = {name: str(Path(visit.files[name]).resolve()) for name in VOLUMES if name in visit.files}
+        given = visit.transforms.get("flair")
+        known[visit.label] = {"files": files, "flair_to_t1": None if given is None else str(given)}
+    write_json(path, known)
 
 
 def _writeStatus(path: Path, outcomes: Sequence[Outcome]) -> None:

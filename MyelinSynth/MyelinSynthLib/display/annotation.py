@@ -1,0 +1,55 @@
+"""A line of text in the upper right corner of every slice view: what a key did, and which lesion is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+
+POINTS = 13
+
+
+class Annotation:
+    """Own text, beside Slicer's corner annotations, which its Data Probe writes anew at every change."""
+
+    def __init__(self) -> None:
+        self._actors: dict[str, tuple[Any, Any]] = {}  # renderer and text by view
+
+    def say(self, text: str) -> None:
+        """Show the text in the slice views of the layout; an empty one takes it away."""
+        layoutManager = slicer.app.layoutManager()
+        if layoutManager is None:
+            return
+        for name in layoutManager.sliceViewNames():
+            view = layoutManager.sliceWidget(name).sliceView()
+            if name in self._actors or text:
+                self._actorOf(name, view).SetInput(text)
+                view.scheduleRender()
+
+    def text(self, name: str) -> str:
+        """What stands in a view."""
+        return self._actors[name][1].GetInput() if name in self._actors else ""
+
+    def close(self) -> None:
+        """Take the texts out of the views."""
+        for renderer, actor in self._actors.values():
+            renderer.RemoveViewProp(actor)
+        self._actors = {}
+
+    def _actorOf(self, name: str, view: Any) -> Any:
+        renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
+        if name in self._actors and self._actors[name][0] is renderer:
+            return self._actors[name][1]
+        actor = vtk.vtkTextActor()
+        actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
+        actor.SetPosition(0.98, 0.98)
+        style = actor.GetTextProperty()
+        style.SetJustificationToRight()
+        style.SetVerticalJustificationToTop()
+        style.SetFontSize(POINTS)
+        style.SetColor(1, 1, 1)
+        style.ShadowOn()
+        renderer.AddViewProp(actor)
+        self._actors[name] = (renderer, actor)
+        return actor

@@ -1,0 +1,40 @@
+"""Columns of the lesion table on screen: those of TrainingCore's one list, with state and comment."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from ..run.childprocess import importTrainingCore
+from ..words import _
+from .table import COMMENT, ID, STATE
+
+HIDDEN = {"x_mm", "y_mm", "z_mm", "sd_dvr", "min_dvr"}  # said by the views, or for the files
+
+
+@dataclass(frozen=True)
+class Column:
+    """name: in the table node; form: format of a number, empty for text."""
+
+    name: str
+    title: str
+    tip: str
+    form: str = ""
+
+
+@functools.lru_cache(maxsize=1)
+def screenColumns() -> tuple[Column, ...]:
+    """Lesion, state, everything TrainingCore shows of a lesion, comment."""
+    importTrainingCore()
+    from TrainingCore.data.lesion_columns import shown, titles
+
+    titleOf = titles()
+    measured = [
+        Column(one.name, titleOf[one.name][:1].upper() + titleOf[one.name][1:], one.tooltip, one.form)
+        for one in shown()
+        if one.name not in HIDDEN
+    ]
+    lesion = [column for column in measured if column.name == ID]
+    state = Column(STATE, _("State"), _("What was decided, and whether the outline was edited."))
+    comment = Column(COMMENT, _("Comment"), _("Your remark."))
+    return (*lesion, state, *(column for column in measured if column.name != ID), comment)

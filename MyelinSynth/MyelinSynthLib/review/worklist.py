@@ -1,0 +1,141 @@
+"""Patients of a batch, reviewed one after the other; states are kept in each patient's Result folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from ..errors import SynthesisError
+from ..export.files import lesionsCsv, writeResult
+from ..patient.exchange import Patient
+from ..run.batch import VOLUMES, WORKLIST_FILE, flairToT1, loadVolume
+from ..run.childprocess import importTrainingCore
+from ..run.results import Outputs, loadResult
+from ..scene import provenance
+from ..words import _
+from .table import AS_GIVEN, EDITED, ID, REMOVED, REVIEW_COLUMNS, STATES, UNREVIEWED, Review
+
+REVIEW_FILE = "review.csv"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One patient of the list: the Result folder, and the files that the map was made of, by role."""
+
+    label: str
+    result: Path
+    files: dict[str, str] = field(default_factory=dict)
+    flairToT1: str | None = None
+
+    def progress(self) -> tuple[int, int]:
+        """(lesions reviewed, lesions), as the Result folder says."""
+        states = {row[ID]: row.get("state", UNREVIEWED) for row in _rows(self.result / REVIEW_FILE)}
+        lesions = [row[ID] for row in _rows(self.result / "lesions.csv")]
+        return sum(states.get(lesion, UNREVIEWED) != UNREVIEWED for lesion in lesions), len(lesions)
+
+
+def readWorklist(folder: Path) -> list[Entry]:
+    """The patients of a batch folder that have a result. Raises SynthesisError where it is not one."""
+    path = folder / WORKLIST_FILE
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        entries = [
+            Entry(label, folder / f"{label}_result", one["files"], one["flair_to_t1"]) for label, one in listed.items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        text = _("{folder} is no results folder of batch_synthesize.py: it has no {name} that can be read.")
+        raise SynthesisError(text.format(folder=folder, name=WORKLIST_FILE)) from error
+    return [entry for entry in entries if entry.result.is_dir()]
+
+
+def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
+    """Load the images and the Result of a patient, with its review. Raises SynthesisError and leaves nothing."""
+    loaded: dict[str, Any] = {}
+    try:
+        for role in VOLUMES:
+            if role in entry.files:
+                loaded[role] = loadVolume(Path(entry.files[role]))
+        transform = flairToT1(entry.flairToT1)
+        if transform is not None and not isinstance(transform, str):
+            loaded["transform"] = transform
+        given = {role: loaded.get(role) for role in ("lesions", "dvr", "brain")}
+        patient = Patient(loaded["t1w"], loaded["flair"], **given, flairToT1=transform)
+        outputs = loadResult(entry.result, patient, f"{entry.label} {uuid.uuid4().hex[:8]}")
+    except BaseException:
+        for node in loaded.values():
+            slicer.mrmlScene.RemoveNode(node)
+        raise
+    restoreReview(Review(outputs.table), entry.result)
+    return patient, outputs
+
+
+def closeEntry(patient: Patient, outputs: Outputs) -> None:
+    """Take a patient out of the scene, with everything that was made of the map."""
+    given = [patient.t1w, patient.flair, patient.lesions, patient.dvr, patient.brain, patient.flairToT1]
+    for node in [*provenance.sameRun(outputs.dvr).values(), *given]:
+        if node is not None and not isinstance(node, str) and slicer.mrmlScene.IsNodePresent(node):
+            _remove(node)
+
+
+def _remove(node: Any) -> None:
+    """A node, and what shows and stores it."""
+    belongings = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        belongings += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLStorableNode"):
+        belongings += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
+    slicer.mrmlScene.RemoveNode(node)
+    for one in belongings:
+        if one is not None and slicer.mrmlScene.IsNodePresent(one):
+            slicer.mrmlScene.RemoveNode(one)
+
+
+def restoreReview(review: Review, result: Path) -> None:
+    """Read states, comments and marks of the outlines back; rows of lesions that the table does not have are left."""
+    for row in _rows(result / REVIEW_FILE):
+        index = review.rowOf(int(row[ID])) if row.get(ID, "").isdigit() else None
+        if index is None:
+            continue
+        review.setState(index, row["state"] if row.get("state") in STATES else UNREVIEWED)
+        review.setComment(index, (row.get("comment") or "").removeprefix("'"))
+        outline = row.get("outline")
+        review.setOutline(index, outline if outline in (EDITED, REMOVED) else AS_GIVEN)
+
+
+def keepReview(nodes: dict[str, Any], result: Path) -> None:
+    """Write the review into the Result folder; where an outline was edited since, the whole Result. Raises
+    SynthesisError where the folder cannot be written."""
+    importTrainingCore()
+    from TrainingCore.runtime.errors import MyelinSynthError
+    from TrainingCore.runtime.files import write_text
+
+    review = Review(nodes["table"])
+    text = lesionsCsv(review, [ID, *REVIEW_COLUMNS])
+    before = {row[ID]: row.get("outline", "") for row in _rows(result / REVIEW_FILE)}
+    edited = any(
+        review.outline(row) != before.get(str(review.lesion(row)), AS_GIVEN) and review.outline(row) != AS_GIVEN
+        for row in range(len(review))
+    )
+    try:
+        if edited:
+            writeResult(nodes, result)
+        write_text(result / REVIEW_FILE, text)
+    except (MyelinSynthError, OSError) as error:
+        raise SynthesisError(
+            _("The review cannot be kept in {folder}: {reason}").format(
+                folder=result, reason=getattr(error, "strerror", None) or error
+            )
+        ) from error
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as stream:
+        return [row for row in csv.DictReader(stream) if row.get(ID)]

@@ -1,0 +1,99 @@
+# ruff: noqa: F811 - fixtures that are imported
+"""Several patients in a row: a batch's results opened from a worklist, the review kept in each Result folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from digital_result import write_result
+from slicer_scene import Application
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
+pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+
+import slicer
+from MyelinSynthLib.errors import SynthesisError
+from MyelinSynthLib.patient.exchange import writeVolume
+from MyelinSynthLib.review.table import ACCEPTED, FLAGGED, REJECTED
+from MyelinSynthLib.review.worklist import readWorklist
+from MyelinSynthLib.run.batch import WORKLIST_FILE
+from MyelinSynthLib.scene.geometry import ijkToRas
+from stand_in_host import Host
+from test_module_panel import host, widget  # noqa: F401 - fixtures
+from test_module_scene import makePatient
+
+
+@pytest.fixture
+def results(application: Application, tmp_path: Path) -> Path:
+    """The results folder of a batch of two patients with two lesions each."""
+    folder, listed = tmp_path / "résultats", {}
+    for label in ("sub-01", "sub-02"):
+        patient, files = makePatient(), {}
+        for role in ("t1w", "flair", "lesions"):
+            path = tmp_path / f"{label}_{role}.nrrd"
+            node = getattr(patient, role)
+            writeVolume(node, ijkToRas(node), path, role)
+            files[role] = str(path)
+        write_result(folder / f"{label}_result", Path(files["t1w"]), Path(files["lesions"]))
+        listed[label] = {"files": files, "flair_to_t1": None}
+    listed["sub-03"] = {"files": files, "flair_to_t1": None}  # whose synthesis failed
+    (folder / WORKLIST_FILE).write_text(json.dumps(listed), encoding="utf-8")
+    slicer.mrmlScene.Clear(0)
+    return folder
+
+
+def test_patients_are_reviewed_one_after_the_other_and_kept(host: Host, widget: Any, results: Path) -> None:
+    ui, panel = widget.ui, widget.reviewPanel
+    host.answers = [str(results)]
+    ui.openWorklistButton.click()
+    assert not host.messages, host.messages
+    assert [ui.worklistBox.itemText(line) for line in range(2)] == ["sub-01 (0 / 2)", "sub-02 (0 / 2)"]
+    assert ui.worklistBox.count == 2
+    assert ui.worklistLabel.text == "0 of 2 patients reviewed"
+    panel.decide(ACCEPTED)
+    ui.commentEdit.text = "=odd, isn't it"
+    panel.onComment()
+    panel.decide(FLAGGED)
+    assert ui.worklistBox.currentText == "sub-01 (2 / 2)"
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    ui.nextPatientButton.click()
+    assert ui.worklistBox.currentText == "sub-02 (0 / 2)"
+    assert widget._parameterNode.t1w is widget.displayPanel.nodes["dvr"].GetNodeReference("MyelinSynth.T1w")
+    assert slicer.mrmlScene.GetNumberOfNodes() <= before + 2, "the first patient has left the scene"
+    panel.decide(REJECTED)
+
+    slicer.mrmlScene.Clear(0)
+    host.answers = [str(results)]
+    ui.openWorklistButton.click()
+    assert ui.worklistBox.currentText == "sub-02 (1 / 2)", "the first who is not finished"
+    assert panel.review.state(0) == REJECTED
+    ui.worklistBox.setCurrentIndex(0)
+    assert [panel.review.state(row) for row in (0, 1)] == [ACCEPTED, FLAGGED]
+    assert panel.review.comment(1) == "=odd, isn't it"
+    assert not host.messages
+
+
+def test_a_folder_that_is_none_is_said(host: Host, widget: Any, tmp_path: Path) -> None:
+    with pytest.raises(SynthesisError, match="no results folder"):
+        readWorklist(tmp_path)
+    host.answers = [str(tmp_path), ""]
+    widget.ui.openWorklistButton.click()
+    assert WORKLIST_FILE in host.messages.pop()
+    widget.ui.openWorklistButton.click()
+    assert not widget.ui.nextPatientButton.enabled
+
+
+def test_a_patient_whose_images_are_gone_is_said_and_leaves_nothing(host: Host, widget: Any, results: Path) -> None:
+    for path in results.parent.glob("sub-01_*.nrrd"):
+        path.unlink()
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    host.answers = [str(results)]
+    widget.ui.openWorklistButton.click()
+    assert "sub-01_t1w" in host.messages.pop()
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    widget.ui.worklistBox.setCurrentIndex(1)
+    assert widget.ui.worklistBox.currentText == "sub-02 (0 / 2)"
