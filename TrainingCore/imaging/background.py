@@ -80,6 +80,8 @@ def air_at_zero(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         floor = float(np.percentile(data[inside], 0.1))
         raised = np.where(inside, np.clip(data - floor, 0, None), 0).astype(np.float32)
         return raised, (*notes, f"holds values around {air:g} in the head (z-scores); they were raised above the air")
+    if constant and air == 0:  # stripped: the few values below 0 are ringing at the brain's edge
+        return data, notes
     if low < -RINGING * bright or low > 0:
         floor = float(np.percentile(data, 0.01))
         floor = low if floor - low < RINGING * bright else floor

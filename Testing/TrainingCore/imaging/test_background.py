@@ -122,3 +122,12 @@ def test_a_bright_even_centre_makes_no_padding_of_fluid_and_air(brain):
     same, notes = air_at_zero(np.abs(image).astype(np.float32))
     assert notes == ()
     assert np.array_equal(same, np.abs(image).astype(np.float32))
+
+
+def test_a_stripped_brain_whose_edge_rings_below_zero_keeps_its_background() -> None:
+    data = np.zeros((40, 40, 40), np.float32)
+    data[8:32, 8:32, 8:32] = 800 + 60 * np.random.default_rng(0).standard_normal((24, 24, 24))
+    data[8, 8:20, 8] = -51  # as in sub-07 of Lesjak et al. 2018: 0.04 % of the voxels
+    same, notes = air_at_zero(data)
+    assert notes == ()
+    assert np.array_equal(same, data)
