@@ -1,4 +1,4 @@
-"""What a learning curve approaches: a + b n^-c against people to train on, n (Cortes et al. 1994), with its interval.
+"""What a learning curve approaches: a + b n^-c against training subjects, n (Cortes et al. 1994), with its interval.
 
 Few sizes and noisy trainings give curves of every shape. A curve that gets worse with more people, or one that shows no
 sign of levelling off within the sizes tried (its fit ends at the best value there can be, as an error of 0), has no
@@ -14,9 +14,9 @@ import numpy as np
 
 EXPONENTS = np.linspace(0.1, 2.0, 96)  # the lowest still falls at a quarter of its speed after a million people
 REPLICATES = 1000
-FEWEST_SIZES = 3  # a curve of three parameters through fewer points says nothing
-FEWEST_PEOPLE = 3
-MOST_UNUSABLE = 0.2  # share of resampled cohorts without an asymptote above which the curve has none either (ours)
+MIN_SIZES = 3  # a curve of three parameters through fewer points says nothing
+MIN_PEOPLE = 3
+MAX_UNUSABLE = 0.2  # share of resampled cohorts without an asymptote above which the curve has none either (ours)
 FARTHER = 2.0  # the paper asks what twice the people would bring (Bone et al. 2021)
 
 
@@ -50,7 +50,7 @@ def fit(sizes: np.ndarray, values: np.ndarray, limit: float | None = None) -> np
     sizes: (k,) people; values: (m, k) means. For every exponent of a fine grid the other two are a linear problem; the
     best exponent wins. A curve that lies on both sides of the limit is fitted without it. Returns (m, 3).
     """
-    best, found = np.full(len(values), np.inf), np.full((len(values), 3), np.nan)
+    best, result = np.full(len(values), np.inf), np.full((len(values), 3), np.nan)
     for exponent in EXPONENTS:
         power = sizes.astype(float) ** -exponent
         design = np.stack([np.ones(len(sizes)), power], axis=1)
@@ -62,8 +62,8 @@ def fit(sizes: np.ndarray, values: np.ndarray, limit: float | None = None) -> np
         error = ((a[:, None] + b[:, None] * power - values) ** 2).sum(axis=1)
         better = error < best
         best[better] = error[better]
-        found[better] = np.stack([a, b, np.full(len(a), exponent)], axis=1)[better]
-    return found
+        result[better] = np.stack([a, b, np.full(len(a), exponent)], axis=1)[better]
+    return result
 
 
 def asymptote(
@@ -71,13 +71,13 @@ def asymptote(
 ) -> Asymptote:
     """Asymptote of the mean curve, with an interval that resamples people (bootstrap).
 
-    sizes: (k,) people to train on; values: (people measured, k); better: `lower` or `higher`; limit: the best value
+    sizes: (k,) training subjects; values: (people measured, k); better: `lower` or `higher`; limit: the best value
     there can be (0 for an error), if there is one. The interval knows that other people might have been measured, not
     that other people might have been trained on: it is too narrow rather than too wide.
     """
     people = len(values)
-    if len(set(sizes.tolist())) < FEWEST_SIZES or people < FEWEST_PEOPLE:
-        why = f"fewer than {FEWEST_SIZES} sizes" if people >= FEWEST_PEOPLE else f"fewer than {FEWEST_PEOPLE} people"
+    if len(set(sizes.tolist())) < MIN_SIZES or people < MIN_PEOPLE:
+        why = f"fewer than {MIN_SIZES} sizes" if people >= MIN_PEOPLE else f"fewer than {MIN_PEOPLE} people"
         return Asymptote(people, why)
     drawn = np.random.default_rng([seed, 1994]).integers(people, size=(REPLICATES, people))
     curves = np.concatenate([values.mean(axis=0)[None], values[drawn].mean(axis=1)])
@@ -89,7 +89,7 @@ def asymptote(
     share = float(usable[1:].mean())
     ahead = fits[:, 0] + fits[:, 1] * (FARTHER * sizes.max()) ** -fits[:, 2]
     farther: dict[str, float] = {}
-    if foreseen[0] and foreseen[1:].mean() >= 1 - MOST_UNUSABLE:
+    if foreseen[0] and foreseen[1:].mean() >= 1 - MAX_UNUSABLE:
         numbers = (ahead[0], *np.percentile(ahead[1:][foreseen[1:]], [2.5, 97.5]))
         farther = dict(zip(("farther", "farther_low", "farther_high"), map(float, numbers)))
     why = _why(improves[0], levels_off[0], share)
@@ -106,6 +106,6 @@ def _why(improves: bool, levels_off: bool, share: float) -> str:
         return "it does not get better with more people"
     if not levels_off:
         return "it shows no sign of levelling off within these sizes"
-    if share < 1 - MOST_UNUSABLE:
+    if share < 1 - MAX_UNUSABLE:
         return f"with other people measured, only {100 * share:.0f} % of the curves get better and level off"
     return ""

@@ -33,12 +33,12 @@ def partial_correlation(
         {r, r_low, r_high, n}: 95 % interval by people drawn with replacement; None: not estimable.
     """
     table, owners = _complete(np.column_stack([features, measured, synthetic]), people)
-    found: dict[str, Any] = {"r": None, "r_low": None, "r_high": None, "n": len(table)}
+    result: dict[str, Any] = {"r": None, "r_low": None, "r_high": None, "n": len(table)}
     r, replicates = _with_replicates(table, owners, seed)
     if r is None:
-        return found
+        return result
     low, high = ClusterBootstrap.interval(replicates)
-    return found | {"r": r, "r_low": low, "r_high": high}
+    return result | {"r": r, "r_low": low, "r_high": high}
 
 
 def partial_difference(
@@ -54,12 +54,12 @@ def partial_difference(
     Arguments as in `partial_correlation`. Returns {difference, low, high, p, n}; None: not estimable.
     """
     table, owners = _complete(np.column_stack([features, measured, first, second]), people)
-    found: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": len(table)}
+    result: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": len(table)}
     one, before = _with_replicates(table[:, :-1], owners, seed)
     other, after = _with_replicates(np.delete(table, -2, axis=1), owners, seed)
     if one is None or other is None:
-        return found
-    return found | {"difference": other - one} | bootstrap_test(after - before)
+        return result
+    return result | {"difference": other - one} | bootstrap_test(after - before)
 
 
 def _complete(table: np.ndarray, people: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:

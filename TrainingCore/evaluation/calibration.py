@@ -16,13 +16,13 @@ from scipy.optimize import nnls
 from scipy.stats import rankdata
 
 from .lesions import PAPER_MINIMUM_MM3
-from .statistics import CONFIDENCE, FEWEST_PATIENTS
+from .statistics import CONFIDENCE, MIN_PATIENTS
 
 Row = dict[str, Any]
 PARTS = 3  # lesions by rising uncertainty, in parts of one size
 REPLICATES = 1000
 DRAWS = 200
-FEWEST_LESIONS = 6
+MIN_LESIONS = 6
 LIMIT_95 = 1.96  # SDs of a normal error
 
 
@@ -35,7 +35,7 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
     uncertainties), parts: [{uncertainty, error, n}]}; None with too few lesions.
     """
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
-    if len(rows) < FEWEST_LESIONS:
+    if len(rows) < MIN_LESIONS:
         return None
     spread = np.array([row["uncertainty"] for row in rows], float)
     error = np.abs([row["mean_dvr"] - row["measured_mean_dvr"] for row in rows])
@@ -82,7 +82,7 @@ def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarra
     owner = labels.ravel()[inside]
     counts = np.bincount(owner).astype(float)
     counts[counts == 0] = np.nan
-    means = [np.bincount(owner, found.ravel()[inside]) / counts for found in maps]
+    means = [np.bincount(owner, result.ravel()[inside]) / counts for result in maps]
     return np.std(means, axis=0, ddof=1)
 
 
@@ -104,8 +104,8 @@ def error_by_spread(spread: np.ndarray, error: np.ndarray, weights: np.ndarray |
     root = np.ones(len(spread)) if weights is None else np.sqrt(weights)
     unit = float(np.sqrt((spread**2).mean())) or 1.0  # both columns of about one size
     columns = np.stack([root, root * (spread / unit) ** 2], axis=1)
-    found, _ = nnls(columns, root * np.asarray(error) ** 2)
-    return {"floor": float(np.sqrt(found[0])), "slope": float(np.sqrt(found[1])) / unit}
+    result, _ = nnls(columns, root * np.asarray(error) ** 2)
+    return {"floor": float(np.sqrt(result[0])), "slope": float(np.sqrt(result[1])) / unit}
 
 
 def errors_by_spread(
@@ -119,7 +119,7 @@ def errors_by_spread(
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
     people = [row["person"] for row in rows]
     known = [visit for visit in visits if visit.get("predictions")]
-    if len(rows) < FEWEST_LESIONS or len(set(people)) < FEWEST_PATIENTS or not known:
+    if len(rows) < MIN_LESIONS or len(set(people)) < MIN_PATIENTS or not known:
         return None
     spread = np.array([row["spread"] for row in rows], float)
     error = np.array([row["mean_dvr"] - row["measured_mean_dvr"] for row in rows], float)
@@ -150,17 +150,17 @@ def _interval(
     spread: np.ndarray, error: np.ndarray, people: np.ndarray, seed: int
 ) -> tuple[float | None, float | None]:
     names = np.unique(people)
-    if len(names) < FEWEST_PATIENTS:
+    if len(names) < MIN_PATIENTS:
         return None, None
     members = [np.flatnonzero(people == name) for name in names]
     rng = np.random.default_rng([seed, 1904])
-    found = []
+    result = []
     for _ in range(REPLICATES):
         drawn = np.concatenate([members[index] for index in rng.integers(len(names), size=len(names))])
         rho = spearman(spread[drawn], error[drawn])
         if rho is not None:
-            found.append(rho)
-    if len(found) < REPLICATES / 2:
+            result.append(rho)
+    if len(result) < REPLICATES / 2:
         return None, None
-    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(result, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

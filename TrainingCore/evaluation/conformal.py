@@ -1,6 +1,6 @@
 """Intervals of a lesion's mean DVR that hold the measured one as often as they say, in every class of lesion size.
 
-Split conformal prediction in groups (Vovk 2012: Mondrian): on people whom the model has not learnt from, the error that
+Split conformal prediction in groups (Vovk 2012: Mondrian): on people who were not used for training, the error that
 95 % of the lesions of a size class stay within is half the interval's width for new lesions of that class. Errors
 differ by scanner too, and a new patient's scanner is unknown, so that the widest of the calibration cohort's sites
 counts (ours).
@@ -35,7 +35,7 @@ def class_title(index: int) -> str:
 
 
 def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
-    """Half widths by size class from the errors of people whom the model has not learnt from.
+    """Half widths by size class from the errors on people who were not used for training.
 
     Args:
         lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` where it is known.
@@ -82,12 +82,12 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
 
     Raises BadInput where they are not what `calibrate_intervals` writes.
     """
-    found = description.get("intervals")
-    if found is None:
+    result = description.get("intervals")
+    if result is None:
         return None
     try:
-        classes = [float(end) for end in found["classes_mm3"]]
-        widths = [None if width is None else float(width) for width in found["half_width"]]
+        classes = [float(end) for end in result["classes_mm3"]]
+        widths = [None if width is None else float(width) for width in result["half_width"]]
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput("The model's bundle.json has `intervals` that cannot be read. Get it again.") from error
     possible = all(width is None or 0 <= width < np.inf for width in widths)

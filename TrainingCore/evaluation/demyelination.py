@@ -19,7 +19,7 @@ Row = dict[str, Any]
 CONTROL = "control"
 REGIONS = ("wm_control", "nawm", "lesions")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-FEWEST_PEOPLE = 3  # in each group of a test
+MIN_PEOPLE = 3  # in each group of a test
 
 
 def control_threshold(
@@ -61,13 +61,13 @@ def demyelination_measures(
     if load == 0:
         return dict.fromkeys(names)
     truth = demyelinated(measured, lesions, threshold)
-    found = demyelinated(synthetic, lesions, threshold if own is None else own)
-    shares = 100.0 * int(truth.sum()) / load, 100.0 * int(found.sum()) / load
+    result = demyelinated(synthetic, lesions, threshold if own is None else own)
+    shares = 100.0 * int(truth.sum()) / load, 100.0 * int(result.sum()) / load
     return {
         "measured_percent": shares[0],
         "synthetic_percent": shares[1],
         "percent_error": abs(shares[1] - shares[0]),
-        "dice": dice(truth, found),
+        "dice": dice(truth, result),
         "dice_all": dice(truth, lesions),
     }
 
@@ -87,9 +87,9 @@ def agreement_classes(
     """
     lesions = np.asarray(lesions, bool)
     truth = demyelinated(measured, lesions, threshold)
-    found = demyelinated(synthetic, lesions, threshold if own is None else own)
+    result = demyelinated(synthetic, lesions, threshold if own is None else own)
     classes = lesions.astype(np.uint8)
-    classes[truth & found], classes[truth & ~found], classes[~truth & found] = 2, 3, 4
+    classes[truth & result], classes[truth & ~result], classes[~truth & result] = 2, 3, 4
     return classes
 
 
@@ -141,33 +141,33 @@ def group_comparison(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, A
 
 def _by_person(rows: Sequence[Mapping[str, Any]], kind: str) -> dict[str, dict[str, float]]:
     """region -> person -> mean over the person's visits, weighted by voxels."""
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for region in REGIONS:
         people = {row["person"] for row in rows if row[f"{kind}_{region}"] is not None}
-        found[region] = {}
+        result[region] = {}
         for person in sorted(people):
             own = [row for row in rows if row["person"] == person]
             mean = weighted_mean([row[f"{kind}_{region}"] for row in own], [row[f"{region}_voxels"] for row in own])
             if mean is not None:
-                found[region][person] = mean
-    return found
+                result[region][person] = mean
+    return result
 
 
 def _compare(means: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     from scipy.stats import mannwhitneyu, wilcoxon
 
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for region in REGIONS:
         values = np.array(list(means[region].values()))
-        found[f"{region}_mean"] = float(values.mean()) if values.size else None
-        found[f"{region}_sd"] = float(values.std(ddof=1)) if values.size > 1 else None
-        found[f"{region}_n"] = int(values.size)
+        result[f"{region}_mean"] = float(values.mean()) if values.size else None
+        result[f"{region}_sd"] = float(values.std(ddof=1)) if values.size > 1 else None
+        result[f"{region}_n"] = int(values.size)
     control, nawm, lesions = (means[region] for region in REGIONS)
-    enough = min(len(control), len(nawm)) >= FEWEST_PEOPLE
+    enough = min(len(control), len(nawm)) >= MIN_PEOPLE
     p = mannwhitneyu(list(control.values()), list(nawm.values())).pvalue if enough else None
-    found["p_nawm_against_control"] = None if p is None else float(p)
+    result["p_nawm_against_control"] = None if p is None else float(p)
     paired = sorted(set(nawm) & set(lesions))
-    enough = len(paired) >= FEWEST_PEOPLE
+    enough = len(paired) >= MIN_PEOPLE
     p = wilcoxon([lesions[one] for one in paired], [nawm[one] for one in paired]).pvalue if enough else None
-    found["p_lesions_against_nawm"] = None if p is None else float(p)
-    return found
+    result["p_lesions_against_nawm"] = None if p is None else float(p)
+    return result

@@ -19,16 +19,16 @@ def all_but(inputs: Sequence[str], name: str) -> list[str]:
     return [one for one in inputs if one != name]
 
 
-def deciding(measures: Sequence[Measure], found: dict[str, list[Row]]) -> Measure:
+def deciding(measures: Sequence[Measure], result: dict[str, list[Row]]) -> Measure:
     """The first measure that everything tried has a value of (a Dice needs controls for its threshold)."""
-    able = (one for one in measures if all(_mean(visits, one) is not None for visits in found.values()))
+    able = (one for one in measures if all(_mean(visits, one) is not None for visits in result.values()))
     return next(able, measures[0])
 
 
-def least_important(inputs: Sequence[str], found: dict[str, list[Row]], measure: Measure) -> str:
+def least_important(inputs: Sequence[str], result: dict[str, list[Row]], measure: Measure) -> str:
     """The input without which the measure stays best."""
     sign = 1.0 if measure.better == "lower" else -1.0
-    return min(inputs, key=lambda name: sign * (_mean(found[without(name)], measure) or 0.0))
+    return min(inputs, key=lambda name: sign * (_mean(result[without(name)], measure) or 0.0))
 
 
 def _mean(visits: Sequence[Row], measure: Measure) -> float | None:
@@ -39,8 +39,8 @@ def margin(row: Row, measure: Measure) -> Row:
     """How much worse it would have been to drop the runner-up, paired by person: {runner_up, difference, p, n}."""
     others = all_but(row["inputs"], row["dropped"])
     runner_up = least_important(others, row["tried"], measure)
-    found = paired_gap(row["tried"][without(row["dropped"])], row["tried"][without(runner_up)], measure)
-    return {"dropped": row["dropped"], "measure": measure.key, "runner_up": runner_up, **found}
+    result = paired_gap(row["tried"][without(row["dropped"])], row["tried"][without(runner_up)], measure)
+    return {"dropped": row["dropped"], "measure": measure.key, "runner_up": runner_up, **result}
 
 
 def elimination_steps(rounds: Sequence[Row]) -> list[Row]:

@@ -20,7 +20,7 @@ TABLE_1: Mapping[frozenset[str], tuple[str, str, str, str]] = {
 COLUMNS = ("l2", "tumour_l2", "psnr", "ssim")
 ORDER = "FLAIR → ADC → T1w. Kept to the end: T1w, low dose"
 FIGURE_4 = (
-    "Bone et al. 2021 (84 people to train on, 300 epochs) draw these curves without numbers and read off them: a width "
+    "Bone et al. 2021 (84 training subjects, 300 epochs) draw these curves without numbers and read off them: a width "
     "of 8 is clearly worse than 16; 32 helps the tumour L2 alone; with twice the people PSNR would stay below 36.1 dB "
     "and SSIM below 94.6 %; the tumour L2 shows no clear sign of saturation."
 )

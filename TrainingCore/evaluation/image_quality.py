@@ -33,17 +33,17 @@ def translation_quality(
     "SSIM values of tumor lesion" under which the paper's 0.986 to 0.994 beside 0.78 to 0.89 for the brain can come
     about (ours). Images in [-1, 1] are lifted to [0, 2] for it, so that the mask's zero is the background.
     """
-    found: Measures = {}
+    result: Measures = {}
     lesions = lesions & brain
     similarity = ssim_map(truth, image, data_range, IN_PLANE)
     for name, mask in (("brain", brain), ("lesion", lesions)):
-        found[f"ssim_{name}"] = float(similarity[mask].mean()) if mask.any() else None
-        found[f"mae_{name}"] = mean_absolute_error(truth, image, mask)
+        result[f"ssim_{name}"] = float(similarity[mask].mean()) if mask.any() else None
+        result[f"mae_{name}"] = mean_absolute_error(truth, image, mask)
     floor = float(min(truth.min(), image.min()))
-    shown, made = (np.where(lesions, one - floor, 0.0) for one in (truth, image))
-    masked = ssim_map(shown, made, data_range, IN_PLANE)[brain].mean() if lesions.any() else None
-    found["ssim_lesion_masked"] = None if masked is None else float(masked)
-    return found
+    masked_truth, masked_image = (np.where(lesions, one - floor, 0.0) for one in (truth, image))
+    masked = ssim_map(masked_truth, masked_image, data_range, IN_PLANE)[brain].mean() if lesions.any() else None
+    result["ssim_lesion_masked"] = None if masked is None else float(masked)
+    return result
 
 
 def enhancement_quality(truth: np.ndarray, image: np.ndarray, brain: np.ndarray, tumour: np.ndarray) -> Measures:
@@ -56,9 +56,9 @@ def enhancement_quality(truth: np.ndarray, image: np.ndarray, brain: np.ndarray,
     """
     truth, image = np.where(brain, truth, 0.0), np.where(brain, image, 0.0)
     similarity = ssim_map(truth, image, UNIT_RANGE)
-    found: Measures = {"tumour_l2": mean_squared_error(truth, image, tumour & brain)}
+    result: Measures = {"tumour_l2": mean_squared_error(truth, image, tumour & brain)}
     for suffix, mask in (("", np.ones_like(brain, bool)), ("_brain", brain)):
-        found[f"l2{suffix}"] = mean_squared_error(truth, image, mask)
-        found[f"psnr{suffix}"] = peak_signal_to_noise(truth, image, mask, UNIT_RANGE)
-        found[f"ssim{suffix}"] = float(similarity[mask].mean()) if mask.any() else None
-    return found
+        result[f"l2{suffix}"] = mean_squared_error(truth, image, mask)
+        result[f"psnr{suffix}"] = peak_signal_to_noise(truth, image, mask, UNIT_RANGE)
+        result[f"ssim{suffix}"] = float(similarity[mask].mean()) if mask.any() else None
+    return result

@@ -78,12 +78,12 @@ def image_measures(
     box = _box(everything)
     similarity = np.ones(truth.shape)
     similarity[box] = ssim_map(truth[box], image[box], data_range)
-    found: dict[str, float | None] = {}
+    result: dict[str, float | None] = {}
     for name, mask in regions.items():
-        found[f"mae_{name}"] = mean_absolute_error(truth, image, mask)
-        found[f"psnr_{name}"] = peak_signal_to_noise(truth, image, mask, data_range)
-        found[f"ssim_{name}"] = float(similarity[mask].mean()) if mask.any() else None
-    return found
+        result[f"mae_{name}"] = mean_absolute_error(truth, image, mask)
+        result[f"psnr_{name}"] = peak_signal_to_noise(truth, image, mask, data_range)
+        result[f"ssim_{name}"] = float(similarity[mask].mean()) if mask.any() else None
+    return result
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...]:

@@ -20,24 +20,24 @@ def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
     for row in visits:
         if row.get(key) is not None and np.isfinite(row[key]):
             values.setdefault(row["person"], []).append(float(row[key]))
-    return {person: float(np.mean(found)) for person, found in values.items()}
+    return {person: float(np.mean(result)) for person, result in values.items()}
 
 
 def paired_differences(task: Task, first: Mapping[str, Sequence[Row]], other: Mapping[str, Sequence[Row]]) -> Row:
     """Each measure of `other` minus that of `first`, paired by person, and of what is pooled where both have the same
     lesions: {key or title: see `paired_gap`}. first, other: {visits, lesions}, rows."""
-    found = {one.key: paired_gap(first["visits"], other["visits"], one) for one in task.measures}
-    return found | _pooled_gaps(task, first["lesions"], other["lesions"])
+    result = {one.key: paired_gap(first["visits"], other["visits"], one) for one in task.measures}
+    return result | _pooled_gaps(task, first["lesions"], other["lesions"])
 
 
 def _pooled_gaps(task: Task, first: Sequence[Row], other: Sequence[Row]) -> Row:
     if not (task.pooled and first and other):
         return {}
     try:
-        found = differences(first, other)
+        result = differences(first, other)
     except ValueError:  # recipes of different grids see different lesions
         return {}
-    return {title: found[title.split()[0]] for title, _function in task.pooled}
+    return {title: result[title.split()[0]] for title, _function in task.pooled}
 
 
 def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:

@@ -27,16 +27,16 @@ TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = 1, 2, 3
 HYPERINTENSE = 0.3
 
 
-def segmentation_measures(truth: np.ndarray, found: np.ndarray, brain: np.ndarray) -> dict[str, float | None]:
+def segmentation_measures(truth: np.ndarray, segmentation: np.ndarray, brain: np.ndarray) -> dict[str, float | None]:
     """DSC, FPR and FNR in % as this module defines them, and the other readings of FPR.
 
-    truth, found, brain: masks (I, J, K); only the brain counts. Returns {dsc, fpr, fnr, false_discovery, fall_out}:
-    false_discovery = FP / (TP + FP), fall_out = FP / (FP + TN), all in %; None where a denominator is 0.
+    truth, segmentation, brain: masks (I, J, K); only the brain counts. Returns {dsc, fpr, fnr, false_discovery,
+    fall_out}: false_discovery = FP / (TP + FP), fall_out = FP / (FP + TN), all in %; None where a denominator is 0.
     """
-    truth, found, brain = (np.asarray(mask, bool) for mask in (truth, found, brain))
-    tp = int((truth & found & brain).sum())
-    fp = int((~truth & found & brain).sum())
-    fn = int((truth & ~found & brain).sum())
+    truth, segmentation, brain = (np.asarray(mask, bool) for mask in (truth, segmentation, brain))
+    tp = int((truth & segmentation & brain).sum())
+    fp = int((~truth & segmentation & brain).sum())
+    fn = int((truth & ~segmentation & brain).sum())
     tn = int(brain.sum()) - tp - fp - fn
     return {
         "dsc": _percent(2 * tp, 2 * tp + fp + fn),
@@ -65,11 +65,11 @@ def synthesis_measures(truth: np.ndarray, image: np.ndarray, brain: np.ndarray) 
     }
 
 
-def positives(truth: np.ndarray, found: np.ndarray, brain: np.ndarray | None = None) -> np.ndarray:
+def positives(truth: np.ndarray, segmentation: np.ndarray, brain: np.ndarray | None = None) -> np.ndarray:
     """uint8 of the masks' shape: 0 neither, 1 true positive, 2 false positive, 3 false negative; 0 outside `brain`."""
-    truth, found = np.asarray(truth, bool), np.asarray(found, bool)
+    truth, segmentation = np.asarray(truth, bool), np.asarray(segmentation, bool)
     classes = np.zeros(truth.shape, np.uint8)
-    classes[truth & found], classes[~truth & found], classes[truth & ~found] = (
+    classes[truth & segmentation], classes[~truth & segmentation], classes[truth & ~segmentation] = (
         TRUE_POSITIVE,
         FALSE_POSITIVE,
         FALSE_NEGATIVE,

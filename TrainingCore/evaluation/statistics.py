@@ -15,8 +15,8 @@ from scipy.special import stdtr
 
 REPLICATES = 5000
 CONFIDENCE = 0.95
-FEWEST_POINTS = 3  # a correlation of two points is always 1
-FEWEST_PATIENTS = 5  # fewer draw the same few replicates again and again: no interval (ours)
+MIN_POINTS = 3  # a correlation of two points is always 1
+MIN_PATIENTS = 5  # fewer draw the same few replicates again and again: no interval (ours)
 LIMIT_DEVIATIONS = 1.96  # Bland and Altman 1986
 
 
@@ -29,7 +29,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """
     x, y = _finite(x, y)
     n = int(x.size)
-    if n < FEWEST_POINTS or _constant(x) or _constant(y):
+    if n < MIN_POINTS or _constant(x) or _constant(y):
         return {"r": None, "p": None, "n": n}
     dx, dy = x - x.mean(), y - y.mean()
     r = float(np.clip((dx @ dy) / np.sqrt((dx @ dx) * (dy @ dy)), -1, 1))
@@ -62,7 +62,7 @@ class ClusterBootstrap:
         names, self.index = np.unique(np.asarray(clusters), return_inverse=True)
         self.patients = int(names.size)
         generator = np.random.default_rng([seed, 1986])
-        if self.patients < FEWEST_PATIENTS:
+        if self.patients < MIN_PATIENTS:
             self.weights = np.zeros((0, self.patients))
         else:
             shares = np.full(self.patients, 1 / self.patients)
@@ -108,22 +108,22 @@ def correlation_with_interval(
     arrays = [np.asarray(column, float).ravel() for column in columns]
     keep = np.logical_and.reduce([np.isfinite(array) for array in arrays])
     x, y, *truth = (array[keep] for array in arrays)
-    found = pearson(x, y)
+    result = pearson(x, y)
     people = np.asarray(clusters)[keep]
-    found |= {"patients": int(np.unique(people).size), "r_low": None, "r_high": None}
-    found |= {"r_ceiling": None, "share_of_ceiling": None, "share_low": None, "share_high": None}
-    if found["r"] is None:
-        return found
+    result |= {"patients": int(np.unique(people).size), "r_low": None, "r_high": None}
+    result |= {"r_ceiling": None, "share_of_ceiling": None, "share_low": None, "share_high": None}
+    if result["r"] is None:
+        return result
     draws = ClusterBootstrap(people, seed=seed)
     replicates = draws.correlations(x, y)
-    found["r_low"], found["r_high"] = draws.interval(replicates)
+    result["r_low"], result["r_high"] = draws.interval(replicates)
     best = pearson(truth[0], x)["r"] if truth else None
     if best is not None and best > 0:
-        found |= {"r_ceiling": best, "share_of_ceiling": found["r"] / best}
+        result |= {"r_ceiling": best, "share_of_ceiling": result["r"] / best}
         ceilings = draws.correlations(truth[0], x)
         ceilings[~(ceilings > 0)] = np.nan
-        found["share_low"], found["share_high"] = draws.interval(replicates / ceilings)
-    return found
+        result["share_low"], result["share_high"] = draws.interval(replicates / ceilings)
+    return result
 
 
 def correlation_difference(
@@ -166,12 +166,12 @@ def mean_difference(differences: np.ndarray, clusters: Sequence[Any], seed: int 
     """
     differences = np.asarray(differences, float)
     keep = np.isfinite(differences)
-    found: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": int(keep.sum())}
+    result: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": int(keep.sum())}
     if not keep.any():
-        return found
+        return result
     draws = ClusterBootstrap(np.asarray(clusters)[keep], seed=seed)
     replicates = draws.means(differences[keep]) if len(draws.weights) else np.zeros(0)
-    return found | {"difference": float(differences[keep].mean())} | bootstrap_test(replicates)
+    return result | {"difference": float(differences[keep].mean())} | bootstrap_test(replicates)
 
 
 def bland_altman(
@@ -187,21 +187,21 @@ def bland_altman(
     keep = np.isfinite(arrays[0]) & np.isfinite(arrays[1])
     x, y = (array[keep] for array in arrays)
     names = ("bias", "bias_low", "bias_high", "sd", "lower_limit", "upper_limit", "slope", "intercept")
-    found: dict[str, Any] = dict.fromkeys(names) | {"n": int(x.size)}
+    result: dict[str, Any] = dict.fromkeys(names) | {"n": int(x.size)}
     if x.size < 2:
-        return found
+        return result
     difference = y - x
     bias, sd = float(difference.mean()), float(difference.std(ddof=1))
-    found |= {"bias": bias, "sd": sd}
-    found |= {"lower_limit": bias - LIMIT_DEVIATIONS * sd, "upper_limit": bias + LIMIT_DEVIATIONS * sd}
+    result |= {"bias": bias, "sd": sd}
+    result |= {"lower_limit": bias - LIMIT_DEVIATIONS * sd, "upper_limit": bias + LIMIT_DEVIATIONS * sd}
     if clusters is not None:
         draws = ClusterBootstrap(np.asarray(clusters)[keep], seed=seed)
-        found["bias_low"], found["bias_high"] = draws.interval(draws.means(difference))
-    if x.size >= FEWEST_POINTS and not _constant(x):
+        result["bias_low"], result["bias_high"] = draws.interval(draws.means(difference))
+    if x.size >= MIN_POINTS and not _constant(x):
         centred = x - x.mean()
         slope = float(centred @ y / (centred @ centred))
-        found |= {"slope": slope, "intercept": float(y.mean() - slope * x.mean())}
-    return found
+        result |= {"slope": slope, "intercept": float(y.mean() - slope * x.mean())}
+    return result
 
 
 def weighted_mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:

@@ -87,13 +87,13 @@ def agreement(points: Sequence[Row], seed: int = 0) -> Row:
     measured, synthetic, clean = (column(points, kind) for kind in KINDS)
     people = [row["person"] for row in points]
     ceiling = clean if np.isfinite(clean).any() else None
-    found = correlation_with_interval(measured, synthetic, people, seed, ceiling)
+    result = correlation_with_interval(measured, synthetic, people, seed, ceiling)
     error = np.abs(synthetic - measured)
     error = error[np.isfinite(error)]
-    found["mae"] = float(error.mean()) if error.size else None
+    result["mae"] = float(error.mean()) if error.size else None
     draws = ClusterBootstrap(np.array(people)[np.isfinite(synthetic - measured)], seed=seed) if error.size else None
-    found["mae_low"], found["mae_high"] = draws.interval(draws.means(error)) if draws else (None, None)
-    return found | {"bland_altman": bland_altman(measured, synthetic, people, seed)}
+    result["mae_low"], result["mae_high"] = draws.interval(draws.means(error)) if draws else (None, None)
+    return result | {"bland_altman": bland_altman(measured, synthetic, people, seed)}
 
 
 def with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
@@ -120,9 +120,9 @@ def beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
     measured, synthetic = column(points, "measured"), column(points, "synthetic")
     people = [row["person"] for row in points]
     features = geometry_of(points)
-    found = beside_geometry(measured, synthetic, features, people, seed)
+    result = beside_geometry(measured, synthetic, features, people, seed)
     alone = geometry_predictions(measured, features, people)
-    return found | {"myelin": correlation_with_interval(1.0 - column(points, "myelin_loss"), alone, people, seed)}
+    return result | {"myelin": correlation_with_interval(1.0 - column(points, "myelin_loss"), alone, people, seed)}
 
 
 def by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
@@ -134,9 +134,9 @@ def by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
     for index in range(len(CLASSES_MM3)):
         own = [row for row in lesions if volume_class(row["volume_mm3"]) == index]
         if own:
-            found = agreement(lesion_level(own, 0.0), seed)
-            bias = {key: found["bland_altman"][key] for key in ("bias", "bias_low", "bias_high")}
-            kept = {key: found[key] for key in ("r", "r_low", "r_high", "mae", "mae_low", "mae_high")}
+            result = agreement(lesion_level(own, 0.0), seed)
+            bias = {key: result["bland_altman"][key] for key in ("bias", "bias_low", "bias_high")}
+            kept = {key: result[key] for key in ("r", "r_low", "r_high", "mae", "mae_low", "mae_high")}
             rows.append({"volume": class_title(index), "lesions": len(own)} | kept | bias)
     return rows
 
@@ -162,9 +162,9 @@ def group_means(visits: Sequence[Row]) -> list[Row]:
         for tissue in TISSUES:
             row: Row = {"group": group or "all", "tissue": tissue}
             for kind in KINDS:
-                found = mean_and_sd(column(members, f"{kind}_{tissue}"))
-                row |= {"n": max(found["n"], row.get("n", 0))}
-                row |= {f"{kind}_mean": found["mean"], f"{kind}_sd": found["sd"]}
+                result = mean_and_sd(column(members, f"{kind}_{tissue}"))
+                row |= {"n": max(result["n"], row.get("n", 0))}
+                row |= {f"{kind}_mean": result["mean"], f"{kind}_sd": result["sd"]}
             if row["n"]:
                 rows.append(row)
     return rows
@@ -199,7 +199,7 @@ def differences(
     r at each level, and over lesions `partial` (r given geometry), `myelin` (r with the true myelin) and `mae`.
     first, other: lesion rows of two models on one evaluation grid. Raises ValueError where their lesions differ.
     """
-    found = {}
+    result = {}
     for level in LEVELS:
         one, two = levels(first, minimum_mm3)[level], levels(other, minimum_mm3)[level]
         keys = [
@@ -209,11 +209,11 @@ def differences(
             raise ValueError("two models can be compared on the same lesions only")
         people = [row["person"] for row in one]
         truth, a, b = column(one, "measured"), column(one, "synthetic"), column(two, "synthetic")
-        found[level] = correlation_difference(truth, a, b, people, seed)
+        result[level] = correlation_difference(truth, a, b, people, seed)
     one, two = levels(first, minimum_mm3)["lesion"], levels(other, minimum_mm3)["lesion"]
     people = [row["person"] for row in one]
     truth, a, b = column(one, "measured"), column(one, "synthetic"), column(two, "synthetic")
-    found["partial"] = partial_difference(truth, a, b, geometry_of(one), people, seed)
-    found["myelin"] = correlation_difference(1.0 - column(one, "myelin_loss"), a, b, people, seed)
-    found["mae"] = mean_difference(np.abs(b - truth) - np.abs(a - truth), people, seed)
-    return found
+    result["partial"] = partial_difference(truth, a, b, geometry_of(one), people, seed)
+    result["myelin"] = correlation_difference(1.0 - column(one, "myelin_loss"), a, b, people, seed)
+    result["mae"] = mean_difference(np.abs(b - truth) - np.abs(a - truth), people, seed)
+    return result

@@ -4,7 +4,7 @@ OUT/round-1/           a cross-validation of all inputs and of all inputs but on
 OUT/round-2/ ...       the same around what round 1 kept
 OUT/report.html, summary.json, steps.csv
 
-Every cross-validation is resumable, so a killed ablation goes on where it was.
+Every cross-validation is resumable, so a killed ablation resumes where it stopped.
 """
 
 from __future__ import annotations

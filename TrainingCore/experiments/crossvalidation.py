@@ -6,7 +6,7 @@ OUT/<name>/fold-1/example.safetensors  one slice of one of the people left out, 
 OUT/<name>/fold-1/rows.json      measures of the people left out, written when the fold is done
 OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds of all recipes are done, or with --report so far
 
-A killed job is started again with the same command: finished folds are kept, a begun training goes on.
+Run the same command again to resume a killed job: finished folds are kept, unfinished trainings continue.
 """
 
 from __future__ import annotations

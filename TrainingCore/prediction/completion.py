@@ -56,22 +56,22 @@ def complete(
         say("Nothing is missing: --complete-with made nothing.")
         return [], None
     t1w = patient.images["t1w"]
-    found = predict_patient(model, patient, flips=False, uncertainty=False, say=say)
-    made = []
+    result = predict_patient(model, patient, flips=False, uncertainty=False, say=say)
+    outputs = []
     if flair_wanted:
         inside = patient.brain.mask.data > 0.5
         background = background_of(model.bundle.description["intensity"])
-        values = as_image(found.mean(flips=False), inside, background)
+        values = as_image(result.mean(flips=False), inside, background)
         patient.images["flair"] = Volume(values, t1w.affine, "synthetic FLAIR")
         patient.registrations["flair"] = Registration(np.eye(4), "identity (synthetic, made on the T1w)", 0.0, 1.0)
-        made.append("flair")
+        outputs.append("flair")
     lesions = None
-    if lesions_wanted and found.lesions is not None:
-        lesions = Volume((found.lesions > HYPERINTENSE).astype(np.float32), t1w.affine, "lesions found by the model")
-        made.append("lesions")
+    if lesions_wanted and result.lesions is not None:
+        lesions = Volume((result.lesions > HYPERINTENSE).astype(np.float32), t1w.affine, "lesions found by the model")
+        outputs.append("lesions")
         if not lesions.data.any():
             say("The network marks no lesion at all, which does not say that there is none.")
-    return made, lesions
+    return outputs, lesions
 
 
 def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.ndarray:
@@ -82,14 +82,14 @@ def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.nd
     return np.where(inside, np.maximum((values - background) * UNITS, 0.0), 0.0).astype(np.float32)
 
 
-def in_words(made: list[str], bundle: Bundle) -> str:
+def in_words(outputs: list[str], bundle: Bundle) -> str:
     """What people must be told; empty where nothing was made."""
-    if not made:
+    if not outputs:
         return ""
     what = {"flair": "FLAIR is synthetic", "lesions": "lesion mask was found by a network"}
-    rests = "the map rests" if "flair" in made else "the lesion table rests"
-    told = (
-        f"The {' and the '.join(what[one] for one in made)} (model: {bundle.description['name']}). No scanner and no "
-        f"person made it: {rests} on the T1w alone and shows no more than that can tell."
+    rests = "the map rests" if "flair" in outputs else "the lesion table rests"
+    text = (
+        f"The {' and the '.join(what[one] for one in outputs)} (model: {bundle.description['name']}). No scanner and "
+        f"no person made it: {rests} on the T1w alone and shows no more than that can tell."
     )
-    return told + (" That model has never seen a person: its training data are simulated." if bundle.simulated else "")
+    return text + (" That model has never seen a person: its training data are simulated." if bundle.simulated else "")

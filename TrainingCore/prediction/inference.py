@@ -35,7 +35,7 @@ def predict_maps(
     given = list(variants)
     for place, (where, tiled) in enumerate(ways):
         try:
-            found = [_predict(load(where), inputs, mirrored, tiled) for inputs, mirrored in given]
+            result = [_predict(load(where), inputs, mirrored, tiled) for inputs, mirrored in given]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -47,9 +47,9 @@ def predict_maps(
                     + (", which changes the map a little." if ways[place + 1][1] else ".")
                 )
             continue
-        if not all(np.isfinite(one).all() for members in found for one in members):
+        if not all(np.isfinite(one).all() for members in result for one in members):
             raise MyelinSynthError("The model gave values that are not finite. Try --device cpu, or another model.")
-        return found, _words(where, tiled)
+        return result, _words(where, tiled)
     raise MyelinSynthError("There is not enough memory to run this model, even in tiles. Close other programs.")
 
 
@@ -71,8 +71,8 @@ def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool) -> li
     volume = torch.from_numpy(np.ascontiguousarray(inputs[None], dtype=np.float32))
     maps = []
     for member in getattr(system, "members", [system]):
-        found = (_in_tiles if tiled else _whole)(member, volume)[0, 0].numpy()
-        maps.append(np.ascontiguousarray(found[::-1]) if mirrored else found)
+        result = (_in_tiles if tiled else _whole)(member, volume)[0, 0].numpy()
+        maps.append(np.ascontiguousarray(result[::-1]) if mirrored else result)
     return maps
 
 

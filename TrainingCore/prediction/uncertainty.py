@@ -41,10 +41,10 @@ def variants(inputs: np.ndarray, inside: np.ndarray, names: Sequence[str] = ()) 
 
 def channels_of_one_sequence(names: Sequence[str]) -> list[list[int]]:
     """Numbers of the channels, those of one sequence in one list."""
-    found: dict[str, list[int]] = {}
+    result: dict[str, list[int]] = {}
     for channel, name in enumerate(names):
-        found.setdefault("t1w" if name in SAME_AS_T1W else name, []).append(channel)
-    return list(found.values())
+        result.setdefault("t1w" if name in SAME_AS_T1W else name, []).append(channel)
+    return list(result.values())
 
 
 def _gamma(values: np.ndarray, exponent: float, low: float, high: float) -> np.ndarray:
@@ -60,12 +60,12 @@ def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str,
 
     None where it says nothing, or was measured over another number of predictions. Raises BadInput where it cannot be.
     """
-    found = description.get("uncertainty")
-    if found is None:
+    result = description.get("uncertainty")
+    if result is None:
         return None
     try:
-        fitted = {kind: {key: float(found[kind][key]) for key in ("floor", "slope")} for kind in ("lesions", "voxels")}
-        measured_over = int(found["predictions"])
+        fitted = {kind: {key: float(result[kind][key]) for key in ("floor", "slope")} for kind in ("lesions", "voxels")}
+        measured_over = int(result["predictions"])
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput("The model's bundle.json has an `uncertainty` that cannot be read. Get it again.") from error
     numbers = [value for one in fitted.values() for value in one.values()]

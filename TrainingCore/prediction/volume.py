@@ -61,15 +61,15 @@ def predict_patient(
         raise BadInput(f"{names} cannot be prepared for the model: {error}.") from error
     inputs = np.stack(images).astype(np.float32)
     wanted = None if uncertainty else 2 if flips else 1
-    found, way = model.maps(itertools.islice(variants(inputs, inside, model.inputs), wanted), say)
-    maps = maps_to_t1w([one for members in found for one in members], inside, grid, mask)
+    result, way = model.maps(itertools.islice(variants(inputs, inside, model.inputs), wanted), say)
+    maps = maps_to_t1w([one for members in result for one in members], inside, grid, mask)
     lesions = None
     if model.segments:
         (lesions,) = maps_to_t1w([model.segment(inputs)], inside, grid, mask)
-    return Prediction(maps, len(found[0]), way, lesions)
+    return Prediction(maps, len(result[0]), way, lesions)
 
 
-def maps_to_t1w(found: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:
+def maps_to_t1w(result: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:
     """Maps of the model's grid on the T1w's own grid, float32, exactly 0 outside the brain.
 
     found, inside: (I, J, K) predictions and brain mask on `grid`; brain: mask on the T1w's grid. What a network says
@@ -77,7 +77,7 @@ def maps_to_t1w(found: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: 
     """
     nearest = tuple(ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True))
     maps = []
-    for one in found:
+    for one in result:
         extended = Volume(one[nearest], grid.affine)
         if grid.same_as(brain.data.shape, brain.affine):
             values = extended.data

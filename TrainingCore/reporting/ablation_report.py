@@ -32,7 +32,7 @@ def write_ablation(out: Path, rounds: list[Row], recipe: Row, cohort: Cohort) ->
     steps = elimination_steps(rounds)
     summaries = {step["inputs"]: _means(step["visits"], task.measures) for step in steps}
     margins = [margin(row, row["by"]) for row in rounds]
-    write_csv(out / "steps.csv", [{"inputs": name, **_flat(found)} for name, found in summaries.items()])
+    write_csv(out / "steps.csv", [{"inputs": name, **_flat(result)} for name, result in summaries.items()])
     write_json(
         out / "summary.json",
         {
@@ -40,7 +40,7 @@ def write_ablation(out: Path, rounds: list[Row], recipe: Row, cohort: Cohort) ->
             "simulated": cohort.simulated,
             "dropped_in_order": [row["dropped"] for row in rounds],
             "margins": margins,
-            "steps": [{"inputs": name, "measures": found} for name, found in summaries.items()],
+            "steps": [{"inputs": name, "measures": result} for name, result in summaries.items()],
         },
     )
     ablation_report(rounds, summaries, margins, recipe, cohort).write(out / "report.html")
@@ -62,18 +62,18 @@ def ablation_report(
     )
     report.add_heading("All that was tried")
     inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
-    told = "✓ an input that was there. Mean (SD); best: of its round."
+    text = "✓ an input that was there. Mean (SD); best: of its round."
     if any(row["round"] == PAPERS for row in rows):
         report.add_text(REASON)
-        told += " Below a combination that the paper has too: what it reports."
-    report.add_table(rows, told, titles={name: title_of(name) for name in inputs}, missing="–")
+        text += " Below a combination that the paper has too: what it reports."
+    report.add_table(rows, text, titles={name: title_of(name) for name in inputs}, missing="–")
     report.add_heading("How sure each step is").add_text(
         "p is of Wilcoxon's signed-rank test, two-sided, paired by person. Each combination was trained once per fold: "
         "what differs between two trainings by chance "
         "counts here as a difference between inputs, so that even a small p may mislead where two rows are close."
     )
-    for row, found in zip(rounds, margins):
-        report.add_text(f"Round {row['round']}: {margin_text(row, found)}")
+    for row, result in zip(rounds, margins):
+        report.add_text(f"Round {row['round']}: {margin_text(row, result)}")
     report.add_heading("What is left after each step")
     heads = {name: " + ".join(title_of(one) for one in name.split(" + ")) for name in summaries}
     rows = [measure_row(measure, summaries) for measure in task.measures]
@@ -95,7 +95,7 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
     for row in rounds:
         means = {name: _means(visits, task.measures) for name, visits in row["tried"].items()}
         best = {m.key: _best(m, {name: one[m.key]["mean"] for name, one in means.items()}) for m in shown}
-        for name, found in means.items():
+        for name, result in means.items():
             left = row["inputs"] if name == ALL else all_but(row["inputs"], name.removeprefix(without("")))
             papers = task.papers_row(left) if task.papers_row else {}
             cells: Row = {
@@ -105,7 +105,7 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
             cells["dropped"] = title_of(row["dropped"]) if name == without(row["dropped"]) else ""
             for measure in shown:
                 mark = " best" if name == best[measure.key] else ""
-                cells[measure.title] = printed(measure, found[measure.key]) + mark
+                cells[measure.title] = printed(measure, result[measure.key]) + mark
             rows.append(cells)
             if papers:
                 blank = dict.fromkeys((*first, "dropped"), "")
@@ -120,37 +120,37 @@ def _best(measure: Measure, means: dict[str, float | None]) -> str | None:
     return (min if measure.better == "lower" else max)(known, key=lambda name: known[name])
 
 
-def margin_text(row: Row, found: Row) -> str:
-    """The margin in words; says so where the two cannot be told apart."""
+def margin_text(row: Row, result: Row) -> str:
+    """The margin in words; with a note where the two cannot be distinguished."""
     measure = row["by"]
-    names = [title_of(one) for one in (found["dropped"], found["runner_up"])]
-    if found["difference"] is None:
+    names = [title_of(one) for one in (result["dropped"], result["runner_up"])]
+    if result["difference"] is None:
         return f"{names[0]} was dropped."
-    told = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by "
-    told += f"{gap_text(measure, found)}."
-    if found["p"] is None or found["p"] >= ALPHA:
-        told += " The two cannot be told apart: with other people or another seed the order may be the other."
-    return told
+    text = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by "
+    text += f"{gap_text(measure, result)}."
+    if result["p"] is None or result["p"] >= ALPHA:
+        text += " The two cannot be distinguished: other people or another seed may reverse the order."
+    return text
 
 
 def _means(visits: Sequence[Row], measures: Sequence[Measure]) -> dict[str, Row]:
     return {measure.key: mean_over_people(visits, measure.key) for measure in measures}
 
 
-def _flat(found: dict[str, Row]) -> Row:
-    return {f"{key}_{part}": value[part] for key, value in found.items() for part in ("mean", "sd")}
+def _flat(result: dict[str, Row]) -> Row:
+    return {f"{key}_{part}": value[part] for key, value in result.items() for part in ("mean", "sd")}
 
 
 def elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -> Figure:
     """The measure with its SD against the inputs that are left."""
     figure, axes = figures.new_figure(1.6 + 1.6 * len(summaries), 3.4)
     axis = axes[0, 0]
-    found = [summary[measure.key] for summary in summaries.values()]
-    means = [measure.scale * (one["mean"] if one["mean"] is not None else float("nan")) for one in found]
-    spread = [measure.scale * (one["sd"] or 0.0) for one in found]
-    axis.errorbar(range(len(found)), means, spread, fmt="o-", color=figures.SYNTHETIC, capsize=3)
+    result = [summary[measure.key] for summary in summaries.values()]
+    means = [measure.scale * (one["mean"] if one["mean"] is not None else float("nan")) for one in result]
+    spread = [measure.scale * (one["sd"] or 0.0) for one in result]
+    axis.errorbar(range(len(result)), means, spread, fmt="o-", color=figures.SYNTHETIC, capsize=3)
     axis.set_xticks(
-        range(len(found)),
+        range(len(result)),
         ["\n".join(title_of(one) for one in name.split(" + ")) for name in summaries],
         fontsize=8,
     )

@@ -13,30 +13,30 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 
-def calibration_in_words(found: Row) -> str:
+def calibration_in_words(result: Row) -> str:
     """The answer in a sentence or two."""
-    rho = figures.with_interval(found["rho"], found["low"], found["high"])
-    first, last = found["parts"][0], found["parts"][-1]
-    if found["low"] is not None and found["low"] > 0:
+    rho = figures.with_interval(result["rho"], result["low"], result["high"])
+    first, last = result["parts"][0], result["parts"][-1]
+    if result["low"] is not None and result["low"] > 0:
         answer = "Lesions with a high uncertainty have larger errors."
-    elif found["high"] is not None and found["high"] < 0:
+    elif result["high"] is not None and result["high"] < 0:
         answer = "Lesions with a high uncertainty have smaller errors: it must not be trusted."
     else:
         answer = "The uncertainty does not tell lesions with large errors from others here."
     times = (
         ""
-        if found["ratio"] is None
-        else f" The error is {found['ratio']:.1f} times the uncertainty (root mean squares); {found['within_95']:.0%} "
-        "of the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
+        if result["ratio"] is None
+        else f" The error is {result['ratio']:.1f} times the uncertainty (root mean squares); "
+        f"{result['within_95']:.0%} of the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
     )
     return (
         f"{answer} Spearman's rho of uncertainty and absolute error: {rho} (exact SDs would reach "
-        f"{figures.number(found['attainable'])}), {found['n']} lesions of {found['people']} people. Mean error "
+        f"{figures.number(result['attainable'])}), {result['n']} lesions of {result['people']} people. Mean error "
         f"{first['error']:.3f} in the surest third, {last['error']:.3f} in the least sure.{times}"
     )
 
 
-def calibration_figure(lesions: Sequence[Row], found: Row) -> Figure:
+def calibration_figure(lesions: Sequence[Row], result: Row) -> Figure:
     """Absolute error against uncertainty, a point per lesion; large points: means of the three parts."""
     rows = [row for row in lesions if row.get("uncertainty") is not None and _has_means(row)]
     figure, axes = figures.new_figure(4.8, 4.0)
@@ -44,7 +44,7 @@ def calibration_figure(lesions: Sequence[Row], found: Row) -> Figure:
     x = [row["uncertainty"] for row in rows]
     y = [abs(row["mean_dvr"] - row["measured_mean_dvr"]) for row in rows]
     axis.scatter(x, y, s=10, color=figures.SYNTHETIC, alpha=0.5, linewidth=0)
-    axis.plot([part["uncertainty"] for part in found["parts"]], [part["error"] for part in found["parts"]], "o-",
+    axis.plot([part["uncertainty"] for part in result["parts"]], [part["error"] for part in result["parts"]], "o-",
               color=figures.INK, markersize=7)  # fmt: skip
     end = max([*x, *y])
     axis.plot([0, end], [0, end], color=figures.SOFT, linewidth=1)

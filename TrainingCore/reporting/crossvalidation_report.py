@@ -49,7 +49,7 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
         "against": compared.gaps,
     }
     for kind in ("visits", "lesions"):
-        rows = [{"recipe": name, **row} for name, found in compared.rows.items() for row in found[kind]]
+        rows = [{"recipe": name, **row} for name, result in compared.rows.items() for row in result[kind]]
         if rows:
             write_csv(plan.path / f"{kind}.csv", rows)
     write_json(plan.path / "summary.json", summary)
@@ -70,14 +70,14 @@ def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
     people = len({row["person"] for row in rows["visits"]})
     performance = {"measured on": f"{people} people, each by the one member that never saw them"}
     performance |= {measure.title: printed(measure, summary[measure.key]) for measure in task.measures}
-    return performance | {title: correlation_text(found) for title, found in summary["pooled"].items()}
+    return performance | {title: correlation_text(result) for title, result in summary["pooled"].items()}
 
 
-def correlation_text(found: Row) -> str:
+def correlation_text(result: Row) -> str:
     """r with its interval and number of points."""
-    if found["r"] is None:
+    if result["r"] is None:
         return "–"
-    return f"{figures.with_interval(found['r'], found['r_low'], found['r_high'])}, n = {found['n']}"
+    return f"{figures.with_interval(result['r'], result['r_low'], result['r_high'])}, n = {result['n']}"
 
 
 def crossvalidation_report(plan: Plan, cohort: Cohort, compared: ComparedModels, folds: Sequence[int]) -> Report:
@@ -107,17 +107,17 @@ def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: P
         for value in sorted(set(stratum.values())):
             own = []
             for measure in task.measures:
-                found = {}
+                result = {}
                 for name, of in pooled.items():
                     values = by_person(of["visits"], measure.key)
-                    found[name] = {person: one for person, one in values.items() if stratum[person] == value}
-                people = max(map(len, found.values()))
+                    result[name] = {person: one for person, one in values.items() if stratum[person] == value}
+                people = max(map(len, result.values()))
                 if measure.better and people:  # what controls have no lesions for is left out
                     row = measure_row(
                         measure,
                         {
                             name: {measure.key: mean_and_sd(np.array(list(one.values()), float))}
-                            for name, one in found.items()
+                            for name, one in result.items()
                         },
                     )
                     own.append({column: value, "people": people, "measure": row.pop("measure")} | row)
@@ -150,7 +150,7 @@ def add_examples(report: Report, plan: Plan, task: Task) -> None:
     """Slices of people left out, every recipe's image of each beside the measured one; nothing where there are none."""
     folds = [f for f in range(1, len(plan.folds) + 1) if all(plan.example(n, f).is_file() for n in plan.recipes)]
     examples = {name: [load_slices(plan.example(name, fold)) for fold in folds[:MAX_EXAMPLES]] for name in plan.recipes}
-    if not folds or len({tuple(one.outline.shape for one in found) for found in examples.values()}) > 1:
+    if not folds or len({tuple(one.outline.shape for one in result) for result in examples.values()}) > 1:
         return  # recipes of different grids cannot be laid side by side
     report.add_heading("Examples")
     report.add_figure(

@@ -44,8 +44,8 @@ def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, s
     fits = {m.key: {width: fit_width(cells, m, width, seed) for width in widths} for m in task.measures}
     table = [_cell_row(cell, task.measures) for cell in cells]
     write_csv(out / "cells.csv", table)
-    told = {key: {width: one.facts() for width, one in found.items()} for key, found in fits.items()}
-    summary = {"note": RESEARCH_USE, "simulated": cohort.simulated, "cells": table, "asymptotes": told}
+    text = {key: {width: one.facts() for width, one in result.items()} for key, result in fits.items()}
+    summary = {"note": RESEARCH_USE, "simulated": cohort.simulated, "cells": table, "asymptotes": text}
     write_json(out / "summary.json", summary)
     curves_report(cells, recipe, cohort, fits).write(out / "report.html")
     return summary
@@ -58,7 +58,7 @@ def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[
     report.add_text(
         f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort.name}, the "
         f"same in every cell; {length_text(recipe)}{_steps_text(recipe)}. "
-        "Fit: a + b n^-c, n people to train on; a is what more people of "
+        "Fit: a + b n^-c, n training subjects; a is what more people of "
         "this kind would approach if the curve went on like this. The intervals know that other people might have been "
         "measured, not that other people might have been trained on or that a training comes out differently each "
         f"time: they are too narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
@@ -70,9 +70,9 @@ def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[
         report.add_figure(
             curve_figure(cells, measure, fits[measure.key]),
             "Mean and standard error over people; line: fit, dotted beyond the sizes tried; dashed: asymptote.",
-            f"{measure.title} against people to train on",
+            f"{measure.title} against training subjects",
         )
-        report.add_table(size_rows(cells, measure), "Mean (SD) by people to train on and network width C.")
+        report.add_table(size_rows(cells, measure), "Mean (SD) by training subjects and network width C.")
         rows = [_fit_row(width, one, measure) for width, one in fits[measure.key].items()]
         report.add_table(rows, "Fitted, with 95 % intervals.", titles={"why": "why not"}, missing="–")
     add_methods(report, {recipe["system"]: recipe})
@@ -83,7 +83,7 @@ def _steps_text(recipe: Row) -> str:
     return (
         ", however many people there are to train on"
         if recipe["iterations"]
-        else (": fewer people to train on are fewer steps")
+        else (": fewer training subjects are fewer steps")
     )
 
 
@@ -92,40 +92,40 @@ def size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:
     rows: dict[float, Row] = {}
     for cell in cells:
         start = {"F": f"{100 * cell['fraction']:.0f} %", "people": cell["people"]}
-        found = mean_over_people(cell["visits"], measure.key)
-        rows.setdefault(cell["fraction"], start)[f"C = {cell['width']}"] = printed(measure, found)
+        result = mean_over_people(cell["visits"], measure.key)
+        rows.setdefault(cell["fraction"], start)[f"C = {cell['width']}"] = printed(measure, result)
     return [rows[fraction] for fraction in sorted(rows)]
 
 
 def _cell_row(cell: Row, measures: Sequence[Measure]) -> Row:
     row = {key: cell[key] for key in ("name", "fraction", "people", "width")}
     for measure in measures:
-        found = mean_over_people(cell["visits"], measure.key)
-        row |= {f"{measure.key}_mean": found["mean"], f"{measure.key}_sd": found["sd"]}
+        result = mean_over_people(cell["visits"], measure.key)
+        row |= {f"{measure.key}_mean": result["mean"], f"{measure.key}_sd": result["sd"]}
     return row
 
 
 def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
     twice = f"at {FARTHER:g} times the people"
 
-    def told(*found: float | None) -> str:
-        value, low, high = (None if each is None else measure.scale * each for each in found)
+    def text(*result: float | None) -> str:
+        value, low, high = (None if each is None else measure.scale * each for each in result)
         return figures.with_interval(value, low, high, measure.form)
 
-    ahead = None if one.farther is None else told(one.farther, one.farther_low, one.farther_high)
-    return {"width C": width, "asymptote": told(one.a, one.low, one.high), twice: ahead, "why": one.why or None}
+    ahead = None if one.farther is None else text(one.farther, one.farther_low, one.farther_high)
+    return {"width C": width, "asymptote": text(one.a, one.low, one.high), twice: ahead, "why": one.why or None}
 
 
 def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
-    """The measure against people to train on, one line per width."""
+    """The measure against training subjects, one line per width."""
     figure, axes = figures.new_figure(6.4, 3.8)
     axis = axes[0, 0]
     for place, (width, one) in enumerate(fits.items()):
         own = [cell for cell in cells if cell["width"] == width]
-        found = [mean_over_people(cell["visits"], measure.key) for cell in own]
+        result = [mean_over_people(cell["visits"], measure.key) for cell in own]
         sizes = np.array([cell["people"] for cell in own])
-        means = measure.scale * np.array([np.nan if each["mean"] is None else each["mean"] for each in found])
-        errors = measure.scale * np.array([(each["sd"] or 0.0) / max(each["n"], 1) ** 0.5 for each in found])
+        means = measure.scale * np.array([np.nan if each["mean"] is None else each["mean"] for each in result])
+        errors = measure.scale * np.array([(each["sd"] or 0.0) / max(each["n"], 1) ** 0.5 for each in result])
         colour, aside = COLOURS[place % len(COLOURS)], 1 + 0.012 * (place - (len(fits) - 1) / 2)
         style = "o" if one.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
         axis.errorbar(sizes * aside, means, errors, fmt=style, color=colour, capsize=3, label=f"C = {width}")
@@ -135,6 +135,6 @@ def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
                 axis.plot(line, measure.scale * (one.a + one.b * line**-one.c), kind, color=colour)
             axis.axhline(measure.scale * one.a, color=colour, linestyle="--", linewidth=0.8)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set(xlabel="people to train on", ylabel=measure.title)
+    axis.set(xlabel="training subjects", ylabel=measure.title)
     axis.legend(fontsize=9)
     return figure

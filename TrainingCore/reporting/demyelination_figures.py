@@ -36,9 +36,11 @@ def regions_figure(rows: Sequence[Mapping[str, Any]], comparison: Mapping[str, M
     for shift, (kind, colour) in zip((-0.5, 0.5), KINDS):
         boxes, places = [], []
         for place, region in enumerate(REGIONS):
-            found = [row[f"{kind}_{region}_quantiles"] for row in rows if row[f"{kind}_{region}_quantiles"] is not None]
-            if found:
-                low, first, median, third, high = np.mean(found, axis=0)
+            result = [
+                row[f"{kind}_{region}_quantiles"] for row in rows if row[f"{kind}_{region}_quantiles"] is not None
+            ]
+            if result:
+                low, first, median, third, high = np.mean(result, axis=0)
                 mean = float(np.mean([row[f"{kind}_{region}"] for row in rows if row[f"{kind}_{region}"] is not None]))
                 boxes.append({"whislo": low, "q1": first, "med": median, "q3": third, "whishi": high, "mean": mean})
                 places.append(place + shift * width * 1.15)
@@ -145,7 +147,7 @@ def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
     """
     firsts = next(iter(examples.values()))
     names = (*firsts[0].inputs, firsts[0].target)
-    judged = all("agreement" in one.images for found in examples.values() for one in found)
+    judged = all("agreement" in one.images for result in examples.values() for one in result)
     rows, columns = 2 + judged, max(len(names), len(examples))
     heights = [one.outline.shape[0] * one.millimetres[0] for one in firsts for _row in range(rows)]
     widest = max(one.outline.shape[1] * one.millimetres[1] for one in firsts)
@@ -158,8 +160,8 @@ def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
         for axis, name in zip(upper, names):
             draw_slice(axis, name, first.images[name], first)
             axis.set_title(f"measured {title_of(name)}" if name == first.target else title_of(name), fontsize=9)
-        for column, (name, found) in enumerate(examples.items()):
-            one, title = found[place], name.replace("_", " ")
+        for column, (name, result) in enumerate(examples.items()):
+            one, title = result[place], name.replace("_", " ")
             draw_slice(lower[0][column], "synthetic", one.images["synthetic"], one)
             lower[0][column].set_title(title, fontsize=9)
             if judged:

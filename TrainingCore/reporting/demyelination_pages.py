@@ -16,8 +16,8 @@ def demyelination_section(report: Report, compared: ComparedModels) -> None:
     the demyelinated share of each patient's lesion load."""
     visits = {name: rows["visits"] for name, rows in compared.rows.items()}
     rows: list[Any] = []
-    for name, found in visits.items():
-        for kind, groups in group_comparison(found).items():
+    for name, result in visits.items():
+        for kind, groups in group_comparison(result).items():
             if kind == "measured" and rows:
                 continue  # the same for every model
             row: Row = {"map": "measured" if kind == "measured" else name}
@@ -33,26 +33,26 @@ def demyelination_section(report: Report, compared: ComparedModels) -> None:
         "no difference of the first kind, p < 0.0001 for the second.",
         formats={"p NAWM / control": "{:.2g}", "p lesions / NAWM": "{:.2g}"},
     )
-    for name, found in visits.items():
+    for name, result in visits.items():
         report.add_figure(
-            regions_figure(found, group_comparison(found)),
+            regions_figure(result, group_comparison(result)),
             f"{name}: DVR by region.",
             f"Box plots of DVR by region, {name}",
         )
     report.add_heading("DVR of every person")
-    for name, found in visits.items():
+    for name, result in visits.items():
         report.add_figure(
-            people_figure(found),
+            people_figure(result),
             f"{name}: mean DVR of every visit, measured and synthetic.",
             f"Line plot of mean DVR in white matter and lesions by person, {name}",
         )
-    if not any(row.get("measured_percent") for found in visits.values() for row in found):
+    if not any(row.get("measured_percent") for result in visits.values() for row in result):
         report.add_text("No demyelination maps: their threshold is taken from the white matter of controls.")
         return
     report.add_heading("Demyelinated voxels")
-    for name, found in visits.items():
+    for name, result in visits.items():
         report.add_figure(
-            shares_figure(found),
+            shares_figure(result),
             f"{name}: demyelinated share of the lesion load.",
             f"Bars of the demyelinated share of each patient's lesion load, {name}",
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MISSING = "not estimable"
-SIMULATED_BANNER = "Simulated data: everything here rests on digital patients, not on people."
+SIMULATED_BANNER = "Simulated data: all results are from simulated patients, not from people."
 DOTS_PER_INCH = 150
 LONGEST_LINE = 30  # characters of a cell that may not be broken
 TEMPLATE = "report.html.jinja"

@@ -86,22 +86,22 @@ def agreement_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summary:
     figure, axes = new_figure(9.0, 4.7, ncols=2)
     names = (("lesion", "lesions"), ("patient", "patients"))
     for axis, (level, title) in zip(axes[0], names):
-        rows, found = points[level], summary[level]
+        rows, result = points[level], summary[level]
         x, y = column(rows, "measured"), column(rows, "synthetic")
         keep = np.isfinite(x) & np.isfinite(y)
         low, high = _limits(x[keep], y[keep])
         axis.plot([low, high], [low, high], color=SOFT, linewidth=1, linestyle="--", zorder=1, label="identity")
-        _regression_line(axis, x[keep], found["bland_altman"])
+        _regression_line(axis, x[keep], result["bland_altman"])
         size = 16 if level == "lesion" else 36
         axis.scatter(x[keep], y[keep], s=size, color=MEASURED, alpha=0.55, edgecolor="white", linewidth=0.3, zorder=3)
         axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="measured mean DVR")
         axis.set_ylabel("synthetic mean DVR")
         axis.legend(loc="upper left", frameon=False, fontsize=9)
         _say_if_empty(axis, x[keep], title)
-        ceiling = "" if found["r_ceiling"] is None else f"\nnoise ceiling r = {found['r_ceiling']:.2f}"
+        ceiling = "" if result["r_ceiling"] is None else f"\nnoise ceiling r = {result['r_ceiling']:.2f}"
         axis.set_title(
-            f"{found['n']} {title}: r = {with_interval(found['r'], found['r_low'], found['r_high'])}, "
-            f"{p_value(found['p'])}{ceiling}",
+            f"{result['n']} {title}: r = {with_interval(result['r'], result['r_low'], result['r_high'])}, "
+            f"{p_value(result['p'])}{ceiling}",
             fontsize=9.5,
         )
     return figure
@@ -134,7 +134,7 @@ def bland_altman_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summa
     """Synthetic - measured against their mean, with bias and 95 % limits; lesion level left, patient level right."""
     figure, axes = new_figure(9.0, 4.0, ncols=2)
     for axis, (level, title) in zip(axes[0], (("lesion", "lesions"), ("patient", "patients"))):
-        rows, found = points[level], summary[level]["bland_altman"]
+        rows, result = points[level], summary[level]["bland_altman"]
         x, y = column(rows, "measured"), column(rows, "synthetic")
         axis.scatter(
             (x + y) / 2,
@@ -147,13 +147,13 @@ def bland_altman_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summa
         )
         axis.axhline(0, color=SOFT, linewidth=0.8)
         for key, style in (("bias", "-"), ("lower_limit", "--"), ("upper_limit", "--")):
-            if found[key] is not None:
-                axis.axhline(found[key], color=SYNTHETIC, linewidth=1.3, linestyle=style)
+            if result[key] is not None:
+                axis.axhline(result[key], color=SYNTHETIC, linewidth=1.3, linestyle=style)
                 axis.annotate(
-                    number(found[key], "{:+.3f}"),
-                    (1, found[key]),
+                    number(result[key], "{:+.3f}"),
+                    (1, result[key]),
                     xycoords=("axes fraction", "data"),
-                    xytext=(-2, -11 if key == "bias" and found[key] < 0 else 3),
+                    xytext=(-2, -11 if key == "bias" and result[key] < 0 else 3),
                     textcoords="offset points",
                     ha="right",
                     fontsize=9,
@@ -161,7 +161,7 @@ def bland_altman_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summa
                 )
         _say_if_empty(axis, x[np.isfinite(x + y)], title)
         axis.margins(x=0.1, y=0.15)
-        axis.set_title(f"{found['n']} {title}: bias and 95 % limits of agreement", fontsize=9.5)
+        axis.set_title(f"{result['n']} {title}: bias and 95 % limits of agreement", fontsize=9.5)
         axis.set(xlabel="mean of measured and synthetic DVR", ylabel="synthetic \N{MINUS SIGN} measured DVR")
     return figure
 
@@ -218,8 +218,8 @@ def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
     figure, axes = new_figure(9.0, 1.3 + 0.42 * len(summaries), ncols=2, sharey=True)
     names = list(summaries)
     for axis, level in zip(axes[0], ("lesion", "patient")):
-        found = [summaries[name][level] for name in names]
-        for place, one in enumerate(found):
+        result = [summaries[name][level] for name in names]
+        for place, one in enumerate(result):
             if one["r"] is None:
                 axis.annotate(
                     "not estimable", (0.02, place), xycoords=("axes fraction", "data"), color=SOFT, va="center"
@@ -228,7 +228,7 @@ def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
             if one["r_low"] is not None:
                 axis.plot([one["r_low"], one["r_high"]], [place, place], color=MEASURED, linewidth=2)
             axis.plot(one["r"], place, marker="o", color=MEASURED, markersize=7)
-        ceilings = [one["r_ceiling"] for one in found if one["r_ceiling"] is not None]
+        ceilings = [one["r_ceiling"] for one in result if one["r_ceiling"] is not None]
         if ceilings:
             axis.axvline(ceilings[0], color=TRUTH, linestyle="--", linewidth=1.2)
             axis.annotate(

@@ -46,8 +46,8 @@ def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
     return [*rows, {"model": GEOMETRY_ALONE} | alone | dict.fromkeys(list(rows[0])[3:], "–")]
 
 
-def _r(found: Row) -> str:
-    return with_interval(found["r"], found["r_low"], found["r_high"])
+def _r(result: Row) -> str:
+    return with_interval(result["r"], result["r_low"], result["r_high"])
 
 
 def geometry_sentence(name: str, summary: Row) -> str:
@@ -116,11 +116,11 @@ def correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:
     for name, summary in summaries.items():
         row: Row = {"model": name}
         for level in ("lesion", "patient"):
-            found = summary[level]
-            row[f"{level} r"] = with_interval(found["r"], found["r_low"], found["r_high"])
-            row[f"{level} p"] = p_value(found["p"]).removeprefix("p = ").removeprefix("p ")
-            row[f"{level} noise ceiling"] = number(found["r_ceiling"])
-            share = found["share_of_ceiling"], found["share_low"], found["share_high"]
+            result = summary[level]
+            row[f"{level} r"] = with_interval(result["r"], result["r_low"], result["r_high"])
+            row[f"{level} p"] = p_value(result["p"]).removeprefix("p = ").removeprefix("p ")
+            row[f"{level} noise ceiling"] = number(result["r_ceiling"])
+            share = result["share_of_ceiling"], result["share_low"], result["share_high"]
             row[f"{level} share of ceiling"] = with_interval(*share, "{:.0%}")
         rows.append(row)
     return rows
@@ -131,17 +131,17 @@ def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
     rows = []
     for name, summary in summaries.items():
         for level in ("lesion", "patient"):
-            found = summary[level]["bland_altman"]
-            limits = [number(found[key], "{:+.3f}") for key in ("lower_limit", "upper_limit")]
+            result = summary[level]["bland_altman"]
+            limits = [number(result[key], "{:+.3f}") for key in ("lower_limit", "upper_limit")]
             rows.append(
                 {
                     "model": name,
                     "level": level,
-                    "points": found["n"],
-                    "bias": with_interval(found["bias"], found["bias_low"], found["bias_high"], "{:+.3f}"),
-                    "95 % limits": limits[0] if found["sd"] is None else " to ".join(limits),
+                    "points": result["n"],
+                    "bias": with_interval(result["bias"], result["bias_low"], result["bias_high"], "{:+.3f}"),
+                    "95 % limits": limits[0] if result["sd"] is None else " to ".join(limits),
                     "mean absolute error": number(summary[level]["mae"], "{:.3f}"),
-                    "slope": number(found["slope"]),
+                    "slope": number(result["slope"]),
                 }
             )
     return rows
@@ -150,14 +150,14 @@ def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
 def difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
     """What every other model has more than the first, with 95 % intervals by patient."""
     rows = []
-    for name, found in against.items():
+    for name, result in against.items():
         row: Row = {"model": f"{name} \N{MINUS SIGN} {first}"}
         for level in ("lesion", "patient"):
-            one = found[level]
+            one = result[level]
             row[f"{level} level"] = with_interval(one["difference"], one["low"], one["high"], "{:+.3f}")
             row[f"{level} p"] = p_value(one["p"]).removeprefix("p = ").removeprefix("p ")
         for key, title, form in MORE_DIFFERENCES:
-            gap = found[key]
+            gap = result[key]
             row[title] = with_interval(gap["difference"], gap["low"], gap["high"], form)
         rows.append(row)
     return rows
@@ -194,14 +194,14 @@ def model_rows(summaries: Mapping[str, Row]) -> list[Row]:
     for name, summary in summaries.items():
         row: Row = {"model": name, "visits": summary["visits"], "people": summary["people"]}
         for level in ("lesion", "visit", "patient"):
-            found = summary[level]
-            row |= {f"{level}_{key}": found[key] for key in CORRELATION_KEYS}
-            row |= {f"{level}_{key}": found["bland_altman"][key] for key in BLAND_ALTMAN_KEYS}
-        for title, found in (
+            result = summary[level]
+            row |= {f"{level}_{key}": result[key] for key in CORRELATION_KEYS}
+            row |= {f"{level}_{key}": result["bland_altman"][key] for key in BLAND_ALTMAN_KEYS}
+        for title, result in (
             ("myelin", summary["myelin"]["lesion"]["synthetic"]),
             ("given_geometry", summary["geometry"]["partial"]),
         ):
-            row |= {f"{title}_{key}": found[key] for key in ("r", "r_low", "r_high")}
+            row |= {f"{title}_{key}": result[key] for key in ("r", "r_low", "r_high")}
         for key in ("difference", "low", "high"):
             row[f"beyond_geometry_{key}"] = summary["geometry"]["difference"][key]
         for measure, values in summary["images"].items():

@@ -23,13 +23,13 @@ def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int
 
 def changed_settings(recipe: dict[str, Any]) -> dict[str, str]:
     """{makes, from, other}: a recipe's description, its root, and its settings that the root has not."""
-    found = differences(recipe)
-    root, made = found.pop("base"), str(recipe["description"])
-    found.pop("description", None)
+    result = differences(recipe)
+    root, outputs = result.pop("base"), str(recipe["description"])
+    result.pop("description", None)
     if recipe["system"] in ("linear", "geometry"):  # a closed form uses none of the others, which its base may have
-        found = {key: value for key, value in found.items() if key.startswith("data.")}
-    other = "; ".join(f"{key} {value_text(value)}" for key, value in found.items())
-    return {"makes": made, "from": root, "other": other or "none"}
+        result = {key: value for key, value in result.items() if key.startswith("data.")}
+    other = "; ".join(f"{key} {value_text(value)}" for key, value in result.items())
+    return {"makes": outputs, "from": root, "other": other or "none"}
 
 
 def value_text(value: Any) -> str:

@@ -40,7 +40,7 @@ def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: st
         return
     titles = {measure.key: arrowed(measure) for measure in task.measures}
     lines: list[Row] = [
-        {"recipe": name} | {m.key: printed(m, found[m.key]) for m in task.measures} for name, found in recipes.items()
+        {"recipe": name} | {m.key: printed(m, result[m.key]) for m in task.measures} for name, result in recipes.items()
     ]
     for paper in papers:
         lines.append({"recipe": f"paper: {paper}"} | {m.key: m.reported(target).get(paper, "–") for m in task.measures})
@@ -56,20 +56,20 @@ def arrowed(measure: Measure) -> str:
 def measure_row(measure: Measure, recipes: dict[str, Row], target: str = "") -> Row:
     """One line of a table: mean (SD) of every recipe, and the paper's of models that make the target."""
     row: Row = {"measure": arrowed(measure)}
-    for name, found in recipes.items():
-        row[name] = printed(measure, found[measure.key])
+    for name, result in recipes.items():
+        row[name] = printed(measure, result[measure.key])
     papers = measure.reported(target)
     if papers:
         row["paper"] = "; ".join(f"{name} {value}" for name, value in papers.items())
     return row
 
 
-def printed(measure: Measure, found: Row) -> str:
+def printed(measure: Measure, result: Row) -> str:
     """`mean (sd)` in the paper's unit."""
-    if found["mean"] is None:
+    if result["mean"] is None:
         return "–"
-    mean = _unsigned_zero(figures.number(measure.scale * found["mean"], measure.form))
-    return mean if found["sd"] is None else f"{mean} ({measure.form.format(measure.scale * found['sd'])})"
+    mean = _unsigned_zero(figures.number(measure.scale * result["mean"], measure.form))
+    return mean if result["sd"] is None else f"{mean} ({measure.form.format(measure.scale * result['sd'])})"
 
 
 def _unsigned_zero(number: str) -> str:
@@ -89,17 +89,17 @@ def add_by_person(report: Report, task: Task, pooled: Pooled) -> None:
 
 def measure_by_person_figure(measure: Measure, pooled: Pooled) -> Figure:
     """Every person's value of one measure under each recipe that has it, people joined by lines."""
-    values_of = {name: by_person(found["visits"], measure.key) for name, found in pooled.items()}
-    names = [name for name, found in values_of.items() if found] or list(pooled)
+    values_of = {name: by_person(result["visits"], measure.key) for name, result in pooled.items()}
+    names = [name for name, result in values_of.items() if result] or list(pooled)
     series = [values_of[name] for name in names]
     figure, axes = figures.new_figure(2.2 + 1.4 * len(names), 3.6)
     axis = axes[0, 0]
     for person in sorted(set.union(*map(set, series))):
-        values = [measure.scale * found.get(person, np.nan) for found in series]
+        values = [measure.scale * result.get(person, np.nan) for result in series]
         axis.plot(range(len(series)), values, "o-", color=figures.SYNTHETIC, alpha=0.4, linewidth=0.8, markersize=4)
-    for place, found in enumerate(series):
-        if found:
-            mean = measure.scale * float(np.mean(list(found.values())))
+    for place, result in enumerate(series):
+        if result:
+            mean = measure.scale * float(np.mean(list(result.values())))
             axis.hlines(mean, place - 0.25, place + 0.25, color=figures.INK, linewidth=2)
     axis.set_xticks(range(len(series)), [fill(name.replace("_", " "), 14) for name in names])
     axis.set_xlim(-0.5, len(series) - 0.5)
@@ -107,12 +107,12 @@ def measure_by_person_figure(measure: Measure, pooled: Pooled) -> Figure:
     return figure
 
 
-def add_comparisons(report: Report, task: Task, found: Mapping[str, Row], first: str) -> None:
+def add_comparisons(report: Report, task: Task, result: Mapping[str, Row], first: str) -> None:
     """One table for every other recipe: the differences to the first, how sure they are, which of the two is ahead.
 
-    found: {other recipe: of `against`}.
+    result: {other recipe: of `against`}.
     """
-    for other, gaps in found.items():
+    for other, gaps in result.items():
         report.add_heading(f"{other} beside {first}")
         rows = comparison_rows(task, gaps, first, other)
         if rows:
@@ -150,7 +150,7 @@ def ahead(measure: Measure, gap: Row, first: str, other: str) -> str:
     if gap["p"] is None:
         return "too few people to tell"
     if gap["p"] >= ALPHA:
-        return "not told apart"
+        return "no detectable difference"
     return other if (gap["difference"] > 0) == (measure.better == "higher") else first
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..experiments.space import Dimension
 
 CONTINUES, REASON, EPOCHS = "continues", "reason", "epochs"  # what a worker notes of its trial
-FEWEST_FOR_IMPORTANCE = 10  # finished trials: of fewer, what matters most is chance (ours)
+MIN_FOR_IMPORTANCE = 10  # finished trials: of fewer, what matters most is chance (ours)
 
 
 def write_search(
@@ -44,9 +44,9 @@ def write_search(
     }
     if best is not None:
         text = "# The best values of a search: see report.html beside this file.\n"
-        found = {"description": f"{recipe['description']} (searched)"} | values
+        result = {"description": f"{recipe['description']} (searched)"} | values
         write_text(
-            out / "best_recipe.yaml", text + yaml.safe_dump(differences(changed(recipe, found)), sort_keys=False)
+            out / "best_recipe.yaml", text + yaml.safe_dump(differences(changed(recipe, result)), sort_keys=False)
         )
     write_csv(out / "trials.csv", [trial_row(trial, dimensions) for trial in trials])
     write_json(out / "summary.json", summary)
@@ -83,17 +83,17 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
 
 def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
     """Share of each key in what makes a trial good (Watanabe et al. 2023, PED-ANOVA); {} with too few trials."""
-    if len(complete) < FEWEST_FOR_IMPORTANCE:
+    if len(complete) < MIN_FOR_IMPORTANCE:
         return {}
     import optuna
 
     try:
-        found = optuna.importance.get_param_importances(
+        result = optuna.importance.get_param_importances(
             study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
         )
     except (ValueError, RuntimeError):  # all trials alike: nothing is more important than anything else
         return {}
-    return {key: float(value) for key, value in found.items()}
+    return {key: float(value) for key, value in result.items()}
 
 
 def search_report(
@@ -128,7 +128,7 @@ def search_report(
         )
     else:
         report.add_text(
-            f"Which key matters most is told from {FEWEST_FOR_IMPORTANCE} finished trials on: ask for more with "
+            f"Which key matters most is told from {MIN_FOR_IMPORTANCE} finished trials on: ask for more with "
             "--trials, or let all finish with --no-pruning."
         )
     report.add_heading("Every key").add_figure(
@@ -154,10 +154,12 @@ def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> No
         | ({"paper": short(papers[key]) if key in papers else "–"} if papers else {})
         for key, value in best["values"].items()
     ]
-    told = f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml."
+    entries = (
+        f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml."
+    )
     if papers:
-        told += f" Paper: what its own search found best. {NOT_EQUAL}"
-    report.add_heading("Best values").add_table(rows, told, titles={"recipe": "in the recipe"})
+        entries += f" Paper: what its own search found best. {NOT_EQUAL}"
+    report.add_heading("Best values").add_table(rows, entries, titles={"recipe": "in the recipe"})
 
 
 def history_figure(trials: Sequence[Any]) -> Any:
@@ -179,11 +181,11 @@ def history_figure(trials: Sequence[Any]) -> Any:
     return figure
 
 
-def importance_figure(found: dict[str, float]) -> Any:
+def importance_figure(result: dict[str, float]) -> Any:
     """Horizontal bars, the most important on top."""
-    figure, axes = figures.new_figure(6.0, 0.6 + 0.35 * len(found))
-    keys = sorted(found, key=lambda key: found[key])
-    axes[0, 0].barh(keys, [found[key] for key in keys], color=figures.MEASURED)
+    figure, axes = figures.new_figure(6.0, 0.6 + 0.35 * len(result))
+    keys = sorted(result, key=lambda key: result[key])
+    axes[0, 0].barh(keys, [result[key] for key in keys], color=figures.MEASURED)
     axes[0, 0].set_xlabel("share")
     return figure
 

@@ -28,13 +28,13 @@ class SliceOfMethods:
     """One axial slice ready to draw; every array (rows, columns), rows from the back to the front of the head.
 
     title: what it shows; images: name -> image, such as T1w, true and synthetic FLAIR, drawn in grey; truth: mask;
-    found: method -> mask; aspect: height over width of a pixel in mm.
+    masks: method -> mask; aspect: height over width of a pixel in mm.
     """
 
     title: str
     images: Mapping[str, np.ndarray]
     truth: np.ndarray
-    found: Mapping[str, np.ndarray]
+    masks: Mapping[str, np.ndarray]
     aspect: float = 1.0
 
 
@@ -44,7 +44,7 @@ def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
     All slices must have the images and methods of the first. Images of one row share the window of the first whose name
     starts alike (`FLAIR`, `FLAIR, joint`), so that a synthetic image is shown as the true one is.
     """
-    names, methods = list(slices[0].images), list(slices[0].found)
+    names, methods = list(slices[0].images), list(slices[0].masks)
     columns = len(names) + len(methods)
     heights = [one.truth.shape[0] * one.aspect / one.truth.shape[1] for one in slices]
     figure, axes = new_figure(
@@ -61,7 +61,7 @@ def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
             _grey(axis, one.images[name], windows[first], one.aspect)
         for axis, method in zip(row[len(names) :], methods):
             _grey(axis, one.images[under], windows[under], one.aspect)
-            axis.imshow(coloured(positives(one.truth, one.found[method])), origin="lower", aspect=one.aspect)
+            axis.imshow(coloured(positives(one.truth, one.masks[method])), origin="lower", aspect=one.aspect)
         row[0].set_ylabel(one.title, fontsize=9)
     for axis, head in zip(axes[0], [*names, *methods]):
         axis.set_title(head, fontsize=9)
@@ -76,15 +76,15 @@ def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
     slices = []
     for place, first in enumerate(firsts):
         images = {"T1w": first.images[first.inputs[0]], "FLAIR": first.images[first.target]}
-        found = {}
+        result = {}
         for name, ones in examples.items():
             images_of_model, short = ones[place].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
             if "synthetic" in images_of_model:
                 images[f"FLAIR, {short}"] = images_of_model["synthetic"]
             if HYPERINTENSITIES in images_of_model:
-                found[short] = images_of_model[HYPERINTENSITIES] > 0.5
+                result[short] = images_of_model[HYPERINTENSITIES] > 0.5
         height, width = first.millimetres
-        slices.append(SliceOfMethods(first.title, images, first.outline, found, height / width))
+        slices.append(SliceOfMethods(first.title, images, first.outline, result, height / width))
     return positives_figure(slices, under="FLAIR")
 
 

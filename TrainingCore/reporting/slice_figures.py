@@ -70,8 +70,8 @@ def axial_slices(
     area = turned["lesions"].sum(axis=(0, 1))
     level = int(area.argmax()) if area.any() else int(np.median(np.flatnonzero(turned["brain"].any(axis=(0, 1)))))
     box = tuple(
-        slice(max(found[0] - 2, 0), found[-1] + 3)
-        for found in map(np.flatnonzero, (turned["brain"].any(axis=(1, 2)), turned["brain"].any(axis=(0, 2))))
+        slice(max(result[0] - 2, 0), result[-1] + 3)
+        for result in map(np.flatnonzero, (turned["brain"].any(axis=(1, 2)), turned["brain"].any(axis=(0, 2))))
     )
     cut = {name: values[(*box, level)].T for name, values in turned.items()}
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -152,7 +152,7 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
 
     examples: model -> the same slices for every model; a model that makes no image has no column. Lesions outlined.
     """
-    makers = {name: found for name, found in examples.items() if "synthetic" in found[0].images}
+    makers = {name: result for name, result in examples.items() if "synthetic" in result[0].images}
     firsts = next(iter(examples.values()))
     inputs, target = firsts[0].inputs[:most_inputs], firsts[0].target
     what = title_of(target)
@@ -170,8 +170,8 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
         upper, lower = axes[2 * place], axes[2 * place + 1]
         for axis, name in zip(upper, (*inputs, target)):
             draw_slice(axis, name, first.images[name], first)
-        for column, found in enumerate(makers.values(), start=len(inputs) + 1):
-            one = found[place]
+        for column, result in enumerate(makers.values(), start=len(inputs) + 1):
+            one = result[place]
             draw_slice(upper[column], "synthetic", one.images["synthetic"], one)
             draw_slice(lower[column], "difference", one.images["synthetic"] - one.images[target], one)
         for axis in lower[: len(inputs) + 1]:

@@ -21,8 +21,8 @@ MARKERS = (("o", SYNTHETIC), ("s", MEASURED), ("^", TRUTH), ("x", INK))
 
 def pairs_of(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """(input against target, synthetic against target) of every visit that has both."""
-    found = [(row.get(f"untouched_{key}"), row.get(key)) for row in rows]
-    return [(before, after) for before, after in found if before is not None and after is not None]
+    result = [(row.get(f"untouched_{key}"), row.get(key)) for row in rows]
+    return [(before, after) for before, after in result if before is not None and after is not None]
 
 
 def models_of(visits: Visits) -> Visits:

@@ -56,7 +56,7 @@ def test_only_a_difference_that_can_be_told_from_chance_names_a_winner() -> None
     told = {name: comparison_rows(WMH, found, "one", "two")[0] for name, found in gaps.items()}
     assert [told[name]["better"] for name in gaps] == [
         "one",
-        "not told apart",
+        "no detectable difference",
         "no difference",
         "too few people to tell",
     ]

@@ -81,9 +81,9 @@ def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_bes
     found = margin(row, row["by"])
     assert (found["runner_up"], found["n"]) == ("t1w", 8)
     assert found["difference"] == pytest.approx(2e-5)
-    assert "cannot be told apart" not in margin_text(row, found)
+    assert "cannot be distinguished" not in margin_text(row, found)
     row["tried"][without("t1w")] = visits(*(2e-5 + 1e-6 * (-1) ** i for i in range(8)))
-    assert "cannot be told apart" in margin_text(row, margin(row, row["by"]))
+    assert "cannot be distinguished" in margin_text(row, margin(row, row["by"]))
 
 
 def test_one_input_and_a_folder_of_something_else_are_refused(cohort: Path, tmp_path: Path) -> None:
