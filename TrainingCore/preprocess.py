@@ -80,11 +80,13 @@ def preprocess(
         with Progress(progress, "Preparing") as shown:
             for note in cohort.notes:
                 shown.say(f"note: {note}")
+            for file in cohort.unused:
+                shown.say(f"not used: {file}")
             failures = run(waiting, len(tasks), jobs, scheduler, shown)
             failures = [*failures, *({"visit": "", "reason": sentence} for sentence in cohort.bad_rows)]
             shown.report("page", 0.99, "Writing the page")
             dataset.finish(target, cohort, failures)
-            write_page(target, tasks, failures, cohort.notes)
+            write_page(target, tasks, failures, [*cohort.notes, *(f"not used: {file}" for file in cohort.unused)])
             shown.report("page", 1.0, "Done")
             say_end(target, tasks, waiting, failures, shown)
     return PreparedDataset(target, len(tasks), failures)
@@ -139,7 +141,7 @@ def find_visits(data: Path, space: str, needs: Sequence[str], choose: Sequence[s
             raise BadInput(f"{data} has nobody called {', '.join(unknown)}. Check --people.")
         cohort.visits = [visit for visit in cohort.visits if visit.person in wanted]
     if not cohort.visits:
-        reasons = [*cohort.bad_rows, *cohort.notes][:3]
+        reasons = [*cohort.bad_rows, *cohort.notes][:3] + [f"not used: {file}" for file in cohort.unused[:5]]
         raise BadInput(
             f"{data} holds no visit with {' and '.join(needs or ['an MRI'])}: nothing to prepare."
             + "".join(f"\n  {reason}" for reason in reasons)

@@ -14,13 +14,14 @@ from ..runtime.errors import BadInput
 from .case import MRI, word_of
 from .cohort_bids import index, participants, sessions
 from .cohort_table import read_table
+from .participants import rows_of_people
+from .table_text import is_empty
 from .visit import Visit
 
 __all__ = ["Cohort", "Visit"]
 
 TABLES = (".csv", ".tsv")
 UNKNOWN = "unknown"
-NO_VALUE = ("", "n/a", "nan")
 MOST_NAMED = 5  # visits that a sentence names
 FOUND_BY_PREPROCESS = ("brain", "white_matter", "grey_matter")
 NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
@@ -31,7 +32,8 @@ class Cohort:
     """Visits in a stable order.
 
     visits: those that have what was asked for; incomplete: the others; notes: what was chosen or left out, in
-    sentences; bad_rows: one sentence per row of a table that could not be used.
+    sentences; bad_rows: one sentence per row of a table that could not be used; unused: files that were seen and not
+    used, with the reason.
     """
 
     visits: list[Visit]
@@ -39,6 +41,7 @@ class Cohort:
     incomplete: list[Visit] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     bad_rows: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -59,6 +62,7 @@ class Cohort:
             kinds = " and ".join(needs)
             raise BadInput(
                 f"{path} holds no visit with both {kinds}, named as BIDS wants (sub-<label>[_ses-<label>]_T1w.nii.gz)."
+                + "".join(f" Not used: {reason}." for reason in cohort.unused[:MOST_NAMED])
                 if len(needs) == 2
                 else f"{path} holds no visit with {kinds}, named as BIDS wants."
             )
@@ -73,11 +77,14 @@ class Cohort:
         """
         root = Path(path)
         bad: list[str] = []
+        unused: list[str] = []
+        said: list[str] = []
         if root.is_file() and root.suffix.lower() in TABLES:
             visits, bad = read_table(root)
         elif root.is_dir():
-            visits = index(root, raw, choose)
-            columns = participants(root / "participants.tsv")
+            visits, unused = index(root, raw, choose)
+            people = sorted({visit.person for visit in visits})
+            columns, said = rows_of_people(participants(root / "participants.tsv"), people)
             for visit in visits:
                 visit.info.update(columns.get(visit.person, {}))
                 if visit.visit:
@@ -87,7 +94,7 @@ class Cohort:
         complete = [visit for visit in visits if set(needs) <= set(visit.files)]
         incomplete = [visit for visit in visits if not set(needs) <= set(visit.files)]
         notes = [note for visit in visits for note in visit.notes]
-        return cls(complete, root, incomplete, notes + missing_sentences(incomplete, needs), bad)
+        return cls(complete, root, incomplete, said + notes + missing_sentences(incomplete, needs), bad, unused)
 
     @property
     def people(self) -> list[str]:
@@ -204,7 +211,7 @@ class Cohort:
 
 def _value(info: dict[str, Any], column: str) -> str:
     value = str(info.get(column) or "").strip()
-    return "" if value.lower() in NO_VALUE else value
+    return "" if is_empty(value) and value.casefold() != UNKNOWN else value
 
 
 def how_to_get(missing: Sequence[str]) -> str:

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import BadInput
-from .case import ALL_MRI, MASKS
+from .case import ALL_MRI, MASKS, word_of
+from .cohort_unused import NIFTI, OTHER_IMAGES, Unused, contradiction, why_not
 from .inputs import bids_names
+from .lesion_names import is_lesion_mask
+from .table_text import read_text, separator_of
 from .visit import Visit
 
 PREPARED_BY = "MyelinSynth preprocess"  # GeneratedBy of datasets whose volumes are aligned and on one grid
@@ -23,7 +26,6 @@ PREPARED_BY = "MyelinSynth preprocess"  # GeneratedBy of datasets whose volumes 
 NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     *bids_names(),
     ("brain", ("mask",), {"desc": "brain"}),
-    ("lesions", ("mask",), {"label": "lesions?"}),
     ("enhancing", ("mask",), {"label": "(?i:enhancing|ET)"}),
     ("white_matter", ("mask",), {"label": "WM"}),
     ("grey_matter", ("mask",), {"label": "GM"}),
@@ -35,9 +37,10 @@ NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("myelin_loss", ("map",), {"param": "(?i:myelinloss)"}),
     ("label_map", ("dseg",), {"desc": "aseg|aparcaseg|synthseg"}),
 )
-FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>.*_)?(?P<suffix>[0-9A-Za-z]+)\.nii(?:\.gz)?$")
+FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>[^.]+)\.nii(?:\.gz)?$")
 NEVER_LOOKED_INTO = {"func", "fmap", "eeg", "meg", "ieeg", "beh", "nirs", "motion", "micr"}
 SPACES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w", "t1ce": "T1w"}  # as BIDS calls them
+SPACE_NAMES = {"t1w": "T1w", "t1": "T1w", "flair": "FLAIR", "t2w": "T2w"}  # however they are written
 UNUSABLE_PARTS = {"phase", "real", "imag"}
 DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
 
@@ -59,23 +62,27 @@ class Found:
         return os.path.basename(self.path)
 
 
-def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> list[Visit]:
-    """Every visit of a dataset with the file chosen for each volume, sorted by person and visit.
+def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit], list[str]]:
+    """Every visit of a dataset with the file chosen for each volume, sorted by person and visit; and what is not used.
 
     raw: what a scanner made (for `preprocess`), else what is ready for a network, where the dataset has it; choose:
     entities such as `acq-mprage` or `run-1` to prefer where a visit has several images of one kind.
     """
     groups: dict[tuple[str, str], list[Found]] = defaultdict(list)
     prepared: set[str] = set()
+    unused = Unused()
     for dataset, folder in datasets(root):
         if made_by_preprocess(folder):
             if raw and dataset:
                 continue
             prepared.add(dataset)
-        for found in images(folder, dataset):
+        for found in images(folder, dataset, unused):
             groups[found.person, found.visit].append(found)
     _share_session_free(groups)
-    return [_visit(key, groups[key], prepared, choose) for key in sorted(groups)]
+    visits = [_visit(key, groups[key], prepared, choose) for key in sorted(groups)]
+    for visit in visits:
+        _left_over(groups[visit.person, visit.visit], visit, unused)
+    return visits, unused.sentences()
 
 
 def datasets(root: Path) -> Iterator[tuple[str, Path]]:
@@ -97,22 +104,38 @@ def made_by_preprocess(folder: Path) -> bool:
         return False  # no description, or one that says nothing of the kind
 
 
-def images(folder: Path, dataset: str) -> Iterator[Found]:
-    """Image files below the sub-* folders of one dataset, by name alone."""
+def _left_over(found: list[Found], visit: Visit, unused: Unused) -> None:
+    """Say which usable files of a visit gave way to others."""
+    taken = {str(path) for path in visit.files.values()}
+    said = " ".join(visit.notes)
+    for one in found:
+        if one.path not in taken and one.name not in said and not visit.prepared:
+            instead = visit.files.get(one.volume)
+            reason = (
+                f"{instead.name} was taken as {word_of(one.volume)}" if instead else f"no {word_of(one.volume)} there"
+            )
+            unused.add(one.path, one.dataset, reason, f"another file was taken as {word_of(one.volume)}")
+
+
+def images(folder: Path, dataset: str, unused: Unused) -> Iterator[Found]:
+    """Image files below the sub-* folders of one dataset, by name alone; what cannot be used goes to `unused`."""
     with os.scandir(folder) as entries:
         people = [entry.path for entry in entries if entry.name.startswith("sub-") and entry.is_dir()]
     for person in people:
         for path, session in _files(person, "", 0):
-            found = _recognise(path, session, dataset)
+            reason = contradiction(path, os.path.basename(person), session)
+            found = None if reason else _recognise(path, session, dataset)
             if found is not None:
                 yield found
+            else:
+                unused.add(path, dataset, reason or why_not(path))
 
 
 def _files(folder: str, session: str, depth: int) -> Iterator[tuple[str, str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            if name.endswith((".nii", ".nii.gz")):
+            if name.endswith(NIFTI) or (name.startswith("sub-") and name.endswith(OTHER_IMAGES)):
                 if not name.startswith("."):
                     yield entry.path, session
             elif "." not in name and depth < DEEPEST and name not in NEVER_LOOKED_INTO and entry.is_dir():
@@ -123,16 +146,28 @@ def _recognise(path: str, session: str, dataset: str) -> Found | None:
     match = FILE.match(os.path.basename(path))
     if match is None:
         return None
-    entities = dict(part.split("-", 1) for part in (match["rest"] or "").split("_") if "-" in part)
+    parts = match["rest"].split("_")
+    entities = dict(part.split("-", 1) for part in parts if "-" in part)
+    words = [part for part in parts if "-" not in part]
+    suffix = words.pop() if "-" not in parts[-1] else ""
     visit = entities.pop("ses", session)
     if entities.get("part") in UNUSABLE_PARTS:
         return None
+    if "space" in entities:
+        entities["space"] = SPACE_NAMES.get(entities["space"].casefold(), entities["space"])
+    volume = _volume_of(entities, words, suffix)
+    if volume in MASKS:  # sub-01_T1w_label-lesion_roi: the image that the mask was drawn on
+        drawn_on = [SPACE_NAMES[word.casefold()] for word in words if word.casefold() in SPACE_NAMES]
+        if drawn_on and "space" not in entities:
+            entities["space"] = drawn_on[0]
+    return Found(path, match["person"], visit, volume, entities, dataset) if volume else None
+
+
+def _volume_of(entities: dict[str, str], words: list[str], suffix: str) -> str:
     for volume, suffixes, needed in NAMES:
-        if match["suffix"] in suffixes and all(
-            re.fullmatch(wanted, entities.get(key, "")) for key, wanted in needed.items()
-        ):
-            return Found(path, match["person"], visit, volume, entities, dataset)
-    return None
+        if suffix in suffixes and all(re.fullmatch(wanted, entities.get(key, "")) for key, wanted in needed.items()):
+            return volume
+    return "lesions" if is_lesion_mask(entities, words, suffix) else ""
 
 
 def _share_session_free(groups: dict[tuple[str, str], list[Found]]) -> None:
@@ -240,14 +275,16 @@ def sessions(root: Path, person: str) -> dict[str, dict[str, Any]]:
 def _rows(path: Path, first: str, prefix: str) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
+    text = read_text(path)
+    separator, before = separator_of(text, "\t;,")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(text.split("\n")[before:], delimiter=separator))
+    except csv.Error as error:
         raise BadInput(f"{path} is not a tab-separated table in UTF-8 ({error}). Save it again as such.") from error
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        label = (row.get(first) or "").removeprefix(prefix)
+        named = {key.strip(): value for key, value in row.items() if key and key.strip()}
+        label = (named.pop(first, "") or "").strip().removeprefix(prefix)
         if label:
-            found[label] = {key: value for key, value in row.items() if key and key != first}
+            found[label] = named
     return found

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..runtime.errors import BadInput
 from .case import ALL_MRI, MASKS
+from .table_text import is_empty, read_text, separator_of, without_content
 from .visit import Visit
 
 PERSON, SESSION = "participant_id", "session"
@@ -41,9 +42,11 @@ def read_table(path: Path) -> tuple[list[Visit], list[str]]:
     visits: list[Visit] = []
     bad: list[str] = []
     lines: dict[tuple[str, str], list[int]] = defaultdict(list)
+    twins = _twins(columns, rows)
     for line, row in rows:
         try:
             visit = _visit(path, columns, row)
+            _refuse_twins(twins, columns, row)
         except ValueError as error:
             bad.append(f"{path.name}, line {line}: {error}.")
             continue
@@ -59,17 +62,12 @@ def read_table(path: Path) -> tuple[list[Visit], list[str]]:
 
 
 def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not a text table in UTF-8. Save it as CSV (UTF-8).") from error
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}. Check the path.") from error
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)  # spreadsheets of many countries write semicolons
+    text = read_text(path)
+    separator, before = separator_of(text)
+    text = "\n".join(text.split("\n")[before:])
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        found = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        found = [(before + reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise BadInput(f"{path} is not a table ({error}). Save it as CSV.") from error
     if not found:
@@ -96,7 +94,8 @@ def _column(cell: str) -> str:
 def _visit(table: Path, columns: list[str], row: list[str]) -> Visit:
     if len(row) > len(columns):
         raise ValueError(f"it has {len(row)} cells, but there are {len(columns)} columns")
-    cells = {name: cell.strip() for name, cell in zip(columns, row) if cell.strip()}
+    written = {name: cell.strip() for name, cell in zip(columns, row) if cell.strip()}
+    cells = {name: cell for name, cell in written.items() if not _left_empty(table, name, cell)}
     person = _label(cells.pop(PERSON, ""), "sub-", PERSON)
     if not person:
         raise ValueError(f"it has no {PERSON}")
@@ -115,8 +114,50 @@ def _visit(table: Path, columns: list[str], row: list[str]) -> Visit:
     return visit
 
 
+def _left_empty(table: Path, column: str, cell: str) -> bool:
+    """Whether a cell says that there is nothing: `n/a` and the like, unless a file is called so."""
+    known = column in (PERSON, SESSION, *VOLUMES, *TRANSFORMS)
+    return known and is_empty(cell) and not (column in VOLUMES and (table.parent / cell).is_file())
+
+
+def _twins(columns: list[str], rows: list[tuple[int, list[str]]]) -> dict[tuple[str, str], list[str]]:
+    """Different ids, or sessions of one person, that would become one label: (column, label) -> as they are written.
+
+    Labels that differ in case alone would share a folder on many disks.
+    """
+    written: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for _, row in rows:
+        for key, cell in _identities(columns, row):
+            written[key][cell] = None
+    return {key: list(cells) for key, cells in written.items() if len(cells) > 1}
+
+
+def _identities(columns: list[str], row: list[str]) -> list[tuple[tuple[str, str], str]]:
+    cells = {name: cell.strip() for name, cell in zip(columns, row)}
+    person, session = cells.get(PERSON, "").removeprefix("sub-"), cells.get(SESSION, "").removeprefix("ses-")
+    label = _plain(person).casefold()
+    found = [((PERSON, label), person)] if label else []
+    return [*found, ((f"{SESSION} of {label}", _plain(session).casefold()), session)] if _plain(session) else found
+
+
+def _refuse_twins(twins: dict[tuple[str, str], list[str]], columns: list[str], row: list[str]) -> None:
+    """Raise ValueError where the id or session of a row becomes the same label as another."""
+    for (column, label), _ in _identities(columns, row):
+        if (column, label) in twins:
+            both = " and ".join(repr(cell) for cell in twins[column, label])
+            what = PERSON if column == PERSON else SESSION
+            raise ValueError(
+                f"the {what}s {both} would become one label, {'sub' if what == PERSON else 'ses'}-{label}; write one "
+                "of them otherwise (labels keep letters and digits only)"
+            )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^0-9A-Za-z]", "", text)
+
+
 def _label(cell: str, prefix: str, column: str) -> str:
-    label = re.sub(r"[^0-9A-Za-z]", "", cell.removeprefix(prefix))
+    label = _plain(cell.removeprefix(prefix))
     if cell and not label:
         raise ValueError(f"the {column} {cell!r} has no letter or digit")
     return label
@@ -124,6 +165,11 @@ def _label(cell: str, prefix: str, column: str) -> str:
 
 def _existing(table: Path, cell: str, column: str) -> Path:
     path = table.parent / cell  # an absolute path stays one
+    if not path.exists() and "\\" in cell:
+        path = table.parent / cell.replace("\\", "/")  # written on Windows
+    reason = without_content(path)
+    if reason:
+        raise ValueError(f"the {column} file {cell} {reason}")
     series = path.with_name(path.name.rpartition("#")[0] or path.name)  # a DICOM folder may end in #SERIES
     if not path.exists() and not series.exists():
         raise ValueError(f"the {column} file {cell} does not exist (relative paths start where the table is)")

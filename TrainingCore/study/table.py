@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.cohort_bids import participants, sessions
+from ..data.participants import rows_of_people
 from ..data.result import Result
 from ..evaluation.statistics import weighted_mean
 from ..runtime.files import read_json
@@ -66,9 +67,11 @@ def read_rows(data: Path, out: Path) -> list[Row]:
 
     Columns of participants.tsv and sessions.tsv keep their text; `n/a` and empty cells are None.
     """
-    people = participants(data / "participants.tsv")
+    folders = sorted((out / RESULTS).glob("sub-*"))
+    labels = sorted({folder.name.removeprefix("sub-").partition("_ses-")[0] for folder in folders})
+    people, _ = rows_of_people(participants(data / "participants.tsv"), labels)
     rows = []
-    for folder in sorted((out / RESULTS).glob("sub-*")):
+    for folder in folders:
         person, _, visit = folder.name.removeprefix("sub-").partition("_ses-")
         if folder.is_dir():
             about = dict(people.get(person, {})) | (sessions(data, person).get(visit, {}) if visit else {})

@@ -1,0 +1,71 @@
+"""Files of a BIDS dataset that were seen and not used, with the reason, told in few sentences."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from .table_text import without_content
+
+NIFTI = (".nii", ".nii.gz")
+OTHER_IMAGES = (".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd", ".img", ".dcm")
+MOST_TOLD = 30  # kinds of files; a dataset with more has its reasons elsewhere (ours)
+KNOWN_SUFFIXES = ("T1w", "FLAIR", "T2w", "MTRmap", "MTR", "mask", "mimap", "dwimap", "dseg", "probseg")
+
+
+class Unused:
+    """Files that were not used; alike ones of many visits make one sentence."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
+
+    def add(self, path: str, dataset: str, reason: str, general: str = "") -> None:
+        """Keep a file; general: the reason where it stands for several files, if another one."""
+        kind = re.sub(r"(sub|ses|run)-[0-9A-Za-z]+_?", "", os.path.basename(path))
+        self._files[dataset, kind, general or reason].append((os.path.basename(path), reason))
+
+    def sentences(self) -> list[str]:
+        """`NAME (and 3 like it): reason`, at most MOST_TOLD of them."""
+        told = []
+        for (dataset, _, general), files in self._files.items():
+            where = f" in derivatives/{dataset}" if dataset else ""
+            more = f" and {len(files) - 1} like it" if len(files) > 1 else ""
+            told.append(f"{files[0][0]}{where}{more}: {general if more else files[0][1]}")
+        rest = sum(len(files) for files in list(self._files.values())[MOST_TOLD:])
+        return told[:MOST_TOLD] + ([f"and {rest} more files"] if rest else [])
+
+
+def contradiction(path: str, person: str, session: str) -> str:
+    """Why a file's name cannot be believed, or nothing: other person or session than its folder's, no content.
+
+    person: the folder's name (`sub-01`); session: the label of its session folder, empty without one.
+    """
+    name = os.path.basename(path)
+    entities = dict(part.split("-", 1) for part in name.split(".")[0].split("_") if "-" in part)
+    if "sub" in entities and f"sub-{entities['sub']}" != person:
+        return f"it lies in the folder of {person}, but its name says sub-{entities['sub']}"
+    if session and "ses" in entities and entities["ses"] != session:
+        return f"it lies in the folder of ses-{session}, but its name says ses-{entities['ses']}"
+    return without_content(Path(path))
+
+
+def why_not(path: str) -> str:
+    """Why a file that no rule knows is not used."""
+    name = os.path.basename(path)
+    stem, ending = name.split(".", 1)
+    if f".{ending}" not in NIFTI:
+        return f"BIDS images end in .nii.gz, not .{ending}"
+    if not stem.startswith("sub-"):
+        return "its name does not begin with sub-<label>_"
+    parts = stem.split("_")
+    suffix = parts[-1]
+    if set(parts) & {"part-phase", "part-real", "part-imag"}:
+        return "it is no magnitude image"
+    near = next((known for known in KNOWN_SUFFIXES if known.casefold() == suffix.casefold()), "")
+    if near and near != suffix:
+        return f"BIDS writes _{near}, not _{suffix}: rename it"
+    if suffix in ("mask", "roi", "seg", "dseg", "probseg"):
+        return "its name does not say which of our masks it is (label-lesion_mask, desc-brain_mask, label-WM_mask, ...)"
+    return f"_{suffix} is no kind of image that is used here"

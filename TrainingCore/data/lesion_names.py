@@ -1,0 +1,31 @@
+"""What lesion masks are called in datasets of hospitals and of OpenNeuro, beyond `label-lesion_mask`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# LST, LST-AI, SAMSEG, nicMSlesions and raters; `les`, `wmh`, `wml` are white matter lesions in most protocols.
+LESION = re.compile(
+    r"(ms|wm|t2|flair|manual|consensus|all)?[-]?(lesions?|les|wmh|wmhs|wml|wmls|whitematterlesions?|whitematterhyperintensit(y|ies)|"
+    r"laesion(en)?|lesione|lesioni|lesiones|plaques?)(mask|masks|seg|roi|map|manual)?|"
+    r"(ples)?[-]?(lst|lstai|lst-ai|lstlpa|lstlga|lpa|lga)",
+    re.IGNORECASE,
+)
+MASK_SUFFIXES = {"mask", "roi", "seg", "dseg", "probseg", "label", "segmentation", "manual"}
+DESCRIBING = ("label", "desc", "seg", "roi", "class")
+
+
+def is_lesion_mask(entities: dict[str, str], words: Sequence[str], suffix: str) -> bool:
+    """Whether a name is that of a lesion mask.
+
+    entities: `label` -> `lesion`, ...; words: parts without a key before the suffix; suffix: the last part, empty where
+    that has a key, as in `seg-lst`.
+    """
+    if suffix and suffix.lower() not in MASK_SUFFIXES and not LESION.fullmatch(suffix):
+        return False
+    said = [entities[key] for key in DESCRIBING if key in entities]
+    label = entities.get("label")
+    if label is not None and not LESION.fullmatch(label):
+        return False  # a mask of something else, whatever method is called after lesions
+    return any(LESION.fullmatch(word) for word in [*said, *words, suffix] if word)

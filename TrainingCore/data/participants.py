@@ -1,0 +1,47 @@
+"""Rows of participants.tsv for the people of a dataset, whose labels a spreadsheet may have changed."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+
+def rows_of_people(
+    rows: dict[str, dict[str, Any]], people: Sequence[str]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Columns by person, and what was not clear, in sentences.
+
+    A label is matched as it is; else without leading zeros, case and punctuation, where that leaves one row for one
+    person (spreadsheets turn 001 into 1).
+    """
+    found = {person: rows[person] for person in people if person in rows}
+    free_rows, free_people = defaultdict(list), defaultdict(list)
+    for label in rows:
+        if label not in found:
+            free_rows[_loose(label)].append(label)
+    for person in people:
+        if person not in found:
+            free_people[_loose(person)].append(person)
+    matched = []
+    for loose, persons in free_people.items():
+        if len(persons) == 1 and len(free_rows.get(loose, ())) == 1:
+            found[persons[0]] = rows[free_rows[loose][0]]
+            matched.append(f"{free_rows[loose][0]} as sub-{persons[0]}")
+    without = [person for person in people if person not in found]
+    notes = [f"participants.tsv: took {_some(matched)}"] if matched else []
+    if rows and without:
+        notes.append(f"participants.tsv has no row for {_some([f'sub-{person}' for person in without])}")
+    return found, notes
+
+
+def _loose(label: str) -> str:
+    """Letters in lower case and numbers without leading zeros: `P-007` and `p7` are the same."""
+    plain = re.sub(r"[\W_]", "", label.casefold()).removeprefix("sub")
+    return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
+
+
+def _some(labels: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(labels[:most]) + more

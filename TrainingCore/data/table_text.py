@@ -1,0 +1,63 @@
+"""Text tables as spreadsheets, trials and hospitals write them: encoding, line ends, separator, empty cells."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..runtime.errors import BadInput
+
+# What stands for an empty cell: BIDS and R, pandas, Excel's errors in several languages, and people.
+EMPTY = {
+    "", "n/a", "na", "#n/a", "#na", "#nv", "#n/d", "#n/v", "<na>", "nan", "none", "null", "nil", "n.a.", "k.a.", "n/d",
+    "nd", "s/d", "-", "--", "\u2013", "\u2014", ".", "?", "missing", "unknown",
+}  # fmt: skip
+SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?[,;\t]*$', re.IGNORECASE)
+POINTERS = (b"/annex/objects/", b"version https://git-lfs", b"../.git/annex", b".git/annex/objects/")
+LARGEST_POINTER = 512  # bytes; git-annex and Git LFS write fewer
+
+
+def read_text(path: Path) -> str:
+    """A table's text with `\\n` line ends, from UTF-8 or, where a mark says so, UTF-16. Raises BadInput."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+    coding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = raw.decode(coding)
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not a text table in UTF-8. Save it as CSV (UTF-8).") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def separator_of(text: str, among: str = ",;\t") -> tuple[str, int]:
+    """What separates the cells, and how many lines stand before the column names (Excel's `sep=;`, empty lines)."""
+    lines = text.split("\n")
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    said = SEPARATOR_LINE.match(lines[first].rstrip(" "))
+    if said:
+        return said[1], first + 1
+    return max(among, key=lines[first].count), first  # spreadsheets of many countries write semicolons
+
+
+def is_empty(cell: str) -> bool:
+    """Whether a cell says that there is nothing."""
+    return cell.strip().casefold() in EMPTY
+
+
+def without_content(path: Path) -> str:
+    """Why a file holds no image though its name is there (datalad, git-annex, Git LFS), or nothing."""
+    get = "get its content first (datalad get, git annex get or git lfs pull)"
+    try:
+        size = path.stat().st_size
+        if 0 < size <= LARGEST_POINTER and path.is_file():
+            with open(path, "rb") as stream:
+                first = stream.read(80)
+            if any(mark in first for mark in POINTERS):
+                return f"is a pointer without the image: {get}"
+    except OSError as error:
+        if path.is_symlink():
+            return f"is a link to a file that is not there: {get}"
+        return "" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    return ""
