@@ -18,11 +18,15 @@ set(TRAINING_CORE_SCRIPTS
   data/cohort.py
   data/cohort_bids.py
   data/cohort_table.py
+  data/cohort_unused.py
   data/inputs.py
   data/lesion_columns.py
+  data/lesion_names.py
+  data/participants.py
   data/recipe.py
   data/result.py
   data/run.py
+  data/table_text.py
   data/visit.py
   demo.py
   describe.py
