@@ -10,6 +10,8 @@ from scipy import ndimage
 
 PADDING_SHARE = 0.002  # of all voxels: fewer extreme ones are noise or vessels (ours)
 RINGING = 0.02  # of the brightness: values this far below 0 come from interpolation (ours)
+LIFTED = 0.1  # of the brightness: air of a scanner comes closer to 0 than this somewhere (ours)
+CONSTANT_SHARE = 0.2  # of all voxels hold one value, that of most of the six faces: the background was set (ours)
 CONSTANT_FACES = 0.9  # of the voxels on the six faces hold one value: the background was set (ours)
 BRIGHT_SHARE, CUT_SHARE = 0.2, 0.6  # of the brightness range; of the head's largest section (ours)
 NEGATIVE_SHARE = 0.05  # of the filled voxels below the background: z-scores of a stripped brain (ours)
@@ -67,13 +69,13 @@ def air_at_zero(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         Data of the same shape (the same array where nothing is done) and notes, sentences without their subject.
     """
     data, notes = _without_padding(data)
-    faces = _faces(data)
-    air, low = float(np.median(faces)), float(data.min())
+    air, low = float(np.median(_faces(data))), float(data.min())
     bright = float(np.percentile(_centre(data), 99.5)) - air
-    if bright <= 0 or (low >= 0 and not _set_background(faces, low, data)):
+    lifted = low > LIFTED * bright and air - low < LIFTED * bright
+    if bright <= 0 or (low >= 0 and not lifted):
         return data, notes
     filled = data != air
-    constant = np.mean(faces == air) > CONSTANT_FACES
+    constant = np.count_nonzero(filled) < (1 - CONSTANT_SHARE) * data.size
     below = np.count_nonzero(data < air)
     if constant and below > NEGATIVE_SHARE * np.count_nonzero(filled) and low < air - RINGING * bright:
         inside = ndimage.binary_fill_holes(filled)
@@ -82,7 +84,7 @@ def air_at_zero(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         return raised, (*notes, f"holds values around {air:g} in the head (z-scores); they were raised above the air")
     if constant and air == 0:  # stripped: the few values below 0 are ringing at the brain's edge
         return data, notes
-    if low < -RINGING * bright or low > 0:
+    if low < -RINGING * bright or lifted:
         floor = float(np.percentile(data, 0.01))
         floor = low if floor - low < RINGING * bright else floor
         if floor == 0:
@@ -90,11 +92,6 @@ def air_at_zero(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         raised = np.clip(data - floor, 0, None).astype(np.float32)
         return raised, (*notes, f"has its air at about {floor:.4g}; all values were shifted so that it is 0")
     return data, notes
-
-
-def _set_background(faces: np.ndarray, low: float, data: np.ndarray) -> bool:
-    """Whether a background above 0 was set to one value, the image's lowest."""
-    return low > 0 and bool(np.mean(faces == low) > CONSTANT_FACES)
 
 
 def _without_padding(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

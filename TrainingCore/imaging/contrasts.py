@@ -208,7 +208,8 @@ def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> 
     seen = resample(image.with_data((image.data != 0).astype(np.float32)), shape, affine, matrix) > 0.99
     away = ndimage.distance_transform_edt(~inside, sampling=AIR_SPACING_MM) > AIR_DISTANCE_MM
     above = np.arange(shape[2]) >= np.argwhere(inside)[:, 2].mean()
-    air = values[away & seen & above[None, None]]
+    known = resample(brain.with_data(np.ones_like(brain.data)), shape, affine) > 0.99  # where the mask's image ends,
+    air = values[away & seen & known & above[None, None]]  # another image may show more brain
     if air.size < LEAST_AIR:
         return None
     middle, top = np.percentile(air, [50, 98])

@@ -49,9 +49,9 @@ def warnings_of(t1w: str, flair: str, people: tuple[int, int] = (1, 1)) -> str:
     return " ".join(check_pair(first, second, brain, np.eye(4)))
 
 
-@pytest.mark.parametrize("share", [0.6, 0.72, 0.85])
-def test_a_brain_cut_at_the_vertex_is_called_cut_and_nothing_else(share):
-    (t1w, brain), (flair, _) = draw("t1w"), draw("flair")
+@pytest.mark.parametrize(("share", "head"), [(0.6, False), (0.85, False), (0.5, True)])
+def test_a_brain_cut_at_the_vertex_is_called_cut_and_nothing_else(share, head):
+    (t1w, brain), (flair, _) = draw("t1w", head=head), draw("flair", head=head)
     kept = int(share * t1w.data.shape[2])
     cut, cut_brain = (volume.with_data(volume.data[..., :kept]) for volume in (t1w, brain))
     said = check_pair(cut, flair, cut_brain, np.eye(4))
