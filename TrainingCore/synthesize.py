@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from .data.bundle import DEMONSTRATION, Bundle
 from .data.inputs import INPUTS, further_options
-from .data.result import PROVENANCE, Result
+from .data.result import PROVENANCE, VIEWER, Result
 from .patient.options import SynthesisOptions
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
@@ -35,6 +35,7 @@ def synthesize(
     device: str = "auto",
     flips: bool = False,
     uncertainty: bool = False,
+    viewer: bool = False,
     progress: ProgressMode = "bar",
     **images: File,
 ) -> Result | Path:
@@ -59,6 +60,7 @@ def synthesize(
         flips: average with the left-right mirrored prediction.
         uncertainty: also write the SD over six augmented predictions or, with a calibrated model, the expected error
             of map and lesions.
+        viewer: also write viewer.html, one page to review the map in a browser without Slicer, offline.
         progress: how to show progress; bar is on stderr, json on stdout.
         images: other contrasts by name (t2, mtr, fa, ...), for models that need them; see MORE_IMAGES.
 
@@ -89,14 +91,16 @@ def synthesize(
         flips=flips,
         uncertainty=uncertainty,
     )
-    return synthesize_visit(options, Path(out), progress)
+    return synthesize_visit(options, Path(out), progress, viewer)
 
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def synthesize_visit(options: SynthesisOptions, out: Path, progress: ProgressMode = "bar") -> Result | Path:
+def synthesize_visit(
+    options: SynthesisOptions, out: Path, progress: ProgressMode = "bar", viewer: bool = False
+) -> Result | Path:
     """Read and check, register, mask, predict, measure lesions, and put the whole Result in place at once."""
     from .patient.inputs import read_patient
     from .patient.leftovers import claim, remove_leftovers
@@ -115,7 +119,12 @@ def synthesize_visit(options: SynthesisOptions, out: Path, progress: ProgressMod
             if myelin:
                 from .patient.steps import synthesize as make_map
 
-                make_map(patient, bundle, options, folder, shown)
+                findings = make_map(patient, bundle, options, folder, shown)
+                if viewer:
+                    from .reporting.viewer_page import viewer_of
+
+                    shown.report("viewer", 0.98, "Writing the viewer")
+                    viewer_of(folder / VIEWER, findings)
             else:
                 from .patient.translation import translate
 
