@@ -208,6 +208,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/slice_figures.py
   reporting/task_pages.py
   reporting/translation_figures.py
+  reporting/viewer_page.py
   rules/__init__.py
   rules/common.py
   rules/contrast_enhancement.py
@@ -313,6 +314,9 @@ set(TRAINING_CORE_RESOURCES
   recipes/two_layer_dnn.yaml
   reporting/page.html.jinja
   reporting/report.html.jinja
+  reporting/viewer/niivue-0.69.0.umd.js
+  reporting/viewer/niivue-LICENSE.txt
+  reporting/viewer/viewer.html.jinja
   )
 
 # Below the repository's root; TrainingCore looks for its models in Resources/models beside its files.
