@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from slicer_scene import ROOT, Application, addModuleToPath
 
-PANEL_WIDTH, VIEW = 620, (420, 420)
+PANEL_WIDTH, VIEW, TABLE_HEIGHT = 480, (420, 420), 330
 TITLE_HEIGHT, CAPTION_HEIGHT, GAP = 30, 26, 8
 BACKGROUND, INK, TITLE = (240, 240, 240), (40, 40, 40), (205, 212, 222)
 FOOT = "Simulated patient and model. Research use only. Panel drawn by the stand-in host, views by Slicer's own MRML."
@@ -94,16 +94,38 @@ class Studio:
         """What the slice views of these names show."""
         return [Image.fromarray(self.views[name].picture()) for name in names]
 
-    def save(self, name: str, panel: Image.Image, views: Sequence[Image.Image], columns: int = 2) -> None:
-        """Panel at the left, views at the right, what drew them below."""
+    def table(self, width: int) -> Image.Image:
+        """The lesion table as it lies below the views, in a dock of the main window."""
+        table, path = self.ui.reviewTable._real, self.folder / ".table.png"
+        table.setParent(None)
+        table.resize(width, TABLE_HEIGHT)
+        table.show()
+        self.host.process()
+        table.grab().save(str(path))
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+        path.unlink()
+        return image
+
+    def save(
+        self,
+        name: str,
+        panel: Image.Image,
+        views: Sequence[Image.Image],
+        columns: int = 2,
+        below: Image.Image | None = None,
+    ) -> None:
+        """Panel at the left, views at the right with what lies below them, what drew them at the bottom."""
         rows, high = -(-len(views) // columns), max(view.height for view in views)
         width = panel.width + GAP + columns * (VIEW[0] + GAP)
-        height = max(panel.height, rows * (high + GAP))
+        height = max(panel.height, rows * (high + GAP) + (below.height if below else 0))
         whole = Image.new("RGB", (width, height + CAPTION_HEIGHT), BACKGROUND)
         whole.paste(panel, (0, 0))
         for index, view in enumerate(views):
             row, column = divmod(index, columns)
             whole.paste(view, (panel.width + GAP + column * (VIEW[0] + GAP), row * (high + GAP)))
+        if below is not None:
+            whole.paste(below, (panel.width + GAP, rows * (high + GAP)))
         ImageDraw.Draw(whole).text((10, height + 6), FOOT, fill=INK, font=font(12))
         path = self.folder / f"{name}.png"
         whole.quantize(palette=palette(whole), dither=Image.Dither.NONE).save(path, optimize=True)
@@ -151,6 +173,8 @@ def chartPicture(chart: Any) -> Image.Image:
     view.GetScene().AddItem(drawn)
     drawn.SetTitle(chart.GetTitle())
     drawn.GetTitleProperties().SetFontSize(chart.GetTitleFontSize())
+    for axis in (vtk.vtkAxis.BOTTOM, vtk.vtkAxis.LEFT):
+        drawn.GetAxis(axis).GetTitleProperties().SetFontSize(chart.GetAxisTitleFontSize())
     for axis, title in ((vtk.vtkAxis.BOTTOM, chart.GetXAxisTitle()), (vtk.vtkAxis.LEFT, chart.GetYAxisTitle())):
         drawn.GetAxis(axis).SetTitle(title)
     kinds = slicer.vtkMRMLPlotSeriesNode
@@ -171,7 +195,7 @@ def chartPicture(chart: Any) -> Image.Image:
 
 def patientAndRun(studio: Studio) -> None:
     """Stages 1 and 2: the patient is chosen, the map is made."""
-    from MyelinSynthLib.review.table import jumpTo
+    from MyelinSynthLib.display.framing import frame
 
     ui = studio.ui
     ui.samplePatientButton.click()
@@ -179,7 +203,7 @@ def patientAndRun(studio: Studio) -> None:
     views = ("Red", "Green", "Yellow")
     bounds = np.zeros(6)
     ui.t1wSelector.currentNode().GetRASBounds(bounds)
-    jumpTo((bounds[::2] + bounds[1::2]) / 2)
+    frame((bounds[::2] + bounds[1::2]) / 2, None)
     sections = [("patientSection", "Patient"), ("modelSection", "Model")]
     studio.save("1_patient", studio.panel(sections), studio.show(views))
     ui.synthesizeButton.click()
@@ -190,14 +214,20 @@ def patientAndRun(studio: Studio) -> None:
 
 def mapAndReview(studio: Studio) -> None:
     """Stages 3 and 4: the map is looked at, the lesions are reviewed."""
+    from MyelinSynthLib.display import views as display
+    from MyelinSynthLib.display.shown import viewsOf
+
     ui, panel = studio.ui, studio.widget.reviewPanel
     assert len(panel.review) > 3
+    ui.patientSection.collapsed = False
+    display.addLegend(panel.nodes["dvr"], viewsOf(["Red"])[0])
     largest = panel.review.order("volume_mm3", descending=True)
     panel.choose(largest[0])
     sections = [("synthesisSection", "Myelin map"), ("displaySection", "Display")]
     studio.save("3_map", studio.panel(sections), studio.show(("Red", "Green", "Yellow")))
     ui.wipeBox.setChecked(True)
     ui.wipeSlider.value = 0.5
+    display.addLegend(studio.widget.displayPanel.shown.wipe.copy, viewsOf(["Red"])[0])
     wiped = studio.show(("Red", "Green"))
     studio.save("4_wipe", studio.panel([("displaySection", "Display")]), wiped)
     ui.wipeBox.setChecked(False)
@@ -207,12 +237,13 @@ def mapAndReview(studio: Studio) -> None:
         panel.decide(state)
     panel.decide("rejected")
     panel.choose(largest[1])
-    from MyelinSynthLib.display.layouts import showSideBySide
-
-    nodes = panel.nodes
-    showSideBySide(studio.widget.displayPanel.t1w, nodes["flair"], nodes["dvr"])
+    ui.closelyBox.setChecked(True)
+    display.addLegend(panel.nodes["dvr"], viewsOf(["Myelin"])[0])
+    panel.refill(panel.review.lesion(largest[1]))
     views = studio.show(("T1w", "FLAIR", "Myelin"))
-    studio.save("5_review", studio.panel([("reviewSection", "Lesion review")]), views)
+    table = studio.table(3 * (VIEW[0] + GAP) - GAP)  # in its dock, so the panel is drawn without it
+    studio.save("5_review", studio.panel([("reviewSection", "Lesion review")]), views, 3, table)
+    ui.closelyBox.setChecked(False)
 
 
 def solidPlotsAndExport(studio: Studio, scratch: Path) -> None:

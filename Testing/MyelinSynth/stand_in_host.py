@@ -303,7 +303,8 @@ class SliceControllers:
 class SliceWidget:
     """qMRMLSliceWidget and its view: a window with a renderer, never drawn."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._window = vtk.vtkRenderWindow()
         self._window.SetOffScreenRendering(1)
         self._window.AddRenderer(vtk.vtkRenderer())
@@ -315,6 +316,12 @@ class SliceWidget:
         return self._window
 
     def scheduleRender(self) -> None: ...
+
+    def setFocus(self) -> None: ...
+
+    def mrmlSliceNode(self) -> Any:
+        nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+        return next(node for node in nodes if node.GetLayoutName() == self._name)
 
 
 class LayoutManager:
@@ -350,7 +357,7 @@ class LayoutManager:
         return [node.GetLayoutName() for node in self._nodes("vtkMRMLSliceNode")]
 
     def sliceWidget(self, name: str) -> SliceWidget:
-        return self._widgets.setdefault(name, SliceWidget())
+        return self._widgets.setdefault(name, SliceWidget(name))
 
     def _nodes(self, className: str) -> list[Any]:
         nodes = self._logic.GetViewNodes()

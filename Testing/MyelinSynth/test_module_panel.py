@@ -185,6 +185,33 @@ def test_volumes_that_are_loaded_while_the_panel_is_open_are_chosen_by_their_nam
     assert widget.ui.reviewBar.format == "", "there is no lesion, so nothing like 0 / 1"
 
 
+def test_with_several_studies_nobody_is_chosen_by_chance(host: Host, widget: Any) -> None:
+    makePatient()
+    makePatient()
+    for _turn in range(30):
+        host.process()
+        time.sleep(0.01)
+    assert widget.ui.t1wSelector.currentNode() is None
+    assert widget.ui.flairSelector.currentNode() is None
+
+
+def test_files_dropped_into_the_window_are_chosen(host: Host, widget: Any, tmp_path: Path) -> None:
+    """As Slicer's readers do: the node is in the scene before it has its voxels and its final name."""
+    from MyelinSynthLib.patient.sampledata import FOLDER
+
+    for key in ("T1w", "FLAIR"):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Volume")
+        host.process()
+        storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+        storage.SetFileName(str(FOLDER / f"simulated_patient_{key}.nii.gz"))
+        assert storage.ReadData(node)
+        node.SetName(f"sub-01_{key}")
+        node.SetAndObserveStorageNodeID(storage.GetID())
+    until(host, lambda: widget.ui.flairSelector.currentNode() is not None)
+    assert widget.ui.t1wSelector.currentNode().GetName() == "sub-01_T1w"
+    assert widget.ui.synthesizeButton.enabled
+
+
 def test_a_label_map_is_no_flair_and_the_name_of_a_patient_is_no_contrast(host: Host, application: Application) -> None:
     patient = makePatient()
     patient.t1w.SetName("patient1_T1w")

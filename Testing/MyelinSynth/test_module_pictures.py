@@ -98,6 +98,36 @@ def test_lesions_are_outlined_where_they_are(
     assert near(slices.colourAt(LESION), display.dvrColour(LESION_DVR)), "an outline, not a filled lesion"
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["as acquired", "under a transform"])
+def test_a_thick_oblique_t1w_is_framed_and_shown_where_it_is(
+    application: Application, view: Callable, tmp_path: Path, pictures: Path, moved: bool
+) -> None:
+    patient = makePatient("oblique", (1.0, 1.0, 4.0))
+    if moved:
+        transform = place(patient.t1w)
+        for node in (patient.flair, patient.lesions):
+            node.SetAndObserveTransformNodeID(transform.GetID())
+    outputs = through(patient, tmp_path / "files")
+    outputs.segmentation.SetDisplayVisibility(False)
+    point = Review(outputs.table).place(0, outputs.dvr)
+    shown = Shown()
+    shown.take(outputs.nodes())
+    shown.opacity = 1.0
+    for name, orientation, size in (("Red", "Axial", (300, 700)), ("Green", "Coronal", (700, 300))):
+        slices = view(orientation, (0, 0, 0), size=size, name=name)
+        shown.apply()
+        framing.frame(point.tolist(), framing.brainCorners(outputs.brain))
+        pixels = slices.picture(pictures / f"thick_{orientation}_{moved}.png")
+        assert near(slices.colourAt(point), display.dvrColour(LESION_DVR)), orientation
+        brain = pixels.max(axis=2) > 60
+        rows, columns = np.nonzero(brain)
+        assert brain.sum() > 2000
+        assert rows.min() > 0
+        assert columns.min() > 0
+        assert rows.max() < size[1] - 1, "nothing of the brain is cut off"
+        assert columns.max() < size[0] - 1, "nothing of the brain is cut off"
+
+
 def test_outlines_move_with_a_moved_t1w(application: Application, view: Callable, tmp_path: Path) -> None:
     patient = makePatient()
     transform = place(patient.t1w)
@@ -191,7 +221,7 @@ def test_the_chosen_lesion_stands_out_in_a_slice(
     standOut(outputs.segmentation, ids[1])
     chosen, other = strength(1), strength(2)
     assert chosen > 0.5
-    assert other < 0.6 * chosen
+    assert other < 0.7 * chosen
     standOut(outputs.segmentation, None)
     assert strength(2) == pytest.approx(chosen, abs=0.05), "nothing is chosen: all alike"
 

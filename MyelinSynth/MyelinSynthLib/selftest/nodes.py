@@ -16,7 +16,7 @@ from ..run.results import putBesideT1w
 from ..scene import provenance
 from ..scene.geometry import addVolume
 
-SHAPE = (24, 28, 26)  # (K, J, I)
+SHAPE, VOXEL_MM = (24, 28, 26), 2.0  # (K, J, I)
 NAWM_DVR, LESION_DVRS = 1.2, (0.8, 0.95)
 # (first corner, size) of two boxes, (k, j, i)
 BOXES = (((8, 8, 6), (5, 5, 5)), ((12, 14, 16), (4, 3, 4)))
@@ -28,7 +28,7 @@ COLUMNS = (
 
 def makeNodes(run: str = "self-test") -> dict[str, Any]:
     """Nodes by role of a box-shaped patient with two lesions, an oblique grid of 2 mm, and a measured DVR."""
-    matrix = np.diag([-2.0, -2.0, 2.0, 1.0])
+    matrix = np.diag([-VOXEL_MM, -VOXEL_MM, VOXEL_MM, 1.0])
     matrix[:3, 3] = (20, 30, -15)
     brain = np.zeros(SHAPE, np.uint8)
     brain[2:-2, 2:-2, 2:-2] = 1
@@ -55,7 +55,7 @@ def makeNodes(run: str = "self-test") -> dict[str, Any]:
     fillTable(nodes["table"], _rows(labels, matrix), COLUMNS)
     nodes["lesions"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "self-test outlines")
     display.showOutlines(nodes["lesions"])
-    lesions.addSegments(nodes["lesions"], labels, t1w, [1, 2])
+    lesions.addSegments(nodes["lesions"], labels, t1w, list(range(1, len(BOXES) + 1)))
     nodes["lesions"].SetReferenceImageGeometryParameterFromVolumeNode(t1w)
     for role, node in nodes.items():
         provenance.sign(node, role, run, _record(), t1w)
@@ -79,7 +79,7 @@ def _rows(labels: np.ndarray, matrix: np.ndarray) -> list[dict[str, Any]]:
     rows = []
     for number, value in enumerate(LESION_DVRS, start=1):
         place = matrix @ [*np.argwhere(labels == number).mean(axis=0)[::-1], 1]
-        row = {"id": number, "region": "deep white matter", "volume_mm3": 8.0 * (labels == number).sum()}
+        row = {"id": number, "region": "deep white matter", "volume_mm3": VOXEL_MM**3 * (labels == number).sum()}
         row |= dict(zip(("x_mm", "y_mm", "z_mm"), place)) | {"mean_dvr": value, "sd_dvr": 0.0, "min_dvr": value}
         row |= {"ratio_to_nawm": value / NAWM_DVR, "demyelinated_share": 1.0, "uncertainty": None}
         rows.append(row | {"measured_mean_dvr": value + 0.1})
