@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime.errors import BadInput
+from .itk_paths import path_for_itk
 from .raw_image import RawImage, check_size, shear_notes, times
 
 TEXT_HEADER = 65536  # bytes that hold the header of any NRRD or MetaImage file
@@ -17,6 +18,11 @@ LARGEST_MM = 1e6  # of any number in a header that says where an image lies (our
 
 def read_itk(path: Path, label: str) -> RawImage:
     """Read an NRRD or MetaImage file. Raises BadInput naming `label`."""
+    with path_for_itk(path) as readable:
+        return _read(readable, label)
+
+
+def _read(path: Path, label: str) -> RawImage:
     import SimpleITK as sitk
 
     _check_dimension(path, label)

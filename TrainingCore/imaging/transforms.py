@@ -12,6 +12,7 @@ import numpy as np
 
 from ..runtime.errors import BadInput
 from ..runtime.files import write_text
+from .itk_paths import path_for_itk
 from .volumes import matrix_of_sitk, sitk_transform
 
 SERIES_REACH, SERIES_TERMS = 0.25, 12  # 0.25^13 / 13! is below the rounding of a double
@@ -86,7 +87,8 @@ def read_transform(path: Path | str, what: str = "transform") -> np.ndarray:
     if not path.is_file():
         raise BadInput(f"The {what} {path} does not exist. Give an ITK transform file (.tfm, .txt, .mat, .h5).")
     try:
-        transform = sitk.ReadTransform(str(path))
+        with path_for_itk(path) as readable:
+            transform = sitk.ReadTransform(str(readable))
     except RuntimeError as error:
         raise BadInput(f"The {what} {path.name} is not an ITK transform file. Export it again, as .tfm.") from error
     if transform.GetDimension() != 3 or not transform.IsLinear():
