@@ -88,6 +88,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/grid.py
   imaging/intensities.py
   imaging/itk_formats.py
+  imaging/itk_paths.py
   imaging/label_maps.py
   imaging/labelling.py
   imaging/mask_values.py
