@@ -10,7 +10,7 @@ from typing import Any
 import qt
 import slicer
 import vtk
-from MyelinSynthLib.display import layouts
+from MyelinSynthLib.display import framing, layouts
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.display.panel import DisplayPanel
 from MyelinSynthLib.display.shown import Shown
@@ -299,6 +299,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Next: review. The images beside each other, close to the first lesion without a decision."""
         self.ui.patientSection.collapsed = self.ui.modelSection.collapsed = self.ui.synthesisSection.collapsed = True
         self.ui.reviewSection.collapsed = False
+        framing.showCrosshair()
         self.ui.closelyBox.checked = True
         self.ui.sideBySideButton.click()
         self.reviewPanel.begin()

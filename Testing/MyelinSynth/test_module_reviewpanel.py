@@ -203,7 +203,10 @@ def test_the_result_is_said_and_leads_on_to_the_review(
     assert ui.patientSection.collapsed
     assert ui.modelSection.collapsed
     host.openViews(application)
+    crosshair = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCrosshairNode")
     ui.nextButton.click()
+    assert crosshair.GetCrosshairMode() == crosshair.ShowSmallBasic
+    np.testing.assert_allclose(crosshair.GetCrosshairRAS(), LESIONS[0][0], atol=1.0)
     assert ui.synthesisSection.collapsed
     assert not ui.reviewSection.collapsed
     assert ui.closelyBox.checked

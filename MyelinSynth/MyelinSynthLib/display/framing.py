@@ -53,6 +53,13 @@ def jumpTo(point: Sequence[float]) -> None:
         crosshair.SetCrosshairRAS(*map(float, point))
 
 
+def showCrosshair() -> None:
+    """Show Slicer's crosshair, with a gap at the lesion, where the user has none."""
+    crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    if crosshair is not None and crosshair.GetCrosshairMode() == crosshair.NoCrosshair:
+        crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
+
+
 def _shape(node: Any) -> tuple[float, float]:
     width, height, _depth = node.GetDimensions()
     return max(float(width), 1.0), max(float(height), 1.0)
