@@ -120,6 +120,7 @@ set(TRAINING_CORE_SCRIPTS
   networks/patch_discriminator.py
   networks/patchgan2d.py
   networks/resnet2d.py
+  networks/sizes.py
   networks/two_layer.py
   networks/unet2d.py
   networks/unet3d.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from .data.recipe import available, grid_shape, grid_spacing, load_recipe, similar
@@ -10,6 +11,7 @@ from .runtime.cli import run_command
 from .runtime.errors import BadInput
 from .runtime.signature import Shown, command
 
+SHARE_VISITS = 8  # visits that lesion shares are taken from (ours)
 TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, of systems that have them
 
 
@@ -17,12 +19,14 @@ def describe(
     what: Annotated[str | None, Shown(positional=True)] = None,
     *,
     changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    data: Path | None = None,
 ) -> None:
     """Describe what a recipe builds, or what a bundle is; without either, list all recipes.
 
     Args:
         what: name or .yaml file of a recipe, or folder, .zip or name of a bundle.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
+        data: BIDS folder or table; adds how much lesion the discriminator's patches hold in its first visits.
 
     Raises:
         BadInput: there is no such recipe or bundle.
@@ -33,7 +37,10 @@ def describe(
     if what is None:
         _list_recipes()
     elif what in available() or what.endswith((".yaml", ".yml")):
-        _describe_recipe(load_recipe(what, changes))
+        recipe = load_recipe(what, changes)
+        _describe_recipe(recipe)
+        if data is not None:
+            _print_lesion_shares(recipe, data)
     else:
         _describe_bundle(what)
 
@@ -69,6 +76,29 @@ def _print_schedule(recipe: dict[str, Any]) -> None:
     chosen = sorted({0, epochs // 4, epochs // 2, 3 * epochs // 4, epochs - 1})
     shares = [f"epoch {e + 1}: {random_share(schedule['name'], e, epochs, schedule['share']):.0%}" for e in chosen]
     print(f"  {'share of random patches':<26}{', '.join(shares)}")
+
+
+def _print_lesion_shares(recipe: dict[str, Any], data: Path) -> None:
+    """Share of lesion in lesion patches and in random patches: only where they differ is there a curriculum."""
+    from .data.cohort import Cohort
+    from .rules import volumes_to_learn
+    from .systems import system_class
+    from .training.samples import make_sample
+    from .training.store import CaseStore
+
+    system = system_class(recipe["system"])(recipe, "cpu")
+    visits = CaseStore(Cohort.read(data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe)), recipe, 0)
+    count = min(len(visits), SHARE_VISITS)
+    sums: dict[str, float] = {}
+    for index in range(count):
+        sample = make_sample(visits[index], recipe["data"]["inputs"], recipe["data"]["target"])
+        for name, value in system.lesion_shares(sample).items():
+            sums[name] = sums.get(name, 0.0) + value / count
+    for name, value in sums.items():
+        label = name.replace("lesion_share_", "lesion in ").replace("_", " ")
+        print(f"  {label:<26}{value:.2%} of the voxels, {count} visits")
+    for sentence in system.warnings(sums):
+        print(f"  Warning: {sentence}")
 
 
 def _plain(value: Any) -> str:

@@ -203,6 +203,11 @@ def grid_shape(recipe: Settings) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def patch_voxels(recipe: Settings) -> int:
+    """Edge in voxels of the patches that a recipe gives in mm (`discriminator.patch_mm`), at least 1."""
+    return max(1, round(recipe["discriminator"]["patch_mm"] / grid_spacing(recipe)))
+
+
 def grid_spacing(recipe: Settings) -> float:
     """Voxel edge of the model's grid in mm."""
     return recipe["data"]["field_of_view"] / max(grid_shape(recipe))

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .sizes import size_after_strides
+
 
 class PatchDiscriminator(nn.Module):
     """Four blocks of 3x3x3 convolution (with bias), BatchNorm, LeakyReLU; then flatten, linear(1), sigmoid.
 
+    patch: edge of the patches in voxels, 2 or more: 16 in the paper, where they span 24 mm; 8 at voxels of 3 mm.
     strides: the paper writes "striding = 3". Stride 3 with padding 1 does bring 16 to 1 (16-6-2-1-1), but the last
         block then sees a single voxel amid its own padding: 26 of 27 taps of its 3.5 million weights multiply zeros and
         never learn, and no two windows overlap. Stride 2 with padding 1 (16-8-4-2-1) keeps the same 4,653,441
@@ -32,9 +35,7 @@ class PatchDiscriminator(nn.Module):
         strides = tuple(strides) if strides is not None else (2,) * len(widths)
         if len(strides) != len(widths):
             raise ValueError(f"{len(widths)} blocks need {len(widths)} strides, not {len(strides)}")
-        size = patch
-        for stride in strides:
-            size = (size - 1) // stride + 1
+        size = size_after_strides(patch, strides)
         if size != 1:
             raise ValueError(f"strides {strides} bring a patch of {patch} voxels to {size}, not to 1")
         self.patch = patch

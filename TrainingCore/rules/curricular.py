@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..data.recipe import grid_shape
+from ..data.recipe import grid_shape, patch_voxels
+from ..networks.sizes import size_after_strides
 from ..training.schedules import SCHEDULES
 from .common import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 
@@ -17,11 +18,19 @@ def curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 def _network_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    patch = recipe["discriminator"]["patch"]
+    judge = recipe["discriminator"]
+    yield judge["patch_mm"] > 0, "discriminator.patch_mm must be above 0 mm"
+    patch = patch_voxels(recipe)
+    yield patch >= 2, f"discriminator.patch_mm must span at least 2 voxels, not {patch}"
     yield min(grid_shape(recipe)) >= patch, f"data.size must be at least one patch ({patch} voxels)"
     yield recipe["data"]["visits_per_step"] == 1, "data.visits_per_step must be 1: the generator sees one whole volume"
     yield from unet3d_rules(recipe)
-    yield from width_rules(recipe["discriminator"]["widths"], "discriminator.widths")
+    yield from width_rules(judge["widths"], "discriminator.widths")
+    strides = judge["strides"]
+    whole = len(strides) == len(judge["widths"]) and all(isinstance(one, int) and one >= 1 for one in strides)
+    yield whole, "discriminator.strides must be whole numbers, one for each of discriminator.widths"
+    left = size_after_strides(patch, strides) if whole else 0
+    yield left == 1, f"discriminator.strides bring a patch of {patch} voxels to {left}, not to 1"
     yield recipe["patches"] >= 1, "patches must be at least 1"
     yield from no_float16(recipe)
 

@@ -1,46 +1,58 @@
-"""The variable learning rate: neither network may leave the other without information.
+"""Keep the adversarial game informative without touching the L1 term.
 
-Soulier et al. 2024 vary the rate "to prevent situations where either the generator or the discriminator loss becomes
-uninformative" and give no rule. Ours watches how far the discriminator keeps measured and generated patches apart, the
-gap between its mean answers (0: it cannot tell; label smoothing makes 0.6 perfect):
+Soulier et al. 2024 vary the learning rate "to prevent situations where either the generator or the discriminator loss
+becomes uninformative" and give no rule. Ours watches how far the discriminator keeps measured and generated patches
+apart, the gap between its mean outputs (0: it cannot tell; label smoothing makes 0.6 perfect):
 
-- gap > `high`: the discriminator has won, its answers tell the generator nothing -> its rate shrinks by `step`;
-- gap < `low`: it cannot tell, its loss says nothing -> its rate recovers and the generator's shrinks by `step`;
-- in between both recover towards their full rates. No rate falls below `floor` of its full value.
+- gap > `high`: the discriminator has won, its outputs tell the generator nothing -> its rate shrinks by `step`;
+- gap < `low`: it cannot tell, its loss says nothing -> its rate recovers and the weight of the generator's adversarial
+  term shrinks by `step`;
+- in between both recover towards their full values. No factor falls below `floor`.
+
+The generator's own learning rate is never scaled: that would slow the L1 term too, which the L1-only twin never pays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-MEMORY = 0.95  # of the running mean of the gap: about the last 20 steps
+from ..runtime.errors import BadInput
+
+MEMORY = 0.95  # of the running mean of the gap: about the last 20 steps (ours)
 
 
 @dataclass
-class RateBalance:
-    """Factors on both learning rates, each in [floor, 1]."""
+class AdversarialBalance:
+    """Factors on the weight of the adversarial term and on the discriminator's rate, each in [floor, 1]."""
 
     low: float
     high: float
     step: float
     floor: float
     gap: float = 0.25
-    generator: float = 1.0
+    adversarial: float = 1.0
     discriminator: float = 1.0
 
-    def update(self, real_answer: float, fake_answer: float) -> None:
-        """Take in the discriminator's mean answers of one step and move the factors."""
-        self.gap = MEMORY * self.gap + (1 - MEMORY) * (real_answer - fake_answer)
-        self.discriminator = self._moved(self.discriminator, shrink=self.gap > self.high)
-        self.generator = self._moved(self.generator, shrink=self.gap < self.low)
+    def update(self, real_output: float, fake_output: float) -> None:
+        """Update the factors.
 
-    def _moved(self, factor: float, shrink: bool) -> float:
+        Args:
+            real_output: discriminator's mean output for the measured patches of one step, 0 to 1.
+            fake_output: the same for the generated patches.
+        """
+        self.gap = MEMORY * self.gap + (1 - MEMORY) * (real_output - fake_output)
+        self.discriminator = self._scaled(self.discriminator, shrink=self.gap > self.high)
+        self.adversarial = self._scaled(self.adversarial, shrink=self.gap < self.low)
+
+    def _scaled(self, factor: float, shrink: bool) -> float:
         return max(self.floor, factor * self.step) if shrink else min(1.0, factor / self.step)
 
     def state(self) -> dict[str, float]:
         """What a resumed run needs."""
-        return {"gap": self.gap, "generator": self.generator, "discriminator": self.discriminator}
+        return {"gap": self.gap, "adversarial": self.adversarial, "discriminator": self.discriminator}
 
     def load(self, state: dict[str, float]) -> None:
-        """Take up a saved state."""
-        self.gap, self.generator, self.discriminator = state["gap"], state["generator"], state["discriminator"]
+        """Restore a saved state; raises BadInput for a state of the earlier rule, which scaled the generator's rate."""
+        if set(state) != set(self.state()):
+            raise BadInput("The checkpoint is of another version of this software or of a changed recipe: train anew.")
+        self.gap, self.adversarial, self.discriminator = state["gap"], state["adversarial"], state["discriminator"]

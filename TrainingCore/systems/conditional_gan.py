@@ -13,6 +13,7 @@ from ..networks.grid_discriminator import GridDiscriminator
 from ..training.patches import grid_patches
 from ..training.samples import Sample
 from .learner import Learner
+from .parts import combine_losses
 
 GENERATED, MEASURED = 0, 1
 PixelLoss = Callable[[Tensor, Sample], Tensor]
@@ -35,6 +36,9 @@ class ConditionalGAN:
     and Adam does not see the common factor. Patches without brain are left out (ours): masked alike, they are the same
     in both and teach nothing. Without a discriminator P is 1.
 
+    D has BatchNorm: it judges measured and generated patches in one batch, both when it learns and when it teaches G
+    (ours; systems/curricular.py says why).
+
     patch: edges of the grid's patches in voxels; adversarial: a factor on the first term of L_G, 1 in the paper.
     """
 
@@ -56,11 +60,21 @@ class ConditionalGAN:
             judged = self._judged(sample)
             patches = int(judged.sum())
             losses["D"] = self._discriminator_step(self.discriminator, sample, fake.detach(), judged)
-            adversarial = _summed(self.discriminator.frozen(self._patches(sample, fake, judged)), MEASURED)
+            adversarial = _summed(self._as_taught(self.discriminator, sample, fake, judged), MEASURED)
             losses["adversarial"] = adversarial.item() / patches
         pixels = pixel_loss(fake, sample)
-        self.generator.step(self.adversarial * adversarial + self.weight * patches * pixels)
+        pixel_term, adversarial_term = self.weight * patches * pixels, self.adversarial * adversarial
+        if self.discriminator is None:
+            self.generator.step(pixel_term)
+        else:
+            combined, losses["gradient_ratio"] = combine_losses(fake, pixel_term, adversarial_term)
+            self.generator.step(combined)
         return {"loss": pixels.item(), **losses}
+
+    def _as_taught(self, D: Learner[GridDiscriminator], sample: Sample, fake: Tensor, judged: Tensor) -> Tensor:
+        """Logits (P, 2) of the generated patches, judged in one batch with the measured ones as when D learns."""
+        real = self._patches(sample, sample.target * sample.brain, judged)
+        return D.frozen(torch.cat([real, self._patches(sample, fake, judged)])).chunk(2)[1]
 
     def _discriminator_step(self, D: Learner[GridDiscriminator], sample: Sample, fake: Tensor, judged: Tensor) -> float:
         real = self._patches(sample, sample.target * sample.brain, judged)

@@ -10,6 +10,14 @@ smoothed labels r ~ N(0.8, 0.3), f ~ N(0.2, 0.3):
 The paper gives the generator's adversarial loss; that D minimises the same squared error is ours (as in LSGAN, Mao et
 al. 2017). Measured and generated DVR are masked by the brain alike before D sees them. With the adversarial weight 0
 there is no discriminator at all: the L1-only twin.
+
+D has BatchNorm, so that its output for a patch depends on the batch. It learns from measured and generated patches in
+one batch, and teaches G on the same mixture (ours, the measured half without gradients): in a batch of generated
+patches alone, their own statistics hide what tells them from measured ones. Running statistics would do as well for G,
+but D learns badly with them, as they lag behind its weights.
+
+The paper's patches have 16^3 voxels; the recipe gives their edge in mm, as 16 voxels of 3 mm span so much of the brain
+that lesion and random patches hold equally much lesion. `lesion_shares` reports both.
 """
 
 from __future__ import annotations
@@ -24,16 +32,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.bundle import Bundle
+from ..data.recipe import grid_spacing, patch_voxels
 from ..networks.patch_discriminator import PatchDiscriminator
-from ..training.patches import cut_patches, patch_corners
+from ..training.patches import cut_patches, patch_corners, share_in_patches
 from ..training.samples import Sample
-from ..training.schedules import choose_centres, random_share
+from ..training.schedules import choose_centres, random_share, spread_evenly
 from ..training.state import Tensors, part, prefixed
-from .balance import RateBalance
+from .balance import AdversarialBalance
 from .learner import Learner
 from .moment import Moment
-from .parts import answer, build_generator, mean_over
+from .parts import answer, build_generator, combine_losses, mean_over
 from .system import System
+
+MIN_SHARE_RATIO = 1.1  # of lesion in lesion patches to random ones, below which a schedule is no curriculum (ours)
+SHARE_PATCHES = 64  # random patches whose lesion share is reported at each step (ours)
 
 
 class Curricular(System):
@@ -45,13 +57,15 @@ class Curricular(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
+        self.patch = patch_voxels(recipe)
         generator = build_generator(recipe["generator"], self.channels)
         self.generator = self.learner("generator", generator, "generator_rate")
         self.discriminator: Learner[PatchDiscriminator] | None = None
         if recipe["losses"]["adversarial"] > 0:
-            network = PatchDiscriminator(self.channels + 1, **recipe["discriminator"])
+            settings = recipe["discriminator"]
+            network = PatchDiscriminator(self.channels + 1, self.patch, settings["widths"], settings["strides"])
             self.discriminator = self.learner("discriminator", network, "discriminator_rate")
-        self.balance = RateBalance(**recipe["optimizer"]["balance"])
+        self.balance = AdversarialBalance(**recipe["optimizer"]["balance"])
         self.average = deepcopy(self.generator.module).requires_grad_(False) if recipe["ema"] > 0 else None
 
     # -- training step ---------------------------------------------------------------------------------------------
@@ -67,13 +81,19 @@ class Curricular(System):
             share = self._random_share(moment)
             corners = self._corners(sample, share, rng)
             step = self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
-            losses = {"random_share": share, **step}
-            of_fake = self.discriminator.frozen(self._patches(sample, fake, corners))
+            losses = {"random_share": share, **step, **self.lesion_shares(sample)}
+            mixture = torch.cat([self._patches(sample, dvr, corners) for dvr in (real, fake)])
+            of_fake = self.discriminator.frozen(mixture).chunk(2)[1]
             adversarial = F.mse_loss(of_fake, self._labels("real", of_fake, rng))
         weights = self.recipe["losses"]
         l1 = mean_over(sample.brain * (1 + weights["lesion_l1"] * sample.lesions), (fake - real).abs())
-        loss_G = weights["l1"] * l1 + weights["adversarial"] * adversarial
-        self.generator.step(loss_G)
+        pixel, adversarial_term = weights["l1"] * l1, self._adversarial_weight() * adversarial
+        loss_G = pixel + adversarial_term
+        if self.discriminator is None:
+            self.generator.step(loss_G)
+        else:
+            combined, losses["gradient_ratio"] = combine_losses(fake, pixel, adversarial_term)
+            self.generator.step(combined)
         self._follow_average()
         return {"loss_G": loss_G.item(), "l1": l1.item(), "adversarial": adversarial.item(), **losses}
 
@@ -92,12 +112,26 @@ class Curricular(System):
         D.step(loss_D)
         means = {"D_real": of_real.mean().item(), "D_fake": of_fake.mean().item()}
         self.balance.update(means["D_real"], means["D_fake"])
-        rates = {"rate_G": self.balance.generator, "rate_D": self.balance.discriminator}
-        return {"loss_D": loss_D.item(), **means, **rates}
+        factors = {"weight_adversarial": self._adversarial_weight(), "rate_D": self.balance.discriminator}
+        return {"loss_D": loss_D.item(), **means, **factors}
+
+    def _adversarial_weight(self) -> float:
+        return self.recipe["losses"]["adversarial"] * self.balance.adversarial
 
     def _patches(self, sample: Sample, dvr: Tensor, corners: Tensor) -> Tensor:
-        """(P, C + 1, 16, 16, 16): MRI and DVR at the corners."""
-        return cut_patches(torch.cat([sample.inputs[0], dvr[0]]), corners, self.recipe["discriminator"]["patch"])
+        """(P, C + 1, patch, patch, patch): MRI and DVR at the corners."""
+        return cut_patches(torch.cat([sample.inputs[0], dvr[0]]), corners, self.patch)
+
+    def lesion_shares(self, sample: Sample) -> dict[str, float]:
+        """Mean share of lesional voxels in a visit's lesion patches, and in random patches, 0 to 1 each.
+
+        Only where they differ is there a curriculum. The share of the random patches is that of SHARE_PATCHES white
+        matter voxels spread evenly over the visit, so that no random number is drawn for a report.
+        """
+        lesions = sample.lesions[0, 0].cpu().numpy() > 0.5
+        centres = {"lesion_patches": sample.lesion_centres}
+        centres["random_patches"] = spread_evenly(sample.white_matter, SHARE_PATCHES)
+        return {f"lesion_share_{kind}": share_in_patches(lesions, one, self.patch) for kind, one in centres.items()}
 
     def _random_share(self, moment: Moment) -> float:
         schedule = self.recipe["schedule"]
@@ -105,7 +139,7 @@ class Curricular(System):
 
     def _corners(self, sample: Sample, share: float, rng: np.random.Generator) -> Tensor:
         centres = choose_centres(rng, self.recipe["patches"], share, sample.lesion_centres, sample.white_matter)
-        corners = patch_corners(centres, tuple(sample.target.shape[2:]), self.recipe["discriminator"]["patch"])
+        corners = patch_corners(centres, tuple(sample.target.shape[2:]), self.patch)
         return torch.as_tensor(corners, device=self.device)
 
     def _labels(self, kind: str, like: Tensor, rng: np.random.Generator) -> Tensor:
@@ -116,7 +150,7 @@ class Curricular(System):
     def _set_rates(self, moment: Moment) -> None:
         rates = self.recipe["optimizer"]
         decay = moment.decay(rates["decay"])
-        self.generator.set_rate(rates["generator_rate"] * decay * self.balance.generator)
+        self.generator.set_rate(rates["generator_rate"] * decay)
         if self.discriminator is not None:
             self.discriminator.set_rate(rates["discriminator_rate"] * decay * self.balance.discriminator)
 
@@ -158,5 +192,18 @@ class Curricular(System):
 
     def settings(self) -> dict[str, Any]:
         """Where the discriminator looks."""
-        schedule = self.recipe["schedule"]["name"]
-        return {"schedule": schedule if self.discriminator is not None else "none (no discriminator)"}
+        if self.discriminator is None:
+            return {"schedule": "none (no discriminator)"}
+        edge = f"{self.patch} voxels, {self.patch * grid_spacing(self.recipe):g} mm"
+        return {"schedule": self.recipe["schedule"]["name"], "patch": edge}
+
+    def warnings(self, entry: dict[str, float]) -> list[str]:
+        """What a user should know of an epoch: patches so large that there is no curriculum."""
+        keys = ("lesion_share_lesion_patches", "lesion_share_random_patches")
+        of_lesion, of_random = (entry.get(key, 0.0) for key in keys)
+        if of_random <= 0 or of_lesion / of_random >= MIN_SHARE_RATIO:
+            return []
+        return [
+            f"Lesion patches hold {of_lesion:.1%} lesion, random patches {of_random:.1%}: the curriculum makes little "
+            "difference. Use smaller patches (discriminator.patch_mm)."
+        ]

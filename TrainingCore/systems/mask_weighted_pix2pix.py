@@ -11,6 +11,8 @@ The adversarial weight a = 1, the layers of G beyond "ResNet blocks", the 70x70 
 pix2pix's; the paper names none of them. A step sees `visits_per_step` scans (the paper's batch size) and of each
 `samples` random slices that hold brain (our reading of its "number of batch samples"). Measured and synthetic slices
 have the same background before anything looks at them. a = 0: the L1-only twin; c2 = 0: without mask loss.
+As in pix2pix, D judges measured and generated slices in batches of their own, generated ones both when it learns and
+when it teaches G, so that BatchNorm shows G the D that learnt.
 The recipe's `generator.skips` and `generator.added_to`, both off in the paper, help G to keep what the input shows.
 """
 
@@ -31,7 +33,7 @@ from ..training.samples import Sample
 from ..training.slices import drawn, slice_by_slice
 from .learner import Learner
 from .moment import Moment
-from .parts import cross_entropy_to, numbers
+from .parts import combine_losses, cross_entropy_to, numbers
 from .system import System
 
 
@@ -73,8 +75,13 @@ class MaskWeightedPix2Pix(System):
         l1 = (y - generated).abs().mean()
         mask = (m * y - m * generated).abs().mean()
         weights = self.recipe["losses"]
-        loss_G = weights["adversarial"] * adversarial + weights["l1"] * l1 + weights["mask"] * mask
-        self.generator.step(loss_G)
+        pixel, adversarial_term = weights["l1"] * l1 + weights["mask"] * mask, weights["adversarial"] * adversarial
+        loss_G = adversarial_term + pixel
+        if self.discriminator is None:
+            self.generator.step(loss_G)
+        else:
+            combined, losses["gradient_ratio"] = combine_losses(generated, pixel, adversarial_term)
+            self.generator.step(combined)
         parts = {"loss_G": loss_G, "l1": l1, "mask": mask, "adversarial": adversarial}
         return {**{name: value.item() for name, value in parts.items()}, **losses}
 

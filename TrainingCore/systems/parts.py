@@ -99,6 +99,26 @@ def distributed(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
 
+def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor) -> tuple[Tensor, float]:
+    """Combine a generator's two losses, and compare what each asks of its output.
+
+    The gradients at the output are needed for the step anyway, so that the comparison costs nothing.
+
+    Args:
+        output: the generator's output, of any shape, with its graph.
+        pixel: weighted pixel loss (L1, ...), a single number.
+        adversarial: weighted adversarial loss, a single number.
+
+    Returns:
+        A loss with the gradients of `pixel + adversarial` (its value means nothing), and the ratio of the norms of the
+        two gradients at the output, adversarial over pixel; above 1 the discriminator leads.
+    """
+    (of_pixel,) = torch.autograd.grad(pixel, output)
+    (of_adversarial,) = torch.autograd.grad(adversarial, output)
+    ratio = float(of_adversarial.norm() / of_pixel.norm().clamp(min=1e-30))
+    return (output * (of_pixel + of_adversarial)).sum(), ratio
+
+
 def cross_entropy_to(answers: Tensor, label: float) -> Tensor:
     """Adversarial cross-entropy of a discriminator's logits, of any shape, to one label (1: real, 0: generated)."""
     return F.binary_cross_entropy_with_logits(answers, torch.full_like(answers, label))

@@ -10,7 +10,8 @@ whole image once more, a constant that lambda_R takes in here. Where a region is
 its term is left out. "Other" is the rest of the brain (ours: the background is exactly 0 in both).
 
 Ours, where the paper is silent: both GANs take one step on every visit, and the refiner's gradient does not reach the
-sketcher, whose loss is its own; the noise z is the generators' dropout (Isola et al. 2017), off when predicting; the
+sketcher, whose loss is its own; the noise z is the generators' dropout (Isola et al. 2017), off when predicting. The
+refiner learns from sketches drawn with it, I_S ~ S(x, z) as in the paper's equation 3. Ours too: the
 generator's widths, levels, GroupNorm and place of the dropout (networks/unet3d.py); patch size; both lambdas; epochs.
 
 `generator.linear_path` adds a linear function of every voxel's own MRI to what a generator answers (ours, off in the
@@ -86,19 +87,25 @@ class SketcherRefiner(System):
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: a resumed run draws the same
         found = {"sketcher": self.sketcher.step(sample.inputs, sample, mean_absolute_error)}
         if self.refiner is not None:
-            found["refiner"] = self.refiner.step(self._with_sketch(sample.inputs), sample, region_weighted_error)
+            given = self._with_sketch(sample.inputs, self._drawn_sketch(sample.inputs))
+            found["refiner"] = self.refiner.step(given, sample, region_weighted_error)
         return {f"{stage}_{key}": value for stage, losses in found.items() for key, value in losses.items()}
 
-    def _with_sketch(self, inputs: Tensor) -> Tensor:
-        """(N, C, I, J, K) MRI -> (N, C + 1, I, J, K) MRI and sketch, which is 0 outside the brain; no gradients."""
-        sketch = self.sketch(inputs) * inside(inputs, self.recipe["data"]["intensity"])
-        return torch.cat([inputs, sketch], dim=1)
+    def _drawn_sketch(self, inputs: Tensor) -> Tensor:
+        """A sketch (N, 1, I, J, K) with the noise of dropout; no gradients."""
+        with torch.no_grad():
+            return self.sketcher.generator(inputs)
+
+    def _with_sketch(self, inputs: Tensor, sketch: Tensor) -> Tensor:
+        """(N, C, I, J, K) MRI and a sketch -> (N, C + 1, I, J, K) both, the sketch 0 outside the brain."""
+        return torch.cat([inputs, sketch * inside(inputs, self.recipe["data"]["intensity"])], dim=1)
 
     def predict(self, inputs: Tensor) -> Tensor:
         """DVR map (N, 1, I, J, K) from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
         if self.refiner is None:
             return self.sketch(inputs)
-        return self.refiner.generator.answer(self._with_sketch(inputs.to(self.device)))
+        inputs = inputs.to(self.device)
+        return self.refiner.generator.answer(self._with_sketch(inputs, self.sketch(inputs)))
 
     def sketch(self, inputs: Tensor) -> Tensor:
         """The sketcher's map alone, shapes as in `predict`."""

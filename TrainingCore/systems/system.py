@@ -95,6 +95,14 @@ class System(ABC):
         """What `describe` says of this system alone."""
         return {}
 
+    def lesion_shares(self, sample: Sample) -> dict[str, float]:
+        """Share of lesional voxels in each kind of patch that the discriminator sees; empty without such patches."""
+        return {}
+
+    def warnings(self, entry: dict[str, float]) -> list[str]:
+        """Sentences that a user should read after an epoch, from its mean losses by name."""
+        return []
+
     # -- state -------------------------------------------------------------------------------------------------------
 
     def weights(self) -> Tensors:

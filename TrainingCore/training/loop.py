@@ -6,6 +6,7 @@ killed at any moment goes on from its last whole epoch to the same bits on one d
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from .samples import make_sample
 from .state import load_state, save_state
 from .store import CaseStore
 
+LOG = logging.getLogger(__name__)
 Tell = Callable[[float, str], None]
 
 
@@ -68,6 +70,9 @@ class Trainer:
         for epoch in range(start, self.epochs):
             began = time.monotonic()
             entry = {"epoch": epoch + 1, **self._one_epoch(epoch, tell)}
+            if epoch == start and self.processes.first:
+                for sentence in self.system.warnings(entry):
+                    LOG.warning(sentence)
             if self.processes.first:
                 last = epoch + 1 == self.epochs
                 if len(self.validation) and (last or (epoch + 1) % self.recipe["log"]["validate_every"] == 0):

@@ -22,6 +22,26 @@ def patch_corners(centres: np.ndarray, shape: Sequence[int], size: int = 16) -> 
     return np.clip(np.rint(centres).astype(np.int64) - size // 2, 0, edges - size)
 
 
+def share_in_patches(mask: np.ndarray, centres: np.ndarray, size: int) -> float:
+    """Mean share of a mask's voxels in the patches around some centres, 0 to 1; 0 where there is no centre.
+
+    Args:
+        mask: bool (D, H, W).
+        centres: (N, 3) voxel indices; patches are shifted into the volume as in `patch_corners`.
+        size: edge of the patches in voxels.
+    """
+    if len(centres) == 0:
+        return 0.0
+    sums = np.zeros(tuple(length + 1 for length in mask.shape), np.int32)  # of all voxels before, along each axis
+    sums[1:, 1:, 1:] = mask.astype(np.int32).cumsum(0).cumsum(1).cumsum(2)
+    first = patch_corners(centres, mask.shape, size)
+    count = np.zeros(len(first), np.int64)
+    for steps in np.ndindex(2, 2, 2):
+        i, j, k = (first + size * np.array(steps)).T
+        count += (-1) ** (3 - sum(steps)) * sums[i, j, k].astype(np.int64)
+    return float(count.mean() / size**3)
+
+
 def cut_patches(volume: Tensor, corners: np.ndarray | Tensor, size: int = 16) -> Tensor:
     """Cubes of size^3 whose first voxels are `corners`: (C, D, H, W), (N, 3) -> (N, C, size, size, size).
 
