@@ -13,7 +13,7 @@ import unicodedata
 AGENT = re.compile(
     r"gd|gad|gado\w*|gd ?dtpa|gdc|dtpa|dotarem|clariscan|magnevist|prohance|multihance|omniscan|vueway|elucirem|"
     r"mdc|mdca|mc|km|kmg|ce|cm|"
-    r"civ|pdc|contrast\w*|kontrast\w*|kontra\w*|dota\w*|bolus|inj\w*|iniezione|agent|kntr|kontr|contr"
+    r"civ|pdc|contrast\w*|kontrast\w*|kontra\w*|dota\w*|cte|iniettat\w*|bolus|inj\w*|iniezione|agent|kntr|kontr|contr"
 )
 AFTER = re.compile(
     r"post\w*|after|nach|dopo|apres|despues|tras|depois|apos|na|efter|etter|po|following|delayed|spat|tardiv\w*|"
@@ -55,14 +55,24 @@ NEUTRAL = re.compile(
 )
 
 
+NO_ACCENT = str.maketrans({"\u00f8": "o", "\u0142": "l", "\u00e6": "ae", "\u0131": "i", "\u0111": "d"})
+
+
 def words_of(text: str) -> list[str]:
     """A description as lower-case words without accents; `+C` and `-C` become `plusc` and `minusc`."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z][A-Z])(?=[a-z]{3})", " ", plain).casefold()
+    plain = plain.translate(NO_ACCENT)
     plain = re.sub(r"\bm\. ?d\. ?c\b", "mdc", plain)
+    plain = re.sub(r"\b(non?|not|un)[ -]?(enh|inj|contr|kontr|gad|gd)\w*", " noncontrast ", plain)
+    plain = re.sub(r"\b[ck]ontrast?(siz|frei|los|free)\b", " noncontrast ", plain)
     plain = re.sub(r"\+ ?/ ?-|\+ ?-|\u00b1", " with without ", plain)
-    plain = re.sub(r"\b(s|c) ?/ ?c\b", lambda found: " minusc " if found[1] == "s" else " plusc ", plain)
+    plain = re.sub(
+        r"\b(s|c) ?/ ?(?:[cg]\b|(?=contr|cte|gad|gd))",
+        lambda found: " minusc " if found[1] == "s" else " plusc ",
+        plain,
+    )
     plain = re.sub(r"\bw ?/ ?(and )?w ?/? ?o\b|\bw ?/ ?wo\b", " with without ", plain)
     plain = re.sub(r"\bw ?/ ?o\b", " without ", plain)
     plain = re.sub(r"\bw ?/ ?", " with ", plain)

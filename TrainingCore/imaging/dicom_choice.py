@@ -133,7 +133,8 @@ def describe(stack: Stack) -> str:
     kind = "3D" if _thin(stack) else "2D"
     contrast = contrast_of(stack) if contrast_of(stack) != OTHER else stack.modality or "?"
     title = f'{stack.label} "{stack.description}"' if stack.description else stack.label
-    return f"{title} ({contrast}, {kind}, {len(stack.frames)} slices)"
+    count = len(stack.frames)
+    return f"{title} ({contrast}, {kind}, {count} slice{'' if count == 1 else 's'})"
 
 
 def choose(folder: Folder, what: str, number: str | None, where: str) -> tuple[Stack, tuple[str, ...]]:

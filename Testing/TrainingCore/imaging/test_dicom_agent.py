@@ -18,13 +18,15 @@ SPOKEN = {
         "T1 MPR nach KM", "T1 3D dopo mdc", "T1 MPRAGE postGd", "Ax T1 SE +C", "T1 3D apr\xe8s contraste", "T1 C+",
         "T1C", "T1 con contraste", "t1_mprage_sag_KM", "T1postKM", "GdT1", "T1_CE", "T1 despues de gadolinio",
         "T1 p\xf3s contraste", "T1 met contrast", "T1 na contrast", "T1 po kontra\u015bcie", "T1 efter kontrast",
-        "T1 avec injection", "T1+K", "T1 con m.d.c.", "T1 w/ contrast", "T1 \u9020\u5f71", "T1 k.m.",
+        "T1 avec injection", "T1+K", "T1 con m.d.c.", "T1 CON CTE", "T1 c/ contraste",
+        "T1 w/ contrast", "T1 \u9020\u5f71", "T1 k.m.",
         "t1_mpr_iso_nachKM", "T1 tras contraste", "C/C T1",
     ],
     "before": [
         "T1 ax vor KM", "T1 SE pre contrast", "T1 nativ", "T1 ohne KM", "T1 senza mdc", "T1 sans injection",
         "T1 S/C", "T1 sin contraste", "T1 sem contraste", "T1 zonder contrast", "T1 non contrast", "T1 w/o contrast",
-        "preGd T1", "T1 uten kontrast", "T1 bez kontrastu", "T1 -C",
+        "preGd T1", "T1 uten kontrast", "T1 s/ contraste", "T1 non enhanced",
+        "T1 f\u00f8r kontrast", "T1 bez kontrastu", "T1 -C",
     ],
     "both": [
         "MS BRAIN W/WO CONTRAST", "T1 pre and post contrast", "T1 +/- C", "Sch\xe4del mit und ohne KM",
