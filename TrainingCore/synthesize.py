@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from .data.bundle import DEMONSTRATION, Bundle
 from .data.inputs import INPUTS, further_options
@@ -13,6 +13,12 @@ from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import atomic_folder
 from .runtime.signature import ProgressMode, Shown, command
+
+if TYPE_CHECKING:
+    from .patient.clock import Clock
+    from .patient.pipeline import PreparedPatient
+    from .patient.synthesis import Findings
+    from .prediction.model import TrainedModel
 
 TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
 MORE_IMAGES = further_options()
@@ -102,35 +108,62 @@ def synthesize_visit(
     options: SynthesisOptions, out: Path, progress: ProgressMode = "bar", viewer: bool = False
 ) -> Result | Path:
     """Read and check, register, mask, predict, measure lesions, and put the whole Result in place at once."""
+    from .patient.clock import Clock
     from .patient.inputs import read_patient
     from .patient.leftovers import claim, remove_leftovers
+    from .patient.pipeline import prepare_patient
+    from .prediction.model import TrainedModel
 
     bundle = Bundle.open(options.model)
     check_task(options, bundle)
     myelin = bundle.description["output"] == "dvr"
     with Progress(progress, "MyelinSynth") as shown:
+        clock = Clock(shown)
         remove_leftovers(out)
         with atomic_folder(out, PROVENANCE) as folder, claim(folder):
             shown.report("read", 0.01, "Reading and checking the images")
-            patient = read_patient(options, bundle)
+            completed = options.complete_with is not None
+            patient = read_patient(options.files, bundle, options.transforms, completed)
             for warning in patient.warnings:
                 shown.say(f"Warning: {warning}")
-
+            clock.step("model", 0.03, "Loading the model")
+            model = TrainedModel.load(bundle, options.device)
+            prepared = prepare_patient(patient, clock, options.complete_with, options.device, measures_lesions=myelin)
             if myelin:
-                from .patient.steps import synthesize as make_map
-
-                findings = make_map(patient, bundle, options, folder, shown)
+                findings = _write_myelin_map(folder, prepared, model, options, clock)
                 if viewer:
                     from .reporting.viewer_page import viewer_of
 
                     shown.report("viewer", 0.98, "Writing the viewer")
                     viewer_of(folder / VIEWER, findings)
             else:
-                from .patient.translation import translate
-
-                translate(patient, bundle, options, folder, shown)
+                _write_contrast(folder, prepared, model, options, clock)
         shown.report("done", 1.0, f"Done: {out}")
     return Result.open(out) if myelin else out
+
+
+def _write_myelin_map(
+    folder: Path, prepared: PreparedPatient, model: TrainedModel, options: SynthesisOptions, clock: Clock
+) -> Findings:
+    from .patient.outputs import write_result
+    from .patient.synthesis import synthesize_prepared
+
+    findings = synthesize_prepared(prepared, model, clock, options.flips, options.uncertainty)
+    clock.step("report", 0.85, "Writing map, table and report")
+    findings.seconds = clock.seconds
+    write_result(folder, findings)
+    clock.stop()
+    return findings
+
+
+def _write_contrast(
+    folder: Path, prepared: PreparedPatient, model: TrainedModel, options: SynthesisOptions, clock: Clock
+) -> None:
+    from .patient.translation import translate_prepared, write_translation
+
+    prediction = translate_prepared(prepared, model, clock, options.flips, options.uncertainty)
+    clock.step("report", 0.85, "Writing image and report")
+    write_translation(folder, prepared, model, prediction, clock, options.flips)
 
 
 def check_task(options: SynthesisOptions, bundle: Bundle) -> None:

@@ -16,7 +16,13 @@ LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
 FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
 VIEWER = "viewer.html"  # only with --viewer
+FOUND_LESIONS = "found_lesions.nii.gz"  # only of a model that makes an MRI contrast and finds lesions in it
 SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only where the patient had none and --complete-with made one
+
+
+def transform_file(name: str, reference: str = "t1w") -> str:
+    """Name of the file that holds the transform of an input into the space of the reference: `t2w_to_t1.tfm`."""
+    return f"{name}_to_{'t1' if reference == 't1w' else reference}.tfm"
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,12 @@ class Result:
 
     dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz, nawm_mask.nii.gz:
     the brain and its normal-appearing white matter there; flair_to_t1.tfm: ITK transform (LPS mm) that resamples the
-    FLAIR into T1w space; lesions.csv: one row per lesion, see lesion_columns; report.html: for people; provenance.json:
-    how it was made. Where lesions were given, lesion_labels.nii.gz: int16 on the same grid, the number of the row that
-    each lesional voxel belongs to. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or,
-    of a calibrated model, of the error to be expected; provenance.json says which. Where a FLAIR was made
-    first, synthetic_flair.nii.gz: that image (arbitrary units) on the same grid.
+    FLAIR into T1w space, as t2w_to_t1.tfm and so on do for further inputs; lesions.csv: one row per lesion, see
+    lesion_columns; report.html: for people; provenance.json: how it was made. Where lesions were given,
+    lesion_labels.nii.gz: int16 on the same grid, the number of the row that each lesional voxel belongs to. With
+    --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or, of a calibrated model, of the error to
+    be expected; provenance.json says which. Where a FLAIR was made first, synthetic_flair.nii.gz: that image (arbitrary
+    units) on the same grid.
 
     >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
     """

@@ -67,6 +67,18 @@ def lesion_table(
     return [{name: _plain(column[label]) for name, column in columns.items()} for label in present]
 
 
+def confidence_by_label(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mean probability of each lesion that a network found, (n + 1,), entry i for label i, NaN without a voxel.
+
+    probability: (I, J, K), 0 to 1; labels: int (I, J, K).
+    """
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    counts = np.bincount(owner).astype(float)
+    counts[counts == 0] = np.nan
+    return np.bincount(owner, probability.ravel()[inside]) / counts
+
+
 def _places(inside: np.ndarray, owner: np.ndarray, shape: tuple[int, ...], affine: np.ndarray) -> dict[str, np.ndarray]:
     """Columns indexed by label: id, volume and centre of gravity."""
     counts = np.bincount(owner)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .brain_mask import Brain
 from .registration import Registration
-from .volumes import Volume
+from .volumes import Volume, resample, same_grid
 
 
 @dataclass
@@ -27,3 +27,10 @@ class AlignedPatient:
     def matrix(self, name: str) -> np.ndarray:
         """4x4 RAS mm, T1w world -> world of an image."""
         return self.registrations[name].matrix if name in self.registrations else np.eye(4)
+
+    def on_reference_grid(self, name: str) -> Volume:
+        """An image on the grid of the brain mask, by linear interpolation."""
+        image, matrix, mask = self.images[name], self.matrix(name), self.brain.mask
+        if same_grid(mask, image) and np.array_equal(matrix, np.eye(4)):
+            return image
+        return Volume(resample(image, mask.data.shape, mask.affine, matrix), mask.affine, image.name)

@@ -14,18 +14,16 @@ from ..data.cohort_bids import SPACES
 from ..imaging.aligned import AlignedPatient
 from ..imaging.checks import check_different_images, check_lesion_load
 from ..imaging.grid import Grid, brain_grid
-from ..imaging.label_maps import tissues_from_label_map
 from ..imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes
 from ..imaging.preparation import on_grid
 from ..imaging.registration import inside_share
 from ..imaging.sides import check_side
-from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
 from ..imaging.volumes import Volume
 from ..imaging.working_grid import working_copy
 from ..runtime.errors import BadInput
 from .preparation import align_patient, lesions_where_drawn
+from .tissues import tissue_masks
 
-TISSUES = ("white_matter", "grey_matter", "csf")
 MAPS = ("dvr", "dvr_clean")
 PLAUSIBLE_DVR = (0.2, 3.0)  # median over the brain; else it is hardly a DVR map (ours)
 
@@ -200,27 +198,11 @@ def _share_in_mask(points: np.ndarray, mask: Volume) -> float:
 def _tissue_masks(
     read: Mapping[str, Volume], aligned: AlignedPatient, reference: str, lesions: Volume | None, warnings: list[str]
 ) -> dict[str, np.ndarray]:
-    """White matter, grey matter, CSF and NAWM as bool on the reference's grid: given, or found in the T1w; empty dict
-    where neither."""
+    """White matter, grey matter, CSF and NAWM as bool on the reference's grid: given or segmented; empty otherwise."""
     fixed = aligned.images[reference]
-    brain = aligned.brain.mask.data > 0.5
     marked = None if lesions is None else lesion_mask_on_grid(lesions, fixed.data.shape, fixed.affine)
-    here = Grid(fixed.data.shape, np.asarray(fixed.affine, float))
-    spacing = (float(fixed.spacing[0]), float(fixed.spacing[1]), float(fixed.spacing[2]))
-    if "label_map" in read:
-        found = tissues_from_label_map(read["label_map"], fixed, marked, brain)
-        return {name: found[name] for name in (*TISSUES, "nawm")}
-    if "white_matter" in read and "grey_matter" in read:
-        masks = {name: on_grid(read[name], here, mask=True) & brain for name in TISSUES if name in read}
-    elif reference != "t1w":
-        return {}  # white and grey matter are told apart by the T1w
-    else:
-        flair = None
-        if "flair" in aligned.images:
-            flair = on_grid(aligned.images["flair"], here, aligned.matrix("flair"))
-        try:
-            masks = segment_tissues(fixed.data, flair, brain, marked, spacing)
-        except ValueError as error:
-            warnings.append(f"Tissues could not be found ({error}); there are no tissue masks.")
-            return {}
-    return masks | {"nawm": normal_appearing_white_matter(masks["white_matter"], marked, spacing)}
+    try:
+        return tissue_masks(aligned, reference, marked, read.get("label_map"), read)
+    except ValueError as error:
+        warnings.append(f"Tissues could not be segmented ({error}); there are no tissue masks.")
+        return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,23 @@ import numpy as np
 from ..data.bundle import Bundle
 from ..data.case import ALL_MRI, reference_of, word_of
 from ..data.inputs import option_of
-from ..imaging import transforms
 from ..imaging.checks import check_different_images, refuse_label_map
 from ..imaging.placement import in_one_world, place, refuse_lost_header
 from ..imaging.reading import read_named
+from ..imaging.transforms import read_transform as read_itk
 from ..imaging.volumes import Volume, content_sha256
 from ..imaging.working_grid import grid_only, is_fine, working_copy
 from ..runtime.errors import BadInput
 from ..runtime.files import sha256
-from .options import SynthesisOptions
 
 
 @dataclass
 class Patient:
-    """What was given: volumes as read, a transform where one was given, warnings, and facts for the provenance.
+    """What was given: volumes as read, transforms where they were given, warnings, and facts for the provenance.
 
-    images: MRI by volume name; flair_to_t1: 4x4 RAS mm, a point of T1w space -> the point of the FLAIR that shows it;
-    None: to be found. simulated: whether a file beside an image says that a phantom made it; made: what a model made;
-    grids: own grids of images that are worked on at about 1 mm.
+    images: MRI by volume name; transforms: by image, 4x4 RAS mm, a point of T1w space -> the point of the image that
+    shows it; images without one are registered. simulated: whether a file beside an image says that a phantom made it;
+    made: what a model made; grids: own grids of images that are worked on at about 1 mm.
     """
 
     images: dict[str, Volume]
@@ -38,7 +37,7 @@ class Patient:
     dvr: Volume | None = None
     brain: Volume | None = None
     label_map: Volume | None = None
-    flair_to_t1: np.ndarray | None = None
+    transforms: dict[str, np.ndarray] = field(default_factory=dict)
     simulated: bool = False
     made: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -61,11 +60,6 @@ class Patient:
         """Name of the image whose grid the results lie on: the T1w, or what `reference_of` takes for it."""
         return reference_of(self.images) or next(iter(self.images))
 
-    @property
-    def transforms(self) -> dict[str, np.ndarray]:
-        """The transforms that were given, by image."""
-        return {} if self.flair_to_t1 is None else {"flair": self.flair_to_t1}
-
     def anonymous_warnings(self) -> list[str]:
         """The warnings without file names, which may name a person: for what is kept and passed on."""
         volumes = (*self.images.values(), self.lesions, self.dvr, self.brain, self.label_map)
@@ -78,12 +72,25 @@ class Patient:
         return sentences
 
 
-def read_patient(options: SynthesisOptions, bundle: Bundle) -> Patient:
-    """Read every file that was given. Raises BadInput with one sentence where one is missing or cannot be used."""
-    paths = options.files
-    check_complete(paths, bundle, options.complete_with is not None)
-    if options.label_map is not None:
-        paths["label_map"] = options.label_map
+def read_patient(
+    files: Mapping[str, Path], bundle: Bundle, transforms: Mapping[str, str] | None = None, completed: bool = False
+) -> Patient:
+    """Read every file that was given.
+
+    Args:
+        files: by volume name: MRI, `lesions`, `dvr`, `brain`, `label_map`.
+        bundle: the model that the patient is read for.
+        transforms: `identity` or an ITK transform file by image, for those that need no registration.
+        completed: whether another model fills in a missing FLAIR.
+
+    Returns:
+        The volumes as read, with warnings and facts.
+
+    Raises:
+        BadInput: a file is missing or cannot be used; one sentence.
+    """
+    paths = dict(files)
+    check_complete(paths, bundle, completed)
     read = in_one_world({name: read_named(path, name) for name, path in paths.items()}, reference_of(paths))
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
@@ -101,8 +108,7 @@ def read_patient(options: SynthesisOptions, bundle: Bundle) -> Patient:
     same = check_different_images(images["t1w"], images["flair"]) if {"t1w", "flair"} <= set(images) else ""
     if same:
         patient.warnings.append(same)
-    if options.flair_to_t1 is not None:
-        patient.flair_to_t1 = read_transform(options.flair_to_t1)
+    patient.transforms = {name: read_transform(given) for name, given in (transforms or {}).items()}
     patient.facts = {
         name: {
             "sha256": sha256(paths[name]) if paths[name].is_file() else content_sha256(volume),
@@ -153,4 +159,4 @@ def says_simulated(image: Path) -> bool:
 
 def read_transform(given: str) -> np.ndarray:
     """`identity`, or the 4x4 (RAS mm) of a linear ITK transform file. Raises BadInput."""
-    return np.eye(4) if given == "identity" else transforms.read_transform(given)
+    return np.eye(4) if given == "identity" else read_itk(given)

@@ -34,5 +34,10 @@ class SynthesisOptions:
     @property
     def files(self) -> dict[str, Path]:
         """Every image and mask that was given, by volume name."""
-        masks = {"lesions": self.lesions, "dvr": self.dvr, "brain": self.brain}
+        masks = {"lesions": self.lesions, "dvr": self.dvr, "brain": self.brain, "label_map": self.label_map}
         return dict(self.images) | {name: path for name, path in masks.items() if path is not None}
+
+    @property
+    def transforms(self) -> dict[str, str]:
+        """`identity` or an ITK transform file, by image."""
+        return {} if self.flair_to_t1 is None else {"flair": self.flair_to_t1}

@@ -22,17 +22,22 @@ from ..data.result import (
     SYNTHETIC_FLAIR,
     TRANSFORM,
     UNCERTAINTY,
+    transform_file,
 )
 from ..data.run import versions
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..evaluation.statistics import pearson
+from ..imaging.aligned import AlignedPatient
+from ..imaging.registration import Registration
 from ..imaging.transforms import write_transform
 from ..imaging.volumes import resample, write_volume
 from ..prediction.uncertainty import in_words
 from ..runtime.files import write_json, write_text
 
 if TYPE_CHECKING:
-    from .steps import Findings
+    from .synthesis import Findings
+
+NO_FLAIR = Registration(np.eye(4), "no FLAIR was given", 0.0, 0.0)
 
 
 def write_result(folder: Path, findings: Findings) -> None:
@@ -40,7 +45,7 @@ def write_result(folder: Path, findings: Findings) -> None:
     from ..reporting.patient_report import patient_report
 
     write_maps(folder, findings)
-    write_transform(folder / TRANSFORM, findings.registration.matrix)
+    write_transforms(folder, findings.prepared.aligned)
     columns = names(measured=findings.measured is not None)
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
     summary = summarise(findings)
@@ -48,9 +53,29 @@ def write_result(folder: Path, findings: Findings) -> None:
     write_json(folder / PROVENANCE, provenance(findings, summary))
 
 
+def write_transforms(folder: Path, aligned: AlignedPatient) -> None:
+    """Write the transform of every registered input; that of the FLAIR is there in any case, the identity without one.
+
+    Each resamples its image into the space of the T1w.
+    """
+    write_transform(folder / TRANSFORM, aligned.matrix("flair"))
+    for name in aligned.registrations:
+        write_transform(folder / transform_file(name), aligned.matrix(name))
+
+
+def describe_registration(registration: Registration) -> dict[str, Any]:
+    """How one image was registered, for the provenance."""
+    return {
+        "how": registration.how,
+        "moved_mm": round(registration.moved_mm, 3),
+        "covers_brain": round(registration.covered, 4),
+        "matrix_t1_to_image_ras": np.round(registration.matrix, 9).tolist(),
+    }
+
+
 def write_maps(folder: Path, findings: Findings) -> None:
     """Write every volume of the Result on the T1w's own grid, with the T1w's own qform and sform."""
-    own, made = findings.own, findings.patient.made
+    own, made = findings.prepared.own, findings.patient.made
     mask = findings.brain.mask if own is None else own.brain
     dvr, uncertainty, labels, nawm = (
         (findings.dvr, findings.uncertainty, findings.labels, findings.tissues["nawm"])
@@ -66,9 +91,9 @@ def write_maps(folder: Path, findings: Findings) -> None:
     def write(name: str, data: np.ndarray, description: str) -> None:
         write_volume(folder / name, data, mask.affine, description, mask.forms)
 
-    if "flair" in made and findings.flair is not None:
+    flair = findings.prepared.image("flair")
+    if "flair" in made and flair is not None:
         words += ", synthetic FLAIR"
-        flair = findings.flair
         write(
             SYNTHETIC_FLAIR,
             flair.data if own is None else resample(flair, mask.data.shape, mask.affine),
@@ -143,7 +168,8 @@ def _mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float] | None:
 def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
     """How the result was made, without file names, paths or anything else that could name a person."""
     about = findings.bundle.description
-    registration = findings.registration
+    aligned = findings.prepared.aligned
+    registration = aligned.registrations.get("flair", NO_FLAIR)
     return {
         "note": RESEARCH_USE + (f" {SIMULATED}." if findings.bundle.simulated else ""),
         "software": versions() | {"deepbet": _version("deepbet")},
@@ -164,6 +190,8 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "flair_covers_brain": round(registration.covered, 4),
             "matrix_t1_to_flair_ras": np.round(registration.matrix, 9).tolist(),
         },
+        "registrations": {name: describe_registration(one) for name, one in aligned.registrations.items()},
+        "lesion_source": findings.prepared.lesion_source,
         "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
         "uncertainty": None if findings.uncertainty is None else in_words(about, findings.predictions),
         "summary": summary,

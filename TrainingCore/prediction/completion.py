@@ -43,18 +43,19 @@ def makes_no_image(bundle: Bundle) -> bool:
 
 def complete(
     model: TrainedModel, patient: AlignedPatient, lesions_wanted: bool, say: Callable[[str], None]
-) -> tuple[list[str], Volume | None]:
+) -> tuple[list[str], Volume | None, np.ndarray | None]:
     """Add a synthetic FLAIR to `patient.images` where there is none, and find its lesions where they are wanted.
 
-    model: makes FLAIR from T1w, see check_completing. Returns what was made (`flair`, `lesions`) and the lesion mask on
-    the T1w's grid, or None. Raises BadInput where it finds no lesions although nothing else is wanted.
+    model: makes FLAIR from T1w, see check_completing. Returns what was made (`flair`, `lesions`), the lesion mask on
+    the T1w's grid and the probability of a lesion there, both None where none was made. Raises BadInput where it finds
+    no lesions although nothing else is wanted.
     """
     flair_wanted = "flair" not in patient.images
     if lesions_wanted and not flair_wanted and not model.segments:
         raise BadInput(f"The model {model.bundle.path} does not find lesions. Leave out --complete-with.")
     if not lesions_wanted and not flair_wanted:
         say("Nothing is missing: --complete-with made nothing.")
-        return [], None
+        return [], None, None
     t1w = patient.images["t1w"]
     result = predict_patient(model, patient, flips=False, uncertainty=False, say=say)
     outputs = []
@@ -65,13 +66,14 @@ def complete(
         patient.images["flair"] = Volume(values, t1w.affine, "synthetic FLAIR")
         patient.registrations["flair"] = Registration(np.eye(4), "identity (synthetic, made on the T1w)", 0.0, 1.0)
         outputs.append("flair")
-    lesions = None
+    lesions = probability = None
     if lesions_wanted and result.lesions is not None:
+        probability = result.lesions
         lesions = Volume((result.lesions > HYPERINTENSE).astype(np.float32), t1w.affine, "lesions found by the model")
         outputs.append("lesions")
         if not lesions.data.any():
             say("The network marks no lesion at all, which does not say that there is none.")
-    return outputs, lesions
+    return outputs, lesions, probability
 
 
 def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.ndarray:

@@ -22,6 +22,7 @@ CODE = (
     "imaging",
     "evaluation/lesions.py",
     "patient/preparation.py",
+    "patient/tissues.py",
     "patient/case_preparation.py",
     "preprocessing/worker.py",
 )

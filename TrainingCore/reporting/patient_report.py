@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import SIMULATED
-from ..data.case import word_of
+from ..data.case import title_of, word_of
 from ..data.lesion_columns import formats, titles
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..patient.inputs import Patient
-    from ..patient.steps import Findings
+    from ..patient.synthesis import Findings
 
 SPACING_MM = 1.0
 LEVELS = 5
@@ -89,7 +89,7 @@ def _plausibility_section(report: Report, findings: Findings) -> None:
 def synthetic_input(patient: Patient) -> str:
     """What a network made before the map was made."""
     made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[one] for one in patient.made)
-    trained = " trained on simulated people" if patient.facts["completed_with"]["simulated_training_data"] else ""
+    trained = " trained on simulated people" if _completing_model(patient)["simulated_training_data"] else ""
     return f"Synthetic input: {made} came from a network{trained}, not from a scanner or a person."
 
 
@@ -122,15 +122,25 @@ def _mean(found: dict[str, float] | None) -> str:
 def methods(findings: Findings) -> str:
     """How the map came about, for the last section."""
     about = findings.bundle.description
-    registration = findings.registration
     flips = ", averaged with the mirrored prediction" if findings.flips else ""
     corrected = "The T1w was" if "flair" in findings.patient.made else "T1w and FLAIR were"
     return (
-        f"Brain: {findings.brain.how}, {findings.brain.millilitres:.0f} ml. FLAIR to T1w: {registration.how}, mean "
-        f"displacement {registration.moved_mm:.2f} mm. {corrected} corrected for bias field (N4); both images were "
+        f"Brain: {findings.brain.how}, {findings.brain.millilitres:.0f} ml. {registrations_in_words(findings)} "
+        f"{corrected} corrected for bias field (N4); both images were "
         f"rescaled as the model expects. Model: {about['name']} ({about['system']}), trained on "
         f"{about['training_data']}; run on {findings.way}{flips}. Weights SHA-256 {findings.bundle.sha256}.\n\n"
         f"{about['intended_use']}{completed_by(findings.patient)}"
+    )
+
+
+def registrations_in_words(findings: Findings) -> str:
+    """How every input came to the T1w, a sentence each."""
+    registrations = findings.prepared.aligned.registrations
+    if not registrations:
+        return "No FLAIR was given."
+    return " ".join(
+        f"{title_of(name)} to T1w: {one.how}, mean displacement {one.moved_mm:.2f} mm."
+        for name, one in registrations.items()
     )
 
 
@@ -138,12 +148,18 @@ def completed_by(patient: Patient) -> str:
     """Which model made what the patient lacked, and how good it is known to be; empty where nothing was made."""
     if not patient.made:
         return ""
-    about = patient.facts["completed_with"]
+    about = _completing_model(patient)
     measured = "; ".join(f"{name} {value}" for name, value in about["performance"].items()) or "nobody has measured it"
     return (
         f"\n\nWhat the patient lacked ({' and '.join(map(word_of, patient.made))}) came from {about['name']}, "
         f"weights SHA-256 {about['weights_sha256']}. What is known of it: {measured}."
     )
+
+
+def _completing_model(patient: Patient) -> dict[str, Any]:
+    """The model that filled in what the patient lacks, or that found the lesions."""
+    about: dict[str, Any] = patient.facts.get("completed_with") or patient.facts["lesions_found_by"]
+    return about
 
 
 def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any]) -> None:
@@ -175,17 +191,19 @@ def slices_figure(findings: Findings) -> Figure:
     """Rows: T1w, FLAIR, synthetic DVR (and measured DVR); columns: axial levels with most lesion, or evenly spread."""
     shape, affine = box_around(findings.brain.mask, SPACING_MM, 5.0)
 
-    def here(data: np.ndarray, interpolation: str = "linear") -> np.ndarray:
-        return resample(Volume(data, findings.t1w.affine), shape, affine, interpolation=interpolation)
+    def on_page(data: np.ndarray, interpolation: str = "linear") -> np.ndarray:
+        return resample(Volume(data, findings.prepared.reference.affine), shape, affine, interpolation=interpolation)
 
-    inside = here(findings.brain.mask.data) > 0.5
-    lesions = here((findings.labels > 0).astype(np.float32), "nearest") > 0.5
-    rows = [("T1w", here(findings.t1w.data))]
-    if findings.flair is not None:
-        rows.append(("synthetic FLAIR" if "flair" in findings.patient.made else "FLAIR", here(findings.flair.data)))
-    rows.append(("synthetic DVR", here(findings.dvr)))
+    inside = on_page(findings.brain.mask.data) > 0.5
+    lesions = on_page((findings.labels > 0).astype(np.float32), "nearest") > 0.5
+    rows = []
+    for name in dict.fromkeys(["t1w", "flair", *findings.bundle.description["inputs"]]):
+        image, synthetic = findings.prepared.image(name), name in findings.patient.made
+        if image is not None:
+            rows.append((f"synthetic {title_of(name)}" if synthetic else title_of(name), on_page(image.data)))
+    rows.append(("synthetic DVR", on_page(findings.dvr)))
     if findings.measured is not None:
-        rows.append(("measured DVR", here(findings.measured.data)))
+        rows.append(("measured DVR", on_page(findings.measured.data)))
     levels = choose_levels(inside, lesions)
     height = 9.6 * len(rows) / len(levels) * shape[1] / shape[0]  # of 11 inches, the rest is labels and scale
     figure, axes = new_figure(11.0, height + 0.6, nrows=len(rows), ncols=len(levels))
@@ -193,9 +211,9 @@ def slices_figure(findings: Findings) -> Figure:
         is_dvr = title.endswith("DVR")
         low, high = DVR_WINDOW if is_dvr else (0.0, float(np.percentile(data[inside], 99.5)))
         for axis, level in zip(axes[row], levels):
-            image = np.where(inside, data, np.nan) if is_dvr else data
+            pixels = np.where(inside, data, np.nan) if is_dvr else data
             drawn = axis.imshow(
-                image[::-1, :, level].T, origin="lower", cmap=DVR_MAP if is_dvr else "gray", vmin=low, vmax=high
+                pixels[::-1, :, level].T, origin="lower", cmap=DVR_MAP if is_dvr else "gray", vmin=low, vmax=high
             )
             if lesions[:, :, level].any():
                 axis.contour(lesions[::-1, :, level].T, levels=[0.5], colors=OUTLINE, linewidths=0.7)

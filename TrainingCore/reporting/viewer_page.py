@@ -17,12 +17,13 @@ import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED
 from ..data import lesion_columns
+from ..data.case import title_of
 from ..imaging.bias import box_around
 from ..imaging.volumes import Volume, resample
 from ..runtime.files import write_text
 
 if TYPE_CHECKING:
-    from ..patient.steps import Findings
+    from ..patient.synthesis import Findings
 
 FOLDER = Path(__file__).parent / "viewer"
 NIIVUE, TEMPLATE = "niivue-0.69.0.umd.js", "viewer.html.jinja"
@@ -85,8 +86,9 @@ def write_viewer(
 
 def viewer_of(path: Path, findings: Findings) -> None:
     """Write viewer.html of a synthesis."""
-    images = {"T1w": findings.t1w} | ({} if findings.flair is None else {"FLAIR": findings.flair})
-    affine = findings.t1w.affine
+    prepared = findings.prepared
+    images = {title_of(name): image for name in ("t1w", "flair") if (image := prepared.image(name)) is not None}
+    affine = prepared.reference.affine
     labels = None if findings.lesions is None else Volume(findings.labels.astype(np.float32), affine, "lesions")
     dvr = Volume(findings.dvr, affine, "synthetic DVR")
     write_viewer(path, images, dvr, findings.brain.mask, labels, findings.rows, findings.bundle.simulated)

@@ -43,6 +43,9 @@ def test_t2w_joins_the_curricular_system_by_its_recipe_alone(tmp_path: Path) -> 
         synthesize(tmp_path / "result", **given, device="cpu", progress="none")
     result = synthesize(tmp_path / "result", t2=files["t2w"], **given, device="cpu", progress="none")
     assert result.map().shape == (32, 32, 32)
+    assert (result.path / "t2w_to_t1.tfm").is_file()
+    assert set(result.provenance["registrations"]) == {"flair", "t2w"}
+    assert "T2w to T1w" in result.report.read_text(encoding="utf-8")
 
 
 def test_an_input_that_is_not_in_the_table_is_a_mistake(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from TrainingCore.data import lesion_columns
 from TrainingCore.data.lesion_columns import LesionColumn
 from TrainingCore.evaluation import lesions
 from TrainingCore.imaging.volumes import write_volume
-from TrainingCore.patient import steps
+from TrainingCore.patient import synthesis
 
 
 def test_names_are_unique_and_every_number_has_a_format() -> None:
@@ -38,7 +38,7 @@ def test_one_entry_adds_a_column_to_table_and_report(tmp_path: Path, monkeypatch
     monkeypatch.setattr(lesion_columns, "COLUMNS", [*lesion_columns.COLUMNS, entry])
     measured = lesions.lesion_table
     monkeypatch.setattr(
-        steps,
+        synthesis,
         "lesion_table",
         lambda *a: [row | {"diameter_mm": (6 * row["volume_mm3"] / 3.1416) ** (1 / 3)} for row in measured(*a)],
     )

@@ -85,7 +85,7 @@ def test_the_columns_of_the_table_are_those_the_evaluation_computes():
     labels = np.zeros((4, 4, 4), np.int32)
     labels[1, 1, 1] = 1
     rows = lesion_table(labels, np.ones(labels.shape), labels == 0, np.eye(4))
-    later = {"region", "uncertainty", "dvr_low", "dvr_high"}
+    later = {"region", "confidence", "uncertainty", "dvr_low", "dvr_high"}
     assert tuple(rows[0]) == tuple(name for name in names() if name not in later)
 
 

@@ -1,0 +1,201 @@
+"""One patient's files made ready for a model: read, brought together, lesions and tissues on one grid.
+
+    patient = read_patient({"t1w": t1, "flair": flair}, bundle)
+    prepared = prepare_patient(patient, clock := Clock(progress))
+    findings = synthesize_prepared(prepared, TrainedModel.load(bundle), clock)
+
+A prepared patient serves any number of models, and a loaded model any number of patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.bundle import Bundle
+from ..imaging.aligned import AlignedPatient
+from ..imaging.brain_mask import Brain
+from ..imaging.checks import dvr_on_grid, lesions_on_grid
+from ..imaging.sides import check_side
+from ..imaging.volumes import Volume
+from ..imaging.working_grid import mask_on_own_grid
+from ..prediction.completion import complete, in_words
+from ..prediction.model import TrainedModel
+from .clock import Clock
+from .inputs import Patient
+from .own_grid import OwnGrid
+from .preparation import align_patient, lesions_where_drawn
+from .tissues import TISSUES, tissue_masks
+
+ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # share of the whole when a step begins
+GIVEN, FOUND, NONE = "given", "found", "none"  # where a lesion mask comes from
+
+
+class FoundLesions(NamedTuple):
+    """An automatic lesion mask.
+
+    mask: 0/1 on the reference's grid; probability: float (I, J, K) there, or None; about: what found it, with the keys
+    `name`, `weights_sha256`, `simulated_training_data` and `performance`.
+    """
+
+    mask: Volume
+    probability: np.ndarray | None
+    about: dict[str, Any]
+
+
+LesionFinder = Callable[[AlignedPatient], FoundLesions]
+
+
+@dataclass
+class PreparedPatient:
+    """A patient ready for a model. All arrays lie on the grid of the reference image (the T1w of a myelin map).
+
+    patient: what was given, with warnings and facts for the provenance; aligned: MRI by name, brain mask,
+    registrations; lesions: 0/1 mask or None; lesion_source: `given`, `found` (by a network) or `none`;
+    lesion_probability: (I, J, K) where a network found the lesions, else None; measured: DVR or None; tissues: bool
+    masks by name, empty masks where they cannot be computed; own: what is written on the T1w's own grid where that is
+    finer than 0.67 mm.
+    """
+
+    patient: Patient
+    aligned: AlignedPatient
+    lesions: Volume | None = None
+    lesion_source: str = NONE
+    lesion_probability: np.ndarray | None = None
+    measured: Volume | None = None
+    tissues: dict[str, np.ndarray] = field(default_factory=dict)
+    own: OwnGrid | None = None
+
+    @property
+    def brain(self) -> Brain:
+        """Brain mask on the reference's grid, and how it was computed."""
+        return self.aligned.brain
+
+    @property
+    def reference(self) -> Volume:
+        """The image whose grid everything lies on, without bias field."""
+        return self.aligned.images[self.patient.reference]
+
+    def image(self, name: str) -> Volume | None:
+        """An MRI without bias field on the reference's grid, None where the patient has none of that name."""
+        return self.aligned.on_reference_grid(name) if name in self.aligned.images else None
+
+
+def prepare_patient(
+    patient: Patient,
+    clock: Clock,
+    complete_with: str | None = None,
+    device: str = "auto",
+    find_lesions: LesionFinder | None = None,
+    measures_lesions: bool = True,
+) -> PreparedPatient:
+    """Bring a patient's images together; put lesions, a measured map and tissues on one grid.
+
+    Args:
+        patient: as `read_patient` returns it; gains warnings and facts.
+        clock: reports the steps and the warnings.
+        complete_with: bundle of a model that fills in a missing FLAIR or lesion mask; device: where it runs.
+        find_lesions: called with the aligned patient where no lesion mask is given.
+        measures_lesions: False leaves out lesions, measured map and tissues, which an MRI contrast does not need.
+
+    Returns:
+        The prepared patient.
+
+    Raises:
+        BadInput, MyelinSynthError: an image cannot be used; one sentence.
+    """
+    aligned = align_patient(
+        patient.images,
+        patient.brain,
+        patient.transforms,
+        lambda step, message: clock.step(step, ALIGNED[step], message),
+        patient.reference,
+    )
+    prepared = PreparedPatient(patient, aligned)
+    if measures_lesions:
+        _put_masks_on_grid(prepared, clock)
+        _find_lesions(prepared, clock, (complete_with, device), find_lesions)
+    for sentence in aligned.warnings:
+        clock.warn(patient, sentence)
+    if measures_lesions:
+        _add_tissues(prepared, clock)
+    return prepared
+
+
+def _put_masks_on_grid(prepared: PreparedPatient, clock: Clock) -> None:
+    """Put the given lesion mask and the measured map on the reference's grid, and on its own where that is finer."""
+    patient, aligned = prepared.patient, prepared.aligned
+    t1w, brain = patient.own_grids[patient.reference], aligned.brain.mask
+    fine = patient.grids.get(patient.reference) is not None
+    if fine:
+        brain = mask_on_own_grid(brain.data > 0.5, brain.affine, t1w)
+    if patient.lesions is not None:
+        drawn, notes = lesions_where_drawn(patient.lesions, aligned, patient.own_grids, patient.reference)
+        prepared.lesions, warnings = lesions_on_grid(drawn, t1w, brain)
+        prepared.lesion_source = GIVEN
+        clock.warn(patient, *notes, *warnings)
+    if patient.dvr is not None:
+        prepared.measured, warnings = dvr_on_grid(patient.dvr, t1w, brain)
+        clock.warn(patient, *warnings)
+    if fine:
+        prepared.own = OwnGrid(brain, prepared.lesions, prepared.measured)
+        prepared.lesions, prepared.measured = prepared.own.on_working_grid(patient.images[patient.reference])
+    if prepared.lesions is not None and "flair" in aligned.images:
+        flair = aligned.images["flair"]
+        clock.warn(patient, check_side(prepared.lesions, flair, aligned.brain.mask, aligned.matrix("flair")))
+
+
+def _find_lesions(
+    prepared: PreparedPatient, clock: Clock, completing: tuple[str | None, str], find_lesions: LesionFinder | None
+) -> None:
+    """Where a lesion mask that nobody drew comes from: the completing model first, then the lesion finder."""
+    patient, aligned = prepared.patient, prepared.aligned
+    found = None
+    complete_with, device = completing
+    if complete_with is not None:
+        clock.step("complete", 0.46, "Filling in missing inputs")
+        found = _fill_gaps(prepared, clock, TrainedModel.load(Bundle.open(complete_with), device))
+    if prepared.lesions is None and found is None and find_lesions is not None:
+        clock.step("find_lesions", 0.47, "Finding lesions")
+        found = find_lesions(aligned)
+        patient.made.append("lesions")
+        patient.facts["lesions_found_by"] = found.about
+        clock.warn(patient, f"The lesion mask was found by a network ({found.about['name']}); nobody has checked it.")
+    if prepared.lesions is not None or found is None:
+        return
+    prepared.lesions, prepared.lesion_probability, prepared.lesion_source = found.mask, found.probability, FOUND
+    if prepared.own is not None:
+        mask = prepared.lesions
+        prepared.own.lesions = mask_on_own_grid(mask.data > 0.5, mask.affine, prepared.own.brain)
+
+
+def _fill_gaps(prepared: PreparedPatient, clock: Clock, model: TrainedModel) -> FoundLesions | None:
+    patient = prepared.patient
+    made, mask, probability = complete(
+        model, prepared.aligned, prepared.lesions is None, lambda message: clock.warn(patient, message)
+    )
+    patient.made += made
+    about = {
+        "name": model.bundle.description["name"],
+        "weights_sha256": model.bundle.sha256,
+        "simulated_training_data": model.bundle.simulated,
+        "performance": model.bundle.description["performance"],
+    }
+    if made:
+        patient.facts["completed_with"] = about
+    clock.warn(patient, in_words(made, model.bundle))
+    return None if mask is None else FoundLesions(mask, probability, about)
+
+
+def _add_tissues(prepared: PreparedPatient, clock: Clock) -> None:
+    patient, shape = prepared.patient, prepared.reference.data.shape
+    marked = None if prepared.lesions is None else prepared.lesions.data > 0.5
+    clock.step("tissues", 0.48, "Segmenting tissues")
+    try:
+        prepared.tissues = tissue_masks(prepared.aligned, patient.reference, marked, patient.label_map)
+    except ValueError as error:
+        clock.warn(patient, f"Tissues could not be segmented ({error}); ratios to NAWM are missing.")
+        prepared.tissues = {name: np.zeros(shape, bool) for name in (*TISSUES, "nawm")}

@@ -1,0 +1,167 @@
+"""A myelin map of a prepared patient, and what is measured in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data.bundle import Bundle
+from ..evaluation.calibration import expected_error, spread_by_label
+from ..evaluation.conformal import interval_of, intervals_of_bundle
+from ..evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
+from ..evaluation.plausibility import Finding, plausibility
+from ..imaging.brain_mask import Brain
+from ..imaging.labelling import label_lesions
+from ..imaging.regions import Places, align_to_atlas, find_places, lesion_regions
+from ..imaging.volumes import Volume
+from ..prediction.model import TrainedModel
+from ..prediction.uncertainty import fitted_errors
+from ..prediction.volume import Prediction, predict_patient
+from ..runtime.errors import MyelinSynthError
+from .clock import Clock
+from .inputs import Patient
+from .pipeline import PreparedPatient
+
+
+@dataclass
+class Findings:
+    """What one model says about a prepared patient. All volumes lie on the grid of `prepared`.
+
+    dvr: synthetic, unitless, 0 outside the brain; uncertainty: its SD over variants of the inputs, or the error to be
+    expected of that, or None; labels, rows: see evaluation.lesions; limit: DVR below which a voxel counts as
+    demyelinated; way: how the network was run, predictions: how often; seconds: by step; plausibility: the map beside
+    published findings.
+    """
+
+    prepared: PreparedPatient
+    bundle: Bundle
+    dvr: np.ndarray
+    uncertainty: np.ndarray | None
+    labels: np.ndarray
+    rows: list[dict[str, Any]]
+    limit: float | None
+    way: str
+    flips: bool
+    predictions: int
+    plausibility: list[Finding] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def patient(self) -> Patient:
+        """What was given."""
+        return self.prepared.patient
+
+    @property
+    def brain(self) -> Brain:
+        """Brain mask, and how it was computed."""
+        return self.prepared.brain
+
+    @property
+    def lesions(self) -> Volume | None:
+        """0/1 mask."""
+        return self.prepared.lesions
+
+    @property
+    def measured(self) -> Volume | None:
+        """Measured DVR."""
+        return self.prepared.measured
+
+    @property
+    def tissues(self) -> dict[str, np.ndarray]:
+        """White matter, grey matter, CSF and NAWM."""
+        return self.prepared.tissues
+
+
+def predict_prepared(
+    prepared: PreparedPatient, model: TrainedModel, clock: Clock, title: str, flips: bool, uncertainty: bool
+) -> Prediction:
+    """Run a model, of DVR or of an MRI contrast, on a prepared patient; warnings reach the patient's report."""
+    clock.step("predict", 0.5, f"Synthesizing the {title}")
+    messages: list[str] = []
+    prediction = predict_patient(model, prepared.aligned, flips, uncertainty, messages.append)
+    clock.warn(prepared.patient, *messages)
+    return prediction
+
+
+def synthesize_prepared(
+    prepared: PreparedPatient, model: TrainedModel, clock: Clock, flips: bool = False, uncertainty: bool = False
+) -> Findings:
+    """Predict the myelin map of a prepared patient and measure its lesions.
+
+    Args:
+        prepared: from `prepare_patient`; may serve several models.
+        model: makes DVR.
+        clock: reports the steps.
+        flips: average with the left-right mirrored prediction.
+        uncertainty: also predict variants of the inputs.
+
+    Returns:
+        The map, the lesion table and the plausibility checks.
+
+    Raises:
+        BadInput, MyelinSynthError: the images cannot be prepared for the model, or the model cannot be run.
+    """
+    bundle, own = model.bundle, prepared.own
+    prediction = predict_prepared(prepared, model, clock, "myelin map", flips, uncertainty)
+    clock.step("lesions", 0.75, "Measuring lesions")
+    dvr = prediction.mean(flips)
+    fitted = fitted_errors(bundle.description, len(prediction.maps)) or {}
+    spread = _voxel_uncertainty(prediction, prepared.brain, fitted.get("voxels")) if prediction.has_spread else None
+    if own is None:
+        labels, rows, limit = _lesion_rows(prepared, dvr)
+    else:
+        rows, labels, limit = own.finish(prepared.brain.mask, dvr, spread, prepared.tissues["nawm"])
+    if prediction.has_spread and rows:
+        expected = expected_error(spread_by_label(prediction.maps, labels), fitted.get("lesions"))
+        rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
+    intervals = intervals_of_bundle(bundle.description)
+    rows = [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
+    if prepared.lesion_probability is not None and rows:
+        confidence = confidence_by_label(prepared.lesion_probability, labels)
+        rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
+    t1w = prepared.reference
+    places = _places(prepared, clock) if rows else None
+    if places is not None:
+        regions = lesion_regions(labels, places, tuple(t1w.spacing))
+        rows = [row | {"region": regions[row["id"] - 1]} for row in rows]
+    ventricles = None if places is None else places.ventricles
+    return Findings(
+        prepared=prepared,
+        bundle=bundle,
+        dvr=dvr,
+        uncertainty=spread,
+        labels=labels,
+        rows=rows,
+        limit=limit,
+        way=prediction.way,
+        flips=flips,
+        predictions=len(prediction.maps),
+        plausibility=plausibility(dvr, labels, prepared.tissues, t1w.affine, t1w.data, ventricles),
+    )
+
+
+def _voxel_uncertainty(prediction: Prediction, brain: Brain, fitted: dict[str, float] | None) -> np.ndarray:
+    spread = np.std(prediction.maps, axis=0, ddof=1)
+    return np.where(brain.mask.data > 0.5, expected_error(spread, fitted), 0).astype(np.float32)
+
+
+def _places(prepared: PreparedPatient, clock: Clock) -> Places | None:
+    """Ventricles, cortex and what lies below the tentorium, or None with a warning where the atlas does not fit."""
+    t1w, mask = prepared.reference, prepared.brain.mask
+    try:
+        return find_places(t1w, mask, prepared.tissues, align_to_atlas(t1w, mask))
+    except MyelinSynthError:
+        message = "The brain does not fit the atlas, so the regions of the lesions are missing."
+        clock.warn(prepared.patient, message)
+        return None
+
+
+def _lesion_rows(prepared: PreparedPatient, dvr: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]], float | None]:
+    lesions, measured, nawm, t1w = prepared.lesions, prepared.measured, prepared.tissues["nawm"], prepared.reference
+    limit = demyelination_limit(dvr, nawm)
+    if lesions is None:
+        return np.zeros(dvr.shape, np.int32), [], limit
+    labels, _ = label_lesions(lesions.data, t1w.voxel_volume)
+    return labels, lesion_table(labels, dvr, nawm, t1w.affine, None if measured is None else measured.data), limit

@@ -1,0 +1,60 @@
+"""Tissue masks of an aligned patient: from a label map, from given masks, or segmented in the T1w.
+
+`synthesize` and `preprocess` share this rule, so that NAWM means the same for a new patient as in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..imaging.aligned import AlignedPatient
+from ..imaging.grid import Grid
+from ..imaging.label_maps import tissues_from_label_map
+from ..imaging.preparation import on_grid
+from ..imaging.tissues import normal_appearing_white_matter, segment_tissues
+from ..imaging.volumes import Volume
+
+TISSUES = ("white_matter", "grey_matter", "csf")
+
+
+def tissue_masks(
+    aligned: AlignedPatient,
+    reference: str,
+    lesions: np.ndarray | None,
+    label_map: Volume | None = None,
+    given: Mapping[str, Volume] | None = None,
+) -> dict[str, np.ndarray]:
+    """White matter, grey matter, CSF and NAWM on the grid of the reference.
+
+    Args:
+        aligned: images without bias field; the brain mask lies on the reference's grid.
+        reference: name of the image all others were brought to.
+        lesions: bool mask on that grid, or None.
+        label_map: FreeSurfer or SynthSeg labels anywhere in the world of the reference; goes before everything else.
+        given: tissue masks in the world of the reference; white and grey matter are used, CSF where it is there.
+
+    Returns:
+        bool masks (I, J, K) by name; NAWM is white matter outside lesions and at least 2 mm from other tissue. Empty
+        without a T1w, a label map and masks: only a T1w distinguishes white from grey matter.
+
+    Raises:
+        ValueError: the brain is too small to segment.
+    """
+    fixed, brain = aligned.images[reference], aligned.brain.mask.data > 0.5
+    if label_map is not None:
+        found = tissues_from_label_map(label_map, fixed, lesions, brain)
+        return {name: found[name] for name in (*TISSUES, "nawm")}
+    grid = Grid(fixed.data.shape, np.asarray(fixed.affine, float))
+    spacing = (float(fixed.spacing[0]), float(fixed.spacing[1]), float(fixed.spacing[2]))
+    if given is not None and {"white_matter", "grey_matter"} <= set(given):
+        masks = {name: on_grid(given[name], grid, mask=True) & brain for name in TISSUES if name in given}
+    elif reference != "t1w":
+        return {}
+    else:
+        flair = None
+        if "flair" in aligned.images:
+            flair = on_grid(aligned.images["flair"], grid, aligned.matrix("flair"))
+        masks = segment_tissues(fixed.data, flair, brain, lesions, spacing)
+    return masks | {"nawm": normal_appearing_white_matter(masks["white_matter"], lesions, spacing)}

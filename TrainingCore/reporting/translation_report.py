@@ -1,0 +1,125 @@
+"""The report of a synthetic MRI contrast: pictures, doubts, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import SIMULATED
+from ..data.case import title_of
+from ..data.result import FOUND_LESIONS, UNCERTAINTY
+from ..evaluation.tasks import NEAR_ENHANCED
+from ..imaging.aligned import AlignedPatient
+from ..imaging.bias import box_around
+from ..imaging.volumes import Volume, resample
+from .document import Report
+from .figures import new_figure
+
+if TYPE_CHECKING:
+    from ..patient.inputs import Patient
+    from ..prediction.model import TrainedModel
+
+COLUMNS, SPACING_MM = 5, 1.0
+SPREAD = "uncertainty (SD)"
+MUCH_COARSER = 1.1  # a model's voxels to the patient's, above which the report says so (ours)
+
+
+def nearest_input(about: Mapping[str, Any]) -> str:
+    """The input that a reader would take for the target."""
+    near = NEAR_ENHANCED if about["output"] == "t1ce" else ()
+    return next((name for name in near if name in about["inputs"]), about["inputs"][0])
+
+
+def translation_report(
+    patient: Patient,
+    model: TrainedModel,
+    aligned: AlignedPatient,
+    made: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
+    facts: dict[str, Any],
+) -> Report:
+    """The report as a self-contained page. made: image, lesions, spread."""
+    about, (image, lesions, spread) = model.bundle.description, made
+    name = title_of(about["output"])
+    banners = [f"{SIMULATED}: the model has never seen a person."] if model.bundle.simulated else []
+    if patient.simulated:
+        banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
+    report = Report(f"Synthetic {name}", banners)
+    for warning in patient.anonymous_warnings():
+        report.add_text(f"Warning: {warning}")
+    compared, source = facts["compared_with_the_real_one"], nearest_input(about)
+    if compared is not None:
+        report.add_text(
+            f"Against the real {name}: SSIM in the brain {compared['ssim_brain']:.3f}; the "
+            f"{title_of(source)} taken for it has {compared['untouched_ssim_brain']:.3f}."
+        )
+    coarse, fine = about["grid"]["spacing_mm"], float(min(aligned.brain.mask.spacing))
+    if coarse > MUCH_COARSER * fine:
+        report.add_text(
+            f"The model sees voxels of {coarse:g} mm, these images have {fine:.2g} mm: the synthetic image is as "
+            "blurred as that, whatever it shows" + (", and its SSIM is lower for it." if compared is not None else ".")
+        )
+    if lesions is not None:
+        report.add_text(
+            f"The network marks {facts['found_lesions_ml']:.1f} ml as lesion ({FOUND_LESIONS}). Nobody has checked it."
+        )
+    if spread is not None:
+        inside = aligned.brain.mask.data > 0.5
+        share = 100 * spread[inside].mean() / max(float(image[inside].mean()), 1e-6)
+        report.add_text(
+            f"Uncertainty ({UNCERTAINTY}): SD over {facts['network']['predictions']} predictions, on average "
+            f"{share:.1f} % of the brain's brightness. It is not calibrated: the error may be many times larger, and "
+            "what no input shows a model may leave out firmly."
+        )
+    report.add_figure(
+        slices_figure(aligned, image, lesions, about, spread),
+        "Axial slices, patient's right on the left. A synthetic image shows what the network expects of a patient with "
+        "these inputs: a finding in it that no input shows is no finding.",
+        "Axial slices of the inputs and the synthetic image",
+    )
+    report.add_heading("How it was made").add_text(
+        f"Model: {about['name']} ({about['system']}), trained on {about['training_data']}; run on "
+        f"{facts['network']['run_on']}. Brain: {aligned.brain.how}. Weights SHA-256 {model.bundle.sha256}.\n\n"
+        f"{about['intended_use']}"
+    )
+    return report
+
+
+def slices_figure(
+    aligned: AlignedPatient,
+    image: np.ndarray,
+    lesions: np.ndarray | None,
+    about: dict[str, Any],
+    spread: np.ndarray | None = None,
+) -> Any:
+    """Rows: inputs, synthetic image (and the real one, and the spread); columns: axial levels, evenly spread."""
+    mask = aligned.brain.mask
+    shape, affine = box_around(mask, SPACING_MM, 5.0)
+
+    def cut(data: np.ndarray, interpolation: str = "linear") -> np.ndarray:
+        return resample(Volume(np.asarray(data, np.float32), mask.affine), shape, affine, interpolation=interpolation)
+
+    inside, target = cut(mask.data) > 0.5, about["output"]
+    rows = [(title_of(name), cut(aligned.on_reference_grid(name).data)) for name in about["inputs"]]
+    rows.append((f"synthetic {title_of(target)}", cut(image)))
+    if target in aligned.images:
+        rows.append((f"real {title_of(target)}", cut(aligned.on_reference_grid(target).data)))
+    if spread is not None:
+        rows.append((SPREAD, cut(spread)))
+    marked = None if lesions is None else cut(lesions, "nearest") > 0.5
+    occupied = np.flatnonzero(inside.any(axis=(0, 1)))
+    levels = np.linspace(occupied[0], occupied[-1], COLUMNS + 2)[1:-1].astype(int)
+    height = 9.6 * len(rows) / COLUMNS * shape[1] / shape[0]
+    figure, axes = new_figure(11.0, height + 0.4, nrows=len(rows), ncols=COLUMNS)
+    for row, (title, data) in enumerate(rows):
+        low, high = np.percentile(data[inside], [0.5, 99.5])
+        colours = "inferno" if title == SPREAD else "gray"
+        for axis, level in zip(axes[row], levels):
+            axis.imshow(data[::-1, :, level].T, origin="lower", cmap=colours, vmin=min(low, 0), vmax=max(high, 1e-6))
+            if marked is not None and marked[:, :, level].any():
+                axis.contour(marked[::-1, :, level].T, levels=[0.5], colors="#ff3df2", linewidths=0.7)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        axes[row, 0].set_ylabel(title, fontsize=10)
+    return figure
