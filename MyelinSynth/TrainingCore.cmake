@@ -127,13 +127,16 @@ set(TRAINING_CORE_SCRIPTS
   networks/vnet.py
   patient/__init__.py
   patient/case_preparation.py
+  patient/clock.py
   patient/inputs.py
   patient/leftovers.py
   patient/options.py
   patient/outputs.py
   patient/own_grid.py
+  patient/pipeline.py
   patient/preparation.py
-  patient/steps.py
+  patient/synthesis.py
+  patient/tissues.py
   patient/translation.py
   phantom/__init__.py
   phantom/acquisition.py
@@ -210,6 +213,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/slice_figures.py
   reporting/task_pages.py
   reporting/translation_figures.py
+  reporting/translation_report.py
   reporting/viewer_page.py
   rules/__init__.py
   rules/common.py
