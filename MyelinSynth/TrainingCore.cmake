@@ -215,13 +215,6 @@ set(TRAINING_CORE_SCRIPTS
   reporting/translation_figures.py
   reporting/translation_report.py
   reporting/viewer_page.py
-  rules/__init__.py
-  rules/common.py
-  rules/contrast_enhancement.py
-  rules/curricular.py
-  rules/joint_flair_wmh.py
-  rules/mask_weighted_pix2pix.py
-  rules/sketcher_refiner.py
   runtime/__init__.py
   runtime/children.py
   runtime/cli.py
@@ -247,6 +240,7 @@ set(TRAINING_CORE_SCRIPTS
   synthesize.py
   systems/__init__.py
   systems/balance.py
+  systems/checks.py
   systems/conditional_gan.py
   systems/contrast_enhancement.py
   systems/curricular.py
@@ -258,7 +252,16 @@ set(TRAINING_CORE_SCRIPTS
   systems/loading.py
   systems/mask_weighted_pix2pix.py
   systems/moment.py
+  systems/papers/__init__.py
+  systems/papers/closed_forms.py
+  systems/papers/contrast_enhancement.py
+  systems/papers/curricular.py
+  systems/papers/joint_flair_wmh.py
+  systems/papers/mask_weighted_pix2pix.py
+  systems/papers/sketcher_refiner.py
   systems/parts.py
+  systems/registry.py
+  systems/rules.py
   systems/sketcher_refiner.py
   systems/system.py
   systems/two_layer_dnn.py

@@ -53,9 +53,13 @@ def _list_recipes() -> None:
 
 def _describe_recipe(recipe: dict[str, Any]) -> None:
     from .systems import system_class
+    from .systems.registry import entry_of
 
     facts = system_class(recipe["system"])(recipe, "cpu").describe()
     print(recipe["description"])
+    citation = entry_of(recipe["system"]).citation
+    if citation:
+        print(f"  {'paper':<26}{citation}")
     for network, count in facts.pop("trainable parameters").items():
         print(f"  {network + ' parameters':<26}{count:,}")
     shape = " x ".join(map(str, grid_shape(recipe)))
@@ -65,7 +69,7 @@ def _describe_recipe(recipe: dict[str, Any]) -> None:
     facts |= {name.replace("patches", "patches per step"): recipe[name] for name in TOLD if name in recipe}
     for name, value in facts.items():
         print(f"  {name:<26}{_plain(value)}")
-    if recipe["system"] == "curricular" and recipe["losses"]["adversarial"] > 0:
+    if "schedule" in recipe and recipe["losses"]["adversarial"] > 0:
         _print_schedule(recipe)
 
 
@@ -81,8 +85,8 @@ def _print_schedule(recipe: dict[str, Any]) -> None:
 def _print_lesion_shares(recipe: dict[str, Any], data: Path) -> None:
     """Share of lesion in lesion patches and in random patches: only where they differ is there a curriculum."""
     from .data.cohort import Cohort
-    from .rules import volumes_to_learn
     from .systems import system_class
+    from .systems.checks import volumes_to_learn
     from .training.samples import make_sample
     from .training.store import CaseStore
 

@@ -13,11 +13,11 @@ from .data.cohort import Cohort
 from .data.recipe import load_recipe
 from .data.run import Run, check_not_begun
 from .experiments.settings import Compute
-from .rules import check_recipe, volumes_to_learn
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import only_one
 from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .systems.checks import check_recipe, volumes_to_learn
 
 
 def train(

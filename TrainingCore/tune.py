@@ -14,12 +14,12 @@ from typing import Annotated, Any
 from .data.cohort import Cohort
 from .data.recipe import changed, load_recipe
 from .experiments.space import Dimension, own_space, read_space
-from .rules import check_recipe, volumes_to_learn
 from .runtime.children import Child, ended_afterwards
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
 from .runtime.signature import AtLeast, ProgressMode, Shown, command
 from .runtime.stopping import undisturbed
+from .systems.checks import check_recipe, volumes_to_learn
 
 
 def tune(

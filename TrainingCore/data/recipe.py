@@ -19,9 +19,20 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 Settings = dict[str, Any]
 
 
+_ROOTS: dict[str, Path] = {}  # of systems that were registered at run time
+
+
+def add_root(name: str, path: Path | None) -> None:
+    """Make the root recipe of another package's system known by name; None forgets it."""
+    if path is None:
+        _ROOTS.pop(name, None)
+    else:
+        _ROOTS[name] = Path(path)
+
+
 def available() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """Names of the recipes that come with the package, and of the root recipes of registered systems."""
+    return sorted({*(path.stem for path in FOLDER.glob("*.yaml")), *_ROOTS})
 
 
 def similar(name: str) -> str:
@@ -50,7 +61,7 @@ def _find(name: str) -> Path:
         return path
     if name not in available():
         raise BadInput(f"There is no recipe called {name!r}. {similar(name)}")
-    return FOLDER / f"{name}.yaml"
+    return _ROOTS.get(name, FOLDER / f"{name}.yaml")
 
 
 def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
@@ -60,7 +71,7 @@ def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
     if path in chain:
         raise BadInput(f"The recipe {path} is its own base.")
     base = content.pop("base", None)
-    if base is None and path.parent == FOLDER:
+    if base is None and (path.parent == FOLDER or path in _ROOTS.values()):
         return content  # a root
     recipe = _read(_find(str(base or content.get("system", "curricular"))), (*chain, path))
     for key, value in leaves(content):
@@ -134,7 +145,7 @@ def value_of(recipe: Settings, key: str) -> Any:
 
 def differences(recipe: Settings) -> Settings:
     """What a recipe says other than the root of its system, as a recipe with that root as `base`."""
-    root = next(name for name in (recipe["system"], "curricular") if (FOLDER / f"{name}.yaml").is_file())
+    root = next(name for name in (recipe["system"], "curricular") if name in available())
     before = dict(leaves(load_recipe(root)))
     return {"base": root} | {key: value for key, value in leaves(recipe) if before.get(key, ...) != value}
 

@@ -13,9 +13,9 @@ from ..data.cohort import Cohort
 from ..data.recipe import changed
 from ..evaluation.task import Row
 from ..reporting.crossvalidation_report import write_crossvalidation
-from ..rules import check_recipe
 from ..runtime.cli import Progress
 from ..runtime.errors import BadInput
+from ..systems.checks import check_recipe
 from .crossvalidation import Plan
 from .jobs import run_jobs
 from .settings import Compute, FoldSettings

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..data.cohort import Cohort
 from ..data.recipe import has_key, load_recipe
-from ..rules import check_recipe, volumes_to_learn
 from ..runtime.errors import BadInput
+from ..systems.checks import check_recipe, volumes_to_learn
 
 
 def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:

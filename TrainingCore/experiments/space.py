@@ -15,8 +15,8 @@ from typing import Any
 
 from ..data.recipe import FOLDER as RECIPES
 from ..data.recipe import changed, full_key, parse_yaml, value_of
-from ..rules import check_recipe
 from ..runtime.errors import BadInput
+from ..systems.checks import check_recipe
 
 SPACES = RECIPES / "spaces"
 NUMBER = (int, float)

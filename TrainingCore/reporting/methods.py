@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data.recipe import differences
+from ..systems.registry import entry_of
 from .document import Report
 
 
@@ -26,7 +27,7 @@ def changed_settings(recipe: dict[str, Any]) -> dict[str, str]:
     result = differences(recipe)
     root, outputs = result.pop("base"), str(recipe["description"])
     result.pop("description", None)
-    if recipe["system"] in ("linear", "geometry"):  # a closed form uses none of the others, which its base may have
+    if entry_of(recipe["system"]).closed_form:  # a closed form uses none of the others, which its base may have
         result = {key: value for key, value in result.items() if key.startswith("data.")}
     other = "; ".join(f"{key} {value_text(value)}" for key, value in result.items())
     return {"makes": outputs, "from": root, "other": other or "none"}

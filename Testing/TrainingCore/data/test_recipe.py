@@ -9,9 +9,9 @@ import pytest
 from TrainingCore.data.recipe import available, grid_shape, grid_spacing, load_recipe
 from TrainingCore.data.run import Run
 from TrainingCore.describe import main as describe
-from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import NAMES
+from TrainingCore.systems.checks import check_recipe
 
 
 def test_the_paper_is_unchanged_in_its_recipe() -> None:

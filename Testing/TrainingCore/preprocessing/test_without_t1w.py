@@ -16,8 +16,8 @@ from TrainingCore.data.recipe import load_recipe
 from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.imaging.transforms import read_transform, write_transform
 from TrainingCore.preprocess import main
-from TrainingCore.rules import volumes_to_learn
 from TrainingCore.runtime.cli import run_command
+from TrainingCore.systems.checks import volumes_to_learn
 
 KEPT = {"t2w", "flair", "brain", "lesions"}
 SHIFT_MM = np.array([9.0, -6.0, 3.0])

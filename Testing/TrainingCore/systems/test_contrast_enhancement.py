@@ -14,8 +14,8 @@ from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.recipe import grid_shape, grid_spacing, load_recipe, without_input
 from TrainingCore.data.run import Run
 from TrainingCore.networks.vnet import ResidualBlock3D, VNet
-from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.contrast_enhancement import ALL_FLIPS, ContrastEnhancement
 from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.moment import Moment

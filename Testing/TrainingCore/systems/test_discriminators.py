@@ -11,9 +11,9 @@ import torch
 
 from TrainingCore.data.recipe import load_recipe, patch_voxels
 from TrainingCore.networks.patch_discriminator import PatchDiscriminator
-from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import system_class
+from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.learner import Learner
 from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters

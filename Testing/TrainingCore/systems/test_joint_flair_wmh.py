@@ -14,8 +14,8 @@ from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
 from TrainingCore.networks.unet2d import UNet2D
-from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.joint_flair_wmh import JointFlairWMH, cross_entropy
 from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.moment import Moment

@@ -18,9 +18,9 @@ from TrainingCore.data.run import Run
 from TrainingCore.imaging.volumes import read_volume
 from TrainingCore.networks.patchgan2d import PatchGAN2D
 from TrainingCore.networks.resnet2d import ResNetGenerator2D
-from TrainingCore.rules import check_recipe, volumes_to_learn
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.synthesize import main as synthesize
+from TrainingCore.systems.checks import check_recipe, volumes_to_learn
 from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.mask_weighted_pix2pix import MaskWeightedPix2Pix
 from TrainingCore.systems.moment import Moment

@@ -21,8 +21,8 @@ from TrainingCore.networks.grid_discriminator import GridDiscriminator
 from TrainingCore.networks.linear_path import WithLinearPath
 from TrainingCore.networks.two_layer import TwoLayerNetwork
 from TrainingCore.networks.unet3d import UNet3D
-from TrainingCore.rules import check_recipe
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.conditional_gan import MEASURED, _summed
 from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.moment import Moment

@@ -1,4 +1,4 @@
-"""Rules for the settings that every system has."""
+"""Rules for the settings that systems share, checked before a run folder exists or torch is imported."""
 
 from __future__ import annotations
 

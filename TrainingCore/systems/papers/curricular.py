@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..data.recipe import grid_shape, patch_voxels
-from ..networks.sizes import size_after_strides
-from ..training.schedules import SCHEDULES
-from .common import Rule, adam_rules, no_float16, unet3d_rules, width_rules
+from ...data.recipe import grid_shape, patch_voxels
+from ...networks.sizes import size_after_strides
+from ...training.schedules import SCHEDULES
+from ..registry import Entry, register
+from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 
 
 def curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -44,3 +45,14 @@ def _training_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield labels["sd"] >= 0, "labels.sd must not be negative"
     yield from adam_rules(rates)
     yield 0 < balance["floor"] <= 1 and 0 < balance["step"] <= 1, "optimizer.balance needs floor and step in (0, 1]"
+
+
+register(
+    Entry(
+        "curricular",
+        load="TrainingCore.systems.curricular:Curricular",
+        citation="Soulier et al., SPIE Medical Imaging 2024",
+        rules=curricular_rules,
+        masks=lambda recipe: ("lesions", "white_matter"),
+    )
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .common import Rule, adam_rules, no_float16, unet3d_rules, width_rules
+from ..registry import Entry, register
+from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 
 
 def sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -38,3 +39,22 @@ def two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield network["kernel"] >= 1 and network["kernel"] % 2 == 1, "network.kernel must be odd"
     yield from adam_rules(recipe["optimizer"])
     yield from no_float16(recipe)
+
+
+register(
+    Entry(
+        "sketcher_refiner",
+        load="TrainingCore.systems.sketcher_refiner:SketcherRefiner",
+        citation="Wei et al. 2018",
+        rules=sketcher_refiner_rules,
+        masks=lambda recipe: ("white_matter",),  # a visit without lesion mask is one of a control
+    )
+)
+register(
+    Entry(
+        "two_layer_dnn",
+        load="TrainingCore.systems.two_layer_dnn:TwoLayerDNN",
+        citation="Li et al. 2014",
+        rules=two_layer_dnn_rules,
+    )
+)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..data.case import ALL_MRI
-from .common import Rule, adam_rules, depth_rules
+from ...data.case import ALL_MRI
+from ..registry import Entry, register
+from ..rules import Rule, adam_rules, depth_rules
 
 LOSSES = ("l2", "l1")
 
@@ -25,3 +26,14 @@ def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield recipe["loss"] in LOSSES, f"loss must be one of {', '.join(LOSSES)}"
     yield 0 <= recipe["flips"]["training"] <= 1, "flips.training is a probability, between 0 and 1"
     yield from adam_rules(recipe["optimizer"])
+
+
+register(
+    Entry(
+        "contrast_enhancement",
+        load="TrainingCore.systems.contrast_enhancement:ContrastEnhancement",
+        citation="Bone et al., ISBI 2021",
+        rules=contrast_enhancement_rules,
+        disease="glioma",
+    )
+)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..data.case import ALL_MRI
-from ..data.recipe import grid_shape
-from .common import Rule, adam_rules, no_float16
+from ...data.case import ALL_MRI
+from ...data.recipe import grid_shape
+from ..registry import Entry, register
+from ..rules import Rule, adam_rules, no_float16
 
 NORMS = ("batch", "instance")
 SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of kernel 4 and stride 1, need at least
@@ -43,3 +44,15 @@ def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 def masks_of_mask_weighted_pix2pix(recipe: dict[str, Any]) -> tuple[str, ...]:
     """Lesion masks are needed for the mask loss alone."""
     return ("lesions",) if recipe["losses"]["mask"] > 0 else ()
+
+
+register(
+    Entry(
+        "mask_weighted_pix2pix",
+        load="TrainingCore.systems.mask_weighted_pix2pix:MaskWeightedPix2Pix",
+        citation="Genc et al., ISMRM 2022",
+        rules=mask_weighted_pix2pix_rules,
+        masks=masks_of_mask_weighted_pix2pix,
+        disease="glioma",
+    )
+)

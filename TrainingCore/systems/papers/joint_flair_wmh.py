@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .common import Rule, adam_rules, no_float16, width_rules
+from ..registry import Entry, register
+from ..rules import Rule, adam_rules, no_float16, width_rules
 
 MODES = ("joint", "offline", "unimodal")
 
@@ -22,3 +23,15 @@ def joint_flair_wmh_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield networks["first_kernel"] >= 1 and networks["first_kernel"] % 2 == 1, "networks.first_kernel must be odd"
     yield from adam_rules(recipe["optimizer"])
     yield from no_float16(recipe)
+
+
+register(
+    Entry(
+        "joint_flair_wmh",
+        load="TrainingCore.systems.joint_flair_wmh:JointFlairWMH",
+        citation="Orbes-Arteaga et al. 2018",
+        rules=joint_flair_wmh_rules,
+        masks=lambda recipe: ("lesions",),
+        disease="wmh",
+    )
+)

@@ -1,0 +1,32 @@
+"""Check a recipe before a run folder exists or torch is imported."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..data.recipe import leaves
+from ..runtime.errors import BadInput
+from .registry import entry_of
+from .rules import common_rules
+
+
+def volumes_to_learn(recipe: dict[str, Any]) -> tuple[str, ...]:
+    """Names of the volumes that a visit must have to be usable for training."""
+    data = recipe["data"]
+    return (*data["inputs"], data["target"], "brain", *entry_of(recipe["system"]).masks(recipe))
+
+
+def check_recipe(recipe: dict[str, Any]) -> None:
+    """Check the values of a recipe by the rules that all systems share and by those of its own system.
+
+    Raises:
+        BadInput: one sentence naming a value that no run can work with, or an unknown system.
+    """
+    for key, value in leaves(recipe):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BadInput(f"The recipe cannot be used: {key} is not a finite number.")
+    for rules in (common_rules, entry_of(recipe["system"]).rules):
+        for holds, sentence in rules(recipe):
+            if not holds:
+                raise BadInput(f"The recipe cannot be used: {sentence}.")

@@ -1,0 +1,8 @@
+"""The comparators that are solved at once: regressions on intensities and on geometry (ours)."""
+
+from __future__ import annotations
+
+from ..registry import Entry, register
+
+register(Entry("linear", load="TrainingCore.systems.linear:LinearVoxelwise", closed_form=True))
+register(Entry("geometry", load="TrainingCore.systems.geometry:Geometry", closed_form=True))
