@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool  # joblib's own errors of a broken pool derive from it
 from typing import Any
 
 from ..runtime.errors import BadInput, MyelinSynthError
@@ -32,8 +33,6 @@ def on_this_machine(
     After a death the rest goes on with half as many processes; with one at a time, the visit that dies is known.
     """
     joblib = _import("joblib", "preprocess", "joblib")
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
     left = {task.label: task for task in tasks}
     while left:
         dispatch: Any = 1 if jobs == 1 else 2 * jobs
@@ -138,13 +137,11 @@ def _collect(
     joblib: Any, client: Any, tasks: Sequence[Any], address: str, work: Callable[[Any], Outcome]
 ) -> Iterator[Outcome]:
     """Read joblib's results in a thread, so that a task Dask gave up on, or a lost scheduler, is noticed here."""
-    from joblib._dask import DaskDistributedBackend
-
     arrived: queue.Queue[Outcome | BaseException] = queue.Queue()
 
     def collect() -> None:
         try:
-            with joblib.parallel_config(backend=DaskDistributedBackend(client=client)):
+            with joblib.parallel_config(backend="dask", client=client):
                 parallel = joblib.Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
                 for outcome in parallel(joblib.delayed(work)(task) for task in tasks):
                     arrived.put(outcome)
