@@ -246,11 +246,11 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
 
 
 def _acquired(header: Any) -> str:
-    """When the acquisition began, as YYYYMMDDHHMMSS; empty where a part of it is not said."""
+    """When the acquisition began, as YYYYMMDDHHMMSS; an anonymous date is 0, empty where no time is said."""
     moment = str(header.get("AcquisitionDateTime") or "")
     if not moment:
         date, time = (str(header.get(name) or "") for name in ("AcquisitionDate", "AcquisitionTime"))
-        moment = (date or str(header.get("StudyDate") or "")) + time if time else ""
+        moment = (date or str(header.get("StudyDate") or "00000000")) + time if time else ""
     return moment[:14] if moment[:14].isdigit() and len(moment) >= 14 else ""
 
 

@@ -215,18 +215,22 @@ def _joined(stacks: list[Stack]) -> list[Stack]:
 
     They must agree in all but these, and lie at places of their own.
     """
-    whole = [stack for stack in stacks if len(stack.frames) >= FEW_SLICES]
-    joined: list[Stack] = []
-    for stack in stacks:
-        if len(stack.frames) < FEW_SLICES:
-            _add(joined, stack, list(stack.frames), _one_series)
-    return whole + joined
+    for fits in (_one_series, _one_series_but_for_numbers):
+        whole = [stack for stack in stacks if len(stack.frames) >= FEW_SLICES]
+        few = [stack for stack in stacks if len(stack.frames) < FEW_SLICES]
+        joined: list[Stack] = []
+        for stack in few:
+            _add(joined, stack, list(stack.frames), fits)
+        stacks = whole + joined
+    return stacks
 
 
 def _one_series(one: Stack, other: Stack) -> bool:
-    said = [
-        (s.number, s.description, s.modality, s.image_type, s.sequence, s.rows, s.columns, s.date) for s in (one, other)
-    ]
+    return one.number == other.number and _one_series_but_for_numbers(one, other)
+
+
+def _one_series_but_for_numbers(one: Stack, other: Stack) -> bool:
+    said = [(s.description, s.modality, s.image_type, s.sequence, s.rows, s.columns, s.date) for s in (one, other)]
     places = {_place(frame) for frame in one.frames}
     apart = not any(_place(frame) in places for frame in other.frames)
     return said[0] == said[1] and apart and alike(one, other) and same_person(one.person, other.person)

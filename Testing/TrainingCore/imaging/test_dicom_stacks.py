@@ -31,7 +31,12 @@ def no_identity(k, data):
     data.StudyDate = "20200101"
 
 
+def no_number(k, data):
+    data.SeriesInstanceUID, data.SeriesNumber = generate_uid(), 100 + k
+
+
 ODD = {
+    "a series number each": no_number,
     "echo": tag("EchoTime", lambda k: 2.9 + 1e-6 * (k % 2)),
     "echo, more": tag("EchoTime", lambda k: 2.9 + 0.01 * (k % 3)),
     "orientation": tilt,
