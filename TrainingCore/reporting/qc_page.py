@@ -97,7 +97,8 @@ def _write(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8"))
     odd = sum(row["odd"] for row in rows)
-    summary = f"{len(rows)} visit{'' if len(rows) == 1 else 's'} prepared, {len(failures)} failed, {odd} unusual or with a warning."
+    visits = "visit" if len(rows) == 1 else "visits"
+    summary = f"{len(rows)} {visits} prepared, {len(failures)} failed, {odd} unusual or with a warning."
     if len(rows) < FEWEST:
         summary += f" With fewer than {FEWEST} visits nothing can be called unusual."
     html = template.render(
