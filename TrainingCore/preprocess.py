@@ -224,9 +224,9 @@ def say_end(
     there = len(tasks) - len(waiting)
     failed = sum(1 for failure in failures if failure["visit"])
     made = len(waiting) - failed
-    progress.say(
-        f"{made} visit{'' if made == 1 else 's'} prepared, {there} unchanged, {len(failures)} failed. Look at {out / 'qc.html'}"
-    )
+    visits = "visit" if made == 1 else "visits"
+    text = f"{made} {visits} prepared, {there} unchanged, {len(failures)} failed."
+    progress.say(f"{text} Look at {out / 'qc.html'}")
     for failure in failures:
         if not failure["visit"]:
             progress.say(f"  {failure['reason']}")
