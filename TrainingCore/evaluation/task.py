@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data.case import Case
+from .segmentation import HYPERINTENSE
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]  # {visits, lesions} of one model
@@ -25,12 +26,14 @@ class Outputs:
     maps: several predictions of the synthetic image, for its uncertainty; empty where none was asked for.
     expected_errors, intervals: what the model's bundle says of its errors, see `calibration.expected_error` and
         `conformal.interval_of`; None where it was not calibrated.
+    lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation people.
     """
 
     images: dict[str, np.ndarray]
     maps: Sequence[np.ndarray] = ()
     expected_errors: Mapping[str, Mapping[str, float]] | None = None
     intervals: Mapping[str, Any] | None = None
+    lesion_threshold: float = HYPERINTENSE
 
 
 @dataclass(frozen=True)

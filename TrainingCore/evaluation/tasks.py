@@ -23,7 +23,7 @@ from .demyelination import (
     person_regions,
 )
 from .image_quality import enhancement_quality, translation_quality
-from .segmentation import HYPERINTENSE, segmentation_measures, synthesis_measures
+from .segmentation import HALF, segmentation_measures, synthesis_measures
 from .summary import agreement, differences, levels, summarise
 from .task import HYPERINTENSITIES, SYNTHETIC, Measure, Outputs, Row, Task
 
@@ -79,7 +79,10 @@ def measure_wmh(case: Case, outputs: Outputs, data: Data, context: Any = None) -
     if SYNTHETIC in outputs.images:
         row |= synthesis_measures(case.volumes[data["target"]], outputs.images[SYNTHETIC], brain)
     if HYPERINTENSITIES in outputs.images:
-        row |= segmentation_measures(_lesions(case), outputs.images[HYPERINTENSITIES] > HYPERINTENSE, brain)
+        truth, probability = _lesions(case), outputs.images[HYPERINTENSITIES]
+        row |= segmentation_measures(truth, probability > outputs.lesion_threshold, brain)
+        row["dsc_half"] = segmentation_measures(truth, probability > HALF, brain)["dsc"]
+        row["lesion_threshold"] = outputs.lesion_threshold
     return row, []
 
 
@@ -87,7 +90,7 @@ def picture_wmh(case: Case, outputs: Outputs, context: Any = None) -> dict[str, 
     """The mask of hyperintensities, where the model makes one."""
     if HYPERINTENSITIES not in outputs.images:
         return {}
-    return {HYPERINTENSITIES: outputs.images[HYPERINTENSITIES] > HYPERINTENSE}
+    return {HYPERINTENSITIES: outputs.images[HYPERINTENSITIES] > outputs.lesion_threshold}
 
 
 def measure_translation(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
@@ -195,6 +198,7 @@ WMH = Task(
             "{:.2f}",
             {"joint": "41.33", "offline": "43.39", "unimodal": "38.06"},
         ),
+        Measure("dsc_half", "DSC at a probability of 0.5 (%)", "higher", 1.0, "{:.2f}"),
         Measure("mae", "MAE of the FLAIR (SD of the brain)", "lower", paper={"joint": "0.2566", "offline": "0.3153"}),
         Measure("psnr_unit_peak", "PSNR, peak 1 (dB)", "higher", 1.0, "{:.2f}", {"joint": "11.01", "offline": "9.65"}),
         Measure("psnr", "PSNR, peak at the range of the true FLAIR (dB)", "higher", 1.0, "{:.2f}"),

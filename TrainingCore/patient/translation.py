@@ -13,7 +13,7 @@ from ..data.case import title_of
 from ..data.result import BRAIN, FOUND_LESIONS, PROVENANCE, REPORT, UNCERTAINTY, transform_file
 from ..data.run import versions
 from ..evaluation.image_quality import translation_quality
-from ..evaluation.segmentation import HYPERINTENSE
+from ..evaluation.segmentation import lesion_threshold
 from ..imaging.aligned import AlignedPatient
 from ..imaging.intensities import SPANS, apply_rule, background_of
 from ..imaging.transforms import write_transform
@@ -91,7 +91,7 @@ def write_translation(
     if prediction.has_spread:
         spread = UNITS * np.std(prediction.maps, axis=0, ddof=1)
         write_volume(folder / UNCERTAINTY, spread, mask.affine, "SD of " + words, mask.forms)
-    lesions = None if prediction.lesions is None else prediction.lesions > HYPERINTENSE
+    lesions = None if prediction.lesions is None else prediction.lesions > lesion_threshold(about)
     if lesions is not None:
         lesion_words = "lesions found by a network, not checked"
         write_volume(folder / FOUND_LESIONS, lesions, mask.affine, lesion_words, mask.forms)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..data.bundle import Bundle
-from ..evaluation.segmentation import HYPERINTENSE
+from ..evaluation.segmentation import lesion_threshold
 from ..imaging.aligned import AlignedPatient
 from ..imaging.intensities import background_of
 from ..imaging.registration import Registration
@@ -69,7 +69,8 @@ def complete(
     lesions = probability = None
     if lesions_wanted and result.lesions is not None:
         probability = result.lesions
-        lesions = Volume((result.lesions > HYPERINTENSE).astype(np.float32), t1w.affine, "lesions found by the model")
+        mask = result.lesions > lesion_threshold(model.bundle.description)
+        lesions = Volume(mask.astype(np.float32), t1w.affine, "lesions found by the model")
         outputs.append("lesions")
         if not lesions.data.any():
             say("The network marks no lesion at all, which does not say that there is none.")

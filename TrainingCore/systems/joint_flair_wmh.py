@@ -17,7 +17,8 @@ C's sigmoid. Ours: both losses are means over the brain's pixels, outside of whi
 before C sees it; the slope of that LeakyReLU is 0.3, Keras's default; C begins with the answer that 1 % of the brain is
 hyperintense (as Lin et al. 2017), which saves it from having to learn so first; the cross-entropy of the validation
 people alone chooses the epoch, in every mode: with L_G, whose squared error is ten times as large, the FLAIR chose for
-the segmentation too, and offline an epoch before C's first step could win.
+the segmentation too, and offline an epoch before C's first step could win. The probability above which a voxel counts
+as hyperintense is chosen on the validation people too and kept in the bundle (ours; the paper gives none).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..evaluation.segmentation import HYPERINTENSE
+from ..evaluation.segmentation import HALF
 from ..imaging.intensities import background_of
 from ..networks.unet2d import UNet2D
 from ..runtime.errors import BadInput
@@ -44,6 +45,7 @@ from .parts import inside, mean_over, set_first_answer
 from .system import System
 
 SLOPE = 0.3
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))  # 0.1 to 0.9
 RARE = 0.01  # of the brain's pixels that C takes for hyperintense before it has learnt anything
 
 
@@ -113,20 +115,32 @@ class JointFlairWMH(System):
     # -- validation, prediction --------------------------------------------------------------------------------------
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
-        """Over the brain: cross-entropy and Dice (0 to 1, nan without WMH), squared and absolute error of the FLAIR."""
+        """Over the brain: cross-entropy, Dice, squared and absolute error of the FLAIR.
+
+        `dice` (0 to 1, nan without WMH) is at a probability of 0.5; `dice_at_<threshold>` at each of THRESHOLDS.
+        """
         probability = self.segment(sample.inputs)
-        found, truth = (probability > HYPERINTENSE) * sample.brain, sample.lesions * sample.brain
+        truth = sample.lesions * sample.brain
         each = F.binary_cross_entropy(probability.clamp(1e-6, 1 - 1e-6), truth, reduction="none")
-        both = float(found.sum() + truth.sum())
         measures = {
             "cross_entropy": float(mean_over(sample.brain, each)),
-            "dice": 2 * float((found * truth).sum()) / both if both else math.nan,
+            "dice": _dice((probability > HALF) * sample.brain, truth),
         }
+        for threshold in THRESHOLDS:
+            measures[f"dice_at_{threshold:.2f}"] = _dice((probability > threshold) * sample.brain, truth)
         if self.generator is not None:
             error = self.predict(sample.inputs) - sample.target
             measures["l2"] = float(mean_over(sample.brain, error.square()))
             measures["mae"] = float(mean_over(sample.brain, error.abs()))
         return measures
+
+    def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
+        """The threshold with the highest mean Dice over the validation people; the one nearest to 0.5 of several."""
+        dice = {one: entry.get(f"validation_dice_at_{one:.2f}", 0.0) for one in THRESHOLDS}
+        best = max(dice.values())
+        if best <= 0:
+            return {}
+        return {"lesion_threshold": min((one for one in dice if dice[one] == best), key=lambda one: abs(one - HALF))}
 
     def predict(self, inputs: Tensor) -> Tensor:
         """FLAIR (N, 1, I, J, K) in the units of the intensity rule from T1w (N, C, I, J, K), slice by slice.
@@ -157,6 +171,13 @@ class JointFlairWMH(System):
         made = f"{target} and hyperintensities" if self.synthesises else "hyperintensities"
         turns = " (all steps of G, then as many of C)" if self.mode == "offline" else ""
         return {"output": made, "mode": f"{self.mode}{turns}"}
+
+
+def _dice(found: Tensor, truth: Tensor) -> float:
+    """Dice index of two masks of 0 and 1; nan where there is no true lesion."""
+    if not bool(truth.any()):
+        return math.nan
+    return 2 * float((found * truth).sum()) / float(found.sum() + truth.sum())
 
 
 def cross_entropy(logits: Tensor, slices: dict[str, Tensor]) -> Tensor:

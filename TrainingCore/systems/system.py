@@ -95,6 +95,14 @@ class System(ABC):
         """What `describe` says of this system alone."""
         return {}
 
+    def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
+        """What the validation people choose besides the epoch, by its name in a bundle.
+
+        Args:
+            entry: the log entry of the epoch, with its `validation_` measures.
+        """
+        return {}
+
     def lesion_shares(self, sample: Sample) -> dict[str, float]:
         """Share of lesional voxels in each kind of patch that the discriminator sees; empty without such patches."""
         return {}

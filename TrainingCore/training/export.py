@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import RESEARCH_USE
 from ..data.bundle import MEMBER, Bundle, save_bundle
 from ..data.case import word_of
@@ -35,10 +37,12 @@ def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bu
     Raises BadInput where the runs differ in what they were trained as.
     """
     weights: Tensors = {}
+    chosen: list[dict[str, float]] = []
     for number, run in enumerate(runs, start=1):
         if run.recipe != runs[0].recipe:
             raise BadInput(f"{run.path} was trained by another recipe than {runs[0].path}: they are no ensemble.")
-        own, _epoch, system = trained_weights(run, "best")
+        own, epoch, system = trained_weights(run, "best")
+        chosen.append(system.chosen_on_validation(epoch))
         weights |= {f"{MEMBER}{number}/{name}": tensor for name, tensor in own.items()}
     people = {person for run in runs for part in run.facts["people"].values() for person in part}
     words = {
@@ -48,7 +52,9 @@ def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bu
         + runs[0].facts["training_data"],
         "simulated_training_data": any(run.facts["simulated"] for run in runs),
     }
-    return write_bundle(folder, runs[0], system, "best", weights, {}, words | changes)
+    shared = set.intersection(*(set(one) for one in chosen))
+    means = {key: float(np.mean([one[key] for one in chosen])) for key in sorted(shared)}
+    return write_bundle(folder, runs[0], system, "best", weights, {}, words | means | changes)
 
 
 def export_bundles(run: Run) -> None:
@@ -91,7 +97,7 @@ def write_bundle(
     validated = {
         key.replace("validation_", "validation "): round(value, 5)
         for key, value in epoch.items()
-        if key.startswith("validation_")
+        if key.startswith("validation_") and "_at_" not in key
     }
     description = {
         "name": f"{run.recipe['description']} ({which} epoch)",
@@ -106,6 +112,7 @@ def write_bundle(
         "performance": {"epoch": epoch.get("epoch"), **validated},
         "licence": "not stated",
         "intended_use": intended_use(data["inputs"], data["target"]),
+        **system.chosen_on_validation(epoch),
         "recipe": run.recipe,
         "versions": facts["versions"],
     }

@@ -62,6 +62,36 @@ def networks(system: JointFlairWMH) -> dict[str, torch.nn.Module]:
     return {name: learner.module for name, learner in system.learners.items()}
 
 
+def test_the_threshold_is_chosen_by_the_dice_of_the_validation_people_and_kept_in_the_bundle(
+    ball_cohort: Path, tmp_path: Path
+):
+    from TrainingCore.evaluation.segmentation import HYPERINTENSE, lesion_threshold
+
+    joint = system()
+    entry = {f"validation_dice_at_{one:.2f}": value for one, value in ((0.2, 0.4), (0.6, 0.5), (0.45, 0.5))}
+    assert joint.chosen_on_validation(entry) == {"lesion_threshold": 0.45}  # of two, the one nearer to 0.5
+    assert joint.chosen_on_validation({}) == {}
+    settings = ["--recipe", "joint_flair_wmh", "--set", *SMALL, "epochs=2", "validation_people=1", "pictures_every=0"]
+    options = ["--data", str(ball_cohort), "--out", str(tmp_path / "run"), "--threads", "1", "--progress", "none"]
+    assert main([*options, *settings]) == 0
+    run = Run.open(tmp_path / "run")
+    last = Bundle.open(run.bundle_path("last")).description
+    assert last.get("lesion_threshold") == joint.chosen_on_validation(run.log()[-1]).get("lesion_threshold")
+    assert not any("_at_" in key for key in last["performance"])
+    assert lesion_threshold({"lesion_threshold": 0.45}) == 0.45
+    assert lesion_threshold({}) == HYPERINTENSE
+
+
+def test_dice_at_the_thresholds_is_that_of_the_masks():
+    joint, sample = system(), visit()
+    measures, probability = joint.validation_step(sample), joint.segment(sample.inputs)
+    truth = (sample.lesions * sample.brain) > 0.5
+    for threshold, key in ((0.5, "dice"), (0.1, "dice_at_0.10"), (0.5, "dice_at_0.50")):
+        found = (probability > threshold) & (sample.brain > 0.5)
+        expected = 2 * int((found & truth).sum()) / (int(found.sum()) + int(truth.sum()))
+        assert measures[key] == pytest.approx(expected)
+
+
 # -- the network ------------------------------------------------------------------------------------------------------
 
 
