@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import SIMULATED
 from . import figures
-from .document import SIMULATED_BANNER, Report
+from .document import Report
 
 Row = dict[str, Any]
 SHOWN = ("lesion_dvr", "nawm_dvr", "lesion_to_nawm", "lesion_load_ml", "demyelinated_share", "brain_ml")
@@ -22,10 +23,10 @@ def write_group_page(
 ) -> None:
     """Write group.html."""
     simulated = any(row["simulated_training_data"] for row in rows)
-    report = Report("Synthetic myelin maps of a study", [SIMULATED_BANNER] if simulated else [])
+    banners = [f"{SIMULATED}: the model was trained on simulated patients alone."] if simulated else []
+    report = Report("Synthetic myelin maps of a study", banners)
     people = len({row["participant_id"] for row in rows})
-    trained = " The model was trained on simulated patients alone." if simulated else ""
-    report.add_text(f"{MAPS_ARE_SYNTHETIC}{trained} {len(rows)} visits of {people} people have a map.")
+    report.add_text(f"{MAPS_ARE_SYNTHETIC} {len(rows)} visits of {people} people have a map.")
     report.add_heading("Look at these first")
     report.add_table([dict(row) for row in failed], "Visits without a map.")
     report.add_table(outliers(rows), f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..data.cohort_bids import participants, sessions
 from ..data.participants import rows_of_people
-from ..data.result import Result
+from ..data.result import LESION_LABELS, Result
 from ..evaluation.statistics import weighted_mean
 from ..runtime.files import read_json
 from .names import RESULTS
@@ -95,6 +95,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     """The row of one visit."""
     summary = result.provenance["summary"]
     tissue = {name: (summary["synthetic_dvr"].get(name) or {}).get("mean") for name in ("nawm", "grey_matter")}
+    drawn = (result.path / LESION_LABELS).is_file()  # without a mask nothing is known of the lesions
     large = [row for row in result.lesions() if row["volume_mm3"] >= MINIMUM_MM3]
     volumes = [row["volume_mm3"] for row in large]
     lesion_dvr = weighted_mean([row["mean_dvr"] for row in large], volumes) if large else None
@@ -105,9 +106,9 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
         "nawm_dvr": tissue["nawm"],
         "grey_matter_dvr": tissue["grey_matter"],
         "lesion_to_nawm": lesion_dvr / tissue["nawm"] if lesion_dvr and tissue["nawm"] else None,
-        "lesion_load_ml": summary["lesion_load_ml"],
-        "lesions": summary["lesions"],
-        "lesions_of_50_mm3": len(large),
+        "lesion_load_ml": summary["lesion_load_ml"] if drawn else None,
+        "lesions": summary["lesions"] if drawn else None,
+        "lesions_of_50_mm3": len(large) if drawn else None,
         "demyelinated_share": share,
         "brain_ml": summary["brain_ml"],
     }
@@ -124,11 +125,13 @@ def flags(row: Row, warnings: Sequence[str]) -> list[str]:
         found.append("NAWM below grey matter")
     if row["lesion_to_nawm"] is not None and row["lesion_to_nawm"] > 1:
         found.append("lesions above NAWM")
-    if row["lesion_load_ml"] > LARGE_LOAD_ML:
+    if row["lesion_load_ml"] is None:
+        found.append("no lesion mask")
+    elif row["lesion_load_ml"] > LARGE_LOAD_ML:
         found.append(f"lesion load above {LARGE_LOAD_ML:g} ml")
     if not SMALL_BRAIN_ML <= row["brain_ml"] <= LARGE_BRAIN_ML:
         found.append(f"brain of {row['brain_ml']:.0f} ml")
-    if 0 < row["lesions_of_50_mm3"] < FEW_LESIONS:
+    if row["lesions_of_50_mm3"] in range(1, FEW_LESIONS):
         found.append("few lesions")
     return found
 

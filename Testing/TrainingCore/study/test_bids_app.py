@@ -16,6 +16,7 @@ from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.result import Result
 from TrainingCore.imaging.volumes import write_volume
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.study.table import row_of
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,16 @@ def test_bad_input_is_one_sentence(dataset: Path, made: Path, tmp_path: Path) ->
     (tmp_path / "filter.json").write_text('{"t1w": {"colour": "red"}}')
     with pytest.raises(BadInput, match="'colour'"):
         bids_app(dataset, tmp_path / "out", "participant", bids_filter_file=tmp_path / "filter.json", progress="none")
+
+
+def test_a_visit_without_a_lesion_mask_has_no_lesion_load(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    shutil.copytree(min((made / "results").iterdir()), folder)
+    assert row_of(Result.open(folder), "P0", "1", {}, {})["lesion_load_ml"] > 0
+    (folder / "lesion_labels.nii.gz").unlink()
+    row = row_of(Result.open(folder), "P0", "1", {}, {})
+    assert (row["lesion_load_ml"], row["lesions"], row["lesions_of_50_mm3"]) == (None, None, None)
+    assert "no lesion mask" in row["qc"]
 
 
 def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: Path) -> None:
