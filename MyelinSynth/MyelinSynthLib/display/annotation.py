@@ -22,8 +22,9 @@ class Annotation:
         if layoutManager is None:
             return
         for name in layoutManager.sliceViewNames():
-            view = layoutManager.sliceWidget(name).sliceView()
-            if name in self._actors or text:
+            widget = layoutManager.sliceWidget(name)
+            if widget is not None and (name in self._actors or text):
+                view = widget.sliceView()
                 self._actorOf(name, view).SetInput(text)
                 view.scheduleRender()
 
