@@ -44,7 +44,7 @@ class ContrastEnhancement(System):
     name = "contrast_enhancement"
     score = ("l2",)
     shown: ClassVar = {"loss": "loss {:.5f}"}
-    rebuilt_from = (
+    architecture_keys = (
         *("network.width", "network.levels", "network.convolutions", "flips.averaged"),
         *("enhancement.added_to", "enhancement.amplified"),
     )
@@ -86,12 +86,12 @@ class ContrastEnhancement(System):
         """Target (N, 1, I, J, K) in (0, 1) from MRI (N, C, I, J, K), the mean of all eight flips where asked for."""
         inputs = inputs.to(self.device)
         flips = ALL_FLIPS if self.recipe["flips"]["averaged"] else ((),)
-        total = self.network.answer(inputs)
+        total = self.network.infer(inputs)
         for axes in flips[1:]:
-            total += self.network.answer(inputs.flip(axes)).flip(axes)
+            total += self.network.infer(inputs.flip(axes)).flip(axes)
         return total / len(flips)
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """G."""
         return {"": self.network.module}
 

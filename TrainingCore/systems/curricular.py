@@ -1,8 +1,8 @@
 """Soulier et al. 2024: PiB DVR from T1w and FLAIR with curricular discriminator training.
 
 The generator G, a 3D U-Net, sees the whole volume x and makes a DVR map G(x); the discriminator D sees 16^3 patches of
-(T1w, FLAIR, DVR) and answers between 0 (generated) and 1 (measured). With P the patches that the schedule chose and
-smoothed labels r ~ N(0.8, 0.3), f ~ N(0.2, 0.3):
+(T1w, FLAIR, DVR) and outputs a number between 0 (generated) and 1 (measured). With P the patches that the schedule
+chose and smoothed labels r ~ N(0.8, 0.3), f ~ N(0.2, 0.3):
 
     L_D = mean_P (D(x, y) - r)^2 + mean_P (D(x, G(x)) - f)^2
     L_G = mean_brain |y - G(x)| + mean_P (D(x, G(x)) - r)^2
@@ -41,7 +41,7 @@ from ..training.state import Tensors, part, prefixed
 from .balance import AdversarialBalance
 from .learner import Learner
 from .moment import Moment
-from .parts import answer, build_generator, combine_losses, mean_over
+from .parts import build_generator, combine_losses, infer, mean_over
 from .system import System
 
 MIN_SHARE_RATIO = 1.1  # of lesion in lesion patches to random ones, below which a schedule is no curriculum (ours)
@@ -53,7 +53,7 @@ class Curricular(System):
 
     name = "curricular"
     shown: ClassVar = {"l1": "L1 {:.3f}", "loss_G": "G {:.3f}", "loss_D": "D {:.3f}", "random_share": "random {:.0%}"}
-    rebuilt_from = ("generator.width", "generator.levels", "generator.order")
+    architecture_keys = ("generator.width", "generator.levels", "generator.order")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -164,9 +164,9 @@ class Curricular(System):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """DVR map (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
-        return answer(self.shipped()[""], inputs, self.precision)
+        return infer(self.inference_networks()[""], inputs, self.precision)
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """G, or its moving average where there is one."""
         return {"": self.generator.module if self.average is None else self.average}
 

@@ -1,4 +1,4 @@
-"""Several trained systems of one kind as one: the folds of a cross-validation answer together.
+"""Several trained systems of one kind as one: the folds of a cross-validation predict together.
 
 The map is their mean; how far they are apart says where they are unsure (Lakshminarayanan et al. 2017). Not a system to
 train: it is made by `export --crossvalidation`.

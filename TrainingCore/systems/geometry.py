@@ -137,7 +137,7 @@ class Geometry(System):
         system.spacing = float(bundle.description["grid"]["spacing_mm"])
         return system
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """No network: the coefficients are the whole of it."""
         return {}
 

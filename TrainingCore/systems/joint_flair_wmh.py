@@ -9,12 +9,12 @@ in x and G(x). Both take one step each in turn on every batch of slices, C first
 `mode` chooses the comparators of the paper: `offline`, where G learns alone from L2 and then stands still while C
 learns, each for as many steps as in the joint training; `unimodal`, where C sees T1w alone and there is no G.
 
-The paper prints of the cross-entropy the term of the hyperintense pixels alone, which an answer of 1 everywhere would
+The paper prints of the cross-entropy the term of the hyperintense pixels alone, which an output of 1 everywhere would
 bring to 0, and the squared norm, a sum over the pixels; we take the usual two terms, and means (ours).
 
 Both are the U-Nets of Li et al. 2018 (networks/unet2d.py); G has one input channel and ends in LeakyReLU in place of
-C's sigmoid. Ours: both losses are means over the brain's pixels, outside of which G's answer is set to the background
-before C sees it; the slope of that LeakyReLU is 0.3, Keras's default; C begins with the answer that 1 % of the brain is
+C's sigmoid. Ours: both losses are means over the brain's pixels, outside of which G's output is set to the background
+before C sees it; the slope of that LeakyReLU is 0.3, Keras's default; C begins by saying that 1 % of the brain is
 hyperintense (as Lin et al. 2017), which saves it from having to learn so first; the cross-entropy of the validation
 people alone chooses the epoch, in every mode: with L_G, whose squared error is ten times as large, the FLAIR chose for
 the segmentation too, and offline an epoch before C's first step could win. The probability above which a voxel counts
@@ -41,7 +41,7 @@ from ..training.samples import Sample
 from ..training.slices import drawn, slice_by_slice
 from .learner import Learner
 from .moment import Moment
-from .parts import inside, mean_over, set_first_answer
+from .parts import init_output_bias, inside, mean_over
 from .system import System
 
 SLOPE = 0.3
@@ -58,7 +58,7 @@ class JointFlairWMH(System):
     name = "joint_flair_wmh"
     score = ("cross_entropy",)
     shown: ClassVar = {"l2": "L2 {:.3f}", "cross_entropy": "CE {:.4f}"}
-    rebuilt_from = ("mode", "networks.widths", "networks.first_kernel")
+    architecture_keys = ("mode", "networks.widths", "networks.first_kernel")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -66,7 +66,7 @@ class JointFlairWMH(System):
         self.synthesises = self.mode != "unimodal"
         self.phases = 2 if self.mode == "offline" else 1
         classifier = UNet2D(self.channels + self.synthesises, **recipe["networks"])
-        set_first_answer(classifier.last, math.log(RARE / (1 - RARE)))
+        init_output_bias(classifier.last, math.log(RARE / (1 - RARE)))
         self.classifier = self.learner("classifier", classifier)
         self.generator: Learner[UNet2D] | None = None
         if self.synthesises:
@@ -83,7 +83,7 @@ class JointFlairWMH(System):
         losses: dict[str, float] = {}
         seen = slices["inputs"]
         if G is not None:
-            flair = self._flair(G if "G" in learning else G.answer, slices["inputs"])
+            flair = self._flair(G if "G" in learning else G.infer, slices["inputs"])
             seen = torch.cat([slices["inputs"], flair], dim=1)
         if "C" in learning:
             loss_C = cross_entropy(C(seen.detach()), slices)
@@ -149,8 +149,8 @@ class JointFlairWMH(System):
         """
         if self.generator is None:
             raise BadInput("The unimodal comparator finds hyperintensities in T1w and makes no FLAIR: use `segment`.")
-        answer, empty = self.generator.answer, background_of(self.rule)
-        return slice_by_slice(lambda t1w: self._flair(answer, t1w), inputs.to(self.device), empty)
+        infer, empty = self.generator.infer, background_of(self.rule)
+        return slice_by_slice(lambda t1w: self._flair(infer, t1w), inputs.to(self.device), empty)
 
     def segment(self, inputs: Tensor) -> Tensor:
         """Probability of a hyperintensity, (N, 1, I, J, K) in [0, 1], from T1w (N, C, I, J, K); 0 outside the brain."""
@@ -158,10 +158,10 @@ class JointFlairWMH(System):
 
     def _probability(self, t1w: Tensor) -> Tensor:
         G = self.generator
-        seen = t1w if G is None else torch.cat([t1w, self._flair(G.answer, t1w)], dim=1)
-        return torch.sigmoid(self.classifier.answer(seen)) * inside(t1w, self.rule)
+        seen = t1w if G is None else torch.cat([t1w, self._flair(G.infer, t1w)], dim=1)
+        return torch.sigmoid(self.classifier.infer(seen)) * inside(t1w, self.rule)
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """C, and G where there is one."""
         return {"C.": self.classifier.module} | ({"G.": self.generator.module} if self.generator else {})
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.state import Tensors, load_optimizer, optimizer_tensors, part, prefixed
-from .parts import answer, autocast, distributed
+from .parts import autocast, distributed, infer
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -18,10 +18,10 @@ class Learner(Generic[Network]):
 
     >>> generated = G(x)                           # gradients reach the weights of G
     >>> D.step(loss(D(y), 1) + loss(D(generated.detach()), 0))
-    >>> G.step(loss(D.frozen(generated), 1))       # D is only looked through
-    >>> G.answer(x)                                # as it predicts: no dropout, the norms' running means, no gradients
+    >>> G.step(loss(D.frozen(generated), 1))       # gradients pass through D, whose weights stay
+    >>> G.infer(x)                                # as it predicts: no dropout, the norms' running means, no gradients
 
-    All answers are float32, whatever precision `kind` the network computes in.
+    All outputs are float32, whatever precision `kind` the network computes in.
     """
 
     def __init__(
@@ -38,22 +38,22 @@ class Learner(Generic[Network]):
         self._shared = distributed(self.module, self.device)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The network's answer while it learns, shapes as the network's."""
+        """The network's output in training mode, float32; shapes as the network's."""
         self.module.train()
         with autocast(self.device, self.kind):
             return self._shared(inputs).float()
 
     def frozen(self, inputs: Tensor) -> Tensor:
-        """The answer in the mode it is in, with gradients for what it is shown but none for its weights."""
+        """The output in the current mode, with gradients for its inputs but none for its weights."""
         self.module.requires_grad_(False)
         with autocast(self.device, self.kind):
-            answer = self.module(inputs).float()
+            output = self.module(inputs).float()
         self.module.requires_grad_(True)
-        return answer
+        return output
 
-    def answer(self, inputs: Tensor) -> Tensor:
-        """The answer of the network as it predicts, without gradients."""
-        return answer(self.module, inputs, self.kind)
+    def infer(self, inputs: Tensor) -> Tensor:
+        """The output in evaluation mode (no dropout, running means of the norms), without gradients."""
+        return infer(self.module, inputs, self.kind)
 
     def step(self, loss: Tensor) -> None:
         """One step of Adam down a loss (scaled against underflow in float16). loss: a single number."""

@@ -97,7 +97,7 @@ class LinearVoxelwise(System):
         system.coefficients = coefficients.double()
         return system
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """No network: the coefficients are the whole of it."""
         return {}
 

@@ -43,7 +43,7 @@ class MaskWeightedPix2Pix(System):
     name = "mask_weighted_pix2pix"
     score = ("dissimilarity",)  # 1 - mean SSIM of the brain, which the paper's search makes as small as it can
     shown: ClassVar = {"l1": "L1 {:.3f}", "mask": "mask {:.4f}", "loss_G": "G {:.2f}", "loss_D": "D {:.3f}"}
-    rebuilt_from = tuple(f"generator.{key}" for key in ("width", "blocks", "norm", "skips", "added_to"))
+    architecture_keys = tuple(f"generator.{key}" for key in ("width", "blocks", "norm", "skips", "added_to"))
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -109,9 +109,9 @@ class MaskWeightedPix2Pix(System):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Target (N, 1, I, J, K) in [-1, 1] from MRI (N, C, I, J, K); outside the brain it means nothing."""
-        return slice_by_slice(self.generator.answer, inputs.to(self.device), empty=self.background)
+        return slice_by_slice(self.generator.infer, inputs.to(self.device), empty=self.background)
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """G."""
         return {"": self.generator.module}
 

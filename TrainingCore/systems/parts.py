@@ -22,11 +22,11 @@ TYPICAL_DVR = 1.0  # what a generator answers before it has learnt anything (our
 def build_generator(settings: dict[str, Any], channels: int) -> UNet3D:
     """The 3D U-Net of a recipe's `generator`, answering a typical DVR before it has learnt anything."""
     network = UNet3D(in_channels=channels, out_channels=1, **settings)
-    set_first_answer(network.last, TYPICAL_DVR)
+    init_output_bias(network.last, TYPICAL_DVR)
     return network
 
 
-def set_first_answer(last: nn.Conv2d | nn.Conv3d, value: float) -> None:
+def init_output_bias(last: nn.Conv2d | nn.Conv3d, value: float) -> None:
     """Let a network's last convolution add `value` at the start, so that training need not find the mean first."""
     assert last.bias is not None
     nn.init.constant_(last.bias, value)
@@ -68,7 +68,7 @@ def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[
     return nullcontext() if kind is torch.float32 else torch.autocast(device.type, dtype=kind)
 
 
-def answer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
+def infer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
     """What a network predicts, in float32: no dropout, the norms' running means, no gradients; on its own device."""
     device = next(network.parameters()).device
     network.eval()

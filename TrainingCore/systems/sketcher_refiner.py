@@ -48,7 +48,7 @@ class SketcherRefiner(System):
         "refiner_loss": "refined {:.3f}",
         "refiner_D": "D {:.3f}",
     }
-    rebuilt_from = (
+    architecture_keys = (
         "stages",
         "generator.width",
         "generator.levels",
@@ -105,13 +105,13 @@ class SketcherRefiner(System):
         if self.refiner is None:
             return self.sketch(inputs)
         inputs = inputs.to(self.device)
-        return self.refiner.generator.answer(self._with_sketch(inputs, self.sketch(inputs)))
+        return self.refiner.generator.infer(self._with_sketch(inputs, self.sketch(inputs)))
 
     def sketch(self, inputs: Tensor) -> Tensor:
         """The sketcher's map alone, shapes as in `predict`."""
-        return self.sketcher.generator.answer(inputs)
+        return self.sketcher.generator.infer(inputs)
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """S, and R where there is one."""
         sketcher = {"sketcher/": self.sketcher.generator.module}
         return sketcher | ({"refiner/": self.refiner.generator.module} if self.refiner is not None else {})

@@ -30,8 +30,8 @@ class System(ABC):
     """The five verbs: build, training_step, validation_step, predict, describe.
 
     name: as recipes call it. score: keys of `validation_step` whose sum, the lower the better, chooses the best epoch.
-    shown: losses that the progress line shows, with their formats. rebuilt_from: keys of the recipe without which the
-    networks cannot be built again or do not predict the same; a bundle carries their values as its `architecture`.
+    shown: losses that the progress line shows, with their formats. architecture_keys: keys of the recipe without which
+    the networks cannot be built again or do not predict the same; a bundle carries them as its `architecture`.
     epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
     from_masks: predicts from a visit's masks (`predict_case`) instead of its MRI, as the comparator `geometry` does.
     phases: how often it takes the steps that the recipe says, one after the other (2: its networks learn in turn).
@@ -44,7 +44,7 @@ class System(ABC):
     name: ClassVar[str]
     score: tuple[str, ...] = ("l1", "lesion_l1")
     shown: ClassVar[dict[str, str]]
-    rebuilt_from: ClassVar[tuple[str, ...]] = ()
+    architecture_keys: ClassVar[tuple[str, ...]] = ()
     epochs: ClassVar[int | None] = None
     phases: int = 1
     from_masks: ClassVar[bool] = False
@@ -88,7 +88,7 @@ class System(ABC):
         return self.predict(torch.from_numpy(given[None]).to(self.device))[0, 0].float().cpu().numpy()
 
     @abstractmethod
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """The networks that predict, by what the names of their weights start with in a bundle."""
 
     def settings(self) -> dict[str, Any]:
@@ -115,7 +115,11 @@ class System(ABC):
 
     def weights(self) -> Tensors:
         """Weights of the networks that predict, as a bundle ships them."""
-        return {f"{start}{k}": v for start, network in self.shipped().items() for k, v in network.state_dict().items()}
+        return {
+            f"{start}{k}": v
+            for start, network in self.inference_networks().items()
+            for k, v in network.state_dict().items()
+        }
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything a resumed run needs: tensors, and plain numbers."""
@@ -137,7 +141,7 @@ class System(ABC):
     def start_from(self, bundle: Bundle) -> None:
         """Take the weights of the networks that predict; raises BadInput where they are of other networks."""
         weights = bundle.weights()
-        for start, network in self.shipped().items():
+        for start, network in self.inference_networks().items():
             own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
             load_weights(network, own, bundle)
 
@@ -149,7 +153,7 @@ class System(ABC):
         if "adversarial" in recipe.get("losses", {}):
             recipe["losses"]["adversarial"] = 0.0
         told = dict(leaves(about["architecture"]))
-        known = {key: told[key] for key in cls.rebuilt_from if key in told}
+        known = {key: told[key] for key in cls.architecture_keys if key in told}
         described = changed(recipe, known, where=f"The model {bundle.path}")
         cls._check_fits(described, bundle)
         system = cls(described, device)
@@ -172,7 +176,7 @@ class System(ABC):
     def architecture(self) -> dict[str, Any]:
         """What a bundle must know to build the networks again and to predict as they were validated."""
         found: dict[str, Any] = {}
-        for key in self.rebuilt_from:
+        for key in self.architecture_keys:
             *groups, leaf = key.split(".")
             place = found
             for group in groups:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..networks.two_layer import TwoLayerNetwork
 from ..training.samples import Sample, joined
 from .moment import Moment
-from .parts import TYPICAL_DVR, set_first_answer
+from .parts import TYPICAL_DVR, init_output_bias
 from .system import System
 
 
@@ -28,12 +28,12 @@ class TwoLayerDNN(System):
 
     name = "two_layer_dnn"
     shown: ClassVar = {"l2": "L2 {:.4f}", "l1": "L1 {:.3f}"}
-    rebuilt_from = ("network.features", "network.kernel")
+    architecture_keys = ("network.features", "network.kernel")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
         network = TwoLayerNetwork(self.channels, **recipe["network"])
-        set_first_answer(network.last, TYPICAL_DVR)
+        init_output_bias(network.last, TYPICAL_DVR)
         self.network = self.learner("network", network)
 
     def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
@@ -48,8 +48,8 @@ class TwoLayerDNN(System):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """DVR map (N, 1, I, J, K) from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
-        return self.network.answer(inputs)
+        return self.network.infer(inputs)
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         """f."""
         return {"": self.network.module}

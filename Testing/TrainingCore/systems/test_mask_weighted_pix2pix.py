@@ -160,7 +160,7 @@ def test_a_slice_is_predicted_alike_alone_and_among_others() -> None:
     system = build()
     volume = visit().inputs
     whole = system.predict(volume)
-    alone = slice_by_slice(system.generator.answer, volume[..., 8:15], empty=-1.0, chunk=2).detach()
+    alone = slice_by_slice(system.generator.infer, volume[..., 8:15], empty=-1.0, chunk=2).detach()
     assert whole.shape == volume.shape
     assert torch.allclose(whole[..., 8:15], alone, atol=1e-6)
     assert (whole[..., 0] == -1).all()  # no brain there, nothing computed

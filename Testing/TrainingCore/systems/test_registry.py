@@ -49,7 +49,7 @@ class Sixth(System):
 
     name = "sixth"
     shown: ClassVar = {"l1": "L1 {:.3f}"}
-    rebuilt_from = ("network.kernel",)
+    architecture_keys = ("network.kernel",)
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -61,9 +61,9 @@ class Sixth(System):
         return {"l1": loss.item()}
 
     def predict(self, inputs: Tensor) -> Tensor:
-        return self.network.answer(inputs)
+        return self.network.infer(inputs)
 
-    def shipped(self) -> Mapping[str, nn.Module]:
+    def inference_networks(self) -> Mapping[str, nn.Module]:
         return {"": self.network.module}
 
 

@@ -112,7 +112,7 @@ def test_the_discriminators_loss_is_the_sum_over_the_patches_that_hold_brain():
     judged = gan._judged(sample)
     cut = [sample.brain[0, 0, i : i + 16, j : j + 16, k : k + 16] for i in (0, 16) for j in (0, 16) for k in (0, 16)]
     assert judged.tolist() == [bool(patch.any()) for patch in cut]
-    logits = gan.discriminator.answer(gan._patches(sample, sample.target, judged))
+    logits = gan.discriminator.infer(gan._patches(sample, sample.target, judged))
     expected = -sum(math.log(p) for p in torch.softmax(logits, dim=1)[:, 1].tolist())
     assert float(_summed(logits, MEASURED)) == pytest.approx(expected, rel=1e-4)
 

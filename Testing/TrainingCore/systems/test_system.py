@@ -107,9 +107,9 @@ def test_a_frozen_network_hands_gradients_on_and_takes_none() -> None:
     judge.frozen(shown).sum().backward()
     assert shown.grad is not None
     assert all(parameter.grad is None and parameter.requires_grad for parameter in judge.module.parameters())
-    before = judge.answer(shown)
+    before = judge.infer(shown)
     judge.step(judge(shown).square().mean())
-    assert float(judge.answer(shown).square().mean()) < float(before.square().mean())
+    assert float(judge.infer(shown).square().mean()) < float(before.square().mean())
 
 
 def test_a_network_learns_with_dropout_and_answers_without() -> None:
@@ -117,7 +117,7 @@ def test_a_network_learns_with_dropout_and_answers_without() -> None:
     learner = Learner(network, 1e-2, (0.9, 0.999), torch.device("cpu"), torch.bfloat16)
     x = torch.ones(1, 64)
     assert not torch.equal(learner(x), learner(x))
-    assert torch.equal(learner.answer(x), learner.answer(x))
+    assert torch.equal(learner.infer(x), learner.infer(x))
     assert learner(x).dtype is torch.float32
 
 
