@@ -16,7 +16,7 @@ from .document import Report
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_COLUMNS = 6  # measures in one row per model; more are one row per measure
+MAX_COLUMNS = 7  # measures in one row per model; more are one row per measure
 ALPHA = 0.05  # the usual one: below it two models, or two inputs, count as different
 REASON = (
     "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
