@@ -24,6 +24,9 @@ def train(
     out: Path,
     *,
     data: Path | None = None,
+    simulate: bool = False,
+    site: Annotated[str, Shown("A|B|C|R")] = "R",
+    simulate_seed: Annotated[int, AtLeast(0), Shown("S")] = 1,
     recipe: str = "curricular",
     changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
     stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
@@ -31,6 +34,7 @@ def train(
     start_from: Annotated[str | None, Shown("BUNDLE")] = None,
     device: str = "auto",
     threads: Annotated[int, AtLeast(0)] = 0,
+    workers: Annotated[int | None, AtLeast(0), Shown("N")] = None,
     progress: ProgressMode = "bar",
 ) -> Run:
     """Train a system on the visits of a cohort.
@@ -40,7 +44,12 @@ def train(
 
     Args:
         out: folder of the run.
-        data: BIDS folder or table (needed unless a resumed run knows it).
+        data: BIDS folder or table (needed without --simulate, unless a resumed run knows it).
+        simulate: train on fresh simulated people, drawn while the network learns, instead of a cohort; the recipe's
+            `simulated` group says how many, and how often each is used.
+        site: scanners and populations of simulated people; several letters take turns, a letter given twice comes twice
+            as often; R draws a random MRI protocol for every person.
+        simulate_seed: other seeds are other simulated people.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
         stratify: columns of participants.tsv to balance between training and validation people, e.g. group site.
@@ -48,6 +57,8 @@ def train(
         start_from: start from a trained model instead of random weights.
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads (default: all); a resumed run needs the same number.
+        workers: processes that simulate or augment visits ahead of the network (default: 1 with --simulate, 4 on a GPU,
+            else 0); the result does not depend on their number.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
@@ -68,19 +79,40 @@ def train(
             "run with another --out."
         )
     check_recipe(settings)
-    folder = data or (Path(run.facts["data"]) if run else None)
-    if folder is None:
-        raise BadInput("Say which cohort to train on: --data BIDS_FOLDER.")
-    cohort = Cohort.read(folder, settings["data"]["inputs"]).ready_to_learn(volumes_to_learn(settings))
+    before = run.facts.get("on_the_fly") if run else None
+    asked = (before["sites"], before["seed"]) if before else (site, simulate_seed) if simulate else None
+    cohort = None
+    if asked is not None:
+        check_simulation(data, asked[0], settings)
+    else:
+        folder = data or (Path(run.facts["data"]) if run else None)
+        if folder is None:
+            raise BadInput("Say which cohort to train on: --data BIDS_FOLDER, or --simulate.")
+        cohort = Cohort.read(folder, settings["data"]["inputs"]).ready_to_learn(volumes_to_learn(settings))
     if run is None:
         check_not_begun(out)
     start = start_from or (run.facts.get("started_from", {}).get("path") if run else None)
-    compute = Compute(device=device, threads=threads)
-    return _train(cohort, settings, out, run, Bundle.open(start) if start else None, list(stratify), compute, progress)
+    compute = Compute(device=device, threads=threads, workers=workers)
+    began = Bundle.open(start) if start else None
+    return _train(asked or cohort, settings, out, run, began, list(stratify), compute, progress)
+
+
+def check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> None:
+    """Raise BadInput where such people cannot be simulated."""
+    from .phantom.people import check_site
+    from .phantom.template import template_folder
+
+    if data is not None:
+        raise BadInput("--simulate draws its own people. Leave out --data, or leave out --simulate.")
+    for letter in sites or " ":
+        check_site(letter)
+    if "simulated" not in recipe:
+        raise BadInput("The recipe cannot be used with --simulate: it has no group `simulated`.")
+    template_folder()
 
 
 def _train(
-    cohort: Cohort,
+    people: Cohort | tuple[str, int] | None,
     recipe: dict[str, Any],
     out: Path,
     run: Run | None,
@@ -89,14 +121,21 @@ def _train(
     compute: Compute,
     progress: ProgressMode,
 ) -> Run:
-    """Everything that needs torch."""
+    """Everything that needs torch. people: a cohort, or (sites, seed) to simulate from."""
     from .training.session import new_split, split_as_before, train_split
+    from .training.simulated import OnTheFly
 
-    split = new_split(cohort, recipe, stratify) if run is None else split_as_before(cohort, run)
+    split: Any
+    if isinstance(people, Cohort):
+        split = new_split(people, recipe, stratify) if run is None else split_as_before(people, run)
+    else:
+        assert people is not None
+        split = OnTheFly(*people)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes only one speaks
     with Progress(progress if first else "none", "training") as shown:
-        shown.note(cohort.left_out())
+        shown.note(people.left_out() if isinstance(people, Cohort) else "")
         how: dict[str, Any] = {"run": run, "start": start, "device": compute.device, "threads": compute.threads}
+        how["workers"] = compute.processes_ahead(simulated=isinstance(split, OnTheFly))
         with only_one(out) if first else contextlib.nullcontext():
             run = train_split(out, recipe, split, shown.report, **how)
         shown.report("train", 1.0, "trained")

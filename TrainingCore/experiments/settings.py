@@ -8,6 +8,8 @@ from typing import Any
 
 from ..runtime.files import read_json
 
+GPU_WORKERS = 4  # (ours)
+
 
 @dataclass(frozen=True)
 class FoldSettings:
@@ -23,11 +25,24 @@ class FoldSettings:
 
 @dataclass(frozen=True)
 class Compute:
-    """Where trainings run: `jobs` at a time, each on `device` with `threads` CPU threads (0: all)."""
+    """Where trainings run: `jobs` at a time, each on `device` with `threads` CPU threads (0: all).
+
+    workers: processes that prepare visits ahead of each training, None: as many as suit the device.
+    """
 
     jobs: int = 1
     device: str = "auto"
     threads: int = 0
+    workers: int | None = None
+
+    def processes_ahead(self, simulated: bool) -> int:
+        """Workers of a training: one that simulates keeps up with a CPU; a GPU is faster than one core augments."""
+        if self.workers is not None:
+            return self.workers
+        from ..runtime.processes import choose_device
+
+        on_gpu = choose_device(self.device).type == "cuda"
+        return GPU_WORKERS if on_gpu else int(simulated)
 
 
 @dataclass(frozen=True)

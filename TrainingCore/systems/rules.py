@@ -34,6 +34,8 @@ def common_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield recipe["precision"] in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}"
     yield all(value >= 0 for value in amounts.values()), "augmentation amounts must not be negative"
     yield max(amounts["flip"], amounts["slices"]) <= 1, "augmentation.flip and .slices are probabilities, at most 1"
+    fresh = recipe.get("simulated", {})
+    yield all(fresh.get(key, 1) >= 1 for key in ("visits", "reuse", "apart")), "simulated numbers must be at least 1"
     yield recipe["log"]["validate_every"] >= 1, "log.validate_every must be at least 1"
     yield recipe["log"]["pictures_every"] >= 0, "log.pictures_every must not be negative"
 

@@ -6,10 +6,11 @@ killed at any moment goes on from its last whole epoch to the same bits on one d
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,9 @@ from ..runtime.errors import MyelinSynthError
 from ..runtime.processes import Processes
 from ..systems.moment import Moment
 from ..systems.system import System
-from .augmentation import augment
-from .samples import make_sample
+from .feeds import Batch, Feed, Visits, one_ahead
+from .samples import Sample, make_sample
 from .state import load_state, save_state
-from .store import CaseStore
 
 LOG = logging.getLogger(__name__)
 Tell = Callable[[float, str], None]
@@ -31,18 +31,15 @@ Tell = Callable[[float, str], None]
 class Trainer:
     """Trains one system on prepared visits, epoch by epoch, into a Run.
 
-    >>> Trainer(system, run, training, validation, processes).train(tell=print)
+    >>> Trainer(system, run, CohortFeed(visits, recipe, processes), validation, processes).train(tell=print)
     """
 
-    def __init__(
-        self, system: System, run: Run, training: CaseStore, validation: CaseStore, processes: Processes
-    ) -> None:
+    def __init__(self, system: System, run: Run, training: Feed, validation: Visits, processes: Processes) -> None:
         self.system, self.run, self.processes = system, run, processes
         self.training, self.validation = training, validation
         self.recipe = run.recipe
         self.log: list[dict[str, Any]] = []
         self.best = math.inf
-        self.visits_per_step = self.recipe["data"].get("visits_per_step", 1)
         self.epochs = self._count_epochs()
 
     def _count_epochs(self) -> int:
@@ -55,8 +52,7 @@ class Trainer:
         wanted = self.recipe.get("iterations", 0)
         if not wanted:
             return self.system.phases * self.recipe["epochs"]
-        mine = -(-len(self.training) // self.processes.count)
-        return -(-self.system.phases * wanted // -(-mine // self.visits_per_step))
+        return -(-self.system.phases * wanted // len(self.training))
 
     def train(self, tell: Tell, watch: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Train from wherever the run stands to its last epoch.
@@ -67,25 +63,29 @@ class Trainer:
         board = _tensorboard(self.run) if self.processes.first else None
         if self.processes.count > 1:
             self.system.distribute()
-        for epoch in range(start, self.epochs):
-            began = time.monotonic()
-            entry = {"epoch": epoch + 1, **self._one_epoch(epoch, tell)}
-            if epoch == start and self.processes.first:
-                for sentence in self.system.warnings(entry):
-                    LOG.warning(sentence)
-            if self.processes.first:
-                last = epoch + 1 == self.epochs
-                if len(self.validation) and (last or (epoch + 1) % self.recipe["log"]["validate_every"] == 0):
-                    entry |= self._validate(tell, epoch)
-                entry["seconds"] = round(time.monotonic() - began, 2)
-                self._keep(entry, epoch)
-                if board is not None:
-                    for key, value in entry.items():
-                        board.add_scalar(key, value, epoch + 1)
-            if watch is not None:
-                watch(entry)
+        with contextlib.closing(self._samples(start)) as samples:
+            for epoch in range(start, self.epochs):
+                began = time.monotonic()
+                entry = {"epoch": epoch + 1, **self._one_epoch(epoch, samples, tell)}
+                if self.processes.first:
+                    for sentence in self.system.warnings(entry) if epoch == start else ():
+                        LOG.warning(sentence)
+                    self._finish(entry, epoch, began, tell)
+                    if board is not None:
+                        for key, value in entry.items():
+                            board.add_scalar(key, value, epoch + 1)
+                if watch is not None:
+                    watch(entry)
         if board is not None:
             board.close()
+
+    def _finish(self, entry: dict[str, Any], epoch: int, began: float, tell: Tell) -> None:
+        """Validate where it is the epoch's turn, and keep everything."""
+        last = epoch + 1 == self.epochs
+        if len(self.validation) and (last or (epoch + 1) % self.recipe["log"]["validate_every"] == 0):
+            entry |= self._validate(tell, epoch)
+        entry["seconds"] = round(time.monotonic() - began, 2)
+        self._keep(entry, epoch)
 
     def _resume(self) -> int:
         """The first epoch to train; a checkpoint's epoch is followed by the next one."""
@@ -97,27 +97,31 @@ class Trainer:
         self.log = [entry for entry in self.run.log() if entry["epoch"] <= facts["epochs_done"]]
         return int(facts["epochs_done"])
 
-    def _one_epoch(self, epoch: int, tell: Tell) -> dict[str, float]:
-        seed, epochs = self.recipe["seed"], self.epochs
-        order = np.random.default_rng([seed, epoch]).permutation(len(self.training)).tolist()
-        mine = self.processes.share(order)
+    def _samples(self, start: int) -> Generator[tuple[list[Sample], np.random.Generator], None, None]:
+        """Every step of the epochs to come, on the device."""
+        data, device = self.recipe["data"], self.processes.device
+
+        def on_device(step: Batch) -> tuple[list[Sample], np.random.Generator]:
+            cases, rng = step
+            return [make_sample(case, data["inputs"], data["target"], device) for case in cases], rng
+
+        steps = self.training.steps(range(start, self.epochs))
+        return one_ahead(steps, on_device, wait=device.type == "cpu")
+
+    def _one_epoch(
+        self, epoch: int, samples: Iterator[tuple[list[Sample], np.random.Generator]], tell: Tell
+    ) -> dict[str, float]:
+        epochs, steps = self.epochs, len(self.training)
         sums: dict[str, float] = {}
-        steps = [mine[first : first + self.visits_per_step] for first in range(0, len(mine), self.visits_per_step)]
-        for step, chosen in enumerate(steps):
-            progress = (epoch + step / len(steps)) / epochs
-            rng = np.random.default_rng([seed, epoch, chosen[0]])
-            batch = [self._sample(index, rng) for index in chosen]
+        for step in range(steps):
+            progress = (epoch + step / steps) / epochs
+            batch, rng = next(samples)
             losses = self.system.training_step(batch, Moment(epoch, epochs, progress), rng)
             self._check(losses, epoch)
             for key, value in losses.items():
-                sums[key] = sums.get(key, 0.0) + value / len(steps)
+                sums[key] = sums.get(key, 0.0) + value / steps
             tell(progress, _say(epoch, epochs, losses, self.system.shown))
         return self.processes.mean(sums)
-
-    def _sample(self, index: int, rng: np.random.Generator) -> Any:
-        data = self.recipe["data"]
-        case = augment(self.training[index], self.recipe["augmentation"], data["intensity"], rng, data["target"])
-        return make_sample(case, data["inputs"], data["target"], self.processes.device)
 
     def _check(self, losses: dict[str, float], epoch: int) -> None:
         bad = [key for key, value in losses.items() if not math.isfinite(value)]
@@ -159,11 +163,10 @@ class Trainer:
     def _picture(self, epoch: int) -> None:
         from .pictures import save_picture
 
-        store = self.validation if len(self.validation) else self.training
+        case = self.validation[0] if len(self.validation) else self.training.first_visit()
         data = self.recipe["data"]
-        predicted = self.system.predict_case(store[0])
         path = self.run.path / "pictures" / f"epoch-{epoch + 1:04d}.png"
-        save_picture(path, store[0], predicted, f"epoch {epoch + 1}", data["inputs"], data["target"])
+        save_picture(path, case, self.system.predict_case(case), f"epoch {epoch + 1}", data["inputs"], data["target"])
 
 
 def _say(epoch: int, epochs: int, losses: dict[str, float], shown: dict[str, str]) -> str:

@@ -13,10 +13,12 @@ from ..data.bundle import Bundle
 from ..data.cohort import Cohort
 from ..data.run import Run
 from ..runtime.errors import BadInput
-from ..runtime.processes import join_processes
+from ..runtime.processes import Processes, join_processes
 from ..systems import system_class
 from .export import export_bundles
+from .feeds import CohortFeed, Feed, SimulatedFeed, Visits
 from .loop import Trainer
+from .simulated import OnTheFly
 from .store import CaseStore
 
 Report = Callable[[str, float, str], None]
@@ -34,17 +36,19 @@ class Split:
 def train_split(
     out: Path,
     recipe: dict[str, Any],
-    split: Split,
+    split: Split | OnTheFly,
     report: Report,
     *,
     run: Run | None = None,
     start: Bundle | None = None,
     device: str = "auto",
     threads: int = 0,
+    workers: int = 0,
     watch: Watch | None = None,
 ) -> Run:
     """Train `recipe` on a split into the run folder `out`, or go on with `run`; returns the Run with its bundles.
 
+    split: visits of a cohort, or people to be simulated; workers: processes that prepare visits ahead of the network.
     report(step, fraction, message) shows progress; watch(entry) is called with every epoch's log entry and may raise to
     end the training there. Under `torchrun` only the first process writes. Raises BadInput for a recipe or a file that
     cannot be used, MyelinSynthError where a loss is no longer a number.
@@ -60,18 +64,33 @@ def train_split(
         raise BadInput(f"The recipe cannot be used: {error}.") from error
     if start is not None:
         system.start_from(start)
+    feed, validation = _visits(split, recipe, processes, workers, report)
     if processes.first and run is None:
-        run = Run.create(out, recipe, {**facts_of(split, start), "threads": torch.get_num_threads()})
+        facts = facts_of(split, start) if isinstance(split, Split) else facts_on_the_fly(split, feed, validation, start)
+        run = Run.create(out, recipe, {**facts, "threads": torch.get_num_threads()})
     elif run is None:
         run = Run(out, {}, recipe)
-    stores = [CaseStore(part, recipe, recipe["data"]["memory_gb"]) for part in (split.training, split.validation)]
-    for store in stores:
-        store.read_all(lambda done, of: report("read", 0.0, f"reading visit {done + 1} of {of}"))
-    trainer = Trainer(system, run, stores[0], stores[1], processes)
+    trainer = Trainer(system, run, feed, validation, processes)
     trainer.train(lambda fraction, message: report("train", fraction, message), watch)
     if processes.first:
         export_bundles(run)
     return run
+
+
+def _visits(
+    split: Split | OnTheFly, recipe: dict[str, Any], processes: Processes, workers: int, report: Report
+) -> tuple[Feed, Visits]:
+    """What the training steps are fed with, and the visits that choose the best epoch, each read once."""
+    if isinstance(split, OnTheFly):
+        chosen = split.validation(recipe)
+        for index in range(len(chosen) if processes.first else 0):
+            report("read", 0.0, f"simulating validation visit {index + 1} of {len(chosen)}")
+            chosen[index]
+        return SimulatedFeed(split.people(recipe, "training"), processes, workers), chosen
+    stores = [CaseStore(part, recipe, recipe["data"]["memory_gb"]) for part in (split.training, split.validation)]
+    for store in stores:
+        store.read_all(lambda done, of: report("read", 0.0, f"reading visit {done + 1} of {of}"))
+    return CohortFeed(stores[0], recipe, processes, workers), stores[1]
 
 
 def split_as_before(cohort: Cohort, run: Run) -> Split:
@@ -95,21 +114,46 @@ def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = 
     return Split(training, validation)
 
 
+def facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bundle | None) -> dict[str, Any]:
+    """What run.json says of people who are simulated while the network learns, and which digital patient made them."""
+    example = validation[0] if len(validation) else feed.first_visit()
+    phantom = example.info.get("phantom", {"edition": 1})
+    made_by = f"digital patient, edition {phantom['edition']}"
+    if "constants" in phantom:
+        made_by += f", constants {phantom['constants']}"
+    sites = ", ".join(sorted(set(asked.sites)))
+    people = [validation[index].person for index in range(len(validation))]
+    started, words = started_from(start)
+    return {
+        **started,
+        "data": "simulated on the fly",
+        "on_the_fly": {"sites": asked.sites, "seed": asked.seed, "phantom": phantom},
+        "people": {"training": [], "validation": people},
+        "visits": {"training": 0, "validation": len(people)},
+        "simulated": True,
+        "training_data": f"people simulated on the fly ({made_by}; sites {sites}; seed {asked.seed}){words}",
+    }
+
+
+def started_from(start: Bundle | None) -> tuple[dict[str, Any], str]:
+    """What run.json says of the model that a run began with, and in words what that one had learnt from."""
+    if start is None:
+        return {}, ""
+    facts = {"path": str(start.path.resolve()), "weights_sha256": start.sha256}
+    return {"started_from": facts}, f"; before that, {start.description['training_data']}"
+
+
 def facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:
     """What run.json says of the data: people of each part, the training data in words, the model it started from."""
     training, validation = split.training, split.validation
     simulated = training.simulated or validation.simulated
     kind = "simulated (digital patients)" if simulated else "measured"
-    words = f"{len(training)} visits of {len(training.people)} people, {kind}"
-    started = {}
-    if start is not None:
-        words += f"; before that, {start.description['training_data']}"
-        started = {"started_from": {"path": str(start.path.resolve()), "weights_sha256": start.sha256}}
+    started, words = started_from(start)
     return {
         **started,
         "data": str(training.path.resolve() if training.path else ""),
         "people": {"training": training.people, "validation": validation.people},
         "visits": {"training": len(training), "validation": len(validation)},
         "simulated": simulated or (start is not None and start.simulated),
-        "training_data": words,
+        "training_data": f"{len(training)} visits of {len(training.people)} people, {kind}{words}",
     }

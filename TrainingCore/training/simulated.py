@@ -1,0 +1,115 @@
+"""Simulated people drawn while a network learns: an endless cohort without files.
+
+Person number i is the same whoever simulates them and whenever, so that a resumed run meets the people that an
+unbroken one would have met, with any number of worker processes.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.case import ALL_MRI, Case
+from ..data.recipe import grid_shape, grid_spacing
+from ..imaging.grid import brain_grid
+from ..imaging.preparation import prepare_case
+from ..imaging.volumes import Volume
+
+DISEASES = {"joint_flair_wmh": "wmh", "mask_weighted_pix2pix": "glioma", "contrast_enhancement": "glioma"}
+SIZES = tuple(range(32, 257, 16))  # voxels along 192 mm that the digital patient can have
+FIELD_OF_VIEW_MM = 192.0
+NOT_LEARNT = ("dvr_clean", "myelin_loss", "tumour")  # truths that no training step looks at
+
+
+@dataclass(frozen=True)
+class OnTheFly:
+    """What `train --simulate` is asked for: letters of the sites, in turn, and the seed of the people."""
+
+    sites: str = "R"
+    seed: int = 1
+
+    def people(self, recipe: dict[str, Any], purpose: str) -> SimulatedPeople:
+        """The people of a purpose; those to learn from may have a DVR without noise, the others never."""
+        noise_free = purpose == "training" and recipe["simulated"]["noise_free"]
+        return SimulatedPeople(self.sites, self.seed, purpose, recipe, noise_free)
+
+    def validation(self, recipe: dict[str, Any]) -> SimulatedVisits:
+        """The people that choose the best epoch, as many as the recipe says."""
+        return SimulatedVisits(self.people(recipe, "validation"), recipe["data"]["validation_people"])
+
+
+@dataclass(frozen=True)
+class SimulatedPeople:
+    """The people of one purpose, by number.
+
+    sites: letters of the digital sites (A, B, C, R), in turn; a letter given twice is met twice as often; seed: other
+    seeds are other people; purpose: `training` and `validation` people of one seed differ; recipe: gives the grid, the
+    intensities and the contrasts; noise_free: the DVR without the scanner's noise takes the place of the measured one.
+
+    >>> people = SimulatedPeople("RA", 1, "training", recipe)
+    >>> people.case(0).person                                                            # doctest: +SKIP
+    'R0'
+    """
+
+    sites: str
+    seed: int
+    purpose: str
+    recipe: dict[str, Any]
+    noise_free: bool = False
+
+    def label(self, number: int) -> str:
+        """Name of a person, e.g. `R12`."""
+        return f"{self.sites[number % len(self.sites)]}{number}"
+
+    def case(self, number: int) -> Case:
+        """The first visit of person `number`, 0 or more, as the recipe's network sees it."""
+        from ..phantom.patient import simulate_case
+        from ..phantom.randomness import stream
+
+        site = self.sites[number % len(self.sites)]
+        person_seed = int(stream(self.seed, "on the fly", self.purpose, site, number).integers(2**62))
+        spacing, disease = FIELD_OF_VIEW_MM / self._size(), disease_of(self.recipe)
+        raw = simulate_case(person_seed, site, spacing, disease=disease, contrasts=self.contrasts)
+        return prepared(raw, self.recipe, self.label(number), self.noise_free)
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """What is simulated: inputs and target, and the T1w that every visit has."""
+        data = self.recipe["data"]
+        return tuple(name for name in (*ALL_MRI, "dvr") if name in ("t1w", *data["inputs"], data["target"]))
+
+    def _size(self) -> int:
+        """Voxels along 192 mm that are no coarser than the recipe's, where the digital patient can be so fine."""
+        wanted = FIELD_OF_VIEW_MM / grid_spacing(self.recipe)
+        return next((size for size in SIZES if size >= wanted - 1e-6), SIZES[-1])
+
+
+def disease_of(recipe: dict[str, Any]) -> str:
+    """The disease that a recipe's system is for: ms, wmh or glioma."""
+    return DISEASES.get(recipe["system"], "ms")
+
+
+def prepared(raw: Case, recipe: dict[str, Any], label: str, noise_free: bool) -> Case:
+    """A simulated visit on the recipe's grid and by its intensity rule, as if it had been read from files."""
+    grid = brain_grid(raw.volumes["brain"], raw.affine, grid_shape(recipe), grid_spacing(recipe))
+    volumes = {name: Volume(array, raw.affine, name) for name, array in raw.volumes.items() if name not in NOT_LEARNT}
+    if noise_free and "dvr_clean" in raw.volumes:
+        volumes["dvr"] = Volume(raw.volumes["dvr_clean"], raw.affine, "dvr")
+    case = prepare_case(volumes, grid, recipe["data"]["intensity"], label, raw.visit)
+    case.info.update(raw.info)
+    return case
+
+
+class SimulatedVisits:
+    """A fixed number of simulated visits, kept in memory: the people that choose the best epoch."""
+
+    def __init__(self, people: SimulatedPeople, count: int) -> None:
+        self.people, self.count = people, count
+        self._visit = functools.lru_cache(maxsize=None)(people.case)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Case:
+        return self._visit(index)
