@@ -1,0 +1,146 @@
+"""What training steps are fed with: the same visits whatever the number of workers, and from any epoch on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from TrainingCore.data.bundle import Bundle
+from TrainingCore.data.case import Case
+from TrainingCore.data.recipe import load_recipe
+from TrainingCore.data.run import Run
+from TrainingCore.runtime.errors import BadInput
+from TrainingCore.runtime.processes import Processes
+from TrainingCore.train import train
+from TrainingCore.training import feeds, simulated
+from TrainingCore.training.feeds import SimulatedFeed, one_ahead
+from TrainingCore.training.simulated import OnTheFly, SimulatedPeople
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+ALONE = Processes(0, 1, "cpu")  # type: ignore[arg-type]
+FRESH = ("simulated.visits=6", "simulated.reuse=3", "simulated.apart=2")
+TINY = ("size=32", "width=2", "levels=2", "losses.adversarial=0", "pictures_every=0", "validation_people=1", "epochs=3")
+TINY_PEOPLE = ("simulated.visits=3", "simulated.reuse=2", "simulated.apart=1", "augmentation.flip=0.5", "bias=0.1")
+
+
+def numbered(people: SimulatedPeople, number: int) -> Case:
+    """A visit of one voxel that holds its person's number, in place of a second of simulation."""
+    volume = np.full((1, 1, 1), number, np.float32)
+    return Case(people.label(number), "1", {"t1w": volume, "brain": volume > -1}, np.eye(4))
+
+
+@pytest.fixture
+def numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimulatedPeople, "case", numbered)
+
+
+def drawn(feed: SimulatedFeed, epochs: range) -> list[tuple[int, float]]:
+    return [(int(batch[0].volumes["t1w"][0, 0, 0]), rng.random()) for batch, rng in feed.steps(epochs)]
+
+
+@pytest.mark.usefixtures("numbers")
+def test_every_simulated_visit_is_used_as_often_as_the_recipe_says_with_others_between() -> None:
+    feed = SimulatedFeed(OnTheFly("RA").people(load_recipe("curricular", FRESH), "training"), ALONE)
+    order = [number for number, _ in drawn(feed, range(10))]
+    assert len(order) == 60
+    assert all(order.count(number) == 3 for number in range(4, 12))
+    assert [index for index, number in enumerate(order) if number == 6] == [18, 25, 32]
+
+
+@pytest.mark.usefixtures("numbers")
+def test_a_feed_resumed_at_any_epoch_goes_on_as_an_unbroken_one() -> None:
+    feed = SimulatedFeed(OnTheFly("RA").people(load_recipe("curricular", FRESH), "training"), ALONE)
+    assert drawn(feed, range(3, 5)) == drawn(feed, range(5))[3 * len(feed) :]
+
+
+@pytest.mark.usefixtures("numbers")
+def test_processes_that_share_gradients_meet_different_people() -> None:
+    people = OnTheFly("RA").people(load_recipe("curricular", FRESH), "training")
+    both = [SimulatedFeed(people, Processes(rank, 2, "cpu")) for rank in (0, 1)]  # type: ignore[arg-type]
+    seen = [{number for number, _ in drawn(feed, range(4))} for feed in both]
+    assert not seen[0] & seen[1]
+
+
+def test_validation_people_are_others_and_keep_the_noise_of_their_scanner() -> None:
+    recipe = load_recipe("curricular", ("size=32", "simulated.noise_free=true"))
+    training, validation = (OnTheFly("B", 3).people(recipe, purpose) for purpose in ("training", "validation"))
+    assert training.noise_free
+    assert not validation.noise_free
+    first, other = training.case(0), validation.case(0)
+    assert first.person == other.person == "B0"
+    assert first.shape == (32, 32, 32)
+    assert {"t1w", "flair", "dvr", "lesions", "white_matter", "brain"} <= set(first.volumes)
+    assert np.abs(first.volumes["dvr"] - other.volumes["dvr"]).max() > 0.1
+    assert np.array_equal(first.volumes["flair"], training.case(0).volumes["flair"])
+
+
+def test_a_run_on_simulated_people_resumes_to_the_same_bits_with_other_workers(tmp_path: Path) -> None:
+    def course(out: Path, workers: int, epochs_before_the_stop: int | None = None) -> None:
+        if epochs_before_the_stop is None:
+            train(out, simulate=True, site="RA", changes=(*TINY, *TINY_PEOPLE), threads=1, workers=workers, resume=True)
+            return
+        with pytest.raises(InterruptedError):
+            _stopped(out, workers, epochs_before_the_stop)
+
+    def _stopped(out: Path, workers: int, epochs: int) -> None:
+        from TrainingCore.training.session import train_split
+
+        def stop(entry: dict[str, float]) -> None:
+            if entry["epoch"] == epochs:
+                raise InterruptedError
+
+        recipe = load_recipe("curricular", (*TINY, *TINY_PEOPLE))
+        train_split(out, recipe, OnTheFly("RA"), lambda *_: None, threads=1, workers=workers, watch=stop)
+
+    course(tmp_path / "whole", 0)
+    course(tmp_path / "broken", 0, epochs_before_the_stop=1)
+    course(tmp_path / "broken", 2)
+    whole, broken = (Bundle.open(tmp_path / name / "bundles" / "last") for name in ("whole", "broken"))
+    assert whole.sha256 == broken.sha256
+    facts = Run.open(tmp_path / "whole").facts
+    assert facts["simulated"]
+    assert "simulated on the fly" in whole.description["training_data"]
+    assert facts["on_the_fly"]["phantom"]["constants"] in whole.description["training_data"]
+
+
+def test_workers_end_with_the_steps() -> None:
+    import multiprocessing
+
+    before = set(multiprocessing.active_children())
+    course = feeds.made_ahead(list(range(20)), abs, 1)
+    assert next(course) == 0
+    course.close()
+    deadline = time.monotonic() + 10
+    while set(multiprocessing.active_children()) - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not set(multiprocessing.active_children()) - before
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_items_made_ahead_keep_their_order_and_their_errors(wait: bool) -> None:
+    def items() -> feeds.Generator[int, None, None]:
+        yield from range(5)
+        raise ValueError("no sixth")
+
+    course = one_ahead(items(), lambda item: item * 10, wait)
+    assert [next(course) for _ in range(5)] == [0, 10, 20, 30, 40]
+    with pytest.raises(ValueError, match="no sixth"):
+        next(course)
+
+
+def test_a_cohort_and_simulated_people_at_once_are_refused(ball_cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="leave out --simulate"):
+        train(tmp_path / "run", data=ball_cohort, simulate=True)
+    with pytest.raises(BadInput, match="Site Q is unknown"):
+        train(tmp_path / "run", simulate=True, site="Q")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_grid_finer_or_coarser_than_the_digital_patients_is_served() -> None:
+    for size, expected in ((64, 64), (50, 64), (300, 256)):
+        people = OnTheFly().people(load_recipe("curricular", (f"size={size}",)), "training")
+        assert people._size() == expected
+    assert simulated.disease_of(load_recipe("joint_flair_wmh")) == "wmh"
