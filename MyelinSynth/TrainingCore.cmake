@@ -269,12 +269,14 @@ set(TRAINING_CORE_SCRIPTS
   training/__init__.py
   training/augmentation.py
   training/export.py
+  training/feeds.py
   training/loop.py
   training/patches.py
   training/pictures.py
   training/samples.py
   training/schedules.py
   training/session.py
+  training/simulated.py
   training/slices.py
   training/state.py
   training/store.py
