@@ -143,7 +143,18 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
 def simulate_with_truth(
     person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = ""
 ) -> tuple[Case, Scene]:
-    """As `simulate_person_visit`, and the scene behind the images: true lesions, tissue shares and relaxation."""
+    """As `simulate_person_visit`, and the scene behind the images: true lesions, tissue shares and relaxation.
+
+    On one thread of the linear algebra: with more, its sums round in another order, and the same seed would not give
+    the same bytes.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _simulate(person, visit, size, contrasts, label)
+
+
+def _simulate(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str) -> tuple[Case, Scene]:
     check_size(size)
     check_contrasts(contrasts, person.disease)
     if visit < 1:
