@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,24 +82,40 @@ class Outcome:
 
 def prepare_visit(task: PreparationJob) -> Outcome:
     """Prepare one visit, whatever happens: what goes wrong is in the outcome, never raised (but for being stopped)."""
-    began = time.monotonic()
-    try:
+
+    def work() -> tuple[str, list[str]]:
         with _threads(task.threads):
             _check_place(task)
-            state, warnings = _prepare(task)
-        return Outcome(task.label, state, "", round(time.monotonic() - began, 2), warnings=warnings)
+            return _prepare(task)
+
+    return attempt(task.label, task.out, work, "Use fewer --jobs, or a smaller --grid.")
+
+
+def attempt(label: str, out: str, work: Callable[[], tuple[str, list[str]]], with_less_memory: str) -> Outcome:
+    """Work on one visit of a batch and turn whatever goes wrong into its outcome.
+
+    Args:
+        label: of the visit.
+        out: the dataset that is written to, for the sentence about its disk.
+        work: returns the visit's state and warnings.
+        with_less_memory: what to do where the memory does not suffice, a sentence.
+    """
+    began = time.monotonic()
+    try:
+        state, warnings = work()
+        return Outcome(label, state, "", round(time.monotonic() - began, 2), warnings=warnings)
     except MyelinSynthError as error:
-        return Outcome(task.label, "failed", str(error))
+        return Outcome(label, "failed", str(error))
     except MemoryError:
-        return Outcome(task.label, "failed", "It ran out of memory. Use fewer --jobs, or a smaller --grid.")
+        return Outcome(label, "failed", f"It ran out of memory. {with_less_memory}")
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-        return Outcome(task.label, "failed", f"{error.strerror or error}: check the disk of {task.out}.", fatal=full)
+        return Outcome(label, "failed", f"{error.strerror or error}: check the disk of {out}.", fatal=full)
     except Exception as error:
         if os.environ.get("MYELINSYNTH_DEBUG"):
             raise
         hint = "This is a fault of MyelinSynth, not of the files: please report it."
-        return Outcome(task.label, "failed", f"Unexpected {type(error).__name__}: {error}. {hint}")
+        return Outcome(label, "failed", f"Unexpected {type(error).__name__}: {error}. {hint}")
 
 
 @contextlib.contextmanager

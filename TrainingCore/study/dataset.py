@@ -11,7 +11,7 @@ from ..data.cohort import Cohort
 from ..data.visit import Visit
 from ..runtime.errors import BadInput
 from ..runtime.files import make_writable, read_json, write_json, write_text
-from .names import RESULTS, record_path
+from .names import RESULTS
 from .visit_task import VisitTask
 
 GENERATOR = "MyelinSynth bids_app"
@@ -116,8 +116,3 @@ def note_failure(out: Path, label: str, reason: str) -> None:
 def failures(out: Path) -> list[dict[str, str]]:
     """Every visit that has no map, with the reason, over all jobs so far."""
     return [read_json(path) for path in sorted((out / LOGS).glob("*.json"))]
-
-
-def is_complete(out: Path, person: str, visit: str) -> bool:
-    """Whether a visit has its record."""
-    return (out / record_path(person, visit)).is_file()

@@ -7,13 +7,11 @@ or on how the visits were distributed: one job per person gives the same bytes a
 
 from __future__ import annotations
 
-import errno
 import functools
 import hashlib
 import json
 import os
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from ..data.case import label_of
 from ..data.result import LESIONS, PROVENANCE, Result
 from ..patient.options import SynthesisOptions
 from ..preprocessing.records import content_of, outputs_intact, outputs_of, read_record
-from ..preprocessing.worker import Outcome
+from ..preprocessing.worker import Outcome, attempt
 from ..runtime.errors import MyelinSynthError
 from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
 from . import names
@@ -97,21 +95,7 @@ def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: s
 
 def synthesize_visit(task: VisitTask) -> Outcome:
     """Make a visit's Result and derivatives; a failure is in the outcome, never raised (but for being stopped)."""
-    began = time.monotonic()
-    try:
-        state = _synthesize(task)
-        return Outcome(task.label, state, "", round(time.monotonic() - began, 2))
-    except MyelinSynthError as error:
-        return Outcome(task.label, "failed", str(error))
-    except MemoryError:
-        return Outcome(task.label, "failed", "It ran out of memory. Use fewer --n-procs.")
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-        return Outcome(task.label, "failed", f"{error.strerror or error}: check the disk of {task.out}.", fatal=full)
-    except Exception as error:
-        if os.environ.get("MYELINSYNTH_DEBUG"):
-            raise
-        return Outcome(task.label, "failed", f"Unexpected {type(error).__name__}: {error}.")
+    return attempt(task.label, task.out, lambda: (_synthesize(task), []), "Use fewer --n-procs.")
 
 
 def _synthesize(task: VisitTask) -> str:
