@@ -5,11 +5,12 @@ The generator G, a 3D U-Net, sees the whole volume x and makes a DVR map G(x); t
 chose and smoothed labels r ~ N(0.8, 0.3), f ~ N(0.2, 0.3):
 
     L_D = mean_P (D(x, y) - r)^2 + mean_P (D(x, G(x)) - f)^2
-    L_G = mean_brain |y - G(x)| + mean_P (D(x, G(x)) - r)^2
+    L_G = mean_brain |y - G(x)| + mean_P (D(x, G(x)) - r)^2 + w mean_P |y - G(x)|
 
 The paper gives the generator's adversarial loss; that D minimises the same squared error is ours (as in LSGAN, Mao et
 al. 2017). Measured and generated DVR are masked by the brain alike before D sees them. With the adversarial weight 0
-there is no discriminator at all: the L1-only twin.
+there is no discriminator at all: the L1-only twin. The last term is ours and off in the paper (w, losses.patch_l1, is
+0): without a discriminator it keeps the schedule alone, as weights of L1.
 
 D has BatchNorm, so that its output for a patch depends on the batch. It learns from measured and generated patches in
 one batch, and teaches G on the same mixture (ours, the measured half without gradients): in a batch of generated
@@ -75,25 +76,29 @@ class Curricular(System):
         (sample,) = batch
         self._set_rates(moment)
         fake, real = self.generator(sample.inputs) * sample.brain, sample.target * sample.brain
+        weights = self.recipe["losses"]
         losses: dict[str, float] = {}
-        adversarial = torch.zeros((), device=self.device)
+        adversarial = patch_l1 = torch.zeros((), device=self.device)
+        scheduled = self.discriminator is not None or weights["patch_l1"] > 0
+        if scheduled:
+            losses = {"random_share": self._random_share(moment), **self.lesion_shares(sample)}
+            corners = self._corners(sample, losses["random_share"], rng)
         if self.discriminator is not None:
-            share = self._random_share(moment)
-            corners = self._corners(sample, share, rng)
-            step = self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
-            losses = {"random_share": share, **step, **self.lesion_shares(sample)}
+            losses |= self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
             mixture = torch.cat([self._patches(sample, dvr, corners) for dvr in (real, fake)])
             of_fake = self.discriminator.frozen(mixture).chunk(2)[1]
             adversarial = F.mse_loss(of_fake, self._labels("real", of_fake, rng))
-        weights = self.recipe["losses"]
+        if weights["patch_l1"] > 0:
+            patch_l1 = self._patch_l1(sample, (fake - real).abs(), corners)
         l1 = mean_over(sample.brain * (1 + weights["lesion_l1"] * sample.lesions), (fake - real).abs())
-        pixel, adversarial_term = weights["l1"] * l1, self._adversarial_weight() * adversarial
-        loss_G = pixel + adversarial_term
-        if self.discriminator is None:
-            self.generator.step(loss_G)
-        else:
-            combined, losses["gradient_ratio"] = combine_losses(fake, pixel, adversarial_term)
+        pixel = weights["l1"] * l1
+        patch_term = self._adversarial_weight() * adversarial + weights["patch_l1"] * patch_l1
+        loss_G = pixel + patch_term
+        if scheduled:
+            combined, losses["gradient_ratio"] = combine_losses(fake, pixel, patch_term)
             self.generator.step(combined)
+        else:
+            self.generator.step(loss_G)
         self._follow_average()
         return {"loss_G": loss_G.item(), "l1": l1.item(), "adversarial": adversarial.item(), **losses}
 
@@ -121,6 +126,11 @@ class Curricular(System):
     def _patches(self, sample: Sample, dvr: Tensor, corners: Tensor) -> Tensor:
         """(P, C + 1, patch, patch, patch): MRI and DVR at the corners."""
         return cut_patches(torch.cat([sample.inputs[0], dvr[0]]), corners, self.patch)
+
+    def _patch_l1(self, sample: Sample, error: Tensor, corners: Tensor) -> Tensor:
+        """Mean of (1, 1, I, J, K) absolute errors over the brain's voxels in the patches; a voxel counts in each."""
+        patches = cut_patches(torch.cat([error[0], sample.brain[0]]), corners, self.patch)
+        return mean_over(patches[:, 1], patches[:, 0])
 
     def lesion_shares(self, sample: Sample) -> dict[str, float]:
         """Mean share of lesional voxels in a visit's lesion patches, and in random patches, 0 to 1 each.
@@ -192,7 +202,7 @@ class Curricular(System):
 
     def settings(self) -> dict[str, Any]:
         """Where the discriminator looks."""
-        if self.discriminator is None:
+        if self.discriminator is None and self.recipe["losses"]["patch_l1"] == 0:
             return {"schedule": "none (no discriminator)"}
         edge = f"{self.patch} voxels, {self.patch * grid_spacing(self.recipe):g} mm"
         return {"schedule": self.recipe["schedule"]["name"], "patch": edge}

@@ -208,3 +208,18 @@ def test_the_refiner_learns_from_sketches_drawn_with_dropout() -> None:
         system.training_step([visit(4)], MOMENT, np.random.default_rng(seed))
     assert float((seen[0] - seen[1]).abs().mean()) > 1e-3
     assert torch.equal(system.sketch(visit(4).inputs), system.sketch(visit(4).inputs))
+
+
+def test_the_schedule_weights_l1_where_there_is_no_discriminator() -> None:
+    """In the first epoch of the curriculum every patch lies on the one lesion: the loss is the error there alone."""
+    system = build("curricular", "adversarial=0", "losses.l1=0", "patch_l1=2", "schedule.name=curricular")
+    sample = visit()
+    sample.masks["lesions"][..., 15:18] = 0
+    error = (system.predict(sample.inputs) - sample.target).abs() * sample.brain
+    (corner,) = patch_corners(sample.lesion_centres, (32, 32, 32), system.patch)
+    box = tuple(slice(first, first + system.patch) for first in corner)
+    there = error[(0, 0, *box)].sum() / sample.brain[(0, 0, *box)].sum()
+    losses = system.training_step([sample], Moment(0, 4, 0.0), np.random.default_rng(0))
+    assert system.discriminator is None
+    assert losses["loss_G"] == pytest.approx(2 * float(there), rel=1e-4)
+    assert losses["random_share"] == 0
