@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..runtime.files import PARTIAL_SUFFIX, lock
+from filelock import FileLock
+
+from ..runtime.files import PARTIAL_SUFFIX
 
 CLAIM = ".claim"
 UNCLAIMED_SECONDS = 60.0  # a folder this young may be about to be claimed
@@ -18,8 +20,7 @@ UNCLAIMED_SECONDS = 60.0  # a folder this young may be about to be claimed
 def claim(folder: Path) -> Iterator[None]:
     """Hold a lock inside a temporary folder while working there; the system drops it when the process dies."""
     path = folder / CLAIM
-    with open(path, "w", encoding="ascii") as stream:
-        lock(stream)
+    with FileLock(path, blocking=False):
         yield
     path.unlink(missing_ok=True)
 
@@ -39,11 +40,10 @@ def remove_leftovers(target: Path) -> None:
 
 def abandoned(folder: Path) -> bool:
     """Whether nobody works in a folder any more that was, or should have been, claimed."""
-    try:
-        with open(folder / CLAIM, "r+", encoding="ascii") as stream:
-            lock(stream)
-    except FileNotFoundError:
+    if not (folder / CLAIM).is_file():
         return time.time() - folder.stat().st_mtime > UNCLAIMED_SECONDS
-    except OSError:
+    try:
+        with FileLock(folder / CLAIM, blocking=False):
+            return True
+    except (OSError, NotImplementedError):  # held by a living process, or no locks on this file system
         return False
-    return True

@@ -8,10 +8,11 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from .errors import BadInput
 
@@ -193,43 +194,35 @@ def _remove(folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def lock(stream: IO[str]) -> None:
-    """Lock an open file, which the system undoes when the process dies; OSError where another process holds it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Work in a folder, made where it is not there, as the only process; raises BadInput where another one does.
+    """Work in a folder as the only process; the folder is created where it does not exist.
 
-    What a killed process left half-written there is removed.
+    What a killed process left half-written there is removed. A file system without locks is used without one.
+
+    Raises:
+        BadInput: another process works there.
     """
-    made, refused = not folder.exists(), False
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / LOCK, "a", encoding="ascii") as stream:
-            try:
-                lock(stream)
-                remove_partials(folder)
-            except (BlockingIOError, PermissionError) as error:
-                refused = True
-                raise BadInput(
-                    f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
-                ) from error
-            except OSError:  # a file system without locks: as if there were none, and nothing is known to be left
-                pass
-            yield
+        lock.acquire(blocking=False)
+        remove_partials(folder)
+    except Timeout as error:
+        raise BadInput(
+            f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
+        ) from error
+    except (OSError, NotImplementedError):  # no locks on this file system: what is left there may be in use
+        pass
+    try:
+        yield
     except BaseException:
-        if made and not refused and folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
+        if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
             shutil.rmtree(folder, ignore_errors=True)  # nothing was begun
         raise
+    finally:
+        lock.release()
 
 
 def write_json(path: Path, content: Any) -> None:
