@@ -144,6 +144,18 @@ def test_coming_back_from_the_segment_editor_brings_the_map_back(host: Host, rev
 
 
 @pytest.mark.usefixtures("views")
+def test_showing_a_map_brings_every_view_into_line_at_once(reviewed: Any) -> None:
+    """Without any control that is touched, and before the event loop turns."""
+    panel = reviewed.displayPanel
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(panel.nodes["flair"].GetID())
+        composite.SetForegroundVolumeID(None)
+    panel.show(panel.nodes)
+    assert panel.shown.isApplied()
+    assert layers() == ("T1w", "T1w myelin map", 0.7)
+
+
+@pytest.mark.usefixtures("views")
 def test_a_scene_saved_with_a_curtain_reopens_with_the_map(host: Host, reviewed: Any, tmp_path: Path) -> None:
     reviewed.ui.underBox.setCurrentIndex(1)
     reviewed.ui.opacitySlider.value = 0.6

@@ -86,6 +86,9 @@ def test_choosing_and_reopening_are_quick(
     started = time.perf_counter()
     assert slicer.mrmlScene.ReadFromMRB(bundle)
     figures["reopen_s"] = time.perf_counter() - started
+    started = time.perf_counter()
+    widget.reviewPanel.onEdited()  # whether anybody edited an outline meanwhile
+    figures["compare_outlines_s"] = time.perf_counter() - started
     assert len(provenance.runs(slicer.mrmlScene)) == 1
     assert widget.ui.reviewTable.rowCount == LESIONS
     resource = pytest.importorskip("resource", reason="memory is measured on POSIX")

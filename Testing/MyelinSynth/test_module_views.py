@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 import slicer
 from MyelinSynthLib.display import layouts, plots, surfaces
 from MyelinSynthLib.display.wipe import Wipe
-from MyelinSynthLib.review.segments import segmentIds
+from MyelinSynthLib.review.segments import addSegments, segmentIds
 from MyelinSynthLib.review.table import REJECTED, Review, fillTable
 from MyelinSynthLib.scene import provenance
-from test_module_edits import withMeasured
+from MyelinSynthLib.scene.geometry import toVtk
+from test_module_edits import draw, withMeasured
 from test_module_scene import GEOMETRIES, makePatient, place, through
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -104,6 +106,48 @@ def test_surfaces_lie_where_brain_and_lesions_are(application: Application, tmp_
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(slicer.mrmlScene)
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in (surface, outputs.dvr)}
     assert len(folders) == 1
+
+
+def test_surfaces_are_those_that_slicer_makes_and_take_a_fraction_of_its_time(application: Application) -> None:
+    """Two lesions that touch, one at the border of the image, one that overlaps them in a layer of its own."""
+    reference = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "grid")
+    reference.SetIJKToRASMatrix(toVtk(np.array([[0, 0, -2.0, 9], [-1, 0, 0, 4], [0, 1.5, 0, -7], [0, 0, 0, 1]])))
+    slicer.util.updateVolumeFromArray(reference, np.zeros((40, 44, 48), np.int16))
+    labels = np.zeros((40, 44, 48), np.int16)
+    labels[0:4, 10:14, 10:15], labels[10:15, 20:24, 20:26], labels[10:15, 24:27, 20:26] = 1, 2, 3
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lesions")
+    addSegments(segmentation, labels, reference, [1, 2, 3])
+    content = segmentation.GetSegmentation()
+    over = (labels == 2) | (labels == 3)
+    over[9] = over[10]
+    content.AddEmptySegment("over")
+    draw(types.SimpleNamespace(segmentation=segmentation, dvr=reference), "over", over)
+    content.AddEmptySegment("empty")
+    assert content.GetNumberOfLayers() == 2
+    content.SetConversionParameter(*surfaces.SMOOTHING)
+    segmentation.CreateClosedSurfaceRepresentation()
+    slicers = _points(segmentation)
+    content.RemoveRepresentation(surfaces.CLOSED_SURFACE)
+    surfaces.makeSurfaces(segmentation)
+    ours = _points(segmentation)
+    assert content.ContainsRepresentation(surfaces.CLOSED_SURFACE)
+    assert {identifier: points.shape for identifier, points in ours.items()} == {
+        identifier: points.shape for identifier, points in slicers.items()
+    }
+    assert sum(points.size == 0 for points in ours.values()) == 1
+    for identifier, points in ours.items():
+        np.testing.assert_allclose(points, slicers[identifier], atol=1e-4)
+
+
+def _points(segmentation: Any) -> dict[str, np.ndarray]:
+    content = segmentation.GetSegmentation()
+    surfaceOf = {
+        one: content.GetSegment(one).GetRepresentation(surfaces.CLOSED_SURFACE) for one in content.GetSegmentIDs()
+    }
+    return {
+        one: vtk_to_numpy(surface.GetPoints().GetData()).copy() if surface.GetNumberOfPoints() else np.zeros((0, 3))
+        for one, surface in surfaceOf.items()
+    }
 
 
 def table(values: list[tuple[float, float | None, float | None]]) -> Any:

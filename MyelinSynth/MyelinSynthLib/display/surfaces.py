@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..scene import provenance
 from ..scene.geometry import ijkToRas, toVtk
@@ -15,7 +15,9 @@ from ..words import _
 
 BRAIN_COLOUR, BRAIN_OPACITY = (0.85, 0.85, 0.85), 0.15
 BRAIN_SPACING_MM = 2.0  # coarse enough to be quick, fine enough to know the gyri by (ours)
-CLOSED_SURFACE = "Closed surface"
+CLOSED_SURFACE, LABELMAP = "Closed surface", "Binary labelmap"
+# Slicer's own smoothing of 0.5 shrinks a lesion of 3 mm radius to 1 mm; 0.2 keeps it within 10 %
+SMOOTHING = ("Smoothing factor", "0.2")
 
 
 def showIn3D(nodes: dict[str, Any]) -> None:
@@ -31,11 +33,8 @@ def showIn3D(nodes: dict[str, Any]) -> None:
 
 def showLesionSurfaces(segmentation: Any) -> None:
     """Make closed surfaces of the segments where there are none, and show them in 3D. An edit drops old ones."""
-    content = segmentation.GetSegmentation()
-    if not content.ContainsRepresentation(CLOSED_SURFACE):
-        # Slicer's own smoothing of 0.5 shrinks a lesion of 3 mm radius to 1 mm; 0.2 keeps it within 10 %
-        content.SetConversionParameter("Smoothing factor", "0.2")
-        segmentation.CreateClosedSurfaceRepresentation()
+    if not segmentation.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
+        makeSurfaces(segmentation)
     segmentation.CreateDefaultDisplayNodes()
     display = segmentation.GetDisplayNode()
     display.SetPreferredDisplayRepresentationName3D(CLOSED_SURFACE)
@@ -49,7 +48,59 @@ def refresh(segmentation: Any) -> None:
     if display is None or not content.GetNumberOfSegments() or content.ContainsRepresentation(CLOSED_SURFACE):
         return
     if display.GetVisibility3D() and display.GetPreferredDisplayRepresentationName3D() == CLOSED_SURFACE:
-        segmentation.CreateClosedSurfaceRepresentation()
+        makeSurfaces(segmentation)
+
+
+def makeSurfaces(segmentation: Any) -> None:
+    """Slicer's closed surfaces of all segments, each made from the box around it.
+
+    Slicer looks at every voxel of the shared labelmap once for each segment: 2.5 s with 150 lesions of 1 mm.
+    """
+    content, boxes = segmentation.GetSegmentation(), slicer.vtkSegmentation()
+    content.SetConversionParameter(*SMOOTHING)
+    boxes.SetSourceRepresentationName(LABELMAP)
+    boxes.SetConversionParameter(*SMOOTHING)
+    for layer in range(content.GetNumberOfLayers(LABELMAP)):
+        image = content.GetLayerDataObject(layer, LABELMAP)
+        extents = _extents(image)
+        for identifier in content.GetSegmentIDsForLayer(layer, LABELMAP):
+            value = content.GetSegment(identifier).GetLabelValue()
+            segment = slicer.vtkSegment()
+            segment.SetLabelValue(value)
+            segment.AddRepresentation(LABELMAP, _cut(image, extents.get(value, (0, -1, 0, -1, 0, -1))))
+            boxes.AddSegment(segment, identifier)
+    boxes.CreateRepresentation(CLOSED_SURFACE)
+    wasModified = segmentation.StartModify()
+    for identifier in list(boxes.GetSegmentIDs()):
+        surface = boxes.GetSegment(identifier).GetRepresentation(CLOSED_SURFACE)
+        content.GetSegment(identifier).AddRepresentation(CLOSED_SURFACE, surface)
+    segmentation.EndModify(wasModified)
+
+
+def _extents(image: Any) -> dict[int, tuple[int, ...]]:
+    """The extent of every label of a labelmap and one voxel around it, within the image's own."""
+    scalars, own = image.GetPointData().GetScalars(), image.GetExtent()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return {}
+    voxels = vtk_to_numpy(scalars).reshape([own[2 * axis + 1] - own[2 * axis] + 1 for axis in (2, 1, 0)])
+    inside = np.nonzero(voxels)
+    order = np.argsort(voxels[inside], kind="stable")
+    values, first = np.unique(voxels[inside][order], return_index=True)
+    if not values.size:
+        return {}
+    sides = []
+    for axis, places in enumerate(reversed(inside)):
+        low = np.minimum.reduceat(places[order], first) + own[2 * axis] - 1
+        high = np.maximum.reduceat(places[order], first) + own[2 * axis] + 1
+        sides += [np.maximum(low, own[2 * axis]), np.minimum(high, own[2 * axis + 1])]
+    return dict(zip(values.tolist(), map(tuple, np.array(sides).T.tolist())))
+
+
+def _cut(image: Any, extent: tuple[int, ...]) -> Any:
+    """A copy of the part of an oriented image."""
+    part = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.CopyImage(image, part, extent)
+    return part
 
 
 def _addBrainSurface(nodes: dict[str, Any]) -> Any:
