@@ -6,6 +6,7 @@ Headers are read with pydicom; see dicom_stacks for what is one volume, and dico
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom
 from .dicom_pixels import stored_values
 from .dicom_stacks import SAME_PLACE, scan
 
-__all__ = ["contrast_of", "describe", "is_dicom", "read", "scan", "split_choice"]
+__all__ = ["Series", "contrast_of", "describe", "is_dicom", "read", "read_series", "scan", "split_choice"]
 
 UNEVEN = 0.05  # of the slice distance: a slice further than this from its even place is refused (ours)
 SKIPPED = 1.7  # times the slice distance of the tags: further apart, slices are missing (ours)
@@ -33,11 +34,25 @@ def split_choice(path: Path) -> tuple[Path, str | None]:
     return path.with_name(head), number.strip()
 
 
+@dataclass(frozen=True)
+class Series:
+    """One volume of a DICOM folder: its tags, its frames from the first slice to the last, and its voxels."""
+
+    stack: Stack
+    frames: list[Frame]
+    image: readers.RawImage
+
+
 def read(path: Path, what: str) -> readers.RawImage:
     """The volume of the series that is `what` (T1w or FLAIR by its tags), or of the one chosen as `FOLDER#NUMBER`.
 
     Raises BadInput with one sentence; nothing in it names the patient.
     """
+    return read_series(path, what).image
+
+
+def read_series(path: Path, what: str) -> Series:
+    """As `read`, with the tags and the files of the slices."""
     path, number = split_choice(path)
     where = f"The folder {path.name or path}" if path.is_dir() else f"The file {path.name}"
     folder = scan(path)
@@ -51,7 +66,7 @@ def read(path: Path, what: str) -> readers.RawImage:
     readers.check_size(shape, 1, stored, True, label)
     affine = _affine(stack, frames[0], step)
     notes += slice_notes(stack, frames, step, folder) + readers.shear_notes(affine)
-    return readers.RawImage(_voxels(stack, frames, label), affine, notes, stack.title)
+    return Series(stack, frames, readers.RawImage(_voxels(stack, frames, label), affine, notes, stack.title))
 
 
 def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[list[Frame], np.ndarray]:

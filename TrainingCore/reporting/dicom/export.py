@@ -1,0 +1,100 @@
+"""A folder of DICOM for one Result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.result import DVR, LESION_LABELS, LESIONS, Result
+from ...imaging.dicom_headers import quiet_pydicom
+from ...imaging.volumes import Volume, read_volume
+from ...runtime.errors import BadInput
+from ...runtime.files import atomic_folder, write_text
+from .belonging import place_on_reference
+from .needs import check_installed
+from .origin import Origin
+from .planes import planes_of
+from .reference import Reference
+
+MAP, SEGMENTATION, REPORT, README = "dvr_map.dcm", "lesions.dcm", "lesion_report.dcm", "README.txt"
+IDENTITY = "The DICOM files carry the identity of the patient (name, number, dates), copied from the T1w series."
+NO_LESIONS = "There are no lesions: the DICOM folder holds the map alone."
+
+
+@dataclass(frozen=True)
+class DicomFolder:
+    """What was written. files: names; notes: sentences for people."""
+
+    path: Path
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def write_dicom(
+    folder: Path,
+    reference: Reference,
+    dvr: Volume,
+    labels: np.ndarray | None,
+    rows: Sequence[Mapping[str, Any]],
+    provenance: Mapping[str, Any],
+) -> DicomFolder:
+    """Write the map, and where there are lesions their segmentation, into a folder that appears when it is complete.
+
+    Args:
+        folder: where to; replaced where it holds an older export.
+        reference: the T1w series that the objects are derived from.
+        dvr: synthetic DVR, unitless, 0 outside the brain, in the T1w series' world.
+        labels: (I, J, K) lesion numbers on the same grid, or None.
+        rows: the lesion table.
+        provenance: of the Result.
+
+    Raises:
+        BadInput: the folder cannot be written, or the grid cannot be held by DICOM.
+    """
+    check_installed("highdicom", "DICOM output")
+    from .parametric_map import parametric_map
+    from .segmentation import lesion_numbers, segmentation
+
+    marked = None if labels is None or not lesion_numbers(labels) else labels
+    planes = planes_of(dvr.data.shape, dvr.affine, reference)
+    parts = [np.ascontiguousarray(array).tobytes() for array in (dvr.data, dvr.affine, marked) if array is not None]
+    origin = Origin.of(provenance, "\n".join(reference.uids).encode(), *parts, repr(list(map(dict, rows))).encode())
+    notes = [IDENTITY, *reference.notes]
+    with atomic_folder(folder, README) as making, quiet_pydicom():
+        files = {MAP: parametric_map(dvr.data, planes, reference, origin)}
+        if marked is None:
+            notes.append(NO_LESIONS)
+        else:
+            files[SEGMENTATION] = segmentation(marked, planes, reference, origin)
+        for name, data in files.items():
+            data.save_as(making / name, enforce_file_format=True)
+        write_text(making / README, "\n".join([origin.derivation, *notes, ""]))
+    return DicomFolder(folder, tuple(files), tuple(notes))
+
+
+def dicom_of_result(result: Result, reference: Reference, t1w: Volume, folder: Path) -> DicomFolder:
+    """Write a Result as DICOM.
+
+    Args:
+        result: of a myelin map.
+        reference: the T1w series.
+        t1w: the T1w that the Result was made from; it decides whether the series is the right one.
+        folder: where to.
+
+    Raises:
+        BadInput: the series is not that of the T1w, or the folder cannot be written.
+    """
+    affine = place_on_reference(t1w, reference)
+    dvr = read_volume(result.path / DVR, "DVR map", may_be_empty=True)
+    labels = None
+    if (result.path / LESION_LABELS).is_file():
+        labels = np.round(read_volume(result.path / LESION_LABELS, "lesion labels", may_be_empty=True).data).astype(int)
+    rows = result.lesions()
+    if labels is not None and {int(row["id"]) for row in rows} != {int(n) for n in np.unique(labels) if n}:
+        raise BadInput(f"{LESIONS} and {LESION_LABELS} do not hold the same lesions. Run synthesize again.")
+    moved = affine @ np.linalg.inv(t1w.affine) @ dvr.affine
+    return write_dicom(folder, reference, Volume(dvr.data, moved), labels, rows, result.provenance)

@@ -1,0 +1,92 @@
+"""What all DICOM objects of a result share: identity, equipment, series, and bytes that depend on nothing but input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import __version__
+from .codes import ARTIFICIAL_INTELLIGENCE, OWN_SCHEME, OWN_SCHEME_NAME, PROCESSING_EQUIPMENT, Concept
+from .identity import date_of
+from .origin import MANUFACTURER, Origin
+from .reference import Reference
+
+FIRST_SERIES = 9000  # number of our series where the T1w has none (ours)
+RUN_DATES = ("InstanceCreationDate", "InstanceCreationTime")
+
+
+def code(concept: Concept) -> Any:
+    """A concept as highdicom wants it."""
+    from highdicom.sr import CodedConcept
+
+    return CodedConcept(concept.value, concept.scheme_designator, concept.meaning)
+
+
+def common(reference: Reference, origin: Origin, role: str, number: int) -> dict[str, Any]:
+    """Arguments that every object takes.
+
+    Args:
+        reference: the series it is derived from.
+        origin: how the result was made.
+        role: kind of the object, which makes its UIDs differ.
+        number: which of our series it is, from 1; the T1w's own number comes before it.
+    """
+    own = reference.first.get("SeriesNumber")
+    return {
+        "series_instance_uid": origin.uid(role, "series"),
+        "sop_instance_uid": origin.uid(role, "instance"),
+        "series_number": (100 * int(own) if own else FIRST_SERIES) + number,
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": "MyelinSynth",
+        "software_versions": __version__,
+        "device_serial_number": origin.weights_sha256[:16],
+        "coding_schemes": coding_schemes(),
+    }
+
+
+def equipment(origin: Origin) -> list[Any]:
+    """The model and its version as contributing equipment."""
+    from highdicom import ContributingEquipment
+
+    return [
+        ContributingEquipment(
+            MANUFACTURER,
+            code(PROCESSING_EQUIPMENT),
+            manufacturer_model_name=origin.algorithm,
+            software_versions=origin.version,
+            contribution_description=origin.derivation,
+        )
+    ]
+
+
+def algorithm(origin: Origin) -> Any:
+    """The model as an algorithm."""
+    from highdicom import AlgorithmIdentificationSequence
+
+    return AlgorithmIdentificationSequence(
+        origin.algorithm, code(ARTIFICIAL_INTELLIGENCE), origin.version, source=MANUFACTURER
+    )
+
+
+def coding_schemes() -> list[Any]:
+    """What our private codes are."""
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+
+    return [CodingSchemeIdentificationItem(OWN_SCHEME, name=OWN_SCHEME_NAME, responsible_organization=MANUFACTURER)]
+
+
+def finish(data: Any, reference: Reference, uid: str) -> None:
+    """Name the body part; replace dates and UIDs that depend on when the program ran, dates by those of the MRI."""
+    data.BodyPartExamined = "BRAIN"
+    data.ContentCreatorName = data.get("ContentCreatorName") or ""
+    for keyword in RUN_DATES:
+        if keyword in data:
+            del data[keyword]
+    data.ContentDate, data.ContentTime = date_of(reference.first)
+    known = {item.get("ContributionDateTime") for item in reference.first.get("ContributingEquipmentSequence") or []}
+    for item in data.ContributingEquipmentSequence:
+        if item.get("ContributionDateTime") not in known:
+            item.ContributionDateTime = data.ContentDate + data.ContentTime
+    for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
+        for item in data.get(sequence) or []:
+            item.DimensionOrganizationUID = uid

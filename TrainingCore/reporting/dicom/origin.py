@@ -1,0 +1,89 @@
+"""What every DICOM object of a result says about where it comes from, and its identifiers.
+
+Identifiers (UIDs) are hashes of everything that decides an object's content: the slices it is derived from, the
+weights, the map, the lesions. The same run writes the same bytes under the same UIDs, so that sending twice leaves one
+copy in the archive, and no two different contents ever share a UID (ours). Dates follow from the series for the same
+reason: the objects carry the date of the MRI, not of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ... import __version__
+
+MANUFACTURER = "MyelinSynth"
+LONG_STRING = 64  # characters of a DICOM value of type LO (PS3.5, 6.2)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a result was made.
+
+    model: name of the bundle; weights_sha256: of its weights; simulated_training, simulated_patient: whether a phantom
+    made what the model learnt from, or this patient; lesions: `given`, `found` (by a network) or `none`; content: hash
+    of everything that is stored.
+    """
+
+    model: str
+    weights_sha256: str
+    simulated_training: bool
+    simulated_patient: bool
+    lesions: str
+    content: str
+
+    @classmethod
+    def of(cls, provenance: Mapping[str, Any], *content: bytes) -> Origin:
+        """From a Result's provenance.json and the bytes of what is stored."""
+        model = provenance["model"]
+        digest = hashlib.sha256(__version__.encode())
+        for part in (model["weights_sha256"].encode(), *content):
+            digest.update(hashlib.sha256(part).digest())
+        return cls(
+            model["name"],
+            model["weights_sha256"],
+            bool(model["simulated_training_data"]),
+            bool(provenance["simulated_patient"]),
+            provenance["lesion_source"],
+            digest.hexdigest(),
+        )
+
+    def uid(self, *words: object) -> str:
+        """A UID of this content: the same words give the same UID.
+
+        It is a UUID below 2.25, which nobody has to register (PS3.5, B.2).
+        """
+        text = "\n".join([self.content, *map(str, words)])
+        return f"2.25.{uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5).int}"
+
+    @property
+    def algorithm(self) -> str:
+        """Name of the model, for an algorithm's name."""
+        return f"MyelinSynth, model {self.model}"[:LONG_STRING]
+
+    @property
+    def version(self) -> str:
+        """Version of the software and of the weights."""
+        return f"{__version__}, weights {self.weights_sha256[:16]}"
+
+    @property
+    def description(self) -> str:
+        """What the objects are, in one line of at most 64 characters."""
+        training = ", simulated training data" if self.simulated_training else ""
+        return f"Synthetic, not PET{training}; not for diagnosis"[:LONG_STRING]
+
+    @property
+    def derivation(self) -> str:
+        """What the objects are, in full."""
+        sentences = [
+            "Synthetic [11C]PiB DVR (unitless), predicted from MRI by a neural network; not measured by PET.",
+            f"Model {self.model}, weights SHA-256 {self.weights_sha256}, MyelinSynth {__version__}.",
+            "The model was trained on simulated patients." if self.simulated_training else "",
+            "The MRI is of a simulated patient." if self.simulated_patient else "",
+            "Research use only, not for diagnosis.",
+        ]
+        return " ".join(sentence for sentence in sentences if sentence)

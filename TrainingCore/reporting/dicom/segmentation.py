@@ -1,0 +1,73 @@
+"""The lesions as a DICOM Segmentation: one binary segment for each, with an identifier to follow it by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .codes import ABNORMAL_STRUCTURE, BRAIN, LESION
+from .objects import algorithm, code, common, equipment, finish
+from .origin import Origin
+from .planes import Planes, geometry_of
+from .reference import Reference
+
+GIVEN = "Mask given by the user"
+
+
+def lesion_numbers(labels: np.ndarray) -> list[int]:
+    """Numbers of the lesions that have voxels, ascending; segments are numbered 1, 2, ... in this order."""
+    return [int(number) for number in np.unique(labels) if number]
+
+
+def tracking_uid(origin: Origin, number: int) -> str:
+    """The UID that follows a lesion through segmentation and report."""
+    return origin.uid("lesion", number)
+
+
+def segmentation(labels: np.ndarray, planes: Planes, reference: Reference, origin: Origin) -> Any:
+    """The lesions as a pydicom data set.
+
+    Args:
+        labels: (I, J, K), number of the lesion in the table, 0 elsewhere; at least one lesion.
+        planes: where the voxels lie.
+        reference: the T1w series.
+        origin: how the result was made.
+    """
+    from highdicom.seg import Segmentation, SegmentationTypeValues
+
+    numbers = lesion_numbers(labels)
+    stored = planes.of(np.searchsorted([0, *numbers], labels).astype(np.uint16))
+    data = Segmentation(
+        source_images=reference.headers,
+        pixel_array=stored,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[_description(segment, number, origin) for segment, number in enumerate(numbers, start=1)],
+        **common(reference, origin, "lesions", 2),
+        content_label="LESIONS",
+        content_description="Lesions of a synthetic DVR map; not for diagnosis",
+        contributing_equipment=equipment(origin),
+        series_description="Lesions of SYNTHETIC PiB DVR, RESEARCH USE ONLY",
+        **geometry_of(planes),
+    )
+    finish(data, reference, origin.uid("lesions", "dimensions"))
+    return data
+
+
+def _description(segment: int, number: int, origin: Origin) -> Any:
+    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
+
+    found = origin.lesions != "given"
+    description = SegmentDescription(
+        segment_number=segment,
+        segment_label=f"Lesion {number}",
+        segmented_property_category=code(ABNORMAL_STRUCTURE),
+        segmented_property_type=code(LESION),
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC if found else SegmentAlgorithmTypeValues.MANUAL,
+        algorithm_identification=algorithm(origin) if found else None,
+        tracking_uid=tracking_uid(origin, number),
+        tracking_id=f"Lesion {number}",
+        anatomic_regions=[code(BRAIN)],
+    )
+    description.SegmentDescription = "Found by a network, not checked" if found else GIVEN
+    return description
