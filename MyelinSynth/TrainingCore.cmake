@@ -197,6 +197,18 @@ set(TRAINING_CORE_SCRIPTS
   reporting/curves_report.py
   reporting/demyelination_figures.py
   reporting/demyelination_pages.py
+  reporting/dicom/__init__.py
+  reporting/dicom/belonging.py
+  reporting/dicom/codes.py
+  reporting/dicom/export.py
+  reporting/dicom/identity.py
+  reporting/dicom/needs.py
+  reporting/dicom/objects.py
+  reporting/dicom/origin.py
+  reporting/dicom/parametric_map.py
+  reporting/dicom/planes.py
+  reporting/dicom/reference.py
+  reporting/dicom/segmentation.py
   reporting/document.py
   reporting/dvr_pages.py
   reporting/evaluation_report.py
