@@ -91,6 +91,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/itk_paths.py
   imaging/label_maps.py
   imaging/labelling.py
+  imaging/lesion_editing.py
   imaging/mask_values.py
   imaging/mutual_information.py
   imaging/nifti.py

@@ -15,6 +15,7 @@ DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
 FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
+LESION_PROBABILITY = "lesions_probability.nii.gz"  # only where a network found the lesions
 VIEWER = "viewer.html"  # only with --viewer
 FOUND_LESIONS = "found_lesions.nii.gz"  # only of a model that makes an MRI contrast and finds lesions in it
 SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only where the patient had none and --complete-with made one
