@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Annotated, Any
 
 from . import __version__
 from .runtime.cli import Progress, run_command
-from .runtime.errors import BadInput
+from .runtime.errors import BadInput, MyelinSynthError
 from .runtime.signature import ProgressMode, Shown, command
 
 
@@ -83,7 +81,7 @@ def simulate(
     prepare_dataset(out, settings, people, visits, overwrite)
     finished: dict[tuple[str, int], list[dict[str, Any]]] = {}
     tasks = [(out, label, person, visits, size, settings) for label, person in people]
-    with Progress(progress, "Simulating") as shown, _results(tasks, workers) as results:
+    with Progress(progress, "Simulating") as shown, _results(out, tasks, workers) as results:
         for done, (label, rows) in enumerate(results, start=1):
             finished.update({(label, number): row for number, row in rows.items()})
             shown.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
@@ -253,43 +251,23 @@ def simulate_person(
 
 
 @contextlib.contextmanager
-def _results(tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
-    """Results as they come, from this process or from `workers` processes that end with it."""
+def _results(out: Path, tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
+    """Results as they come, from this process or from `workers` processes that end with the block."""
     if workers == 1 or len(tasks) == 1:
         yield map(simulate_person, tasks)
         return
-    import multiprocessing
-
-    from .runtime.stopping import undisturbed
-
-    with contextlib.ExitStack() as stack:
-        with undisturbed(deaf_children=True):
-            pool = multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _start_worker)
-            stack.enter_context(pool)
-        yield pool.imap_unordered(_simulate_until_stopped, tasks)
-        pool.close()
-        pool.join()
-
-
-def _start_worker() -> None:
-    """Clean up (no half-written file) when the parent ends this process."""
-    from .runtime.stopping import listen
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business; on Windows this is not handed down
-    listen()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-def _simulate_until_stopped(task: Any) -> Any:
-    """What a worker does with a task."""
-    from .runtime.files import remove_unfinished
-    from .runtime.stopping import Stopped
+    from .runtime.files import remove_partials
+    from .runtime.parallel import BrokenProcessPool, parallel_results
 
     try:
-        return simulate_person(task)
-    except Stopped:
-        remove_unfinished()
-        raise
+        with parallel_results(simulate_person, tasks, min(workers, len(tasks)), threads=1) as results:
+            yield results
+    except BrokenProcessPool as error:
+        raise MyelinSynthError(
+            "The system ended a worker, most likely for memory. Run again with fewer --workers to resume."
+        ) from error
+    finally:
+        remove_partials(out)  # of workers that were ended
 
 
 main = command(simulate, done=str)

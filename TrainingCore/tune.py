@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
-import tempfile
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,9 @@ from typing import Annotated, Any
 from .data.cohort import Cohort
 from .data.recipe import changed, load_recipe
 from .experiments.space import Dimension, own_space, read_space
-from .runtime.children import Child, ended_afterwards
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
 from .runtime.signature import AtLeast, ProgressMode, Shown, command
-from .runtime.stopping import undisturbed
 from .systems.checks import check_recipe, volumes_to_learn
 
 
@@ -86,9 +82,10 @@ def tune(
     from .reporting.search_report import write_search
 
     out, trial_settings = Path(out), TrialSettings(Path(out), stratify, device, threads)
-    study = open_study(out, plan_of(stratify, settings, dimensions, cohort), seed, not no_pruning)
-    given = worker_options(locals())
-    with workers_beside(given, workers) as helpers, Progress(progress, "searching") as shown:
+    plan = plan_of(stratify, settings, dimensions, cohort)
+    study = open_study(out, plan, seed, not no_pruning)
+    task = WorkerTask(plan, trial_settings, dimensions, settings, cohort, trials, seed, not no_pruning)
+    with other_workers(task, workers - 1) as failed, Progress(progress, "searching") as shown:
         shown.note(cohort.left_out())
 
         def report(finished: int, study: Any) -> None:
@@ -96,7 +93,7 @@ def tune(
 
         search(study, dimensions, objective_of(trial_settings, settings, cohort, shown), trials, report)
         best = write_search(out, study, settings, dimensions, cohort)["best"]
-        for sentence in failures(helpers):
+        for sentence in failed:
             shown.note(sentence)
         shown.report("done", 1.0, "searched")
     if best is None:
@@ -113,16 +110,6 @@ class TrialSettings:
     stratify: list[str]
     device: str
     threads: int
-
-
-def worker_options(values: dict[str, Any]) -> list[str]:
-    """The command line that makes another process work on the same study; values: the parameters of `tune`."""
-    pairs = [("--data", [values["data"]]), ("--recipe", [values["recipe"]]), ("--out", [values["out"]])]
-    pairs += [("--space", [values["space"]] if values["space"] else []), ("--set", values["changes"])]
-    pairs += [("--stratify", values["stratify"]), ("--trials", [values["trials"]]), ("--seed", [values["seed"]])]
-    pairs += [("--device", [values["device"]]), ("--threads", [values["threads"]])]
-    words = [text for flag, items in pairs if items for text in (flag, *map(str, items))]
-    return [*words, "--no-pruning"] if values["no_pruning"] else words
 
 
 def plan_of(
@@ -210,26 +197,54 @@ def in_words(finished: int, trials: int, study: Any) -> str:
     return f"{finished} of {trials} trials{best}"
 
 
+@dataclass(frozen=True)
+class WorkerTask:
+    """A share of a search, as it is sent to another process."""
+
+    plan: dict[str, Any]
+    settings: TrialSettings
+    dimensions: Sequence[Dimension]
+    recipe: dict[str, Any]
+    cohort: Cohort
+    trials: int
+    seed: int
+    prune: bool
+
+
+def work_on_study(task: WorkerTask) -> str:
+    """Work on the study of a folder until its trials are done; returns why that failed, or an empty text."""
+    from .experiments.search import open_study, search
+
+    try:
+        study = open_study(task.settings.out, task.plan, task.seed, task.prune)
+        objective = objective_of(task.settings, task.recipe, task.cohort, Progress("none"))
+        search(study, task.dimensions, objective, task.trials)
+    except Exception as error:  # the other workers do its share
+        return str(error) or type(error).__name__
+    return ""
+
+
 @contextlib.contextmanager
-def workers_beside(given: Sequence[str], workers: int) -> Iterator[list[Child]]:
-    """Start the other workers as processes of this command; none of them outlives the block."""
-    command = [sys.executable, "-m", "TrainingCore.tune", *given, "--workers", "1", "--progress", "none"]
-    with ended_afterwards() as helpers:
-        for _ in range(workers - 1):
-            with undisturbed():
-                said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker runs
-                helpers.append(Child(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said), said))
-        yield helpers
+def other_workers(task: WorkerTask, count: int) -> Iterator[Iterator[str]]:
+    """Let `count` other processes work on the study during the block; yields why each of those that failed did."""
+    if count == 0:
+        yield iter(())
+        return
+    from .runtime.parallel import parallel_results
+
+    with parallel_results(work_on_study, [task] * count, count, task.settings.threads or os.cpu_count()) as results:
+        yield failures(results)
 
 
-def failures(helpers: Sequence[Child]) -> Iterator[str]:
-    """A sentence for each of the other workers that failed; waits for them."""
-    for helper in helpers:
-        if helper.process.wait():
-            helper.said.seek(0)
-            lines = helper.said.read().decode("utf-8", "replace").strip().splitlines()
-            reason = lines[-1].removeprefix("error: ") if lines else f"exit code {helper.process.returncode}"
+def failures(results: Iterator[str]) -> Iterator[str]:
+    """A sentence for each of the other workers that failed; waits for all of them."""
+    from .runtime.parallel import BrokenProcessPool
+
+    try:
+        for reason in filter(None, results):
             yield f"a worker of the search failed, the others did its share: {reason}"
+    except BrokenProcessPool:
+        yield "the system ended a worker of the search, most likely for memory; the others did its share."
 
 
 main = command(tune, done=lambda best: f"Best recipe: {best}, report: {best.parent / 'report.html'}")

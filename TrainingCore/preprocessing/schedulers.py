@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool  # joblib's own errors of a broken pool derive from it
 from typing import Any
 
 from ..runtime.errors import BadInput, MyelinSynthError
-from ..runtime.stopping import undisturbed
+from ..runtime.parallel import BrokenProcessPool, parallel_results
 from .worker import Outcome, prepare_visit
 
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
 POLL_SECONDS = 0.5
 QUIET_SECONDS = 10  # that nothing is under way on a cluster before the rest counts as given up
-PARENT_SECONDS = 1.0
 HERE = "127.0.0.1:0"  # Dask's pages: any free port, for this machine alone (None would mean 8787, taken or not)
 MISSING = "{} needs the package {}: pip install '{}'."
 
@@ -32,23 +27,10 @@ def on_this_machine(
 
     After a death the rest goes on with half as many processes; with one at a time, the visit that dies is known.
     """
-    joblib = _import("joblib", "preprocess", "joblib")
     left = {task.label: task for task in tasks}
     while left:
-        dispatch: Any = 1 if jobs == 1 else 2 * jobs
-        parallel = joblib.Parallel(
-            n_jobs=max(jobs, 2),  # with 1 joblib would stay in this process, and a crash would end it
-            backend="loky",
-            batch_size=1,
-            pre_dispatch=dispatch,
-            return_as="generator_unordered",
-            initializer=_end_with_parent,
-        )
         try:
-            with contextlib.ExitStack() as stack:
-                with undisturbed(deaf_children=True):  # this starts the processes
-                    made = parallel(joblib.delayed(work)(task) for task in list(left.values()))
-                    outcomes = stack.enter_context(_closed(made))
+            with parallel_results(work, list(left.values()), jobs) as outcomes:
                 for outcome in outcomes:
                     del left[outcome.label]
                     yield outcome
@@ -58,31 +40,6 @@ def on_this_machine(
                 del left[guilty]
                 yield Outcome(guilty, "failed", "Its process was ended by the system, most likely for memory.")
             jobs = max(jobs // 2, 1)
-
-
-@contextlib.contextmanager
-def _closed(outcomes: Any) -> Iterator[Any]:
-    """Close joblib's generator whatever happens: it stops the processes. It warns of what is not waited for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            yield outcomes
-        finally:
-            with contextlib.suppress(Exception):  # the pool may be broken already
-                outcomes.close()
-
-
-def _end_with_parent() -> None:
-    """In every process: end when the one that started it is gone (kill -9), not to work on for nobody."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_SECONDS)
-        os._exit(1)
-
-    if os.name == "posix":
-        threading.Thread(target=watch, daemon=True).start()
 
 
 def on_a_cluster(

@@ -1,8 +1,8 @@
-"""Being asked to stop (Ctrl-C, SIGTERM, SIGHUP): an exception where the program is, so that every `finally` cleans up.
+"""Signals that ask a command to stop (Ctrl-C, SIGTERM, SIGHUP) raise Stopped, so that every `finally` cleans up.
 
-Such an exception may be raised between any two steps. What it must not separate (starting a process and noting that it
-was started) is done `undisturbed`; where a library swallows it (a destructor, `except:`), the next `check_stopped`
-raises it again; while it is on its way, further signals change nothing.
+The exception may come between any two steps. Steps that belong together (start a process, note that it was started) run
+inside `defer_signals`. Where a library swallows the exception (a destructor, `except:`), the next `check_stopped`
+raises it again. While it unwinds the stack, further signals change nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-AGAIN_SECONDS = 0.05
+REPEAT_SECONDS = 0.05
 
 
 class Stopped(SystemExit):
@@ -29,25 +29,25 @@ class Stopped(SystemExit):
 
 @dataclass
 class _State:
-    asked: int = 0  # the first signal that asked
-    held: int = 0  # how many `undisturbed` blocks are under way
+    asked: int = 0  # the first signal received, 0: none
+    deferred: int = 0  # nested `defer_signals` blocks
     over: bool = False  # the program ends: there is nothing left to stop
-    before: dict[int, Any] = field(default_factory=dict)  # the handlers that were there
-    turn: int = 0  # how often listening has begun or ended: who asks again asks those who listened then
+    before: dict[int, Any] = field(default_factory=dict)  # the caller's handlers
+    turn: int = 0  # how often listening began or ended: a repeated signal is for the turn it was first sent in
 
 
 _state = _State()
 
 
 def listen() -> None:
-    """From now on raise Stopped where somebody asks this process to stop.
+    """Raise Stopped from now on when this process is asked to stop.
 
-    Does nothing outside the main thread, where Python allows no handlers. A signal that is ignored stays so: `nohup`
-    and a shell's background jobs are to go on.
+    Does nothing outside the main thread, where Python allows no handlers. A signal that is ignored (by `nohup`, or in a
+    shell's background job) stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    _state.asked, _state.held, _state.over, _state.turn = 0, 0, False, _state.turn + 1
+    _state.asked, _state.deferred, _state.over, _state.turn = 0, 0, False, _state.turn + 1
     for name in SIGNALS:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         before = None if number is None else signal.getsignal(number)
@@ -61,12 +61,12 @@ def _stop(signum: int, _frame: object) -> None:
     if _state.over:
         return
     _state.asked = _state.asked or signum
-    if not _state.held and not _on_its_way():
+    if not _state.deferred and not _unwinding():
         raise Stopped(_state.asked)
 
 
-def _on_its_way() -> bool:
-    """Whether the code that runs now is what a Stopped started: a `finally`, an `except`, what they call."""
+def _unwinding() -> bool:
+    """Whether the code that runs now cleans up after a Stopped: a `finally`, an `except`, or what they call."""
     error = sys.exc_info()[1]
     while error is not None:
         if isinstance(error, Stopped):
@@ -76,18 +76,18 @@ def _on_its_way() -> bool:
 
 
 def _unraisable(what: Any) -> None:
-    """Say what a destructor could not raise, as Python does; where that was Stopped, ask again a moment later."""
+    """Print what a destructor could not raise, as Python does; where that was Stopped, repeat the signal soon."""
     if not isinstance(what.exc_value, Stopped):
         sys.__unraisablehook__(what)
         return
-    again = threading.Timer(AGAIN_SECONDS, _ask_again, (what.exc_value.signum, _state.turn))
-    again.daemon = True
-    again.start()
+    timer = threading.Timer(REPEAT_SECONDS, _repeat, (what.exc_value.signum, _state.turn))
+    timer.daemon = True
+    timer.start()
 
 
-def _ask_again(signum: int, turn: int) -> None:
+def _repeat(signum: int, turn: int) -> None:
     if turn != _state.turn:
-        return  # those who were asked have ended meanwhile
+        return  # that command has ended meanwhile
     if sys.platform == "win32":
         signal.raise_signal(signum)
     else:
@@ -95,7 +95,7 @@ def _ask_again(signum: int, turn: int) -> None:
 
 
 def stop_listening(for_good: bool) -> None:
-    """Let nothing raise Stopped any more. for_good: the process ends, undisturbed; otherwise the handlers go back."""
+    """Stop raising Stopped. for_good: the process ends and ignores signals; otherwise the caller's handlers return."""
     if threading.current_thread() is not threading.main_thread():
         return
     _state.over, _state.turn = True, _state.turn + 1
@@ -105,40 +105,33 @@ def stop_listening(for_good: bool) -> None:
 
 
 def asked() -> int:
-    """The signal that has asked this process to stop, or 0."""
+    """The signal that asked this process to stop, or 0."""
     return _state.asked
 
 
 def check_stopped() -> None:
-    """Raise Stopped where somebody has asked for it and a library has swallowed that."""
-    if _state.asked and not _state.over and not _state.held and not _on_its_way():
+    """Raise Stopped again where a library swallowed it."""
+    if _state.asked and not _state.over and not _state.deferred and not _unwinding():
         raise Stopped(_state.asked)
 
 
 @contextlib.contextmanager
-def undisturbed(deaf_children: bool = False) -> Iterator[None]:
-    """Do a few quick steps that must not be separated; who asks to stop meanwhile is heard at the end.
+def defer_signals(children_ignore_sigint: bool = False) -> Iterator[None]:
+    """Run a few quick steps that belong together; a signal that arrives meanwhile raises Stopped at their end.
 
-    deaf_children: processes started here never hear Ctrl-C, which a terminal sends to all of them at once and which
-    would make each say where it was; whoever starts them ends them. (Nor does this process, for that moment.)
+    children_ignore_sigint: processes started inside ignore Ctrl-C, which a terminal sends to all of them at once and
+    which would make each print a traceback; this process ends them. (It ignores Ctrl-C itself inside the block.)
     """
-    _state.held += 1
-    try:
-        with _ctrl_c_ignored() if deaf_children else contextlib.nullcontext():
-            yield
-    finally:
-        _state.held -= 1
-    check_stopped()
-
-
-@contextlib.contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
-    if before is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    ignore = children_ignore_sigint and before is not None and on_main_thread
+    _state.deferred += 1
     try:
+        if ignore:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if ignore:
+            signal.signal(signal.SIGINT, before)
+        _state.deferred -= 1
+    check_stopped()

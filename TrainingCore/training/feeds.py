@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..data.case import Case
 from ..runtime.processes import Processes
-from ..runtime.stopping import undisturbed
+from ..runtime.stopping import defer_signals
 from .augmentation import augment
 from .simulated import SimulatedPeople
 
@@ -93,7 +93,7 @@ def made_ahead(tasks: Sequence[Any], make: Callable[[Any], Any], workers: int) -
         multiprocessing_context="spawn",  # a forked child may hang in the parent's thread pool
         worker_init_fn=_start_worker,
     )
-    with undisturbed(deaf_children=True):
+    with defer_signals(children_ignore_sigint=True):
         course = iter(loader)
     try:
         yield from course

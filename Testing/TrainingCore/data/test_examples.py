@@ -15,7 +15,6 @@ import pytest
 from TrainingCore.data.recipe import available, full_key, load_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
-NO_EXAMPLE = {"TrainingCore.experiments.one_job"}  # started by `crossvalidate`, never by people
 COMMANDS = sorted(
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
     for path in (ROOT / "TrainingCore").rglob("*.py")
@@ -64,7 +63,7 @@ def test_every_command_is_found() -> None:
     assert {"TrainingCore.train", "TrainingCore.synthesize", "TrainingCore.phantom.make_atlas"} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("module", sorted(set(COMMANDS) - NO_EXAMPLE))
+@pytest.mark.parametrize("module", COMMANDS)
 def test_the_examples_of_help_are_understood(
     module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

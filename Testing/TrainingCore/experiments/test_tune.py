@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ball_cohort import write_ball_cohort
-from strikes import send_sigterm, struck_after, struck_command, waiting_command
+from strikes import struck_command, waiting_command
 
 from TrainingCore.data.cohort import Cohort, Visit
 from TrainingCore.data.recipe import load_recipe, value_of
@@ -117,38 +116,6 @@ def test_two_workers_that_both_draw_the_last_trial_do_not_train_one_too_many(tmp
     search(study, PLANE, quadratic, 3)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
     assert not study.trials[-1].params
-
-
-@pytest.mark.skipif(os.name == "nt", reason="the stand-in for Python is a shell script")
-def test_no_worker_outlives_a_search_wherever_it_is_struck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import psutil
-
-    from TrainingCore.runtime.stopping import Stopped, listen, stop_listening
-    from TrainingCore.tune import workers_beside
-
-    idle, others = tmp_path / "python", set(psutil.Process().children())
-    idle.write_text("#!/bin/sh\nexec sleep 600\n")
-    idle.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(idle))
-
-    def search() -> None:
-        try:
-            listen()
-            with workers_beside([], 3):
-                pass
-        except Stopped:
-            return
-
-    kept, struck = signal.signal(signal.SIGTERM, lambda *_: None), 0
-    try:
-        while struck_after(struck, search, send_sigterm):
-            stop_listening(for_good=False)
-            assert set(psutil.Process().children()) <= others, struck
-            struck += 1
-    finally:
-        stop_listening(for_good=False)
-        signal.signal(signal.SIGTERM, kept)
-    assert struck > 50
 
 
 class StandInTrial:

@@ -16,7 +16,7 @@ from strikes import send_sigterm, struck_after
 
 from TrainingCore.runtime.cli import STOPPED, Progress, run_command
 from TrainingCore.runtime.files import write_text
-from TrainingCore.runtime.stopping import AGAIN_SECONDS, SIGNALS, Stopped, listen, stop_listening, undisturbed
+from TrainingCore.runtime.stopping import REPEAT_SECONDS, SIGNALS, Stopped, defer_signals, listen, stop_listening
 
 ROOT = Path(__file__).resolve().parents[3]
 Main = Callable[[Sequence[str] | None], int | None]
@@ -126,7 +126,7 @@ def test_what_must_not_be_separated_is_done_to_its_end() -> None:
     done = []
 
     def command(_argv: Sequence[str] | None) -> None:
-        with undisturbed():
+        with defer_signals():
             send_sigterm()
             done.append("started")
         done.append("not this")
@@ -142,7 +142,7 @@ def test_ctrl_c_in_a_terminal_is_left_to_the_process_that_started_the_others(cap
     def command(_argv: Sequence[str] | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         listen()
-        with undisturbed(deaf_children=True):
+        with defer_signals(children_ignore_sigint=True):
             child = subprocess.Popen([sys.executable, "-c", program])
         assert child.wait() == 0
         signal.raise_signal(signal.SIGINT)
@@ -180,7 +180,7 @@ def test_who_asks_again_after_the_command_has_ended_asks_nobody() -> None:
     signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
     assert run_command(command) in (0, 143)
     listen()
-    time.sleep(4 * AGAIN_SECONDS)
+    time.sleep(4 * REPEAT_SECONDS)
     stop_listening(for_good=False)
     assert not heard
 

@@ -1,0 +1,79 @@
+"""Work in parallel processes (joblib's loky), none of which outlives the block that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool  # joblib's own errors of a broken pool derive from it
+from typing import Any, TypeVar
+
+from .stopping import defer_signals
+
+__all__ = ["BrokenProcessPool", "parallel_results"]
+
+PARENT_SECONDS = 1.0
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@contextlib.contextmanager
+def parallel_results(
+    work: Callable[[Task], Result], tasks: Sequence[Task], processes: int, threads: int | None = None
+) -> Iterator[Iterator[Result]]:
+    """Results of work(task) in the order in which they arrive; the processes start at once and end with the block.
+
+    Args:
+        work: function of one task; it, the tasks and the results can be pickled.
+        tasks: what to work on.
+        processes: how many tasks to work on at a time.
+        threads: threads of linear algebra in each process (default: its share of the cores).
+
+    Raises:
+        BrokenProcessPool: the system ended one of the processes, most likely for memory.
+    """
+    import joblib
+
+    with contextlib.ExitStack() as stack:
+        with defer_signals(children_ignore_sigint=True):
+            with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
+                parallel = joblib.Parallel(
+                    n_jobs=max(processes, 2),  # with 1 joblib would stay in this process, and a crash would end it
+                    batch_size=1,
+                    pre_dispatch=1 if processes == 1 else 2 * processes,
+                    return_as="generator_unordered",
+                    initializer=_start_process,
+                )
+                results = parallel(joblib.delayed(work)(task) for task in tasks)
+            stack.callback(_end_processes, results)
+        yield results
+
+
+def _end_processes(results: Any) -> None:
+    """Close joblib's generator, which ends its processes; what it and its thread say of that is for nobody to read."""
+    excepthook = threading.excepthook
+    with warnings.catch_warnings(), contextlib.suppress(Exception):  # the pool may be broken already
+        warnings.simplefilter("ignore", UserWarning)
+        threading.excepthook = lambda _what: None
+        try:
+            results.close()
+        finally:
+            threading.excepthook = excepthook
+
+
+def _start_process() -> None:
+    """In every process: end when the parent is gone (kill -9), and keep libraries' warnings from the terminal."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
+
+    if os.name == "posix":
+        threading.Thread(target=watch, daemon=True).start()
+    if not os.environ.get("MYELINSYNTH_DEBUG"):
+        warnings.simplefilter("ignore")
