@@ -62,7 +62,6 @@ set(TRAINING_CORE_SCRIPTS
   experiments/folds.py
   experiments/jobs.py
   experiments/learning_curves.py
-  experiments/one_job.py
   experiments/plan_file.py
   experiments/recipes.py
   experiments/search.py
@@ -229,10 +228,10 @@ set(TRAINING_CORE_SCRIPTS
   reporting/translation_report.py
   reporting/viewer_page.py
   runtime/__init__.py
-  runtime/children.py
   runtime/cli.py
   runtime/errors.py
   runtime/files.py
+  runtime/parallel.py
   runtime/processes.py
   runtime/signature.py
   runtime/stopping.py
