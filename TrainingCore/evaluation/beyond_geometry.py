@@ -62,6 +62,17 @@ def partial_difference(
     return result | {"difference": other - one} | bootstrap_test(after - before)
 
 
+def partial_replicates(
+    measured: np.ndarray, synthetic: np.ndarray, features: np.ndarray, people: Sequence[Any], seed: int = 0
+) -> tuple[float | None, np.ndarray]:
+    """The partial correlation and its bootstrap replicates by person, the same draws for the same lesions and seed.
+
+    Arguments as in `partial_correlation`. Returns (r, (replicates,)); (None, empty) where it is not estimable.
+    """
+    table, owners = _complete(np.column_stack([features, measured, synthetic]), people)
+    return _with_replicates(table, owners, seed)
+
+
 def _complete(table: np.ndarray, people: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     """The rows without a gap, and whose they are."""
     keep = np.isfinite(table.astype(float)).all(axis=1)

@@ -1,0 +1,135 @@
+"""The curriculum study: what its statistics find and do not find, and that its runs resume."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from strikes import struck_command
+
+from Testing.studies.curriculum.__main__ import curriculum
+from Testing.studies.curriculum.cohorts import TEST, TRAIN, make_cohort
+from Testing.studies.curriculum.endpoint import Lesions, Measured, analyse, verdict
+from Testing.studies.curriculum.one_run import result_of, run_folder, train_and_measure
+from Testing.studies.curriculum.protocol import ARMS, BUNDLES, PRIMARY, QUICK, REFERENCE, Protocol, keep_protocol
+from TrainingCore.data.recipe import load_recipe
+from TrainingCore.data.run import Run
+from TrainingCore.evaluation.cases import GEOMETRY
+from TrainingCore.evaluation.lesion_geometry import FEATURES
+from TrainingCore.runtime.errors import BadInput
+from TrainingCore.systems.checks import check_recipe
+
+PEOPLE, LESIONS = 44, 12  # as at site B of the paper
+Rows = list[dict[str, Any]]
+
+
+def lesion_rows(knows: float, seed: int, model: int) -> Rows:
+    """Lesions whose synthetic DVR follows geometry, the share `knows` of their true deficit, and noise of its own."""
+    truth = np.random.default_rng(1)
+    count = PEOPLE * LESIONS
+    geometry = truth.normal(size=(count, len(FEATURES)))
+    deficit = truth.normal(size=count) + np.repeat(truth.normal(0, 0.5, PEOPLE), LESIONS)
+    measured = 1.1 + 0.05 * geometry[:, 0] + 0.05 * deficit + 0.04 * truth.normal(size=count)
+    own = np.random.default_rng([2, model, seed])
+    synthetic = 1.1 + 0.05 * geometry[:, 0] + 0.05 * knows * deficit + 0.03 * own.normal(size=count)
+    return [
+        {"person": f"B{index // LESIONS:02d}", "visit": "1", "id": index % LESIONS + 1, "volume_mm3": 100.0}
+        | {"mean_dvr": synthetic[index], "measured_mean_dvr": measured[index], "clean_mean_dvr": measured[index]}
+        | {"myelin_loss": 0.3 - 0.05 * deficit[index]}
+        | {f"{GEOMETRY}{name}": geometry[index, column] for column, name in enumerate(FEATURES)}
+        for index in range(count)
+    ]
+
+
+def tables(first: float, second: float, seeds: int = 3) -> dict[str, dict[int, Rows]]:
+    knows = dict(zip(PRIMARY, (first, second), strict=True))
+    return {
+        arm: {seed: lesion_rows(share, seed, model) for seed in range(1, seeds + 1)}
+        for model, (arm, share) in enumerate(knows.items())
+    }
+
+
+def test_a_planted_difference_is_found_and_has_the_right_sign() -> None:
+    analysis = analyse(dict.fromkeys(BUNDLES, tables(0.9, 0.5)))
+    gaps = analysis["last"]["differences"]["anticurricular"]
+    assert gaps["partial"]["low"] > 0.02
+    assert gaps["myelin"]["low"] > 0
+    assert gaps["r"]["low"] > 0
+    assert gaps["mae"]["high"] < 0
+    assert "better than its opposite" in verdict(gaps["partial"])
+    other_way = analyse(dict.fromkeys(BUNDLES, tables(0.5, 0.9)))["last"]["differences"]["anticurricular"]["partial"]
+    assert other_way["high"] < 0
+    assert "worse than its opposite" in verdict(other_way)
+
+
+def test_no_difference_is_reported_where_there_is_none() -> None:
+    gap = Measured(Lesions.of(tables(0.7, 0.7))).difference("anticurricular", "curricular", "partial")
+    assert gap["low"] < 0 < gap["high"]
+    assert gap["p"] > 0.05
+    assert "not told apart" in verdict(gap)
+
+
+def test_one_lucky_seed_is_no_difference() -> None:
+    """Two seeds say nothing and one says much: people alone would call that sure, people and seeds do not."""
+    lucky = tables(0.5, 0.5)
+    lucky["curricular"][3] = tables(0.9, 0.5)["curricular"][3]
+    measured = Measured(Lesions.of(lucky))
+    together = measured.difference("anticurricular", "curricular", "partial")
+    assert together["low"] < 0
+    alone = Lesions.of({arm: {3: seeds[3]} for arm, seeds in lucky.items()})
+    assert Measured(alone).difference("anticurricular", "curricular", "partial")["low"] > 0
+
+
+def test_arms_on_other_lesions_are_not_compared() -> None:
+    other = tables(0.7, 0.7)
+    other["anticurricular"][2] = other["anticurricular"][2][:-1]
+    with pytest.raises(ValueError, match="other lesions"):
+        Lesions.of(other)
+
+
+@pytest.mark.parametrize("arm", [*ARMS, REFERENCE, "weight-0.3"])
+@pytest.mark.parametrize("protocol", [Protocol(), QUICK])
+def test_every_arm_is_a_recipe_with_its_own_seed(arm: str, protocol: Protocol) -> None:
+    name, changes = protocol.recipe(arm, 2)
+    recipe = load_recipe(name, changes)
+    check_recipe(recipe)
+    assert recipe["seed"] == 2
+    assert recipe["losses"]["adversarial"] == {"l1_twin": 0, "l1_schedule": 0, "weight-0.3": 0.3}.get(
+        arm, 1.0 if arm == REFERENCE else protocol.weight
+    )
+
+
+def test_a_folder_keeps_its_protocol(tmp_path: Path) -> None:
+    keep_protocol(tmp_path, QUICK)
+    keep_protocol(tmp_path, QUICK)
+    with pytest.raises(BadInput, match="other settings"):
+        keep_protocol(tmp_path, Protocol())
+    assert Protocol().differences() == []
+    assert "epochs 2 instead of 150" in QUICK.differences()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_all_arms_run_at_a_small_size_and_a_killed_one_resumes(tmp_path: Path) -> None:
+    keep_protocol(tmp_path, QUICK)
+    for name in (TRAIN, TEST):
+        make_cohort(tmp_path, name, QUICK)
+    killed = run_folder(tmp_path, "curricular", 1)
+    recipe, changes = QUICK.recipe("curricular", 1)
+    given = ("--out", killed, "--data", tmp_path / "cohorts" / TRAIN, "--recipe", recipe, "--set", *changes)
+    command = struck_command("train", "epoch 2", 9, *given, "--threads", 1, "--progress", "none")
+    assert subprocess.run(command, capture_output=True, timeout=300).returncode == -9
+    first = Run.open(killed).log()
+    assert len(first) == 1
+    assert result_of(tmp_path, "curricular", 1) is None
+    for arm in (*ARMS, REFERENCE):
+        train_and_measure(tmp_path, arm, 1, TEST)
+    assert Run.open(killed).log()[:1] == first
+    assert len(Run.open(killed).log()) == QUICK.epochs
+    page = curriculum(tmp_path, seeds=1, progress="none").read_text(encoding="utf-8")
+    assert "Pilot, not the study" in page
+    assert "Primary endpoint" in page
+    assert (tmp_path / "results.json").is_file()
+    assert (tmp_path / "curriculum.png").is_file()
