@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from TrainingCore.runtime.children import Child, ended_afterwards
+
 from TrainingCore.runtime.cli import Progress
 from TrainingCore.runtime.errors import MyelinSynthError
 from TrainingCore.runtime.stopping import undisturbed
