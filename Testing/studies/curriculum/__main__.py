@@ -80,7 +80,9 @@ def curriculum(
                 shown.report("simulate", 0.0, f"simulating {name}")
                 make_cohort(out, name, read_protocol(out))
             wanted = [(arm, seed) for seed in range(1, seeds + 1) for arm in names]
-            run_jobs(out, [job for job in wanted if result_of(out, *job) is None], cohort, jobs, shown)
+            missing = [job for job in wanted if result_of(out, *job) is None]
+            if missing:
+                run_jobs(out, missing, cohort, jobs, shown)
         results = _finished(out, names, seeds, cohort)
         if not results:
             raise BadInput(f"No training in {out} is finished yet: there is nothing to report.")

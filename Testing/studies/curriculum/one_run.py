@@ -1,11 +1,10 @@
-"""One training of the study and its measurement: `python -m Testing.studies.curriculum.one_run STUDY ARM SEED COHORT`.
+"""One training of the study and its measurement.
 
 Killed at any moment it continues from its last whole epoch. When it is done, `result.json` says so.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.run import Run
 from TrainingCore.experiments.evaluation import Candidate, measure_candidates, task_of
-from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.files import read_json, write_json
 from TrainingCore.train import train
 
@@ -91,14 +89,3 @@ def _game(run: Run) -> dict[str, Any]:
 def _mean(log: Sequence[dict[str, Any]], key: str) -> float | None:
     values = [entry[key] for entry in log if key in entry]
     return round(float(np.mean(values)), 5) if values else None
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the training that the arguments name."""
-    study, arm, seed, cohort = argv or sys.argv[1:]
-    train_and_measure(Path(study), arm, int(seed), cohort)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(run_command(main))
