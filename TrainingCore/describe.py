@@ -74,7 +74,7 @@ def _describe_recipe(recipe: dict[str, Any]) -> None:
 
 
 def _print_schedule(recipe: dict[str, Any]) -> None:
-    from .training.schedules import random_share
+    from .systems.schedules import random_share
 
     epochs, schedule = recipe["epochs"], recipe["schedule"]
     chosen = sorted({0, epochs // 4, epochs // 2, 3 * epochs // 4, epochs - 1})
@@ -87,7 +87,7 @@ def _print_lesion_shares(recipe: dict[str, Any], data: Path) -> None:
     from .data.cohort import Cohort
     from .systems import system_class
     from .systems.checks import volumes_to_learn
-    from .training.samples import make_sample
+    from .systems.samples import make_sample
     from .training.store import CaseStore
 
     system = system_class(recipe["system"])(recipe, "cpu")

@@ -107,7 +107,7 @@ def gan_step(generator: Any, size: int) -> Callable[[], Any]:
     import torch.nn.functional as F
 
     from TrainingCore.networks.patch_discriminator import PatchDiscriminator
-    from TrainingCore.training.patches import cut_patches, patch_corners
+    from TrainingCore.systems.patches import cut_patches, patch_corners
 
     mri, dvr = volumes(size)
     centres = np.random.default_rng(2).uniform(0, size, (PATCHES, 3))

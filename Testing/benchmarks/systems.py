@@ -24,7 +24,7 @@ def sample(size: int, inputs: int, slices: int = 0) -> Any:
     """A visit of noise with a box of brain, white matter and lesions."""
     import torch
 
-    from TrainingCore.training.samples import Sample
+    from TrainingCore.systems.samples import Sample
 
     shape = (1, 1, size, size, slices or size)
     random = torch.Generator().manual_seed(0)
@@ -42,7 +42,7 @@ def build(name: str, peer: bool, size: int, settings: tuple[str, ...] = ()) -> C
 
     from TrainingCore.data.recipe import load_recipe
     from TrainingCore.systems import system_class
-    from TrainingCore.systems.moment import Moment
+    from TrainingCore.systems.training_progress import TrainingProgress
 
     recipe = load_recipe(name, [*SETTINGS.get(name, ()), *settings])
     system = system_class(recipe["system"])(recipe)
@@ -63,7 +63,9 @@ def build(name: str, peer: bool, size: int, settings: tuple[str, ...] = ()) -> C
             exact = deepcopy(module).double()(given.double())
         return float((mine - exact).abs().max() / exact.std())
 
-    return Contender(lambda: system.training_step(visits, Moment(0, 1, 0.0), rng), sum(counts.values()), error)
+    return Contender(
+        lambda: system.training_step(visits, TrainingProgress(0, 1, 0.0), rng), sum(counts.values()), error
+    )
 
 
 def _curricular(system: Any) -> None:

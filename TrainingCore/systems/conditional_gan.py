@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..networks.grid_discriminator import GridDiscriminator
-from ..training.patches import grid_patches
-from ..training.samples import Sample
 from .learner import Learner
 from .parts import combine_losses
+from .patches import grid_patches
+from .samples import Sample
 
 GENERATED, MEASURED = 0, 1
 PixelLoss = Callable[[Tensor, Sample], Tensor]

@@ -28,10 +28,10 @@ from torch import Tensor, nn
 
 from ..evaluation.image_quality import enhancement_quality
 from ..networks.vnet import VNet
-from ..training.samples import Sample
-from .moment import Moment
 from .parts import numbers
+from .samples import Sample
 from .system import System
+from .training_progress import TrainingProgress
 
 AXES = (2, 3, 4)
 ALL_FLIPS = tuple(chain.from_iterable(combinations(AXES, n) for n in range(len(AXES) + 1)))  # eight
@@ -43,7 +43,7 @@ class ContrastEnhancement(System):
 
     name = "contrast_enhancement"
     score = ("l2",)
-    shown: ClassVar = {"loss": "loss {:.5f}"}
+    progress_losses: ClassVar = {"loss": "loss {:.5f}"}
     architecture_keys = (
         *("network.width", "network.levels", "network.convolutions", "flips.averaged"),
         *("enhancement.added_to", "enhancement.amplified"),
@@ -63,7 +63,9 @@ class ContrastEnhancement(System):
             found["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings["amplified"])
         return found
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """One step on whole volumes, flipped on the device. Returns the loss over all voxels."""
         inputs, target, brain = (torch.cat(column) for column in zip(*(self._flipped(one, rng) for one in batch)))
         loss = LOSSES[self.recipe["loss"]](self.network(inputs) * brain, target)

@@ -35,15 +35,15 @@ from torch import Tensor, nn
 from ..data.bundle import Bundle
 from ..data.recipe import grid_spacing, patch_voxels
 from ..networks.patch_discriminator import PatchDiscriminator
-from ..training.patches import cut_patches, patch_corners, share_in_patches
-from ..training.samples import Sample
-from ..training.schedules import choose_centres, random_share, spread_evenly
-from ..training.state import Tensors, part, prefixed
 from .balance import AdversarialBalance
 from .learner import Learner
-from .moment import Moment
 from .parts import build_generator, combine_losses, infer, mean_over
+from .patches import cut_patches, patch_corners, share_in_patches
+from .samples import Sample
+from .schedules import choose_centres, random_share, spread_evenly
 from .system import System
+from .tensors import Tensors, part, prefixed
+from .training_progress import TrainingProgress
 
 MIN_SHARE_RATIO = 1.1  # of lesion in lesion patches to random ones, below which a schedule is no curriculum (ours)
 SHARE_PATCHES = 64  # random patches whose lesion share is reported at each step (ours)
@@ -53,7 +53,12 @@ class Curricular(System):
     """G, D and their losses; see System for the verbs."""
 
     name = "curricular"
-    shown: ClassVar = {"l1": "L1 {:.3f}", "loss_G": "G {:.3f}", "loss_D": "D {:.3f}", "random_share": "random {:.0%}"}
+    progress_losses: ClassVar = {
+        "l1": "L1 {:.3f}",
+        "loss_G": "G {:.3f}",
+        "loss_D": "D {:.3f}",
+        "random_share": "random {:.0%}",
+    }
     architecture_keys = ("generator.width", "generator.levels", "generator.order")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
@@ -71,17 +76,19 @@ class Curricular(System):
 
     # -- training step ---------------------------------------------------------------------------------------------
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """One visit: a generator pass, a discriminator step on its patches, a generator step. Returns the losses."""
         (sample,) = batch
-        self._set_rates(moment)
+        self._set_rates(progress)
         fake, real = self.generator(sample.inputs) * sample.brain, sample.target * sample.brain
         weights = self.recipe["losses"]
         losses: dict[str, float] = {}
         adversarial = patch_l1 = torch.zeros((), device=self.device)
         scheduled = self.discriminator is not None or weights["patch_l1"] > 0
         if scheduled:
-            losses = {"random_share": self._random_share(moment), **self.lesion_shares(sample)}
+            losses = {"random_share": self._random_share(progress), **self.lesion_shares(sample)}
             corners = self._corners(sample, losses["random_share"], rng)
         if self.discriminator is not None:
             losses |= self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
@@ -143,9 +150,9 @@ class Curricular(System):
         centres["random_patches"] = spread_evenly(sample.white_matter, SHARE_PATCHES)
         return {f"lesion_share_{kind}": share_in_patches(lesions, one, self.patch) for kind, one in centres.items()}
 
-    def _random_share(self, moment: Moment) -> float:
+    def _random_share(self, progress: TrainingProgress) -> float:
         schedule = self.recipe["schedule"]
-        return random_share(schedule["name"], moment.epoch, moment.epochs, schedule["share"])
+        return random_share(schedule["name"], progress.epoch, progress.epochs, schedule["share"])
 
     def _corners(self, sample: Sample, share: float, rng: np.random.Generator) -> Tensor:
         centres = choose_centres(rng, self.recipe["patches"], share, sample.lesion_centres, sample.white_matter)
@@ -157,9 +164,9 @@ class Curricular(System):
         drawn = rng.normal(labels[kind], labels["sd"], size=tuple(like.shape)).astype(np.float32)
         return torch.from_numpy(drawn).to(like.device)
 
-    def _set_rates(self, moment: Moment) -> None:
+    def _set_rates(self, progress: TrainingProgress) -> None:
         rates = self.recipe["optimizer"]
-        decay = moment.decay(rates["decay"])
+        decay = progress.decay(rates["decay"])
         self.generator.set_rate(rates["generator_rate"] * decay)
         if self.discriminator is not None:
             self.discriminator.set_rate(rates["discriminator_rate"] * decay * self.balance.discriminator)

@@ -22,12 +22,12 @@ from ..data.recipe import grid_spacing, load_recipe
 from ..evaluation.lesion_geometry import FEATURES, lesion_geometry
 from ..imaging.labelling import label_lesions
 from ..runtime.errors import BadInput
-from ..training.samples import Sample, dvr_errors
-from ..training.state import Tensors
 from .linear import solve
-from .moment import Moment
 from .parts import other_network
+from .samples import Sample, dvr_errors
 from .system import System
+from .tensors import Tensors
+from .training_progress import TrainingProgress
 
 FULL_WEIGHT_MM3 = 50.0  # smaller lesions, of which few voxels were measured, count less in proportion (ours)
 TISSUES = ("white_matter", "grey_matter", "fluid")
@@ -38,7 +38,7 @@ class Geometry(System):
 
     name = "geometry"
     from_masks = True
-    shown: ClassVar = {"lesion_l1": "lesion L1 {:.3f}"}
+    progress_losses: ClassVar = {"lesion_l1": "lesion L1 {:.3f}"}
     epochs = 1
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
@@ -54,7 +54,9 @@ class Geometry(System):
         """Raises BadInput: it takes seconds in one process."""
         raise BadInput("The regression on geometry takes seconds and runs in one process: leave out torchrun.")
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """Add the lesions and tissues of the visits; returns the mean absolute error of their lesions' mean DVR."""
         errors: list[float] = []
         for sample in batch:

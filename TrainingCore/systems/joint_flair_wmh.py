@@ -37,12 +37,12 @@ from ..evaluation.segmentation import HALF
 from ..imaging.intensities import background_of
 from ..networks.unet2d import UNet2D
 from ..runtime.errors import BadInput
-from ..training.samples import Sample
-from ..training.slices import drawn, slice_by_slice
 from .learner import Learner
-from .moment import Moment
 from .parts import init_output_bias, inside, mean_over
+from .samples import Sample
+from .slices import drawn, slice_by_slice
 from .system import System
+from .training_progress import TrainingProgress
 
 SLOPE = 0.3
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))  # 0.1 to 0.9
@@ -57,7 +57,7 @@ class JointFlairWMH(System):
 
     name = "joint_flair_wmh"
     score = ("cross_entropy",)
-    shown: ClassVar = {"l2": "L2 {:.3f}", "cross_entropy": "CE {:.4f}"}
+    progress_losses: ClassVar = {"l2": "L2 {:.3f}", "cross_entropy": "CE {:.4f}"}
     architecture_keys = ("mode", "networks.widths", "networks.first_kernel")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
@@ -74,12 +74,14 @@ class JointFlairWMH(System):
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """Slices of the visits: one step of C, one of G, as the mode wants. Returns the losses."""
         slices = drawn(batch, self.recipe["slices_per_visit"], rng)
         G, C = self.generator, self.classifier
-        learning = self._learning(moment)
-        self._set_rates(moment)
+        learning = self._learning(progress)
+        self._set_rates(progress)
         losses: dict[str, float] = {}
         seen = slices["inputs"]
         if G is not None:
@@ -96,15 +98,15 @@ class JointFlairWMH(System):
             losses |= {"l2": l2.item(), "loss_G": loss_G.item()}
         return losses
 
-    def _learning(self, moment: Moment) -> str:
-        """The networks that take a step at a moment of the training."""
+    def _learning(self, progress: TrainingProgress) -> str:
+        """The networks that take a step at this point of the training."""
         if self.mode == "joint":
             return "CG"
-        return "G" if self.mode == "offline" and moment.progress < 0.5 else "C"
+        return "G" if self.mode == "offline" and progress.share < 0.5 else "C"
 
-    def _set_rates(self, moment: Moment) -> None:
-        """The rate of this moment; in mode `offline` each half falls on its own, that both networks fare alike."""
-        half = replace(moment, progress=2 * moment.progress % 1) if self.mode == "offline" else moment
+    def _set_rates(self, progress: TrainingProgress) -> None:
+        """Set the learning rate; in mode `offline` it decays in each half, so that both networks see the same rates."""
+        half = replace(progress, share=2 * progress.share % 1) if self.mode == "offline" else progress
         for learner in self.learners.values():
             learner.set_rate(self.recipe["optimizer"]["rate"] * half.decay(self.recipe["optimizer"]["decay"]))
 

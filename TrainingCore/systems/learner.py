@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..training.state import Tensors, load_optimizer, optimizer_tensors, part, prefixed
 from .parts import autocast, distributed, infer
+from .tensors import Tensors, load_optimizer, optimizer_tensors, part, prefixed
 
 Network = TypeVar("Network", bound=nn.Module)
 

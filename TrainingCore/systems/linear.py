@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ..data.bundle import Bundle
 from ..data.recipe import load_recipe
 from ..runtime.errors import BadInput
-from ..training.samples import Sample
-from ..training.state import Tensors
-from .moment import Moment
 from .parts import other_network
+from .samples import Sample
 from .system import System
+from .tensors import Tensors
+from .training_progress import TrainingProgress
 
 
 def solve(products: Tensor, moments: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class LinearVoxelwise(System):
     """The five verbs with a closed form: each training step adds a visit to the normal equations."""
 
     name = "linear"
-    shown: ClassVar = {"l1": "L1 {:.3f}"}
+    progress_losses: ClassVar = {"l1": "L1 {:.3f}"}
     epochs = 1  # a closed form: every visit once is all there is to learn, whatever the recipe says
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
@@ -48,7 +48,9 @@ class LinearVoxelwise(System):
         """Nothing to share: the visits of each process would be summed; run it in one process."""
         raise BadInput("The linear regression takes seconds and runs in one process: leave out torchrun.")
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """Add the visits to the normal equations; returns the error of the fit so far on them."""
         masks = [sample.brain[0, 0] > 0 for sample in batch]
         inputs = [sample.inputs[0][:, inside] for sample, inside in zip(batch, masks)]

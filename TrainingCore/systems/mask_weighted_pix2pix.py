@@ -29,12 +29,12 @@ from ..evaluation.image_quality import translation_quality
 from ..imaging.intensities import background_of
 from ..networks.patchgan2d import PatchGAN2D
 from ..networks.resnet2d import ResNetGenerator2D
-from ..training.samples import Sample
-from ..training.slices import drawn, slice_by_slice
 from .learner import Learner
-from .moment import Moment
 from .parts import combine_losses, cross_entropy_to, numbers
+from .samples import Sample
+from .slices import drawn, slice_by_slice
 from .system import System
+from .training_progress import TrainingProgress
 
 
 class MaskWeightedPix2Pix(System):
@@ -42,7 +42,7 @@ class MaskWeightedPix2Pix(System):
 
     name = "mask_weighted_pix2pix"
     score = ("dissimilarity",)  # 1 - mean SSIM of the brain, which the paper's search makes as small as it can
-    shown: ClassVar = {"l1": "L1 {:.3f}", "mask": "mask {:.4f}", "loss_G": "G {:.2f}", "loss_D": "D {:.3f}"}
+    progress_losses: ClassVar = {"l1": "L1 {:.3f}", "mask": "mask {:.4f}", "loss_G": "G {:.2f}", "loss_D": "D {:.3f}"}
     architecture_keys = tuple(f"generator.{key}" for key in ("width", "blocks", "norm", "skips", "added_to"))
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
@@ -62,7 +62,9 @@ class MaskWeightedPix2Pix(System):
 
     # -- training step ---------------------------------------------------------------------------------------------
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """Some slices of every visit: a generator pass, a discriminator step, a generator step. Returns the losses."""
         slices = drawn(batch, self.recipe["samples"], rng)
         x, brain, m = slices["inputs"], slices["brain"], slices["lesions"] * slices["brain"]

@@ -31,18 +31,18 @@ from torch import Tensor, nn
 
 from ..networks.grid_discriminator import GridDiscriminator
 from ..networks.linear_path import WithLinearPath
-from ..training.samples import Sample, joined
 from .conditional_gan import ConditionalGAN
-from .moment import Moment
 from .parts import build_generator, inside, mean_over
+from .samples import Sample, joined
 from .system import System
+from .training_progress import TrainingProgress
 
 
 class SketcherRefiner(System):
     """S, R and their discriminators; see System for the verbs."""
 
     name = "sketcher_refiner"
-    shown: ClassVar = {
+    progress_losses: ClassVar = {
         "sketcher_loss": "sketch {:.3f}",
         "sketcher_D": "D {:.3f}",
         "refiner_loss": "refined {:.3f}",
@@ -79,11 +79,13 @@ class SketcherRefiner(System):
         network = build_generator(settings, channels)
         return WithLinearPath(network, channels) if beside else network
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """One step of the sketcher, then one of the refiner on what the sketcher now draws. Returns their losses."""
         sample, rates = joined(batch), self.recipe["optimizer"]
         for name, learner in self.learners.items():
-            learner.set_rate(rates[f"{name.split()[0]}_rate"] * moment.decay(rates["decay"]))
+            learner.set_rate(rates[f"{name.split()[0]}_rate"] * progress.decay(rates["decay"]))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: a resumed run draws the same
         found = {"sketcher": self.sketcher.step(sample.inputs, sample, mean_absolute_error)}
         if self.refiner is not None:

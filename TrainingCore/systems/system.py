@@ -17,11 +17,11 @@ from ..data.bundle import Bundle
 from ..data.case import Case
 from ..data.recipe import Settings, changed, leaves, load_recipe, value_of
 from ..runtime.errors import BadInput
-from ..training.samples import Sample, dvr_errors
-from ..training.state import Tensors
 from .learner import AnyLearner, Learner, Network
-from .moment import Moment
 from .parts import load_weights, other_network, parameters, precision
+from .samples import Sample, dvr_errors
+from .tensors import Tensors
+from .training_progress import TrainingProgress
 
 Kind = TypeVar("Kind", bound="System")
 
@@ -30,20 +30,20 @@ class System(ABC):
     """The five verbs: build, training_step, validation_step, predict, describe.
 
     name: as recipes call it. score: keys of `validation_step` whose sum, the lower the better, chooses the best epoch.
-    shown: losses that the progress line shows, with their formats. architecture_keys: keys of the recipe without which
-    the networks cannot be built again or do not predict the same; a bundle carries them as its `architecture`.
+    progress_losses: losses in the progress line, with formats. architecture_keys: keys of the recipe without which the
+    networks cannot be built again or do not predict the same; a bundle carries them as its `architecture`.
     epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
     from_masks: predicts from a visit's masks (`predict_case`) instead of its MRI, as the comparator `geometry` does.
     phases: how often it takes the steps that the recipe says, one after the other (2: its networks learn in turn).
 
     >>> system = system_class("curricular")(load_recipe("curricular"))
-    >>> losses = system.training_step([sample], moment, np.random.default_rng(0))
+    >>> losses = system.training_step([sample], progress, np.random.default_rng(0))
     >>> dvr = system.predict(sample.inputs)                                       # (1, 1, I, J, K)
     """
 
     name: ClassVar[str]
     score: tuple[str, ...] = ("l1", "lesion_l1")
-    shown: ClassVar[dict[str, str]]
+    progress_losses: ClassVar[dict[str, str]]
     architecture_keys: ClassVar[tuple[str, ...]] = ()
     epochs: ClassVar[int | None] = None
     phases: int = 1
@@ -71,7 +71,9 @@ class System(ABC):
     # -- the paper's part --------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """Learn from some visits; returns the losses by name. Every random number comes from `rng`."""
 
     def validation_step(self, sample: Sample) -> dict[str, float]:

@@ -17,17 +17,17 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..networks.two_layer import TwoLayerNetwork
-from ..training.samples import Sample, joined
-from .moment import Moment
 from .parts import TYPICAL_DVR, init_output_bias
+from .samples import Sample, joined
 from .system import System
+from .training_progress import TrainingProgress
 
 
 class TwoLayerDNN(System):
     """f and its one loss; see System for the verbs."""
 
     name = "two_layer_dnn"
-    shown: ClassVar = {"l2": "L2 {:.4f}", "l1": "L1 {:.3f}"}
+    progress_losses: ClassVar = {"l2": "L2 {:.4f}", "l1": "L1 {:.3f}"}
     architecture_keys = ("network.features", "network.kernel")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
@@ -36,10 +36,12 @@ class TwoLayerDNN(System):
         init_output_bias(network.last, TYPICAL_DVR)
         self.network = self.learner("network", network)
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """One step on all patches of the visits. Returns the squared and the absolute error."""
         sample, rates = joined(batch), self.recipe["optimizer"]
-        self.network.set_rate(rates["rate"] * moment.decay(rates["decay"]))
+        self.network.set_rate(rates["rate"] * progress.decay(rates["decay"]))
         error = (self.network(sample.inputs) - sample.target) * sample.brain
         voxels = sample.brain.sum()
         loss = error.square().sum() / voxels

@@ -13,7 +13,8 @@ from ..data.case import word_of
 from ..data.recipe import grid_shape, grid_spacing
 from ..data.run import Run
 from ..runtime.errors import BadInput
-from .state import Tensors, load_state
+from ..systems.tensors import Tensors
+from .state import load_state
 
 PURPOSES = {  # what a model of each target is for
     "dvr": "Makes a synthetic PiB DVR map from {inputs} MRI of people with multiple sclerosis",

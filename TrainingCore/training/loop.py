@@ -18,10 +18,10 @@ import numpy as np
 from ..data.run import Run
 from ..runtime.errors import MyelinSynthError
 from ..runtime.processes import Processes
-from ..systems.moment import Moment
+from ..systems.samples import Sample, make_sample
 from ..systems.system import System
+from ..systems.training_progress import TrainingProgress
 from .feeds import Batch, Feed, Visits, one_ahead
-from .samples import Sample, make_sample
 from .state import load_state, save_state
 
 LOG = logging.getLogger(__name__)
@@ -114,13 +114,13 @@ class Trainer:
         epochs, steps = self.epochs, len(self.training)
         sums: dict[str, float] = {}
         for step in range(steps):
-            progress = (epoch + step / steps) / epochs
+            share = (epoch + step / steps) / epochs
             batch, rng = next(samples)
-            losses = self.system.training_step(batch, Moment(epoch, epochs, progress), rng)
+            losses = self.system.training_step(batch, TrainingProgress(epoch, epochs, share), rng)
             self._check(losses, epoch)
             for key, value in losses.items():
                 sums[key] = sums.get(key, 0.0) + value / steps
-            tell(progress, _say(epoch, epochs, losses, self.system.shown))
+            tell(share, _say(epoch, epochs, losses, self.system.progress_losses))
         return self.processes.mean(sums)
 
     def _check(self, losses: dict[str, float], epoch: int) -> None:

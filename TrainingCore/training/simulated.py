@@ -15,8 +15,8 @@ from ..data.recipe import grid_shape, grid_spacing
 from ..imaging.grid import brain_grid
 from ..imaging.preparation import prepare_case
 from ..imaging.volumes import Volume
+from ..systems.registry import entry_of
 
-DISEASES = {"joint_flair_wmh": "wmh", "mask_weighted_pix2pix": "glioma", "contrast_enhancement": "glioma"}
 SIZES = tuple(range(32, 257, 16))  # voxels along 192 mm that the digital patient can have
 FIELD_OF_VIEW_MM = 192.0
 NOT_LEARNT = ("dvr_clean", "myelin_loss", "tumour")  # truths that no training step looks at
@@ -87,7 +87,7 @@ class SimulatedPeople:
 
 def disease_of(recipe: dict[str, Any]) -> str:
     """The disease that a recipe's system is for: ms, wmh or glioma."""
-    return DISEASES.get(recipe["system"], "ms")
+    return entry_of(recipe["system"]).disease
 
 
 def prepared(raw: Case, recipe: dict[str, Any], label: str, noise_free: bool) -> Case:

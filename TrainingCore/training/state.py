@@ -8,14 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..runtime.errors import BadInput
 from ..runtime.files import atomic_path
-
-Tensors = dict[str, torch.Tensor]
+from ..systems.tensors import Tensors
 
 
 def save_state(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
@@ -42,31 +40,3 @@ def load_state(path: Path) -> tuple[Tensors, dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 - not a dict
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise BadInput(f"The checkpoint {path} cannot be read ({error}). Restore it, or start a new run.") from error
-
-
-def prefixed(prefix: str, tensors: Tensors) -> Tensors:
-    """The same tensors under names that start with `prefix/`."""
-    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
-
-
-def part(prefix: str, tensors: Tensors) -> Tensors:
-    """The tensors whose names start with `prefix/`, without it."""
-    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
-    """An optimiser's memory (Adam's moments and step counts) as flat tensors."""
-    return {
-        f"{index}.{key}": torch.as_tensor(value)
-        for index, memory in optimizer.state_dict()["state"].items()
-        for key, value in memory.items()
-    }
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Give an optimiser the memory that `optimizer_tensors` wrote."""
-    memory: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition(".")
-        memory.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})

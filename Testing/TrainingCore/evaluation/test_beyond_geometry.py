@@ -117,8 +117,8 @@ def test_the_geometry_recipe_learns_lesions_and_makes_maps_of_their_means(slab, 
     from TrainingCore.evaluation.task import Outputs
     from TrainingCore.runtime.errors import BadInput
     from TrainingCore.systems import system_class
-    from TrainingCore.systems.moment import Moment
-    from TrainingCore.training.samples import make_sample
+    from TrainingCore.systems.samples import make_sample
+    from TrainingCore.systems.training_progress import TrainingProgress
 
     recipe = load_recipe("geometry", ["size=40", "field_of_view=120"])
     system = system_class("geometry")(recipe)
@@ -129,7 +129,9 @@ def test_the_geometry_recipe_learns_lesions_and_makes_maps_of_their_means(slab, 
         table = lesion_geometry(labels, *masks, case.affine)
         level = 0.9 + 0.02 * table[:, FEATURES.index("log_volume")] - 0.1 * table[:, FEATURES.index("fluid_10mm")]
         case.volumes["dvr"] = np.where(labels > 0, np.append(0, level)[labels], case.volumes["dvr"]).astype(np.float32)
-        system.training_step([make_sample(case, ["t1w", "flair"], "dvr")], Moment(0, 1, 0.0), np.random.default_rng(0))
+        system.training_step(
+            [make_sample(case, ["t1w", "flair"], "dvr")], TrainingProgress(0, 1, 0.0), np.random.default_rng(0)
+        )
     path = bundle(tmp_path / "geometry", "geometry", system.weights(), architecture=system.architecture())
     rebuilt = load_system(Bundle.open(path))
     blind = cases[0]

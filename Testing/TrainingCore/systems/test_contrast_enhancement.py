@@ -18,13 +18,13 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.contrast_enhancement import ALL_FLIPS, ContrastEnhancement
 from TrainingCore.systems.loading import load_system
-from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters, precision
+from TrainingCore.systems.samples import Sample
+from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.train import main
-from TrainingCore.training.samples import Sample
 
 SMALL = ["size=16", "width=4", "levels=2", "convolutions=1"]
-MOMENT = Moment(0, 1, 0.0)
+MOMENT = TrainingProgress(0, 1, 0.0)
 
 
 def build(*changes: str) -> ContrastEnhancement:

@@ -15,17 +15,17 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import system_class
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.learner import Learner
-from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
-from TrainingCore.training.patches import patch_corners, share_in_patches
-from TrainingCore.training.samples import Sample
+from TrainingCore.systems.patches import patch_corners, share_in_patches
+from TrainingCore.systems.samples import Sample
+from TrainingCore.systems.training_progress import TrainingProgress
 
 SMALL = {
     "curricular": ["size=32", "generator.width=4", "generator.levels=2", "widths=[4, 4, 8, 8]", "patches=8"],
     "sketcher_refiner": ["size=32", "generator.width=4", "generator.levels=2", "discriminator.widths=[4, 4, 8, 8]"],
     "mask_weighted_pix2pix": ["size=32", "generator.width=4", "blocks=1", "discriminator.width=4", "layers=2"],
 }
-MOMENT = Moment(1, 4, 0.3)
+MOMENT = TrainingProgress(1, 4, 0.3)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -219,7 +219,7 @@ def test_the_schedule_weights_l1_where_there_is_no_discriminator() -> None:
     (corner,) = patch_corners(sample.lesion_centres, (32, 32, 32), system.patch)
     box = tuple(slice(first, first + system.patch) for first in corner)
     there = error[(0, 0, *box)].sum() / sample.brain[(0, 0, *box)].sum()
-    losses = system.training_step([sample], Moment(0, 4, 0.0), np.random.default_rng(0))
+    losses = system.training_step([sample], TrainingProgress(0, 4, 0.0), np.random.default_rng(0))
     assert system.discriminator is None
     assert losses["loss_G"] == pytest.approx(2 * float(there), rel=1e-4)
     assert losses["random_share"] == 0

@@ -18,14 +18,14 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.joint_flair_wmh import JointFlairWMH, cross_entropy
 from TrainingCore.systems.loading import load_system
-from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
+from TrainingCore.systems.samples import Sample
+from TrainingCore.systems.slices import axial
+from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.train import main
-from TrainingCore.training.samples import Sample
-from TrainingCore.training.slices import axial
 
 SMALL = ["size=32", "field_of_view=192.0", "widths=[8, 12, 16]", "rate=3e-3", "slices_per_visit=6", "visits_per_step=1"]
-EARLY, LATE = Moment(0, 10, 0.0), Moment(6, 10, 0.6)
+EARLY, LATE = TrainingProgress(0, 10, 0.0), TrainingProgress(6, 10, 0.6)
 BACKGROUND = -4.0
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -192,7 +192,7 @@ def test_rates_fall_along_half_a_cosine_over_the_steps_that_a_network_takes(mode
     falling, constant = system(mode, "decay=cosine"), system(mode)
     for share, progress in zip(shares, (0.0, 1 / 3, 0.5, 2 / 3) if mode == "joint" else (0.0, 0.25, 0.5, 0.75)):
         for one, expected in ((falling, share), (constant, 1.0)):
-            one.training_step([visit()], Moment(0, 10, progress), np.random.default_rng(0))
+            one.training_step([visit()], TrainingProgress(0, 10, progress), np.random.default_rng(0))
             rates = [learner.optimizer.param_groups[0]["lr"] for learner in one.learners.values()]
             assert rates == pytest.approx([3e-3 * expected] * 2)
 

@@ -23,14 +23,14 @@ from TrainingCore.synthesize import main as synthesize
 from TrainingCore.systems.checks import check_recipe, volumes_to_learn
 from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.mask_weighted_pix2pix import MaskWeightedPix2Pix
-from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
+from TrainingCore.systems.samples import Sample
+from TrainingCore.systems.slices import axial, draw_slices, slice_by_slice
+from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.train import main
-from TrainingCore.training.samples import Sample
-from TrainingCore.training.slices import axial, draw_slices, slice_by_slice
 
 SMALL = ["size=32", "generator.width=4", "generator.blocks=1", "discriminator.width=4", "discriminator.layers=2"]
-MOMENT = Moment(0, 1, 0.0)
+MOMENT = TrainingProgress(0, 1, 0.0)
 
 
 def visit(seed: int = 0, size: int = 24) -> Sample:

@@ -22,12 +22,12 @@ from TrainingCore.evaluate import main as evaluate
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import NAMES, system_class
 from TrainingCore.systems.checks import check_recipe, volumes_to_learn
-from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import mean_over
 from TrainingCore.systems.registry import Entry, register, unregister
+from TrainingCore.systems.samples import Sample
 from TrainingCore.systems.system import System
+from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.train import main as train
-from TrainingCore.training.samples import Sample
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -48,14 +48,16 @@ class Sixth(System):
     """The system: the network and L1."""
 
     name = "sixth"
-    shown: ClassVar = {"l1": "L1 {:.3f}"}
+    progress_losses: ClassVar = {"l1": "L1 {:.3f}"}
     architecture_keys = ("network.kernel",)
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
         self.network = self.learner("network", OneLayer(self.channels, recipe["network"]["kernel"]))
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         loss = mean_over(batch[0].brain, (self.network(batch[0].inputs) - batch[0].target).abs())
         self.network.step(loss)
         return {"l1": loss.item()}

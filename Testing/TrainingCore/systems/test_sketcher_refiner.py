@@ -25,17 +25,17 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.conditional_gan import MEASURED, _summed
 from TrainingCore.systems.loading import load_system
-from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import parameters
+from TrainingCore.systems.patches import grid_patches
+from TrainingCore.systems.samples import Sample, joined
 from TrainingCore.systems.sketcher_refiner import SketcherRefiner, mean_absolute_error, region_weighted_error
+from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.systems.two_layer_dnn import TwoLayerDNN
 from TrainingCore.train import main
-from TrainingCore.training.patches import grid_patches
-from TrainingCore.training.samples import Sample, joined
 
 SMALL = ["size=32", "width=4", "levels=3", "discriminator.widths=[4, 8, 8, 8]", "validation_people=1"]
 FAST = ["sketcher_rate=5e-3", "refiner_rate=5e-3", "dropout=0.0", "pictures_every=0"]
-START = Moment(0, 10, 0.0)
+START = TrainingProgress(0, 10, 0.0)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -229,7 +229,7 @@ def test_rates_stay_or_fall_along_half_a_cosine_each_stage_from_its_own():
     rates = ["sketcher_rate=4e-3", "refiner_rate=2e-3"]
     for decay, factor in (("none", 1.0), ("cosine", 0.25)):
         system = SketcherRefiner(recipe(*rates, f"decay={decay}"))
-        system.training_step([visit()], Moment(6, 9, 2 / 3), np.random.default_rng(0))
+        system.training_step([visit()], TrainingProgress(6, 9, 2 / 3), np.random.default_rng(0))
         found = {name: one.optimizer.param_groups[0]["lr"] for name, one in system.learners.items()}
         expected = {
             f"{stage} {kind}": rate * factor for stage, rate in (("sketcher", 4e-3), ("refiner", 2e-3)) for kind in "GD"

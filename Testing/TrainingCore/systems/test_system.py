@@ -17,8 +17,8 @@ from TrainingCore.systems import NAMES, system_class
 from TrainingCore.systems.learner import Learner
 from TrainingCore.systems.linear import solve
 from TrainingCore.systems.loading import load_system
-from TrainingCore.systems.moment import Moment
-from TrainingCore.training.samples import Sample
+from TrainingCore.systems.samples import Sample
+from TrainingCore.systems.training_progress import TrainingProgress
 
 SMALL = {
     "curricular": ["generator.width=4", "generator.levels=2", "discriminator.widths=[2, 4, 4, 4]", "patches=4"],
@@ -30,7 +30,7 @@ SMALL = {
     "linear": [],
     "geometry": ["size=32", "field_of_view=96.0"],
 }
-MOMENT = Moment(0, 4, 0.0)
+MOMENT = TrainingProgress(0, 4, 0.0)
 
 
 def build(name: str, *changes: str) -> Any:

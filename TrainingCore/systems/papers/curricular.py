@@ -7,9 +7,9 @@ from typing import Any
 
 from ...data.recipe import grid_shape, patch_voxels
 from ...networks.sizes import size_after_strides
-from ...training.schedules import SCHEDULES
 from ..registry import Entry, register
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
+from ..schedules import SCHEDULES
 
 
 def curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:

@@ -1,4 +1,4 @@
-"""Where in a training run a step happens."""
+"""How far a training run is, as a training step is told."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Moment:
-    """epoch: counted from 0; epochs: how many the recipe wants; progress: share of all steps done, in [0, 1)."""
+class TrainingProgress:
+    """epoch: counted from 0; epochs: of the recipe; share: of all steps that are done, in [0, 1)."""
 
     epoch: int
     epochs: int
-    progress: float
+    share: float
 
     def decay(self, kind: str) -> float:
         """What the learning rates are multiplied by: 1 (`none`), or half a cosine from 1 to 0 over all steps."""
-        return 0.5 * (1 + math.cos(math.pi * self.progress)) if kind == "cosine" else 1.0
+        return 0.5 * (1 + math.cos(math.pi * self.share)) if kind == "cosine" else 1.0

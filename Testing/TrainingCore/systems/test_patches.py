@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from TrainingCore.training.patches import cut_patches, patch_corners
+from TrainingCore.systems.patches import cut_patches, patch_corners
 
 
 def test_patches_are_the_slices_they_stand_for():
@@ -55,7 +55,7 @@ def test_a_patch_outside_the_volume_is_refused():
 
 def test_masks_are_tensors_when_they_are_asked_for_and_the_same_ones_again():
     from TrainingCore.data.case import Case
-    from TrainingCore.training.samples import make_sample
+    from TrainingCore.systems.samples import make_sample
 
     lesions = np.zeros((4, 5, 6), bool)
     lesions[1, 2, 3] = True

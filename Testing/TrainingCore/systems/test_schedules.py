@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from TrainingCore.training.schedules import choose_centres, random_share
+from TrainingCore.systems.schedules import choose_centres, random_share
 
 LESIONS = np.array([[10.0, 10.0, 10.0], [20.2, 20.6, 20.0]])
 WHITE = np.array([[5, 5, 5], [6, 6, 6], [7, 7, 7]])

@@ -1,0 +1,35 @@
+"""Tensors by name: how networks and optimisers are written to a checkpoint and read back."""
+
+from __future__ import annotations
+
+import torch
+
+Tensors = dict[str, torch.Tensor]
+
+
+def prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    """The same tensors under names that start with `prefix/`."""
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def part(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors whose names start with `prefix/`, without it."""
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
+    """An optimiser's memory (Adam's moments and step counts) as flat tensors."""
+    return {
+        f"{index}.{key}": torch.as_tensor(value)
+        for index, memory in optimizer.state_dict()["state"].items()
+        for key, value in memory.items()
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Give an optimiser the memory that `optimizer_tensors` wrote."""
+    memory: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        memory.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
