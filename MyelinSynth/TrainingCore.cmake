@@ -263,7 +263,6 @@ set(TRAINING_CORE_SCRIPTS
   systems/linear.py
   systems/loading.py
   systems/mask_weighted_pix2pix.py
-  systems/moment.py
   systems/papers/__init__.py
   systems/papers/closed_forms.py
   systems/papers/contrast_enhancement.py
@@ -272,10 +271,16 @@ set(TRAINING_CORE_SCRIPTS
   systems/papers/mask_weighted_pix2pix.py
   systems/papers/sketcher_refiner.py
   systems/parts.py
+  systems/patches.py
   systems/registry.py
   systems/rules.py
+  systems/samples.py
+  systems/schedules.py
   systems/sketcher_refiner.py
+  systems/slices.py
   systems/system.py
+  systems/tensors.py
+  systems/training_progress.py
   systems/two_layer_dnn.py
   train.py
   training/__init__.py
@@ -283,13 +288,9 @@ set(TRAINING_CORE_SCRIPTS
   training/export.py
   training/feeds.py
   training/loop.py
-  training/patches.py
   training/pictures.py
-  training/samples.py
-  training/schedules.py
   training/session.py
   training/simulated.py
-  training/slices.py
   training/state.py
   training/store.py
   tune.py
