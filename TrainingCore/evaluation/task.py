@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,7 @@ class Measure:
     """One number per visit.
 
     key: in a visit's row; title; better: `higher`, `lower`, or empty where it only describes; scale: what the number is
-    multiplied by for print; form: its format; paper: what the system's paper reports, by its own name for the model;
-    paper_of: the same by target, where the paper makes several; highest: the highest possible value, if there is one.
+    multiplied by for print; form: its format; highest: the highest possible value, if there is one.
     """
 
     key: str
@@ -50,13 +49,7 @@ class Measure:
     better: str
     scale: float = 1.0
     form: str = "{:.3f}"
-    paper: Mapping[str, str] = field(default_factory=dict)
     highest: float | None = None
-    paper_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def reported(self, target: str) -> Mapping[str, str]:
-        """What the paper reports of models with this target, by its own name for the model."""
-        return self.paper_of.get(target, self.paper)
 
     @property
     def limit(self) -> float | None:
@@ -80,13 +73,10 @@ class Task:
     prepare: measured cases -> context, for instance a threshold from controls; prepared_from: the participants' group
         whose visits alone it needs (empty: all).
     pictures: what an example slice shows besides the outputs, (case, outputs, context) -> images.
-    pooled: (title, lesion rows of all people -> {r, r_low, r_high, n}); paper: what the paper reports of it, by title.
+    pooled: (title, lesion rows of all people -> {r, r_low, r_high, n}).
     summarise: what else a summary says, (visit rows, lesion rows, seed, minimum mm3) -> entries.
     differences: what else is compared on the same lesions, (first's, other's lesion rows, seed, minimum mm3) -> gaps.
     common_grid: whether models of different grids are compared on the finest one, as quantitative maps can be.
-    papers_row: inputs -> what the paper reports with these inputs alone, by measure; paper_order: in which order it
-        left them out; paper_curves: what it reads off its learning curves; papers_best: recipe values that its search
-        found, by target.
     """
 
     name: str
@@ -97,14 +87,9 @@ class Task:
     prepared_from: str = ""
     pictures: Callable[[Case, Outputs, Any], dict[str, np.ndarray]] = lambda case, outputs, context: {}
     pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
-    paper: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     summarise: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
     differences: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
     common_grid: bool = False
-    papers_row: Callable[[Iterable[str]], dict[str, str]] | None = None
-    paper_order: str = ""
-    paper_curves: str = ""
-    papers_best: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def images(self, case: Case, outputs: Outputs, context: Any) -> dict[str, np.ndarray]:
         """Everything that an example slice shows, by name."""

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..data.case import QUANTITATIVE, Case
 from ..imaging.intensities import SPANS
-from . import enhancement
 from .cases import evaluate_case
 from .demyelination import (
     CONTROL,
@@ -27,8 +26,6 @@ from .segmentation import HALF, segmentation_measures, synthesis_measures
 from .summary import agreement, differences, levels, summarise
 from .task import HYPERINTENSITIES, SYNTHETIC, Measure, Outputs, Row, Task
 
-SEARCHED = ("data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask")  # by Genc et al. 2022
-WITH_MASK, WITHOUT_MASK = "with mask loss", "without mask loss"
 NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1w after the full dose
 
 
@@ -150,10 +147,6 @@ DVR = Task(
         Measure("ssim_brain", "SSIM in the brain", "higher"),
     ),
     measure_dvr,
-    paper={
-        "lesion level r": {"curricular": "0.70", "anticurricular": "0.62"},
-        "patient level r": {"curricular": "0.74", "anticurricular": "0.61"},
-    },
     pooled=(("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
     summarise=summarise,
     differences=differences,
@@ -162,7 +155,7 @@ DVR = Task(
 DEMYELINATION = Task(
     "demyelination",
     (
-        Measure("dice", "Dice of the demyelination maps", "higher", paper={"sketcher-refiner": "0.83"}),
+        Measure("dice", "Dice of the demyelination maps", "higher"),
         Measure("dice_all", "Dice, were every lesional voxel called demyelinated", ""),
         Measure("measured_percent", "demyelinated, measured (% of lesions)", "", form="{:.1f}"),
         Measure("synthetic_percent", "demyelinated, synthetic (% of lesions)", "", form="{:.1f}"),
@@ -181,14 +174,13 @@ DEMYELINATION = Task(
 WMH = Task(
     "wmh",
     (
-        Measure("dsc", "DSC (%)", "higher", 1.0, "{:.2f}", {"joint": "57.81", "offline": "54.42", "unimodal": "55.99"}),
+        Measure("dsc", "DSC (%)", "higher", 1.0, "{:.2f}"),
         Measure(
             "fpr",
             "FPR: wrongly found, % of the true volume",
             "lower",
             1.0,
             "{:.2f}",
-            {"joint": "58.20", "offline": "63.50", "unimodal": "78.67"},
         ),
         Measure(
             "fnr",
@@ -196,11 +188,10 @@ WMH = Task(
             "lower",
             1.0,
             "{:.2f}",
-            {"joint": "41.33", "offline": "43.39", "unimodal": "38.06"},
         ),
         Measure("dsc_half", "DSC at a probability of 0.5 (%)", "higher", 1.0, "{:.2f}"),
-        Measure("mae", "MAE of the FLAIR (SD of the brain)", "lower", paper={"joint": "0.2566", "offline": "0.3153"}),
-        Measure("psnr_unit_peak", "PSNR, peak 1 (dB)", "higher", 1.0, "{:.2f}", {"joint": "11.01", "offline": "9.65"}),
+        Measure("mae", "MAE of the FLAIR (SD of the brain)", "lower"),
+        Measure("psnr_unit_peak", "PSNR, peak 1 (dB)", "higher", 1.0, "{:.2f}"),
         Measure("psnr", "PSNR, peak at the range of the true FLAIR (dB)", "higher", 1.0, "{:.2f}"),
     ),
     measure_wmh,
@@ -214,41 +205,29 @@ TRANSLATION = Task(
             "ssim_brain",
             "SSIM in the brain",
             "higher",
-            paper_of={"flair": {WITH_MASK: "0.78"}, "t1w": {WITH_MASK: "0.89"}},
         ),
         Measure("ssim_lesion", "SSIM in the lesion", "higher"),
         Measure(
             "ssim_lesion_masked",
             "SSIM of the images multiplied by the lesion mask",
             "higher",
-            paper_of={
-                "flair": {WITH_MASK: "0.990", WITHOUT_MASK: "0.991"},
-                "t1w": {WITH_MASK: "0.994", WITHOUT_MASK: "0.986"},
-            },
         ),
         Measure("mae_brain", "MAE in the brain", "lower"),
         Measure("mae_lesion", "MAE in the lesion", "lower"),
     ),
     measure_translation,
-    papers_best={
-        "flair": dict(zip(SEARCHED, (2, 2, 4.87e-5, 118.74, 151.04))),
-        "t1w": dict(zip(SEARCHED, (2, 4, 1.49e-4, 90.24, 124.85))),
-    },
 )
 ENHANCEMENT = Task(
     "enhancement",
     (
-        Measure("l2", "L2 (10⁻⁵)", "lower", 1e5, "{:.1f}", {"all four inputs": "31.6"}),
-        Measure("tumour_l2", "tumour L2 (10⁻⁴)", "lower", 1e4, "{:.1f}", {"all four inputs": "74.4"}),
-        Measure("psnr", "PSNR (dB)", "higher", 1.0, "{:.1f}", {"all four inputs": "35.3"}),
-        Measure("ssim", "SSIM (%)", "higher", 100.0, "{:.1f}", {"all four inputs": "94.2"}, 1.0),
+        Measure("l2", "L2 (10⁻⁵)", "lower", 1e5, "{:.1f}"),
+        Measure("tumour_l2", "tumour L2 (10⁻⁴)", "lower", 1e4, "{:.1f}"),
+        Measure("psnr", "PSNR (dB)", "higher", 1.0, "{:.1f}"),
+        Measure("ssim", "SSIM (%)", "higher", 100.0, "{:.1f}", highest=1.0),
         Measure("l2_brain", "L2 in the brain (10⁻⁵)", "lower", 1e5, "{:.1f}"),
         Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}", highest=1.0),
     ),
     measure_enhancement,
-    papers_row=enhancement.papers_row,
-    paper_order=enhancement.ORDER,
-    paper_curves=enhancement.FIGURE_4,
 )
 
 

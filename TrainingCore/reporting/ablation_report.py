@@ -15,6 +15,7 @@ from ..evaluation.task import Measure, Row, Task
 from ..evaluation.tasks import task_of
 from ..runtime.files import write_json
 from ..runtime.tables import write_csv
+from ..systems.registry import reported_for
 from . import figures
 from .document import SIMULATED_BANNER, Report
 from .methods import add_methods, length_text
@@ -51,6 +52,7 @@ def ablation_report(
 ) -> Report:
     """The order of elimination, the paper's table with ours, and how sure each step is."""
     task = task_of(recipe)
+    paper = reported_for(task.name)
     report = Report("Backward elimination of inputs", [SIMULATED_BANNER] if cohort.simulated else [])
     order = " → ".join(title_of(row["dropped"]) for row in rounds)
     kept = list(summaries)[-1]
@@ -58,7 +60,7 @@ def ablation_report(
         f"{recipe['description']}. {len(cohort.people)} people of {cohort.name}, each measured by a model that "
         f"had never seen them; {length_text(recipe)}. "
         f"Dropped in this order, each time the input that mattered least for {rounds[0]['by'].title}: {order}. Kept to "
-        f"the end: {title_of(kept)}." + (f" The paper: {task.paper_order}." if task.paper_order else "")
+        f"the end: {title_of(kept)}." + (f" The paper: {paper.inputs_order}." if paper.inputs_order else "")
     )
     report.add_heading("All that was tried")
     inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
@@ -76,7 +78,7 @@ def ablation_report(
         report.add_text(f"Round {row['round']}: {margin_text(row, result)}")
     report.add_heading("What is left after each step")
     heads = {name: " + ".join(title_of(one) for one in name.split(" + ")) for name in summaries}
-    rows = [measure_row(measure, summaries) for measure in task.measures]
+    rows = [measure_row(measure, summaries, paper.of_measure(measure.key)) for measure in task.measures]
     report.add_table(rows, "", ["measure", *summaries], titles=heads)
     report.add_figure(
         elimination_figure(summaries, rounds[0]["by"]), "Mean and SD over people.", "Measure against the inputs left"
@@ -91,13 +93,14 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
     All measures where the task's paper has no such table.
     """
     first, rows = rounds[0]["inputs"], []
-    shown = [measure for measure in task.measures if measure.paper or not task.papers_row]
+    paper = reported_for(task.name)
+    shown = [measure for measure in task.measures if paper.of_measure(measure.key) or not paper.inputs]
     for row in rounds:
         means = {name: _means(visits, task.measures) for name, visits in row["tried"].items()}
         best = {m.key: _best(m, {name: one[m.key]["mean"] for name, one in means.items()}) for m in shown}
         for name, result in means.items():
             left = row["inputs"] if name == ALL else all_but(row["inputs"], name.removeprefix(without("")))
-            papers = task.papers_row(left) if task.papers_row else {}
+            papers = paper.with_inputs(left)
             cells: Row = {
                 "round": str(row["round"]) if name != ALL else "all",
                 **{i: "✓" if i in left else "✗" for i in first},

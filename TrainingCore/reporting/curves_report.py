@@ -16,6 +16,7 @@ from ..evaluation.task import Measure, Row
 from ..evaluation.tasks import task_of
 from ..runtime.files import write_json
 from ..runtime.tables import write_csv
+from ..systems.registry import reported_for
 from . import figures
 from .document import SIMULATED_BANNER, Report
 from .methods import add_methods, length_text
@@ -54,6 +55,7 @@ def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, s
 def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[str, Fits]) -> Report:
     """Per measure the paper's figure, the numbers behind it, and what the curves approach."""
     task = task_of(recipe)
+    paper = reported_for(task.name).learning_curves
     report = Report("Learning curves", [SIMULATED_BANNER] if cohort.simulated else [])
     report.add_text(
         f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort.name}, the "
@@ -61,7 +63,7 @@ def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[
         "Fit: a + b n^-c, n training subjects; a is what more people of "
         "this kind would approach if the curve went on like this. The intervals know that other people might have been "
         "measured, not that other people might have been trained on or that a training comes out differently each "
-        f"time: they are too narrow rather than too wide.\n\n{task.paper_curves} {REASON if task.paper_curves else ''}"
+        f"time: they are too narrow rather than too wide.\n\n{paper} {REASON if paper else ''}"
     )
     for measure in task.measures:
         if all(one.people == 0 for one in fits[measure.key].values()):

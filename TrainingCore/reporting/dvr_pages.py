@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..evaluation.compared import ComparedModels
 from ..evaluation.summary import levels
 from ..evaluation.task import Row
+from ..systems.registry import reported_for
 from . import figures
 from .calibration_pages import calibration_figure, calibration_in_words
 from .document import Report
@@ -124,7 +125,7 @@ def file_name(name: str) -> str:
 
 def paper_rows(compared: ComparedModels) -> list[Row]:
     """What the system's paper reports of the correlations, one row per model of the paper."""
-    papers = compared.task.paper
+    papers = reported_for(compared.task.name).pooled
     names = dict.fromkeys(name for values in papers.values() for name in values)
     return [
         {"model": f"paper: {name}"}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..evaluation.paired import by_person
 from ..evaluation.task import Measure, Pooled, Row, Task
+from ..systems.registry import reported_for
 from . import figures
 from .document import Report
 
@@ -32,18 +33,19 @@ HOW_POOLED = " p of r: bootstrap of people."
 def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: str) -> None:
     """Mean (SD) of every recipe and what the paper reports: a line per recipe, as in the papers' tables, or per measure
     where there are too many measures for that."""
-    papers = dict.fromkeys(name for measure in task.measures for name in measure.reported(target))
+    paper = {measure.key: reported_for(task.name).of_measure(measure.key, target) for measure in task.measures}
+    papers = dict.fromkeys(name for values in paper.values() for name in values)
     caption = "Mean (SD)." + (f" {REASON}" if papers else "")
     if len(task.measures) > MAX_COLUMNS:
-        rows = [measure_row(measure, recipes, target) for measure in task.measures]
+        rows = [measure_row(measure, recipes, paper[measure.key]) for measure in task.measures]
         report.add_table(rows, caption, ["measure", *recipes, *(["paper"] if papers else [])], missing="–")
         return
     titles = {measure.key: arrowed(measure) for measure in task.measures}
     lines: list[Row] = [
         {"recipe": name} | {m.key: printed(m, result[m.key]) for m in task.measures} for name, result in recipes.items()
     ]
-    for paper in papers:
-        lines.append({"recipe": f"paper: {paper}"} | {m.key: m.reported(target).get(paper, "–") for m in task.measures})
+    for name in papers:
+        lines.append({"recipe": f"paper: {name}"} | {key: values.get(name, "–") for key, values in paper.items()})
     report.add_table(lines, caption, titles=titles, missing="–")
 
 
@@ -53,14 +55,13 @@ def arrowed(measure: Measure) -> str:
     return f"{measure.title}{arrow}"
 
 
-def measure_row(measure: Measure, recipes: dict[str, Row], target: str = "") -> Row:
-    """One line of a table: mean (SD) of every recipe, and the paper's of models that make the target."""
+def measure_row(measure: Measure, recipes: dict[str, Row], paper: Mapping[str, str] | None = None) -> Row:
+    """One line of a table: mean (SD) of every recipe, and what the paper reports of its models."""
     row: Row = {"measure": arrowed(measure)}
     for name, result in recipes.items():
         row[name] = printed(measure, result[measure.key])
-    papers = measure.reported(target)
-    if papers:
-        row["paper"] = "; ".join(f"{name} {value}" for name, value in papers.items())
+    if paper:
+        row["paper"] = "; ".join(f"{name} {value}" for name, value in paper.items())
     return row
 
 

@@ -14,6 +14,7 @@ from ..data.recipe import changed, differences, value_of
 from ..evaluation.tasks import task_of
 from ..runtime.files import write_json, write_text
 from ..runtime.tables import write_csv
+from ..systems.registry import reported_for
 from . import figures
 from .document import SIMULATED_BANNER, Report
 from .methods import add_methods
@@ -147,7 +148,7 @@ def search_report(
 
 def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> None:
     """The best values beside those of the recipe and those that the search of the system's paper found."""
-    papers = task_of(recipe).papers_best.get(recipe["data"]["target"], {})
+    papers = reported_for(task_of(recipe).name).searched.get(recipe["data"]["target"], {})
     papers = {key: value for key, value in papers.items() if key in best["values"]}
     rows = [
         {"key": key, "best": short(value), "recipe": short(value_of(recipe, key))}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.recipe import add_root
 from ..runtime.errors import BadInput
+from .reported import Reported
 from .rules import Rule
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Entry:
     name: as recipes call it in `system`.
     load: its class, or where that is as "module:Class", imported when it is first used.
     citation: the paper, e.g. "Soulier et al., SPIE Medical Imaging 2024"; empty for a comparator of ours.
+    reported: the paper's own figures, which reports print beside ours.
     rules: (holds, what is wrong otherwise) for its part of a recipe.
     masks: names of the masks that a recipe needs to learn from a visit, besides the brain's.
     disease: what its patients have (ms, wmh or glioma), which `train --simulate` simulates.
@@ -54,6 +56,7 @@ class Entry:
     name: str
     load: str | type[System]
     citation: str = ""
+    reported: Reported | None = None
     rules: Callable[[Recipe], Iterator[Rule]] = no_rules
     masks: Callable[[Recipe], tuple[str, ...]] = no_masks
     disease: str = "ms"
@@ -108,3 +111,10 @@ def entry_of(name: str) -> Entry:
     if name not in _ENTRIES:
         raise BadInput(f"There is no system called {name!r}. Known systems: {', '.join(_ENTRIES)}.")
     return _ENTRIES[name]
+
+
+def reported_for(task: str) -> Reported:
+    """Figures of the paper whose models a task measures; empty where no registered paper has any."""
+    _discover()
+    known = (entry.reported for entry in _ENTRIES.values() if entry.reported is not None)
+    return next((figures for figures in known if figures.task == task), Reported(task))

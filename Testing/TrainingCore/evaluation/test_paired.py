@@ -13,6 +13,7 @@ from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANS
 from TrainingCore.reporting.document import Report
 from TrainingCore.reporting.methods import changed_settings
 from TrainingCore.reporting.result_tables import add_measures, comparison_rows, difference_text, gap_text, printed
+from TrainingCore.systems.registry import reported_for
 
 ERROR = Measure("mae", "MAE", "lower", form="{:.3f}")
 
@@ -95,11 +96,11 @@ def test_a_mean_that_rounds_to_zero_has_no_sign() -> None:
 
 
 def test_the_paper_is_quoted_for_what_a_model_makes_alone() -> None:
-    ssim = TRANSLATION.measures[0]
-    assert [ssim.reported(target) for target in ("flair", "t1w", "t2w")] == [
+    ssim, translation = TRANSLATION.measures[0].key, reported_for(TRANSLATION.name)
+    assert [translation.of_measure(ssim, target) for target in ("flair", "t1w", "t2w")] == [
         {"with mask loss": "0.78"}, {"with mask loss": "0.89"}, {},
     ]  # fmt: skip
-    assert ENHANCEMENT.measures[0].reported("t1ce") == {"all four inputs": "31.6"}
+    assert reported_for(ENHANCEMENT.name).of_measure("l2", "t1ce") == {"all four inputs": "31.6"}
 
 
 def test_settings_name_what_was_changed_and_nothing_else() -> None:

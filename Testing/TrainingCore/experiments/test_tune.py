@@ -326,8 +326,8 @@ def test_what_the_papers_own_search_found_stands_beside_what_was_found_here() ->
 
 @pytest.mark.parametrize("name", ["mask_weighted_pix2pix", "mask_weighted_pix2pix_t1"])
 def test_the_recipes_of_genc_et_al_hold_what_the_report_calls_the_papers_best(name: str) -> None:
-    from TrainingCore.evaluation.tasks import TRANSLATION
+    from TrainingCore.systems.registry import reported_for
 
     recipe = load_recipe(name)
-    papers = TRANSLATION.papers_best[recipe["data"]["target"]]
+    papers = reported_for("translation").searched[recipe["data"]["target"]]
     assert {key: value_of(recipe, key) for key in papers} == papers

@@ -1,4 +1,4 @@
-"""Rules for the settings of the curricular system."""
+"""Soulier et al. 2024: rules for the settings of the curricular system, and what the paper reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from ...data.recipe import grid_shape, patch_voxels
 from ...networks.sizes import size_after_strides
 from ..registry import Entry, register
+from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 from ..schedules import SCHEDULES
 
@@ -52,6 +53,13 @@ register(
         "curricular",
         load="TrainingCore.systems.curricular:Curricular",
         citation="Soulier et al., SPIE Medical Imaging 2024",
+        reported=Reported(
+            "dvr",
+            pooled={
+                "lesion level r": {"curricular": "0.70", "anticurricular": "0.62"},
+                "patient level r": {"curricular": "0.74", "anticurricular": "0.61"},
+            },
+        ),
         rules=curricular_rules,
         masks=lambda recipe: ("lesions", "white_matter"),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..registry import Entry, register
+from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, width_rules
 
 MODES = ("joint", "offline", "unimodal")
@@ -30,6 +31,16 @@ register(
         "joint_flair_wmh",
         load="TrainingCore.systems.joint_flair_wmh:JointFlairWMH",
         citation="Orbes-Arteaga et al. 2018",
+        reported=Reported(
+            "wmh",
+            {
+                "dsc": {"joint": "57.81", "offline": "54.42", "unimodal": "55.99"},
+                "fpr": {"joint": "58.20", "offline": "63.50", "unimodal": "78.67"},
+                "fnr": {"joint": "41.33", "offline": "43.39", "unimodal": "38.06"},
+                "mae": {"joint": "0.2566", "offline": "0.3153"},
+                "psnr_unit_peak": {"joint": "11.01", "offline": "9.65"},
+            },
+        ),
         rules=joint_flair_wmh_rules,
         masks=lambda recipe: ("lesions",),
         disease="wmh",

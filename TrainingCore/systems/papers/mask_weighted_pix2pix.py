@@ -8,9 +8,12 @@ from typing import Any
 from ...data.case import ALL_MRI
 from ...data.recipe import grid_shape
 from ..registry import Entry, register
+from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16
 
 NORMS = ("batch", "instance")
+SEARCHED = ("data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask")
+WITH_MASK, WITHOUT_MASK = "with mask loss", "without mask loss"
 SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of kernel 4 and stride 1, need at least
 
 
@@ -51,6 +54,23 @@ register(
         "mask_weighted_pix2pix",
         load="TrainingCore.systems.mask_weighted_pix2pix:MaskWeightedPix2Pix",
         citation="Genc et al., ISMRM 2022",
+        reported=Reported(
+            "translation",
+            by_target={
+                "flair": {
+                    "ssim_brain": {WITH_MASK: "0.78"},
+                    "ssim_lesion_masked": {WITH_MASK: "0.990", WITHOUT_MASK: "0.991"},
+                },
+                "t1w": {
+                    "ssim_brain": {WITH_MASK: "0.89"},
+                    "ssim_lesion_masked": {WITH_MASK: "0.994", WITHOUT_MASK: "0.986"},
+                },
+            },
+            searched={
+                "flair": dict(zip(SEARCHED, (2, 2, 4.87e-5, 118.74, 151.04))),
+                "t1w": dict(zip(SEARCHED, (2, 4, 1.49e-4, 90.24, 124.85))),
+            },
+        ),
         rules=mask_weighted_pix2pix_rules,
         masks=masks_of_mask_weighted_pix2pix,
         disease="glioma",
