@@ -40,7 +40,6 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/conformal.py
   evaluation/demyelination.py
   evaluation/elimination.py
-  evaluation/enhancement.py
   evaluation/image_quality.py
   evaluation/information.py
   evaluation/lesion_features.py
@@ -273,6 +272,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/parts.py
   systems/patches.py
   systems/registry.py
+  systems/reported.py
   systems/rules.py
   systems/samples.py
   systems/schedules.py
