@@ -28,6 +28,17 @@ def ball_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ball_cohort(tmp_path_factory.mktemp("balls") / "cohort")
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> str:
+    """Every device that a test must pass on; the GPU's turn is skipped on machines without one."""
+    import torch
+
+    name: str = request.param
+    if name != "cpu" and not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU on this machine; python -m Testing.benchmarks.gpu runs these tests on one")
+    return name
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Small volumes gain nothing from a second thread, and on a busy machine threads wait for each other."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from .parts import autocast, distributed, infer
+from .parts import autocast, distributed, infer, use_memory_format
 from .tensors import Tensors, load_optimizer, optimizer_tensors, part, prefixed
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -21,21 +21,35 @@ class Learner(Generic[Network]):
     >>> G.step(loss(D.frozen(generated), 1))       # gradients pass through D, whose weights stay
     >>> G.infer(x)                                # as it predicts: no dropout, the norms' running means, no gradients
 
-    All outputs are float32, whatever precision `kind` the network computes in.
+    All outputs are float32, whatever precision `kind` the network computes in. memory_format, compiled: as a recipe's
+    `memory_format` and `compile`; neither changes weights or their names.
     """
 
     def __init__(
-        self, network: Network, rate: float, betas: tuple[float, float], device: torch.device, kind: torch.dtype
+        self,
+        network: Network,
+        rate: float,
+        betas: tuple[float, float],
+        device: torch.device,
+        kind: torch.dtype,
+        memory_format: str = "contiguous",
+        compiled: bool = False,
     ) -> None:
         self.module = network.to(device)
+        use_memory_format(self.module, memory_format, device, kind)
         self.optimizer = torch.optim.Adam(self.module.parameters(), rate, betas)
         self.device, self.kind = device, kind
         self.scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
-        self._shared: nn.Module = self.module
+        self.compiled = compiled
+        self._shared = self._faster(self.module)
 
     def distribute(self) -> None:
         """Share gradients between the processes of `torchrun`."""
-        self._shared = distributed(self.module, self.device)
+        self._shared = self._faster(distributed(self.module, self.device))
+
+    def _faster(self, network: nn.Module) -> nn.Module:
+        """The same network through torch.compile, where that is asked for; it shares its weights."""
+        return cast(nn.Module, torch.compile(network)) if self.compiled else network
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """The network's output in training mode, float32; shapes as the network's."""

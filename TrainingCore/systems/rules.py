@@ -12,6 +12,7 @@ Rule = tuple[bool, str]
 TARGETS = ("dvr", *ALL_MRI)
 INTENSITIES = ("percentile", "gaussian", "unit", "symmetric")  # see imaging/intensities.py
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+MEMORY_FORMATS = ("auto", "contiguous", "channels_last")
 
 
 def common_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -32,6 +33,7 @@ def common_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield recipe["epochs"] >= 1, "epochs must be at least 1"
     yield recipe["iterations"] >= 0, "iterations must not be negative"
     yield recipe["precision"] in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}"
+    yield recipe["memory_format"] in MEMORY_FORMATS, f"memory_format must be one of {', '.join(MEMORY_FORMATS)}"
     yield all(value >= 0 for value in amounts.values()), "augmentation amounts must not be negative"
     yield max(amounts["flip"], amounts["slices"]) <= 1, "augmentation.flip and .slices are probabilities, at most 1"
     fresh = recipe.get("simulated", {})

@@ -85,7 +85,7 @@ class Sample:
 def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu") -> Sample:
     """Turn a Case into a Sample."""
     return Sample(
-        inputs=torch.from_numpy(np.stack([case.volumes[name] for name in inputs])[None]).to(device),
+        inputs=_on_device(np.stack([case.volumes[name] for name in inputs])[None], device),
         target=_tensor(case.volumes[target], device),
         masks=Masks({name: case.volumes[name] for name in MASKS if name in case.volumes}, device),
     )
@@ -107,7 +107,15 @@ def joined(batch: list[Sample]) -> Sample:
 
 
 def _tensor(array: np.ndarray, device: Any) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)[None, None]).to(device)
+    return _on_device(np.ascontiguousarray(array, np.float32)[None, None], device)
+
+
+def _on_device(array: np.ndarray, device: Any) -> torch.Tensor:
+    """An array as a tensor; to a GPU through pinned memory, so that the copy does not wait for the network."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def lesion_centres(lesions: np.ndarray) -> np.ndarray:

@@ -59,7 +59,15 @@ class System(ABC):
     def learner(self, name: str, network: Network, rate: str = "rate") -> Learner[Network]:
         """Give a network its Adam, with the rate of that key of the recipe's `optimizer`, and keep it under `name`."""
         rates = self.recipe["optimizer"]
-        made = Learner(network, rates[rate], tuple(rates["betas"]), self.device, self.precision)
+        made = Learner(
+            network,
+            rates[rate],
+            tuple(rates["betas"]),
+            self.device,
+            self.precision,
+            self.recipe.get("memory_format", "auto"),
+            self.recipe.get("compile", False),
+        )
         self.learners[name] = made
         return made
 
