@@ -17,9 +17,9 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import system_class
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.learner import Learner
-from TrainingCore.systems.moment import Moment
 from TrainingCore.systems.parts import use_memory_format
-from TrainingCore.training.samples import Sample, make_sample
+from TrainingCore.systems.samples import Sample, make_sample
+from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.training.session import new_split, split_as_before, train_split
 from TrainingCore.training.state import load_state, save_state
 
@@ -31,7 +31,7 @@ SYSTEMS = {
     "joint_flair_wmh": ["size=32", "networks.widths=[4, 8]", "slices_per_visit=1"],
     "contrast_enhancement": ["size=32", "network.width=4", "network.levels=2"],
 }
-MOMENT = Moment(0, 4, 0.0)
+MOMENT = TrainingProgress(0, 4, 0.0)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
