@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from .data.bundle import DEMONSTRATION, Bundle
 from .data.inputs import INPUTS, further_options
-from .data.result import PROVENANCE, VIEWER, Result
+from .data.result import DICOM, PROVENANCE, VIEWER, Result
 from .patient.options import SynthesisOptions
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
@@ -15,10 +15,13 @@ from .runtime.files import atomic_folder
 from .runtime.signature import ProgressMode, Shown, command
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .patient.clock import Clock
     from .patient.pipeline import PreparedPatient
     from .patient.synthesis import Findings
     from .prediction.model import TrainedModel
+    from .reporting.dicom.reference import Reference
 
 TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
 MORE_IMAGES = further_options()
@@ -42,6 +45,8 @@ def synthesize(
     flips: bool = False,
     uncertainty: bool = False,
     viewer: bool = False,
+    dicom: bool = False,
+    dicom_reference: Annotated[Path | None, Shown("FOLDER")] = None,
     progress: ProgressMode = "bar",
     **images: File,
 ) -> Result | Path:
@@ -67,6 +72,8 @@ def synthesize(
         uncertainty: also write the SD over six augmented predictions or, with a calibrated model, the expected error
             of map and lesions.
         viewer: also write viewer.html, one page to review the map in a browser without Slicer, offline.
+        dicom: also write map, lesions and table as DICOM, derived from the T1w's series, with the patient's identity.
+        dicom_reference: DICOM series that the T1w was converted from, where the T1w is not DICOM; implies --dicom.
         progress: how to show progress; bar is on stderr, json on stdout.
         images: other contrasts by name (t2, mtr, fa, ...), for models that need them; see MORE_IMAGES.
 
@@ -96,6 +103,8 @@ def synthesize(
         device=device,
         flips=flips,
         uncertainty=uncertainty,
+        dicom=dicom or dicom_reference is not None,
+        dicom_reference=_path(dicom_reference),
     )
     return synthesize_visit(options, Path(out), progress, viewer)
 
@@ -117,6 +126,11 @@ def synthesize_visit(
     bundle = Bundle.open(options.model)
     check_task(options, bundle)
     myelin = bundle.description["output"] == "dvr"
+    reference = None
+    if options.dicom:
+        from .reporting.dicom import visit
+
+        reference = visit.reference_of_visit(options.images.get("t1w"), options.dicom_reference)
     with Progress(progress, "MyelinSynth") as shown:
         clock = Clock(shown)
         remove_leftovers(out)
@@ -124,6 +138,7 @@ def synthesize_visit(
             shown.report("read", 0.01, "Reading and checking the images")
             completed = options.complete_with is not None
             patient = read_patient(options.files, bundle, options.transforms, completed)
+            world = visit.world_of_visit(patient, reference) if reference else None
             for warning in patient.warnings:
                 shown.say(f"Warning: {warning}")
             clock.step("model", 0.03, "Loading the model")
@@ -131,6 +146,8 @@ def synthesize_visit(
             prepared = prepare_patient(patient, clock, options.complete_with, options.device, measures_lesions=myelin)
             if myelin:
                 findings = _write_myelin_map(folder, prepared, model, options, clock)
+                if reference is not None and world is not None:
+                    _write_dicom(folder, findings, reference, world, shown)
                 if viewer:
                     from .reporting.viewer_page import viewer_of
 
@@ -156,6 +173,15 @@ def _write_myelin_map(
     return findings
 
 
+def _write_dicom(folder: Path, findings: Findings, reference: Reference, world: np.ndarray, shown: Progress) -> None:
+    from .reporting.dicom.visit import write_visit
+
+    shown.report("dicom", 0.97, "Writing DICOM")
+    written = write_visit(folder / DICOM, Result.open(folder), findings, reference, world)
+    for note in written.notes:
+        shown.note(note)
+
+
 def _write_contrast(
     folder: Path, prepared: PreparedPatient, model: TrainedModel, options: SynthesisOptions, clock: Clock
 ) -> None:
@@ -174,6 +200,9 @@ def check_task(options: SynthesisOptions, bundle: Bundle) -> None:
         raise BadInput(
             f"The model {bundle.description['name']} is for --task {able}, not {options.task}. Give another --model."
         )
+
+    if options.dicom and made != "dvr":
+        raise BadInput("--dicom is for myelin maps: leave it out.")
 
     from .prediction.completion import check_completing, makes_no_image
 

@@ -17,6 +17,7 @@ FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
 LESION_PROBABILITY = "lesions_probability.nii.gz"  # only where a network found the lesions
 VIEWER = "viewer.html"  # only with --viewer
+DICOM = "dicom"  # folder, only with --dicom; the only part of a Result that carries the patient's identity
 FOUND_LESIONS = "found_lesions.nii.gz"  # only of a model that makes an MRI contrast and finds lesions in it
 SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only where the patient had none and --complete-with made one
 
@@ -37,7 +38,7 @@ class Result:
     lesion_labels.nii.gz: int16 on the same grid, the number of the row that each lesional voxel belongs to. With
     --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or, of a calibrated model, of the error to
     be expected; provenance.json says which. Where a FLAIR was made first, synthetic_flair.nii.gz: that image (arbitrary
-    units) on the same grid.
+    units) on the same grid. With --dicom, dicom/: map, lesions and table as DICOM, with the patient's identity.
 
     >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
     """

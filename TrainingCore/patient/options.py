@@ -15,7 +15,8 @@ class SynthesisOptions:
 
     images: MRI by volume name (`t1w`, `flair`, ...); lesions, dvr, brain, label_map: files in T1w space, or None;
     flair_to_t1: `identity` or an ITK transform file, None to register; complete_with: bundle that fills in a missing
-    FLAIR or lesion mask; flips: average with the left-right mirrored prediction; uncertainty: also estimate its error.
+    FLAIR or lesion mask; flips: average with the left-right mirrored prediction; uncertainty: also estimate its error;
+    dicom: also write DICOM; dicom_reference: the series that it is derived from, None for the T1w's own.
     """
 
     images: Mapping[str, Path] = field(default_factory=dict)
@@ -30,6 +31,8 @@ class SynthesisOptions:
     device: str = "auto"
     flips: bool = False
     uncertainty: bool = False
+    dicom: bool = False
+    dicom_reference: Path | None = None
 
     @property
     def files(self) -> dict[str, Path]:

@@ -2,77 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 pytest.importorskip("highdicom")
 
 import pydicom
-from dicom_files import PATIENT, T1W, write_enhanced, write_series
-from scipy import ndimage
-from small_head import make_head
+from dicom_files import PATIENT
+from dicom_results import OBLIQUE, PROVENANCE, ROWS, STUDY_TAGS, read_back, series, to_ras, turned
 
 from TrainingCore.imaging.volumes import Volume, resample
+from TrainingCore.reporting.dicom.belonging import world_of_reference
 from TrainingCore.reporting.dicom.export import MAP, SEGMENTATION, write_dicom
-from TrainingCore.reporting.dicom.reference import Reference, read_reference
-
-STUDY_TAGS = {"FrameOfReferenceUID": "1.2.3.4", "StudyDate": "20240101", "StudyTime": "101010", "PatientSex": "F"}
-PROVENANCE = {
-    "model": {"name": "demo", "weights_sha256": "ab" * 32, "simulated_training_data": True},
-    "simulated_patient": False,
-    "lesion_source": "given",
-}
-OBLIQUE = np.array([[-2.9, 0.5, 0.3, 80], [0.4, 2.9, -0.6, -90], [-0.4, 0.6, 2.9, -80], [0, 0, 0, 1.0]])
-
-
-def turned(angle_affine: np.ndarray) -> np.ndarray:
-    """The nearest affine with perpendicular axes of 3 mm."""
-    left, _, right = np.linalg.svd(angle_affine[:3, :3])
-    affine = angle_affine.copy()
-    affine[:3, :3] = 3 * left @ right
-    return affine
-
-
-@pytest.fixture(scope="module")
-def arrays() -> dict[str, np.ndarray]:
-    """A small head with a map and lesion labels; lesion 2 was deleted in review."""
-    head = make_head()
-    labels, _ = ndimage.label(head["lesions"])
-    labels[labels == 2] = 0
-    noise = 0.1 * np.random.default_rng(0).standard_normal(labels.shape)
-    dvr = np.where(head["brain"], 1 + noise, 0).astype(np.float32)
-    return {"t1w": np.clip(head["t1w"], 0, None), "dvr": dvr, "labels": labels, "brain": head["brain"]}
-
-
-def series(folder: Path, arrays: dict[str, np.ndarray], kind: str = "single", **tags: Any) -> Path:
-    """The T1w as oblique DICOM; tags: of the series, None to leave one out."""
-    volume = Volume(arrays["t1w"], turned(OBLIQUE))
-
-    def change(data: Any) -> None:
-        for name, value in (STUDY_TAGS | tags).items():
-            if value is None:
-                data.pop(name, None)
-            else:
-                setattr(data, name, value)
-
-    if kind == "enhanced":
-        write_enhanced(folder / "multi.dcm", volume, T1W, each=change)
-    else:
-        write_series(folder, volume, T1W, each=lambda _k, data: change(data))
-    return folder
-
-
-@pytest.fixture(scope="module", params=["single", "enhanced"])
-def written(request, tmp_path_factory, arrays) -> tuple[Path, Reference]:
-    """The folder of DICOM of a series with one file for each slice, and of a multi-frame one."""
-    folder = tmp_path_factory.mktemp(request.param)
-    reference = read_reference(series(folder / "t1w", arrays, request.param))
-    dvr = Volume(arrays["dvr"], turned(OBLIQUE))
-    write_dicom(folder / "dicom", reference, dvr, arrays["labels"], [{"id": 1.0}, {"id": 3.0}], PROVENANCE)
-    return folder / "dicom", reference
+from TrainingCore.reporting.dicom.reference import read_reference
+from TrainingCore.runtime.errors import BadInput
 
 
 def test_the_map_holds_the_same_numbers_at_the_same_place(written, arrays):
@@ -133,7 +76,7 @@ def test_the_same_run_gives_the_same_bytes_and_another_map_other_identifiers(tmp
     reference = read_reference(series(tmp_path / "t1w", arrays))
     for name, change in (("first", 0.0), ("second", 0.0), ("other", 0.01)):
         dvr = Volume(arrays["dvr"] + np.float32(change), turned(OBLIQUE))
-        write_dicom(tmp_path / name, reference, dvr, arrays["labels"], [], PROVENANCE)
+        write_dicom(tmp_path / name, reference, dvr, arrays["labels"], ROWS, PROVENANCE)
     for name in (MAP, SEGMENTATION):
         first, second, other = (tmp_path / run / name for run in ("first", "second", "other"))
         assert first.read_bytes() == second.read_bytes()
@@ -141,24 +84,102 @@ def test_the_same_run_gives_the_same_bytes_and_another_map_other_identifiers(tmp
         assert uids[0] != uids[1]
 
 
-def read_back(path: Path) -> Volume:
-    """A parametric map as a volume in RAS, by pydicom alone, its slices in the order of the T1w's last axis."""
-    data = pydicom.dcmread(path)
-    shared = data.SharedFunctionalGroupsSequence[0]
-    spacing = np.array(shared.PixelMeasuresSequence[0].PixelSpacing, float)
-    turn = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float).reshape(2, 3)
-    places = np.array(
-        [frame.PlanePositionSequence[0].ImagePositionPatient for frame in data.PerFrameFunctionalGroupsSequence], float
-    )
-    values = np.frombuffer(data.FloatPixelData, "<f4").reshape(data.NumberOfFrames, data.Rows, data.Columns)
-    order = np.argsort(places @ np.cross(*turn))
-    lps = np.eye(4)
-    lps[:3, :2] = (turn * spacing[::-1, None]).T
-    lps[:3, 2] = (places[order[-1]] - places[order[0]]) / (len(order) - 1)
-    lps[:3, 3] = places[order[0]]
-    return Volume(values[order].T, np.diag([-1.0, -1, 1, 1]) @ lps)
+def test_a_cropped_and_turned_grid_keeps_its_numbers_and_its_place(tmp_path, arrays):
+    reference = read_reference(series(tmp_path / "t1w", arrays))
+    crop, low = (slice(4, 57), slice(2, 66), slice(1, 50)), [4, 2, 1, 1]
+    matrix = turned(OBLIQUE)[:, [2, 0, 1, 3]]  # axes in another order, the second one backwards
+    matrix[:3, 3] = (turned(OBLIQUE) @ [56, *low[1:]])[:3]
+    matrix[:3, 1] *= -1
+    dvr = np.transpose(arrays["dvr"][crop], (2, 0, 1))[:, ::-1]
+    write_dicom(tmp_path / "dicom", reference, Volume(dvr, matrix), None, [], PROVENANCE)
+    image = read_back(tmp_path / "dicom" / MAP)
+    assert image.data.shape == (53, 64, 49)
+    there = resample(image, arrays["dvr"].shape, turned(OBLIQUE), interpolation="nearest")
+    assert np.array_equal(there[crop], arrays["dvr"][crop])
+    frames = pydicom.dcmread(tmp_path / "dicom" / MAP).PerFrameFunctionalGroupsSequence
+    assert all("DerivationImageSequence" in frame for frame in frames)
 
 
-def to_ras(affine: np.ndarray) -> np.ndarray:
-    """highdicom's affine, (slice, row, column) -> LPS, as (column, row, slice) -> RAS."""
-    return np.diag([-1.0, -1, 1, 1]) @ affine @ np.eye(4)[:, [2, 1, 0, 3]]
+def test_a_finer_grid_of_its_own_is_not_resampled(tmp_path, arrays):
+    reference = read_reference(series(tmp_path / "t1w", arrays))
+    fine = turned(OBLIQUE) @ np.diag([0.5, 0.5, 0.4, 1])
+    dvr = np.random.default_rng(1).random((20, 24, 30), np.float32)
+    write_dicom(tmp_path / "dicom", reference, Volume(dvr, fine), None, [], PROVENANCE)
+    image = read_back(tmp_path / "dicom" / MAP)
+    assert np.allclose(np.sort(image.spacing), [1.2, 1.5, 1.5])
+    assert np.array_equal(resample(image, dvr.shape, fine, interpolation="nearest"), dvr)
+
+
+def test_what_an_anonymiser_removed_is_filled_in(tmp_path, arrays):
+    gone = dict.fromkeys(("PatientName", "PatientBirthDate", "FrameOfReferenceUID", "StudyDate", "PatientSex"))
+    folder = series(tmp_path / "t1w", arrays, **gone | {"PatientID": None})
+    reference = read_reference(folder)
+    written = write_dicom(tmp_path / "dicom", reference, Volume(arrays["dvr"], turned(OBLIQUE)), None, [], PROVENANCE)
+    assert any("no frame of reference" in note for note in written.notes)
+    data = pydicom.dcmread(tmp_path / "dicom" / MAP)
+    assert data.PatientID == ""
+    assert data.FrameOfReferenceUID.startswith("2.25.")
+
+
+def test_values_that_break_the_rules_do_not_stop_the_export(tmp_path, arrays):
+    odd = {
+        "PatientBirthDate": "1970.01",
+        "PatientSex": "female",
+        "StudyTime": "noon",
+        "SpecificCharacterSet": "ISO_IR 6",
+    }
+    with pydicom.config.disable_value_validation():
+        folder = series(tmp_path / "t1w", arrays, **odd)
+    reference = read_reference(folder)
+    write_dicom(tmp_path / "dicom", reference, Volume(arrays["dvr"], turned(OBLIQUE)), None, [], PROVENANCE)
+    data = pydicom.dcmread(tmp_path / "dicom" / MAP)
+    assert [data.PatientBirthDate, data.PatientSex, data.StudyTime] == ["", "", ""]
+
+
+def test_names_with_letters_beyond_ascii_survive(tmp_path, arrays):
+    for number, (kept, name) in enumerate(
+        {"ISO_IR 100": "M\u00fcller^J\u00f6rg", "ISO_IR 192": "\u5c71\u7530^\u592a\u90ce"}.items()
+    ):
+        reference = read_reference(series(tmp_path / str(number), arrays, SpecificCharacterSet=kept, PatientName=name))
+        folder = tmp_path / f"dicom{number}"
+        write_dicom(folder, reference, Volume(arrays["dvr"], turned(OBLIQUE)), arrays["labels"], ROWS, PROVENANCE)
+        for path in folder.glob("*.dcm"):
+            assert str(pydicom.dcmread(path).PatientName) == name
+
+
+def test_a_folder_that_cannot_be_written_is_refused_and_left_alone(tmp_path, arrays):
+    reference = read_reference(series(tmp_path / "t1w", arrays))
+    (tmp_path / "dicom").mkdir()
+    (tmp_path / "dicom/notes.txt").write_text("mine")
+    with pytest.raises(BadInput, match="holds something else"):
+        write_dicom(tmp_path / "dicom", reference, Volume(arrays["dvr"], turned(OBLIQUE)), None, [], PROVENANCE)
+    assert [path.name for path in (tmp_path / "dicom").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("likeness", "change"),
+    [
+        ("same", lambda image: image),
+        ("same", lambda image: image * np.exp(np.linspace(-0.7, 0.7, image.shape[0]))[:, None, None]),
+        ("same", lambda image: np.where(image > 300, image, 0)),
+        ("other", lambda image: image[:, ::-1]),
+        ("other", lambda image: np.random.default_rng(0).permutation(image)),
+    ],
+    ids=["itself", "bias field", "without CSF", "turned", "shuffled"],
+)
+def test_a_t1w_is_known_by_its_voxels(tmp_path, arrays, likeness, change):
+    reference = read_reference(series(tmp_path / "t1w", arrays))
+    image = Volume(change(arrays["t1w"]).astype(np.float32), turned(OBLIQUE))
+    if likeness == "same":
+        assert np.array_equal(world_of_reference(image, reference), np.eye(4))
+    else:
+        with pytest.raises(BadInput, match="does not show the same image"):
+            world_of_reference(image, reference)
+
+
+def test_the_second_place_in_a_nifti_header_counts(tmp_path, arrays):
+    reference = read_reference(series(tmp_path / "t1w", arrays))
+    template = np.diag([2.0, 2, 2, 1])
+    image = Volume(arrays["t1w"], template, other=turned(OBLIQUE))
+    world = world_of_reference(image, reference)
+    assert np.allclose(world @ template, turned(OBLIQUE))

@@ -7,45 +7,53 @@ its grid, its bias field or its skull. Another person, or another visit of the s
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from ...imaging.volumes import Volume, resample
 from ...runtime.errors import BadInput
 from .reference import Reference
 
-SAMPLES = 96  # voxels along each axis at most: plenty for a correlation (ours)
-LEAST_CORRELATION = 0.9  # see docs/benchmarks (ours)
+SAMPLES = 96  # an axis with twice as many voxels is sampled: plenty for a correlation (ours)
+BIAS_MM = 12.0  # sigma of the mean around a voxel: bias fields vary more slowly, tissues faster (ours)
+# Ours, from nine real T1w: copies without skull, resampled, with noise of 10 % or a bias field of a factor of four
+# reach 0.95 to 1.00; other people stay below 0.30, other visits below 0.12, the scan after contrast agent below 0.75.
+LEAST_CORRELATION = 0.85
 LEAST_COVERED = 0.5  # share of the T1w's foreground that the series must show (ours)
 
 
-def place_on_reference(t1w: Volume, reference: Reference) -> np.ndarray:
-    """The affine by which a T1w lies on a series: its own, or the other one of its header.
+def world_of_reference(t1w: Volume, reference: Reference, grid: Volume | None = None) -> np.ndarray:
+    """How the world of a T1w lies in that of a series: the same, unless its header has a second place for it.
 
     Args:
         t1w: as read or worked on.
         reference: the series that it should have come from.
+        grid: with the T1w's own header, where `t1w` is a working copy of it.
 
     Returns:
-        4x4, voxel -> world of the series, RAS mm.
+        4x4, world of the T1w -> world of the series, RAS mm.
 
     Raises:
         BadInput: the series shows another image.
     """
-    candidates = [np.asarray(t1w.affine, float)]
-    if t1w.other is not None:
-        candidates.append(np.asarray(t1w.other, float))
-    likeness = [correlation_with(reference.volume, t1w.data, affine) for affine in candidates]
+    own = grid or t1w
+    worlds = [np.eye(4)]
+    if own.other is not None:
+        worlds.append(np.asarray(own.other, float) @ np.linalg.inv(own.affine))
+    likeness = [correlation_with(reference.volume, t1w.data, world @ t1w.affine) for world in worlds]
     best = int(np.argmax(likeness))
     if likeness[best] < LEAST_CORRELATION:
         raise BadInput(
-            f"The DICOM {reference.volume.name} does not show the same image as the T1w {t1w.name} in the same place "
-            f"(correlation {max(likeness[best], 0):.2f}): it may be another patient's or another visit's. Give the "
-            "series that the T1w was converted from with --dicom-reference."
+            f"The DICOM {reference.volume.name} does not show the same image as the T1w in the same place (correlation "
+            f"{max(likeness[best], 0):.2f}): it may be another patient's or another visit's. Give the series that the "
+            "T1w was converted from."
         )
-    return candidates[best]
+    return worlds[best]
 
 
 def correlation_with(series: Volume, data: np.ndarray, affine: np.ndarray) -> float:
     """Pearson correlation of an image with a series over the image's foreground; 0 where they hardly overlap.
+
+    The better of two: of the values, and of the values divided by the mean around them, which holds the bias field.
 
     data: (I, J, K); affine: 4x4, voxel -> world mm.
     """
@@ -57,7 +65,20 @@ def correlation_with(series: Volume, data: np.ndarray, affine: np.ndarray) -> fl
     both = foreground & np.isfinite(there)
     if both.sum() < max(LEAST_COVERED * foreground.sum(), 10):
         return 0.0
-    first, second = some[both].astype(float), there[both].astype(float)
-    if first.std() == 0 or second.std() == 0:
+    sigma = BIAS_MM / np.linalg.norm(grid[:3, :3], axis=0)
+    pairs = [(some[both], there[both]), tuple(_without_bias(image, both, sigma) for image in (some, there))]
+    return max(_pearson(first, second) for first, second in pairs)
+
+
+def _pearson(first: np.ndarray, second: np.ndarray) -> float:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(np.corrcoef(first.astype(float), second.astype(float))[0, 1])
+
+
+def _without_bias(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """The values in a mask divided by the mean around them, which holds the bias field."""
+    weight = np.maximum(ndimage.gaussian_filter(mask.astype(float), sigma, truncate=2.0), 1e-6)
+    around = ndimage.gaussian_filter(np.where(mask, image, 0).astype(float), sigma, truncate=2.0) / weight
+    values = image[mask] / np.where(np.abs(around[mask]) > 0, around[mask], 1)
+    return np.clip(values, *np.percentile(values, [0.5, 99.5]))

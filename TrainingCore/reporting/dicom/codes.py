@@ -33,3 +33,37 @@ RATIO_UNIT = Concept("{ratio}", "UCUM", "ratio")
 CUBIC_MILLIMETER = Concept("mm3", "UCUM", "mm3")
 DVR = Concept("DVR", OWN_SCHEME, "Synthetic distribution volume ratio of [11C]PiB")
 SYNTHESIS = Concept("SYNTHESIS", OWN_SCHEME, "Synthesized from MRI by a neural network")
+IMAGING_PROCEDURE = Concept("363679005", "SCT", "Imaging procedure")
+COMMENT = Concept("121106", "DCM", "Comment")
+DEVICE = Concept("121007", "DCM", "Device")
+REGION = Concept("LESION_REGION", OWN_SCHEME, "Region of the brain that the lesion lies in")
+MEASURED_DVR = Concept("PET_DVR", OWN_SCHEME, "Measured distribution volume ratio of [11C]PiB")
+
+
+class Quantity(NamedTuple):
+    """What a column of the lesion table measures: its name, how it was derived from the voxels, and its unit."""
+
+    name: Concept
+    derivation: Concept | None = None
+    unit: Concept = RATIO_UNIT
+
+
+def _own(value: str, meaning: str) -> Quantity:
+    return Quantity(Concept(value, OWN_SCHEME, meaning))
+
+
+QUANTITIES = {
+    "volume_mm3": Quantity(VOLUME, None, CUBIC_MILLIMETER),
+    "mean_dvr": Quantity(DVR, MEAN),
+    "sd_dvr": Quantity(DVR, STANDARD_DEVIATION),
+    "min_dvr": Quantity(DVR, MINIMUM),
+    "ratio_to_nawm": _own("DVR_NAWM_RATIO", "Mean DVR divided by that of the normal-appearing white matter"),
+    "surrounding_nawm_dvr": _own("DVR_AROUND", "Mean DVR of the normal-appearing white matter around the lesion"),
+    "ratio_to_surrounding": _own("DVR_AROUND_RATIO", "Mean DVR divided by that of the white matter around the lesion"),
+    "demyelinated_share": _own("DEMYEL_SHARE", "Share of voxels with a DVR below the NAWM's mean minus 2 SD"),
+    "uncertainty": _own("DVR_UNCERTAINTY", "Standard deviation of the mean DVR"),
+    "dvr_low": _own("DVR_LOW", "Lower end of the 95 % interval of the mean DVR"),
+    "dvr_high": _own("DVR_HIGH", "Upper end of the 95 % interval of the mean DVR"),
+    "confidence": _own("CONFIDENCE", "Mean probability of the network that found the lesion"),
+    "measured_mean_dvr": Quantity(MEASURED_DVR, MEAN),
+}

@@ -14,7 +14,7 @@ from ...imaging.dicom_headers import quiet_pydicom
 from ...imaging.volumes import Volume, read_volume
 from ...runtime.errors import BadInput
 from ...runtime.files import atomic_folder, write_text
-from .belonging import place_on_reference
+from .belonging import world_of_reference
 from .needs import check_installed
 from .origin import Origin
 from .planes import planes_of
@@ -42,7 +42,7 @@ def write_dicom(
     rows: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, Any],
 ) -> DicomFolder:
-    """Write the map, and where there are lesions their segmentation, into a folder that appears when it is complete.
+    """Write the map and, where there are lesions, their segmentation and report; the folder appears when complete.
 
     Args:
         folder: where to; replaced where it holds an older export.
@@ -56,10 +56,13 @@ def write_dicom(
         BadInput: the folder cannot be written, or the grid cannot be held by DICOM.
     """
     check_installed("highdicom", "DICOM output")
+    from .lesion_report import lesion_report
     from .parametric_map import parametric_map
     from .segmentation import lesion_numbers, segmentation
 
     marked = None if labels is None or not lesion_numbers(labels) else labels
+    if marked is not None:
+        check_table(rows, marked)
     planes = planes_of(dvr.data.shape, dvr.affine, reference)
     parts = [np.ascontiguousarray(array).tobytes() for array in (dvr.data, dvr.affine, marked) if array is not None]
     origin = Origin.of(provenance, "\n".join(reference.uids).encode(), *parts, repr(list(map(dict, rows))).encode())
@@ -70,10 +73,17 @@ def write_dicom(
             notes.append(NO_LESIONS)
         else:
             files[SEGMENTATION] = segmentation(marked, planes, reference, origin)
+            files[REPORT] = lesion_report(rows, files[MAP], files[SEGMENTATION], reference, origin)
         for name, data in files.items():
             data.save_as(making / name, enforce_file_format=True)
         write_text(making / README, "\n".join([origin.derivation, *notes, ""]))
     return DicomFolder(folder, tuple(files), tuple(notes))
+
+
+def check_table(rows: Sequence[Mapping[str, Any]], labels: np.ndarray) -> None:
+    """Raise BadInput where the table and the label map do not hold the same lesions."""
+    if {int(row["id"]) for row in rows} != set(np.unique(labels).tolist()) - {0}:
+        raise BadInput(f"{LESIONS} and {LESION_LABELS} do not hold the same lesions. Run synthesize again.")
 
 
 def dicom_of_result(result: Result, reference: Reference, t1w: Volume, folder: Path) -> DicomFolder:
@@ -88,13 +98,10 @@ def dicom_of_result(result: Result, reference: Reference, t1w: Volume, folder: P
     Raises:
         BadInput: the series is not that of the T1w, or the folder cannot be written.
     """
-    affine = place_on_reference(t1w, reference)
+    world = world_of_reference(t1w, reference)
     dvr = read_volume(result.path / DVR, "DVR map", may_be_empty=True)
     labels = None
     if (result.path / LESION_LABELS).is_file():
         labels = np.round(read_volume(result.path / LESION_LABELS, "lesion labels", may_be_empty=True).data).astype(int)
     rows = result.lesions()
-    if labels is not None and {int(row["id"]) for row in rows} != {int(n) for n in np.unique(labels) if n}:
-        raise BadInput(f"{LESIONS} and {LESION_LABELS} do not hold the same lesions. Run synthesize again.")
-    moved = affine @ np.linalg.inv(t1w.affine) @ dvr.affine
-    return write_dicom(folder, reference, Volume(dvr.data, moved), labels, rows, result.provenance)
+    return write_dicom(folder, reference, Volume(dvr.data, world @ dvr.affine), labels, rows, result.provenance)

@@ -31,6 +31,7 @@ def complete_identity(headers: list[Any], label: str) -> tuple[str, ...]:
             raise BadInput(f"{label} has no UID of its {lacking[0]}: nothing can refer to it. Export it again.")
         for keyword in MAY_BE_EMPTY:
             setattr(header, keyword, _valid(keyword, header.get(keyword)))
+        _use_known_characters(header)
     if all(header.get("FrameOfReferenceUID") for header in headers):
         return ()
     digest = hashlib.sha256(str(headers[0].SeriesInstanceUID).encode()).digest()
@@ -47,6 +48,25 @@ def date_of(header: Any) -> tuple[str, str]:
             time = str(header.get(keyword.replace("Date", "Time")) or "").split(".")[0]
             return date, time if len(time) == 6 and time.isdigit() else "000000"
     return datetime.date.today().strftime("%Y%m%d"), "000000"
+
+
+def _use_known_characters(header: Any) -> None:
+    """Keep the character set of the series, as its archive reads it; one that is not in the standard becomes UTF-8."""
+    from highdicom.enum import SpecificCharacterSetValues
+
+    given = header.get("SpecificCharacterSet")
+    if given is None:
+        return
+    known = {value.value for value in SpecificCharacterSetValues}
+    names = [given] if isinstance(given, str) else list(given)
+    if set(names) <= known:
+        return
+    for keyword in ("PatientName", "ReferringPhysicianName"):
+        setattr(header, keyword, str(header.get(keyword) or ""))
+    if set(names) <= {"", "ISO_IR 6"}:
+        del header.SpecificCharacterSet
+    else:
+        header.SpecificCharacterSet = "ISO_IR 192"
 
 
 def _valid(keyword: str, value: Any) -> Any:

@@ -76,9 +76,10 @@ def coding_schemes() -> list[Any]:
 
 
 def finish(data: Any, reference: Reference, uid: str) -> None:
-    """Name the body part; replace dates and UIDs that depend on when the program ran, dates by those of the MRI."""
-    data.BodyPartExamined = "BRAIN"
-    data.ContentCreatorName = data.get("ContentCreatorName") or ""
+    """Name the body part of images; replace dates and UIDs that depend on the run, dates by those of the MRI."""
+    if data.Modality != "SR":
+        data.BodyPartExamined = "BRAIN"
+        data.ContentCreatorName = data.get("ContentCreatorName") or ""
     for keyword in RUN_DATES:
         if keyword in data:
             del data[keyword]

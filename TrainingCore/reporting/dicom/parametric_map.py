@@ -54,9 +54,29 @@ def parametric_map(dvr: np.ndarray, planes: Planes, reference: Reference, origin
         **geometry_of(planes),
     )
     add_anatomy(data)
+    order_frames(data)
     describe_derivation(data, origin)
     finish(data, reference, origin.uid("map", "dimensions"))
     return data
+
+
+def order_frames(data: Any) -> None:
+    """Put the frames in the order in which slices follow each other, along row x column.
+
+    highdicom writes them the other way round. Programs that do not look at each frame's position, such as dcmqi, with
+    which 3D Slicer loads parametric maps, would show the head upside down.
+    """
+    frames = list(data.PerFrameFunctionalGroupsSequence)
+    cosines = np.array(
+        data.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient, float
+    )
+    places = np.array([frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames], float)
+    order = np.argsort(places @ np.cross(cosines[:3], cosines[3:]), kind="stable")
+    voxels = np.frombuffer(data.FloatPixelData, "<f4").reshape(len(frames), -1)
+    data.FloatPixelData = voxels[order].tobytes()
+    data.PerFrameFunctionalGroupsSequence = [frames[number] for number in order]
+    for number, frame in enumerate(data.PerFrameFunctionalGroupsSequence, start=1):
+        frame.FrameContentSequence[0].DimensionIndexValues = [number]
 
 
 def add_anatomy(data: Any) -> None:

@@ -14,6 +14,7 @@ from ...imaging.dicom_person import Person
 from ...imaging.volumes import Volume
 from ...runtime.errors import BadInput
 from .identity import complete_identity
+from .needs import check_installed
 
 T1W = "T1w"
 
@@ -49,6 +50,7 @@ def read_reference(path: Path) -> Reference:
     Raises:
         BadInput: there is no such series, or its files lack what DICOM output refers to.
     """
+    check_installed("highdicom", "DICOM output")
     series = read_series(path, T1W)
     label = f"The {T1W} {series.stack.title}"
     files = list(dict.fromkeys(frame.path for frame in series.frames))

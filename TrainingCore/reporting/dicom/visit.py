@@ -1,0 +1,73 @@
+"""DICOM output of `synthesize`: which series it is derived from, and what is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...data.result import Result
+from ...imaging.dicom import read_series
+from ...imaging.dicom_person import same_person
+from ...imaging.readers import is_dicom_choice
+from ...imaging.volumes import Volume
+from ...runtime.errors import BadInput
+from .belonging import world_of_reference
+from .export import DicomFolder, write_dicom
+from .needs import check_installed
+from .reference import T1W, Reference, read_reference
+
+if TYPE_CHECKING:
+    from ...patient.inputs import Patient
+    from ...patient.synthesis import Findings
+
+
+def reference_of_visit(t1w: Path | None, given: Path | None) -> Reference:
+    """The series that DICOM output is derived from.
+
+    Args:
+        t1w: the T1w of the visit, any format.
+        given: a series, or None where the T1w is DICOM itself.
+
+    Raises:
+        BadInput: highdicom is missing, there is no series, or it is another patient's.
+    """
+    check_installed("highdicom", "DICOM output")
+    from_dicom = t1w is not None and is_dicom_choice(t1w)
+    if given is None and (t1w is None or not from_dicom):
+        raise BadInput("--dicom needs the DICOM series of the T1w. Give its folder with --dicom-reference.")
+    if given is not None and not is_dicom_choice(given):
+        raise BadInput(f"There is no DICOM in {given.name or given}. Give the folder of the T1w's series.")
+    reference = read_reference(given if given is not None else t1w)  # type: ignore[arg-type]  # one of them is there
+    if given is not None and t1w is not None and from_dicom:
+        person = read_series(t1w, T1W).stack.person
+        if not same_person(person, reference.person):
+            raise BadInput("The --dicom-reference is another patient's than the T1w. Give the series of the T1w.")
+    return reference
+
+
+def world_of_visit(patient: Patient, reference: Reference) -> np.ndarray:
+    """See `world_of_reference`; raises BadInput where the series is not that of the patient's T1w."""
+    return world_of_reference(patient.images["t1w"], reference, patient.own_grids["t1w"])
+
+
+def write_visit(
+    folder: Path, result: Result, findings: Findings, reference: Reference, world: np.ndarray
+) -> DicomFolder:
+    """Write map, lesions and table of a visit on the T1w's own grid.
+
+    Args:
+        folder: where to.
+        result: of the same findings, for the table and the provenance.
+        findings: map and lesions.
+        reference: the series.
+        world: from `world_of_visit`.
+    """
+    own = findings.prepared.own
+    grid = findings.brain.mask if own is None else own.brain
+    dvr, labels = (findings.dvr, findings.labels) if own is None else (own.dvr, own.labels)
+    assert dvr is not None
+    place = world @ np.asarray(grid.affine, float)
+    given = None if findings.lesions is None else labels
+    return write_dicom(folder, reference, Volume(dvr, place), given, result.lesions(), result.provenance)
