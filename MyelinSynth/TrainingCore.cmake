@@ -201,6 +201,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/dicom/codes.py
   reporting/dicom/export.py
   reporting/dicom/identity.py
+  reporting/dicom/lesion_report.py
   reporting/dicom/needs.py
   reporting/dicom/objects.py
   reporting/dicom/origin.py
@@ -208,6 +209,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/dicom/planes.py
   reporting/dicom/reference.py
   reporting/dicom/segmentation.py
+  reporting/dicom/visit.py
   reporting/document.py
   reporting/dvr_pages.py
   reporting/evaluation_report.py
