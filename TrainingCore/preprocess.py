@@ -86,7 +86,8 @@ def preprocess(
             failures = [*failures, *({"visit": "", "reason": sentence} for sentence in cohort.bad_rows)]
             shown.report("page", 0.99, "Writing the page")
             dataset.finish(target, cohort, failures)
-            write_page(target, tasks, failures, [*cohort.notes, *(f"not used: {file}" for file in cohort.unused)])
+            notes = [*cohort.notes, *(f"not used: {file}" for file in cohort.unused)]
+            write_page(target, dataset.prepared_visits(target, tasks), failures, notes)
             shown.report("page", 1.0, "Done")
             say_end(target, tasks, waiting, failures, shown)
     return PreparedDataset(target, len(tasks), failures)

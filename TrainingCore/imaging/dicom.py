@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.errors import BadInput
-from . import readers
 from .dicom_choice import choose, contrast_of, describe
 from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom
 from .dicom_pixels import stored_values
 from .dicom_stacks import SAME_PLACE, scan
+from .raw_image import MINIMUM_SLICES, RawImage, check_size, shear_notes
 
 __all__ = ["Series", "contrast_of", "describe", "is_dicom", "read", "read_series", "scan", "split_choice"]
 
@@ -40,10 +40,10 @@ class Series:
 
     stack: Stack
     frames: list[Frame]
-    image: readers.RawImage
+    image: RawImage
 
 
-def read(path: Path, what: str) -> readers.RawImage:
+def read(path: Path, what: str) -> RawImage:
     """The volume of the series that is `what` (T1w or FLAIR by its tags), or of the one chosen as `FOLDER#NUMBER`.
 
     Raises BadInput with one sentence; nothing in it names the patient.
@@ -63,10 +63,10 @@ def read_series(path: Path, what: str) -> Series:
     frames, step = in_order(stack, label, folder)
     shape = (stack.columns, stack.rows, len(frames))
     stored = sum(one.stat().st_size for one in {frame.path for frame in frames})
-    readers.check_size(shape, 1, stored, True, label)
+    check_size(shape, 1, stored, True, label)
     affine = _affine(stack, frames[0], step)
-    notes += slice_notes(stack, frames, step, folder) + readers.shear_notes(affine)
-    return Series(stack, frames, readers.RawImage(_voxels(stack, frames, label), affine, notes, stack.title))
+    notes += slice_notes(stack, frames, step, folder) + shear_notes(affine)
+    return Series(stack, frames, RawImage(_voxels(stack, frames, label), affine, notes, stack.title))
 
 
 def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[list[Frame], np.ndarray]:
@@ -126,7 +126,7 @@ def slice_notes(stack: Stack, frames: list[Frame], step: np.ndarray, folder: Fol
 
 
 def _refuse_doubled(count: int, places: int, label: str) -> None:
-    if count % places == 0 and places >= readers.MINIMUM_SLICES:
+    if count % places == 0 and places >= MINIMUM_SLICES:
         raise BadInput(f"{label} is 4D: it holds {count // places} volumes of {places} slices. Give one of them.")
     raise BadInput(
         f"{label} shows {count - places} of its {places} slice positions more than once: two acquisitions are mixed. "

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.errors import BadInput
+from . import dicom
 from .itk_formats import affine_of_sitk, read_itk
 from .nifti import read_mgh, read_nifti
 from .nifti_place import SHEAR_TOLERANCE, unit_scale
@@ -32,8 +33,6 @@ def read(path: Path, what: str) -> RawImage:
     """Open a file in the format its name says, or a folder or file of DICOM. Raises BadInput."""
     label = f"The {what} {path.name}"
     if is_dicom_choice(path):
-        from . import dicom
-
         raw = dicom.read(path, what)
     else:
         raw = _read_file(path, check_file(path, what), label)
@@ -56,8 +55,6 @@ def _read_file(path: Path, ending: str, label: str) -> RawImage:
 
 def is_dicom_choice(path: Path) -> bool:
     """Whether a path means DICOM: a folder, a file with DICOM's magic number, either with `#NUMBER` of a series."""
-    from . import dicom
-
     place, _number = dicom.split_choice(path)
     return place.is_dir() or (place.is_file() and dicom.is_dicom(place))
 

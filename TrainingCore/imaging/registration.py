@@ -74,6 +74,7 @@ def register(
     affine: bool = False,
     start: np.ndarray | None = None,
     moving_bias: bool = True,
+    check_mirrored: bool = True,
     device: str = "cpu",
 ) -> Registration:
     """Find where `moving` shows each point of `fixed` space. The same input gives the same result.
@@ -83,7 +84,7 @@ def register(
     corrected: `fixed` without its bias field, where it is known already; contrast, reference: what messages call
     `moving` and `fixed`; affine: 12 parameters in place of 6; start: 4x4 RAS mm to begin with, fixed -> moving (the
     world as the headers give it where None); moving_bias: False for maps that have no coil shading (MTR, DTI, PET);
-    device: where torch works, cpu or cuda.
+    check_mirrored: whether a bad fit is tried again with left and right exchanged; device: where torch works.
     Finds its way from 30 degrees and 40 mm off. Images that lie on one grid and are skull-stripped alike, or turn out
     to be in register within 0.5 mm, keep the exact identity.
     Raises BadInput where the volumes do not overlap, are mirror images, or where the result is not to be trusted.
@@ -107,7 +108,7 @@ def register(
         there = cropped(moving, _mapped(box, matrix))
         there = correct_bias(there, brain, matrix) if moving_bias else there
         refined = _refined(here, there, region, matrix, affine, device)
-        if refined.distinct < MIRROR_TRIED:
+        if check_mirrored and refined.distinct < MIRROR_TRIED:
             _refuse_mirrored(here, moving, brain, refined, (contrast, reference, fixed.name), moving_bias, device)
     names = f"The {contrast} {moving.name}", f"the {reference} {fixed.name}"
     return _judged(fixed, moving, points, refined, names, "affine" if affine else "rigid")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from ..imaging.sides import check_side
 from ..imaging.volumes import Volume
 from ..imaging.working_grid import working_copy
 from ..runtime.errors import BadInput
+from ..runtime.stopwatch import Stopwatch
 from .preparation import align_patient, lesions_where_drawn
 from .tissues import tissue_masks
 
@@ -48,29 +48,12 @@ class Prepared:
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-class Stopwatch:
-    """Wall and CPU seconds of each step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, tuple[float, float]] = {}
-        self._step, self._since = "", (time.monotonic(), time.process_time())
-
-    def __call__(self, step: str, message: str = "") -> None:
-        """Begin a step, ending the one before."""
-        now = (time.monotonic(), time.process_time())
-        if self._step:
-            wall, cpu = self.seconds.get(self._step, (0.0, 0.0))
-            since = self._since
-            self.seconds[self._step] = round(wall + now[0] - since[0], 3), round(cpu + now[1] - since[1], 3)
-        self._step, self._since = step, now
-
-
-def prepare_patient(
+def prepare_volumes(
     read: Mapping[str, Volume],
     options: Mapping[str, Any],
     spaces: Mapping[str, str],
     transforms: Mapping[str, np.ndarray],
-    clock: Stopwatch | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Prepared:
     """Align, mask, segment and resample one visit.
 
@@ -79,23 +62,25 @@ def prepare_patient(
     `spacing_mm`; spaces: BIDS `space` of files that name one; transforms: reference world -> world of the image, 4x4
     RAS mm, where known. Raises BadInput or MyelinSynthError.
     """
-    clock = clock or Stopwatch()
+    stopwatch = stopwatch or Stopwatch()
     images = {name: read[name] for name in (*ALL_MRI, *MAPS) if name in read}
     if options["grid"] != "own":
         images |= {name: working_copy(image) for name, image in images.items() if name in ALL_MRI}
     reference = reference_of(images)
     if reference is None:
         raise BadInput(f"There is no {', no '.join(map(word_of, REFERENCES))}: nothing to bring the images to.")
-    aligned = align_patient(images, read.get("brain"), transforms, clock, reference)
+    aligned = align_patient(
+        images, read.get("brain"), transforms, lambda step, _message: stopwatch.start(step), reference
+    )
     warnings = [f"The {word_of(name)} {volume.name} {note}." for name, volume in read.items() for note in volume.notes]
     if {"t1w", "flair"} <= set(images):
         same = check_different_images(images["t1w"], images["flair"])
         warnings += [same] if same else []
     warnings += aligned.warnings
-    clock("tissues", "Finding tissues")
+    stopwatch.start("tissues")
     lesions = _lesions_in_reference_space(read, aligned, reference, spaces, warnings)
     masks = _tissue_masks(read, aligned, reference, lesions, warnings)
-    clock("resample", "Resampling to the grid")
+    stopwatch.start("resample")
     to_output = _output_space(options, aligned, images)
     own = images["dvr" if options["space"] == "pet" else reference]
     grid = _output_grid(options, aligned, own, to_output)
@@ -106,8 +91,8 @@ def prepare_patient(
         moved = Volume(lesions.data, to_output @ lesions.affine, lesions.name)
         prepared.lesions = partial_volumes(moved, grid.shape, grid.affine)
         prepared.volumes["lesions"] = prepared.lesions.mask()
-    clock("", "")
-    prepared.seconds = clock.seconds
+    stopwatch.stop()
+    prepared.seconds = stopwatch.seconds
     return prepared
 
 

@@ -15,6 +15,7 @@ from ..data.cohort import Cohort
 from ..data.cohort_bids import PREPARED_BY, made_by_preprocess, participants
 from ..data.visit import Visit
 from ..patient.leftovers import CLAIM, claim
+from ..reporting.qc_page import PAGE, PreparedVisit
 from ..runtime.errors import BadInput
 from ..runtime.files import PARTIAL_SUFFIX, make_writable, remove_partials, write_json, write_text
 from . import names
@@ -22,7 +23,6 @@ from .records import code_version, key_of, outputs_intact, read_record, untouche
 from .worker import WORK, PreparationJob
 
 FAILURES = "failures.json"
-PAGE = "qc.html"
 DESCRIPTION = "dataset_description.json"
 README = f"""{RESEARCH_USE}
 
@@ -129,6 +129,18 @@ def up_to_date(task: PreparationJob) -> bool:
     if record is None or not untouched(task.inputs(), record):
         return False
     return record["key"] == key_of(record["inputs"], task.all_settings()) and outputs_intact(out, record["outputs"])
+
+
+def prepared_visits(out: Path, tasks: Sequence[PreparationJob]) -> list[PreparedVisit]:
+    """What the page shows of the visits that are complete."""
+    visits = []
+    for task in tasks:
+        record = read_record(out / names.record_path(task.person, task.visit))
+        if record is not None:
+            picture = out / names.figure_path(task.person, task.visit)
+            simulated = record.get("simulated", False)
+            visits.append(PreparedVisit(task.label, record["measures"], record["warnings"], picture, simulated))
+    return visits
 
 
 def finish(out: Path, cohort: Cohort, failures: Sequence[Mapping[str, str]]) -> None:

@@ -24,6 +24,7 @@ from ..data.case import ALL_MRI, label_of, reference_of, word_of
 from ..data.cohort_bids import SPACES
 from ..runtime.errors import BadInput, MyelinSynthError
 from ..runtime.files import scratch, write_json, write_text
+from ..runtime.stopwatch import Stopwatch
 from . import names
 from .records import code_version, content_of, key_of, outputs_intact, outputs_of, read_record
 
@@ -163,23 +164,23 @@ def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
     """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
     from ..imaging.placement import in_one_world
     from ..imaging.reading import read_named
-    from ..patient.case_preparation import Stopwatch, prepare_patient
+    from ..patient.case_preparation import prepare_volumes
+    from ..reporting.qc_measures import measure
     from ..reporting.qc_pictures import case_picture
-    from .measures import measure
 
-    clock = Stopwatch()
-    clock("read", "")
+    stopwatch = Stopwatch()
+    stopwatch.start("read")
     files = {name: Path(path) for name, path in task.files.items() if name in READ}
     read = in_one_world({name: read_named(path, name) for name, path in files.items()}, reference_of(files))
-    prepared = prepare_patient(read, task.settings, task.spaces, _transforms(task), clock)
-    clock("write", "")
+    prepared = prepare_volumes(read, task.settings, task.spaces, _transforms(task), stopwatch)
+    stopwatch.start("write")
     made = write_volumes(task, prepared, work)
     picture = names.figure_path(task.person, task.visit)
     (work / picture).parent.mkdir(parents=True, exist_ok=True)
     (work / picture).write_bytes(case_picture(prepared))
     measures = measure(prepared)
     outputs = outputs_of(work, [*made, picture.as_posix()])
-    clock("", "")
+    stopwatch.stop()
     registrations = prepared.aligned.registrations
     return {
         "label": task.label,
@@ -192,7 +193,7 @@ def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
         "registrations": {name: _about(found) for name, found in registrations.items()},
         "measures": measures,
         "warnings": prepared.warnings,
-        "seconds": {step: {"wall": wall, "cpu": cpu} for step, (wall, cpu) in clock.seconds.items()},
+        "seconds": {step: {"wall": wall, "cpu": cpu} for step, (wall, cpu) in stopwatch.seconds.items()},
         "outputs": outputs,
     }
 

@@ -5,52 +5,57 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import RESEARCH_USE, __version__
-from ..preprocessing import names
-from ..preprocessing.dataset import PAGE
-from ..preprocessing.measures import FEWEST, MEASURES, OUTLIER, deviations
-from ..preprocessing.records import read_record
-from ..preprocessing.worker import PreparationJob
 from ..runtime.files import write_text
+from .qc_measures import FEWEST, MEASURES, OUTLIER, deviations
 
+PAGE = "qc.html"
 TEMPLATE = "page.html.jinja"
 SIMULATED_BANNER = "Simulated data: some or all of these people do not exist."
 WARNED = 1000.0  # a visit with a warning comes before every outlier without one
 
 
+@dataclass(frozen=True)
+class PreparedVisit:
+    """What the page shows of a visit. measures: by key of `MEASURES`; picture: a JPEG, which may be missing."""
+
+    label: str
+    measures: Mapping[str, float | None]
+    warnings: Sequence[str]
+    picture: Path
+    simulated: bool = False
+
+
 def write_page(
-    out: Path, tasks: Sequence[PreparationJob], failures: Sequence[Mapping[str, str]], notes: Sequence[str] = ()
+    out: Path, visits: Sequence[PreparedVisit], failures: Sequence[Mapping[str, str]], notes: Sequence[str] = ()
 ) -> None:
-    """Write qc.html for the visits that are complete; `failures` and `notes` are said on top."""
-    records = []
-    for task in tasks:
-        record = read_record(out / names.record_path(task.person, task.visit))
-        if record is not None:
-            records.append((task, record))
-    strange = deviations([record["measures"] for _, record in records])
-    rows = [_row(out, task, record, odd) for (task, record), odd in zip(records, strange)]
+    """Write qc.html for the visits that are complete, with `failures` and `notes` on top."""
+    unusual = deviations([visit.measures for visit in visits])
+    rows = [_row(visit, scores) for visit, scores in zip(visits, unusual)]
     rows.sort(key=lambda row: (-row["rank"], row["label"]))
-    shown = [one for one in MEASURES if any(record["measures"].get(one.key) is not None for _, record in records)]
+    columns = [measure for measure in MEASURES if any(v.measures.get(measure.key) is not None for v in visits)]
     for row in rows:
-        row["cells"] = [row["cells"][one.key] for one in shown]
-    _write(out / PAGE, rows, shown, failures, notes)
+        row["cells"] = [row["cells"][measure.key] for measure in columns]
+    _write(out / PAGE, rows, columns, failures, notes)
 
 
-def _row(out: Path, task: PreparationJob, record: Mapping[str, Any], strange: Mapping[str, float]) -> dict[str, Any]:
-    largest = max((abs(z) for z in strange.values()), default=0.0)
-    warnings = record["warnings"]
+def _row(visit: PreparedVisit, scores: Mapping[str, float]) -> dict[str, Any]:
+    """A row of the page; scores: robust z-score of each measure."""
+    largest = max((abs(z) for z in scores.values()), default=0.0)
+    warnings = visit.warnings
     cells = {}
-    for one in MEASURES:
-        value, z = record["measures"].get(one.key), strange.get(one.key, 0.0)
-        text = "" if value is None else one.form.format(value)
-        cells[one.key] = {"value": "" if value is None else value, "text": text, "odd": abs(z) >= OUTLIER, "z": z}
-    score = f"{largest:.1f}" if strange else ""
-    picture, width, height = _picture(out / names.figure_path(task.person, task.visit))
+    for measure in MEASURES:
+        value, z = visit.measures.get(measure.key), scores.get(measure.key, 0.0)
+        text = "" if value is None else measure.form.format(value)
+        cells[measure.key] = {"value": "" if value is None else value, "text": text, "odd": abs(z) >= OUTLIER, "z": z}
+    score = f"{largest:.1f}" if scores else ""
+    picture, width, height = _picture(visit.picture)
     return {
-        "label": task.label,
+        "label": visit.label,
         "rank": round(largest + (WARNED if warnings else 0), 3),
         "score": f"{score} (warning)" if warnings else score,
         "odd": bool(warnings) or largest >= OUTLIER,
@@ -59,7 +64,7 @@ def _row(out: Path, task: PreparationJob, record: Mapping[str, Any], strange: Ma
         "picture": picture,
         "width": width,
         "height": height,
-        "simulated": record.get("simulated", False),
+        "simulated": visit.simulated,
     }
 
 
@@ -88,7 +93,7 @@ def jpeg_size(content: bytes) -> tuple[int, int]:
 def _write(
     path: Path,
     rows: Sequence[Mapping[str, Any]],
-    shown: Sequence[Any],
+    columns: Sequence[Any],
     failures: Sequence[Mapping[str, str]],
     notes: Sequence[str],
 ) -> None:
@@ -107,9 +112,9 @@ def _write(
         summary=summary,
         failures=failures,
         notes=notes,
-        measures=shown,
+        measures=columns,
         rows=rows,
-        with_dvr=any(one.key == "dvr_white_to_grey" for one in shown),
+        with_dvr=any(measure.key == "dvr_white_to_grey" for measure in columns),
         footer=f"Made by MyelinSynth {__version__}. {RESEARCH_USE}",
     )
     write_text(path, html)

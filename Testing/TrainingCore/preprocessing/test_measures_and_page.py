@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from TrainingCore.preprocessing import names
-from TrainingCore.preprocessing.measures import MEASURES, deviations, normalised_information
-from TrainingCore.preprocessing.worker import PreparationJob
-from TrainingCore.reporting.qc_page import jpeg_size, write_page
-from TrainingCore.runtime.files import write_json
+from TrainingCore.reporting.qc_measures import MEASURES, deviations, normalised_information
+from TrainingCore.reporting.qc_page import PreparedVisit, jpeg_size, write_page
 
 
 def visits(count: int = 9) -> list[dict]:
@@ -55,17 +52,14 @@ def test_information_is_two_for_copies_and_one_for_strangers() -> None:
 
 
 def test_failures_come_first_then_warnings_then_outliers_and_names_are_no_html(tmp_path: Path) -> None:
-    tasks = []
+    prepared = []
     for number, row in enumerate(visits()):
-        task = PreparationJob(f"P{number}", "", {}, {}, {}, {}, str(tmp_path))
         measures = dict.fromkeys((one.key for one in MEASURES), None) | row
         if number == 4:
             measures["moved_mm"] = 60.0
         warnings = ["T1w and FLAIR look swapped <b>"] if number == 7 else []
-        record = {"key": "", "inputs": {}, "outputs": {}, "settings": {}, "measures": measures, "warnings": warnings}
-        write_json(tmp_path / names.record_path(task.person, task.visit), record)
-        tasks.append(task)
-    write_page(tmp_path, tasks, [{"visit": "sub-X", "reason": "<script>broken</script>"}], ["a note"])
+        prepared.append(PreparedVisit(f"sub-P{number}", measures, warnings, tmp_path / "missing.jpg"))
+    write_page(tmp_path, prepared, [{"visit": "sub-X", "reason": "<script>broken</script>"}], ["a note"])
     page = (tmp_path / "qc.html").read_text(encoding="utf-8")
     order = re.findall(r"<b>(sub-\w+)</b>", page)
     assert order[:3] == ["sub-X", "sub-P7", "sub-P4"]
