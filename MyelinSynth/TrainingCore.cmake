@@ -182,7 +182,6 @@ set(TRAINING_CORE_SCRIPTS
   preprocess.py
   preprocessing/__init__.py
   preprocessing/dataset.py
-  preprocessing/measures.py
   preprocessing/names.py
   preprocessing/records.py
   preprocessing/schedulers.py
@@ -218,6 +217,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/lesion_tables.py
   reporting/methods.py
   reporting/patient_report.py
+  reporting/qc_measures.py
   reporting/qc_page.py
   reporting/qc_pictures.py
   reporting/result_tables.py
@@ -236,6 +236,7 @@ set(TRAINING_CORE_SCRIPTS
   runtime/processes.py
   runtime/signature.py
   runtime/stopping.py
+  runtime/stopwatch.py
   runtime/tables.py
   simulate.py
   study/__init__.py
