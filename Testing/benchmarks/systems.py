@@ -20,7 +20,7 @@ from Testing.benchmarks.turns import Contender, main
 SLICES = 4  # of each visit in memory, from which the 2D systems draw
 
 
-def sample(size: int, inputs: int, slices: int = 0) -> Any:
+def sample(size: int, inputs: int, slices: int = 0, device: str = "cpu") -> Any:
     """A visit of noise with a box of brain, white matter and lesions."""
     import torch
 
@@ -32,10 +32,11 @@ def sample(size: int, inputs: int, slices: int = 0) -> Any:
     for name, edge in (("brain", size // 8), ("white_matter", size // 4), ("lesions", size // 2 - 2)):
         masks[name][:, :, edge : size - edge, edge : size - edge] = 1
     mri = torch.rand(1, inputs, *shape[2:], generator=random)
-    return Sample(mri, torch.rand(shape, generator=random), masks)
+    masks = {name: mask.to(device) for name, mask in masks.items()}
+    return Sample(mri.to(device), torch.rand(shape, generator=random).to(device), masks)
 
 
-def build(name: str, peer: bool, size: int, settings: tuple[str, ...] = ()) -> Contender:
+def build(name: str, peer: bool, size: int, settings: tuple[str, ...] = (), device: str = "cpu") -> Contender:
     """A system by the name of its recipe, with its own networks or the peer's."""
     import numpy as np
     import torch
@@ -45,11 +46,11 @@ def build(name: str, peer: bool, size: int, settings: tuple[str, ...] = ()) -> C
     from TrainingCore.systems.training_progress import TrainingProgress
 
     recipe = load_recipe(name, [*SETTINGS.get(name, ()), *settings])
-    system = system_class(recipe["system"])(recipe)
+    system = system_class(recipe["system"])(recipe, device)
     if peer:
         EXCHANGE[name](system)
     visits = [
-        sample(size, len(recipe["data"]["inputs"]), SLICES if name in FLAT else 0)
+        sample(size, len(recipe["data"]["inputs"]), SLICES if name in FLAT else 0, device)
         for _ in range(recipe["data"]["visits_per_step"])
     ]
     rng = np.random.default_rng(0)
