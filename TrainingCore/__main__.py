@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "synthesize",
     "list_dicom",
+    "send_dicom",
     "bids_app",
     "change",
     "preprocess",

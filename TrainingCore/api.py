@@ -17,6 +17,7 @@ from .export import export
 from .learning_curve import learning_curve
 from .list_dicom import list_dicom
 from .preprocess import preprocess
+from .send_dicom import send_dicom
 from .simulate import simulate
 from .synthesize import synthesize
 from .train import train
@@ -34,6 +35,7 @@ __all__ = [
     "learning_curve",
     "list_dicom",
     "preprocess",
+    "send_dicom",
     "simulate",
     "synthesize",
     "train",

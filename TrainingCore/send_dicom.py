@@ -1,0 +1,74 @@
+"""Send the DICOM of a result to an archive (PACS), and list what it stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from .runtime.cli import Progress, run_command
+from .runtime.errors import MyelinSynthError
+from .runtime.signature import AtLeast, ProgressMode, Shown, command
+
+if TYPE_CHECKING:
+    from .reporting.dicom.sending import Sent
+
+
+def send_dicom(
+    folder: Annotated[Path, Shown("FOLDER", positional=True)],
+    *,
+    to: Annotated[str, Shown("AET@HOST:PORT")],
+    calling: Annotated[str, Shown("AET")] = "MYELINSYNTH",
+    timeout: Annotated[int, AtLeast(1)] = 30,
+    progress: ProgressMode = "bar",
+) -> list[Sent]:
+    """Send the DICOM that synthesize --dicom wrote to an archive (PACS) by C-STORE.
+
+    The command succeeds only where the archive confirmed every object. Sending again is safe: the same result has the
+    same identifiers. The objects carry the identity of the patient; the connection is not encrypted.
+
+    Args:
+        folder: the dicom folder of a result.
+        to: application entity title, host and port of the archive.
+        calling: our own application entity title, which the archive may have to know.
+        timeout: seconds to wait for an answer.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        What became of each object.
+
+    Raises:
+        BadInput: there is no DICOM in the folder, or the address is none.
+        MyelinSynthError: the archive cannot be reached, or did not store every object.
+
+    Example:
+        python -m TrainingCore.send_dicom result/dicom --to ORTHANC@pacs.local:4242
+    """
+    from .reporting.dicom.needs import check_installed
+    from .reporting.dicom.sending import Archive, read_objects, send
+
+    archive = Archive.parse(to)
+    check_installed("pynetdicom", "Sending DICOM")
+    objects = read_objects(Path(folder))
+    outcomes: list[Sent] = []
+    with Progress(progress, "send_dicom") as shown:
+
+        def report(sent: Sent) -> None:
+            outcomes.append(sent)
+            shown.say(f"stored: {sent.file}" if sent.stored else f"not stored: {sent.file}: {sent.reason}")
+            shown.report("send", len(outcomes) / len(objects), f"{len(outcomes)} of {len(objects)} objects")
+
+        send(objects, archive, calling, float(timeout), report)
+        missing = [sent for sent in outcomes if not sent.stored]
+        if missing:
+            raise MyelinSynthError(
+                f"{archive} did not store {len(missing)} of {len(outcomes)} objects: "
+                f"{', '.join(sent.file for sent in missing)}. Send again when the reason is gone."
+            )
+        shown.report("done", 1.0, f"{archive} stored all {len(outcomes)} objects")
+    return outcomes
+
+
+main = command(send_dicom, done=lambda sent: f"Stored {len(sent)} objects")
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(main))
