@@ -208,6 +208,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/dicom/planes.py
   reporting/dicom/reference.py
   reporting/dicom/segmentation.py
+  reporting/dicom/sending.py
   reporting/dicom/visit.py
   reporting/document.py
   reporting/dvr_pages.py
@@ -238,6 +239,7 @@ set(TRAINING_CORE_SCRIPTS
   runtime/stopping.py
   runtime/stopwatch.py
   runtime/tables.py
+  send_dicom.py
   simulate.py
   study/__init__.py
   study/associations.py
