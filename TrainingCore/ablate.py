@@ -11,7 +11,7 @@ from .experiments.settings import Compute, Experiment, FoldSettings
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import check_replaceable
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 
 
 def ablate(
@@ -19,9 +19,9 @@ def ablate(
     recipe: str,
     out: Path,
     *,
-    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     folds: Annotated[int, AtLeast(2)] = 5,
-    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
     seed: Annotated[int, AtLeast(0)] = 0,
     jobs: Annotated[int, AtLeast(1)] = 1,
     device: str = "auto",

@@ -13,24 +13,24 @@ from .data.cohort import Cohort
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
 from .runtime.files import read_json
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 
 
 def bids_app(
-    bids_dir: Annotated[Path, Shown("BIDS_DIR", positional=True)],
-    out_dir: Annotated[Path, Shown("OUT_DIR", positional=True)],
-    analysis_level: Annotated[Literal["participant", "group"], Shown(positional=True)],
+    bids_dir: Annotated[Path, Option("BIDS_DIR", positional=True)],
+    out_dir: Annotated[Path, Option("OUT_DIR", positional=True)],
+    analysis_level: Annotated[Literal["participant", "group"], Option(positional=True)],
     *,
-    participant_label: Annotated[Sequence[str], Shown("LABEL")] = (),
-    session_label: Annotated[Sequence[str], Shown("LABEL")] = (),
-    bids_filter_file: Annotated[Path | None, Shown("FILE")] = None,
-    model: Annotated[str, Shown("BUNDLE")] = DEMONSTRATION,
+    participant_label: Annotated[Sequence[str], Option("LABEL")] = (),
+    session_label: Annotated[Sequence[str], Option("LABEL")] = (),
+    bids_filter_file: Annotated[Path | None, Option("FILE")] = None,
+    model: Annotated[str, Option("BUNDLE")] = DEMONSTRATION,
     uncertainty: bool = False,
     n_procs: Annotated[int, AtLeast(0)] = 0,
-    scheduler: Annotated[str | None, Shown("ADDRESS")] = None,
+    scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     device: str = "auto",
-    outcome: Annotated[Sequence[str], Shown("COLUMN")] = (),
-    covariate: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    outcome: Annotated[Sequence[str], Option("COLUMN")] = (),
+    covariate: Annotated[Sequence[str], Option("COLUMN")] = (),
     seed: Annotated[int, AtLeast(0)] = 0,
     progress: ProgressMode = "bar",
 ) -> StudyDataset:
@@ -80,7 +80,7 @@ def bids_app(
 
         return StudyDataset(out, analyse(data, out, list(outcome), list(covariate), seed), dataset.failures(out))
     cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=read_filters(bids_filter_file))
-    visits = dataset.choose(cohort, participant_label, session_label)
+    visits = dataset.choose_visits(cohort, participant_label, session_label)
     dataset.begin(data, out)
     tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty)
     with Progress(progress, "bids_app") as shown:

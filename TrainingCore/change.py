@@ -10,20 +10,20 @@ from .data.result import Result
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import atomic_folder, read_json, write_json, write_text
-from .runtime.signature import ProgressMode, Shown, command
+from .runtime.signature import Option, ProgressMode, command
 
 CHANGE, TABLE, SUMMARY, REPORT = "change.nii.gz", "lesions_change.csv", "change.json", "report.html"
 
 
 def change(
-    before: Annotated[Path, Shown("RESULT")],
-    after: Annotated[Path, Shown("RESULT")],
-    out: Annotated[Path, Shown("DIR")],
+    before: Annotated[Path, Option("RESULT")],
+    after: Annotated[Path, Option("RESULT")],
+    out: Annotated[Path, Option("DIR")],
     *,
-    before_t1: Annotated[Path | None, Shown("FILE")] = None,
-    after_t1: Annotated[Path | None, Shown("FILE")] = None,
-    repeatability: Annotated[Path | None, Shown("FILE")] = None,
-    spacing: Annotated[float, Shown("MM")] = 1.0,
+    before_t1: Annotated[Path | None, Option("FILE")] = None,
+    after_t1: Annotated[Path | None, Option("FILE")] = None,
+    repeatability: Annotated[Path | None, Option("FILE")] = None,
+    spacing: Annotated[float, Option("MM")] = 1.0,
     progress: ProgressMode = "bar",
 ) -> Change:
     """Compare two visits of one person.

@@ -10,7 +10,7 @@ from .experiments.recipes import name_recipes_without_key, open_cohort, open_rec
 from .experiments.settings import Compute, Experiment, FoldSettings
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 
 
 def crossvalidate(
@@ -18,11 +18,11 @@ def crossvalidate(
     recipe: str,
     out: Path,
     *,
-    compare: Annotated[Sequence[str], Shown("[NAME=]RECIPE")] = (),
-    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    compare: Annotated[Sequence[str], Option("[NAME=]RECIPE")] = (),
+    changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     folds: Annotated[int, AtLeast(2)] = 5,
-    fold: Annotated[Sequence[Annotated[int, AtLeast(1)]], Shown("K")] = (),
-    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    fold: Annotated[Sequence[Annotated[int, AtLeast(1)]], Option("K")] = (),
+    stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
     report: bool = False,
     seed: Annotated[int, AtLeast(0)] = 0,
     jobs: Annotated[int, AtLeast(1)] = 1,

@@ -9,16 +9,16 @@ from typing import Annotated, Any
 from .data.recipe import available, grid_shape, grid_spacing, load_recipe, similar
 from .runtime.cli import run_command
 from .runtime.errors import BadInput
-from .runtime.signature import Shown, command
+from .runtime.signature import Option, command
 
 SHARE_VISITS = 8  # visits that lesion shares are taken from (ours)
 TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, of systems that have them
 
 
 def describe(
-    what: Annotated[str | None, Shown(positional=True)] = None,
+    what: Annotated[str | None, Option(positional=True)] = None,
     *,
-    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     data: Path | None = None,
 ) -> None:
     """Describe what a recipe builds, or what a bundle is; without either, list all recipes.

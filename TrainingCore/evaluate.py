@@ -12,7 +12,7 @@ from .experiments.settings import Experiment
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import atomic_folder, check_replaceable
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 
 SUMMARY = "summary.json"
 
@@ -24,10 +24,10 @@ def evaluate(
     run: Path | None = None,
     bundle: Path | None = None,
     name: str = "",
-    compare: Annotated[Sequence[str], Shown("NAME=PATH")] = (),
-    people: Annotated[Sequence[str], Shown("LABEL")] = (),
-    visits: Annotated[Sequence[str], Shown("LABEL")] = (),
-    minimum: Annotated[float, Shown("MM3")] = 50.0,
+    compare: Annotated[Sequence[str], Option("NAME=PATH")] = (),
+    people: Annotated[Sequence[str], Option("LABEL")] = (),
+    visits: Annotated[Sequence[str], Option("LABEL")] = (),
+    minimum: Annotated[float, Option("MM3")] = 50.0,
     uncertainty: bool = False,
     seed: Annotated[int, AtLeast(0)] = 0,
     device: str = "auto",

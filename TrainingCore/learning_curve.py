@@ -12,7 +12,7 @@ from .experiments.settings import Compute, Experiment, FoldSettings
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import check_replaceable
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 
 
 def learning_curve(
@@ -20,12 +20,12 @@ def learning_curve(
     recipe: str,
     out: Path,
     *,
-    fractions: Annotated[Sequence[float], Shown("F")] = (0.25, 0.5, 0.75, 1.0),
-    widths: Annotated[Sequence[int], Shown("N")] = (),
-    width_key: Annotated[str, Shown("KEY")] = "width",
-    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    fractions: Annotated[Sequence[float], Option("F")] = (0.25, 0.5, 0.75, 1.0),
+    widths: Annotated[Sequence[int], Option("N")] = (),
+    width_key: Annotated[str, Option("KEY")] = "width",
+    changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     folds: Annotated[int, AtLeast(2)] = 5,
-    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
     seed: Annotated[int, AtLeast(0)] = 0,
     jobs: Annotated[int, AtLeast(1)] = 1,
     device: str = "auto",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from .runtime.cli import run_command
 from .runtime.errors import BadInput
-from .runtime.signature import Shown, command
+from .runtime.signature import Option, command
 
 if TYPE_CHECKING:
     from .imaging.dicom_headers import Stack
 
 
-def list_dicom(folder: Annotated[Path, Shown("FOLDER", positional=True)]) -> None:
+def list_dicom(folder: Annotated[Path, Option("FOLDER", positional=True)]) -> None:
     """List the series of a DICOM folder (recursively), without anything that names the patient.
 
     Where a command takes an image, give the folder, or FOLDER#NUMBER to choose a series yourself.
@@ -29,7 +29,7 @@ def list_dicom(folder: Annotated[Path, Shown("FOLDER", positional=True)]) -> Non
         python -m TrainingCore.list_dicom DICOM_FOLDER
     """
     from .imaging.dicom import scan
-    from .imaging.dicom_choice import FLAIR, T1W, choose
+    from .imaging.dicom_choice import FLAIR, T1W, choose_stack
     from .imaging.volumes import read_volume
 
     if not folder.exists():
@@ -44,7 +44,7 @@ def list_dicom(folder: Annotated[Path, Shown("FOLDER", positional=True)]) -> Non
         print(f"{found.unreadable} DICOM file{'' if one else 's'} hold{'s' if one else ''} no slice that can be read.")
     for what in (T1W, FLAIR):
         try:
-            chosen, notes = choose(found, what, None, f"The folder {folder.name}")
+            chosen, notes = choose_stack(found, what, None, f"The folder {folder.name}")
             read = read_volume(folder, what)  # certain is what can be read
             notes = tuple(dict.fromkeys((*notes, *read.notes)))
             print(f"{what}: {chosen.title}" + "".join(f"; it {note}" for note in notes))

@@ -13,7 +13,7 @@ from .data.case import REFERENCES, VOLUME_NAMES, reference_of, word_of
 from .data.cohort import Cohort, Visit
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
-from .runtime.signature import ProgressMode, Shown, command
+from .runtime.signature import Option, ProgressMode, command
 
 FIELD_OF_VIEW_MM = 192.0  # along the longest axis, as in the recipes: 128 means 1.5 mm, 160x192x160 means 1 mm
 JOB_GB = 2.0  # one visit at a time needs 1.1 to 1.4 GB (measured on raw clinical and 1 mm data)
@@ -23,14 +23,14 @@ def preprocess(
     data: Path,
     out: Path,
     *,
-    grid: Annotated[str, Shown("N|IxJxK|own")] = "128",
-    spacing: Annotated[float | None, Shown("MM")] = None,
+    grid: Annotated[str, Option("N|IxJxK|own")] = "128",
+    spacing: Annotated[float | None, Option("MM")] = None,
     space: Literal["t1w", "pet"] = "t1w",
-    people: Annotated[Sequence[str], Shown("LABEL")] = (),
-    needs: Annotated[Sequence[str], Shown("VOLUME")] = (),
-    choose: Annotated[Sequence[str], Shown("KEY-LABEL")] = (),
-    jobs: Annotated[int, Shown("N")] = 0,
-    scheduler: Annotated[str | None, Shown("ADDRESS")] = None,
+    people: Annotated[Sequence[str], Option("LABEL")] = (),
+    needs: Annotated[Sequence[str], Option("VOLUME")] = (),
+    choose: Annotated[Sequence[str], Option("KEY-LABEL")] = (),
+    jobs: Annotated[int, Option("N")] = 0,
+    scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     progress: ProgressMode = "bar",
 ) -> PreparedDataset:
     """Prepare raw hospital images as aligned, masked cases on one grid: BIDS derivatives that train and evaluate read.

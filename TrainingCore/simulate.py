@@ -11,23 +11,23 @@ from typing import Annotated, Any
 from . import __version__
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
-from .runtime.signature import ProgressMode, Shown, command
+from .runtime.signature import Option, ProgressMode, command
 
 
 def simulate(
-    out: Annotated[Path, Shown("OUT", positional=True)],
+    out: Annotated[Path, Option("OUT", positional=True)],
     *,
-    disease: Annotated[str, Shown("ms|wmh|glioma")] = "ms",
-    contrasts: Annotated[str | None, Shown("NAMES")] = None,
-    patients: Annotated[int, Shown("N")] = 15,
-    controls: Annotated[int, Shown("C")] = 0,
-    visits: Annotated[int | None, Shown("V")] = None,
-    site: Annotated[str | None, Shown("A|B|C|R")] = None,
-    seed: Annotated[int, Shown("S")] = 1,
+    disease: Annotated[str, Option("ms|wmh|glioma")] = "ms",
+    contrasts: Annotated[str | None, Option("NAMES")] = None,
+    patients: Annotated[int, Option("N")] = 15,
+    controls: Annotated[int, Option("C")] = 0,
+    visits: Annotated[int | None, Option("V")] = None,
+    site: Annotated[str | None, Option("A|B|C|R")] = None,
+    seed: Annotated[int, Option("S")] = 1,
     size: int = 128,
-    lesion_masks: Annotated[Path | None, Shown("FOLDER")] = None,
-    lookalikes: Annotated[str | None, Shown("yes|no")] = None,
-    workers: Annotated[int, Shown("W")] = 1,
+    lesion_masks: Annotated[Path | None, Option("FOLDER")] = None,
+    lookalikes: Annotated[str | None, Option("yes|no")] = None,
+    workers: Annotated[int, Option("W")] = 1,
     overwrite: bool = False,
     progress: ProgressMode = "bar",
 ) -> SimulatedCohort:

@@ -12,7 +12,7 @@ from .patient.options import SynthesisOptions
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import atomic_folder
-from .runtime.signature import ProgressMode, Shown, command
+from .runtime.signature import Option, ProgressMode, command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
 MORE_IMAGES = further_options()
-File = Annotated[Path | None, Shown("FILE")]
+File = Annotated[Path | None, Option("FILE")]
 
 
 def synthesize(
-    out: Annotated[Path, Shown("DIR")],
+    out: Annotated[Path, Option("DIR")],
     *,
     t1: File = None,
     flair: File = None,
@@ -37,16 +37,16 @@ def synthesize(
     dvr: File = None,
     label_map: File = None,
     brain_mask: File = None,
-    flair_to_t1: Annotated[str | None, Shown("identity|FILE")] = None,
+    flair_to_t1: Annotated[str | None, Option("identity|FILE")] = None,
     task: Literal["myelin", "flair", "t1", "t1ce"] | None = None,
-    complete_with: Annotated[str | None, Shown("BUNDLE")] = None,
-    model: Annotated[str, Shown("BUNDLE")] = DEMONSTRATION,
+    complete_with: Annotated[str | None, Option("BUNDLE")] = None,
+    model: Annotated[str, Option("BUNDLE")] = DEMONSTRATION,
     device: str = "auto",
     flips: bool = False,
     uncertainty: bool = False,
     viewer: bool = False,
     dicom: bool = False,
-    dicom_reference: Annotated[Path | None, Shown("FOLDER")] = None,
+    dicom_reference: Annotated[Path | None, Option("FOLDER")] = None,
     progress: ProgressMode = "bar",
     **images: File,
 ) -> Result | Path:

@@ -16,7 +16,7 @@ from .experiments.settings import Compute
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import only_one
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 from .systems.checks import check_recipe, volumes_to_learn
 
 
@@ -25,16 +25,16 @@ def train(
     *,
     data: Path | None = None,
     simulate: bool = False,
-    site: Annotated[str, Shown("A|B|C|R")] = "R",
-    simulate_seed: Annotated[int, AtLeast(0), Shown("S")] = 1,
+    site: Annotated[str, Option("A|B|C|R")] = "R",
+    simulate_seed: Annotated[int, AtLeast(0), Option("S")] = 1,
     recipe: str = "curricular",
-    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
-    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
+    stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
     resume: bool = False,
-    start_from: Annotated[str | None, Shown("BUNDLE")] = None,
+    start_from: Annotated[str | None, Option("BUNDLE")] = None,
     device: str = "auto",
     threads: Annotated[int, AtLeast(0)] = 0,
-    workers: Annotated[int | None, AtLeast(0), Shown("N")] = None,
+    workers: Annotated[int | None, AtLeast(0), Option("N")] = None,
     progress: ProgressMode = "bar",
 ) -> Run:
     """Train a system on the visits of a cohort.

@@ -14,7 +14,7 @@ from .data.recipe import changed, load_recipe
 from .experiments.space import Dimension, own_space, read_space
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 from .systems.checks import check_recipe, volumes_to_learn
 
 
@@ -23,10 +23,10 @@ def tune(
     recipe: str,
     out: Path,
     *,
-    space: Annotated[Path | None, Shown("FILE")] = None,
+    space: Annotated[Path | None, Option("FILE")] = None,
     trials: Annotated[int, AtLeast(1)] = 20,
-    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
-    stratify: Annotated[Sequence[str], Shown("COLUMN")] = (),
+    changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
+    stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
     workers: Annotated[int, AtLeast(1)] = 1,
     no_pruning: bool = False,
     seed: Annotated[int, AtLeast(0)] = 0,
@@ -89,7 +89,7 @@ def tune(
         shown.note(cohort.left_out())
 
         def report(finished: int, study: Any) -> None:
-            shown.report("tune", 0.98 * min(finished / trials, 1.0), in_words(finished, trials, study))
+            shown.report("tune", 0.98 * min(finished / trials, 1.0), describe_search(finished, trials, study))
 
         search(study, dimensions, objective_of(trial_settings, settings, cohort, shown), trials, report)
         best = write_search(out, study, settings, dimensions, cohort)["best"]
@@ -190,7 +190,7 @@ def why_not(study: Any) -> str:
     return reasons[-1].rstrip(".") if reasons else "all fell behind"
 
 
-def in_words(finished: int, trials: int, study: Any) -> str:
+def describe_search(finished: int, trials: int, study: Any) -> str:
     """How the search stands."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     best = f", best score {min(trial.value for trial in complete):.4f}" if complete else ""

@@ -46,7 +46,7 @@ DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageFile:
     """One image file; `dataset` is empty for raw data, else the folder's name below derivatives/."""
 
     path: str
@@ -68,7 +68,7 @@ def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit
     raw: what a scanner made (for `preprocess`), else what is ready for a network, where the dataset has it; choose:
     entities such as `acq-mprage` or `run-1` to prefer where a visit has several images of one kind.
     """
-    groups: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[ImageFile]] = defaultdict(list)
     prepared: set[str] = set()
     unused = Unused()
     for dataset, folder in datasets(root):
@@ -104,7 +104,7 @@ def made_by_preprocess(folder: Path) -> bool:
         return False  # no description, or one that says nothing of the kind
 
 
-def _left_over(found: list[Found], visit: Visit, unused: Unused) -> None:
+def _left_over(found: list[ImageFile], visit: Visit, unused: Unused) -> None:
     """Say which usable files of a visit gave way to others."""
     taken = {str(path) for path in visit.files.values()}
     said = " ".join(visit.notes)
@@ -117,7 +117,7 @@ def _left_over(found: list[Found], visit: Visit, unused: Unused) -> None:
             unused.add(one.path, one.dataset, reason, f"another file was taken as {word_of(one.volume)}")
 
 
-def images(folder: Path, dataset: str, unused: Unused) -> Iterator[Found]:
+def images(folder: Path, dataset: str, unused: Unused) -> Iterator[ImageFile]:
     """Image files below the sub-* folders of one dataset, by name alone; what cannot be used goes to `unused`."""
     with os.scandir(folder) as entries:
         people = [entry.path for entry in entries if entry.name.startswith("sub-") and entry.is_dir()]
@@ -142,7 +142,7 @@ def _files(folder: str, session: str, depth: int) -> Iterator[tuple[str, str]]:
                 yield from _files(entry.path, name[4:] if name.startswith("ses-") else session, depth + 1)
 
 
-def _recognise(path: str, session: str, dataset: str) -> Found | None:
+def _recognise(path: str, session: str, dataset: str) -> ImageFile | None:
     match = FILE.match(os.path.basename(path))
     if match is None:
         return None
@@ -160,7 +160,7 @@ def _recognise(path: str, session: str, dataset: str) -> Found | None:
         drawn_on = [SPACE_NAMES[word.casefold()] for word in words if word.casefold() in SPACE_NAMES]
         if drawn_on and "space" not in entities:
             entities["space"] = drawn_on[0]
-    return Found(path, match["person"], visit, volume, entities, dataset) if volume else None
+    return ImageFile(path, match["person"], visit, volume, entities, dataset) if volume else None
 
 
 def _volume_of(entities: dict[str, str], words: list[str], suffix: str) -> str:
@@ -170,7 +170,7 @@ def _volume_of(entities: dict[str, str], words: list[str], suffix: str) -> str:
     return "lesions" if is_lesion_mask(entities, words, suffix) else ""
 
 
-def _share_session_free(groups: dict[tuple[str, str], list[Found]]) -> None:
+def _share_session_free(groups: dict[tuple[str, str], list[ImageFile]]) -> None:
     """Where a person has sessions, derivatives without one (FreeSurfer style) belong to the only session there is."""
     for person, visit in list(groups):
         sessions = [key for key in groups if key[0] == person and key[1]] if not visit else []
@@ -178,7 +178,7 @@ def _share_session_free(groups: dict[tuple[str, str], list[Found]]) -> None:
             groups[sessions[0]] += groups.pop((person, visit))
 
 
-def _visit(key: tuple[str, str], found: list[Found], prepared: set[str], choose: Sequence[str]) -> Visit:
+def _visit(key: tuple[str, str], found: list[ImageFile], prepared: set[str], choose: Sequence[str]) -> Visit:
     visit = Visit(*key)
     ready = sorted({one.dataset for one in found if one.dataset in prepared})
     if ready:
@@ -186,7 +186,7 @@ def _visit(key: tuple[str, str], found: list[Found], prepared: set[str], choose:
         found = [one for one in found if one.dataset == ready[0]]
         if len(ready) > 1:
             visit.notes.append(f"{visit.label} was prepared {len(ready)} times: took derivatives/{ready[0]}")
-    by_volume: dict[str, list[Found]] = defaultdict(list)
+    by_volume: dict[str, list[ImageFile]] = defaultdict(list)
     for one in found:
         by_volume[one.volume].append(one)
     first = next((name for name in ALL_MRI if name in by_volume), "t1w")  # the T1w, where there is one
@@ -204,13 +204,13 @@ def _visit(key: tuple[str, str], found: list[Found], prepared: set[str], choose:
     return visit
 
 
-def _take(visit: Visit, one: Found) -> None:
+def _take(visit: Visit, one: ImageFile) -> None:
     visit.files[one.volume] = Path(one.path)
     if "space" in one.entities:
         visit.spaces[one.volume] = one.entities["space"]
 
 
-def _in_space(found: list[Found], volume: str, home: str | None, own: list[str], visit: Visit) -> list[Found]:
+def _in_space(found: list[ImageFile], volume: str, home: str | None, own: list[str], visit: Visit) -> list[ImageFile]:
     """Files that can be used with a T1w of space `home` (None: its own). What lies elsewhere is said, not used.
 
     MRI and DVR are registered to the T1w, so they may lie in a space of their own; a mask belongs to the image it was
@@ -233,7 +233,7 @@ def _in_space(found: list[Found], volume: str, home: str | None, own: list[str],
     return fitting
 
 
-def _best(found: list[Found], choose: Sequence[str], visit: Visit) -> Found | None:
+def _best(found: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageFile | None:
     """Raw before derived, unprocessed before processed, then what was asked for, then the plainest name and last run.
 
     A scan is mostly repeated because the one before was not good, so the last run is taken (ours), and said.
@@ -241,12 +241,12 @@ def _best(found: list[Found], choose: Sequence[str], visit: Visit) -> Found | No
     if not found:
         return None
 
-    def class_of(one: Found) -> tuple[Any, ...]:
+    def class_of(one: ImageFile) -> tuple[Any, ...]:
         asked = sum(f"{key}-{value}" in choose for key, value in one.entities.items())
         derived = one.volume in {"t1w", "flair"} and "desc" in one.entities
         return (one.dataset != "", "space" in one.entities and one.volume in ALL_MRI, derived, -asked)
 
-    def plainness(one: Found) -> tuple[Any, ...]:
+    def plainness(one: ImageFile) -> tuple[Any, ...]:
         others = len(set(one.entities) - {"run", "ce"})
         run = re.sub(r"\D", "", one.entities.get("run", "")) or "0"
         return (others, -int(run), one.name)

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from .bias import box_around
 from .grid import SIGMA_PER_FWHM
-from .mutual_information import BINS, Found, MutualInformation, to_bins
+from .mutual_information import BINS, MutualInformation, Similarity, to_bins
 from .transforms import changed, generators, turns_and_shifts
 from .volumes import Volume, resample
 
@@ -111,7 +111,7 @@ def values_at(image: Volume, points: np.ndarray, outside: float = np.nan) -> np.
 
 
 @dataclass(frozen=True)
-class Level:
+class ImagePair:
     """Both images at one resolution. points: (n, 3) samples, RAS mm; fixed: (n,) positions in the histogram;
     moving: blurred; device: where torch works."""
 
@@ -131,7 +131,7 @@ class Level:
 
 def level(
     fixed: Volume, moving: Volume, region: Volume, resolution: float, spacing: float, device: str = "cpu"
-) -> Level:
+) -> ImagePair:
     """Prepare one level: images blurred to FWHM `resolution` mm, one sample in every cube of `spacing` mm.
 
     region: what `brain_and_rim` gives. Raises ValueError where the fixed image covers none of it.
@@ -143,17 +143,17 @@ def level(
     if len(points) == 0:
         raise ValueError("the fixed image does not cover the brain mask")
     low, high = np.percentile(values, [1, 99])
-    return Level(points, to_bins(values, low, high), at_resolution(moving, resolution), device)
+    return ImagePair(points, to_bins(values, low, high), at_resolution(moving, resolution), device)
 
 
 def ascend(
-    information: Callable[[np.ndarray], Found],
+    information: Callable[[np.ndarray], Similarity],
     matrix: np.ndarray,
     centre: np.ndarray,
     longest: float,
     tolerance: float,
     affine: bool = False,
-) -> tuple[np.ndarray, Found]:
+) -> tuple[np.ndarray, Similarity]:
     """Climb to the nearest maximum of mutual information by BFGS on 6 or 12 parameters in mm.
 
     longest: no step moves the brain's edge further, mm; tolerance: stop at steps shorter than this, mm.
@@ -161,7 +161,7 @@ def ascend(
     """
     directions = generators(centre, RADIUS_MM, affine)
 
-    def slope(at: np.ndarray, found: Found) -> np.ndarray:
+    def slope(at: np.ndarray, found: Similarity) -> np.ndarray:
         return CURVATURE * np.einsum("ij,kij->k", at[:3, :3].T @ found.gradient, directions[:, :3])
 
     found = information(matrix)
@@ -195,7 +195,7 @@ def _bfgs(inverse: np.ndarray, step: np.ndarray, fall: np.ndarray) -> np.ndarray
     return away @ inverse @ away.T + np.outer(step, step) / product
 
 
-def search(coarse: Level, start: np.ndarray, best: int) -> list[np.ndarray]:
+def search(coarse: ImagePair, start: np.ndarray, best: int) -> list[np.ndarray]:
     """The most promising of some 2,500 rigid transforms around `start` and around alignment by centre of mass.
 
     Nearest voxels and a plain histogram are enough to rank them; information counts times the share of the brain that
@@ -223,7 +223,7 @@ def _centre_of_mass(image: Volume) -> np.ndarray:
     return image.affine[:3, :3] @ voxel + image.affine[:3, 3]
 
 
-def _scores(coarse: Level, candidates: np.ndarray, chunk: int = 64) -> np.ndarray:
+def _scores(coarse: ImagePair, candidates: np.ndarray, chunk: int = 64) -> np.ndarray:
     """Plain mutual information times coverage of each candidate (n, 4, 4)."""
     data = coarse.moving.data
     low, high = np.percentile(data[data >= data.mean()], [1, 99])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.errors import BadInput
-from .dicom_choice import choose, contrast_of, describe
+from .dicom_choice import choose_stack, contrast_of, describe
 from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom
 from .dicom_pixels import stored_values
 from .dicom_stacks import SAME_PLACE, scan
@@ -56,7 +56,7 @@ def read_series(path: Path, what: str) -> Series:
     path, number = split_choice(path)
     where = f"The folder {path.name or path}" if path.is_dir() else f"The file {path.name}"
     folder = scan(path)
-    stack, notes = choose(folder, what, number, where)
+    stack, notes = choose_stack(folder, what, number, where)
     label = f"The {what} {stack.title}"
     if stack.modality == "SEG":
         raise BadInput(f"{label} is a DICOM segmentation. Load it in 3D Slicer and save it as NRRD or NIfTI.")

@@ -137,7 +137,7 @@ def describe(stack: Stack) -> str:
     return f"{title} ({contrast}, {kind}, {count} slice{'' if count == 1 else 's'})"
 
 
-def choose(folder: Folder, what: str, number: str | None, where: str) -> tuple[Stack, tuple[str, ...]]:
+def choose_stack(folder: Folder, what: str, number: str | None, where: str) -> tuple[Stack, tuple[str, ...]]:
     """The stack to read as `what`, and notes. number: the series that was asked for, else None; where: for messages.
 
     T1w and FLAIR are found by their tags; anything else only where there is no choice. Raises BadInput with a list of

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..runtime.errors import MyelinSynthError
-from .dicom_person import Person, person_of
+from .dicom_person import DicomIdentity, person_of
 
 MAGIC, MAGIC_AT = b"DICM", 128
 NO_AGENT = {
@@ -72,7 +72,7 @@ class Stack:
     """
 
     study: str
-    person: Person
+    person: DicomIdentity
     series: str
     number: int | None
     description: str

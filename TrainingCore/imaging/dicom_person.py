@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Person:
+class DicomIdentity:
     """Hashes of number, parts of the name and date of birth, each empty where it is not said."""
 
     number: str = ""
@@ -18,20 +18,20 @@ class Person:
     born: str = ""
 
 
-def person_of(header: Any) -> Person:
+def person_of(header: Any) -> DicomIdentity:
     """The identity in a pydicom data set.
 
     A number counts without case, blanks and leading zeros; a name without case, accents, punctuation and order, so
     that `A^B`, `A^B^^^` and `a, b` are one name.
     """
-    return Person(
+    return DicomIdentity(
         number=_hash(re.sub(r"\W", "", _plain(header.get("PatientID"))).lstrip("0")),
         name=frozenset(_hash(word) for word in re.findall(r"[^\W_]+", _plain(header.get("PatientName")))),
         born=_hash(re.sub(r"\D", "", str(header.get("PatientBirthDate") or ""))),
     )
 
 
-def same_person(one: Person, other: Person) -> bool:
+def same_person(one: DicomIdentity, other: DicomIdentity) -> bool:
     """Whether nothing contradicts that both are one person: what one does not say contradicts nothing.
 
     A name may hold more than the other (a middle name, a title).

@@ -29,7 +29,7 @@ def to_bins(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Found:
+class Similarity:
     """information: mutual information in nats; covered: share of the samples inside the moving image; gradient: of the
     information with respect to the 12 numbers of the upper 3x4 of the matrix, (3, 4), or None."""
 
@@ -68,7 +68,7 @@ class MutualInformation:
         other.rows = self.rows[number::2].contiguous()
         return other
 
-    def __call__(self, matrix: np.ndarray, gradient: bool = True) -> Found:
+    def __call__(self, matrix: np.ndarray, gradient: bool = True) -> Similarity:
         """Evaluate at one 4x4 matrix in RAS mm, a point of the fixed image -> the point of the moving image."""
         import torch
 
@@ -79,12 +79,12 @@ class MutualInformation:
             histogram = joint_histogram(self.rows, column, [weight * share for share in shares])
             total = float(histogram.sum())
             if total < 1.0:
-                return Found(0.0, 0.0, np.zeros((3, 4)) if gradient else None)
+                return Similarity(0.0, 0.0, np.zeros((3, 4)) if gradient else None)
             table = _log_ratio(histogram, total)
             information = float((histogram * table).sum()) / total
             covered = total / len(self.rows)
             if not gradient:
-                return Found(information, covered, None)
+                return Similarity(information, covered, None)
             flat = table.to(value.dtype).ravel()
             terms = [flat.index_select(0, self.rows * BINS + column + k) for k in range(4)]
             by_value = sum(share * term for share, term in zip(_parzen_slopes(value), terms)) * weight
@@ -96,7 +96,7 @@ class MutualInformation:
             shift = pull.double().sum(dim=1).cpu().numpy() / total
         by_world = self.to_voxel[:3, :3].T @ np.column_stack([linear, shift])
         by_world[:, :3] += np.outer(by_world[:, 3], self.centre)  # the points are kept relative to their centre
-        return Found(information, covered, by_world)
+        return Similarity(information, covered, by_world)
 
     def _places(self, matrix: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Voxel coordinates of the samples, (3, n); how much each counts, (n,); slope of that, (3, n), where not 0."""

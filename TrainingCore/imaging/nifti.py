@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..runtime.errors import BadInput
-from .nifti_place import Forms, choose, forms_of, unit_scale
+from .nifti_place import Forms, choose_form, forms_of, unit_scale
 from .raw_image import RawImage, check_size, shear_notes, times
 
 GZIP = b"\x1f\x8b"
@@ -81,7 +81,7 @@ def _place(
     """Millimetres per unit, affine in the file's unit, forms for outputs, the form not used, notes."""
     spatial = (*shape, 1, 1, 1)[:3]
     forms, codes = forms_of(header), (int(header["qform_code"]), int(header["sform_code"]))
-    choice = choose(forms, np.asarray(header.get_zooms()[:3], float), spatial, header.get_base_affine(), codes)
+    choice = choose_form(forms, np.asarray(header.get_zooms()[:3], float), spatial, header.get_base_affine(), codes)
     if not np.isfinite(choice.affine).all():
         return 1.0, choice.affine, None, None, choice.notes
     unit = header.get_xyzt_units()[0]

@@ -52,7 +52,7 @@ def forms_of(header: Any) -> Forms:
     return Forms(qform, q_code if qform is not None else 0, sform, s_code if sform is not None else 0)
 
 
-def choose(
+def choose_form(
     forms: Forms, spacing: np.ndarray, shape: tuple[int, ...], base: np.ndarray, codes: tuple[int, int]
 ) -> Choice:
     """Decide between qform and sform.

@@ -15,7 +15,7 @@ from ..runtime.errors import BadInput
 from .alignment import ascend, at_resolution, brain_and_rim, cropped, level, one_thread, search
 from .bias import box_around, correct_bias
 from .brain_mask import largest_component, stripped_support
-from .mutual_information import Found
+from .mutual_information import Similarity
 from .transforms import turns_and_shifts
 from .volumes import Volume, corners, resample, same_grid
 
@@ -202,7 +202,7 @@ class _Refined:
     many times more information there is than 10 mm beside it, in whatever direction there is most."""
 
     matrix: np.ndarray
-    found: Found
+    found: Similarity
     halves: list[np.ndarray]
     distinct: float
 

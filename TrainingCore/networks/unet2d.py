@@ -13,7 +13,7 @@ from .padding import padded
 WIDTHS = (64, 96, 128, 256, 512)
 
 
-class Level(nn.Sequential):
+class ConvolutionPair(nn.Sequential):
     """Two convolutions, each followed by BatchNorm and ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 3) -> None:
@@ -43,10 +43,11 @@ class UNet2D(nn.Module):
             raise ValueError(f"first_kernel must be odd, not {first_kernel}")
         kernels = [first_kernel] + [3] * (len(widths) - 1)
         self.encoders = nn.ModuleList(
-            Level(before, after, kernel) for before, after, kernel in zip([in_channels, *widths], widths, kernels)
+            ConvolutionPair(before, after, kernel)
+            for before, after, kernel in zip([in_channels, *widths], widths, kernels)
         )
         self.decoders = nn.ModuleList(
-            Level(deep + skip, skip) for deep, skip in zip(reversed(widths), reversed(widths[:-1]))
+            ConvolutionPair(deep + skip, skip) for deep, skip in zip(reversed(widths), reversed(widths[:-1]))
         )
         self.last = nn.Conv2d(widths[0], out_channels, 1)
         self.divisor = 2 ** (len(widths) - 1)

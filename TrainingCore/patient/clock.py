@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..runtime.cli import Progress
 from ..runtime.stopwatch import Stopwatch
-from .inputs import Patient
+from .inputs import PatientImages
 
 
 class Clock:
@@ -24,7 +24,7 @@ class Clock:
         self._stopwatch.start(name)
         self.progress.report(name, fraction, message)
 
-    def warn(self, patient: Patient, *sentences: str) -> None:
+    def warn(self, patient: PatientImages, *sentences: str) -> None:
         """Show warnings, and keep them for the report; empty sentences are left out."""
         for sentence in filter(None, sentences):
             patient.warnings.append(sentence)

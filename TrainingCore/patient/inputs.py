@@ -24,7 +24,7 @@ from ..runtime.files import sha256
 
 
 @dataclass
-class Patient:
+class PatientImages:
     """What was given: volumes as read, transforms where they were given, warnings, and facts for the provenance.
 
     images: MRI by volume name; transforms: by image, 4x4 RAS mm, a point of T1w space -> the point of the image that
@@ -74,7 +74,7 @@ class Patient:
 
 def read_patient(
     files: Mapping[str, Path], bundle: Bundle, transforms: Mapping[str, str] | None = None, completed: bool = False
-) -> Patient:
+) -> PatientImages:
     """Read every file that was given.
 
     Args:
@@ -95,7 +95,7 @@ def read_patient(
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
         refuse_label_map(image, word_of(name))
-    patient = Patient(
+    patient = PatientImages(
         images,
         lesions=read.get("lesions"),
         dvr=read.get("dvr"),
@@ -123,7 +123,7 @@ def read_patient(
     return patient
 
 
-def check_places(patient: Patient) -> None:
+def check_places(patient: PatientImages) -> None:
     """Raise BadInput where a mask or map has lost its header, before anything slow begins."""
     if patient.lesions is not None:
         place(patient.lesions, "lesion mask", patient.images, patient.reference)

@@ -31,7 +31,7 @@ from ..imaging.aligned import AlignedPatient
 from ..imaging.registration import Registration
 from ..imaging.transforms import write_transform
 from ..imaging.volumes import resample, write_volume
-from ..prediction.uncertainty import in_words
+from ..prediction.uncertainty import describe_uncertainty
 from ..runtime.files import write_json, write_text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write_result(folder: Path, findings: Findings) -> None:
     write_transforms(folder, findings.prepared.aligned)
     columns = names(measured=findings.measured is not None)
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
-    summary = summarise(findings)
+    summary = summarise_findings(findings)
     patient_report(findings, summary).write(folder / REPORT)
     write_json(folder / PROVENANCE, provenance(findings, summary))
 
@@ -126,7 +126,7 @@ def _cell(value: Any) -> Any:
     return f"{value:.5g}" if isinstance(value, float) else value
 
 
-def summarise(findings: Findings) -> dict[str, Any]:
+def summarise_findings(findings: Findings) -> dict[str, Any]:
     """Means by tissue, lesion load, how lesions compare with their surroundings and with a measured map."""
     rows = findings.rows
     large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
@@ -193,7 +193,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
         "registrations": {name: describe_registration(one) for name, one in aligned.registrations.items()},
         "lesion_source": findings.prepared.lesion_source,
         "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
-        "uncertainty": None if findings.uncertainty is None else in_words(about, findings.predictions),
+        "uncertainty": None if findings.uncertainty is None else describe_uncertainty(about, findings.predictions),
         "summary": summary,
         "warnings": findings.patient.anonymous_warnings(),
         "seconds": findings.seconds,

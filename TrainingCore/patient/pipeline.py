@@ -22,10 +22,10 @@ from ..imaging.checks import dvr_on_grid, lesions_on_grid
 from ..imaging.sides import check_side
 from ..imaging.volumes import Volume
 from ..imaging.working_grid import mask_on_own_grid
-from ..prediction.completion import complete, in_words
+from ..prediction.completion import complete, describe_completion
 from ..prediction.model import TrainedModel
 from .clock import Clock
-from .inputs import Patient
+from .inputs import PatientImages
 from .own_grid import OwnGrid
 from .preparation import align_patient, lesions_where_drawn
 from .tissues import TISSUES, tissue_masks
@@ -60,7 +60,7 @@ class PreparedPatient:
     finer than 0.67 mm.
     """
 
-    patient: Patient
+    patient: PatientImages
     aligned: AlignedPatient
     lesions: Volume | None = None
     lesion_source: str = NONE
@@ -85,7 +85,7 @@ class PreparedPatient:
 
 
 def prepare_patient(
-    patient: Patient,
+    patient: PatientImages,
     clock: Clock,
     complete_with: str | None = None,
     device: str = "auto",
@@ -186,7 +186,7 @@ def _fill_gaps(prepared: PreparedPatient, clock: Clock, model: TrainedModel) -> 
     }
     if made:
         patient.facts["completed_with"] = about
-    clock.warn(patient, in_words(made, model.bundle))
+    clock.warn(patient, describe_completion(made, model.bundle))
     return None if mask is None else FoundLesions(mask, probability, about)
 
 

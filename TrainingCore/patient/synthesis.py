@@ -21,7 +21,7 @@ from ..prediction.uncertainty import fitted_errors
 from ..prediction.volume import Prediction, predict_patient
 from ..runtime.errors import MyelinSynthError
 from .clock import Clock
-from .inputs import Patient
+from .inputs import PatientImages
 from .pipeline import PreparedPatient
 
 
@@ -49,7 +49,7 @@ class Findings:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
-    def patient(self) -> Patient:
+    def patient(self) -> PatientImages:
         """What was given."""
         return self.prepared.patient
 

@@ -85,7 +85,7 @@ def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.nd
     return np.where(inside, np.maximum((values - background) * UNITS, 0.0), 0.0).astype(np.float32)
 
 
-def in_words(outputs: list[str], bundle: Bundle) -> str:
+def describe_completion(outputs: list[str], bundle: Bundle) -> str:
     """What people must be told; empty where nothing was made."""
     if not outputs:
         return ""

@@ -74,7 +74,7 @@ def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str,
     return fitted if measured_over == predictions else None
 
 
-def in_words(description: Mapping[str, Any], predictions: int) -> str:
+def describe_uncertainty(description: Mapping[str, Any], predictions: int) -> str:
     """What the uncertainty of a map is, for people."""
     if fitted_errors(description, predictions) is None:
         return f"SD over {predictions} predictions, not calibrated: the error may be many times larger"

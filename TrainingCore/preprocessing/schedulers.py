@@ -10,7 +10,7 @@ from typing import Any
 
 from ..runtime.errors import BadInput, MyelinSynthError
 from ..runtime.parallel import BrokenProcessPool, parallel_results
-from .worker import Outcome, prepare_visit
+from .worker import VisitOutcome, prepare_visit
 
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
@@ -21,8 +21,8 @@ MISSING = "{} needs the package {}: pip install '{}'."
 
 
 def on_this_machine(
-    tasks: Sequence[Any], jobs: int, work: Callable[[Any], Outcome] = prepare_visit
-) -> Iterator[Outcome]:
+    tasks: Sequence[Any], jobs: int, work: Callable[[Any], VisitOutcome] = prepare_visit
+) -> Iterator[VisitOutcome]:
     """Outcomes as they come, from `jobs` processes. A process that dies (out of memory, a crash) takes no other along.
 
     After a death the rest goes on with half as many processes; with one at a time, the visit that dies is known.
@@ -38,13 +38,13 @@ def on_this_machine(
             if jobs == 1:
                 guilty = next(iter(left))
                 del left[guilty]
-                yield Outcome(guilty, "failed", "Its process was ended by the system, most likely for memory.")
+                yield VisitOutcome(guilty, "failed", "Its process was ended by the system, most likely for memory.")
             jobs = max(jobs // 2, 1)
 
 
 def on_a_cluster(
-    tasks: Sequence[Any], address: str, work: Callable[[Any], Outcome] = prepare_visit
-) -> Iterator[Outcome]:
+    tasks: Sequence[Any], address: str, work: Callable[[Any], VisitOutcome] = prepare_visit
+) -> Iterator[VisitOutcome]:
     """Outcomes as they come, from the workers of a Dask cluster.
 
     address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine. A worker
@@ -91,10 +91,10 @@ def _connect(distributed: Any, address: str) -> Any:
 
 
 def _collect(
-    joblib: Any, client: Any, tasks: Sequence[Any], address: str, work: Callable[[Any], Outcome]
-) -> Iterator[Outcome]:
+    joblib: Any, client: Any, tasks: Sequence[Any], address: str, work: Callable[[Any], VisitOutcome]
+) -> Iterator[VisitOutcome]:
     """Read joblib's results in a thread, so that a task Dask gave up on, or a lost scheduler, is noticed here."""
-    arrived: queue.Queue[Outcome | BaseException] = queue.Queue()
+    arrived: queue.Queue[VisitOutcome | BaseException] = queue.Queue()
 
     def collect() -> None:
         try:
@@ -119,7 +119,7 @@ def _collect(
             quiet = 0.0 if under_way else quiet + POLL_SECONDS
             if quiet > QUIET_SECONDS:  # what Dask gave up on, joblib forgets without a word
                 for label in sorted(left):
-                    yield Outcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
+                    yield VisitOutcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
                 return
             continue
         if isinstance(found, BaseException):

@@ -70,7 +70,7 @@ class PreparationJob:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class VisitOutcome:
     """How a visit went. state: `prepared`, `unchanged` or `failed`; sentence: why; fatal: others would fail too."""
 
     label: str
@@ -81,7 +81,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-def prepare_visit(task: PreparationJob) -> Outcome:
+def prepare_visit(task: PreparationJob) -> VisitOutcome:
     """Prepare one visit, whatever happens: what goes wrong is in the outcome, never raised (but for being stopped)."""
 
     def work() -> tuple[str, list[str]]:
@@ -92,7 +92,7 @@ def prepare_visit(task: PreparationJob) -> Outcome:
     return attempt(task.label, task.out, work, "Use fewer --jobs, or a smaller --grid.")
 
 
-def attempt(label: str, out: str, work: Callable[[], tuple[str, list[str]]], with_less_memory: str) -> Outcome:
+def attempt(label: str, out: str, work: Callable[[], tuple[str, list[str]]], with_less_memory: str) -> VisitOutcome:
     """Work on one visit of a batch and turn whatever goes wrong into its outcome.
 
     Args:
@@ -104,19 +104,19 @@ def attempt(label: str, out: str, work: Callable[[], tuple[str, list[str]]], wit
     began = time.monotonic()
     try:
         state, warnings = work()
-        return Outcome(label, state, "", round(time.monotonic() - began, 2), warnings=warnings)
+        return VisitOutcome(label, state, "", round(time.monotonic() - began, 2), warnings=warnings)
     except MyelinSynthError as error:
-        return Outcome(label, "failed", str(error))
+        return VisitOutcome(label, "failed", str(error))
     except MemoryError:
-        return Outcome(label, "failed", f"It ran out of memory. {with_less_memory}")
+        return VisitOutcome(label, "failed", f"It ran out of memory. {with_less_memory}")
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-        return Outcome(label, "failed", f"{error.strerror or error}: check the disk of {out}.", fatal=full)
+        return VisitOutcome(label, "failed", f"{error.strerror or error}: check the disk of {out}.", fatal=full)
     except Exception as error:
         if os.environ.get("MYELINSYNTH_DEBUG"):
             raise
         hint = "This is a fault of MyelinSynth, not of the files: please report it."
-        return Outcome(label, "failed", f"Unexpected {type(error).__name__}: {error}. {hint}")
+        return VisitOutcome(label, "failed", f"Unexpected {type(error).__name__}: {error}. {hint}")
 
 
 @contextlib.contextmanager

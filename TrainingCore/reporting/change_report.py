@@ -44,7 +44,7 @@ def write_change_report(
     """Write report.html. dvr: maps before and after on the half-way grid, (I, J, K); lesions: bool, at either visit."""
     banners = [f"{SIMULATED}: the model has never seen a measured PET of a person."] if simulated else []
     report = Report("Change between two visits", banners)
-    report.add_text(in_words(summary))
+    report.add_text(describe_changes(summary))
     report.add_figure(
         slices(dvr, lesions),
         "Synthetic DVR before, after, and after minus before; lesions of either visit outlined.",
@@ -56,7 +56,7 @@ def write_change_report(
     report.write(path)
 
 
-def in_words(summary: dict[str, Any]) -> str:
+def describe_changes(summary: dict[str, Any]) -> str:
     """The result in a few sentences."""
     counts = ", ".join(f"{count} {name}" for name, count in summary["by_change"].items()) or "none"
     sentences = [f"{summary['lesions']} lesions: {counts}."]

@@ -12,14 +12,14 @@ from ..data.lesion_columns import formats, titles
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
 from ..imaging.volumes import Volume, resample
-from ..prediction.uncertainty import in_words as uncertainty_in_words
+from ..prediction.uncertainty import describe_uncertainty
 from .document import Report
 from .figures import DVR_MAP, DVR_WINDOW, MEASURED, OUTLINE, SOFT, SYNTHETIC, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..patient.inputs import Patient
+    from ..patient.inputs import PatientImages
     from ..patient.synthesis import Findings
 
 SPACING_MM = 1.0
@@ -40,7 +40,7 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
     report = Report("Synthetic myelin map", banners)
     for warning in findings.patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")
-    report.add_text(in_words(findings, summary))
+    report.add_text(describe_findings(findings, summary))
     report.add_heading("The map")
     mask = "network's mask, which nobody has checked," if "lesions" in findings.patient.made else "given mask"
     flair = "synthetic FLAIR" if "flair" in findings.patient.made else "FLAIR resampled into T1w space"
@@ -49,7 +49,7 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
         f"DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Lesions of the {mask} are outlined."
     )
     report.add_figure(
-        slices_figure(findings), caption, "Axial slices of T1w, FLAIR and synthetic DVR with lesion outlines"
+        patient_slices_figure(findings), caption, "Axial slices of T1w, FLAIR and synthetic DVR with lesion outlines"
     )
     report.add_heading("DVR by tissue")
     report.add_figure(
@@ -86,14 +86,14 @@ def _plausibility_section(report: Report, findings: Findings) -> None:
     )
 
 
-def synthetic_input(patient: Patient) -> str:
+def synthetic_input(patient: PatientImages) -> str:
     """What a network made before the map was made."""
     made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[one] for one in patient.made)
     trained = " trained on simulated people" if _completing_model(patient)["simulated_training_data"] else ""
     return f"Synthetic input: {made} came from a network{trained}, not from a scanner or a person."
 
 
-def in_words(findings: Findings, summary: dict[str, Any]) -> str:
+def describe_findings(findings: Findings, summary: dict[str, Any]) -> str:
     """The findings in a few sentences."""
     means = summary["synthetic_dvr"]
     words = [
@@ -144,7 +144,7 @@ def registrations_in_words(findings: Findings) -> str:
     )
 
 
-def completed_by(patient: Patient) -> str:
+def completed_by(patient: PatientImages) -> str:
     """Which model made what the patient lacked, and how good it is known to be; empty where nothing was made."""
     if not patient.made:
         return ""
@@ -156,7 +156,7 @@ def completed_by(patient: Patient) -> str:
     )
 
 
-def _completing_model(patient: Patient) -> dict[str, Any]:
+def _completing_model(patient: PatientImages) -> dict[str, Any]:
     """The model that filled in what the patient lacks, or that found the lesions."""
     about: dict[str, Any] = patient.facts.get("completed_with") or patient.facts["lesions_found_by"]
     return about
@@ -181,13 +181,13 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
     if "lesions" in findings.patient.made:
         caption = "Found by a network in the T1w, not checked by anybody. " + caption
     if findings.uncertainty is not None:
-        caption += f" Uncertainty: {uncertainty_in_words(findings.bundle.description, findings.predictions)}."
+        caption += f" Uncertainty: {describe_uncertainty(findings.bundle.description, findings.predictions)}."
     if len(shown) < len(findings.rows):
         caption += f" The {len(shown)} largest of {len(findings.rows)}; all are in lesions.csv."
     report.add_table(shown, caption, columns, titles(), formats())
 
 
-def slices_figure(findings: Findings) -> Figure:
+def patient_slices_figure(findings: Findings) -> Figure:
     """Rows: T1w, FLAIR, synthetic DVR (and measured DVR); columns: axial levels with most lesion, or evenly spread."""
     shape, affine = box_around(findings.brain.mask, SPACING_MM, 5.0)
 

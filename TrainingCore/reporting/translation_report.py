@@ -18,7 +18,7 @@ from .document import Report
 from .figures import new_figure
 
 if TYPE_CHECKING:
-    from ..patient.inputs import Patient
+    from ..patient.inputs import PatientImages
     from ..prediction.model import TrainedModel
 
 COLUMNS, SPACING_MM = 5, 1.0
@@ -33,7 +33,7 @@ def nearest_input(about: Mapping[str, Any]) -> str:
 
 
 def translation_report(
-    patient: Patient,
+    patient: PatientImages,
     model: TrainedModel,
     aligned: AlignedPatient,
     made: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
@@ -73,7 +73,7 @@ def translation_report(
             "what no input shows a model may leave out firmly."
         )
     report.add_figure(
-        slices_figure(aligned, image, lesions, about, spread),
+        translation_slices_figure(aligned, image, lesions, about, spread),
         "Axial slices, patient's right on the left. A synthetic image shows what the network expects of a patient with "
         "these inputs: a finding in it that no input shows is no finding.",
         "Axial slices of the inputs and the synthetic image",
@@ -86,7 +86,7 @@ def translation_report(
     return report
 
 
-def slices_figure(
+def translation_slices_figure(
     aligned: AlignedPatient,
     image: np.ndarray,
     lesions: np.ndarray | None,

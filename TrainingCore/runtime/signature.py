@@ -44,7 +44,7 @@ class AtLeast:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Option:
     """Annotation of a parameter: how the help names its value (`--minimum MM3`), or other flags than its name."""
 
     metavar: str | None = None
@@ -160,7 +160,7 @@ def _add_option(group: Any, parameter: inspect.Parameter, annotation: Any, text:
     if typing.get_origin(annotation) is typing.Annotated:
         annotation, *rest = typing.get_args(annotation)
         extras = tuple(rest)
-    shown = next((extra for extra in extras if isinstance(extra, Shown)), Shown())
+    shown = next((extra for extra in extras if isinstance(extra, Option)), Option())
     settings: dict[str, Any] = {"help": text.removesuffix(".").replace("%", "%%")}
     no_default = parameter.default is inspect.Parameter.empty
     flag = shown.flag or f"--{parameter.name.replace('_', '-')}"

@@ -137,7 +137,7 @@ def voxel_indices(
     return {name: float(share.mean()) for name, share in zip(names, shares)}
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+def summarise_changes(rows: Sequence[Row]) -> dict[str, Any]:
     """How many lesions changed in which way, and the volume-weighted mean difference of those at both visits."""
     classes = [row["change"] for row in rows]
     both = [row for row in rows if row["difference"] is not None and row["kind"] not in (NEW, GONE)]

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Column:
+class GroupMeasure:
     """A measure of the table: name, title for people, units and description of the data dictionary."""
 
     name: str
@@ -35,29 +35,31 @@ class Column:
 
 
 MEASURES = (
-    Column("lesion_dvr", "mean lesion DVR", "unitless", "Synthetic DVR over lesions of 50 mm3 or more, by volume"),
-    Column("nawm_dvr", "NAWM DVR", "unitless", "Synthetic DVR of normal-appearing white matter"),
-    Column("grey_matter_dvr", "grey matter DVR", "unitless", "Synthetic DVR of grey matter"),
-    Column("lesion_to_nawm", "lesion DVR / NAWM DVR", "unitless", "lesion_dvr divided by nawm_dvr"),
-    Column("lesion_load_ml", "lesion load (ml)", "ml", "Volume of all lesions"),
-    Column("lesions", "lesions", "count", "Number of lesions"),
-    Column("lesions_of_50_mm3", "lesions of 50 mm3 or more", "count", "Number of lesions of 50 mm3 or more"),
-    Column(
+    GroupMeasure(
+        "lesion_dvr", "mean lesion DVR", "unitless", "Synthetic DVR over lesions of 50 mm3 or more, by volume"
+    ),
+    GroupMeasure("nawm_dvr", "NAWM DVR", "unitless", "Synthetic DVR of normal-appearing white matter"),
+    GroupMeasure("grey_matter_dvr", "grey matter DVR", "unitless", "Synthetic DVR of grey matter"),
+    GroupMeasure("lesion_to_nawm", "lesion DVR / NAWM DVR", "unitless", "lesion_dvr divided by nawm_dvr"),
+    GroupMeasure("lesion_load_ml", "lesion load (ml)", "ml", "Volume of all lesions"),
+    GroupMeasure("lesions", "lesions", "count", "Number of lesions"),
+    GroupMeasure("lesions_of_50_mm3", "lesions of 50 mm3 or more", "count", "Number of lesions of 50 mm3 or more"),
+    GroupMeasure(
         "demyelinated_share",
         "demyelinated share of lesions",
         "unitless",
         "Share of the lesional volume (lesions of 50 mm3 or more) whose DVR lies below the limit from NAWM",
     ),
-    Column(
+    GroupMeasure(
         "change_dvr", "change of lesion DVR", "unitless", "Mean difference to the session before, lesions by volume"
     ),
-    Column(
+    GroupMeasure(
         "demyelination_index", "demyelination index", "unitless", "Share of lesional voxels demyelinated since then"
     ),
-    Column(
+    GroupMeasure(
         "remyelination_index", "remyelination index", "unitless", "Share of lesional voxels remyelinated since then"
     ),
-    Column("brain_ml", "brain (ml)", "ml", "Volume of the brain mask"),
+    GroupMeasure("brain_ml", "brain (ml)", "ml", "Volume of the brain mask"),
 )
 NAMES = tuple(column.name for column in MEASURES)
 

@@ -22,7 +22,7 @@ from ..data.case import label_of
 from ..data.result import LESIONS, PROVENANCE, Result
 from ..patient.options import SynthesisOptions
 from ..preprocessing.records import content_of, outputs_intact, outputs_of, read_record
-from ..preprocessing.worker import Outcome, attempt
+from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.errors import MyelinSynthError
 from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
 from . import names
@@ -93,7 +93,7 @@ def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: s
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def synthesize_visit(task: VisitTask) -> Outcome:
+def synthesize_visit(task: VisitTask) -> VisitOutcome:
     """Make a visit's Result and derivatives; a failure is in the outcome, never raised (but for being stopped)."""
     return attempt(task.label, task.out, lambda: (_synthesize(task), []), "Use fewer --n-procs.")
 

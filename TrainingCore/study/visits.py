@@ -12,7 +12,7 @@ from .. import RESEARCH_USE
 from ..data.result import BRAIN, DVR, LESION_LABELS, Result
 from ..imaging.registration import register
 from ..imaging.volumes import Volume, read_volume
-from .changes import Repeatability, Row, lesion_changes, summarise, voxel_indices
+from .changes import Repeatability, Row, lesion_changes, summarise_changes, voxel_indices
 from .halfway import HalfWay, half_way
 
 
@@ -64,7 +64,7 @@ def compare(
     models = [result.provenance["model"] for result in results]
     summary = {
         "note": RESEARCH_USE,
-        **summarise(rows),
+        **summarise_changes(rows),
         "limit": limit,
         "voxels": voxel_indices(lesions, (dvr[0], dvr[1]), limit),
         "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},

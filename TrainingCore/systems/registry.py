@@ -39,29 +39,29 @@ def no_masks(recipe: Recipe) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SystemEntry:
     """What is known of a system without importing torch.
 
     name: as recipes call it in `system`.
     load: its class, or where that is as "module:Class", imported when it is first used.
     citation: the paper, e.g. "Soulier et al., SPIE Medical Imaging 2024"; empty for a comparator of ours.
-    reported: the paper's own figures, which reports print beside ours.
     rules: (holds, what is wrong otherwise) for its part of a recipe.
     masks: names of the masks that a recipe needs to learn from a visit, besides the brain's.
     disease: what its patients have (ms, wmh or glioma), which `train --simulate` simulates.
     closed_form: solved at once; a report names none of its recipe's training settings.
     recipe: its root recipe with every key; None: recipes/<name>.yaml of this package, or that of the recipe's base.
+    reported: the paper's own figures, which reports print beside ours.
     """
 
     name: str
     load: str | type[System]
     citation: str = ""
-    reported: Reported | None = None
     rules: Callable[[Recipe], Iterator[Rule]] = no_rules
     masks: Callable[[Recipe], tuple[str, ...]] = no_masks
     disease: str = "ms"
     closed_form: bool = False
     recipe: Path | None = None
+    reported: Reported | None = None
 
     def system_class(self) -> type[System]:
         """The class of the system; imports torch only now."""
@@ -71,10 +71,10 @@ class Entry:
         return getattr(import_module(module), name)
 
 
-_ENTRIES: dict[str, Entry] = {}
+_ENTRIES: dict[str, SystemEntry] = {}
 
 
-def register(entry: Entry) -> None:
+def register(entry: SystemEntry) -> None:
     """Make a system known by its name, in place of one that had it before."""
     _ENTRIES[entry.name] = entry
     if entry.recipe is not None:
@@ -105,7 +105,7 @@ def system_names() -> tuple[str, ...]:
     return tuple(_ENTRIES)
 
 
-def entry_of(name: str) -> Entry:
+def entry_of(name: str) -> SystemEntry:
     """What is known of a system by its name; raises BadInput for an unknown one."""
     _discover()
     if name not in _ENTRIES:

@@ -121,8 +121,8 @@ def test_every_person_counts_alike_when_a_model_is_calibrated() -> None:
 
 
 def test_a_bundles_errors_are_checked_before_they_are_used() -> None:
+    from TrainingCore.prediction.uncertainty import describe_uncertainty as words
     from TrainingCore.prediction.uncertainty import fitted_errors
-    from TrainingCore.prediction.uncertainty import in_words as words
     from TrainingCore.runtime.errors import BadInput
 
     one = {"floor": 0.03, "slope": 4.0}

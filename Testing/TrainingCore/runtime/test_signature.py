@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 
 import pytest
 
-from TrainingCore.runtime.signature import AtLeast, Shown, command, parser_of, read_docstring
+from TrainingCore.runtime.signature import AtLeast, Option, command, parser_of, read_docstring
 
 
 def greet(
     name: str,
-    folder: Annotated[Path, Shown("FOLDER", positional=True)],
+    folder: Annotated[Path, Option("FOLDER", positional=True)],
     *,
     times: Annotated[int, AtLeast(1)] = 1,
-    others: Annotated[Sequence[str], Shown("NAME")] = ("Grace",),
-    changes: Annotated[Sequence[str], Shown("key=value", flag="--set")] = (),
+    others: Annotated[Sequence[str], Option("NAME")] = ("Grace",),
+    changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     tone: Literal["warm", "cool"] = "warm",
     height: float | None = None,
     loud: bool = False,

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from TrainingCore.data.recipe import parse_yaml
 from TrainingCore.runtime.cli import Progress, run_command
 from TrainingCore.runtime.errors import BadInput
-from TrainingCore.runtime.signature import AtLeast, ProgressMode, Shown, command
+from TrainingCore.runtime.signature import AtLeast, Option, ProgressMode, command
 
 from .cohorts import CHOICE, TEST, TRAIN, make_cohort
 from .protocol import ARMS, CHOICES, PRIMARY, QUICK, REFERENCE, Protocol, keep_protocol, read_protocol
@@ -28,8 +28,8 @@ def curriculum(
     *,
     seeds: Annotated[int, AtLeast(1)] = 3,
     jobs: Annotated[int, AtLeast(1)] = 1,
-    arms: Annotated[Sequence[str], Shown("ARM")] = (),
-    pilot: Annotated[Sequence[str], Shown("key=value")] = (),
+    arms: Annotated[Sequence[str], Option("ARM")] = (),
+    pilot: Annotated[Sequence[str], Option("key=value")] = (),
     choose_weight: bool = False,
     quick: bool = False,
     report: bool = False,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...imaging.dicom import Series, read_series
 from ...imaging.dicom_headers import quiet_pydicom
-from ...imaging.dicom_person import Person
+from ...imaging.dicom_person import DicomIdentity
 from ...imaging.volumes import Volume
 from ...runtime.errors import BadInput
 from .identity import complete_identity
@@ -30,7 +30,7 @@ class Reference:
     headers: list[Any]
     volume: Volume
     positions: np.ndarray
-    person: Person
+    person: DicomIdentity
     notes: tuple[str, ...] = ()
 
     @property

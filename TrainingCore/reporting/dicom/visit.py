@@ -19,7 +19,7 @@ from .needs import check_installed
 from .reference import T1W, Reference, read_reference
 
 if TYPE_CHECKING:
-    from ...patient.inputs import Patient
+    from ...patient.inputs import PatientImages
     from ...patient.synthesis import Findings
 
 
@@ -47,7 +47,7 @@ def reference_of_visit(t1w: Path | None, given: Path | None) -> Reference:
     return reference
 
 
-def world_of_visit(patient: Patient, reference: Reference) -> np.ndarray:
+def world_of_visit(patient: PatientImages, reference: Reference) -> np.ndarray:
     """See `world_of_reference`; raises BadInput where the series is not that of the patient's T1w."""
     return world_of_reference(patient.images["t1w"], reference, patient.own_grids["t1w"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Entry, register
+from ..registry import SystemEntry, register
 
-register(Entry("linear", load="TrainingCore.systems.linear:LinearVoxelwise", closed_form=True))
-register(Entry("geometry", load="TrainingCore.systems.geometry:Geometry", closed_form=True))
+register(SystemEntry("linear", load="TrainingCore.systems.linear:LinearVoxelwise", closed_form=True))
+register(SystemEntry("geometry", load="TrainingCore.systems.geometry:Geometry", closed_form=True))

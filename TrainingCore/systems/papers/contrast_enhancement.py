@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...data.case import ALL_MRI
-from ..registry import Entry, register
+from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, depth_rules
 
@@ -49,7 +49,7 @@ def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 register(
-    Entry(
+    SystemEntry(
         "contrast_enhancement",
         load="TrainingCore.systems.contrast_enhancement:ContrastEnhancement",
         citation="Bone et al., ISBI 2021",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...data.recipe import grid_shape, patch_voxels
 from ...networks.sizes import size_after_strides
-from ..registry import Entry, register
+from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 from ..schedules import SCHEDULES
@@ -49,7 +49,7 @@ def _training_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 register(
-    Entry(
+    SystemEntry(
         "curricular",
         load="TrainingCore.systems.curricular:Curricular",
         citation="Soulier et al., SPIE Medical Imaging 2024",

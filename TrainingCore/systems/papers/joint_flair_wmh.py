@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..registry import Entry, register
+from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, width_rules
 
@@ -27,7 +27,7 @@ def joint_flair_wmh_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 register(
-    Entry(
+    SystemEntry(
         "joint_flair_wmh",
         load="TrainingCore.systems.joint_flair_wmh:JointFlairWMH",
         citation="Orbes-Arteaga et al. 2018",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...data.case import ALL_MRI
 from ...data.recipe import grid_shape
-from ..registry import Entry, register
+from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16
 
@@ -50,7 +50,7 @@ def masks_of_mask_weighted_pix2pix(recipe: dict[str, Any]) -> tuple[str, ...]:
 
 
 register(
-    Entry(
+    SystemEntry(
         "mask_weighted_pix2pix",
         load="TrainingCore.systems.mask_weighted_pix2pix:MaskWeightedPix2Pix",
         citation="Genc et al., ISMRM 2022",

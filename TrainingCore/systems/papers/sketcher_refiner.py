@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..registry import Entry, register
+from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 
@@ -43,7 +43,7 @@ def two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 register(
-    Entry(
+    SystemEntry(
         "sketcher_refiner",
         load="TrainingCore.systems.sketcher_refiner:SketcherRefiner",
         citation="Wei et al. 2018",
@@ -53,7 +53,7 @@ register(
     )
 )
 register(
-    Entry(
+    SystemEntry(
         "two_layer_dnn",
         load="TrainingCore.systems.two_layer_dnn:TwoLayerDNN",
         citation="Li et al. 2014",
