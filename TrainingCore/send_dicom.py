@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from .runtime.cli import Progress, run_command
 from .runtime.errors import MyelinSynthError
-from .runtime.signature import AtLeast, ProgressMode, Shown, command
+from .runtime.signature import AtLeast, Option, ProgressMode, command
 
 if TYPE_CHECKING:
     from .reporting.dicom.sending import Sent
 
 
 def send_dicom(
-    folder: Annotated[Path, Shown("FOLDER", positional=True)],
+    folder: Annotated[Path, Option("FOLDER", positional=True)],
     *,
-    to: Annotated[str, Shown("AET@HOST:PORT")],
-    calling: Annotated[str, Shown("AET")] = "MYELINSYNTH",
+    to: Annotated[str, Option("AET@HOST:PORT")],
+    calling: Annotated[str, Option("AET")] = "MYELINSYNTH",
     timeout: Annotated[int, AtLeast(1)] = 30,
     progress: ProgressMode = "bar",
 ) -> list[Sent]:
