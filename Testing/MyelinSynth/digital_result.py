@@ -13,6 +13,7 @@ import numpy as np
 SHAPE, SPACING = (28, 32, 20), (1.5, 1.5, 2.0)
 CENTRE = np.array([3.0, -5.0, 7.0])
 LESIONS = (((-5.0, 4.0, 9.0), 4.2, 0.80), ((11.0, -9.0, 3.0), 3.0, 0.95))  # world centre mm, radius mm, DVR
+MISSED = ((3.0, -16.0, 7.0), 3.0, 0.90)  # a lesion that the network gave a probability of a third, below its threshold
 BRAIN_RADIUS, NAWM_DVR = 17.5, 1.2
 REGIONS = ("deep white matter", "periventricular")
 
@@ -29,6 +30,17 @@ def lesion_mask(matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return np.any([ball(matrix, shape, centre, radius) for centre, radius, _dvr in LESIONS], axis=0)
 
 
+def probability_map(matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """What a network would say, float32 (I, J, K), 0 to 1: above 0.5 in both lesions, about 0.3 in the missed one."""
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
+    world = index @ matrix[:3, :3].T + matrix[:3, 3]
+    parts = []
+    for (centre, radius, _dvr), peak in (*((lesion, 1.0) for lesion in LESIONS), (MISSED, 0.35)):
+        edge = np.linalg.norm(world - np.asarray(centre), axis=-1) - radius
+        parts.append(peak / (1 + np.exp(np.clip(edge / 0.4, -50, 50))))
+    return np.max(parts, axis=0).astype(np.float32)
+
+
 def write_result(
     folder: Path,
     t1: Path,
@@ -36,15 +48,16 @@ def write_result(
     shift: np.ndarray | None = None,
     measured: Path | None = None,
     uncertain: bool = False,
+    found: bool = False,
 ) -> None:
     """Write a Result for the files that were exported: a DVR of 1.2 with lesions that are lower.
 
     shift: 4x4 RAS, T1w point -> FLAIR point, as registration would find it; measured: a measured DVR; uncertain: as
-    with --uncertainty.
+    with --uncertainty; found: a network found the lesions, and missed one, where none were given.
     """
     from TrainingCore.data.lesion_columns import names
-    from TrainingCore.data.result import LESION_LABELS, NAWM, UNCERTAINTY
-    from TrainingCore.evaluation.lesions import demyelination_limit, lesion_table
+    from TrainingCore.data.result import LESION_LABELS, LESION_PROBABILITY, NAWM, UNCERTAINTY
+    from TrainingCore.evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.labelling import label_lesions
     from TrainingCore.imaging.volumes import read_volume, write_volume
@@ -55,15 +68,17 @@ def write_result(
     shape, affine = t1w.data.shape, t1w.affine
     brain = ball(affine, shape, CENTRE, BRAIN_RADIUS)
     dvr = np.where(brain, NAWM_DVR, 0).astype(np.float32)
-    for centre, radius, value in LESIONS:
+    found = found and lesions is None
+    for centre, radius, value in (*LESIONS, *([MISSED] if found else [])):
         dvr[ball(affine, shape, centre, radius)] = value
     brain_volume = t1w.with_data(brain.astype(np.float32))
     pet = None if measured is None else dvr_on_grid(read_volume(measured), t1w, brain_volume)[0].data
     labels = np.zeros(shape, np.int32)
     folder.mkdir(parents=True)
-    if lesions is not None:
-        mask = lesions_on_grid(read_volume(lesions, mask=True), t1w, brain_volume)[0]
-        labels = label_lesions(mask.data, t1w.voxel_volume)[0]
+    if lesions is not None or found:
+        given = None if lesions is None else lesions_on_grid(read_volume(lesions, mask=True), t1w, brain_volume)[0]
+        mask = lesion_mask(affine, shape) if given is None else given.data
+        labels = label_lesions(mask, t1w.voxel_volume)[0]
         write_volume(folder / LESION_LABELS, labels.astype(np.int16), affine)
     if uncertain:
         write_volume(folder / UNCERTAINTY, np.where(brain, 0.05, 0).astype(np.float32), affine)
@@ -74,6 +89,11 @@ def write_result(
     write_volume(folder / NAWM, nawm, affine)
     rows = lesion_table(labels, dvr, nawm, affine, pet)
     rows = [row | {"region": REGIONS[row["id"] % 2], "uncertainty": 0.04 if uncertain else None} for row in rows]
+    if found:
+        probability = probability_map(affine, shape)
+        write_volume(folder / LESION_PROBABILITY, probability, affine)
+        confidence = confidence_by_label(probability, labels)
+        rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
     write_text(folder / "lesions.csv", lesions_csv(rows, names(measured=pet is not None)))
     write_text(
         folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. \u00b5</body></html>"
@@ -85,7 +105,14 @@ def write_result(
     }
     if pet is not None:
         summary["measured_dvr"] = {"nawm": _mean_sd(pet, nawm)}
-    record = {"note": "simulated", "software": {"TrainingCore": "test"}, "model": model, "summary": summary}
+    source = "given" if lesions is not None else "found" if found else "none"
+    record = {
+        "note": "simulated",
+        "lesion_source": source,
+        "software": {"TrainingCore": "test"},
+        "model": model,
+        "summary": summary,
+    }
     write_json(folder / "provenance.json", record)
 
 
@@ -101,5 +128,6 @@ if __name__ == "__main__":
     for name in ("--t1", "--out", "--lesions", "--dvr"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--uncertainty", action="store_true")
+    parser.add_argument("--found", action="store_true")
     given = parser.parse_known_args()[0]
-    write_result(given.out, given.t1, given.lesions, None, given.dvr, given.uncertainty)
+    write_result(given.out, given.t1, given.lesions, None, given.dvr, given.uncertainty, given.found)

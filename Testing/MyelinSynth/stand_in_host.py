@@ -308,12 +308,16 @@ class SliceWidget:
         self._window = vtk.vtkRenderWindow()
         self._window.SetOffScreenRendering(1)
         self._window.AddRenderer(vtk.vtkRenderer())
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
 
     def sliceView(self) -> SliceWidget:
         return self
 
     def renderWindow(self) -> Any:
         return self._window
+
+    def interactor(self) -> Any:
+        return self._interactor
 
     def scheduleRender(self) -> None: ...
 

@@ -60,13 +60,15 @@ def exported(patient: Patient, folder: Path) -> dict[str, Any]:
     return {key: read_volume(value) if value.endswith(".nrrd") else value for key, value in given.items()}
 
 
-def through(patient: Patient, folder: Path, shift: np.ndarray | None = None, uncertain: bool = False) -> Any:
+def through(
+    patient: Patient, folder: Path, shift: np.ndarray | None = None, uncertain: bool = False, found: bool = False
+) -> Any:
     """Export, write a Result with TrainingCore, load it."""
     folder.mkdir(exist_ok=True)
     options = exchange.exportPatient(patient, folder)
     given = dict(zip(options[::2], options[1::2]))
     lesions, measured = (Path(given[key]) if key in given else None for key in ("--lesions", "--dvr"))
-    write_result(folder / "result", Path(given["--t1"]), lesions, shift, measured, uncertain)
+    write_result(folder / "result", Path(given["--t1"]), lesions, shift, measured, uncertain, found)
     return loadResult(folder / "result", patient, "run-1")
 
 

@@ -38,6 +38,7 @@ sys.argv = ["child"] + sys.argv[3:]
 sys.path.insert(0, {str(TESTS)!r})
 runpy.run_path({str(TESTS / "digital_result.py")!r}, run_name="__main__")
 """
+FINDS = WORKS.replace("sys.argv[3:]", "sys.argv[3:] + ['--found']")
 SLEEPS = """import subprocess, sys, time, pathlib
 out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
 (out.parent / ".result.x.partial").mkdir()

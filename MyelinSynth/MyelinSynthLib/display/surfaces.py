@@ -45,10 +45,14 @@ def refresh(segmentation: Any) -> None:
     """Make closed surfaces again where they were shown and an edit dropped them."""
     display = segmentation.GetDisplayNode()
     content = segmentation.GetSegmentation()
-    if display is None or not content.GetNumberOfSegments() or content.ContainsRepresentation(CLOSED_SURFACE):
+    if display is None or all(content.GetSegment(one).GetRepresentation(CLOSED_SURFACE) for one in _ids(content)):
         return
     if display.GetVisibility3D() and display.GetPreferredDisplayRepresentationName3D() == CLOSED_SURFACE:
         makeSurfaces(segmentation)
+
+
+def _ids(content: Any) -> list[str]:
+    return list(content.GetSegmentIDs())
 
 
 def makeSurfaces(segmentation: Any) -> None:
@@ -71,7 +75,7 @@ def makeSurfaces(segmentation: Any) -> None:
             boxes.AddSegment(segment, identifier)
     boxes.CreateRepresentation(CLOSED_SURFACE)
     wasModified = segmentation.StartModify()
-    for identifier in list(boxes.GetSegmentIDs()):
+    for identifier in _ids(boxes):
         surface = boxes.GetSegment(identifier).GetRepresentation(CLOSED_SURFACE)
         content.GetSegment(identifier).AddRepresentation(CLOSED_SURFACE, surface)
     segmentation.EndModify(wasModified)

@@ -122,6 +122,14 @@ def showUncertainty(volume: Any) -> None:
     display.SetWindowLevelMinMax(*UNCERTAINTY_WINDOW)
 
 
+def showProbability(volume: Any) -> None:
+    """Grey, from 0 to 1, for the probability of a lesion."""
+    volume.CreateDefaultDisplayNodes()
+    display = volume.GetScalarVolumeDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(0.0, 1.0)
+
+
 def showInSlices(
     background: Any,
     foreground: Any = None,

@@ -21,7 +21,20 @@ import slicer
 from ..errors import SynthesisError
 from ..review.segments import labelsOnGrid
 from ..review.summary import lesionWords
-from ..review.table import FLAGGED, ID, REJECTED, REMOVED, REVIEW_COLUMNS, STATE, STATES, Review
+from ..review.table import (
+    ADDED,
+    EDITED,
+    FLAGGED,
+    ID,
+    MERGED,
+    REJECTED,
+    REMOVED,
+    REVIEW_COLUMNS,
+    SPLIT,
+    STATE,
+    STATES,
+    Review,
+)
 from ..run.childprocess import importTrainingCore
 from ..scene import provenance
 from ..scene.geometry import ijkToRas, writeTransform
@@ -260,11 +273,15 @@ def writeResult(nodes: dict[str, Any], folder: Path) -> None:
 def reviewRecord(review: Review) -> dict[str, Any]:
     """The review in numbers for provenance.json: counts by state, and the lesions that were edited or removed."""
     marks = {review.lesion(row): review.outline(row) for row in range(len(review))}
-    return {
-        "states": review.counts(),
-        "edited_lesions": [lesion for lesion, mark in marks.items() if mark not in ("", REMOVED)],
-        "lesions_without_outline": [lesion for lesion, mark in marks.items() if mark == REMOVED],
+    by = {
+        "edited_lesions": EDITED,
+        "added_lesions": ADDED,
+        "merged_lesions": MERGED,
+        "split_lesions": SPLIT,
+        "lesions_without_outline": REMOVED,
     }
+    marked = {name: [lesion for lesion, one in marks.items() if one == mark] for name, mark in by.items()}
+    return {"states": review.counts(), **marked}
 
 
 def _writeVolume(node: Any, path: Path, kind: Any, words: str) -> None:

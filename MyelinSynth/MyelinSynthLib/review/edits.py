@@ -15,11 +15,11 @@ from ..scene import provenance
 from ..scene.geometry import ijkToRas, toWorld
 from ..words import _
 from .segments import labelsOnGrid
-from .table import AS_GIVEN, EDITED, ID, REMOVED, UNREVIEWED, Review
+from .table import AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Review
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
 RELATIVE, ABSOLUTE = 6e-5, 1e-3  # what five digits in lesions.csv leave open
-NOT_AGAIN = ("uncertainty",)  # needs every prediction of the network, which are not kept in the scene
+NOT_AGAIN = ("uncertainty", "dvr_low", "dvr_high")  # need what is not kept in the scene: every prediction
 SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
 
 
@@ -92,6 +92,18 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
     return edits
 
 
+def measure(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> dict[int, dict[str, Any]]:
+    """What the maps say about some lesions as they are drawn now, by their numbers; the memory then knows them all.
+
+    A lesion without a voxel inside the brain is not in it. Raises SynthesisError.
+    """
+    layers = _layers(nodes)
+    present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
+    rows = _rows(nodes, Review(nodes["table"]), layers, lesions & present, memory)
+    memory.layers = layers
+    return {row[ID]: row for row in rows}
+
+
 def _layers(nodes: dict[str, Any]) -> list[np.ndarray]:
     """The outlines as they are drawn now, on the map's grid; what lies outside the brain does not count."""
     provenance.require(nodes, ("dvr", "brain", "provenance"))
@@ -125,13 +137,17 @@ def _same(review: Review, row: int, found: dict[str, Any]) -> bool:
 
 
 def _rewrite(review: Review, row: int, found: dict[str, Any]) -> None:
+    review.setValues(row, cells(review, found) | {OUTLINE: EDITED, STATE: UNREVIEWED})
+
+
+def cells(review: Review, found: dict[str, Any]) -> dict[str, float | None]:
+    """The cells of a lesion that was measured, with the digits of lesions.csv; what nobody can tell is empty."""
+    values: dict[str, float | None] = {}
     for name in review.columns:
-        if name == ID or review.isText(name):
-            continue
-        value = None if name.removeprefix("measured_") in NOT_AGAIN else found.get(name)
-        review.setNumber(row, name, None if value is None else float(f"{value:.5g}"))  # the digits of lesions.csv
-    review.setOutline(row, EDITED)
-    review.setState(row, UNREVIEWED)
+        if name != ID and not review.isText(name):
+            value = None if name.removeprefix("measured_") in NOT_AGAIN else found.get(name)
+            values[name] = None if value is None else float(f"{value:.5g}")
+    return values
 
 
 def _rows(
@@ -151,7 +167,17 @@ def _rows(
     for labels in layers:
         here = wanted & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
         if here:
-            rows += _layerRows(labels, here, maps, nawm, ijkToRas(dvr))
+            measured = _layerRows(labels, here, maps, nawm, ijkToRas(dvr))
+            rows += _withConfidence(measured, labels, nodes.get("probability"))
+    return rows
+
+
+def _withConfidence(rows: list[dict[str, Any]], labels: np.ndarray, probability: Any) -> list[dict[str, Any]]:
+    """The rows with how sure the network that found the lesions is of each, where there is its map."""
+    if probability is not None and probability.GetImageData() is not None:
+        confidence = _trainingCore().confidence_by_label(slicer.util.arrayFromVolume(probability), labels)
+        for row in rows:
+            row["confidence"] = float(confidence[row[ID]])
     return rows
 
 

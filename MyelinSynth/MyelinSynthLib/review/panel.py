@@ -18,19 +18,25 @@ from ..display.views import COLOURS_OF_STATE
 from ..errors import SynthesisError
 from ..scene import provenance
 from ..words import _
+from .changes import Change, addLesion, canGrow, mergeLesions, splitLesion
+from .clicks import Clicks
 from .columns import Column, screenColumns
 from .dock import TableDock
 from .edits import Memory, measureAgain
+from .history import History
 from .keys import Keys
 from .segments import segmentIds
 from .table import (
     ACCEPTED,
+    ADDED,
     AS_GIVEN,
     EDITED,
     FLAGGED,
     ID,
+    MERGED,
     REJECTED,
     REMOVED,
+    SPLIT,
     STATE,
     STATES,
     UNREVIEWED,
@@ -51,7 +57,14 @@ def stateName(state: str, outline: str = AS_GIVEN) -> str:
         FLAGGED: _("flagged"),
         REJECTED: _("rejected"),
     }[state]
-    marks = {AS_GIVEN: "", EDITED: _(" (edited)"), REMOVED: _(" (outline removed)")}
+    marks = {
+        AS_GIVEN: "",
+        EDITED: _(" (edited)"),
+        REMOVED: _(" (outline removed)"),
+        ADDED: _(" (added)"),
+        MERGED: _(" (merged)"),
+        SPLIT: _(" (split)"),
+    }
     return name + marks.get(outline, "")
 
 
@@ -68,10 +81,11 @@ class ReviewPanel(VTKObservationMixin):
         self._shown: list[Column] = []
         self._sort, self._descending = ID, False
         self._filling = False
-        self._decisions: list[tuple[int, str]] = []
+        self._history = History()
         self._fresh = ""
         self._memory = Memory()
         self._open, self._did = False, ""
+        self._clicks = Clicks(self.onClick)
         self._dock, self._keys, self._annotation = TableDock(ui.reviewTable), Keys(self._actions()), Annotation()
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -84,6 +98,9 @@ class ReviewPanel(VTKObservationMixin):
         ui.unreviewedBox.connect("toggled(bool)", self.onFilter)
         self._connectDecisions()
         ui.undoButton.connect("clicked(bool)", self.onUndo)
+        ui.addButton.connect("toggled(bool)", self.onAdd)
+        ui.mergeButton.connect("clicked(bool)", self.onMerge)
+        ui.splitButton.connect("clicked(bool)", self.onSplit)
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.commentEdit.connect("editingFinished()", self.onComment)
         ui.commentEdit.connect("returnPressed()", lambda: ui.reviewTable.setFocus())  # the keys work again
@@ -107,6 +124,10 @@ class ReviewPanel(VTKObservationMixin):
             "U": lambda: self.decide(UNREVIEWED),
             "Up": lambda: self.step(-1),
             "Down": lambda: self.step(1),
+            "N": lambda: self.ui.addButton.click(),
+            "Esc": self.stopAdding,
+            "M": self.onMerge,
+            "S": self.onSplit,
             "Z": self._toggleZoom,
             "Ctrl+Z": self.onUndo,
         }
@@ -124,6 +145,7 @@ class ReviewPanel(VTKObservationMixin):
         self._dock.setVisible(reviewing)
         self._keys.setActive(reviewing, slicer.util.mainWindow() or self.ui.reviewSection)
         if not reviewing:
+            self.stopAdding()
             self._annotation.say("")
 
     def begin(self) -> None:
@@ -149,7 +171,8 @@ class ReviewPanel(VTKObservationMixin):
         same = table is self.nodes.get("table") and nodes.get("lesions") is self.nodes.get("lesions")
         keep = self._currentLesion() if same else None
         if not same:
-            self._decisions, self._memory = [], Memory()
+            self._history, self._memory = History(), Memory()
+            self.stopAdding()
             self.ui.editsLabel.text = ""  # otherwise it waits for who comes back from the Segment Editor
         self.removeObservers()
         self._timer.stop()
@@ -238,11 +261,16 @@ class ReviewPanel(VTKObservationMixin):
             ui.editButton,
         ):
             button.enabled = bool(self._order)
-        ui.undoButton.enabled = bool(self._decisions)
+        ui.mergeButton.enabled = ui.splitButton.enabled = bool(self._order) and "lesions" in self.nodes
+        ui.addButton.enabled = canGrow(self.nodes)
+        ui.undoButton.enabled = bool(self._history)
         done, total = self.review.progress() if self.review else (0, 0)
         ui.reviewBar.maximum = max(total, 1)
         ui.reviewBar.value = done
-        ui.reviewLabel.text = self.review.progressText() if self.review and total else _("No lesions to review")
+        text = self.review.progressText() if self.review and total else _("No lesions to review")
+        if total and provenance.areFound(self.nodes):
+            text += _(" (found automatically, to be reviewed)")
+        ui.reviewLabel.text = text
         counts = self.review.counts() if self.review else {}
         decided = [f"{counts[state]} {stateName(state)}" for state in STATES[1:] if counts.get(state)]
         ui.reviewBar.format = ", ".join(decided) or ("%v / %m" if total else "")
@@ -272,7 +300,8 @@ class ReviewPanel(VTKObservationMixin):
         row = self.currentRow()
         if self.review is None or row is None:
             return
-        self._decisions.append((self.review.lesion(row), self.review.state(row)))
+        lesion, before = self.review.lesion(row), self.review.state(row)
+        self._history.add(lesion, [lesion], functools.partial(self._setState, lesion, before))
         self.review.setState(row, state)
         following = self.review.next(row, self._order) if state != UNREVIEWED else row
         self._did = _("Lesion {id}: {state}").format(id=self.review.lesion(row), state=stateName(state))
@@ -285,17 +314,73 @@ class ReviewPanel(VTKObservationMixin):
         if following is not None:
             self.choose(following)
 
-    def onUndo(self, _checked: bool = False) -> None:
-        """Take the last decision back and show its lesion."""
-        if self.review is None or not self._decisions:
-            return
-        lesion, state = self._decisions.pop()
-        row = self.review.rowOf(lesion)
-        if row is not None:
+    def _setState(self, lesion: int, state: str) -> None:
+        row = None if self.review is None else self.review.rowOf(lesion)
+        if self.review is not None and row is not None:
             self.review.setState(row, state)
+
+    def onUndo(self, _checked: bool = False) -> None:
+        """Take the last decision or change back and show its lesion."""
+        if self.review is None or not self._history:
+            return
+        lesion = self._history.undo()
         self._did = _("Lesion {id}: taken back").format(id=lesion)
+        self.ui.editsLabel.text = ""
+        self._afterChange(lesion)
+
+    def onAdd(self, adding: bool) -> None:
+        """Wait for a click into a slice view, or no longer."""
+        self._clicks.setActive(adding)
+        if adding:
+            self._did = self.ui.editsLabel.text = _("Click on the lesion in a slice view. Esc stops.")
+        self._annotate()
+
+    def stopAdding(self) -> None:
+        """Wait for no click any more."""
+        self.ui.addButton.checked = False
+
+    def onClick(self, position: list[float]) -> None:
+        """Somebody clicked where a lesion is missing."""
+        if self._change(lambda: addLesion(self.nodes, position, self._memory)):
+            self.stopAdding()
+
+    def onMerge(self, _checked: bool = False) -> None:
+        """Make one lesion of those chosen in the table."""
+        if self.review is None:
+            return
+        items = ((row, self.ui.reviewTable.item(line, 0)) for line, row in enumerate(self._order))
+        lesions = [self.review.lesion(row) for row, item in items if item.isSelected()]
+        self._change(lambda: mergeLesions(self.nodes, lesions, self._memory))
+
+    def onSplit(self, _checked: bool = False) -> None:
+        """Divide the chosen lesion."""
+        lesion = self._currentLesion()
+        if lesion is not None:
+            self._change(lambda: splitLesion(self.nodes, lesion, self._memory))
+
+    def _change(self, make: Callable[[], Change]) -> bool:
+        """Change lesions, say what was done and show it; returns whether it could be done."""
+        if self.review is None or "lesions" not in self.nodes:
+            return False
+        try:
+            change = make()
+        except SynthesisError as error:
+            self._did = self.ui.editsLabel.text = str(error)
+            self._annotate()
+            return False
+        self._history.add(change.lesion, change.lesions, change.undo)
+        self._did = self.ui.editsLabel.text = change.words
+        self._afterChange(change.lesion)
+        return True
+
+    def _afterChange(self, lesion: int) -> None:
+        """Table, surfaces, colours and figures follow, and the lesion is chosen where it is there."""
+        if "lesions" in self.nodes:
+            surfaces.refresh(self.nodes["lesions"])
         self.refill(lesion)
         self._changed()
+        self._updateReviewing()
+        row = None if self.review is None else self.review.rowOf(lesion)
         if row is not None:
             self.choose(row)
 
@@ -325,17 +410,15 @@ class ReviewPanel(VTKObservationMixin):
 
     def _annotate(self) -> None:
         """What was done last, and the chosen lesion, in the corner of the views."""
-        row = self.currentRow()
-        if self.review is None or row is None:
-            return
-        chosen = _("Lesion {id} ({state}), DVR {dvr}").format(
-            id=self.review.lesion(row),
-            state=stateName(self.review.state(row), self.review.outline(row)),
-            dvr=self._text(self.review, row, "mean_dvr", "{:.2f}"),
-        )
-        done, total = self.review.progress()
-        lines = [*([self._did] if self._did else []), chosen, f"{done} / {total}"]
+        row, lines = self.currentRow(), [self._did] if self._did else []
         self._did = ""
+        if self.review is not None and row is not None:
+            chosen = _("Lesion {id} ({state}), DVR {dvr}").format(
+                id=self.review.lesion(row),
+                state=stateName(self.review.state(row), self.review.outline(row)),
+                dvr=self._text(self.review, row, "mean_dvr", "{:.2f}"),
+            )
+            lines += [chosen, "{} / {}".format(*self.review.progress())]
         self._annotation.say("\n".join(lines))
 
     def onHeader(self, column: int) -> None:
@@ -390,8 +473,7 @@ class ReviewPanel(VTKObservationMixin):
         surfaces.refresh(self.nodes["lesions"])
         if edits:
             self.ui.editsLabel.text = edits.words()
-            again = set(edits.edited)
-            self._decisions = [(lesion, state) for lesion, state in self._decisions if lesion not in again]
+            self._history.forget(edits.edited)
             self.refill(self._currentLesion())
             self._changed()
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..display.views import COLOURS_OF_STATE, dvrColour
 from ..errors import SynthesisError
-from ..scene.geometry import ijkToRas, toArray
+from ..scene.geometry import ijkToRas, toArray, toVtk
 from ..words import _
 from .table import Review
 
@@ -23,13 +23,13 @@ OFF_GRID = 0.01  # voxels that a labelmap may lie off the grid and still be take
 def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequence[int]) -> None:
     """One segment per lesion, named after its row, on the grid of the reference volume.
 
-    labels: (K, J, I), the number of the lesion in each voxel; ids: the numbers of the table. Raises SynthesisError
-    where labels and table do not have the same lesions.
+    labels: (K, J, I), the number of the lesion in each voxel; ids: the numbers of the table, of which one without a
+    voxel (its outline was removed in a review) has no segment. Raises SynthesisError where a label is not in the table.
     """
-    found = np.flatnonzero(np.bincount(labels.ravel()))
-    if sorted(ids) != [int(number) for number in found if number]:
+    found = [int(number) for number in np.flatnonzero(np.bincount(labels.ravel())) if number]
+    if not set(found) <= set(ids):
         raise SynthesisError(_("The lesion labels of the result do not belong to its lesion table."))
-    if not ids:
+    if not found:
         return
     labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
@@ -40,7 +40,7 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
     finally:
         slicer.mrmlScene.RemoveNode(labelmap)
     content = segmentation.GetSegmentation()
-    for lesion, identifier in zip(sorted(ids), list(content.GetSegmentIDs())):
+    for lesion, identifier in zip(found, list(content.GetSegmentIDs())):
         segment = content.GetSegment(identifier)
         segment.SetName(segmentName(lesion))
         segment.SetTag(LESION_TAG, str(lesion))
@@ -49,6 +49,36 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
 def segmentName(lesion: int) -> str:
     """What the segment of a lesion is called."""
     return _("Lesion {id}").format(id=lesion)
+
+
+def setMask(segmentation: Any, lesion: int, mask: np.ndarray | None, reference: Any) -> None:
+    """Give a lesion these voxels, (K, J, I) on the grid of the reference volume; None takes its segment away.
+
+    A lesion without a segment gets one. Raises SynthesisError where Slicer refuses.
+    """
+    content, logic = segmentation.GetSegmentation(), slicer.vtkSlicerSegmentationsModuleLogic
+    identifier = segmentIds(segmentation).get(lesion)
+    if mask is None:
+        if identifier is not None:
+            content.RemoveSegment(identifier)
+        return
+    if identifier is None:
+        identifier = content.AddEmptySegment("", segmentName(lesion))
+        content.GetSegment(identifier).SetTag(LESION_TAG, str(lesion))
+    if not logic.SetBinaryLabelmapToSegment(_oriented(mask, reference), segmentation, identifier, logic.MODE_REPLACE):
+        raise SynthesisError(_("Slicer could not draw the outline of lesion {id}.").format(id=lesion))
+
+
+def _oriented(mask: np.ndarray, reference: Any) -> Any:
+    """The part of a mask that has voxels, as Slicer's image with a place of its own."""
+    where = np.nonzero(mask)
+    ends = [(int(axis.min()), int(axis.max())) if axis.size else (0, 0) for axis in where]
+    part = mask[tuple(slice(first, last + 1) for first, last in ends)].astype(np.uint8)
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(*(end for axis in reversed(ends) for end in axis))
+    image.GetPointData().SetScalars(numpy_to_vtk(part.ravel(), deep=True))
+    image.SetGeometryFromImageToWorldMatrix(toVtk(ijkToRas(reference)))
+    return image
 
 
 def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None:

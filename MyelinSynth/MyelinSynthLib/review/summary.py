@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..scene import provenance
 from ..words import _
 from .table import REJECTED, REMOVED, Review
 
@@ -48,6 +49,8 @@ def resultWords(nodes: dict[str, Any]) -> str:
     """The result of a synthesis (nodes by role) in a sentence or two."""
     parts = []
     if "lesions" in nodes and "table" in nodes:
+        if provenance.areFound(nodes):
+            parts.append(_("Found automatically, to be reviewed:"))
         parts.append(lesionWords(Review(nodes["table"])))
     elif "dvr" in nodes:
         parts.append(_("No lesions were given."))

@@ -15,6 +15,8 @@ UNREVIEWED, ACCEPTED, FLAGGED, REJECTED = "unreviewed", "accepted", "flagged", "
 STATES = (UNREVIEWED, ACCEPTED, FLAGGED, REJECTED)
 ID, STATE, COMMENT, OUTLINE = "id", "state", "comment", "outline"
 AS_GIVEN, EDITED, REMOVED = "", "edited", "removed"  # what happened to an outline since the map was made
+ADDED, MERGED, SPLIT = "added", "merged", "split"
+OUTLINES = (AS_GIVEN, EDITED, REMOVED, ADDED, MERGED, SPLIT)
 REVIEW_COLUMNS = (STATE, COMMENT, OUTLINE)
 
 
@@ -122,14 +124,49 @@ class Review:
         self._setText(row, COMMENT, " ".join(comment.split()).replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}"))
 
     def outline(self, row: int) -> str:
-        """AS_GIVEN, EDITED or REMOVED."""
+        """One of OUTLINES."""
         return self.text(row, OUTLINE) if self.tableNode.GetColumnIndex(OUTLINE) >= 0 else AS_GIVEN
 
     def setOutline(self, row: int, outline: str) -> None:
-        """Record that the outline of a lesion was edited or removed."""
-        if outline not in (AS_GIVEN, EDITED, REMOVED):
+        """Record what happened to the outline of a lesion. Raises ValueError where it is none of OUTLINES."""
+        if outline not in OUTLINES:
             raise ValueError(f"an outline cannot be {outline}")
         self._setText(row, OUTLINE, outline)
+
+    def values(self, row: int) -> dict[str, Any]:
+        """Every cell of a row: texts, and numbers, None where not estimable."""
+        values: dict[str, Any] = {}
+        for name in self.columns:
+            number = np.nan if self.isText(name) else self.number(row, name)
+            values[name] = self.text(row, name) if self.isText(name) else number if np.isfinite(number) else None
+        return values
+
+    def setValues(self, row: int, values: dict[str, Any]) -> None:
+        """Write cells of a row; columns that are not named stay."""
+        for name, value in values.items():
+            if name == ID:
+                self.tableNode.GetTable().GetColumn(self._index(ID)).SetValue(row, int(value))
+            elif self.isText(name):
+                self._setText(row, name, value or "")
+            else:
+                self.setNumber(row, name, value)
+
+    def addRow(self, values: dict[str, Any]) -> int:
+        """Append a lesion, unreviewed; what is not named is empty, or not estimable. Returns its row."""
+        row = self.tableNode.AddEmptyRow()
+        empty = {name: "" if self.isText(name) else None for name in self.columns if name != ID}
+        self.setValues(row, empty | {STATE: UNREVIEWED} | values)
+        return row
+
+    def removeRow(self, lesion: int) -> None:
+        """Take the row of a lesion out, where there is one."""
+        row = self.rowOf(lesion)
+        if row is not None:
+            self.tableNode.RemoveRow(row)
+
+    def newNumber(self) -> int:
+        """A number that no lesion has."""
+        return max((self.lesion(row) for row in range(len(self))), default=0) + 1
 
     def progress(self) -> tuple[int, int]:
         """(lesions reviewed, lesions)."""

@@ -19,7 +19,7 @@ from ..run.childprocess import importTrainingCore
 from ..run.results import Outputs, loadResult
 from ..scene import provenance
 from ..words import _
-from .table import AS_GIVEN, EDITED, ID, REMOVED, REVIEW_COLUMNS, STATES, UNREVIEWED, Review
+from .table import AS_GIVEN, ID, OUTLINES, REVIEW_COLUMNS, STATES, UNREVIEWED, Review
 
 REVIEW_FILE = "review.csv"
 
@@ -105,7 +105,7 @@ def restoreReview(review: Review, result: Path) -> None:
         review.setState(index, row["state"] if row.get("state") in STATES else UNREVIEWED)
         review.setComment(index, (row.get("comment") or "").removeprefix("'"))
         outline = row.get("outline")
-        review.setOutline(index, outline if outline in (EDITED, REMOVED) else AS_GIVEN)
+        review.setOutline(index, outline if outline in OUTLINES else AS_GIVEN)
 
 
 def keepReview(nodes: dict[str, Any], result: Path) -> None:
@@ -118,10 +118,9 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
     review = Review(nodes["table"])
     text = lesionsCsv(review, [ID, *REVIEW_COLUMNS])
     before = {row[ID]: row.get("outline", "") for row in _rows(result / REVIEW_FILE)}
-    edited = any(
-        review.outline(row) != before.get(str(review.lesion(row)), AS_GIVEN) and review.outline(row) != AS_GIVEN
-        for row in range(len(review))
-    )
+    marks = {str(review.lesion(row)): review.outline(row) for row in range(len(review))}
+    kept = {row[ID] for row in _rows(result / "lesions.csv")}
+    edited = set(marks) != kept or any(mark != before.get(lesion, AS_GIVEN) for lesion, mark in marks.items())
     try:
         if edited:
             writeResult(nodes, result)

@@ -24,6 +24,7 @@ from .childprocess import importTrainingCore
 
 # see TrainingCore.data.result
 NAWM, LESION_LABELS, UNCERTAINTY = "nawm_mask.nii.gz", "lesion_labels.nii.gz", "uncertainty.nii.gz"
+LESION_PROBABILITY = "lesions_probability.nii.gz"
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
 
@@ -31,7 +32,8 @@ LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 class Outputs:
     """The nodes of one synthesis.
 
-    segmentation: None where no lesions were given; uncertainty: None where none was asked for.
+    segmentation: None where lesions were neither given nor found; probability: only where a network found them;
+    uncertainty: None where none was asked for.
     """
 
     run: str
@@ -45,6 +47,7 @@ class Outputs:
     provenance: Any
     segmentation: Any = None
     uncertainty: Any = None
+    probability: Any = None
 
     def nodes(self) -> dict[str, Any]:
         """Nodes by role, see provenance.ROLES."""
@@ -59,6 +62,7 @@ class Outputs:
             "report": self.report,
             "provenance": self.provenance,
             "uncertainty": self.uncertainty,
+            "probability": self.probability,
         }
         return {role: node for role, node in found.items() if node is not None}
 
@@ -102,13 +106,19 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
     )
     display.showMap(outputs.dvr)
     fillTable(outputs.table, rows, _columns(result))
-    if patient.lesions is not None:
-        outputs.segmentation = _addLesions(result.path, t1w, rows, f"{name} {_('lesion outlines')}")
+    if patient.lesions is not None or (result.path / LESION_LABELS).is_file():
+        found = result.provenance.get("lesion_source") == provenance.FOUND
+        what = _("lesions found automatically, to be reviewed") if found else _("lesion outlines")
+        outputs.segmentation = _addLesions(result.path, t1w, rows, f"{name} {what}")
         lesions.colourSegments(outputs.segmentation, Review(outputs.table))
     if (result.path / UNCERTAINTY).is_file():
         what = f"{name} {_('uncertainty of the map')}"
         outputs.uncertainty = _addMap(result.path / UNCERTAINTY, t1w, "vtkMRMLScalarVolumeNode", what)
         display.showUncertainty(outputs.uncertainty)
+    if (result.path / LESION_PROBABILITY).is_file():
+        what = f"{name} {_('lesion probability')}"
+        outputs.probability = _addMap(result.path / LESION_PROBABILITY, t1w, "vtkMRMLScalarVolumeNode", what)
+        display.showProbability(outputs.probability)
     for role, node in outputs.nodes().items():
         provenance.sign(node, role, run, result.provenance, t1w)
     if patient.dvr is not None:

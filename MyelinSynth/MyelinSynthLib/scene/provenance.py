@@ -14,12 +14,14 @@ from ..words import _
 PREFIX = "MyelinSynth."
 ROLES = (
     *("dvr", "brain", "nawm", "lesions", "table", "transform", "flair", "report", "provenance", "uncertainty"),
+    "probability",
     # made on demand
     *("brain_surface", "histogram_table", "histogram_series", "histogram_chart"),
     *("comparison_table", "comparison_series", "identity_table", "identity_series", "comparison_chart"),
 )
 T1W_REFERENCE = "MyelinSynth.T1w"
 MEASURED_REFERENCE = "MyelinSynth.MeasuredDVR"
+GIVEN, FOUND, NONE = "given", "found", "none"  # where the lesions come from, see TrainingCore.patient.pipeline
 FETCH_ATTRIBUTE = "MyelinSynth.FlairToT1"  # 4x4 (RAS mm) of flair_to_t1.tfm, row by row
 RESEARCH_USE = "Research use only, not for diagnosis."
 
@@ -39,6 +41,7 @@ def sign(node: Any, role: str, run: str, record: dict[str, Any], t1w: Any) -> No
         "ModelSHA256": model["weights_sha256"],
         "SimulatedTrainingData": "yes" if model["simulated_training_data"] else "no",
         "Software": json.dumps(record["software"], sort_keys=True),
+        "LesionSource": record.get("lesion_source", GIVEN),
         "Note": record.get("note", RESEARCH_USE),
     }
     for name, value in attributes.items():
@@ -73,6 +76,11 @@ def putBeside(node: Any, other: Any) -> None:
 def get(node: Any, name: str) -> str:
     """One of the attributes that `sign` wrote, or the empty text."""
     return node.GetAttribute(PREFIX + name) or ""
+
+
+def areFound(nodes: dict[str, Any]) -> bool:
+    """Whether a network found the lesions of these nodes (by role): somebody has to look at them."""
+    return "table" in nodes and get(nodes["table"], "LesionSource") == FOUND
 
 
 def require(nodes: dict[str, Any], roles: Sequence[str]) -> None:

@@ -1,0 +1,176 @@
+"""Lesions added, merged and split: outlines and table together, measured as `synthesize` would, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..errors import SynthesisError
+from ..run.childprocess import importTrainingCore
+from ..scene import provenance
+from ..scene.geometry import ijkToRas, toWorld
+from ..words import _
+from .edits import Memory, cells, measure
+from .segments import labelsOnGrid, setMask
+from .table import ADDED, COMMENT, ID, MERGED, OUTLINE, SPLIT, STATE, UNREVIEWED, Review
+
+Masks = dict[int, "np.ndarray | None"]  # by lesion: (K, J, I) on the map's grid, None where there is no such lesion
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done. lesion: the one to look at now; lesions: all that changed; words: for people; undo: undoes it."""
+
+    lesion: int
+    lesions: frozenset[int]
+    words: str
+    undo: Callable[[], None]
+
+
+def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) -> Change:
+    """Grow a lesion from the probability map where somebody clicked, and measure it.
+
+    nodes: those of one synthesis by role; position: world, mm RAS. Raises SynthesisError where there is a lesion
+    already, or none to be found.
+    """
+    provenance.require(nodes, ("dvr", "brain", "table"))
+    review, labels = Review(nodes["table"]), _labels(nodes)
+    click = _voxel(nodes["dvr"], position)
+    inside = all(0 <= index < size for index, size in zip(click, labels.shape[::-1]))
+    if inside and labels[click[::-1]]:
+        raise SynthesisError(_("Lesion {id} is there already.").format(id=labels[click[::-1]]))
+    grown = _grow(nodes, click, labels == 0)
+    lesion = review.newNumber()
+    text = _("Lesion {id} was added: the region whose probability is {share:.0%} or more.")
+    return _apply(nodes, {lesion: grown.mask.transpose(2, 1, 0)}, ADDED, memory, lesion, text, share=grown.threshold)
+
+
+def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) -> Change:
+    """Make one lesion of several; it keeps the number of the largest. Raises SynthesisError for fewer than two."""
+    review, masks = Review(nodes["table"]), _masks(nodes, lesions)
+    if len(masks) < 2:
+        raise SynthesisError(_("Choose two lesions or more in the table to merge them (Ctrl and a click)."))
+    kept = max(masks, key=lambda lesion: int(masks[lesion].sum()))
+    others = sorted(set(masks) - {kept})
+    wanted: Masks = dict.fromkeys(others)
+    wanted[kept] = np.any(list(masks.values()), axis=0)
+    remarks = [review.comment(review.rowOf(lesion)) for lesion in (kept, *others)]  # type: ignore[arg-type]
+    text = _("Lesion {id} now holds lesion {others}.")
+    names = ", ".join(map(str, others))
+    comment = "; ".join(remark for remark in remarks if remark)
+    return _apply(nodes, wanted, MERGED, memory, kept, text, comment=comment, others=names)
+
+
+def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> Change:
+    """Divide a lesion into its pieces, or at its waists; the largest part keeps the number.
+
+    Raises SynthesisError where it has no outline, or nothing divides it.
+    """
+    masks = _masks(nodes, [lesion])
+    if lesion not in masks:
+        raise SynthesisError(_("Lesion {id} has no outline.").format(id=lesion))
+    importTrainingCore()
+    from TrainingCore.imaging.lesion_editing import split_lesion
+
+    parts = split_lesion(masks[lesion].transpose(2, 1, 0), _spacing(nodes["dvr"])).transpose(2, 1, 0)
+    if parts.max() < 2:
+        raise SynthesisError(_("Lesion {id} has no waist to be split at. Use the Segment Editor.").format(id=lesion))
+    first = Review(nodes["table"]).newNumber()
+    numbers = [lesion, *range(first, first + int(parts.max()) - 1)]
+    wanted: Masks = {number: parts == part for part, number in enumerate(numbers, start=1)}
+    text = _("Lesion {id} was split: {others} are the other parts.")
+    return _apply(nodes, wanted, SPLIT, memory, lesion, text, others=", ".join(map(str, numbers[1:])))
+
+
+def canGrow(nodes: dict[str, Any]) -> bool:
+    """Whether there is a probability map to grow lesions from."""
+    return all(role in nodes for role in ("probability", "lesions", "table", "dvr", "brain"))
+
+
+def _apply(
+    nodes: dict[str, Any], wanted: Masks, mark: str, memory: Memory, lesion: int, text: str, **words: Any
+) -> Change:
+    """Draw the masks and bring the table into line; `lesion` is the one whose region and comment the others take."""
+    segmentation, review = nodes["lesions"], Review(nodes["table"])
+    before: Masks = {**dict.fromkeys(wanted), **_masks(nodes, list(wanted))}
+    rows = {number: review.values(row) for number in wanted if (row := review.rowOf(number)) is not None}
+    change = Change(
+        lesion,
+        frozenset(wanted),
+        text.format(id=lesion, **words),
+        lambda: _restore(nodes, before, rows, memory),
+    )
+    try:
+        for number, mask in wanted.items():
+            setMask(segmentation, number, mask, nodes["dvr"])
+        measured = measure(nodes, set(wanted), memory)
+    except BaseException:
+        _restore(nodes, before, rows, memory)
+        raise
+    like = {name: value for name, value in rows.get(lesion, {}).items() if review.isText(name)}
+    for number, mask in wanted.items():
+        if mask is None:
+            review.removeRow(number)
+            continue
+        row = review.rowOf(number)
+        row = review.addRow(like | {ID: number}) if row is None else row
+        review.setValues(row, cells(review, measured.get(number, {})) | {STATE: UNREVIEWED, OUTLINE: mark})
+        if "comment" in words:
+            review.setComment(row, words[COMMENT])
+    return change
+
+
+def _restore(nodes: dict[str, Any], masks: Masks, rows: dict[int, dict[str, Any]], memory: Memory) -> None:
+    """Outlines and rows as they were before a change."""
+    review = Review(nodes["table"])
+    for number, mask in masks.items():
+        setMask(nodes["lesions"], number, mask, nodes["dvr"])
+        if number not in rows:
+            review.removeRow(number)
+            continue
+        row = review.rowOf(number)
+        row = review.addRow({ID: number}) if row is None else row
+        review.setValues(row, rows[number])
+    measure(nodes, set(), memory)
+
+
+def _masks(nodes: dict[str, Any], lesions: Sequence[int]) -> dict[int, np.ndarray]:
+    """The voxels of each lesion that has any, bool (K, J, I) on the map's grid."""
+    provenance.require(nodes, ("dvr", "brain", "table"))
+    layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
+    masks = {lesion: np.any([layer == lesion for layer in layers], axis=0) for lesion in lesions if layers}
+    return {lesion: mask for lesion, mask in masks.items() if mask.any()}
+
+
+def _labels(nodes: dict[str, Any]) -> np.ndarray:
+    """The number of the lesion in each voxel of the map's grid, (K, J, I)."""
+    labels = np.zeros(slicer.util.arrayFromVolume(nodes["dvr"]).shape, np.int32)
+    for layer in labelsOnGrid(nodes["lesions"], nodes["dvr"]):
+        labels[layer > 0] = layer[layer > 0]
+    return labels
+
+
+def _grow(nodes: dict[str, Any], click: tuple[int, ...], free: np.ndarray) -> Any:
+    importTrainingCore()
+    from TrainingCore.imaging.lesion_editing import grow_lesion
+
+    probability = slicer.util.arrayFromVolume(nodes["probability"])
+    allowed = free & (slicer.util.arrayFromVolume(nodes["brain"]) > 0)
+    grown = grow_lesion(probability.transpose(2, 1, 0), click, _spacing(nodes["dvr"]), allowed.transpose(2, 1, 0))
+    if grown is None:
+        raise SynthesisError(_("Nothing like a lesion was found there. Draw it in the Segment Editor."))
+    return grown
+
+
+def _voxel(volume: Any, position: Sequence[float]) -> tuple[int, ...]:
+    """The voxel (i, j, k) at a world position, mm RAS; it may lie outside."""
+    place = np.linalg.inv(toWorld(volume, _("map")) @ ijkToRas(volume)) @ [*position, 1.0]
+    return tuple(int(index) for index in np.rint(place[:3]))
+
+
+def _spacing(volume: Any) -> tuple[float, ...]:
+    return tuple(np.linalg.norm(ijkToRas(volume)[:3, :3], axis=0).tolist())
