@@ -57,6 +57,7 @@ def write_result(
     """
     from TrainingCore.data.lesion_columns import names
     from TrainingCore.data.result import LESION_LABELS, LESION_PROBABILITY, NAWM, UNCERTAINTY
+    from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
     from TrainingCore.evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.labelling import label_lesions
@@ -99,12 +100,14 @@ def write_result(
         folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. \u00b5</body></html>"
     )
     model = {"name": "stand-in", "weights_sha256": "0" * 64, "simulated_training_data": True}
+    masks = {"nawm": nawm, "lesions": labels > 0}
     summary = {
-        "synthetic_dvr": {"nawm": _mean_sd(dvr, nawm)},
+        "synthetic_dvr": {name: mean_sd(dvr, mask) for name, mask in masks.items()},
         "demyelination_limit_dvr": demyelination_limit(dvr, nawm),
+        **summarise_lesions(rows, pet is not None),
     }
     if pet is not None:
-        summary["measured_dvr"] = {"nawm": _mean_sd(pet, nawm)}
+        summary["measured_dvr"] = {name: mean_sd(pet, mask) for name, mask in masks.items()}
     source = "given" if lesions is not None else "found" if found else "none"
     record = {
         "note": "simulated",
@@ -114,10 +117,6 @@ def write_result(
         "summary": summary,
     }
     write_json(folder / "provenance.json", record)
-
-
-def _mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    return {"mean": round(float(values[mask].mean()), 5), "sd": round(float(values[mask].std()), 5)}
 
 
 if __name__ == "__main__":

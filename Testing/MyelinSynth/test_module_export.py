@@ -23,7 +23,7 @@ import slicer
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.export import files as export
-from MyelinSynthLib.export.files import Export, lesionsCsv, reviewReport, writeExport
+from MyelinSynthLib.export.files import REJECTED_LABELS, Export, lesionsCsv, reviewReport, writeExport
 from MyelinSynthLib.export.snapshots import OUTLINE_WIDTH, PIXELS, WIDTH_MM, Photographer
 from MyelinSynthLib.review.segments import labelsOnGrid
 from MyelinSynthLib.review.table import ACCEPTED, FLAGGED, REJECTED, Review
@@ -119,6 +119,39 @@ def test_the_result_says_which_lesions_were_edited(application: Application, tmp
     labels = read_volume(tmp_path / "mine_result" / "lesion_labels.nii.gz")
     assert (labels.data == 1).sum() == mask.sum()
     assert again.lesions()[0]["volume_mm3"] == pytest.approx(mask.sum() * 4.5, rel=1e-4)
+
+
+def test_rejected_lesions_leave_the_export_and_are_kept_beside_it(application: Application, tmp_path: Path) -> None:
+    from TrainingCore.data.result import Result
+    from TrainingCore.imaging.volumes import read_volume
+
+    outputs = through(withMeasured(makePatient()), tmp_path)
+    review = reviewed(outputs)
+    review.setState(1, REJECTED)
+    writeExport(outputs.nodes(), Export(tmp_path, "mine", report=False))
+    rows = list(csv.DictReader((tmp_path / "mine_lesions.csv").open(encoding="utf-8")))
+    assert [(row["id"], row["state"]) for row in rows] == [("1", "flagged")]
+    rejected = list(csv.DictReader((tmp_path / "mine_rejected_lesions.csv").open(encoding="utf-8")))
+    assert [(row["id"], row["state"]) for row in rejected] == [("2", "rejected")]
+
+    before, after = Result.open(tmp_path / "result"), Result.open(tmp_path / "mine_result")
+    assert after.lesions() == before.lesions()[:1]
+    found, kept = (read_volume(after.path / name).data for name in ("lesion_labels.nii.gz", REJECTED_LABELS))
+    assert (np.unique(found).tolist(), np.unique(kept).tolist()) == ([0, 1], [0, 2])
+    assert "2" in (after.path / "review.csv").read_text(encoding="utf-8").splitlines()[2]
+    summary, old = after.provenance["summary"], before.provenance["summary"]
+    assert (summary["lesions"], old["lesions"]) == (1, 2)
+    assert summary["lesion_load_ml"] == pytest.approx(after.lesions()[0]["volume_mm3"] / 1000, abs=1e-3)
+    assert summary["synthetic_dvr"]["nawm"] == old["synthetic_dvr"]["nawm"]
+    for name, column in (("synthetic_dvr", "mean_dvr"), ("measured_dvr", "measured_mean_dvr")):
+        assert summary[name]["lesions"]["mean"] == pytest.approx(after.lesions()[0][column], rel=1e-4), name
+    assert after.provenance["review"]["lesions_that_count"] == 1
+
+    review.setState(1, ACCEPTED)
+    again = Export(tmp_path, "mine", report=False, result=False)
+    assert tmp_path / "mine_rejected_lesions.csv" in again.existing(), "the question before replacing names it"
+    writeExport(outputs.nodes(), again)
+    assert not (tmp_path / "mine_rejected_lesions.csv").exists()
 
 
 def test_the_report_gains_a_section_that_is_escaped_and_self_contained(

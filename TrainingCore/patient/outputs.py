@@ -25,8 +25,7 @@ from ..data.result import (
     transform_file,
 )
 from ..data.run import versions
-from ..evaluation.lesions import PAPER_MINIMUM_MM3
-from ..evaluation.statistics import pearson
+from ..evaluation.lesion_summary import mean_sd, summarise_lesions
 from ..imaging.aligned import AlignedPatient
 from ..imaging.registration import Registration
 from ..imaging.transforms import write_transform
@@ -128,41 +127,18 @@ def _cell(value: Any) -> Any:
 
 def summarise_findings(findings: Findings) -> dict[str, Any]:
     """Means by tissue, lesion load, how lesions compare with their surroundings and with a measured map."""
-    rows = findings.rows
-    large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
-    compared = [row for row in large if row["ratio_to_surrounding"] is not None]
     masks = {"nawm": findings.tissues["nawm"], "grey_matter": findings.tissues["grey_matter"]}
     masks["lesions"] = findings.labels > 0
     summary: dict[str, Any] = {
-        "synthetic_dvr": {name: _mean_sd(findings.dvr, mask) for name, mask in masks.items()},
+        "synthetic_dvr": {name: mean_sd(findings.dvr, mask) for name, mask in masks.items()},
         "demyelination_limit_dvr": findings.limit,
-        "lesions": len(rows),
-        "lesion_load_ml": round(sum(row["volume_mm3"] for row in rows) / 1000, 3),
-        "lesions_of_50_mm3": len(large),
-        "share_below_surrounding_nawm": (
-            sum(row["ratio_to_surrounding"] < 1 for row in compared) / len(compared) if compared else None
-        ),
+        **summarise_lesions(findings.rows, findings.measured is not None),
         "brain_ml": round(findings.brain.millilitres, 1),
         "plausibility": [finding.row() for finding in findings.plausibility],
     }
     if findings.measured is not None:
-        summary["measured_dvr"] = {name: _mean_sd(findings.measured.data, mask) for name, mask in masks.items()}
-        summary["lesion_correlation"] = correlation(large)
+        summary["measured_dvr"] = {name: mean_sd(findings.measured.data, mask) for name, mask in masks.items()}
     return summary
-
-
-def correlation(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Pearson r of synthetic with measured mean DVR over lesions: {r, p, n}."""
-    pairs = [(row["mean_dvr"], row["measured_mean_dvr"]) for row in rows]
-    pairs = [pair for pair in pairs if None not in pair]
-    return pearson(np.array([a for a, _ in pairs], float), np.array([b for _, b in pairs], float))
-
-
-def _mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float] | None:
-    inside = values[mask]
-    if inside.size == 0:
-        return None
-    return {"mean": round(float(inside.mean(dtype=float)), 5), "sd": round(float(inside.std(dtype=float)), 5)}
 
 
 def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import slicer
 
 from ..errors import SynthesisError
+from ..review.edits import Memory, measuredOnGrid
 from ..review.segments import labelsOnGrid
 from ..review.summary import lesionWords
 from ..review.table import (
@@ -44,12 +45,16 @@ from .snapshots import Photographer
 
 MOST_PICTURES = 40
 NEEDED = ("table", "dvr", "brain", "report", "nawm", "transform", "provenance")  # one, four, all: table, report, Result
+REJECTED_LESIONS, REJECTED_LABELS = "rejected_lesions.csv", "rejected_lesion_labels.nii.gz"  # beside a Result's own
 FORMULA_BEGINNINGS = ("=", "+", "-", "@")  # what a spreadsheet would run
 
 
 @dataclass(frozen=True)
 class Export:
-    """What is wanted, and where: folder / name_lesions.csv, name_report.html and name_result."""
+    """What is wanted, and where: folder / name_lesions.csv, name_report.html and name_result.
+
+    Lesions that were rejected, or lost their outline, are in name_rejected_lesions.csv.
+    """
 
     folder: Path
     name: str
@@ -64,7 +69,12 @@ class Export:
 
     def existing(self) -> list[Path]:
         """Those of them that are there already."""
-        return [path for path in self.paths() if path.exists()]
+        return [path for path in (*self.paths(), *([self.rejected] if self.table else [])) if path.exists()]
+
+    @property
+    def rejected(self) -> Path:
+        """The table of what does not count; only where there is any."""
+        return self.folder / f"{self.name}_{REJECTED_LESIONS}"
 
 
 def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
@@ -86,7 +96,7 @@ def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
     try:
         for path in export.paths():
             if path.name.endswith("_lesions.csv"):
-                write_text(path, lesionsCsv(Review(nodes["table"])))
+                _writeTables(Review(nodes["table"]), path, export.rejected)
             elif path.name.endswith("_report.html"):
                 write_text(path, reviewReport(nodes))
             else:
@@ -97,13 +107,26 @@ def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
     return export.paths()
 
 
-def lesionsCsv(review: Review, columns: Sequence[str] | None = None) -> str:
-    """The lesion table as CSV, with the review; or only some columns of it. Empty cells are not estimable."""
+def _writeTables(review: Review, path: Path, rejected: Path, columns: Sequence[str] | None = None) -> None:
+    """The lesions that count, and beside them those that do not, where there are any."""
+    from TrainingCore.runtime.files import write_text
+
+    counted = review.counted()
+    others = [row for row in range(len(review)) if row not in counted]
+    write_text(path, lesionsCsv(review, columns, counted))
+    if others:
+        write_text(rejected, lesionsCsv(review, None, others))
+    else:
+        rejected.unlink(missing_ok=True)
+
+
+def lesionsCsv(review: Review, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> str:
+    """The lesion table as CSV, with the review; or only some of its columns and rows. Empty cells: not estimable."""
     columns = list(columns or review.columns)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
-    for row in range(len(review)):
+    for row in range(len(review)) if rows is None else rows:
         writer.writerow([_cell(review, row, name) for name in columns])
     return stream.getvalue()
 
@@ -233,17 +256,19 @@ def _escape(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-def writeResult(nodes: dict[str, Any], folder: Path) -> None:
+def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -> None:
     """Make the Result folder again (read by TrainingCore.data.result). Raises MyelinSynthError or SynthesisError.
 
-    Edited lesions are in it as they are now, and provenance.json says which those are. It replaces an older Result of
-    the same name, and nothing else.
+    Lesions are in it as they are now, and the summary in provenance.json counts them; rejected ones are in files of
+    their own, REJECTED_LESIONS and REJECTED_LABELS. everything: a review that goes on: rejected ones stay where they
+    are, and the summary is that of the synthesis. It replaces an older Result of the same name, and nothing else.
     """
     importTrainingCore()
     from TrainingCore.data.result import (
         BRAIN,
         DVR,
         LESION_LABELS,
+        LESION_PROBABILITY,
         LESIONS,
         NAWM,
         PROVENANCE,
@@ -260,14 +285,43 @@ def writeResult(nodes: dict[str, Any], folder: Path) -> None:
         _writeVolume(nodes["nawm"], temporary / NAWM, np.uint8, "normal-appearing white matter")
         if "uncertainty" in nodes:
             _writeVolume(nodes["uncertainty"], temporary / UNCERTAINTY, np.float32, "SD of synthetic DVR")
-        if "lesions" in nodes:
-            _writeLabels(nodes, temporary / LESION_LABELS)
+        if "probability" in nodes:
+            _writeVolume(nodes["probability"], temporary / LESION_PROBABILITY, np.float32, "probability of a lesion")
+        labels = _labels(nodes) if "lesions" in nodes else None
+        counts = np.isin(labels, [review.lesion(row) for row in review.counted()]) | everything
+        if labels is not None:
+            _writeLabels(np.where(counts, labels, 0), nodes, temporary / LESION_LABELS)
+            if (labels > 0)[~counts].any():
+                _writeLabels(np.where(counts, 0, labels), nodes, temporary / REJECTED_LABELS)
         writeTransform(temporary / TRANSFORM, np.array(json.loads(nodes["transform"].GetAttribute(FETCH_ATTRIBUTE))))
         columns = [name for name in review.columns if name not in REVIEW_COLUMNS]
-        write_text(temporary / LESIONS, lesionsCsv(review, columns))
+        if everything:
+            write_text(temporary / LESIONS, lesionsCsv(review, columns))
+        else:
+            _writeTables(review, temporary / LESIONS, temporary / REJECTED_LESIONS, columns)
         write_text(temporary / "review.csv", lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
         write_text(temporary / REPORT, nodes["report"].GetText())
-        write_json(temporary / PROVENANCE, json.loads(nodes["provenance"].GetText()) | {"review": reviewRecord(review)})
+        record = json.loads(nodes["provenance"].GetText()) | {"review": reviewRecord(review)}
+        changed = len(review.counted()) < len(review) or any(review.outline(row) for row in range(len(review)))
+        if labels is not None and changed and not everything:
+            record["summary"] = record["summary"] | _summaryAfterReview(nodes, record["summary"], labels, counts)
+        write_json(temporary / PROVENANCE, record)
+
+
+def _summaryAfterReview(
+    nodes: dict[str, Any], summary: dict[str, Any], labels: np.ndarray, counts: np.ndarray
+) -> dict[str, Any]:
+    """What of the summary is about lesions, of those that count. NAWM is that of the synthesis."""
+    from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
+
+    review = Review(nodes["table"])
+    mask, pet = (labels > 0) & counts, measuredOnGrid(nodes, Memory())
+    again = summarise_lesions([review.values(row) for row in review.counted()], "measured_mean_dvr" in review.columns)
+    maps = {"synthetic_dvr": slicer.util.arrayFromVolume(nodes["dvr"]), "measured_dvr": pet}
+    for name, values in maps.items():
+        if name in summary and values is not None:
+            again[name] = summary[name] | {"lesions": mean_sd(values, mask)}
+    return again
 
 
 def reviewRecord(review: Review) -> dict[str, Any]:
@@ -281,19 +335,22 @@ def reviewRecord(review: Review) -> dict[str, Any]:
         "lesions_without_outline": REMOVED,
     }
     marked = {name: [lesion for lesion, one in marks.items() if one == mark] for name, mark in by.items()}
-    return {"states": review.counts(), **marked}
+    return {"states": review.counts(), "lesions_that_count": len(review.counted()), **marked}
 
 
 def _writeVolume(node: Any, path: Path, kind: Any, words: str) -> None:
     _write(path, slicer.util.arrayFromVolume(node).astype(kind), node, words)
 
 
-def _writeLabels(nodes: dict[str, Any], path: Path) -> None:
-    """All layers in one label map; where edited lesions overlap, the later one has the voxel."""
-    layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
+def _labels(nodes: dict[str, Any]) -> np.ndarray:
+    """All layers in one label map (K, J, I); where edited lesions overlap, the later one has the voxel."""
     labels = np.zeros(slicer.util.arrayFromVolume(nodes["dvr"]).shape, np.int32)
-    for layer in layers:
+    for layer in labelsOnGrid(nodes["lesions"], nodes["dvr"]):
         labels[layer > 0] = layer[layer > 0]
+    return labels
+
+
+def _writeLabels(labels: np.ndarray, nodes: dict[str, Any], path: Path) -> None:
     small = labels.max(initial=0) <= np.iinfo(np.int16).max
     _write(path, labels.astype(np.int16 if small else np.int32), nodes["dvr"], "number of the lesion in lesions.csv")
 

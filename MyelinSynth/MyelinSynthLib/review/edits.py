@@ -158,7 +158,7 @@ def _rows(
     summary = json.loads(nodes["provenance"].GetText()).get("summary", {})
     limit = summary.get("demyelination_limit_dvr")
     maps = [("", slicer.util.arrayFromVolume(dvr), _nawm(summary, "synthetic_dvr"), limit)]
-    pet = _measuredOnGrid(nodes, memory) if "measured_mean_dvr" in review.columns else None
+    pet = measuredOnGrid(nodes, memory) if "measured_mean_dvr" in review.columns else None
     if pet is not None:
         overall = _nawm(summary, "measured_dvr")
         maps.append(("measured_", pet, overall, None if overall is None else overall["mean"] - 2 * overall["sd"]))
@@ -224,7 +224,7 @@ def _nawm(summary: dict[str, Any], which: str) -> dict[str, float] | None:
     return found if found and found["mean"] > 0 else None
 
 
-def _measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
+def measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
     """The measured DVR on the map's grid as `synthesize` reads it, (K, J, I); None where it is gone."""
     dvr = nodes["dvr"]
     measured = dvr.GetNodeReference(provenance.MEASURED_REFERENCE)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..scene import provenance
 from ..words import _
-from .table import REJECTED, REMOVED, Review
+from .table import Review
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,7 @@ class Summary:
 
 def summarize(review: Review) -> Summary:
     """The lesions that are neither rejected nor without an outline."""
-    every = range(len(review))
-    rows = [row for row in every if review.state(row) != REJECTED and review.outline(row) != REMOVED]
+    rows = review.counted()
     volumes = np.array([review.number(row, "volume_mm3") for row in rows], float)
     means = np.array([review.number(row, "mean_dvr") for row in rows], float)
     known = np.isfinite(volumes) & np.isfinite(means)

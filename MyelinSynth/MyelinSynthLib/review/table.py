@@ -164,6 +164,10 @@ class Review:
         if row is not None:
             self.tableNode.RemoveRow(row)
 
+    def counted(self) -> list[int]:
+        """Rows of the lesions that count: neither rejected nor without an outline."""
+        return [row for row in range(len(self)) if self.state(row) != REJECTED and self.outline(row) != REMOVED]
+
     def newNumber(self) -> int:
         """A number that no lesion has."""
         return max((self.lesion(row) for row in range(len(self))), default=0) + 1

@@ -123,7 +123,7 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
     edited = set(marks) != kept or any(mark != before.get(lesion, AS_GIVEN) for lesion, mark in marks.items())
     try:
         if edited:
-            writeResult(nodes, result)
+            writeResult(nodes, result, everything=True)
         write_text(result / REVIEW_FILE, text)
     except (MyelinSynthError, OSError) as error:
         raise SynthesisError(

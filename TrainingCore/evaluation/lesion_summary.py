@@ -1,0 +1,43 @@
+"""What the lesions of one patient say together: for provenance.json, as synthesized and again after a review."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .lesions import PAPER_MINIMUM_MM3
+from .statistics import pearson
+
+
+def summarise_lesions(rows: list[dict[str, Any]], measured: bool) -> dict[str, Any]:
+    """Count, load and comparisons of the rows of a lesion table; measured: whether they have a measured DVR, too.
+
+    Keys: lesions, lesion_load_ml, lesions_of_50_mm3, share_below_surrounding_nawm (0 to 1, of the lesions of 50 mm3 or
+    more; None where there is none), and with `measured` lesion_correlation, see `correlation`.
+    """
+    large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
+    compared = [row for row in large if row["ratio_to_surrounding"] is not None]
+    below = sum(row["ratio_to_surrounding"] < 1 for row in compared)
+    summary = {
+        "lesions": len(rows),
+        "lesion_load_ml": round(sum(row["volume_mm3"] for row in rows) / 1000, 3),
+        "lesions_of_50_mm3": len(large),
+        "share_below_surrounding_nawm": below / len(compared) if compared else None,
+    }
+    return summary | ({"lesion_correlation": correlation(large)} if measured else {})
+
+
+def correlation(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Pearson r of synthetic with measured mean DVR over lesions: {r, p, n}."""
+    pairs = [(row["mean_dvr"], row["measured_mean_dvr"]) for row in rows]
+    pairs = [pair for pair in pairs if None not in pair]
+    return pearson(np.array([a for a, _ in pairs], float), np.array([b for _, b in pairs], float))
+
+
+def mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float] | None:
+    """Mean and SD of the values in a mask, None where it is empty."""
+    inside = values[mask]
+    if inside.size == 0:
+        return None
+    return {"mean": round(float(inside.mean(dtype=float)), 5), "sd": round(float(inside.std(dtype=float)), 5)}
