@@ -50,6 +50,7 @@ class Application:
         slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(self.scene)
 
     def close(self) -> None:
+        self.scene.RemoveAllObservers()  # a layout logic that a failed test keeps alive crashes where its node goes
         self.scene.Clear(1)
         for logic in self.logics:
             logic.SetMRMLScene(None)

@@ -23,11 +23,11 @@ OFF_GRID = 0.01  # voxels that a labelmap may lie off the grid and still be take
 def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequence[int]) -> None:
     """One segment per lesion, named after its row, on the grid of the reference volume.
 
-    labels: (K, J, I), the number of the lesion in each voxel; ids: the numbers of the table, of which one without a
-    voxel (its outline was removed in a review) has no segment. Raises SynthesisError where a label is not in the table.
+    labels: (K, J, I), the number of the lesion in each voxel; ids: the numbers of the table. Raises SynthesisError
+    where labels and table do not have the same lesions.
     """
     found = [int(number) for number in np.flatnonzero(np.bincount(labels.ravel())) if number]
-    if not set(found) <= set(ids):
+    if sorted(ids) != found:
         raise SynthesisError(_("The lesion labels of the result do not belong to its lesion table."))
     if not found:
         return

@@ -16,12 +16,10 @@ from ..export.files import lesionsCsv, writeResult
 from ..patient.exchange import Patient
 from ..run.batch import VOLUMES, WORKLIST_FILE, flairToT1, loadVolume
 from ..run.childprocess import importTrainingCore
-from ..run.results import Outputs, loadResult
+from ..run.results import REVIEW, Outputs, loadResult
 from ..scene import provenance
 from ..words import _
 from .table import AS_GIVEN, ID, OUTLINES, REVIEW_COLUMNS, STATES, UNREVIEWED, Review
-
-REVIEW_FILE = "review.csv"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Entry:
 
     def progress(self) -> tuple[int, int]:
         """(lesions reviewed, lesions), as the Result folder says."""
-        states = {row[ID]: row.get("state", UNREVIEWED) for row in _rows(self.result / REVIEW_FILE)}
+        states = {row[ID]: row.get("state", UNREVIEWED) for row in _rows(self.result / REVIEW)}
         lesions = [row[ID] for row in _rows(self.result / "lesions.csv")]
         return sum(states.get(lesion, UNREVIEWED) != UNREVIEWED for lesion in lesions), len(lesions)
 
@@ -98,7 +96,7 @@ def _remove(node: Any) -> None:
 
 def restoreReview(review: Review, result: Path) -> None:
     """Read states, comments and marks of the outlines back; rows of lesions that the table does not have are left."""
-    for row in _rows(result / REVIEW_FILE):
+    for row in _rows(result / REVIEW):
         index = review.rowOf(int(row[ID])) if row.get(ID, "").isdigit() else None
         if index is None:
             continue
@@ -117,14 +115,14 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
 
     review = Review(nodes["table"])
     text = lesionsCsv(review, [ID, *REVIEW_COLUMNS])
-    before = {row[ID]: row.get("outline", "") for row in _rows(result / REVIEW_FILE)}
+    before = {row[ID]: row.get("outline", "") for row in _rows(result / REVIEW)}
     marks = {str(review.lesion(row)): review.outline(row) for row in range(len(review))}
     kept = {row[ID] for row in _rows(result / "lesions.csv")}
     edited = set(marks) != kept or any(mark != before.get(lesion, AS_GIVEN) for lesion, mark in marks.items())
     try:
         if edited:
             writeResult(nodes, result, everything=True)
-        write_text(result / REVIEW_FILE, text)
+        write_text(result / REVIEW, text)
     except (MyelinSynthError, OSError) as error:
         raise SynthesisError(
             _("The review cannot be kept in {folder}: {reason}").format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from ..display import views as display
 from ..errors import SynthesisError
 from ..patient.exchange import Patient, flairToT1Space
 from ..review import segments as lesions
-from ..review.table import Review, fillTable
+from ..review.table import REMOVED, Review, fillTable
 from ..scene import provenance
 from ..scene.geometry import addVolume, ijkToRas, onGrid, readTransform, toVtk, toWorld
 from ..words import _
@@ -25,6 +26,7 @@ from .childprocess import importTrainingCore
 # see TrainingCore.data.result
 NAWM, LESION_LABELS, UNCERTAINTY = "nawm_mask.nii.gz", "lesion_labels.nii.gz", "uncertainty.nii.gz"
 LESION_PROBABILITY = "lesions_probability.nii.gz"
+REVIEW = "review.csv"  # of the worklist
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
 
@@ -128,8 +130,6 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
 
 
 def _columns(result: Any) -> Sequence[str]:
-    import csv
-
     with open(result.path / "lesions.csv", encoding="utf-8", newline="") as stream:
         return next(csv.reader(stream))
 
@@ -198,11 +198,21 @@ def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: st
             raise SynthesisError(_("The result has no {name}. Run the synthesis again.").format(name=LESION_LABELS))
         labels = _readOnGrid(folder / LESION_LABELS, t1w)
         labels = labels.astype(np.int16 if labels.max() <= np.iinfo(np.int16).max else np.int32)
-        lesions.addSegments(segmentation, labels, t1w, [int(row["id"]) for row in rows])
+        gone = _withoutOutline(folder)
+        lesions.addSegments(segmentation, labels, t1w, [int(row["id"]) for row in rows if int(row["id"]) not in gone])
     segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
     # Only now: the geometry is taken between the two parents, and segments are resampled to it when they are saved
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(t1w)
     return segmentation
+
+
+def _withoutOutline(folder: Path) -> set[int]:
+    """Lesions whose outline was removed in a review that was kept in the Result folder."""
+    path = folder / REVIEW
+    if not path.is_file():
+        return set()
+    with open(path, encoding="utf-8", newline="") as stream:
+        return {int(row["id"]) for row in csv.DictReader(stream) if row.get("outline") == REMOVED}
 
 
 def putBesideT1w(t1w: Any, nodes: Sequence[Any], folderName: str) -> int:
