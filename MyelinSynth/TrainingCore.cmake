@@ -44,6 +44,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/information.py
   evaluation/lesion_features.py
   evaluation/lesion_geometry.py
+  evaluation/lesion_summary.py
   evaluation/lesion_truth.py
   evaluation/lesions.py
   evaluation/measures.py

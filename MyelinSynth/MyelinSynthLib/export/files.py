@@ -287,12 +287,15 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
             _writeVolume(nodes["uncertainty"], temporary / UNCERTAINTY, np.float32, "SD of synthetic DVR")
         if "probability" in nodes:
             _writeVolume(nodes["probability"], temporary / LESION_PROBABILITY, np.float32, "probability of a lesion")
-        labels = _labels(nodes) if "lesions" in nodes else None
-        counts = np.isin(labels, [review.lesion(row) for row in review.counted()]) | everything
-        if labels is not None:
+        record = json.loads(nodes["provenance"].GetText()) | {"review": reviewRecord(review)}
+        if "lesions" in nodes:
+            labels = _labels(nodes)
+            counts = np.isin(labels, [review.lesion(row) for row in review.counted()]) | everything
             _writeLabels(np.where(counts, labels, 0), nodes, temporary / LESION_LABELS)
             if (labels > 0)[~counts].any():
                 _writeLabels(np.where(counts, 0, labels), nodes, temporary / REJECTED_LABELS)
+            if _isChanged(review) and not everything:
+                record["summary"] = record["summary"] | _summaryAfterReview(nodes, record["summary"], labels, counts)
         writeTransform(temporary / TRANSFORM, np.array(json.loads(nodes["transform"].GetAttribute(FETCH_ATTRIBUTE))))
         columns = [name for name in review.columns if name not in REVIEW_COLUMNS]
         if everything:
@@ -301,11 +304,12 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
             _writeTables(review, temporary / LESIONS, temporary / REJECTED_LESIONS, columns)
         write_text(temporary / "review.csv", lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
         write_text(temporary / REPORT, nodes["report"].GetText())
-        record = json.loads(nodes["provenance"].GetText()) | {"review": reviewRecord(review)}
-        changed = len(review.counted()) < len(review) or any(review.outline(row) for row in range(len(review)))
-        if labels is not None and changed and not everything:
-            record["summary"] = record["summary"] | _summaryAfterReview(nodes, record["summary"], labels, counts)
         write_json(temporary / PROVENANCE, record)
+
+
+def _isChanged(review: Review) -> bool:
+    """Whether the lesions that count are others than those of the synthesis."""
+    return len(review.counted()) < len(review) or any(review.outline(row) for row in range(len(review)))
 
 
 def _summaryAfterReview(
