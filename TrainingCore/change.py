@@ -91,7 +91,7 @@ class Change:
 
 def read_repeatability(path: Path | None, results: tuple[Result, Result]) -> Any:
     """What counts as a change: from a file, else from the model that made both maps, else None. Raises BadInput."""
-    from .study.changes import Repeatability
+    from .study.repeatability import Repeatability
 
     content = read_json(Path(path)) if path is not None else _of_model(results)
     if content is None:
@@ -104,8 +104,20 @@ def read_repeatability(path: Path | None, results: tuple[Result, Result]) -> Any
 
 def _of_model(results: tuple[Result, Result]) -> Any:
     models = [result.provenance["model"] for result in results]
-    same = models[0]["weights_sha256"] == models[1]["weights_sha256"]
-    return models[0].get("repeatability") if same else None
+    if models[0]["weights_sha256"] != models[1]["weights_sha256"]:
+        return None
+    return models[0].get("repeatability") or _of_shipped_model(models[0]["weights_sha256"])
+
+
+def _of_shipped_model(weights_sha256: str) -> Any:
+    """For maps made before the model that comes with the package carried its repeatability."""
+    from .data.bundle import DEMONSTRATION, find, read_description
+
+    try:
+        about = read_description(find(DEMONSTRATION))
+    except BadInput:  # installed without it
+        return None
+    return about.get("repeatability") if about["weights_sha256"] == weights_sha256 else None
 
 
 def _write(folder: Path, compared: Any) -> None:

@@ -27,6 +27,8 @@ def simulate(
     size: int = 128,
     lesion_masks: Annotated[Path | None, Option("FOLDER")] = None,
     lookalikes: Annotated[str | None, Option("yes|no")] = None,
+    scanners: Annotated[str, Option("LETTERS")] = "",
+    without_change: bool = False,
     workers: Annotated[int, Option("W")] = 1,
     overwrite: bool = False,
     progress: ProgressMode = "bar",
@@ -47,6 +49,8 @@ def simulate(
         size: voxels along each edge of 192 mm.
         lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); every patient gets one of them.
         lookalikes: whether people have what is no lesion but looks like one (default: at site R).
+        scanners: sites whose scanners the visits of a person use in turn, e.g. AB (default: that of the site).
+        without_change: every visit shows the brain of the first one; only scanner, noise and protocol drift differ.
         workers: parallel processes.
         overwrite: replace another simulated cohort in OUT.
         progress: how to show progress; bar is on stderr, json on stdout.
@@ -78,6 +82,7 @@ def simulate(
     _check_settings(site, seed, size)
     people = draw_people(site, seed, patients, controls, disease)
     people = _with_choices(people, settings, lesion_masks, lookalikes)
+    people = _with_rescans(people, settings, scanners, without_change)
     prepare_dataset(out, settings, people, visits, overwrite)
     finished: dict[tuple[str, int], list[dict[str, Any]]] = {}
     tasks = [(out, label, person, visits, size, settings) for label, person in people]
@@ -115,6 +120,23 @@ def _with_choices(
         )
         for label, person in people
     ]
+
+
+def _with_rescans(
+    people: list[tuple[str, Any]], settings: dict[str, Any], scanners: str, without_change: bool
+) -> list[tuple[str, Any]]:
+    """The people scanned elsewhere, or again without a change, where asked for; adds what was chosen to `settings`."""
+    from dataclasses import replace
+
+    from .phantom.people import check_site
+
+    for letter in scanners:
+        check_site(letter)
+    if scanners:
+        settings["scanners"] = scanners
+    if without_change:
+        settings["without_change"] = True
+    return [(label, replace(person, scanners=scanners, changes=not without_change)) for label, person in people]
 
 
 def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from .. import __version__
 from ..imaging.intensities import can_be_applied
 from ..runtime.errors import BadInput
-from ..runtime.files import atomic_folder, write_json
+from ..runtime.files import atomic_folder, write_json, write_text
 from .recipe import leaves
 
 DESCRIPTION, WEIGHTS = "bundle.json", "weights.safetensors"
@@ -259,6 +259,20 @@ def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, An
     return Bundle.open(folder)
 
 
+def add_to_bundle(folder: Path, entries: dict[str, Any]) -> Bundle:
+    """Write entries into the description and the card of a bundle folder; its weights stay as they are.
+
+    Raises BadInput where the folder holds no bundle.
+    """
+    bundle = Bundle.open(folder)
+    if not bundle.path.is_dir():
+        raise BadInput(f"{folder} is an archive. Unpack it, and give the folder.")
+    described = {**bundle.description, **entries}
+    write_text(bundle.path / "README.md", model_card(described))
+    write_json(bundle.path / DESCRIPTION, described)
+    return Bundle.open(folder)
+
+
 def _members(description: dict[str, Any]) -> str:
     count = description.get("members", 1)
     return "" if count == 1 else f", ensemble of {count} trained on different people"
@@ -288,6 +302,17 @@ def _uncertainty(description: dict[str, Any]) -> list[str]:
     ]
 
 
+def _repeatability(description: dict[str, Any]) -> list[str]:
+    known = description.get("repeatability")
+    if known is None:
+        return []
+    by_class = ", ".join(f"{sd:.3f} from {low:g} mm3" for low, sd in zip(known["classes_mm3"], known["sd"]))
+    return [
+        f"- repeatability: SD of the difference of a lesion's DVR between two scans without a change {by_class}; "
+        f"{known['source']}"
+    ]
+
+
 def model_card(description: dict[str, Any]) -> str:
     """The model card as Markdown: what the model is, learnt from, measured at, and may be used for."""
     performance = description["performance"]
@@ -305,6 +330,7 @@ def model_card(description: dict[str, Any]) -> str:
             f"- licence: {description['licence']}",
             *_intervals(description),
             *_uncertainty(description),
+            *_repeatability(description),
             f"- weights SHA-256: `{description['weights_sha256']}`",
             "",
             "## Measured performance",

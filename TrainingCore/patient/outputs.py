@@ -155,6 +155,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "weights_sha256": findings.bundle.sha256,
             "simulated_training_data": findings.bundle.simulated,
             "training_data": about["training_data"],
+            **({"repeatability": about["repeatability"]} if "repeatability" in about else {}),
         },
         "simulated_patient": findings.patient.simulated,
         "synthetic_inputs": findings.patient.made,

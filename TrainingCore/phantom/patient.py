@@ -160,7 +160,7 @@ def _simulate(person: Person, visit: int, size: int, contrasts: Sequence[str], l
     if visit < 1:
         raise BadInput(f"Visit {visit} does not exist. Visits are numbered from 1.")
     whole, lesions, tumour = body(person, visit, size)
-    protocol = visit_protocol(person.seed, visit, person.site)
+    protocol = visit_protocol(person.seed, visit, person.scanner(visit))
     drawn = drawn_mask(lesions.mask, whole, person.seed) if tumour is None else lesions.mask
     artefacts = LookAlikes()
     if person.lookalikes and tumour is None:
@@ -171,9 +171,11 @@ def _simulate(person: Person, visit: int, size: int, contrasts: Sequence[str], l
     scene = make_scene(anatomy, lesions, protocol, person.seed, visit, tumour, artefacts)
     volumes = render(scene, [name for name in ALL_MRI if name in contrasts])
     info = _about(person, asdict(protocol))
+    if person.scanners:
+        info["scanner"] = person.scanner(visit)
     if "dvr" in contrasts:
         truth = true_dvr(whole, lesions, person.seed)
-        measured, clean, info["pet"] = measure(truth, whole, person.seed, visit, person.site)
+        measured, clean, info["pet"] = measure(truth, whole, person.seed, visit, person.scanner(visit))
         volumes["dvr"], volumes["dvr_clean"] = (_rounded(np.where(anatomy.brain, v, 0.0)) for v in (measured, clean))
         volumes["myelin_loss"] = _rounded(np.where(anatomy.brain & drawn, lost_myelin(lesions), 0.0))
     volumes.update(_masks(anatomy, drawn, tumour))
@@ -190,6 +192,7 @@ def lost_myelin(lesions: Lesions) -> np.ndarray:
 
 def body(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions, Tumour | None]:
     """Anatomy, lesions and tumour of a person at a visit."""
+    visit = visit if person.changes else 1
     if person.disease == "ms" or not person.patient:
         return *anatomy_and_lesions(person, visit, size), None
     if person.disease == "wmh":

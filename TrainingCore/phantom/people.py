@@ -64,7 +64,8 @@ class Person:
 
     disease: ms | wmh | glioma (of a control: whose control); subtype, grade, enhancement (yes | no): of a glioma;
     lookalikes: with what is no lesion but looks like it, see lookalikes.py; lesion_mask: path of a real mask whose
-    lesions the person has, see placed_masks.py.
+    lesions the person has, see placed_masks.py; changes: False where every visit shows the brain of the first one, as
+    two scans in a row do; scanners: sites whose scanners the visits use in turn (empty: that of `site`).
     """
 
     seed: int
@@ -78,6 +79,12 @@ class Person:
     enhancement: str = ""
     lookalikes: bool = False
     lesion_mask: str = ""
+    changes: bool = True
+    scanners: str = ""
+
+    def scanner(self, visit: int) -> str:
+        """Site of the scanner at visit 1, 2, ..."""
+        return self.scanners[(visit - 1) % len(self.scanners)] if self.scanners else self.site
 
 
 def draw_person(

@@ -8,41 +8,16 @@ that were normal before and are demyelinated after, the remyelination index the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .lesion_matching import GONE, NEW, LesionMatch, match_lesions
+from .repeatability import NORMAL, Repeatability
 
 Row = dict[str, Any]
-NORMAL = 1.96  # of the normal distribution: a 95 % interval
 DEMYELINATING, REMYELINATING, STABLE, NOT_JUDGED = "demyelinating", "remyelinating", "stable", "not judged"
-
-
-@dataclass(frozen=True)
-class Repeatability:
-    """SD of the difference of a lesion's mean DVR between two scans without a change.
-
-    classes_mm3: lower ends of the volume classes, ascending; sd: of each class; source: how it was measured.
-    """
-
-    classes_mm3: tuple[float, ...]
-    sd: tuple[float, ...]
-    source: str
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Repeatability:
-        """Read {classes_mm3, sd, source}. Raises ValueError where they do not fit together."""
-        classes, sd = (tuple(map(float, content[key])) for key in ("classes_mm3", "sd"))
-        if len(classes) != len(sd) or not classes or list(classes) != sorted(classes) or min(sd) <= 0:
-            raise ValueError("classes_mm3 must ascend and have one positive sd each")
-        return cls(classes, sd, str(content.get("source", "")))
-
-    def of(self, volume_mm3: float) -> float:
-        """The SD of a lesion of this volume; that of the smallest class below it."""
-        return self.sd[max(int(np.searchsorted(self.classes_mm3, volume_mm3, side="right")) - 1, 0)]
 
 
 def lesion_changes(

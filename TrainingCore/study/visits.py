@@ -12,8 +12,9 @@ from .. import RESEARCH_USE
 from ..data.result import BRAIN, DVR, LESION_LABELS, Result
 from ..imaging.registration import register
 from ..imaging.volumes import Volume, read_volume
-from .changes import Repeatability, Row, lesion_changes, summarise_changes, voxel_indices
+from .changes import Row, lesion_changes, summarise_changes, voxel_indices
 from .halfway import HalfWay, half_way
+from .repeatability import Repeatability
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,24 @@ def compare(
         "note": RESEARCH_USE,
         **summarise_changes(rows),
         "limit": limit,
+        "nawm": nawm_change(results),
         "voxels": voxel_indices(lesions, (dvr[0], dvr[1]), limit),
         "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
         "registered": "T1w" if t1w[0] is not None else "synthetic DVR",
         "models_differ": models[0]["weights_sha256"] != models[1]["weights_sha256"],
         "model": models[1]["name"],
-        "repeatability": repeatability.source if repeatability else None,
+        "repeatability": repeatability.in_words() if repeatability else None,
     }
     simulated = any(model["simulated_training_data"] for model in models)
     return Compared(space, (dvr[0], dvr[1]), dvr[1] - dvr[0], lesions, rows, summary, simulated)
+
+
+def nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
+    """Mean DVR of the normal-appearing white matter {before, after, difference}; None where it was not segmented."""
+    means = [result.provenance["summary"]["synthetic_dvr"].get("nawm") for result in results]
+    before, after = (float(one["mean"]) if one else None for one in means)
+    gap = round(after - before, 5) if before is not None and after is not None else None
+    return {"before": before, "after": after, "difference": gap}
 
 
 def _labels(result: Result, space: HalfWay, first: bool) -> np.ndarray:

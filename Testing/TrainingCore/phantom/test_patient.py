@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from TrainingCore.data.case import MASKS
-from TrainingCore.phantom.patient import draw_person, simulate_case, simulate_visit
+from TrainingCore.phantom.patient import draw_person, simulate_case, simulate_person_visit, simulate_visit
 from TrainingCore.runtime.errors import BadInput
 
 
@@ -116,3 +117,19 @@ def test_importing_the_digital_patient_loads_nothing_heavy() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_a_scan_without_a_change_differs_in_the_scan_alone() -> None:
+    person = replace(draw_person(21, "A"), changes=False)
+    first, second = (simulate_person_visit(person, visit, 48, ("t1w", "flair", "dvr")) for visit in (1, 2))
+    for name in ("lesions", "white_matter", "brain", "myelin_loss"):
+        assert np.array_equal(first.volumes[name], second.volumes[name]), name
+    assert not np.array_equal(first.volumes["t1w"], second.volumes["t1w"])
+    changed = simulate_person_visit(draw_person(21, "A"), 2, 48, ("t1w", "flair", "dvr"))
+    assert not np.array_equal(changed.volumes["myelin_loss"], second.volumes["myelin_loss"])
+
+
+def test_visits_may_be_scanned_elsewhere() -> None:
+    person = replace(draw_person(21, "A"), scanners="AB")
+    protocols = [simulate_person_visit(person, visit, 48, ("t1w",)).info["protocol"] for visit in (1, 2)]
+    assert [protocol["t1w"]["kind"] for protocol in protocols] == ["mprage", "spoiled"]

@@ -18,9 +18,10 @@ from TrainingCore.api import change, synthesize
 from TrainingCore.data.result import Result
 from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
 from TrainingCore.runtime.errors import BadInput
-from TrainingCore.study.changes import Repeatability, classify, lesion_changes, voxel_indices
+from TrainingCore.study.changes import classify, lesion_changes, voxel_indices
 from TrainingCore.study.halfway import half_way
 from TrainingCore.study.lesion_matching import match_lesions
+from TrainingCore.study.repeatability import Repeatability
 
 MOVED = np.eye(4)
 MOVED[:3, :3] = Rotation.from_euler("xyz", [6, -4, 9], degrees=True).as_matrix()

@@ -1,0 +1,114 @@
+"""How far lesion DVR differs between two scans of a brain that has not changed: what a change has to exceed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..evaluation.conformal import CLASSES_MM3, volume_class
+
+MIN_LESIONS = 20  # of a volume class; a class with fewer joins the smaller lesions (ours)
+DRAWS = 2000  # of the bootstrap (ours)
+NORMAL = 1.96  # of the normal distribution: a 95 % interval
+
+
+@dataclass(frozen=True)
+class Repeatability:
+    """SD of the difference of a lesion's mean DVR between two scans without a change.
+
+    classes_mm3: lower ends of the volume classes, ascending; sd: of each class; source: how it was measured; nawm_sd:
+    the same for the mean of normal-appearing white matter, where it was measured.
+    """
+
+    classes_mm3: tuple[float, ...]
+    sd: tuple[float, ...]
+    source: str
+    nawm_sd: float | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Repeatability:
+        """Read {classes_mm3, sd, source, nawm_sd}. Raises ValueError where they do not fit together."""
+        classes, sd = (tuple(map(float, content[key])) for key in ("classes_mm3", "sd"))
+        if len(classes) != len(sd) or not classes or list(classes) != sorted(classes) or min(sd) <= 0:
+            raise ValueError("classes_mm3 must ascend and have one positive sd each")
+        nawm = content.get("nawm_sd")
+        return cls(classes, sd, str(content.get("source", "")), None if nawm is None else float(nawm))
+
+    def of(self, volume_mm3: float) -> float:
+        """The SD of a lesion of this volume; that of the smallest class below it."""
+        return self.sd[max(int(np.searchsorted(self.classes_mm3, volume_mm3, side="right")) - 1, 0)]
+
+    def in_words(self) -> str:
+        """What a change has to exceed, for a report."""
+        classes = ", ".join(f"{NORMAL * sd:.3f} from {low:g} mm3" for low, sd in zip(self.classes_mm3, self.sd))
+        return f"more than {classes} DVR ({self.source or 'source not stated'})"
+
+
+def fit_repeatability(
+    rows: Sequence[Mapping[str, Any]], nawm: Sequence[float], source: str, weights_sha256: str, seed: int = 0
+) -> dict[str, Any]:
+    """Repeatability of a model from people who were scanned twice without a change.
+
+    Args:
+        rows: one per lesion: person, volume_mm3, difference (of its mean DVR between the scans).
+        nawm: the same difference of normal-appearing white matter, one per person.
+        source: how it was measured, for reports.
+        weights_sha256: of the model.
+        seed: of the bootstrap.
+
+    Returns:
+        {classes_mm3, sd, sd_low, sd_high, lesions, mean, false_alarms, nawm_sd, people, source, weights_sha256}. sd:
+        root mean square of the differences by volume class, with its 95 % interval by bootstrap over people; mean:
+        average difference (0 without a drift); false_alarms: share of lesions beyond 1.96 sd, every person judged by
+        the others.
+
+    Raises:
+        ValueError: fewer than MIN_LESIONS lesions or three people.
+    """
+    people = sorted({str(row["person"]) for row in rows})
+    if len(rows) < MIN_LESIONS or len(people) < 3:
+        raise ValueError(
+            f"{len(rows)} lesions of {len(people)} people are too few: it takes {MIN_LESIONS} of 3 or more"
+        )
+    owner = np.array([people.index(str(row["person"])) for row in rows])
+    difference = np.array([row["difference"] for row in rows], float)
+    classes, member = _classes(np.array([row["volume_mm3"] for row in rows], float))
+    kinds = len(classes)
+    squares, counts = np.zeros((2, len(people), kinds))
+    np.add.at(squares, (owner, member), difference**2)
+    np.add.at(counts, (owner, member), 1)
+    sd = np.sqrt(squares.sum(0) / counts.sum(0))
+    drawn = np.random.default_rng(seed).integers(len(people), size=(DRAWS, len(people)))
+    spread = np.sqrt(squares[drawn].sum(1) / np.maximum(counts[drawn].sum(1), 1))
+    low, high = np.percentile(spread, [2.5, 97.5], axis=0)
+    others = np.sqrt((squares.sum(0) - squares) / np.maximum(counts.sum(0) - counts, 1))
+    alarms = np.abs(difference) > NORMAL * others[owner, member]
+    return {
+        "classes_mm3": classes,
+        "sd": _rounded(sd),
+        "sd_low": _rounded(low),
+        "sd_high": _rounded(high),
+        "lesions": [int(count) for count in counts.sum(0)],
+        "mean": round(float(difference.mean()), 5),
+        "false_alarms": round(float(alarms.mean()), 4),
+        "nawm_sd": round(float(np.sqrt(np.mean(np.square(nawm)))), 5) if len(nawm) else None,
+        "people": len(people),
+        "source": source,
+        "weights_sha256": weights_sha256,
+    }
+
+
+def _classes(volumes: np.ndarray) -> tuple[list[float], np.ndarray]:
+    """Lower ends of the volume classes that have enough lesions, and the class of each lesion."""
+    member = np.array([volume_class(volume) for volume in volumes])
+    kept = [index for index in range(len(CLASSES_MM3)) if (member == index).sum() >= MIN_LESIONS]
+    kept = kept or [0]
+    joined = np.maximum(np.searchsorted(kept, member, side="right") - 1, 0)
+    return [0.0, *(CLASSES_MM3[index] for index in kept[1:])], joined
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 5) for value in values]
