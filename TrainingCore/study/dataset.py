@@ -11,12 +11,18 @@ from ..data.cohort import Cohort
 from ..data.visit import Visit
 from ..runtime.errors import BadInput
 from ..runtime.files import make_writable, read_json, write_json, write_text
-from .names import RESULTS
+from .names import CHANGES, RESULTS
 from .visit_task import VisitTask
 
 GENERATOR = "MyelinSynth bids_app"
 DESCRIPTION, LOGS = "dataset_description.json", "logs"
 USED = (*ALL_MRI, "lesions", "dvr", "brain", "label_map")
+# What BIDS has no name for yet; PET maps (mimap) are those of the derivatives proposal, BEP 23. A folder needs both lines
+# for the validator to pass over it, as bids-validator 3.0 does.
+NOT_IN_BIDS = (
+    *(pattern for folder in (RESULTS, CHANGES, LOGS) for pattern in (folder, f"{folder}/**")),
+    *("group*", "*_record.json", "*_xfm.tfm", "*_morph.tsv", "*_mimap.nii.gz", "*_mimap.json"),
+)
 README = f"""{RESEARCH_USE}
 
 Synthetic [11C]PiB DVR maps made from MRI by MyelinSynth {__version__} (python -m TrainingCore.bids_app). desc-synthetic
@@ -59,9 +65,7 @@ def begin(data: Path, out: Path) -> None:
     if not ours(out):
         write_json(out / DESCRIPTION, about)
         write_text(out / "README", README)
-        write_text(
-            out / ".bidsignore", f"{RESULTS}/\n*_record.json\n*_xfm.tfm\n*_morph.tsv\n{LOGS}/\ngroup.*\nchange/\n"
-        )
+        write_text(out / ".bidsignore", "\n".join(NOT_IN_BIDS) + "\n")
 
 
 def choose_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]) -> list[Visit]:

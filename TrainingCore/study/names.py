@@ -11,6 +11,7 @@ from ..data import result
 from ..data.case import label_of
 
 RESULTS = "results"  # folder of the complete Result folders, which Slicer opens
+CHANGES = "change"  # folder of the comparisons of sessions
 # File of a Result -> folder and name below sub-*/ses-*
 BIDS_NAMES = {
     result.DVR: ("pet", "space-T1w_trc-PiB_desc-synthetic_stat-dvr_mimap.nii.gz"),

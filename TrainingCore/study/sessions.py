@@ -8,10 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..runtime.files import read_json
-from .names import record_path, result_path
+from .names import CHANGES, record_path, result_path
 from .visit_task import VisitTask
 
-CHANGES = "change"  # folder of the comparisons
 SOURCE = "change.json"
 
 

@@ -14,8 +14,8 @@ from ..data.participants import rows_of_people
 from ..data.result import LESION_LABELS, Result
 from ..evaluation.statistics import weighted_mean
 from ..runtime.files import read_json
-from .names import RESULTS
-from .sessions import CHANGES, SOURCE
+from .names import CHANGES, RESULTS
+from .sessions import SOURCE
 
 MINIMUM_MM3 = 50.0  # lesions that count, as in Soulier et al. 2024
 FEW_LESIONS = 3  # (ours) a lesion mean over fewer is noted

@@ -184,7 +184,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _sidecar(task: VisitTask, result: Result, name: str) -> dict[str, Any]:
-    from ..data.result import BRAIN, DVR, LESION_LABELS, UNCERTAINTY
+    from ..data.result import BRAIN, DVR, LESION_LABELS, NAWM, UNCERTAINTY
 
     used = ["t1w"] if name == BRAIN else ["t1w", "flair"] + (["lesions"] if name == LESION_LABELS else [])
     about: dict[str, Any] = {
@@ -192,6 +192,8 @@ def _sidecar(task: VisitTask, result: Result, name: str) -> dict[str, Any]:
         "Sources": [f"bids:raw:{Path(task.files[one]).name}" for one in used if one in task.files],
         "SpatialReference": "world of the T1w, RAS mm",
     }
+    if name in (BRAIN, NAWM):
+        about["Type"] = "Brain" if name == BRAIN else "ROI"
     if name in (DVR, UNCERTAINTY):
         model = result.provenance["model"]
         trained = f" {SIMULATED}: the model was trained on them." if model["simulated_training_data"] else ""
