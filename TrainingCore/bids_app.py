@@ -26,6 +26,7 @@ def bids_app(
     bids_filter_file: Annotated[Path | None, Option("FILE")] = None,
     model: Annotated[str, Option("BUNDLE")] = DEMONSTRATION,
     uncertainty: bool = False,
+    viewer: bool = False,
     n_procs: Annotated[int, AtLeast(0)] = 0,
     scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     device: str = "auto",
@@ -52,6 +53,7 @@ def bids_app(
         bids_filter_file: JSON that chooses among several images, e.g. {"t1w": {"acquisition": "mprage"}}.
         model: bundle folder, .zip or name.
         uncertainty: also estimate the error of maps and lesions.
+        viewer: also write viewer.html into every Result, one page to review a map in a browser without Slicer.
         n_procs: parallel processes (default: limited by cores and memory).
         scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it.
         device: auto (a GPU if there is one), cpu or cuda:N.
@@ -82,7 +84,8 @@ def bids_app(
     cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=read_filters(bids_filter_file))
     visits = dataset.choose_visits(cohort, participant_label, session_label)
     dataset.begin(data, out)
-    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty)
+    dataset.write_worklist(cohort, out)
+    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty, viewer)
     with Progress(progress, "bids_app") as shown:
         for note in cohort.notes:
             shown.note(note)

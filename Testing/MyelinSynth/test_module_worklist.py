@@ -97,3 +97,14 @@ def test_a_patient_whose_images_are_gone_is_said_and_leaves_nothing(host: Host, 
     assert slicer.mrmlScene.GetNumberOfNodes() == before
     widget.ui.worklistBox.setCurrentIndex(1)
     assert widget.ui.worklistBox.currentText == "sub-02 (0 / 2)"
+
+
+def test_the_dataset_of_bids_app_is_a_worklist_too(application: Application, tmp_path: Path) -> None:
+    results = tmp_path / "derivatives" / "results"
+    (results / "sub-01_ses-1").mkdir(parents=True)
+    one = {"files": {"t1w": "t1w.nii.gz"}, "flair_to_t1": None}
+    listed = {label: one | {"result": label} for label in ("sub-01_ses-1", "sub-02_ses-1")}  # the second one failed
+    (results / WORKLIST_FILE).write_text(json.dumps(listed), encoding="utf-8")
+    for folder in (results.parent, results):
+        [entry] = readWorklist(folder)
+        assert entry.result == results / "sub-01_ses-1"

@@ -37,13 +37,14 @@ def main() -> int:
     """Measure every cohort and write the tables."""
     parser = options(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for change.json and change.md")
+    parser.add_argument("--rescanned", type=int, default=6, help="people of each cohort scanned twice without a change")
     chosen = parser.parse_args()
     model = TrainedModel.load(Bundle.open(chosen.model), "cpu")
     known = model.bundle.description.get("repeatability")
     found: dict[str, Any] = {}
     for title, (site, scanners) in WHERE.items():
         rows = _lesions(Cohort(site, scanners, True, chosen.people, chosen.seed + 1), chosen.work, model)
-        still = _lesions(Cohort(site, scanners, False, min(chosen.people, 12), chosen.seed), chosen.work, model)
+        still = _lesions(Cohort(site, scanners, False, chosen.rescanned, chosen.seed), chosen.work, model)
         found[title] = _judge(rows, still, Repeatability.from_json(known) if known else None)
         print(title, found[title], flush=True)
     chosen.out.mkdir(parents=True, exist_ok=True)

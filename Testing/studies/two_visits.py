@@ -1,7 +1,7 @@
 """Digital people at two visits, made ready once and kept: any number of models can then be measured on them.
 
 Each visit goes the way of a patient in `synthesize` (registration, bias field, the model's grid), and the pair the way
-of `change` (T1w to T1w, half-way space, lesions matched). The head lies differently at the second visit. What does not
+of `change` (T1w to T1w, half-way space, lesions matched). The head lies differently at each visit. What does not
 depend on a model is kept in one .npz per person.
 """
 
@@ -37,7 +37,7 @@ from TrainingCore.study.halfway import HalfWay, half_way
 from TrainingCore.study.lesion_matching import match_lesions
 
 SPACING = 1.0  # mm, of the half-way space, as `change` has it
-TURN_DEGREES, SHIFT_MM = 3.0, 4.0  # SD of the head's position at the second visit (ours)
+TURN_DEGREES, SHIFT_MM = 3.0, 4.0  # SD of the head's position at a visit (ours)
 MRI = ("t1w", "flair")
 
 
@@ -153,12 +153,10 @@ def _scan(person: Person, visit: int, size: int) -> dict[str, Any]:
 
 
 def _position(seed: int, visit: int) -> np.ndarray:
-    """Where the head lies at a visit, 4x4 RAS mm; at the first one as the atlas has it."""
-    place = np.eye(4)
-    if visit > 1:
-        random = stream(seed, "position", visit)
-        place[:3, :3] = Rotation.from_rotvec(random.normal(0.0, TURN_DEGREES, 3), degrees=True).as_matrix()
-        place[:3, 3] = random.normal(0.0, SHIFT_MM, 3)
+    """Where the head lies at a visit, 4x4 RAS mm; never as the atlas has it, or one visit would be resampled less."""
+    random, place = stream(seed, "position", visit), np.eye(4)
+    place[:3, :3] = Rotation.from_rotvec(random.normal(0.0, TURN_DEGREES, 3), degrees=True).as_matrix()
+    place[:3, 3] = random.normal(0.0, SHIFT_MM, 3)
     return place
 
 

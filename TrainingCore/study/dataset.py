@@ -15,10 +15,11 @@ from .names import CHANGES, RESULTS
 from .visit_task import VisitTask
 
 GENERATOR = "MyelinSynth bids_app"
-DESCRIPTION, LOGS = "dataset_description.json", "logs"
+DESCRIPTION, LOGS, WORKLIST = "dataset_description.json", "logs", "worklist.json"
+REVIEWED = ("t1w", "flair", "lesions", "dvr", "brain")  # what Slicer loads of a visit
 USED = (*ALL_MRI, "lesions", "dvr", "brain", "label_map")
-# What BIDS has no name for yet; PET maps (mimap) are those of the derivatives proposal, BEP 23. A folder needs both lines
-# for the validator to pass over it, as bids-validator 3.0 does.
+# What BIDS has no name for yet; PET maps (mimap) are those of the derivatives proposal, BEP 23. A folder needs both
+# lines for bids-validator 3.0 to pass over it.
 NOT_IN_BIDS = (
     *(pattern for folder in (RESULTS, CHANGES, LOGS) for pattern in (folder, f"{folder}/**")),
     *("group*", "*_record.json", "*_xfm.tfm", "*_morph.tsv", "*_mimap.nii.gz", "*_mimap.json"),
@@ -85,7 +86,26 @@ def choose_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]
     return visits
 
 
-def tasks_of(visits: Sequence[Visit], out: Path, model: str, device: str, uncertainty: bool) -> list[VisitTask]:
+def write_worklist(cohort: Cohort, out: Path) -> None:
+    """List every visit with its images beside the Results, so that Slicer opens them one after the other for review.
+
+    The same bytes whichever job writes it: it names all visits of the cohort, those of other jobs too.
+    """
+    listed = {
+        visit.label: {
+            "files": {name: str(visit.files[name].absolute()) for name in REVIEWED if name in visit.files},
+            "flair_to_t1": "identity" if visit.spaces.get("flair") == "T1w" else None,
+            "result": visit.label,
+        }
+        for visit in cohort.visits
+    }
+    (out / RESULTS).mkdir(exist_ok=True)
+    write_json(out / RESULTS / WORKLIST, listed)
+
+
+def tasks_of(
+    visits: Sequence[Visit], out: Path, model: str, device: str, uncertainty: bool, viewer: bool = False
+) -> list[VisitTask]:
     """One task per visit with a T1w, paths absolute."""
     return [
         VisitTask(
@@ -97,6 +117,7 @@ def tasks_of(visits: Sequence[Visit], out: Path, model: str, device: str, uncert
             device,
             uncertainty,
             str(out),
+            viewer=viewer,
         )
         for visit in visits
         if "t1w" in visit.files

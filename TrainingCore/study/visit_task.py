@@ -35,7 +35,7 @@ class VisitTask:
     """One visit to synthesize; plain values, so that it travels to another process or machine.
 
     files: absolute paths by volume name; spaces: the BIDS `space` of files whose name has one; model: folder, .zip or
-    name of a bundle; out: absolute path of the dataset; threads: for inner loops.
+    name of a bundle; out: absolute path of the dataset; threads: for inner loops; viewer: also write viewer.html.
     """
 
     person: str
@@ -47,6 +47,7 @@ class VisitTask:
     uncertainty: bool
     out: str
     threads: int = 1
+    viewer: bool = False
 
     @property
     def label(self) -> str:
@@ -89,6 +90,7 @@ def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: s
         "weights": weights_sha256,
         "uncertainty": task.uncertainty,
         "code": code_version(),
+        **({"viewer": True} if task.viewer else {}),
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
@@ -115,7 +117,7 @@ def _synthesize(task: VisitTask) -> str:
     (out / record_name).unlink(missing_ok=True)
     folder = out / names.result_path(task.person, task.visit)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    result = make_result(task.options(), folder, "none")
+    result = make_result(task.options(), folder, "none", task.viewer)
     if not isinstance(result, Result):
         raise MyelinSynthError(f"The model {task.model} makes no myelin map. Give another --model.")
     _without_times(folder)

@@ -46,7 +46,8 @@ from .snapshots import Photographer
 MOST_PICTURES = 40
 NEEDED = ("table", "dvr", "brain", "report", "nawm", "transform", "provenance")  # one, four, all: table, report, Result
 REJECTED_LESIONS, REJECTED_LABELS = "rejected_lesions.csv", "rejected_lesion_labels.nii.gz"  # beside a Result's own
-FORMULA_BEGINNINGS = ("=", "+", "-", "@")  # what a spreadsheet would run
+# What a spreadsheet would run, and the mark itself, so that reading it back loses nothing
+FORMULA_BEGINNINGS = ("=", "+", "-", "@", "'")
 
 
 @dataclass(frozen=True)

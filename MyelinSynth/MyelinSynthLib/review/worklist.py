@@ -39,15 +39,21 @@ class Entry:
 
 
 def readWorklist(folder: Path) -> list[Entry]:
-    """The patients of a batch folder that have a result. Raises SynthesisError where it is not one."""
+    """The patients of a batch folder, or of a dataset of bids_app, that have a result.
+
+    Raises SynthesisError where it is neither.
+    """
+    if not (folder / WORKLIST_FILE).is_file() and (folder / "results" / WORKLIST_FILE).is_file():
+        folder = folder / "results"
     path = folder / WORKLIST_FILE
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
         entries = [
-            Entry(label, folder / f"{label}_result", one["files"], one["flair_to_t1"]) for label, one in listed.items()
+            Entry(label, folder / one.get("result", f"{label}_result"), one["files"], one["flair_to_t1"])
+            for label, one in listed.items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        text = _("{folder} is no results folder of batch_synthesize.py: it has no {name} that can be read.")
+        text = _("{folder} is no results folder of batch_synthesize.py or bids_app: it has no {name} that can be read.")
         raise SynthesisError(text.format(folder=folder, name=WORKLIST_FILE)) from error
     return [entry for entry in entries if entry.result.is_dir()]
 

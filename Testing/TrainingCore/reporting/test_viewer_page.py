@@ -118,5 +118,10 @@ def test_keys_and_a_saved_review_in_a_browser(page: Path) -> None:
             "loadReview(arguments[0])", 'id,state,comment,outline\n2,flagged,"a, ""b""",edited\n9,accepted,,\n'
         )
         assert driver.execute_script("return reviewCsv()").splitlines()[2] == '2,flagged,"a, ""b""",edited'
+        slicers = "id,state,comment,outline\n1,accepted,'=odd,\n2,rejected,''tis,\n"  # marked against spreadsheets
+        driver.execute_script("loadReview(arguments[0])", slicers)
+        shown = driver.execute_script("return [...document.querySelectorAll('tr input')].map((one) => one.value)")
+        assert shown == ["=odd", "'tis"]
+        assert driver.execute_script("return reviewCsv()") == slicers
     finally:
         driver.quit()

@@ -77,6 +77,15 @@ def test_every_visit_has_bids_names_sidecars_and_a_result(made: Path, dataset: P
     )
 
 
+def test_slicers_worklist_names_every_visit_with_its_images(made: Path, dataset: Path) -> None:
+    listed = json.loads((made / "results" / "worklist.json").read_text())
+    for visit in Cohort.scan(dataset, raw=True).visits:
+        entry = listed[visit.label]
+        assert Path(entry["files"]["t1w"]) == visit.files["t1w"].absolute()
+        assert {"t1w", "flair", "lesions"} <= set(entry["files"]) or visit.person == "P2"
+        assert (made / "results" / entry["result"]).is_dir() or visit.person == "P2"
+
+
 def test_sessions_of_one_person_are_compared_once(made: Path) -> None:
     [folder] = (made / "change").iterdir()
     assert folder.name == "sub-P0_ses-1_ses-2"

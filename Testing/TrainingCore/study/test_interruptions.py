@@ -1,0 +1,128 @@
+"""bids_app is killed, loses a worker, or fills the disk; the same command again: complete, the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from small_head import AFFINE, make_head
+from untrained import untrained_bundle
+
+from TrainingCore.imaging.volumes import write_volume
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[3]
+VISITS = ((0, 1), (0, 2), (1, 1), (2, 1))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raw dataset of four visits (one person has two), a model, and maps/ that no interruption touched."""
+    folder = tmp_path_factory.mktemp("study")
+    untrained_bundle(folder / "model")
+    for number, session in VISITS:
+        head, label = make_head(number), f"sub-P{number}_ses-{session}"
+        anat = Path(f"sub-P{number}", f"ses-{session}", "anat")
+        write_volume(folder / "raw" / anat / f"{label}_T1w.nii.gz", head["t1w"], AFFINE)
+        write_volume(folder / "raw" / anat / f"{label}_FLAIR.nii.gz", head["flair"], AFFINE)
+        mask = folder / "raw" / "derivatives" / "manual" / anat / f"{label}_space-T1w_label-lesion_mask.nii.gz"
+        write_volume(mask, head["lesions"], AFFINE)
+    about = json.dumps({"Name": "test", "BIDSVersion": "1.9.0"})
+    for place in ("raw", "raw/derivatives/manual"):
+        (folder / place / "dataset_description.json").write_text(about)
+    assert start(folder, folder / "maps").wait() == 0
+    return folder
+
+
+def start(study: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    words = [study / "raw", out, "participant", "--model", study / "model", "--device", "cpu", "--progress", "none"]
+    words = [*words, *(more or ("--n-procs", "1"))]
+    command = [sys.executable, "-m", "TrainingCore.bids_app", *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=open(log_of(out), "ab"))
+
+
+def log_of(out: Path) -> Path:
+    """Beside the disk of a run, which may be full."""
+    return out.parent.parent / f"{out.parent.name}.log"
+
+
+def wait_for(count: int, out: Path, run: subprocess.Popen[bytes]) -> None:
+    """Until so many visits are complete."""
+    until = time.monotonic() + 900
+    while len(list(out.rglob("*_record.json"))) < count:
+        assert time.monotonic() < until
+        assert run.poll() is None, log_of(out).read_text()
+        time.sleep(0.02)
+
+
+def hashes(root: Path) -> dict[str, str]:
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.name.endswith("_record.json")  # it holds times of the inputs
+    }
+
+
+def assert_complete_again(study: Path, out: Path, *more: str) -> None:
+    assert start(study, out, *more).wait() == 0, log_of(out).read_text()
+    assert hashes(out) == hashes(study / "maps")
+
+
+@pytest.mark.parametrize("visits", [0, 2])
+def test_a_killed_run(study: Path, tmp_path: Path, visits: int) -> None:
+    out = tmp_path / "out"
+    run = start(study, out)
+    wait_for(visits, out, run)
+    time.sleep(0.5)
+    run.kill()
+    assert run.wait() == -signal.SIGKILL
+    assert_complete_again(study, out)
+
+
+@pytest.mark.parametrize("more", [("--n-procs", "2"), ("--scheduler", "local:2")], ids=["loky", "dask"])
+def test_a_killed_worker(study: Path, tmp_path: Path, more: tuple[str, str]) -> None:
+    if "--scheduler" in more:
+        pytest.importorskip("distributed", reason="pip install 'dask[distributed]' to try the cluster")
+    out = tmp_path / "out"
+    run = start(study, out, *more)
+    wait_for(1, out, run)
+    marks = ("loky", "spawn_main", "distributed")
+    children = [
+        child
+        for child in psutil.Process(run.pid).children(recursive=True)
+        if any(mark in " ".join(child.cmdline()) for mark in marks) and "tracker" not in " ".join(child.cmdline())
+    ]
+    busiest = max(children, key=lambda child: sum(child.cpu_times()[:2]))
+    os.kill(busiest.pid, signal.SIGKILL)
+    assert run.wait() == 0, log_of(out).read_text()
+    assert hashes(out) == hashes(study / "maps")
+    assert_complete_again(study, out, *more)
+
+
+def test_a_full_disk(study: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = sum(path.stat().st_size for path in (study / "maps").rglob("*") if path.is_file())
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={int(0.45 * size)}", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    try:
+        out = disk / "out"
+        run = start(study, out)
+        assert run.wait() == 1
+        said = log_of(out).read_text()
+        assert "No space left" in said, said
+        assert "Traceback" not in said, said
+        subprocess.run(["mount", "-o", f"remount,size={4 * size}", str(disk)], check=True)
+        assert_complete_again(study, out)
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
