@@ -250,6 +250,7 @@ set(TRAINING_CORE_SCRIPTS
   study/halfway.py
   study/lesion_matching.py
   study/names.py
+  study/repeatability.py
   study/sessions.py
   study/table.py
   study/visit_task.py
