@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from .errors import BadInput
 
 PARTIAL_SUFFIX = ".partial"
@@ -203,6 +201,8 @@ def only_one(folder: Path) -> Iterator[None]:
     Raises:
         BadInput: another process works there.
     """
+    from filelock import FileLock, Timeout  # Slicer's panel opens before it is installed
+
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
