@@ -41,6 +41,11 @@ def lesion_threshold(description: Mapping[str, Any]) -> float:
     return float(description.get("lesion_threshold", HYPERINTENSE))
 
 
+def smallest_lesion(description: Mapping[str, Any]) -> float:
+    """Volume in mm3 under which a marked lesion is left out, chosen on the validation people of a bundle; else 0."""
+    return float(description.get("smallest_lesion_mm3", 0.0))
+
+
 def segmentation_measures(truth: np.ndarray, segmentation: np.ndarray, brain: np.ndarray) -> dict[str, float | None]:
     """DSC, FPR and FNR in % as this module defines them, and the other readings of FPR.
 

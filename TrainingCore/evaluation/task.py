@@ -26,7 +26,8 @@ class Outputs:
     maps: several predictions of the synthetic image, for its uncertainty; empty where none was asked for.
     expected_errors, intervals: what the model's bundle says of its errors, see `calibration.expected_error` and
         `conformal.interval_of`; None where it was not calibrated.
-    lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation people.
+    lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation people;
+        smallest_lesion: in mm3, what is smaller is left out, chosen likewise.
     """
 
     images: dict[str, np.ndarray]
@@ -34,6 +35,7 @@ class Outputs:
     expected_errors: Mapping[str, Mapping[str, float]] | None = None
     intervals: Mapping[str, Any] | None = None
     lesion_threshold: float = HYPERINTENSE
+    smallest_lesion: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tasks: DVR, demyelination, hyperintensities, translation, enhancement; each measured as its paper measures it.
+"""The tasks: DVR, demyelination, hyperintensities, detection, translation, enhancement, measured as in their papers.
 
 Experiments know no paper: they ask here what to measure, which way is better, how the paper prints it and what it
 reports. Arrays in, rows out.
@@ -22,6 +22,7 @@ from .demyelination import (
     person_regions,
 )
 from .image_quality import enhancement_quality, translation_quality
+from .lesion_detection import CLASSES_MM3, detection_measures, without_small
 from .segmentation import HALF, segmentation_measures, synthesis_measures
 from .summary import agreement, differences, levels, summarise
 from .task import HYPERINTENSITIES, SYNTHETIC, Measure, Outputs, Row, Task
@@ -88,6 +89,26 @@ def picture_wmh(case: Case, outputs: Outputs, context: Any = None) -> dict[str, 
     if HYPERINTENSITIES not in outputs.images:
         return {}
     return {HYPERINTENSITIES: outputs.images[HYPERINTENSITIES] > outputs.lesion_threshold}
+
+
+def measure_detection(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+    """Lesions found in MRI: DSC, lesion-wise rates and volumes (see evaluation.lesion_detection)."""
+    brain = np.asarray(case.volumes["brain"], bool)
+    truth, mask = _lesions(case) & brain, _marked(outputs, case)
+    segmented = segmentation_measures(truth, mask, brain)
+    measured = detection_measures(truth, mask, case.voxel_volume)
+    error = abs(float(measured["volume_error"] or 0.0))
+    return _row(case) | {"dsc": segmented["dsc"], "absolute_volume_error": error, **measured}, []
+
+
+def picture_detection(case: Case, outputs: Outputs, context: Any = None) -> dict[str, np.ndarray]:
+    """The mask of the lesions that were found."""
+    return {HYPERINTENSITIES: _marked(outputs, case)}
+
+
+def _marked(outputs: Outputs, case: Case) -> np.ndarray:
+    mask = outputs.images[HYPERINTENSITIES] > outputs.lesion_threshold
+    return without_small(mask, case.voxel_volume, outputs.smallest_lesion)
 
 
 def measure_translation(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
@@ -198,6 +219,25 @@ WMH = Task(
     needs=("lesions",),  # without a mask nothing can be missed
     pictures=picture_wmh,
 )
+DETECTION = Task(
+    "detection",
+    (
+        Measure("dsc", "DSC (%)", "higher", 1.0, "{:.1f}", highest=100.0),
+        Measure("f1", "F1 of lesions", "higher", highest=1.0),
+        Measure("f1_10", "F1 of lesions of 10 mm³ or more", "higher", highest=1.0),
+        Measure("sensitivity", "lesions found (share)", "higher", highest=1.0),
+        Measure("precision", "marked lesions that are true (share)", "higher", highest=1.0),
+        *(
+            Measure(f"sensitivity_{name.replace(' ', '_')}", f"lesions of {name} mm³ found (share)", "higher")
+            for name in CLASSES_MM3
+        ),
+        Measure("absolute_volume_error", "error of the lesion load (ml)", "lower", form="{:.2f}"),
+        Measure("volume", "true lesion load (ml)", "", form="{:.2f}"),
+    ),
+    measure_detection,
+    needs=("lesions",),
+    pictures=picture_detection,
+)
 TRANSLATION = Task(
     "translation",
     (
@@ -231,7 +271,7 @@ ENHANCEMENT = Task(
 )
 
 
-TASKS = {task.name: task for task in (DVR, DEMYELINATION, WMH, TRANSLATION, ENHANCEMENT)}
+TASKS = {task.name: task for task in (DVR, DEMYELINATION, WMH, DETECTION, TRANSLATION, ENHANCEMENT)}
 RICHEST = (DEMYELINATION, WMH)  # they measure all that the plainer tasks of their target do
 
 
@@ -246,6 +286,8 @@ def task_of(recipe: dict[str, Any]) -> Task:
     data = recipe["data"]
     if data["target"] == "dvr":
         return DEMYELINATION if set(data["inputs"]) & set(QUANTITATIVE) else DVR
+    if data["target"] == "lesions":
+        return DETECTION
     if data["target"] == "flair" and data["inputs"] == ["t1w"]:
         return WMH
     return ENHANCEMENT if data["target"] == "t1ce" and data["intensity"]["rule"] == "unit" else TRANSLATION

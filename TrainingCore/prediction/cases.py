@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from ..data.case import Case
 from ..evaluation.conformal import intervals_of_bundle
-from ..evaluation.segmentation import lesion_threshold
+from ..evaluation.segmentation import lesion_threshold, smallest_lesion
 from ..evaluation.task import HYPERINTENSITIES, SYNTHETIC, Outputs
 from ..imaging.volumes import Volume, resample
 from ..runtime.errors import MyelinSynthError
@@ -37,7 +38,12 @@ def predict_case(
         MyelinSynthError: a prediction is not finite in the brain, or memory does not suffice at all.
     """
     description = model.bundle.description
-    outputs = Outputs({}, intervals=intervals_of_bundle(description), lesion_threshold=lesion_threshold(description))
+    outputs = Outputs(
+        {},
+        intervals=intervals_of_bundle(description),
+        lesion_threshold=lesion_threshold(description),
+        smallest_lesion=smallest_lesion(description),
+    )
     if model.from_masks:
         outputs.images[SYNTHETIC] = model.system(model.device).predict_case(case)
         return _checked(outputs, case)
@@ -68,7 +74,7 @@ def outputs_on_grid(outputs: Outputs, own: Case, case: Case) -> Outputs:
     """Outputs predicted on the grid of `own`, on that of `case`."""
     images = {name: image_on_grid(image, own, case) for name, image in outputs.images.items()}
     maps = [image_on_grid(image, own, case) for image in outputs.maps]
-    return Outputs(images, maps, outputs.expected_errors, outputs.intervals, outputs.lesion_threshold)
+    return replace(outputs, images=images, maps=maps)
 
 
 def image_on_grid(image: np.ndarray, own: Case, case: Case) -> np.ndarray:

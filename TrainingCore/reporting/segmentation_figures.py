@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.case import title_of
 from ..evaluation.segmentation import positives
 from ..evaluation.task import HYPERINTENSITIES
 from .figures import new_figure
@@ -86,6 +87,22 @@ def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
         height, width = first.millimetres
         slices.append(SliceOfMethods(first.title, images, first.outline, result, height / width))
     return positives_figure(slices, under="FLAIR")
+
+
+def detection_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
+    """Slices of the same people: their MRI, then what every model found, over the last of them."""
+    firsts = next(iter(examples.values()))
+    slices = []
+    for place, first in enumerate(firsts):
+        images = {title_of(name): first.images[name] for name in first.inputs}
+        masks = {
+            name: ones[place].images[HYPERINTENSITIES] > 0.5
+            for name, ones in examples.items()
+            if HYPERINTENSITIES in ones[place].images
+        }
+        height, width = first.millimetres
+        slices.append(SliceOfMethods(first.title, images, first.outline, masks, height / width))
+    return positives_figure(slices, under=title_of(firsts[0].inputs[-1]))
 
 
 def coloured(classes: np.ndarray) -> np.ndarray:

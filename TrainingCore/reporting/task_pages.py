@@ -12,7 +12,7 @@ from .demyelination_figures import demyelination_examples
 from .demyelination_pages import demyelination_section
 from .document import Report
 from .dvr_pages import dvr_section, dvr_tables, example_visits
-from .segmentation_figures import examples_figure
+from .segmentation_figures import detection_figure, examples_figure
 from .slice_figures import Slices, comparison_figure
 from .translation_figures import translation_section
 
@@ -52,6 +52,7 @@ PAGES = {
     "dvr": Pages((dvr_section,), each_model=True, tables=dvr_tables),
     "demyelination": Pages((demyelination_section, dvr_section), demyelination_examples, True, dvr_tables),
     "wmh": Pages(examples=examples_figure),
+    "detection": Pages(examples=detection_figure),
     "translation": Pages((translation_section,)),
     "enhancement": Pages((tumour_section,)),
 }

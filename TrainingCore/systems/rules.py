@@ -9,7 +9,7 @@ from ..data.case import ALL_MRI
 from ..data.recipe import grid_shape
 
 Rule = tuple[bool, str]
-TARGETS = ("dvr", *ALL_MRI)
+TARGETS = ("dvr", "lesions", *ALL_MRI)
 INTENSITIES = ("percentile", "gaussian", "unit", "symmetric")  # see imaging/intensities.py
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 MEMORY_FORMATS = ("auto", "contiguous", "channels_last")

@@ -6,6 +6,7 @@ that a resumed run sees the same patients. The DVR target moves with the anatomy
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ def augment(
     settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`
     largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of the
     knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in voxels;
-    `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1).
+    `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1);
+    `texture` (may be missing) largest SD of a fine multiplicative texture.
     rule: intensity rule, applied again because the histogram has moved; target: what is to be learnt, which moves with
     the anatomy and keeps its values.
     """
@@ -94,10 +96,22 @@ def _other_scan(
     knots = _field_knots(rng)
     if settings["bias"]:  # the interpolation takes most of the time of all this
         level = level * np.exp(settings["bias"] * _interpolated(knots, level.shape))
+    if settings.get("texture", 0.0):
+        level = level * _texture(level.shape, settings["texture"], rng)
     level = _blurred(level, settings, rng)
     sd = settings["noise"] * rng.random() / 2
     noise = rng.standard_normal(level.shape, dtype=np.float32)
     return np.where(brain, level + sd * noise, 0.0).astype(np.float32)
+
+
+def _texture(shape: tuple[int, ...], largest: float, rng: np.random.Generator) -> np.ndarray:
+    """A factor around 1 that varies over a few voxels, as normal-appearing tissue does on real MRI; (I, J, K)."""
+    scale, sd = int(rng.integers(2, 7)), largest * rng.random()
+    coarse = rng.standard_normal([-(-length // scale) for length in shape], dtype=np.float32)
+    size = [length * scale for length in coarse.shape]
+    fine = functional.interpolate(torch.from_numpy(coarse)[None, None], size, mode="trilinear")[0, 0].numpy()
+    fine = fine[tuple(slice(length) for length in shape)]
+    return np.exp(np.float32(sd * 1.5) * fine)  # linear interpolation leaves about two thirds of the SD
 
 
 def _remapped(level: np.ndarray, gamma: float, contrast: float, rng: np.random.Generator) -> np.ndarray:
@@ -135,7 +149,17 @@ def _field_knots(rng: np.random.Generator) -> np.ndarray:
 
 
 def _interpolated(knots: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return zoom(knots, [n / BIAS_KNOTS for n in shape], order=3, mode="nearest", grid_mode=True)
+    """Cubic spline through the knots at every voxel, (I, J, K); axis by axis, twenty times faster than at once."""
+    along = [_spline_weights(length) for length in shape]
+    return np.einsum("ia,jb,kc,abc->ijk", *along, knots, optimize=True).astype(np.float32, copy=False)
+
+
+@functools.lru_cache(maxsize=32)
+def _spline_weights(length: int) -> np.ndarray:
+    """What each knot adds at each voxel of an axis, float32 (length, BIAS_KNOTS)."""
+    unit = np.eye(BIAS_KNOTS)
+    columns = [zoom(row, length / BIAS_KNOTS, order=3, mode="nearest", grid_mode=True) for row in unit]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _blurred(level: np.ndarray, settings: dict[str, float], rng: np.random.Generator) -> np.ndarray:

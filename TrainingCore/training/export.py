@@ -18,6 +18,7 @@ from .state import load_state
 
 PURPOSES = {  # what a model of each target is for
     "dvr": "Makes a synthetic PiB DVR map from {inputs} MRI of people with multiple sclerosis",
+    "lesions": "Finds lesions of multiple sclerosis in {inputs}, to be reviewed by a person",
     "flair": "Makes a synthetic FLAIR from {inputs}",
     "t1w": "Makes a synthetic T1w before contrast agent from {inputs}",
     "t1ce": "Makes a synthetic T1w after contrast agent from {inputs}",

@@ -24,6 +24,7 @@ from ..runtime.processes import Processes
 from ..runtime.stopping import defer_signals
 from .augmentation import augment
 from .simulated import SimulatedPeople
+from .windows import random_window
 
 NICENESS = 5  # of workers: a step that waits for the network's own thread comes first (ours)
 Batch = tuple[list[Case], np.random.Generator]  # augmented visits of a step, and its source of random numbers
@@ -245,5 +246,7 @@ class SimulatedFeed:
 
 
 def augmented(case: Case, recipe: dict[str, Any], rng: np.random.Generator) -> Case:
-    """A visit varied as the recipe's `augmentation` says."""
+    """A visit, or a window of it where the recipe has one, varied as the recipe's `augmentation` says."""
+    if edge := recipe.get("window", 0):
+        case = random_window(case, (edge, edge, edge), recipe["lesion_windows"], rng)
     return augment(case, recipe["augmentation"], recipe["data"]["intensity"], rng, recipe["data"]["target"])

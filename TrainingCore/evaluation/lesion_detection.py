@@ -1,0 +1,107 @@
+"""Lesions found, missed and invented, as the lesion segmentation literature counts them.
+
+Lesions are 26-connected. A true lesion is found where at least one of its voxels is marked (as in the ISBI 2015
+challenge, Carass et al. 2017); a marked lesion is false where it touches no true one. From these come, lesion-wise,
+
+    sensitivity = found / true      precision = 1 - false / marked      F1 = 2 sensitivity precision / (sum of both)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..imaging.labelling import label_lesions
+
+THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(2, 9))  # probabilities tried on validation people (ours)
+SMALLEST = (0.0, 3.0, 6.0, 10.0, 15.0)  # mm3, tried on validation people (ours)
+CLASSES_MM3 = {
+    "3 to 10": (3.0, 10.0),
+    "10 to 50": (10.0, 50.0),
+    "50 to 500": (50.0, 500.0),
+    "over 500": (500.0, math.inf),
+}
+LEAST_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks them twice
+
+
+def dice_of(truth: np.ndarray, mask: np.ndarray) -> float:
+    """Dice index of two masks, 0 to 1; nan where there is no true lesion."""
+    total = int(truth.sum())
+    return math.nan if total == 0 else 2 * int((truth & mask).sum()) / (total + int(mask.sum()))
+
+
+def without_small(mask: np.ndarray, voxel_volume: float, smallest_mm3: float) -> np.ndarray:
+    """A mask without the lesions of less than `smallest_mm3`."""
+    return label_lesions(mask, voxel_volume, smallest_mm3)[0] > 0
+
+
+def lesion_counts(
+    truth: np.ndarray, mask: np.ndarray, voxel_volume: float, least_mm3: float = LEAST_MM3
+) -> dict[str, int]:
+    """True, found, marked and false lesions.
+
+    Args:
+        truth: mask of the true lesions, bool (I, J, K).
+        mask: the marked ones.
+        voxel_volume: mm3 of a voxel.
+        least_mm3: smaller lesions, true or marked, are not counted; one that touches a small true lesion is not false.
+    """
+    true_labels, _ = label_lesions(truth, voxel_volume, least_mm3)
+    marked_labels, _ = label_lesions(mask, voxel_volume, least_mm3)
+    found = np.unique(true_labels[mask & (true_labels > 0)])
+    touching = np.unique(marked_labels[truth & (marked_labels > 0)])
+    marked = int(marked_labels.max())
+    return {"true": int(true_labels.max()), "found": len(found), "marked": marked, "false": marked - len(touching)}
+
+
+def rates(counts: Mapping[str, int]) -> dict[str, float | None]:
+    """Sensitivity, precision and F1, 0 to 1, from counts that may be sums over people; None where undefined."""
+    sensitivity = counts["found"] / counts["true"] if counts["true"] else None
+    precision = 1 - counts["false"] / counts["marked"] if counts["marked"] else None
+    f1 = None
+    if sensitivity is not None:
+        both = sensitivity + (precision or 0.0)
+        f1 = 2 * sensitivity * (precision or 0.0) / both if both else 0.0
+    return {"sensitivity": sensitivity, "precision": precision, "f1": f1}
+
+
+def f1_by_smallest(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> dict[float, float]:
+    """Lesion-wise F1 if marked lesions under each of SMALLEST (mm3) are left out; nan without a true lesion."""
+    true_labels, _ = label_lesions(truth, voxel_volume, LEAST_MM3)
+    labels, volumes = label_lesions(mask, voxel_volume)
+    touching = np.zeros(len(volumes) + 1, bool)
+    touching[np.unique(labels[truth])] = True
+    result = {}
+    for smallest in SMALLEST:
+        kept = np.append(False, volumes >= smallest)
+        hits = np.unique(true_labels[kept[labels]])
+        counts = {
+            "true": int(true_labels.max()),
+            "found": int((hits > 0).sum()),
+            "marked": int(kept.sum()),
+            "false": int((kept & ~touching).sum()),
+        }
+        f1 = rates(counts)["f1"]
+        result[smallest] = math.nan if f1 is None else f1
+    return result
+
+
+def detection_measures(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> dict[str, float | int | None]:
+    """Everything about one visit: counts and rates, of all lesions and by true volume; volumes in ml.
+
+    truth, mask: bool (I, J, K). Keys: true, found, marked, false, sensitivity, precision, f1, f1_10 (lesions of 10 mm3
+    or more), sensitivity_<class of CLASSES_MM3>, volume, marked_volume, volume_error (marked - true).
+    """
+    counts = lesion_counts(truth, mask, voxel_volume)
+    row: dict[str, float | int | None] = {**counts, **rates(counts)}
+    row["f1_10"] = rates(lesion_counts(truth, mask, voxel_volume, 10.0))["f1"]
+    labels, volumes = label_lesions(truth, voxel_volume, LEAST_MM3)
+    hit = np.zeros(len(volumes) + 1, bool)
+    hit[np.unique(labels[mask])] = True
+    for name, (low, high) in CLASSES_MM3.items():
+        chosen = np.flatnonzero((volumes >= low) & (volumes < high)) + 1
+        row[f"sensitivity_{name.replace(' ', '_')}"] = float(hit[chosen].mean()) if len(chosen) else None
+    true_ml, marked_ml = (float(each.sum()) * voxel_volume / 1000 for each in (truth, mask))
+    return row | {"volume": true_ml, "marked_volume": marked_ml, "volume_error": marked_ml - true_ml}

@@ -1,0 +1,191 @@
+"""The lesion finder (ours): the probability of an MS lesion at every voxel of 1 mm, from T1w and FLAIR.
+
+A 3D U-Net f on folded voxels (networks/folded_unet3d.py) sees windows x of a head: in training one drawn at random,
+often centred on a lesion, in prediction overlapping ones that are blended. With p = f(x), the mask m and the brain B:
+
+    L = cross-entropy_B(p, m) + 1 - (2 sum p m + 1) / (sum p + sum m + 1)       sums over the windows of a step
+
+One input in a few is blank in training, so that the network also answers where T1w or FLAIR is missing. What is
+predicted is the moving average of the weights. The threshold and the smallest lesion are those with the highest Dice
+and, at that threshold, the highest lesion-wise F1 over the validation people; the bundle keeps both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.bundle import Bundle
+from ..evaluation.lesion_detection import SMALLEST, THRESHOLDS, dice_of, f1_by_smallest
+from ..imaging.intensities import background_of
+from ..networks.folded_unet3d import FoldedUNet3D
+from ..networks.inference import tiled_forward
+from ..training.samples import Sample
+from ..training.state import Tensors, part, prefixed
+from .learner import Learner
+from .moment import Moment
+from .parts import infer, init_output_bias, inside, mean_over
+from .system import System
+
+RARE = 0.01  # of the brain's voxels that the network takes for a lesion before it has learnt anything (ours)
+OVERLAP = 24  # voxels that neighbouring windows share (ours)
+
+
+class LesionFinder(System):
+    """f and its loss; see System for the verbs, to which it adds `segment`.
+
+    >>> probability = system.segment(torch.zeros(1, 2, 160, 192, 160))            # (1, 1, 160, 192, 160)
+    """
+
+    name = "lesion_finder"
+    score = ("dice_loss",)
+    shown: ClassVar = {"dice_loss": "Dice loss {:.3f}", "cross_entropy": "CE {:.4f}"}
+    architecture_keys = ("network.width", "network.levels", "window")
+    synthesises = False
+
+    def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
+        super().__init__(recipe, device)
+        network = FoldedUNet3D(self.channels, **recipe["network"])
+        init_output_bias(network.last, math.log(RARE / (1 - RARE)))
+        self.network: Learner[FoldedUNet3D] = self.learner("network", network)
+        self.average = deepcopy(self.network.module).requires_grad_(False) if recipe["ema"] > 0 else None
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+        """One step on a window of each visit, all windows of one size. Returns the losses."""
+        settings = self.recipe["optimizer"]
+        self.network.set_rate(settings["rate"] * moment.decay(settings["decay"]))
+        x = torch.cat([self._some_blank(self._seen(sample.inputs, sample.brain), rng) for sample in batch])
+        brain = torch.cat([sample.brain for sample in batch])
+        truth = torch.cat([sample.lesions for sample in batch]) * brain
+        logits = self.network(x)
+        each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        cross_entropy, dice_loss = mean_over(brain, each), soft_dice_loss(logits.sigmoid() * brain, truth)
+        weights = self.recipe["losses"]
+        self.network.step(weights["cross_entropy"] * cross_entropy + weights["dice"] * dice_loss)
+        self._follow_average()
+        return {"dice_loss": dice_loss.item(), "cross_entropy": cross_entropy.item()}
+
+    def _some_blank(self, x: Tensor, rng: np.random.Generator) -> Tensor:
+        """The inputs, one of which may be blank; (1, C, I, J, K). Two draws, whatever comes of them."""
+        draw, which = rng.random(), int(rng.integers(self.channels))
+        if self.channels > 1 and draw < self.channels * self.recipe["missing_input"]:
+            x = x.clone()
+            x[:, which] = 0.0
+        return x
+
+    @staticmethod
+    def _seen(inputs: Tensor, brain: Tensor) -> Tensor:
+        """What the network sees: the brain's mean (0) outside the brain, as in an input that is missing."""
+        return inputs * brain
+
+    def _follow_average(self) -> None:
+        if self.average is not None:
+            with torch.no_grad():
+                for slow, fast in zip(self.average.parameters(), self.network.module.parameters(), strict=True):
+                    slow.lerp_(fast, 1 - self.recipe["ema"])
+
+    # -- validation, prediction --------------------------------------------------------------------------------------
+
+    def validation_step(self, sample: Sample) -> dict[str, float]:
+        """Soft Dice loss; Dice at each threshold, and F1 of whole lesions for each threshold and smallest lesion.
+
+        Dice and F1 are 0 to 1, nan for a visit without lesions.
+        """
+        probability = self.segment(sample.inputs)[0, 0].cpu()
+        found, brain = probability.numpy(), sample.brain[0, 0].cpu().numpy() > 0.5
+        truth = (sample.lesions[0, 0].cpu().numpy() > 0.5) & brain
+        loss = soft_dice_loss(probability, torch.from_numpy(truth.astype(np.float32)))
+        measures = {"dice_loss": float(loss) if truth.any() else math.nan}
+        voxel = float(self.recipe["data"]["field_of_view"] / max(sample.brain.shape[2:])) ** 3
+        for threshold in THRESHOLDS:
+            mask = found > threshold
+            measures[f"dice_at_{threshold:.2f}"] = dice_of(truth, mask)
+            for smallest, value in f1_by_smallest(truth, mask, voxel).items():
+                measures[f"f1_at_{threshold:.2f}_{smallest:g}"] = value
+        return measures
+
+    def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
+        """Threshold with the highest mean Dice over the validation people, then smallest lesion with the highest F1."""
+        dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
+        if max(dice.values()) <= 0:
+            return {}
+        threshold = max(dice, key=lambda each: dice[each])
+        scores = {size: entry.get(f"validation_f1_at_{threshold:.2f}_{size:g}", 0.0) for size in SMALLEST}
+        return {"lesion_threshold": threshold, "smallest_lesion_mm3": max(scores, key=lambda each: scores[each])}
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """As `segment`: what this system is trained to make is the probability of a lesion."""
+        return self.segment(inputs)
+
+    def segment(self, inputs: Tensor) -> Tensor:
+        """Probability of a lesion, (N, 1, I, J, K) in [0, 1], from MRI (N, C, I, J, K); 0 outside the brain.
+
+        An input whose voxels are all background counts as missing. Windows without brain are left out.
+        """
+        inputs = inputs.to(self.device)
+        rule = self.recipe["data"]["intensity"]
+        brain = inside(inputs, rule)
+        x, box = cropped_to(brain, inputs * (inputs != background_of(rule)))
+        network = self.inference_networks()[""]
+        probability = torch.zeros_like(brain)
+
+        def run(window: Tensor) -> Tensor:
+            if not bool(window.any()):
+                return torch.zeros_like(window[:, :1])
+            return infer(network, window, self.precision).sigmoid()
+
+        probability[box] = tiled_forward(run, x, self.recipe["window"], OVERLAP)
+        return probability * brain
+
+    def inference_networks(self) -> Mapping[str, nn.Module]:
+        """f, or its moving average where there is one."""
+        return {"": self.network.module if self.average is None else self.average}
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Everything a resumed run needs: tensors, and plain numbers."""
+        tensors, facts = super().state()
+        if self.average is not None:
+            tensors |= prefixed("average", dict(self.average.state_dict()))
+        return tensors, facts
+
+    def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint."""
+        super().load_state(tensors, facts)
+        if self.average is not None:
+            self.average.load_state_dict(part("average", tensors))
+
+    def start_from(self, bundle: Bundle) -> None:
+        """Take the weights of a bundle; raises BadInput where they are of another network."""
+        super().start_from(bundle)
+        if self.average is not None:
+            self.network.module.load_state_dict(self.average.state_dict())
+
+    def settings(self) -> dict[str, Any]:
+        """What it sees at once."""
+        return {"output": "probability of an MS lesion", "window": f"{self.recipe['window']} voxels"}
+
+
+def soft_dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
+    """1 - (2 sum p m + 1) / (sum p + sum m + 1), a single number; shapes alike."""
+    return 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
+
+
+def cropped_to(brain: Tensor, x: Tensor) -> tuple[Tensor, Any]:
+    """The part of x (N, C, I, J, K) that holds the brain (N, 1, I, J, K), and its place; all of x without a brain."""
+    places = brain.amax(dim=(0, 1)).nonzero()
+    if len(places) == 0:
+        return x, ...
+    low, high = places.amin(0).tolist(), (places.amax(0) + 1).tolist()
+    box: Any = (..., *(slice(a, b) for a, b in zip(low, high)))
+    return x[box], box

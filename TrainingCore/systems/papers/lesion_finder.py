@@ -1,0 +1,35 @@
+"""Rules for the settings of the lesion finder, a system of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..registry import Entry, register
+from ..rules import Rule, adam_rules, depth_rules, no_float16
+
+
+def lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """(holds, what is wrong otherwise)."""
+    network, least = recipe["network"], 2 ** recipe["network"]["levels"]
+    yield from depth_rules(recipe, "network")
+    yield recipe["data"]["target"] == "lesions", "data.target must be lesions"
+    fits = recipe["window"] >= least and recipe["window"] % least == 0
+    yield fits, f"window must be a multiple of {least} voxels with network.levels {network['levels']}"
+    yield 0 <= recipe["lesion_windows"] <= 1, "lesion_windows is a probability, 0 to 1"
+    yield 0 <= recipe["missing_input"] <= 0.5, "missing_input is a probability, 0 to 0.5"
+    yield min(recipe["losses"].values()) >= 0, "losses must not be negative"
+    yield max(recipe["losses"].values()) > 0, "one of the losses must be above 0"
+    yield 0 <= recipe["ema"] < 1, "ema must be at least 0 and below 1"
+    yield from adam_rules(recipe["optimizer"])
+    yield from no_float16(recipe)
+
+
+register(
+    Entry(
+        "lesion_finder",
+        load="TrainingCore.systems.lesion_finder:LesionFinder",
+        rules=lesion_finder_rules,
+        masks=lambda recipe: ("lesions",),
+    )
+)
