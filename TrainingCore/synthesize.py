@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from .data.bundle import DEMONSTRATION, Bundle
+from .data.bundle import DEMONSTRATION, LESION_FINDER, Bundle
 from .data.inputs import INPUTS, further_options
 from .data.result import DICOM, PROVENANCE, VIEWER, Result
 from .patient.options import SynthesisOptions
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .patient.clock import Clock
-    from .patient.pipeline import PreparedPatient
+    from .patient.inputs import Patient
+    from .patient.pipeline import LesionFinder, PreparedPatient
     from .patient.synthesis import Findings
     from .prediction.model import TrainedModel
     from .reporting.dicom.reference import Reference
 
+NO_MASK = "none"  # --lesions none: no lesion table
 TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
 MORE_IMAGES = further_options()
 File = Annotated[Path | None, Option("FILE")]
@@ -33,7 +35,7 @@ def synthesize(
     *,
     t1: File = None,
     flair: File = None,
-    lesions: File = None,
+    lesions: Annotated[str | Path | None, Option("FILE|none")] = None,
     dvr: File = None,
     label_map: File = None,
     brain_mask: File = None,
@@ -41,6 +43,7 @@ def synthesize(
     task: Literal["myelin", "flair", "t1", "t1ce"] | None = None,
     complete_with: Annotated[str | None, Option("BUNDLE")] = None,
     model: Annotated[str, Option("BUNDLE")] = DEMONSTRATION,
+    lesion_finder: Annotated[str, Option("BUNDLE")] = LESION_FINDER,
     device: str = "auto",
     flips: bool = False,
     uncertainty: bool = False,
@@ -59,7 +62,8 @@ def synthesize(
         t1: T1w in any orientation: NIfTI, NRRD, MetaImage or a DICOM folder (the same one for all images), or
             FOLDER#NUMBER for one of its series.
         flair: FLAIR of the same session.
-        lesions: lesion mask or segmentation, in T1w space.
+        lesions: lesion mask or segmentation, in T1w space; none to go without lesions (default: the lesion finder
+            finds them, to be reviewed).
         dvr: measured DVR in T1w space, to compare with.
         label_map: tissues from FreeSurfer's aseg or SynthSeg (default: computed).
         brain_mask: brain mask in T1w space (default: computed).
@@ -67,6 +71,7 @@ def synthesize(
         task: what to synthesize (default: what the model makes); an error if the model makes something else.
         complete_with: model that fills in a missing FLAIR or lesion mask; outputs are flagged.
         model: bundle folder, .zip or name.
+        lesion_finder: model that finds the lesions where no mask is given.
         device: auto (a GPU if there is one), cpu or cuda:N.
         flips: average with the left-right mirrored prediction.
         uncertainty: also write the SD over six augmented predictions or, with a calibrated model, the expected error
@@ -92,13 +97,14 @@ def synthesize(
     given = {"t1": t1, "flair": flair} | images
     options = SynthesisOptions(
         {row.name: Path(path) for row in INPUTS if (path := given.get(row.option)) is not None},
-        lesions=_path(lesions),
+        lesions=None if str(lesions) == NO_MASK else _path(lesions),
         dvr=_path(dvr),
         brain=_path(brain_mask),
         label_map=_path(label_map),
         flair_to_t1=flair_to_t1,
         task=task,
         complete_with=complete_with,
+        lesion_finder=None if str(lesions) == NO_MASK else str(lesion_finder),
         model=str(model),
         device=device,
         flips=flips,
@@ -143,7 +149,8 @@ def synthesize_visit(
                 shown.say(f"Warning: {warning}")
             clock.step("model", 0.03, "Loading the model")
             model = TrainedModel.load(bundle, options.device)
-            prepared = prepare_patient(patient, clock, options.complete_with, options.device, measures_lesions=myelin)
+            finder = _finder(options, clock, patient) if myelin and options.lesions is None else None
+            prepared = prepare_patient(patient, clock, options.complete_with, options.device, finder, myelin)
             if myelin:
                 findings = _write_myelin_map(folder, prepared, model, options, clock)
                 if reference is not None and world is not None:
@@ -157,6 +164,18 @@ def synthesize_visit(
                 _write_contrast(folder, prepared, model, options, clock)
         shown.report("done", 1.0, f"Done: {out}")
     return Result.open(out) if myelin else out
+
+
+def _finder(options: SynthesisOptions, clock: Clock, patient: Patient) -> LesionFinder | None:
+    from .patient.lesion_finding import finder_of, open_finder
+
+    if options.lesion_finder is None:
+        return None
+    bundle = open_finder(options.lesion_finder)
+    if bundle is None:
+        clock.warn(patient, "No lesion mask was given and no lesion finder is installed: there is no lesion table.")
+        return None
+    return finder_of(bundle, options.device)
 
 
 def _write_myelin_map(

@@ -52,6 +52,7 @@ MOST_VOXELS, MOST_MM, LARGEST_SETTING = (
 )  # along an axis; of a voxel; width, levels, kernel, ... (ours)
 LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
 DEMONSTRATION = "demonstration"
+LESION_FINDER = "lesion_finder"
 NO_BUNDLES = {  # what a folder holds that is taken for a bundle, and what to do then
     "run.json": "It is a training run: give its bundles/best, or write a bundle with export.",
     "plan.json": "It is a cross-validation or a search: write a bundle with export --crossvalidation.",
@@ -135,7 +136,7 @@ def find(path: str | Path) -> Path:
             return folder / given
     raise BadInput(
         f"The model {path} does not exist. Give a bundle folder, a .zip, or the name of a model that comes with "
-        "MyelinSynth (demonstration)."
+        "MyelinSynth (demonstration, lesion_finder)."
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..data.bundle import DEMONSTRATION
+from ..data.bundle import DEMONSTRATION, LESION_FINDER
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class SynthesisOptions:
 
     images: MRI by volume name (`t1w`, `flair`, ...); lesions, dvr, brain, label_map: files in T1w space, or None;
     flair_to_t1: `identity` or an ITK transform file, None to register; complete_with: bundle that fills in a missing
-    FLAIR or lesion mask; flips: average with the left-right mirrored prediction; uncertainty: also estimate its error;
+    FLAIR or lesion mask; lesion_finder: bundle that finds the lesions where no mask is given, None to go without;
+    flips: average with the left-right mirrored prediction; uncertainty: also estimate its error;
     dicom: also write DICOM; dicom_reference: the series that it is derived from, None for the T1w's own.
     """
 
@@ -27,6 +28,7 @@ class SynthesisOptions:
     flair_to_t1: str | None = None
     task: str | None = None
     complete_with: str | None = None
+    lesion_finder: str | None = LESION_FINDER
     model: str = DEMONSTRATION
     device: str = "auto"
     flips: bool = False

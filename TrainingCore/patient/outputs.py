@@ -15,6 +15,7 @@ from ..data.result import (
     BRAIN,
     DVR,
     LESION_LABELS,
+    LESION_PROBABILITY,
     LESIONS,
     NAWM,
     PROVENANCE,
@@ -29,7 +30,7 @@ from ..evaluation.lesion_summary import mean_sd, summarise_lesions
 from ..imaging.aligned import AlignedPatient
 from ..imaging.registration import Registration
 from ..imaging.transforms import write_transform
-from ..imaging.volumes import resample, write_volume
+from ..imaging.volumes import Volume, resample, write_volume
 from ..prediction.uncertainty import describe_uncertainty
 from ..runtime.files import write_json, write_text
 
@@ -103,8 +104,13 @@ def write_maps(folder: Path, findings: Findings) -> None:
     write(NAWM, nawm, "normal-appearing white matter")
     if findings.lesions is not None:
         small = labels.max(initial=0) <= np.iinfo(np.int16).max
-        unchecked = ", found by a network, not checked" if "lesions" in made else ""
+        unchecked = ", found automatically, to be reviewed" if "lesions" in made else ""
         write(LESION_LABELS, labels.astype(np.int16) if small else labels, lesion_words + unchecked)
+    probability = findings.prepared.lesion_probability
+    if probability is not None:
+        if own is not None:
+            probability = resample(Volume(probability, findings.brain.mask.affine), mask.data.shape, mask.affine)
+        write(LESION_PROBABILITY, probability, "probability of a lesion, found automatically, to be reviewed")
     if uncertainty is not None:
         write(UNCERTAINTY, uncertainty, "uncertainty (SD) of " + words)
 

@@ -163,7 +163,7 @@ def _find_lesions(
         found = find_lesions(aligned)
         patient.made.append("lesions")
         patient.facts["lesions_found_by"] = found.about
-        clock.warn(patient, f"The lesion mask was found by a network ({found.about['name']}); nobody has checked it.")
+        clock.warn(patient, f"The lesions were found automatically ({found.about['name']}): they are to be reviewed.")
     if prepared.lesions is not None or found is None:
         return
     prepared.lesions, prepared.lesion_probability, prepared.lesion_source = found.mask, found.probability, FOUND

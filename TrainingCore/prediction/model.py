@@ -15,7 +15,8 @@ from .inference import predict_maps
 if TYPE_CHECKING:
     import torch
 
-_LOADED: dict[str, dict[Any, Any]] = {}  # systems by device, of the model that was loaded last
+MOST_LOADED = 3  # a batch uses the same for every visit: one for the map, one for lesions, one for a missing FLAIR
+_LOADED: dict[str, dict[Any, Any]] = {}  # systems by device, of the models that were loaded last
 
 
 @dataclass
@@ -35,7 +36,8 @@ class TrainedModel:
         about = [bundle.description[key] for key in ("architecture", "inputs", "output", "intensity")]
         key = json.dumps([bundle.sha256, str(device), about], sort_keys=True)
         if key not in _LOADED:
-            _LOADED.clear()  # one model at a time: a batch uses the same for every visit
+            while len(_LOADED) >= MOST_LOADED:
+                _LOADED.pop(next(iter(_LOADED)))
             fresh = cls(bundle, device)
             fresh.system(device)
             _LOADED[key] = fresh._systems

@@ -42,7 +42,7 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
         report.add_text(f"Warning: {warning}")
     report.add_text(describe_findings(findings, summary))
     report.add_heading("The map")
-    mask = "network's mask, which nobody has checked," if "lesions" in findings.patient.made else "given mask"
+    mask = "mask that was found automatically" if "lesions" in findings.patient.made else "given mask"
     flair = "synthetic FLAIR" if "flair" in findings.patient.made else "FLAIR resampled into T1w space"
     caption = (
         f"Axial slices, patient's right on the left. T1w after bias correction, {flair}; "
@@ -100,11 +100,13 @@ def describe_findings(findings: Findings, summary: dict[str, Any]) -> str:
         f"Synthetic DVR {_mean(means['nawm'])} in normal-appearing white matter and {_mean(means['grey_matter'])} in "
         "grey matter (mean \N{PLUS-MINUS SIGN} SD over voxels)."
     ]
+    found = "lesions" in findings.patient.made
     if findings.lesions is None:
-        words.append("No lesion mask was given, so there is no lesion table.")
+        words.append("There is no lesion mask, so there is no lesion table.")
     else:
         words.append(
-            f"{summary['lesions']} lesions, {summary['lesion_load_ml']:.1f} ml in all, DVR {_mean(means['lesions'])}."
+            f"{summary['lesions']} lesions{', found automatically, to be reviewed' if found else ''}, "
+            f"{summary['lesion_load_ml']:.1f} ml in all, DVR {_mean(means['lesions'])}."
         )
     share = summary["share_below_surrounding_nawm"]
     if share is not None:
@@ -179,7 +181,7 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
     shown = findings.rows[:ROWS_SHOWN]
     caption = "Largest first; positions in world coordinates (RAS)."
     if "lesions" in findings.patient.made:
-        caption = "Found by a network in the T1w, not checked by anybody. " + caption
+        caption = "Found automatically by a network, to be reviewed. " + caption
     if findings.uncertainty is not None:
         caption += f" Uncertainty: {describe_uncertainty(findings.bundle.description, findings.predictions)}."
     if len(shown) < len(findings.rows):

@@ -19,6 +19,7 @@ BIDS_NAMES = {
     result.BRAIN: ("anat", "space-T1w_desc-brain_mask.nii.gz"),
     result.NAWM: ("anat", "space-T1w_label-NAWM_mask.nii.gz"),
     result.LESION_LABELS: ("anat", "space-T1w_desc-lesions_dseg.nii.gz"),
+    result.LESION_PROBABILITY: ("anat", "space-T1w_label-lesion_probseg.nii.gz"),
     result.TRANSFORM: ("anat", "from-FLAIR_to-T1w_mode-image_xfm.tfm"),
 }
 IMAGES = {name for name in BIDS_NAMES if name.endswith(".nii.gz")}

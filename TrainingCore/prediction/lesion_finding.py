@@ -1,0 +1,54 @@
+"""Lesions of an aligned patient, from a model that finds them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..evaluation.lesion_detection import without_small
+from ..evaluation.segmentation import lesion_threshold, smallest_lesion
+from ..imaging.aligned import AlignedPatient
+from ..imaging.grid import brain_grid
+from ..imaging.intensities import apply_rule, background_of
+from ..imaging.preparation import on_grid
+from ..imaging.volumes import Volume
+from ..runtime.errors import BadInput
+from .model import TrainedModel
+from .volume import maps_to_t1w
+
+
+def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, np.ndarray]:
+    """Find the lesions of a patient.
+
+    Args:
+        model: whose output is `lesions`. An MRI that it was trained with and that the patient lacks stays blank.
+        patient: images brought together, without bias field.
+
+    Returns:
+        A 0/1 mask on the grid of the patient's brain mask, of the voxels above the model's threshold without what is
+        smaller than its smallest lesion; and the probability there, float32 (I, J, K), 0 outside the brain.
+
+    Raises:
+        BadInput: the patient has none of the model's MRI, or an image has no contrast.
+    """
+    about, mask = model.bundle.description, patient.brain.mask
+    if not set(model.inputs) & set(patient.images):
+        raise BadInput(f"The model {about['name']} finds lesions in {' or '.join(model.inputs)}. Give one of them.")
+    shape, spacing = tuple(about["grid"]["shape"]), about["grid"]["spacing_mm"]
+    grid = brain_grid(mask.data > 0.5, mask.affine, shape, spacing)
+    inside = on_grid(mask, grid, mask=True)
+    blank = np.full(grid.shape, background_of(about["intensity"]), np.float32)
+    inputs = []
+    for name in model.inputs:
+        if name not in patient.images:
+            inputs.append(blank)
+            continue
+        try:
+            image = on_grid(patient.images[name], grid, patient.matrix(name))
+            inputs.append(apply_rule(image, inside, about["intensity"]))
+        except ValueError as error:
+            raise BadInput(f"No lesions can be found in {patient.images[name].name}: {error}.") from error
+    probability = model.segment(np.stack(inputs).astype(np.float32))
+    (on_t1w,) = maps_to_t1w([probability], inside, grid, mask)
+    voxel = float(abs(np.linalg.det(mask.affine[:3, :3])))
+    lesional = without_small(on_t1w > lesion_threshold(about), voxel, smallest_lesion(about))
+    return Volume(lesional.astype(np.float32), mask.affine, "lesions found automatically"), on_t1w
