@@ -35,7 +35,7 @@ from .parts import infer, init_output_bias, inside, mean_over
 from .system import System
 
 RARE = 0.01  # of the brain's voxels that the network takes for a lesion before it has learnt anything (ours)
-OVERLAP = 24  # voxels that neighbouring windows share (ours)
+OVERLAP = 0.25  # share of a window that neighbouring ones have in common (ours)
 
 
 class LesionFinder(System):
@@ -135,15 +135,15 @@ class LesionFinder(System):
         rule = self.recipe["data"]["intensity"]
         brain = inside(inputs, rule)
         x, box = cropped_to(brain, inputs * (inputs != background_of(rule)))
-        network = self.inference_networks()[""]
+        network, window = self.inference_networks()[""], self.recipe["window"]
         probability = torch.zeros_like(brain)
 
-        def run(window: Tensor) -> Tensor:
-            if not bool(window.any()):
-                return torch.zeros_like(window[:, :1])
-            return infer(network, window, self.precision).sigmoid()
+        def run(box_of_brain: Tensor) -> Tensor:
+            if not bool(box_of_brain.any()):
+                return torch.zeros_like(box_of_brain[:, :1])
+            return infer(network, box_of_brain, self.precision).sigmoid()
 
-        probability[box] = tiled_forward(run, x, self.recipe["window"], OVERLAP)
+        probability[box] = tiled_forward(run, x, window, round(OVERLAP * window))
         return probability * brain
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
