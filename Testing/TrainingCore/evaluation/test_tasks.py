@@ -41,7 +41,7 @@ def case(group: str = "patient", **more: np.ndarray) -> Case:
 
 def test_every_recipe_has_the_task_of_its_paper() -> None:
     expected = {"curricular": DVR, "sketcher": DEMYELINATION, "two_layer": DEMYELINATION, "joint": WMH,
-                "mask_weighted": TRANSLATION, "contrast": ENHANCEMENT}  # fmt: skip
+                "mask_weighted": TRANSLATION, "contrast": ENHANCEMENT, "lesion_finder": DETECTION}  # fmt: skip
     for name in available():
         wanted = next((task for start, task in expected.items() if name.startswith(start)), DVR)
         assert task_of(load_recipe(name)) is wanted, name

@@ -82,7 +82,7 @@ def test_a_patient_without_flair_gets_a_synthetic_one_that_is_marked_to_the_end(
     assert len(result.lesions()) == 1
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Synthetic input: the FLAIR and the lesion mask came from a network trained on simulated people" in page
-    assert "nobody has checked" in page
+    assert "Found automatically by a network, to be reviewed" in page
     assert "nobody has measured it" in page
     made = nib.load(out / "synthetic_flair.nii.gz")
     assert made.get_fdata().max() > 0

@@ -129,9 +129,9 @@ def test_a_window_moves_with_its_world_and_is_often_centred_on_a_lesion() -> Non
     assert 0.35 < np.mean([window.volumes["lesions"].any() for window in windows]) < 0.95
 
 
-def test_a_trained_finder_comes_back_from_its_bundle(cohort: Path, tmp_path: Path) -> None:
+def test_a_trained_finder_comes_back_from_its_bundle(ball_cohort: Path, tmp_path: Path) -> None:
     changes = [*SMALL, "iterations=4", "validation_people=2", "validate_every=1"]
-    assert main(["--data", str(cohort), "--recipe", "lesion_finder", "--out", str(tmp_path / "run"), "--progress",
+    assert main(["--data", str(ball_cohort), "--recipe", "lesion_finder", "--out", str(tmp_path / "run"), "--progress",
                  "none", "--set", *changes]) == 0  # fmt: skip
     run = Run.open(tmp_path / "run")
     assert len(run.log()) > 1

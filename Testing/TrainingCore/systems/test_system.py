@@ -27,6 +27,7 @@ SMALL = {
     "joint_flair_wmh": ["networks.widths=[4, 8]", "slices_per_visit=2"],
     "mask_weighted_pix2pix": ["generator.width=4", "blocks=1", "discriminator.width=4"],
     "contrast_enhancement": ["network.width=2", "levels=2"],
+    "lesion_finder": ["size=32", "field_of_view=192.0", "window=32", "width=4", "network.levels=2", "missing_input=0"],
     "linear": [],
     "geometry": ["size=32", "field_of_view=96.0"],
 }
