@@ -27,12 +27,12 @@ from ..evaluation.lesion_detection import SMALLEST, THRESHOLDS, dice_of, f1_by_s
 from ..imaging.intensities import background_of
 from ..networks.folded_unet3d import FoldedUNet3D
 from ..networks.inference import tiled_forward
-from ..training.samples import Sample
-from ..training.state import Tensors, part, prefixed
 from .learner import Learner
-from .moment import Moment
 from .parts import infer, init_output_bias, inside, mean_over
+from .samples import Sample
 from .system import System
+from .tensors import Tensors, part, prefixed
+from .training_progress import TrainingProgress
 
 RARE = 0.01  # of the brain's voxels that the network takes for a lesion before it has learnt anything (ours)
 OVERLAP = 0.25  # share of a window that neighbouring ones have in common (ours)
@@ -46,7 +46,7 @@ class LesionFinder(System):
 
     name = "lesion_finder"
     score = ("dice_loss",)
-    shown: ClassVar = {"dice_loss": "Dice loss {:.3f}", "cross_entropy": "CE {:.4f}"}
+    progress_losses: ClassVar = {"dice_loss": "Dice loss {:.3f}", "cross_entropy": "CE {:.4f}"}
     architecture_keys = ("network.width", "network.levels", "window")
     synthesises = False
 
@@ -59,10 +59,12 @@ class LesionFinder(System):
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def training_step(self, batch: list[Sample], moment: Moment, rng: np.random.Generator) -> dict[str, float]:
+    def training_step(
+        self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
+    ) -> dict[str, float]:
         """One step on a window of each visit, all windows of one size. Returns the losses."""
         settings = self.recipe["optimizer"]
-        self.network.set_rate(settings["rate"] * moment.decay(settings["decay"]))
+        self.network.set_rate(settings["rate"] * progress.decay(settings["decay"]))
         x = torch.cat([self._some_blank(self._seen(sample.inputs, sample.brain), rng) for sample in batch])
         brain = torch.cat([sample.brain for sample in batch])
         truth = torch.cat([sample.lesions for sample in batch]) * brain

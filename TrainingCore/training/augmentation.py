@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from ..data.case import ALL_MRI, MASKS, Case
 from ..imaging.intensities import SPANS, apply_rule, background_of
+from ..imaging.labelling import label_lesions
 
 BIAS_KNOTS = 4  # control points along each axis of the random bias field
 THICKEST_SLICE = 4  # voxels
@@ -30,7 +31,8 @@ def augment(
     largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of the
     knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in voxels;
     `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1);
-    `texture` (may be missing) largest SD of a fine multiplicative texture.
+    `texture` (may be missing) largest SD of a fine multiplicative texture; `lesion_contrast` (may be missing) how much
+    brighter lesions may become in FLAIR and, by half of it, darker in T1w, in shares of 1/8 of the MRI's span.
     rule: intensity rule, applied again because the histogram has moved; target: what is to be learnt, which moves with
     the anatomy and keeps its values.
     """
@@ -41,6 +43,8 @@ def augment(
     brain = volumes["brain"]
     if settings["lesion_t1"] > 0 and {"t1w", "lesions", "white_matter"} <= set(volumes):
         volumes["t1w"] = fade_lesions(volumes, settings["lesion_t1"], rng)
+    if settings.get("lesion_contrast", 0.0) and "lesions" in volumes:
+        strengthen_lesions(volumes, settings["lesion_contrast"] * SPANS[rule["rule"]] / 8, rng)
     for name in ALL_MRI:
         if name in volumes and name != target:
             level = (volumes[name] - background) / SPANS[rule["rule"]]
@@ -137,6 +141,22 @@ def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random
         return t1w
     missing = np.clip(np.median(t1w[healthy]) - t1w, 0, None)
     return t1w + gaussian_filter(lesions.astype(np.float32), 0.7) * amount.astype(np.float32) * missing
+
+
+def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
+    """Make lesions brighter in FLAIR and darker in T1w, in place; each visit by another amount, lesions by others.
+
+    Lesions of real patients stand out more than those of the digital patient do in many of its random protocols
+    (measured: FLAIR 1.1 to 1.6 SD of the brain above normal-appearing white matter in two patients, 0.4 to 1.0 in
+    digital people). largest: added to FLAIR at most, in the unit of the images; T1w loses half of that at most (ours).
+    """
+    labels, sizes = label_lesions(volumes["lesions"], 1.0)
+    of_visit, of_lesion = rng.random(2), rng.uniform(0.5, 1.2, len(sizes) + 1).astype(np.float32)
+    of_lesion[0] = 0.0
+    added = gaussian_filter(of_lesion[labels], 0.7) * (1 + 0.3 * smooth_field(labels.shape, rng))
+    for name, share, drawn in (("flair", 1.0, of_visit[0]), ("t1w", -0.5, of_visit[1])):
+        if name in volumes:
+            volumes[name] = volumes[name] + np.float32(share * largest * drawn) * added * volumes["brain"]
 
 
 def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

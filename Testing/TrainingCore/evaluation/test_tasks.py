@@ -10,7 +10,7 @@ from TrainingCore.data.recipe import available, load_recipe
 from TrainingCore.evaluation.compared import compare_models
 from TrainingCore.evaluation.paired import paired_differences, summarise_measures
 from TrainingCore.evaluation.task import Outputs
-from TrainingCore.evaluation.tasks import DEMYELINATION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
+from TrainingCore.evaluation.tasks import DEMYELINATION, DETECTION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
 from TrainingCore.reporting.document import Report
 from TrainingCore.reporting.evaluation_report import add_results
 from TrainingCore.reporting.result_tables import comparison_rows, measure_row

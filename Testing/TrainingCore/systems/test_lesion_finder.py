@@ -17,9 +17,9 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.lesion_finder import LesionFinder
 from TrainingCore.systems.loading import load_system
-from TrainingCore.systems.moment import Moment
+from TrainingCore.systems.samples import Sample
+from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.train import main
-from TrainingCore.training.samples import Sample
 from TrainingCore.training.windows import random_window
 
 SMALL = [
@@ -75,7 +75,7 @@ def test_the_network_keeps_odd_sizes_and_tells_voxels_of_a_block_apart() -> None
 def test_it_learns_to_mark_a_lesion_and_nothing_outside_the_brain() -> None:
     system, rng = finder(), np.random.default_rng(0)
     for step in range(60):
-        losses = system.training_step([visit(step % 3), visit(step % 3 + 1)], Moment(0, 1, 0.0), rng)
+        losses = system.training_step([visit(step % 3), visit(step % 3 + 1)], TrainingProgress(0, 1, 0.0), rng)
     assert losses["dice_loss"] < 0.4
     sample = visit(1)
     probability = system.segment(sample.inputs)
