@@ -42,6 +42,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/elimination.py
   evaluation/image_quality.py
   evaluation/information.py
+  evaluation/lesion_detection.py
   evaluation/lesion_features.py
   evaluation/lesion_geometry.py
   evaluation/lesion_summary.py
@@ -112,6 +113,7 @@ set(TRAINING_CORE_SCRIPTS
   list_dicom.py
   networks/__init__.py
   networks/fast_convolution.py
+  networks/folded_unet3d.py
   networks/grid_discriminator.py
   networks/group_norm.py
   networks/inference.py
@@ -130,6 +132,7 @@ set(TRAINING_CORE_SCRIPTS
   patient/clock.py
   patient/inputs.py
   patient/leftovers.py
+  patient/lesion_finding.py
   patient/options.py
   patient/outputs.py
   patient/own_grid.py
@@ -177,6 +180,7 @@ set(TRAINING_CORE_SCRIPTS
   prediction/cases.py
   prediction/completion.py
   prediction/inference.py
+  prediction/lesion_finding.py
   prediction/model.py
   prediction/uncertainty.py
   prediction/volume.py
@@ -266,6 +270,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/geometry.py
   systems/joint_flair_wmh.py
   systems/learner.py
+  systems/lesion_finder.py
   systems/linear.py
   systems/loading.py
   systems/mask_weighted_pix2pix.py
@@ -274,6 +279,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/papers/contrast_enhancement.py
   systems/papers/curricular.py
   systems/papers/joint_flair_wmh.py
+  systems/papers/lesion_finder.py
   systems/papers/mask_weighted_pix2pix.py
   systems/papers/sketcher_refiner.py
   systems/parts.py
@@ -300,6 +306,7 @@ set(TRAINING_CORE_SCRIPTS
   training/simulated.py
   training/state.py
   training/store.py
+  training/windows.py
   tune.py
   )
 
@@ -321,6 +328,7 @@ set(TRAINING_CORE_RESOURCES
   recipes/joint_flair_wmh_offline.yaml
   recipes/joint_flair_wmh_unimodal.yaml
   recipes/l1_only.yaml
+  recipes/lesion_finder.yaml
   recipes/linear.yaml
   recipes/mask_weighted_pix2pix.yaml
   recipes/mask_weighted_pix2pix_improved.yaml

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .patient.clock import Clock
-    from .patient.inputs import Patient
+    from .patient.inputs import PatientImages
     from .patient.pipeline import LesionFinder, PreparedPatient
     from .patient.synthesis import Findings
     from .prediction.model import TrainedModel
@@ -166,7 +166,7 @@ def synthesize_visit(
     return Result.open(out) if myelin else out
 
 
-def _finder(options: SynthesisOptions, clock: Clock, patient: Patient) -> LesionFinder | None:
+def _finder(options: SynthesisOptions, clock: Clock, patient: PatientImages) -> LesionFinder | None:
     from .patient.lesion_finding import finder_of, open_finder
 
     if options.lesion_finder is None:

@@ -3,7 +3,7 @@
 A system of this package has a file in `systems/papers` that registers it. Another package registers its own at run time
 with `register`, or is found by its entry point in the group `myelinsynth.systems`, a function that registers:
 
->>> register(Entry("mine", load="my_package.mine:Mine", recipe=Path("mine.yaml")))               # doctest: +SKIP
+>>> register(SystemEntry("mine", load="my_package.mine:Mine", recipe=Path("mine.yaml")))               # doctest: +SKIP
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..registry import Entry, register
+from ..registry import SystemEntry, register
 from ..rules import Rule, adam_rules, depth_rules, no_float16
 
 
@@ -26,7 +26,7 @@ def lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 register(
-    Entry(
+    SystemEntry(
         "lesion_finder",
         load="TrainingCore.systems.lesion_finder:LesionFinder",
         rules=lesion_finder_rules,
