@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
 from ..runtime.files import PARTIAL_SUFFIX
 
 CLAIM = ".claim"
@@ -19,6 +17,8 @@ UNCLAIMED_SECONDS = 60.0  # a folder this young may be about to be claimed
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
     """Hold a lock inside a temporary folder while working there; the system drops it when the process dies."""
+    from filelock import FileLock  # Slicer's panel opens before it is installed
+
     path = folder / CLAIM
     with FileLock(path, blocking=False):
         yield
@@ -40,6 +40,8 @@ def remove_leftovers(target: Path) -> None:
 
 def abandoned(folder: Path) -> bool:
     """Whether nobody works in a folder any more that was, or should have been, claimed."""
+    from filelock import FileLock
+
     if not (folder / CLAIM).is_file():
         return time.time() - folder.stat().st_mtime > UNCLAIMED_SECONDS
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import slicer
 
 from ..errors import SynthesisError
-from ..patient.exchange import Patient, exportPatient
+from ..patient.exchange import Patient, checkPatient, exportPatient
 from ..words import _
 from .childprocess import ChildProcess, State, Step, importTrainingCore, trainingCommand
 from .results import Outputs, loadResult
@@ -70,6 +70,9 @@ class Synthesis:
         if self._child is not None:
             raise RuntimeError("a Synthesis is started once")
         self._checkPresent()
+        problems = checkPatient(self.patient)
+        if problems:
+            raise SynthesisError(" ".join(problems))
         removeLeftovers(Path(self._parent or tempfile.gettempdir()))
         try:
             self._scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=self._parent))
