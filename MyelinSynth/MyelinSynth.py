@@ -134,7 +134,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self):
         """The button Reload of developers: the module's library and TrainingCore are read again, too."""
-        for name in [one for one in sys.modules if one.split(".")[0] in ("MyelinSynthLib", "TrainingCore")]:
+        for name in [name for name in sys.modules if name.split(".")[0] in ("MyelinSynthLib", "TrainingCore")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 

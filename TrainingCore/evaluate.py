@@ -95,7 +95,7 @@ def evaluate(
         facts = EvaluationFacts(
             cohort.path.resolve().name if cohort.path else "cohort",
             cohort.simulated,
-            {one.name: one.facts() for one in candidates},
+            {candidate.name: candidate.facts() for candidate in candidates},
             evaluation.warnings_of(candidates, task, cohort, left_out),
             seed,
         )

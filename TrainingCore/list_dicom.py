@@ -40,8 +40,8 @@ def list_dicom(folder: Annotated[Path, Option("FOLDER", positional=True)]) -> No
     for line, count in lines.items():
         print(line + (f" ({count} series alike)" if count > 1 else ""))
     if found.unreadable:
-        one = found.unreadable == 1
-        print(f"{found.unreadable} DICOM file{'' if one else 's'} hold{'s' if one else ''} no slice that can be read.")
+        single = found.unreadable == 1
+        print(f"{found.unreadable} DICOM file{'' if single else 's'} hold{'s' if single else ''} no readable slice.")
     for what in (T1W, FLAIR):
         try:
             chosen, notes = choose_stack(found, what, None, f"The folder {folder.name}")

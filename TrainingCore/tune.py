@@ -117,10 +117,10 @@ def plan_of(
 ) -> dict[str, Any]:
     """What must stay the same for a study to go on."""
     space = {
-        one.key: {"choices": list(one.choices)}
-        if one.choices
-        else {"low": one.low, "high": one.high, "log": one.log, "step": one.step}
-        for one in dimensions
+        dimension.key: {"choices": list(dimension.choices)}
+        if dimension.choices
+        else {"low": dimension.low, "high": dimension.high, "log": dimension.log, "step": dimension.step}
+        for dimension in dimensions
     }
     data = str(cohort.path.resolve()) if cohort.path else ""
     about = {"data": data, "files": cohort.sizes(), "stratified_by": stratify}

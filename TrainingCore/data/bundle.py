@@ -233,7 +233,7 @@ def _whole(value: Any) -> bool:
 
 def _largest(value: Any) -> float:
     if isinstance(value, list):
-        return max((_largest(one) for one in value), default=0)
+        return max((_largest(item) for item in value), default=0)
     return value if isinstance(value, (int, float)) else 0
 
 

@@ -225,4 +225,6 @@ def how_to_get(missing: Sequence[str]) -> str:
 
 def missing_sentences(visits: Sequence[Visit], needs: Sequence[str]) -> list[str]:
     """One sentence per visit that lacks something."""
-    return [f"{one.label} has no {' and no '.join(name for name in needs if name not in one.files)}" for one in visits]
+    return [
+        f"{visit.label} has no {' and no '.join(name for name in needs if name not in visit.files)}" for visit in visits
+    ]

@@ -99,7 +99,7 @@ def made_by_preprocess(folder: Path) -> bool:
     """Whether `preprocess` wrote this dataset: its volumes are aligned, masked and on one grid."""
     try:
         about = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
-        return any(one.get("Name") == PREPARED_BY for one in about["GeneratedBy"])
+        return any(entry.get("Name") == PREPARED_BY for entry in about["GeneratedBy"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False  # no description, or one that says nothing of the kind
 
@@ -108,13 +108,12 @@ def _left_over(found: list[ImageFile], visit: Visit, unused: Unused) -> None:
     """Say which usable files of a visit gave way to others."""
     taken = {str(path) for path in visit.files.values()}
     said = " ".join(visit.notes)
-    for one in found:
-        if one.path not in taken and one.name not in said and not visit.prepared:
-            instead = visit.files.get(one.volume)
-            reason = (
-                f"{instead.name} was taken as {word_of(one.volume)}" if instead else f"no {word_of(one.volume)} there"
-            )
-            unused.add(one.path, one.dataset, reason, f"another file was taken as {word_of(one.volume)}")
+    for image in found:
+        if image.path not in taken and image.name not in said and not visit.prepared:
+            instead = visit.files.get(image.volume)
+            word = word_of(image.volume)
+            reason = f"{instead.name} was taken as {word}" if instead else f"no {word} there"
+            unused.add(image.path, image.dataset, reason, f"another file was taken as {word_of(image.volume)}")
 
 
 def images(folder: Path, dataset: str, unused: Unused) -> Iterator[ImageFile]:
@@ -180,15 +179,15 @@ def _share_session_free(groups: dict[tuple[str, str], list[ImageFile]]) -> None:
 
 def _visit(key: tuple[str, str], found: list[ImageFile], prepared: set[str], choose: Sequence[str]) -> Visit:
     visit = Visit(*key)
-    ready = sorted({one.dataset for one in found if one.dataset in prepared})
+    ready = sorted({image.dataset for image in found if image.dataset in prepared})
     if ready:
         visit.prepared = True
-        found = [one for one in found if one.dataset == ready[0]]
+        found = [image for image in found if image.dataset == ready[0]]
         if len(ready) > 1:
             visit.notes.append(f"{visit.label} was prepared {len(ready)} times: took derivatives/{ready[0]}")
     by_volume: dict[str, list[ImageFile]] = defaultdict(list)
-    for one in found:
-        by_volume[one.volume].append(one)
+    for image in found:
+        by_volume[image.volume].append(image)
     first = next((name for name in ALL_MRI if name in by_volume), "t1w")  # the T1w, where there is one
     spaces = sorted({SPACES[name] for name in by_volume if name in SPACES})  # where there is none, any MRI's will do
     own = ["T1w"] if first == "t1w" or not spaces else spaces
@@ -218,7 +217,7 @@ def _in_space(found: list[ImageFile], volume: str, home: str | None, own: list[s
     or those of the other MRI where there is no T1w.
     """
     here = {home, "orig", *own} if home is None else {home}
-    same = [one for one in found if one.entities.get("space") in here]
+    same = [image for image in found if image.entities.get("space") in here]
     if same:
         return same
     if volume in ALL_MRI or volume == "dvr":
@@ -226,7 +225,7 @@ def _in_space(found: list[ImageFile], volume: str, home: str | None, own: list[s
     else:
         allowed = {None, "orig"} | ({"FLAIR", "flair"} if volume == "lesions" else set())
         allowed |= {"T1w"} if home is None else set()  # where there is no T1w, its masks are better than none
-    fitting = [one for one in found if one.entities.get("space") in allowed]
+    fitting = [image for image in found if image.entities.get("space") in allowed]
     if not fitting and volume in {*ALL_MRI, *MASKS, "dvr"}:
         space = f"the space of its {' or '.join(own)}" + (f" ({home})" if home else "")
         visit.notes.append(f"{visit.label}: {found[0].name} was not used, it is not in {space}")
@@ -252,9 +251,9 @@ def _best(found: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageF
         return (others, -int(run), one.name)
 
     ranked = sorted(found, key=lambda one: (class_of(one), plainness(one)))
-    rivals = [one for one in ranked if class_of(one) == class_of(ranked[0])]
+    rivals = [image for image in ranked if class_of(image) == class_of(ranked[0])]
     if len(rivals) > 1 and ranked[0].volume in {*ALL_MRI, "dvr", "lesions"}:
-        left = ", ".join(one.name for one in rivals[1:])
+        left = ", ".join(rival.name for rival in rivals[1:])
         visit.notes.append(
             f"{visit.label} has {len(rivals)} images that could be its {ranked[0].volume}: took {ranked[0].name}, "
             f"not {left} (--choose run-1 or --choose acq-LABEL takes another)"

@@ -198,7 +198,7 @@ def without_input(recipe: Settings, name: str) -> Settings:
         raise BadInput(f"{name} cannot be left out: the recipe's inputs are {', '.join(inputs)}.")
     if len(inputs) == 1:
         raise BadInput(f"{name} cannot be left out: it is the recipe's only input.")
-    kept = [one for one in inputs if one != name]
+    kept = [input_name for input_name in inputs if input_name != name]
     left = deepcopy(recipe)
     left["data"]["inputs"] = kept
     left["description"] = f"{recipe['description'].split(' [inputs ')[0]} [inputs {', '.join(kept)}]"

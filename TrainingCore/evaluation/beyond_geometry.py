@@ -55,11 +55,11 @@ def partial_difference(
     """
     table, owners = _complete(np.column_stack([features, measured, first, second]), people)
     result: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": len(table)}
-    one, before = _with_replicates(table[:, :-1], owners, seed)
-    other, after = _with_replicates(np.delete(table, -2, axis=1), owners, seed)
-    if one is None or other is None:
+    first_r, first_draws = _with_replicates(table[:, :-1], owners, seed)
+    second_r, second_draws = _with_replicates(np.delete(table, -2, axis=1), owners, seed)
+    if first_r is None or second_r is None:
         return result
-    return result | {"difference": other - one} | bootstrap_test(after - before)
+    return result | {"difference": second_r - first_r} | bootstrap_test(second_draws - first_draws)
 
 
 def partial_replicates(

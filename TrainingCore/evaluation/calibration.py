@@ -69,7 +69,7 @@ def attainable(spread: np.ndarray, seed: int = 0) -> float | None:
     if np.ptp(spread) == 0:
         return None
     errors = np.abs(np.random.default_rng([seed, 1905]).standard_normal((DRAWS, len(spread)))) * spread
-    return float(np.mean([spearman(spread, one) for one in errors]))
+    return float(np.mean([spearman(spread, error) for error in errors]))
 
 
 def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
 
 def _voxel_errors(maps: Sequence[np.ndarray], error: np.ndarray, brain: np.ndarray) -> dict[str, float]:
-    spread = np.std([one[brain] for one in maps], axis=0, ddof=1)
+    spread = np.std([prediction[brain] for prediction in maps], axis=0, ddof=1)
     return {f"voxel_{key}": value for key, value in error_by_spread(spread, error[brain]).items()}
 
 

@@ -168,6 +168,6 @@ def _compare(means: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     result["p_nawm_against_control"] = None if p is None else float(p)
     paired = sorted(set(nawm) & set(lesions))
     enough = len(paired) >= MIN_PEOPLE
-    p = wilcoxon([lesions[one] for one in paired], [nawm[one] for one in paired]).pvalue if enough else None
+    p = wilcoxon([lesions[person] for person in paired], [nawm[person] for person in paired]).pvalue if enough else None
     result["p_lesions_against_nawm"] = None if p is None else float(p)
     return result

@@ -16,12 +16,12 @@ def without(name: str) -> str:
 
 
 def all_but(inputs: Sequence[str], name: str) -> list[str]:
-    return [one for one in inputs if one != name]
+    return [kept for kept in inputs if kept != name]
 
 
 def deciding(measures: Sequence[Measure], result: dict[str, list[Row]]) -> Measure:
     """The first measure that everything tried has a value of (a Dice needs controls for its threshold)."""
-    able = (one for one in measures if all(_mean(visits, one) is not None for visits in result.values()))
+    able = (measure for measure in measures if all(_mean(visits, measure) is not None for visits in result.values()))
     return next(able, measures[0])
 
 

@@ -40,7 +40,7 @@ def translation_quality(
         result[f"ssim_{name}"] = float(similarity[mask].mean()) if mask.any() else None
         result[f"mae_{name}"] = mean_absolute_error(truth, image, mask)
     floor = float(min(truth.min(), image.min()))
-    masked_truth, masked_image = (np.where(lesions, one - floor, 0.0) for one in (truth, image))
+    masked_truth, masked_image = (np.where(lesions, volume - floor, 0.0) for volume in (truth, image))
     masked = ssim_map(masked_truth, masked_image, data_range, IN_PLANE)[brain].mean() if lesions.any() else None
     result["ssim_lesion_masked"] = None if masked is None else float(masked)
     return result

@@ -26,7 +26,7 @@ def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
 def paired_differences(task: Task, first: Mapping[str, Sequence[Row]], other: Mapping[str, Sequence[Row]]) -> Row:
     """Each measure of `other` minus that of `first`, paired by person, and of what is pooled where both have the same
     lesions: {key or title: see `paired_gap`}. first, other: {visits, lesions}, rows."""
-    result = {one.key: paired_gap(first["visits"], other["visits"], one) for one in task.measures}
+    result = {measure.key: paired_gap(first["visits"], other["visits"], measure) for measure in task.measures}
     return result | _pooled_gaps(task, first["lesions"], other["lesions"])
 
 
@@ -48,9 +48,9 @@ def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> 
     """
     from scipy.stats import wilcoxon
 
-    one, two = by_person(first, measure.key), by_person(other, measure.key)
-    people = sorted(set(one) & set(two))
-    gaps = np.array([two[person] - one[person] for person in people])
+    first_values, other_values = by_person(first, measure.key), by_person(other, measure.key)
+    people = sorted(set(first_values) & set(other_values))
+    gaps = np.array([other_values[person] - first_values[person] for person in people])
     p = float(wilcoxon(gaps).pvalue) if len(people) >= MIN_PEOPLE_TO_TEST and np.any(gaps != 0) else None
     low, high = None, None
     if people:

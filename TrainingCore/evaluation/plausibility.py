@@ -192,13 +192,13 @@ def pooled(findings: list[list[Finding]]) -> list[dict[str, Any]]:
     """
     rows = []
     for same in zip(*findings):
-        known = [one for one in same if one.value is not None]
+        known = [check for check in same if check.value is not None]
         rows.append(
             {
                 "check": same[0].check,
-                "holds": sum(bool(one.holds) for one in known),
+                "holds": sum(bool(check.holds) for check in known),
                 "patients": len(known),
-                "mean": float(np.mean([one.value for one in known])) if known else None,
+                "mean": float(np.mean([check.value for check in known])) if known else None,
                 "unit": same[0].unit,
                 "expected": same[0].expected,
             }

@@ -137,13 +137,13 @@ def correlation_difference(
     arrays = [np.asarray(column, float).ravel() for column in (truth, first, second)]
     keep = np.logical_and.reduce([np.isfinite(array) for array in arrays])
     truth, first, second = (array[keep] for array in arrays)
-    one, other = pearson(truth, first)["r"], pearson(truth, second)["r"]
+    first_r, second_r = pearson(truth, first)["r"], pearson(truth, second)["r"]
     empty = {"difference": None, "low": None, "high": None, "p": None, "n": int(keep.sum())}
-    if one is None or other is None:
+    if first_r is None or second_r is None:
         return empty
     draws = ClusterBootstrap(np.asarray(clusters)[keep], seed=seed)
     replicates = draws.correlations(truth, second) - draws.correlations(truth, first)
-    return empty | {"difference": other - one} | bootstrap_test(replicates)
+    return empty | {"difference": second_r - first_r} | bootstrap_test(replicates)
 
 
 def bootstrap_test(replicates: np.ndarray) -> dict[str, float | None]:

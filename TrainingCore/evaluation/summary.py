@@ -60,10 +60,10 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
     for members in groups.values():
         volumes = [row["volume_mm3"] for row in members]
         visit = members[0]["visit"] if "visit" in by else ""
-        one = {"person": members[0]["person"], "visit": visit, "volume_mm3": float(sum(volumes))}
+        point = {"person": members[0]["person"], "visit": visit, "volume_mm3": float(sum(volumes))}
         for kind, column in COLUMNS.items():
-            one[kind] = weighted_mean([row.get(column) for row in members], volumes)
-        pooled.append(one)
+            point[kind] = weighted_mean([row.get(column) for row in members], volumes)
+        pooled.append(point)
     return pooled
 
 
@@ -201,19 +201,24 @@ def differences(
     """
     result = {}
     for level in LEVELS:
-        one, two = levels(first, minimum_mm3)[level], levels(other, minimum_mm3)[level]
+        first_points, other_points = levels(first, minimum_mm3)[level], levels(other, minimum_mm3)[level]
         keys = [
-            [(row["person"], row["visit"], row.get("id"), row["volume_mm3"]) for row in rows] for rows in (one, two)
+            [(row["person"], row["visit"], row.get("id"), row["volume_mm3"]) for row in rows]
+            for rows in (first_points, other_points)
         ]
         if keys[0] != keys[1]:
             raise ValueError("two models can be compared on the same lesions only")
-        people = [row["person"] for row in one]
-        truth, a, b = column(one, "measured"), column(one, "synthetic"), column(two, "synthetic")
+        people = [row["person"] for row in first_points]
+        truth, a, b = (
+            column(first_points, "measured"),
+            column(first_points, "synthetic"),
+            column(other_points, "synthetic"),
+        )
         result[level] = correlation_difference(truth, a, b, people, seed)
-    one, two = levels(first, minimum_mm3)["lesion"], levels(other, minimum_mm3)["lesion"]
-    people = [row["person"] for row in one]
-    truth, a, b = column(one, "measured"), column(one, "synthetic"), column(two, "synthetic")
-    result["partial"] = partial_difference(truth, a, b, geometry_of(one), people, seed)
-    result["myelin"] = correlation_difference(1.0 - column(one, "myelin_loss"), a, b, people, seed)
+    first_points, other_points = levels(first, minimum_mm3)["lesion"], levels(other, minimum_mm3)["lesion"]
+    people = [row["person"] for row in first_points]
+    truth, a, b = column(first_points, "measured"), column(first_points, "synthetic"), column(other_points, "synthetic")
+    result["partial"] = partial_difference(truth, a, b, geometry_of(first_points), people, seed)
+    result["myelin"] = correlation_difference(1.0 - column(first_points, "myelin_loss"), a, b, people, seed)
     result["mae"] = mean_difference(np.abs(b - truth) - np.abs(a - truth), people, seed)
     return result

@@ -119,7 +119,7 @@ def open_candidates(first: Path, name: str, compare: Sequence[str]) -> list[Cand
         if not equals or not label or not path:
             raise BadInput(f"--compare {entry}: write it as NAME=PATH, for example --compare linear=runs/linear.")
         candidates.append(open_candidate(Path(path), label))
-    names = [one.name for one in candidates]
+    names = [candidate.name for candidate in candidates]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise BadInput(
@@ -130,15 +130,15 @@ def open_candidates(first: Path, name: str, compare: Sequence[str]) -> list[Cand
 
 def inputs_of(candidates: Sequence[Candidate]) -> list[str]:
     """The MRI that the models see, each once."""
-    return list(dict.fromkeys(name for one in candidates for name in one.data["inputs"]))
+    return list(dict.fromkeys(name for candidate in candidates for name in candidate.data["inputs"]))
 
 
 def task_of(candidates: Sequence[Candidate]) -> Task:
     """What the models are measured by. Raises BadInput where they make different things."""
-    targets = sorted({one.data["target"] for one in candidates})
+    targets = sorted({candidate.data["target"] for candidate in candidates})
     if len(targets) > 1:
         raise BadInput(f"These models make different things ({', '.join(targets)}) and cannot be compared.")
-    return common_task({"data": one.data} for one in candidates)
+    return common_task({"data": candidate.data} for candidate in candidates)
 
 
 def volumes_needed(candidates: Sequence[Candidate], task: Task) -> list[str]:
@@ -197,9 +197,8 @@ def measure_candidates(
     tell(fraction, message) shows progress. Models of one task with a common grid are measured on the finest one, others
     each on its own grid and with its own intensity rule.
     """
-    measured = Measured(
-        {one.name: {"visits": [], "lesions": []} for one in candidates}, {one.name: [] for one in candidates}, []
-    )
+    names = [candidate.name for candidate in candidates]
+    measured = Measured({name: {"visits": [], "lesions": []} for name in names}, {name: [] for name in names}, [])
     context = _context(candidates, task, cohort)
     for index, visit in enumerate(cohort):
         message = f"{visit.label}, visit {index + 1} of {len(cohort)}"
@@ -233,17 +232,17 @@ def _measure_visit(
     reference = finest(candidates)
     prepared = {reference.key: reference.prepare(visit, mri)}
     measured.loads.append(int(np.count_nonzero(prepared[reference.key].volumes.get("lesions", 0))))
-    for place, one in enumerate(candidates):
+    for place, candidate in enumerate(candidates):
         told(place / len(candidates))
-        if one.key not in prepared:
-            prepared[one.key] = one.prepare(visit, mri)
-        case, outputs = prepared[one.key], predict_case(one.model, prepared[one.key], uncertainty)
+        if candidate.key not in prepared:
+            prepared[candidate.key] = candidate.prepare(visit, mri)
+        case, outputs = prepared[candidate.key], predict_case(candidate.model, prepared[candidate.key], uncertainty)
         if task.common_grid:
             case, outputs = prepared[reference.key], outputs_on_grid(outputs, case, prepared[reference.key])
-        row, lesions = task.measure(case, outputs, one.data, context)
-        measured.rows[one.name]["visits"].append(row)
-        measured.rows[one.name]["lesions"].extend(lesions)
-        measured.slices[one.name].append(slice_of(case, outputs, task, context, one.data, visit.label))
+        row, lesions = task.measure(case, outputs, candidate.data, context)
+        measured.rows[candidate.name]["visits"].append(row)
+        measured.rows[candidate.name]["lesions"].extend(lesions)
+        measured.slices[candidate.name].append(slice_of(case, outputs, task, context, candidate.data, visit.label))
 
 
 def slice_of(case: Case, outputs: Outputs, task: Task, context: Any, data: dict[str, Any], title: str) -> Slices:
@@ -255,10 +254,10 @@ def slice_of(case: Case, outputs: Outputs, task: Task, context: Any, data: dict[
 
 def warnings_of(candidates: Sequence[Candidate], task: Task, cohort: Cohort, left_out: int) -> list[str]:
     """What a reader must know first: people used for training, visits left out, grids and intensities that differ."""
-    warnings = [note for one in candidates if (note := one.seen_before(cohort))]
+    warnings = [note for candidate in candidates if (note := candidate.seen_before(cohort))]
     if left_out:
         warnings.append(f"{left_out} visits lack an image or mask and were left out.")
-    if len({one.key for one in candidates}) > 1:
+    if len({candidate.key for candidate in candidates}) > 1:
         reference = finest(candidates)
         grid = f"{' x '.join(map(str, reference.shape))} voxels of {reference.spacing:g} mm"
         where = (

@@ -30,7 +30,8 @@ def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dic
     before = [load_recipe(which) for _name, which in entries]
     recipes: dict[str, dict[str, Any]] = {}
     for (name, which), own in zip(entries, before):
-        mine = [one for one in changes if has_key(own, one) or not any(has_key(other, one) for other in before)]
+        known = [change for change in changes if any(has_key(other, change) for other in before)]
+        mine = [change for change in changes if has_key(own, change) or change not in known]
         recipe = load_recipe(which, mine)
         check_recipe(recipe)
         if name in recipes:

@@ -165,25 +165,25 @@ class Agreement:
 def agreement(first: View, second: View) -> Agreement:
     """Compare two views on one grid, a little inside the brain."""
     inner = (first.depth > 4) & (second.depth > 4)
-    one, other = (ndimage.gaussian_filter(seen.values, 0.7) for seen in (first, second))
-    lengths = [ndimage.gaussian_gradient_magnitude(values, 0.8)[inner] for values in (one, other)]
+    first_smooth, second_smooth = (ndimage.gaussian_filter(seen.values, 0.7) for seen in (first, second))
+    lengths = [ndimage.gaussian_gradient_magnitude(values, 0.8)[inner] for values in (first_smooth, second_smooth)]
     solid = inner.copy()
     for seen in (first, second):
         solid &= seen.values > (np.percentile(seen.values[seen.depth > CENTRE_MM], 1) + 1) / 2
     return Agreement(
-        normalised_information(one[inner], other[inner]) - 1 if inner.sum() >= FEWEST_VOXELS else 0.0,
+        normalised_information(first_smooth[inner], second_smooth[inner]) - 1 if inner.sum() >= FEWEST_VOXELS else 0.0,
         _rank_correlation(*lengths),
         _rank_correlation(first.values[solid], second.values[solid]),
     )
 
 
-def normalised_information(one: np.ndarray, other: np.ndarray, bins: int = 32) -> float:
+def normalised_information(first: np.ndarray, second: np.ndarray, bins: int = 32) -> float:
     """(H(a) + H(b)) / H(a, b) of two equally long arrays, 1 (nothing in common) to 2 (Studholme et al. 1999).
 
     Values beyond the 1st and 99th percentile count as these.
     """
-    a, b = (np.clip(values, *np.percentile(values, [1, 99])) for values in (one, other))
-    joint = np.histogram2d(a, b, bins=bins)[0] / len(one)
+    a, b = (np.clip(values, *np.percentile(values, [1, 99])) for values in (first, second))
+    joint = np.histogram2d(a, b, bins=bins)[0] / len(first)
 
     def entropy(shares: np.ndarray) -> float:
         shares = shares[shares > 0]

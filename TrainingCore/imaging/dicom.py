@@ -62,7 +62,7 @@ def read_series(path: Path, what: str) -> Series:
         raise BadInput(f"{label} is a DICOM segmentation. Load it in 3D Slicer and save it as NRRD or NIfTI.")
     frames, step = in_order(stack, label, folder)
     shape = (stack.columns, stack.rows, len(frames))
-    stored = sum(one.stat().st_size for one in {frame.path for frame in frames})
+    stored = sum(path.stat().st_size for path in {frame.path for frame in frames})
     check_size(shape, 1, stored, True, label)
     affine = _affine(stack, frames[0], step)
     notes += slice_notes(stack, frames, step, folder) + shear_notes(affine)
@@ -115,7 +115,7 @@ def slice_notes(stack: Stack, frames: list[Frame], step: np.ndarray, folder: Fol
         notes.append(
             f"has slices {apart:.3g} mm apart, {expected:.3g} mm by its tags: slices between them seem to be missing"
         )
-    if sum((one.study, one.series) == (stack.study, stack.series) for one in folder.stacks) > 1:
+    if sum((other.study, other.series) == (stack.study, stack.series) for other in folder.stacks) > 1:
         return tuple(notes)
     numbers = sorted(frame.instance for frame in frames if frame.instance is not None)
     if stack.promised and stack.promised > len(frames):

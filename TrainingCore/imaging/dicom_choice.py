@@ -108,7 +108,7 @@ def settle_agent(stacks: Sequence[Stack]) -> None:
             stack.after_agent = _after_agent(stack, stack.contrast_agent and tags_tell)
         after = [stack for stack in t1w if stack.after_agent]
         for stack in t1w:
-            if says(stack.names) != "before" and any(_later(stack, one) for one in after):
+            if says(stack.names) != "before" and any(_later(stack, later) for later in after):
                 stack.after_agent = True
 
 
@@ -148,7 +148,7 @@ def choose_stack(folder: Folder, what: str, number: str | None, where: str) -> t
         raise BadInput(f"{where} holds no series of {MINIMUM_SLICES} slices or more: {_list(folder.stacks)}.")
     if number is not None:
         return _asked_for(usable, number, what, where)
-    if not all(same_person(one.person, other.person) for one, other in itertools.combinations(usable, 2)):
+    if not all(same_person(stack.person, other.person) for stack, other in itertools.combinations(usable, 2)):
         raise BadInput(f"{where} holds images of more than one person. Give the folder of one person.")
     matching = usable
     if what in (T1W, FLAIR):

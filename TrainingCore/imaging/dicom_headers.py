@@ -256,9 +256,9 @@ def _acquired(header: Any) -> str:
 
 def _agent_given(header: Any, groups: tuple[Any, Any]) -> bool:
     """Whether the tags say that contrast agent was in the blood: an agent's name that is not a word for none."""
-    usage = [one for group in groups for one in group.get("ContrastBolusUsageSequence") or []]
+    usage = [item for group in groups for item in group.get("ContrastBolusUsageSequence") or []]
     if usage:
-        return any(str(one.get("ContrastBolusAgentAdministered") or "YES").upper() == "YES" for one in usage)
+        return any(str(item.get("ContrastBolusAgentAdministered") or "YES").upper() == "YES" for item in usage)
     name = str(header.get("ContrastBolusAgent") or "").strip(" 0.-").casefold()
     return (bool(name) and name not in NO_AGENT) or bool(header.get("ContrastBolusAgentSequence"))
 
@@ -312,8 +312,8 @@ def _value(header: Any, groups: tuple[Any, Any], sequence: str, keyword: str) ->
 def _numbers(value: Any, count: int) -> tuple[float, ...]:
     import math
 
-    found = tuple(float(one) for one in value)
-    if len(found) != count or not all(math.isfinite(one) and abs(one) < 1e6 for one in found):
+    found = tuple(float(number) for number in value)
+    if len(found) != count or not all(math.isfinite(number) and abs(number) < 1e6 for number in found):
         raise ValueError("geometry")
     return found
 

@@ -76,8 +76,8 @@ def _image_file(path: Path) -> bool:
 def _gather(files: list[Path], where: str) -> Folder:
     stacks, unreadable = _stacks_of_files([path for path in files if is_dicom(path) and _image_file(path)])
     if not stacks:
-        one = unreadable == 1
-        more = f" ({unreadable} DICOM file{'' if one else 's'} there hold{'s' if one else ''} no readable image)"
+        single = unreadable == 1
+        more = f" ({unreadable} DICOM file{'' if single else 's'} there hold{'s' if single else ''} no readable image)"
         raise BadInput(
             f"There is no DICOM series of slices in {where}{more if unreadable else ''}. Check the path, or export it "
             "again."
@@ -147,7 +147,7 @@ def _without_copies(stack: Stack) -> Iterable[Frame]:
         kept: list[np.ndarray | None] = []
         for frame in frames:
             values = _values(stack, frame) if len(frames) > 1 else None
-            if values is None or not any(one is not None and np.array_equal(one, values) for one in kept):
+            if values is None or not any(known is not None and np.array_equal(known, values) for known in kept):
                 kept.append(values)
                 yield frame
 

@@ -83,7 +83,7 @@ def split_lesion(mask: np.ndarray, spacing: Sequence[float], least_mm3: float = 
     if not lesional.any():
         return labels
     occupied = [np.flatnonzero(lesional.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    box = tuple(slice(max(int(one[0]) - 1, 0), int(one[-1]) + 2) for one in occupied)
+    box = tuple(slice(max(int(indices[0]) - 1, 0), int(indices[-1]) + 2) for indices in occupied)
     part = lesional[box]
     divided = _without_crumbs(label_lesions(part, volume)[0], least_mm3 / volume, spacing)
     if divided.max() < 2:
@@ -104,7 +104,7 @@ def _box(
         return None, ()
     room = np.ceil(reach).astype(int).tolist()
     box = tuple(slice(max(index - r, 0), min(index + r + 1, size)) for index, r, size in zip(click, room, shape))
-    return box, tuple(index - one.start for index, one in zip(click, box))
+    return box, tuple(index - extent.start for index, extent in zip(click, box))
 
 
 def _connected(mask: np.ndarray, seed: Sequence[int]) -> np.ndarray:

@@ -134,11 +134,13 @@ def _disagreement(q: np.ndarray, s: np.ndarray, shape: tuple[int, ...]) -> tuple
 
 def opposite_axes(first: np.ndarray, second: np.ndarray) -> list[str]:
     """World axes along which two affines of one array run in opposite directions: names from AXES."""
-    one, other = (np.asarray(m)[:3, :3] / np.linalg.norm(np.asarray(m)[:3, :3], axis=0) for m in (first, second))
+    first_axes, second_axes = (
+        np.asarray(m)[:3, :3] / np.linalg.norm(np.asarray(m)[:3, :3], axis=0) for m in (first, second)
+    )
     names = []
     for world in range(3):
-        axis = int(np.abs(other[world]).argmax())
-        if one[world, axis] * other[world, axis] < 0 and abs(one[world, axis]) > 0.5:
+        axis = int(np.abs(second_axes[world]).argmax())
+        if first_axes[world, axis] * second_axes[world, axis] < 0 and abs(first_axes[world, axis]) > 0.5:
             names.append(AXES[world])
     return names
 
@@ -191,8 +193,8 @@ def _shear(affine: np.ndarray) -> float:
 
 
 def _same_directions(first: np.ndarray, second: np.ndarray) -> bool:
-    one, other = (m[:3, :3] / np.linalg.norm(m[:3, :3], axis=0) for m in (first, second))
-    return bool(np.abs(one - other).max() < 10 * SHEAR_TOLERANCE)
+    first_axes, second_axes = (m[:3, :3] / np.linalg.norm(m[:3, :3], axis=0) for m in (first, second))
+    return bool(np.abs(first_axes - second_axes).max() < 10 * SHEAR_TOLERANCE)
 
 
 def _all_one(edges: np.ndarray) -> bool:

@@ -108,8 +108,8 @@ def lattice_gap(mask: Volume, image: Volume) -> float:
 
 def corner_gap(first: Volume, second: Volume) -> float:
     """Largest distance in mm between the corners of two fields of view, each to the nearest of the other."""
-    one, other = corners(first.data.shape, first.affine), corners(second.data.shape, second.affine)
-    distances = np.linalg.norm(one[:, None] - other[None], axis=2)
+    first_corners, second_corners = corners(first.data.shape, first.affine), corners(second.data.shape, second.affine)
+    distances = np.linalg.norm(first_corners[:, None] - second_corners[None], axis=2)
     return float(max(distances.min(axis=0).max(), distances.min(axis=1).max()))
 
 
@@ -144,8 +144,10 @@ def _said_space(space: str, order: list[str]) -> str | None:
 
 def _parallel_and_oblique(mask: Volume, image: Volume) -> bool:
     """Whether both have the same axes and these are not the world's, to which anybody resamples."""
-    one, other = mask.affine[:3, :3] / mask.spacing, image.affine[:3, :3] / image.spacing
-    return bool(np.abs(one.T @ other).max(axis=0).min() > PARALLEL and np.abs(other).max(axis=0).min() < OBLIQUE)
+    mask_axes, image_axes = mask.affine[:3, :3] / mask.spacing, image.affine[:3, :3] / image.spacing
+    return bool(
+        np.abs(mask_axes.T @ image_axes).max(axis=0).min() > PARALLEL and np.abs(image_axes).max(axis=0).min() < OBLIQUE
+    )
 
 
 def _one_place(first: Volume, second: Volume) -> bool:

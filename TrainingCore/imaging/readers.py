@@ -68,7 +68,7 @@ def check_file(path: Path, what: str) -> str:
     if not path.exists():
         raise BadInput(f"The {what} {path} does not exist. Check the path.")
     known = sorted((*NIFTI, *MGH, *ITK_FORMATS), key=len, reverse=True)
-    ending = next((one for one in known if name.endswith(one)), None)
+    ending = next((ending for ending in known if name.endswith(ending)), None)
     if ending is None:
         raise BadInput(
             f"{label} is of a format we do not read. We read {FORMATS}. Convert it, DICOM without its usual header for "

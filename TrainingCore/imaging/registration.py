@@ -260,9 +260,12 @@ def inside_share(points: np.ndarray, image: Volume, matrix: np.ndarray) -> float
 
 def stripped_alike(first: Volume, second: Volume) -> bool:
     """Whether two images of one grid are skull-stripped with practically the same mask: somebody co-registered them."""
-    one, other = stripped_support(first), stripped_support(second)
-    if one is None or other is None:
+    first_support, second_support = stripped_support(first), stripped_support(second)
+    if first_support is None or second_support is None:
         return False
     return bool(
-        2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other)) > SAME_SUPPORT_DICE
+        2
+        * np.count_nonzero(first_support & second_support)
+        / (np.count_nonzero(first_support) + np.count_nonzero(second_support))
+        > SAME_SUPPORT_DICE
     )

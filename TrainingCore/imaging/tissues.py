@@ -106,7 +106,7 @@ def _smoothed_labels(joint: np.ndarray, inside: np.ndarray, spacing: np.ndarray)
     """Most probable class after each voxel has listened to its neighbours (one mean-field step; ours)."""
     posterior = joint / (joint.sum(axis=0) + 1e-30)
     sigma = SMOOTHING_MM / spacing
-    prior = np.stack([ndimage.gaussian_filter(np.where(inside, one, 0), sigma) for one in posterior])
+    prior = np.stack([ndimage.gaussian_filter(np.where(inside, share, 0), sigma) for share in posterior])
     return np.argmax(posterior * prior + 1e-6 * prior, axis=0)
 
 

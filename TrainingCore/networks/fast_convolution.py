@@ -126,11 +126,11 @@ def _halves(x: Tensor) -> Tensor:
 
 def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of `convolution` towards x and weight."""
-    one, halved = [1, 1, 1], _in_halves(x)
-    padding = [0, 1, 1] if halved else one
+    ones, halved = [1, 1, 1], _in_halves(x)
+    padding = [0, 1, 1] if halved else ones
     if halved:
         gradient, x = torch.cat(gradient.chunk(2, dim=2)), _halves(x)
-    arguments = (gradient, x, weight, None, one, padding, one, False, [0, 0, 0], 1)
+    arguments = (gradient, x, weight, None, ones, padding, ones, False, [0, 0, 0], 1)
     below, of_weight, _ = torch.ops.aten.convolution_backward(*arguments, [True, True, False])
     if halved:  # the two planes on either side of the cut were seen by both halves
         first, second = below[:1, :, 1:-1], below[1:, :, 1:-1]

@@ -173,7 +173,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "flair_covers_brain": round(registration.covered, 4),
             "matrix_t1_to_flair_ras": np.round(registration.matrix, 9).tolist(),
         },
-        "registrations": {name: describe_registration(one) for name, one in aligned.registrations.items()},
+        "registrations": {name: describe_registration(found) for name, found in aligned.registrations.items()},
         "lesion_source": findings.prepared.lesion_source,
         "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
         "uncertainty": None if findings.uncertainty is None else describe_uncertainty(about, findings.predictions),

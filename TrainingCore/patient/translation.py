@@ -105,7 +105,7 @@ def write_translation(
         "inputs": patient.facts,
         "simulated_patient": patient.simulated,
         "brain_mask": aligned.brain.how,
-        "registrations": {name: describe_registration(one) for name, one in aligned.registrations.items()},
+        "registrations": {name: describe_registration(found) for name, found in aligned.registrations.items()},
         "network": {"run_on": prediction.way, "flip_averaging": flips, "predictions": len(prediction.maps)},
         "compared_with_the_real_one": compare(aligned, predicted, about),
         "warnings": patient.anonymous_warnings(),
@@ -130,7 +130,7 @@ def compare(aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]) ->
     truth, source = (apply_rule(aligned.on_reference_grid(name).data, inside, rule) for name in names)
     nothing = np.zeros(inside.shape, bool)
     found: dict[str, float | None] = {}
-    for prefix, one in (("", np.where(inside, made, truth)), ("untouched_", source)):
-        quality = translation_quality(truth, one, inside, nothing, SPANS[rule["rule"]])
+    for prefix, image in (("", np.where(inside, made, truth)), ("untouched_", source)):
+        quality = translation_quality(truth, image, inside, nothing, SPANS[rule["rule"]])
         found |= {f"{prefix}{key}": value for key, value in quality.items() if key.endswith("_brain")}
     return found

@@ -172,8 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with atomic_path(options.out / "phantom_intensities.png") as temporary:
         figure(real, digital, temporary)
     if options.progress == "bar":
-        for name, group in (*((one.name, [one]) for one in real), ("digital", digital)):
-            middle = np.percentile(np.concatenate([one.voxels for one in group], axis=1), [5, 25, 50, 75, 95], axis=1)
+        for name, samples in (*((sample.name, [sample]) for sample in real), ("digital", digital)):
+            voxels = np.concatenate([sample.voxels for sample in samples], axis=1)
+            middle = np.percentile(voxels, [5, 25, 50, 75, 95], axis=1)
             for index, image in enumerate(IMAGES):
                 print(f"{name} {image}: 5, 25, 50, 75, 95 % of voxels {np.round(middle[:, index], 2).tolist()}")
     return 0

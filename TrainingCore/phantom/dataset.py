@@ -80,7 +80,7 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
     made = about.get("GeneratedBy") if isinstance(about, dict) else None
     first = made[0] if isinstance(made, list) and made and isinstance(made[0], dict) else {}
     if first.get("Name") != GENERATOR:
-        if not all(PARTIAL_SUFFIX in one.name for one in out.iterdir()):
+        if not all(PARTIAL_SUFFIX in path.name for path in out.iterdir()):
             raise BadInput(f"{out} is not empty and holds no digital cohort. Choose an empty output folder.")
         return False  # nothing, or what a run that was killed at its very beginning left
     return str(first.get("Description", "")).endswith(SETTINGS_MARK + json.dumps(settings))
@@ -91,7 +91,7 @@ def _sessions(out: Path) -> Iterator[Path]:
     for place in (out, out / DERIVATIVES):
         for person in sorted(place.glob("sub-*")):
             sessions = sorted(person.iterdir()) if person.is_dir() else []
-            strange = [one for one in sessions if not re.fullmatch(r"ses-\d+", one.name)]
+            strange = [path for path in sessions if not re.fullmatch(r"ses-\d+", path.name)]
             if not OURS.fullmatch(person.name) or strange:
                 found = (strange or [person])[0]
                 raise BadInput(f"{found} was not written by simulate. Move it away, or choose another output folder.")

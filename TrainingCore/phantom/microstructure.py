@@ -149,7 +149,7 @@ def _measured_diffusion(scene: Scene, with_trace: bool) -> dict[str, np.ndarray]
         ways["adc"] = lambda one: (one.axial + 2.0 * one.radial) / 3.0
     signals = [mix(scene, plain, reference)]
     for way in ways.values():
-        weighted = {name: plain[name] * _attenuation(way(one), one.free) for name, one in found.items()}
+        weighted = {name: plain[name] * _attenuation(way(tissue), tissue.free) for name, tissue in found.items()}
         signals.append(mix(scene, weighted, reference))
     random = stream(scene.person_seed, "acquire", "dwi", scene.visit)
     images = acquire_together(signals, scene.anatomy, sequence, random)

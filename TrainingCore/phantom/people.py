@@ -113,7 +113,7 @@ def draw_person(
 
 
 def _draw_glioma(random: np.random.Generator) -> tuple[Glioma, str]:
-    shares = np.array([one.share for one in GLIOMAS])
+    shares = np.array([glioma.share for glioma in GLIOMAS])
     glioma = GLIOMAS[int(random.choice(len(GLIOMAS), p=shares / shares.sum()))]
     return glioma, "yes" if random.random() < glioma.enhancing else "no"
 

@@ -92,7 +92,7 @@ def describe_completion(outputs: list[str], bundle: Bundle) -> str:
     what = {"flair": "FLAIR is synthetic", "lesions": "lesion mask was found by a network"}
     rests = "the map rests" if "flair" in outputs else "the lesion table rests"
     text = (
-        f"The {' and the '.join(what[one] for one in outputs)} (model: {bundle.description['name']}). No scanner and "
+        f"The {' and the '.join(what[name] for name in outputs)} (model: {bundle.description['name']}). No scanner and "
         f"no person made it: {rests} on the T1w alone and shows no more than that can tell."
     )
     return text + (" That model has never seen a person: its training data are simulated." if bundle.simulated else "")

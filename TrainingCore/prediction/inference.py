@@ -47,7 +47,7 @@ def predict_maps(
                     + (", which changes the map a little." if ways[place + 1][1] else ".")
                 )
             continue
-        if not all(np.isfinite(one).all() for members in result for one in members):
+        if not all(np.isfinite(prediction).all() for members in result for prediction in members):
             raise MyelinSynthError("The model gave values that are not finite. Try --device cpu, or another model.")
         return result, _words(where, tiled)
     raise MyelinSynthError("There is not enough memory to run this model, even in tiles. Close other programs.")

@@ -68,7 +68,7 @@ def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str,
         measured_over = int(result["predictions"])
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput("The model's bundle.json has an `uncertainty` that cannot be read. Get it again.") from error
-    numbers = [value for one in fitted.values() for value in one.values()]
+    numbers = [value for errors in fitted.values() for value in errors.values()]
     if not (np.isfinite(numbers).all() and min(numbers) >= 0):
         raise BadInput("The model's bundle.json has an `uncertainty` with impossible numbers. Get it again.")
     return fitted if measured_over == predictions else None

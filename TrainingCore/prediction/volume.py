@@ -62,7 +62,7 @@ def predict_patient(
     inputs = np.stack(images).astype(np.float32)
     wanted = None if uncertainty else 2 if flips else 1
     result, way = model.maps(itertools.islice(variants(inputs, inside, model.inputs), wanted), say)
-    maps = maps_to_t1w([one for members in result for one in members], inside, grid, mask)
+    maps = maps_to_t1w([prediction for members in result for prediction in members], inside, grid, mask)
     lesions = None
     if model.segments:
         (lesions,) = maps_to_t1w([model.segment(inputs)], inside, grid, mask)
@@ -77,8 +77,8 @@ def maps_to_t1w(result: list[np.ndarray], inside: np.ndarray, grid: Grid, brain:
     """
     nearest = tuple(ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True))
     maps = []
-    for one in result:
-        extended = Volume(one[nearest], grid.affine)
+    for predictions in result:
+        extended = Volume(predictions[nearest], grid.affine)
         if grid.same_as(brain.data.shape, brain.affine):
             values = extended.data
         else:

@@ -48,8 +48,8 @@ def check_places(data: Path, out: Path) -> None:
         raise BadInput(f"{out} is where datasets lie, not one. Choose {out / 'prepared'}.")
     if out.is_file():
         raise BadInput(f"{out} is a file. Choose a folder with --out.")
-    strange = [one for one in out.iterdir() if one.name not in (WORK, CLAIM)] if out.is_dir() else []
-    if not made_by_preprocess(out) and any(PARTIAL_SUFFIX not in one.name for one in strange):
+    strange = [path for path in out.iterdir() if path.name not in (WORK, CLAIM)] if out.is_dir() else []
+    if not made_by_preprocess(out) and any(PARTIAL_SUFFIX not in path.name for path in strange):
         raise BadInput(f"{out} is not empty and was not made by preprocess. Choose an empty folder with --out.")
 
 

@@ -60,8 +60,8 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
     place = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
     if place.is_dir():
         digest = hashlib.sha256(path.name.encode())
-        for one in sorted(found for found in place.rglob("*") if found.is_file()):
-            digest.update(one.relative_to(place).as_posix().encode() + bytes.fromhex(sha256(one)))
+        for file in sorted(file for file in place.rglob("*") if file.is_file()):
+            digest.update(file.relative_to(place).as_posix().encode() + bytes.fromhex(sha256(file)))
         return {"file": path.name, "sha256": digest.hexdigest(), "stamp": []}
     now = stamp(place)
     same = known is not None and known.get("stamp") == now and known.get("file") == path.name

@@ -77,7 +77,7 @@ def ablation_report(
     for row, result in zip(rounds, margins):
         report.add_text(f"Round {row['round']}: {margin_text(row, result)}")
     report.add_heading("What is left after each step")
-    heads = {name: " + ".join(title_of(one) for one in name.split(" + ")) for name in summaries}
+    heads = {name: " + ".join(title_of(kept) for kept in name.split(" + ")) for name in summaries}
     rows = [measure_row(measure, summaries, paper.of_measure(measure.key)) for measure in task.measures]
     report.add_table(rows, "", ["measure", *summaries], titles=heads)
     report.add_figure(
@@ -97,7 +97,7 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
     shown = [measure for measure in task.measures if paper.of_measure(measure.key) or not paper.inputs]
     for row in rounds:
         means = {name: _means(visits, task.measures) for name, visits in row["tried"].items()}
-        best = {m.key: _best(m, {name: one[m.key]["mean"] for name, one in means.items()}) for m in shown}
+        best = {m.key: _best(m, {name: values[m.key]["mean"] for name, values in means.items()}) for m in shown}
         for name, result in means.items():
             left = row["inputs"] if name == ALL else all_but(row["inputs"], name.removeprefix(without("")))
             papers = paper.with_inputs(left)
@@ -112,7 +112,7 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
             rows.append(cells)
             if papers:
                 blank = dict.fromkeys((*first, "dropped"), "")
-                rows.append({"round": PAPERS} | blank | {one.title: papers[one.key] for one in shown})
+                rows.append({"round": PAPERS} | blank | {measure.title: papers[measure.key] for measure in shown})
     return rows
 
 
@@ -126,7 +126,7 @@ def _best(measure: Measure, means: dict[str, float | None]) -> str | None:
 def margin_text(row: Row, result: Row) -> str:
     """The margin in words; with a note where the two cannot be distinguished."""
     measure = row["by"]
-    names = [title_of(one) for one in (result["dropped"], result["runner_up"])]
+    names = [title_of(name) for name in (result["dropped"], result["runner_up"])]
     if result["difference"] is None:
         return f"{names[0]} was dropped."
     text = f"{names[0]} was dropped; without {names[1]} instead, {measure.title} would have been worse by "
@@ -149,12 +149,12 @@ def elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -
     figure, axes = figures.new_figure(1.6 + 1.6 * len(summaries), 3.4)
     axis = axes[0, 0]
     result = [summary[measure.key] for summary in summaries.values()]
-    means = [measure.scale * (one["mean"] if one["mean"] is not None else float("nan")) for one in result]
-    spread = [measure.scale * (one["sd"] or 0.0) for one in result]
+    means = [measure.scale * (row["mean"] if row["mean"] is not None else float("nan")) for row in result]
+    spread = [measure.scale * (row["sd"] or 0.0) for row in result]
     axis.errorbar(range(len(result)), means, spread, fmt="o-", color=figures.SYNTHETIC, capsize=3)
     axis.set_xticks(
         range(len(result)),
-        ["\n".join(title_of(one) for one in name.split(" + ")) for name in summaries],
+        ["\n".join(title_of(kept) for kept in name.split(" + ")) for name in summaries],
         fontsize=8,
     )
     axis.set_ylabel(measure.title)

@@ -21,7 +21,7 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
             performance[f"{level} level Pearson r"] = _correlation(summary[level])
         performance |= beyond_size_and_place(summary)
     measures = TASKS[summary["task"]].measures
-    return performance | {one.title: printed(one, summary["measures"][one.key]) for one in measures}
+    return performance | {measure.title: printed(measure, summary["measures"][measure.key]) for measure in measures}
 
 
 def beyond_size_and_place(summary: dict[str, Any]) -> dict[str, str]:
@@ -48,7 +48,7 @@ def calibration_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
         "intervals": summary.get("intervals_fitted"),
         "uncertainty": (summary.get("uncertainty") or {}).get("fitted"),
     }
-    calibration = {key: {**one, "measured on": measured_on} for key, one in fitted.items() if one is not None}
+    calibration = {key: {**errors, "measured on": measured_on} for key, errors in fitted.items() if errors is not None}
     if not calibration:
         raise BadInput(
             f"{evaluation} measured too few lesions to calibrate from. Run evaluate on at least five people with "
@@ -66,7 +66,7 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
     content = read_json(evaluation / "summary.json")
     if not isinstance(content, dict) or "models" not in content:
         raise BadInput(f"{evaluation} was not written by evaluate. Leave out {option}, or give the --out of evaluate.")
-    same = [(name, one) for name, one in content["models"].items() if one["weights_sha256"] == weights_sha256]
+    same = [(name, model) for name, model in content["models"].items() if model["weights_sha256"] == weights_sha256]
     if not same:
         raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
     name, summary = same[0]

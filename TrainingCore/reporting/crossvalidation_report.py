@@ -45,7 +45,7 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
         "folds": len(plan.folds),
         "measured_folds": folds,
         "simulated": cohort.simulated,
-        "recipes": {name: _recipe_summary(one) for name, one in compared.summaries.items()},
+        "recipes": {name: _recipe_summary(summary) for name, summary in compared.summaries.items()},
         "against": compared.gaps,
     }
     for kind in ("visits", "lesions"):
@@ -110,14 +110,14 @@ def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: P
                 result = {}
                 for name, of in pooled.items():
                     values = by_person(of["visits"], measure.key)
-                    result[name] = {person: one for person, one in values.items() if stratum[person] == value}
+                    result[name] = {person: values[person] for person in values if stratum[person] == value}
                 people = max(map(len, result.values()))
                 if measure.better and people:  # what controls have no lesions for is left out
                     row = measure_row(
                         measure,
                         {
-                            name: {measure.key: mean_and_sd(np.array(list(one.values()), float))}
-                            for name, one in result.items()
+                            name: {measure.key: mean_and_sd(np.array(list(example.values()), float))}
+                            for name, example in result.items()
                         },
                     )
                     own.append({column: value, "people": people, "measure": row.pop("measure")} | row)
@@ -150,7 +150,7 @@ def add_examples(report: Report, plan: Plan, task: Task) -> None:
     """Slices of people left out, every recipe's image of each beside the measured one; nothing where there are none."""
     folds = [f for f in range(1, len(plan.folds) + 1) if all(plan.example(n, f).is_file() for n in plan.recipes)]
     examples = {name: [load_slices(plan.example(name, fold)) for fold in folds[:MAX_EXAMPLES]] for name in plan.recipes}
-    if not folds or len({tuple(one.outline.shape for one in result) for result in examples.values()}) > 1:
+    if not folds or len({tuple(example.outline.shape for example in result) for result in examples.values()}) > 1:
         return  # recipes of different grids cannot be laid side by side
     report.add_heading("Examples")
     report.add_figure(

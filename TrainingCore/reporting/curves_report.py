@@ -45,7 +45,7 @@ def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, s
     fits = {m.key: {width: fit_width(cells, m, width, seed) for width in widths} for m in task.measures}
     table = [_cell_row(cell, task.measures) for cell in cells]
     write_csv(out / "cells.csv", table)
-    text = {key: {width: one.facts() for width, one in result.items()} for key, result in fits.items()}
+    text = {key: {width: fit.facts() for width, fit in result.items()} for key, result in fits.items()}
     summary = {"note": RESEARCH_USE, "simulated": cohort.simulated, "cells": table, "asymptotes": text}
     write_json(out / "summary.json", summary)
     curves_report(cells, recipe, cohort, fits).write(out / "report.html")
@@ -66,7 +66,7 @@ def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[
         f"time: they are too narrow rather than too wide.\n\n{paper} {REASON if paper else ''}"
     )
     for measure in task.measures:
-        if all(one.people == 0 for one in fits[measure.key].values()):
+        if all(fit.people == 0 for fit in fits[measure.key].values()):
             continue
         report.add_heading(measure.title)
         report.add_figure(
@@ -75,7 +75,7 @@ def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[
             f"{measure.title} against training subjects",
         )
         report.add_table(size_rows(cells, measure), "Mean (SD) by training subjects and network width C.")
-        rows = [_fit_row(width, one, measure) for width, one in fits[measure.key].items()]
+        rows = [_fit_row(width, fit, measure) for width, fit in fits[measure.key].items()]
         report.add_table(rows, "Fitted, with 95 % intervals.", titles={"why": "why not"}, missing="–")
     add_methods(report, {recipe["system"]: recipe})
     return report
@@ -122,20 +122,20 @@ def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
     """The measure against training subjects, one line per width."""
     figure, axes = figures.new_figure(6.4, 3.8)
     axis = axes[0, 0]
-    for place, (width, one) in enumerate(fits.items()):
+    for place, (width, fit) in enumerate(fits.items()):
         own = [cell for cell in cells if cell["width"] == width]
         result = [mean_over_people(cell["visits"], measure.key) for cell in own]
         sizes = np.array([cell["people"] for cell in own])
         means = measure.scale * np.array([np.nan if each["mean"] is None else each["mean"] for each in result])
         errors = measure.scale * np.array([(each["sd"] or 0.0) / max(each["n"], 1) ** 0.5 for each in result])
         colour, aside = COLOURS[place % len(COLOURS)], 1 + 0.012 * (place - (len(fits) - 1) / 2)
-        style = "o" if one.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
+        style = "o" if fit.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
         axis.errorbar(sizes * aside, means, errors, fmt=style, color=colour, capsize=3, label=f"C = {width}")
-        if one.a is not None and one.b is not None and one.c is not None:
+        if fit.a is not None and fit.b is not None and fit.c is not None:
             for low, high, kind in ((sizes.min(), sizes.max(), "-"), (sizes.max(), FARTHER * sizes.max(), ":")):
                 line = np.linspace(low, high, 100)
-                axis.plot(line, measure.scale * (one.a + one.b * line**-one.c), kind, color=colour)
-            axis.axhline(measure.scale * one.a, color=colour, linestyle="--", linewidth=0.8)
+                axis.plot(line, measure.scale * (fit.a + fit.b * line**-fit.c), kind, color=colour)
+            axis.axhline(measure.scale * fit.a, color=colour, linestyle="--", linewidth=0.8)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel="training subjects", ylabel=measure.title)
     axis.legend(fontsize=9)

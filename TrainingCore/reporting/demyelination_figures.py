@@ -147,10 +147,10 @@ def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
     """
     firsts = next(iter(examples.values()))
     names = (*firsts[0].inputs, firsts[0].target)
-    judged = all("agreement" in one.images for result in examples.values() for one in result)
+    judged = all("agreement" in example.images for result in examples.values() for example in result)
     rows, columns = 2 + judged, max(len(names), len(examples))
-    heights = [one.outline.shape[0] * one.millimetres[0] for one in firsts for _row in range(rows)]
-    widest = max(one.outline.shape[1] * one.millimetres[1] for one in firsts)
+    heights = [example.outline.shape[0] * example.millimetres[0] for example in firsts for _row in range(rows)]
+    widest = max(example.outline.shape[1] * example.millimetres[1] for example in firsts)
     size = 2.1 * columns, 2.1 * sum(heights) / widest + 0.5 + 0.25 * rows * len(firsts)
     figure, axes = new_figure(*size, nrows=len(heights), ncols=columns, gridspec_kw={"height_ratios": heights})
     for axis in axes.flat:
@@ -161,12 +161,12 @@ def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
             draw_slice(axis, name, first.images[name], first)
             axis.set_title(f"measured {title_of(name)}" if name == first.target else title_of(name), fontsize=9)
         for column, (name, result) in enumerate(examples.items()):
-            one, title = result[place], name.replace("_", " ")
-            draw_slice(lower[0][column], "synthetic", one.images["synthetic"], one)
+            example, title = result[place], name.replace("_", " ")
+            draw_slice(lower[0][column], "synthetic", example.images["synthetic"], example)
             lower[0][column].set_title(title, fontsize=9)
             if judged:
-                background, aspect = first.images[names[0]], one.millimetres[0] / one.millimetres[1]
-                agreement_slice(lower[1][column], background, one.images["agreement"], aspect)
+                background, aspect = first.images[names[0]], example.millimetres[0] / example.millimetres[1]
+                agreement_slice(lower[1][column], background, example.images["agreement"], aspect)
         head = f"{first.title}\nz = {number(first.z_mm, '{:.0f}')} mm"
         for row, text in zip((upper, *lower), (head, "synthetic DVR", "demyelinated\nin the lesions")):
             row[0].set_axis_on()

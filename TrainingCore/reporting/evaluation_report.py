@@ -104,8 +104,8 @@ def evaluation_report(
     report.add_text(f"Cohort {facts.cohort}: {about['people']} people, {about['visits']} visits.")
     for warning in facts.warnings:
         report.add_text(f"Note: {warning}")
-    for name, one in facts.models.items():
-        report.add_text(f"{name}: {one['description']}")
+    for name, model in facts.models.items():
+        report.add_text(f"{name}: {model['description']}")
     add_results(report, compared)
     add_slices(report, compared, slices, loads)
     add_by_person(report, compared.task, compared.rows)
@@ -135,7 +135,7 @@ def add_slices(
         return
     chosen_visits = choose_examples(compared.task.name, compared.rows[compared.first]["visits"], loads)
     examples = {name: [own[i] for i in chosen_visits] for name, own in slices.items()}
-    if len({tuple(one.outline.shape for one in own) for own in examples.values()}) == 1:
+    if len({tuple(example.outline.shape for example in own) for own in examples.values()}) == 1:
         report.add_figure(
             pages.examples(examples),
             "The people with the largest lesions; the slice with most of them. Patient's right on the left.",

@@ -219,16 +219,14 @@ def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
     names = list(summaries)
     for axis, level in zip(axes[0], ("lesion", "patient")):
         result = [summaries[name][level] for name in names]
-        for place, one in enumerate(result):
-            if one["r"] is None:
-                axis.annotate(
-                    "not estimable", (0.02, place), xycoords=("axes fraction", "data"), color=SOFT, va="center"
-                )
+        for row, fit in enumerate(result):
+            if fit["r"] is None:
+                axis.annotate("not estimable", (0.02, row), xycoords=("axes fraction", "data"), color=SOFT, va="center")
                 continue
-            if one["r_low"] is not None:
-                axis.plot([one["r_low"], one["r_high"]], [place, place], color=MEASURED, linewidth=2)
-            axis.plot(one["r"], place, marker="o", color=MEASURED, markersize=7)
-        ceilings = [one["r_ceiling"] for one in result if one["r_ceiling"] is not None]
+            if fit["r_low"] is not None:
+                axis.plot([fit["r_low"], fit["r_high"]], [row, row], color=MEASURED, linewidth=2)
+            axis.plot(fit["r"], row, marker="o", color=MEASURED, markersize=7)
+        ceilings = [fit["r_ceiling"] for fit in result if fit["r_ceiling"] is not None]
         if ceilings:
             axis.axvline(ceilings[0], color=TRUTH, linestyle="--", linewidth=1.2)
             axis.annotate(

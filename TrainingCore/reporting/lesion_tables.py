@@ -153,9 +153,11 @@ def difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
     for name, result in against.items():
         row: Row = {"model": f"{name} \N{MINUS SIGN} {first}"}
         for level in ("lesion", "patient"):
-            one = result[level]
-            row[f"{level} level"] = with_interval(one["difference"], one["low"], one["high"], "{:+.3f}")
-            row[f"{level} p"] = p_value(one["p"]).removeprefix("p = ").removeprefix("p ")
+            gap_at_level = result[level]
+            row[f"{level} level"] = with_interval(
+                gap_at_level["difference"], gap_at_level["low"], gap_at_level["high"], "{:+.3f}"
+            )
+            row[f"{level} p"] = p_value(gap_at_level["p"]).removeprefix("p = ").removeprefix("p ")
         for key, title, form in MORE_DIFFERENCES:
             gap = result[key]
             row[title] = with_interval(gap["difference"], gap["low"], gap["high"], form)

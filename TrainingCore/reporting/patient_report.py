@@ -88,7 +88,7 @@ def _plausibility_section(report: Report, findings: Findings) -> None:
 
 def synthetic_input(patient: PatientImages) -> str:
     """What a network made before the map was made."""
-    made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[one] for one in patient.made)
+    made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[name] for name in patient.made)
     trained = " trained on simulated people" if _completing_model(patient)["simulated_training_data"] else ""
     return f"Synthetic input: {made} came from a network{trained}, not from a scanner or a person."
 
@@ -141,8 +141,8 @@ def registrations_in_words(findings: Findings) -> str:
     if not registrations:
         return "No FLAIR was given."
     return " ".join(
-        f"{title_of(name)} to T1w: {one.how}, mean displacement {one.moved_mm:.2f} mm."
-        for name, one in registrations.items()
+        f"{title_of(name)} to T1w: {registration.how}, mean displacement {registration.moved_mm:.2f} mm."
+        for name, registration in registrations.items()
     )
 
 

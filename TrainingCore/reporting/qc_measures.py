@@ -53,7 +53,7 @@ def measure(prepared: Prepared) -> dict[str, float | None]:
     """Every measure of MEASURES that this visit has, None for the others; see their explanations."""
     volumes, aligned = prepared.volumes, prepared.aligned
     brain = volumes["brain"]
-    found: dict[str, float | None] = dict.fromkeys(one.key for one in MEASURES)
+    found: dict[str, float | None] = dict.fromkeys(measure.key for measure in MEASURES)
     found["brain_ml"] = aligned.brain.millilitres
     for name in {"t1w", "flair"} & set(volumes):
         found[f"{name}_contrast"] = white_to_grey(aligned.images[name], aligned.brain.mask, aligned.matrix(name))
@@ -82,16 +82,16 @@ def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     found: list[dict[str, float]] = [{} for _ in rows]
     if len(rows) < FEWEST:
         return found
-    for one in MEASURES:
-        values = np.array([np.nan if row.get(one.key) is None else row[one.key] for row in rows], float)
+    for measure in MEASURES:
+        values = np.array([np.nan if row.get(measure.key) is None else row[measure.key] for row in rows], float)
         known = values[np.isfinite(values)]
         if known.size < FEWEST:
             continue
         middle = float(np.median(known))
-        spread = max(MAD_TO_SD * float(np.median(np.abs(known - middle))), one.floor / 2)
+        spread = max(MAD_TO_SD * float(np.median(np.abs(known - middle))), measure.floor / 2)
         for place, value in enumerate(values):
             if np.isfinite(value):
                 z = float(value - middle) / spread
-                unsuspicious = (one.side == "high" and z < 0) or (one.side == "low" and z > 0)
-                found[place][one.key] = 0.0 if unsuspicious else round(z, 2)
+                unsuspicious = (measure.side == "high" and z < 0) or (measure.side == "low" and z > 0)
+                found[place][measure.key] = 0.0 if unsuspicious else round(z, 2)
     return found

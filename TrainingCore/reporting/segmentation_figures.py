@@ -47,7 +47,7 @@ def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
     """
     names, methods = list(slices[0].images), list(slices[0].masks)
     columns = len(names) + len(methods)
-    heights = [one.truth.shape[0] * one.aspect / one.truth.shape[1] for one in slices]
+    heights = [example.truth.shape[0] * example.aspect / example.truth.shape[1] for example in slices]
     figure, axes = new_figure(
         WIDTH * columns,
         WIDTH * sum(heights) + 0.6,
@@ -55,15 +55,16 @@ def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
         ncols=columns,
         gridspec_kw={"height_ratios": heights},
     )
-    for row, one in zip(axes, slices):
-        windows = {name: tuple(np.percentile(image, [1, 99.8])) for name, image in one.images.items()}
+    for row, example in zip(axes, slices):
+        windows = {name: tuple(np.percentile(image, [1, 99.8])) for name, image in example.images.items()}
         for axis, name in zip(row, names):
             first = next(other for other in names if name.startswith(other.split(",")[0]))
-            _grey(axis, one.images[name], windows[first], one.aspect)
+            _grey(axis, example.images[name], windows[first], example.aspect)
         for axis, method in zip(row[len(names) :], methods):
-            _grey(axis, one.images[under], windows[under], one.aspect)
-            axis.imshow(coloured(positives(one.truth, one.masks[method])), origin="lower", aspect=one.aspect)
-        row[0].set_ylabel(one.title, fontsize=9)
+            _grey(axis, example.images[under], windows[under], example.aspect)
+            overlay = coloured(positives(example.truth, example.masks[method]))
+            axis.imshow(overlay, origin="lower", aspect=example.aspect)
+        row[0].set_ylabel(example.title, fontsize=9)
     for axis, head in zip(axes[0], [*names, *methods]):
         axis.set_title(head, fontsize=9)
     handles = [_patch(COLOURS[kind], MEANINGS[kind]) for kind in COLOURS]

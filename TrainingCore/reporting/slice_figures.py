@@ -89,8 +89,8 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
     heads = {name: title_of(name) for name in inputs}
     heads |= {target: f"measured {what}", "synthetic": f"synthetic {what}"}
     heads["difference"] = "synthetic \N{MINUS SIGN} measured"
-    heights = [*(one.outline.shape[0] * one.millimetres[0] for one in examples), 8.0]
-    widest = max(one.outline.shape[1] * one.millimetres[1] for one in examples)
+    heights = [*(example.outline.shape[0] * example.millimetres[0] for example in examples), 8.0]
+    widest = max(example.outline.shape[1] * example.millimetres[1] for example in examples)
     figure, axes = new_figure(
         2.2 * len(heads),
         2.1 * sum(heights) / widest + 0.6,
@@ -99,12 +99,12 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
         gridspec_kw={"height_ratios": heights},
     )
     drawn: dict[str, Any] = {}
-    for row, one in enumerate(examples):
-        images = one.images | {"difference": one.images["synthetic"] - one.images[target]}
+    for row, example in enumerate(examples):
+        images = example.images | {"difference": example.images["synthetic"] - example.images[target]}
         for axis, name in zip(axes[row], heads):
-            drawn[name] = draw_slice(axis, name, images[name], one)
-        place = number(one.z_mm, "{:.0f}")
-        axes[row, 0].set_ylabel(f"{one.title}\nz = {place} mm", fontsize=9)
+            drawn[name] = draw_slice(axis, name, images[name], example)
+        place = number(example.z_mm, "{:.0f}")
+        axes[row, 0].set_ylabel(f"{example.title}\nz = {place} mm", fontsize=9)
         axes[row, 0].text(0.03, 0.03, "R", transform=axes[row, 0].transAxes, color="white", fontsize=9)
     for axis, head in zip(axes[0], heads.values()):
         axis.set_title(head)
@@ -157,8 +157,8 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
     inputs, target = firsts[0].inputs[:most_inputs], firsts[0].target
     what = title_of(target)
     heads = [*(title_of(name) for name in inputs), f"measured {what}", *makers]
-    shapes = [one.outline.shape[0] * one.millimetres[0] for one in firsts for _row in range(2)]
-    widest = max(one.outline.shape[1] * one.millimetres[1] for one in firsts)
+    shapes = [example.outline.shape[0] * example.millimetres[0] for example in firsts for _row in range(2)]
+    widest = max(example.outline.shape[1] * example.millimetres[1] for example in firsts)
     figure, axes = new_figure(
         1.9 * len(heads),
         1.85 * sum(shapes) / widest + 0.5,
@@ -171,9 +171,9 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
         for axis, name in zip(upper, (*inputs, target)):
             draw_slice(axis, name, first.images[name], first)
         for column, result in enumerate(makers.values(), start=len(inputs) + 1):
-            one = result[place]
-            draw_slice(upper[column], "synthetic", one.images["synthetic"], one)
-            draw_slice(lower[column], "difference", one.images["synthetic"] - one.images[target], one)
+            example = result[place]
+            draw_slice(upper[column], "synthetic", example.images["synthetic"], example)
+            draw_slice(lower[column], "difference", example.images["synthetic"] - example.images[target], example)
         for axis in lower[: len(inputs) + 1]:
             axis.set_axis_off()
         upper[0].set_ylabel(f"{first.title}\nz = {number(first.z_mm, '{:.0f}')} mm", fontsize=9)

@@ -27,7 +27,11 @@ def pairs_of(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, f
 
 def models_of(visits: Visits) -> Visits:
     """The recipes that make an image, without the input taken as it is."""
-    return {name: rows for name, rows in visits.items() if any(one != two for one, two in pairs_of(rows, "ssim_brain"))}
+    return {
+        name: rows
+        for name, rows in visits.items()
+        if any(synthetic != untouched for synthetic, untouched in pairs_of(rows, "ssim_brain"))
+    }
 
 
 def similarity_figure(visits: Visits) -> Figure:

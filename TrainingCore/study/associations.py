@@ -155,17 +155,17 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
                 keep = np.array([row.get(group) == level for row in rows]) & np.isfinite(values[:, 0])
                 people = [row["participant_id"] for row, own in zip(rows, keep) if own]
                 parts.append(person_means(people, values[keep])[1][:, 0] if people else np.zeros(0))
-            one: Row = {"measure": measure, "outcome": group, "groups": f"{first} - {second}"}
-            one |= {"people": f"{len(parts[0])} / {len(parts[1])}", "p": None}
-            one |= dict.fromkeys(("difference", "g", "g_low", "g_high"))
+            row: Row = {"measure": measure, "outcome": group, "groups": f"{first} - {second}"}
+            row |= {"people": f"{len(parts[0])} / {len(parts[1])}", "p": None}
+            row |= dict.fromkeys(("difference", "g", "g_low", "g_high"))
             if min(map(len, parts)) >= 3:
                 rng = np.random.default_rng([seed, place])
                 draws = [hedges_g(*(rng.choice(part, len(part)) for part in parts)) for _ in range(REPLICATES)]
                 low, high = np.nanpercentile(draws, [2.5, 97.5])
-                one |= {"difference": float(parts[0].mean() - parts[1].mean()), "g": _known(hedges_g(*parts))}
-                one |= {"g_low": _known(low), "g_high": _known(high)}
-                one["p"] = float(stats.mannwhitneyu(*parts).pvalue)
-            found.append(one)
+                row |= {"difference": float(parts[0].mean() - parts[1].mean()), "g": _known(hedges_g(*parts))}
+                row |= {"g_low": _known(low), "g_high": _known(high)}
+                row["p"] = float(stats.mannwhitneyu(*parts).pvalue)
+            found.append(row)
     return found
 
 

@@ -48,8 +48,8 @@ def statistics(
         row
         for name in outcomes
         if name not in numeric
-        for one in tested
-        for row in compare_groups(rows, one, name, seed)
+        for measure_name in tested
+        for row in compare_groups(rows, measure_name, name, seed)
     ]
     assert set(tested) <= set(NAMES)
     return {

@@ -31,10 +31,10 @@ def match_lesions(before: np.ndarray, after: np.ndarray) -> list[LesionMatch]:
     """
     links = _overlaps(before, after)
     groups: list[tuple[set[int], set[int]]] = []
-    for one, other in links:
-        joined = [group for group in groups if one in group[0] or other in group[1]]
+    for earlier, later in links:
+        joined = [group for group in groups if earlier in group[0] or later in group[1]]
         groups = [group for group in groups if group not in joined]
-        groups.append((set.union({one}, *(g[0] for g in joined)), set.union({other}, *(g[1] for g in joined))))
+        groups.append((set.union({earlier}, *(g[0] for g in joined)), set.union({later}, *(g[1] for g in joined))))
     matches = [
         LesionMatch(tuple(sorted(first)), tuple(sorted(second)), _kind(first, second)) for first, second in groups
     ]
@@ -56,7 +56,7 @@ def _overlaps(before: np.ndarray, after: np.ndarray) -> list[tuple[int, int]]:
     pairs, counts = np.unique(np.stack([before[both], after[both]]), axis=1, return_counts=True)
     sizes = [np.bincount(labels.ravel()) for labels in (before, after)]
     return [
-        (int(one), int(other))
-        for (one, other), count in zip(pairs.T, counts)
-        if count >= TOUCHING * min(sizes[0][one], sizes[1][other])
+        (int(earlier), int(later))
+        for (earlier, later), count in zip(pairs.T, counts)
+        if count >= TOUCHING * min(sizes[0][earlier], sizes[1][later])
     ]

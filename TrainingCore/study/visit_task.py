@@ -191,7 +191,7 @@ def _sidecar(task: VisitTask, result: Result, name: str) -> dict[str, Any]:
     used = ["t1w"] if name == BRAIN else ["t1w", "flair"] + (["lesions"] if name == LESION_LABELS else [])
     about: dict[str, Any] = {
         "Description": RESEARCH_USE,
-        "Sources": [f"bids:raw:{Path(task.files[one]).name}" for one in used if one in task.files],
+        "Sources": [f"bids:raw:{Path(task.files[name]).name}" for name in used if name in task.files],
         "SpatialReference": "world of the T1w, RAS mm",
     }
     if name in (BRAIN, NAWM):

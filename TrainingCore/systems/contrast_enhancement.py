@@ -67,7 +67,7 @@ class ContrastEnhancement(System):
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
         """One step on whole volumes, flipped on the device. Returns the loss over all voxels."""
-        inputs, target, brain = (torch.cat(column) for column in zip(*(self._flipped(one, rng) for one in batch)))
+        inputs, target, brain = (torch.cat(column) for column in zip(*(self._flipped(sample, rng) for sample in batch)))
         loss = LOSSES[self.recipe["loss"]](self.network(inputs) * brain, target)
         self.network.step(loss)
         return {"loss": loss.item()}
@@ -79,8 +79,8 @@ class ContrastEnhancement(System):
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
         """L2 over all voxels and over the tumour (nan where there is none), PSNR in dB and SSIM, as in the paper."""
-        target, predicted = (one[0, 0].cpu().numpy() for one in (sample.target, self.predict(sample.inputs)))
-        brain, tumour = (one[0, 0].cpu().numpy() > 0.5 for one in (sample.brain, sample.lesions))
+        target, predicted = (volume[0, 0].cpu().numpy() for volume in (sample.target, self.predict(sample.inputs)))
+        brain, tumour = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
         found = enhancement_quality(target, predicted, brain, tumour)
         return numbers(found, ("l2", "tumour_l2", "psnr", "ssim"))
 

@@ -148,7 +148,9 @@ class Curricular(System):
         lesions = sample.lesions[0, 0].cpu().numpy() > 0.5
         centres = {"lesion_patches": sample.lesion_centres}
         centres["random_patches"] = spread_evenly(sample.white_matter, SHARE_PATCHES)
-        return {f"lesion_share_{kind}": share_in_patches(lesions, one, self.patch) for kind, one in centres.items()}
+        return {
+            f"lesion_share_{kind}": share_in_patches(lesions, points, self.patch) for kind, points in centres.items()
+        }
 
     def _random_share(self, progress: TrainingProgress) -> float:
         schedule = self.recipe["schedule"]

@@ -138,11 +138,12 @@ class JointFlairWMH(System):
 
     def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
         """The threshold with the highest mean Dice over the validation people; the one nearest to 0.5 of several."""
-        dice = {one: entry.get(f"validation_dice_at_{one:.2f}", 0.0) for one in THRESHOLDS}
+        dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
         best = max(dice.values())
         if best <= 0:
             return {}
-        return {"lesion_threshold": min((one for one in dice if dice[one] == best), key=lambda one: abs(one - HALF))}
+        highest = [threshold for threshold in dice if dice[threshold] == best]
+        return {"lesion_threshold": min(highest, key=lambda threshold: abs(threshold - HALF))}
 
     def predict(self, inputs: Tensor) -> Tensor:
         """FLAIR (N, 1, I, J, K) in the units of the intensity rule from T1w (N, C, I, J, K), slice by slice.

@@ -103,8 +103,8 @@ class MaskWeightedPix2Pix(System):
     def validation_step(self, sample: Sample) -> dict[str, float]:
         """1 - SSIM of the brain; SSIM and mean absolute error of brain and lesions."""
         made = self._masked(self.predict(sample.inputs), sample.brain.to(self.device))
-        target, image = (one[0, 0].cpu().numpy() for one in (sample.target, made))
-        brain, lesions = (one[0, 0].cpu().numpy() > 0.5 for one in (sample.brain, sample.lesions))
+        target, image = (volume[0, 0].cpu().numpy() for volume in (sample.target, made))
+        brain, lesions = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
         kept = ("ssim_brain", "ssim_lesion", "mae_brain", "mae_lesion")
         measured = numbers(translation_quality(target, image, brain, lesions), kept)
         return {"dissimilarity": 1 - measured["ssim_brain"], **measured}

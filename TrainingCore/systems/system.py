@@ -73,8 +73,8 @@ class System(ABC):
 
     def distribute(self) -> None:
         """Share gradients between the processes of `torchrun`."""
-        for one in self.learners.values():
-            one.distribute()
+        for learner in self.learners.values():
+            learner.distribute()
 
     # -- the paper's part --------------------------------------------------------------------------------------------
 
@@ -133,18 +133,18 @@ class System(ABC):
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything a resumed run needs: tensors, and plain numbers."""
-        tensors = {k: v for name, one in self.learners.items() for k, v in one.state(name).items()}
-        return tensors, {"scalers": {name: one.scaler.state_dict() for name, one in self.learners.items()}}
+        tensors = {k: v for name, learner in self.learners.items() for k, v in learner.state(name).items()}
+        return tensors, {"scalers": {name: learner.scaler.state_dict() for name, learner in self.learners.items()}}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
         """Take up the state of a checkpoint; raises BadInput where it is of other networks."""
         scalers = facts.get("scalers", {})
         if set(scalers) != set(self.learners):
             raise BadInput("The checkpoint is of another version of this software or of a changed recipe: train anew.")
-        for name, one in self.learners.items():
-            one.load_state(name, tensors)
-            if one.scaler.is_enabled() and scalers[name]:
-                one.scaler.load_state_dict(scalers[name])
+        for name, learner in self.learners.items():
+            learner.load_state(name, tensors)
+            if learner.scaler.is_enabled() and scalers[name]:
+                learner.scaler.load_state_dict(scalers[name])
 
     # -- bundles -----------------------------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class System(ABC):
         """Parameter counts and settings, for people."""
         data = self.recipe["data"]
         return {
-            "trainable parameters": {name: parameters(one.module) for name, one in self.learners.items()},
+            "trainable parameters": {name: parameters(learner.module) for name, learner in self.learners.items()},
             "inputs": data["inputs"],
             "output": data["target"],
             "intensity rule": data["intensity"],

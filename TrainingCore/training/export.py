@@ -54,8 +54,8 @@ def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bu
         + runs[0].facts["training_data"],
         "simulated_training_data": any(run.facts["simulated"] for run in runs),
     }
-    shared = set.intersection(*(set(one) for one in chosen))
-    means = {key: float(np.mean([one[key] for one in chosen])) for key in sorted(shared)}
+    shared = set.intersection(*(set(measures) for measures in chosen))
+    means = {key: float(np.mean([measures[key] for measures in chosen])) for key in sorted(shared)}
     return write_bundle(folder, runs[0], system, "best", weights, {}, words | means | changes)
 
 

@@ -15,8 +15,8 @@ def standOut(segmentation: Any, identifier: str | None) -> None:
     content = segmentation.GetSegmentation()
     present = identifier is not None and content.GetSegment(identifier) is not None
     wasModified = display.StartModify()
-    for one in list(content.GetSegmentIDs()):
-        chosen = not present or one == identifier
-        display.SetSegmentOpacity2DOutline(one, 1.0 if chosen else OTHERS_2D)
-        display.SetSegmentOpacity3D(one, 1.0 if chosen else OTHERS_3D)
+    for segmentID in list(content.GetSegmentIDs()):
+        chosen = not present or segmentID == identifier
+        display.SetSegmentOpacity2DOutline(segmentID, 1.0 if chosen else OTHERS_2D)
+        display.SetSegmentOpacity3D(segmentID, 1.0 if chosen else OTHERS_3D)
     display.EndModify(wasModified)

@@ -88,9 +88,9 @@ def allModels(folder: Path) -> tuple[list[Model], list[Broken]]:
     """The models of the extension and those in the user's folder, by name, and what there cannot be used."""
     shipped = availableModels(ownModelFolders())
     found = list(_lookInto([folder]))
-    own = [Model(one.path, one.description, own=True) for one in found if isinstance(one, Model)]
+    own = [Model(item.path, item.description, own=True) for item in found if isinstance(item, Model)]
     models = shipped + sorted(own, key=lambda model: model.name)
-    return models, [one for one in found if isinstance(one, Broken)]
+    return models, [item for item in found if isinstance(item, Broken)]
 
 
 def _lookInto(folders: Iterable[Path]) -> Iterable[Model | Broken]:
@@ -146,7 +146,7 @@ def addModel(source: Path, folder: Path) -> Model:
 
     try:
         given = bundle.Bundle.open(source)
-        same = [one for one in allModels(folder)[0] if one.description["weights_sha256"] == given.sha256]
+        same = [model for model in allModels(folder)[0] if model.description["weights_sha256"] == given.sha256]
         if same:
             raise SynthesisError(
                 _("This model is there already: {name} in {path}.").format(name=same[0].name, path=same[0].path)

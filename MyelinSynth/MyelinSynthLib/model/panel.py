@@ -43,7 +43,7 @@ class ModelPanel:
         """List the models again; `wished`: path of the one to choose, otherwise the one that is chosen."""
         wished = wished or (str(self.model.path) if self.model else "")
         self._models, broken = allModels(userModelFolder())
-        self._troubles = [one.reason for one in broken]
+        self._troubles = [bundle.reason for bundle in broken]
         self._filling = True
         self.ui.modelBox.clear()
         self.ui.modelBox.addItems([_("{name} (yours)").format(name=m.name) if m.own else m.name for m in self._models])

@@ -62,7 +62,7 @@ def findProblems(patient: Patient) -> list[Problem]:
         if not any(problem.blocking for problem in found):
             sound.append(field)
     if "t1w" in sound:
-        problems += [one for field in sound if field != "t1w" for one in _relationProblems(field, given)]
+        problems += [problem for field in sound if field != "t1w" for problem in _relationProblems(field, given)]
     return problems + _transformProblems(patient)
 
 

@@ -55,8 +55,8 @@ def runBatch(
         raise SynthesisError(text.format(folder=out, cause=error.strerror)) from error
     _writeWorklist(out / WORKLIST_FILE, visits)
     outcomes = list(refused)
-    for one in refused:
-        say(one.message)
+    for outcome in refused:
+        say(outcome.message)
     for number, visit in enumerate(visits, 1):
         say(_("{number} of {count}: {label}").format(number=number, count=len(visits), label=visit.label))
         if (out / f"{visit.label}_result").is_dir() and not again:
@@ -104,7 +104,8 @@ def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
         raise SynthesisError(text.format(dataset=dataset))
     incomplete = cohort.incomplete
     refused = [
-        Outcome(one.label, False, why) for one, why in zip(incomplete, missing_sentences(incomplete, ("t1w", "flair")))
+        Outcome(visit.label, False, why)
+        for visit, why in zip(incomplete, missing_sentences(incomplete, ("t1w", "flair")))
     ]
     return cohort.visits, refused + [Outcome(_("row"), False, why) for why in cohort.bad_rows]
 
@@ -152,5 +153,8 @@ def _writeStatus(path: Path, outcomes: Sequence[Outcome]) -> None:
     from TrainingCore.runtime.files import write_text
 
     clean = str.maketrans("\t\r\n", "   ")
-    rows = [f"{one.label}\t{'done' if one.done else 'failed'}\t{one.message.translate(clean)}" for one in outcomes]
+    rows = [
+        f"{outcome.label}\t{'done' if outcome.done else 'failed'}\t{outcome.message.translate(clean)}"
+        for outcome in outcomes
+    ]
     write_text(path, "\n".join(["visit\tstatus\tmessage", *rows]) + "\n")

@@ -102,7 +102,7 @@ class Installation:
 
     def _plan(self) -> list[tuple[str, list[str]]]:
         plan = []
-        rest = [one for one in self._missing if one != TORCH]
+        rest = [requirement for requirement in self._missing if requirement != TORCH]
         if rest:
             words = _("Installing {packages}").format(packages=", ".join(rest))
             plan.append((words, ["pip", "install", *rest]))
@@ -141,7 +141,7 @@ def missingPackages() -> list[str]:
     lines = [line.strip() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()]
     requirements = [TORCH, *(line for line in lines if line and not line.startswith("#"))]
     importlib.invalidate_caches()
-    return [one for one in requirements if not _isMet(Requirement(one))]
+    return [requirement for requirement in requirements if not _isMet(Requirement(requirement))]
 
 
 def _isMet(requirement: Any) -> bool:
@@ -178,7 +178,7 @@ def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], N
     question = _(
         "MyelinSynth needs Python packages that are not installed:\n{packages}\n\nThey will be downloaded from the "
         "internet (PyTorch with GPU support: up to 3 GB) and installed into Slicer. Continue?"
-    ).format(packages="\n".join(f"- {one}" for one in missing))
+    ).format(packages="\n".join(f"- {requirement}" for requirement in missing))
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("MyelinSynth")):
         raise SynthesisError(
             _("The packages were not installed, so no map can be made. Press the button to try again.")

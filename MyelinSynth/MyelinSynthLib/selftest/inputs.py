@@ -35,7 +35,7 @@ def checkSamplePatient(case: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         options = exportPatient(patient, Path(folder))
         case.assertIn("--lesions", options)
-        case.assertTrue(all(Path(one).is_file() for one in options if one.endswith(".nrrd")))
+        case.assertTrue(all(Path(option).is_file() for option in options if option.endswith(".nrrd")))
 
 
 def checkSampleData(case: Any) -> None:

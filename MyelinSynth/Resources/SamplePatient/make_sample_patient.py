@@ -30,7 +30,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         options = ["--patients", PEOPLE, "--visits", 1, "--site", "B", "--seed", SEED, "--size", 192]
         simulate([str(option) for option in (Path(scratch) / "cohort", *options, "--progress", "none")])
-        visit = next(one for one in Cohort.read(Path(scratch) / "cohort").visits if LABEL in str(one.files["t1w"]))
+        visits = Cohort.read(Path(scratch) / "cohort").visits
+        visit = next(visit for visit in visits if LABEL in str(visit.files["t1w"]))
         volumes = {name: read_volume(visit.files[name]) for name in ("t1w", "flair", "lesions", "dvr")}
     t1w = volumes["t1w"]
     found = np.argwhere(t1w.data > 0)

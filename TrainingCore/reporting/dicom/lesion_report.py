@@ -37,7 +37,7 @@ def lesion_report(
     """
     from highdicom.sr import ComprehensiveSR, MeasurementReport, RelationshipTypeValues, TextContentItem
 
-    by_label = {one.SegmentLabel: one for one in segments.SegmentSequence}
+    by_label = {segment.SegmentLabel: segment for segment in segments.SegmentSequence}
     groups = [
         _group(row, by_label[label], dvr_map, segments, origin)
         for row in rows

@@ -123,7 +123,8 @@ def _associate(objects: dict[Path, Any], archive: Archive, title: str, seconds: 
 
     entity = AE(title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = seconds
-    for kind, syntax in sorted({(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in objects.values()}):
+    kinds = {(stored.SOPClassUID, stored.file_meta.TransferSyntaxUID) for stored in objects.values()}
+    for kind, syntax in sorted(kinds):
         entity.add_requested_context(kind, syntax)
     handlers: list[Any] = [(evt.EVT_CONN_OPEN, lambda event: connected.append(True)), (evt.EVT_PDU_RECV, received)]
     try:

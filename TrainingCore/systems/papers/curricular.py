@@ -29,7 +29,7 @@ def _network_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield from unet3d_rules(recipe)
     yield from width_rules(judge["widths"], "discriminator.widths")
     strides = judge["strides"]
-    whole = len(strides) == len(judge["widths"]) and all(isinstance(one, int) and one >= 1 for one in strides)
+    whole = len(strides) == len(judge["widths"]) and all(isinstance(stride, int) and stride >= 1 for stride in strides)
     yield whole, "discriminator.strides must be whole numbers, one for each of discriminator.widths"
     left = size_after_strides(patch, strides) if whole else 0
     yield left == 1, f"discriminator.strides bring a patch of {patch} voxels to {left}, not to 1"
