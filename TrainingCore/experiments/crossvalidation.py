@@ -3,7 +3,7 @@
 OUT/plan.json                    the folds by person, the recipes, who validates: written once, never changed
 OUT/<name>/fold-1/run            the training run, resumable
 OUT/<name>/fold-1/example.safetensors  one slice of one of the people left out, as this recipe makes it
-OUT/<name>/fold-1/rows.json      measures of the people left out, written when the fold is done
+OUT/<name>/fold-1/rows.json      measures of the people left out, written when the fold is done; also of the last epoch
 OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds of all recipes are done, or with --report so far
 
 Run the same command again to resume a killed job: finished folds are kept, unfinished trainings continue.
@@ -105,7 +105,11 @@ class Plan:
         return self.path / name / f"fold-{fold}"
 
     def rows(self, name: str, fold: int) -> dict[str, Any] | None:
-        """What a finished fold measured: {visits, lesions}; None while it is not finished. Raises BadInput."""
+        """What a finished fold measured: {visits, lesions, last_epoch}; None while it is not finished.
+
+        last_epoch: {visits, lesions} of the last epoch's model, None where that is the best one; a fold measured by an
+        earlier version lacks it. Raises BadInput where the file is damaged.
+        """
         path = self.folder(name, fold) / ROWS
         if not path.is_file():
             return None
@@ -127,10 +131,21 @@ class Plan:
         left = {fold for _name, fold in self.missing()}
         return [fold for fold in range(1, len(self.folds) + 1) if fold not in left]
 
-    def pooled(self, name: str, folds: Sequence[int] = ()) -> dict[str, list[dict[str, Any]]]:
-        """Out-of-fold rows of a recipe, of the people of some folds (all where empty), which must be finished."""
-        found = [self.rows(name, fold) for fold in folds or range(1, len(self.folds) + 1)]
-        return {kind: [row for part in found if part for row in part[kind]] for kind in ("visits", "lesions")}
+    def pooled(self, name: str, folds: Sequence[int] = (), last_epoch: bool = False) -> dict[str, list[dict[str, Any]]]:
+        """Out-of-fold rows of a recipe, of the people of some folds (all where empty), which must be finished.
+
+        last_epoch: of the last epochs' models instead of the best ones'.
+        """
+        measured = [self.rows(name, fold) for fold in folds or range(1, len(self.folds) + 1)]
+        parts = [part for part in measured if part is not None]
+        if last_epoch:
+            parts = [part.get("last_epoch") or part for part in parts]
+        return {kind: [row for part in parts for row in part[kind]] for kind in ("visits", "lesions")}
+
+    def last_epochs_differ(self, folds: Sequence[int]) -> bool:
+        """Whether the last epochs of all recipes were measured in some finished folds, and any is not the best one."""
+        parts = [self.rows(name, fold) or {} for name in self.recipes for fold in folds]
+        return all("last_epoch" in part for part in parts) and any(part["last_epoch"] for part in parts)
 
 
 def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> None:
@@ -168,7 +183,8 @@ def _train(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, dev
     )
 
 
-def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, model: TrainedModel) -> None:
+def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, models: list[TrainedModel]) -> None:
+    """Measure the best epoch's model and, where it is another, the last one's on the people left out."""
     from ..evaluation.tasks import TASKS
     from ..prediction.cases import predict_case
     from ..reporting.slice_figures import save_slices
@@ -177,7 +193,7 @@ def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, m
 
     task, recipe = TASKS[plan.task], plan.recipes[name]
     data = recipe["data"]
-    visits, lesions = [], []
+    measured: list[dict[str, list[dict[str, Any]]]] = [{"visits": [], "lesions": []} for _ in models]
     example, largest = None, -1
     chosen = list(cohort.of(plan.folds[fold - 1]))
     known = [visit for visit in cohort if task.prepared_from in ("", visit.info.get("group"))]
@@ -185,16 +201,18 @@ def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, m
     for index, visit in enumerate(chosen):
         report("measure", 0.9 + 0.1 * index / len(chosen), f"measuring {visit.label}")
         case = load_case(visit, recipe)
-        outputs = predict_case(model, case)
-        row, own = task.measure(case, outputs, data, context)
-        visits.append({"fold": fold, **_facts(visit, plan.stratified_by), **row})
-        lesions += [{"fold": fold, **lesion} for lesion in own]
+        predictions = [predict_case(model, case) for model in models]
+        for rows, outputs in zip(measured, predictions, strict=True):
+            row, own = task.measure(case, outputs, data, context)
+            rows["visits"].append({"fold": fold, **_facts(visit, plan.stratified_by), **row})
+            rows["lesions"] += [{"fold": fold, **lesion} for lesion in own]
         load = int(np.count_nonzero(case.volumes.get("lesions", 0)))
         if load > largest:
-            example, largest = slice_of(case, outputs, task, context, data, f"{case.person}, fold {fold}"), load
+            example, largest = slice_of(case, predictions[0], task, context, data, f"{case.person}, fold {fold}"), load
     if example is not None:
         save_slices(plan.example(name, fold), example)
-    write_json(plan.folder(name, fold) / ROWS, {"visits": visits, "lesions": lesions})
+    last_epoch = measured[1] if len(models) > 1 else None
+    write_json(plan.folder(name, fold) / ROWS, {**measured[0], "last_epoch": last_epoch})
 
 
 def _begun(path: Path) -> Run | None:
@@ -206,11 +224,14 @@ def _begun(path: Path) -> Run | None:
     return None
 
 
-def _trained(run: Run, device: str) -> TrainedModel:
+def _trained(run: Run, device: str) -> list[TrainedModel]:
+    """The best epoch's model, and the last one's where it is another."""
     from ..data.bundle import Bundle
     from ..prediction.model import TrainedModel
 
-    return TrainedModel.load(Bundle.open(run.bundle_path("best")), device)
+    best, last = (Bundle.open(run.bundle_path(which)) for which in ("best", "last"))
+    bundles = [best] if last.sha256 == best.sha256 else [best, last]
+    return [TrainedModel.load(bundle, device) for bundle in bundles]
 
 
 def _facts(visit: Any, columns: Sequence[str]) -> dict[str, Any]:

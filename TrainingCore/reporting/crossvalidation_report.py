@@ -21,7 +21,7 @@ from . import figures
 from .document import SIMULATED_BANNER, Report
 from .evaluation_report import add_results
 from .methods import add_methods
-from .result_tables import add_by_person, measure_row, printed
+from .result_tables import add_by_person, comparison_rows, measure_row, printed
 from .slice_figures import load_slices
 from .task_pages import PAGES
 
@@ -38,6 +38,9 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
     target = plan.recipes[first]["data"]["target"]
     rows_of_all = {name: plan.pooled(name, folds) for name in plan.recipes}
     compared = compare_models(task, target, rows_of_all, ceilings=read_ceilings(cohort.path))
+    last = None
+    if plan.last_epochs_differ(folds):
+        last = compare_models(task, target, {name: plan.pooled(name, folds, True) for name in plan.recipes})
     summary = {
         "note": RESEARCH_USE,
         "people": compared.summaries[first]["people"],
@@ -48,12 +51,15 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
         "recipes": {name: _recipe_summary(summary) for name, summary in compared.summaries.items()},
         "against": compared.gaps,
     }
+    if last is not None:
+        recipes = {name: _recipe_summary(one) for name, one in last.summaries.items()}
+        summary["last_epoch"] = {"recipes": recipes, "against": last.gaps}
     for kind in ("visits", "lesions"):
         rows = [{"recipe": name, **row} for name, result in compared.rows.items() for row in result[kind]]
         if rows:
             write_csv(plan.path / f"{kind}.csv", rows)
     write_json(plan.path / "summary.json", summary)
-    crossvalidation_report(plan, cohort, compared, folds).write(plan.path / "report.html")
+    crossvalidation_report(plan, cohort, compared, folds, last).write(plan.path / "report.html")
     return summary
 
 
@@ -80,8 +86,13 @@ def correlation_text(result: Row) -> str:
     return f"{figures.with_interval(result['r'], result['r_low'], result['r_high'])}, n = {result['n']}"
 
 
-def crossvalidation_report(plan: Plan, cohort: Cohort, compared: ComparedModels, folds: Sequence[int]) -> Report:
-    """The report as a self-contained page; folds: the finished ones, which alone are reported."""
+def crossvalidation_report(
+    plan: Plan, cohort: Cohort, compared: ComparedModels, folds: Sequence[int], last: ComparedModels | None = None
+) -> Report:
+    """The report as a self-contained page.
+
+    folds: the finished ones, which alone are reported; compared, last: the best and the last epochs' models.
+    """
     report = Report("Cross-validation", [SIMULATED_BANNER] if cohort.simulated else [])
     about = compared.summaries[compared.first]
     which = ", ".join(map(str, folds))
@@ -92,12 +103,31 @@ def crossvalidation_report(plan: Plan, cohort: Cohort, compared: ComparedModels,
         "them. Mean (SD) over people."
     )
     add_results(report, compared)
+    if last is not None:
+        add_last_epochs(report, last)
     add_strata(report, plan, cohort, compared.task, compared.rows)
     add_examples(report, plan, compared.task)
     add_by_person(report, compared.task, compared.rows)
     add_folds(report, plan, cohort, compared.first)
     add_methods(report, plan.recipes, plan.seed)
     return report
+
+
+def add_last_epochs(report: Report, last: ComparedModels) -> None:
+    """The same measures of the last epochs' models."""
+    report.add_heading("Last epochs")
+    report.add_text(
+        "Validation people chose the epochs above, and may end a schedule of losses or patches anywhere. These are "
+        "the models after the last epoch, where every schedule is complete; a difference should hold for both."
+    )
+    rows = [
+        measure_row(measure, {name: summary["measures"] for name, summary in last.summaries.items()})
+        for measure in last.task.measures
+    ]
+    report.add_table(rows, "Mean (SD) over people.", missing="–")
+    for other, gaps in last.gaps.items():
+        rows = comparison_rows(last.task, gaps, last.first, other)
+        report.add_table(rows, f"{other} minus {last.first}, last epochs.", missing="–")
 
 
 def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: Pooled) -> None:

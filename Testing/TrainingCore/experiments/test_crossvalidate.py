@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from ball_cohort import write_ball_cohort
 from strikes import struck_command
 
+from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.experiments.folds import make_folds
 from TrainingCore.experiments.recipes import name_recipes_without_key, open_recipes
@@ -95,6 +97,32 @@ def test_the_report_has_mean_sd_and_the_paired_comparison(unbroken: Path) -> Non
     assert "linear beside l1_only" in page
     assert "Research use only" in page
     assert "imulated" in page
+
+
+def test_last_epochs_are_measured_and_compared_where_they_are_not_the_best(
+    cohort: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "cv"
+    shutil.copytree(unbroken, out)
+    for name in ("l1_only", "linear"):
+        for fold in (1, 2, 3):
+            folder = out / name / f"fold-{fold}"
+            kept = json.loads((folder / "rows.json").read_text())
+            bundles = [Bundle.open(folder / "run" / "bundles" / which).sha256 for which in ("best", "last")]
+            assert (kept["last_epoch"] is None) == (bundles[0] == bundles[1])
+            worse = [{**row, "mae_brain": row["mae_brain"] + 0.25} for row in kept["visits"]]
+            kept["last_epoch"] = {"visits": worse, "lesions": kept["lesions"]} if name == "l1_only" else None
+            (folder / "rows.json").write_text(json.dumps(kept))
+    run(cohort, out, "--recipe", "l1_only", "--compare", "linear")
+    summary = json.loads((out / "summary.json").read_text())
+    best, last = summary["recipes"], summary["last_epoch"]["recipes"]
+    assert last["l1_only"]["mae_brain"]["mean"] == pytest.approx(best["l1_only"]["mae_brain"]["mean"] + 0.25)
+    assert last["linear"]["mae_brain"] == best["linear"]["mae_brain"]
+    gaps = [
+        part["linear"]["mae_brain"]["difference"] for part in (summary["against"], summary["last_epoch"]["against"])
+    ]
+    assert gaps[1] == pytest.approx(gaps[0] - 0.25)
+    assert "Last epochs" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_killed_in_fold_2_and_started_again_gives_the_same_numbers(
@@ -190,7 +218,6 @@ def test_a_failing_training_is_named_with_its_reason(cohort: Path, tmp_path: Pat
 def test_the_folds_become_an_ensemble_with_their_out_of_fold_measures(unbroken: Path, tmp_path: Path) -> None:
     import torch
 
-    from TrainingCore.data.bundle import Bundle
     from TrainingCore.export import main as export
 
     out = tmp_path / "ensemble"

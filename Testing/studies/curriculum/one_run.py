@@ -14,6 +14,7 @@ import numpy as np
 from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.run import Run
+from TrainingCore.evaluation.cases import GEOMETRY
 from TrainingCore.experiments.evaluation import Candidate, measure_candidates, task_of
 from TrainingCore.runtime.files import read_json, write_json
 from TrainingCore.train import train
@@ -22,6 +23,7 @@ from .cohorts import TRAIN
 from .protocol import BUNDLES, read_protocol
 
 GAME = ("gradient_ratio", "weight_adversarial", "rate_D", "D_real", "D_fake")
+COLUMNS = ("volume_mm3", "mean_dvr", "measured_mean_dvr", "clean_mean_dvr", "myelin_loss")
 SHARES = ("lesion_share_lesion_patches", "lesion_share_random_patches")
 
 
@@ -74,7 +76,13 @@ def _lesions(bundles: dict[str, Bundle], cohort: Path) -> dict[str, list[dict[st
     for candidate in candidates:
         candidate.load("cpu")
     measured = measure_candidates(candidates, task_of(candidates), Cohort.read(cohort), False, lambda *_: None)
-    return {which: rows["lesions"] for which, rows in measured.rows.items()}
+    return {which: [_kept(row) for row in rows["lesions"]] for which, rows in measured.rows.items()}
+
+
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
+    """What the endpoints need of a lesion, a tenth of all its columns."""
+    geometry = [name for name in row if name.startswith(GEOMETRY)]
+    return {name: row[name] for name in ("person", "visit", "id", *COLUMNS, *geometry) if name in row}
 
 
 def _game(run: Run) -> dict[str, Any]:
