@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from .data.bundle import DEMONSTRATION
+from .data.bundle import DEMONSTRATION, LESION_FINDER
 from .data.cohort import Cohort
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
@@ -25,6 +25,7 @@ def bids_app(
     session_label: Annotated[Sequence[str], Option("LABEL")] = (),
     bids_filter_file: Annotated[Path | None, Option("FILE")] = None,
     model: Annotated[str, Option("BUNDLE")] = DEMONSTRATION,
+    lesion_finder: Annotated[str, Option("BUNDLE|none")] = LESION_FINDER,
     uncertainty: bool = False,
     viewer: bool = False,
     n_procs: Annotated[int, AtLeast(0)] = 0,
@@ -52,6 +53,7 @@ def bids_app(
         session_label: only these sessions, with or without ses-.
         bids_filter_file: JSON that chooses among several images, e.g. {"t1w": {"acquisition": "mprage"}}.
         model: bundle folder, .zip or name.
+        lesion_finder: model that finds the lesions of visits without a lesion mask; none to go without.
         uncertainty: also estimate the error of maps and lesions.
         viewer: also write viewer.html into every Result, one page to review a map in a browser without Slicer.
         n_procs: parallel processes (default: limited by cores and memory).
@@ -85,7 +87,8 @@ def bids_app(
     visits = dataset.choose_visits(cohort, participant_label, session_label)
     dataset.begin(data, out)
     dataset.write_worklist(cohort, out)
-    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty, viewer)
+    finder = None if lesion_finder == "none" else str(lesion_finder)
+    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty, viewer, finder)
     with Progress(progress, "bids_app") as shown:
         for note in cohort.notes:
             shown.note(note)

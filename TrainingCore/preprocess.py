@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from .data.bundle import LESION_FINDER
 from .data.case import REFERENCES, VOLUME_NAMES, reference_of, word_of
 from .data.cohort import Cohort, Visit
 from .runtime.cli import Progress, run_command
@@ -29,6 +30,7 @@ def preprocess(
     people: Annotated[Sequence[str], Option("LABEL")] = (),
     needs: Annotated[Sequence[str], Option("VOLUME")] = (),
     choose: Annotated[Sequence[str], Option("KEY-LABEL")] = (),
+    find_lesions: bool = False,
     jobs: Annotated[int, Option("N")] = 0,
     scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     progress: ProgressMode = "bar",
@@ -48,6 +50,7 @@ def preprocess(
         people: only these people (default: all).
         needs: leave out visits without these, e.g. t1w flair.
         choose: which of several images to prefer, e.g. run-1.
+        find_lesions: find the lesions of visits without a lesion mask automatically; they are to be reviewed.
         jobs: parallel jobs (default: limited by cores and memory).
         scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it.
         progress: how to show progress; bar is on stderr, json on stdout.
@@ -62,7 +65,7 @@ def preprocess(
         python -m TrainingCore.preprocess --data hospital_bids --out hospital_bids/derivatives/prepared --jobs 8
     """
     data = Path(data)
-    settings = settings_of(grid, spacing, space)
+    settings = settings_of(grid, spacing, space) | (finder_settings() if find_lesions else {})
     check_volumes(needs)
     if jobs < 0:
         raise BadInput("--jobs must be 1 or more.")
@@ -105,6 +108,16 @@ class PreparedDataset:
     def page(self) -> Path:
         """qc.html, every case for people to look at."""
         return self.path / "qc.html"
+
+
+def finder_settings() -> dict[str, Any]:
+    """The lesion finder as a setting: its name and weights. Raises BadInput where it is not installed."""
+    from .patient.lesion_finding import open_finder
+
+    bundle = open_finder(LESION_FINDER)
+    if bundle is None:
+        raise BadInput("The lesion finder is not installed with this copy of MyelinSynth: leave out --find-lesions.")
+    return {"lesion_finder": LESION_FINDER, "lesion_finder_weights": bundle.sha256}
 
 
 def settings_of(grid: str, spacing: float | None, space: str) -> dict[str, Any]:

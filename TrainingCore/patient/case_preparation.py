@@ -59,8 +59,8 @@ def prepare_volumes(
 
     read: volumes as read, by name (one of `case.REFERENCES` is needed; brain, lesions, tissue masks and DVR where they
     are given); options: `space` (t1w: that of the reference, or pet), `grid` (own, or voxels along each axis),
-    `spacing_mm`; spaces: BIDS `space` of files that name one; transforms: reference world -> world of the image, 4x4
-    RAS mm, where known. Raises BadInput or MyelinSynthError.
+    `spacing_mm`, `lesion_finder` (may be missing: bundle that finds lesions where no mask is given); spaces: BIDS
+    `space` of files that name one; transforms: reference world -> world of the image, 4x4 RAS mm, where known. Raises BadInput or MyelinSynthError.
     """
     stopwatch = stopwatch or Stopwatch()
     images = {name: read[name] for name in (*ALL_MRI, *MAPS) if name in read}
@@ -77,8 +77,12 @@ def prepare_volumes(
         same = check_different_images(images["t1w"], images["flair"])
         warnings += [same] if same else []
     warnings += aligned.warnings
-    stopwatch.start("tissues")
+    stopwatch.start("lesions")
     lesions = _lesions_in_reference_space(read, aligned, reference, spaces, warnings)
+    if lesions is None and options.get("lesion_finder"):
+        stopwatch.start("find lesions")
+        lesions = _found_lesions(options["lesion_finder"], aligned, warnings)
+    stopwatch.start("tissues")
     masks = _tissue_masks(read, aligned, reference, lesions, warnings)
     stopwatch.start("resample")
     to_output = _output_space(options, aligned, images)
@@ -94,6 +98,18 @@ def prepare_volumes(
     stopwatch.stop()
     prepared.seconds = stopwatch.seconds
     return prepared
+
+
+def _found_lesions(finder: str, aligned: AlignedPatient, warnings: list[str]) -> Volume:
+    """A lesion mask on the reference's grid, of a lesion finder's bundle."""
+    from .lesion_finding import finder_of, open_finder
+
+    bundle = open_finder(finder)
+    if bundle is None:
+        raise BadInput(f"The lesion finder {finder} is not installed. Leave out --find-lesions.")
+    found = finder_of(bundle)(aligned)
+    warnings.append(f"The lesions were found automatically ({found.about['name']}): they are to be reviewed.")
+    return found.mask
 
 
 def _output_space(options: Mapping[str, Any], aligned: AlignedPatient, images: Mapping[str, Volume]) -> np.ndarray:

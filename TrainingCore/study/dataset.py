@@ -104,7 +104,13 @@ def write_worklist(cohort: Cohort, out: Path) -> None:
 
 
 def tasks_of(
-    visits: Sequence[Visit], out: Path, model: str, device: str, uncertainty: bool, viewer: bool = False
+    visits: Sequence[Visit],
+    out: Path,
+    model: str,
+    device: str,
+    uncertainty: bool,
+    viewer: bool = False,
+    lesion_finder: str | None = None,
 ) -> list[VisitTask]:
     """One task per visit with a T1w, paths absolute."""
     return [
@@ -118,6 +124,7 @@ def tasks_of(
             uncertainty,
             str(out),
             viewer=viewer,
+            lesion_finder=None if "lesions" in visit.files else lesion_finder,
         )
         for visit in visits
         if "t1w" in visit.files

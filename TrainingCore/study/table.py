@@ -116,6 +116,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     }
     row |= {name: changed.get(name) for name in ("change_dvr", "demyelination_index", "remyelination_index")}
     row["qc"] = "; ".join(flags(row, result.provenance["warnings"])) or None
+    row["lesion_source"] = result.provenance["lesion_source"]
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]
     return row | {name: value(text) for name, text in about.items() if name not in row}
 
@@ -167,5 +168,9 @@ def dictionary() -> dict[str, Any]:
         column.name: {"Description": column.description, "Units": column.units} for column in MEASURES
     }
     about["qc"] = {"Description": "What a person should look at; n/a: nothing"}
+    about["lesion_source"] = {
+        "Description": "Whose lesion mask it is",
+        "Levels": {"given": "a file of the dataset", "found": "found automatically", "none": "there is no lesion mask"},
+    }
     about["simulated_training_data"] = {"Description": "Whether the model was trained on simulated patients"}
     return about

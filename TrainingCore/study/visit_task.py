@@ -35,7 +35,8 @@ class VisitTask:
     """One visit to synthesize; plain values, so that it travels to another process or machine.
 
     files: absolute paths by volume name; spaces: the BIDS `space` of files whose name has one; model: folder, .zip or
-    name of a bundle; out: absolute path of the dataset; threads: for inner loops; viewer: also write viewer.html.
+    name of a bundle; out: absolute path of the dataset; threads: for inner loops; viewer: also write viewer.html;
+    lesion_finder: bundle that finds the lesions of a visit without a mask, or None.
     """
 
     person: str
@@ -48,6 +49,7 @@ class VisitTask:
     out: str
     threads: int = 1
     viewer: bool = False
+    lesion_finder: str | None = None
 
     @property
     def label(self) -> str:
@@ -66,6 +68,7 @@ class VisitTask:
             brain=given.get("brain"),
             label_map=given.get("label_map"),
             flair_to_t1="identity" if aligned else None,
+            lesion_finder=self.lesion_finder,
             model=self.model,
             device=self.device,
             uncertainty=self.uncertainty,
@@ -91,6 +94,7 @@ def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: s
         "uncertainty": task.uncertainty,
         "code": code_version(),
         **({"viewer": True} if task.viewer else {}),
+        **({"finder": finder.sha256} if (finder := _finder(task.lesion_finder)) else {}),
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
@@ -140,6 +144,12 @@ def _synthesize(task: VisitTask) -> str:
     return "synthesized"
 
 
+def _finder(name: str | None) -> Bundle | None:
+    from ..patient.lesion_finding import open_finder
+
+    return None if name is None else open_finder(name)
+
+
 @functools.lru_cache(maxsize=2)
 def _bundle(path: str) -> Bundle:
     return Bundle.open(path)
@@ -186,7 +196,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _sidecar(task: VisitTask, result: Result, name: str) -> dict[str, Any]:
-    from ..data.result import BRAIN, DVR, LESION_LABELS, NAWM, UNCERTAINTY
+    from ..data.result import BRAIN, DVR, LESION_LABELS, LESION_PROBABILITY, NAWM, UNCERTAINTY
 
     used = ["t1w"] if name == BRAIN else ["t1w", "flair"] + (["lesions"] if name == LESION_LABELS else [])
     about: dict[str, Any] = {
@@ -194,6 +204,8 @@ def _sidecar(task: VisitTask, result: Result, name: str) -> dict[str, Any]:
         "Sources": [f"bids:raw:{Path(task.files[name]).name}" for name in used if name in task.files],
         "SpatialReference": "world of the T1w, RAS mm",
     }
+    if result.provenance["lesion_source"] == "found" and name in (LESION_LABELS, LESION_PROBABILITY):
+        about["Description"] = f"Found automatically, to be reviewed. {RESEARCH_USE}"
     if name in (BRAIN, NAWM):
         about["Type"] = "Brain" if name == BRAIN else "ROI"
     if name in (DVR, UNCERTAINTY):
