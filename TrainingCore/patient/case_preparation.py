@@ -60,7 +60,8 @@ def prepare_volumes(
     read: volumes as read, by name (one of `case.REFERENCES` is needed; brain, lesions, tissue masks and DVR where they
     are given); options: `space` (t1w: that of the reference, or pet), `grid` (own, or voxels along each axis),
     `spacing_mm`, `lesion_finder` (may be missing: bundle that finds lesions where no mask is given); spaces: BIDS
-    `space` of files that name one; transforms: reference world -> world of the image, 4x4 RAS mm, where known. Raises BadInput or MyelinSynthError.
+    `space` of files that name one; transforms: reference world -> world of the image, 4x4 RAS mm, where known.
+    Raises BadInput or MyelinSynthError.
     """
     stopwatch = stopwatch or Stopwatch()
     images = {name: read[name] for name in (*ALL_MRI, *MAPS) if name in read}
