@@ -26,6 +26,7 @@ def crossvalidate(
     report: bool = False,
     seed: Annotated[int, AtLeast(0)] = 0,
     jobs: Annotated[int, AtLeast(1)] = 1,
+    scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     device: str = "auto",
     threads: Annotated[int, AtLeast(0)] = 0,
     progress: ProgressMode = "bar",
@@ -47,6 +48,7 @@ def crossvalidate(
         report: write the report of the finished folds even where others are missing.
         seed: seed of the folds.
         jobs: trainings to run in parallel.
+        scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it, whose workers share the disk.
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads of each training (default: all).
         progress: how to show progress; bar is on stderr, json on stdout.
@@ -66,7 +68,7 @@ def crossvalidate(
             --stratify subtype grade enhancement --report --set validation_people=16 --out one_split
     """
     recipes = open_recipes([recipe, *compare], changes)
-    cohort = open_cohort(Path(data), recipes)
+    cohort = open_cohort(Path(data).absolute() if scheduler else Path(data), recipes)
     unknown = [number for number in fold if number > folds]
     if unknown:
         raise BadInput(f"There is no fold {unknown[0]}: --fold takes 1 to {folds}.")
@@ -80,7 +82,7 @@ def crossvalidate(
     with Progress(progress, "cross-validating") as shown:
         shown.note(cohort.left_out())
         shown.note(name_recipes_without_key(recipes, changes))
-        run_jobs(plan, cohort, waiting, Compute(jobs, device, threads), shown)
+        run_jobs(plan, cohort, waiting, Compute(jobs, device, threads, scheduler=scheduler), shown)
         missing = plan.missing()
         if missing and not (report and plan.finished()):
             shown.say(f"{len(missing)} trainings of other folds are still missing; the last one writes the report.")

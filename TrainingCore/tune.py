@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from .data.cohort import Cohort
 from .data.recipe import changed, load_recipe
 from .experiments.space import Dimension, own_space, read_space
+from .preprocessing.worker import VisitOutcome
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
 from .runtime.signature import AtLeast, Option, ProgressMode, command
@@ -28,6 +29,7 @@ def tune(
     changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
     workers: Annotated[int, AtLeast(1)] = 1,
+    scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     no_pruning: bool = False,
     seed: Annotated[int, AtLeast(0)] = 0,
     device: str = "auto",
@@ -47,7 +49,8 @@ def tune(
         trials: number of trials in all; a later call can ask for more.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
         stratify: columns of participants.tsv to balance between training and validation people, e.g. group site.
-        workers: processes that work on the study on this machine.
+        workers: processes that work on the study, on this machine or on the cluster.
+        scheduler: Dask cluster, tcp://HOST:8786 (with --workers), or local:N to try it, whose workers share the disk.
         no_pruning: train every trial to its end.
         seed: seed of the search.
         device: auto (a GPU if there is one), cpu or cuda:N.
@@ -72,26 +75,32 @@ def tune(
     settings = load_recipe(recipe, changes)
     check_recipe(settings)
     dimensions = read_space(Path(space), settings) if space else own_space(settings)
-    cohort = Cohort.read(Path(data), settings["data"]["inputs"]).ready_to_learn(volumes_to_learn(settings))
+    cohort = Cohort.read(Path(data).absolute() if scheduler else Path(data), settings["data"]["inputs"]).ready_to_learn(
+        volumes_to_learn(settings)
+    )
     if settings["data"]["validation_people"] < 1:
         raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
     stratify = list(stratify)
     cohort.split(settings["data"]["validation_people"], settings["seed"], stratify)  # too few people: an error now
 
-    from .experiments.search import open_study, search
+    from .experiments.search import finished_trials, open_study, search
     from .reporting.search_report import write_search
 
-    out, trial_settings = Path(out), TrialSettings(Path(out), stratify, device, threads)
+    out = Path(out).absolute() if scheduler else Path(out)
+    trial_settings = TrialSettings(out, stratify, device, threads)
     plan = plan_of(stratify, settings, dimensions, cohort)
     study = open_study(out, plan, seed, not no_pruning)
     task = WorkerTask(plan, trial_settings, dimensions, settings, cohort, trials, seed, not no_pruning)
-    with other_workers(task, workers - 1) as failed, Progress(progress, "searching") as shown:
+    with other_workers(task, 0 if scheduler else workers - 1) as failed, Progress(progress, "searching") as shown:
         shown.note(cohort.left_out())
 
         def report(finished: int, study: Any) -> None:
             shown.report("tune", 0.98 * min(finished / trials, 1.0), describe_search(finished, trials, study))
 
-        search(study, dimensions, objective_of(trial_settings, settings, cohort, shown), trials, report)
+        if scheduler:
+            _search_on_cluster(task, workers, scheduler, lambda: report(finished_trials(study), study))
+        else:
+            search(study, dimensions, objective_of(trial_settings, settings, cohort, shown), trials, report, out)
         best = write_search(out, study, settings, dimensions, cohort)["best"]
         for sentence in failed:
             shown.note(sentence)
@@ -218,10 +227,41 @@ def work_on_study(task: WorkerTask) -> str:
     try:
         study = open_study(task.settings.out, task.plan, task.seed, task.prune)
         objective = objective_of(task.settings, task.recipe, task.cohort, Progress("none"))
-        search(study, task.dimensions, objective, task.trials)
+        search(study, task.dimensions, objective, task.trials, out=task.settings.out)
     except Exception as error:  # the other workers do its share
         return str(error) or type(error).__name__
     return ""
+
+
+@dataclass(frozen=True)
+class ClusterTask:
+    """A share of a search, as it is sent to a cluster's worker."""
+
+    number: int
+    share: WorkerTask
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"worker {self.number}"
+
+
+def work_on_cluster(task: ClusterTask) -> VisitOutcome:
+    """`work_on_study` on a cluster's worker."""
+    reason = work_on_study(task.share)
+    return VisitOutcome(task.label, "failed" if reason else "done", reason)
+
+
+def _search_on_cluster(share: WorkerTask, workers: int, scheduler: str, meanwhile: Callable[[], None]) -> None:
+    """Let a cluster's workers work on the study; raises MyelinSynthError where every one of them failed."""
+    from .preprocessing.schedulers import local_workers, on_a_cluster
+
+    count = local_workers(scheduler) if scheduler.startswith("local:") else workers
+    tasks = [ClusterTask(number, share) for number in range(1, count + 1)]
+    outcomes = list(on_a_cluster(tasks, scheduler, work_on_cluster, meanwhile))
+    failed = [outcome.sentence for outcome in outcomes if outcome.state == "failed"]
+    if len(failed) == len(tasks):
+        raise MyelinSynthError(f"Every worker of the search failed: {failed[0]}")
 
 
 @contextlib.contextmanager

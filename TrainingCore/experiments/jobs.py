@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..data.cohort import Cohort
+from ..preprocessing.schedulers import on_a_cluster
+from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.cli import Progress
 from ..runtime.errors import MyelinSynthError
 from ..runtime.parallel import BrokenProcessPool, parallel_results
 from .crossvalidation import Plan, run_fold
+from .plan_file import PLAN
 from .settings import Compute
 
 Job = tuple[str, int]
@@ -18,6 +21,9 @@ Job = tuple[str, int]
 
 def run_jobs(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: Compute, progress: Progress) -> None:
     """Run jobs of a plan, `compute.jobs` at a time, on its device and threads; stopping this stops them all."""
+    if compute.scheduler:
+        _run_on_cluster(plan, cohort, jobs, compute, progress)
+        return
     if compute.jobs > 1 and len(jobs) > 1:
         _run_in_parallel(plan, cohort, jobs, compute, progress)
         return
@@ -40,6 +46,11 @@ class FoldTask:
     device: str
     threads: int
 
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.name}, fold {self.fold}"
+
 
 def train_fold(task: FoldTask) -> None:
     """Train and measure one recipe on one fold; the command that started this process shows the progress."""
@@ -61,3 +72,32 @@ def _run_in_parallel(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: C
         raise MyelinSynthError(
             "The system ended a training, most likely for memory. Resume with the same command and fewer --jobs."
         ) from error
+
+
+def fold_outcome(task: FoldTask) -> VisitOutcome:
+    """`train_fold` on a cluster's worker: what goes wrong is in the outcome, never raised."""
+
+    def work() -> tuple[str, list[str]]:
+        if not (task.plan.path / PLAN).is_file():
+            raise MyelinSynthError(
+                f"The worker does not see {task.plan.path}. It must lie on a disk all workers share."
+            )
+        train_fold(task)
+        return "trained", []
+
+    return attempt(task.label, str(task.plan.path), work, "Use a smaller network or image.")
+
+
+def _run_on_cluster(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: Compute, progress: Progress) -> None:
+    """All trainings on a Dask cluster; one that fails does not stop the others and is raised at the end."""
+    plan = replace(plan, path=plan.path.absolute())
+    tasks = [FoldTask(plan, cohort, name, fold, compute.device, compute.threads) for name, fold in jobs]
+    outcomes = on_a_cluster(tasks, str(compute.scheduler), fold_outcome) if tasks else iter(())
+    failed = []
+    for done, outcome in enumerate(outcomes, start=1):
+        if outcome.state == "failed":
+            failed.append(outcome.sentence)
+            progress.say(outcome.sentence)
+        progress.report("crossvalidate", 0.98 * done / len(tasks), f"{done} of {len(tasks)} trained; {outcome.label}")
+    if failed:
+        raise MyelinSynthError(failed[0])

@@ -16,8 +16,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from .space import Dimension
 
 JOURNAL, NAME = "study.journal", "myelinsynth"
 WAIT_S, UNSIGNED_S = 0.5, 30.0
+SIGN_S, SILENT_S = 10.0, 120.0  # between signs of life, and without one until a worker counts as dead (ours)
 PARTS, SAFE_PARTS = 10, 3  # of a training, at whose ends trials are compared, and in which none is pruned (ours)
 WORKER, FOLDER = "worker", "folder"
 Objective = Callable[[Any, dict[str, Any]], float]
@@ -103,12 +105,44 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
-def alive(worker: str) -> bool:
-    """Whether the worker of a trial still runs; one on another machine is taken to."""
+def alive(worker: str, out: Path | None = None) -> bool:
+    """Whether the worker of a trial still runs; one on another machine while it shows signs of life (`signs_of_life`).
+
+    out: folder of the study, None: whoever is on another machine is taken to run.
+    """
     host, pid, started = worker.rsplit(":", 2)
-    if host != socket.gethostname():
+    if host == socket.gethostname():
+        return _started(int(pid)) == started
+    if out is None or not (sign := _sign(out, worker)).is_file():
         return True
-    return _started(int(pid)) == started
+    own = _sign(out, worker_name())
+    own.touch()  # both times are the file server's: clocks of machines may differ
+    return own.stat().st_mtime - sign.stat().st_mtime < SILENT_S
+
+
+@contextlib.contextmanager
+def signs_of_life(out: Path) -> Iterator[None]:
+    """Show workers on other machines that this one is alive, by touching a file every now and then."""
+    sign, stop = _sign(out, worker_name()), threading.Event()
+
+    def touch() -> None:
+        while True:
+            with contextlib.suppress(OSError):  # a disk that is away for a moment
+                sign.touch()
+            if stop.wait(SIGN_S):
+                return
+
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(1.0)
+
+
+def _sign(out: Path, worker: str) -> Path:
+    return out / "workers" / f"{worker.replace(':', '_')}.alive"
 
 
 def _started(pid: int) -> str:
@@ -121,14 +155,14 @@ def _started(pid: int) -> str:
     return "gone"
 
 
-def take_up_the_dead(study: Any) -> int:
-    """Queue again every trial whose worker has died; returns how many."""
+def take_up_the_dead(study: Any, out: Path | None = None) -> int:
+    """Queue again every trial whose worker has died; returns how many. out: see `alive`."""
     optuna = import_optuna()
     state = optuna.trial.TrialState
     revived = 0
     for trial in study.get_trials(deepcopy=False, states=[state.RUNNING]):
         if WORKER in trial.user_attrs:
-            busy = alive(trial.user_attrs[WORKER])
+            busy = alive(trial.user_attrs[WORKER], out)
         else:  # just drawn by a worker that has not signed it yet, or by one that died before it could
             busy = (datetime.now() - trial.datetime_start).total_seconds() < UNSIGNED_S
         if busy:
@@ -149,6 +183,12 @@ def trial_folder(number: int) -> str:
     return f"{number:04d}"
 
 
+def finished_trials(study: Any) -> int:
+    """How many trials have a score or were pruned."""
+    state = import_optuna().trial.TrialState
+    return len(study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
+
+
 class _Surplus(Exception):
     """Raised in a trial that is one too many; Optuna keeps it as failed."""
 
@@ -159,12 +199,26 @@ def search(
     objective: Objective,
     trials: int,
     told: Callable[[int, Any], None] | None = None,
+    out: Path | None = None,
 ) -> None:
     """Work on a study until it has `trials` finished trials, together with whoever else does.
 
     objective(trial, values): a score to make small, from recipe values by key; may raise optuna.TrialPruned;
-    told(finished, study) is called after every trial.
+    told(finished, study) is called after every trial; out: folder of the study, so that workers on other machines
+    notice when this one has died, and this one when they have.
     """
+    with signs_of_life(out) if out else contextlib.nullcontext():
+        _search(study, dimensions, objective, trials, told, out)
+
+
+def _search(
+    study: Any,
+    dimensions: Sequence[Dimension],
+    objective: Objective,
+    trials: int,
+    told: Callable[[int, Any], None] | None,
+    out: Path | None,
+) -> None:
     optuna = import_optuna()
     state = optuna.trial.TrialState
 
@@ -188,7 +242,7 @@ def search(
         return sum(to is None or trial.number < to.number for trial in found)
 
     while (done := count(state.COMPLETE, state.PRUNED)) < trials:
-        take_up_the_dead(study)
+        take_up_the_dead(study, out)
         if done + count(state.RUNNING) >= trials:
             time.sleep(WAIT_S)  # the last trials are under way elsewhere; one whose worker dies is taken up here
             continue

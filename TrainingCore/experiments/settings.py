@@ -27,13 +27,15 @@ class FoldSettings:
 class Compute:
     """Where trainings run: `jobs` at a time, each on `device` with `threads` CPU threads (0: all).
 
-    workers: processes that prepare visits ahead of each training, None: as many as suit the device.
+    workers: processes that prepare visits ahead of each training, None: as many as suit the device; scheduler: Dask
+    cluster that the trainings run on, tcp://HOST:PORT or local:N, None: this machine.
     """
 
     jobs: int = 1
     device: str = "auto"
     threads: int = 0
     workers: int | None = None
+    scheduler: str | None = None
 
     def processes_ahead(self, simulated: bool) -> int:
         """Workers of a training: one that simulates keeps up with a CPU; a GPU is faster than one core augments."""

@@ -43,13 +43,16 @@ def on_this_machine(
 
 
 def on_a_cluster(
-    tasks: Sequence[Any], address: str, work: Callable[[Any], VisitOutcome] = prepare_visit
+    tasks: Sequence[Any],
+    address: str,
+    work: Callable[[Any], VisitOutcome] = prepare_visit,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[VisitOutcome]:
     """Outcomes as they come, from the workers of a Dask cluster.
 
-    address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine. A worker
-    that is killed gives its visits back to the others; a visit that kills four workers fails. Raises BadInput where no
-    scheduler answers, MyelinSynthError where it is lost on the way.
+    address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine; meanwhile:
+    called now and then while nothing arrives. A worker that is killed gives its tasks back to the others; a task that
+    kills four workers fails. Raises BadInput where no scheduler answers, MyelinSynthError where it is lost on the way.
     """
     joblib = _import("joblib", "--scheduler", "joblib")
     distributed = _import("distributed", "--scheduler", "dask[distributed]")
@@ -58,7 +61,7 @@ def on_a_cluster(
     # a scheduler that is busy must not look dead, and visits are long: do not move them between workers
     with dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}), contextlib.ExitStack() as stack:
         if address.startswith("local:"):
-            count = _local_workers(address)
+            count = local_workers(address)
             cluster = distributed.LocalCluster(
                 n_workers=count, threads_per_worker=1, processes=True, dashboard_address=HERE, silence_logs=50
             )
@@ -71,10 +74,11 @@ def on_a_cluster(
             raise BadInput(
                 f"The Dask scheduler at {address} has no worker. Start some: dask worker {address}"
             ) from error
-        yield from _collect(joblib, client, tasks, address, work)
+        yield from _collect(joblib, client, tasks, address, work, meanwhile)
 
 
-def _local_workers(address: str) -> int:
+def local_workers(address: str) -> int:
+    """N of `local:N`. Raises BadInput where that is no number."""
     number = address.removeprefix("local:")
     if not number.isdigit() or int(number) < 1:
         raise BadInput(f"--scheduler {address}: write local:N with the number of workers, e.g. local:4.")
@@ -91,7 +95,12 @@ def _connect(distributed: Any, address: str) -> Any:
 
 
 def _collect(
-    joblib: Any, client: Any, tasks: Sequence[Any], address: str, work: Callable[[Any], VisitOutcome]
+    joblib: Any,
+    client: Any,
+    tasks: Sequence[Any],
+    address: str,
+    work: Callable[[Any], VisitOutcome],
+    meanwhile: Callable[[], None],
 ) -> Iterator[VisitOutcome]:
     """Read joblib's results in a thread, so that a task Dask gave up on, or a lost scheduler, is noticed here."""
     arrived: queue.Queue[VisitOutcome | BaseException] = queue.Queue()
@@ -107,17 +116,21 @@ def _collect(
 
     threading.Thread(target=collect, daemon=True).start()
     left = {task.label for task in tasks}
-    quiet = 0.0
+    quiet, begun = 0.0, False  # on a busy machine it takes a while until the first task is sent
     while left:
         try:
             found = arrived.get(timeout=POLL_SECONDS)
             quiet = 0.0
         except queue.Empty:
+            meanwhile()
             if client.status != "running":
                 raise MyelinSynthError(f"The Dask scheduler at {address} was lost. Run again to go on.") from None
             under_way = any(state.status == "pending" for state in list(client.futures.values()))
+            begun = begun or under_way
             quiet = 0.0 if under_way else quiet + POLL_SECONDS
-            if quiet > QUIET_SECONDS:  # what Dask gave up on, joblib forgets without a word
+            if quiet > (
+                QUIET_SECONDS if begun else WORKERS_SECONDS
+            ):  # what Dask gave up on, joblib forgets without a word
                 for label in sorted(left):
                     yield VisitOutcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
                 return
