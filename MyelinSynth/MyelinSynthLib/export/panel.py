@@ -10,11 +10,12 @@ import slicer
 
 from ..errors import SynthesisError
 from ..words import _
+from .dicom_button import DicomButton
 from .files import Export, writeExport
 
 
 class ExportPanel:
-    """Folder, name, three boxes and a button."""
+    """Folder, name, three boxes and two buttons."""
 
     def __init__(self, ui: Any) -> None:
         self.ui = ui
@@ -26,6 +27,7 @@ class ExportPanel:
         ui.exportTableBox.connect("toggled(bool)", self.update)
         ui.exportReportBox.connect("toggled(bool)", self.update)
         ui.exportResultBox.connect("toggled(bool)", self.update)
+        self.dicom = DicomButton(ui, self.wanted, lambda: self.nodes)
         self.show({})
 
     def show(self, nodes: dict[str, Any]) -> None:
@@ -50,6 +52,7 @@ class ExportPanel:
         """The button is there for what can be done."""
         named = self.ui.exportFolderEdit.text.strip() and self.ui.exportNameEdit.text.strip()
         self.ui.exportButton.enabled = bool(named and self.wanted().paths() and "dvr" in self.nodes)
+        self.ui.exportDicomButton.enabled = bool(named and "dvr" in self.nodes)
 
     def onChooseFolder(self, _checked: bool = False) -> None:
         """Ask for a folder."""

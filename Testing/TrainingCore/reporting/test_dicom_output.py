@@ -13,7 +13,7 @@ from dicom_results import OBLIQUE, PROVENANCE, ROWS, STUDY_TAGS, read_back, seri
 
 from TrainingCore.imaging.volumes import Volume, resample
 from TrainingCore.reporting.dicom.belonging import world_of_reference
-from TrainingCore.reporting.dicom.export import MAP, SEGMENTATION, write_dicom
+from TrainingCore.reporting.dicom.export import MAP, REPORT, SEGMENTATION, write_dicom
 from TrainingCore.reporting.dicom.reference import read_reference
 from TrainingCore.runtime.errors import BadInput
 
@@ -108,6 +108,25 @@ def test_a_finer_grid_of_its_own_is_not_resampled(tmp_path, arrays):
     image = read_back(tmp_path / "dicom" / MAP)
     assert np.allclose(np.sort(image.spacing), [1.2, 1.5, 1.5])
     assert np.array_equal(resample(image, dvr.shape, fine, interpolation="nearest"), dvr)
+
+
+def test_one_lesion_alone_has_its_segment_and_its_numbers(tmp_path, arrays):
+    reference = read_reference(series(tmp_path / "t1w", arrays))
+    dvr, labels = Volume(arrays["dvr"], turned(OBLIQUE)), np.where(arrays["labels"] == 3, 3, 0)
+    write_dicom(tmp_path / "dicom", reference, dvr, labels, ROWS, PROVENANCE)
+    (segment,) = pydicom.dcmread(tmp_path / "dicom" / SEGMENTATION).SegmentSequence
+    assert segment.SegmentLabel == "Lesion 3"
+    report = str(pydicom.dcmread(tmp_path / "dicom" / REPORT))
+    assert report.count("Tracking Unique Identifier") == 1
+    assert segment.TrackingUID in report
+
+
+def test_a_lesion_without_a_row_is_refused(tmp_path, arrays):
+    reference = read_reference(series(tmp_path / "t1w", arrays))
+    with pytest.raises(BadInput, match="holds lesions that"):
+        write_dicom(
+            tmp_path / "dicom", reference, Volume(arrays["dvr"], turned(OBLIQUE)), arrays["labels"], [], PROVENANCE
+        )
 
 
 def test_what_an_anonymiser_removed_is_filled_in(tmp_path, arrays):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .needs import check_installed
 from .origin import Origin
 from .planes import planes_of
 from .reference import Reference
+from .reviewed import rejected_lesions, without
 
 MAP, SEGMENTATION, REPORT, README = "dvr_map.dcm", "lesions.dcm", "lesion_report.dcm", "README.txt"
 IDENTITY = "The DICOM files carry the identity of the patient (name, number, dates), copied from the T1w series."
@@ -81,13 +82,13 @@ def write_dicom(
 
 
 def check_table(rows: Sequence[Mapping[str, Any]], labels: np.ndarray) -> None:
-    """Raise BadInput where the table and the label map do not hold the same lesions."""
-    if {int(row["id"]) for row in rows} != set(np.unique(labels).tolist()) - {0}:
-        raise BadInput(f"{LESIONS} and {LESION_LABELS} do not hold the same lesions. Run synthesize again.")
+    """Raise BadInput where a lesion of the label map has no row in the table."""
+    if not set(np.unique(labels).tolist()) - {0} <= {int(row["id"]) for row in rows}:
+        raise BadInput(f"{LESION_LABELS} holds lesions that {LESIONS} does not. Run synthesize again.")
 
 
 def dicom_of_result(result: Result, reference: Reference, t1w: Volume, folder: Path) -> DicomFolder:
-    """Write a Result as DICOM.
+    """Write a Result as DICOM; lesions that a review in it rejected are left out.
 
     Args:
         result: of a myelin map.
@@ -103,5 +104,12 @@ def dicom_of_result(result: Result, reference: Reference, t1w: Volume, folder: P
     labels = None
     if (result.path / LESION_LABELS).is_file():
         labels = np.round(read_volume(result.path / LESION_LABELS, "lesion labels", may_be_empty=True).data).astype(int)
-    rows = result.lesions()
-    return write_dicom(folder, reference, Volume(dvr.data, world @ dvr.affine), labels, rows, result.provenance)
+    rejected = rejected_lesions(result.path)
+    labels, rows = without(rejected, labels, result.lesions())
+    place = Volume(dvr.data, world @ dvr.affine)
+    written = write_dicom(folder, reference, place, labels, rows, result.provenance)
+    if not rejected:
+        return written
+    one = len(rejected) == 1
+    note = f"{len(rejected)} rejected lesion{' is' if one else 's are'} left out."
+    return replace(written, notes=(*written.notes, note))

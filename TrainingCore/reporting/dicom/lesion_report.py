@@ -79,6 +79,7 @@ def _group(row: Mapping[str, Any], segment: Any, dvr_map: Any, segments: Any, or
         FindingSite,
         QualitativeEvaluation,
         ReferencedSegment,
+        SourceSeriesForSegmentation,
         TrackingIdentifier,
         VolumetricROIMeasurementsAndQualitativeEvaluations,
     )
@@ -87,7 +88,12 @@ def _group(row: Mapping[str, Any], segment: Any, dvr_map: Any, segments: Any, or
     place = [QualitativeEvaluation(code(REGION), code(region_concept(str(region))))] if region else []
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(segment.TrackingUID, segment.TrackingID),
-        referenced_segment=ReferencedSegment.from_segmentation(segments, segment.SegmentNumber),
+        referenced_segment=ReferencedSegment(
+            segments.SOPClassUID,
+            segments.SOPInstanceUID,
+            segment.SegmentNumber,
+            source_series=SourceSeriesForSegmentation(segments.ReferencedSeriesSequence[0].SeriesInstanceUID),
+        ),
         finding_type=code(LESION),
         finding_sites=[FindingSite(code(BRAIN))],
         measurements=[

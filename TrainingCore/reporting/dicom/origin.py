@@ -25,8 +25,8 @@ class Origin:
     """How a result was made.
 
     model: name of the bundle; weights_sha256: of its weights; simulated_training, simulated_patient: whether a phantom
-    made what the model learnt from, or this patient; lesions: `given`, `found` (by a network) or `none`; content: hash
-    of everything that is stored.
+    made what the model learnt from, or this patient; lesions: `given`, `found` (by a network) or `none`; reviewed:
+    whether a person has looked at the lesions; content: hash of everything that is stored.
     """
 
     model: str
@@ -34,6 +34,7 @@ class Origin:
     simulated_training: bool
     simulated_patient: bool
     lesions: str
+    reviewed: bool
     content: str
 
     @classmethod
@@ -47,8 +48,9 @@ class Origin:
             model["name"],
             model["weights_sha256"],
             bool(model["simulated_training_data"]),
-            bool(provenance["simulated_patient"]),
-            provenance["lesion_source"],
+            bool(provenance.get("simulated_patient")),
+            provenance.get("lesion_source", "given"),  # Results of earlier versions do not say
+            "review" in provenance,
             digest.hexdigest(),
         )
 

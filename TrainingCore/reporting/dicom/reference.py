@@ -11,6 +11,7 @@ import numpy as np
 from ...imaging.dicom import Series, read_series
 from ...imaging.dicom_headers import quiet_pydicom
 from ...imaging.dicom_person import DicomIdentity
+from ...imaging.readers import is_dicom_choice
 from ...imaging.volumes import Volume
 from ...runtime.errors import BadInput
 from .identity import complete_identity
@@ -51,6 +52,8 @@ def read_reference(path: Path) -> Reference:
         BadInput: there is no such series, or its files lack what DICOM output refers to.
     """
     check_installed("highdicom", "DICOM output")
+    if not is_dicom_choice(path):
+        raise BadInput(f"There is no DICOM in {path.name or path}. Give the folder of the T1w's series.")
     series = read_series(path, T1W)
     label = f"The {T1W} {series.stack.title}"
     files = list(dict.fromkeys(frame.path for frame in series.frames))

@@ -58,16 +58,19 @@ def _description(segment: int, number: int, origin: Origin) -> Any:
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
     found = origin.lesions != "given"
+    kinds = SegmentAlgorithmTypeValues
+    by_network = kinds.SEMIAUTOMATIC if origin.reviewed else kinds.AUTOMATIC
     description = SegmentDescription(
         segment_number=segment,
         segment_label=f"Lesion {number}",
         segmented_property_category=code(ABNORMAL_STRUCTURE),
         segmented_property_type=code(LESION),
-        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC if found else SegmentAlgorithmTypeValues.MANUAL,
+        algorithm_type=by_network if found else kinds.MANUAL,
         algorithm_identification=algorithm(origin) if found else None,
         tracking_uid=tracking_uid(origin, number),
         tracking_id=f"Lesion {number}",
         anatomic_regions=[code(BRAIN)],
     )
-    description.SegmentDescription = "Found by a network, not checked" if found else GIVEN
+    checked = "reviewed by a person" if origin.reviewed else "not checked"
+    description.SegmentDescription = f"Found by a network, {checked}" if found else GIVEN
     return description

@@ -37,8 +37,6 @@ def reference_of_visit(t1w: Path | None, given: Path | None) -> Reference:
     from_dicom = t1w is not None and is_dicom_choice(t1w)
     if given is None and (t1w is None or not from_dicom):
         raise BadInput("--dicom needs the DICOM series of the T1w. Give its folder with --dicom-reference.")
-    if given is not None and not is_dicom_choice(given):
-        raise BadInput(f"There is no DICOM in {given.name or given}. Give the folder of the T1w's series.")
     reference = read_reference(given if given is not None else t1w)  # type: ignore[arg-type]  # one of them is there
     if given is not None and t1w is not None and from_dicom:
         person = read_series(t1w, T1W).stack.person

@@ -1,0 +1,56 @@
+"""The button Export DICOM: which series, what is replaced, and the package highdicom, which is installed after asking.
+
+The series is that of the T1w node where Slicer loaded it from its DICOM database; otherwise the button asks for its
+folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from ..errors import SynthesisError
+from ..words import _
+from .dicom import ensureHighdicom, seriesFiles, t1wOf, writeDicom
+from .files import Export
+
+
+class DicomButton:
+    """The button: asks for what is missing, writes, says what was written and whom it names."""
+
+    def __init__(self, ui: Any, wanted: Callable[[], Export], nodes: Callable[[], dict[str, Any]]) -> None:
+        self.ui, self.wanted, self.nodes = ui, wanted, nodes
+        ui.exportDicomButton.connect("clicked(bool)", self.onExport)
+
+    def onExport(self, _checked: bool = False) -> None:
+        """Write the folder NAME_dicom; ask first where it is there already."""
+        said = ""
+        with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):
+            try:
+                self.ui.exportLabel.text = self._export()
+            except SynthesisError as error:
+                self.ui.exportLabel.text = said = str(error)
+        if said:
+            slicer.util.errorDisplay(said, windowTitle=_("MyelinSynth"))
+
+    def _export(self) -> str:
+        export, nodes = self.wanted(), self.nodes()
+        target = export.folder / f"{export.name}_dicom"
+        t1w = t1wOf(nodes)
+        series: Sequence[Path] = seriesFiles(t1w)
+        if not series:
+            title = _("Folder of the T1w's DICOM series")
+            chosen = qt.QFileDialog.getExistingDirectory(None, title, str(export.folder))
+            if not chosen:
+                return ""
+            series = [Path(chosen)]
+        question = _("Replace {names} in {folder}?").format(names=target.name, folder=export.folder)
+        if target.exists() and not slicer.util.confirmYesNoDisplay(question, windowTitle=_("MyelinSynth")):
+            return ""
+        ensureHighdicom()
+        notes = writeDicom(nodes, series, target)
+        return " ".join([_("Written: {names}").format(names=target.name), *notes])
