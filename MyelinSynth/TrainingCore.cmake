@@ -212,6 +212,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/dicom/parametric_map.py
   reporting/dicom/planes.py
   reporting/dicom/reference.py
+  reporting/dicom/reviewed.py
   reporting/dicom/segmentation.py
   reporting/dicom/sending.py
   reporting/dicom/visit.py
