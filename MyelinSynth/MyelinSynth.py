@@ -21,6 +21,7 @@ from MyelinSynthLib.patient.checks import Problem, findProblems
 from MyelinSynthLib.patient.exchange import ALIGNED, Patient, checkPatient
 from MyelinSynthLib.patient.panel import PatientPanel
 from MyelinSynthLib.patient.sampledata import registerSampleData
+from MyelinSynthLib.patient.studies import volumeByName
 from MyelinSynthLib.review.panel import ReviewPanel
 from MyelinSynthLib.review.table import Review
 from MyelinSynthLib.review.worklist_panel import WorklistPanel
@@ -221,6 +222,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
         if patient.t1w is not self._t1w:
             self._t1w = patient.t1w
+            self.logic.chooseByName(self._parameterNode)  # the FLAIR of the same study
             self.goToPatient()
 
     def goToPatient(self):
@@ -365,21 +367,11 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
 
     def chooseByName(self, parameterNode):
         """Choose the volumes whose names say T1 and FLAIR where nothing is chosen yet."""
-        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        given = [
-            node
-            for node in volumes
-            # label maps are scalar volumes, too, but the selectors do not list them
-            if node.GetClassName() == "vtkMRMLScalarVolumeNode"
-            and not node.GetHideFromEditors()
-            and not provenance.get(node, "Role")
-        ]
-        names = {node: node.GetName().lower() for node in given}
-        for field, word, other in (("t1w", "t1", "flair"), ("flair", "flair", None)):
-            # "patient1_FLAIR" says t1, too
-            matching = [node for node, name in names.items() if word in name and not (other and other in name)]
-            if getattr(parameterNode, field) is None and len(matching) == 1:
-                setattr(parameterNode, field, matching[0])
+        for field, contrast, other in (("t1w", "T1w", "flair"), ("flair", "FLAIR", "t1w")):
+            if getattr(parameterNode, field) is None:
+                found = volumeByName(contrast, getattr(parameterNode, other))
+                if found is not None:
+                    setattr(parameterNode, field, found)
 
     def chosenRun(self, parameterNode):
         """Nodes by role of one run in the scene: of the chosen T1w where it has one, of any T1w otherwise; the run that

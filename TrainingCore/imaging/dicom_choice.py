@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 
 from ..runtime.errors import BadInput
 from .dicom_agent import says, unknown_words
 from .dicom_headers import Folder, Stack
 from .dicom_person import same_person
+from .series_names import (
+    ANOTHER_PART,
+    FLAIR_NAME,
+    HEAD,
+    NOT_AN_ANATOMY,
+    PROTON_DENSITY,
+    T1_NAME,
+    T2_NAME,
+    plain,
+)
 
 T1W, T1CE, FLAIR, T2W, OTHER = "T1w", "T1w after contrast agent", "FLAIR", "T2w", "other"
 MINIMUM_SLICES = 4
 LISTED = 15
 THIN_MM = 1.6  # slices up to this are those of a 3D acquisition (ours)
 
-# What names of series and protocols say. Vendors' own: Siemens tirm, da-fl (dark fluid), mprage, vibe; GE bravo, fspgr;
-# Philips tfe.
-NOT_AN_ANATOMY = re.compile(
-    r"\bloc|localizer|scout|survey|plane|calib|asset|\badc|dwi|diff|\bdti|trace|\bep2d|\bepi|bold|fmri|perf|\basl|cbf|cbv|"
-    r"\bswi|swan|\bmip|phase|field ?map|\bb[01] ?map|\bmra|\btof|angio|subtr|\bsub\b|screen|report|dose|\bmtr?\b|"
-    r"inv ?[12]\b|t1 ?(map|rho|images)|t2 ?map|t2 ?star|t2\*|stir|\bdir\b|double inv|psir"
-)
-ANOTHER_PART = re.compile(
-    r"spin(e|al)|cerv|thorac|lumb|orbit|\biac\b|pituit|hypoph|sella|neck|\bhals|\b[hbl]ws\b|wirbel|rachis|colonna|columna|"
-    r"midollo|myelon|moelle|medul|ruggenmerg"
-)
-HEAD = re.compile(
-    r"brain|head|crani|cranio|encef|enceph|cereb|cerve(au|llo)|sch[a\u00e4]del|kopf|hirn|neuro|t[e\u00ea]te|testa|hoofd|hjern"
-)
-FLAIR_NAME = re.compile(r"flair|tirm|dark ?fl|da ?fl\b|fluid ?att")
-T1_NAME = re.compile(r"t1(?!\d)|mp ?rage|mp2rage|bravo|spgr|vibe|mdeft|\b(3d ?)?tfe\b")
-T2_NAME = re.compile(r"t2(?!\d)")
-PROTON_DENSITY = re.compile(r"\bpd(w|\b)|proton|dens")
 NO_MAGNITUDE = {"P", "R", "I", "PHASE", "PHASE MAP", "REAL", "IMAGINARY", "ADC", "MIP", "PROJECTION IMAGE", "LOCALIZER"}
 FLAIR_INVERSION_MS = (1500.0, 3300.0)  # nulls CSF at 1.5 and 3 T; T1-FLAIR (GE) uses 700-1100, STIR 130-250
 FLAIR_ECHO_MS, T2_ECHO_MS, T1_ECHO_MS, MPRAGE_INVERSION_MS = 60.0, 60.0, 40.0, (300.0, 1500.0)
@@ -41,7 +32,7 @@ FLAIR_ECHO_MS, T2_ECHO_MS, T1_ECHO_MS, MPRAGE_INVERSION_MS = 60.0, 60.0, 40.0, (
 
 def contrast_of(stack: Stack) -> str:
     """T1w, T1w after contrast agent, FLAIR, T2w or other: by names first, held against echo and inversion times."""
-    names = re.sub(r"[_\-./()]+", " ", stack.names.lower())
+    names = plain(stack.names)
     words = {word.upper() for word in stack.image_type}
     if stack.modality != "MR" or words & NO_MAGNITUDE or NOT_AN_ANATOMY.search(names):
         return OTHER

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import SynthesisError
 from ..scene.geometry import checkAxes, ijkToRas, toWorld
 from ..words import _
+from .studies import studyOf
 
 if TYPE_CHECKING:
     from .exchange import Patient
@@ -63,7 +64,17 @@ def findProblems(patient: Patient) -> list[Problem]:
             sound.append(field)
     if "t1w" in sound:
         problems += [problem for field in sound if field != "t1w" for problem in _relationProblems(field, given)]
+        problems += _studyProblems(given)
     return problems + _transformProblems(patient)
+
+
+def _studyProblems(given: dict[str, Any]) -> list[Problem]:
+    """The DICOM module keeps studies and patients apart; a FLAIR of another visit is chosen quickly."""
+    studies = [studyOf(given[field]) for field in ("t1w", "flair") if field in given]
+    if len(studies) < 2 or None in studies or studies[0] == studies[1]:
+        return []
+    text = _("T1w and FLAIR were loaded from two studies. Are they of the same person and day?")
+    return [Problem("flair", text, blocking=False)]
 
 
 def _chosenTwice(given: dict[str, Any]) -> list[Problem]:

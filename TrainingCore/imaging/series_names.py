@@ -1,0 +1,48 @@
+"""What the names of series, protocols and files say about the contrast of an image."""
+
+from __future__ import annotations
+
+import re
+
+# What names of series and protocols say. Vendors' own: Siemens tirm, da-fl (dark fluid), mprage, vibe; GE bravo, fspgr;
+# Philips tfe.
+NOT_AN_ANATOMY = re.compile(
+    r"\bloc|localizer|scout|survey|plane|calib|asset|\badc|dwi|diff|\bdti|trace|\bep2d|\bepi|bold|fmri|perf|\basl|cbf|cbv|"
+    r"\bswi|swan|\bmip|phase|field ?map|\bb[01] ?map|\bmra|\btof|angio|subtr|\bsub\b|screen|report|dose|\bmtr?\b|"
+    r"inv ?[12]\b|t1 ?(map|rho|images)|t2 ?map|t2 ?star|t2\*|stir|\bdir\b|double inv|psir"
+)
+ANOTHER_PART = re.compile(
+    r"spin(e|al)|cerv|thorac|lumb|orbit|\biac\b|pituit|hypoph|sella|neck|\bhals|\b[hbl]ws\b|wirbel|rachis|colonna|columna|"
+    r"midollo|myelon|moelle|medul|ruggenmerg"
+)
+HEAD = re.compile(
+    r"brain|head|crani|cranio|encef|enceph|cereb|cerve(au|llo)|sch[a\u00e4]del|kopf|hirn|neuro|t[e\u00ea]te|testa|hoofd|hjern"
+)
+FLAIR_NAME = re.compile(r"flair|tirm|dark ?fl|da ?fl\b|fluid ?att")
+T1_NAME = re.compile(r"t1(?!\d)|mp ?rage|mp2rage|bravo|spgr|vibe|mdeft|\b(3d ?)?tfe\b")
+T2_NAME = re.compile(r"t2(?!\d)")
+PROTON_DENSITY = re.compile(r"\bpd(w|\b)|proton|dens")
+BIDS_PERSON = re.compile(r"\bsub-[0-9a-z]+")  # "sub" alone is a subtraction
+SPELT_T1 = re.compile(r"\bt1w?\b")
+
+
+def plain(name: str) -> str:
+    """A name in small letters, its separators as spaces."""
+    return re.sub(r"[_\-./():]+", " ", name.lower())
+
+
+def named_contrast(name: str) -> str | None:
+    """`T1w` or `FLAIR` where a name says so, None where it says neither, or both ("T1 FLAIR", GE's).
+
+    >>> [named_contrast(name) for name in ("5: t2_spc_da-fl_sag", "patient1_FLAIR", "FLAIR to T1w", "3: T1 FLAIR")]
+    ['FLAIR', 'FLAIR', 'FLAIR', None]
+    """
+    words = plain(BIDS_PERSON.sub("", name.lower()))
+    if NOT_AN_ANATOMY.search(words) or (ANOTHER_PART.search(words) and not HEAD.search(words)):
+        return None
+    flair, t1 = FLAIR_NAME.search(words), SPELT_T1.search(words)
+    if flair:
+        return "FLAIR" if t1 is None or t1.start() > flair.start() else None
+    if T1_NAME.search(words) and not T2_NAME.search(words) and not PROTON_DENSITY.search(words):
+        return "T1w"
+    return None
