@@ -104,6 +104,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/reading.py
   imaging/regions.py
   imaging/registration.py
+  imaging/series_names.py
   imaging/sides.py
   imaging/tissues.py
   imaging/transforms.py
