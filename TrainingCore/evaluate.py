@@ -65,8 +65,8 @@ def evaluate(
     Example:
         python -m TrainingCore.evaluate --run runs/first --compare linear=runs/linear --data cohortB --out results
     """
-    given = run or bundle
-    if given is None or (run is not None and bundle is not None):
+    source = run or bundle
+    if source is None or (run is not None and bundle is not None):
         raise BadInput("Give one model to evaluate: either a run or a bundle.")
     check_replaceable(Path(out), SUMMARY)
 
@@ -76,7 +76,7 @@ def evaluate(
     from .experiments import evaluation
     from .reporting.evaluation_report import EvaluationFacts, write_evaluation
 
-    candidates = evaluation.open_candidates(Path(given), name, compare)
+    candidates = evaluation.open_candidates(Path(source), name, compare)
     task = evaluation.task_of(candidates)
     if uncertainty and not task.common_grid:
         raise BadInput("--uncertainty asks about the DVR of lesions, and these models make no DVR. Leave it out.")

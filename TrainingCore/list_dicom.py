@@ -34,17 +34,17 @@ def list_dicom(folder: Annotated[Path, Option("FOLDER", positional=True)]) -> No
 
     if not folder.exists():
         raise BadInput(f"The folder {folder} does not exist. Check the path.")
-    found = scan(folder)
+    series = scan(folder)
     print(f"{'number':>8}  {'contrast by tags':<26}{'slices':>6}  {'in-plane mm':<14}{'slice mm':<10}description")
-    lines = Counter(_line(stack) for stack in found.stacks)
+    lines = Counter(_line(stack) for stack in series.stacks)
     for line, count in lines.items():
         print(line + (f" ({count} series alike)" if count > 1 else ""))
-    if found.unreadable:
-        single = found.unreadable == 1
-        print(f"{found.unreadable} DICOM file{'' if single else 's'} hold{'s' if single else ''} no readable slice.")
+    if series.unreadable:
+        single = series.unreadable == 1
+        print(f"{series.unreadable} DICOM file{'' if single else 's'} hold{'s' if single else ''} no readable slice.")
     for what in (T1W, FLAIR):
         try:
-            chosen, notes = choose_stack(found, what, None, f"The folder {folder.name}")
+            chosen, notes = choose_stack(series, what, None, f"The folder {folder.name}")
             read = read_volume(folder, what)  # certain is what can be read
             notes = tuple(dict.fromkeys((*notes, *read.notes)))
             print(f"{what}: {chosen.title}" + "".join(f"; it {note}" for note in notes))

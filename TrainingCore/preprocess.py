@@ -149,11 +149,11 @@ def find_visits(data: Path, space: str, needs: Sequence[str], choose: Sequence[s
     cohort = Cohort.scan(data, raw=True, needs=needs, choose=choose)
     _leave_out_unanchored(cohort)
     if people:
-        wanted = {label.removeprefix("sub-") for label in people}
-        unknown = sorted(wanted - {visit.person for visit in [*cohort.visits, *cohort.incomplete]})
+        labels = {label.removeprefix("sub-") for label in people}
+        unknown = sorted(labels - {visit.person for visit in [*cohort.visits, *cohort.incomplete]})
         if unknown:
             raise BadInput(f"{data} has nobody called {', '.join(unknown)}. Check --people.")
-        cohort.visits = [visit for visit in cohort.visits if visit.person in wanted]
+        cohort.visits = [visit for visit in cohort.visits if visit.person in labels]
     if not cohort.visits:
         reasons = [*cohort.bad_rows, *cohort.notes][:3] + [f"not used: {file}" for file in cohort.unused[:5]]
         raise BadInput(
@@ -177,8 +177,8 @@ def _without_t1w_or_flair(visit: Visit) -> list[str]:
     reference = reference_of(visit.files)
     if reference == "t1w":
         return [] if "flair" in visit.files else [f"{visit.label} has no FLAIR; the rest was prepared"]
-    given = "label_map" in visit.files or {"white_matter", "grey_matter"} <= set(visit.files)
-    lost = "" if given else "; it has no tissue masks"
+    segmented = "label_map" in visit.files or {"white_matter", "grey_matter"} <= set(visit.files)
+    lost = "" if segmented else "; it has no tissue masks"
     return [f"{visit.label} has no T1w: its images were brought to its {word_of(reference or '')}{lost}"]
 
 
@@ -237,9 +237,9 @@ def say_end(
     """How it went, in a few lines; failures that were not said when they happened."""
     there = len(tasks) - len(waiting)
     failed = sum(1 for failure in failures if failure["visit"])
-    made = len(waiting) - failed
-    visits = "visit" if made == 1 else "visits"
-    text = f"{made} {visits} prepared, {there} unchanged, {len(failures)} failed."
+    prepared = len(waiting) - failed
+    visits = "visit" if prepared == 1 else "visits"
+    text = f"{prepared} {visits} prepared, {there} unchanged, {len(failures)} failed."
     progress.say(f"{text} Look at {out / 'qc.html'}")
     for failure in failures:
         if not failure["visit"]:

@@ -94,9 +94,9 @@ def synthesize(
     unknown = sorted(set(images) - set(MORE_IMAGES))
     if unknown:
         raise TypeError(f"synthesize has no input {unknown[0]!r}; it takes t1, flair, {', '.join(MORE_IMAGES)}.")
-    given = {"t1": t1, "flair": flair} | images
+    images_given = {"t1": t1, "flair": flair} | images
     options = SynthesisOptions(
-        {row.name: Path(path) for row in INPUTS if (path := given.get(row.option)) is not None},
+        {row.name: Path(path) for row in INPUTS if (path := images_given.get(row.option)) is not None},
         lesions=None if str(lesions) == NO_MASK else _path(lesions),
         dvr=_path(dvr),
         brain=_path(brain_mask),

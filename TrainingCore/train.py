@@ -80,10 +80,10 @@ def train(
         )
     check_recipe(settings)
     before = run.facts.get("on_the_fly") if run else None
-    asked = (before["sites"], before["seed"]) if before else (site, simulate_seed) if simulate else None
+    simulation = (before["sites"], before["seed"]) if before else (site, simulate_seed) if simulate else None
     cohort = None
-    if asked is not None:
-        check_simulation(data, asked[0], settings)
+    if simulation is not None:
+        check_simulation(data, simulation[0], settings)
     else:
         folder = data or (Path(run.facts["data"]) if run else None)
         if folder is None:
@@ -94,7 +94,7 @@ def train(
     start = start_from or (run.facts.get("started_from", {}).get("path") if run else None)
     compute = Compute(device=device, threads=threads, workers=workers)
     began = Bundle.open(start) if start else None
-    return _train(asked or cohort, settings, out, run, began, list(stratify), compute, progress)
+    return _train(simulation or cohort, settings, out, run, began, list(stratify), compute, progress)
 
 
 def check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> None:

@@ -127,13 +127,13 @@ class Bundle:
 
 def find(path: str | Path) -> Path:
     """Where a bundle lies: a path as given, or the name of a bundle in Resources/models."""
-    given = Path(path)
-    if given.exists():
-        return given
-    here = Path(__file__).resolve().parents[1]
-    for folder in (here.parent / "Resources" / "models", here / "Resources" / "models"):
-        if given.name == str(path) and (folder / given).is_dir():
-            return folder / given
+    folder_or_zip = Path(path)
+    if folder_or_zip.exists():
+        return folder_or_zip
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent / "Resources" / "models", package / "Resources" / "models"):
+        if folder_or_zip.name == str(path) and (folder / folder_or_zip).is_dir():
+            return folder / folder_or_zip
     raise BadInput(
         f"The model {path} does not exist. Give a bundle folder, a .zip, or the name of a model that comes with "
         "MyelinSynth (demonstration, lesion_finder)."

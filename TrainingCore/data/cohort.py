@@ -216,11 +216,11 @@ def _value(info: dict[str, Any], column: str) -> str:
 
 def how_to_get(missing: Sequence[str]) -> str:
     """Where what visits lack can come from, as a sentence with a space before it; empty where only a scanner helps."""
-    found = [name for name in missing if name in FOUND_BY_PREPROCESS]
-    if not found:
+    preparable = [name for name in missing if name in FOUND_BY_PREPROCESS]
+    if not preparable:
         return ""
-    it = "it" if len(found) == 1 else "them"
-    return f" The {' and the '.join(map(word_of, found))}: `preprocess` finds {it}; give its --out as --data."
+    it = "it" if len(preparable) == 1 else "them"
+    return f" The {' and the '.join(map(word_of, preparable))}: `preprocess` finds {it}; give its --out as --data."
 
 
 def missing_sentences(visits: Sequence[Visit], needs: Sequence[str]) -> list[str]:

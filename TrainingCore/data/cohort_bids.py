@@ -241,9 +241,9 @@ def _best(found: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageF
         return None
 
     def class_of(one: ImageFile) -> tuple[Any, ...]:
-        asked = sum(f"{key}-{value}" in choose for key, value in one.entities.items())
+        preferred = sum(f"{key}-{value}" in choose for key, value in one.entities.items())
         derived = one.volume in {"t1w", "flair"} and "desc" in one.entities
-        return (one.dataset != "", "space" in one.entities and one.volume in ALL_MRI, derived, -asked)
+        return (one.dataset != "", "space" in one.entities and one.volume in ALL_MRI, derived, -preferred)
 
     def plainness(one: ImageFile) -> tuple[Any, ...]:
         others = len(set(one.entities) - {"run", "ce"})

@@ -28,13 +28,13 @@ class Unused:
 
     def sentences(self) -> list[str]:
         """`NAME (and 3 like it): reason`, at most MOST_TOLD of them."""
-        told = []
+        sentences = []
         for (dataset, _, general), files in self._files.items():
             where = f" in derivatives/{dataset}" if dataset else ""
             more = f" and {len(files) - 1} like it" if len(files) > 1 else ""
-            told.append(f"{files[0][0]}{where}{more}: {general if more else files[0][1]}")
+            sentences.append(f"{files[0][0]}{where}{more}: {general if more else files[0][1]}")
         rest = sum(len(files) for files in list(self._files.values())[MOST_TOLD:])
-        return told[:MOST_TOLD] + ([f"and {rest} more files"] if rest else [])
+        return sentences[:MOST_TOLD] + ([f"and {rest} more files"] if rest else [])
 
 
 def contradiction(path: str, person: str, session: str) -> str:

@@ -16,24 +16,24 @@ def rows_of_people(
     A label is matched as it is; else without leading zeros, case and punctuation, where that leaves one row for one
     person (spreadsheets turn 001 into 1).
     """
-    found = {person: rows[person] for person in people if person in rows}
+    known = {person: rows[person] for person in people if person in rows}
     free_rows, free_people = defaultdict(list), defaultdict(list)
     for label in rows:
-        if label not in found:
+        if label not in known:
             free_rows[_loose(label)].append(label)
     for person in people:
-        if person not in found:
+        if person not in known:
             free_people[_loose(person)].append(person)
     matched = []
     for loose, persons in free_people.items():
         if len(persons) == 1 and len(free_rows.get(loose, ())) == 1:
-            found[persons[0]] = rows[free_rows[loose][0]]
+            known[persons[0]] = rows[free_rows[loose][0]]
             matched.append(f"{free_rows[loose][0]} as sub-{persons[0]}")
-    without = [person for person in people if person not in found]
+    without = [person for person in people if person not in known]
     notes = [f"participants.tsv: took {_some(matched)}"] if matched else []
     if rows and without:
         notes.append(f"participants.tsv has no row for {_some([f'sub-{person}' for person in without])}")
-    return found, notes
+    return known, notes
 
 
 def _loose(label: str) -> str:

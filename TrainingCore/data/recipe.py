@@ -86,14 +86,14 @@ def completed(recipe: Settings) -> Settings:
     """
     if recipe.get("system") not in available():
         return recipe
-    found = deepcopy(recipe)
+    copy = deepcopy(recipe)
     for key, value in leaves(_read(_find(recipe["system"]))):
         *groups, leaf = key.split(".")
-        place = found
+        group_of_key = copy
         for group in groups:
-            place = place.setdefault(group, {})
-        place.setdefault(leaf, deepcopy(value))
-    return found
+            group_of_key = group_of_key.setdefault(group, {})
+        group_of_key.setdefault(leaf, deepcopy(value))
+    return copy
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -119,10 +119,10 @@ def versions() -> dict[str, str]:
     """Versions of what a run depends on."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"myelinsynth": __version__, "python": platform.python_version()}
+    packages = {"myelinsynth": __version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "safetensors"):
         try:
-            found[package] = version(package)
+            packages[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            packages[package] = "not installed"
+    return packages

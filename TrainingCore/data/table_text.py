@@ -35,9 +35,9 @@ def separator_of(text: str, among: str = ",;\t") -> tuple[str, int]:
     """What separates the cells, and how many lines stand before the column names (Excel's `sep=;`, empty lines)."""
     lines = text.split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    said = SEPARATOR_LINE.match(lines[first].rstrip(" "))
-    if said:
-        return said[1], first + 1
+    separator = SEPARATOR_LINE.match(lines[first].rstrip(" "))
+    if separator:
+        return separator[1], first + 1
     return max(among, key=lines[first].count), first  # spreadsheets of many countries write semicolons
 
 

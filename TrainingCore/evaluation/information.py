@@ -32,13 +32,13 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         weighted by volume.
     """
     people = sorted({str(row["person"]) for row in rows})
-    found: dict[str, Any] = {"lesions": len(rows), "people": len(people), "skipped": None, "rows": [], "best": {}}
+    result: dict[str, Any] = {"lesions": len(rows), "people": len(people), "skipped": None, "rows": [], "best": {}}
     if len(people) < MIN_PEOPLE or len(rows) < MIN_LESIONS:
-        found["skipped"] = (
+        result["skipped"] = (
             f"{len(rows)} lesions of {len(people)} people are too few to estimate what MRI knows of them: it takes "
             f"{MIN_LESIONS} of {MIN_PEOPLE}."
         )
-        return found
+        return result
     volumes = np.array([row["volume_mm3"] for row in rows], float)
     visits = [(row["person"], row["visit"]) for row in rows]
     owners = np.array([people.index(str(row["person"])) for row in rows])
@@ -47,7 +47,7 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
         def add(knows: str, model: str, predicted: np.ndarray, target: str = target, truth: np.ndarray = truth) -> None:
             level = {"lesion_r": _r(truth, predicted), "patient_r": _r(*_by_visit(truth, predicted, volumes, visits))}
-            found["rows"].append({"target": target, "knows": knows, "model": model, **level})
+            result["rows"].append({"target": target, "knows": knows, "model": model, **level})
 
         if target == "myelin_loss":
             add("measured DVR", "", -np.array([row["measured"] for row in rows], float))
@@ -56,10 +56,10 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             features = feature_table(rows, SETS[: SETS.index(knows) + 1])
             for model in ("linear", "boosting"):
                 add(knows, model, cross_validated(features, truth, owners, model))
-        found["best"][target] = {
-            name: _best(found["rows"], target, sets) for name, sets in (("mri", SETS[:2]), ("information", SETS))
+        result["best"][target] = {
+            name: _best(result["rows"], target, sets) for name, sets in (("mri", SETS[:2]), ("information", SETS))
         }
-    return found
+    return result
 
 
 def feature_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> np.ndarray:

@@ -115,8 +115,10 @@ def measure_translation(case: Case, outputs: Outputs, data: Data, context: Any =
     """One MRI contrast from another: SSIM and MAE of brain and lesion, and of the first input taken for the target."""
     truth, synthetic, brain = _inside(case, outputs, data)
     source, span = data["inputs"][0], SPANS[data["intensity"]["rule"]]
-    given = np.where(brain, case.volumes[source], truth)
-    own, untouched = (translation_quality(truth, image, brain, _lesions(case), span) for image in (synthetic, given))
+    untouched_image = np.where(brain, case.volumes[source], truth)
+    own, untouched = (
+        translation_quality(truth, image, brain, _lesions(case), span) for image in (synthetic, untouched_image)
+    )
     row = {"untouched": source, **{f"untouched_{key}": value for key, value in untouched.items()}}
     return _row(case) | own | row, []
 

@@ -38,10 +38,10 @@ def eliminate(
         plan = Plan.begin(out / f"round-{number}", cohort, recipes, folds, task.name)
         run_jobs(plan, cohort, plan.missing(), compute, RoundProgress(progress, number, *ends[number - 1 : number + 1]))
         write_crossvalidation(plan, cohort)
-        found = {name: plan.pooled(name)["visits"] for name in recipes}
-        by = deciding(task.measures, found)
-        dropped = least_important(inputs, found, by)
-        rounds.append({"round": number, "inputs": inputs, "tried": found, "dropped": dropped, "by": by})
+        visits = {name: plan.pooled(name)["visits"] for name in recipes}
+        by = deciding(task.measures, visits)
+        dropped = least_important(inputs, visits, by)
+        rounds.append({"round": number, "inputs": inputs, "tried": visits, "dropped": dropped, "by": by})
         inputs = all_but(inputs, dropped)
     return rounds
 

@@ -73,7 +73,7 @@ class Plan:
         """
         from ..evaluation.tasks import common_task
 
-        wanted: dict[str, Any] = {
+        plan: dict[str, Any] = {
             "folds": make_folds(cohort.strata(folds.stratify), folds.number, folds.seed),
             "stratified_by": folds.stratify,
             "seed": folds.seed,
@@ -82,11 +82,11 @@ class Plan:
             "recipes": dict(recipes),
             "task": task or common_task(recipes.values()).name,
         }
-        for left_out in wanted["folds"]:
+        for left_out in plan["folds"]:
             for recipe in recipes.values():
                 cohort.without(left_out).split(recipe["data"]["validation_people"], recipe["seed"], folds.stratify)
-        begin_or_go_on(path, wanted, CROSSVALIDATION)
-        return cls(path, wanted["folds"], dict(recipes), folds.seed, wanted["task"], folds.stratify)
+        begin_or_go_on(path, plan, CROSSVALIDATION)
+        return cls(path, plan["folds"], dict(recipes), folds.seed, plan["task"], folds.stratify)
 
     @classmethod
     def open(cls, path: Path) -> Plan:

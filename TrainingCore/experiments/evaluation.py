@@ -153,14 +153,14 @@ def choose_visits(
 
     Raises BadInput where a person or visit does not exist, or none of them can be measured.
     """
-    wanted = {name.removeprefix("sub-") for name in people}, {name.removeprefix("ses-") for name in visits}
+    labels = {name.removeprefix("sub-") for name in people}, {name.removeprefix("ses-") for name in visits}
     for kind, names, known in zip(
-        ("person", "visit"), wanted, (cohort.people, {visit.visit for visit in cohort}), strict=True
+        ("person", "visit"), labels, (cohort.people, {visit.visit for visit in cohort}), strict=True
     ):
         missing = sorted(names - set(known))
         if missing:
             raise BadInput(f"{cohort.path} has no {kind} {missing[0]!r}. Leave out --people and --visits to take all.")
-    chosen = [v for v in cohort if (not wanted[0] or v.person in wanted[0]) and (not wanted[1] or v.visit in wanted[1])]
+    chosen = [v for v in cohort if (not labels[0] or v.person in labels[0]) and (not labels[1] or v.visit in labels[1])]
     if not chosen:
         raise BadInput(f"None of these people of {cohort.path} has such a visit. Leave out --visits to take all.")
     ready = [visit for visit in chosen if set(needs) <= set(visit.files)]
@@ -232,8 +232,8 @@ def _measure_visit(
     reference = finest(candidates)
     prepared = {reference.key: reference.prepare(visit, mri)}
     measured.loads.append(int(np.count_nonzero(prepared[reference.key].volumes.get("lesions", 0))))
-    for place, candidate in enumerate(candidates):
-        told(place / len(candidates))
+    for index, candidate in enumerate(candidates):
+        told(index / len(candidates))
         if candidate.key not in prepared:
             prepared[candidate.key] = candidate.prepare(visit, mri)
         case, outputs = prepared[candidate.key], predict_case(candidate.model, prepared[candidate.key], uncertainty)

@@ -27,8 +27,8 @@ def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
             raise BadInput(f"{folder} holds something else (it has no {PLAN}). Choose another --out.")
         if not others:
             write_json(folder / PLAN, {KIND: what, **wanted})
-    found = read_plan(folder, what, list(wanted))
-    different = [_difference(key, found[key], wanted[key]) for key in wanted if found[key] != wanted[key]]
+    existing = read_plan(folder, what, list(wanted))
+    different = [_difference(key, existing[key], wanted[key]) for key in wanted if existing[key] != wanted[key]]
     if different:
         raise BadInput(
             f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options and data to go "
@@ -46,13 +46,13 @@ def _difference(key: str, found: Any, wanted: Any) -> str:
 
 def read_plan(folder: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
     """The plan of a folder with these keys; raises BadInput where it is of something else, or damaged."""
-    found = read_json(folder / PLAN)
-    if isinstance(found, dict) and found.get(KIND, what) != what:
-        raise BadInput(f"{folder} holds a {found[KIND]}, not a {what}. Choose another folder.")
-    missing = [key for key in keys if key not in found] if isinstance(found, dict) else keys
+    plan = read_json(folder / PLAN)
+    if isinstance(plan, dict) and plan.get(KIND, what) != what:
+        raise BadInput(f"{folder} holds a {plan[KIND]}, not a {what}. Choose another folder.")
+    missing = [key for key in keys if key not in plan] if isinstance(plan, dict) else keys
     if missing:
         raise BadInput(
             f"{folder / PLAN} is damaged or of another version: it has no {', '.join(missing)}. Restore it, or choose "
             "another --out."
         )
-    return found
+    return plan

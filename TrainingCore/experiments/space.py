@@ -59,8 +59,8 @@ def own_space(recipe: dict[str, Any]) -> list[Dimension]:
         raise BadInput(
             f"No search space comes with the system {recipe['system']}: give one with --space FILE, see tune --help."
         )
-    found = read_space(SPACES / f"{recipe['system']}.yaml", recipe)
-    return [dimension for dimension in found if value_of(recipe, dimension.key) != 0]
+    space = read_space(SPACES / f"{recipe['system']}.yaml", recipe)
+    return [dimension for dimension in space if value_of(recipe, dimension.key) != 0]
 
 
 def read_space(path: Path, recipe: dict[str, Any]) -> list[Dimension]:

@@ -56,10 +56,10 @@ def sample_points(region: Volume, spacing: float) -> np.ndarray:
     cubes = np.ceil(RIM_GRID_MM * np.array(shape) / spacing).astype(int)
     random = np.random.default_rng(20)
     axes = [(np.arange(n)[tuple(slice(None) if a == axis else None for a in range(3))]) for axis, n in enumerate(cubes)]
-    places = [(axis + random.random(cubes, dtype=np.float32)) * np.float32(spacing) for axis in axes]
-    voxels = [np.minimum((place / RIM_GRID_MM).astype(np.int32), n - 1) for place, n in zip(places, shape)]
+    coordinates = [(axis + random.random(cubes, dtype=np.float32)) * np.float32(spacing) for axis in axes]
+    voxels = [np.minimum((place / RIM_GRID_MM).astype(np.int32), n - 1) for place, n in zip(coordinates, shape)]
     kept = near[tuple(voxels)]
-    return np.stack([place[kept] for place in places], axis=1).astype(float) + low
+    return np.stack([place[kept] for place in coordinates], axis=1).astype(float) + low
 
 
 def at_resolution(image: Volume, spacing: float) -> Volume:
@@ -213,7 +213,7 @@ def search(coarse: ImagePair, start: np.ndarray, best: int) -> list[np.ndarray]:
     cross = CENTRED_SHIFT_MM * steps[np.abs(steps).sum(axis=1) <= 1]
     candidates = np.concatenate([start @ around_start, to_centre @ turns_and_shifts(centre, turns, cross)])
     scores = _scores(coarse, candidates)
-    return [candidates[place] for place in np.argsort(-scores, kind="stable")[:best]]
+    return [candidates[index] for index in np.argsort(-scores, kind="stable")[:best]]
 
 
 def _centre_of_mass(image: Volume) -> np.ndarray:
@@ -237,9 +237,9 @@ def _scores(coarse: ImagePair, candidates: np.ndarray, chunk: int = 64) -> np.nd
     cells = SEARCH_BINS * (SEARCH_BINS + 1)
     scores = []
     for first in range(0, len(candidates), chunk):
-        places = to_voxel[first : first + chunk, :3].astype(np.float32) @ points + np.float32(1.5)
-        places = np.clip(places, 0, (shape - 1)[None, :, None].astype(np.float32)).astype(np.int32)
-        index = (places[:, 0] * shape[1] + places[:, 1]) * shape[2] + places[:, 2]
+        indices = to_voxel[first : first + chunk, :3].astype(np.float32) @ points + np.float32(1.5)
+        indices = np.clip(indices, 0, (shape - 1)[None, :, None].astype(np.float32)).astype(np.int32)
+        index = (indices[:, 0] * shape[1] + indices[:, 1]) * shape[2] + indices[:, 2]
         number = np.arange(len(index))[:, None]
         cell = number * cells + rows * (SEARCH_BINS + 1) + bins[index]
         joint = np.bincount(cell.ravel(), minlength=len(index) * cells)

@@ -110,8 +110,8 @@ def _without_padding(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     rest = data[~padded]
     faces, outside = _faces(data), _faces(padded)
     air = float(np.percentile(faces[~outside] if (~outside).any() else rest, 10))
-    said = " to ".join(f"{value:g}" for value in values)
-    note = f"is padded with {said} in {100 * np.mean(padded):.0f} % of its voxels; they count as air"
+    range_text = " to ".join(f"{value:g}" for value in values)
+    note = f"is padded with {range_text} in {100 * np.mean(padded):.0f} % of its voxels; they count as air"
     return np.where(padded, air, data).astype(np.float32), (note,)
 
 

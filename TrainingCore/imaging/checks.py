@@ -113,9 +113,9 @@ def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, co
 def _wrong_contrasts(t1w: Look, flair: Look, together: Agreement, t1w_name: str, flair_name: str) -> list[str]:
     plain = {T1W, T1CE, FLAIR}
     if {t1w.contrast, flair.contrast} <= plain and together.tissue > SAME_CONTRAST:
-        given, found = ("FLAIR", T1W) if t1w.order > ORDER_LIMIT else ("T1w", FLAIR)
+        given, real = ("FLAIR", T1W) if t1w.order > ORDER_LIMIT else ("T1w", FLAIR)
         name = flair_name if given == "FLAIR" else t1w_name
-        return [f"The {given} {name} looks like a second {found}. {DISTRUST.format(given)}"]
+        return [f"The {given} {name} looks like a second {real}. {DISTRUST.format(given)}"]
     if {t1w.contrast, flair.contrast} <= plain and t1w.order + SWAP_MARGIN < flair.order:
         return [
             "T1w and FLAIR look swapped: white matter stands out brighter in the image given as FLAIR than in the one "
@@ -144,17 +144,17 @@ def _looks_like(given: str, name: str, found: str) -> str:
 
 def check_whole(brain: Volume, name: str = "") -> str:
     """A warning where the brain mask is cut off by an end of the image, else an empty string."""
-    inside, places = brain.data > 0.5, []
+    inside, cut_ends = brain.data > 0.5, []
     towards = np.argmax(np.abs(brain.affine[:3, :3] / brain.spacing), axis=0)
     for axis in range(3):
         sections = inside.sum(axis=tuple(other for other in range(3) if other != axis))
         upwards = brain.affine[towards[axis], axis] > 0
         for end, section in ((0, sections[0]), (1, sections[-1])):
             if section > CUT_SHARE * sections.max():
-                places.append(ENDS[towards[axis]][end if upwards else 1 - end])
-    if not places:
+                cut_ends.append(ENDS[towards[axis]][end if upwards else 1 - end])
+    if not cut_ends:
         return ""
-    where = " and the ".join(f"{place} end" for place in places)
+    where = " and the ".join(f"{place} end" for place in cut_ends)
     return f"The brain in the T1w {name} is cut off at the {where} of the image; what is missing has no map."
 
 

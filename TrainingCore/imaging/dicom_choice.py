@@ -92,9 +92,9 @@ def settle_agent(stacks: Sequence[Stack]) -> None:
     A tag that even series before the agent carry says nothing; what follows a series after the agent is after it too.
     """
     for study in {stack.study for stack in stacks}:
-        here = [stack for stack in stacks if stack.study == study and stack.modality == "MR"]
-        t1w = [stack for stack in here if contrast_of(stack) in (T1W, T1CE)]
-        tags_tell = _tags_tell(here, t1w)
+        candidates = [stack for stack in stacks if stack.study == study and stack.modality == "MR"]
+        t1w = [stack for stack in candidates if contrast_of(stack) in (T1W, T1CE)]
+        tags_tell = _tags_tell(candidates, t1w)
         for stack in t1w:
             stack.after_agent = _after_agent(stack, stack.contrast_agent and tags_tell)
         after = [stack for stack in t1w if stack.after_agent]
@@ -185,19 +185,19 @@ def _only_one(usable: list[Stack], kinds: list[str], what: str, where: str) -> t
 
 
 def _asked_for(usable: list[Stack], number: str, what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
-    found = [stack for stack in usable if number in (stack.label, str(stack.number))]
-    exact = [stack for stack in found if stack.label == number]
-    found = exact or found
-    if not found:
+    matches = [stack for stack in usable if number in (stack.label, str(stack.number))]
+    exact = [stack for stack in matches if stack.label == number]
+    matches = exact or matches
+    if not matches:
         raise BadInput(f"{where} holds no series {number}: {_list(usable)}. {_how(usable[0])}")
-    strangers = not all(same_person(found[0].person, other.person) for other in found)
-    if strangers or len({stack.study for stack in found}) > 1:
+    strangers = not all(same_person(matches[0].person, other.person) for other in matches)
+    if strangers or len({stack.study for stack in matches}) > 1:
         raise BadInput(f"{where} holds series {number} of more than one person or study. Give the folder of one visit.")
-    if len(found) > 1:
-        raise BadInput(f"Series {number} in {where} holds several volumes: {_list(found)}. {_how(found[0])}")
-    kind = contrast_of(found[0])
+    if len(matches) > 1:
+        raise BadInput(f"Series {number} in {where} holds several volumes: {_list(matches)}. {_how(matches[0])}")
+    kind = contrast_of(matches[0])
     differs = what in (T1W, FLAIR) and kind not in (what, OTHER)
-    return found[0], ((f"says in its tags that it is a {kind}",) if differs else ())
+    return matches[0], ((f"says in its tags that it is a {kind}",) if differs else ())
 
 
 def _rank(stack: Stack) -> tuple[bool, bool]:

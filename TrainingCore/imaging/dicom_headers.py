@@ -312,10 +312,10 @@ def _value(header: Any, groups: tuple[Any, Any], sequence: str, keyword: str) ->
 def _numbers(value: Any, count: int) -> tuple[float, ...]:
     import math
 
-    found = tuple(float(number) for number in value)
-    if len(found) != count or not all(math.isfinite(number) and abs(number) < 1e6 for number in found):
+    numbers = tuple(float(number) for number in value)
+    if len(numbers) != count or not all(math.isfinite(number) and abs(number) < 1e6 for number in numbers):
         raise ValueError("geometry")
-    return found
+    return numbers
 
 
 def _number_or_none(value: Any) -> float | None:

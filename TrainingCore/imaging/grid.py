@@ -45,12 +45,12 @@ def brain_grid(
     its lattice, so that nothing is blurred by a resampling that changes nothing. Raises ValueError for an empty mask.
     """
     low, high = world_bounds(brain, affine)
-    affine, wanted = np.asarray(affine, float), spacing
-    spacing = max(wanted, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
-    if tuple(brain.shape) == tuple(shape) and _made_like_this(affine, wanted, spacing):
+    affine, requested = np.asarray(affine, float), spacing
+    spacing = max(requested, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
+    if tuple(brain.shape) == tuple(shape) and _made_like_this(affine, requested, spacing):
         return Grid((shape[0], shape[1], shape[2]), affine)
     origin = (low + high) / 2 - spacing * (np.array(shape) - 1) / 2
-    if spacing == wanted and _along_the_world(affine, wanted):
+    if spacing == requested and _along_the_world(affine, requested):
         origin = affine[:3, 3] + spacing * np.floor((origin - affine[:3, 3]) / spacing + 0.5 + 1e-6)
     matrix = np.diag([spacing, spacing, spacing, 1.0])
     matrix[:3, 3] = origin

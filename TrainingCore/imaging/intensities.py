@@ -114,10 +114,10 @@ def can_be_applied(rule: Mapping[str, Any]) -> bool:
     image = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
     try:
         with np.errstate(all="ignore"):
-            found = apply_rule(image, np.ones(image.shape, bool), rule)
+            rescaled = apply_rule(image, np.ones(image.shape, bool), rule)
     except (ValueError, TypeError, KeyError):
         return False
-    return bool(np.isfinite(found).all() and found.max() > found.min())
+    return bool(np.isfinite(rescaled).all() and rescaled.max() > rescaled.min())
 
 
 def background_of(rule: Mapping[str, Any]) -> float:

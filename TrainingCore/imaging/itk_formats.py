@@ -79,8 +79,8 @@ def _check_dimension(path: Path, label: str) -> None:
     with open(path, "rb") as stream:
         text = stream.read(TEXT_HEADER).decode("latin-1")
     name = r"NDims\s*=" if path.suffix.lower() in (".mha", ".mhd") else r"dimension\s*:"
-    found = re.findall(rf"^\s*{name}[ \t]*(.*?)[ \t\r]*$", text, re.MULTILINE | re.IGNORECASE)
-    if len(found) != 1 or found[0] not in ("2", "3", "4", "5"):
+    values = re.findall(rf"^\s*{name}[ \t]*(.*?)[ \t\r]*$", text, re.MULTILINE | re.IGNORECASE)
+    if len(values) != 1 or values[0] not in ("2", "3", "4", "5"):
         raise BadInput(f"{label} does not say how many dimensions it has: its header is broken. Export it again.")
 
 

@@ -92,11 +92,11 @@ def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
             "aparc+aseg or SynthSeg's segmentation."
         )
     values = np.round(resample(labels, t1w.data.shape, t1w.affine, interpolation="nearest")).astype(np.int32)
-    moved, given = (
+    moved, provided = (
         np.count_nonzero((values != 0) & ~_of_the_head(values)) * t1w.voxel_volume,
         counted.size * labels.voxel_volume,
     )
-    if moved < 0.5 * given:
+    if moved < 0.5 * provided:
         raise BadInput(
             f"The label map {labels.name} does not lie where {t1w.name or 'the T1w'} lies (world coordinates). Give "
             "the one made from this T1w, in its native space."

@@ -20,9 +20,9 @@ def label_lesions(mask: np.ndarray, voxel_volume: float, minimum_mm3: float = 0.
     image = SimpleITK.GetImageFromArray(lesional.view(np.uint8))
     components = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(image, True)).ravel()
     voxels = np.flatnonzero(components)
-    found, first, counts = np.unique(components[voxels], return_index=True, return_counts=True)
+    numbers, first, counts = np.unique(components[voxels], return_index=True, return_counts=True)
     order = np.lexsort((first, -counts))
     order = order[counts[order] * voxel_volume >= minimum_mm3 - 1e-9]
-    renumbered = np.zeros(int(found[-1]) + 1, np.int32)
-    renumbered[found[order]] = np.arange(1, order.size + 1)
+    renumbered = np.zeros(int(numbers[-1]) + 1, np.int32)
+    renumbered[numbers[order]] = np.arange(1, order.size + 1)
     return renumbered[components].reshape(lesional.shape), counts[order] * float(voxel_volume)

@@ -100,11 +100,11 @@ def _pair(path: Path, label: str) -> tuple[Path, Path]:
         stem = path.name[: -len(ending)]
         beside = {part.name.lower(): part for part in path.parent.iterdir() if part.name.startswith(stem)}
         found = []
-        for wanted in (".hdr", ".img"):
-            names = [f"{stem}{wanted}{more}".lower() for more in ("", ".gz")]
+        for suffix in (".hdr", ".img"):
+            names = [f"{stem}{suffix}{more}".lower() for more in ("", ".gz")]
             part = next((beside[known] for known in names if known in beside), None)
             if part is None:
-                raise BadInput(f"{label} needs {stem}{wanted} beside it. Copy both files (.hdr and .img) together.")
+                raise BadInput(f"{label} needs {stem}{suffix} beside it. Copy both files (.hdr and .img) together.")
             found.append(part)
         return found[0], found[1]
     return path, path

@@ -133,13 +133,13 @@ def _shared_out(
 ) -> PartialVolumes:
     to_target = np.linalg.inv(affine) @ own_affine
     cuts = np.clip(np.ceil(CUTS_PER_VOXEL * np.linalg.norm(to_target[:3, :3], axis=0) - 1e-6), 1, MOST_CUTS).astype(int)
-    place = np.stack(np.unravel_index(voxel, own_shape), axis=1).astype(float)
+    position = np.stack(np.unravel_index(voxel, own_shape), axis=1).astype(float)
     weight = share * abs(np.linalg.det(to_target[:3, :3])) / cuts.prod()
     keys, shares = [], []
     for offset in np.ndindex(*cuts):
-        point = place + (np.array(offset) + 0.5) / cuts - 0.5
-        found = point @ to_target[:3, :3].T + to_target[:3, 3]
-        for key, part in _corners(found, weight, lesion, shape):
+        point = position + (np.array(offset) + 0.5) / cuts - 0.5
+        moved = point @ to_target[:3, :3].T + to_target[:3, 3]
+        for key, part in _corners(moved, weight, lesion, shape):
             keys.append(key)
             shares.append(part)
     total = int(np.prod(shape))

@@ -55,10 +55,14 @@ def place(
     """
     order = [reference, *(name for name in images if name != reference)]
     fits = {name: fit_to(mask, images[name]) for name in order}
-    said = _said_space(space if space is not None else space_in_name(mask.name), order)
-    if said is not None:
+    space_name = _said_space(space if space is not None else space_in_name(mask.name), order)
+    if space_name is not None:
         how = "as its space- entity says"
-        return Placement(said, fits[said], _sentence(mask, what, said, reference, how) if said != reference else "")
+        return Placement(
+            space_name,
+            fits[space_name],
+            _sentence(mask, what, space_name, reference, how) if space_name != reference else "",
+        )
     gaps = {name: lattice_gap(mask, images[name]) for name in order}
     follows = max(order, key=lambda name: (fits[name], -max(gaps[name] - EXACT_VOXELS, 0.0)))
     if fits[follows] < FIELD:

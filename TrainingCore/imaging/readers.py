@@ -55,8 +55,8 @@ def _read_file(path: Path, ending: str, label: str) -> RawImage:
 
 def is_dicom_choice(path: Path) -> bool:
     """Whether a path means DICOM: a folder, a file with DICOM's magic number, either with `#NUMBER` of a series."""
-    place, _number = dicom.split_choice(path)
-    return place.is_dir() or (place.is_file() and dicom.is_dicom(place))
+    location, _number = dicom.split_choice(path)
+    return location.is_dir() or (location.is_file() and dicom.is_dicom(location))
 
 
 def check_file(path: Path, what: str) -> str:

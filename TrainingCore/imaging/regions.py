@@ -50,10 +50,10 @@ def align_to_atlas(t1w: Volume, brain: Volume) -> np.ndarray:
     atlas = read_volume(ATLAS / "t1w.nii.gz", "atlas")
     start = np.eye(4)
     start[:3, 3] = _middle(atlas.with_data((atlas.data > 0).astype(np.float32))) - _middle(brain)
-    found = register(
+    registration = register(
         t1w, atlas, brain, t1w, contrast="atlas", affine=True, start=start, moving_bias=False, check_mirrored=False
     )  # the atlas is nearly symmetric and fits nobody exactly: every T1w would be tried mirrored
-    return found.matrix
+    return registration.matrix
 
 
 def _middle(mask: Volume) -> np.ndarray:

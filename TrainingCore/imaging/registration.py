@@ -102,14 +102,16 @@ def register(
         return Registration(identity, "identity (one grid, skull-stripped alike)", 0.0, 1.0)
     box = corners(*box_around(brain, MASK_GRID_MM, BOX_MARGIN_MM))
     with one_thread():
-        here = correct_bias(cropped(fixed, box), brain) if corrected is None else cropped(corrected, box)
+        fixed_cropped = correct_bias(cropped(fixed, box), brain) if corrected is None else cropped(corrected, box)
         region = brain_and_rim(brain)
-        matrix = _captured(here, moving, region, start, device)
+        matrix = _captured(fixed_cropped, moving, region, start, device)
         there = cropped(moving, _mapped(box, matrix))
         there = correct_bias(there, brain, matrix) if moving_bias else there
-        refined = _refined(here, there, region, matrix, affine, device)
+        refined = _refined(fixed_cropped, there, region, matrix, affine, device)
         if check_mirrored and refined.distinct < MIRROR_TRIED:
-            _refuse_mirrored(here, moving, brain, refined, (contrast, reference, fixed.name), moving_bias, device)
+            _refuse_mirrored(
+                fixed_cropped, moving, brain, refined, (contrast, reference, fixed.name), moving_bias, device
+            )
     names = f"The {contrast} {moving.name}", f"the {reference} {fixed.name}"
     return _judged(fixed, moving, points, refined, names, "affine" if affine else "rigid")
 

@@ -56,6 +56,6 @@ def _in_mask(points: np.ndarray, mask: Volume) -> np.ndarray:
     to_voxel = np.linalg.inv(mask.affine)
     voxels = np.rint(points @ to_voxel[:3, :3].T + to_voxel[:3, 3]).astype(int)
     within = ((voxels >= 0) & (voxels < mask.data.shape)).all(axis=1)
-    found = np.zeros(len(points), bool)
-    found[within] = mask.data[tuple(voxels[within].T)] > 0.5
-    return found
+    inside = np.zeros(len(points), bool)
+    inside[within] = mask.data[tuple(voxels[within].T)] > 0.5
+    return inside

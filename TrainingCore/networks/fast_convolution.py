@@ -175,8 +175,8 @@ def _beyond_faces(x: Tensor, weight: Tensor) -> list[Tensor]:
     for axis in (2, 3, 4):
         for side, tap in ((0, 0), (-1, 2)):
             plane = F.interpolate(x.select(axis, side), scale_factor=2, mode="bilinear", align_corners=False)
-            for place, other in enumerate(a for a in (2, 3, 4) if a != axis):
-                plane = _pad(plane, place + 2, (1, 1), "constant" if other < axis else "replicate")
+            for index, other in enumerate(a for a in (2, 3, 4) if a != axis):
+                plane = _pad(plane, index + 2, (1, 1), "constant" if other < axis else "replicate")
             faces.append(F.conv2d(plane, weight.select(axis, tap)))
     return faces
 

@@ -26,13 +26,13 @@ def tiled_forward(network: Callable[[Tensor], Tensor], x: Tensor, tile: int = 96
     weights = torch.zeros(x.shape[2:], dtype=x.dtype, device=x.device)
     for starts in itertools.product(*(_starts(n, size, overlap) for n, size in zip(x.shape[2:], sizes))):
         depth, rows, columns = (slice(start, start + size) for start, size in zip(starts, sizes))
-        place = (..., depth, rows, columns)
-        part = network(x[place]).to(x.dtype)
+        position = (..., depth, rows, columns)
+        part = network(x[position]).to(x.dtype)
         weight = _blending_weight(starts, sizes, x.shape[2:], overlap).to(x)
         if total is None:
             total = torch.zeros(*part.shape[:2], *x.shape[2:], dtype=x.dtype, device=x.device)
-        total[place] += part * weight
-        weights[place] += weight
+        total[position] += part * weight
+        weights[position] += weight
     assert total is not None
     return total / weights
 

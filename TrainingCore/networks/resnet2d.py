@@ -85,17 +85,17 @@ class ResNetGenerator2D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) in [-1, 1] -> (N, out_channels, H, W) in (-1, 1)."""
         before: list[Tensor] = []
-        found = padded(x, 4)
-        for place, layer in enumerate(self.layers):
-            if self.skips and place in self.joined:
-                found = torch.cat((found, before.pop()), dim=1)
-            found = layer(found)
-            if self.skips and place in LEVELS:
-                before.append(found)
-        found = found[..., : x.shape[2], : x.shape[3]]
+        maps = padded(x, 4)
+        for index, layer in enumerate(self.layers):
+            if self.skips and index in self.joined:
+                maps = torch.cat((maps, before.pop()), dim=1)
+            maps = layer(maps)
+            if self.skips and index in LEVELS:
+                before.append(maps)
+        maps = maps[..., : x.shape[2], : x.shape[3]]
         if self.added_to is not None:
-            found = found + torch.atanh(x[:, self.added_to, None].clamp(-LARGEST, LARGEST))
-        return found.tanh()
+            maps = maps + torch.atanh(x[:, self.added_to, None].clamp(-LARGEST, LARGEST))
+        return maps.tanh()
 
 
 def initialise(network: nn.Module) -> None:

@@ -47,12 +47,12 @@ def _joined(layer: nn.Conv3d, maps: tuple[Tensor, ...], parts: tuple[int, ...]) 
     """The convolution of the concatenated maps, without concatenating them."""
     if len(maps) == 1:
         return _convolved(maps[0], layer.weight, layer.bias)
-    found: Tensor | None = None
+    total: Tensor | None = None
     for x, weight in zip(maps, layer.weight.split(parts, dim=1)):
-        part = _convolved(x, weight, layer.bias if found is None else None)
-        found = part if found is None else found.add_(part)
-    assert found is not None
-    return found
+        part = _convolved(x, weight, layer.bias if total is None else None)
+        total = part if total is None else total.add_(part)
+    assert total is not None
+    return total
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

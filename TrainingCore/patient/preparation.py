@@ -41,23 +41,23 @@ def align_patient(
     """
     t1w = images[reference]
     tell("brain", "Finding the brain")
-    found = find_brain(t1w, brain)
-    patient = AlignedPatient(dict(images), found, {}, [found.warning] if found.warning else [])
+    brain_found = find_brain(t1w, brain)
+    patient = AlignedPatient(dict(images), brain_found, {}, [brain_found.warning] if brain_found.warning else [])
     moving = [name for name in images if name != reference]
     tell("register", f"Registering {', '.join(word_of(name) for name in moving) or 'nothing'} to {word_of(reference)}")
-    corrected = patient.images[reference] = correct_bias(t1w, found.mask)
-    given = transforms or {}
+    corrected = patient.images[reference] = correct_bias(t1w, brain_found.mask)
+    known_transforms = transforms or {}
     for name in moving:
-        patient.registrations[name] = _register(patient, reference, images, name, given.get(name), corrected)
+        patient.registrations[name] = _register(patient, reference, images, name, known_transforms.get(name), corrected)
     tell("bias", "Removing the bias field")
     for name in moving:
         if name not in KEPT_AS_THEY_ARE:
-            patient.images[name] = correct_bias(images[name], found.mask, patient.matrix(name))
+            patient.images[name] = correct_bias(images[name], brain_found.mask, patient.matrix(name))
     if reference == "t1w" and "flair" in images:
-        swapped = check_contrasts(corrected, patient.images["flair"], found.mask, patient.matrix("flair"))
+        swapped = check_contrasts(corrected, patient.images["flair"], brain_found.mask, patient.matrix("flair"))
         patient.warnings += [swapped] if swapped else []
     elif reference == "t1w":
-        wrong = check_t1w(corrected, found.mask)
+        wrong = check_t1w(corrected, brain_found.mask)
         patient.warnings += [wrong] if wrong else []
     return patient
 

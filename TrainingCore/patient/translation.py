@@ -129,8 +129,8 @@ def compare(aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]) ->
     names = (target, nearest_input(about))
     truth, source = (apply_rule(aligned.on_reference_grid(name).data, inside, rule) for name in names)
     nothing = np.zeros(inside.shape, bool)
-    found: dict[str, float | None] = {}
+    measures: dict[str, float | None] = {}
     for prefix, image in (("", np.where(inside, made, truth)), ("untouched_", source)):
         quality = translation_quality(truth, image, inside, nothing, SPANS[rule["rule"]])
-        found |= {f"{prefix}{key}": value for key, value in quality.items() if key.endswith("_brain")}
-    return found
+        measures |= {f"{prefix}{key}": value for key, value in quality.items() if key.endswith("_brain")}
+    return measures

@@ -138,8 +138,8 @@ def _centred(displacement: np.ndarray, template: Template) -> np.ndarray:
     wide = 1.2 * position  # sees a brain that reaches beyond the field of view
     index = moved_to(wide) + (template.centre - template.affine[:3, 3])[:, None, None, None]
     brain = ndimage.map_coordinates(template.brain, index, order=1) > 0.5
-    places = wide[:, brain]
-    low, high = places.min(axis=1), places.max(axis=1)
+    positions = wide[:, brain]
+    low, high = positions.min(axis=1), positions.max(axis=1)
     factor = max(1.0, float((high - low).max() + 1.2 * step) / (FIELD_OF_VIEW_MM - 2.0 * MARGIN_MM))
     middle = ((low + high) / 2.0)[:, None, None, None]
     return moved_to(factor * position + middle) - position

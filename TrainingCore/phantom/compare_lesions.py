@@ -40,9 +40,9 @@ def lesion_facts(mask: np.ndarray, distance: np.ndarray, voxel_volume: float) ->
     """Measure a lesion mask; distance: mm to the lateral ventricles on the same grid. 26-connected, 10 mm3 or more."""
     from scipy import ndimage
 
-    found = ndimage.find_objects(mask.astype(np.uint8))
-    if found:
-        mask, distance = mask[found[0]], distance[found[0]]
+    boxes = ndimage.find_objects(mask.astype(np.uint8))
+    if boxes:
+        mask, distance = mask[boxes[0]], distance[boxes[0]]
     labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
     numbers = np.arange(1, count + 1)
     volumes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_volume

@@ -77,8 +77,8 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
     """Whether the cohort in `out`, if any, has these settings. Raises BadInput where `out` holds something else."""
     path = out / "dataset_description.json"
     about = read_json(path) if path.is_file() else {}
-    made = about.get("GeneratedBy") if isinstance(about, dict) else None
-    first = made[0] if isinstance(made, list) and made and isinstance(made[0], dict) else {}
+    generator = about.get("GeneratedBy") if isinstance(about, dict) else None
+    first = generator[0] if isinstance(generator, list) and generator and isinstance(generator[0], dict) else {}
     if first.get("Name") != GENERATOR:
         if not all(PARTIAL_SUFFIX in path.name for path in out.iterdir()):
             raise BadInput(f"{out} is not empty and holds no digital cohort. Choose an empty output folder.")

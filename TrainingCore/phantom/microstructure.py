@@ -143,13 +143,13 @@ def _measured_diffusion(scene: Scene, with_trace: bool) -> dict[str, np.ndarray]
     sequence = scene.protocol.dwi
     plain = {name: np.exp(-sequence.echo / tissue.t2) * tissue.density for name, tissue in scene.tissues.items()}
     reference = float(np.median(plain["white"]))
-    found = diffusion(scene)
+    diffused = diffusion(scene)
     ways = {"ad": lambda one: one.axial, "rd": lambda one: one.radial}
     if with_trace:
         ways["adc"] = lambda one: (one.axial + 2.0 * one.radial) / 3.0
     signals = [mix(scene, plain, reference)]
     for way in ways.values():
-        weighted = {name: plain[name] * _attenuation(way(tissue), tissue.free) for name, tissue in found.items()}
+        weighted = {name: plain[name] * _attenuation(way(tissue), tissue.free) for name, tissue in diffused.items()}
         signals.append(mix(scene, weighted, reference))
     random = stream(scene.person_seed, "acquire", "dwi", scene.visit)
     images = acquire_together(signals, scene.anatomy, sequence, random)

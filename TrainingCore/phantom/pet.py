@@ -145,10 +145,10 @@ def noise_gain(voxel: float, scanner: Scanner) -> float:
 
     Two repeats with SD s differ by 2 s / sqrt(pi) on average (normal noise).
     """
-    wanted = scanner.variability * np.sqrt(np.pi) / 2.0
+    target_variance = scanner.variability * np.sqrt(np.pi) / 2.0
     region = spherical_region(voxel, REGION_MM3, pad=int(np.ceil(4.0 * scanner.noise_fwhm / 2.3548 / voxel)))
     weights = blur(region / region.sum(), scanner.noise_fwhm, voxel)  # a symmetric kernel is its own adjoint
-    return float(wanted / np.sqrt((weights.astype(np.float64) ** 2).sum()))
+    return float(target_variance / np.sqrt((weights.astype(np.float64) ** 2).sum()))
 
 
 def spherical_region(voxel: float, volume: float, pad: int = 0) -> np.ndarray:

@@ -100,8 +100,8 @@ def section(case: Case, name: str) -> tuple[np.ndarray, float, float]:
     """
     brain = case.volumes["brain"]
     level = int(case.volumes["lesions"].sum(axis=(0, 1)).argmax())
-    found = np.argwhere(brain.any(axis=2))
-    (left, back), (right, front) = found.min(axis=0), found.max(axis=0) + 1
+    voxels = np.argwhere(brain.any(axis=2))
+    (left, back), (right, front) = voxels.min(axis=0), voxels.max(axis=0) + 1
     volume = case.volumes.get("tumour", case.volumes["lesions"]) if name == "truth" else case.volumes[name]
     image = volume[left:right, back:front, level].astype(float)[::-1, ::-1].T
     if name == "truth":

@@ -39,8 +39,8 @@ class Template:
 
 def template_folder() -> Path:
     """Where nilearn keeps the template. Raises BadInput where nilearn is not installed."""
-    found = importlib.util.find_spec("nilearn")
-    folder = Path(found.origin).parent / "datasets" / "data" if found and found.origin else None
+    package = importlib.util.find_spec("nilearn")
+    folder = Path(package.origin).parent / "datasets" / "data" if package and package.origin else None
     if folder is None or not _map_path(folder, "t1").is_file():
         raise BadInput(
             "The digital patient needs the ICBM152 template of nilearn: run `pip install nilearn` and try again."

@@ -104,7 +104,7 @@ def _piece_at_seed(taken: np.ndarray, seed: list[int]) -> np.ndarray:
     labels, count = ndimage.label(taken, np.ones((3, 3, 3)))
     if count <= 1:
         return taken
-    here = labels[tuple(seed)]
+    label = labels[tuple(seed)]
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return labels == (here if here else int(sizes.argmax()))
+    return labels == (label if label else int(sizes.argmax()))

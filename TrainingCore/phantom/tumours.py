@@ -143,9 +143,9 @@ def _depth_in_core(anatomy: Anatomy, mass: Mass, random: np.random.Generator) ->
     # (ours) ventricles and the falx are borders, the cortex a weak one
     other_side = np.sign(mass.centre[0]) * anatomy.positions()[0] < 0.0
     cost += 0.8 * anatomy.fluid + 0.08 * anatomy.grey_matter + 0.35 * other_side
-    wanted = round(4.0 / 3.0 * np.pi * mass.radius**3 / anatomy.voxel**3)
+    voxels_wanted = round(4.0 / 3.0 * np.pi * mass.radius**3 / anatomy.voxel**3)
     within = np.where(anatomy.brain, cost, np.inf).ravel()
-    border = np.partition(within, min(wanted, int(anatomy.brain.sum()) - 1))[wanted]
+    border = np.partition(within, min(voxels_wanted, int(anatomy.brain.sum()) - 1))[voxels_wanted]
     depth = ((border - cost) * mass.radius).astype(np.float32)
     return depth, smooth_field(random, anatomy.shape, 8.0, anatomy.voxel)
 

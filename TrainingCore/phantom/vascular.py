@@ -57,11 +57,11 @@ def _grow_along_ventricles(lesions: Lesions, anatomy: Anatomy, random: np.random
     rough += 0.5 * smooth_field(random, anatomy.shape, 5.0, anatomy.voxel)
     cost = anatomy.ventricle_distance / (1.0 + cap[None, :, None]) + rough
     where = (anatomy.white_matter > 0.55) & anatomy.brain & (anatomy.ventricle_distance < 25.0)
-    places = np.flatnonzero(where)
-    wanted = min(round(volume / anatomy.voxel**3), len(places))
-    if wanted == 0:
+    candidates = np.flatnonzero(where)
+    voxel_count = min(round(volume / anatomy.voxel**3), len(candidates))
+    if voxel_count == 0:
         return
-    chosen = places[np.argpartition(cost.ravel()[places], wanted - 1)[:wanted]]
+    chosen = candidates[np.argpartition(cost.ravel()[candidates], voxel_count - 1)[:voxel_count]]
     mask = np.zeros(anatomy.shape, bool)
     mask.ravel()[chosen] = True
     lesions.owner[:] = ndimage.label(mask, np.ones((3, 3, 3)))[0]

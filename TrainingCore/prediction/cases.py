@@ -49,9 +49,9 @@ def predict_case(
         return _checked(outputs, case)
     inputs = np.stack([case.volumes[name] for name in model.inputs]).astype(np.float32)
     if model.synthesizes:
-        wanted = variants(inputs, np.asarray(case.volumes["brain"], bool), model.inputs)
+        inputs_to_predict = variants(inputs, np.asarray(case.volumes["brain"], bool), model.inputs)
         try:
-            maps, _way = model.maps(wanted if uncertainty else itertools.islice(wanted, 1), say)
+            maps, _way = model.maps(inputs_to_predict if uncertainty else itertools.islice(inputs_to_predict, 1), say)
         except MyelinSynthError as error:
             raise MyelinSynthError(f"{case.label}: {error}") from error
         outputs.images[SYNTHETIC] = np.asarray(np.mean(maps[0], axis=0), np.float32)

@@ -90,5 +90,5 @@ class TrainedModel:
         """Probability of a hyperintensity, float32 (I, J, K), from float32 (C, I, J, K)."""
         import torch
 
-        given = torch.from_numpy(np.ascontiguousarray(inputs[None], np.float32)).to(self.device)
-        return self.system(self.device).segment(given)[0, 0].float().cpu().numpy()
+        batch = torch.from_numpy(np.ascontiguousarray(inputs[None], np.float32)).to(self.device)
+        return self.system(self.device).segment(batch)[0, 0].float().cpu().numpy()

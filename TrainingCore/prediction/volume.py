@@ -60,8 +60,8 @@ def predict_patient(
         names = " and ".join(patient.images[name].name for name in model.inputs)
         raise BadInput(f"{names} cannot be prepared for the model: {error}.") from error
     inputs = np.stack(images).astype(np.float32)
-    wanted = None if uncertainty else 2 if flips else 1
-    result, way = model.maps(itertools.islice(variants(inputs, inside, model.inputs), wanted), say)
+    count = None if uncertainty else 2 if flips else 1
+    result, way = model.maps(itertools.islice(variants(inputs, inside, model.inputs), count), say)
     maps = maps_to_t1w([prediction for members in result for prediction in members], inside, grid, mask)
     lesions = None
     if model.segments:

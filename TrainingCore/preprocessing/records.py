@@ -35,8 +35,8 @@ def code_version() -> str:
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for name in CODE:
-        place = root / name
-        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+        path_of_code = root / name
+        for path in sorted(path_of_code.rglob("*.py")) if path_of_code.is_dir() else [path_of_code]:
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     for package in PACKAGES:
         try:
@@ -48,8 +48,8 @@ def code_version() -> str:
 
 def stamp(path: Path) -> list[int]:
     """What tells that a file was touched: size, inode, times of data and of the entry, in ns."""
-    found = path.stat()
-    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+    status = path.stat()
+    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -57,15 +57,15 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
 
     known: what an earlier record says of it; its hash is taken where the stamp is the same.
     """
-    place = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
-    if place.is_dir():
+    source = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
+    if source.is_dir():
         digest = hashlib.sha256(path.name.encode())
-        for file in sorted(file for file in place.rglob("*") if file.is_file()):
-            digest.update(file.relative_to(place).as_posix().encode() + bytes.fromhex(sha256(file)))
+        for file in sorted(file for file in source.rglob("*") if file.is_file()):
+            digest.update(file.relative_to(source).as_posix().encode() + bytes.fromhex(sha256(file)))
         return {"file": path.name, "sha256": digest.hexdigest(), "stamp": []}
-    now = stamp(place)
+    now = stamp(source)
     same = known is not None and known.get("stamp") == now and known.get("file") == path.name
-    return {"file": path.name, "sha256": known["sha256"] if same and known else sha256(place), "stamp": now}
+    return {"file": path.name, "sha256": known["sha256"] if same and known else sha256(source), "stamp": now}
 
 
 def key_of(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
@@ -78,11 +78,11 @@ def key_of(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any])
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record of a visit, or None where there is none or it is damaged: then the visit is made again."""
     try:
-        found = read_json(path)
+        record = read_json(path)
     except BadInput:
         return None
     needed = {"key", "inputs", "outputs", "settings", "measures", "warnings"}
-    return found if isinstance(found, dict) and needed <= set(found) else None
+    return record if isinstance(record, dict) and needed <= set(record) else None
 
 
 def outputs_intact(out: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -18,11 +18,11 @@ def calibration_in_words(result: Row) -> str:
     rho = figures.with_interval(result["rho"], result["low"], result["high"])
     first, last = result["parts"][0], result["parts"][-1]
     if result["low"] is not None and result["low"] > 0:
-        answer = "Lesions with a high uncertainty have larger errors."
+        verdict = "Lesions with a high uncertainty have larger errors."
     elif result["high"] is not None and result["high"] < 0:
-        answer = "Lesions with a high uncertainty have smaller errors: it must not be trusted."
+        verdict = "Lesions with a high uncertainty have smaller errors: it must not be trusted."
     else:
-        answer = "The uncertainty does not tell lesions with large errors from others here."
+        verdict = "The uncertainty does not tell lesions with large errors from others here."
     times = (
         ""
         if result["ratio"] is None
@@ -30,7 +30,7 @@ def calibration_in_words(result: Row) -> str:
         f"{result['within_95']:.0%} of the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
     )
     return (
-        f"{answer} Spearman's rho of uncertainty and absolute error: {rho} (exact SDs would reach "
+        f"{verdict} Spearman's rho of uncertainty and absolute error: {rho} (exact SDs would reach "
         f"{figures.number(result['attainable'])}), {result['n']} lesions of {result['people']} people. Mean error "
         f"{first['error']:.3f} in the surest third, {last['error']:.3f} in the least sure.{times}"
     )

@@ -122,13 +122,13 @@ def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
     """The measure against training subjects, one line per width."""
     figure, axes = figures.new_figure(6.4, 3.8)
     axis = axes[0, 0]
-    for place, (width, fit) in enumerate(fits.items()):
+    for index, (width, fit) in enumerate(fits.items()):
         own = [cell for cell in cells if cell["width"] == width]
         result = [mean_over_people(cell["visits"], measure.key) for cell in own]
         sizes = np.array([cell["people"] for cell in own])
         means = measure.scale * np.array([np.nan if each["mean"] is None else each["mean"] for each in result])
         errors = measure.scale * np.array([(each["sd"] or 0.0) / max(each["n"], 1) ** 0.5 for each in result])
-        colour, aside = COLOURS[place % len(COLOURS)], 1 + 0.012 * (place - (len(fits) - 1) / 2)
+        colour, aside = COLOURS[index % len(COLOURS)], 1 + 0.012 * (index - (len(fits) - 1) / 2)
         style = "o" if fit.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
         axis.errorbar(sizes * aside, means, errors, fmt=style, color=colour, capsize=3, label=f"C = {width}")
         if fit.a is not None and fit.b is not None and fit.c is not None:

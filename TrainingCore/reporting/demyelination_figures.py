@@ -75,13 +75,13 @@ def people_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     figure, axes = new_figure(max(6.0, 0.35 * len(rows) + 2.5), 4.0)
     axis = axes[0, 0]
     ordered = sorted(rows, key=lambda row: (row["group"], row["person"]))
-    places = np.arange(len(ordered))
+    positions = np.arange(len(ordered))
     for kind, colour in KINDS:
         white = [_first(row[f"{kind}_wm_control"], row[f"{kind}_nawm"]) for row in ordered]
         lesions = [_first(row[f"{kind}_lesions"]) for row in ordered]
-        axis.plot(places, white, color=colour, marker="o", markersize=4, label=f"{kind}, white matter")
-        axis.plot(places, lesions, color=colour, marker="s", markersize=4, linestyle=":", label=f"{kind}, lesions")
-    axis.set_xticks(places, [row["person"] for row in ordered], rotation=60, fontsize=8)
+        axis.plot(positions, white, color=colour, marker="o", markersize=4, label=f"{kind}, white matter")
+        axis.plot(positions, lesions, color=colour, marker="s", markersize=4, linestyle=":", label=f"{kind}, lesions")
+    axis.set_xticks(positions, [row["person"] for row in ordered], rotation=60, fontsize=8)
     axis.set_ylabel("mean DVR")
     axis.legend(fontsize=9, ncols=2)
     axis.margins(y=0.2)
@@ -99,14 +99,14 @@ def shares_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     shown = [row for row in rows if row.get("measured_percent") is not None]
     figure, axes = new_figure(max(5.0, 0.6 * len(shown) + 2.0), 3.8)
-    axis, places = axes[0, 0], np.arange(len(shown))
+    axis, positions = axes[0, 0], np.arange(len(shown))
     for shift, (kind, colour) in zip((-0.2, 0.2), KINDS):
-        axis.bar(places + shift, [row[f"{kind}_percent"] for row in shown], 0.38, color=colour, label=kind)
-    for place, row in zip(places, shown):
+        axis.bar(positions + shift, [row[f"{kind}_percent"] for row in shown], 0.38, color=colour, label=kind)
+    for place, row in zip(positions, shown):
         top = max(row["measured_percent"], row["synthetic_percent"])
         words = "" if row["dice"] is None else f"{row['dice']:.2f}"
         axis.text(place, top + 1, words, ha="center", fontsize=8, color=SOFT)
-    axis.set_xticks(places, [row["person"] for row in shown], rotation=60, fontsize=8)
+    axis.set_xticks(positions, [row["person"] for row in shown], rotation=60, fontsize=8)
     axis.set_ylabel("demyelinated voxels (% of lesion load)")
     axis.set_title("Dice of the demyelination maps above the bars", fontsize=9)
     axis.margins(y=0.15)
@@ -155,13 +155,13 @@ def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
     figure, axes = new_figure(*size, nrows=len(heights), ncols=columns, gridspec_kw={"height_ratios": heights})
     for axis in axes.flat:
         axis.set_axis_off()
-    for place, first in enumerate(firsts):
-        upper, *lower = axes[rows * place : rows * (place + 1)]
+    for index, first in enumerate(firsts):
+        upper, *lower = axes[rows * index : rows * (index + 1)]
         for axis, name in zip(upper, names):
             draw_slice(axis, name, first.images[name], first)
             axis.set_title(f"measured {title_of(name)}" if name == first.target else title_of(name), fontsize=9)
         for column, (name, result) in enumerate(examples.items()):
-            example, title = result[place], name.replace("_", " ")
+            example, title = result[index], name.replace("_", " ")
             draw_slice(lower[0][column], "synthetic", example.images["synthetic"], example)
             lower[0][column].set_title(title, fontsize=9)
             if judged:

@@ -39,17 +39,17 @@ def write_group_page(
 
 def outliers(rows: Sequence[Row]) -> list[Row]:
     """Visits whose measures lie far from the others', or that have a QC flag: {visit, why}."""
-    reasons: dict[int, list[str]] = {place: [row["qc"]] if row["qc"] else [] for place, row in enumerate(rows)}
+    reasons: dict[int, list[str]] = {index: [row["qc"]] if row["qc"] else [] for index, row in enumerate(rows)}
     for name in SHOWN:
         values = np.array([np.nan if row[name] is None else float(row[name]) for row in rows])
         spread = 1.4826 * np.nanmedian(np.abs(values - np.nanmedian(values))) if np.isfinite(values).any() else 0.0
         if spread > 0:
-            for place in np.flatnonzero(np.abs(values - np.nanmedian(values)) > OUTLIER_MADS * spread):
-                reasons[int(place)].append(f"{name.replace('_', ' ')} {values[place]:.3g}")
+            for index in np.flatnonzero(np.abs(values - np.nanmedian(values)) > OUTLIER_MADS * spread):
+                reasons[int(index)].append(f"{name.replace('_', ' ')} {values[index]:.3g}")
     return [
-        {"visit": "_".join(filter(None, [row["participant_id"], row["session_id"]])), "why": "; ".join(reasons[place])}
-        for place, row in enumerate(rows)
-        if reasons[place]
+        {"visit": "_".join(filter(None, [row["participant_id"], row["session_id"]])), "why": "; ".join(reasons[index])}
+        for index, row in enumerate(rows)
+        if reasons[index]
     ]
 
 

@@ -237,9 +237,9 @@ def choose_levels(inside: np.ndarray, lesions: np.ndarray) -> list[int]:
     occupied = np.flatnonzero(inside.any(axis=(0, 1)))
     area = lesions.sum(axis=(0, 1))
     even = [int(level) for level in np.linspace(occupied[0], occupied[-1], LEVELS + 2)[1:-1]]
-    wanted = [int(level) for level in np.argsort(-area, kind="stable") if area[level] > 0] + even
+    levels = [int(level) for level in np.argsort(-area, kind="stable") if area[level] > 0] + even
     chosen: list[int] = []
-    for level in wanted:
+    for level in levels:
         if len(chosen) < LEVELS and all(abs(level - other) >= APART_MM / SPACING_MM for other in chosen):
             chosen.append(level)
     return sorted(chosen)

@@ -89,9 +89,9 @@ def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
             continue
         middle = float(np.median(known))
         spread = max(MAD_TO_SD * float(np.median(np.abs(known - middle))), measure.floor / 2)
-        for place, value in enumerate(values):
+        for index, value in enumerate(values):
             if np.isfinite(value):
                 z = float(value - middle) / spread
                 unsuspicious = (measure.side == "high" and z < 0) or (measure.side == "low" and z > 0)
-                found[place][measure.key] = 0.0 if unsuspicious else round(z, 2)
+                found[index][measure.key] = 0.0 if unsuspicious else round(z, 2)
     return found

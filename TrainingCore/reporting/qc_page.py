@@ -80,13 +80,13 @@ def _picture(path: Path) -> tuple[str, int, int]:
 
 def jpeg_size(content: bytes) -> tuple[int, int]:
     """Width and height in pixels of a JPEG, from its frame header; (0, 0) where there is none."""
-    place = 2
-    while place + 9 < len(content) and content[place] == 0xFF:
-        marker, length = content[place + 1], struct.unpack(">H", content[place + 2 : place + 4])[0]
+    offset = 2
+    while offset + 9 < len(content) and content[offset] == 0xFF:
+        marker, length = content[offset + 1], struct.unpack(">H", content[offset + 2 : offset + 4])[0]
         if 0xC0 <= marker <= 0xC3:
-            height, width = struct.unpack(">HH", content[place + 5 : place + 9])
+            height, width = struct.unpack(">HH", content[offset + 5 : offset + 9])
             return width, height
-        place += 2 + length
+        offset += 2 + length
     return 0, 0
 
 

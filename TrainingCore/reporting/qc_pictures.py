@@ -129,9 +129,9 @@ def _edges(image: np.ndarray | None, axis: int, middle: list[int]) -> np.ndarray
     inside = flat > 0.05
     if not inside.any():
         return None
-    place = np.indices(flat.shape).astype(float)
+    indices = np.indices(flat.shape).astype(float)
     direction = np.stack([rows, columns]) / np.maximum(steep, 1e-9)
-    before, after = (ndimage.map_coordinates(steep, place + sign * direction, order=1) for sign in (-1, 1))
+    before, after = (ndimage.map_coordinates(steep, indices + sign * direction, order=1) for sign in (-1, 1))
     return inside & (steep >= before) & (steep >= after) & (steep > np.quantile(steep[inside], EDGE_SHARE))
 
 

@@ -98,10 +98,10 @@ def measure_by_person_figure(measure: Measure, pooled: Pooled) -> Figure:
     for person in sorted(set.union(*map(set, series))):
         values = [measure.scale * result.get(person, np.nan) for result in series]
         axis.plot(range(len(series)), values, "o-", color=figures.SYNTHETIC, alpha=0.4, linewidth=0.8, markersize=4)
-    for place, result in enumerate(series):
+    for index, result in enumerate(series):
         if result:
             mean = measure.scale * float(np.mean(list(result.values())))
-            axis.hlines(mean, place - 0.25, place + 0.25, color=figures.INK, linewidth=2)
+            axis.hlines(mean, index - 0.25, index + 0.25, color=figures.INK, linewidth=2)
     axis.set_xticks(range(len(series)), [fill(name.replace("_", " "), 14) for name in names])
     axis.set_xlim(-0.5, len(series) - 0.5)
     axis.set_ylabel(measure.title)

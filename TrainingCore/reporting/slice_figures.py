@@ -103,8 +103,8 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
         images = example.images | {"difference": example.images["synthetic"] - example.images[target]}
         for axis, name in zip(axes[row], heads):
             drawn[name] = draw_slice(axis, name, images[name], example)
-        place = number(example.z_mm, "{:.0f}")
-        axes[row, 0].set_ylabel(f"{example.title}\nz = {place} mm", fontsize=9)
+        height = number(example.z_mm, "{:.0f}")
+        axes[row, 0].set_ylabel(f"{example.title}\nz = {height} mm", fontsize=9)
         axes[row, 0].text(0.03, 0.03, "R", transform=axes[row, 0].transAxes, color="white", fontsize=9)
     for axis, head in zip(axes[0], heads.values()):
         axis.set_title(head)

@@ -59,14 +59,14 @@ class VisitTask:
     def options(self) -> SynthesisOptions:
         """What `synthesize` is asked for."""
         masks = ("lesions", "dvr", "brain", "label_map")
-        given = {name: Path(path) for name, path in self.files.items()}
-        aligned = "flair" in given and self.spaces.get("flair") == "T1w"
+        files = {name: Path(path) for name, path in self.files.items()}
+        aligned = "flair" in files and self.spaces.get("flair") == "T1w"
         return SynthesisOptions(
-            {name: path for name, path in given.items() if name not in masks},
-            lesions=given.get("lesions"),
-            dvr=given.get("dvr"),
-            brain=given.get("brain"),
-            label_map=given.get("label_map"),
+            {name: path for name, path in files.items() if name not in masks},
+            lesions=files.get("lesions"),
+            dvr=files.get("dvr"),
+            brain=files.get("brain"),
+            label_map=files.get("label_map"),
             flair_to_t1="identity" if aligned else None,
             lesion_finder=self.lesion_finder,
             model=self.model,

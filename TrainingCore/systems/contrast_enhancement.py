@@ -56,12 +56,12 @@ class ContrastEnhancement(System):
     def _help(self) -> dict[str, Any]:
         """What the network is helped by, as far as the inputs that it needs are there (an ablation drops some)."""
         settings, inputs = self.recipe["enhancement"], self.recipe["data"]["inputs"]
-        found: dict[str, Any] = {}
+        help_settings: dict[str, Any] = {}
         if settings["added_to"] in inputs:
-            found["added_to"] = inputs.index(settings["added_to"])
+            help_settings["added_to"] = inputs.index(settings["added_to"])
         if settings["amplified"] and {"t1ce_low", "t1w"} <= set(inputs):
-            found["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings["amplified"])
-        return found
+            help_settings["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings["amplified"])
+        return help_settings
 
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
@@ -81,8 +81,8 @@ class ContrastEnhancement(System):
         """L2 over all voxels and over the tumour (nan where there is none), PSNR in dB and SSIM, as in the paper."""
         target, predicted = (volume[0, 0].cpu().numpy() for volume in (sample.target, self.predict(sample.inputs)))
         brain, tumour = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
-        found = enhancement_quality(target, predicted, brain, tumour)
-        return numbers(found, ("l2", "tumour_l2", "psnr", "ssim"))
+        quality = enhancement_quality(target, predicted, brain, tumour)
+        return numbers(quality, ("l2", "tumour_l2", "psnr", "ssim"))
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Target (N, 1, I, J, K) in (0, 1) from MRI (N, C, I, J, K), the mean of all eight flips where asked for."""
@@ -101,11 +101,11 @@ class ContrastEnhancement(System):
         """The loss and the flips."""
         flips = self.recipe["flips"]
         averaged = "eight averaged" if flips["averaged"] else "none averaged"
-        told = f"each axis with probability {flips['training']:g}, {averaged}"
-        return {"loss": self.recipe["loss"], "flips": told, "helped by": self._told_help()}
+        flip_text = f"each axis with probability {flips['training']:g}, {averaged}"
+        return {"loss": self.recipe["loss"], "flips": flip_text, "helped by": self._told_help()}
 
     def _told_help(self) -> str:
         found, inputs = self._help(), self.recipe["data"]["inputs"]
-        told = [f"added to {inputs[found['added_to']]}"] if "added_to" in found else []
-        told += [f"{found['amplified'][2]:g} times the low dose's uptake"] if "amplified" in found else []
-        return " and ".join(told) or "nothing, as in the paper"
+        help_texts = [f"added to {inputs[found['added_to']]}"] if "added_to" in found else []
+        help_texts += [f"{found['amplified'][2]:g} times the low dose's uptake"] if "amplified" in found else []
+        return " and ".join(help_texts) or "nothing, as in the paper"

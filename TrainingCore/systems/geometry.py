@@ -160,9 +160,9 @@ def _masks(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     """Masks of a sample as arrays, bool (I, J, K); what the visit lacks is empty."""
     brain = tensors["brain"][0, 0].cpu().numpy() > 0.5
     names = [name for name in ("lesions", "white_matter", "grey_matter") if name in tensors]
-    found = {name: (tensors[name][0, 0].cpu().numpy() > 0.5) & brain for name in names}
+    masks = {name: (tensors[name][0, 0].cpu().numpy() > 0.5) & brain for name in names}
     nothing = np.zeros_like(brain)
-    return {"brain": brain, **{name: found.get(name, nothing) for name in ("lesions", "white_matter", "grey_matter")}}
+    return {"brain": brain, **{name: masks.get(name, nothing) for name in ("lesions", "white_matter", "grey_matter")}}
 
 
 def _tissues(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -171,9 +171,9 @@ class JointFlairWMH(System):
     def settings(self) -> dict[str, Any]:
         """What comes out, and the mode."""
         target = self.recipe["data"]["target"]
-        made = f"{target} and hyperintensities" if self.synthesises else "hyperintensities"
+        outputs = f"{target} and hyperintensities" if self.synthesises else "hyperintensities"
         turns = " (all steps of G, then as many of C)" if self.mode == "offline" else ""
-        return {"output": made, "mode": f"{self.mode}{turns}"}
+        return {"output": outputs, "mode": f"{self.mode}{turns}"}
 
 
 def _dice(found: Tensor, truth: Tensor) -> float:

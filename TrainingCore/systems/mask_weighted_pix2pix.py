@@ -102,8 +102,8 @@ class MaskWeightedPix2Pix(System):
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
         """1 - SSIM of the brain; SSIM and mean absolute error of brain and lesions."""
-        made = self._masked(self.predict(sample.inputs), sample.brain.to(self.device))
-        target, image = (volume[0, 0].cpu().numpy() for volume in (sample.target, made))
+        prediction = self._masked(self.predict(sample.inputs), sample.brain.to(self.device))
+        target, image = (volume[0, 0].cpu().numpy() for volume in (sample.target, prediction))
         brain, lesions = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
         kept = ("ssim_brain", "ssim_lesion", "mae_brain", "mae_lesion")
         measured = numbers(translation_quality(target, image, brain, lesions), kept)
@@ -128,6 +128,6 @@ class MaskWeightedPix2Pix(System):
 
     def _told_help(self) -> str:
         layout = self._layout()
-        told = ["skips"] if layout["skips"] else []
-        told += [f"added to {self.recipe['generator']['added_to']}"] if layout["added_to"] is not None else []
-        return " and ".join(told) or "none, as in the paper"
+        help_texts = ["skips"] if layout["skips"] else []
+        help_texts += [f"added to {self.recipe['generator']['added_to']}"] if layout["added_to"] is not None else []
+        return " and ".join(help_texts) or "none, as in the paper"

@@ -49,8 +49,8 @@ def mean_over(mask: Tensor, values: Tensor) -> Tensor:
 
 def numbers(measures: Mapping[str, float | None], names: Sequence[str]) -> dict[str, float]:
     """Some measures by name; nan where one could not be taken (SSIM of lesions where there are none)."""
-    found = {name: measures[name] for name in names}
-    return {name: math.nan if value is None else float(value) for name, value in found.items()}
+    chosen = {name: measures[name] for name in names}
+    return {name: math.nan if value is None else float(value) for name, value in chosen.items()}
 
 
 def precision(wish: str, device: torch.device) -> torch.dtype:

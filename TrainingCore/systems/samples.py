@@ -123,10 +123,10 @@ def lesion_centres(lesions: np.ndarray) -> np.ndarray:
     labels, volumes = label_lesions(lesions, 1.0)
     if len(volumes) == 0:
         return np.zeros((0, 3))
-    places = np.argwhere(labels > 0)
+    voxels = np.argwhere(labels > 0)
     which = labels[labels > 0]
     counts = np.bincount(which, minlength=len(volumes) + 1)[1:]
-    sums = [np.bincount(which, weights=places[:, axis], minlength=len(volumes) + 1)[1:] for axis in range(3)]
+    sums = [np.bincount(which, weights=voxels[:, axis], minlength=len(volumes) + 1)[1:] for axis in range(3)]
     return np.stack(sums, axis=1) / counts[:, None]
 
 

@@ -48,9 +48,9 @@ def choose_centres(
     elif len(white_matter) == 0:
         random_count = 0
     parts = []
-    for places, wanted in ((lesion_centres, count - random_count), (white_matter, random_count)):
-        if wanted and len(places):
-            parts.append(np.asarray(places)[rng.integers(len(places), size=wanted)])
+    for candidates, number in ((lesion_centres, count - random_count), (white_matter, random_count)):
+        if number and len(candidates):
+            parts.append(np.asarray(candidates)[rng.integers(len(candidates), size=number)])
     if not parts:
         return np.zeros((count, 3), np.int64)
     return np.rint(np.concatenate(parts)).astype(np.int64)

@@ -89,8 +89,8 @@ class SketcherRefiner(System):
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: a resumed run draws the same
         found = {"sketcher": self.sketcher.step(sample.inputs, sample, mean_absolute_error)}
         if self.refiner is not None:
-            given = self._with_sketch(sample.inputs, self._drawn_sketch(sample.inputs))
-            found["refiner"] = self.refiner.step(given, sample, region_weighted_error)
+            with_sketch = self._with_sketch(sample.inputs, self._drawn_sketch(sample.inputs))
+            found["refiner"] = self.refiner.step(with_sketch, sample, region_weighted_error)
         return {f"{stage}_{key}": value for stage, losses in found.items() for key, value in losses.items()}
 
     def _drawn_sketch(self, inputs: Tensor) -> Tensor:

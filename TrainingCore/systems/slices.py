@@ -54,8 +54,8 @@ def slice_by_slice(network: Callable[[Tensor], Tensor], volume: Tensor, empty: f
     images = volume.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N K, C, I, J)
     shown = (images.flatten(1).amax(1) > images.flatten(1).amin(1)).nonzero()[:, 0]
     first = network(images[shown[:chunk]] if len(shown) else images[:1])
-    found = first.new_full((len(images), *first.shape[1:]), empty)
-    found[shown[:chunk]] = first[: len(shown)]
+    result = first.new_full((len(images), *first.shape[1:]), empty)
+    result[shown[:chunk]] = first[: len(shown)]
     for start in range(chunk, len(shown), chunk):
-        found[shown[start : start + chunk]] = network(images[shown[start : start + chunk]])
-    return found.unflatten(0, (volume.shape[0], volume.shape[4])).permute(0, 2, 3, 4, 1).contiguous()
+        result[shown[start : start + chunk]] = network(images[shown[start : start + chunk]])
+    return result.unflatten(0, (volume.shape[0], volume.shape[4])).permute(0, 2, 3, 4, 1).contiguous()

@@ -59,7 +59,7 @@ class System(ABC):
     def learner(self, name: str, network: Network, rate: str = "rate") -> Learner[Network]:
         """Give a network its Adam, with the rate of that key of the recipe's `optimizer`, and keep it under `name`."""
         rates = self.recipe["optimizer"]
-        made = Learner(
+        learner = Learner(
             network,
             rates[rate],
             tuple(rates["betas"]),
@@ -68,8 +68,8 @@ class System(ABC):
             self.recipe.get("memory_format", "auto"),
             self.recipe.get("compile", False),
         )
-        self.learners[name] = made
-        return made
+        self.learners[name] = learner
+        return learner
 
     def distribute(self) -> None:
         """Share gradients between the processes of `torchrun`."""
@@ -94,8 +94,8 @@ class System(ABC):
 
     def predict_case(self, case: Case) -> np.ndarray:
         """Synthetic target of a prepared visit, float32 (I, J, K)."""
-        given = np.stack([case.volumes[name] for name in self.recipe["data"]["inputs"]]).astype(np.float32)
-        return self.predict(torch.from_numpy(given[None]).to(self.device))[0, 0].float().cpu().numpy()
+        stacked = np.stack([case.volumes[name] for name in self.recipe["data"]["inputs"]]).astype(np.float32)
+        return self.predict(torch.from_numpy(stacked[None]).to(self.device))[0, 0].float().cpu().numpy()
 
     @abstractmethod
     def inference_networks(self) -> Mapping[str, nn.Module]:
@@ -162,8 +162,8 @@ class System(ABC):
         recipe["data"] |= {"inputs": about["inputs"], "target": about["output"], "intensity": about["intensity"]}
         if "adversarial" in recipe.get("losses", {}):
             recipe["losses"]["adversarial"] = 0.0
-        told = dict(leaves(about["architecture"]))
-        known = {key: told[key] for key in cls.architecture_keys if key in told}
+        architecture = dict(leaves(about["architecture"]))
+        known = {key: architecture[key] for key in cls.architecture_keys if key in architecture}
         described = changed(recipe, known, where=f"The model {bundle.path}")
         cls._check_fits(described, bundle)
         system = cls(described, device)
@@ -185,14 +185,14 @@ class System(ABC):
 
     def architecture(self) -> dict[str, Any]:
         """What a bundle must know to build the networks again and to predict as they were validated."""
-        found: dict[str, Any] = {}
+        described: dict[str, Any] = {}
         for key in self.architecture_keys:
             *groups, leaf = key.split(".")
-            place = found
+            group_of_key = described
             for group in groups:
-                place = place.setdefault(group, {})
-            place[leaf] = value_of(self.recipe, key)
-        return found
+                group_of_key = group_of_key.setdefault(group, {})
+            group_of_key[leaf] = value_of(self.recipe, key)
+        return described
 
     def describe(self) -> dict[str, Any]:
         """Parameter counts and settings, for people."""

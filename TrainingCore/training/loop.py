@@ -49,10 +49,10 @@ class Trainer:
         """
         if self.system.epochs is not None:
             return self.system.epochs
-        wanted = self.recipe.get("iterations", 0)
-        if not wanted:
+        iterations = self.recipe.get("iterations", 0)
+        if not iterations:
             return self.system.phases * self.recipe["epochs"]
-        return -(-self.system.phases * wanted // len(self.training))
+        return -(-self.system.phases * iterations // len(self.training))
 
     def train(self, tell: Tell, watch: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Train from wherever the run stands to its last epoch.

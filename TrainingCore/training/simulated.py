@@ -81,8 +81,8 @@ class SimulatedPeople:
 
     def _size(self) -> int:
         """Voxels along 192 mm that are no coarser than the recipe's, where the digital patient can be so fine."""
-        wanted = FIELD_OF_VIEW_MM / grid_spacing(self.recipe)
-        return next((size for size in SIZES if size >= wanted - 1e-6), SIZES[-1])
+        spacing = FIELD_OF_VIEW_MM / grid_spacing(self.recipe)
+        return next((size for size in SIZES if size >= spacing - 1e-6), SIZES[-1])
 
 
 def disease_of(recipe: dict[str, Any]) -> str:

@@ -38,13 +38,13 @@ class Shown:
         self._volumes.pop(MAP, None)
         self._volumes.pop(MEASURED, None)
         if MAP in nodes:
-            found = {
+            items = {
                 T1W: nodes[MAP].GetNodeReference(provenance.T1W_REFERENCE),
                 FLAIR: nodes.get(FLAIR),
                 MAP: nodes[MAP],
                 MEASURED: nodes[MAP].GetNodeReference(provenance.MEASURED_REFERENCE),
             }
-            self._volumes = {role: node for role, node in found.items() if node is not None}
+            self._volumes = {role: node for role, node in items.items() if node is not None}
 
     def clear(self) -> None:
         """Let go of everything; the views are left as they are."""

@@ -137,11 +137,11 @@ def _surface(mask: np.ndarray, matrix: np.ndarray) -> Any:
     edges.SetValue(0, 0.5)
     edges.ComputeNormalsOff()
     edges.ComputeScalarsOff()
-    place = np.eye(4)
-    place[:3, :3] = np.diag(step)
-    place[:3, 3] = -step  # the padding
+    toWorldMatrix = np.eye(4)
+    toWorldMatrix[:3, :3] = np.diag(step)
+    toWorldMatrix[:3, 3] = -step  # the padding
     transform = vtk.vtkTransform()
-    transform.SetMatrix(toVtk(matrix @ place))
+    transform.SetMatrix(toVtk(matrix @ toWorldMatrix))
     moved = vtk.vtkTransformPolyDataFilter()
     moved.SetInputConnection(edges.GetOutputPort())
     moved.SetTransform(transform)

@@ -70,12 +70,12 @@ class ExportPanel:
             )
             if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("MyelinSynth")):
                 return
-        said = ""
+        message = ""
         with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):  # seconds, for a whole Result
             try:
                 written = writeExport(self.nodes, export)
                 self.ui.exportLabel.text = _("Written: {names}").format(names=", ".join(path.name for path in written))
             except SynthesisError as error:
-                self.ui.exportLabel.text = said = str(error)
-        if said:
-            slicer.util.errorDisplay(said, windowTitle=_("MyelinSynth"))
+                self.ui.exportLabel.text = message = str(error)
+        if message:
+            slicer.util.errorDisplay(message, windowTitle=_("MyelinSynth"))

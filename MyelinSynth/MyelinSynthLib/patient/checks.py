@@ -45,26 +45,26 @@ def names() -> dict[str, str]:
 
 def findProblems(patient: Patient) -> list[Problem]:
     """Every problem of a patient that can be found without looking at single voxels: quick enough for every choice."""
-    given = {field: getattr(patient, field) for field in (*VOLUMES, *MASKS) if getattr(patient, field) is not None}
+    nodes = {field: getattr(patient, field) for field in (*VOLUMES, *MASKS) if getattr(patient, field) is not None}
     problems = [
         Problem(field, _("Choose the {what}.").format(what=names()[field]))
         for field in ("t1w", "flair")
-        if field not in given
+        if field not in nodes
     ]
-    twice = _chosenTwice(given)
+    twice = _chosenTwice(nodes)
     problems += twice
     for problem in twice:
-        del given[problem.field]
+        del nodes[problem.field]
     sound = []
-    for field, node in given.items():
-        found = _volumeProblems(field, node) if field in VOLUMES else _maskProblems(field, node)
-        found = found or _placeProblems(field, node)
-        problems += found
-        if not any(problem.blocking for problem in found):
+    for field, node in nodes.items():
+        problems_found = _volumeProblems(field, node) if field in VOLUMES else _maskProblems(field, node)
+        problems_found = problems_found or _placeProblems(field, node)
+        problems += problems_found
+        if not any(problem.blocking for problem in problems_found):
             sound.append(field)
     if "t1w" in sound:
-        problems += [problem for field in sound if field != "t1w" for problem in _relationProblems(field, given)]
-        problems += _studyProblems(given)
+        problems += [problem for field in sound if field != "t1w" for problem in _relationProblems(field, nodes)]
+        problems += _studyProblems(nodes)
     return problems + _transformProblems(patient)
 
 

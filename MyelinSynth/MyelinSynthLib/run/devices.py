@@ -54,5 +54,5 @@ class DeviceQuery:
 
 def choices(gpus: list[str]) -> list[tuple[str, str]]:
     """(what `--device` takes, what the user reads) for every device."""
-    found = [(f"cuda:{number}", f"{name} (GPU {number})") for number, name in enumerate(gpus)]
-    return [(AUTOMATIC, _("Automatic")), *found, (CPU, _("CPU"))]
+    gpu_choices = [(f"cuda:{number}", f"{name} (GPU {number})") for number, name in enumerate(gpus)]
+    return [(AUTOMATIC, _("Automatic")), *gpu_choices, (CPU, _("CPU"))]

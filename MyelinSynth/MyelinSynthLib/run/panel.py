@@ -158,11 +158,11 @@ class RunPanel:
     def showDevices(self, gpus: list[str]) -> None:
         """List the devices, keeping the choice."""
         chosen = self._devices[self.ui.deviceBox.currentIndex] if self._devices else devices.AUTOMATIC
-        found = devices.choices(gpus)
+        deviceChoices = devices.choices(gpus)
         self._filling = True
-        self._devices = [device for device, _words in found]
+        self._devices = [device for device, _words in deviceChoices]
         self.ui.deviceBox.clear()
-        self.ui.deviceBox.addItems([words for _device, words in found])
+        self.ui.deviceBox.addItems([words for _device, words in deviceChoices])
         self._filling = False
         self.chooseDevice(chosen)
 

@@ -70,8 +70,8 @@ def order_frames(data: Any) -> None:
     cosines = np.array(
         data.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient, float
     )
-    places = np.array([frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames], float)
-    order = np.argsort(places @ np.cross(cosines[:3], cosines[3:]), kind="stable")
+    positions = np.array([frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames], float)
+    order = np.argsort(positions @ np.cross(cosines[:3], cosines[3:]), kind="stable")
     voxels = np.frombuffer(data.FloatPixelData, "<f4").reshape(len(frames), -1)
     data.FloatPixelData = voxels[order].tobytes()
     data.PerFrameFunctionalGroupsSequence = [frames[number] for number in order]

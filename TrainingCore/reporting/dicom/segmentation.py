@@ -57,7 +57,7 @@ def segmentation(labels: np.ndarray, planes: Planes, reference: Reference, origi
 def _description(segment: int, number: int, origin: Origin) -> Any:
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
-    found = origin.lesions != "given"
+    automatic = origin.lesions != "given"
     kinds = SegmentAlgorithmTypeValues
     by_network = kinds.SEMIAUTOMATIC if origin.reviewed else kinds.AUTOMATIC
     description = SegmentDescription(
@@ -65,12 +65,12 @@ def _description(segment: int, number: int, origin: Origin) -> Any:
         segment_label=f"Lesion {number}",
         segmented_property_category=code(ABNORMAL_STRUCTURE),
         segmented_property_type=code(LESION),
-        algorithm_type=by_network if found else kinds.MANUAL,
-        algorithm_identification=algorithm(origin) if found else None,
+        algorithm_type=by_network if automatic else kinds.MANUAL,
+        algorithm_identification=algorithm(origin) if automatic else None,
         tracking_uid=tracking_uid(origin, number),
         tracking_id=f"Lesion {number}",
         anatomic_regions=[code(BRAIN)],
     )
     checked = "reviewed by a person" if origin.reviewed else "not checked"
-    description.SegmentDescription = f"Found by a network, {checked}" if found else GIVEN
+    description.SegmentDescription = f"Found by a network, {checked}" if automatic else GIVEN
     return description
