@@ -57,7 +57,7 @@ class MyelinSynth(ScriptedLoadableModule):
             "helps to review it lesion by lesion. Research use only, not for diagnosis."
         )
         self.parent.acknowledgementText = _(
-            "Implements the curricular GAN of Soulier et al. (2024). The model that comes with it learnt from "
+            "Implements the curricular GAN of Soulier et al. (2024). The model that comes with it was trained on "
             "simulated patients alone."
         )
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)

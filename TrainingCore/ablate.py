@@ -66,12 +66,12 @@ def ablate(
     from .experiments.ablation import eliminate
     from .reporting.ablation_report import write_ablation
 
-    with Progress(progress, "eliminating") as shown:
-        shown.note(cohort.left_out())
+    with Progress(progress, "eliminating") as reporter:
+        reporter.note(cohort.left_out())
         division = FoldSettings(folds, list(stratify), seed)
-        rounds = eliminate(cohort, settings, out, division, Compute(jobs, device, threads), shown)
+        rounds = eliminate(cohort, settings, out, division, Compute(jobs, device, threads), reporter)
         write_ablation(out, rounds, settings, cohort)
-        shown.report("done", 1.0, "eliminated")
+        reporter.report("done", 1.0, "eliminated")
     return Experiment(out)
 
 

@@ -89,18 +89,18 @@ def bids_app(
     dataset.write_worklist(cohort, out)
     finder = None if lesion_finder == "none" else str(lesion_finder)
     tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty, viewer, finder)
-    with Progress(progress, "bids_app") as shown:
+    with Progress(progress, "bids_app") as reporter:
         for note in cohort.notes:
-            shown.note(note)
+            reporter.note(note)
         for row in dataset.without_t1w(visits):
             dataset.note_failure(out, row["visit"], row["reason"])
-        _run(tasks, out, n_procs, scheduler, shown)
-        _compare_sessions(tasks, out, shown)
+        _run(tasks, out, n_procs, scheduler, reporter)
+        _compare_sessions(tasks, out, reporter)
         left = [row for row in dataset.failures(out) if row["visit"] in {visit.label for visit in visits}]
-        shown.say(f"{len(visits) - len(left)} of {len(visits)} visits have a map in {out}.")
+        reporter.say(f"{len(visits) - len(left)} of {len(visits)} visits have a map in {out}.")
         for row in left:
-            shown.say(f"  {row['visit']}: {row['reason']}")
-        shown.report("done", 1.0, "Done")
+            reporter.say(f"  {row['visit']}: {row['reason']}")
+        reporter.report("done", 1.0, "Done")
     return StudyDataset(out, None, left)
 
 

@@ -61,12 +61,12 @@ def change(
 
     from .study.visits import compare
 
-    with Progress(progress, "comparing") as shown, atomic_folder(Path(out), SUMMARY) as folder:
-        shown.report("register", 0.1, "Registering the visits")
+    with Progress(progress, "comparing") as reporter, atomic_folder(Path(out), SUMMARY) as folder:
+        reporter.report("register", 0.1, "Registering the visits")
         compared = compare(results, (before_t1, after_t1), spacing, known)
-        shown.report("write", 0.7, "Writing map, table and report")
+        reporter.report("write", 0.7, "Writing map, table and report")
         _write(folder, compared)
-        shown.report("done", 1.0, f"Done: {out}")
+        reporter.report("done", 1.0, f"Done: {out}")
     return Change(Path(out))
 
 

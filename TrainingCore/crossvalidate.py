@@ -79,16 +79,16 @@ def crossvalidate(
 
     plan = Plan.begin(Path(out), cohort, recipes, FoldSettings(folds, list(stratify), seed))
     waiting = [job for job in plan.missing() if not fold or job[1] in fold]
-    with Progress(progress, "cross-validating") as shown:
-        shown.note(cohort.left_out())
-        shown.note(name_recipes_without_key(recipes, changes))
-        run_jobs(plan, cohort, waiting, Compute(jobs, device, threads, scheduler=scheduler), shown)
+    with Progress(progress, "cross-validating") as reporter:
+        reporter.note(cohort.left_out())
+        reporter.note(name_recipes_without_key(recipes, changes))
+        run_jobs(plan, cohort, waiting, Compute(jobs, device, threads, scheduler=scheduler), reporter)
         missing = plan.missing()
         if missing and not (report and plan.finished()):
-            shown.say(f"{len(missing)} trainings of other folds are still missing; the last one writes the report.")
+            reporter.say(f"{len(missing)} trainings of other folds are still missing; the last one writes the report.")
             return None
         write_crossvalidation(plan, cohort)
-        shown.report("done", 1.0, "cross-validated")
+        reporter.report("done", 1.0, "cross-validated")
     return Experiment(plan.path)
 
 

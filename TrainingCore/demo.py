@@ -20,7 +20,7 @@ def demo(
 
     Args:
         out: result folder.
-        seed: another seed is another patient.
+        seed: another seed gives another patient.
         device: auto (a GPU if there is one), cpu or cuda:N.
         progress: how to show progress; bar is on stderr, json on stdout.
 

@@ -83,15 +83,15 @@ def evaluate(
     needs = evaluation.volumes_needed(candidates, task)
     cohort = Cohort.read(data, evaluation.inputs_of(candidates))
     cohort, left_out = evaluation.choose_visits(cohort, people, visits, needs)
-    with Progress(progress, "evaluating") as shown:
+    with Progress(progress, "evaluating") as reporter:
         if threads:
             torch.set_num_threads(threads)
         for candidate in candidates:
             candidate.load(device)
         measured = evaluation.measure_candidates(
-            candidates, task, cohort, uncertainty, lambda share, text: shown.report("evaluate", 0.95 * share, text)
+            candidates, task, cohort, uncertainty, lambda share, text: reporter.report("evaluate", 0.95 * share, text)
         )
-        shown.report("report", 0.97, "writing the report")
+        reporter.report("report", 0.97, "writing the report")
         facts = EvaluationFacts(
             cohort.path.resolve().name if cohort.path else "cohort",
             cohort.simulated,
@@ -103,7 +103,7 @@ def evaluate(
         compared = compare_models(task, target, measured.rows, seed, minimum, read_ceilings(cohort.path))
         with atomic_folder(Path(out), SUMMARY) as folder:
             write_evaluation(folder, compared, measured.slices, measured.loads, facts)
-        shown.report("done", 1.0, "evaluated")
+        reporter.report("done", 1.0, "evaluated")
     return Experiment(Path(out))
 
 

@@ -79,13 +79,13 @@ def learning_curve(
     from .experiments.learning_curves import Sizes, run_curves
     from .reporting.curves_report import write_curves
 
-    with Progress(progress, "learning curves") as shown:
-        shown.note(cohort.left_out())
+    with Progress(progress, "learning curves") as reporter:
+        reporter.note(cohort.left_out())
         division = FoldSettings(folds, list(stratify), seed)
         compute = Compute(jobs, device, threads)
-        _plan, cells = run_curves(cohort, settings, Sizes(*sizes, key), out, division, compute, shown)
+        _plan, cells = run_curves(cohort, settings, Sizes(*sizes, key), out, division, compute, reporter)
         write_curves(out, cells, settings, cohort, seed)
-        shown.report("done", 1.0, "measured")
+        reporter.report("done", 1.0, "measured")
     return Experiment(out)
 
 

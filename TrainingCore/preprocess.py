@@ -80,19 +80,19 @@ def preprocess(
         dataset.begin(target, cohort, settings)
         tasks = dataset.tasks_of(cohort, target, settings)
         waiting = [task for task in tasks if not dataset.up_to_date(task)]
-        with Progress(progress, "Preparing") as shown:
+        with Progress(progress, "Preparing") as reporter:
             for note in cohort.notes:
-                shown.say(f"note: {note}")
+                reporter.say(f"note: {note}")
             for file in cohort.unused:
-                shown.say(f"not used: {file}")
-            failures = run(waiting, len(tasks), jobs, scheduler, shown)
+                reporter.say(f"not used: {file}")
+            failures = run(waiting, len(tasks), jobs, scheduler, reporter)
             failures = [*failures, *({"visit": "", "reason": sentence} for sentence in cohort.bad_rows)]
-            shown.report("page", 0.99, "Writing the page")
+            reporter.report("page", 0.99, "Writing the page")
             dataset.finish(target, cohort, failures)
             notes = [*cohort.notes, *(f"not used: {file}" for file in cohort.unused)]
             write_page(target, dataset.prepared_visits(target, tasks), failures, notes)
-            shown.report("page", 1.0, "Done")
-            say_end(target, tasks, waiting, failures, shown)
+            reporter.report("page", 1.0, "Done")
+            say_end(target, tasks, waiting, failures, reporter)
     return PreparedDataset(target, len(tasks), failures)
 
 
@@ -152,7 +152,7 @@ def find_visits(data: Path, space: str, needs: Sequence[str], choose: Sequence[s
         labels = {label.removeprefix("sub-") for label in people}
         unknown = sorted(labels - {visit.person for visit in [*cohort.visits, *cohort.incomplete]})
         if unknown:
-            raise BadInput(f"{data} has nobody called {', '.join(unknown)}. Check --people.")
+            raise BadInput(f"{data} has no person called {', '.join(unknown)}. Check --people.")
         cohort.visits = [visit for visit in cohort.visits if visit.person in labels]
     if not cohort.visits:
         reasons = [*cohort.bad_rows, *cohort.notes][:3] + [f"not used: {file}" for file in cohort.unused[:5]]
@@ -202,7 +202,7 @@ def run(waiting: Sequence[Any], of: int, jobs: int, scheduler: str | None, progr
         took = f", {outcome.seconds:.0f} s" if outcome.seconds else ""
         progress.report("prepare", 0.98 * done / of, f"{outcome.label} {outcome.state} ({done} of {of}{took})")
         if outcome.fatal:
-            raise MyelinSynthError(f"{outcome.sentence} Nothing half-written is left; run again to go on.")
+            raise MyelinSynthError(f"{outcome.sentence} Nothing half-written is left; run again to resume.")
     return failures
 
 

@@ -50,12 +50,12 @@ def send_dicom(
     check_installed("pynetdicom", "Sending DICOM")
     objects = read_objects(Path(folder))
     outcomes: list[Sent] = []
-    with Progress(progress, "send_dicom") as shown:
+    with Progress(progress, "send_dicom") as reporter:
 
         def report(sent: Sent) -> None:
             outcomes.append(sent)
-            shown.say(f"stored: {sent.file}" if sent.stored else f"not stored: {sent.file}: {sent.reason}")
-            shown.report("send", len(outcomes) / len(objects), f"{len(outcomes)} of {len(objects)} objects")
+            reporter.say(f"stored: {sent.file}" if sent.stored else f"not stored: {sent.file}: {sent.reason}")
+            reporter.report("send", len(outcomes) / len(objects), f"{len(outcomes)} of {len(objects)} objects")
 
         send(objects, archive, calling, float(timeout), report)
         missing = [sent for sent in outcomes if not sent.stored]
@@ -64,7 +64,7 @@ def send_dicom(
                 f"{archive} did not store {len(missing)} of {len(outcomes)} objects: "
                 f"{', '.join(sent.file for sent in missing)}. Send again when the reason is gone."
             )
-        shown.report("done", 1.0, f"{archive} stored all {len(outcomes)} objects")
+        reporter.report("done", 1.0, f"{archive} stored all {len(outcomes)} objects")
     return outcomes
 
 

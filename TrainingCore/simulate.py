@@ -37,7 +37,7 @@ def simulate(
 
     Args:
         out: folder of the BIDS dataset to write.
-        disease: what patients have.
+        disease: disease of the patients.
         contrasts: comma-separated; t1w (always there), flair, t2w, mtr, fa, rd, ad, adc, t1ce_low, t1ce, dvr (default:
             ms t1w,flair,dvr; wmh t1w,flair; glioma t1w,flair,t2w,adc,t1ce_low,t1ce).
         patients: number of people with the disease.
@@ -47,8 +47,8 @@ def simulate(
             (default: A; wmh: ABC).
         seed: the same seed gives the same bytes.
         size: voxels along each edge of 192 mm.
-        lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); every patient gets one of them.
-        lookalikes: whether people have what is no lesion but looks like one (default: at site R).
+        lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); one per patient.
+        lookalikes: whether to add what looks like a lesion but is none (default: at site R).
         scanners: sites whose scanners the visits of a person use in turn, e.g. AB (default: that of the site).
         without_change: every visit shows the brain of the first one; only scanner, noise and protocol drift differ.
         workers: parallel processes.
@@ -86,10 +86,10 @@ def simulate(
     prepare_dataset(out, settings, people, visits, overwrite)
     finished: dict[tuple[str, int], list[dict[str, Any]]] = {}
     tasks = [(out, label, person, visits, size, settings) for label, person in people]
-    with Progress(progress, "Simulating") as shown, _results(out, tasks, workers) as results:
+    with Progress(progress, "Simulating") as reporter, _results(out, tasks, workers) as results:
         for done, (label, rows) in enumerate(results, start=1):
             finished.update({(label, number): row for number, row in rows.items()})
-            shown.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
+            reporter.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
     ceiling = _write_ceilings(out, finished) if "dvr" in settings["contrasts"] else None
     return SimulatedCohort(out, patients, controls, settings["contrasts"], ceiling)
 
@@ -191,8 +191,8 @@ class SimulatedCohort:
             return f" {information['skipped']}" if information.get("skipped") else ""
         lines = as_table(information)
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-        shown = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
-        return "\nCorrelation with what is known, each person predicted from the others:\n" + "\n".join(shown) + "\n"
+        rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+        return "\nCorrelation with what is known, each person predicted from the others:\n" + "\n".join(rows) + "\n"
 
 
 def _contrasts(names: str | None, disease: str) -> list[str]:
@@ -212,7 +212,7 @@ def _check_people(patients: int, controls: int, visits: int, workers: int) -> No
     if patients < 0 or controls < 0:
         raise BadInput("The number of people cannot be negative. Give --patients and --controls of 0 or more.")
     if patients + controls == 0:
-        raise BadInput("There is nobody to simulate. Give --patients or --controls of 1 or more.")
+        raise BadInput("There are no people to simulate. Give --patients or --controls of 1 or more.")
     if visits < 1:
         raise BadInput(f"{visits} visits cannot be simulated. Give --visits of 1 or more.")
     if workers < 1:

@@ -137,16 +137,16 @@ def synthesize_visit(
         from .reporting.dicom import visit
 
         reference = visit.reference_of_visit(options.images.get("t1w"), options.dicom_reference)
-    with Progress(progress, "MyelinSynth") as shown:
-        clock = Clock(shown)
+    with Progress(progress, "MyelinSynth") as reporter:
+        clock = Clock(reporter)
         remove_leftovers(out)
         with atomic_folder(out, PROVENANCE) as folder, claim(folder):
-            shown.report("read", 0.01, "Reading and checking the images")
+            reporter.report("read", 0.01, "Reading and checking the images")
             completed = options.complete_with is not None
             patient = read_patient(options.files, bundle, options.transforms, completed)
             world = visit.world_of_visit(patient, reference) if reference else None
             for warning in patient.warnings:
-                shown.say(f"Warning: {warning}")
+                reporter.say(f"Warning: {warning}")
             clock.step("model", 0.03, "Loading the model")
             model = TrainedModel.load(bundle, options.device)
             finder = _finder(options, clock, patient) if myelin and options.lesions is None else None
@@ -154,15 +154,15 @@ def synthesize_visit(
             if myelin:
                 findings = _write_myelin_map(folder, prepared, model, options, clock)
                 if reference is not None and world is not None:
-                    _write_dicom(folder, findings, reference, world, shown)
+                    _write_dicom(folder, findings, reference, world, reporter)
                 if viewer:
                     from .reporting.viewer_page import viewer_of
 
-                    shown.report("viewer", 0.98, "Writing the viewer")
+                    reporter.report("viewer", 0.98, "Writing the viewer")
                     viewer_of(folder / VIEWER, findings)
             else:
                 _write_contrast(folder, prepared, model, options, clock)
-        shown.report("done", 1.0, f"Done: {out}")
+        reporter.report("done", 1.0, f"Done: {out}")
     return Result.open(out) if myelin else out
 
 
@@ -192,13 +192,13 @@ def _write_myelin_map(
     return findings
 
 
-def _write_dicom(folder: Path, findings: Findings, reference: Reference, world: np.ndarray, shown: Progress) -> None:
+def _write_dicom(folder: Path, findings: Findings, reference: Reference, world: np.ndarray, reporter: Progress) -> None:
     from .reporting.dicom.visit import write_visit
 
-    shown.report("dicom", 0.97, "Writing DICOM")
+    reporter.report("dicom", 0.97, "Writing DICOM")
     written = write_visit(folder / DICOM, Result.open(folder), findings, reference, world)
     for note in written.notes:
-        shown.note(note)
+        reporter.note(note)
 
 
 def _write_contrast(

@@ -49,7 +49,7 @@ def train(
             `simulated` group says how many, and how often each is used.
         site: scanners and populations of simulated people; several letters take turns, a letter given twice comes twice
             as often; R draws a random MRI protocol for every person.
-        simulate_seed: other seeds are other simulated people.
+        simulate_seed: another seed gives other simulated people.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
         stratify: columns of participants.tsv to balance between training and validation people, e.g. group site.
@@ -132,13 +132,13 @@ def _train(
         assert people is not None
         split = OnTheFly(*people)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes only one speaks
-    with Progress(progress if first else "none", "training") as shown:
-        shown.note(people.left_out() if isinstance(people, Cohort) else "")
+    with Progress(progress if first else "none", "training") as reporter:
+        reporter.note(people.left_out() if isinstance(people, Cohort) else "")
         how: dict[str, Any] = {"run": run, "start": start, "device": compute.device, "threads": compute.threads}
         how["workers"] = compute.processes_ahead(simulated=isinstance(split, OnTheFly))
         with only_one(out) if first else contextlib.nullcontext():
-            run = train_split(out, recipe, split, shown.report, **how)
-        shown.report("train", 1.0, "trained")
+            run = train_split(out, recipe, split, reporter.report, **how)
+        reporter.report("train", 1.0, "trained")
     return run
 
 

@@ -91,20 +91,20 @@ def tune(
     plan = plan_of(stratify, settings, dimensions, cohort)
     study = open_study(out, plan, seed, not no_pruning)
     task = WorkerTask(plan, trial_settings, dimensions, settings, cohort, trials, seed, not no_pruning)
-    with other_workers(task, 0 if scheduler else workers - 1) as failed, Progress(progress, "searching") as shown:
-        shown.note(cohort.left_out())
+    with other_workers(task, 0 if scheduler else workers - 1) as failed, Progress(progress, "searching") as reporter:
+        reporter.note(cohort.left_out())
 
         def report(finished: int, study: Any) -> None:
-            shown.report("tune", 0.98 * min(finished / trials, 1.0), describe_search(finished, trials, study))
+            reporter.report("tune", 0.98 * min(finished / trials, 1.0), describe_search(finished, trials, study))
 
         if scheduler:
             _search_on_cluster(task, workers, scheduler, lambda: report(finished_trials(study), study))
         else:
-            search(study, dimensions, objective_of(trial_settings, settings, cohort, shown), trials, report, out)
+            search(study, dimensions, objective_of(trial_settings, settings, cohort, reporter), trials, report, out)
         best = write_search(out, study, settings, dimensions, cohort)["best"]
         for sentence in failed:
-            shown.note(sentence)
-        shown.report("done", 1.0, "searched")
+            reporter.note(sentence)
+        reporter.report("done", 1.0, "searched")
     if best is None:
         where = out / "trials.csv"
         raise MyelinSynthError(f"No trial reached a score, there is no best recipe: {why_not(study)} (see {where}).")

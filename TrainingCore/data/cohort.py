@@ -129,7 +129,7 @@ class Cohort:
             first = self.visits[0]
             missing, noted = sorted(set(needs) - set(first.files)), "".join(f" ({note})" for note in first.notes)
             raise BadInput(
-                f"No visit of {self.path} can be learnt from: {first.label} lacks {', '.join(missing)}{noted}."
+                f"No visit of {self.path} is usable for training: {first.label} lacks {', '.join(missing)}{noted}."
                 f"{how_to_get(missing)}"
             )
         others = [visit for visit in self.visits if not set(needs) <= set(visit.files)]
@@ -196,7 +196,7 @@ class Cohort:
         people = self.people
         if len(people) <= validation_people:
             raise BadInput(
-                f"{self.path} has {len(people)} people to learn from; with {validation_people} for validation at "
+                f"{self.path} has {len(people)} people to train on; with {validation_people} for validation at "
                 "least one more is needed. Use --set validation_people=0 or a larger dataset."
             )
         validation = set(self.shuffled([seed, 71], stratify)[:validation_people])

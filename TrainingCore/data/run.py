@@ -83,7 +83,9 @@ class Run:
         """Where the trained model lies; raises BadInput while the run is not finished."""
         folder = self.path / "bundles" / which
         if not folder.is_dir():
-            raise BadInput(f"{self.path} has no {which} model yet: the run is not finished. Go on with train --resume.")
+            raise BadInput(
+                f"{self.path} has no {which} model yet: the run is not finished. Resume it with train --resume."
+            )
         return folder
 
     def log(self) -> list[dict[str, Any]]:
@@ -112,7 +114,7 @@ class Run:
 def check_not_begun(path: Path) -> None:
     """Raise BadInput where a folder holds a run with a whole epoch, which must not be started over by accident."""
     if (path / "checkpoints" / "last.safetensors").is_file():
-        raise BadInput(f"{path} holds a run already. Add --resume to go on with it, or choose another --out.")
+        raise BadInput(f"{path} already holds a run. Add --resume to continue it, or choose another --out.")
 
 
 def versions() -> dict[str, str]:

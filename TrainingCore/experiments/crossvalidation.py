@@ -115,7 +115,7 @@ class Plan:
             return None
         found = read_json(path)
         if not (isinstance(found, dict) and found.get("visits") and isinstance(found.get("lesions"), list)):
-            raise BadInput(f"{path} is damaged. Delete it, and start the same command again to measure that fold anew.")
+            raise BadInput(f"{path} is damaged. Delete it, and run the same command again to measure that fold.")
         return found
 
     def example(self, name: str, fold: int) -> Path:

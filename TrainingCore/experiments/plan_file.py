@@ -31,8 +31,8 @@ def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
     different = [_difference(key, existing[key], wanted[key]) for key in wanted if existing[key] != wanted[key]]
     if different:
         raise BadInput(
-            f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options and data to go "
-            "on with it, or choose another --out."
+            f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options and data to "
+            "resume it, or choose another --out."
         )
 
 

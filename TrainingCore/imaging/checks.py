@@ -47,7 +47,7 @@ WHY = {
     T1W: "white matter is clearly brighter than grey matter in it",
     DVR: "its values are those of a PET map",
 }
-DISTRUST = "Check what is given as {}; the result is not to be trusted."
+DISTRUST = "Check the file given as {}; do not trust the result."
 
 
 def check_different_images(t1w: Volume, flair: Volume) -> str:
@@ -155,7 +155,7 @@ def check_whole(brain: Volume, name: str = "") -> str:
     if not cut_ends:
         return ""
     where = " and the ".join(f"{place} end" for place in cut_ends)
-    return f"The brain in the T1w {name} is cut off at the {where} of the image; what is missing has no map."
+    return f"The brain in the T1w {name} is cut off at the {where} of the image; the map is missing there."
 
 
 def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:

@@ -69,9 +69,7 @@ def place(
         refuse_lost_header(mask, what, images)
     if fits[follows] == NONE:
         where = f"in world coordinates, as drawn in the space of the {word_of(reference)}"
-        return Placement(
-            reference, NONE, f"The {what} {mask.name} lies on a grid of its own; it was resampled {where}."
-        )
+        return Placement(reference, NONE, f"The {what} {mask.name} has a grid of its own; it was resampled {where}.")
     note = _note(mask, what, images[follows], follows, reference, fits[follows])
     equal = [name for name in order if name != follows and fits[name] == fits[follows] and fits[name] >= FIELD]
     rivals = [name for name in equal if abs(gaps[name] - gaps[follows]) <= EXACT_VOXELS]

@@ -137,4 +137,6 @@ def check_contrasts(contrasts: Iterable[str], disease: str) -> None:
         if name not in known:
             raise BadInput(f"Contrast {name} is unknown. Choose from {', '.join(known)}.")
     if disease == "glioma" and "dvr" in contrasts:
-        raise BadInput("What a glioma does to [11C]PiB is not modelled. Leave dvr out, or choose --disease ms or wmh.")
+        raise BadInput(
+            "The effect of a glioma on [11C]PiB is not modelled. Leave dvr out, or choose --disease ms or wmh."
+        )

@@ -86,13 +86,13 @@ def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.nd
 
 
 def describe_completion(outputs: list[str], bundle: Bundle) -> str:
-    """What people must be told; empty where nothing was made."""
+    """The warning that goes with outputs filled in by a model; empty where there are none."""
     if not outputs:
         return ""
     what = {"flair": "FLAIR is synthetic", "lesions": "lesion mask was found by a network"}
-    rests = "the map rests" if "flair" in outputs else "the lesion table rests"
+    result = "the map relies" if "flair" in outputs else "the lesion table relies"
     text = (
-        f"The {' and the '.join(what[name] for name in outputs)} (model: {bundle.description['name']}). No scanner and "
-        f"no person made it: {rests} on the T1w alone and shows no more than that can tell."
+        f"The {' and the '.join(what[name] for name in outputs)} (model: {bundle.description['name']}). It was neither "
+        f"measured nor drawn by a person: {result} on the T1w alone and cannot show more than the T1w does."
     )
-    return text + (" That model has never seen a person: its training data are simulated." if bundle.simulated else "")
+    return text + (" That model was trained on simulated data only." if bundle.simulated else "")

@@ -124,7 +124,7 @@ def _collect(
         except queue.Empty:
             meanwhile()
             if client.status != "running":
-                raise MyelinSynthError(f"The Dask scheduler at {address} was lost. Run again to go on.") from None
+                raise MyelinSynthError(f"The Dask scheduler at {address} was lost. Run again to resume.") from None
             under_way = any(state.status == "pending" for state in list(client.futures.values()))
             begun = begun or under_way
             quiet = 0.0 if under_way else quiet + POLL_SECONDS
@@ -136,7 +136,7 @@ def _collect(
                 return
             continue
         if isinstance(found, BaseException):
-            raise MyelinSynthError(f"The Dask cluster at {address} failed: {found}. Run again to go on.") from found
+            raise MyelinSynthError(f"The Dask cluster at {address} failed: {found}. Run again to resume.") from found
         left.discard(found.label)
         yield found
 

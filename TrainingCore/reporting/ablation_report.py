@@ -64,10 +64,10 @@ def ablation_report(
     )
     report.add_heading("All that was tried")
     inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
-    text = "✓ an input that was there. Mean (SD); best: of its round."
+    text = "✓ input used. Mean (SD); best: the best of its round."
     if any(row["round"] == PAPERS for row in rows):
         report.add_text(REASON)
-        text += " Below a combination that the paper has too: what it reports."
+        text += " Rows called paper: what the paper reports for the same inputs."
     report.add_table(rows, text, titles={name: title_of(name) for name in inputs}, missing="–")
     report.add_heading("How sure each step is").add_text(
         "p is of Wilcoxon's signed-rank test, two-sided, paired by person. Each combination was trained once per fold: "
@@ -76,7 +76,7 @@ def ablation_report(
     )
     for row, result in zip(rounds, margins):
         report.add_text(f"Round {row['round']}: {margin_text(row, result)}")
-    report.add_heading("What is left after each step")
+    report.add_heading("Inputs left after each step")
     heads = {name: " + ".join(title_of(kept) for kept in name.split(" + ")) for name in summaries}
     rows = [measure_row(measure, summaries, paper.of_measure(measure.key)) for measure in task.measures]
     report.add_table(rows, "", ["measure", *summaries], titles=heads)

@@ -11,13 +11,12 @@ from .document import Report
 
 
 def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int | None = None) -> None:
-    """The recipes of a report and what was changed in them. recipes: {name: recipe}; seed: of the folds, to be told."""
+    """The recipes of a report and what was changed in them. recipes: {name: recipe}; seed: of the folds, or None."""
     report.add_heading("Settings")
     report.add_table(
         [{"recipe": name, **changed_settings(recipe)} for name, recipe in recipes.items()],
-        "What was trained. All that is not named here is as in the recipe on which it is based, whose file in "
-        "TrainingCore/recipes says what is the paper's and what is ours."
-        + ("" if seed is None else f" Seed of the folds: {seed}."),
+        "Training settings. Those not listed are as in the recipe it is based on, whose file in TrainingCore/recipes "
+        "marks what is the paper's and what is ours." + ("" if seed is None else f" Seed of the folds: {seed}."),
         titles={"from": "based on", "other": "other settings"},
     )
 

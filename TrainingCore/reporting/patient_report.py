@@ -151,10 +151,10 @@ def completed_by(patient: PatientImages) -> str:
     if not patient.made:
         return ""
     about = _completing_model(patient)
-    measured = "; ".join(f"{name} {value}" for name, value in about["performance"].items()) or "nobody has measured it"
+    measured = "; ".join(f"{name} {value}" for name, value in about["performance"].items()) or "not measured"
     return (
-        f"\n\nWhat the patient lacked ({' and '.join(map(word_of, patient.made))}) came from {about['name']}, "
-        f"weights SHA-256 {about['weights_sha256']}. What is known of it: {measured}."
+        f"\n\nMissing inputs ({' and '.join(map(word_of, patient.made))}) were filled in by {about['name']}, "
+        f"weights SHA-256 {about['weights_sha256']}. Measured performance: {measured}."
     )
 
 

@@ -129,8 +129,8 @@ def search_report(
         )
     else:
         report.add_text(
-            f"Which key matters most is told from {MIN_FOR_IMPORTANCE} finished trials on: ask for more with "
-            "--trials, or let all finish with --no-pruning."
+            f"The importance of each key is estimated from {MIN_FOR_IMPORTANCE} finished trials on: ask for more "
+            "with --trials, or let all finish with --no-pruning."
         )
     report.add_heading("Every key").add_figure(
         keys_figure(trials, dimensions),

@@ -211,7 +211,7 @@ def only_one(folder: Path) -> Iterator[None]:
         remove_partials(folder)
     except Timeout as error:
         raise BadInput(
-            f"Another process is at work in {folder}. Wait until it ends, or stop it; what it has done is kept."
+            f"Another process is working in {folder}. Wait until it ends, or stop it; finished work is kept."
         ) from error
     except (OSError, NotImplementedError):  # no locks on this file system: what is left there may be in use
         pass

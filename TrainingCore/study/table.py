@@ -167,7 +167,7 @@ def dictionary() -> dict[str, Any]:
     about: dict[str, Any] = {
         column.name: {"Description": column.description, "Units": column.units} for column in MEASURES
     }
-    about["qc"] = {"Description": "What a person should look at; n/a: nothing"}
+    about["qc"] = {"Description": "Points that a person should check; n/a: none"}
     about["lesion_source"] = {
         "Description": "Whose lesion mask it is",
         "Levels": {"given": "a file of the dataset", "found": "found automatically", "none": "there is no lesion mask"},

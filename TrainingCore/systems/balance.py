@@ -54,5 +54,7 @@ class AdversarialBalance:
     def load(self, state: dict[str, float]) -> None:
         """Restore a saved state; raises BadInput for a state of the earlier rule, which scaled the generator's rate."""
         if set(state) != set(self.state()):
-            raise BadInput("The checkpoint is of another version of this software or of a changed recipe: train anew.")
+            raise BadInput(
+                "The checkpoint belongs to another version of this software or to another recipe. Start a new run."
+            )
         self.gap, self.adversarial, self.discriminator = state["gap"], state["adversarial"], state["discriminator"]

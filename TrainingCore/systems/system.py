@@ -140,7 +140,9 @@ class System(ABC):
         """Take up the state of a checkpoint; raises BadInput where it is of other networks."""
         scalers = facts.get("scalers", {})
         if set(scalers) != set(self.learners):
-            raise BadInput("The checkpoint is of another version of this software or of a changed recipe: train anew.")
+            raise BadInput(
+                "The checkpoint belongs to another version of this software or to another recipe. Start a new run."
+            )
         for name, learner in self.learners.items():
             learner.load_state(name, tensors)
             if learner.scaler.is_enabled() and scalers[name]:

@@ -194,7 +194,7 @@ def reviewSection(nodes: dict[str, Any]) -> str:
     simulated = provenance.get(nodes["dvr"], "SimulatedTrainingData") == "yes"
     words = [provenance.RESEARCH_USE]
     if simulated:
-        words.append(_("Simulated: the model learnt from simulated patients alone."))
+        words.append(_("Simulated: the model was trained on simulated patients only."))
     parts = [f"<h2>{_escape(_('Review'))}</h2>", f"<p><strong>{_escape(' '.join(words))}</strong></p>"]
     numbers = ", ".join(f"{counts[state]} {state}" for state in STATES)
     parts.append(f"<p>{_escape(review.progressText())}: {_escape(numbers)}.</p>")

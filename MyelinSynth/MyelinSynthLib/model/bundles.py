@@ -122,7 +122,7 @@ def _describe(path: Path) -> Model | Broken:
 
 
 def modelCard(model: Model) -> str:
-    """What a model learnt from, was measured at and may be used for, as Markdown."""
+    """Training data, measured performance and intended use of a model, as Markdown."""
     importTrainingCore()
     from TrainingCore.data.bundle import model_card
 

@@ -60,7 +60,7 @@ def test_what_a_killed_job_left_is_no_hindrance_but_a_file_is(tmp_path: Path) ->
 
 
 def test_a_folder_is_worked_in_by_one_at_a_time(tmp_path: Path) -> None:
-    folder, refused = tmp_path / "fold", pytest.raises(BadInput, match="Another process is at work")
+    folder, refused = tmp_path / "fold", pytest.raises(BadInput, match="Another process is working")
     (folder / "run" / ".best.x.partial").mkdir(parents=True)
     (folder / "run" / ".x.partial.jsonl").touch()
     with only_one(folder), refused, only_one(folder):

@@ -166,7 +166,7 @@ def _fail(*_: object) -> None:
 
 
 def test_a_folder_in_which_another_process_is_at_work_is_never_removed(tmp_path: Path) -> None:
-    folder, refused = tmp_path / "fold", pytest.raises(BadInput, match="Another process is at work")
+    folder, refused = tmp_path / "fold", pytest.raises(BadInput, match="Another process is working")
     with only_one(folder):
         with refused, only_one(folder):
             pass

@@ -98,7 +98,7 @@ def test_a_checkpoint_goes_on_to_the_same_losses_and_weights(name: str) -> None:
 def test_a_checkpoint_of_other_networks_is_refused(name: str) -> None:
     tensors, facts = build(name).state()
     facts["scalers"].popitem()
-    with pytest.raises(BadInput, match="train anew"):
+    with pytest.raises(BadInput, match="Start a new run"):
         build(name).load_state(tensors, facts)
 
 
