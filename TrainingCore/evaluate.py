@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from .data.ceilings import read_ceilings
 from .data.cohort import Cohort
@@ -13,6 +13,10 @@ from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import atomic_folder, check_replaceable
 from .runtime.signature import AtLeast, Option, ProgressMode, command
+
+if TYPE_CHECKING:
+    from .experiments.evaluation import Candidate
+    from .reporting.evaluation_report import EvaluationFacts
 
 SUMMARY = "summary.json"
 
@@ -70,11 +74,9 @@ def evaluate(
         raise BadInput("Give one model to evaluate: either a run or a bundle.")
     check_replaceable(Path(out), SUMMARY)
 
-    import torch
-
     from .evaluation.compared import compare_models
     from .experiments import evaluation
-    from .reporting.evaluation_report import EvaluationFacts, write_evaluation
+    from .reporting.evaluation_report import write_evaluation
 
     candidates = evaluation.open_candidates(Path(source), name, compare)
     task = evaluation.task_of(candidates)
@@ -84,27 +86,36 @@ def evaluate(
     cohort = Cohort.read(data, evaluation.inputs_of(candidates))
     cohort, left_out = evaluation.choose_visits(cohort, people, visits, needs)
     with Progress(progress, "evaluating") as reporter:
-        if threads:
-            torch.set_num_threads(threads)
-        for candidate in candidates:
-            candidate.load(device)
+        _load(candidates, device, threads)
         measured = evaluation.measure_candidates(
             candidates, task, cohort, uncertainty, lambda share, text: reporter.report("evaluate", 0.95 * share, text)
         )
         reporter.report("report", 0.97, "writing the report")
-        facts = EvaluationFacts(
-            cohort.path.resolve().name if cohort.path else "cohort",
-            cohort.simulated,
-            {candidate.name: candidate.facts() for candidate in candidates},
-            evaluation.warnings_of(candidates, task, cohort, left_out),
-            seed,
-        )
+        facts = _facts(candidates, cohort, evaluation.warnings_of(candidates, task, cohort, left_out), seed)
         target = candidates[0].data["target"]
         compared = compare_models(task, target, measured.rows, seed, minimum, read_ceilings(cohort.path))
         with atomic_folder(Path(out), SUMMARY) as folder:
             write_evaluation(folder, compared, measured.slices, measured.loads, facts)
         reporter.report("done", 1.0, "evaluated")
     return Experiment(Path(out))
+
+
+def _load(candidates: Sequence[Candidate], device: str, threads: int) -> None:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    for candidate in candidates:
+        candidate.load(device)
+
+
+def _facts(candidates: Sequence[Candidate], cohort: Cohort, warnings: list[str], seed: int) -> EvaluationFacts:
+    """What the report says of models and cohort."""
+    from .reporting.evaluation_report import EvaluationFacts
+
+    name = cohort.path.resolve().name if cohort.path else "cohort"
+    models = {candidate.name: candidate.facts() for candidate in candidates}
+    return EvaluationFacts(name, cohort.simulated, models, warnings, seed)
 
 
 main = command(

@@ -126,8 +126,6 @@ def synthesize_visit(
     from .patient.clock import Clock
     from .patient.inputs import read_patient
     from .patient.leftovers import claim, remove_leftovers
-    from .patient.pipeline import prepare_patient
-    from .prediction.model import TrainedModel
 
     bundle = Bundle.open(options.model)
     check_task(options, bundle)
@@ -147,23 +145,37 @@ def synthesize_visit(
             world = visit.world_of_visit(patient, reference) if reference else None
             for warning in patient.warnings:
                 reporter.say(f"Warning: {warning}")
-            clock.step("model", 0.03, "Loading the model")
-            model = TrainedModel.load(bundle, options.device)
-            finder = _finder(options, clock, patient) if myelin and options.lesions is None else None
-            prepared = prepare_patient(patient, clock, options.complete_with, options.device, finder, myelin)
+            model, prepared = _prepare(options, bundle, patient, clock, myelin)
             if myelin:
                 findings = _write_myelin_map(folder, prepared, model, options, clock)
                 if reference is not None and world is not None:
                     _write_dicom(folder, findings, reference, world, reporter)
                 if viewer:
-                    from .reporting.viewer_page import viewer_of
-
-                    reporter.report("viewer", 0.98, "Writing the viewer")
-                    viewer_of(folder / VIEWER, findings)
+                    _write_viewer(folder, findings, reporter)
             else:
                 _write_contrast(folder, prepared, model, options, clock)
         reporter.report("done", 1.0, f"Done: {out}")
     return Result.open(out) if myelin else out
+
+
+def _prepare(
+    options: SynthesisOptions, bundle: Bundle, patient: PatientImages, clock: Clock, myelin: bool
+) -> tuple[TrainedModel, PreparedPatient]:
+    """The loaded model, and the patient brought into one space with lesions and tissues."""
+    from .patient.pipeline import prepare_patient
+    from .prediction.model import TrainedModel
+
+    clock.step("model", 0.03, "Loading the model")
+    model = TrainedModel.load(bundle, options.device)
+    finder = _finder(options, clock, patient) if myelin and options.lesions is None else None
+    return model, prepare_patient(patient, clock, options.complete_with, options.device, finder, myelin)
+
+
+def _write_viewer(folder: Path, findings: Findings, reporter: Progress) -> None:
+    from .reporting.viewer_page import viewer_of
+
+    reporter.report("viewer", 0.98, "Writing the viewer")
+    viewer_of(folder / VIEWER, findings)
 
 
 def _finder(options: SynthesisOptions, clock: Clock, patient: PatientImages) -> LesionFinder | None:

@@ -75,13 +75,8 @@ def tune(
     settings = load_recipe(recipe, changes)
     check_recipe(settings)
     dimensions = read_space(Path(space), settings) if space else own_space(settings)
-    cohort = Cohort.read(Path(data).absolute() if scheduler else Path(data), settings["data"]["inputs"]).ready_to_learn(
-        volumes_to_learn(settings)
-    )
-    if settings["data"]["validation_people"] < 1:
-        raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
     stratify = list(stratify)
-    cohort.split(settings["data"]["validation_people"], settings["seed"], stratify)  # too few people: an error now
+    cohort = open_cohort(Path(data).absolute() if scheduler else Path(data), settings, stratify)
 
     from .experiments.search import finished_trials, open_study, search
     from .reporting.search_report import write_search
@@ -109,6 +104,15 @@ def tune(
         where = out / "trials.csv"
         raise MyelinSynthError(f"No trial reached a score, there is no best recipe: {why_not(study)} (see {where}).")
     return out / "best_recipe.yaml"
+
+
+def open_cohort(data: Path, recipe: dict[str, Any], stratify: list[str]) -> Cohort:
+    """The visits usable for training; raises BadInput where they are too few to be split into two groups."""
+    if recipe["data"]["validation_people"] < 1:
+        raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
+    cohort = Cohort.read(data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe))
+    cohort.split(recipe["data"]["validation_people"], recipe["seed"], stratify)
+    return cohort
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def refused(capsys: pytest.CaptureFixture[str], data: Path, out: Path, *more: st
         (["--grid", "8"], "16 to 512"),
         (["--grid", "own", "--spacing", "1"], "--spacing belongs"),
         (["--spacing", "20"], "20 mm"),
-        (["--people", "P0", "nobody"], "nobody called nobody"),
+        (["--people", "P0", "nobody"], "no person called nobody"),
         (["--needs", "ct"], "volumes are called"),
         (["--needs", "t2w", "mtr"], "no visit with t2w and mtr"),
         (["--jobs", "-1"], "1 or more"),
