@@ -69,6 +69,7 @@ class Protocol:
     patches: int = 48
     epochs: int = 150
     rate: float = 2e-4
+    discriminator_rate: float = 2e-4
     weight: float = WEIGHT
 
     def recipe(self, arm: str, seed: int) -> tuple[str, list[str]]:
@@ -84,6 +85,7 @@ class Protocol:
             f"patches={self.patches}",
             f"epochs={self.epochs}",
             f"generator_rate={self.rate}",
+            f"discriminator_rate={self.discriminator_rate}",
             "log.pictures_every=0",
             f"losses.adversarial={self.weight}",
             # At 3 mm D tells the two apart by less than the default 0.1, and would lose its weight: it keeps it here.
