@@ -121,6 +121,20 @@ def test_one_lesion_alone_has_its_segment_and_its_numbers(tmp_path, arrays):
     assert segment.TrackingUID in report
 
 
+@pytest.mark.parametrize(("review", "kind"), [({}, "AUTOMATIC"), ({"review": {"states": {}}}, "SEMIAUTOMATIC")])
+def test_found_lesions_name_the_network_that_found_them(tmp_path, arrays, review, kind):
+    about = {"name": "finder", "weights_sha256": "cd" * 32}
+    found = PROVENANCE | {"lesion_source": "found", "inputs": {"lesions_found_by": about}} | review
+    reference = read_reference(series(tmp_path / "t1w", arrays, "enhanced"))
+    dvr = Volume(arrays["dvr"], turned(OBLIQUE))
+    write_dicom(tmp_path / "dicom", reference, dvr, arrays["labels"], ROWS, found)
+    segment = pydicom.dcmread(tmp_path / "dicom" / SEGMENTATION).SegmentSequence[0]
+    assert segment.SegmentAlgorithmType == kind
+    identification = segment.SegmentationAlgorithmIdentificationSequence[0]
+    assert identification.AlgorithmName == "MyelinSynth, model finder"
+    assert identification.AlgorithmVersion.endswith("cdcdcdcdcdcdcdcd")
+
+
 def test_a_lesion_without_a_row_is_refused(tmp_path, arrays):
     reference = read_reference(series(tmp_path / "t1w", arrays))
     with pytest.raises(BadInput, match="holds lesions that"):

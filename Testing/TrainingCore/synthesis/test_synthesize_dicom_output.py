@@ -69,7 +69,7 @@ def numbers(report):
 def test_without_lesions_there_is_the_map_alone(head, bundle, disc, command, tmp_path, capsys):
     write_series(tmp_path / "flair", Volume(np.clip(head["flair"], 0, None), AFFINE), FLAIR | FRAME)
     given = ("--t1", disc, "--flair", tmp_path / "flair", "--model", bundle, "--progress", "none")
-    assert command(*given, "--dicom", "--out", tmp_path / "result") == 0
+    assert command(*given, "--lesions", "none", "--dicom", "--out", tmp_path / "result") == 0
     assert "There are no lesions" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "result/dicom").iterdir()) == ["README.txt", "dvr_map.dcm"]
 

@@ -17,7 +17,7 @@ from .codes import (
     Concept,
 )
 from .objects import code, common, equipment, finish
-from .origin import Origin
+from .origin import MANUFACTURER, Origin
 from .reference import Reference
 
 OF_THE_MAP = ("mean_dvr", "sd_dvr", "min_dvr")
@@ -68,8 +68,9 @@ def lesion_report(
 def _observer(origin: Origin) -> Any:
     from highdicom.sr import DeviceObserverIdentifyingAttributes, ObservationContext, ObserverContext
 
+    name, version = origin.algorithm
     device = DeviceObserverIdentifyingAttributes(
-        uid=origin.uid("device"), name=origin.algorithm, manufacturer_name="MyelinSynth", model_name=origin.version
+        uid=origin.uid("device"), name=name, manufacturer_name=MANUFACTURER, model_name=version
     )
     return ObservationContext(observer_device_context=ObserverContext(code(DEVICE), device))
 
@@ -115,7 +116,7 @@ def _measurement(column: str, value: float, dvr_map: Any, origin: Origin) -> Any
         value=value,
         unit=code(quantity.unit),
         derivation=None if quantity.derivation is None else code(quantity.derivation),
-        algorithm_id=AlgorithmIdentification(origin.algorithm, origin.version) if from_map else None,
+        algorithm_id=AlgorithmIdentification(*origin.algorithm) if from_map else None,
         referenced_images=[SourceImageForMeasurement.from_source_image(dvr_map)] if from_map else None,
     )
 

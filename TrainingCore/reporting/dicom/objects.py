@@ -48,24 +48,24 @@ def equipment(origin: Origin) -> list[Any]:
     """The model and its version as contributing equipment."""
     from highdicom import ContributingEquipment
 
+    name, version = origin.algorithm
     return [
         ContributingEquipment(
             MANUFACTURER,
             code(PROCESSING_EQUIPMENT),
-            manufacturer_model_name=origin.algorithm,
-            software_versions=origin.version,
+            manufacturer_model_name=name,
+            software_versions=version,
             contribution_description=origin.derivation,
         )
     ]
 
 
-def algorithm(origin: Origin) -> Any:
-    """The model as an algorithm."""
+def lesion_algorithm(origin: Origin) -> Any:
+    """The network that found the lesions."""
     from highdicom import AlgorithmIdentificationSequence
 
-    return AlgorithmIdentificationSequence(
-        origin.algorithm, code(ARTIFICIAL_INTELLIGENCE), origin.version, source=MANUFACTURER
-    )
+    name, version = origin.lesion_algorithm
+    return AlgorithmIdentificationSequence(name, code(ARTIFICIAL_INTELLIGENCE), version, source=MANUFACTURER)
 
 
 def coding_schemes() -> list[Any]:

@@ -20,13 +20,19 @@ MANUFACTURER = "MyelinSynth"
 LONG_STRING = 64  # characters of a DICOM value of type LO (PS3.5, 6.2)
 
 
+def named(model: str, weights_sha256: str) -> tuple[str, str]:
+    """Name and version of a model as an algorithm; each fits a DICOM string of type LO."""
+    return f"MyelinSynth, model {model}"[:LONG_STRING], f"{__version__}, weights {weights_sha256[:16]}"
+
+
 @dataclass(frozen=True)
 class Origin:
     """How a result was made.
 
     model: name of the bundle; weights_sha256: of its weights; simulated_training, simulated_patient: whether a phantom
     made what the model learnt from, or this patient; lesions: `given`, `found` (by a network) or `none`; reviewed:
-    whether a person has looked at the lesions; content: hash of everything that is stored.
+    whether a person has looked at the lesions; finder: name and weights of the network that found them;
+    content: hash of everything that is stored.
     """
 
     model: str
@@ -35,6 +41,7 @@ class Origin:
     simulated_patient: bool
     lesions: str
     reviewed: bool
+    finder: tuple[str, str] | None
     content: str
 
     @classmethod
@@ -51,6 +58,7 @@ class Origin:
             bool(provenance.get("simulated_patient")),
             provenance.get("lesion_source", "given"),  # Results of earlier versions do not say
             "review" in provenance,
+            _finder(provenance.get("inputs") or {}),
             digest.hexdigest(),
         )
 
@@ -63,14 +71,14 @@ class Origin:
         return f"2.25.{uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5).int}"
 
     @property
-    def algorithm(self) -> str:
-        """Name of the model, for an algorithm's name."""
-        return f"MyelinSynth, model {self.model}"[:LONG_STRING]
+    def algorithm(self) -> tuple[str, str]:
+        """Name and version of the model that made the map."""
+        return named(self.model, self.weights_sha256)
 
     @property
-    def version(self) -> str:
-        """Version of the software and of the weights."""
-        return f"{__version__}, weights {self.weights_sha256[:16]}"
+    def lesion_algorithm(self) -> tuple[str, str]:
+        """Name and version of the network that found the lesions."""
+        return named(*self.finder) if self.finder else self.algorithm
 
     @property
     def description(self) -> str:
@@ -89,3 +97,8 @@ class Origin:
             "Research use only, not for diagnosis.",
         ]
         return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _finder(inputs: Mapping[str, Any]) -> tuple[str, str] | None:
+    about = inputs.get("lesions_found_by") or inputs.get("completed_with")
+    return (str(about["name"]), str(about["weights_sha256"])) if about else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .codes import ABNORMAL_STRUCTURE, BRAIN, LESION
-from .objects import algorithm, code, common, equipment, finish
+from .objects import code, common, equipment, finish, lesion_algorithm
 from .origin import Origin
 from .planes import Planes, geometry_of
 from .reference import Reference
@@ -66,7 +66,7 @@ def _description(segment: int, number: int, origin: Origin) -> Any:
         segmented_property_category=code(ABNORMAL_STRUCTURE),
         segmented_property_type=code(LESION),
         algorithm_type=by_network if automatic else kinds.MANUAL,
-        algorithm_identification=algorithm(origin) if automatic else None,
+        algorithm_identification=lesion_algorithm(origin) if automatic else None,
         tracking_uid=tracking_uid(origin, number),
         tracking_id=f"Lesion {number}",
         anatomic_regions=[code(BRAIN)],
