@@ -418,6 +418,12 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
 
         checkExportAndReopening(self)
 
+    def test_found_lesions(self):
+        """Lesions are added by a click, merged, split, and taken back."""
+        from MyelinSynthLib.selftest.review import checkFoundLesions
+
+        checkFoundLesions(self)
+
     def test_models(self):
         """The model of the extension is there."""
         from MyelinSynthLib.selftest.inputs import checkModels

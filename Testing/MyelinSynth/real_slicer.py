@@ -98,7 +98,7 @@ class Review:
         else:
             from MyelinSynthLib.selftest.nodes import makeNodes
 
-            nodes = makeNodes("real-slicer")
+            nodes = makeNodes("real-slicer", found=True)
             self.widget._parameterNode.t1w = nodes["dvr"].GetNodeReference("MyelinSynth.T1w")
             self.widget.showNodes(nodes)
             self.widget.displayPanel.showResult()
@@ -197,6 +197,32 @@ class Review:
         if self.ui.commentEdit.hasFocus():  # a window manager may keep the focus elsewhere
             assert not any(one.isEnabled() for one in panel._keys._shortcuts), "keys are off while typing"
 
+    def lesions(self):
+        """A lesion that was missed grows from a click into a view; two are merged, and split again; all taken back."""
+        from MyelinSynthLib.selftest.nodes import missedPosition
+
+        panel, table = self.widget.reviewPanel, self.ui.reviewTable
+        before = len(panel.review)
+        if self.ui.addButton.enabled:
+            press(panel, "N")
+            click("T1w", missedPosition(panel.nodes))
+            self.hand.wait()
+            assert len(panel.review) == before + 1, self.ui.editsLabel.text
+            self.hand.picture("added")
+            press(panel, "Ctrl+Z")
+        table.selectAll()
+        press(panel, "M")
+        self.hand.wait()
+        assert len(panel.review) == 1, self.ui.editsLabel.text
+        self.hand.picture("merged")
+        press(panel, "S")
+        self.hand.wait()
+        assert len(panel.review) > 1, self.ui.editsLabel.text
+        press(panel, "Ctrl+Z")
+        press(panel, "Ctrl+Z")
+        self.hand.wait()
+        assert len(panel.review) == before, self.ui.editsLabel.text
+
     def editor(self):
         """Into the Segment Editor and back: the map is there again."""
         self.ui.editButton.click()
@@ -226,6 +252,18 @@ class Review:
         assert result.wasSuccessful(), [text.splitlines()[-1] for _test, text in result.errors + result.failures]
 
 
+def click(name, position):
+    """Press the left button in a slice view, at a world position."""
+    import numpy as np
+    from MyelinSynthLib.scene.geometry import toArray
+
+    view = slicer.app.layoutManager().sliceWidget(name).sliceView()
+    view.mrmlSliceNode().JumpSliceByOffsetting(*position)
+    across, up = np.linalg.solve(toArray(view.mrmlSliceNode().GetXYToRAS()), [*position, 1.0])[:2]
+    view.interactor().SetEventPosition(round(across), round(up))
+    view.interactor().InvokeEvent("LeftButtonPressEvent")
+
+
 def press(panel, key):
     """Do what the key does, through its shortcut where there is one."""
     names = list(panel._actions())
@@ -242,7 +280,18 @@ def main(arguments):
     folder.mkdir(parents=True, exist_ok=True)
     hand = Hand(folder)
     review = Review(hand, "--no-synthesis" not in arguments)
-    for name in ("open", "patient", "map", "opacityAndWipe", "layouts", "review", "editor", "deletion", "selfTest"):
+    for name in (
+        "open",
+        "patient",
+        "map",
+        "opacityAndWipe",
+        "layouts",
+        "review",
+        "lesions",
+        "editor",
+        "deletion",
+        "selfTest",
+    ):
         hand.step(name, getattr(review, name))
     about = {"slicer": slicer.app.applicationVersion, "os": slicer.app.os, "longest_event_loop_gap_s": hand.longest}
     (folder / "results.json").write_text(json.dumps(about | {"steps": hand.results}, indent=2), encoding="utf-8")

@@ -20,7 +20,7 @@ from MyelinSynthLib.model.bundles import addModel, allModels, modelCard, removeM
 
 def writeBundle(folder: Path, name: str = "Site X, 2026", raw: bytes = b"weights", **changes: Any) -> Path:
     """A bundle with sound description and hash; no network is in it."""
-    shipped = models.availableModels(models.ownModelFolders())[0].description
+    shipped = allModels(folder)[0][0].description
     folder.mkdir(parents=True)
     description = shipped | {"name": name, "weights_sha256": sha256(raw).hexdigest()} | changes
     (folder / "bundle.json").write_text(json.dumps(description))
@@ -47,6 +47,19 @@ def test_the_models_of_the_extension_are_listed_first(own: Path, tmp_path: Path)
     assert [model.own for model in listed] == [False] * (len(listed) - 1) + [True]
     assert listed[-1].name == "aaa"
     assert broken == []
+
+
+def test_the_extensions_lesion_finder_is_no_model_to_choose(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "shipped"
+    writeBundle(shipped / "lesion_finder", name="finder", output="lesions")
+    writeBundle(shipped / "map", name="map")
+    writeBundle(own / "mine", name="my finder", output="lesions")
+    monkeypatch.setattr(models, "ownModelFolders", lambda: [shipped])
+    listed = allModels(own)[0]
+    assert [model.name for model in listed] == ["map", "my finder"]
+    assert listed[-1].trouble, "the user's own is said"
 
 
 @pytest.mark.parametrize("prefix", ["", "bundle/", "../../../escaped/", "/tmp/escaped/", "C:\\Windows\\"])

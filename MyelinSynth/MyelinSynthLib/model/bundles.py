@@ -85,8 +85,11 @@ def availableModels(folders: Iterable[Path]) -> list[Model]:
 
 
 def allModels(folder: Path) -> tuple[list[Model], list[Broken]]:
-    """The models of the extension and those in the user's folder, by name, and what there cannot be used."""
-    shipped = availableModels(ownModelFolders())
+    """The models of the extension and those in the user's folder, by name, and what there cannot be used.
+
+    Those of the extension that make no myelin map, as the lesion finder, are not there to be chosen.
+    """
+    shipped = [model for model in availableModels(ownModelFolders()) if not model.trouble]
     found = list(_lookInto([folder]))
     own = [Model(item.path, item.description, own=True) for item in found if isinstance(item, Model)]
     models = shipped + sorted(own, key=lambda model: model.name)

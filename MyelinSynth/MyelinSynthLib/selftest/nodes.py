@@ -14,20 +14,26 @@ from ..review import segments as lesions
 from ..review.table import fillTable
 from ..run.results import putBesideT1w
 from ..scene import provenance
-from ..scene.geometry import addVolume
+from ..scene.geometry import addVolume, ijkToRas
 
 SHAPE, VOXEL_MM = (24, 28, 26), 2.0  # (K, J, I)
 NAWM_DVR, LESION_DVRS = 1.2, (0.8, 0.95)
 # (first corner, size) of two boxes, (k, j, i)
 BOXES = (((8, 8, 6), (5, 5, 5)), ((12, 14, 16), (4, 3, 4)))
+MISSED = (slice(9, 12), slice(18, 21), slice(8, 11))  # (k, j, i) of a lesion that the network gave MISSED_PROBABILITY
+MISSED_PROBABILITY = 0.3
 COLUMNS = (
-    *("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr", "ratio_to_nawm"),
+    *("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm", "confidence", "mean_dvr", "sd_dvr", "min_dvr"),
+    "ratio_to_nawm",
     *("demyelinated_share", "uncertainty", "measured_mean_dvr"),
 )
 
 
-def makeNodes(run: str = "self-test") -> dict[str, Any]:
-    """Nodes by role of a box-shaped patient with two lesions, an oblique grid of 2 mm, and a measured DVR."""
+def makeNodes(run: str = "self-test", found: bool = False) -> dict[str, Any]:
+    """Nodes by role of a box-shaped patient with two lesions, an oblique grid of 2 mm, and a measured DVR.
+
+    found: a network found the lesions, and missed one.
+    """
     matrix = np.diag([-VOXEL_MM, -VOXEL_MM, VOXEL_MM, 1.0])
     matrix[:3, 3] = (20, 30, -15)
     brain = np.zeros(SHAPE, np.uint8)
@@ -39,7 +45,8 @@ def makeNodes(run: str = "self-test") -> dict[str, Any]:
         labels[box], dvr[box] = number, value
     t1w = addVolume("vtkMRMLScalarVolumeNode", "self-test T1w", 100 * dvr, matrix)
     measured = addVolume("vtkMRMLScalarVolumeNode", "self-test PET", dvr + 0.1 * brain, matrix)
-    names = {"report": "<html><body><main></main></body></html>", "provenance": json.dumps(_record())}
+    record = _record() | {"lesion_source": provenance.FOUND if found else provenance.GIVEN}
+    names = {"report": "<html><body><main></main></body></html>", "provenance": json.dumps(record)}
     nodes = {role: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"self-test {role}") for role in names}
     for role, text in names.items():
         nodes[role].SetText(text)
@@ -57,11 +64,21 @@ def makeNodes(run: str = "self-test") -> dict[str, Any]:
     display.showOutlines(nodes["lesions"])
     lesions.addSegments(nodes["lesions"], labels, t1w, list(range(1, len(BOXES) + 1)))
     nodes["lesions"].SetReferenceImageGeometryParameterFromVolumeNode(t1w)
+    if found:
+        probability = np.where(labels > 0, 0.9, 0.0).astype(np.float32)
+        probability[MISSED] = MISSED_PROBABILITY
+        nodes["probability"] = addVolume("vtkMRMLScalarVolumeNode", "self-test probability", probability, matrix)
     for role, node in nodes.items():
-        provenance.sign(node, role, run, _record(), t1w)
+        provenance.sign(node, role, run, record, t1w)
     display.showMap(nodes["dvr"])
     putBesideT1w(t1w, list(nodes.values()), "self-test")
     return nodes
+
+
+def missedPosition(nodes: dict[str, Any]) -> list[float]:
+    """World position, mm RAS, of the middle of the lesion that was missed."""
+    middle = [(part.start + part.stop - 1) / 2 for part in reversed(MISSED)]
+    return (ijkToRas(nodes["dvr"]) @ [*middle, 1.0])[:3].tolist()
 
 
 def _record() -> dict[str, Any]:
@@ -81,6 +98,6 @@ def _rows(labels: np.ndarray, matrix: np.ndarray) -> list[dict[str, Any]]:
         place = matrix @ [*np.argwhere(labels == number).mean(axis=0)[::-1], 1]
         row = {"id": number, "region": "deep white matter", "volume_mm3": VOXEL_MM**3 * (labels == number).sum()}
         row |= dict(zip(("x_mm", "y_mm", "z_mm"), place)) | {"mean_dvr": value, "sd_dvr": 0.0, "min_dvr": value}
-        row |= {"ratio_to_nawm": value / NAWM_DVR, "demyelinated_share": 1.0, "uncertainty": None}
+        row |= {"confidence": None, "ratio_to_nawm": value / NAWM_DVR, "demyelinated_share": 1.0, "uncertainty": None}
         rows.append(row | {"measured_mean_dvr": value + 0.1})
     return rows

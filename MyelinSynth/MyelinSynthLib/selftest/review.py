@@ -18,12 +18,13 @@ from ..display import framing, layouts, plots, surfaces
 from ..display import views as display
 from ..display.shown import Shown
 from ..export.files import Export, writeExport
-from ..review.edits import measureAgain
+from ..review.changes import addLesion, mergeLesions, splitLesion
+from ..review.edits import Memory, measureAgain
 from ..review.segments import colourSegments, labelsOnGrid, segmentIds, segmentsByLesion
-from ..review.table import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
+from ..review.table import ACCEPTED, ADDED, EDITED, FLAGGED, MERGED, REMOVED, UNREVIEWED, Review
 from ..scene import provenance
 from ..scene.geometry import toArray
-from .nodes import LESION_DVRS, makeNodes
+from .nodes import LESION_DVRS, MISSED_PROBABILITY, NAWM_DVR, VOXEL_MM, makeNodes, missedPosition
 
 
 def checkReviewAndEdits(case: Any) -> None:
@@ -47,6 +48,29 @@ def checkReviewAndEdits(case: Any) -> None:
     nodes["lesions"].GetSegmentation().RemoveSegment(segmentIds(nodes["lesions"])[2])
     case.assertEqual(measureAgain(nodes).removed, [2])
     case.assertEqual((review.state(1), review.outline(1)), (ACCEPTED, REMOVED))
+
+
+def checkFoundLesions(case: Any) -> None:
+    """A lesion that was missed grows from a click, lesions are merged and split, and each is taken back."""
+    nodes = makeNodes(found=True)
+    review, memory = Review(nodes["table"]), Memory()
+    case.assertTrue(provenance.areFound(nodes))
+    before = [review.values(row) for row in (0, 1)]
+    added = addLesion(nodes, missedPosition(nodes), memory)
+    row = len(review) - 1
+    case.assertEqual(review.lesion(row), 3)
+    case.assertEqual((review.outline(row), review.number(row, "volume_mm3")), (ADDED, 27 * VOXEL_MM**3))
+    case.assertAlmostEqual(review.number(row, "confidence"), MISSED_PROBABILITY, places=4)
+    case.assertAlmostEqual(review.number(row, "mean_dvr"), NAWM_DVR, places=4)
+    added.undo()
+    merged = mergeLesions(nodes, [1, 2], memory)
+    case.assertEqual((len(review), review.outline(0)), (1, MERGED))
+    split = splitLesion(nodes, 1, memory)
+    case.assertEqual([review.number(row, "volume_mm3") for row in (0, 1)], [one["volume_mm3"] for one in before])
+    case.assertFalse(measureAgain(nodes, memory), "measured as every other lesion")
+    split.undo()
+    merged.undo()
+    case.assertEqual([review.values(row) for row in (0, 1)], before)
 
 
 def checkViews(case: Any) -> None:
@@ -157,4 +181,4 @@ def _shrink(nodes: dict[str, Any], lesion: int) -> None:
     )
 
 
-CHECKS = (checkReviewAndEdits, checkViews, checkExportAndReopening)
+CHECKS = (checkReviewAndEdits, checkFoundLesions, checkViews, checkExportAndReopening)
