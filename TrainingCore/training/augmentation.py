@@ -32,7 +32,8 @@ def augment(
     knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in voxels;
     `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1);
     `texture` (may be missing) largest SD of a fine multiplicative texture; `lesion_contrast` (may be missing) how much
-    brighter lesions may become in FLAIR and, by half of it, darker in T1w, in shares of 1/8 of the MRI's span.
+    brighter lesions may become in FLAIR and, by half of it, darker in T1w, in shares of 1/8 of the MRI's span;
+    `bright_cortex` (may be missing) how much brighter patches of grey matter may become in FLAIR, in the same unit.
     rule: intensity rule, applied again because the histogram has moved; target: what is to be learnt, which moves with
     the anatomy and keeps its values.
     """
@@ -45,6 +46,8 @@ def augment(
         volumes["t1w"] = fade_lesions(volumes, settings["lesion_t1"], rng)
     if settings.get("lesion_contrast", 0.0) and "lesions" in volumes:
         strengthen_lesions(volumes, settings["lesion_contrast"] * SPANS[rule["rule"]] / 8, rng)
+    if settings.get("bright_cortex", 0.0) and {"flair", "grey_matter"} <= set(volumes):
+        brighten_cortex(volumes, settings["bright_cortex"] * SPANS[rule["rule"]] / 8, rng)
     for name in ALL_MRI:
         if name in volumes and name != target:
             level = (volumes[name] - background) / SPANS[rule["rule"]]
@@ -151,12 +154,25 @@ def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.r
     digital people). largest: added to FLAIR at most, in the unit of the images; T1w loses half of that at most (ours).
     """
     labels, sizes = label_lesions(volumes["lesions"], 1.0)
-    of_visit, of_lesion = rng.random(2), rng.uniform(0.5, 1.2, len(sizes) + 1).astype(np.float32)
+    of_visit, of_lesion = rng.uniform(0.2, 1.0, 2), rng.uniform(0.5, 1.2, len(sizes) + 1).astype(np.float32)
     of_lesion[0] = 0.0
     added = gaussian_filter(of_lesion[labels], 0.7) * (1 + 0.3 * smooth_field(labels.shape, rng))
     for name, share, drawn in (("flair", 1.0, of_visit[0]), ("t1w", -0.5, of_visit[1])):
         if name in volumes:
             volumes[name] = volumes[name] + np.float32(share * largest * drawn) * added * volumes["brain"]
+
+
+def brighten_cortex(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
+    """Make patches of grey matter brighter in FLAIR, in place, as insula and cingulum are in real patients.
+
+    A lesion finder that has not met them takes them for lesions. largest: added at most where the random field is 1
+    SD above its mean, in the unit of the images (ours).
+    """
+    patches = np.clip(smooth_field(volumes["flair"].shape, rng), 0.0, 2.0)
+    grey = gaussian_filter(volumes["grey_matter"].astype(np.float32), 0.7) * volumes["brain"]
+    if "lesions" in volumes:
+        grey = grey * ~volumes["lesions"]
+    volumes["flair"] = volumes["flair"] + np.float32(largest * rng.random()) * patches * grey
 
 
 def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
