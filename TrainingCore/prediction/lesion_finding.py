@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from ..evaluation.lesion_detection import without_small
 from ..evaluation.segmentation import lesion_threshold, smallest_lesion
 from ..imaging.aligned import AlignedPatient
 from ..imaging.grid import brain_grid
 from ..imaging.intensities import apply_rule, background_of
+from ..imaging.labelling import label_lesions
 from ..imaging.preparation import on_grid
 from ..imaging.volumes import Volume
 from ..runtime.errors import BadInput
 from .model import TrainedModel
 from .volume import maps_to_t1w
+
+# A lesion is called hyperintense where its brightest fifth lies this many robust SD of the brain above the brain's
+# median in FLAIR. Fixed by what the word means, not chosen on anybody (ours).
+HYPERINTENSE_SD = 1.5
+BRIGHTEST = 0.8  # quantile where the brightest fifth of a lesion begins
 
 
 def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, np.ndarray]:
@@ -25,7 +32,8 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
 
     Returns:
         A 0/1 mask on the grid of the patient's brain mask, of the voxels above the model's threshold without what is
-        smaller than its smallest lesion; and the probability there, float32 (I, J, K), 0 outside the brain.
+        smaller than its smallest lesion or, where there is a FLAIR, not hyperintense in it; and the probability there,
+        float32 (I, J, K), 0 outside the brain.
 
     Raises:
         BadInput: the patient has none of the model's MRI, or an image has no contrast.
@@ -51,4 +59,27 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
     (on_t1w,) = maps_to_t1w([probability], inside, grid, mask)
     voxel = float(abs(np.linalg.det(mask.affine[:3, :3])))
     lesional = without_small(on_t1w > lesion_threshold(about), voxel, smallest_lesion(about))
+    if "flair" in patient.images:
+        lesional = hyperintense_part(lesional, patient.on_reference_grid("flair").data, mask.data > 0.5)
     return Volume(lesional.astype(np.float32), mask.affine, "lesions found automatically"), on_t1w
+
+
+def hyperintense_part(lesions: np.ndarray, flair: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """The lesions of a mask that are hyperintense in FLAIR.
+
+    Args:
+        lesions: bool (I, J, K).
+        flair: of the same shape, arbitrary units.
+        brain: bool, of the same shape.
+
+    Returns:
+        The mask without the lesions whose `BRIGHTEST` quantile of FLAIR lies below the brain's median plus
+        `HYPERINTENSE_SD` robust SD (1.4826 median absolute deviations).
+    """
+    labels, volumes = label_lesions(lesions, 1.0)
+    median = float(np.median(flair[brain]))
+    limit = median + HYPERINTENSE_SD * 1.4826 * float(np.median(np.abs(flair[brain] - median)))
+    kept = np.zeros(len(volumes) + 1, bool)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        kept[number] = np.quantile(flair[box][labels[box] == number], BRIGHTEST) >= limit
+    return kept[labels]

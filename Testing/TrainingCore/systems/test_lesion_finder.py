@@ -13,6 +13,7 @@ from TrainingCore.data.case import Case
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
 from TrainingCore.networks.folded_unet3d import FoldedUNet3D, fold_voxels, unfold_voxels
+from TrainingCore.prediction.lesion_finding import hyperintense_part
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.lesion_finder import LesionFinder
@@ -140,3 +141,15 @@ def test_a_trained_finder_comes_back_from_its_bundle(ball_cohort: Path, tmp_path
     assert "Finds lesions" in bundle.description["intended_use"]
     sample = visit()
     assert 0 < float(load_system(bundle).segment(sample.inputs).max()) < 1
+
+
+def test_what_is_not_bright_in_flair_is_no_lesion() -> None:
+    rng = np.random.default_rng(0)
+    flair = (100 + 5 * rng.standard_normal((20, 20, 20))).astype(np.float32)
+    lesions = np.zeros(flair.shape, bool)
+    lesions[2:5, 2:5, 2:5] = lesions[10:13, 10:13, 10:13] = True
+    flair[2:5, 2:5, 2:5] += 20
+    kept = hyperintense_part(lesions, flair, np.ones_like(lesions))
+    assert kept[3, 3, 3]
+    assert kept.sum() == 27
+    assert not hyperintense_part(np.zeros_like(lesions), flair, np.ones_like(lesions)).any()
