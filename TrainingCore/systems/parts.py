@@ -108,7 +108,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle)
 def other_network(bundle: Bundle) -> BadInput:
     """What to raise where weights do not belong to the network that is to take them."""
     return BadInput(
-        f"The model {bundle.path} has weights that do not fit the network that it describes. Get the bundle again, "
+        f"The model {bundle.path} has weights of another network than it describes. Get the bundle again, "
         f"or use its architecture: {bundle.description['architecture']}."
     )
 
