@@ -9,6 +9,7 @@ from ..data.recipe import leaves
 from ..runtime.errors import BadInput
 from .registry import entry_of
 from .rules import common_rules
+from .settings import read_settings
 
 
 def volumes_to_learn(recipe: dict[str, Any]) -> tuple[str, ...]:
@@ -26,7 +27,10 @@ def check_recipe(recipe: dict[str, Any]) -> None:
     for key, value in leaves(recipe):
         if isinstance(value, float) and not math.isfinite(value):
             raise BadInput(f"The recipe cannot be used: {key} is not a finite number.")
-    for rules in (common_rules, entry_of(recipe["system"]).rules):
+    entry = entry_of(recipe["system"])
+    for rules in (common_rules, entry.rules):
         for holds, sentence in rules(recipe):
             if not holds:
                 raise BadInput(f"The recipe cannot be used: {sentence}.")
+    if entry.settings is not None:
+        read_settings(entry.settings, recipe)

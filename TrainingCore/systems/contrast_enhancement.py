@@ -18,6 +18,7 @@ dose carries what the target shows: `recipe.without_input` drops inputs one by o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import chain, combinations
 from typing import Any, ClassVar
 
@@ -28,8 +29,10 @@ from torch import Tensor, nn
 
 from ..evaluation.image_quality import enhancement_quality
 from ..networks.vnet import VNet
+from .papers.contrast_enhancement import ContrastEnhancementSettings
 from .parts import numbers
 from .samples import Sample
+from .settings import read_settings
 from .system import System
 from .training_progress import TrainingProgress
 
@@ -51,16 +54,17 @@ class ContrastEnhancement(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
-        self.network = self.learner("network", VNet(self.channels, **recipe["network"], **self._help()))
+        self.options = read_settings(ContrastEnhancementSettings, recipe)
+        self.network = self.learner("network", VNet(self.channels, **asdict(self.options.network), **self._help()))
 
     def _help(self) -> dict[str, Any]:
         """What the network is helped by, as far as the inputs that it needs are there (an ablation drops some)."""
-        settings, inputs = self.recipe["enhancement"], self.recipe["data"]["inputs"]
+        settings, inputs = self.options.enhancement, self.recipe["data"]["inputs"]
         help_settings: dict[str, Any] = {}
-        if settings["added_to"] in inputs:
-            help_settings["added_to"] = inputs.index(settings["added_to"])
-        if settings["amplified"] and {"t1ce_low", "t1w"} <= set(inputs):
-            help_settings["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings["amplified"])
+        if settings.added_to in inputs:
+            help_settings["added_to"] = inputs.index(settings.added_to)
+        if settings.amplified and {"t1ce_low", "t1w"} <= set(inputs):
+            help_settings["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings.amplified)
         return help_settings
 
     def training_step(
@@ -68,12 +72,12 @@ class ContrastEnhancement(System):
     ) -> dict[str, float]:
         """One step on whole volumes, flipped on the device. Returns the loss over all voxels."""
         inputs, target, brain = (torch.cat(column) for column in zip(*(self._flipped(sample, rng) for sample in batch)))
-        loss = LOSSES[self.recipe["loss"]](self.network(inputs) * brain, target)
+        loss = LOSSES[self.options.loss](self.network(inputs) * brain, target)
         self.network.step(loss)
         return {"loss": loss.item()}
 
     def _flipped(self, sample: Sample, rng: np.random.Generator) -> list[Tensor]:
-        axes = [axis for axis, drawn in zip(AXES, rng.random(len(AXES))) if drawn < self.recipe["flips"]["training"]]
+        axes = [axis for axis, drawn in zip(AXES, rng.random(len(AXES))) if drawn < self.options.flips.training]
         volumes = (sample.inputs, sample.target * sample.brain, sample.brain)
         return [volume.flip(axes) for volume in volumes]
 
@@ -87,7 +91,7 @@ class ContrastEnhancement(System):
     def predict(self, inputs: Tensor) -> Tensor:
         """Target (N, 1, I, J, K) in (0, 1) from MRI (N, C, I, J, K), the mean of all eight flips where asked for."""
         inputs = inputs.to(self.device)
-        flips = ALL_FLIPS if self.recipe["flips"]["averaged"] else ((),)
+        flips = ALL_FLIPS if self.options.flips.averaged else ((),)
         total = self.network.infer(inputs)
         for axes in flips[1:]:
             total += self.network.infer(inputs.flip(axes)).flip(axes)
@@ -99,10 +103,10 @@ class ContrastEnhancement(System):
 
     def settings(self) -> dict[str, Any]:
         """The loss and the flips."""
-        flips = self.recipe["flips"]
-        averaged = "eight averaged" if flips["averaged"] else "none averaged"
-        flip_text = f"each axis with probability {flips['training']:g}, {averaged}"
-        return {"loss": self.recipe["loss"], "flips": flip_text, "helped by": self._told_help()}
+        flips = self.options.flips
+        averaged = "eight averaged" if flips.averaged else "none averaged"
+        flip_text = f"each axis with probability {flips.training:g}, {averaged}"
+        return {"loss": self.options.loss, "flips": flip_text, "helped by": self._told_help()}
 
     def _told_help(self) -> str:
         found, inputs = self._help(), self.recipe["data"]["inputs"]

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,8 +38,10 @@ from ..imaging.intensities import background_of
 from ..networks.unet2d import UNet2D
 from ..runtime.errors import BadInput
 from .learner import Learner
+from .papers.joint_flair_wmh import JointFlairWMHSettings
 from .parts import init_output_bias, inside, mean_over
 from .samples import Sample
+from .settings import read_settings
 from .slices import drawn, slice_by_slice
 from .system import System
 from .training_progress import TrainingProgress
@@ -62,15 +64,16 @@ class JointFlairWMH(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
-        self.rule, self.mode = recipe["data"]["intensity"], recipe["mode"]
+        self.options = read_settings(JointFlairWMHSettings, recipe)
+        self.rule, self.mode = recipe["data"]["intensity"], self.options.mode
         self.synthesises = self.mode != "unimodal"
         self.phases = 2 if self.mode == "offline" else 1
-        classifier = UNet2D(self.channels + self.synthesises, **recipe["networks"])
+        classifier = UNet2D(self.channels + self.synthesises, **asdict(self.options.networks))
         init_output_bias(classifier.last, math.log(RARE / (1 - RARE)))
         self.classifier = self.learner("classifier", classifier)
         self.generator: Learner[UNet2D] | None = None
         if self.synthesises:
-            self.generator = self.learner("generator", UNet2D(self.channels, **recipe["networks"]))
+            self.generator = self.learner("generator", UNet2D(self.channels, **asdict(self.options.networks)))
 
     # -- training ----------------------------------------------------------------------------------------------------
 
@@ -78,7 +81,7 @@ class JointFlairWMH(System):
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
         """Slices of the visits: one step of C, one of G, as the mode wants. Returns the losses."""
-        slices = drawn(batch, self.recipe["slices_per_visit"], rng)
+        slices = drawn(batch, self.options.slices_per_visit, rng)
         G, C = self.generator, self.classifier
         learning = self._learning(progress)
         self._set_rates(progress)
@@ -108,7 +111,7 @@ class JointFlairWMH(System):
         """Set the learning rate; in mode `offline` it decays in each half, so that both networks see the same rates."""
         half = replace(progress, share=2 * progress.share % 1) if self.mode == "offline" else progress
         for learner in self.learners.values():
-            learner.set_rate(self.recipe["optimizer"]["rate"] * half.decay(self.recipe["optimizer"]["decay"]))
+            learner.set_rate(self.options.optimizer.rate * half.decay(self.options.optimizer.decay))
 
     def _flair(self, G: Callable[[Tensor], Tensor], t1w: Tensor) -> Tensor:
         """(S, C, I, J) T1w -> (S, 1, I, J) synthetic FLAIR, background outside the brain."""

@@ -19,6 +19,7 @@ The recipe's `generator.skips` and `generator.added_to`, both off in the paper, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,8 +31,10 @@ from ..imaging.intensities import background_of
 from ..networks.patchgan2d import PatchGAN2D
 from ..networks.resnet2d import ResNetGenerator2D
 from .learner import Learner
+from .papers.mask_weighted_pix2pix import MaskWeightedPix2PixSettings
 from .parts import combine_losses, cross_entropy_to, numbers
 from .samples import Sample
+from .settings import read_settings
 from .slices import drawn, slice_by_slice
 from .system import System
 from .training_progress import TrainingProgress
@@ -47,16 +50,17 @@ class MaskWeightedPix2Pix(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
+        self.options = read_settings(MaskWeightedPix2PixSettings, recipe)
         self.background = background_of(recipe["data"]["intensity"])
         self.generator = self.learner("generator", ResNetGenerator2D(self.channels, **self._layout()))
         self.discriminator: Learner[PatchGAN2D] | None = None
-        if recipe["losses"]["adversarial"] > 0:
-            network = PatchGAN2D(self.channels + 1, **recipe["discriminator"])
+        if self.options.losses.adversarial > 0:
+            network = PatchGAN2D(self.channels + 1, **asdict(self.options.discriminator))
             self.discriminator = self.learner("discriminator", network)
 
     def _layout(self) -> dict[str, Any]:
         """What the generator is made of; an input that it adds to is its channel, none where that is not there."""
-        layout, inputs = dict(self.recipe["generator"]), self.recipe["data"]["inputs"]
+        layout, inputs = asdict(self.options.generator), self.recipe["data"]["inputs"]
         added_to = layout.pop("added_to")
         return {**layout, "added_to": inputs.index(added_to) if added_to in inputs else None}
 
@@ -66,7 +70,7 @@ class MaskWeightedPix2Pix(System):
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
         """Some slices of every visit: a generator pass, a discriminator step, a generator step. Returns the losses."""
-        slices = drawn(batch, self.recipe["samples"], rng)
+        slices = drawn(batch, self.options.samples, rng)
         x, brain, m = slices["inputs"], slices["brain"], slices["lesions"] * slices["brain"]
         y, generated = self._masked(slices["target"], brain), self._masked(self.generator(x), brain)
         losses: dict[str, float] = {}
@@ -76,8 +80,8 @@ class MaskWeightedPix2Pix(System):
             adversarial = cross_entropy_to(self.discriminator.frozen(torch.cat([x, generated], dim=1)), 1.0)
         l1 = (y - generated).abs().mean()
         mask = (m * y - m * generated).abs().mean()
-        weights = self.recipe["losses"]
-        pixel, adversarial_term = weights["l1"] * l1 + weights["mask"] * mask, weights["adversarial"] * adversarial
+        weights = self.options.losses
+        pixel, adversarial_term = weights.l1 * l1 + weights.mask * mask, weights.adversarial * adversarial
         loss_G = adversarial_term + pixel
         if self.discriminator is None:
             self.generator.step(loss_G)
@@ -121,7 +125,7 @@ class MaskWeightedPix2Pix(System):
         """How a step is made up, and what D sees at once."""
         D, visits = self.discriminator, self.recipe["data"]["visits_per_step"]
         return {
-            "slices per step": f"{self.recipe['samples']} of each of {visits} visits",
+            "slices per step": f"{self.options.samples} of each of {visits} visits",
             "discriminator's patches": f"{D.module.receptive_field} pixels" if D is not None else "none",
             "generator's help": self._told_help(),
         }
@@ -129,5 +133,5 @@ class MaskWeightedPix2Pix(System):
     def _told_help(self) -> str:
         layout = self._layout()
         help_texts = ["skips"] if layout["skips"] else []
-        help_texts += [f"added to {self.recipe['generator']['added_to']}"] if layout["added_to"] is not None else []
+        help_texts += [f"added to {self.options.generator.added_to}"] if layout["added_to"] is not None else []
         return " and ".join(help_texts) or "none, as in the paper"

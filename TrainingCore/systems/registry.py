@@ -50,6 +50,7 @@ class SystemEntry:
     disease: what its patients have (ms, wmh or glioma), which `train --simulate` simulates.
     closed_form: solved at once; a report names none of its recipe's training settings.
     recipe: its root recipe with every key; None: recipes/<name>.yaml of this package, or that of the recipe's base.
+    settings: dataclass of its own settings, whose types are checked before its rules (see systems/settings.py).
     reported: the paper's own figures, which reports print beside ours.
     """
 
@@ -62,6 +63,7 @@ class SystemEntry:
     closed_form: bool = False
     recipe: Path | None = None
     reported: Reported | None = None
+    settings: type | None = None
 
     def system_class(self) -> type[System]:
         """The class of the system; imports torch only now."""

@@ -23,6 +23,7 @@ paper's recipe; networks/linear_path.py): DVR follows quantitative MRI voxel by 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,8 +33,10 @@ from torch import Tensor, nn
 from ..networks.grid_discriminator import GridDiscriminator
 from ..networks.linear_path import WithLinearPath
 from .conditional_gan import ConditionalGAN
+from .papers.sketcher_refiner import SketcherRefinerSettings
 from .parts import build_generator, inside, mean_over
 from .samples import Sample, joined
+from .settings import read_settings
 from .system import System
 from .training_progress import TrainingProgress
 
@@ -59,33 +62,34 @@ class SketcherRefiner(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
+        self.options = read_settings(SketcherRefinerSettings, recipe)
         self.sketcher = self._gan("sketcher", self.channels)
-        self.refiner = self._gan("refiner", self.channels + 1) if recipe["stages"] == 2 else None
+        self.refiner = self._gan("refiner", self.channels + 1) if self.options.stages == 2 else None
 
     def _gan(self, stage: str, channels: int) -> ConditionalGAN:
-        losses, judge, rate = self.recipe["losses"], self.recipe["discriminator"], f"{stage}_rate"
+        losses, judge, rate = self.options.losses, self.options.discriminator, f"{stage}_rate"
         generator = self.learner(f"{stage} G", self._generator(channels), rate)
         discriminator = None
-        if losses["adversarial"] > 0:
-            network = GridDiscriminator(self.channels + 1, judge["patch"], judge["widths"])
+        if losses.adversarial > 0:
+            network = GridDiscriminator(self.channels + 1, judge.patch, judge.widths)
             discriminator = self.learner(f"{stage} D", network, rate)
-        return ConditionalGAN(
-            generator, discriminator, judge["patch"], losses["adversarial"], losses[f"lambda_{stage}"]
-        )
+        weight = losses.lambda_sketcher if stage == "sketcher" else losses.lambda_refiner
+        return ConditionalGAN(generator, discriminator, judge.patch, losses.adversarial, weight)
 
     def _generator(self, channels: int) -> nn.Module:
-        settings = dict(self.recipe["generator"])
-        beside = settings.pop("linear_path")
-        network = build_generator(settings, channels)
-        return WithLinearPath(network, channels) if beside else network
+        layout = asdict(self.options.generator)
+        with_linear_path = layout.pop("linear_path")
+        network = build_generator(layout, channels)
+        return WithLinearPath(network, channels) if with_linear_path else network
 
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
         """One step of the sketcher, then one of the refiner on what the sketcher now draws. Returns their losses."""
-        sample, rates = joined(batch), self.recipe["optimizer"]
+        sample, adam = joined(batch), self.options.optimizer
+        rates = {"sketcher": adam.sketcher_rate, "refiner": adam.refiner_rate}
         for name, learner in self.learners.items():
-            learner.set_rate(rates[f"{name.split()[0]}_rate"] * progress.decay(rates["decay"]))
+            learner.set_rate(rates[name.split()[0]] * progress.decay(adam.decay))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: a resumed run draws the same
         found = {"sketcher": self.sketcher.step(sample.inputs, sample, mean_absolute_error)}
         if self.refiner is not None:
@@ -120,7 +124,7 @@ class SketcherRefiner(System):
 
     def settings(self) -> dict[str, Any]:
         """What the discriminators judge."""
-        return {"patch of the grid": self.recipe["discriminator"]["patch"]}
+        return {"patch of the grid": list(self.options.discriminator.patch)}
 
 
 def mean_absolute_error(fake: Tensor, sample: Sample) -> Tensor:

@@ -11,14 +11,17 @@ visit in one step, which is one pass over the whole volume; Adam; inputs and tar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from ..networks.two_layer import TwoLayerNetwork
+from .papers.sketcher_refiner import TwoLayerDNNSettings
 from .parts import TYPICAL_DVR, init_output_bias
 from .samples import Sample, joined
+from .settings import read_settings
 from .system import System
 from .training_progress import TrainingProgress
 
@@ -32,7 +35,8 @@ class TwoLayerDNN(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
-        network = TwoLayerNetwork(self.channels, **recipe["network"])
+        self.options = read_settings(TwoLayerDNNSettings, recipe)
+        network = TwoLayerNetwork(self.channels, **asdict(self.options.network))
         init_output_bias(network.last, TYPICAL_DVR)
         self.network = self.learner("network", network)
 
@@ -40,8 +44,8 @@ class TwoLayerDNN(System):
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
         """One step on all patches of the visits. Returns the squared and the absolute error."""
-        sample, rates = joined(batch), self.recipe["optimizer"]
-        self.network.set_rate(rates["rate"] * progress.decay(rates["decay"]))
+        sample, adam = joined(batch), self.options.optimizer
+        self.network.set_rate(adam.rate * progress.decay(adam.decay))
         error = (self.network(sample.inputs) - sample.target) * sample.brain
         voxels = sample.brain.sum()
         loss = error.square().sum() / voxels

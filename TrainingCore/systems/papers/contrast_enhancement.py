@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ...data.case import ALL_MRI
 from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, depth_rules
+from ..settings import AdamSettings
 
 LOSSES = ("l2", "l1")
 # Table 1, in its order: inputs -> L2 (1e-5), tumour L2 (1e-4), PSNR (dB), SSIM (%), mean (SD) over 105 patients
@@ -30,6 +32,43 @@ FIGURE_4 = (
     "of 8 is clearly worse than 16; 32 helps the tumour L2 alone; with twice the people PSNR would stay below 36.1 dB "
     "and SSIM below 94.6 %; the tumour L2 shows no clear sign of saturation."
 )
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The V-Net. convolutions: in every residual block; checkpointing: less memory for a third more time."""
+
+    width: int
+    levels: int
+    convolutions: int
+    checkpointing: bool
+
+
+@dataclass(frozen=True)
+class HelpSettings:
+    """Ours. added_to: input that the output is added to; amplified: gain of the low dose's uptake as one more input."""
+
+    added_to: str
+    amplified: float
+
+
+@dataclass(frozen=True)
+class FlipSettings:
+    """training: probability of a flip along each axis; averaged: average all eight flips at validation and test."""
+
+    training: float
+    averaged: bool
+
+
+@dataclass(frozen=True)
+class ContrastEnhancementSettings:
+    """loss: l2 or l1."""
+
+    network: NetworkSettings
+    enhancement: HelpSettings
+    loss: str
+    flips: FlipSettings
+    optimizer: AdamSettings
 
 
 def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -66,6 +105,7 @@ register(
             learning_curves=FIGURE_4,
         ),
         rules=contrast_enhancement_rules,
+        settings=ContrastEnhancementSettings,
         disease="glioma",
     )
 )

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, width_rules
+from ..settings import AdamSettings
 
 MODES = ("joint", "offline", "unimodal")
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Both 2D U-Nets. widths: channels of each level; first_kernel: edge of the first level's filters in pixels."""
+
+    widths: tuple[int, ...]
+    first_kernel: int
+
+
+@dataclass(frozen=True)
+class JointFlairWMHSettings:
+    """mode: joint, offline or unimodal; slices_per_visit: random slices of each visit in a step."""
+
+    mode: str
+    slices_per_visit: int
+    networks: NetworkSettings
+    optimizer: AdamSettings
 
 
 def joint_flair_wmh_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -42,6 +62,7 @@ register(
             },
         ),
         rules=joint_flair_wmh_rules,
+        settings=JointFlairWMHSettings,
         masks=lambda recipe: ("lesions",),
         disease="wmh",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ...data.case import ALL_MRI
@@ -10,11 +11,52 @@ from ...data.recipe import grid_shape
 from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16
+from ..settings import AdamSettings
 
 NORMS = ("batch", "instance")
 SEARCHED = ("data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask")
 WITH_MASK, WITHOUT_MASK = "with mask loss", "without mask loss"
 SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of kernel 4 and stride 1, need at least
+
+
+@dataclass(frozen=True)
+class GeneratorSettings:
+    """The ResNet generator. skips, added_to: ours, off in the paper."""
+
+    width: int
+    blocks: int
+    norm: str
+    skips: bool
+    added_to: str
+
+
+@dataclass(frozen=True)
+class DiscriminatorSettings:
+    """The PatchGAN."""
+
+    width: int
+    layers: int
+    norm: str
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights: adversarial (0: the L1-only twin), l1 is the paper's c1, mask its c2."""
+
+    adversarial: float
+    l1: float
+    mask: float
+
+
+@dataclass(frozen=True)
+class MaskWeightedPix2PixSettings:
+    """samples: random slices of each scan in a step."""
+
+    samples: int
+    generator: GeneratorSettings
+    discriminator: DiscriminatorSettings
+    losses: LossSettings
+    optimizer: AdamSettings
 
 
 def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -72,6 +114,7 @@ register(
             },
         ),
         rules=mask_weighted_pix2pix_rules,
+        settings=MaskWeightedPix2PixSettings,
         masks=masks_of_mask_weighted_pix2pix,
         disease="glioma",
     )

@@ -3,11 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
+from ..settings import AdamSettings
+
+
+@dataclass(frozen=True)
+class GeneratorSettings:
+    """The 3D U-Net of both stages. linear_path: a linear regression beside it (ours)."""
+
+    width: int
+    levels: int
+    order: str
+    slope: float
+    dropout: float
+    checkpointing: bool
+    linear_path: bool
+
+
+@dataclass(frozen=True)
+class DiscriminatorSettings:
+    """The discriminator of both stages. patch: voxels along each axis of a cell of its grid."""
+
+    patch: tuple[int, ...]
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the losses; adversarial 0: no discriminators."""
+
+    adversarial: float
+    lambda_sketcher: float
+    lambda_refiner: float
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Adam of both stages."""
+
+    sketcher_rate: float
+    refiner_rate: float
+    betas: tuple[float, ...]
+    decay: str
+
+
+@dataclass(frozen=True)
+class SketcherRefinerSettings:
+    """stages: 2, or 1 for the sketcher alone."""
+
+    stages: int
+    generator: GeneratorSettings
+    discriminator: DiscriminatorSettings
+    losses: LossSettings
+    optimizer: OptimizerSettings
+
+
+@dataclass(frozen=True)
+class TwoLayerSettings:
+    """features: maps of each hidden layer; kernel: edge of its filters in voxels."""
+
+    features: int
+    kernel: int
+
+
+@dataclass(frozen=True)
+class TwoLayerDNNSettings:
+    """The network and its Adam."""
+
+    network: TwoLayerSettings
+    optimizer: AdamSettings
 
 
 def sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -49,6 +118,7 @@ register(
         citation="Wei et al. 2018",
         reported=Reported("demyelination", {"dice": {"sketcher-refiner": "0.83"}}),
         rules=sketcher_refiner_rules,
+        settings=SketcherRefinerSettings,
         masks=lambda recipe: ("white_matter",),  # a visit without lesion mask is one of a control
     )
 )
@@ -58,5 +128,6 @@ register(
         load="TrainingCore.systems.two_layer_dnn:TwoLayerDNN",
         citation="Li et al. 2014",
         rules=two_layer_dnn_rules,
+        settings=TwoLayerDNNSettings,
     )
 )
