@@ -291,6 +291,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/rules.py
   systems/samples.py
   systems/schedules.py
+  systems/settings.py
   systems/sketcher_refiner.py
   systems/slices.py
   systems/system.py
