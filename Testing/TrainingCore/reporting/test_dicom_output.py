@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("highdicom")
 
 import pydicom
-from dicom_files import PATIENT
+from dicom_files import PATIENT, T1W, write_series
 from dicom_results import OBLIQUE, PROVENANCE, ROWS, STUDY_TAGS, read_back, series, to_ras, turned
 
 from TrainingCore.imaging.volumes import Volume, resample
@@ -152,6 +152,26 @@ def test_what_an_anonymiser_removed_is_filled_in(tmp_path, arrays):
     data = pydicom.dcmread(tmp_path / "dicom" / MAP)
     assert data.PatientID == ""
     assert data.FrameOfReferenceUID.startswith("2.25.")
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "sentence"),
+    [
+        ("SOPInstanceUID", lambda k: "1.2.3", "the same UID for several slices"),
+        ("SeriesInstanceUID", lambda k: f"1.2.{k}", "52 series UIDs"),
+        ("StudyInstanceUID", lambda k: None, "no UID of its study"),
+    ],
+)
+def test_a_series_that_nothing_can_refer_to_is_refused(tmp_path, arrays, tag, value, sentence):
+    def change(k, data):
+        if value(k) is None:
+            delattr(data, tag)
+        else:
+            setattr(data, tag, value(k))
+
+    write_series(tmp_path, Volume(arrays["t1w"], turned(OBLIQUE)), T1W, each=change)
+    with pytest.raises(BadInput, match=sentence):
+        read_reference(tmp_path)
 
 
 def test_values_that_break_the_rules_do_not_stop_the_export(tmp_path, arrays):

@@ -32,12 +32,29 @@ def complete_identity(headers: list[Any], label: str) -> tuple[str, ...]:
         for keyword in MAY_BE_EMPTY:
             setattr(header, keyword, _valid(keyword, header.get(keyword)))
         _use_known_characters(header)
-    if all(header.get("FrameOfReferenceUID") for header in headers):
+    _refuse_mixed(headers, label)
+    frames = {str(header.get("FrameOfReferenceUID") or "") for header in headers}
+    if len(frames) == 1 and frames != {""}:
         return ()
     digest = hashlib.sha256(str(headers[0].SeriesInstanceUID).encode()).digest()
     for header in headers:
         header.FrameOfReferenceUID = f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
     return (f"{label} has no frame of reference; viewers may not lay the DICOM map over it by themselves.",)
+
+
+def _refuse_mixed(headers: list[Any], label: str) -> None:
+    """Raise BadInput where slices share a UID that must be their own, or do not share one that they should."""
+    if len({str(header.SOPInstanceUID) for header in headers}) < len(headers):
+        raise BadInput(
+            f"{label} has the same UID for several slices, so nothing can refer to one of them; an anonymiser may have "
+            "done that. Export the series again."
+        )
+    series = len({str(header.SeriesInstanceUID) for header in headers})
+    if series > 1:
+        raise BadInput(
+            f"{label} gives its slices {series} series UIDs, so they are no single series that DICOM could be derived "
+            "from. Export it again as one series."
+        )
 
 
 def date_of(header: Any) -> tuple[str, str]:
