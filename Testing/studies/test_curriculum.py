@@ -14,6 +14,7 @@ from Testing.studies.curriculum.__main__ import curriculum
 from Testing.studies.curriculum.cohorts import TEST, TRAIN, make_cohort
 from Testing.studies.curriculum.endpoint import Lesions, Measured, analyse, verdict
 from Testing.studies.curriculum.one_run import result_of, run_folder, train_and_measure
+from Testing.studies.curriculum.page import judged_at_chance
 from Testing.studies.curriculum.protocol import ARMS, BUNDLES, PRIMARY, QUICK, REFERENCE, Protocol, keep_protocol
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
@@ -81,6 +82,14 @@ def test_one_lucky_seed_is_no_difference() -> None:
     assert together["low"] < 0
     alone = Lesions.of({arm: {3: seeds[3]} for arm, seeds in lucky.items()})
     assert Measured(alone).difference("anticurricular", "curricular", "partial")["low"] > 0
+
+
+def test_a_discriminator_at_chance_is_said_beside_the_verdict() -> None:
+    games = [{"arm": arm, "game": {"D_real": 0.6, "D_fake": 0.4}} for arm in PRIMARY]
+    assert judged_at_chance(games) == ""
+    games[1]["game"] = {"D_real": 0.51, "D_fake": 0.50}
+    assert "judged at chance (measured - generated patches 0.010" in judged_at_chance(games)
+    assert judged_at_chance([{"arm": "l1_twin", "game": {"D_real": None, "D_fake": None}}]) == ""
 
 
 def test_arms_on_other_lesions_are_not_compared() -> None:
