@@ -135,6 +135,40 @@ def test_found_lesions_name_the_network_that_found_them(tmp_path, arrays, review
     assert identification.AlgorithmVersion.endswith("cdcdcdcdcdcdcdcd")
 
 
+def tracking(folder):
+    """Tracking UIDs of the segments, by label."""
+    data = pydicom.dcmread(folder / SEGMENTATION)
+    return {one.SegmentLabel: one.TrackingUID for one in data.SegmentSequence}
+
+
+def test_a_lesion_keeps_its_tracking_uid_whatever_the_model_and_over_visits(tmp_path, arrays):
+    reference = read_reference(series(tmp_path / "t1w", arrays, "enhanced"))
+    other = PROVENANCE | {"model": PROVENANCE["model"] | {"weights_sha256": "ef" * 32}}
+    dvr, place = arrays["dvr"], turned(OBLIQUE)
+    for name, values, about, earlier in (
+        ("first", dvr, PROVENANCE, {}),
+        ("other model", dvr + np.float32(0.1), other, {}),
+        ("later visit", dvr, PROVENANCE, {3: "2.25.99"}),
+    ):
+        write_dicom(tmp_path / name, reference, Volume(values, place), arrays["labels"], ROWS, about, earlier)
+    assert tracking(tmp_path / "first") == tracking(tmp_path / "other model")
+    assert tracking(tmp_path / "later visit") == tracking(tmp_path / "first") | {"Lesion 3": "2.25.99"}
+    uids = [pydicom.dcmread(tmp_path / name / MAP).SOPInstanceUID for name in ("first", "other model", "later visit")]
+    assert len(set(uids)) == 3
+
+
+def test_another_identity_or_source_of_lesions_gives_other_objects(tmp_path, arrays):
+    dvr, uids = Volume(arrays["dvr"], turned(OBLIQUE)), set()
+    folder = series(tmp_path / "t1w", arrays, "enhanced")
+    for number, (name, source) in enumerate((("A^B", "given"), ("A^C", "given"), ("A^B", "found"))):
+        reference = read_reference(folder)
+        reference.first.PatientName = name
+        about = PROVENANCE | {"lesion_source": source}
+        write_dicom(tmp_path / str(number), reference, dvr, arrays["labels"], ROWS, about)
+        uids.add(pydicom.dcmread(tmp_path / str(number) / SEGMENTATION).SOPInstanceUID)
+    assert len(uids) == 3
+
+
 def test_a_lesion_without_a_row_is_refused(tmp_path, arrays):
     reference = read_reference(series(tmp_path / "t1w", arrays))
     with pytest.raises(BadInput, match="holds lesions that"):

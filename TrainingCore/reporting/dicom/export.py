@@ -15,6 +15,7 @@ from ...imaging.volumes import Volume, read_volume
 from ...runtime.errors import BadInput
 from ...runtime.files import atomic_folder, write_text
 from .belonging import world_of_reference
+from .identity import identity_of
 from .needs import check_installed
 from .origin import Origin
 from .planes import planes_of
@@ -42,6 +43,7 @@ def write_dicom(
     labels: np.ndarray | None,
     rows: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, Any],
+    earlier: Mapping[int, str] | None = None,
 ) -> DicomFolder:
     """Write the map and, where there are lesions, their segmentation and report; the folder appears when complete.
 
@@ -52,6 +54,7 @@ def write_dicom(
         labels: (I, J, K) lesion numbers on the same grid, or None.
         rows: the lesion table.
         provenance: of the Result.
+        earlier: tracking UIDs of lesions that an earlier visit's objects hold already, by lesion number.
 
     Raises:
         BadInput: the folder cannot be written, or the grid cannot be held by DICOM.
@@ -59,21 +62,23 @@ def write_dicom(
     check_installed("highdicom", "DICOM output")
     from .lesion_report import lesion_report
     from .parametric_map import parametric_map
-    from .segmentation import lesion_numbers, segmentation
+    from .segmentation import lesion_numbers, segmentation, tracking_uids
 
     marked = None if labels is None or not lesion_numbers(labels) else labels
     if marked is not None:
         check_table(rows, marked)
     planes = planes_of(dvr.data.shape, dvr.affine, reference)
     parts = [np.ascontiguousarray(array).tobytes() for array in (dvr.data, dvr.affine, marked) if array is not None]
-    origin = Origin.of(provenance, "\n".join(reference.uids).encode(), *parts, repr(list(map(dict, rows))).encode())
+    tracking = {} if marked is None else tracking_uids(marked, reference, earlier)
+    words = [*reference.uids, identity_of(reference.first), list(map(dict, rows)), tracking]
+    origin = Origin.of(provenance, repr(words).encode(), *parts)
     notes = [IDENTITY, *reference.notes]
     with atomic_folder(folder, README) as making, quiet_pydicom():
         files = {MAP: parametric_map(dvr.data, planes, reference, origin)}
         if marked is None:
             notes.append(NO_LESIONS)
         else:
-            files[SEGMENTATION] = segmentation(marked, planes, reference, origin)
+            files[SEGMENTATION] = segmentation(marked, planes, reference, origin, tracking)
             files[REPORT] = lesion_report(rows, files[MAP], files[SEGMENTATION], reference, origin)
         for name, data in files.items():
             data.save_as(making / name, enforce_file_format=True)

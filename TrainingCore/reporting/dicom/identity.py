@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
-import uuid
 from typing import Any
 
 from ...runtime.errors import BadInput
+from .origin import uid_of
 
 DEMANDED = {
     "StudyInstanceUID": "study", "SeriesInstanceUID": "series", "SOPInstanceUID": "instance", "SOPClassUID": "class",
@@ -36,10 +35,14 @@ def complete_identity(headers: list[Any], label: str) -> tuple[str, ...]:
     frames = {str(header.get("FrameOfReferenceUID") or "") for header in headers}
     if len(frames) == 1 and frames != {""}:
         return ()
-    digest = hashlib.sha256(str(headers[0].SeriesInstanceUID).encode()).digest()
     for header in headers:
-        header.FrameOfReferenceUID = f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
+        header.FrameOfReferenceUID = uid_of(headers[0].SeriesInstanceUID, "frame of reference")
     return (f"{label} has no frame of reference; viewers may not lay the DICOM map over it by themselves.",)
+
+
+def identity_of(header: Any) -> str:
+    """What an object copies from the series, as text: part of what its UIDs are made of."""
+    return "\n".join(str(header.get(keyword)) for keyword in (*DEMANDED, *MAY_BE_EMPTY, "FrameOfReferenceUID"))
 
 
 def _refuse_mixed(headers: list[Any], label: str) -> None:

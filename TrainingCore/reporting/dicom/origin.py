@@ -11,13 +11,20 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any
 
 from ... import __version__
 
 MANUFACTURER = "MyelinSynth"
 LONG_STRING = 64  # characters of a DICOM value of type LO (PS3.5, 6.2)
+
+
+def uid_of(*words: object) -> str:
+    """A UID that is a hash of words: a UUID below 2.25, which nobody has to register (PS3.5, B.2)."""
+    digest = hashlib.sha256("\n".join(map(str, words)).encode()).digest()
+    return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
 
 
 def named(model: str, weights_sha256: str) -> tuple[str, str]:
@@ -42,16 +49,13 @@ class Origin:
     lesions: str
     reviewed: bool
     finder: tuple[str, str] | None
-    content: str
+    content: str = ""
 
     @classmethod
     def of(cls, provenance: Mapping[str, Any], *content: bytes) -> Origin:
         """From a Result's provenance.json and the bytes of what is stored."""
         model = provenance["model"]
-        digest = hashlib.sha256(__version__.encode())
-        for part in (model["weights_sha256"].encode(), *content):
-            digest.update(hashlib.sha256(part).digest())
-        return cls(
+        origin = cls(
             model["name"],
             model["weights_sha256"],
             bool(model["simulated_training_data"]),
@@ -59,16 +63,15 @@ class Origin:
             provenance.get("lesion_source", "given"),  # Results of earlier versions do not say
             "review" in provenance,
             _finder(provenance.get("inputs") or {}),
-            digest.hexdigest(),
         )
+        digest = hashlib.sha256(f"{__version__} highdicom {version('highdicom')} {origin}".encode())
+        for part in content:
+            digest.update(hashlib.sha256(part).digest())
+        return replace(origin, content=digest.hexdigest())
 
     def uid(self, *words: object) -> str:
-        """A UID of this content: the same words give the same UID.
-
-        It is a UUID below 2.25, which nobody has to register (PS3.5, B.2).
-        """
-        text = "\n".join([self.content, *map(str, words)])
-        return f"2.25.{uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5).int}"
+        """A UID of this content: the same words give the same UID."""
+        return uid_of(self.content, *words)
 
     @property
     def algorithm(self) -> tuple[str, str]:

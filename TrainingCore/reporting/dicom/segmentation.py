@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .codes import ABNORMAL_STRUCTURE, BRAIN, LESION
 from .objects import code, common, equipment, finish, lesion_algorithm
-from .origin import Origin
+from .origin import Origin, uid_of
 from .planes import Planes, geometry_of
 from .reference import Reference
 
@@ -20,12 +22,29 @@ def lesion_numbers(labels: np.ndarray) -> list[int]:
     return [int(number) for number in np.unique(labels) if number]
 
 
-def tracking_uid(origin: Origin, number: int) -> str:
-    """The UID that follows a lesion through segmentation and report."""
-    return origin.uid("lesion", number)
+def tracking_uids(labels: np.ndarray, reference: Reference, earlier: Mapping[int, str] | None = None) -> dict[int, str]:
+    """The UID that follows each lesion, by its number.
+
+    It depends on the lesion's voxels and the series alone, so that another model's run keeps it.
+
+    Args:
+        labels: (I, J, K) lesion numbers.
+        reference: the T1w series.
+        earlier: UIDs of lesions that an earlier visit showed already, by their number now.
+    """
+    voxels = np.argsort(labels.ravel(), kind="stable")
+    numbers = labels.ravel()[voxels]
+    uids = {}
+    for number in lesion_numbers(labels):
+        own = voxels[slice(*np.searchsorted(numbers, [number, number + 1]))]
+        outline = hashlib.sha256(np.sort(own).astype("<i8").tobytes()).hexdigest()
+        uids[number] = (earlier or {}).get(number) or uid_of(*reference.uids, labels.shape, outline)
+    return uids
 
 
-def segmentation(labels: np.ndarray, planes: Planes, reference: Reference, origin: Origin) -> Any:
+def segmentation(
+    labels: np.ndarray, planes: Planes, reference: Reference, origin: Origin, tracking: Mapping[int, str]
+) -> Any:
     """The lesions as a pydicom data set.
 
     Args:
@@ -33,6 +52,7 @@ def segmentation(labels: np.ndarray, planes: Planes, reference: Reference, origi
         planes: where the voxels lie.
         reference: the T1w series.
         origin: how the result was made.
+        tracking: from `tracking_uids`.
     """
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
@@ -42,7 +62,9 @@ def segmentation(labels: np.ndarray, planes: Planes, reference: Reference, origi
         source_images=reference.headers,
         pixel_array=stored,
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(segment, number, origin) for segment, number in enumerate(numbers, start=1)],
+        segment_descriptions=[
+            _description(segment, number, origin, tracking[number]) for segment, number in enumerate(numbers, start=1)
+        ],
         **common(reference, origin, "lesions", 2),
         content_label="LESIONS",
         content_description="Lesions of a synthetic DVR map; not for diagnosis",
@@ -54,7 +76,7 @@ def segmentation(labels: np.ndarray, planes: Planes, reference: Reference, origi
     return data
 
 
-def _description(segment: int, number: int, origin: Origin) -> Any:
+def _description(segment: int, number: int, origin: Origin, tracking_uid: str) -> Any:
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
     automatic = origin.lesions != "given"
@@ -67,7 +89,7 @@ def _description(segment: int, number: int, origin: Origin) -> Any:
         segmented_property_type=code(LESION),
         algorithm_type=by_network if automatic else kinds.MANUAL,
         algorithm_identification=lesion_algorithm(origin) if automatic else None,
-        tracking_uid=tracking_uid(origin, number),
+        tracking_uid=tracking_uid,
         tracking_id=f"Lesion {number}",
         anatomic_regions=[code(BRAIN)],
     )
