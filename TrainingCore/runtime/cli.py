@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from .errors import MyelinSynthError
 from .files import remove_unfinished
 from .stopping import Stopped, asked, check_stopped, listen, stop_listening
 
+LOGGER = logging.getLogger("TrainingCore")  # steps at DEBUG, notes at INFO; silent unless the caller sets it up
 STOPPED = "stopped: nothing half-written was left behind"
 
 
@@ -63,6 +65,7 @@ def _failed(error: Exception) -> int:
         return _say(f"error: {error.strerror or error}{where}. Check the disk and its permissions.", 1)
     if os.environ.get("MYELINSYNTH_DEBUG"):
         raise error
+    LOGGER.debug("Unexpected error", exc_info=error)
     hint = "This is a fault of MyelinSynth, not of the files: please report it."
     return _say(f"error: unexpected {type(error).__name__}: {error}. {hint}", 1)
 
@@ -125,6 +128,7 @@ class Progress:
         """Tell that `step` is under way, `fraction` in [0, 1] of the whole command being done."""
         check_stopped()
         fraction = min(max(float(fraction), 0.0), 1.0)
+        LOGGER.debug("%s (%.0f %%): %s", step, 100 * fraction, message)
         if self.mode == "json":
             line = {"step": step, "fraction": round(fraction, 4), "message": message}
             print(json.dumps(line, ensure_ascii=False), flush=True)
@@ -135,6 +139,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         """A line for people that is not progress: above the bar, or on stderr; as a `note` step in JSON."""
+        LOGGER.info("%s", message)
         if self.mode == "json":
             print(json.dumps({"step": "note", "fraction": None, "message": message}, ensure_ascii=False), flush=True)
         elif self._bar is not None:
