@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEER = "antspyx"
 STRIPPED = ("sub-07", "sub-19")
 CLINICAL = ("sub-04_ses-1", "sub-12_ses-1", "sub-12_ses-2", "sub-20_ses-2")
-MOST_TURN, MOST_SHIFT_MM = np.deg2rad(30.0), 40.0
+MAX_TURN, MAX_SHIFT_MM = np.deg2rad(30.0), 40.0
 
 PACKAGES = ("torch", "SimpleITK", "antspyx", "itk-elastix", "picsl-greedy")  # whose versions are told
 
@@ -41,7 +41,7 @@ PACKAGES = ("torch", "SimpleITK", "antspyx", "itk-elastix", "picsl-greedy")  # w
 def random_start(random: np.random.Generator, centre: np.ndarray) -> np.ndarray:
     """A turn of up to 30 degrees about a random axis through `centre` and a shift of up to 40 mm, 4x4 RAS mm."""
     axis, way = (vector / np.linalg.norm(vector) for vector in random.standard_normal((2, 3)))
-    turn, shift = axis * random.uniform(0, MOST_TURN), way * random.uniform(0, MOST_SHIFT_MM)
+    turn, shift = axis * random.uniform(0, MAX_TURN), way * random.uniform(0, MAX_SHIFT_MM)
     return turns_and_shifts(centre, turn, shift[None])[0]
 
 

@@ -45,7 +45,7 @@ KINDS = {  # what bundle.json must hold under these names, where it is not check
     "inputs": list,
     "simulated_training_data": bool,
 }
-MOST_VOXELS, MOST_MM, LARGEST_SETTING = (
+MAX_VOXELS, MAX_MM, LARGEST_SETTING = (
     1024,
     100.0,
     4096,
@@ -57,7 +57,7 @@ NO_BUNDLES = {  # what a folder holds that is taken for a bundle, and what to do
     "run.json": "It is a training run: give its bundles/best, or write a bundle with export.",
     "plan.json": "It is a cross-validation or a search: write a bundle with export --crossvalidation.",
 }
-MOST_MEMBERS = 100
+MAX_MEMBERS = 100
 DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
 MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
 
@@ -215,12 +215,12 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
 def _check_numbers(description: dict[str, Any], path: Path) -> None:
     """Raise BadInput for numbers that no model has, before anybody counts or allocates as far as they say."""
     members = description.get("members", 1)
-    if not (_whole(members) and 1 <= members <= MOST_MEMBERS):
+    if not (_whole(members) and 1 <= members <= MAX_MEMBERS):
         raise BadInput(f"The model {path} describes {members!r} members. Get the bundle again.")
     grid = description["grid"]
     sizes, spacing = grid.get("shape"), grid.get("spacing_mm")
-    good = isinstance(sizes, list) and len(sizes) == 3 and all(_whole(n) and 1 <= n <= MOST_VOXELS for n in sizes)
-    if not (good and isinstance(spacing, (int, float)) and not isinstance(spacing, bool) and 0 < spacing <= MOST_MM):
+    good = isinstance(sizes, list) and len(sizes) == 3 and all(_whole(n) and 1 <= n <= MAX_VOXELS for n in sizes)
+    if not (good and isinstance(spacing, (int, float)) and not isinstance(spacing, bool) and 0 < spacing <= MAX_MM):
         raise BadInput(f"The model {path} describes a grid that cannot be: {grid}. Get the bundle again.")
     large = [key for key, value in leaves(description["architecture"]) if _largest(value) > LARGEST_SETTING]
     if large:

@@ -22,7 +22,7 @@ __all__ = ["Cohort", "Visit"]
 
 TABLES = (".csv", ".tsv")
 UNKNOWN = "unknown"
-MOST_NAMED = 5  # visits that a sentence names
+MAX_NAMED = 5  # visits that a sentence names
 FOUND_BY_PREPROCESS = ("brain", "white_matter", "grey_matter")
 NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
 
@@ -62,7 +62,7 @@ class Cohort:
             kinds = " and ".join(needs)
             raise BadInput(
                 f"{path} holds no visit with both {kinds}, named as BIDS wants (sub-<label>[_ses-<label>]_T1w.nii.gz)."
-                + "".join(f" Not used: {reason}." for reason in cohort.unused[:MOST_NAMED])
+                + "".join(f" Not used: {reason}." for reason in cohort.unused[:MAX_NAMED])
                 if len(needs) == 2
                 else f"{path} holds no visit with {kinds}, named as BIDS wants."
             )
@@ -142,10 +142,10 @@ class Cohort:
             return ""
         labels = {visit.label for visit in self.incomplete}
         reasons = [note for note in self.notes if note.split(" ")[0] in labels and " has no " in note]
-        more = f", and {len(reasons) - MOST_NAMED} more" if len(reasons) > MOST_NAMED else ""
+        more = f", and {len(reasons) - MAX_NAMED} more" if len(reasons) > MAX_NAMED else ""
         return (
             f"{len(labels)} of {len(labels) + len(self.visits)} visits are left out: "
-            f"{', '.join(reasons[:MOST_NAMED])}{more}."
+            f"{', '.join(reasons[:MAX_NAMED])}{more}."
         )
 
     def strata(self, columns: Sequence[str]) -> dict[str, str]:

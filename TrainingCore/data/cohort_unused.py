@@ -11,7 +11,7 @@ from .table_text import without_content
 
 NIFTI = (".nii", ".nii.gz")
 OTHER_IMAGES = (".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd", ".img", ".dcm")
-MOST_TOLD = 30  # kinds of files; a dataset with more has its reasons elsewhere (ours)
+MAX_LISTED = 30  # kinds of files; a dataset with more has its reasons elsewhere (ours)
 KNOWN_SUFFIXES = ("T1w", "FLAIR", "T2w", "MTRmap", "MTR", "mask", "mimap", "dwimap", "dseg", "probseg")
 
 
@@ -27,14 +27,14 @@ class Unused:
         self._files[dataset, kind, general or reason].append((os.path.basename(path), reason))
 
     def sentences(self) -> list[str]:
-        """`NAME (and 3 like it): reason`, at most MOST_TOLD of them."""
+        """`NAME (and 3 like it): reason`, at most MAX_LISTED of them."""
         sentences = []
         for (dataset, _, general), files in self._files.items():
             where = f" in derivatives/{dataset}" if dataset else ""
             more = f" and {len(files) - 1} like it" if len(files) > 1 else ""
             sentences.append(f"{files[0][0]}{where}{more}: {general if more else files[0][1]}")
-        rest = sum(len(files) for files in list(self._files.values())[MOST_TOLD:])
-        return sentences[:MOST_TOLD] + ([f"and {rest} more files"] if rest else [])
+        rest = sum(len(files) for files in list(self._files.values())[MAX_LISTED:])
+        return sentences[:MAX_LISTED] + ([f"and {rest} more files"] if rest else [])
 
 
 def contradiction(path: str, person: str, session: str) -> str:

@@ -23,7 +23,7 @@ CLASSES_MM3 = {
     "50 to 500": (50.0, 500.0),
     "over 500": (500.0, math.inf),
 }
-LEAST_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks them twice
+MIN_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks them twice
 
 
 def dice_of(truth: np.ndarray, mask: np.ndarray) -> float:
@@ -38,7 +38,7 @@ def without_small(mask: np.ndarray, voxel_volume: float, smallest_mm3: float) ->
 
 
 def lesion_counts(
-    truth: np.ndarray, mask: np.ndarray, voxel_volume: float, least_mm3: float = LEAST_MM3
+    truth: np.ndarray, mask: np.ndarray, voxel_volume: float, least_mm3: float = MIN_MM3
 ) -> dict[str, int]:
     """True, found, marked and false lesions.
 
@@ -69,7 +69,7 @@ def rates(counts: Mapping[str, int]) -> dict[str, float | None]:
 
 def f1_by_smallest(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> dict[float, float]:
     """Lesion-wise F1 if marked lesions under each of SMALLEST (mm3) are left out; nan without a true lesion."""
-    true_labels, _ = label_lesions(truth, voxel_volume, LEAST_MM3)
+    true_labels, _ = label_lesions(truth, voxel_volume, MIN_MM3)
     labels, volumes = label_lesions(mask, voxel_volume)
     touching = np.zeros(len(volumes) + 1, bool)
     touching[np.unique(labels[truth])] = True
@@ -97,7 +97,7 @@ def detection_measures(truth: np.ndarray, mask: np.ndarray, voxel_volume: float)
     counts = lesion_counts(truth, mask, voxel_volume)
     row: dict[str, float | int | None] = {**counts, **rates(counts)}
     row["f1_10"] = rates(lesion_counts(truth, mask, voxel_volume, 10.0))["f1"]
-    labels, volumes = label_lesions(truth, voxel_volume, LEAST_MM3)
+    labels, volumes = label_lesions(truth, voxel_volume, MIN_MM3)
     hit = np.zeros(len(volumes) + 1, bool)
     hit[np.unique(labels[mask])] = True
     for name, (low, high) in CLASSES_MM3.items():

@@ -10,7 +10,7 @@ from ..runtime.errors import BadInput
 from ..runtime.files import read_json, write_json
 
 PLAN, KIND = "plan.json", "kind"
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
@@ -41,7 +41,7 @@ def _difference(key: str, found: Any, wanted: Any) -> str:
     if key != "files" or not isinstance(found, dict):
         return key
     whose = sorted(label for label in {*found, *wanted} if found.get(label) != wanted.get(label))
-    return f"files ({', '.join(whose[:MOST_NAMED])}{', ...' if len(whose) > MOST_NAMED else ''})"
+    return f"files ({', '.join(whose[:MAX_NAMED])}{', ...' if len(whose) > MAX_NAMED else ''})"
 
 
 def read_plan(folder: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ RIM_MM = 4.0  # the brain's edge is the strongest cue; without it two of four ra
 RIM_GRID_MM = 2.0
 RADIUS_MM = 60.0  # a turn counts as what it moves this far from the brain's centre
 CURVATURE = 200.0  # nats of information times this fall by about one per mm^2 around the best place (ours, measured)
-MOST_STEPS = 60
+MAX_STEPS = 60
 SEARCH_BINS = 16
 SEARCH_TURN, SEARCH_SHIFT_MM, SEARCH_REACH_MM = np.deg2rad(24.0), 20.0, 50.0  # ours: reach 30 degrees and 40 mm
 CENTRED_SHIFT_MM = 15.0
@@ -167,7 +167,7 @@ def ascend(
     found = information(matrix)
     gradient = slope(matrix, found)
     inverse = np.eye(len(directions))
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         step = inverse @ gradient
         step *= min(1.0, longest / max(float(np.linalg.norm(step)), 1e-12))
         for _ in range(8):

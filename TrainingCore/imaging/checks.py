@@ -37,7 +37,7 @@ SAME_CONTRAST = 0.55  # rank correlation in tissue: two T1w 0.67-0.90; T1w and F
 SWAP_MARGIN = 0.1
 # T1w and FLAIR of one person, registered: edges 0.49 and more, information 0.053 and more; of two people, registered as
 # well as can be: at most 0.40 and 0.025 (20 and 36 pairs of real and simulated people; docs/benchmarks/checks.md).
-LEAST_EDGES, LEAST_INFORMATION = 0.42, 0.035
+MIN_EDGES, MIN_INFORMATION = 0.42, 0.035
 CUT_SHARE = 0.25  # of the brain's largest section: the brain stem at the lower end has under 0.15 (ours)
 DOUBTFUL_LOAD, IMPOSSIBLE_LOAD = 0.12, 1 / 3  # of the brain: 155 ml, 430 ml (ours)
 ENDS = (("left", "right"), ("back", "front"), ("lower", "upper"))
@@ -102,7 +102,7 @@ def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, co
     first, second = judge(seen[0]), judge(seen[1])
     together = agreement(seen[0], seen[1])
     wrong = _wrong_contrasts(first, second, together, t1w.name, flair.name)
-    if together.edges < LEAST_EDGES and together.information < LEAST_INFORMATION:
+    if together.edges < MIN_EDGES and together.information < MIN_INFORMATION:
         wrong.append(
             f"The T1w {t1w.name} and the FLAIR {flair.name} do not show the same anatomy: they are of two people, not "
             "in register, or one is ruined by motion. Look at both; the result is not to be trusted."

@@ -29,8 +29,8 @@ DVR_MEDIAN, DVR_FLUID = (0.6, 1.6), 0.48  # DVR maps: median 1.03-1.10, fluid 0.
 SAME_NEIGHBOURS = 0.6  # share of neighbours with exactly one value; images: under 0.2
 FEW_VALUES = 16
 AIR_SPACING_MM, AIR_MARGIN_MM, AIR_DISTANCE_MM = 3.0, 60.0, 30.0
-FEWEST_VOXELS = 1000  # in both brains, below which a joint histogram says nothing
-GHOST_LEVEL, GHOST_STRUCTURE, LEAST_AIR = 0.08, 4.0, 1000
+MIN_VOXELS = 1000  # in both brains, below which a joint histogram says nothing
+GHOST_LEVEL, GHOST_STRUCTURE, MIN_AIR = 0.08, 4.0, 1000
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def agreement(first: View, second: View) -> Agreement:
     for seen in (first, second):
         solid &= seen.values > (np.percentile(seen.values[seen.depth > CENTRE_MM], 1) + 1) / 2
     return Agreement(
-        normalised_information(first_smooth[inner], second_smooth[inner]) - 1 if inner.sum() >= FEWEST_VOXELS else 0.0,
+        normalised_information(first_smooth[inner], second_smooth[inner]) - 1 if inner.sum() >= MIN_VOXELS else 0.0,
         _rank_correlation(*lengths),
         _rank_correlation(first.values[solid], second.values[solid]),
     )
@@ -210,7 +210,7 @@ def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> 
     above = np.arange(shape[2]) >= np.argwhere(inside)[:, 2].mean()
     known = resample(brain.with_data(np.ones_like(brain.data)), shape, affine) > 0.99  # where the mask's image ends,
     air = values[away & seen & known & above[None, None]]  # another image may show more brain
-    if air.size < LEAST_AIR:
+    if air.size < MIN_AIR:
         return None
     middle, top = np.percentile(air, [50, 98])
     return float(top / np.median(values[inside])) if top > GHOST_STRUCTURE * middle else 0.0

@@ -18,7 +18,7 @@ from .dicom_choice import settle_agent
 from .dicom_headers import DICOMDIR_CLASS, Folder, Frame, Stack, frames_of, is_dicom, quiet_pydicom, read_header
 from .dicom_person import same_person
 
-MOST_FILES = 50_000  # more is a picture archive, not a patient (ours)
+MAX_FILES = 50_000  # more is a picture archive, not a patient (ours)
 SAME_PLACE = 0.1  # of the slice distance: two slices nearer than this lie at one place (ours)
 SAME_PLACE_MM = 0.01  # slices nearer than this lie at one place, whatever their distance (ours)
 FEW_SLICES = 4  # series of fewer may be one that lost its series number to an anonymiser (ours)
@@ -61,10 +61,8 @@ def _files_below(folder: Path) -> list[Path]:
         reached.add(real)
         folders.sort()
         files += [Path(place) / name for name in sorted(names)]
-        if len(files) > MOST_FILES:
-            raise BadInput(
-                f"The folder {folder.name or folder} holds over {MOST_FILES} files. Give one study's folder."
-            )
+        if len(files) > MAX_FILES:
+            raise BadInput(f"The folder {folder.name or folder} holds over {MAX_FILES} files. Give one study's folder.")
     return files
 
 

@@ -28,7 +28,7 @@ CSF = (24, 257)
 CHOROID = (31, 63)
 VESSELS_AND_CHIASM = (30, 62, 80, 85)
 HEAD, HEAD_PARTS = (126, 130, 165, 258, 259, 260, 262), ((900, 930),)  # skull, scalp, eyes, air: SAMSEG and newer asegs
-MOST_UNKNOWN = 0.05  # share of the labelled voxels whose number we do not know: more is another scheme (ours)
+MAX_UNKNOWN = 0.05  # share of the labelled voxels whose number we do not know: more is another scheme (ours)
 
 
 def tissues_from_label_map(
@@ -86,7 +86,7 @@ def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
     """
     counted = labels.data[(labels.data != 0) & ~_of_the_head(labels.data)]
     known = _known(np.unique(counted))
-    if counted.size == 0 or len(known) < 5 or np.isin(counted, known).mean() < 1 - MOST_UNKNOWN:
+    if counted.size == 0 or len(known) < 5 or np.isin(counted, known).mean() < 1 - MAX_UNKNOWN:
         raise BadInput(
             f"The label map {labels.name} does not use FreeSurfer's numbers (2 and 41 are white matter). Give aseg, "
             "aparc+aseg or SynthSeg's segmentation."

@@ -16,7 +16,7 @@ LOWERED = 0.5  # (ours) share of the probability at the click that its surroundi
 LOWEST = 0.02  # (ours) the network sees nothing below this: a lesion grown from it would be noise
 REACH_MM = 30.0  # (ours) from the click; keeps a low threshold from running through the whole white matter
 WATERSHED_LEVELS_MM = (2.0, 1.5, 1.0, 0.75, 0.5, 0.25, 0.1)  # (ours) how much thinner a waist is than what it joins
-LEAST_PART_MM3 = 3.0  # (ours) as the smallest lesion that the literature counts (3 mm3 or more)
+MIN_PART_MM3 = 3.0  # (ours) as the smallest lesion that the literature counts (3 mm3 or more)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def grow_lesion(
     return GrownLesion(mask, used)
 
 
-def split_lesion(mask: np.ndarray, spacing: Sequence[float], least_mm3: float = LEAST_PART_MM3) -> np.ndarray:
+def split_lesion(mask: np.ndarray, spacing: Sequence[float], least_mm3: float = MIN_PART_MM3) -> np.ndarray:
     """Divide a lesion into the pieces that do not touch, else at its waists: a watershed of the distance to its edge.
 
     mask: (I, J, K); spacing: mm; least_mm3: smaller parts go to the nearest larger one. Returns labels, int32

@@ -18,10 +18,10 @@ from .labelling import label_lesions
 from .volumes import Volume
 
 CUTS_PER_VOXEL = 2  # points of a source voxel per edge of a target voxel: shares come out smooth
-MOST_CUTS = 8
+MAX_CUTS = 8
 SWAPS, CANDIDATES = 500, 200  # exchanges at most, per lesion, to bring the centre back, and voxels looked at for each
 FAR_OFF_MM = 20  # summed over the lesion: from here on only exchanges from behind to ahead
-MANY, TILTS, BISECTIONS, MOST_TILT = 500, 3, 10, 0.02  # voxels of a lesion that is tilted first; share per mm
+MANY, TILTS, BISECTIONS, MAX_TILT = 500, 3, 10, 0.02  # voxels of a lesion that is tilted first; share per mm
 CLOSE_MM = 0.02  # mean over the lesion: no need to come closer
 
 
@@ -132,7 +132,7 @@ def _shared_out(
     affine: np.ndarray,
 ) -> PartialVolumes:
     to_target = np.linalg.inv(affine) @ own_affine
-    cuts = np.clip(np.ceil(CUTS_PER_VOXEL * np.linalg.norm(to_target[:3, :3], axis=0) - 1e-6), 1, MOST_CUTS).astype(int)
+    cuts = np.clip(np.ceil(CUTS_PER_VOXEL * np.linalg.norm(to_target[:3, :3], axis=0) - 1e-6), 1, MAX_CUTS).astype(int)
     position = np.stack(np.unravel_index(voxel, own_shape), axis=1).astype(float)
     weight = share * abs(np.linalg.det(to_target[:3, :3])) / cuts.prod()
     keys, shares = [], []
@@ -201,7 +201,7 @@ def _tilt(place: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) 
         off = centre - place[_fullest(share + (place - centre) @ tilt, count)].mean(axis=0)
         if np.linalg.norm(off) < CLOSE_MM:
             break
-        direction, low, high = off / np.linalg.norm(off), 0.0, MOST_TILT
+        direction, low, high = off / np.linalg.norm(off), 0.0, MAX_TILT
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             taken = _fullest(share + (place - centre) @ (tilt + middle * direction), count)

@@ -28,8 +28,8 @@ REGIONS = (PERIVENTRICULAR, JUXTACORTICAL, DEEP, INFRATENTORIAL_NAME)
 TOUCH_MM = 2.0  # (ours) about one voxel of clinical MRI between lesion and ventricle or cortex
 VENTRICLE_REACH_MM = 8.0  # (ours) how far a person's ventricles may lie outside the template's
 SURFACE_MM = 14.0  # (ours) grey matter deeper than this below the brain's surface is no cortex but a nucleus
-LEAST_CORTEX_MM3 = 2000.0  # (ours) smaller pieces of grey matter are no cortex
-LEAST_CORTEX = (
+MIN_CORTEX_MM3 = 2000.0  # (ours) smaller pieces of grey matter are no cortex
+MIN_CORTEX = (
     0.15  # (ours) share of a lesion's voxels that touch the cortex: a lesion of the deep white matter may graze it
 )
 
@@ -87,7 +87,7 @@ def _sheets(mask: np.ndarray, voxel_volume: float) -> np.ndarray:
     labels, _count = ndimage.label(mask)
     volumes = np.bincount(labels.ravel()) * voxel_volume
     volumes[0] = 0
-    return (volumes >= LEAST_CORTEX_MM3)[labels]
+    return (volumes >= MIN_CORTEX_MM3)[labels]
 
 
 def _within(mask: np.ndarray, reach: float, spacing: tuple[float, ...]) -> np.ndarray:
@@ -98,7 +98,7 @@ def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...
     """The region of lesion 1, 2, ... in `labels`, int (I, J, K); spacing: mm.
 
     Infratentorial where most of the lesion is; else periventricular where any of it touches the ventricles; else
-    juxtacortical where LEAST_CORTEX of it touches the cortex; else deep white matter. Labels without a voxel: "".
+    juxtacortical where MIN_CORTEX of it touches the cortex; else deep white matter. Labels without a voxel: "".
     """
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]
@@ -109,7 +109,7 @@ def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...
 
     below = share(places.infratentorial) > 0.5
     touching = share(_within(places.ventricles, TOUCH_MM, spacing)) > 0
-    cortical = share(_within(places.cortex, TOUCH_MM, spacing)) > LEAST_CORTEX
+    cortical = share(_within(places.cortex, TOUCH_MM, spacing)) > MIN_CORTEX
     chosen = np.select([counts == 0, below, touching, cortical], ["", *_names()], DEEP)
     return chosen[1:].tolist()
 

@@ -28,7 +28,7 @@ TOLERANCE_MM = 0.01
 MASK_GRID_MM, BOX_MARGIN_MM = 2.0, 12.0
 IN_REGISTER_MM = 0.5  # on one common grid, less than this is not worth an interpolation (ours)
 SAME_SUPPORT_DICE = 0.998  # a shift of 1 mm takes about 0.01 off (estimated): only one and the same mask passes
-LEAST_OVERLAP, LEAST_COVERED = 0.05, 0.5
+MIN_OVERLAP, MIN_COVERED = 0.05, 0.5
 DIGITS = 9  # of the matrix that are kept
 BESIDE_MM, OTSU_MM = 10.0, 4.0
 # Ten real pairs of one person: distinct 4.0 to 6.5, spread up to 0.05 mm; 13 pairs of two people and a mirrored image:
@@ -93,7 +93,7 @@ def register(
     brain = foreground(fixed) if brain is None else brain
     start = identity if start is None else np.asarray(start, float)
     points = brain_points(brain)
-    if inside_share(points, moving, start) < LEAST_OVERLAP:
+    if inside_share(points, moving, start) < MIN_OVERLAP:
         raise BadInput(
             f"The {contrast} {moving.name} does not overlap with the brain in the {reference} {fixed.name} (world "
             "coordinates). Check that both are of one person and one session, and that their headers were kept."
@@ -167,7 +167,7 @@ def _judged(
 
 def _failure(covered: float, spread: float, distinct: float) -> str:
     """Why a result is wrong, else an empty string."""
-    if covered < LEAST_COVERED:
+    if covered < MIN_COVERED:
         return f"only {100 * covered:.0f} % of the brain would lie inside it"
     if distinct < WRONG_DISTINCT:
         return "no position stands out from those around it"

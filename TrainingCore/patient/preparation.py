@@ -19,7 +19,7 @@ from ..imaging.registration import Registration, brain_points, inside_share, mea
 from ..imaging.volumes import Volume, same_grid
 from ..runtime.errors import BadInput
 
-LEAST_COVERED, WELL_COVERED = 0.05, 0.9
+MIN_COVERED, WELL_COVERED = 0.05, 0.9
 KEPT_AS_THEY_ARE = (*QUANTITATIVE, "dvr", "dvr_clean")
 
 Tell = Callable[[str, str], None]
@@ -100,7 +100,7 @@ def _register(
         shaded = name not in KEPT_AS_THEY_ARE
         registration = register(fixed, image, mask, corrected, contrast=word, reference=words, moving_bias=shaded)
         patient.warnings += [registration.warning] if registration.warning else []
-    if registration.covered < LEAST_COVERED:
+    if registration.covered < MIN_COVERED:
         raise BadInput(
             f"The {word} {image.name} does not overlap with the brain in the {words} {fixed.name}. Check both files, "
             "and the transform between them if one was given."

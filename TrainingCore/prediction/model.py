@@ -15,7 +15,7 @@ from .inference import predict_maps
 if TYPE_CHECKING:
     import torch
 
-MOST_LOADED = 3  # a batch uses the same for every visit: one for the map, one for lesions, one for a missing FLAIR
+MAX_LOADED = 3  # a batch uses the same for every visit: one for the map, one for lesions, one for a missing FLAIR
 _LOADED: dict[str, dict[Any, Any]] = {}  # systems by device, of the models that were loaded last
 
 
@@ -36,7 +36,7 @@ class TrainedModel:
         about = [bundle.description[key] for key in ("architecture", "inputs", "output", "intensity")]
         key = json.dumps([bundle.sha256, str(device), about], sort_keys=True)
         if key not in _LOADED:
-            while len(_LOADED) >= MOST_LOADED:
+            while len(_LOADED) >= MAX_LOADED:
                 _LOADED.pop(next(iter(_LOADED)))
             fresh = cls(bundle, device)
             fresh.system(device)

@@ -14,7 +14,7 @@ from ..imaging.contrasts import normalised_information
 if TYPE_CHECKING:
     from ..patient.case_preparation import Prepared
 
-FEWEST = 5  # visits from which on "unusual for this cohort" means anything (ours)
+MIN_VISITS = 5  # visits from which on "unusual for this cohort" means anything (ours)
 OUTLIER = 3.5  # robust z-score (Iglewicz & Hoaglin 1993)
 MAD_TO_SD = 1.4826
 
@@ -80,12 +80,12 @@ def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     empty dicts where the cohort has fewer than five visits.
     """
     found: list[dict[str, float]] = [{} for _ in rows]
-    if len(rows) < FEWEST:
+    if len(rows) < MIN_VISITS:
         return found
     for measure in MEASURES:
         values = np.array([np.nan if row.get(measure.key) is None else row[measure.key] for row in rows], float)
         known = values[np.isfinite(values)]
-        if known.size < FEWEST:
+        if known.size < MIN_VISITS:
             continue
         middle = float(np.median(known))
         spread = max(MAD_TO_SD * float(np.median(np.abs(known - middle))), measure.floor / 2)

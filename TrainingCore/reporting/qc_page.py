@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import RESEARCH_USE, __version__
 from ..runtime.files import write_text
-from .qc_measures import FEWEST, MEASURES, OUTLIER, deviations
+from .qc_measures import MEASURES, MIN_VISITS, OUTLIER, deviations
 
 PAGE = "qc.html"
 TEMPLATE = "page.html.jinja"
@@ -104,8 +104,8 @@ def _write(
     odd = sum(row["odd"] for row in rows)
     visits = "visit" if len(rows) == 1 else "visits"
     summary = f"{len(rows)} {visits} prepared, {len(failures)} failed, {odd} unusual or with a warning."
-    if len(rows) < FEWEST:
-        summary += f" With fewer than {FEWEST} visits nothing can be called unusual."
+    if len(rows) < MIN_VISITS:
+        summary += f" With fewer than {MIN_VISITS} visits nothing can be called unusual."
     html = template.render(
         title="Prepared cases: look before you train",
         banners=[RESEARCH_USE, *([SIMULATED_BANNER] if any(row["simulated"] for row in rows) else [])],

@@ -15,7 +15,7 @@ import numpy as np
 from ..runtime.errors import BadInput, MyelinSynthError
 
 REPLICATES = 2000
-FEWEST_PEOPLE = 8  # (ours) below, no association is computed
+MIN_PEOPLE = 8  # (ours) below, no association is computed
 CATEGORIES = 6  # (ours) a column with more distinct texts cannot be a group
 Row = dict[str, Any]
 
@@ -91,7 +91,7 @@ def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Seque
     found["missing"] = int((~complete).sum())
     empty = dict.fromkeys(("rho", "low", "high", "partial_rho", "partial_low", "partial_high", "p", "beta", "beta_low",
                            "beta_high"))  # fmt: skip
-    if len(labels) < FEWEST_PEOPLE + len(covariates):
+    if len(labels) < MIN_PEOPLE + len(covariates):
         return found | empty
     rng = np.random.default_rng([seed, 1931])
     draws = [rng.integers(len(labels), size=len(labels)) for _ in range(REPLICATES)]

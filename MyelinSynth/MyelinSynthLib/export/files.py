@@ -43,7 +43,7 @@ from ..scene.provenance import FETCH_ATTRIBUTE
 from ..words import _
 from .snapshots import Photographer
 
-MOST_PICTURES = 40
+MAX_PICTURES = 40
 NEEDED = ("table", "dvr", "brain", "report", "nawm", "transform", "provenance")  # one, four, all: table, report, Result
 REJECTED_LESIONS, REJECTED_LABELS = "rejected_lesions.csv", "rejected_lesion_labels.nii.gz"  # beside a Result's own
 # What a spreadsheet would run, and the mark itself, so that reading it back loses nothing
@@ -234,9 +234,9 @@ def _pictures(nodes: dict[str, Any], review: Review) -> list[str]:
         return []
     photographer = Photographer(nodes, labelsOnGrid(nodes["lesions"], nodes["dvr"]))
     parts = [f"<h2>{_escape(_('Flagged and rejected lesions'))}</h2>"]
-    if len(rows) > MOST_PICTURES:
-        parts.append(f"<p>{_escape(_('The first {n} of {total}.').format(n=MOST_PICTURES, total=len(rows)))}</p>")
-    for row in rows[:MOST_PICTURES]:
+    if len(rows) > MAX_PICTURES:
+        parts.append(f"<p>{_escape(_('The first {n} of {total}.').format(n=MAX_PICTURES, total=len(rows)))}</p>")
+    for row in rows[:MAX_PICTURES]:
         lesion, state = review.lesion(row), review.state(row)
         picture = photographer.png(lesion, review.place(row, nodes["dvr"]), state)
         caption = _("Lesion {id}, {state}: {panels}; axial, patient's right on the left, 60 mm wide.").format(

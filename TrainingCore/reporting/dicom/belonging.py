@@ -17,8 +17,8 @@ SAMPLES = 96  # an axis with twice as many voxels is sampled: plenty for a corre
 BIAS_MM = 12.0  # sigma of the mean around a voxel: bias fields vary more slowly, tissues faster (ours)
 # Ours, from nine real T1w: copies without skull, resampled, with noise of 10 % or a bias field of a factor of four
 # reach 0.95 to 1.00; other people stay below 0.30, other visits below 0.12, the scan after contrast agent below 0.75.
-LEAST_CORRELATION = 0.85
-LEAST_COVERED = 0.5  # share of the T1w's foreground that the series must show (ours)
+MIN_CORRELATION = 0.85
+MIN_COVERED = 0.5  # share of the T1w's foreground that the series must show (ours)
 
 
 def world_of_reference(t1w: Volume, reference: Reference, grid: Volume | None = None) -> np.ndarray:
@@ -41,7 +41,7 @@ def world_of_reference(t1w: Volume, reference: Reference, grid: Volume | None = 
         worlds.append(np.asarray(own.other, float) @ np.linalg.inv(own.affine))
     likeness = [correlation_with(reference.volume, t1w.data, world @ t1w.affine) for world in worlds]
     best = int(np.argmax(likeness))
-    if likeness[best] < LEAST_CORRELATION:
+    if likeness[best] < MIN_CORRELATION:
         raise BadInput(
             f"The DICOM {reference.volume.name} does not show the same image as the T1w in the same place (correlation "
             f"{max(likeness[best], 0):.2f}): it may be another patient's or another visit's. Give the series that the "
@@ -63,7 +63,7 @@ def correlation_with(series: Volume, data: np.ndarray, affine: np.ndarray) -> fl
     there = resample(series, some.shape, grid, outside=np.nan)
     foreground = some > np.median(some[some > some.min()]) if (some > some.min()).any() else np.zeros(some.shape, bool)
     both = foreground & np.isfinite(there)
-    if both.sum() < max(LEAST_COVERED * foreground.sum(), 10):
+    if both.sum() < max(MIN_COVERED * foreground.sum(), 10):
         return 0.0
     sigma = BIAS_MM / np.linalg.norm(grid[:3, :3], axis=0)
     pairs = [(some[both], there[both]), tuple(_without_bias(image, both, sigma) for image in (some, there))]
