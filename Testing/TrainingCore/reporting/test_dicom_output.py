@@ -237,10 +237,10 @@ def test_names_with_letters_beyond_ascii_survive(tmp_path, arrays):
 def test_a_folder_that_cannot_be_written_is_refused_and_left_alone(tmp_path, arrays):
     reference = read_reference(series(tmp_path / "t1w", arrays))
     (tmp_path / "dicom").mkdir()
-    (tmp_path / "dicom/notes.txt").write_text("mine")
+    (tmp_path / "dicom/README.txt").write_text("mine")
     with pytest.raises(BadInput, match="holds something else"):
         write_dicom(tmp_path / "dicom", reference, Volume(arrays["dvr"], turned(OBLIQUE)), None, [], PROVENANCE)
-    assert [path.name for path in (tmp_path / "dicom").iterdir()] == ["notes.txt"]
+    assert [path.name for path in (tmp_path / "dicom").iterdir()] == ["README.txt"]
 
 
 @pytest.mark.parametrize(

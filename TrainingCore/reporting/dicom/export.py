@@ -73,7 +73,7 @@ def write_dicom(
     words = [*reference.uids, identity_of(reference.first), list(map(dict, rows)), tracking]
     origin = Origin.of(provenance, repr(words).encode(), *parts)
     notes = [IDENTITY, *reference.notes]
-    with atomic_folder(folder, README) as making, quiet_pydicom():
+    with atomic_folder(folder, MAP) as making, quiet_pydicom():
         files = {MAP: parametric_map(dvr.data, planes, reference, origin)}
         if marked is None:
             notes.append(NO_LESIONS)
