@@ -98,7 +98,11 @@ def measure_detection(case: Case, outputs: Outputs, data: Data, context: Any = N
     segmented = segmentation_measures(truth, mask, brain)
     measured = detection_measures(truth, mask, case.voxel_volume)
     error = abs(float(measured["volume_error"] or 0.0))
-    return _row(case) | {"dsc": segmented["dsc"], "absolute_volume_error": error, **measured}, []
+    return _row(case) | {
+        "dsc": segmented["dsc"] if truth.any() else None,
+        "absolute_volume_error": error,
+        **measured,
+    }, []
 
 
 def picture_detection(case: Case, outputs: Outputs, context: Any = None) -> dict[str, np.ndarray]:

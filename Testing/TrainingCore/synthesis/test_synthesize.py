@@ -121,7 +121,7 @@ def test_the_transform_can_be_read_by_itk_and_given_back(made, patient, bundle, 
 def test_json_progress_prints_nothing_but_json_objects_on_stdout(patient, bundle, command, tmp_path, capfd):
     out = tmp_path / "result"
     code = command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "json",
-                   "--flips", "--out", out)  # fmt: skip
+                   "--flips", "--lesions", "none", "--out", out)  # fmt: skip
     assert code == 0
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert all(set(line) == {"step", "fraction", "message"} for line in lines)
@@ -380,3 +380,29 @@ def test_mapping_back_keeps_places_whatever_the_orientation():
     back = maps_to_t1w([found], inside, Grid(shape, affine), brain)[0]
     place = AFFINE @ [25, 30, 20, 1]
     assert back[25, 30, 20] == pytest.approx(1 + 0.01 * place[0] - 0.005 * place[2], abs=1e-4)
+
+
+def test_lesions_are_found_where_no_mask_is_given(patient, bundle, head, command, tmp_path, capsys):
+    out = tmp_path / "result"
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--progress", "none",
+                   "--out", out) == 0  # fmt: skip
+    result = Result.open(out)
+    assert result.provenance["lesion_source"] == "found"
+    assert "lesions" in result.provenance["synthetic_inputs"]
+    assert result.lesions()
+    assert all(0 < row["confidence"] <= 1 for row in result.lesions())
+    probability = nib.load(out / "lesions_probability.nii.gz")
+    values, brain = probability.get_fdata(), nib.load(out / "brain_mask.nii.gz").get_fdata() > 0.5
+    assert values.shape == head["t1w"].shape
+    assert 0.5 < values.max() <= 1
+    assert not values[~brain].any()
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "found automatically, to be reviewed" in page
+    assert "they are to be reviewed" in capsys.readouterr().err
+
+
+def test_another_model_as_lesion_finder_is_refused(patient, bundle, command, tmp_path, capsys):
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--lesion-finder", bundle,
+                   "--progress", "none", "--out", tmp_path / "result") == 2  # fmt: skip
+    assert "finds no lesions" in capsys.readouterr().err
+    assert not (tmp_path / "result").exists()
