@@ -18,7 +18,7 @@ from .model import TrainedModel
 from .volume import maps_to_t1w
 
 # A lesion is called hyperintense where its brightest fifth lies this many robust SD of the brain above the brain's
-# median in FLAIR. As in thresholds on FLAIR; 2 instead of 1.5 after a look at sub-07 and sub-19 of Lesjak et al. (ours).
+# median in FLAIR (ours; 2 instead of 1.5 after a look at sub-07 and sub-19 of Lesjak et al.).
 HYPERINTENSE_SD = 2.0
 BRIGHTEST = 0.8  # quantile where the brightest fifth of a lesion begins
 
