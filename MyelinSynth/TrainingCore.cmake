@@ -366,6 +366,9 @@ set(TRAINING_CORE_MODELS
   Resources/models/demonstration/README.md
   Resources/models/demonstration/bundle.json
   Resources/models/demonstration/weights.safetensors
+  Resources/models/lesion_finder/README.md
+  Resources/models/lesion_finder/bundle.json
+  Resources/models/lesion_finder/weights.safetensors
   )
 
 ctkMacroCompilePythonScript(
