@@ -14,58 +14,28 @@ from slicer.util import VTKObservationMixin
 from ..display import surfaces
 from ..display.annotation import Annotation
 from ..display.framing import jumpTo
-from ..display.views import COLOURS_OF_STATE
 from ..errors import SynthesisError
 from ..scene import provenance
 from ..words import _
 from .changes import Change, addLesion, canGrow, mergeLesions, splitLesion
 from .clicks import Clicks
-from .columns import Column, screenColumns
 from .dock import TableDock
 from .edits import Memory, measureAgain
 from .history import History
 from .keys import Keys
+from .rows import Rows, cellText, stateName
 from .segments import segmentIds
 from .table import (
     ACCEPTED,
-    ADDED,
-    AS_GIVEN,
-    EDITED,
     FLAGGED,
-    ID,
-    MERGED,
     REJECTED,
-    REMOVED,
-    SPLIT,
     STATE,
     STATES,
     UNREVIEWED,
     Review,
 )
 
-ALWAYS_SHOWN = ("id", "volume_mm3", "mean_dvr")
 EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor before the lesions are measured again
-RIGHT_AND_MIDDLE = 0x0082  # Qt::AlignRight | Qt::AlignVCenter
-
-
-@functools.lru_cache  # asked for every row after every decision, and a translation has to be looked up
-def stateName(state: str, outline: str = AS_GIVEN) -> str:
-    """A review state in the user's language, and whether the outline is another one now."""
-    name = {
-        UNREVIEWED: _("unreviewed"),
-        ACCEPTED: _("accepted"),
-        FLAGGED: _("flagged"),
-        REJECTED: _("rejected"),
-    }[state]
-    marks = {
-        AS_GIVEN: "",
-        EDITED: _(" (edited)"),
-        REMOVED: _(" (outline removed)"),
-        ADDED: _(" (added)"),
-        MERGED: _(" (merged)"),
-        SPLIT: _(" (split)"),
-    }
-    return name + marks.get(outline, "")
 
 
 class ReviewPanel(VTKObservationMixin):
@@ -77,9 +47,7 @@ class ReviewPanel(VTKObservationMixin):
         self.ui, self._changed, self._views = ui, changed, views
         self.nodes: dict[str, Any] = {}
         self.review: Review | None = None
-        self._order: list[int] = []
-        self._shown: list[Column] = []
-        self._sort, self._descending = ID, False
+        self._rows = Rows(ui.reviewTable)
         self._filling = False
         self._history = History()
         self._fresh = ""
@@ -150,16 +118,16 @@ class ReviewPanel(VTKObservationMixin):
 
     def begin(self) -> None:
         """Start with the first lesion that has no decision."""
-        if self.review is None or not self._order:
+        if self.review is None or not self._rows.order:
             return
-        undecided = [row for row in self._order if self.review.state(row) == UNREVIEWED]
-        self.choose((undecided or self._order)[0])
+        undecided = [row for row in self._rows.order if self.review.state(row) == UNREVIEWED]
+        self.choose((undecided or self._rows.order)[0])
 
     def step(self, lines: int) -> None:
         """Choose the lesion that many lines further down; the ends stay."""
-        if self._order:
+        if self._rows.order:
             line = self.ui.reviewTable.currentRow() + lines
-            self.choose(self._order[min(max(line, 0), len(self._order) - 1)])
+            self.choose(self._rows.order[min(max(line, 0), len(self._rows.order) - 1)])
 
     def trust(self, run: str) -> None:
         """The table and the outlines of this synthesis were made together a moment ago."""
@@ -193,62 +161,11 @@ class ReviewPanel(VTKObservationMixin):
         """Fill the table from the node, with a lesion chosen in it where one is given and shown."""
         self._filling = True
         try:
-            states = (UNREVIEWED,) if self.ui.unreviewedBox.checked else STATES
-            columns = self.review.columns if self.review else []
-            self._shown = [one for one in screenColumns() if self._hasContent(one)] if columns else []
-            sort = self._sort if self._sort in columns else ID
-            self._order = self.review.order(sort, self._descending, states) if self.review else []
-            self._fillCells()
-            row = self.review.rowOf(lesion) if self.review and lesion is not None else None
-            self.ui.reviewTable.setCurrentCell(self._order.index(row) if row in self._order else -1, 0)
+            self._rows.fill(self.review, (UNREVIEWED,) if self.ui.unreviewedBox.checked else STATES)
+            self._rows.choose(self.review.rowOf(lesion) if self.review and lesion is not None else None)
         finally:
             self._filling = False
         self._showProgress()
-
-    def _hasContent(self, column: Column) -> bool:
-        """Whether the table has the column and, where it holds numbers, any of them."""
-        if self.review is None or column.name not in self.review.columns:
-            return False
-        if not column.form or column.name in ALWAYS_SHOWN or self.review.isText(column.name):
-            return True
-        return any(np.isfinite(self.review.number(row, column.name)) for row in range(len(self.review)))
-
-    def _fillCells(self) -> None:
-        table = self.ui.reviewTable
-        arrow = " \u25bc" if self._descending else " \u25b2"
-        table.clear()
-        table.setColumnCount(len(self._shown))
-        table.setHorizontalHeaderLabels([one.title + arrow * (one.name == self._sort) for one in self._shown])
-        for column, one in enumerate(self._shown):
-            table.horizontalHeaderItem(column).setToolTip(one.tip)
-        table.setRowCount(len(self._order))
-        for line, row in enumerate(self._order):
-            self._fillRow(line, row)
-        table.resizeColumnsToContents()
-
-    def _fillRow(self, line: int, row: int) -> None:
-        for column, one in enumerate(self._shown):
-            self.ui.reviewTable.setItem(line, column, self._cell(row, one.name, one.form))
-
-    def _cell(self, row: int, name: str, form: str) -> Any:
-        assert self.review is not None, "there are rows without a review"
-        item = qt.QTableWidgetItem(self._text(self.review, row, name, form))
-        if form:
-            item.setTextAlignment(RIGHT_AND_MIDDLE)
-        if name == STATE:
-            colour = COLOURS_OF_STATE[self.review.state(row)]
-            item.setBackground(qt.QBrush(qt.QColor(*(round(255 * part) for part in colour))))
-            item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
-        return item
-
-    @staticmethod
-    def _text(review: Review, row: int, column: str, form: str) -> str:
-        if column == STATE:
-            return stateName(review.state(row), review.outline(row))
-        if review.isText(column):
-            return review.text(row, column)
-        value = review.number(row, column)
-        return (form or "{}").format(value) if np.isfinite(value) else "\u2013"
 
     def _showProgress(self) -> None:
         ui = self.ui
@@ -260,8 +177,8 @@ class ReviewPanel(VTKObservationMixin):
             ui.commentEdit,
             ui.editButton,
         ):
-            button.enabled = bool(self._order)
-        ui.mergeButton.enabled = ui.splitButton.enabled = bool(self._order) and "lesions" in self.nodes
+            button.enabled = bool(self._rows.order)
+        ui.mergeButton.enabled = ui.splitButton.enabled = bool(self._rows.order) and "lesions" in self.nodes
         ui.addButton.enabled = canGrow(self.nodes)
         ui.undoButton.enabled = bool(self._history)
         done, total = self.review.progress() if self.review else (0, 0)
@@ -277,8 +194,7 @@ class ReviewPanel(VTKObservationMixin):
 
     def currentRow(self) -> int | None:
         """The row of the node that is chosen, or None."""
-        line = self.ui.reviewTable.currentRow()
-        return self._order[line] if 0 <= line < len(self._order) else None
+        return self._rows.current()
 
     def _currentLesion(self) -> int | None:
         row = self.currentRow()
@@ -286,14 +202,13 @@ class ReviewPanel(VTKObservationMixin):
 
     def choose(self, row: int) -> None:
         """Choose a row of the node, and so jump there."""
-        if row not in self._order:
+        if row not in self._rows.order:
             return
-        line = self._order.index(row)
         # Qt says nothing where the same line now shows another lesion, so it is asked to be silent
         self._filling = True
-        self.ui.reviewTable.setCurrentCell(line, 0)
+        self._rows.choose(row)
         self._filling = False
-        self.onRow(line)
+        self.onRow(self._rows.order.index(row))
 
     def decide(self, state: str) -> None:
         """Record a decision about the lesion that is chosen and go on to the next one that has none."""
@@ -303,12 +218,12 @@ class ReviewPanel(VTKObservationMixin):
         lesion, before = self.review.lesion(row), self.review.state(row)
         self._history.add(lesion, [lesion], functools.partial(self._setState, lesion, before))
         self.review.setState(row, state)
-        following = self.review.next(row, self._order) if state != UNREVIEWED else row
+        following = self.review.next(row, self._rows.order) if state != UNREVIEWED else row
         self._did = _("Lesion {id}: {state}").format(id=self.review.lesion(row), state=stateName(state))
-        if self.ui.unreviewedBox.checked or self._sort == STATE:
+        if self.ui.unreviewedBox.checked or self._rows.sort == STATE:
             self.refill(self.review.lesion(row))
         else:  # every row stays where it is: a quarter of a second less with 150 lesions
-            self._fillRow(self._order.index(row), row)
+            self._rows.fillRow(self.review, row)
             self._showProgress()
         self._changed()
         if following is not None:
@@ -348,8 +263,7 @@ class ReviewPanel(VTKObservationMixin):
         """Make one lesion of those chosen in the table."""
         if self.review is None:
             return
-        items = ((row, self.ui.reviewTable.item(line, 0)) for line, row in enumerate(self._order))
-        lesions = [self.review.lesion(row) for row, item in items if item.isSelected()]
+        lesions = [self.review.lesion(row) for row in self._rows.selected()]
         self._change(lambda: mergeLesions(self.nodes, lesions, self._memory))
 
     def onSplit(self, _checked: bool = False) -> None:
@@ -386,9 +300,9 @@ class ReviewPanel(VTKObservationMixin):
 
     def onRow(self, line: int, _column: int = 0, _oldLine: int = 0, _oldColumn: int = 0) -> None:
         """Jump to the lesion of a line."""
-        if self._filling or self.review is None or not 0 <= line < len(self._order):
+        if self._filling or self.review is None or not 0 <= line < len(self._rows.order):
             return
-        self.ui.commentEdit.text = self.review.comment(self._order[line])
+        self.ui.commentEdit.text = self.review.comment(self._rows.order[line])
         self.jump()
 
     def position(self) -> list[float] | None:
@@ -416,19 +330,15 @@ class ReviewPanel(VTKObservationMixin):
             chosen = _("Lesion {id} ({state}), DVR {dvr}").format(
                 id=self.review.lesion(row),
                 state=stateName(self.review.state(row), self.review.outline(row)),
-                dvr=self._text(self.review, row, "mean_dvr", "{:.2f}"),
+                dvr=cellText(self.review, row, "mean_dvr", "{:.2f}"),
             )
             lines += [chosen, "{} / {}".format(*self.review.progress())]
         self._annotation.say("\n".join(lines))
 
     def onHeader(self, column: int) -> None:
         """Sort by a column; a second click turns the order round."""
-        if not 0 <= column < len(self._shown):
-            return
-        name = self._shown[column].name
-        self._descending = not self._descending if name == self._sort else False
-        self._sort = name
-        self.refill(self._currentLesion())
+        if self._rows.sortBy(column):
+            self.refill(self._currentLesion())
 
     def onFilter(self, _checked: bool = False) -> None:
         """Show all lesions, or those without a decision."""

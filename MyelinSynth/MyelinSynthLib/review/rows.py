@@ -1,0 +1,141 @@
+"""The rows of the lesion table on screen: which lesions, in which order, with which columns."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import qt
+
+from ..display.views import COLOURS_OF_STATE
+from ..words import _
+from .columns import Column, screenColumns
+from .table import (
+    ACCEPTED,
+    ADDED,
+    AS_GIVEN,
+    EDITED,
+    FLAGGED,
+    ID,
+    MERGED,
+    REJECTED,
+    REMOVED,
+    SPLIT,
+    STATE,
+    UNREVIEWED,
+    Review,
+)
+
+ALWAYS_SHOWN = ("id", "volume_mm3", "mean_dvr")
+RIGHT_AND_MIDDLE = 0x0082  # Qt::AlignRight | Qt::AlignVCenter
+
+
+@functools.lru_cache  # asked for every row after every decision, and a translation has to be looked up
+def stateName(state: str, outline: str = AS_GIVEN) -> str:
+    """A review state in the user's language, and whether the outline is another one now."""
+    name = {
+        UNREVIEWED: _("unreviewed"),
+        ACCEPTED: _("accepted"),
+        FLAGGED: _("flagged"),
+        REJECTED: _("rejected"),
+    }[state]
+    marks = {
+        AS_GIVEN: "",
+        EDITED: _(" (edited)"),
+        REMOVED: _(" (outline removed)"),
+        ADDED: _(" (added)"),
+        MERGED: _(" (merged)"),
+        SPLIT: _(" (split)"),
+    }
+    return name + marks.get(outline, "")
+
+
+def cellText(review: Review, row: int, column: str, form: str) -> str:
+    """What a cell says; a dash where it is not estimable."""
+    if column == STATE:
+        return stateName(review.state(row), review.outline(row))
+    if review.isText(column):
+        return review.text(row, column)
+    value = review.number(row, column)
+    return (form or "{}").format(value) if np.isfinite(value) else "\u2013"
+
+
+class Rows:
+    """Fills a QTableWidget from a review. `order`: rows of the review, line by line; sort: the column it follows."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self._shown: list[Column] = []
+        self.order: list[int] = []
+        self.sort, self.descending = ID, False
+
+    def fill(self, review: Review | None, states: Sequence[str]) -> None:
+        """Show the lesions in one of these states, or none."""
+        names = review.columns if review else []
+        self._shown = [column for column in screenColumns() if _hasContent(review, column)] if review else []
+        sort = self.sort if self.sort in names else ID
+        self.order = review.order(sort, self.descending, states) if review else []
+        arrow, table = " \u25bc" if self.descending else " \u25b2", self._table
+        table.clear()
+        table.setColumnCount(len(self._shown))
+        table.setHorizontalHeaderLabels([one.title + arrow * (one.name == self.sort) for one in self._shown])
+        for index, column in enumerate(self._shown):
+            table.horizontalHeaderItem(index).setToolTip(column.tip)
+        table.setRowCount(len(self.order))
+        for row in self.order:
+            self.fillRow(review, row)
+        table.resizeColumnsToContents()
+
+    def fillRow(self, review: Review | None, row: int) -> None:
+        """Show one lesion anew, in its line."""
+        assert review is not None, "there are rows without a review"
+        line = self.order.index(row)
+        for index, column in enumerate(self._shown):
+            self._table.setItem(line, index, _cell(review, row, column))
+
+    def sortBy(self, index: int) -> bool:
+        """Follow a column of the screen; a second time turns the order round. Returns whether there is one."""
+        if not 0 <= index < len(self._shown):
+            return False
+        name = self._shown[index].name
+        self.descending = not self.descending if name == self.sort else False
+        self.sort = name
+        return True
+
+    def current(self) -> int | None:
+        """The row that is chosen, or None."""
+        line = self._table.currentRow()
+        return self.order[line] if 0 <= line < len(self.order) else None
+
+    def choose(self, row: int | None) -> None:
+        """Choose a row and bring it into sight; none where it is not shown."""
+        line = self.order.index(row) if row in self.order else -1
+        self._table.setCurrentCell(line, 0)
+        if line >= 0:
+            self._table.scrollToItem(self._table.item(line, 0))
+
+    def selected(self) -> list[int]:
+        """Every row that is selected, by Ctrl or Shift and a click."""
+        return [row for line, row in enumerate(self.order) if self._table.item(line, 0).isSelected()]
+
+
+def _hasContent(review: Review, column: Column) -> bool:
+    """Whether the table has the column and, where it holds numbers, any of them."""
+    if column.name not in review.columns:
+        return False
+    if not column.form or column.name in ALWAYS_SHOWN or review.isText(column.name):
+        return True
+    return any(np.isfinite(review.number(row, column.name)) for row in range(len(review)))
+
+
+def _cell(review: Review, row: int, column: Column) -> Any:
+    item = qt.QTableWidgetItem(cellText(review, row, column.name, column.form))
+    if column.form:
+        item.setTextAlignment(RIGHT_AND_MIDDLE)
+    if column.name == STATE:
+        colour = COLOURS_OF_STATE[review.state(row)]
+        item.setBackground(qt.QBrush(qt.QColor(*(round(255 * part) for part in colour))))
+        item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
+    return item
