@@ -92,6 +92,8 @@ def watch(run: subprocess.Popen[bytes], out: Path) -> list[tuple[int, float, flo
 
 def summary(samples: list[tuple[int, float, float]], visits: int, seconds: float, workers: int) -> dict[str, object]:
     """What a table shows."""
+    if samples and samples[-1][0] < max(visits / 5, 3):
+        return {"visits": samples[-1][0], "note": "ended too early to say anything"}
     steady = np.array([sample for sample in samples if sample[0] >= visits / 10], float)
     slopes = [float(np.polyfit(steady[:, 0], steady[:, column], 1)[0]) for column in (1, 2)]
     return {
