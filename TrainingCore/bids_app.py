@@ -84,7 +84,7 @@ def bids_app(
 
         return StudyDataset(out, analyse(data, out, list(outcome), list(covariate), seed), dataset.failures(out))
     cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=read_filters(bids_filter_file))
-    visits = dataset.choose_visits(cohort, participant_label, session_label)
+    visits = dataset.select_visits(cohort, participant_label, session_label)
     dataset.begin(data, out)
     dataset.write_worklist(cohort, out)
     finder = None if lesion_finder == "none" else str(lesion_finder)

@@ -69,7 +69,7 @@ def begin(data: Path, out: Path) -> None:
         write_text(out / ".bidsignore", "\n".join(NOT_IN_BIDS) + "\n")
 
 
-def choose_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]) -> list[Visit]:
+def select_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]) -> list[Visit]:
     """The visits asked for. Raises BadInput for a label that is not there, or where nothing is left."""
     every = [*cohort.visits, *cohort.incomplete]
     chosen = {label.removeprefix("sub-") for label in people}, {label.removeprefix("ses-") for label in sessions}

@@ -35,7 +35,7 @@ FIGURE_4 = (
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class VNetSettings:
     """The V-Net. convolutions: in every residual block; checkpointing: less memory for a third more time."""
 
     width: int
@@ -64,7 +64,7 @@ class FlipSettings:
 class ContrastEnhancementSettings:
     """loss: l2 or l1."""
 
-    network: NetworkSettings
+    network: VNetSettings
     enhancement: HelpSettings
     loss: str
     flips: FlipSettings

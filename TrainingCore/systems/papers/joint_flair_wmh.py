@@ -15,7 +15,7 @@ MODES = ("joint", "offline", "unimodal")
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class UNet2DSettings:
     """Both 2D U-Nets. widths: channels of each level; first_kernel: edge of the first level's filters in pixels."""
 
     widths: tuple[int, ...]
@@ -28,7 +28,7 @@ class JointFlairWMHSettings:
 
     mode: str
     slices_per_visit: int
-    networks: NetworkSettings
+    networks: UNet2DSettings
     optimizer: AdamSettings
 
 

@@ -20,7 +20,7 @@ SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of ke
 
 
 @dataclass(frozen=True)
-class GeneratorSettings:
+class ResNetSettings:
     """The ResNet generator. skips, added_to: ours, off in the paper."""
 
     width: int
@@ -31,7 +31,7 @@ class GeneratorSettings:
 
 
 @dataclass(frozen=True)
-class DiscriminatorSettings:
+class PatchGANSettings:
     """The PatchGAN."""
 
     width: int
@@ -40,7 +40,7 @@ class DiscriminatorSettings:
 
 
 @dataclass(frozen=True)
-class LossSettings:
+class Pix2PixLosses:
     """Weights: adversarial (0: the L1-only twin), l1 is the paper's c1, mask its c2."""
 
     adversarial: float
@@ -53,9 +53,9 @@ class MaskWeightedPix2PixSettings:
     """samples: random slices of each scan in a step."""
 
     samples: int
-    generator: GeneratorSettings
-    discriminator: DiscriminatorSettings
-    losses: LossSettings
+    generator: ResNetSettings
+    discriminator: PatchGANSettings
+    losses: Pix2PixLosses
     optimizer: AdamSettings
 
 

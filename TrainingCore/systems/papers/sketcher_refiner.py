@@ -13,7 +13,7 @@ from ..settings import AdamSettings
 
 
 @dataclass(frozen=True)
-class GeneratorSettings:
+class StageGeneratorSettings:
     """The 3D U-Net of both stages. linear_path: a linear regression beside it (ours)."""
 
     width: int
@@ -26,7 +26,7 @@ class GeneratorSettings:
 
 
 @dataclass(frozen=True)
-class DiscriminatorSettings:
+class GridDiscriminatorSettings:
     """The discriminator of both stages. patch: voxels along each axis of a cell of its grid."""
 
     patch: tuple[int, ...]
@@ -34,7 +34,7 @@ class DiscriminatorSettings:
 
 
 @dataclass(frozen=True)
-class LossSettings:
+class StageLosses:
     """Weights of the losses; adversarial 0: no discriminators."""
 
     adversarial: float
@@ -43,7 +43,7 @@ class LossSettings:
 
 
 @dataclass(frozen=True)
-class OptimizerSettings:
+class StageAdamSettings:
     """Adam of both stages."""
 
     sketcher_rate: float
@@ -57,10 +57,10 @@ class SketcherRefinerSettings:
     """stages: 2, or 1 for the sketcher alone."""
 
     stages: int
-    generator: GeneratorSettings
-    discriminator: DiscriminatorSettings
-    losses: LossSettings
-    optimizer: OptimizerSettings
+    generator: StageGeneratorSettings
+    discriminator: GridDiscriminatorSettings
+    losses: StageLosses
+    optimizer: StageAdamSettings
 
 
 @dataclass(frozen=True)
