@@ -92,6 +92,12 @@ def test_a_discriminator_at_chance_is_said_beside_the_verdict() -> None:
     assert judged_at_chance([{"arm": "l1_twin", "game": {"D_real": None, "D_fake": None}}]) == ""
 
 
+def test_one_seed_gives_no_verdict() -> None:
+    gap = Measured(Lesions.of(tables(0.9, 0.5, seeds=1))).difference("anticurricular", "curricular", "partial")
+    assert gap["low"] > 0
+    assert "no verdict" in verdict(gap)
+
+
 def test_arms_on_other_lesions_are_not_compared() -> None:
     other = tables(0.7, 0.7)
     other["anticurricular"][2] = other["anticurricular"][2][:-1]

@@ -158,7 +158,9 @@ def verdict(difference: Row) -> str:
     if difference["low"] is None:
         return "The primary endpoint cannot be estimated yet."
     gap = f"{difference['difference']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]"
-    if difference["low"] > 0:
+    if len(difference["seeds"]) < 2:
+        outcome = "one seed, interval over people alone: two trainings of one arm may differ as much, no verdict"
+    elif difference["low"] > 0:
         outcome = "the curricular schedule is better than its opposite"
     elif difference["high"] < 0:
         outcome = "the curricular schedule is worse than its opposite"
