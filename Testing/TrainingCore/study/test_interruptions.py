@@ -94,12 +94,15 @@ def test_a_killed_worker(study: Path, tmp_path: Path, more: tuple[str, str]) -> 
         pytest.importorskip("distributed", reason="pip install 'dask[distributed]' to try the cluster")
     out = tmp_path / "out"
     run = start(study, out, *more)
-    wait_for(1, out, run)
+    while not any(path.is_dir() for path in (out / "results").glob("*")):  # until a worker has begun its first Result
+        assert run.poll() is None, log_of(out).read_text()
+        time.sleep(0.02)
     marks = ("loky", "spawn_main", "distributed")
     children = [
         child
         for child in psutil.Process(run.pid).children(recursive=True)
-        if any(mark in " ".join(child.cmdline()) for mark in marks) and "tracker" not in " ".join(child.cmdline())
+        if any(mark in " ".join(child.cmdline()) for mark in marks)
+        and "resource_tracker" not in " ".join(child.cmdline())
     ]
     busiest = max(children, key=lambda child: sum(child.cpu_times()[:2]))
     os.kill(busiest.pid, signal.SIGKILL)
