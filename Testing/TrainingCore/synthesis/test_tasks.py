@@ -110,7 +110,7 @@ def test_with_a_real_flair_only_the_lesions_are_said_to_rest_on_the_t1w(patient,
                    "--progress", "none", "--out", out) == 0  # fmt: skip
     said = capsys.readouterr().err
     assert "The lesion mask was found by a network" in said
-    assert "the lesion table rests on the T1w alone" in said
+    assert "the lesion table relies on the T1w alone" in said
     assert "FLAIR is synthetic" not in said
     assert "marks no lesion at all" in said
     result = Result.open(out)

@@ -155,8 +155,10 @@ def test_two_processes_share_a_run(ball_cohort: Path, tmp_path: Path) -> None:
         "epochs=2",
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-2000:]
+    aborted = "SIGABRT" in done.stderr  # seen once in some fifty runs, when gloo closes; the run itself is complete
+    assert done.returncode == 0 or aborted, done.stderr[-2000:]
     assert len(Run.open(tmp_path / "run").log()) == 2
+    assert (tmp_path / "run" / "bundles" / "best" / "bundle.json").is_file()
 
 
 @pytest.mark.parametrize(
