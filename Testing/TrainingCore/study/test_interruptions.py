@@ -20,6 +20,9 @@ from untrained import untrained_bundle
 from TrainingCore.imaging.volumes import write_volume
 
 pytestmark = pytest.mark.slow
+ON_REQUEST = pytest.mark.skipif(
+    "MYELINSYNTH_STRIKES" not in os.environ, reason="strikes by the clock: MYELINSYNTH_STRIKES=1 runs it"
+)
 ROOT = Path(__file__).resolve().parents[3]
 VISITS = ((0, 1), (0, 2), (1, 1), (2, 1))
 
@@ -77,7 +80,7 @@ def assert_complete_again(study: Path, out: Path, *more: str) -> None:
     assert hashes(out) == hashes(study / "maps")
 
 
-@pytest.mark.parametrize("visits", [0, 2])
+@pytest.mark.parametrize("visits", [pytest.param(0, marks=ON_REQUEST), 2])
 def test_a_killed_run(study: Path, tmp_path: Path, visits: int) -> None:
     out = tmp_path / "out"
     run = start(study, out)
@@ -88,9 +91,7 @@ def test_a_killed_run(study: Path, tmp_path: Path, visits: int) -> None:
     assert_complete_again(study, out)
 
 
-@pytest.mark.skipif(
-    "MYELINSYNTH_STRIKES" not in os.environ, reason="strikes by the clock: MYELINSYNTH_STRIKES=1 runs it"
-)
+@ON_REQUEST
 @pytest.mark.parametrize("more", [("--n-procs", "2"), ("--scheduler", "local:2")], ids=["loky", "dask"])
 def test_a_killed_worker(study: Path, tmp_path: Path, more: tuple[str, str]) -> None:
     if "--scheduler" in more:
