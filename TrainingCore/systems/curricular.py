@@ -24,7 +24,6 @@ that lesion and random patches hold equally much lesion. `lesion_shares` reports
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,12 +36,13 @@ from ..data.recipe import grid_spacing, patch_voxels
 from ..networks.patch_discriminator import PatchDiscriminator
 from .balance import AdversarialBalance
 from .learner import Learner
+from .moving_average import MovingAverage
 from .parts import build_generator, combine_losses, infer, mean_over
 from .patches import cut_patches, patch_corners, share_in_patches
 from .samples import Sample
 from .schedules import choose_centres, random_share, spread_evenly
 from .system import System
-from .tensors import Tensors, part, prefixed
+from .tensors import Tensors
 from .training_progress import TrainingProgress
 
 MIN_SHARE_RATIO = 1.1  # of lesion in lesion patches to random ones, below which a schedule is no curriculum (ours)
@@ -72,7 +72,7 @@ class Curricular(System):
             network = PatchDiscriminator(self.channels + 1, self.patch, settings["widths"], settings["strides"])
             self.discriminator = self.learner("discriminator", network, "discriminator_rate")
         self.balance = AdversarialBalance(**recipe["optimizer"]["balance"])
-        self.average = deepcopy(self.generator.module).requires_grad_(False) if recipe["ema"] > 0 else None
+        self.average = MovingAverage(self.generator.module, recipe["ema"])
 
     # -- training step ---------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Curricular(System):
             self.generator.step(combined)
         else:
             self.generator.step(loss_G)
-        self._follow_average()
+        self.average.follow()
         return {"loss_G": loss_G.item(), "l1": l1.item(), "adversarial": adversarial.item(), **losses}
 
     def _discriminator_step(
@@ -173,12 +173,6 @@ class Curricular(System):
         if self.discriminator is not None:
             self.discriminator.set_rate(rates["discriminator_rate"] * decay * self.balance.discriminator)
 
-    def _follow_average(self) -> None:
-        if self.average is not None:
-            with torch.no_grad():
-                for slow, fast in zip(self.average.parameters(), self.generator.module.parameters(), strict=True):
-                    slow.lerp_(fast, 1 - self.recipe["ema"])
-
     # -- prediction, state -----------------------------------------------------------------------------------------
 
     def predict(self, inputs: Tensor) -> Tensor:
@@ -187,27 +181,24 @@ class Curricular(System):
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
         """G, or its moving average where there is one."""
-        return {"": self.generator.module if self.average is None else self.average}
+        return {"": self.average.predicting}
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything a resumed run needs: tensors, and plain numbers."""
         tensors, facts = super().state()
-        if self.average is not None:
-            tensors |= prefixed("average", dict(self.average.state_dict()))
+        tensors |= self.average.state()
         return tensors, facts | {"balance": self.balance.state()}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
         """Take up the state of a checkpoint."""
         super().load_state(tensors, facts)
-        if self.average is not None:
-            self.average.load_state_dict(part("average", tensors))
+        self.average.load_state(tensors)
         self.balance.load(facts["balance"])
 
     def start_from(self, bundle: Bundle) -> None:
         """Take the generator's weights from a bundle; raises BadInput where they are of another network."""
         super().start_from(bundle)
-        if self.average is not None:
-            self.generator.module.load_state_dict(self.average.state_dict())
+        self.average.hand_back()
 
     def settings(self) -> dict[str, Any]:
         """Where the discriminator looks."""

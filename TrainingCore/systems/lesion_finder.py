@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,10 +27,11 @@ from ..imaging.intensities import background_of
 from ..networks.folded_unet3d import FoldedUNet3D
 from ..networks.inference import tiled_forward
 from .learner import Learner
+from .moving_average import MovingAverage
 from .parts import infer, init_output_bias, inside, mean_over
 from .samples import Sample
 from .system import System
-from .tensors import Tensors, part, prefixed
+from .tensors import Tensors
 from .training_progress import TrainingProgress
 
 RARE = 0.01  # of the brain's voxels that the network takes for a lesion before it has learnt anything (ours)
@@ -55,7 +55,7 @@ class LesionFinder(System):
         network = FoldedUNet3D(self.channels, **recipe["network"])
         init_output_bias(network.last, math.log(RARE / (1 - RARE)))
         self.network: Learner[FoldedUNet3D] = self.learner("network", network)
-        self.average = deepcopy(self.network.module).requires_grad_(False) if recipe["ema"] > 0 else None
+        self.average = MovingAverage(self.network.module, recipe["ema"])
 
     # -- training ----------------------------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class LesionFinder(System):
         cross_entropy, dice_loss = mean_over(brain, each), soft_dice_loss(logits.sigmoid() * brain, truth)
         weights = self.recipe["losses"]
         self.network.step(weights["cross_entropy"] * cross_entropy + weights["dice"] * dice_loss)
-        self._follow_average()
+        self.average.follow()
         return {"dice_loss": dice_loss.item(), "cross_entropy": cross_entropy.item()}
 
     def _some_blank(self, x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -88,12 +88,6 @@ class LesionFinder(System):
     def _seen(inputs: Tensor, brain: Tensor) -> Tensor:
         """What the network sees: the brain's mean (0) outside the brain, as in an input that is missing."""
         return inputs * brain
-
-    def _follow_average(self) -> None:
-        if self.average is not None:
-            with torch.no_grad():
-                for slow, fast in zip(self.average.parameters(), self.network.module.parameters(), strict=True):
-                    slow.lerp_(fast, 1 - self.recipe["ema"])
 
     # -- validation, prediction --------------------------------------------------------------------------------------
 
@@ -150,28 +144,25 @@ class LesionFinder(System):
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
         """f, or its moving average where there is one."""
-        return {"": self.network.module if self.average is None else self.average}
+        return {"": self.average.predicting}
 
     # -- state -------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything a resumed run needs: tensors, and plain numbers."""
         tensors, facts = super().state()
-        if self.average is not None:
-            tensors |= prefixed("average", dict(self.average.state_dict()))
+        tensors |= self.average.state()
         return tensors, facts
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
         """Take up the state of a checkpoint."""
         super().load_state(tensors, facts)
-        if self.average is not None:
-            self.average.load_state_dict(part("average", tensors))
+        self.average.load_state(tensors)
 
     def start_from(self, bundle: Bundle) -> None:
         """Take the weights of a bundle; raises BadInput where they are of another network."""
         super().start_from(bundle)
-        if self.average is not None:
-            self.network.module.load_state_dict(self.average.state_dict())
+        self.average.hand_back()
 
     def settings(self) -> dict[str, Any]:
         """What it sees at once."""
