@@ -276,6 +276,7 @@ set(TRAINING_CORE_SCRIPTS
   systems/linear.py
   systems/loading.py
   systems/mask_weighted_pix2pix.py
+  systems/moving_average.py
   systems/papers/__init__.py
   systems/papers/closed_forms.py
   systems/papers/contrast_enhancement.py
