@@ -144,6 +144,7 @@ def _synthesize(task: VisitTask) -> str:
     return "synthesized"
 
 
+@functools.lru_cache(maxsize=2)
 def _finder(name: str | None) -> Bundle | None:
     from ..patient.lesion_finding import open_finder
 
