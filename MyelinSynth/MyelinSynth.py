@@ -218,6 +218,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         patient, problems = self.logic.patientOf(self._parameterNode), self.logic.problemsOf(self._parameterNode)
         ready = self.patientPanel.show(patient, problems)
+        self.patientPanel.showLesionSource(patient.lesions is not None, self._parameterNode.findLesions)
         self.ui.synthesizeButton.enabled = self.runPanel.running or ready
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
         if patient.t1w is not self._t1w:
@@ -271,6 +272,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             device=chosen.device,
             flips=chosen.flips,
             uncertainty=chosen.uncertainty,
+            findLesions=chosen.findLesions,
             onStep=onStep,
             onLog=onLog,
         )
@@ -332,7 +334,7 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         """Make the map of one patient and wait for it: nodes in, Outputs out. Raises SynthesisError.
 
         lesions, brain: segmentation or (label) volume; dvr: measured DVR; flairToT1: None to register, "identity", or a
-        linear transform node; options: model, device, flips, uncertainty, onStep, onLog of `Synthesis`.
+        linear transform node; options: model, device, flips, uncertainty, findLesions, onStep, onLog of `Synthesis`.
         """
         return self.synthesis(Patient(t1w, flair, lesions, dvr, brain, flairToT1), **options).run()
 

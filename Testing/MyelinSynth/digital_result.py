@@ -129,4 +129,6 @@ if __name__ == "__main__":
     parser.add_argument("--uncertainty", action="store_true")
     parser.add_argument("--found", action="store_true")
     given = parser.parse_known_args()[0]
+    if given.lesions == Path("none"):
+        given.lesions, given.found = None, False
     write_result(given.out, given.t1, given.lesions, None, given.dvr, given.uncertainty, given.found)

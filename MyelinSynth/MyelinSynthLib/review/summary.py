@@ -52,7 +52,7 @@ def resultWords(nodes: dict[str, Any]) -> str:
             parts.append(_("Found automatically, to be reviewed:"))
         parts.append(lesionWords(Review(nodes["table"])))
     elif "dvr" in nodes:
-        parts.append(_("No lesions were given."))
+        parts.append(_("No lesion mask was given and no lesions were looked for."))
     try:
         nawm = json.loads(nodes["provenance"].GetText())["summary"]["synthetic_dvr"]["nawm"]["mean"]
         parts.append(_("DVR of NAWM {dvr:.2f}.").format(dvr=nawm))

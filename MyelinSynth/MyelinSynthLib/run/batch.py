@@ -44,7 +44,7 @@ def runBatch(
 
     dataset: BIDS folder, or a .csv / .tsv table of files; out: gets <label>_result, _lesions.csv and _report.html for
     each visit, batch_status.tsv and worklist.json; synthesize: `MyelinSynthLogic().synthesize`; again: also where there
-    is a result; scenes: save <label>.mrb, too, to review it in Slicer; options: model, device and flips.
+    is a result; scenes: save <label>.mrb, too, to review it in Slicer; options: of `Synthesis`.
     Raises SynthesisError where there is no dataset or `out` cannot be written.
     """
     visits, refused = _visits(dataset)

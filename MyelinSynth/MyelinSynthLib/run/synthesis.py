@@ -30,7 +30,8 @@ class Synthesis:
 
     or, not blocking: `start()`, then `pump()` from a timer until it says False, then `outputs`. Temporary files are
     gone at the end, however it ends. `cancel` ends the whole process tree. model: name, folder or .zip of a bundle;
-    device: auto, cpu or cuda:N; folder: where temporary files may be written; python: the interpreter of the child.
+    device: auto, cpu or cuda:N; findLesions: whether a network finds the lesions where no mask is given; folder: where
+    temporary files may be written; python: the interpreter of the child.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Synthesis:
         device: str = "auto",
         flips: bool = False,
         uncertainty: bool = False,
+        findLesions: bool = True,
         onStep: Callable[[Step], None] = lambda step: None,
         onLog: Callable[[str], None] = lambda line: None,
         folder: str | Path | None = None,
@@ -50,6 +52,8 @@ class Synthesis:
         self.warnings: list[str] = []
         self._options = ["--model", str(model), "--device", device, "--progress", "json"] + ["--flips"] * flips
         self._options += ["--uncertainty"] * uncertainty
+        if patient.lesions is None and not findLesions:
+            self._options += ["--lesions", "none"]
         self._onStep, self._onLog, self._parent, self._python = onStep, onLog, folder, python
         self._scratch: Path | None = None
         self._claim = contextlib.ExitStack()

@@ -60,6 +60,7 @@ class MyelinSynthParameterNode:
     device: str = AUTOMATIC
     flips: bool = False
     uncertainty: bool = False
+    findLesions: bool = True
     opacity: Annotated[float, WithinRange(0, 1)] = OPACITY
     under: Under = Under.T1W
     model: str = ""

@@ -1,7 +1,7 @@
 """Myelin maps of many patients, in Slicer without its window.
 
 Slicer --no-main-window --python-script batch_synthesize.py DATASET OUT [--model M] [--device D] [--average-mirrored]
-       [--again] [--scenes] [--install]
+       [--only-given-lesions] [--again] [--scenes] [--install]
 
 DATASET is a BIDS folder (sub-<label>[_ses-<label>]_T1w.nii.gz and _FLAIR.nii.gz, lesion masks in derivatives) or a .csv
 table of files. One patient who fails does not stop the others; OUT/batch_status.tsv says what became of each. The exit
@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--average-mirrored", action="store_true", help="average with the mirrored prediction")
     parser.add_argument("--uncertainty", action="store_true", help="also estimate the uncertainty of each map")
+    parser.add_argument("--only-given-lesions", action="store_true", help="find no lesions where no mask is given")
     parser.add_argument("--again", action="store_true", help="also where there is a result already")
     parser.add_argument("--scenes", action="store_true", help="save a scene for each patient, to review it in Slicer")
     parser.add_argument("--install", action="store_true", help="install missing Python packages into Slicer first")
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> int:
             device=options.device,
             flips=options.average_mirrored,
             uncertainty=options.uncertainty,
+            findLesions=not options.only_given_lesions,
         )
     except SynthesisError as error:
         print(f"error: {error}", file=sys.stderr)
