@@ -16,6 +16,9 @@ LESIONS = (((-5.0, 4.0, 9.0), 4.2, 0.80), ((11.0, -9.0, 3.0), 3.0, 0.95))  # wor
 MISSED = ((3.0, -16.0, 7.0), 3.0, 0.90)  # a lesion that the network gave a probability of a third, below its threshold
 BRAIN_RADIUS, NAWM_DVR = 17.5, 1.2
 REGIONS = ("deep white matter", "periventricular")
+VENTRICLE, CORTEX = ((-12.0, 4.0, 9.0), 3.0), ((3.0, -20.0, 7.0), 3.0)  # centre, radius: at lesion 1, at the missed one
+FINDER_THRESHOLD = 0.5
+INTERVALS = {"classes_mm3": [0.0, 200.0], "half_width": [0.2, 0.1]}  # of the measured mean DVR, by volume
 
 
 def ball(matrix: np.ndarray, shape: tuple[int, int, int], centre: object, radius: float) -> np.ndarray:
@@ -56,11 +59,13 @@ def write_result(
     with --uncertainty; found: a network found the lesions, and missed one, where none were given.
     """
     from TrainingCore.data.lesion_columns import names
-    from TrainingCore.data.result import LESION_LABELS, LESION_PROBABILITY, NAWM, UNCERTAINTY
+    from TrainingCore.data.result import LESION_LABELS, LESION_PROBABILITY, NAWM, PLACES, UNCERTAINTY
+    from TrainingCore.evaluation.conformal import interval_of
     from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
     from TrainingCore.evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.labelling import label_lesions
+    from TrainingCore.imaging.regions import Places, encode_places
     from TrainingCore.imaging.volumes import read_volume, write_volume
     from TrainingCore.patient.outputs import lesions_csv, write_transform
     from TrainingCore.runtime.files import write_json, write_text
@@ -81,6 +86,8 @@ def write_result(
         mask = lesion_mask(affine, shape) if given is None else given.data
         labels = label_lesions(mask, t1w.voxel_volume)[0]
         write_volume(folder / LESION_LABELS, labels.astype(np.int16), affine)
+        places = Places(np.zeros(shape, bool), ball(affine, shape, *VENTRICLE), ball(affine, shape, *CORTEX))
+        write_volume(folder / PLACES, encode_places(places), affine)
     if uncertain:
         write_volume(folder / UNCERTAINTY, np.where(brain, 0.05, 0).astype(np.float32), affine)
     write_volume(folder / "dvr.nii.gz", dvr, affine)
@@ -95,11 +102,13 @@ def write_result(
         write_volume(folder / LESION_PROBABILITY, probability, affine)
         confidence = confidence_by_label(probability, labels)
         rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
+    rows = [row | interval_of(INTERVALS, row["volume_mm3"], row["mean_dvr"]) for row in rows]
     write_text(folder / "lesions.csv", lesions_csv(rows, names(measured=pet is not None)))
     write_text(
         folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. \u00b5</body></html>"
     )
-    model = {"name": "stand-in", "weights_sha256": "0" * 64, "simulated_training_data": True}
+    model: dict[str, object] = {"name": "stand-in", "weights_sha256": "0" * 64, "simulated_training_data": True}
+    model["intervals"] = INTERVALS
     masks = {"nawm": nawm, "lesions": labels > 0}
     summary = {
         "synthetic_dvr": {name: mean_sd(dvr, mask) for name, mask in masks.items()},
@@ -114,6 +123,7 @@ def write_result(
         "lesion_source": source,
         "software": {"TrainingCore": "test"},
         "model": model,
+        "inputs": {"lesions_found_by": {"name": "stand-in", "lesion_threshold": FINDER_THRESHOLD}} if found else {},
         "summary": summary,
     }
     write_json(folder / "provenance.json", record)

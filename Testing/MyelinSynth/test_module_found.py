@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import digital_result
 import numpy as np
 import pytest
 from digital_result import LESIONS, MISSED
@@ -20,12 +21,13 @@ import slicer
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.patient.exchange import Patient
 from MyelinSynthLib.review.changes import addLesion, canGrow, mergeLesions, splitLesion
-from MyelinSynthLib.review.edits import Memory, measureAgain
+from MyelinSynthLib.review.edits import Memory, measureAgain, regionsOf
 from MyelinSynthLib.review.segments import labelsOnGrid, segmentIds
-from MyelinSynthLib.review.table import ACCEPTED, ADDED, MERGED, SPLIT, UNREVIEWED, Review
+from MyelinSynthLib.review.table import ACCEPTED, ADDED, MERGED, REVIEW_COLUMNS, SPLIT, UNREVIEWED, Review, fillTable
 from MyelinSynthLib.scene import provenance
 from MyelinSynthLib.scene.geometry import toArray, toWorld
 from stand_in_host import Host
+from test_module_edits import draw
 from test_module_panel import child, host, synthesize, until, widget  # noqa: F401 - fixtures
 from test_module_reviewpanel import cell, press, states, titles
 from test_module_scene import GEOMETRIES, makePatient, place, through
@@ -85,12 +87,54 @@ def test_a_lesion_that_was_missed_grows_where_somebody_clicks(
     sphere = 4 / 3 * np.pi * MISSED[1] ** 3
     assert review.number(row, "volume_mm3") == pytest.approx(sphere, rel=0.5)
     assert 0.1 < review.number(row, "confidence") < 0.4
-    assert review.text(row, "region") == "", "nobody can tell it without the atlas"
+    assert review.text(row, "region") == "juxtacortical"
+    interval = (review.number(row, "dvr_low"), review.number(row, "dvr_high"))
+    assert interval == pytest.approx((MISSED[2] - 0.2, MISSED[2] + 0.2), abs=0.06)
+    blank = [name for name, value in review.values(row).items() if value in (None, "")]
+    assert set(blank) == {"uncertainty", "comment"}, "every column that can be measured again is filled"
     assert [values for values in contents(outputs) if values["id"] != 3] == before, "no other row is touched"
     assert not measureAgain(outputs.nodes(), memory), "measured as every other lesion"
     change.undo()
     assert (contents(outputs), drawn(outputs)) == (before, voxels)
     assert sorted(segmentIds(outputs.segmentation)) == [1, 2]
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.8])
+def test_a_lesion_grows_at_the_threshold_of_the_network_that_found_the_others(
+    application: Application, tmp_path: Path, threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digital_result, "FINDER_THRESHOLD", threshold)
+    outputs = foundPatient(tmp_path)
+    segments = outputs.segmentation.GetSegmentation()
+    segments.RemoveSegment(segmentIds(outputs.segmentation)[1])
+    change = addLesion(outputs.nodes(), LESIONS[0][0], Memory())
+    assert f"{threshold:.0%} or more" in change.words
+    probability = slicer.util.arrayFromVolume(outputs.probability)
+    (layer,) = labelsOnGrid(outputs.segmentation, outputs.dvr)
+    assert threshold <= probability[layer == 3].min() < threshold + 0.25
+
+
+def test_a_lesion_can_be_added_where_none_was_found(application: Application, tmp_path: Path) -> None:
+    outputs = foundPatient(tmp_path)
+    nodes = outputs.nodes()
+    fillTable(outputs.table, [], Review(outputs.table).columns[: -len(REVIEW_COLUMNS)])
+    outputs.segmentation.GetSegmentation().RemoveAllSegments()
+    addLesion(nodes, LESIONS[0][0], Memory())
+    review = Review(outputs.table)
+    assert (len(review), review.lesion(0), review.text(0, "region")) == (1, 1, "periventricular")
+
+
+def test_an_edited_lesion_gets_the_region_that_it_is_in_now(application: Application, tmp_path: Path) -> None:
+    outputs = foundPatient(tmp_path)
+    review = Review(outputs.table)
+    assert [review.text(row, "region") for row in (0, 1)] == ["periventricular", "deep white matter"]
+    layers = labelsOnGrid(outputs.segmentation, outputs.dvr)
+    regions = regionsOf(outputs.nodes(), layers, {1, 2})
+    assert regions == {1: {"region": "periventricular"}, 2: {"region": "deep white matter"}}
+    both = np.any([layer > 0 for layer in layers], axis=0)
+    draw(outputs, 2, both)
+    assert 2 in measureAgain(outputs.nodes()).edited
+    assert review.text(1, "region") == "periventricular"
 
 
 def test_a_moved_patient_grows_in_its_own_space(application: Application, tmp_path: Path) -> None:

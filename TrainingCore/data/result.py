@@ -16,6 +16,7 @@ LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
 FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
 LESION_PROBABILITY = "lesions_probability.nii.gz"  # only where the lesions were found automatically
+PLACES = "places.nii.gz"  # only where there are lesions, or a network looked for them
 VIEWER = "viewer.html"  # only with --viewer
 DICOM = "dicom"  # folder, only with --dicom; the only part of a Result that carries the patient's identity
 FOUND_LESIONS = "found_lesions.nii.gz"  # only of a model that makes an MRI contrast and finds lesions in it
@@ -36,6 +37,8 @@ class Result:
     FLAIR into T1w space, as t2w_to_t1.tfm and so on do for further inputs; lesions.csv: one row per lesion, see
     lesion_columns; report.html: for people; provenance.json: how it was made. Where lesions were given
     or found, lesion_labels.nii.gz: int16 on the same grid, the number of the row that each lesional voxel belongs to.
+    places.nii.gz: what decides on a lesion's region, for lesions that are added or edited later (see
+    imaging.regions.encode_places).
     Where they were found automatically, lesions_probability.nii.gz: probability of a lesion, 0 to 1, on that grid. With
     --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or, of a calibrated model, of the error to
     be expected; provenance.json says which. Where a FLAIR was made first, synthetic_flair.nii.gz: that image (arbitrary

@@ -42,6 +42,17 @@ class Places(NamedTuple):
     cortex: np.ndarray
 
 
+def encode_places(places: Places) -> np.ndarray:
+    """Places as one image: uint8 (I, J, K), bit 0 infratentorial, bit 1 lateral ventricles, bit 2 cortex."""
+    bits = [np.asarray(mask, np.uint8) << bit for bit, mask in enumerate(places)]
+    return np.bitwise_or.reduce(bits)
+
+
+def decode_places(coded: np.ndarray) -> Places:
+    """The places that `encode_places` put into one image."""
+    return Places(*((coded >> bit & 1).astype(bool) for bit in range(len(Places._fields))))
+
+
 def align_to_atlas(t1w: Volume, brain: Volume) -> np.ndarray:
     """Affine transform, 4x4 RAS mm: a point of the T1w -> the point of the atlas that shows it.
 

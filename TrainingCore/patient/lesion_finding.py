@@ -7,7 +7,7 @@ from ..imaging.aligned import AlignedPatient
 from ..prediction.lesion_finding import find_lesions
 from ..prediction.model import TrainedModel
 from ..runtime.errors import BadInput
-from .pipeline import FoundLesions, LesionFinder
+from .pipeline import FoundLesions, LesionFinder, describe_finder
 
 
 def open_finder(name: str) -> Bundle | None:
@@ -31,13 +31,7 @@ def open_finder(name: str) -> Bundle | None:
 
 def finder_of(bundle: Bundle, device: str = "auto") -> LesionFinder:
     """A function that finds the lesions of an aligned patient with a model. device: auto, cpu or cuda:N."""
-    description = bundle.description
-    about = {
-        "name": description["name"],
-        "weights_sha256": bundle.sha256,
-        "simulated_training_data": bundle.simulated,
-        "performance": description["performance"],
-    }
+    about = describe_finder(bundle)
 
     def find(aligned: AlignedPatient) -> FoundLesions:
         mask, probability = find_lesions(TrainedModel.load(bundle, device), aligned)

@@ -18,6 +18,7 @@ from ..data.result import (
     LESION_PROBABILITY,
     LESIONS,
     NAWM,
+    PLACES,
     PROVENANCE,
     REPORT,
     SYNTHETIC_FLAIR,
@@ -28,9 +29,11 @@ from ..data.result import (
 from ..data.run import versions
 from ..evaluation.lesion_summary import mean_sd, summarise_lesions
 from ..imaging.aligned import AlignedPatient
+from ..imaging.regions import Places, encode_places
 from ..imaging.registration import Registration
 from ..imaging.transforms import write_transform
 from ..imaging.volumes import Volume, resample, write_volume
+from ..imaging.working_grid import mask_on_own_grid
 from ..prediction.uncertainty import describe_uncertainty
 from ..runtime.files import write_json, write_text
 
@@ -111,6 +114,12 @@ def write_maps(folder: Path, findings: Findings) -> None:
         if own is not None:
             probability = resample(Volume(probability, findings.brain.mask.affine), mask.data.shape, mask.affine)
         write(LESION_PROBABILITY, probability, "probability of a lesion, found automatically, to be reviewed")
+    if findings.places is not None:
+        places = findings.places
+        if own is not None:
+            affine = findings.brain.mask.affine
+            places = Places(*(mask_on_own_grid(place, affine, own.brain).data > 0 for place in places))
+        write(PLACES, encode_places(places), "1 infratentorial, 2 lateral ventricles, 4 cortex, and their sums")
     if uncertainty is not None:
         write(UNCERTAINTY, uncertainty, "uncertainty (SD) of " + words)
 
@@ -161,7 +170,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "weights_sha256": findings.bundle.sha256,
             "simulated_training_data": findings.bundle.simulated,
             "training_data": about["training_data"],
-            **({"repeatability": about["repeatability"]} if "repeatability" in about else {}),
+            **{key: about[key] for key in ("repeatability", "intervals") if key in about},
         },
         "simulated_patient": findings.patient.simulated,
         "synthetic_inputs": findings.patient.made,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.bundle import Bundle
+from ..evaluation.segmentation import lesion_threshold, smallest_lesion
 from ..imaging.aligned import AlignedPatient
 from ..imaging.brain_mask import Brain
 from ..imaging.checks import dvr_on_grid, lesions_on_grid
@@ -37,8 +38,8 @@ GIVEN, FOUND, NONE = "given", "found", "none"  # where a lesion mask comes from
 class FoundLesions(NamedTuple):
     """An automatic lesion mask.
 
-    mask: 0/1 on the reference's grid; probability: float (I, J, K) there, or None; about: what found it, with the keys
-    `name`, `weights_sha256`, `simulated_training_data` and `performance`.
+    mask: 0/1 on the reference's grid; probability: float (I, J, K) there, or None; about: what found it, see
+    `describe_finder`.
     """
 
     mask: Volume
@@ -172,18 +173,26 @@ def _find_lesions(
         prepared.own.lesions = mask_on_own_grid(mask.data > 0.5, mask.affine, prepared.own.brain)
 
 
+def describe_finder(bundle: Bundle) -> dict[str, Any]:
+    """What the provenance says of a model that finds lesions; lesions added later grow at its threshold."""
+    description = bundle.description
+    return {
+        "name": description["name"],
+        "weights_sha256": bundle.sha256,
+        "simulated_training_data": bundle.simulated,
+        "performance": description["performance"],
+        "lesion_threshold": lesion_threshold(description),
+        "smallest_lesion_mm3": smallest_lesion(description),
+    }
+
+
 def _fill_gaps(prepared: PreparedPatient, clock: Clock, model: TrainedModel) -> FoundLesions | None:
     patient = prepared.patient
     made, mask, probability = complete(
         model, prepared.aligned, prepared.lesions is None, lambda message: clock.warn(patient, message)
     )
     patient.made += made
-    about = {
-        "name": model.bundle.description["name"],
-        "weights_sha256": model.bundle.sha256,
-        "simulated_training_data": model.bundle.simulated,
-        "performance": model.bundle.description["performance"],
-    }
+    about = describe_finder(model.bundle)
     if made:
         patient.facts["completed_with"] = about
     clock.warn(patient, describe_completion(made, model.bundle))

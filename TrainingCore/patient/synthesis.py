@@ -32,7 +32,7 @@ class Findings:
     dvr: synthetic, unitless, 0 outside the brain; uncertainty: its SD over variants of the inputs, or the error to be
     expected of that, or None; labels, rows: see evaluation.lesions; limit: DVR below which a voxel counts as
     demyelinated; way: how the network was run, predictions: how often; seconds: by step; plausibility: the map beside
-    published findings.
+    published findings; places: what decides on a lesion's region, None where no lesions were given or looked for.
     """
 
     prepared: PreparedPatient
@@ -47,6 +47,7 @@ class Findings:
     predictions: int
     plausibility: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    places: Places | None = None
 
     @property
     def patient(self) -> PatientImages:
@@ -122,7 +123,7 @@ def synthesize_prepared(
         confidence = confidence_by_label(prepared.lesion_probability, labels)
         rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
     t1w = prepared.reference
-    places = _places(prepared, clock) if rows else None
+    places = _places(prepared, clock) if rows or prepared.lesion_probability is not None else None
     if places is not None:
         regions = lesion_regions(labels, places, tuple(t1w.spacing))
         rows = [row | {"region": regions[row["id"] - 1]} for row in rows]
@@ -138,6 +139,7 @@ def synthesize_prepared(
         way=prediction.way,
         flips=flips,
         predictions=len(prediction.maps),
+        places=places,
         plausibility=plausibility(dvr, labels, prepared.tissues, t1w.affine, t1w.data, ventricles),
     )
 

@@ -272,6 +272,7 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
         LESION_PROBABILITY,
         LESIONS,
         NAWM,
+        PLACES,
         PROVENANCE,
         REPORT,
         TRANSFORM,
@@ -288,6 +289,8 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
             _writeVolume(nodes["uncertainty"], temporary / UNCERTAINTY, np.float32, "SD of synthetic DVR")
         if "probability" in nodes:
             _writeVolume(nodes["probability"], temporary / LESION_PROBABILITY, np.float32, "probability of a lesion")
+        if "places" in nodes:
+            _writeVolume(nodes["places"], temporary / PLACES, np.uint8, "1 infratentorial, 2 ventricles, 4 cortex")
         record = json.loads(nodes["provenance"].GetText()) | {"review": reviewRecord(review)}
         if "lesions" in nodes:
             labels = _labels(nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,14 +157,22 @@ def _labels(nodes: dict[str, Any]) -> np.ndarray:
 
 def _grow(nodes: dict[str, Any], click: tuple[int, ...], free: np.ndarray) -> Any:
     importTrainingCore()
-    from TrainingCore.imaging.lesion_editing import grow_lesion
+    from TrainingCore.imaging.lesion_editing import THRESHOLD, grow_lesion
 
     probability = slicer.util.arrayFromVolume(nodes["probability"])
     allowed = free & (slicer.util.arrayFromVolume(nodes["brain"]) > 0)
-    grown = grow_lesion(probability.transpose(2, 1, 0), click, _spacing(nodes["dvr"]), allowed.transpose(2, 1, 0))
+    turned = (probability.transpose(2, 1, 0), click, _spacing(nodes["dvr"]), allowed.transpose(2, 1, 0))
+    grown = grow_lesion(*turned, _finderThreshold(nodes) or THRESHOLD)
     if grown is None:
         raise SynthesisError(_("Nothing like a lesion was found there. Draw it in the Segment Editor."))
     return grown
+
+
+def _finderThreshold(nodes: dict[str, Any]) -> float | None:
+    """The probability at which the network that found the lesions drew them; None in Results of earlier versions."""
+    inputs = json.loads(nodes["provenance"].GetText()).get("inputs", {}) if "provenance" in nodes else {}
+    finder = inputs.get("lesions_found_by") or inputs.get("completed_with") or {}
+    return finder.get("lesion_threshold")
 
 
 def _voxel(volume: Any, position: Sequence[float]) -> tuple[int, ...]:

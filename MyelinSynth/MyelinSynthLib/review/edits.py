@@ -19,7 +19,7 @@ from .table import AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Re
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
 RELATIVE, ABSOLUTE = 6e-5, 1e-3  # what five digits in lesions.csv leave open
-NOT_AGAIN = ("uncertainty", "dvr_low", "dvr_high")  # need what is not kept in the scene: every prediction
+NOT_AGAIN = ("uncertainty",)  # needs what is not kept in the scene: every prediction
 SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
 
 
@@ -83,7 +83,7 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
                 review.setOutline(row, REMOVED)
                 edits.removed.append(lesion)
         elif lesion in measured and not _same(review, row, measured[lesion]):
-            _rewrite(review, row, measured[lesion])
+            _rewrite(review, row, measured[lesion] | regionsOf(nodes, layers, {lesion})[lesion])
             edits.edited.append(lesion)
         elif review.outline(row) == REMOVED:
             review.setOutline(row, AS_GIVEN)
@@ -101,7 +101,28 @@ def measure(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> dict[in
     present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
     rows = _rows(nodes, Review(nodes["table"]), layers, lesions & present, memory)
     memory.layers = layers
-    return {row[ID]: row for row in rows}
+    regions = regionsOf(nodes, layers, lesions & present)
+    return {row[ID]: row | regions[row[ID]] for row in rows}
+
+
+def regionsOf(nodes: dict[str, Any], layers: list[np.ndarray], lesions: set[int]) -> dict[int, dict[str, str]]:
+    """{"region": ...} of some lesions as they are drawn now; {} where the Result tells nothing about places."""
+    found: dict[int, dict[str, str]] = {lesion: {} for lesion in lesions}
+    if "places" not in nodes:
+        return found
+    importTrainingCore()
+    from TrainingCore.imaging.regions import decode_places, lesion_regions
+
+    coded = slicer.util.arrayFromVolume(nodes["places"])
+    spacing = np.linalg.norm(ijkToRas(nodes["dvr"])[:3, :3], axis=0)
+    for lesion in lesions:
+        mask = np.any([layer == lesion for layer in layers], axis=0)
+        if mask.any():
+            box = _boxAround(mask, SURROUNDINGS_MM / spacing[::-1])
+            places = decode_places(coded[box].transpose(2, 1, 0))
+            (region,) = lesion_regions(mask[box].transpose(2, 1, 0).astype(np.int32), places, tuple(spacing))
+            found[lesion] = {"region": region}
+    return found
 
 
 def _layers(nodes: dict[str, Any]) -> list[np.ndarray]:
@@ -140,13 +161,18 @@ def _rewrite(review: Review, row: int, found: dict[str, Any]) -> None:
     review.setValues(row, cells(review, found) | {OUTLINE: EDITED, STATE: UNREVIEWED})
 
 
-def cells(review: Review, found: dict[str, Any]) -> dict[str, float | None]:
-    """The cells of a lesion that was measured, with the digits of lesions.csv; what nobody can tell is empty."""
-    values: dict[str, float | None] = {}
+def cells(review: Review, found: dict[str, Any]) -> dict[str, Any]:
+    """The cells of a lesion that was measured, with the digits of lesions.csv; what nobody can tell is empty.
+
+    A text stays as it is where nothing is known about it.
+    """
+    values: dict[str, Any] = {}
     for name in review.columns:
         if name != ID and not review.isText(name):
             value = None if name.removeprefix("measured_") in NOT_AGAIN else found.get(name)
             values[name] = None if value is None else float(f"{value:.5g}")
+        elif name in found and name != ID:
+            values[name] = found[name]
     return values
 
 
@@ -155,7 +181,8 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """One row per wanted lesion, with what the maps say; DVR in NAWM is that of the synthesis."""
     dvr = nodes["dvr"]
-    summary = json.loads(nodes["provenance"].GetText()).get("summary", {})
+    record = json.loads(nodes["provenance"].GetText())
+    summary = record.get("summary", {})
     limit = summary.get("demyelination_limit_dvr")
     maps = [("", slicer.util.arrayFromVolume(dvr), _nawm(summary, "synthetic_dvr"), limit)]
     pet = measuredOnGrid(nodes, memory) if "measured_mean_dvr" in review.columns else None
@@ -169,7 +196,19 @@ def _rows(
         if here:
             measured = _layerRows(labels, here, maps, nawm, ijkToRas(dvr))
             rows += _withConfidence(measured, labels, nodes.get("probability"))
-    return rows
+    return _withIntervals(rows, record.get("model", {}))
+
+
+def _withIntervals(rows: list[dict[str, Any]], model: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows with the interval of the measured DVR, where the model is calibrated."""
+    from TrainingCore.evaluation.conformal import interval_of, intervals_of_bundle
+    from TrainingCore.runtime.errors import BadInput
+
+    try:
+        intervals = intervals_of_bundle(model)
+    except BadInput:
+        intervals = None  # a record that somebody changed
+    return [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
 
 
 def _withConfidence(rows: list[dict[str, Any]], labels: np.ndarray, probability: Any) -> list[dict[str, Any]]:

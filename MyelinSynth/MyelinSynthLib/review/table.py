@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import vtk
 
+from ..run.childprocess import importTrainingCore
 from ..scene.geometry import toWorld
 from ..words import _
 
@@ -23,13 +24,18 @@ REVIEW_COLUMNS = (STATE, COMMENT, OUTLINE)
 def fillTable(tableNode: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     """Write the rows of a Result's lesions.csv, every lesion unreviewed.
 
-    A column with any text is a text column; what is not estimable (None) becomes NaN, or the empty text.
+    What is not estimable (None) becomes NaN, or the empty text.
     """
+    importTrainingCore()
+    from TrainingCore.data.lesion_columns import text_columns
+
     table = vtk.vtkTable()
     kinds = {}
     for name in columns:
         values = [row[name] for row in rows]
-        kinds[name] = vtk.VTK_STRING if any(isinstance(value, str) for value in values) else vtk.VTK_DOUBLE
+        # A region is text where no lesion has one as well: a lesion that is added later may
+        isText = name in text_columns() or any(isinstance(value, str) for value in values)
+        kinds[name] = vtk.VTK_STRING if isText else vtk.VTK_DOUBLE
         if name == ID:
             kinds[name], values = vtk.VTK_INT, [int(value) for value in values]
         empty = "" if kinds[name] == vtk.VTK_STRING else np.nan

@@ -25,7 +25,7 @@ from .childprocess import importTrainingCore
 
 # see TrainingCore.data.result
 NAWM, LESION_LABELS, UNCERTAINTY = "nawm_mask.nii.gz", "lesion_labels.nii.gz", "uncertainty.nii.gz"
-LESION_PROBABILITY = "lesions_probability.nii.gz"
+LESION_PROBABILITY, PLACES = "lesions_probability.nii.gz", "places.nii.gz"
 REVIEW = "review.csv"  # of the worklist
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
@@ -35,7 +35,8 @@ class Outputs:
     """The nodes of one synthesis.
 
     segmentation: None where lesions were neither given nor found; probability: only where a network found them;
-    uncertainty: None where none was asked for.
+    places: what decides on a lesion's region, None in Results of earlier versions; uncertainty: None where none was
+    asked for.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Outputs:
     segmentation: Any = None
     uncertainty: Any = None
     probability: Any = None
+    places: Any = None
 
     def nodes(self) -> dict[str, Any]:
         """Nodes by role, see provenance.ROLES."""
@@ -65,6 +67,7 @@ class Outputs:
             "provenance": self.provenance,
             "uncertainty": self.uncertainty,
             "probability": self.probability,
+            "places": self.places,
         }
         return {role: node for role, node in found.items() if node is not None}
 
@@ -121,6 +124,9 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
         what = f"{name} {_('lesion probability')}"
         outputs.probability = _addMap(result.path / LESION_PROBABILITY, t1w, "vtkMRMLScalarVolumeNode", what)
         display.showProbability(outputs.probability)
+    if (result.path / PLACES).is_file():
+        what = f"{name} {_('places (regions of lesions)')}"
+        outputs.places = _addMap(result.path / PLACES, t1w, "vtkMRMLLabelMapVolumeNode", what)
     for role, node in outputs.nodes().items():
         provenance.sign(node, role, run, result.provenance, t1w)
     if patient.dvr is not None:

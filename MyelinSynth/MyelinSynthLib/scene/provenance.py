@@ -14,7 +14,7 @@ from ..words import _
 PREFIX = "MyelinSynth."
 ROLES = (
     *("dvr", "brain", "nawm", "lesions", "table", "transform", "flair", "report", "provenance", "uncertainty"),
-    "probability",
+    *("probability", "places"),
     # made on demand
     *("brain_surface", "histogram_table", "histogram_series", "histogram_chart"),
     *("comparison_table", "comparison_series", "identity_table", "identity_series", "comparison_chart"),

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from TrainingCore.imaging.regions import ATLAS, REGIONS, Places, align_to_atlas, lesion_regions
+from TrainingCore.imaging.regions import (
+    ATLAS,
+    REGIONS,
+    Places,
+    align_to_atlas,
+    decode_places,
+    encode_places,
+    lesion_regions,
+)
 from TrainingCore.imaging.registration import brain_points, mean_distance
 from TrainingCore.imaging.volumes import Volume, read_volume, resample
 
@@ -72,3 +80,12 @@ def test_real_lesions_in_pons_and_cerebellum_are_infratentorial(real_data):
     assert regions[0] == "infratentorial"
     assert regions[2] == "periventricular"
     assert {"juxtacortical", "deep white matter"} <= set(regions)
+
+
+def test_places_come_back_from_one_image():
+    generator = np.random.default_rng(2)
+    places = Places(*(generator.random((4, 5, 6)) > 0.5 for _mask in Places._fields))
+    coded = encode_places(places)
+    assert coded.dtype == np.uint8
+    for mask, again in zip(places, decode_places(coded)):
+        np.testing.assert_array_equal(mask, again)
