@@ -3,9 +3,11 @@
 A 3D U-Net f on folded voxels (networks/folded_unet3d.py) sees windows x of a head: in training one drawn at random,
 often centred on a lesion, in prediction overlapping ones that are blended. With p = f(x), the mask m and the brain B:
 
-    L = cross-entropy_B(p, m) + 1 - (2 sum p m + 1) / (sum p + sum m + 1)       sums over the windows of a step
+    L = sum_B w CE(p, m) / |B| + 1 - (2 sum p m + 1) / (sum p + sum m + 1)      sums over the windows of a step
 
-One input in a few is blank in training, so that the network also answers where T1w or FLAIR is missing. What is
+Voxels of a small lesion weigh more in the cross-entropy than those of a large one (w, up to `small_lesions`), since
+the Dice of a head is that of its large lesions while a count of lesions is one of its small ones. One input in a few is
+blank in training, so that the network also answers where T1w or FLAIR is missing. What is
 predicted is the moving average of the weights. The threshold and the smallest lesion are those with the highest Dice
 and, at that threshold, the highest lesion-wise F1 over the validation people; the bundle keeps both.
 """
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 from ..data.bundle import Bundle
 from ..evaluation.lesion_detection import SMALLEST, THRESHOLDS, dice_of, f1_by_smallest
 from ..imaging.intensities import background_of
+from ..imaging.labelling import label_lesions
 from ..networks.folded_unet3d import FoldedUNet3D
 from ..networks.inference import tiled_forward
 from .learner import Learner
@@ -35,6 +38,7 @@ from .tensors import Tensors
 from .training_progress import TrainingProgress
 
 RARE = 0.01  # of the brain's voxels that the network takes for a lesion before it has learnt anything (ours)
+ORDINARY = 200.0  # voxels of a lesion from which on a voxel of it weighs as much as any other (ours)
 OVERLAP = 0.25  # share of a window that neighbouring ones have in common (ours)
 
 
@@ -70,6 +74,7 @@ class LesionFinder(System):
         truth = torch.cat([sample.lesions for sample in batch]) * brain
         logits = self.network(x)
         each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        each = each * lesion_weights(truth, self.recipe["small_lesions"])
         cross_entropy, dice_loss = mean_over(brain, each), soft_dice_loss(logits.sigmoid() * brain, truth)
         weights = self.recipe["losses"]
         self.network.step(weights["cross_entropy"] * cross_entropy + weights["dice"] * dice_loss)
@@ -167,6 +172,16 @@ class LesionFinder(System):
     def settings(self) -> dict[str, Any]:
         """What it sees at once."""
         return {"output": "probability of an MS lesion", "window": f"{self.recipe['window']} voxels"}
+
+
+def lesion_weights(truth: Tensor, largest: float) -> Tensor:
+    """sqrt(ORDINARY / size) between 1 and `largest` at the voxels of a lesion, 1 elsewhere; (N, 1, I, J, K) both."""
+    weights = np.ones(tuple(truth.shape), np.float32)
+    for window, mask in zip(weights, truth.cpu().numpy()):
+        labels, sizes = label_lesions(mask[0], 1.0)
+        each = np.clip(np.sqrt(ORDINARY / np.maximum(sizes, 1.0)), 1.0, largest)
+        window[0] = np.append(1.0, each)[labels]
+    return torch.from_numpy(weights).to(truth.device)
 
 
 def soft_dice_loss(probability: Tensor, truth: Tensor) -> Tensor:

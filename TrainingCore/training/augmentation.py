@@ -6,19 +6,18 @@ that a resumed run sees the same patients. The DVR target moves with the anatomy
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 from ..data.case import ALL_MRI, MASKS, Case
 from ..imaging.intensities import SPANS, apply_rule, background_of
-from ..imaging.labelling import label_lesions
+from .lesion_appearance import add_look_alikes, brighten_cortex, fade_lesions, strengthen_lesions
+from .smooth_fields import field_knots, interpolated
 
-BIAS_KNOTS = 4  # control points along each axis of the random bias field
 THICKEST_SLICE = 4  # voxels
 
 
@@ -33,7 +32,8 @@ def augment(
     `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1);
     `texture` (may be missing) largest SD of a fine multiplicative texture; `lesion_contrast` (may be missing) how much
     brighter lesions may become in FLAIR and, by half of it, darker in T1w, in shares of 1/8 of the MRI's span;
-    `bright_cortex` (may be missing) how much brighter patches of grey matter may become in FLAIR, in the same unit.
+    `bright_cortex` (may be missing) how much brighter patches of grey matter may become in FLAIR, in the same unit;
+    `look_alikes` (may be missing) how bright faint spots that are no lesions may be in FLAIR, in the same unit.
     rule: intensity rule, applied again because the histogram has moved; target: what is to be learnt, which moves with
     the anatomy and keeps its values.
     """
@@ -48,6 +48,8 @@ def augment(
         strengthen_lesions(volumes, settings["lesion_contrast"] * SPANS[rule["rule"]] / 8, rng)
     if settings.get("bright_cortex", 0.0) and {"flair", "grey_matter"} <= set(volumes):
         brighten_cortex(volumes, settings["bright_cortex"] * SPANS[rule["rule"]] / 8, rng)
+    if settings.get("look_alikes", 0.0) and "flair" in volumes:
+        add_look_alikes(volumes, settings["look_alikes"] * SPANS[rule["rule"]] / 8, rng)
     for name in ALL_MRI:
         if name in volumes and name != target:
             level = (volumes[name] - background) / SPANS[rule["rule"]]
@@ -100,9 +102,9 @@ def _other_scan(
     level: MRI lifted and scaled to a background of 0 and a brain of about 0 to 1.
     """
     level = _remapped(level, settings["gamma"], settings["contrast"], rng)
-    knots = _field_knots(rng)
+    knots = field_knots(rng)
     if settings["bias"]:  # the interpolation takes most of the time of all this
-        level = level * np.exp(settings["bias"] * _interpolated(knots, level.shape))
+        level = level * np.exp(settings["bias"] * interpolated(knots, level.shape))
     if settings.get("texture", 0.0):
         level = level * _texture(level.shape, settings["texture"], rng)
     level = _blurred(level, settings, rng)
@@ -128,74 +130,6 @@ def _remapped(level: np.ndarray, gamma: float, contrast: float, rng: np.random.G
     knots = np.linspace(low, high, len(steps) + 1)
     heights = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum() * high
     return np.interp(np.clip(level, low, high) ** power * high ** (1 - power), knots, heights).astype(np.float32)
-
-
-def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random.Generator) -> np.ndarray:
-    """T1w with lesions that fade towards white matter, differently from place to place and from visit to visit.
-
-    Many real lesions are bright in FLAIR and all but invisible in T1w; a network that has only met dark ones overlooks
-    them. strength: largest share of the contrast to white matter that is taken away, 0 to 1 (ours).
-    volumes: (I, J, K) each, with `t1w` and `lesions`; returns (I, J, K).
-    """
-    lesions, white_matter, t1w = volumes["lesions"], volumes["white_matter"], volumes["t1w"]
-    healthy = white_matter & ~lesions
-    amount = strength * np.sqrt(rng.random()) * np.clip(0.75 + 0.4 * smooth_field(t1w.shape, rng), 0, 1)
-    if not lesions.any() or not healthy.any():
-        return t1w
-    missing = np.clip(np.median(t1w[healthy]) - t1w, 0, None)
-    return t1w + gaussian_filter(lesions.astype(np.float32), 0.7) * amount.astype(np.float32) * missing
-
-
-def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
-    """Make lesions brighter in FLAIR and darker in T1w, in place; each visit by another amount, lesions by others.
-
-    Lesions of real patients stand out more than those of the digital patient do in many of its random protocols
-    (measured: FLAIR 1.1 to 1.6 SD of the brain above normal-appearing white matter in two patients, 0.4 to 1.0 in
-    digital people). largest: added to FLAIR at most, in the unit of the images; T1w loses half of that at most (ours).
-    """
-    labels, sizes = label_lesions(volumes["lesions"], 1.0)
-    of_visit, of_lesion = rng.uniform(0.2, 1.0, 2), rng.uniform(0.5, 1.2, len(sizes) + 1).astype(np.float32)
-    of_lesion[0] = 0.0
-    added = gaussian_filter(of_lesion[labels], 0.7) * (1 + 0.3 * smooth_field(labels.shape, rng))
-    for name, share, drawn in (("flair", 1.0, of_visit[0]), ("t1w", -0.5, of_visit[1])):
-        if name in volumes:
-            volumes[name] = volumes[name] + np.float32(share * largest * drawn) * added * volumes["brain"]
-
-
-def brighten_cortex(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
-    """Make patches of grey matter brighter in FLAIR, in place, as insula and cingulum are in real patients.
-
-    A lesion finder that has not met them takes them for lesions. largest: added at most where the random field is 1
-    SD above its mean, in the unit of the images (ours).
-    """
-    patches = np.clip(smooth_field(volumes["flair"].shape, rng), 0.0, 2.0)
-    grey = gaussian_filter(volumes["grey_matter"].astype(np.float32), 0.7) * volumes["brain"]
-    if "lesions" in volumes:
-        grey = grey * ~volumes["lesions"]
-    volumes["flair"] = volumes["flair"] + np.float32(largest * rng.random()) * patches * grey
-
-
-def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A smooth random field of about unit SD, float32: cubic interpolation of a few normal control points."""
-    return _interpolated(_field_knots(rng), shape)
-
-
-def _field_knots(rng: np.random.Generator) -> np.ndarray:
-    return rng.standard_normal((BIAS_KNOTS,) * 3).astype(np.float32)
-
-
-def _interpolated(knots: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Cubic spline through the knots at every voxel, (I, J, K); axis by axis, twenty times faster than at once."""
-    along = [_spline_weights(length) for length in shape]
-    return np.einsum("ia,jb,kc,abc->ijk", *along, knots, optimize=True).astype(np.float32, copy=False)
-
-
-@functools.lru_cache(maxsize=32)
-def _spline_weights(length: int) -> np.ndarray:
-    """What each knot adds at each voxel of an axis, float32 (length, BIAS_KNOTS)."""
-    unit = np.eye(BIAS_KNOTS)
-    columns = [zoom(row, length / BIAS_KNOTS, order=3, mode="nearest", grid_mode=True) for row in unit]
-    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _blurred(level: np.ndarray, settings: dict[str, float], rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,8 @@ from ball_cohort import ball_volumes
 
 from TrainingCore.data.case import Case
 from TrainingCore.imaging.intensities import percentile_rescale
-from TrainingCore.training.augmentation import augment, smooth_field
+from TrainingCore.training.augmentation import augment
+from TrainingCore.training.smooth_fields import smooth_field
 
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
 OFF = dict.fromkeys(
