@@ -304,10 +304,12 @@ set(TRAINING_CORE_SCRIPTS
   training/augmentation.py
   training/export.py
   training/feeds.py
+  training/lesion_appearance.py
   training/loop.py
   training/pictures.py
   training/session.py
   training/simulated.py
+  training/smooth_fields.py
   training/state.py
   training/store.py
   training/windows.py

@@ -38,7 +38,7 @@ def main() -> int:
     mask = read_volume(mask_path, "change mask", mask=True)
     maps, flairs, white = [], [], []
     for session, result in (("1", chosen.before), ("2", chosen.after)):
-        to_flair, to_t1w = _transforms(root, session)
+        to_flair, to_t1w = transforms_of(root, session)
         flair = read_volume(root / PERSON / f"ses-{session}" / "anat" / f"{PERSON}_ses-{session}_FLAIR.nii.gz", "FLAIR")
         maps.append(_onto(mask, read_volume(result / "dvr.nii.gz", "map"), to_t1w))
         flairs.append(_onto(mask, flair, to_flair))
@@ -69,7 +69,7 @@ def main() -> int:
     return 0
 
 
-def _transforms(root: Path, session: str) -> tuple[np.ndarray, np.ndarray]:
+def transforms_of(root: Path, session: str) -> tuple[np.ndarray, np.ndarray]:
     """Common space -> FLAIR of a session, and -> its T1w; 4x4 RAS mm."""
     folder = root / "derivatives" / "reference_transforms" / PERSON / f"ses-{session}" / "anat"
     to_flair = read_transform(folder / f"{PERSON}_ses-{session}_from-FLAIR_to-common_mode-image_xfm.txt")

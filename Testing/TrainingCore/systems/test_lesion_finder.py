@@ -16,7 +16,7 @@ from TrainingCore.networks.folded_unet3d import FoldedUNet3D, fold_voxels, unfol
 from TrainingCore.prediction.lesion_finding import hyperintense_part
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
-from TrainingCore.systems.lesion_finder import LesionFinder
+from TrainingCore.systems.lesion_finder import LesionFinder, lesion_weights
 from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.samples import Sample
 from TrainingCore.systems.training_progress import TrainingProgress
@@ -153,3 +153,12 @@ def test_what_is_not_bright_in_flair_is_no_lesion() -> None:
     assert kept[3, 3, 3]
     assert kept.sum() == 27
     assert not hyperintense_part(np.zeros_like(lesions), flair, np.ones_like(lesions)).any()
+
+
+def test_a_small_lesion_weighs_more_a_large_one_as_much_as_the_background():
+    truth = torch.zeros(1, 1, 16, 16, 16)
+    truth[0, 0, 1:3, 1:3, 1:3] = 1  # 8 voxels
+    truth[0, 0, 5:15, 5:15, 5:15] = 1  # 1,000 voxels
+    weights = lesion_weights(truth, 3.0)[0, 0]
+    assert [float(weights[i, i, i]) for i in (0, 1, 10)] == [1.0, 3.0, 1.0]
+    assert (lesion_weights(truth, 1.0) == 1).all()

@@ -1,0 +1,1 @@
+"""How good the lesion finder is; see __main__."""
