@@ -1,6 +1,6 @@
-"""The researcher's room of MyelinSynth: everything that runs without 3D Slicer.
+"""The command-line tools and Python API of MyelinSynth: everything that runs without 3D Slicer.
 
-Importing this package imports nothing heavy; each command imports what it needs once its arguments are known good.
+Importing this package is fast; each command imports heavy libraries only after it has checked its arguments.
 """
 
 __version__ = "0.1.0"

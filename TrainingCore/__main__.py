@@ -1,4 +1,4 @@
-"""One command for all of them: `myelinsynth train ...` is `python -m TrainingCore.train ...`."""
+"""Umbrella command: `myelinsynth train ...` is the same as `python -m TrainingCore.train ...`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import RESEARCH_USE, __version__
 
-# In the order in which people need them; each is a module of this package with a `main`.
+# In the order of a typical workflow; each is a module of this package with a `main`.
 COMMANDS = (
     "demo",
     "synthesize",
@@ -32,7 +32,14 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that the first word names; without one, list them all."""
+    """Run the command named by the first argument, or list all commands if there is none.
+
+    Args:
+        argv: command-line arguments without the program name (default: those of the process).
+
+    Returns:
+        Exit code: 0 success, 1 failure, 2 bad input.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["--version"]:
         print(f"myelinsynth {__version__}")
@@ -51,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def overview() -> str:
-    """Every command with the first sentence of its module, read without importing it."""
+    """Help text with every command and the summary line of its module, read without importing it."""
     lines = ["usage: myelinsynth COMMAND [options]", "", "commands:"]
     lines += [f"  {name:<16}{_summary(name)}" for name in COMMANDS]
     return "\n".join([*lines, "", "myelinsynth COMMAND --help shows its options and an example.", RESEARCH_USE])

@@ -1,4 +1,4 @@
-"""Which inputs matter: python -m TrainingCore.ablate --data BIDS --recipe R --out DIR."""
+"""Measure which inputs matter: python -m TrainingCore.ablate --data BIDS --recipe R --out DIR."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def ablate(
 ) -> Experiment:
     """Measure which inputs matter, by backward elimination.
 
-    Cross-validates with all inputs and without each of them, drops the one that matters least, and repeats until one
-    is left. Run the same command again to resume after a kill.
+    Cross-validates with all inputs and without each of them, drops the input that matters least, and repeats until
+    one input is left. Run the same command again to resume after an interruption.
 
     Args:
         data: BIDS folder or table of the cohort.
         recipe: name of a recipe with two or more inputs, or a .yaml file.
-        out: folder of the results; reuse it to resume.
+        out: output folder; reuse it to resume.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
-        folds: number of parts that the people are divided into.
-        stratify: columns of participants.tsv to balance across folds and validation people, e.g. group site.
+        folds: number of folds; all visits of a person are in the same fold.
+        stratify: columns of participants.tsv to stratify folds and validation sets by, e.g. group site.
         seed: seed of the folds.
         jobs: trainings to run in parallel.
         device: auto (a GPU if there is one), cpu or cuda:N.
@@ -50,7 +50,7 @@ def ablate(
         The finished experiment; its summary holds the order of elimination.
 
     Raises:
-        BadInput: the recipe has one input only, or the cohort lacks what it needs.
+        BadInput: the recipe has only one input, or the cohort lacks a volume that the recipe needs.
 
     Example:
         python -m TrainingCore.ablate --data cohort --recipe contrast_enhancement --folds 5 --out ablation
@@ -58,7 +58,7 @@ def ablate(
     recipes = open_recipes([recipe], changes)
     (settings,) = recipes.values()
     if len(settings["data"]["inputs"]) < 2:
-        raise BadInput(f"{recipe} has one input: there is nothing to leave out.")
+        raise BadInput(f"{recipe} has only one input, so there is no input to leave out. Choose another recipe.")
     cohort = open_cohort(Path(data), recipes)
     out = Path(out)
     check_replaceable(out, "round-1/plan.json")

@@ -1,7 +1,7 @@
 """Every command as a typed function: `from TrainingCore.api import synthesize`.
 
-The command line is made from the same functions (`python -m TrainingCore.synthesize --help`), so an argument here is an
-option there: `t1=` is `--t1`, `changes=["epochs=20"]` is `--set epochs=20`.
+The command line is generated from these functions (`python -m TrainingCore.synthesize --help`), so every argument is
+also an option: `t1=` is `--t1`, `changes=["epochs=20"]` is `--set epochs=20`.
 """
 
 from __future__ import annotations

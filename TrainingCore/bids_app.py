@@ -1,4 +1,4 @@
-"""Synthetic myelin maps of a whole BIDS dataset, and what they are associated with."""
+"""Synthesize myelin maps for a whole BIDS dataset and analyse them at group level (BIDS App)."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ def bids_app(
 ) -> StudyDataset:
     """Run MyelinSynth over a BIDS dataset, as a BIDS App.
 
-    participant: every visit with T1w and FLAIR becomes a synthetic DVR map with lesion table and report, as BIDS
-    derivatives. Masks and label maps in derivatives/ are used. Sessions of one person are compared one after the
-    other (see change). Run the same command again to resume.
+    participant: writes a synthetic DVR map, a lesion table and a report for every visit with T1w and FLAIR, as BIDS
+    derivatives. Masks and label maps in derivatives/ are used. Consecutive sessions of a person are compared (see
+    change). Run the same command again to resume.
 
-    group: one table over all visits and a page with distributions, outliers, failures and associations with columns
-    of participants.tsv and sessions.tsv. Research use only, not for diagnosis.
+    group: writes one table of all visits and a report with distributions, outliers, failures and associations with
+    columns of participants.tsv and sessions.tsv. Research use only, not for diagnosis.
 
     Args:
         bids_dir: BIDS dataset with raw MRI.
         out_dir: derivatives dataset to write; reuse it to resume.
         analysis_level: participant for the maps, group for the table and the statistics.
-        participant_label: only these people, with or without sub-.
+        participant_label: only these participants, with or without sub-.
         session_label: only these sessions, with or without ses-.
-        bids_filter_file: JSON that chooses among several images, e.g. {"t1w": {"acquisition": "mprage"}}.
+        bids_filter_file: JSON file that selects among several images, e.g. {"t1w": {"acquisition": "mprage"}}.
         model: bundle folder, .zip or name.
-        lesion_finder: model that finds the lesions of visits without a lesion mask; none to go without.
+        lesion_finder: model that segments lesions in visits without a lesion mask; none to skip this.
         uncertainty: also estimate the error of maps and lesions.
-        viewer: also write viewer.html into every Result, one page to review a map in a browser without Slicer.
+        viewer: also write viewer.html into every Result, to review the map in a browser without Slicer.
         n_procs: parallel processes (default: limited by cores and memory).
-        scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it.
+        scheduler: Dask cluster, tcp://HOST:8786, or local:N for N local workers.
         device: auto (a GPU if there is one), cpu or cuda:N.
-        outcome: group level; columns to associate the maps with, e.g. edss.
+        outcome: group level; columns to test for association with the maps, e.g. edss.
         covariate: group level; columns to adjust for, e.g. age sex site.
         seed: group level; seed of the bootstrap.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        The dataset, with the visits that have no map.
+        The derivatives dataset, with a list of the visits that have no map.
 
     Raises:
-        BadInput: the dataset, a label or a column does not exist, or the output folder holds something else.
+        BadInput: the dataset, a label or a column does not exist, or the output folder holds other files.
 
     Example:
         python -m TrainingCore.bids_app hospital hospital/derivatives/myelinsynth participant --n-procs 4
@@ -106,7 +106,13 @@ def bids_app(
 
 @dataclass(frozen=True)
 class StudyDataset:
-    """What `bids_app` wrote. page: the group report, or None; failures: {visit, reason} of visits without a map."""
+    """Derivatives dataset written by `bids_app`.
+
+    Attributes:
+        path: folder of the dataset.
+        page: group report, or None at participant level.
+        failures: {visit, reason} of every visit without a map.
+    """
 
     path: Path
     page: Path | None
@@ -114,22 +120,32 @@ class StudyDataset:
 
 
 def read_filters(path: Path | None) -> list[str]:
-    """The entities of a BIDS filter file as `acq-mprage`, `run-1`, ... Raises BadInput for a file that is none."""
+    """Read a BIDS filter file.
+
+    Args:
+        path: JSON file, or None for no filter.
+
+    Returns:
+        Entities such as `acq-mprage` or `run-1`.
+
+    Raises:
+        BadInput: the file is not a BIDS filter file, or names an unknown entity.
+    """
     if path is None:
         return []
     content = read_json(Path(path))
     short = {"acquisition": "acq", "reconstruction": "rec", "run": "run", "ceagent": "ce", "direction": "dir"}
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
-        raise BadInput(f'{path} is no BIDS filter file: write {{"t1w": {{"acquisition": "mprage"}}}}.')
+        raise BadInput(f'{path} is not a BIDS filter file. Example: {{"t1w": {{"acquisition": "mprage"}}}}.')
     pairs = [(key, value) for entry in content.values() for key, value in entry.items()]
     unknown = sorted({key for key, _ in pairs} - set(short) - {"datatype", "suffix", "extension", "session", "subject"})
     if unknown:
-        raise BadInput(f"{path}: the entity {unknown[0]!r} is not known. Use {', '.join(short)}.")
+        raise BadInput(f"{path}: unknown entity {unknown[0]!r}. Use {', '.join(short)}.")
     return [f"{short[key]}-{value}" for key, value in pairs if key in short]
 
 
 def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, progress: Progress) -> None:
-    """Synthesize every visit; failures are noted when they happen. Raises MyelinSynthError on a full disk."""
+    """Synthesize every visit and record each failure at once. Raises MyelinSynthError on a full disk."""
     from .study.dataset import note_failure
 
     for done, outcome in enumerate(_outcomes(tasks, n_procs, scheduler), start=1):
@@ -146,7 +162,7 @@ def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, p
 
 
 def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> None:
-    """Compare each person's sessions one after the other, where both have a map and it is not there yet."""
+    """Compare consecutive sessions of each person where both have a map, unless the comparison is up to date."""
     from .change import SUMMARY, change
     from .runtime.files import write_json
     from .study.dataset import note_failure
@@ -170,7 +186,7 @@ def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> No
 
 
 def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Iterator[Any]:
-    """Outcomes from this machine's cores or from a cluster; a model is loaded once per process."""
+    """Synthesize the visits on this machine or a cluster and yield outcomes; each process loads the model once."""
     from .preprocess import jobs_that_fit
     from .preprocessing.schedulers import on_a_cluster, on_this_machine
     from .study.visit_task import synthesize_visit
@@ -184,11 +200,11 @@ def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Iter
     return on_this_machine([replace(task, threads=threads) for task in tasks], jobs, synthesize_visit)
 
 
-def _done(made: StudyDataset) -> str:
-    return f"Group report: {made.page}" if made.page else f"Maps: {made.path}"
+def _done(dataset: StudyDataset) -> str:
+    return f"Group report: {dataset.page}" if dataset.page else f"Maps: {dataset.path}"
 
 
-main = command(bids_app, done=_done, code=lambda made: 1 if made.failures and made.page is None else 0)
+main = command(bids_app, done=_done, code=lambda dataset: 1 if dataset.failures and dataset.page is None else 0)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -1,4 +1,4 @@
-"""What changed between two visits of one person: DVR lesion by lesion and voxel by voxel."""
+"""Compare two visits of one person: change in DVR per lesion and per voxel."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ def change(
 ) -> Change:
     """Compare two visits of one person.
 
-    Both maps are resampled once into the space half-way between the visits. Lesions are matched one to one, split,
-    merged, new or gone; a change counts only if its interval, from the model's repeatability, leaves out zero.
-    Research use only, not for diagnosis.
+    Both maps are resampled once into the half-way space of the two visits. Lesions are classified as matched, split,
+    merged, new or gone. A lesion counts as changed only if the interval of its change, from the model's
+    repeatability, excludes zero. Research use only, not for diagnosis.
 
     Args:
         before: Result folder of the first visit.
         after: Result folder of the second visit.
-        out: folder of the comparison; replaced when the new one is complete.
-        before_t1: T1w of the first visit, to register the visits (default: the synthetic maps are registered).
+        out: output folder; an earlier comparison in it is replaced once the new one is complete.
+        before_t1: T1w of the first visit, used to register the visits (default: the synthetic maps are registered).
         after_t1: T1w of the second visit.
-        repeatability: JSON with classes_mm3, sd and source, the SD of the difference between two scans without a change
-            (default: that of the model's card).
-        spacing: voxel edge of the half-way space.
+        repeatability: JSON file with classes_mm3, sd and source: SD of the difference between two scans without true
+            change (default: the repeatability in the model card).
+        spacing: voxel size of the half-way space.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
         The comparison.
 
     Raises:
-        BadInput: a folder is no Result, the visits do not fit each other, or a file cannot be read.
+        BadInput: a folder is not a Result, the visits cannot be compared, or a file cannot be read.
 
     Example:
         python -m TrainingCore.change --before ses-1 --after ses-2 --before-t1 ses1_T1w.nii.gz --after-t1 ses2_T1w.nii.gz --out change
     """  # noqa: E501
     results = Result.open(before), Result.open(after)
     if (before_t1 is None) != (after_t1 is None):
-        raise BadInput("Give both T1w (--before-t1 and --after-t1), or neither.")
+        raise BadInput("Give both T1w images (--before-t1 and --after-t1), or neither.")
     if not 0.3 <= spacing <= 5:
-        raise BadInput(f"--spacing {spacing:g}: give 0.3 to 5 mm.")
+        raise BadInput(f"--spacing {spacing:g} is out of range. Use 0.3 to 5 mm.")
     known = read_repeatability(repeatability, results)
 
     from .study.visits import compare
@@ -72,17 +72,17 @@ def change(
 
 @dataclass(frozen=True)
 class Change:
-    """The folder of a comparison: change.nii.gz (after minus before), lesions_change.csv, change.json, report.html."""
+    """Folder of a comparison: change.nii.gz (after minus before), lesions_change.csv, change.json, report.html."""
 
     path: Path
 
     def summary(self) -> dict[str, Any]:
-        """How many lesions changed, indices, model and repeatability."""
+        """Content of change.json: number of changed lesions, indices, model and repeatability."""
         content: dict[str, Any] = read_json(self.path / SUMMARY)
         return content
 
     def lesions(self) -> list[dict[str, str]]:
-        """Rows of lesions_change.csv, as text."""
+        """Rows of lesions_change.csv, all values as text."""
         import csv
 
         with open(self.path / TABLE, encoding="utf-8", newline="") as stream:
@@ -90,7 +90,18 @@ class Change:
 
 
 def read_repeatability(path: Path | None, results: tuple[Result, Result]) -> Any:
-    """What counts as a change: from a file, else from the model that made both maps, else None. Raises BadInput."""
+    """Read the repeatability, the threshold for a change.
+
+    Args:
+        path: JSON file, or None to use the model that synthesized both maps.
+        results: Results of both visits.
+
+    Returns:
+        The Repeatability, or None if the maps are of different models or the model has none.
+
+    Raises:
+        BadInput: the file or the model card holds no valid repeatability.
+    """
     from .study.repeatability import Repeatability
 
     content = read_json(Path(path)) if path is not None else _of_model(results)
@@ -99,33 +110,33 @@ def read_repeatability(path: Path | None, results: tuple[Result, Result]) -> Any
     try:
         return Repeatability.from_json(content)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path or 'The model'} holds no repeatability: {error}.") from error
+        raise BadInput(f"{path or 'The model card'} holds no valid repeatability: {error}.") from error
 
 
 def _of_model(results: tuple[Result, Result]) -> Any:
     models = [result.provenance["model"] for result in results]
     if models[0]["weights_sha256"] != models[1]["weights_sha256"]:
         return None
-    return models[0].get("repeatability") or _of_shipped_model(models[0]["weights_sha256"])
+    return models[0].get("repeatability") or _of_bundled_model(models[0]["weights_sha256"])
 
 
-def _of_shipped_model(weights_sha256: str) -> Any:
-    """For maps made before the model that comes with the package carried its repeatability."""
+def _of_bundled_model(weights_sha256: str) -> Any:
+    """Repeatability for maps that were written before the bundled model's card contained it."""
     from .data.bundle import DEMONSTRATION, find, read_description
 
     try:
-        about = read_description(find(DEMONSTRATION))
-    except BadInput:  # installed without it
+        description = read_description(find(DEMONSTRATION))
+    except BadInput:  # the bundled model is not installed
         return None
-    return about.get("repeatability") if about["weights_sha256"] == weights_sha256 else None
+    return description.get("repeatability") if description["weights_sha256"] == weights_sha256 else None
 
 
 def _write(folder: Path, compared: Any) -> None:
     from .imaging.volumes import write_volume
     from .reporting.change_report import write_change_report
 
-    words = "synthetic DVR after minus before, research use only"
-    write_volume(folder / CHANGE, compared.difference, compared.space.affine, words)
+    description = "synthetic DVR after minus before, research use only"
+    write_volume(folder / CHANGE, compared.difference, compared.space.affine, description)
     columns = list(compared.rows[0]) if compared.rows else ["lesion"]
     lines = [",".join(columns)]
     lines += [",".join(_cell(row[name]) for name in columns) for row in compared.rows]
@@ -140,7 +151,7 @@ def _cell(content: Any) -> str:
     return "" if content is None else f"{content:.5g}" if isinstance(content, float) else str(content)
 
 
-main = command(change, done=lambda made: f"Change: {made.path / REPORT}")
+main = command(change, done=lambda comparison: f"Change: {comparison.path / REPORT}")
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -33,22 +33,22 @@ def crossvalidate(
 ) -> Experiment | None:
     """Cross-validate one or more recipes on the same folds of a cohort.
 
-    The people are divided into folds; each model is trained without one fold and measured on the people left out.
-    Run the same command again to resume after a kill; --fold runs single folds, each as one cluster job.
+    Each model is trained without the people of one fold and evaluated on them. Run the same command again to resume
+    after an interruption. --fold runs single folds, for example as separate cluster jobs.
 
     Args:
         data: BIDS folder or table of the cohort.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
-        out: folder of the results; reuse it to resume.
+        out: output folder; reuse it to resume.
         compare: more recipes on the same folds, tested against the first.
         changes: recipe values to change, in every recipe that has the key, e.g. --set size=64 epochs=20.
-        folds: number of parts that the people are divided into.
+        folds: number of folds; all visits of a person are in the same fold.
         fold: run only these folds, counted from 1.
-        stratify: columns of participants.tsv to balance across folds and validation people, e.g. group site.
-        report: write the report of the finished folds even where others are missing.
+        stratify: columns of participants.tsv to stratify folds and validation sets by, e.g. group site.
+        report: write the report of the finished folds even if others are missing.
         seed: seed of the folds.
         jobs: trainings to run in parallel.
-        scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it, whose workers share the disk.
+        scheduler: Dask cluster, tcp://HOST:8786, or local:N for N local workers; all workers must see the same disk.
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads of each training (default: all).
         progress: how to show progress; bar is on stderr, json on stdout.
@@ -57,13 +57,13 @@ def crossvalidate(
         The finished experiment, or None while folds are still missing.
 
     Raises:
-        BadInput: the recipes, the cohort and the folds do not fit together.
+        BadInput: the recipes, the cohort and the folds are not compatible.
 
     Example:
         python -m TrainingCore.crossvalidate --data cohort --recipe sketcher_refiner --compare sketcher_only linear \
             --folds 3 --stratify group --out results
 
-        one split into training, validation and test set (64, 16, 20 % of 100 people), balanced for three columns:
+        one split into training, validation and test set (64, 16, 20 % of 100 people), stratified by three columns:
         python -m TrainingCore.crossvalidate --data glioma --recipe mask_weighted_pix2pix --folds 5 --fold 1 \
             --stratify subtype grade enhancement --report --set validation_people=16 --out one_split
     """
@@ -71,7 +71,7 @@ def crossvalidate(
     cohort = open_cohort(Path(data).absolute() if scheduler else Path(data), recipes)
     unknown = [number for number in fold if number > folds]
     if unknown:
-        raise BadInput(f"There is no fold {unknown[0]}: --fold takes 1 to {folds}.")
+        raise BadInput(f"There is no fold {unknown[0]}: --fold must be 1 to {folds}.")
 
     from .experiments.crossvalidation import Plan
     from .experiments.jobs import run_jobs
@@ -85,7 +85,7 @@ def crossvalidate(
         run_jobs(plan, cohort, waiting, Compute(jobs, device, threads, scheduler=scheduler), reporter)
         missing = plan.missing()
         if missing and not (report and plan.finished()):
-            reporter.say(f"{len(missing)} trainings of other folds are still missing; the last one writes the report.")
+            reporter.say(f"{len(missing)} trainings of other folds are missing; the last one will write the report.")
             return None
         write_crossvalidation(plan, cohort)
         reporter.report("done", 1.0, "cross-validated")

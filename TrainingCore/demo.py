@@ -1,4 +1,4 @@
-"""The main job on a digital patient, with nothing else needed: python -m TrainingCore.demo."""
+"""Synthesize a myelin map of a simulated patient, without any data: python -m TrainingCore.demo."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .runtime.signature import ProgressMode, command
 def demo(
     out: Path = Path("myelinsynth-demo"), *, seed: int = 7, device: str = "auto", progress: ProgressMode = "bar"
 ) -> Result:
-    """Simulate an MS patient and synthesize its myelin map: map, lesion table and report.
+    """Simulate a patient with MS and synthesize the myelin map, lesion table and report.
 
     Everything is simulated. Research use only, not for diagnosis.
 
     Args:
         out: result folder.
-        seed: another seed gives another patient.
+        seed: seed of the simulated patient.
         device: auto (a GPU if there is one), cpu or cuda:N.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        The Result, with the simulated PET beside the synthetic map.
+        The Result: the synthetic map beside the simulated PET.
 
     Example:
         python -m TrainingCore.demo
@@ -48,7 +48,16 @@ def demo(
 
 
 def simulate_visit(folder: Path, seed: int, progress_mode: ProgressMode) -> dict[str, Path]:
-    """Simulate one visit of site B; returns its files by volume name."""
+    """Simulate one visit of a patient at site B.
+
+    Args:
+        folder: BIDS dataset to write.
+        seed: seed of the patient.
+        progress_mode: how to show progress.
+
+    Returns:
+        Image files by volume name (t1w, flair, lesions, dvr, ...).
+    """
     from .data.cohort import Cohort
     from .simulate import simulate
 

@@ -1,4 +1,4 @@
-"""Describe a system or a bundle: python -m TrainingCore.describe curricular."""
+"""Describe a recipe or a bundle: python -m TrainingCore.describe curricular."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .runtime.cli import run_command
 from .runtime.errors import BadInput
 from .runtime.signature import Option, command
 
-SHARE_VISITS = 8  # visits that lesion shares are taken from (ours)
-TOLD = ("patches", "losses", "labels", "optimizer")  # settings that say most, of systems that have them
+SHARE_VISITS = 8  # visits over which the share of lesion voxels is averaged (ours)
+KEY_SETTINGS = ("patches", "losses", "labels", "optimizer")  # printed for systems that have them
 
 
 def describe(
@@ -21,12 +21,12 @@ def describe(
     changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     data: Path | None = None,
 ) -> None:
-    """Describe what a recipe builds, or what a bundle is; without either, list all recipes.
+    """Describe the networks and settings of a recipe, or print the card of a bundle; by default, list all recipes.
 
     Args:
         what: name or .yaml file of a recipe, or folder, .zip or name of a bundle.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
-        data: BIDS folder or table; adds how much lesion the discriminator's patches hold in its first visits.
+        data: BIDS folder or table; adds the share of lesion voxels in the discriminator's patches, from up to 8 visits.
 
     Raises:
         BadInput: there is no such recipe or bundle.
@@ -66,7 +66,7 @@ def _describe_recipe(recipe: dict[str, Any]) -> None:
     facts["grid"] = f"{shape} voxels of {grid_spacing(recipe):g} mm around the brain"
     length = "iterations" if recipe["iterations"] else "epochs"
     facts[length] = recipe[length]
-    facts |= {name.replace("patches", "patches per step"): recipe[name] for name in TOLD if name in recipe}
+    facts |= {name.replace("patches", "patches per step"): recipe[name] for name in KEY_SETTINGS if name in recipe}
     for name, value in facts.items():
         print(f"  {name:<26}{_plain(value)}")
     if "schedule" in recipe and recipe["losses"]["adversarial"] > 0:
@@ -83,7 +83,7 @@ def _print_schedule(recipe: dict[str, Any]) -> None:
 
 
 def _print_lesion_shares(recipe: dict[str, Any], data: Path) -> None:
-    """Share of lesion in lesion patches and in random patches: only where they differ is there a curriculum."""
+    """Print the share of lesion voxels in lesion and in random patches; a curriculum has an effect if they differ."""
     from .data.cohort import Cohort
     from .systems import system_class
     from .systems.checks import volumes_to_learn

@@ -38,23 +38,23 @@ def evaluate(
     threads: Annotated[int, AtLeast(0)] = 0,
     progress: ProgressMode = "bar",
 ) -> Experiment:
-    """Compare synthetic images of one or more trained models with the measured ones of a cohort.
+    """Compare synthetic images of one or more trained models with the measured images of a cohort.
 
-    DVR maps are measured lesion by lesion, patient by patient and voxel by voxel, MRI by the measures of the model's
-    paper. A DVR model is always compared with what lesion size and place alone tell.
+    DVR maps are evaluated at lesion, patient and voxel level, MRI contrasts by the measures of the model's paper. A
+    DVR model is always compared with a regression on lesion size and location alone.
 
     Args:
         data: BIDS folder or table with measured DVR maps or MRI.
         out: folder for report.html, summary.json and the tables.
         run: folder of a finished training run (its best model).
-        bundle: a trained model: bundle folder, .zip, or the name of one that comes with MyelinSynth.
-        name: what to call the model (default: the name of its folder).
+        bundle: trained model: bundle folder, .zip, or the name of a model that comes with MyelinSynth.
+        name: name of the model in the report (default: the name of its folder).
         compare: more models (bundle or run), compared with the first.
         people: only these people, e.g. B01 B02.
         visits: only these visits, e.g. 1.
-        minimum: smallest lesion at lesion and patient level.
-        uncertainty: also test whether lesions with a high uncertainty have larger errors; predicts every visit at least
-            six times.
+        minimum: smallest lesion volume at lesion and patient level.
+        uncertainty: also test whether lesions with a higher uncertainty have larger errors; needs at least six
+            predictions of every visit.
         seed: seed of the bootstrap (default: 0).
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads (default: all).
@@ -64,7 +64,7 @@ def evaluate(
         The folder of the evaluation, with its report and summary.
 
     Raises:
-        BadInput: models and cohort do not fit together.
+        BadInput: the models are not compatible with each other or with the cohort.
 
     Example:
         python -m TrainingCore.evaluate --run runs/first --compare linear=runs/linear --data cohortB --out results
@@ -81,7 +81,7 @@ def evaluate(
     candidates = evaluation.open_candidates(Path(source), name, compare)
     task = evaluation.task_of(candidates)
     if uncertainty and not task.common_grid:
-        raise BadInput("--uncertainty asks about the DVR of lesions, and these models make no DVR. Leave it out.")
+        raise BadInput("--uncertainty applies to DVR maps, and these models synthesize no DVR. Leave it out.")
     needs = evaluation.volumes_needed(candidates, task)
     cohort = Cohort.read(data, evaluation.inputs_of(candidates))
     cohort, left_out = evaluation.choose_visits(cohort, people, visits, needs)
@@ -110,7 +110,7 @@ def _load(candidates: Sequence[Candidate], device: str, threads: int) -> None:
 
 
 def _facts(candidates: Sequence[Candidate], cohort: Cohort, warnings: list[str], seed: int) -> EvaluationFacts:
-    """What the report says of models and cohort."""
+    """Facts about models and cohort for the report."""
     from .reporting.evaluation_report import EvaluationFacts
 
     name = cohort.path.resolve().name if cohort.path else "cohort"

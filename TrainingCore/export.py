@@ -1,4 +1,4 @@
-"""Turn a run into a bundle to share: python -m TrainingCore.export --run RUN --evaluation DIR --out BUNDLE."""
+"""Export a trained model as a bundle: python -m TrainingCore.export --run RUN --evaluation DIR --out BUNDLE."""
 
 from __future__ import annotations
 
@@ -26,28 +26,27 @@ def export(
     name: str = "",
     licence: str = "not stated",
 ) -> Bundle:
-    """Write the model of a run, or all folds of a cross-validation as one ensemble, as a bundle.
+    """Export the model of a run, or all folds of a cross-validation as an ensemble, as a bundle.
 
-    The bundle carries its licence and its measured performance. A run that is not finished gives its best epoch so far.
+    The bundle holds the licence and the measured performance. From an unfinished run, the best epoch so far is taken.
 
     Args:
         out: folder of the bundle.
         run: folder of a training run.
-        crossvalidation: folder written by crossvalidate; all its folds become one ensemble.
-        recipe: which recipe of the cross-validation (default: the first).
-        which: epoch to take.
-        evaluation: folder written by evaluate for this model; its measured performance.
-        calibration: folder written by evaluate on people that were used neither for training nor for the other
-            evaluations. Lesions get 95 % intervals and, after evaluate --uncertainty, uncertainties become expected
-            errors.
-        name: what to call the model (default: the recipe's description).
+        crossvalidation: folder written by crossvalidate; its folds are exported as one ensemble.
+        recipe: recipe of the cross-validation to export (default: the first).
+        which: epoch to export.
+        evaluation: folder written by evaluate for this model; adds the measured performance.
+        calibration: folder written by evaluate on people who were used neither for training nor for the evaluation.
+            Adds 95 % intervals to lesions and, after evaluate --uncertainty, turns uncertainties into expected errors.
+        name: name of the model (default: the recipe's description).
         licence: licence of the weights, e.g. Apache-2.0.
 
     Returns:
         The bundle.
 
     Raises:
-        BadInput: the run has no finished epoch, or the evaluation is of other weights.
+        BadInput: the run has no finished epoch, or the evaluation belongs to other weights.
 
     Example:
         python -m TrainingCore.export --run runs/first --evaluation results --licence CC-BY-4.0 --out model
@@ -59,12 +58,15 @@ def export(
     if run is not None:
         return _export_run(Path(run), Path(out), which, evaluation, calibration, changes)
     if evaluation or calibration or which != "best":
-        raise BadInput("--crossvalidation brings its own evaluation and takes best epochs: leave out the others.")
+        raise BadInput(
+            "--crossvalidation already includes its evaluation and the best epochs. Leave out --evaluation, "
+            "--calibration and --which."
+        )
     return _export_ensemble(Path(str(crossvalidation)), recipe, Path(out), changes)
 
 
 def _export_ensemble(folder: Path, recipe: str, out: Path, changes: dict[str, Any]) -> Bundle:
-    """Write the folds of a cross-validation as one bundle, with its out-of-fold measures."""
+    """Export the folds of a cross-validation as one bundle with out-of-fold performance."""
     from .experiments.crossvalidation import Plan
     from .reporting.crossvalidation_report import performance_of_recipe
     from .training.export import write_ensemble
@@ -83,7 +85,7 @@ def _export_ensemble(folder: Path, recipe: str, out: Path, changes: dict[str, An
 def _export_run(
     folder: Path, out: Path, which: str, evaluation: Path | None, calibration: Path | None, changes: dict[str, Any]
 ) -> Bundle:
-    """Write one run's model as a bundle."""
+    """Export the model of one run as a bundle."""
     from .reporting.card import calibration_of, performance_of
     from .training.export import trained_weights, write_bundle
 

@@ -1,4 +1,4 @@
-"""What more people or a wider network would bring: python -m TrainingCore.learning_curve --data BIDS --recipe R .."""
+"""Measure the gain from more people or a wider network: python -m TrainingCore.learning_curve --data BIDS ..."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def learning_curve(
     threads: Annotated[int, AtLeast(0)] = 0,
     progress: ProgressMode = "bar",
 ) -> Experiment:
-    """Measure what more training subjects or a wider network would bring.
+    """Measure how much more training subjects or a wider network would improve a recipe.
 
-    Cross-validates a recipe at several fractions of the training subjects and several network widths, and fits the
-    asymptote. Run the same command again to resume after a kill.
+    Cross-validates the recipe at several fractions of the training subjects and several network widths, and fits the
+    asymptote. Run the same command again to resume after an interruption.
 
     Args:
         data: BIDS folder or table of the cohort.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
-        out: folder of the results; reuse it to resume.
-        fractions: of the training subjects, each above 0 and at most 1.
+        out: output folder; reuse it to resume.
+        fractions: fractions of the training subjects, each above 0 and at most 1.
         widths: network widths (default: the recipe's own).
         width_key: recipe key of the width, e.g. generator.width.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
-        folds: number of parts that the people are divided into.
-        stratify: columns of participants.tsv to balance across folds and validation people, e.g. group site.
+        folds: number of folds; all visits of a person are in the same fold.
+        stratify: columns of participants.tsv to stratify folds and validation sets by, e.g. group site.
         seed: seed of the folds.
         jobs: trainings to run in parallel.
         device: auto (a GPU if there is one), cpu or cuda:N.
@@ -54,10 +54,10 @@ def learning_curve(
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        The finished experiment; its summary holds every cell and the asymptotes.
+        The finished experiment; its summary holds every combination of fraction and width, and the asymptotes.
 
     Raises:
-        BadInput: fractions, widths, recipe and cohort do not fit together.
+        BadInput: a fraction or width is out of range, or the recipe does not suit the cohort.
 
     Example:
         python -m TrainingCore.learning_curve --data cohort --recipe contrast_enhancement \

@@ -1,4 +1,4 @@
-"""What is in a DICOM folder: every series, the contrast its tags say, and which would be taken as T1w and as FLAIR."""
+"""List the series of a DICOM folder, the contrast of each by its tags, and the choice for T1w and FLAIR."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def list_dicom(folder: Annotated[Path, Option("FOLDER", positional=True)]) -> None:
-    """List the series of a DICOM folder (recursively), without anything that names the patient.
+    """List the series of a DICOM folder and its subfolders, without patient identifiers.
 
-    Where a command takes an image, give the folder, or FOLDER#NUMBER to choose a series yourself.
+    Commands that take an image also take such a folder, or FOLDER#NUMBER for one of its series.
 
     Args:
-        folder: folder (or one file) of DICOM.
+        folder: DICOM folder (or a single file).
 
     Raises:
-        BadInput: there is no such folder, or no DICOM in it.
+        BadInput: the folder does not exist or holds no DICOM.
 
     Example:
         python -m TrainingCore.list_dicom DICOM_FOLDER
@@ -38,14 +38,14 @@ def list_dicom(folder: Annotated[Path, Option("FOLDER", positional=True)]) -> No
     print(f"{'number':>8}  {'contrast by tags':<26}{'slices':>6}  {'in-plane mm':<14}{'slice mm':<10}description")
     lines = Counter(_line(stack) for stack in series.stacks)
     for line, count in lines.items():
-        print(line + (f" ({count} series alike)" if count > 1 else ""))
+        print(line + (f" ({count} such series)" if count > 1 else ""))
     if series.unreadable:
         single = series.unreadable == 1
         print(f"{series.unreadable} DICOM file{'' if single else 's'} hold{'s' if single else ''} no readable slice.")
     for what in (T1W, FLAIR):
         try:
             chosen, notes = choose_stack(series, what, None, f"The folder {folder.name}")
-            read = read_volume(folder, what)  # certain is what can be read
+            read = read_volume(folder, what)  # a choice counts only if the series can be read
             notes = tuple(dict.fromkeys((*notes, *read.notes)))
             print(f"{what}: {chosen.title}" + "".join(f"; it {note}" for note in notes))
         except BadInput as error:
@@ -53,7 +53,7 @@ def list_dicom(folder: Annotated[Path, Option("FOLDER", positional=True)]) -> No
 
 
 def _line(stack: Stack) -> str:
-    """A row of the list."""
+    """Format one series as a row of the list."""
     from .imaging.dicom_choice import contrast_of
 
     plane = " x ".join(f"{mm:.3g}" for mm in stack.spacing)

@@ -1,4 +1,4 @@
-"""Raw hospital images to aligned, masked cases on one grid, as BIDS derivatives that train and evaluate read."""
+"""Prepare raw hospital images for training and evaluation: aligned, masked, on one grid, as BIDS derivatives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .runtime.errors import BadInput
 from .runtime.signature import Option, ProgressMode, command
 
 FIELD_OF_VIEW_MM = 192.0  # along the longest axis, as in the recipes: 128 means 1.5 mm, 160x192x160 means 1 mm
-JOB_GB = 2.0  # one visit at a time needs 1.1 to 1.4 GB (measured on raw clinical and 1 mm data)
+JOB_GB = 2.0  # per parallel job; a visit needs 1.1 to 1.4 GB (measured on raw clinical and 1 mm data)
 
 
 def preprocess(
@@ -35,28 +35,29 @@ def preprocess(
     scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     progress: ProgressMode = "bar",
 ) -> PreparedDataset:
-    """Prepare raw hospital images as aligned, masked cases on one grid: BIDS derivatives that train and evaluate read.
+    """Prepare raw hospital images for train and evaluate: aligned, masked, on one grid, as BIDS derivatives.
 
-    Every image of a visit is brought to its T1w; without one, to its FLAIR, else T2w, else T1w after contrast agent.
-    Tissues are segmented in the T1w alone: without one they must be given, or there are no tissue masks.
+    All images of a visit are registered to the T1w or, if there is none, to the FLAIR, T2w or post-contrast T1w, in
+    this order. Tissue segmentation needs a T1w; visits without one have tissue masks only if masks or a label map
+    are provided.
 
     Args:
-        data: BIDS folder, or a .csv table with a row per visit.
-        out: folder of the derivatives dataset to write; reuse it to resume.
-        grid: 128, 160x192x160, ... voxels around the brain; own keeps the grid of the T1w (or of the image in its
-            place, or of the PET).
-        spacing: voxel edge (default: 192 mm / longest axis).
-        space: space of the output, that of the T1w (or of the image in its place) or of the PET.
+        data: BIDS folder, or a .csv table with one row per visit.
+        out: derivatives dataset to write; reuse it to resume.
+        grid: voxels around the brain, e.g. 128 or 160x192x160; own keeps the grid of the reference image (T1w or its
+            substitute, or PET).
+        spacing: voxel size (default: 192 mm / longest axis).
+        space: space of the output, that of the T1w (or its substitute) or of the PET.
         people: only these people (default: all).
-        needs: leave out visits without these, e.g. t1w flair.
-        choose: which of several images to prefer, e.g. run-1.
-        find_lesions: find the lesions of visits without a lesion mask automatically; they are to be reviewed.
+        needs: skip visits without these volumes, e.g. t1w flair.
+        choose: which of several images to use, e.g. run-1.
+        find_lesions: segment lesions automatically in visits without a lesion mask; review them before training.
         jobs: parallel jobs (default: limited by cores and memory).
-        scheduler: Dask cluster, tcp://HOST:8786, or local:N to try it.
+        scheduler: Dask cluster, tcp://HOST:8786, or local:N for N local workers.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        The dataset, with the visits that could not be prepared.
+        The derivatives dataset, with a list of the visits that could not be prepared.
 
     Raises:
         BadInput: the data, the grid or the output folder cannot be used.
@@ -98,7 +99,13 @@ def preprocess(
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A dataset that `preprocess` wrote; visits: how many were asked for; failures: {visit, reason} of the others."""
+    """Derivatives dataset written by `preprocess`.
+
+    Attributes:
+        path: folder of the dataset.
+        visits: number of visits to prepare, including failures.
+        failures: {visit, reason} of every visit or table row that could not be prepared.
+    """
 
     path: Path
     visits: int
@@ -106,45 +113,71 @@ class PreparedDataset:
 
     @property
     def page(self) -> Path:
-        """qc.html, every case for people to look at."""
+        """qc.html, the page for visual quality control of every case."""
         return self.path / "qc.html"
 
 
 def finder_settings() -> dict[str, Any]:
-    """The lesion finder as a setting: its name and weights. Raises BadInput where it is not installed."""
+    """Name and weights of the lesion finder, as settings of the dataset. Raises BadInput if it is not installed."""
     from .patient.lesion_finding import open_finder
 
     bundle = open_finder(LESION_FINDER)
     if bundle is None:
-        raise BadInput("The lesion finder is not installed with this copy of MyelinSynth: leave out --find-lesions.")
+        raise BadInput("This copy of MyelinSynth comes without the lesion finder. Leave out --find-lesions.")
     return {"lesion_finder": LESION_FINDER, "lesion_finder_weights": bundle.sha256}
 
 
 def settings_of(grid: str, spacing: float | None, space: str) -> dict[str, Any]:
-    """What decides the outcome; raises BadInput where grid or spacing cannot be used."""
+    """Settings that determine the prepared images.
+
+    Args:
+        grid: `N` or `IxJxK` voxels, or `own`.
+        spacing: voxel size in mm, or None for the default.
+        space: t1w or pet.
+
+    Returns:
+        JSON-ready settings: space, grid (list of three or `own`), spacing_mm.
+
+    Raises:
+        BadInput: grid or spacing is invalid.
+    """
     shape: list[int] = []
     if grid != "own":
         match = re.fullmatch(r"(\d+)(?:x(\d+)x(\d+))?", grid)
         shape = [int(n or match[1]) for n in match.groups()] if match else []
         if not shape or not all(16 <= n <= 512 for n in shape):
-            raise BadInput(f"--grid {grid}: write 128, 160x192x160 or own (16 to 512 voxels along each axis).")
+            raise BadInput(f"--grid {grid} is invalid. Use N, IxJxK (16 to 512 voxels along each axis) or own.")
         spacing = spacing or FIELD_OF_VIEW_MM / max(shape)
         if not 0.2 <= spacing <= 10:
-            raise BadInput(f"Voxels of {spacing:g} mm are not for heads. Give --spacing between 0.2 and 10 mm.")
+            raise BadInput(f"A voxel size of {spacing:g} mm is out of range. Give --spacing between 0.2 and 10 mm.")
     elif spacing:
-        raise BadInput("--spacing belongs to a --grid of voxels; --grid own keeps the image's own.")
+        raise BadInput("--grid own keeps the voxel size of the image. Leave out --spacing, or give --grid in voxels.")
     return {"space": space, "grid": shape or grid, "spacing_mm": spacing}
 
 
 def check_volumes(needs: Sequence[str]) -> None:
-    """Raise BadInput for a volume that is not known."""
+    """Raise BadInput for an unknown volume name."""
     unknown = sorted(set(needs) - set(VOLUME_NAMES))
     if unknown:
-        raise BadInput(f"--needs {' '.join(unknown)}: volumes are called {', '.join(VOLUME_NAMES)}.")
+        raise BadInput(f"--needs {' '.join(unknown)}: unknown volume. Use {', '.join(VOLUME_NAMES)}.")
 
 
 def find_visits(data: Path, space: str, needs: Sequence[str], choose: Sequence[str], people: Sequence[str]) -> Cohort:
-    """The visits to prepare; raises BadInput where there is none."""
+    """Find the visits to prepare.
+
+    Args:
+        data: BIDS folder or .csv table.
+        space: t1w or pet; pet needs a DVR map.
+        needs: volumes that a visit must have.
+        choose: entities that select among several images, e.g. run-1.
+        people: labels of the people to keep, with or without sub-; all if empty.
+
+    Returns:
+        Cohort with the visits to prepare and notes about the others.
+
+    Raises:
+        BadInput: no visit is left, or a person does not exist.
+    """
     needs = [*dict.fromkeys([*needs, *(["dvr"] if space == "pet" else [])])]
     cohort = Cohort.scan(data, raw=True, needs=needs, choose=choose)
     _leave_out_unanchored(cohort)
@@ -165,7 +198,7 @@ def find_visits(data: Path, space: str, needs: Sequence[str], choose: Sequence[s
 
 
 def _leave_out_unanchored(cohort: Cohort) -> None:
-    """Make visits incomplete that have no image to which the others could be brought."""
+    """Mark visits without an image that can serve as registration reference as incomplete."""
     unusable = [visit for visit in cohort.visits if reference_of(visit.files) is None]
     cohort.visits = [visit for visit in cohort.visits if reference_of(visit.files) is not None]
     cohort.incomplete += unusable
@@ -173,25 +206,36 @@ def _leave_out_unanchored(cohort: Cohort) -> None:
 
 
 def _without_t1w_or_flair(visit: Visit) -> list[str]:
-    """What it means for a visit that it lacks one of the two, in sentences."""
+    """Notes about the consequences of a missing T1w or FLAIR."""
     reference = reference_of(visit.files)
     if reference == "t1w":
-        return [] if "flair" in visit.files else [f"{visit.label} has no FLAIR; the rest was prepared"]
+        return [] if "flair" in visit.files else [f"{visit.label} has no FLAIR; the other images were prepared"]
     segmented = "label_map" in visit.files or {"white_matter", "grey_matter"} <= set(visit.files)
     lost = "" if segmented else "; it has no tissue masks"
-    return [f"{visit.label} has no T1w: its images were brought to its {word_of(reference or '')}{lost}"]
+    return [f"{visit.label} has no T1w: its images were registered to its {word_of(reference or '')}{lost}"]
 
 
 def run(waiting: Sequence[Any], of: int, jobs: int, scheduler: str | None, progress: Progress) -> list[dict[str, str]]:
-    """Prepare what is waiting; returns the failures, each said when it happens.
+    """Prepare visits and report progress.
 
-    Raises MyelinSynthError where going on makes no sense, as on a full disk.
+    Args:
+        waiting: tasks of the visits still to prepare.
+        of: number of all visits, including those already prepared.
+        jobs: parallel processes; 0 for as many as cores and memory allow.
+        scheduler: address of a Dask cluster, or None.
+        progress: reports progress, warnings and failures as they occur.
+
+    Returns:
+        {visit, reason} of every failed visit.
+
+    Raises:
+        MyelinSynthError: continuing is pointless, for example because the disk is full.
     """
     from .runtime.errors import MyelinSynthError
 
     failures = []
     done = of - len(waiting)
-    progress.report("prepare", done / of, f"{done} of {of} visits are there already" if done else f"{of} visits")
+    progress.report("prepare", done / of, f"{done} of {of} visits already prepared" if done else f"{of} visits")
     for outcome in outcomes_of(waiting, jobs, scheduler):
         done += 1
         for warning in outcome.warnings:
@@ -207,7 +251,7 @@ def run(waiting: Sequence[Any], of: int, jobs: int, scheduler: str | None, progr
 
 
 def outcomes_of(waiting: Sequence[Any], jobs: int, scheduler: str | None) -> Iterator[Any]:
-    """Outcomes from this machine's cores or from a cluster."""
+    """Prepare the visits on this machine or on a Dask cluster and yield an outcome per visit."""
     from .preprocessing.schedulers import on_a_cluster, on_this_machine
 
     if not waiting:
@@ -222,25 +266,25 @@ def outcomes_of(waiting: Sequence[Any], jobs: int, scheduler: str | None) -> Ite
 
 
 def jobs_that_fit() -> int:
-    """As many visits as there are cores, fewer where memory would not suffice."""
+    """Number of visits to prepare in parallel: one per core, limited by free memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     except (AttributeError, ValueError, OSError):
-        return cores  # a system that does not say
+        return cores  # the system does not report free memory
     return max(min(cores, int(free / JOB_GB)), 1)
 
 
 def say_end(
     out: Path, tasks: Sequence[Any], waiting: Sequence[Any], failures: Sequence[dict[str, str]], progress: Progress
 ) -> None:
-    """How it went, in a few lines; failures that were not said when they happened."""
-    there = len(tasks) - len(waiting)
+    """Print a summary and the failures of table rows, which have not been reported yet."""
+    unchanged = len(tasks) - len(waiting)
     failed = sum(1 for failure in failures if failure["visit"])
     prepared = len(waiting) - failed
     visits = "visit" if prepared == 1 else "visits"
-    text = f"{prepared} {visits} prepared, {there} unchanged, {len(failures)} failed."
-    progress.say(f"{text} Look at {out / 'qc.html'}")
+    text = f"{prepared} {visits} prepared, {unchanged} unchanged, {len(failures)} failed."
+    progress.say(f"{text} For quality control, open {out / 'qc.html'}")
     for failure in failures:
         if not failure["visit"]:
             progress.say(f"  {failure['reason']}")

@@ -1,4 +1,4 @@
-"""Send the DICOM of a result to an archive (PACS), and list what it stored."""
+"""Send the DICOM objects of a result to an archive (PACS) and check that it stored them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def send_dicom(
     timeout: Annotated[int, AtLeast(1)] = 30,
     progress: ProgressMode = "bar",
 ) -> list[Sent]:
-    """Send the DICOM that synthesize --dicom wrote to an archive (PACS) by C-STORE.
+    """Send the DICOM objects written by synthesize --dicom to an archive (PACS) by C-STORE.
 
-    The command succeeds only where the archive confirmed every object. Sending again is safe: the same result has the
-    same identifiers. The objects carry the identity of the patient; the connection is not encrypted.
+    The command succeeds only if the archive confirms every object. Sending again is safe: a result keeps its unique
+    identifiers. The objects hold the identity of the patient, and the connection is not encrypted.
 
     Args:
         folder: the dicom folder of a result.
         to: application entity title, host and port of the archive.
-        calling: our own application entity title, which the archive may have to know.
-        timeout: seconds to wait for an answer.
+        calling: application entity title of this computer; some archives accept only known titles.
+        timeout: seconds to wait for a response.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        What became of each object.
+        For each object, whether the archive stored it, and the reason if not.
 
     Raises:
-        BadInput: there is no DICOM in the folder, or the address is none.
+        BadInput: the folder holds no DICOM, or the address is invalid.
         MyelinSynthError: the archive cannot be reached, or did not store every object.
 
     Example:
@@ -62,7 +62,7 @@ def send_dicom(
         if missing:
             raise MyelinSynthError(
                 f"{archive} did not store {len(missing)} of {len(outcomes)} objects: "
-                f"{', '.join(sent.file for sent in missing)}. Send again when the reason is gone."
+                f"{', '.join(sent.file for sent in missing)}. Solve the problem reported above and send again."
             )
         reporter.report("done", 1.0, f"{archive} stored all {len(outcomes)} objects")
     return outcomes

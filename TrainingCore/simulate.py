@@ -1,4 +1,4 @@
-"""Make a cohort of digital people as a BIDS dataset: MS, small-vessel disease or glioma, and healthy controls."""
+"""Simulate a cohort as a BIDS dataset: patients with MS, small-vessel disease or glioma, and healthy controls."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def simulate(
     """Simulate a cohort as a BIDS dataset: patients with MS, small-vessel disease or glioma, and healthy controls.
 
     Args:
-        out: folder of the BIDS dataset to write.
+        out: BIDS dataset to write.
         disease: disease of the patients.
-        contrasts: comma-separated; t1w (always there), flair, t2w, mtr, fa, rd, ad, adc, t1ce_low, t1ce, dvr (default:
-            ms t1w,flair,dvr; wmh t1w,flair; glioma t1w,flair,t2w,adc,t1ce_low,t1ce).
-        patients: number of people with the disease.
-        controls: number of healthy people.
+        contrasts: comma-separated list of t1w (always written), flair, t2w, mtr, fa, rd, ad, adc, t1ce_low, t1ce, dvr
+            (default: ms t1w,flair,dvr; wmh t1w,flair; glioma t1w,flair,t2w,adc,t1ce_low,t1ce).
+        patients: number of patients.
+        controls: number of healthy controls.
         visits: visits per person (default: 2 for ms, else 1).
-        site: scanner and population; several letters take turns; R draws a random MRI protocol for every visit
-            (default: A; wmh: ABC).
-        seed: the same seed gives the same bytes.
-        size: voxels along each edge of 192 mm.
+        site: scanner and population; people are assigned to several sites in turn; R draws a random MRI protocol for
+            every visit (default: A; wmh: ABC).
+        seed: random seed; the same seed writes identical files.
+        size: voxels along each axis of the 192 mm field of view.
         lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); one per patient.
-        lookalikes: whether to add what looks like a lesion but is none (default: at site R).
-        scanners: sites whose scanners the visits of a person use in turn, e.g. AB (default: that of the site).
-        without_change: every visit shows the brain of the first one; only scanner, noise and protocol drift differ.
+        lookalikes: whether to add structures that mimic lesions (default: yes at site R, else no).
+        scanners: sites whose scanners successive visits use in turn, e.g. AB (default: scanner of the site).
+        without_change: repeat scans without disease progression; only scanner, noise and protocol drift differ.
         workers: parallel processes.
         overwrite: replace another simulated cohort in OUT.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        The cohort, with its ceilings where it has a DVR.
+        The simulated cohort, with noise and information ceilings if it has a DVR.
 
     Raises:
-        BadInput: the numbers or names cannot be used, or the folder holds something else.
+        BadInput: a number or name is invalid, or the folder holds other files.
 
     Example:
         python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1
@@ -97,20 +97,20 @@ def simulate(
 def _with_choices(
     people: list[tuple[str, Any]], settings: dict[str, Any], lesion_masks: Path | None, lookalikes: str | None
 ) -> list[tuple[str, Any]]:
-    """The people with real masks or look-alikes where asked for; adds what was chosen to `settings`."""
+    """Apply --lesion-masks and --lookalikes to the people and record both in `settings`."""
     from dataclasses import replace
 
     from .phantom.placed_masks import choose_mask, digest_of, list_masks
 
     if lookalikes is not None:
         if lookalikes not in ("yes", "no"):
-            raise BadInput(f"--lookalikes {lookalikes} is neither yes nor no.")
+            raise BadInput(f"--lookalikes must be yes or no, not {lookalikes}.")
         settings["lookalikes"] = lookalikes
         people = [(label, replace(person, lookalikes=lookalikes == "yes")) for label, person in people]
     if lesion_masks is None:
         return people
     if settings["disease"] != "ms":
-        raise BadInput("Masks of MS lesions fit people with MS alone. Leave --lesion-masks out, or --disease.")
+        raise BadInput("--lesion-masks needs --disease ms, because the masks are of MS lesions. Leave one of them out.")
     paths = list_masks(lesion_masks)
     settings["lesion_masks"] = digest_of(paths)
     return [
@@ -125,7 +125,7 @@ def _with_choices(
 def _with_rescans(
     people: list[tuple[str, Any]], settings: dict[str, Any], scanners: str, without_change: bool
 ) -> list[tuple[str, Any]]:
-    """The people scanned elsewhere, or again without a change, where asked for; adds what was chosen to `settings`."""
+    """Apply --scanners and --without-change to the people and record both in `settings`."""
     from dataclasses import replace
 
     from .phantom.people import check_site
@@ -140,7 +140,7 @@ def _with_rescans(
 
 
 def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
-    """Noise and information ceiling of the cohort, as files too; returns the first with the second inside."""
+    """Compute and write noise and information ceiling; returns the noise ceiling with the other as `information`."""
     from .evaluation.information import as_table, information_ceiling
     from .phantom.bids import DERIVATIVES
     from .phantom.edition import provenance
@@ -160,8 +160,16 @@ def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, An
 
 @dataclass(frozen=True)
 class SimulatedCohort:
-    """A BIDS dataset that `simulate` wrote; ceiling: noise ceiling of its DVR (see phantom.noise_ceiling) with the
-    information ceiling inside (see evaluation.information), or None."""
+    """BIDS dataset written by `simulate`.
+
+    Attributes:
+        path: folder of the dataset.
+        patients: number of patients.
+        controls: number of healthy controls.
+        contrasts: names of the simulated contrasts.
+        ceiling: noise ceiling of the DVR (see phantom.noise_ceiling) with the information ceiling as `information`
+            (see evaluation.information), or None without a DVR.
+    """
 
     path: Path
     patients: int
@@ -184,7 +192,7 @@ class SimulatedCohort:
 
     @staticmethod
     def _information(information: dict[str, Any]) -> str:
-        """The table of what can be known, or why there is none."""
+        """Format the information ceiling as a table, or the reason why there is none."""
         from .evaluation.information import as_table
 
         if not information.get("rows"):
@@ -192,11 +200,15 @@ class SimulatedCohort:
         lines = as_table(information)
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
         rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
-        return "\nCorrelation with what is known, each person predicted from the others:\n" + "\n".join(rows) + "\n"
+        return (
+            "\nInformation ceiling: correlation of out-of-sample regressions (leave one person out):\n"
+            + "\n".join(rows)
+            + "\n"
+        )
 
 
 def _contrasts(names: str | None, disease: str) -> list[str]:
-    """The contrasts to simulate, in one fixed order, always with t1w."""
+    """The contrasts to simulate, in a fixed order, always with t1w."""
     from .data.case import ALL_MRI
     from .phantom.people import DEFAULT_CONTRASTS, check_contrasts, check_disease
 
@@ -216,7 +228,7 @@ def _check_people(patients: int, controls: int, visits: int, workers: int) -> No
     if visits < 1:
         raise BadInput(f"{visits} visits cannot be simulated. Give --visits of 1 or more.")
     if workers < 1:
-        raise BadInput(f"{workers} workers cannot work. Give --workers of 1 or more.")
+        raise BadInput(f"The number of workers is {workers}. Give --workers of 1 or more.")
 
 
 def _check_settings(site: str, seed: int, size: int) -> None:
@@ -229,15 +241,23 @@ def _check_settings(site: str, seed: int, size: int) -> None:
     for letter in site or " ":
         check_site(letter)
     if len(set(site)) < len(site):
-        raise BadInput(f"Sites {site} name one site twice. Give each once.")
+        raise BadInput(f"--site {site} contains a site twice. Give each site once.")
     check_size(size)
     template_folder()
 
 
 def draw_people(sites: str, seed: int, patients: int, controls: int, disease: str = "ms") -> list[tuple[str, Any]]:
-    """(BIDS label, Person) of everybody in a cohort; a larger cohort of the same seed begins with the same people.
+    """Draw the people of a cohort; a larger cohort with the same seed starts with the same people.
 
-    sites: one letter per site; people are dealt out to them in turn.
+    Args:
+        sites: one letter per site; people are assigned to the sites in turn.
+        seed: random seed.
+        patients: number of patients.
+        controls: number of healthy controls.
+        disease: ms, wmh or glioma.
+
+    Returns:
+        (BIDS label, Person) of every patient, then of every control.
     """
     from .phantom.people import draw_person
     from .phantom.randomness import stream
@@ -255,7 +275,14 @@ def draw_people(sites: str, seed: int, patients: int, controls: int, disease: st
 def simulate_person(
     task: tuple[Path, str, Any, int, int, dict[str, Any]],
 ) -> tuple[str, dict[int, list[dict[str, Any]]]]:
-    """Simulate and write all visits of one person, but for those that an earlier run finished."""
+    """Simulate and write all visits of a person, except those that an earlier run finished.
+
+    Args:
+        task: (dataset folder, BIDS label, Person, number of visits, size in voxels, settings).
+
+    Returns:
+        BIDS label, and the true lesion values (rows) of each visit number.
+    """
     from .evaluation.lesion_truth import lesion_truth
     from .phantom.bids import read_finished, write_visit
     from .phantom.patient import simulate_with_truth
@@ -274,7 +301,7 @@ def simulate_person(
 
 @contextlib.contextmanager
 def _results(out: Path, tasks: list[Any], workers: int) -> Iterator[Iterator[Any]]:
-    """Results as they come, from this process or from `workers` processes that end with the block."""
+    """Simulate people in this process or in `workers` child processes and yield the results as they arrive."""
     if workers == 1 or len(tasks) == 1:
         yield map(simulate_person, tasks)
         return
@@ -289,7 +316,7 @@ def _results(out: Path, tasks: list[Any], workers: int) -> Iterator[Iterator[Any
             "The system ended a worker, most likely for memory. Run again with fewer --workers to resume."
         ) from error
     finally:
-        remove_partials(out)  # of workers that were ended
+        remove_partials(out)  # left by workers that were terminated
 
 
 main = command(simulate, done=str)

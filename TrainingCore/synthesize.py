@@ -1,4 +1,4 @@
-"""The main job: T1w and FLAIR of one patient in, myelin map, lesion table and report out."""
+"""Synthesize a myelin map with lesion table and report from T1w and FLAIR MRI of a patient."""
 
 from __future__ import annotations
 
@@ -55,38 +55,38 @@ def synthesize(
 ) -> Result | Path:
     """Synthesize a [11C]PiB DVR myelin map from T1w and FLAIR MRI of one patient, with a lesion table and a report.
 
-    A model trained for it synthesizes one MRI contrast from others instead. Research use only, not for diagnosis.
+    Other models synthesize an MRI contrast instead, see --task. Research use only, not for diagnosis.
 
     Args:
-        out: result folder; replaced when the new result is complete.
-        t1: T1w in any orientation: NIfTI, NRRD, MetaImage or a DICOM folder (the same one for all images), or
+        out: result folder; an earlier result in it is replaced once the new one is complete.
+        t1: T1w in any orientation: NIfTI, NRRD, MetaImage, a DICOM folder (which may also hold the other images), or
             FOLDER#NUMBER for one of its series.
         flair: FLAIR of the same session.
-        lesions: lesion mask or segmentation, in T1w space; none to go without lesions (default: the lesion finder
-            finds them, to be reviewed).
-        dvr: measured DVR in T1w space, to compare with.
-        label_map: tissues from FreeSurfer's aseg or SynthSeg (default: computed).
+        lesions: lesion mask or segmentation in T1w space; none for no lesion table (default: lesions are segmented
+            automatically and should be reviewed).
+        dvr: measured DVR in T1w space, for comparison.
+        label_map: tissue labels from FreeSurfer's aseg or SynthSeg (default: computed).
         brain_mask: brain mask in T1w space (default: computed).
         flair_to_t1: skip registration; identity, or an ITK transform file that resamples the FLAIR into T1w space.
-        task: what to synthesize (default: what the model makes); an error if the model makes something else.
+        task: image to synthesize (default: the model's output); an error if the model's output differs.
         complete_with: model that fills in a missing FLAIR or lesion mask; outputs are flagged.
         model: bundle folder, .zip or name.
-        lesion_finder: model that finds the lesions where no mask is given.
+        lesion_finder: model that segments lesions if --lesions is not given.
         device: auto (a GPU if there is one), cpu or cuda:N.
-        flips: average with the left-right mirrored prediction.
+        flips: average the prediction with that of the left-right mirrored images.
         uncertainty: also write the SD over six augmented predictions or, with a calibrated model, the expected error
             of map and lesions.
-        viewer: also write viewer.html, one page to review the map in a browser without Slicer, offline.
-        dicom: also write map, lesions and table as DICOM, derived from the T1w's series, with the patient's identity.
-        dicom_reference: DICOM series that the T1w was converted from, where the T1w is not DICOM; implies --dicom.
+        viewer: also write viewer.html, to review the map offline in a browser without Slicer.
+        dicom: also write map, lesions and table as DICOM, derived from the T1w series, with the patient's identity.
+        dicom_reference: DICOM series from which a non-DICOM T1w was converted; implies --dicom.
         progress: how to show progress; bar is on stderr, json on stdout.
         images: other contrasts by name (t2, mtr, fa, ...), for models that need them; see MORE_IMAGES.
 
     Returns:
-        The Result of a myelin map; the folder, for a model that makes an MRI contrast.
+        The Result of a myelin map, or the output folder for a model that synthesizes an MRI contrast.
 
     Raises:
-        BadInput: a file is missing or cannot be used, or the model needs another.
+        BadInput: a file is missing or unusable, or the model needs another input.
 
     Example:
         python -m TrainingCore.synthesize --t1 T1w.nii.gz --flair FLAIR.nii.gz --lesions lesions.nii.gz --out result
@@ -115,14 +115,27 @@ def synthesize(
     return synthesize_visit(options, Path(out), progress, viewer)
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(file: str | Path | None) -> Path | None:
+    return None if file is None else Path(file)
 
 
 def synthesize_visit(
     options: SynthesisOptions, out: Path, progress: ProgressMode = "bar", viewer: bool = False
 ) -> Result | Path:
-    """Read and check, register, mask, predict, measure lesions, and put the whole Result in place at once."""
+    """Run the whole pipeline for one visit: read, register, segment, predict, measure lesions, write the Result.
+
+    Args:
+        options: input files, model and settings.
+        out: result folder, replaced atomically.
+        progress: how to show progress.
+        viewer: whether to write viewer.html as well.
+
+    Returns:
+        The Result of a myelin map, or `out` for a model that synthesizes an MRI contrast.
+
+    Raises:
+        BadInput: a file is missing or unusable, or the model cannot be used for the task.
+    """
     from .patient.clock import Clock
     from .patient.inputs import read_patient
     from .patient.leftovers import claim, remove_leftovers
@@ -161,7 +174,7 @@ def synthesize_visit(
 def _prepare(
     options: SynthesisOptions, bundle: Bundle, patient: PatientImages, clock: Clock, myelin: bool
 ) -> tuple[TrainedModel, PreparedPatient]:
-    """The loaded model, and the patient brought into one space with lesions and tissues."""
+    """Load the model and prepare the patient: images in one space, lesions and tissues."""
     from .patient.pipeline import prepare_patient
     from .prediction.model import TrainedModel
 
@@ -185,7 +198,7 @@ def _finder(options: SynthesisOptions, clock: Clock, patient: PatientImages) -> 
         return None
     bundle = open_finder(options.lesion_finder)
     if bundle is None:
-        clock.warn(patient, "No lesion mask was given and no lesion finder is installed: there is no lesion table.")
+        clock.warn(patient, "There is no lesion table: no lesion mask was given and no lesion finder is installed.")
         return None
     return finder_of(bundle, options.device)
 
@@ -224,25 +237,27 @@ def _write_contrast(
 
 
 def check_task(options: SynthesisOptions, bundle: Bundle) -> None:
-    """Raise BadInput where the model does not make what --task asks for, or --complete-with cannot be used."""
-    made = bundle.description["output"]
-    if options.task is not None and made != TASKS[options.task]:
-        able = next((task for task, output in TASKS.items() if output == made), made)
+    """Raise BadInput if the model's output is not that of --task, or an option does not apply to it."""
+    output = bundle.description["output"]
+    if options.task is not None and output != TASKS[options.task]:
+        task = next((task for task, name in TASKS.items() if name == output), output)
         raise BadInput(
-            f"The model {bundle.description['name']} is for --task {able}, not {options.task}. Give another --model."
+            f"The model {bundle.description['name']} is for --task {task}, not {options.task}. Give another --model."
         )
 
-    if options.dicom and made != "dvr":
-        raise BadInput("--dicom is for myelin maps: leave it out.")
+    if options.dicom and output != "dvr":
+        raise BadInput("--dicom applies to myelin maps only. Leave it out.")
 
     from .prediction.completion import check_completing, makes_no_image
 
     if makes_no_image(bundle):
-        raise BadInput(f"The model {bundle.path} finds hyperintensities and makes no image. Give another --model.")
+        raise BadInput(
+            f"The model {bundle.path} segments hyperintensities and synthesizes no image. Give another --model."
+        )
     if options.complete_with is None:
         return
-    if made != "dvr":
-        raise BadInput("--complete-with is for myelin maps: leave it out.")
+    if output != "dvr":
+        raise BadInput("--complete-with applies to myelin maps only. Leave it out.")
     check_completing(Bundle.open(options.complete_with))
 
 

@@ -39,33 +39,33 @@ def train(
 ) -> Run:
     """Train a system on the visits of a cohort.
 
-    A visit must have what the recipe needs: inputs and target in one space, a brain mask and, for most recipes, a
+    Every visit needs the inputs and the target of the recipe in one space, a brain mask and, for most recipes, a
     lesion mask. `preprocess` and `simulate` write such visits.
 
     Args:
         out: folder of the run.
-        data: BIDS folder or table (needed without --simulate, unless a resumed run knows it).
-        simulate: train on fresh simulated people, drawn while the network learns, instead of a cohort; the recipe's
-            `simulated` group says how many, and how often each is used.
-        site: scanners and populations of simulated people; several letters take turns, a letter given twice comes twice
-            as often; R draws a random MRI protocol for every person.
-        simulate_seed: another seed gives other simulated people.
+        data: BIDS folder or table (required, except with --simulate or when a run is resumed).
+        simulate: train on people simulated on the fly instead of a cohort; the recipe's `simulated` group sets how
+            many, and how often each is used.
+        site: scanners and populations of simulated people; people are drawn from several letters in turn, a repeated
+            letter gets more people; R draws a random MRI protocol for every person.
+        simulate_seed: seed of the simulated people.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
-        stratify: columns of participants.tsv to balance between training and validation people, e.g. group site.
+        stratify: columns of participants.tsv to stratify the validation split by, e.g. group site.
         resume: resume the run in --out; start it if there is none.
         start_from: start from a trained model instead of random weights.
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads (default: all); a resumed run needs the same number.
-        workers: processes that simulate or augment visits ahead of the network (default: 1 with --simulate, 4 on a GPU,
-            else 0); the result does not depend on their number.
+        workers: processes that simulate or augment visits in advance (default: 1 with --simulate, 4 on a GPU, else 0);
+            their number does not affect the result.
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
         The finished run; its bundles are the trained models.
 
     Raises:
-        BadInput: recipe, cohort and run do not fit together.
+        BadInput: the recipe or a setting is invalid, no visit is usable for training, or the run cannot be resumed.
 
     Example:
         python -m TrainingCore.train --data cohortA --recipe curricular --out runs/first --set epochs=20
@@ -75,8 +75,8 @@ def train(
     settings = run.recipe if run else load_recipe(recipe, changes)
     if run is not None and changes and load_recipe(recipe, changes) != settings:
         raise BadInput(
-            "A resumed run keeps its recipe, and --recipe and --set ask for another. Leave them out, or start a new "
-            "run with another --out."
+            "A resumed run keeps its recipe, but --recipe and --set describe another one. Leave them out, or start a "
+            "new run with another --out."
         )
     check_recipe(settings)
     before = run.facts.get("on_the_fly") if run else None
@@ -87,7 +87,7 @@ def train(
     else:
         folder = data or (Path(run.facts["data"]) if run else None)
         if folder is None:
-            raise BadInput("Say which cohort to train on: --data BIDS_FOLDER, or --simulate.")
+            raise BadInput("No training data. Give a cohort with --data BIDS_FOLDER, or use --simulate.")
         cohort = Cohort.read(folder, settings["data"]["inputs"]).ready_to_learn(volumes_to_learn(settings))
     if run is None:
         check_not_begun(out)
@@ -98,12 +98,12 @@ def train(
 
 
 def check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> None:
-    """Raise BadInput where such people cannot be simulated."""
+    """Raise BadInput if the options or the recipe do not allow training on simulated people."""
     from .phantom.people import check_site
     from .phantom.template import template_folder
 
     if data is not None:
-        raise BadInput("--simulate draws its own people. Leave out --data, or leave out --simulate.")
+        raise BadInput("--data and --simulate exclude each other. Leave one of them out.")
     for letter in sites or " ":
         check_site(letter)
     if "simulated" not in recipe:
@@ -121,7 +121,7 @@ def _train(
     compute: Compute,
     progress: ProgressMode,
 ) -> Run:
-    """Everything that needs torch. people: a cohort, or (sites, seed) to simulate from."""
+    """Train, the part that imports torch; `people` is a cohort, or (sites, seed) for simulated people."""
     from .training.session import new_split, split_as_before, train_split
     from .training.simulated import OnTheFly
 
@@ -131,7 +131,7 @@ def _train(
     else:
         assert people is not None
         split = OnTheFly(*people)
-    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes only one speaks
+    first = os.environ.get("RANK", "0") == "0"  # only the first of torchrun's processes shows progress
     with Progress(progress if first else "none", "training") as reporter:
         reporter.note(people.left_out() if isinstance(people, Cohort) else "")
         how: dict[str, Any] = {"run": run, "start": start, "device": compute.device, "threads": compute.threads}
@@ -143,10 +143,10 @@ def _train(
 
 
 def _show(run: Run) -> str | None:
-    """Where the model is, said by the first process; the connection between processes ends here."""
+    """Close the connection between processes; in the first process, return the path of the trained model."""
     from .runtime.processes import leave_processes
 
-    leave_processes()  # only now: networks that share gradients must be gone before the connection is
+    leave_processes()  # only now: networks that share gradients must be deleted before the connection closes
     return f"Trained: {run.path / 'bundles' / 'best'}" if os.environ.get("RANK", "0") == "0" else None
 
 

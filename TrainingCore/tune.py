@@ -1,4 +1,4 @@
-"""Search for better hyper-parameters: python -m TrainingCore.tune --data BIDS --recipe R --out DIR."""
+"""Search for better hyperparameters: python -m TrainingCore.tune --data BIDS --recipe R --out DIR."""
 
 from __future__ import annotations
 
@@ -36,33 +36,34 @@ def tune(
     threads: Annotated[int, AtLeast(0)] = 0,
     progress: ProgressMode = "bar",
 ) -> Path:
-    """Search for better values of any recipe keys, by Bayesian optimisation of the validation score.
+    """Tune any recipe keys by Bayesian optimisation of the validation score.
 
-    Trials that fall behind are pruned. Run the same command again to resume after a kill; several workers, also on
-    several machines that share the folder, can work on one study.
+    Unpromising trials are pruned. Run the same command again to resume after an interruption. Several workers, also on
+    several machines that share the folder, can work on the same study.
 
     Args:
         data: BIDS folder or table of the cohort.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
         out: folder of the study; reuse it to resume.
-        space: what to search, as YAML (default: the space of the recipe's system).
-        trials: number of trials in all; a later call can ask for more.
+        space: search space as YAML (default: that of the recipe's system).
+        trials: total number of trials; resume with a larger number to add more.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
-        stratify: columns of participants.tsv to balance between training and validation people, e.g. group site.
-        workers: processes that work on the study, on this machine or on the cluster.
-        scheduler: Dask cluster, tcp://HOST:8786 (with --workers), or local:N to try it, whose workers share the disk.
-        no_pruning: train every trial to its end.
+        stratify: columns of participants.tsv to stratify the validation split by, e.g. group site.
+        workers: parallel workers, on this machine or on the cluster.
+        scheduler: Dask cluster, tcp://HOST:8786 (with --workers), or local:N for N local workers; all workers must see
+            the same disk.
+        no_pruning: train every trial to the end.
         seed: seed of the search.
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads of each training (default: all).
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        The best recipe, best_recipe.yaml in the folder of the study.
+        Path of the best recipe, best_recipe.yaml in the folder of the study.
 
     Raises:
-        BadInput: recipe, space and cohort do not fit together.
-        MyelinSynthError: no trial reached a score.
+        BadInput: recipe, search space or cohort cannot be used.
+        MyelinSynthError: no trial finished with a score.
 
     Example:
         python -m TrainingCore.tune --data cohort --recipe mask_weighted_pix2pix --trials 40 --out study
@@ -102,14 +103,28 @@ def tune(
         reporter.report("done", 1.0, "searched")
     if best is None:
         where = out / "trials.csv"
-        raise MyelinSynthError(f"No trial reached a score, there is no best recipe: {why_not(study)} (see {where}).")
+        raise MyelinSynthError(
+            f"There is no best recipe, because no trial finished with a score: {why_not(study)} (see {where})."
+        )
     return out / "best_recipe.yaml"
 
 
 def open_cohort(data: Path, recipe: dict[str, Any], stratify: list[str]) -> Cohort:
-    """The visits usable for training; raises BadInput where they are too few to be split into two groups."""
+    """Open the visits usable for training.
+
+    Args:
+        data: BIDS folder or table.
+        recipe: complete recipe.
+        stratify: columns of participants.tsv to stratify the validation split by.
+
+    Returns:
+        The cohort.
+
+    Raises:
+        BadInput: there are too few people for a training and a validation set, or the recipe sets none aside.
+    """
     if recipe["data"]["validation_people"] < 1:
-        raise BadInput("A search compares validation scores: use --set validation_people=N with N of at least 1.")
+        raise BadInput("tune needs a validation set. Use --set validation_people=N with N of at least 1.")
     cohort = Cohort.read(data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe))
     cohort.split(recipe["data"]["validation_people"], recipe["seed"], stratify)
     return cohort
@@ -117,7 +132,7 @@ def open_cohort(data: Path, recipe: dict[str, Any], stratify: list[str]) -> Coho
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a study share besides recipe and cohort."""
+    """Settings of all trials of a study, besides recipe and cohort."""
 
     out: Path
     stratify: list[str]
@@ -128,7 +143,7 @@ class TrialSettings:
 def plan_of(
     stratify: list[str], recipe: dict[str, Any], dimensions: Sequence[Dimension], cohort: Cohort
 ) -> dict[str, Any]:
-    """What must stay the same for a study to go on."""
+    """Everything that must be unchanged for a study to be resumed, as JSON."""
     space = {
         dimension.key: {"choices": list(dimension.choices)}
         if dimension.choices
@@ -141,19 +156,19 @@ def plan_of(
 
 
 class Course:
-    """A trial as it trains: shows its progress, tells Optuna its best score so far, ends it where it falls behind."""
+    """A running trial: shows its progress, reports its best score so far to Optuna, and prunes it if unpromising."""
 
     def __init__(self, trial: Any, scores: Sequence[float], progress: Progress) -> None:
         self.trial, self.scores, self.progress = trial, list(scores), progress
-        self.share, self.part = 0.0, 0  # of the training that is done, from 0 to 1 and in parts
+        self.share, self.part = 0.0, 0  # finished share of the training, from 0 to 1 and in whole parts
 
     def report(self, step: str, share: float, message: str) -> None:
-        """What a training says of itself."""
+        """Forward the progress of the training."""
         self.share = share if step == "train" else self.share
         self.progress.report(step, 0.0, f"trial {self.trial.number}: {message}")
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """The log entry of an epoch; raises optuna.TrialPruned at the end of a part in which the trial fell behind."""
+        """Record the log entry of an epoch; raises optuna.TrialPruned if the trial is behind at the end of a part."""
         from .experiments.search import PARTS, import_optuna
         from .reporting.search_report import EPOCHS
 
@@ -171,7 +186,7 @@ class Course:
 
 
 def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
-    """Objective of a search: the best validation score of a training with a trial's values."""
+    """Objective of a search: best validation score of a training with the values of a trial (lower is better)."""
     from .data.run import Run
     from .experiments.search import FOLDER
     from .reporting.search_report import CONTINUES
@@ -181,7 +196,7 @@ def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort
         own = changed(recipe, values, "the search space")
         try:
             check_recipe(own)
-        except BadInput as error:  # of these values together: a bad trial, not a bad search
+        except BadInput as error:  # this combination of values is invalid: the trial fails, the search continues
             raise MyelinSynthError(str(error)) from error
         out = settings.out / "trials" / trial.user_attrs[FOLDER] / "run"
         run = Run.open(out) if CONTINUES in trial.user_attrs and (out / "run.json").is_file() else None
@@ -196,7 +211,7 @@ def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort
 
 
 def why_not(study: Any) -> str:
-    """What the last trial of a study said when it ended without a score."""
+    """Reason given by the last trial that ended without a score."""
     from .reporting.search_report import REASON
 
     reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
@@ -204,7 +219,7 @@ def why_not(study: Any) -> str:
 
 
 def describe_search(finished: int, trials: int, study: Any) -> str:
-    """How the search stands."""
+    """State of the search, e.g. `3 of 20 trials, best score 0.1234`."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     best = f", best score {min(trial.value for trial in complete):.4f}" if complete else ""
     return f"{finished} of {trials} trials{best}"
@@ -212,7 +227,7 @@ def describe_search(finished: int, trials: int, study: Any) -> str:
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """A share of a search, as it is sent to another process."""
+    """Everything another process needs to work on the search."""
 
     plan: dict[str, Any]
     settings: TrialSettings
@@ -225,39 +240,46 @@ class WorkerTask:
 
 
 def work_on_study(task: WorkerTask) -> str:
-    """Work on the study of a folder until its trials are done; returns why that failed, or an empty text."""
+    """Run trials of the study until all are done.
+
+    Args:
+        task: study, settings and cohort.
+
+    Returns:
+        The error message if this worker failed, else an empty string.
+    """
     from .experiments.search import open_study, search
 
     try:
         study = open_study(task.settings.out, task.plan, task.seed, task.prune)
         objective = objective_of(task.settings, task.recipe, task.cohort, Progress("none"))
         search(study, task.dimensions, objective, task.trials, out=task.settings.out)
-    except Exception as error:  # the other workers do its share
+    except Exception as error:  # the other workers run the remaining trials
         return str(error) or type(error).__name__
     return ""
 
 
 @dataclass(frozen=True)
 class ClusterTask:
-    """A share of a search, as it is sent to a cluster's worker."""
+    """Everything a worker of the cluster needs to work on the search."""
 
     number: int
     share: WorkerTask
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Name of the worker in messages."""
         return f"worker {self.number}"
 
 
 def work_on_cluster(task: ClusterTask) -> VisitOutcome:
-    """`work_on_study` on a cluster's worker."""
+    """Run `work_on_study` on a worker of the cluster."""
     reason = work_on_study(task.share)
     return VisitOutcome(task.label, "failed" if reason else "done", reason)
 
 
 def _search_on_cluster(share: WorkerTask, workers: int, scheduler: str, meanwhile: Callable[[], None]) -> None:
-    """Let a cluster's workers work on the study; raises MyelinSynthError where every one of them failed."""
+    """Run the study on the workers of a cluster. Raises MyelinSynthError if all of them failed."""
     from .preprocessing.schedulers import local_workers, on_a_cluster
 
     count = local_workers(scheduler) if scheduler.startswith("local:") else workers
@@ -270,7 +292,7 @@ def _search_on_cluster(share: WorkerTask, workers: int, scheduler: str, meanwhil
 
 @contextlib.contextmanager
 def other_workers(task: WorkerTask, count: int) -> Iterator[Iterator[str]]:
-    """Let `count` other processes work on the study during the block; yields why each of those that failed did."""
+    """Run `count` additional workers during the block; yields an iterator over messages of those that failed."""
     if count == 0:
         yield iter(())
         return
@@ -281,14 +303,17 @@ def other_workers(task: WorkerTask, count: int) -> Iterator[Iterator[str]]:
 
 
 def failures(results: Iterator[str]) -> Iterator[str]:
-    """A sentence for each of the other workers that failed; waits for all of them."""
+    """Wait for the other workers and yield a message for each one that failed."""
     from .runtime.parallel import BrokenProcessPool
 
     try:
         for reason in filter(None, results):
-            yield f"a worker of the search failed, the others did its share: {reason}"
+            yield f"a worker of the search failed, the others ran the remaining trials: {reason}"
     except BrokenProcessPool:
-        yield "the system ended a worker of the search, most likely for memory; the others did its share."
+        yield (
+            "the operating system ended a worker of the search, most likely for lack of memory; "
+            "the others ran the remaining trials."
+        )
 
 
 main = command(tune, done=lambda best: f"Best recipe: {best}, report: {best.parent / 'report.html'}")

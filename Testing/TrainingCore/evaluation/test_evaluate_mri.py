@@ -79,6 +79,6 @@ def test_a_card_tells_what_was_measured_of_these_weights(runs: Path, ball_cohort
 def test_uncertainty_is_of_dvr_and_refused_here_without_a_trace(runs: Path, ball_cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     words = ask("--run", runs / "joint_flair_wmh", "--data", ball_cohort, "--out", out, "--uncertainty")
-    with pytest.raises(BadInput, match="make no DVR"):
+    with pytest.raises(BadInput, match="synthesize no DVR"):
         evaluate.main(words)
     assert not out.exists()

@@ -89,7 +89,7 @@ def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_bes
 def test_one_input_and_a_folder_of_something_else_are_refused(cohort: Path, tmp_path: Path) -> None:
     words = ("--data", cohort, "--recipe", "linear", "--folds", 2, "--set", "size=32", "validation_people=1")
     done = run("ablate", "--out", tmp_path / "new", *words, "inputs=[t1w]", code=2)
-    assert "nothing to leave out" in done.stderr
+    assert "no input to leave out" in done.stderr
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "report.html").write_text("mine")
     done = run("ablate", "--out", tmp_path / "thesis", *words, code=2)

@@ -28,10 +28,10 @@ def refused(capsys: pytest.CaptureFixture[str], data: Path, out: Path, *more: st
     [
         (["--grid", "128x128"], "--grid 128x128"),
         (["--grid", "8"], "16 to 512"),
-        (["--grid", "own", "--spacing", "1"], "--spacing belongs"),
+        (["--grid", "own", "--spacing", "1"], "Leave out --spacing"),
         (["--spacing", "20"], "20 mm"),
         (["--people", "P0", "nobody"], "no person called nobody"),
-        (["--needs", "ct"], "volumes are called"),
+        (["--needs", "ct"], "unknown volume"),
         (["--needs", "t2w", "mtr"], "no visit with t2w and mtr"),
         (["--jobs", "-1"], "1 or more"),
     ],

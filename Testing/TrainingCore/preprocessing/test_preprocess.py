@@ -146,7 +146,7 @@ def test_a_broken_patient_is_said_and_the_others_are_made(cohort: Path, tmp_path
     assert "damaged" in failure["reason"]
     said = capsys.readouterr().err
     assert "sub-P1_ses-1: The FLAIR" in said
-    assert "sub-P2_ses-1 has no T1w: its images were brought to its FLAIR" in said
+    assert "sub-P2_ses-1 has no T1w: its images were registered to its FLAIR" in said
     assert "Not prepared (1)" in (out / "qc.html").read_text(encoding="utf-8")
 
 

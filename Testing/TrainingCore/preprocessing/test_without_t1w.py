@@ -102,8 +102,8 @@ def test_tissues_are_those_that_were_given_or_none(prepared: Path) -> None:
 def test_what_lacks_and_what_follows_is_said_on_the_page_too(hospital: Path, prepared: Path, tmp_path: Path, capsys):
     page = (prepared / "qc.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 3
-    assert "sub-P1_ses-1 has no T1w: its images were brought to its FLAIR; it has no tissue masks" in page
-    assert "sub-P2_ses-1 has no T1w: its images were brought to its T2w<" in page
+    assert "sub-P1_ses-1 has no T1w: its images were registered to its FLAIR; it has no tissue masks" in page
+    assert "sub-P2_ses-1 has no T1w: its images were registered to its T2w<" in page
     assert preprocess(hospital, tmp_path / "none", "--needs", "t1w") == 2
     assert "no visit with t1w" in capsys.readouterr().err
 

@@ -157,6 +157,6 @@ def test_bad_input_is_one_sentence(visits: tuple[Path, Path, dict[str, Path]], t
     with pytest.raises(BadInput, match="both T1w"):
         change(before, after, tmp_path / "out", before_t1=t1w["before"], progress="none")
     (tmp_path / "bad.json").write_text('{"classes_mm3": [0, 50], "sd": [0.1]}')
-    with pytest.raises(BadInput, match="holds no repeatability"):
+    with pytest.raises(BadInput, match="holds no valid repeatability"):
         change(before, after, tmp_path / "out", repeatability=tmp_path / "bad.json", progress="none")
     assert Result.open(before).path == before

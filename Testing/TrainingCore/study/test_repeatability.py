@@ -80,5 +80,5 @@ def test_change_takes_it_from_the_maps_or_from_the_model_that_is_shipped() -> No
     assert (known is None) == ("repeatability" not in shipped.description)
     assert known is None or known.of(100) > 0
     broken = result_of("1" * 64, repeatability={"classes_mm3": [0], "sd": []})
-    with pytest.raises(BadInput, match="holds no repeatability"):
+    with pytest.raises(BadInput, match="holds no valid repeatability"):
         read_repeatability(None, (broken, broken))

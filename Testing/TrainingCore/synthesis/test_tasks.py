@@ -127,8 +127,8 @@ def test_a_model_that_cannot_complete_is_refused_before_an_image_is_read(bundle,
         (bundle, ("--complete-with", bundle), "makes FLAIR from T1w"),
         (bundle, ("--complete-with", unimodal), "makes no FLAIR"),
         (bundle, ("--complete-with", tmp_path), "bundle.json"),
-        (joint, ("--complete-with", joint), "for myelin maps"),
-        (unimodal, ("--task", "flair"), "makes no image"),
+        (joint, ("--complete-with", joint), "myelin maps only"),
+        (unimodal, ("--task", "flair"), "synthesizes no image"),
     ):
         assert command("--model", main, *more, *rest) == 2
         assert words in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_items_made_ahead_keep_their_order_and_their_errors(wait: bool) -> None:
 
 
 def test_a_cohort_and_simulated_people_at_once_are_refused(ball_cohort: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="leave out --simulate"):
+    with pytest.raises(BadInput, match="exclude each other"):
         train(tmp_path / "run", data=ball_cohort, simulate=True)
     with pytest.raises(BadInput, match="Site Q is unknown"):
         train(tmp_path / "run", simulate=True, site="Q")
