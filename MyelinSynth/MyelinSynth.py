@@ -25,6 +25,7 @@ from MyelinSynthLib.patient.studies import volumeByName
 from MyelinSynthLib.review.panel import ReviewPanel
 from MyelinSynthLib.review.table import Review
 from MyelinSynthLib.review.worklist_panel import WorklistPanel
+from MyelinSynthLib.run.opening import ResultOpener
 from MyelinSynthLib.run.outcome import Outcome
 from MyelinSynthLib.run.panel import RunPanel
 from MyelinSynthLib.run.synthesis import Synthesis
@@ -104,6 +105,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.patientPanel = PatientPanel(self.ui, self.onSamplePatient)
         self.modelPanel = ModelPanel(self.ui, self.onModel)
         self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs, self.onDevice)
+        self.opener = ResultOpener(self.ui, self.chosenPatient, self.showOutputs)
         self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.position())
         self.reviewPanel = ReviewPanel(self.ui, self.onReviewed, self.displayPanel)
         self.outcome = Outcome(self.ui, self.beginReview)
@@ -220,6 +222,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ready = self.patientPanel.show(patient, problems)
         self.patientPanel.showLesionSource(patient.lesions is not None, self._parameterNode.findLesions)
         self.ui.synthesizeButton.enabled = self.runPanel.running or ready
+        self.ui.openResultButton.enabled = ready
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
         if patient.t1w is not self._t1w:
             self._t1w = patient.t1w
@@ -258,6 +261,10 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The user chose a device."""
         if self._parameterNode is not None:
             self._parameterNode.device = device
+
+    def chosenPatient(self):
+        """The nodes that are chosen."""
+        return self.logic.patientOf(self._parameterNode or self.logic.getParameterNode())
 
     def beginSynthesis(self, onStep, onLog):
         """The Synthesis of what is chosen."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..runtime.errors import BadInput
 from ..runtime.files import read_json
-from .lesion_columns import text_columns
+from .lesion_columns import names, text_columns
 
 DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.gz", "flair_to_t1.tfm"
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
@@ -72,11 +72,16 @@ class Result:
 
     def lesions(self) -> list[dict[str, Any]]:
         """Rows of lesions.csv, ready for pandas: numbers as float, text as str, empty cells (not estimable) as None."""
-        with open(self.path / LESIONS, encoding="utf-8", newline="") as stream:
-            return [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
+        return read_lesions(self.path / LESIONS)
+
+
+def read_lesions(path: Path) -> list[dict[str, Any]]:
+    """Rows of a lesion table, see `Result.lesions`; columns that are not measured (a review's) are text."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        return [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
 
 
 def _cell(column: str, text: str) -> float | str | None:
     if not text:
         return None
-    return text if column in text_columns() else float(text)
+    return float(text) if column in names(measured=True) and column not in text_columns() else text

@@ -37,6 +37,7 @@ from ..review.table import (
     Review,
 )
 from ..run.childprocess import importTrainingCore
+from ..run.reviewed import REJECTED_LABELS, REJECTED_LESIONS, REVIEW
 from ..scene import provenance
 from ..scene.geometry import ijkToRas, writeTransform
 from ..scene.provenance import FETCH_ATTRIBUTE
@@ -45,7 +46,6 @@ from .snapshots import Photographer
 
 MAX_PICTURES = 40
 NEEDED = ("table", "dvr", "brain", "report", "nawm", "transform", "provenance")  # one, four, all: table, report, Result
-REJECTED_LESIONS, REJECTED_LABELS = "rejected_lesions.csv", "rejected_lesion_labels.nii.gz"  # beside a Result's own
 # What a spreadsheet would run, and the mark itself, so that reading it back loses nothing
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "'")
 
@@ -306,7 +306,7 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
             write_text(temporary / LESIONS, lesionsCsv(review, columns))
         else:
             _writeTables(review, temporary / LESIONS, temporary / REJECTED_LESIONS, columns)
-        write_text(temporary / "review.csv", lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
+        write_text(temporary / REVIEW, lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
         write_text(temporary / REPORT, nodes["report"].GetText())
         write_json(temporary / PROVENANCE, record)
 

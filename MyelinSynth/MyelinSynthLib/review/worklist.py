@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -16,10 +15,11 @@ from ..export.files import lesionsCsv, writeResult
 from ..patient.exchange import Patient
 from ..run.batch import VOLUMES, WORKLIST_FILE, flairToT1, loadVolume
 from ..run.childprocess import importTrainingCore
-from ..run.results import REVIEW, Outputs, loadResult
+from ..run.results import Outputs, loadResult
+from ..run.reviewed import REVIEW, rowsOf
 from ..scene import provenance
 from ..words import _
-from .table import AS_GIVEN, ID, OUTLINES, REVIEW_COLUMNS, STATES, UNREVIEWED, Review
+from .table import AS_GIVEN, ID, REVIEW_COLUMNS, UNREVIEWED, Review
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Entry:
 
     def progress(self) -> tuple[int, int]:
         """(lesions reviewed, lesions), as the Result folder says."""
-        states = {row[ID]: row.get("state", UNREVIEWED) for row in _rows(self.result / REVIEW)}
-        lesions = [row[ID] for row in _rows(self.result / "lesions.csv")]
+        states = {row[ID]: row.get("state", UNREVIEWED) for row in rowsOf(self.result / REVIEW)}
+        lesions = [row[ID] for row in rowsOf(self.result / "lesions.csv")]
         return sum(states.get(lesion, UNREVIEWED) != UNREVIEWED for lesion in lesions), len(lesions)
 
 
@@ -75,7 +75,6 @@ def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
         for node in loaded.values():
             slicer.mrmlScene.RemoveNode(node)
         raise
-    restoreReview(Review(outputs.table), entry.result)
     return patient, outputs
 
 
@@ -100,18 +99,6 @@ def _remove(node: Any) -> None:
             slicer.mrmlScene.RemoveNode(one)
 
 
-def restoreReview(review: Review, result: Path) -> None:
-    """Read states, comments and marks of the outlines back; rows of lesions that the table does not have are left."""
-    for row in _rows(result / REVIEW):
-        index = review.rowOf(int(row[ID])) if row.get(ID, "").isdigit() else None
-        if index is None:
-            continue
-        review.setState(index, row["state"] if row.get("state") in STATES else UNREVIEWED)
-        review.setComment(index, (row.get("comment") or "").removeprefix("'"))
-        outline = row.get("outline")
-        review.setOutline(index, outline if outline in OUTLINES else AS_GIVEN)
-
-
 def keepReview(nodes: dict[str, Any], result: Path) -> None:
     """Write the review into the Result folder; where an outline was edited since, the whole Result. Raises
     SynthesisError where the folder cannot be written."""
@@ -121,9 +108,9 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
 
     review = Review(nodes["table"])
     text = lesionsCsv(review, [ID, *REVIEW_COLUMNS])
-    before = {row[ID]: row.get("outline", "") for row in _rows(result / REVIEW)}
+    before = {row[ID]: row.get("outline", "") for row in rowsOf(result / REVIEW)}
     marks = {str(review.lesion(row)): review.outline(row) for row in range(len(review))}
-    kept = {row[ID] for row in _rows(result / "lesions.csv")}
+    kept = {row[ID] for row in rowsOf(result / "lesions.csv")}
     edited = set(marks) != kept or any(mark != before.get(lesion, AS_GIVEN) for lesion, mark in marks.items())
     try:
         if edited:
@@ -135,10 +122,3 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
                 folder=result, reason=getattr(error, "strerror", None) or error
             )
         ) from error
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8", newline="") as stream:
-        return [row for row in csv.DictReader(stream) if row.get(ID)]

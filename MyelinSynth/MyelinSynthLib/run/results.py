@@ -17,16 +17,16 @@ from ..display import views as display
 from ..errors import SynthesisError
 from ..patient.exchange import Patient, flairToT1Space
 from ..review import segments as lesions
-from ..review.table import REMOVED, Review, fillTable
+from ..review.table import Review, fillTable
 from ..scene import provenance
 from ..scene.geometry import addVolume, ijkToRas, onGrid, readTransform, toVtk, toWorld
 from ..words import _
 from .childprocess import importTrainingCore
+from .reviewed import REJECTED_LABELS, allLesions, restoreReview, withoutOutline
 
 # see TrainingCore.data.result
 NAWM, LESION_LABELS, UNCERTAINTY = "nawm_mask.nii.gz", "lesion_labels.nii.gz", "uncertainty.nii.gz"
 LESION_PROBABILITY, PLACES = "lesions_probability.nii.gz", "places.nii.gz"
-REVIEW = "review.csv"  # of the worklist
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
 
@@ -75,7 +75,7 @@ class Outputs:
 def loadResult(folder: Path, patient: Patient, run: str) -> Outputs:
     """Make the nodes of a Result; removes what it made where something fails.
 
-    folder: the Result; run: a name that no other synthesis in the scene has.
+    folder: the Result, with its review where it has one; run: a name that no other synthesis in the scene has.
     Raises SynthesisError. The patient's own nodes are not changed.
     """
     importTrainingCore()
@@ -96,7 +96,7 @@ def loadResult(folder: Path, patient: Patient, run: str) -> Outputs:
 def _load(result: Any, patient: Patient, run: str) -> Outputs:
     t1w = patient.t1w
     name = t1w.GetName()
-    rows = result.lesions()
+    rows = allLesions(result)
     transform, flair = _addTransformedFlair(result.path / "flair_to_t1.tfm", patient, name)
     outputs = Outputs(
         run=run,
@@ -111,6 +111,7 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
     )
     display.showMap(outputs.dvr)
     fillTable(outputs.table, rows, _columns(result))
+    restoreReview(Review(outputs.table), result.path)
     if patient.lesions is not None or (result.path / LESION_LABELS).is_file():
         found = result.provenance.get("lesion_source") == provenance.FOUND
         what = _("lesions found automatically, to be reviewed") if found else _("lesion outlines")
@@ -203,22 +204,15 @@ def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: st
         if not (folder / LESION_LABELS).is_file():
             raise SynthesisError(_("The result has no {name}. Run the synthesis again.").format(name=LESION_LABELS))
         labels = _readOnGrid(folder / LESION_LABELS, t1w)
+        if (folder / REJECTED_LABELS).is_file():
+            labels = np.maximum(labels, _readOnGrid(folder / REJECTED_LABELS, t1w))  # no voxel is in both
         labels = labels.astype(np.int16 if labels.max() <= np.iinfo(np.int16).max else np.int32)
-        gone = _withoutOutline(folder)
+        gone = withoutOutline(folder)
         lesions.addSegments(segmentation, labels, t1w, [int(row["id"]) for row in rows if int(row["id"]) not in gone])
     segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
     # Only now: the geometry is taken between the two parents, and segments are resampled to it when they are saved
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(t1w)
     return segmentation
-
-
-def _withoutOutline(folder: Path) -> set[int]:
-    """Lesions whose outline was removed in a review that was kept in the Result folder."""
-    path = folder / REVIEW
-    if not path.is_file():
-        return set()
-    with open(path, encoding="utf-8", newline="") as stream:
-        return {int(row["id"]) for row in csv.DictReader(stream) if row.get("outline") == REMOVED}
 
 
 def putBesideT1w(t1w: Any, nodes: Sequence[Any], folderName: str) -> int:

@@ -90,7 +90,7 @@ def onGrid(
         if turned.shape == tuple(shape)[::-1] and (offset == ends).all():
             return np.ascontiguousarray(turned.transpose(2, 1, 0))
     raise SynthesisError(
-        _("The result does not lie on the grid of the T1w. Was the T1w changed while it was computed?")
+        _("The result does not lie on the grid of the T1w. Choose the T1w that it was made of, unchanged.")
     )
 
 

@@ -1,0 +1,40 @@
+"""Open a result: a Result folder that was exported, or made by the command line, of the images that are chosen."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from ..errors import SynthesisError
+from ..patient.exchange import Patient
+from ..words import _
+from .results import Outputs, loadResult
+
+
+class ResultOpener:
+    """The button below Synthesize. patient: the nodes that are chosen; opened: gets the nodes of the Result."""
+
+    def __init__(self, ui: Any, patient: Callable[[], Patient], opened: Callable[[Outputs], None]) -> None:
+        self.ui, self._patient, self._opened = ui, patient, opened
+        ui.openResultButton.connect("clicked(bool)", self.onOpen)
+
+    def onOpen(self, _checked: bool = False) -> None:
+        """Ask for a Result folder and show it."""
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Result folder"), "")
+        if folder:
+            self.open(Path(folder))
+
+    def open(self, folder: Path) -> None:
+        """Show a Result, with its review where it has one; a sentence where it does not belong to the images."""
+        with slicer.util.tryWithErrorDisplay(_("The result could not be opened."), waitCursor=True):
+            try:
+                outputs = loadResult(folder, self._patient(), uuid.uuid4().hex)
+            except SynthesisError as error:
+                slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
+                return
+            self._opened(outputs)
