@@ -58,8 +58,8 @@ class MyelinSynth(ScriptedLoadableModule):
             "helps to review it lesion by lesion. Research use only, not for diagnosis."
         )
         self.parent.acknowledgementText = _(
-            "Implements the curricular GAN of Soulier et al. (2024). The model that comes with it was trained on "
-            "simulated patients alone."
+            "Implements the curricular GAN of Soulier et al. (2024). The bundled model was trained on simulated "
+            "patients only."
         )
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)
 
@@ -269,7 +269,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def beginSynthesis(self, onStep, onLog):
         """The Synthesis of what is chosen."""
         if self.modelPanel.model is None:
-            raise SynthesisError(_("There is no model. Add one, or install the extension again."))
+            raise SynthesisError(_("There is no model. Add one, or reinstall the extension."))
         if self.modelPanel.model.trouble:
             raise SynthesisError(self.modelPanel.model.trouble)
         chosen = self._parameterNode or self.logic.getParameterNode()

@@ -137,7 +137,7 @@ def test_every_failure_has_a_cause_and_a_remedy() -> None:
     assert "SIGSEGV" in explain(-11, ["Fatal: oops", ""])
     assert "0xc0000005" in explain(3221225477, [])
     assert "0xc0000005" in explain(-1073741819, []), "as some Pythons on Windows count it"
-    assert "ended from outside" in explain(-15, ["stopped: nothing half-written was left behind"])
+    assert "terminated by another program" in explain(-15, ["stopped: nothing half-written was left behind"])
     launcher = "error: [/opt/Slicer/bin/python-real] exit abnormally - Report the problem."
     assert "memory ran out" in explain(1, ["Loading", launcher]), "PythonSlicer hides the signal of its Python"
     assert "python-real" not in explain(1, [launcher])

@@ -108,7 +108,7 @@ def test_a_lesion_grows_at_the_threshold_of_the_network_that_found_the_others(
     segments = outputs.segmentation.GetSegmentation()
     segments.RemoveSegment(segmentIds(outputs.segmentation)[1])
     change = addLesion(outputs.nodes(), LESIONS[0][0], Memory())
-    assert f"{threshold:.0%} or more" in change.words
+    assert f"{threshold:.0%}" in change.words
     probability = slicer.util.arrayFromVolume(outputs.probability)
     (layer,) = labelsOnGrid(outputs.segmentation, outputs.dvr)
     assert threshold <= probability[layer == 3].min() < threshold + 0.25
@@ -152,10 +152,10 @@ def test_a_moved_patient_grows_in_its_own_space(application: Application, tmp_pa
 def test_nothing_is_added_where_there_is_a_lesion_or_none(application: Application, tmp_path: Path) -> None:
     outputs = foundPatient(tmp_path)
     before = contents(outputs)
-    with pytest.raises(SynthesisError, match="Lesion 1 is there already"):
+    with pytest.raises(SynthesisError, match="already a lesion here: 1"):
         addLesion(outputs.nodes(), LESIONS[0][0], Memory())
     for nowhere in ((3.0, -5.0, 17.0), (500.0, 0.0, 0.0)):
-        with pytest.raises(SynthesisError, match="Nothing like a lesion"):
+        with pytest.raises(SynthesisError, match="The lesion finder sees no lesion"):
             addLesion(outputs.nodes(), nowhere, Memory())
     assert contents(outputs) == before
 
@@ -167,7 +167,7 @@ def test_merging_and_splitting_are_opposites_and_can_be_taken_back(application: 
     review.setComment(1, "small")
     before, voxels, size = contents(outputs), drawn(outputs), volumes(outputs)
     merged = mergeLesions(nodes, [2, 1], memory)
-    assert merged.words == "Lesion 1 now holds lesion 2."
+    assert merged.words == "Lesion 2 was merged into lesion 1."
     assert volumes(outputs) == {1: pytest.approx(size[1] + size[2])}
     assert (review.state(0), review.outline(0), review.comment(0)) == (UNREVIEWED, MERGED, "small")
     assert drawn(outputs) == {1: voxels[1] + voxels[2]}
@@ -187,9 +187,9 @@ def test_merging_and_splitting_are_opposites_and_can_be_taken_back(application: 
 
 def test_what_cannot_be_merged_or_split_is_said(application: Application, tmp_path: Path) -> None:
     outputs = foundPatient(tmp_path)
-    with pytest.raises(SynthesisError, match="two lesions or more"):
+    with pytest.raises(SynthesisError, match="select two or more"):
         mergeLesions(outputs.nodes(), [1], Memory())
-    with pytest.raises(SynthesisError, match="no waist"):
+    with pytest.raises(SynthesisError, match="without a narrow point"):
         splitLesion(outputs.nodes(), 2, Memory())
     outputs.segmentation.GetSegmentation().RemoveSegment(segmentIds(outputs.segmentation)[2])
     with pytest.raises(SynthesisError, match="no outline"):
@@ -242,7 +242,7 @@ def test_from_no_mask_to_a_reviewed_export_that_is_reopened(
     interactor.AddObserver("LeftButtonPressEvent", lambda _caller, event: others.append(event))
     assert "Click on the lesion" in panel._annotation.text("Red")
     clickInView(host, (3.0, -5.0, 17.0))
-    assert "Nothing like a lesion" in ui.editsLabel.text
+    assert "The lesion finder sees no lesion" in ui.editsLabel.text
     assert ui.addButton.checked, "try again"
     clickInView(host, MISSED[0])
     assert not ui.addButton.checked
@@ -268,7 +268,7 @@ def test_merge_and_split_by_keys(host: Host, found: Any) -> None:
     ui.reviewTable._real.selectAll()
     press(found, "reviewTable", "M")
     assert ui.reviewTable.rowCount == 1
-    assert "Lesion 1 now holds lesion 2." in ui.editsLabel.text
+    assert "Lesion 2 was merged into lesion 1." in ui.editsLabel.text
     assert cell(found, 0, 1) == "unreviewed (merged)"
     press(found, "reviewTable", "S")
     assert ui.reviewTable.rowCount == 2
@@ -276,7 +276,7 @@ def test_merge_and_split_by_keys(host: Host, found: Any) -> None:
     content = panel.nodes["lesions"].GetSegmentation()
     assert all(content.GetSegment(one).GetRepresentation("Closed surface") for one in content.GetSegmentIDs())
     press(found, "reviewTable", "S")
-    assert "no waist" in ui.editsLabel.text
+    assert "without a narrow point" in ui.editsLabel.text
     until(host, lambda: not panel._timer.active)
     assert ui.reviewTable.rowCount == 2
 

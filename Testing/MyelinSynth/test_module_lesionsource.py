@@ -28,7 +28,7 @@ def test_lesions_are_looked_for_unless_switched_off(host: Host, widget: Any, chi
     ui.lesionsSelector.setCurrentNode(None)
     child(FINDS)
     assert (ui.findLesionsBox.checked, ui.findLesionsBox.enabled) == (True, True)
-    assert ui.lesionsSelector.noneDisplay == "none: find them automatically"
+    assert ui.lesionsSelector.noneDisplay == "none: segment automatically"
     synthesize(host, widget)
     assert provenance.areFound(widget.reviewPanel.nodes)
     ui.findLesionsBox.click()
@@ -37,7 +37,7 @@ def test_lesions_are_looked_for_unless_switched_off(host: Host, widget: Any, chi
     assert not host.messages, host.messages
     assert "lesions" not in widget.reviewPanel.nodes
     assert ui.reviewLabel.text == "No lesions to review"
-    assert ui.resultLabel.text.startswith("No lesion mask was given and no lesions were looked for.")
+    assert ui.resultLabel.text.startswith("No lesion mask was given and lesions were not segmented.")
     assert not ui.addButton.enabled
 
 

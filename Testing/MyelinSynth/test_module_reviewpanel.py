@@ -344,7 +344,7 @@ def test_plots_follow_the_review(reviewed: Any) -> None:
     assert nodes["histogram_chart"].GetTitle() == "2 lesions"
     click(reviewed, 0)
     press(reviewed, "reviewTable", "R")
-    assert nodes["histogram_chart"].GetTitle() == "1 lesions, 1 rejected left out"
+    assert nodes["histogram_chart"].GetTitle() == "1 lesions, 1 rejected excluded"
     assert nodes["comparison_table"].GetNumberOfRows() == 1
 
 

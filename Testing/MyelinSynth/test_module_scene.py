@@ -229,7 +229,7 @@ def test_a_nonlinear_transform_is_refused_in_words(application: Application, tmp
     plates.SetBasisToR()
     spline.SetAndObserveTransformToParent(plates)
     patient.flair.SetAndObserveTransformNodeID(spline.GetID())
-    with pytest.raises(SynthesisError, match=r"FLAIR lies under the non-linear transform warp.*Harden"):
+    with pytest.raises(SynthesisError, match=r"FLAIR is under the non-linear transform warp.*Harden"):
         exchange.exportPatient(patient, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -74,7 +74,7 @@ def test_of_several_studies_the_flair_goes_with_the_t1w(host: Host, widget: Any)
     assert widget.ui.flairNote.text == ""
     widget.ui.t1wSelector.setCurrentNode(first.t1w)
     assert widget.ui.flairSelector.currentNode() is second.flair, "what is chosen stays"
-    assert "two studies" in widget.ui.flairNote.text
+    assert "different studies" in widget.ui.flairNote.text
     assert widget.ui.synthesizeButton.enabled, "a warning"
     widget.ui.flairSelector.setCurrentNode(first.flair)
     assert widget.ui.flairNote.text == ""
@@ -118,4 +118,4 @@ def test_slices_that_are_not_evenly_spaced_come_under_a_grid_transform_and_are_s
     problems = checkPatient(patient)
     assert len(problems) == 1
     assert "non-linear transform 3: t1_mprage acquisition transform" in problems[0]
-    assert "Harden it" in problems[0]
+    assert "Harden the transform" in problems[0]

@@ -240,7 +240,7 @@ def readOnlyFolder(tmp_path: Path) -> Path:
 def test_a_read_only_temporary_folder_is_said(application: Application, tmp_path: Path) -> None:
     before = slicer.mrmlScene.GetNumberOfNodes()
     patient = makePatient()
-    with pytest.raises(SynthesisError, match="No temporary folder could be made"):
+    with pytest.raises(SynthesisError, match="temporary folder could not be created"):
         Synthesis(patient, folder=readOnlyFolder(tmp_path)).start()
     assert slicer.mrmlScene.GetNumberOfNodes() >= before
 

@@ -185,7 +185,7 @@ def test_measured_against_synthetic_has_r_and_n_of_the_report(application: Appli
     Review(node).setState(0, REJECTED)
     plots.update({"table": node})
     assert "n = 3" in charts[1].GetTitle()
-    assert charts[0].GetTitle() == "4 lesions, 1 rejected left out"
+    assert charts[0].GetTitle() == "4 lesions, 1 rejected excluded"
     assert points.GetNumberOfRows() == 3
     assert charts[1].GetNumberOfPlotSeriesNodes() == 2
     for chart in charts:

@@ -78,7 +78,7 @@ def test_patients_are_reviewed_one_after_the_other_and_kept(host: Host, widget: 
 
 
 def test_a_folder_that_is_none_is_said(host: Host, widget: Any, tmp_path: Path) -> None:
-    with pytest.raises(SynthesisError, match="no results folder"):
+    with pytest.raises(SynthesisError, match="not a results folder"):
         readWorklist(tmp_path)
     host.answers = [str(tmp_path), ""]
     widget.ui.openWorklistButton.click()

@@ -219,7 +219,7 @@ class DisplayPanel:
     def _showSurfaces(self) -> None:
         if not self.shown.hasMap:
             return
-        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
+        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be computed."), waitCursor=True):
             surfaces.showIn3D(self.nodes)
         self._resetSolid = self._layoutNode() is not None
 

@@ -115,7 +115,7 @@ def _comparison(known: dict[str, Any], review: Review, rows: Sequence[int]) -> A
 
 
 def _leftOut(rejected: int) -> str:
-    return _(", {n} rejected left out").format(n=rejected) if rejected else ""
+    return _(", {n} rejected excluded").format(n=rejected) if rejected else ""
 
 
 def _node(known: dict[str, Any], like: Any, role: str, className: str, name: str) -> Any:

@@ -88,9 +88,9 @@ def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
     from TrainingCore.runtime.files import write_text
 
     if Path(export.name).name != export.name or export.name in ("", ".", ".."):
-        raise SynthesisError(_("Give the export a name that can be the name of a file."))
+        raise SynthesisError(_("Enter a name that is valid as a file name."))
     if not export.folder.is_dir():
-        raise SynthesisError(_("Choose a folder that exists: {folder} does not.").format(folder=export.folder))
+        raise SynthesisError(_("The folder {folder} does not exist. Choose another one.").format(folder=export.folder))
     for wanted, roles in ((export.table, NEEDED[:1]), (export.report, NEEDED[:4]), (export.result, NEEDED)):
         if wanted:
             provenance.require(nodes, roles)

@@ -62,7 +62,7 @@ class ModelPanel:
             text = _("The model {path} of this scene is not here; {name} is chosen instead.")
             words.insert(0, text.format(path=path, name=self.model.name))
         if not self._models:
-            words.append(_("There is no model. Add one, or install the extension again."))
+            words.append(_("There is no model. Add one, or reinstall the extension."))
         self._showCard("\n".join(words))
 
     def onIndex(self, _index: int = 0) -> None:

@@ -73,7 +73,7 @@ def _studyProblems(given: dict[str, Any]) -> list[Problem]:
     studies = [studyOf(given[field]) for field in ("t1w", "flair") if field in given]
     if len(studies) < 2 or None in studies or studies[0] == studies[1]:
         return []
-    text = _("T1w and FLAIR were loaded from two studies. Are they of the same person and day?")
+    text = _("T1w and FLAIR belong to different studies. Are they of the same person and day?")
     return [Problem("flair", text, blocking=False)]
 
 

@@ -31,8 +31,7 @@ def swappedWarning(t1w: Any, flair: Any) -> str:
     if contrast is None or contrast >= SWAPPED_BELOW:
         return ""
     return _(
-        "T1w and FLAIR look swapped: white matter stands out brighter in the image that was chosen as FLAIR. "
-        "Check both."
+        "T1w and FLAIR may be swapped: white matter is relatively brighter in the image selected as FLAIR. Check both."
     )
 
 

@@ -154,7 +154,7 @@ def segmentationOnGrid(segmentation: Any, reference: Any, segmentIds: list[str] 
         export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
         if not export(segmentation, chosen, temporary, reference):
             raise SynthesisError(
-                _("The segmentation {name} could not be brought onto the grid of the T1w.").format(
+                _("The segmentation {name} could not be resampled to the grid of the T1w.").format(
                     name=segmentation.GetName()
                 )
             )

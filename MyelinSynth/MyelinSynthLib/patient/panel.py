@@ -58,7 +58,7 @@ class PatientPanel:
     def showLesionSource(self, given: bool, find: bool) -> None:
         """Say where the lesions come from: a mask that is given, the network, or nowhere."""
         self.ui.findLesionsBox.enabled = not given
-        self.ui.lesionsSelector.noneDisplay = _("none: find them automatically") if find else _("none: no lesion table")
+        self.ui.lesionsSelector.noneDisplay = _("none: segment automatically") if find else _("none: no lesion table")
 
     def forget(self) -> None:
         """Let go of the patient: the scene closes or another module is opened."""

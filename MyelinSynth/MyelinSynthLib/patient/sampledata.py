@@ -29,7 +29,7 @@ def _description() -> dict[str, Any]:
 
 
 def _incomplete() -> str:
-    return _("The sample patient is missing or damaged in this installation of MyelinSynth. Install it again.")
+    return _("The sample patient is missing or damaged in this installation of MyelinSynth. Reinstall the extension.")
 
 
 def nodeNames() -> dict[str, str]:
@@ -86,5 +86,5 @@ def _load(path: Path, sha256: str, name: str) -> Any:
         slicer.mrmlScene.RemoveNode(node)
         raise SynthesisError(_incomplete())
     node.SetAttribute(SIMULATED_ATTRIBUTE, "yes")
-    node.SetDescription(_("Simulated: nobody. Research use only, not for diagnosis."))
+    node.SetDescription(_("Simulated patient. Research use only, not for diagnosis."))
     return node

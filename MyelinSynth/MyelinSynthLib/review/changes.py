@@ -43,10 +43,10 @@ def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) 
     click = _voxel(nodes["dvr"], position)
     inside = all(0 <= index < size for index, size in zip(click, labels.shape[::-1]))
     if inside and labels[click[::-1]]:
-        raise SynthesisError(_("Lesion {id} is there already.").format(id=labels[click[::-1]]))
+        raise SynthesisError(_("There is already a lesion here: {id}.").format(id=labels[click[::-1]]))
     grown = _grow(nodes, click, labels == 0)
     lesion = review.newNumber()
-    text = _("Lesion {id} was added: the region whose probability is {share:.0%} or more.")
+    text = _("Lesion {id} was added: region with a probability of at least {share:.0%}.")
     return _apply(nodes, {lesion: grown.mask.transpose(2, 1, 0)}, ADDED, memory, lesion, text, share=grown.threshold)
 
 
@@ -54,13 +54,13 @@ def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) 
     """Make one lesion of several; it keeps the number of the largest. Raises SynthesisError for fewer than two."""
     review, masks = Review(nodes["table"]), _masks(nodes, lesions)
     if len(masks) < 2:
-        raise SynthesisError(_("Choose two lesions or more in the table to merge them (Ctrl and a click)."))
+        raise SynthesisError(_("To merge lesions, select two or more in the table (Ctrl+click)."))
     kept = max(masks, key=lambda lesion: int(masks[lesion].sum()))
     others = sorted(set(masks) - {kept})
     wanted: Masks = dict.fromkeys(others)
     wanted[kept] = np.any(list(masks.values()), axis=0)
     remarks = [review.comment(review.rowOf(lesion)) for lesion in (kept, *others)]  # type: ignore[arg-type]
-    text = _("Lesion {id} now holds lesion {others}.")
+    text = _("Lesion {others} was merged into lesion {id}.")
     names = ", ".join(map(str, others))
     comment = "; ".join(remark for remark in remarks if remark)
     return _apply(nodes, wanted, MERGED, memory, kept, text, comment=comment, others=names)
@@ -79,11 +79,15 @@ def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> Change:
 
     parts = split_lesion(masks[lesion].transpose(2, 1, 0), _spacing(nodes["dvr"])).transpose(2, 1, 0)
     if parts.max() < 2:
-        raise SynthesisError(_("Lesion {id} has no waist to be split at. Use the Segment Editor.").format(id=lesion))
+        raise SynthesisError(
+            _("Lesion {id} could not be split: it is one piece without a narrow point. Use the Segment Editor.").format(
+                id=lesion
+            )
+        )
     first = Review(nodes["table"]).newNumber()
     numbers = [lesion, *range(first, first + int(parts.max()) - 1)]
     wanted: Masks = {number: parts == part for part, number in enumerate(numbers, start=1)}
-    text = _("Lesion {id} was split: {others} are the other parts.")
+    text = _("Lesion {id} was split; new lesions: {others}.")
     return _apply(nodes, wanted, SPLIT, memory, lesion, text, others=", ".join(map(str, numbers[1:])))
 
 
@@ -164,7 +168,7 @@ def _grow(nodes: dict[str, Any], click: tuple[int, ...], free: np.ndarray) -> An
     turned = (probability.transpose(2, 1, 0), click, _spacing(nodes["dvr"]), allowed.transpose(2, 1, 0))
     grown = grow_lesion(*turned, _finderThreshold(nodes) or THRESHOLD)
     if grown is None:
-        raise SynthesisError(_("Nothing like a lesion was found there. Draw it in the Segment Editor."))
+        raise SynthesisError(_("The lesion finder sees no lesion there. Draw it in the Segment Editor."))
     return grown
 
 

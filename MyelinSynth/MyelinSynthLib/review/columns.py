@@ -35,6 +35,6 @@ def screenColumns() -> tuple[Column, ...]:
         if one.name not in HIDDEN
     ]
     lesion = [column for column in measured if column.name == ID]
-    state = Column(STATE, _("State"), _("What was decided, and whether the outline was edited."))
+    state = Column(STATE, _("State"), _("Review decision, and whether the outline was edited."))
     comment = Column(COMMENT, _("Comment"), _("Your remark."))
     return (*lesion, state, *(column for column in measured if column.name != ID), comment)

@@ -38,9 +38,9 @@ class Edits:
         """What happened, for people."""
         sentences = []
         for lesions, sentence in (
-            (self.edited, _("Lesion {ids} was edited: measured again, and unreviewed again.")),
-            (self.removed, _("Lesion {ids} has no outline any more; its review is kept.")),
-            (self.restored, _("Lesion {ids} has its outline back.")),
+            (self.edited, _("Lesion {ids} was edited: measured again and marked unreviewed.")),
+            (self.removed, _("The outline of lesion {ids} was removed; its review is kept.")),
+            (self.restored, _("The outline of lesion {ids} was restored.")),
         ):
             if lesions:
                 sentences.append(sentence.format(ids=", ".join(map(str, lesions))))

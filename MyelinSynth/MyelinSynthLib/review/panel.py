@@ -239,7 +239,7 @@ class ReviewPanel(VTKObservationMixin):
         if self.review is None or not self._history:
             return
         lesion = self._history.undo()
-        self._did = _("Lesion {id}: taken back").format(id=lesion)
+        self._did = _("Lesion {id}: undone").format(id=lesion)
         self.ui.editsLabel.text = ""
         self._afterChange(lesion)
 
@@ -247,7 +247,7 @@ class ReviewPanel(VTKObservationMixin):
         """Wait for a click into a slice view, or no longer."""
         self._clicks.setActive(adding)
         if adding:
-            self._did = self.ui.editsLabel.text = _("Click on the lesion in a slice view. Esc stops.")
+            self._did = self.ui.editsLabel.text = _("Click on the lesion in a slice view. Press Esc to stop.")
         self._annotate()
 
     def stopAdding(self) -> None:

@@ -36,7 +36,7 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
         labelmap.CopyOrientation(reference)
         slicer.util.updateVolumeFromArray(labelmap, labels)
         if not slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labelmap, segmentation):
-            raise SynthesisError(_("The lesions could not be made into segments."))
+            raise SynthesisError(_("The lesions could not be converted to segments."))
     finally:
         slicer.mrmlScene.RemoveNode(labelmap)
     content = segmentation.GetSegmentation()
@@ -181,7 +181,7 @@ def _exportedLayer(segmentation: Any, ids: Sequence[str], lesionOf: dict[str, in
     try:
         export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
         if not export(segmentation, chosen, temporary, reference):
-            raise SynthesisError(_("The lesions could not be brought onto the grid of the T1w."))
+            raise SynthesisError(_("The lesions could not be resampled to the grid of the T1w."))
         order = [0] + [lesionOf[identifier] for identifier in ids]
         return np.array(order, np.int32)[slicer.util.arrayFromVolume(temporary)]
     finally:

@@ -40,7 +40,7 @@ def lesionWords(review: Review) -> str:
     if np.isfinite(found.dvr):
         words += _(", mean DVR {dvr:.2f}").format(dvr=found.dvr)
     if found.leftOut:
-        words += _("; {n} rejected or without outline are left out").format(n=found.leftOut)
+        words += _("; {n} rejected or without outline excluded").format(n=found.leftOut)
     return words + "."
 
 
@@ -52,7 +52,7 @@ def resultWords(nodes: dict[str, Any]) -> str:
             parts.append(_("Found automatically, to be reviewed:"))
         parts.append(lesionWords(Review(nodes["table"])))
     elif "dvr" in nodes:
-        parts.append(_("No lesion mask was given and no lesions were looked for."))
+        parts.append(_("No lesion mask was given and lesions were not segmented."))
     try:
         nawm = json.loads(nodes["provenance"].GetText())["summary"]["synthetic_dvr"]["nawm"]["mean"]
         parts.append(_("DVR of NAWM {dvr:.2f}.").format(dvr=nawm))

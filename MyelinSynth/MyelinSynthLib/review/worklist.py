@@ -53,7 +53,7 @@ def readWorklist(folder: Path) -> list[Entry]:
             for label, one in listed.items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        text = _("{folder} is no results folder of batch_synthesize.py or bids_app: it has no {name} that can be read.")
+        text = _("{folder} is not a results folder of batch_synthesize.py or bids_app: it has no readable {name}.")
         raise SynthesisError(text.format(folder=folder, name=WORKLIST_FILE)) from error
     return [entry for entry in entries if entry.result.is_dir()]
 
@@ -118,7 +118,7 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
         write_text(result / REVIEW, text)
     except (MyelinSynthError, OSError) as error:
         raise SynthesisError(
-            _("The review cannot be kept in {folder}: {reason}").format(
+            _("The review cannot be saved in {folder}: {reason}").format(
                 folder=result, reason=getattr(error, "strerror", None) or error
             )
         ) from error

@@ -60,7 +60,7 @@ def runBatch(
     for number, visit in enumerate(visits, 1):
         say(_("{number} of {count}: {label}").format(number=number, count=len(visits), label=visit.label))
         if (out / f"{visit.label}_result").is_dir() and not again:
-            outcomes.append(Outcome(visit.label, True, _("There was a result already.")))
+            outcomes.append(Outcome(visit.label, True, _("Skipped: a result already exists.")))
         else:
             options["onStep"] = lambda step: say(f"  {step.message}")
             outcomes.append(_one(visit, out, synthesize, scenes, options))
@@ -100,7 +100,7 @@ def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
     except BadInput as error:
         raise SynthesisError(str(error)) from error
     if not cohort.visits:
-        text = _("{dataset} holds no visit with T1w and FLAIR, named as BIDS wants (sub-01_T1w.nii.gz).")
+        text = _("{dataset} holds no visit with T1w and FLAIR. Name the files as in BIDS (sub-01_T1w.nii.gz).")
         raise SynthesisError(text.format(dataset=dataset))
     incomplete = cohort.incomplete
     refused = [

@@ -72,7 +72,7 @@ def trainingCoreFolder() -> Path:
     for folder in (module, module.parent):
         if (folder / "TrainingCore" / "synthesize.py").is_file():
             return folder
-    raise SynthesisError(_("This installation of MyelinSynth has no TrainingCore. Install the extension again."))
+    raise SynthesisError(_("This installation of MyelinSynth has no TrainingCore. Reinstall the extension."))
 
 
 def importTrainingCore() -> None:
@@ -96,7 +96,7 @@ def pythonExecutable() -> str:
     for candidate in candidates:
         if candidate and os.access(candidate, os.X_OK):
             return str(candidate)
-    raise SynthesisError(_("Slicer's Python (PythonSlicer) was not found. Install 3D Slicer again."))
+    raise SynthesisError(_("Slicer's Python (PythonSlicer) was not found. Reinstall 3D Slicer."))
 
 
 def trainingCommand(name: str, arguments: Sequence[str], python: str | None = None) -> list[str]:
@@ -153,9 +153,9 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
             "log."
         )
     if exitCode in (-15, 143):
-        return _("The computation was ended from outside. Press the button to start it again.")
-    last = next((line.strip() for line in reversed(errorLines) if line.strip()), _("it said nothing"))
-    return _("The computation stopped unexpectedly (exit code {code}; last words: {last}). See the log.").format(
+        return _("The computation was terminated by another program. Press the button to start it again.")
+    last = next((line.strip() for line in reversed(errorLines) if line.strip()), _("no output"))
+    return _("The computation stopped unexpectedly (exit code {code}; last output: {last}). See the log.").format(
         code=exitCode, last=last
     )
 

@@ -72,7 +72,7 @@ class Installation:
             self._next()
             return True
         if self._child.state is State.FAILED and self._instead:
-            self._onLog(_("PyTorch: {cause} PyPI is tried instead.").format(cause=_lastWords(self._child)))
+            self._onLog(_("PyTorch: {cause} Trying PyPI instead.").format(cause=_lastWords(self._child)))
             self._commands = self._instead
             self._next()
             return True
@@ -82,7 +82,7 @@ class Installation:
             raise SynthesisError(
                 _(
                     "The Python packages could not be installed ({cause}). Check the internet connection and the free "
-                    "disk space, then press the button again. The log says more."
+                    "disk space, then press the button again. See the log for details."
                 ).format(cause=_lastWords(self._child))
             )
         return False
@@ -173,16 +173,16 @@ def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], N
         logging.info(f"MyelinSynth: testing mode, not installed: {', '.join(missing)}")
         return None
     if _othersInstall():
-        raise SynthesisError(_("Slicer is installing other Python packages. Try again when that is done."))
+        raise SynthesisError(
+            _("Slicer is installing other Python packages. Try again when the installation has finished.")
+        )
     _checkTorchExtension(missing)
     question = _(
         "MyelinSynth needs Python packages that are not installed:\n{packages}\n\nThey will be downloaded from the "
         "internet (PyTorch with GPU support: up to 3 GB) and installed into Slicer. Continue?"
     ).format(packages="\n".join(f"- {requirement}" for requirement in missing))
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("MyelinSynth")):
-        raise SynthesisError(
-            _("The packages were not installed, so no map can be made. Press the button to try again.")
-        )
+        raise SynthesisError(_("Without these packages, no map can be synthesized. Press the button to try again."))
     return Installation(missing, onStep, onLog)
 
 

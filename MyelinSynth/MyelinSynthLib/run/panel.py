@@ -68,7 +68,7 @@ class RunPanel:
             return
         self.ui.log.clear()
         self._clearWarnings()
-        with slicer.util.tryWithErrorDisplay(_("The myelin map could not be made."), waitCursor=False):
+        with slicer.util.tryWithErrorDisplay(_("The myelin map could not be synthesized."), waitCursor=False):
             try:
                 installation = prepareInstallation(self.onStep, self.onLog)
                 synthesis = self._begin(onStep=self.onStep, onLog=self.onLog)

@@ -84,9 +84,9 @@ class Synthesis:
         except OSError as error:
             self._clean()
             raise SynthesisError(
-                _("No temporary folder could be made ({cause}). Choose another one in Slicer's settings.").format(
-                    cause=error.strerror
-                )
+                _(
+                    "The temporary folder could not be created ({cause}). Choose another one in Slicer's settings."
+                ).format(cause=error.strerror)
             ) from error
         try:
             files = exportPatient(self.patient, self._scratch)
@@ -151,7 +151,7 @@ class Synthesis:
         for what, node in ((_("T1w"), self.patient.t1w), (_("FLAIR"), self.patient.flair)):
             if node is not None and node.GetScene() is not slicer.mrmlScene:
                 raise SynthesisError(
-                    _("The {what} was removed from the scene before the map was there.").format(what=what)
+                    _("The {what} was removed from the scene before the synthesis finished.").format(what=what)
                 )
 
     def _clean(self) -> None:

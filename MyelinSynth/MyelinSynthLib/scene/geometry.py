@@ -47,8 +47,8 @@ def toWorld(node: Any, what: str) -> np.ndarray:
     if not parent.IsTransformToWorldLinear() or not parent.GetMatrixTransformToWorld(matrix):
         raise SynthesisError(
             _(
-                "The {what} lies under the non-linear transform {name}. Harden it on a copy of the {what}, or take it "
-                "out of the transform."
+                "The {what} is under the non-linear transform {name}. Harden the transform on a copy of the {what}, or "
+                "remove the {what} from it."
             ).format(what=what, name=parent.GetName())
         )
     return toArray(matrix)

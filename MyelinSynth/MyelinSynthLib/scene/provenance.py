@@ -96,7 +96,7 @@ def require(nodes: dict[str, Any], roles: Sequence[str]) -> None:
     }
     missing = [words[role] for role in roles if role not in nodes]
     if missing:
-        text = _("Missing in the scene: {what}. It was deleted; make the myelin map again.")
+        text = _("Deleted from the scene: {what}. Synthesize the myelin map again.")
         raise SynthesisError(text.format(what=", ".join(missing)))
 
 
