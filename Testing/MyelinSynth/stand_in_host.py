@@ -448,6 +448,7 @@ class Host:
         self.api, self.errors, self.messages, self.missing = api, [], [], []
         self.qt = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["stand-in", "-platform", "offscreen"])
         self._modules: dict[str, Any] = {}
+        self._described: dict[str, Any] = {}
         self._utilities: dict[str, Any] = {}
         self.answers: list[Any] = []  # to questions and file dialogs, in their order
         self.views: LayoutManager | None = None
@@ -504,6 +505,11 @@ class Host:
 
     def described(self, name: str) -> dict[str, set[str]]:
         """What a class answers to in the application."""
+        if name not in self._described:
+            self._described[name] = self._describe(name)
+        return self._described[name]
+
+    def _describe(self, name: str) -> dict[str, set[str]]:
         full = next(key for key in self.api["classes"] if key.split(".", 1)[1] == name)
         entry = self.api["classes"][full]
         parts = [entry, self.api["classes"]["qt.QWidget"]] if entry.get("widget") else [entry]

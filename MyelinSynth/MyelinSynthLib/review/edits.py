@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from .segments import labelsOnGrid
 from .table import AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Review
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
+SCREENED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "min_dvr")  # what no edit leaves all as it was
 RELATIVE, ABSOLUTE = 6e-5, 1e-3  # what five digits in lesions.csv leave open
 NOT_AGAIN = ("uncertainty",)  # needs what is not kept in the scene: every prediction
 SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
@@ -66,7 +68,7 @@ class Memory:
 def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
     """Compare every row of the lesion table with its segment as it is drawn now, and rewrite the rows that differ.
 
-    nodes: those of one synthesis by role; memory: of the last time, for speed; without one every lesion is measured. A
+    nodes: those of one synthesis by role; memory: of the last time, for speed; without one every lesion is looked at. A
     rewritten row is marked as edited and unreviewed again; its comment stays. A lesion without voxels keeps its row
     and its review, and is marked as removed. Raises SynthesisError.
     """
@@ -74,7 +76,7 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
     edits, review, layers = Edits(), Review(nodes["table"]), _layers(nodes)
     present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
     changed = _changed(memory.layers, layers)
-    again = present - {0} if changed is None else changed & present
+    again = _differing(nodes["dvr"], review, layers) if changed is None else changed & present
     measured = {row["id"]: row for row in _rows(nodes, review, layers, again, memory)} if again else {}
     for row in range(len(review)):
         lesion = review.lesion(row)
@@ -146,8 +148,32 @@ def _changed(before: list[np.ndarray] | None, now: list[np.ndarray]) -> set[int]
     return numbers - {0}
 
 
-def _same(review: Review, row: int, found: dict[str, Any]) -> bool:
-    for name in COMPARED:
+def _differing(dvr: Any, review: Review, layers: list[np.ndarray]) -> set[int]:
+    """Lesions whose place or DVR is not that of their row: by sums over voxels, a twentieth of a measurement's time."""
+    values, affine = slicer.util.arrayFromVolume(dvr), ijkToRas(dvr)
+    found: dict[int, dict[str, Any]] = {}
+    for labels in layers:
+        where = np.nonzero(labels)
+        owner, inside = labels[where], values[where]
+        counts = np.bincount(owner)
+        with np.errstate(invalid="ignore"):
+            index = np.array([np.bincount(owner, axis) / counts for axis in reversed(where)])
+            means = np.bincount(owner, inside) / counts
+        place = affine[:3, :3] @ index + affine[:3, 3:]
+        lowest = np.full(counts.size, np.inf)
+        np.minimum.at(lowest, owner, inside)
+        volumes = counts * abs(np.linalg.det(affine[:3, :3]))
+        for lesion in np.flatnonzero(counts).tolist():
+            numbers = (volumes[lesion], *place[:, lesion], means[lesion], lowest[lesion])
+            found[lesion] = dict(zip(SCREENED, map(float, numbers)))
+    rows = {lesion: review.rowOf(lesion) for lesion in found}
+    return {
+        lesion for lesion, row in rows.items() if row is not None and not _same(review, row, found[lesion], SCREENED)
+    }
+
+
+def _same(review: Review, row: int, found: dict[str, Any], names: Sequence[str] = COMPARED) -> bool:
+    for name in names:
         before, now = review.number(row, name), found[name]
         if now is None or not np.isfinite(before):
             if (now is None) != (not np.isfinite(before)):
