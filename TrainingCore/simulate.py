@@ -313,7 +313,8 @@ def _results(out: Path, tasks: list[Any], workers: int) -> Iterator[Iterator[Any
             yield results
     except BrokenProcessPool as error:
         raise MyelinSynthError(
-            "The system ended a worker, most likely for memory. Run again with fewer --workers to resume."
+            "The operating system ended a worker, most likely for lack of memory. To resume, run the command again "
+            "with fewer --workers."
         ) from error
     finally:
         remove_partials(out)  # left by workers that were terminated

@@ -123,7 +123,7 @@ def test_a_script_installs_without_a_question_and_waits(
 
 def test_no_means_no(application: types.SimpleNamespace) -> None:
     application.missing, application.answer = {"deepbet>=1.0.2"}, False
-    with pytest.raises(SynthesisError, match="not installed"):
+    with pytest.raises(SynthesisError, match="Without these packages"):
         prepared()
 
 

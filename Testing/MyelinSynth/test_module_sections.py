@@ -272,7 +272,7 @@ def test_declined_packages_are_not_asked_for_by_other_means(host: Host, widget: 
     host.answers = [False]
     widget.ui.synthesizeButton.click()
     assert len(host.messages) == 1
-    assert "not installed" in host.messages[0]
+    assert "Without these packages" in host.messages[0]
     assert not widget.runPanel.running
 
 

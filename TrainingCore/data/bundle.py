@@ -119,7 +119,9 @@ class Bundle:
         for name, tensor in weights.items():
             number, _, own = name.removeprefix(MEMBER).partition("/")
             if not (name.startswith(MEMBER) and number.isdecimal() and 1 <= int(number) <= count):
-                raise BadInput(f"The model {self.path} has weights of no member: {name}. Get the bundle again.")
+                raise BadInput(
+                    f"The model {self.path} has weights that belong to no member: {name}. Get the bundle again."
+                )
             parts[int(number) - 1][own] = tensor
         description = {**self.description, "members": 1}
         return [Bundle(self.path, description, encode_weights(part)) for part in parts]
@@ -154,7 +156,7 @@ def _read(path: Path, member: str, largest: int) -> bytes:
             if strangers:
                 raise BadInput(
                     f"The model {path} holds {strangers[0]}, a format that can run code when it is opened. "
-                    "A bundle holds weights.safetensors and bundle.json alone."
+                    "A bundle holds weights.safetensors and bundle.json only."
                 )
             if not (path / member).is_file():  # a pipe would be waited for
                 raise FileNotFoundError(member)
@@ -163,8 +165,8 @@ def _read(path: Path, member: str, largest: int) -> bytes:
             return (path / member).read_bytes()
         return _read_from_zip(path, member, largest)
     except FileNotFoundError as error:
-        told = next((words for name, words in NO_BUNDLES.items() if (path / name).is_file()), "Get the bundle again.")
-        raise BadInput(f"The model {path} is incomplete: it has no {member}. {told}") from error
+        advice = next((hint for name, hint in NO_BUNDLES.items() if (path / name).is_file()), "Get the bundle again.")
+        raise BadInput(f"The model {path} is incomplete: it has no {member}. {advice}") from error
 
 
 def _read_from_zip(path: Path, member: str, largest: int) -> bytes:
@@ -198,14 +200,14 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
     wrong = [key for key, kind in KINDS.items() if not isinstance(description[key], kind)]
     if wrong:
         raise BadInput(
-            f"The model {path} has a {DESCRIPTION} whose {', '.join(wrong)} cannot be. Get the bundle again."
+            f"The model {path} has a {DESCRIPTION} with an invalid {', '.join(wrong)}. Get the bundle again."
         )
     inputs = description["inputs"]
     if not inputs or not all(isinstance(name, str) for name in inputs) or len(inputs) != len(set(inputs)):
-        raise BadInput(f"The model {path} describes inputs that cannot be: {inputs}. Get the bundle again.")
+        raise BadInput(f"The model {path} describes invalid inputs: {inputs}. Get the bundle again.")
     if not can_be_applied(description["intensity"]):
         raise BadInput(
-            f"The model {path} describes an intensity rule that this version does not know: "
+            f"The model {path} describes an intensity rule unknown to this version: "
             f"{description['intensity']}. Get the bundle again, or update MyelinSynth."
         )
     _check_numbers(description, path)
@@ -216,15 +218,15 @@ def _check_numbers(description: dict[str, Any], path: Path) -> None:
     """Raise BadInput for numbers that no model has, before anybody counts or allocates as far as they say."""
     members = description.get("members", 1)
     if not (_whole(members) and 1 <= members <= MAX_MEMBERS):
-        raise BadInput(f"The model {path} describes {members!r} members. Get the bundle again.")
+        raise BadInput(f"The model {path} describes an invalid number of members: {members!r}. Get the bundle again.")
     grid = description["grid"]
     sizes, spacing = grid.get("shape"), grid.get("spacing_mm")
     good = isinstance(sizes, list) and len(sizes) == 3 and all(_whole(n) and 1 <= n <= MAX_VOXELS for n in sizes)
     if not (good and isinstance(spacing, (int, float)) and not isinstance(spacing, bool) and 0 < spacing <= MAX_MM):
-        raise BadInput(f"The model {path} describes a grid that cannot be: {grid}. Get the bundle again.")
+        raise BadInput(f"The model {path} describes an invalid grid: {grid}. Get the bundle again.")
     large = [key for key, value in leaves(description["architecture"]) if _largest(value) > LARGEST_SETTING]
     if large:
-        raise BadInput(f"The model {path} describes a network that cannot be: {large[0]}. Get the bundle again.")
+        raise BadInput(f"The model {path} describes an invalid network: {large[0]}. Get the bundle again.")
 
 
 def _whole(value: Any) -> bool:

@@ -61,10 +61,10 @@ class Cohort:
         if not cohort.visits:
             kinds = " and ".join(needs)
             raise BadInput(
-                f"{path} holds no visit with both {kinds}, named as BIDS wants (sub-<label>[_ses-<label>]_T1w.nii.gz)."
+                f"{path} holds no visit with both {kinds}, named as in BIDS (sub-<label>[_ses-<label>]_T1w.nii.gz)."
                 + "".join(f" Not used: {reason}." for reason in cohort.unused[:MAX_NAMED])
                 if len(needs) == 2
-                else f"{path} holds no visit with {kinds}, named as BIDS wants."
+                else f"{path} holds no visit with {kinds}, named as in BIDS."
             )
         return cohort
 
@@ -196,8 +196,8 @@ class Cohort:
         people = self.people
         if len(people) <= validation_people:
             raise BadInput(
-                f"{self.path} has {len(people)} people to train on; with {validation_people} for validation at "
-                "least one more is needed. Use --set validation_people=0 or a larger dataset."
+                f"{self.path} has {len(people)} people usable for training; with {validation_people} set aside for "
+                "validation, at least one more is needed. Use --set validation_people=0 or a larger dataset."
             )
         validation = set(self.shuffled([seed, 71], stratify)[:validation_people])
         return self.of([p for p in people if p not in validation]), self.of(validation)

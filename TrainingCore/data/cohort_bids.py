@@ -279,7 +279,9 @@ def _rows(path: Path, first: str, prefix: str) -> dict[str, dict[str, Any]]:
     try:
         rows = list(csv.DictReader(text.split("\n")[before:], delimiter=separator))
     except csv.Error as error:
-        raise BadInput(f"{path} is not a tab-separated table in UTF-8 ({error}). Save it again as such.") from error
+        raise BadInput(
+            f"{path} is not a tab-separated table in UTF-8 ({error}). Save it again in this format."
+        ) from error
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         named = {key.strip(): value for key, value in row.items() if key and key.strip()}

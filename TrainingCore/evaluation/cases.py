@@ -44,7 +44,7 @@ def evaluate_case(
     prediction, maps, fitted = outputs.images[SYNTHETIC], outputs.maps, outputs.expected_errors
     brain = np.asarray(case.volumes["brain"], bool)
     if not np.isfinite(prediction[brain]).all():
-        raise MyelinSynthError(f"The model gives values that are no numbers for {case.label}. It cannot be evaluated.")
+        raise MyelinSynthError(f"The model predicts NaN or infinite values for {case.label}. It cannot be evaluated.")
     brain = brain & np.isfinite(case.volumes["dvr"])
     given = {"measured": case.volumes["dvr"], "synthetic": prediction}
     if "dvr_clean" in case.volumes:

@@ -89,10 +89,10 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
         classes = [float(end) for end in result["classes_mm3"]]
         widths = [None if width is None else float(width) for width in result["half_width"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput("The model's bundle.json has `intervals` that cannot be read. Get it again.") from error
+        raise BadInput("The model's bundle.json has unreadable `intervals`. Get the model again.") from error
     possible = all(width is None or 0 <= width < np.inf for width in widths)
     if len(widths) != len(classes) or classes != sorted(classes) or classes[:1] != [0.0] or not possible:
-        raise BadInput("The model's bundle.json has `intervals` with impossible numbers. Get it again.")
+        raise BadInput("The model's bundle.json has `intervals` with invalid numbers. Get the model again.")
     return {"classes_mm3": classes, "half_width": widths}
 
 

@@ -137,7 +137,7 @@ def task_of(candidates: Sequence[Candidate]) -> Task:
     """What the models are measured by. Raises BadInput where they make different things."""
     targets = sorted({candidate.data["target"] for candidate in candidates})
     if len(targets) > 1:
-        raise BadInput(f"These models make different things ({', '.join(targets)}) and cannot be compared.")
+        raise BadInput(f"These models have different targets ({', '.join(targets)}) and cannot be compared.")
     return common_task({"data": candidate.data} for candidate in candidates)
 
 
@@ -162,7 +162,7 @@ def choose_visits(
             raise BadInput(f"{cohort.path} has no {kind} {missing[0]!r}. Leave out --people and --visits to take all.")
     chosen = [v for v in cohort if (not labels[0] or v.person in labels[0]) and (not labels[1] or v.visit in labels[1])]
     if not chosen:
-        raise BadInput(f"None of these people of {cohort.path} has such a visit. Leave out --visits to take all.")
+        raise BadInput(f"None of the chosen people in {cohort.path} has such a visit. Leave out --visits to use all.")
     ready = [visit for visit in chosen if set(needs) <= set(visit.files)]
     if not ready:
         missing = sorted(set(needs) - set(chosen[0].files))

@@ -15,7 +15,9 @@ def make_folds(stratum: Mapping[str, str], folds: int, seed: int) -> list[list[s
     stratum. stratum: person -> name; the same people and seed give the same folds. Raises BadInput with too few people.
     """
     if len(stratum) < 2:
-        raise BadInput("A cross-validation needs two people at least, and only one has all that the recipe needs.")
+        raise BadInput(
+            "Cross-validation needs at least two people, but only one has all volumes that the recipe needs."
+        )
     if not 2 <= folds <= len(stratum):
         able = "--folds 2" if len(stratum) == 2 else f"--folds 2 to {len(stratum)}"
         raise BadInput(f"{len(stratum)} people cannot be divided into {folds} folds. Use {able}.")

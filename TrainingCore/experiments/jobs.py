@@ -70,7 +70,8 @@ def _run_in_parallel(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: C
                 progress.report("crossvalidate", 0.98 * done / len(jobs), f"{done} of {len(jobs)} trained")
     except BrokenProcessPool as error:
         raise MyelinSynthError(
-            "The system ended a training, most likely for memory. Resume with the same command and fewer --jobs."
+            "The operating system ended a training, most likely for lack of memory. Resume with the same command and "
+            "fewer --jobs."
         ) from error
 
 

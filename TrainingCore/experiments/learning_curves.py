@@ -50,7 +50,7 @@ def run_curves(
     for first, second, people, other in zip(fractions, fractions[1:], counts, counts[1:]):
         if people == other:
             raise BadInput(
-                f"--fractions {first:g} and {second:g} of these people both leave {people} to train on. Leave one out."
+                f"--fractions {first:g} and {second:g} both give {people} training subjects. Remove one of them."
             )
     cells: list[Row] = []
     for width in sizes.widths:

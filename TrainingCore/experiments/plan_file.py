@@ -20,11 +20,11 @@ def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
     else; hidden files, which a killed job or a file manager leaves, do not count.
     """
     if folder.is_file() or any(parent.is_file() for parent in folder.parents):
-        raise BadInput(f"{folder} cannot be made: there is a file of that name. Choose another --out.")
+        raise BadInput(f"{folder} cannot be created: a file of that name exists. Choose another --out.")
     if not (folder / PLAN).is_file():
         others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
         if others and not (folder / PLAN).is_file():  # looked for again, as another job may just have begun
-            raise BadInput(f"{folder} holds something else (it has no {PLAN}). Choose another --out.")
+            raise BadInput(f"{folder} holds other files (it has no {PLAN}). Choose another --out.")
         if not others:
             write_json(folder / PLAN, {KIND: what, **wanted})
     existing = read_plan(folder, what, list(wanted))

@@ -37,11 +37,11 @@ def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dic
         if name in recipes:
             raise BadInput(f"Two recipes are called {name!r}. Write one of them as NAME=RECIPE.")
         if not name.replace("-", "").replace("_", "").isalnum():
-            raise BadInput(f"--compare {name}={which}: a name is made of letters, digits, - and _ alone.")
+            raise BadInput(f"--compare {name}={which}: a name may contain only letters, digits, - and _.")
         recipes[name] = recipe
     targets = {recipe["data"]["target"] for recipe in recipes.values()}
     if len(targets) > 1:
-        raise BadInput(f"The recipes make different things ({', '.join(sorted(targets))}) and cannot be compared.")
+        raise BadInput(f"The recipes have different targets ({', '.join(sorted(targets))}) and cannot be compared.")
     return recipes
 
 

@@ -88,7 +88,7 @@ def _dimension(path: Path, key: str, spec: Any, recipe: dict[str, Any]) -> Dimen
         raise BadInput(f"{where} write {{low: .., high: ..}} with log or step, or {{choices: [..]}}.")
     if "choices" in spec:
         if set(spec) != {"choices"} or not isinstance(spec["choices"], list) or len(spec["choices"]) < 2:
-            raise BadInput(f"{where} choices must be a list of two or more, and stand alone.")
+            raise BadInput(f"{where} choices must be a list of two or more values, without other keys.")
         for choice in spec["choices"]:
             check_recipe(changed(recipe, {key: choice}, str(path)))
         return Dimension(key, choices=tuple(spec["choices"]))

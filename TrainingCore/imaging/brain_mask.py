@@ -65,17 +65,15 @@ def mask_on_grid(mask: Volume, reference: Volume) -> np.ndarray:
     """
     total = float(mask.data.sum()) * mask.voxel_volume
     if total == 0:
-        raise BadInput(
-            f"The brain mask {mask.name} is empty. Give one with the brain in it, or leave out --brain-mask."
-        )
+        raise BadInput(f"The brain mask {mask.name} is empty. Give another one, or leave out --brain-mask.")
     if same_grid(mask, reference):
         return mask.data
     refuse_lost_header(mask, "brain mask", {"t1w": reference})
     moved = (resample(mask, reference.data.shape, reference.affine) >= 0.5).astype(np.float32)
     if float(moved.sum()) * reference.voxel_volume < 0.5 * total:
         raise BadInput(
-            f"The brain mask {mask.name} does not lie where {reference.name or 'the T1w'} lies (world coordinates). "
-            "Give a mask made from this T1w."
+            f"The brain mask {mask.name} does not match the position of {reference.name or 'the T1w'} (world "
+            "coordinates). Give a mask of this T1w."
         )
     return moved
 

@@ -182,10 +182,10 @@ def check_lesion_load(mask: Volume, brain: Volume) -> str:
         return ""
     marks = f"The lesion mask {mask.name} marks {load:.0f} ml, {100 * load / whole:.0f} % of the brain"
     if load < IMPOSSIBLE_LOAD * whole:
-        return f"{marks}, more than lesions of MS nearly ever do. Look at it."
+        return f"{marks}, which is unusually much for MS lesions. Check the mask."
     raise BadInput(
-        f"{marks}: that is no lesion load. Check whether it is a tissue or brain mask, a label map, or has inside and "
-        "outside exchanged."
+        f"{marks}, which cannot be lesions. Check whether it is a tissue mask, a brain mask, a label map or an "
+        "inverted mask."
     )
 
 

@@ -39,7 +39,7 @@ def _read(path: Path, label: str) -> RawImage:
         raise BadInput(_several_values(reader, label))
     geometry = np.array([*reader.GetDirection(), *reader.GetSpacing(), *reader.GetOrigin()])
     if not np.all(np.abs(geometry) < LARGEST_MM):  # ITK computes for ever on some of these
-        raise BadInput(f"{label} does not say where its voxels lie (its header is broken). Export it again.")
+        raise BadInput(f"{label} has no valid position or orientation: its header is broken. Export it again.")
     itemsize = np.dtype(_numpy_type(reader.GetPixelID(), label)).itemsize
     stored, compressed = _stored_bytes(path, label)
     check_size(reader.GetSize(), itemsize, stored, compressed, label)
@@ -81,7 +81,7 @@ def _check_dimension(path: Path, label: str) -> None:
     name = r"NDims\s*=" if path.suffix.lower() in (".mha", ".mhd") else r"dimension\s*:"
     values = re.findall(rf"^\s*{name}[ \t]*(.*?)[ \t\r]*$", text, re.MULTILINE | re.IGNORECASE)
     if len(values) != 1 or values[0] not in ("2", "3", "4", "5"):
-        raise BadInput(f"{label} does not say how many dimensions it has: its header is broken. Export it again.")
+        raise BadInput(f"{label} has no valid number of dimensions: its header is broken. Export it again.")
 
 
 def _numpy_type(pixel_id: int, label: str) -> type:
@@ -111,5 +111,7 @@ def _stored_bytes(path: Path, label: str) -> tuple[int | None, bool]:
         return None, compressed
     data = path.parent / name[1]
     if not data.is_file():
-        raise BadInput(f"{label} keeps its voxels in {name[1]}, which is not beside it. Copy both files together.")
+        raise BadInput(
+            f"{label} stores its voxels in {name[1]}, which is missing from the folder. Copy both files together."
+        )
     return data.stat().st_size, compressed

@@ -75,7 +75,7 @@ def read_label_map(path: Path | str) -> Volume:
     raw = readers.read(path, "label map")
     data = readers.to_three_dimensions(raw.data, label)
     if data.dtype.kind == "f" and not (np.isfinite(data).all() and np.array_equal(data, np.round(data))):
-        raise BadInput(f"{label} holds values that are no whole numbers. Give aseg or SynthSeg's labels, not an image.")
+        raise BadInput(f"{label} holds values that are not integers. Give aseg or SynthSeg's labels, not an image.")
     return Volume(np.ascontiguousarray(data, np.float32), raw.affine, path.name, raw.notes)
 
 
@@ -98,8 +98,8 @@ def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
     )
     if moved < 0.5 * provided:
         raise BadInput(
-            f"The label map {labels.name} does not lie where {t1w.name or 'the T1w'} lies (world coordinates). Give "
-            "the one made from this T1w, in its native space."
+            f"The label map {labels.name} does not match the position of {t1w.name or 'the T1w'} (world coordinates). "
+            "Give the label map of this T1w, in its native space."
         )
     return values
 

@@ -53,8 +53,8 @@ def binary_mask(data: np.ndarray, label: str) -> tuple[np.ndarray, str]:
     inside = data >= values.cut
     if not inside.any():
         raise BadInput(
-            f"{label} never reaches {_number(values.cut)}, one half of its scale (its highest value is "
-            f"{_number(data.max())}), so it marks nothing. Give a mask, or a map that was not blurred."
+            f"{label} never reaches {_number(values.cut)}, half of its scale (its highest value is "
+            f"{_number(data.max())}), so the mask would be empty. Give a mask, or a map that was not smoothed."
         )
     return inside.astype(np.float32), values.note
 
@@ -65,7 +65,7 @@ def understand(data: np.ndarray, label: str) -> MaskValues:
     if low == top == 0:
         return MaskValues("empty")
     if low == top:
-        raise BadInput(f"{label} is {_number(top)} in every voxel: it marks nothing. Export it again from its source.")
+        raise BadInput(f"{label} is {_number(top)} in every voxel, so it is no mask. Export it again from its source.")
     distinct = _distinct(data)
     if len(distinct) == 2:
         return _two_values(float(distinct[0]), float(distinct[1]), label)
@@ -85,7 +85,9 @@ def _agreement(distinct: np.ndarray) -> bool:
 
 def _two_values(low: float, high: float, label: str) -> MaskValues:
     if high <= 0 < -low:
-        raise BadInput(f"{label} holds {_number(low)} and {_number(high)}, none above 0: which is inside is not clear.")
+        raise BadInput(
+            f"{label} holds {_number(low)} and {_number(high)}, none above 0, so inside and outside are ambiguous."
+        )
     usual = abs(low) < WHOLE and abs(high - 1) < WHOLE
     if not usual and low == 0 and high <= 1:
         return _probability(low, high)
@@ -112,8 +114,8 @@ def _scaled(data: np.ndarray, low: float, top: float, label: str) -> MaskValues:
     )
     if scale is None or low < (1 - MAX_OVERSHOOT) * scale:
         raise BadInput(
-            f"{label} holds values from {_number(low)} to {_number(top)} that are no mask, no labels, no probabilities "
-            "and no percent. Give a mask of 0 and 1."
+            f"{label} holds values from {_number(low)} to {_number(top)} that are neither a mask nor labels, "
+            "probabilities or percentages. Give a mask of 0 and 1."
         )
     unit = "percent" if scale == 100 else f"a scale of 0 to {_number(scale)}"
     return MaskValues(

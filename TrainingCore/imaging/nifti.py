@@ -67,7 +67,7 @@ def _read_voxels(header: Any, path: Path, label: str) -> RawImage:
         with open_stream(path) as stream:
             data = np.asanyarray(nib.arrayproxy.ArrayProxy(stream, header, mmap=False))
     except (nib.spatialimages.HeaderDataError, KeyError, np.linalg.LinAlgError) as error:
-        raise BadInput(f"{label} has a broken header (type, units or place). Export it again.") from error
+        raise BadInput(f"{label} has a broken header (data type, units or position). Export it again.") from error
     except (EOFError, zlib.error, OSError, ValueError, OverflowError) as error:
         kind = "a truncated or damaged .gz file" if compressed else "truncated or damaged"
         raise BadInput(f"{label} is {kind}. Copy it again from its source.") from error
@@ -142,7 +142,7 @@ def _header(start: bytes, path: Path, label: str) -> Any | None:
         header.check_fix(logger=QUIET, error_level=40)
         return header
     except (nib.spatialimages.HeaderDataError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise BadInput(f"{label} has a broken header (type, units or place). Export it again.") from error
+        raise BadInput(f"{label} has a broken header (data type, units or position). Export it again.") from error
 
 
 def _read_analyze(path: Path, label: str) -> RawImage:

@@ -75,7 +75,7 @@ def check_size(shape: tuple[int, ...], itemsize: int, stored: int | None, compre
         raise BadInput(f"{label} has no voxels ({times(shape)}). Export it again from its source.")
     if stored is not None and count * itemsize > stored * (GZIP_BEST_RATIO if compressed else 1):
         raise BadInput(
-            f"{label} is incomplete: its header promises {times(shape)} voxels, but the file has only {stored} bytes. "
+            f"{label} is incomplete: its header declares {times(shape)} voxels, but the file has only {stored} bytes. "
             "Copy it again from its source."
         )
     if count > MAXIMUM_VOXELS:

@@ -37,7 +37,7 @@ def read(path: Path, what: str) -> RawImage:
     else:
         raw = _read_file(path, check_file(path, what), label)
     if not np.isfinite(raw.affine).all() or abs(np.linalg.det(raw.affine[:3, :3])) < 1e-12:
-        raise BadInput(f"{label} does not say where its voxels lie (its affine is broken). Export it again.")
+        raise BadInput(f"{label} has no valid position or orientation: its affine is broken. Export it again.")
     if shear(raw.affine) > SHEAR_LIMIT:
         raise BadInput(f"{label} has axes over 30 degrees from perpendicular: its header is broken. Export it again.")
     return raw
@@ -71,8 +71,8 @@ def check_file(path: Path, what: str) -> str:
     ending = next((ending for ending in known if name.endswith(ending)), None)
     if ending is None:
         raise BadInput(
-            f"{label} is of a format we do not read. We read {FORMATS}. Convert it, DICOM without its usual header for "
-            "instance with dcm2niix."
+            f"{label} has an unsupported format. Supported formats: {FORMATS}. Convert it first; for DICOM without its "
+            "usual header, use dcm2niix."
         )
     try:
         with open(path, "rb") as stream:

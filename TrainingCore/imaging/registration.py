@@ -154,8 +154,9 @@ def _judged(
     reason = _failure(covered, spread, refined.distinct)
     if reason:
         raise BadInput(
-            f"{names[0]} could not be registered to {names[1]}: {reason}. Look at both; "
-            "if they are right, register them elsewhere and give the transform (--flair-to-t1 for the FLAIR)."
+            f"{names[0]} could not be registered to {names[1]}: {reason}. Check both "
+            "images; if they are correct, register them with another tool and give the transform (--flair-to-t1 for "
+            "the FLAIR)."
         )
     warning = _doubt(spread, refined.distinct, " and ".join(names))
     moved = mean_distance(points, matrix, np.eye(4))

@@ -95,7 +95,7 @@ def read_transform(path: Path | str, what: str = "transform") -> np.ndarray:
         raise BadInput(f"The {what} {path.name} is not a linear 3D transform. Give a rigid or affine one.")
     matrix = matrix_of_sitk(transform)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-6:
-        raise BadInput(f"The {what} {path.name} flattens space. Give a rigid or affine one.")
+        raise BadInput(f"The {what} {path.name} is singular. Give a rigid or affine one.")
     return matrix
 
 

@@ -90,7 +90,7 @@ def read_volume(path: Path | str, what: str = "T1w", mask: bool = False, may_be_
         return replace(volume, data=inside, notes=(*volume.notes, note) if note else volume.notes)
     if data.min() == data.max() and not may_be_empty:
         value = "zero" if data.flat[0] == 0 else f"{data.flat[0]:g}"
-        raise BadInput(f"{label} is {value} in every voxel: there is no image in it. Export it again from its source.")
+        raise BadInput(f"{label} is {value} in every voxel, so it holds no image. Export it again from its source.")
     return volume
 
 
@@ -100,7 +100,7 @@ def _finite(data: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
     if inside:
         raise BadInput(
             f"{label} holds {inside} voxels ({100 * inside / data.size:.2g} %) that are NaN or infinite within the "
-            "head. Replace them by numbers and try again."
+            "head. Replace them and try again."
         )
     share = 100 * outside / data.size
     note = f"is NaN or infinite in {share:.2g} % of its voxels, around the head; they count as background"

@@ -69,7 +69,7 @@ def prepare_volumes(
         images |= {name: working_copy(image) for name, image in images.items() if name in ALL_MRI}
     reference = reference_of(images)
     if reference is None:
-        raise BadInput(f"There is no {', no '.join(map(word_of, REFERENCES))}: nothing to bring the images to.")
+        raise BadInput(f"There is no {', no '.join(map(word_of, REFERENCES))}: no reference to register the images to.")
     aligned = align_patient(
         images, read.get("brain"), transforms, lambda step, _message: stopwatch.start(step), reference
     )
@@ -143,7 +143,7 @@ def _fill(prepared: Prepared, masks: dict[str, np.ndarray], to_output: np.ndarra
         prepared.volumes[name] = on_grid(volume, grid, back, mask=True)
     brain = prepared.volumes["brain"]
     if not brain.any():
-        raise BadInput("The brain does not lie on the output grid. Check the registration, or use --grid 128.")
+        raise BadInput("The brain is outside the output grid. Check the registration, or use --grid 128.")
     for name in MAPS:
         if name in prepared.volumes:
             prepared.volumes[name] = np.where(brain, prepared.volumes[name], 0).astype(np.float32)

@@ -23,8 +23,8 @@ def open_finder(name: str) -> Bundle | None:
         raise
     if bundle.description["output"] != "lesions":
         raise BadInput(
-            f"The model {bundle.path} makes {bundle.description['output']} and finds no lesions. Give another "
-            "--lesion-finder, or --lesions none to go without a lesion table."
+            f"The model {bundle.path} synthesizes {bundle.description['output']} and cannot segment lesions. Give "
+            "another --lesion-finder, or --lesions none for a result without a lesion table."
         )
     return bundle
 

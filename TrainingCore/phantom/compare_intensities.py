@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..runtime.files import atomic_path
 
     if options.patients < 1:
-        raise BadInput("At least one digital patient is needed. Give --patients of 1 or more.")
+        raise BadInput("At least one simulated patient is needed. Give --patients of 1 or more.")
     with Progress(options.progress, "Comparing intensities") as progress:
         real = real_intensities(options.patients_folder)
         digital = digital_intensities(options.patients, options.site, options.seed, options.size, progress)

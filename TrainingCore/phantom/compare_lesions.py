@@ -189,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..runtime.files import atomic_path, write_text
 
     if options.patients < 1:
-        raise BadInput("At least one digital patient is needed. Give --patients of 1 or more.")
+        raise BadInput("At least one simulated patient is needed. Give --patients of 1 or more.")
     with Progress(options.progress, "Comparing lesions") as progress:
         real = real_facts(options.masks)
         digital = digital_facts(options.patients, options.site, options.seed, options.size, progress)

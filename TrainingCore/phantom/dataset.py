@@ -56,7 +56,7 @@ def prepare_dataset(
     if surplus and not overwrite:
         what = f"more people or visits, such as {surplus[0].relative_to(out)}" if same else "other settings"
         raise BadInput(
-            f"{out} holds a digital cohort of {what}, which would be removed. Choose another output folder, or give "
+            f"{out} holds a simulated cohort of {what}, which would be deleted. Choose another output folder, or give "
             "--overwrite to replace it."
         )
     _clear(out, surplus)
@@ -81,7 +81,7 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
     first = generator[0] if isinstance(generator, list) and generator and isinstance(generator[0], dict) else {}
     if first.get("Name") != GENERATOR:
         if not all(PARTIAL_SUFFIX in path.name for path in out.iterdir()):
-            raise BadInput(f"{out} is not empty and holds no digital cohort. Choose an empty output folder.")
+            raise BadInput(f"{out} is not empty and holds no simulated cohort. Choose an empty output folder.")
         return False  # nothing, or what a run that was killed at its very beginning left
     return str(first.get("Description", "")).endswith(SETTINGS_MARK + json.dumps(settings))
 

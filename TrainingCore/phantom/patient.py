@@ -40,7 +40,7 @@ from .vascular import grow_hyperintensities
 def check_size(size: int) -> None:
     """Raises BadInput for a size that the networks cannot halve four times."""
     if size < 32 or size % 16 or size > 256:
-        raise BadInput(f"Size {size} does not work. Choose a multiple of 16 from 32 to 256, e.g. 128.")
+        raise BadInput(f"Size {size} is invalid. Choose a multiple of 16 from 32 to 256, e.g. 128.")
 
 
 COARSE_SIZE = 48  # voxels of the anatomy on which a tumour's place is chosen, the same whatever the image's size

@@ -42,9 +42,7 @@ def template_folder() -> Path:
     package = importlib.util.find_spec("nilearn")
     folder = Path(package.origin).parent / "datasets" / "data" if package and package.origin else None
     if folder is None or not _map_path(folder, "t1").is_file():
-        raise BadInput(
-            "The digital patient needs the ICBM152 template of nilearn: run `pip install nilearn` and try again."
-        )
+        raise BadInput("The simulation needs the ICBM152 template of nilearn: run `pip install nilearn` and try again.")
     return folder
 
 

@@ -66,7 +66,7 @@ def predict_case(
 def _checked(outputs: Outputs, case: Case) -> Outputs:
     brain = np.asarray(case.volumes["brain"], bool)
     if not all(np.isfinite(image[brain]).all() for image in outputs.images.values()):
-        raise MyelinSynthError(f"The model predicts values that are no numbers for {case.label}: it cannot be used.")
+        raise MyelinSynthError(f"The model predicts NaN or infinite values for {case.label}: it cannot be used.")
     return outputs
 
 

@@ -27,12 +27,12 @@ def check_completing(bundle: Bundle) -> None:
     about = bundle.description
     if about["output"] != "flair" or about["inputs"] != ["t1w"]:
         raise BadInput(
-            f"The model {bundle.path} makes {about['output']} from {', '.join(about['inputs'])}. --complete-with "
-            "takes one that makes FLAIR from T1w."
+            f"The model {bundle.path} synthesizes {about['output']} from {', '.join(about['inputs'])}. --complete-with "
+            "needs a model that synthesizes FLAIR from T1w."
         )
     if makes_no_image(bundle):
         raise BadInput(
-            f"The model {bundle.path} finds hyperintensities and makes no FLAIR. Give another to complete with."
+            f"The model {bundle.path} segments hyperintensities and synthesizes no FLAIR. Give another --complete-with."
         )
 
 
@@ -52,9 +52,9 @@ def complete(
     """
     flair_wanted = "flair" not in patient.images
     if lesions_wanted and not flair_wanted and not model.segments:
-        raise BadInput(f"The model {model.bundle.path} does not find lesions. Leave out --complete-with.")
+        raise BadInput(f"The model {model.bundle.path} does not segment lesions. Leave out --complete-with.")
     if not lesions_wanted and not flair_wanted:
-        say("Nothing is missing: --complete-with made nothing.")
+        say("--complete-with had no effect, because no input is missing.")
         return [], None, None
     t1w = patient.images["t1w"]
     result = predict_patient(model, patient, flips=False, uncertainty=False, say=say)
@@ -73,7 +73,7 @@ def complete(
         lesions = Volume(mask.astype(np.float32), t1w.affine, "lesions found by the model")
         outputs.append("lesions")
         if not lesions.data.any():
-            say("The network marks no lesion at all, which does not say that there is none.")
+            say("The network segmented no lesions. This does not mean that there are none.")
     return outputs, lesions, probability
 
 

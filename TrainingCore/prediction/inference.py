@@ -48,7 +48,7 @@ def predict_maps(
                 )
             continue
         if not all(np.isfinite(prediction).all() for members in result for prediction in members):
-            raise MyelinSynthError("The model gave values that are not finite. Try --device cpu, or another model.")
+            raise MyelinSynthError("The model predicted NaN or infinite values. Try --device cpu, or another model.")
         return result, _words(where, tiled)
     raise MyelinSynthError("There is not enough memory to run this model, even in tiles. Close other programs.")
 

@@ -40,7 +40,7 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
     """
     about, mask = model.bundle.description, patient.brain.mask
     if not set(model.inputs) & set(patient.images):
-        raise BadInput(f"The model {about['name']} finds lesions in {' or '.join(model.inputs)}. Give one of them.")
+        raise BadInput(f"The model {about['name']} segments lesions in {' or '.join(model.inputs)}. Give one of them.")
     shape, spacing = tuple(about["grid"]["shape"]), about["grid"]["spacing_mm"]
     grid = brain_grid(mask.data > 0.5, mask.affine, shape, spacing)
     inside = on_grid(mask, grid, mask=True)
@@ -54,7 +54,7 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
             image = on_grid(patient.images[name], grid, patient.matrix(name))
             inputs.append(apply_rule(image, inside, about["intensity"]))
         except ValueError as error:
-            raise BadInput(f"No lesions can be found in {patient.images[name].name}: {error}.") from error
+            raise BadInput(f"Lesions cannot be segmented in {patient.images[name].name}: {error}.") from error
     probability = model.segment(np.stack(inputs).astype(np.float32))
     (on_t1w,) = maps_to_t1w([probability], inside, grid, mask)
     voxel = float(abs(np.linalg.det(mask.affine[:3, :3])))

@@ -67,10 +67,10 @@ def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str,
         fitted = {kind: {key: float(result[kind][key]) for key in ("floor", "slope")} for kind in ("lesions", "voxels")}
         measured_over = int(result["predictions"])
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput("The model's bundle.json has an `uncertainty` that cannot be read. Get it again.") from error
+        raise BadInput("The model's bundle.json has an unreadable `uncertainty`. Get the model again.") from error
     numbers = [value for errors in fitted.values() for value in errors.values()]
     if not (np.isfinite(numbers).all() and min(numbers) >= 0):
-        raise BadInput("The model's bundle.json has an `uncertainty` with impossible numbers. Get it again.")
+        raise BadInput("The model's bundle.json has an `uncertainty` with invalid numbers. Get the model again.")
     return fitted if measured_over == predictions else None
 
 

@@ -45,12 +45,12 @@ def check_places(data: Path, out: Path) -> None:
             f"{out} lies inside the input. Choose a folder elsewhere, or {data / 'derivatives' / 'prepared'}."
         )
     if root is not None and target == root / "derivatives":
-        raise BadInput(f"{out} is where datasets lie, not one. Choose {out / 'prepared'}.")
+        raise BadInput(f"{out} is a folder of datasets, not a dataset. Choose {out / 'prepared'}.")
     if out.is_file():
         raise BadInput(f"{out} is a file. Choose a folder with --out.")
     strange = [path for path in out.iterdir() if path.name not in (WORK, CLAIM)] if out.is_dir() else []
     if not made_by_preprocess(out) and any(PARTIAL_SUFFIX not in path.name for path in strange):
-        raise BadInput(f"{out} is not empty and was not made by preprocess. Choose an empty folder with --out.")
+        raise BadInput(f"{out} is not empty and was not written by preprocess. Choose an empty folder with --out.")
 
 
 @contextlib.contextmanager

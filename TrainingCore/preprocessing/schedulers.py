@@ -38,7 +38,9 @@ def on_this_machine(
             if jobs == 1:
                 guilty = next(iter(left))
                 del left[guilty]
-                yield VisitOutcome(guilty, "failed", "Its process was ended by the system, most likely for memory.")
+                yield VisitOutcome(
+                    guilty, "failed", "The operating system ended its process, most likely for lack of memory."
+                )
             jobs = max(jobs // 2, 1)
 
 
@@ -130,7 +132,7 @@ def _collect(
             quiet = 0.0 if under_way else quiet + POLL_SECONDS
             if quiet > (
                 QUIET_SECONDS if begun else WORKERS_SECONDS
-            ):  # what Dask gave up on, joblib forgets without a word
+            ):  # joblib silently drops tasks that Dask gave up on
                 for label in sorted(left):
                     yield VisitOutcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
                 return

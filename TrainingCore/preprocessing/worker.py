@@ -226,8 +226,8 @@ def _transforms(task: PreparationJob) -> dict[str, np.ndarray]:
     }
     if reference != "t1w" and moves and reference not in moves:
         raise BadInput(
-            f"{next(iter(moves))}_to_t1w starts from a T1w that is not there. Give {reference}_to_t1w as well (all "
-            f"is brought to the {word_of(reference)}), or leave both empty."
+            f"{next(iter(moves))}_to_t1w refers to a T1w that is missing. Give {reference}_to_t1w as well, because "
+            f"the images are registered to the {word_of(reference)}, or leave both empty."
         )
     back = np.linalg.inv(moves.pop(reference)) if reference in moves else np.eye(4)
     return known | {name: matrix @ back for name, matrix in moves.items()}

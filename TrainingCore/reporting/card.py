@@ -51,8 +51,8 @@ def calibration_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
     calibration = {key: {**errors, "measured on": measured_on} for key, errors in fitted.items() if errors is not None}
     if not calibration:
         raise BadInput(
-            f"{evaluation} measured too few lesions to calibrate from. Run evaluate on at least five people with "
-            "twenty lesions or more, and with --uncertainty for the uncertainty map."
+            f"{evaluation} has too few lesions for calibration. Run evaluate on at least five people with twenty "
+            "lesions or more, and with --uncertainty for the uncertainty map."
         )
     return calibration
 
@@ -76,7 +76,7 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
         text += f", {summary['lesions_in_correlation']} lesions of at least {summary['minimum_mm3']:g} mm3"
     in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]
     if in_sample and option == "--calibration":
-        raise BadInput(f"{evaluation}: {in_sample[0]} Calibrate on others.")
+        raise BadInput(f"{evaluation}: {in_sample[0]} Calibrate on other people.")
     return f"{text}. {in_sample[0]}" if in_sample else text, summary
 
 

@@ -208,4 +208,6 @@ def load_slices(path: Path) -> Slices:
         size = (float(facts["millimetres"][0]), float(facts["millimetres"][1]))
         return Slices(facts["title"], tuple(facts["inputs"]), facts["target"], images, outline, size, facts["z_mm"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise BadInput(f"The example {path} cannot be read ({error}). Delete it: the report does without.") from error
+        raise BadInput(
+            f"The example {path} cannot be read ({error}). Delete it; the report can be written without it."
+        ) from error

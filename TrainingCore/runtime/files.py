@@ -123,7 +123,7 @@ def check_replaceable(target: Path, marker: str) -> None:
     target = Path(target)
     if target.is_file() or (target.is_dir() and not (target / marker).is_file() and any(target.iterdir())):
         raise BadInput(
-            f"{target} holds something else (it has no {marker}) and would be replaced. Choose another --out."
+            f"{target} holds other files (it has no {marker}), which would be replaced. Choose another --out."
         )
 
 

@@ -33,7 +33,7 @@ def parallel_results(
         threads: threads of linear algebra in each process (default: its share of the cores).
 
     Raises:
-        BrokenProcessPool: the system ended one of the processes, most likely for memory.
+        BrokenProcessPool: the operating system ended a process, most likely for lack of memory.
     """
     import joblib
 

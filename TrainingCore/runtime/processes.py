@@ -68,7 +68,7 @@ def choose_device(wish: str) -> torch.device:
     except RuntimeError as error:
         raise BadInput(f"--device {wish} is not a device. Use auto, cpu or cuda:0.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise BadInput(f"--device {wish}: no CUDA GPU can be used here. Use --device cpu, or check the GPU driver.")
+        raise BadInput(f"--device {wish}: no usable CUDA GPU. Use --device cpu, or check the GPU driver.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BadInput(f"--device {wish}: this machine has {torch.cuda.device_count()} GPU(s), counted from cuda:0.")
     return device

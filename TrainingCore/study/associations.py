@@ -33,7 +33,7 @@ def is_numeric(rows: Sequence[Row], column: str) -> bool:
     cells = [row.get(column) for row in rows if row.get(column) is not None]
     if not cells:
         known = sorted({name for row in rows for name in row})
-        raise BadInput(f"The column {column!r} of participants.tsv is missing or empty. There are: {', '.join(known)}.")
+        raise BadInput(f"The column {column!r} of participants.tsv is missing or empty. Available: {', '.join(known)}.")
     return all(np.isfinite(number(cell)) for cell in cells)
 
 
@@ -46,7 +46,9 @@ def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
             continue
         levels = sorted({row[name] for row in rows if row.get(name) is not None})
         if len(levels) > CATEGORIES:
-            raise BadInput(f"The covariate {name!r} has {len(levels)} different texts. Give a number or a group.")
+            raise BadInput(
+                f"The covariate {name!r} has {len(levels)} different text values. Use a numeric or categorical column."
+            )
         for level in levels[1:]:
             columns.append(np.array([np.nan if row.get(name) is None else float(row[name] == level) for row in rows]))
     return np.column_stack(columns) if columns else np.zeros((len(rows), 0))
@@ -145,7 +147,9 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
 
     levels = sorted({row[group] for row in rows if row.get(group) is not None})
     if not 2 <= len(levels) <= CATEGORIES:
-        raise BadInput(f"The outcome {group!r} has {len(levels)} different texts: it is neither a number nor a group.")
+        raise BadInput(
+            f"The outcome {group!r} has {len(levels)} different text values, so it is neither numeric nor categorical."
+        )
     values = np.array([[number(row.get(measure))] for row in rows])
     found = []
     for place, first in enumerate(levels):

@@ -123,7 +123,7 @@ def _synthesize(task: VisitTask) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     result = make_result(task.options(), folder, "none", task.viewer)
     if not isinstance(result, Result):
-        raise MyelinSynthError(f"The model {task.model} makes no myelin map. Give another --model.")
+        raise MyelinSynthError(f"The model {task.model} synthesizes no myelin map. Give another --model.")
     _without_times(folder)
     shutil.rmtree(out / names.visit_folder(task.person, task.visit), ignore_errors=True)
     written = write_derivatives(task, result)

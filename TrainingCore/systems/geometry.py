@@ -52,7 +52,7 @@ class Geometry(System):
 
     def distribute(self) -> None:
         """Raises BadInput: it takes seconds in one process."""
-        raise BadInput("The regression on geometry takes seconds and runs in one process: leave out torchrun.")
+        raise BadInput("The regression on geometry takes seconds and runs in one process. Start it without torchrun.")
 
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
@@ -84,7 +84,9 @@ class Geometry(System):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Raises BadInput: there is nothing to predict from MRI alone."""
-        raise BadInput("The regression on geometry sees masks, no MRI: it is a comparator for evaluate alone.")
+        raise BadInput(
+            "The regression on geometry uses masks only, not MRI. It can only be used as a comparator in evaluate."
+        )
 
     def predict_masks(self, masks: Mapping[str, np.ndarray]) -> np.ndarray:
         """DVR map, float32 (I, J, K), from masks by name; what a visit lacks is empty. 0 outside the brain."""
@@ -126,7 +128,7 @@ class Geometry(System):
 
     def start_from(self, bundle: Bundle) -> None:
         """Raises BadInput: a closed form starts from nothing."""
-        raise BadInput("The regression on geometry is solved at once: leave out --start-from.")
+        raise BadInput("The regression on geometry is solved directly. Leave out --start-from.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> Geometry:

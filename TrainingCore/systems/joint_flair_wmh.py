@@ -154,7 +154,9 @@ class JointFlairWMH(System):
         Raises BadInput in mode `unimodal`, which makes none.
         """
         if self.generator is None:
-            raise BadInput("The unimodal comparator finds hyperintensities in T1w and makes no FLAIR: use `segment`.")
+            raise BadInput(
+                "The unimodal comparator segments hyperintensities in T1w and synthesizes no FLAIR. Use `segment`."
+            )
         infer, empty = self.generator.infer, background_of(self.rule)
         return slice_by_slice(lambda t1w: self._flair(infer, t1w), inputs.to(self.device), empty)
 

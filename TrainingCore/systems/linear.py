@@ -46,7 +46,7 @@ class LinearVoxelwise(System):
 
     def distribute(self) -> None:
         """Nothing to share: the visits of each process would be summed; run it in one process."""
-        raise BadInput("The linear regression takes seconds and runs in one process: leave out torchrun.")
+        raise BadInput("The linear regression takes seconds and runs in one process. Start it without torchrun.")
 
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
@@ -85,7 +85,7 @@ class LinearVoxelwise(System):
 
     def start_from(self, bundle: Bundle) -> None:
         """A closed form starts from nothing."""
-        raise BadInput("The linear regression is solved at once: leave out --start-from.")
+        raise BadInput("The linear regression is solved directly. Leave out --start-from.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> LinearVoxelwise:

@@ -42,7 +42,7 @@ def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bu
     chosen: list[dict[str, float]] = []
     for number, run in enumerate(runs, start=1):
         if run.recipe != runs[0].recipe:
-            raise BadInput(f"{run.path} was trained by another recipe than {runs[0].path}: they are no ensemble.")
+            raise BadInput(f"{run.path} and {runs[0].path} have different recipes and cannot form an ensemble.")
         own, epoch, system = trained_weights(run, "best")
         chosen.append(system.chosen_on_validation(epoch))
         weights |= {f"{MEMBER}{number}/{name}": tensor for name, tensor in own.items()}

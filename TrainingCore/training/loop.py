@@ -127,8 +127,8 @@ class Trainer:
         bad = [key for key, value in losses.items() if not math.isfinite(value)]
         if bad:
             raise MyelinSynthError(
-                f"Training stopped in epoch {epoch + 1}: {bad[0]} is no longer a number. The last whole "
-                "epoch is kept; start a new run with a lower learning rate."
+                f"Training stopped in epoch {epoch + 1}: {bad[0]} became NaN or infinite. The last complete epoch is "
+                "kept. Start a new run with a lower learning rate."
             )
 
     def _validate(self, tell: Tell, epoch: int) -> dict[str, float]:

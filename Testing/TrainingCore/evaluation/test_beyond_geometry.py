@@ -139,5 +139,5 @@ def test_the_geometry_recipe_learns_lesions_and_makes_maps_of_their_means(slab, 
     visit, rows = evaluate_case(blind, Outputs({"synthetic": rebuilt.predict_case(blind)}))
     assert all(abs(row["mean_dvr"] - row["measured_mean_dvr"]) < 1e-3 for row in rows)
     assert visit["synthetic_grey"] == pytest.approx(visit["measured_grey"], abs=0.01)
-    with pytest.raises(BadInput, match="sees masks, no MRI"):
+    with pytest.raises(BadInput, match="uses masks only, not MRI"):
         rebuilt.predict(torch.zeros(1, 2, 8, 8, 8))

@@ -184,7 +184,7 @@ def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_ca
     (tmp_path / "summary.json").write_text(json.dumps(content))
     words, model = measured_model(tmp_path, "0", "--evaluation")
     assert (words, model) == (f"cohort, 6 people, 6 visits. {note}", about)
-    with pytest.raises(BadInput, match=r"trained on 4 of these 6 people.*Calibrate on others"):
+    with pytest.raises(BadInput, match=r"trained on 4 of these 6 people.*Calibrate on other people"):
         measured_model(tmp_path, "0", "--calibration")
 
 
@@ -198,7 +198,7 @@ def test_export_takes_intervals_and_uncertainties_where_they_were_measured(tmp_p
         (tmp_path / "summary.json").write_text(json.dumps({"simulated_data": True, "models": {"run": model | more}}))
         return calibration_of(tmp_path, "a")
 
-    with pytest.raises(BadInput, match="too few lesions to calibrate from"):
+    with pytest.raises(BadInput, match="too few lesions for calibration"):
         told(intervals_fitted=None)
     with pytest.raises(BadInput, match="did not evaluate these weights"):
         calibration_of(tmp_path, "b")

@@ -78,5 +78,5 @@ def test_intervals_of_a_bundle_are_read_or_refused() -> None:
     impossible = [{}, 3, fitted | {"half_width": [0.1]}, fitted | {"half_width": [-1.0] * 5},
                   fitted | {"half_width": ["x"] * 5}, fitted | {"classes_mm3": [5.0, 1, 2, 3, 4]}]  # fmt: skip
     for wrong in impossible:
-        with pytest.raises(BadInput, match="Get it again"):
+        with pytest.raises(BadInput, match="Get the model again"):
             intervals_of_bundle({"intervals": wrong})

@@ -235,12 +235,12 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(tmp_path, cohort, line
         (partial(ask, linear, "--data", bare), "lacks dvr"),
         (partial(ask, linear, "--data", cohort, "--people", "Z9"), "no person 'Z9'"),
         (partial(ask, linear, "--data", cohort, "--visits", "7"), "no visit '7'"),
-        (partial(ask, linear, "--data", cohort, "--people", "B02", "--visits", "2"), "None of these people"),
+        (partial(ask, linear, "--data", cohort, "--people", "B02", "--visits", "2"), "None of the chosen people"),
         (partial(ask, linear, "--data", cohort, "--compare", "x"), "NAME=PATH"),
         (partial(ask, linear, "--data", cohort, "--compare", f"linear={linear}"), "Two models are called 'linear'"),
-        (partial(ask, flair, "--data", cohort, "--compare", f"dvr={linear}"), "make different things (dvr, flair)"),
+        (partial(ask, flair, "--data", cohort, "--compare", f"dvr={linear}"), "have different targets (dvr, flair)"),
         (partial(ask, tmp_path / "none", "--data", cohort), "does not exist"),
-        (partial(evaluate, "--out", occupied, "--bundle", linear, "--data", cohort), "something else"),
+        (partial(evaluate, "--out", occupied, "--bundle", linear, "--data", cohort), "holds other files"),
     ]
     for command, words in cases:
         assert command() == 2
@@ -255,7 +255,7 @@ def test_a_model_of_nan_fails_and_leaves_nothing(tmp_path, cohort, bundle, capsy
     broken = {"coefficients": torch.full((3,), torch.nan, dtype=torch.float64)}
     model = bundle(tmp_path / "broken", "linear", broken)
     assert evaluate("--bundle", model, "--data", cohort, "--out", tmp_path / "out") == 1
-    assert "sub-B01_ses-1: The model gave values that are not finite" in capsys.readouterr().err
+    assert "sub-B01_ses-1: The model predicted NaN or infinite values" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 

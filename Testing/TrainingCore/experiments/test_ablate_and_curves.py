@@ -93,14 +93,14 @@ def test_one_input_and_a_folder_of_something_else_are_refused(cohort: Path, tmp_
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "report.html").write_text("mine")
     done = run("ablate", "--out", tmp_path / "thesis", *words, code=2)
-    assert "something else" in done.stderr
+    assert "other files" in done.stderr
     assert (tmp_path / "thesis" / "report.html").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--fractions", 0.01, 0.02, 1), "0.01 and 0.02 of these people both leave 1"),
+        (("--fractions", 0.01, 0.02, 1), "0.01 and 0.02 both give 1 training"),
         (("--fractions", 1, "--widths", 0), "width must be at least 1"),
         (("--fractions", 1, "--set", "inputs=[t1w, t1w]"), "an MRI twice"),
     ],

@@ -76,10 +76,10 @@ def test_other_numberings_other_places_and_images_are_refused(aseg, t1w, tmp_pat
         found((aseg > 0) + 5 * (aseg == 2), t1w)
     elsewhere = AFFINE.copy()
     elsewhere[2, 3] = 200
-    with pytest.raises(BadInput, match="does not lie where"):
+    with pytest.raises(BadInput, match="does not match the position"):
         tissues_from_label_map(Volume(aseg.astype(np.float32), elsewhere, "aseg.nii"), t1w)
     nib.save(nib.Nifti1Image((aseg + 0.5).astype(np.float32), AFFINE), tmp_path / "image.nii")
-    with pytest.raises(BadInput, match="no whole numbers"):
+    with pytest.raises(BadInput, match="not integers"):
         read_label_map(tmp_path / "image.nii")
     with pytest.raises(BadInput, match="does not exist"):
         read_label_map(tmp_path / "aseg.mgz")

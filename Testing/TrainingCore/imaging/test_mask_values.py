@@ -77,7 +77,7 @@ def test_labels_count_as_one(lesions):
 
 @pytest.mark.parametrize("scale", [0.45, 45.0])
 def test_a_map_that_never_reaches_one_half_is_refused_not_called_empty(scale, probability):
-    with pytest.raises(BadInput, match=r"never reaches .*one half of its scale"):
+    with pytest.raises(BadInput, match=r"never reaches .*half of its scale"):
         binary_mask((scale * probability).astype(np.float32), LABEL)
 
 

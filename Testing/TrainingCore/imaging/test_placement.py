@@ -112,7 +112,7 @@ def test_a_lesion_load_that_cannot_be_is_refused(images):
     marks[:4] = 1
     assert "20 % of the brain" in check_lesion_load(brain.with_data(marks), brain)
     marks[:7] = 1
-    with pytest.raises(BadInput, match="no lesion load"):
+    with pytest.raises(BadInput, match="cannot be lesions"):
         check_lesion_load(brain.with_data(marks), brain)
 
 

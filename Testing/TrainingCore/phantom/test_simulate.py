@@ -223,7 +223,7 @@ def test_people_of_somebody_else_in_a_cohort_are_never_touched(cohort: Path, tmp
 def test_a_description_that_names_no_generator_is_somebody_elses(made: str, tmp_path: Path, capsys) -> None:
     (tmp_path / "dataset_description.json").write_text(made)
     assert run(tmp_path, *SMALL) == 2
-    assert "holds no digital cohort" in capsys.readouterr().err
+    assert "holds no simulated cohort" in capsys.readouterr().err
 
 
 def test_an_output_that_cannot_be_written_is_said(tmp_path: Path, capsys) -> None:

@@ -48,7 +48,7 @@ def test_input_and_output_inside_each_other(cohort: Path, capsys: pytest.Capture
     assert "holds the input" in refused(capsys, cohort, cohort.parent)
     assert "inside the input" in refused(capsys, cohort, cohort / "sub-P0")
     assert "derivatives/prepared" in refused(capsys, cohort, cohort / "derivatives")
-    assert "not made by preprocess" in refused(capsys, cohort, cohort / "derivatives" / "phantom")
+    assert "not written by preprocess" in refused(capsys, cohort, cohort / "derivatives" / "phantom")
 
 
 def test_a_folder_of_somebody_else_is_never_written_to(

@@ -123,4 +123,4 @@ def test_transforms_to_a_t1w_that_is_not_there_go_back_over_the_reference(hospit
     (transform,) = (tmp_path / "both").rglob("*.tfm")
     np.testing.assert_allclose(read_transform(transform)[:3, 3], SHIFT_MM, atol=1e-6)
     assert preprocess(tmp_path / "one.csv", tmp_path / "one") == 1
-    assert "Give flair_to_t1w as well (all is brought to the FLAIR)" in capsys.readouterr().err
+    assert "Give flair_to_t1w as well, because the images are registered to the FLAIR" in capsys.readouterr().err

@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_written_is_refused_and_left_alone(tmp_path, arr
     reference = read_reference(series(tmp_path / "t1w", arrays))
     (tmp_path / "dicom").mkdir()
     (tmp_path / "dicom/README.txt").write_text("mine")
-    with pytest.raises(BadInput, match="holds something else"):
+    with pytest.raises(BadInput, match="holds other files"):
         write_dicom(tmp_path / "dicom", reference, Volume(arrays["dvr"], turned(OBLIQUE)), None, [], PROVENANCE)
     assert [path.name for path in (tmp_path / "dicom").iterdir()] == ["README.txt"]
 

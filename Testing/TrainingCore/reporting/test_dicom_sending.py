@@ -112,7 +112,7 @@ def test_an_archive_that_is_away_is_one_sentence(written, capsys):
 )
 def test_an_address_that_is_none_is_refused(written, address, capsys):
     assert send(written[0], "--to", address) == 2
-    assert "no address of an archive" in capsys.readouterr().err
+    assert "not the address of an archive" in capsys.readouterr().err
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path, capsys):

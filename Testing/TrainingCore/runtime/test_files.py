@@ -56,7 +56,7 @@ def test_no_command_replaces_a_folder_of_somebody_elses(command: str, tmp_path: 
         "evaluate": ["--run", run.path, "--data", ball_cohort],
     }[command]
     main = importlib.import_module(f"TrainingCore.{command}").main
-    with pytest.raises(BadInput, match="holds something else"):
+    with pytest.raises(BadInput, match="holds other files"):
         main([*map(str, options), "--out", str(theirs)])
     assert (theirs / "chapter1.txt").read_text() == "years of work"
 

@@ -101,5 +101,5 @@ def test_columns_that_are_no_use_are_named() -> None:
         associate(rows, "lesion_dvr", "edss", ["height"])
     for number, row in enumerate(rows):
         row["centre"] = f"hospital {number}"
-    with pytest.raises(BadInput, match="10 different texts"):
+    with pytest.raises(BadInput, match="10 different text values"):
         design(rows, ["centre"])

@@ -405,5 +405,5 @@ def test_lesions_are_found_where_no_mask_is_given(patient, bundle, head, command
 def test_another_model_as_lesion_finder_is_refused(patient, bundle, command, tmp_path, capsys):
     assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--model", bundle, "--lesion-finder", bundle,
                    "--progress", "none", "--out", tmp_path / "result") == 2  # fmt: skip
-    assert "finds no lesions" in capsys.readouterr().err
+    assert "cannot segment lesions" in capsys.readouterr().err
     assert not (tmp_path / "result").exists()

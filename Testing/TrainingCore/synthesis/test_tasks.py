@@ -100,7 +100,7 @@ def test_given_images_are_never_replaced_by_synthetic_ones(patient, bundle, join
     result = Result.open(out)
     assert result.provenance["synthetic_inputs"] == []
     assert len(result.lesions()) == 3
-    assert "Nothing is missing" in capsys.readouterr().err
+    assert "no input is missing" in capsys.readouterr().err
 
 
 def test_with_a_real_flair_only_the_lesions_are_said_to_rest_on_the_t1w(patient, bundle, tmp_path, command, capsys):
@@ -112,7 +112,7 @@ def test_with_a_real_flair_only_the_lesions_are_said_to_rest_on_the_t1w(patient,
     assert "The lesion mask was found by a network" in said
     assert "the lesion table relies on the T1w alone" in said
     assert "FLAIR is synthetic" not in said
-    assert "marks no lesion at all" in said
+    assert "segmented no lesions" in said
     result = Result.open(out)
     assert result.provenance["synthetic_inputs"] == ["lesions"]
     assert result.lesions() == []
@@ -124,8 +124,8 @@ def test_a_model_that_cannot_complete_is_refused_before_an_image_is_read(bundle,
     nowhere, out = tmp_path / "nowhere.nii.gz", tmp_path / "result"
     rest = ("--t1", nowhere, "--out", out, "--progress", "none")
     for main, more, words in (
-        (bundle, ("--complete-with", bundle), "makes FLAIR from T1w"),
-        (bundle, ("--complete-with", unimodal), "makes no FLAIR"),
+        (bundle, ("--complete-with", bundle), "synthesizes FLAIR from T1w"),
+        (bundle, ("--complete-with", unimodal), "synthesizes no FLAIR"),
         (bundle, ("--complete-with", tmp_path), "bundle.json"),
         (joint, ("--complete-with", joint), "myelin maps only"),
         (unimodal, ("--task", "flair"), "synthesizes no image"),
@@ -162,7 +162,7 @@ def test_what_a_model_lacks_is_said_with_the_option_that_gives_it(patient, bundl
     assert "needs the T1w (--t1)" in capsys.readouterr().err
     assert command("--t1", patient["t1w"], "--model", bundle, "--complete-with", bundle, "--out", out,
                    "--progress", "none") == 2  # fmt: skip
-    assert "makes FLAIR from T1w" in capsys.readouterr().err
+    assert "synthesizes FLAIR from T1w" in capsys.readouterr().err
     assert command("--task", "t1ce", "--t1", patient["t1w"], "--model", joint, "--out", out, "--progress", "none") == 2
     assert "--task flair" in capsys.readouterr().err
     assert not out.exists()

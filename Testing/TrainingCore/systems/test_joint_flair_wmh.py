@@ -200,7 +200,7 @@ def test_rates_fall_along_half_a_cosine_over_the_steps_that_a_network_takes(mode
 def test_unimodal_has_no_generator_and_says_so():
     unimodal = system("unimodal")
     assert set(networks(unimodal)) == {"classifier"}
-    with pytest.raises(BadInput, match="use `segment`"):
+    with pytest.raises(BadInput, match="Use `segment`"):
         unimodal.predict(visit().inputs)
     assert set(unimodal.training_step([visit()], EARLY, np.random.default_rng(0))) == {"cross_entropy"}
     with pytest.raises(BadInput, match="makes no FLAIR to draw"):

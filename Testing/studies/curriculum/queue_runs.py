@@ -37,5 +37,6 @@ def run_jobs(study: Path, jobs: Sequence[Job], cohort: str, at_a_time: int, prog
                 progress.report("train", 0.95 * done / len(jobs), f"{done} of {len(jobs)} trained; {finished}")
     except BrokenProcessPool as error:
         raise MyelinSynthError(
-            "The system ended a training, most likely for memory. Resume with the same command and fewer --jobs."
+            "The operating system ended a training, most likely for lack of memory. Resume with the same command and "
+            "fewer --jobs."
         ) from error

@@ -55,8 +55,8 @@ def _refuse_mixed(headers: list[Any], label: str) -> None:
     series = len({str(header.SeriesInstanceUID) for header in headers})
     if series > 1:
         raise BadInput(
-            f"{label} gives its slices {series} series UIDs, so they are no single series that DICOM could be derived "
-            "from. Export it again as one series."
+            f"The slices of {label} have {series} different series UIDs, so DICOM cannot be derived from them as one "
+            "series. Export it again as one series."
         )
 
 

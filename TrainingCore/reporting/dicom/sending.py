@@ -37,7 +37,9 @@ class Archive:
         """From `AET@HOST:PORT`. Raises BadInput."""
         match = ADDRESS.fullmatch(text.strip())
         if match is None or not 0 < int(match["port"]) < 65536:
-            raise BadInput(f"{text} is no address of an archive. Write AET@HOST:PORT, as in ORTHANC@pacs.local:4242.")
+            raise BadInput(
+                f"{text} is not the address of an archive. Write AET@HOST:PORT, as in ORTHANC@pacs.local:4242."
+            )
         return cls(match["title"], match["host"].strip("[]"), int(match["port"]))
 
     def __str__(self) -> str:
@@ -129,8 +131,8 @@ def _associate(objects: dict[Path, Any], archive: Archive, title: str, seconds: 
     handlers: list[Any] = [(evt.EVT_CONN_OPEN, lambda event: connected.append(True)), (evt.EVT_PDU_RECV, received)]
     try:
         association = entity.associate(archive.host, archive.port, ae_title=archive.title, evt_handlers=handlers)
-    except OSError as error:  # a name that nobody knows
-        raise MyelinSynthError(f"{archive.host} is not known ({error.strerror}); nothing was sent.") from error
+    except OSError as error:  # the host name cannot be resolved
+        raise MyelinSynthError(f"Unknown host {archive.host} ({error.strerror}); nothing was sent.") from error
     if association.is_established:
         return association
     if not connected:
@@ -143,7 +145,8 @@ def _associate(objects: dict[Path, Any], archive: Archive, title: str, seconds: 
             f"{title} in, and whether {archive.title} is its title."
         )
     raise MyelinSynthError(
-        f"{archive} ended the association before anything was sent. It may take no such objects, or be no archive."
+        f"{archive} ended the association before anything was sent. It may not accept such objects, or may not be a "
+        "DICOM archive."
     )
 
 
