@@ -28,6 +28,7 @@ TITLE_HEIGHT, CAPTION_HEIGHT, GAP = 30, 26, 8
 BACKGROUND, INK, TITLE = (240, 240, 240), (40, 40, 40), (205, 212, 222)
 FOOT = "Simulated patient and model. Research use only. Panel drawn by the stand-in host, views by Slicer's own MRML."
 COLOURS = 180  # of a PNG: small files
+LAYOUT_TURNS = 4  # of the event loop until a label that wraps has its height
 
 
 class Studio:
@@ -72,7 +73,9 @@ class Studio:
 
     def panel(self, sections: Sequence[tuple[str, str]]) -> Image.Image:
         """Sections of the panel under each other, each with its title."""
-        self.host.process()
+        for _turn in range(LAYOUT_TURNS):
+            self.host.window.resize(PANEL_WIDTH, max(2600, self.host.window.sizeHint().height()))
+            self.host.process()
         grabbed = []
         for section, title in sections:
             path = self.folder / f".{section}.png"
@@ -286,6 +289,26 @@ def solidPlotsAndExport(studio: Studio, scratch: Path) -> None:
     studio.save("8_export", studio.panel([("exportSection", "Export")]), [shown], 1)
 
 
+def foundLesions(studio: Studio) -> None:
+    """Stage 5 again, without a mask: found lesions, the doubtful ones at the top."""
+    from MyelinSynthLib.display import views as display
+    from MyelinSynthLib.display.shown import viewsOf
+
+    ui, panel = studio.ui, studio.widget.reviewPanel
+    ui.lesionsSelector.setCurrentNode(None)
+    ui.synthesizeButton.click()
+    studio.pump(lambda: not studio.widget.runPanel.running)
+    panel.onHeader(next(index for index, one in enumerate(panel._rows._shown) if one.name == "confidence"))
+    ui.closelyBox.setChecked(True)
+    for state in ("rejected", "accepted", "accepted"):
+        panel.begin()
+        panel.decide(state)
+    display.addLegend(panel.nodes["dvr"], viewsOf(["Myelin"])[0])
+    views = studio.show(("T1w", "FLAIR", "Myelin"))
+    table = studio.table(3 * (VIEW[0] + GAP) - GAP)
+    studio.save("9_found", studio.panel([("reviewSection", "Lesion review")]), views, 3, table)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Make every picture."""
     folder = Path(arguments[0]) if arguments else ROOT / "Resources" / "pictures" / "tutorial"
@@ -299,6 +322,7 @@ def main(arguments: Sequence[str]) -> int:
             patientAndRun(studio)
             mapAndReview(studio)
             solidPlotsAndExport(studio, scratch / "export")
+            foundLesions(studio)
             assert not studio.host.errors, studio.host.errors
         finally:
             studio.close()

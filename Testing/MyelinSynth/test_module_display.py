@@ -222,6 +222,39 @@ def test_one_view_has_the_legend(host: Host, reviewed: Any, views: Any) -> None:
     assert carriers() == ["Myelin"]
 
 
+@pytest.mark.usefixtures("views")
+def test_the_legend_stays_while_the_map_is_wiped(host: Host, reviewed: Any) -> None:
+    reviewed.ui.wipeBox.setChecked(True)
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    red = next(one for one in composites if one.GetLayoutName() == "Red")
+    legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    carriers = {one.GetDisplayableNode().GetID() for one in legends if one.GetVisibility()}
+    assert red.GetForegroundVolumeID() in carriers
+    reviewed.ui.wipeBox.setChecked(False)
+    assert len(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")) == 1
+
+
+@pytest.mark.usefixtures("views")
+def test_the_measured_map_has_the_window_and_colours_of_the_synthetic_one(host: Host, reviewed: Any) -> None:
+    measured = geometry.addVolume(
+        "vtkMRMLScalarVolumeNode",
+        "PET",
+        np.full((20, 32, 28), 1.1, np.float32),
+        geometry.ijkToRas(reviewed.displayPanel.nodes["dvr"]),
+    )
+    measured.CreateDefaultDisplayNodes()
+    reviewed.displayPanel.nodes["dvr"].SetNodeReferenceID(provenance.MEASURED_REFERENCE, measured.GetID())
+    reviewed.displayPanel.show(reviewed.displayPanel.nodes)
+    reviewed.ui.sideBySideButton.click()
+    settle(host)
+    shown, wanted = (one.GetScalarVolumeDisplayNode() for one in (measured, reviewed.displayPanel.nodes["dvr"]))
+    assert shown.GetColorNode() is wanted.GetColorNode()
+    assert (shown.GetWindowLevelMin(), shown.GetWindowLevelMax()) == pytest.approx((0.6, 1.4))
+    shown.SetWindowLevelMinMax(0.5, 1.5)
+    reviewed.ui.sideBySideButton.click()
+    assert shown.GetWindowLevelMax() == pytest.approx(1.5), "the user's own window stays"
+
+
 def test_the_way_back_from_a_fresh_start_leads_to_where_it_began(host: Host, reviewed: Any, views: Any) -> None:
     arrangement = views.layoutLogic().GetLayoutNode()
     for mine in (

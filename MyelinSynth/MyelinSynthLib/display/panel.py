@@ -125,6 +125,7 @@ class DisplayPanel:
         if wanted and self.shown.hasMap:
             self.shown.startWipe(self.ui.wipeSlider.value)
             self.ui.wipeSlider.enabled = True
+            self._placeLegend()  # that of the map goes with the map
         else:
             self.stopWipe()
 
@@ -151,7 +152,10 @@ class DisplayPanel:
 
     def onSideBySide(self, _checked: bool = False) -> None:
         """T1w, FLAIR, map and, where there is one, the measured DVR beside each other."""
-        self._goTo(SIDE_BY_SIDE_MEASURED if self.shown.hasMeasured else SIDE_BY_SIDE)
+        measured = self.shown.measured
+        if measured is not None and not display.isShownAsMap(measured):
+            display.showMap(measured)  # in another window it could not be compared with the map
+        self._goTo(SIDE_BY_SIDE if measured is None else SIDE_BY_SIDE_MEASURED)
 
     def onFourUp(self, _checked: bool = False) -> None:
         """The map over the T1w in three directions, and the 3D view."""

@@ -62,9 +62,9 @@ class Shown:
         return MAP in self._volumes
 
     @property
-    def hasMeasured(self) -> bool:
-        """Whether there is a measured DVR map to show beside it."""
-        return MEASURED in self._volumes
+    def measured(self) -> Any:
+        """The measured DVR map to show beside it, or None."""
+        return self._volumes.get(MEASURED)
 
     def layers(self, viewName: str) -> tuple[Any, Any, float]:
         """(background, foreground, opacity of the foreground) of a slice view."""

@@ -80,6 +80,13 @@ def showMap(mapNode: Any) -> None:
     display.InterpolateOff()  # smoothing towards the 0 outside would draw a rim that looks demyelinated
 
 
+def isShownAsMap(volume: Any) -> bool:
+    """Whether a volume has the colours of a DVR map already; its window may be the user's by now."""
+    node = volume.GetDisplayNode()
+    colours = None if node is None else node.GetColorNode()
+    return colours is not None and colours.GetAttribute(COLOUR_TABLE_ATTRIBUTE) == "viridis"
+
+
 def addLegend(mapNode: Any, view: Any = None) -> Any:
     """A small colour bar with the unit of the map in one slice view, or in every view that shows the map.
 
