@@ -15,6 +15,7 @@ set(TRAINING_CORE_SCRIPTS
   data/bundle.py
   data/case.py
   data/ceilings.py
+  data/change_result.py
   data/cohort.py
   data/cohort_bids.py
   data/cohort_table.py
@@ -197,6 +198,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/calibration_pages.py
   reporting/card.py
   reporting/change_report.py
+  reporting/change_words.py
   reporting/crossvalidation_report.py
   reporting/curves_report.py
   reporting/demyelination_figures.py
@@ -259,6 +261,7 @@ set(TRAINING_CORE_SCRIPTS
   study/repeatability.py
   study/sessions.py
   study/table.py
+  study/visit_pair.py
   study/visit_task.py
   study/visits.py
   synthesize.py

@@ -163,7 +163,8 @@ def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, p
 
 def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> None:
     """Compare consecutive sessions of each person where both have a map, unless the comparison is up to date."""
-    from .change import SUMMARY, change
+    from .change import change
+    from .data.change_result import is_complete
     from .runtime.files import write_json
     from .study.dataset import note_failure
     from .study.sessions import pairs_of
@@ -172,7 +173,7 @@ def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> No
     for done, pair in enumerate(pairs, start=1):
         made_from = pair.folder / "made_from.json"
         keys = pair.keys()
-        if made_from.is_file() and read_json(made_from) == keys and (pair.folder / SUMMARY).is_file():
+        if made_from.is_file() and read_json(made_from) == keys and is_complete(pair.folder):
             continue
         progress.report("compare", done / len(pairs), f"Comparing {pair.label} ({done} of {len(pairs)})")
         t1w = [Path(task.files["t1w"]) for task in (pair.before, pair.after)]

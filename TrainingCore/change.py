@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from .data.change_result import CHANGE, DVR_AFTER, DVR_BEFORE, LESION_LABELS, REPORT, SUMMARY, TABLE, Change
 from .data.result import Result
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import atomic_folder, read_json, write_json, write_text
 from .runtime.signature import Option, ProgressMode, command
-
-CHANGE, TABLE, SUMMARY, REPORT = "change.nii.gz", "lesions_change.csv", "change.json", "report.html"
 
 
 def change(
@@ -22,6 +20,8 @@ def change(
     *,
     before_t1: Annotated[Path | None, Option("FILE")] = None,
     after_t1: Annotated[Path | None, Option("FILE")] = None,
+    before_label: Annotated[str | None, Option("NAME")] = None,
+    after_label: Annotated[str | None, Option("NAME")] = None,
     repeatability: Annotated[Path | None, Option("FILE")] = None,
     spacing: Annotated[float, Option("MM")] = 1.0,
     progress: ProgressMode = "bar",
@@ -38,6 +38,9 @@ def change(
         out: output folder; an earlier comparison in it is replaced once the new one is complete.
         before_t1: T1w of the first visit, used to register the visits (default: the synthetic maps are registered).
         after_t1: T1w of the second visit.
+        before_label: name of the first visit in the report and in Slicer (default: that of its folder). Do not use a
+            date: it identifies a person.
+        after_label: name of the second visit.
         repeatability: JSON file with classes_mm3, sd and source: SD of the difference between two scans without true
             change (default: the repeatability in the model card).
         spacing: voxel size of the half-way space.
@@ -57,6 +60,12 @@ def change(
         raise BadInput("Give both T1w images (--before-t1 and --after-t1), or neither.")
     if not 0.3 <= spacing <= 5:
         raise BadInput(f"--spacing {spacing:g} is out of range. Use 0.3 to 5 mm.")
+    from .study.visit_pair import check_pair, visit_label
+
+    labels = (before_label or visit_label(results[0].path), after_label or visit_label(results[1].path))
+    if Path(before).resolve() == Path(after).resolve():
+        raise BadInput("Both visits are the same Result folder. Choose two visits.")
+    check_pair(labels, (results[0].provenance, results[1].provenance))
     known = read_repeatability(repeatability, results)
 
     from .study.visits import compare
@@ -65,28 +74,9 @@ def change(
         reporter.report("register", 0.1, "Registering the visits")
         compared = compare(results, (before_t1, after_t1), spacing, known)
         reporter.report("write", 0.7, "Writing map, table and report")
-        _write(folder, compared)
+        _write(folder, compared, labels)
         reporter.report("done", 1.0, f"Done: {out}")
     return Change(Path(out))
-
-
-@dataclass(frozen=True)
-class Change:
-    """Folder of a comparison: change.nii.gz (after minus before), lesions_change.csv, change.json, report.html."""
-
-    path: Path
-
-    def summary(self) -> dict[str, Any]:
-        """Content of change.json: number of changed lesions, indices, model and repeatability."""
-        content: dict[str, Any] = read_json(self.path / SUMMARY)
-        return content
-
-    def lesions(self) -> list[dict[str, str]]:
-        """Rows of lesions_change.csv, all values as text."""
-        import csv
-
-        with open(self.path / TABLE, encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
 
 
 def read_repeatability(path: Path | None, results: tuple[Result, Result]) -> Any:
@@ -131,20 +121,22 @@ def _of_bundled_model(weights_sha256: str) -> Any:
     return description.get("repeatability") if description["weights_sha256"] == weights_sha256 else None
 
 
-def _write(folder: Path, compared: Any) -> None:
+def _write(folder: Path, compared: Any, labels: tuple[str, str]) -> None:
     from .imaging.volumes import write_volume
     from .reporting.change_report import write_change_report
 
-    description = "synthetic DVR after minus before, research use only"
-    write_volume(folder / CHANGE, compared.difference, compared.space.affine, description)
+    affine, words = compared.space.affine, "research use only"
+    write_volume(folder / CHANGE, compared.difference, affine, f"synthetic DVR after minus before, {words}")
+    write_volume(folder / DVR_BEFORE, compared.dvr[0], affine, f"synthetic DVR before, {words}")
+    write_volume(folder / DVR_AFTER, compared.dvr[1], affine, f"synthetic DVR after, {words}")
+    write_volume(folder / LESION_LABELS, compared.lesions.astype("int16"), affine, "lesions of either visit")
+    summary = compared.summary | {"visits": dict(zip(("before", "after"), labels))}
     columns = list(compared.rows[0]) if compared.rows else ["lesion"]
     lines = [",".join(columns)]
     lines += [",".join(_cell(row[name]) for name in columns) for row in compared.rows]
     write_text(folder / TABLE, "\n".join(lines) + "\n")
-    write_change_report(
-        folder / REPORT, compared.rows, compared.summary, compared.dvr, compared.lesions, compared.simulated
-    )
-    write_json(folder / SUMMARY, compared.summary)
+    write_change_report(folder / REPORT, compared.rows, summary, compared.dvr, compared.lesions > 0, compared.simulated)
+    write_json(folder / SUMMARY, summary)
 
 
 def _cell(content: Any) -> str:

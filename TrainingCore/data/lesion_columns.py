@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-PLACE, DVR, UNCERTAINTY, MEASURED = "place", "dvr", "uncertainty", "measured"
+PLACE, DVR, UNCERTAINTY, MEASURED, CHANGE = "place", "dvr", "uncertainty", "measured", "change"
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class LesionColumn:
     """One column.
 
     name: in lesions.csv; title: for people; unit: mm, mm3, DVR, or empty; form: format of a number on screen; tooltip:
-    what it means, in a sentence; group: place | dvr | uncertainty | measured (only with a measured DVR); text: whether
-    cells hold text; shown: whether reports and Slicer show it.
+    what it means, in a sentence; group: place | dvr | uncertainty | measured (only with a measured DVR) | change (only
+    of two visits); text: whether cells hold text; shown: whether reports and Slicer show it.
     """
 
     name: str
@@ -81,6 +81,33 @@ COLUMNS: list[LesionColumn] = [
     ),
     LesionColumn("dvr_high", "to", "DVR", "{:.2f}", "Upper end of the interval of the measured mean DVR.", UNCERTAINTY),
 ]
+CHANGE_COLUMNS: list[LesionColumn] = [
+    LesionColumn("lesion", "lesion", "", "{:.0f}", "Number of the lesion in this comparison.", PLACE),
+    LesionColumn("before", "label before", "", "", "Its number, or numbers, in the earlier visit.", CHANGE, True),
+    LesionColumn("after", "label after", "", "", "Its number, or numbers, in the later visit.", CHANGE, True),
+    LesionColumn("kind", "outline", "", "", "Matched, split, merged, rearranged, new or gone.", CHANGE, True),
+    LesionColumn("volume_before_mm3", "volume before", "mm3", "{:.0f}", "Volume at the earlier visit.", CHANGE),
+    LesionColumn("volume_after_mm3", "after", "mm3", "{:.0f}", "Volume at the later visit.", CHANGE),
+    LesionColumn("x_mm", "x", "mm", "{:.0f}", "Centre, half-way space: towards the right.", CHANGE, shown=False),
+    LesionColumn("y_mm", "y", "mm", "{:.0f}", "Centre, half-way space: towards the front.", CHANGE, shown=False),
+    LesionColumn("z_mm", "z", "mm", "{:.0f}", "Centre, half-way space: towards the top.", CHANGE, shown=False),
+    LesionColumn(
+        "dvr_before", "DVR before", "DVR", "{:.3f}", "Mean DVR at the earlier visit, over both outlines.", CHANGE
+    ),
+    LesionColumn("dvr_after", "DVR after", "DVR", "{:.3f}", "Mean DVR at the later visit, over both outlines.", CHANGE),
+    LesionColumn("difference", "difference", "DVR", "{:+.3f}", "DVR after minus before.", CHANGE),
+    LesionColumn("low", "95 % from", "DVR", "{:+.3f}", "Lower end of the difference's interval.", CHANGE),
+    LesionColumn("high", "to", "DVR", "{:+.3f}", "Upper end of the difference's interval.", CHANGE),
+    LesionColumn(
+        "change",
+        "change",
+        "",
+        "",
+        "Demyelinating or remyelinating where the interval leaves out 0, stable otherwise; new; gone.",
+        CHANGE,
+        True,
+    ),
+]
 MEASURED_SHOWN = ("mean_dvr", "ratio_to_nawm")  # of the measured columns, those on screen
 SUPERSCRIPT = {"mm3": "mm\N{SUPERSCRIPT THREE}"}
 
@@ -98,6 +125,11 @@ def names(measured: bool = False) -> tuple[str, ...]:
 def shown() -> list[LesionColumn]:
     """The columns that reports and Slicer show, in their order."""
     return [column for column in columns(measured=True) if column.shown]
+
+
+def change_columns() -> list[LesionColumn]:
+    """The columns of two visits that reports and Slicer show, in their order."""
+    return [column for column in CHANGE_COLUMNS if column.shown]
 
 
 def titles(chosen: Iterable[LesionColumn] | None = None) -> dict[str, str]:
@@ -118,7 +150,7 @@ def formats(chosen: Iterable[LesionColumn] | None = None) -> dict[str, str]:
 
 def text_columns() -> set[str]:
     """Names of the columns whose cells hold text."""
-    return {column.name for column in COLUMNS if column.text}
+    return {column.name for column in (*COLUMNS, *CHANGE_COLUMNS) if column.text}
 
 
 def _of_measured(column: LesionColumn) -> LesionColumn:

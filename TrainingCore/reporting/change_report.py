@@ -9,27 +9,13 @@ from typing import Any
 import numpy as np
 
 from .. import SIMULATED
+from ..data.lesion_columns import change_columns, formats, titles
+from .change_words import describe_changes
 from .document import Report
 from .figures import new_figure
 from .patient_report import choose_levels
 
 Row = dict[str, Any]
-TITLES = {
-    "lesion": "lesion",
-    "before": "label before",
-    "after": "label after",
-    "kind": "outline",
-    "volume_before_mm3": "volume before (mm\N{SUPERSCRIPT THREE})",
-    "volume_after_mm3": "after",
-    "dvr_before": "DVR before",
-    "dvr_after": "DVR after",
-    "difference": "difference",
-    "low": "95 % from",
-    "high": "to",
-    "change": "change",
-}
-FORMATS = {"volume_before_mm3": "{:.0f}", "volume_after_mm3": "{:.0f}"}
-FORMATS |= dict.fromkeys(("dvr_before", "dvr_after", "difference", "low", "high"), "{:.3f}")
 SHOWN_DIFFERENCE = 0.3  # DVR, ends of the colour scale
 
 
@@ -52,32 +38,10 @@ def write_change_report(
     )
     report.add_heading("Lesions")
     ordered = sorted(rows, key=lambda row: abs(row["difference"] or 0.0), reverse=True)
-    report.add_table(ordered, "The largest difference first.", list(TITLES), TITLES, FORMATS)
+    columns = change_columns()
+    names = [column.name for column in columns]
+    report.add_table(ordered, "The largest difference first.", names, titles(columns), formats(columns))
     report.write(path)
-
-
-def describe_changes(summary: dict[str, Any]) -> str:
-    """The result in a few sentences."""
-    counts = ", ".join(f"{count} {name}" for name, count in summary["by_change"].items()) or "none"
-    sentences = [f"{summary['lesions']} lesions: {counts}."]
-    if summary["mean_difference"] is not None:
-        sentences.append(
-            f"Mean difference of lesions at both visits, by volume: {summary['mean_difference']:+.3f} DVR."
-        )
-    if summary["voxels"]["demyelination_index"] is not None:
-        sentences.append(
-            f"Of the lesional voxels {summary['voxels']['demyelination_index']:.1%} were normal before and are "
-            f"demyelinated after (demyelination index), {summary['voxels']['remyelination_index']:.1%} the reverse "
-            f"(remyelination index; Bodini et al. 2016; limit {summary['limit']:.2f} DVR, mean of NAWM minus 2 SD)."
-        )
-    sentences.append(
-        f"What counts as a change: {summary['repeatability']}."
-        if summary["repeatability"]
-        else "No repeatability is known for this model, so no lesion is judged as changed. Give --repeatability."
-    )
-    if summary["models_differ"]:
-        sentences.append("The two maps were made by different models: their difference is not a change of tissue.")
-    return " ".join(sentences)
 
 
 def slices(dvr: tuple[np.ndarray, np.ndarray], lesions: np.ndarray) -> Any:

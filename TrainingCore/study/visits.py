@@ -14,12 +14,17 @@ from ..imaging.registration import register
 from ..imaging.volumes import Volume, read_volume
 from .changes import Row, lesion_changes, summarise_changes, voxel_indices
 from .halfway import HalfWay, half_way
+from .lesion_matching import match_lesions
 from .repeatability import Repeatability
+from .visit_pair import scan_of
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Two visits on one grid: dvr before and after, their difference (0 outside either brain), lesions of either."""
+    """Two visits on one grid: dvr before and after, their difference (0 outside either brain), lesions of either.
+
+    lesions: int32, number of the row of `rows` whose outlines at either visit hold the voxel.
+    """
 
     space: HalfWay
     dvr: tuple[np.ndarray, np.ndarray]
@@ -58,25 +63,43 @@ def compare(
         np.where(inside, image, 0).astype(np.float32) for image in (space.before(maps[0]), space.after(maps[1]))
     )
     labels = (_labels(results[0], space, first=True), _labels(results[1], space, first=False))
-    lesions = (labels[0] > 0) | (labels[1] > 0)
+    lesions = united_labels(labels)
     rows = lesion_changes(labels, (dvr[0], dvr[1]), space.affine, repeatability)
     limits = [result.provenance["summary"]["demyelination_limit_dvr"] for result in results]
     limit = float(np.mean(limits)) if None not in limits else None
-    models = [result.provenance["model"] for result in results]
+    records = [result.provenance for result in results]
+    models = [record["model"] for record in records]
     summary = {
         "note": RESEARCH_USE,
         **summarise_changes(rows),
         "limit": limit,
         "nawm": nawm_change(results),
-        "voxels": voxel_indices(lesions, (dvr[0], dvr[1]), limit),
+        "voxels": voxel_indices(lesions > 0, (dvr[0], dvr[1]), limit),
         "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
+        "to_before": space.to_before.tolist(),
+        "to_after": space.to_after.tolist(),
         "registered": "T1w" if t1w[0] is not None else "synthetic DVR",
+        "t1w_sha256": dict(zip(("before", "after"), map(scan_of, records))),
         "models_differ": models[0]["weights_sha256"] != models[1]["weights_sha256"],
         "model": models[1]["name"],
+        "weights_sha256": models[1]["weights_sha256"],
+        "simulated_training_data": any(model["simulated_training_data"] for model in models),
         "repeatability": repeatability.in_words() if repeatability else None,
     }
     simulated = any(model["simulated_training_data"] for model in models)
     return Compared(space, (dvr[0], dvr[1]), dvr[1] - dvr[0], lesions, rows, summary, simulated)
+
+
+def united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Number of the match in every voxel of its outlines at either visit, int32; of two matches, the later visit's."""
+    united = np.zeros(labels[0].shape, np.int32)
+    matches = match_lesions(*labels)
+    for side in (0, 1):
+        number = np.zeros(int(labels[side].max()) + 1, np.int32)
+        for row, match in enumerate(matches, start=1):
+            number[list((match.before, match.after)[side])] = row
+        united = np.where(labels[side] > 0, number[labels[side]], united)
+    return united
 
 
 def nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
