@@ -10,6 +10,7 @@ from typing import Any
 import qt
 import slicer
 import vtk
+from MyelinSynthLib.compare.panel import ComparePanel
 from MyelinSynthLib.display import framing, layouts
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.display.panel import DisplayPanel
@@ -109,6 +110,12 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.position())
         self.reviewPanel = ReviewPanel(self.ui, self.onReviewed, self.displayPanel)
         self.outcome = Outcome(self.ui, self.beginReview)
+        self.comparePanel = ComparePanel(self.ui, self.onCompare, self.onChange)
+        self.ui.sideBySideButton.connect("clicked(bool)", self.leaveComparison)
+        self.ui.fourUpButton.connect("clicked(bool)", self.leaveComparison)
+        self.ui.lesions3dButton.connect("clicked(bool)", self.leaveComparison)
+        self.ui.plotsButton.connect("clicked(bool)", self.leaveComparison)
+        self.ui.previousLayoutButton.connect("clicked(bool)", self.leaveComparison)
         self.worklistPanel = WorklistPanel(self.ui, self.onWorklist)
         self.exportPanel = ExportPanel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -129,6 +136,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self._namesTimer.stop()
         self.runPanel.stop()
+        self.comparePanel.stop()
         self.patientPanel.forget()
         self.reviewPanel.close()
         self.displayPanel.close()
@@ -155,6 +163,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, _caller=None, _event=None):
         """What is under way belongs to the scene that closes."""
         self.runPanel.sceneCloses()
+        self.comparePanel.sceneCloses()
         self.patientPanel.forget()
         self._namesTimer.stop()
         self.showNodes({})
@@ -192,7 +201,8 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller, _event, node):
         """Display, review and export let go of what was deleted, whichever module it was deleted in."""
-        if any(node is shown for shown in self.reviewPanel.nodes.values()):
+        shown = [*self.displayPanel.nodes.values(), *self.reviewPanel.nodes.values()]
+        if any(node is one for one in shown):
             self.showReview()
 
     def initializeParameterNode(self):
@@ -319,10 +329,39 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The run that is chosen, or the latest."""
         self.showNodes(self.logic.chosenRun(self._parameterNode))
 
+    def onCompare(self, comparing):
+        """Show two visits and the change of their lesions, or the open result and its review."""
+        parameterNode = self._parameterNode or self.logic.getParameterNode()
+        parameterNode.comparing = comparing
+        self.showNodes(self.logic.chosenRun(parameterNode))
+        self.displayPanel.compare(comparing)
+        if comparing:
+            framing.showCrosshair()
+            self.reviewPanel.begin()
+
+    def onChange(self, nodes):
+        """A comparison is in the scene: show it."""
+        parameterNode = self._parameterNode or self.logic.getParameterNode()
+        parameterNode.run = provenance.get(nodes["change_map"], "Run")
+        self.ui.compareSection.collapsed = self.ui.reviewSection.collapsed = False
+        self.onCompare(True)
+
+    def leaveComparison(self, _checked=False):
+        """Another layout shows the open result."""
+        if self._parameterNode is not None and self._parameterNode.comparing:
+            self._parameterNode.comparing = False
+            self.showNodes(self.logic.chosenRun(self._parameterNode))
+
     def showNodes(self, nodes):
-        """Display, review and export act on these nodes, by role."""
-        for panel in (self.displayPanel, self.reviewPanel, self.outcome, self.exportPanel):
+        """Display, review, comparison and export act on these nodes, by role."""
+        chosen = self._parameterNode
+        comparing = chosen is not None and chosen.comparing and "change_table" in nodes and "change_map" in nodes
+        self.displayPanel.comparing = comparing
+        for panel in (self.displayPanel, self.outcome, self.comparePanel, self.exportPanel):
             panel.show(nodes)
+        self.comparePanel.setShown(comparing)
+        twoVisits = {"table": nodes.get("change_table"), "dvr": nodes.get("change_map")}
+        self.reviewPanel.show(twoVisits if comparing else nodes)
 
 
 class MyelinSynthLogic(ScriptedLoadableModuleLogic):
@@ -388,7 +427,9 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         runs = provenance.runs(slicer.mrmlScene)
         if parameterNode is not None and parameterNode.t1w is not None:
             runs = provenance.runs(slicer.mrmlScene, parameterNode.t1w) or runs
-        chosen = parameterNode.run if parameterNode is not None and parameterNode.run in runs else None
+        changes = provenance.runs(slicer.mrmlScene, role="change_map")  # that were opened without a result, too
+        runs = runs or changes
+        chosen = parameterNode.run if parameterNode is not None and parameterNode.run in [*runs, *changes] else None
         return provenance.nodesOfRun(slicer.mrmlScene, chosen or runs[-1]) if runs else {}
 
     def show(self, mapNode):

@@ -51,19 +51,25 @@ class SliceView:
         size: tuple[int, int] = (400, 400),
         millimetres: float = 60.0,
         name: str = "Red",
+        node: Any = None,
     ) -> None:
+        """node: a slice node of a layout, drawn as it is framed; where None, a new one is made."""
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application.logic)
         self.logic.SetMRMLScene(application.scene)
-        self.node = self.logic.AddSliceNode(name)
+        if node is None:
+            self.node = self.logic.AddSliceNode(name)
+            self.node.SetOrientation(orientation)
+            self.node.SetDimensions(*size, 1)
+            self.node.SetFieldOfView(millimetres, millimetres * size[1] / size[0], 1.0)
+            self.node.JumpSliceByCentering(*centre)
+        else:
+            self.node, size = node, tuple(node.GetDimensions()[:2])
+            self.logic.SetSliceNode(node)
         self._application = application
         if application.logic.GetSliceLogics() is None:
             application.logic.SetSliceLogics(vtk.vtkCollection())
         application.logic.GetSliceLogics().AddItem(self.logic)  # where the legend looks for what a view shows
-        self.node.SetOrientation(orientation)
-        self.node.SetDimensions(*size, 1)
-        self.node.SetFieldOfView(millimetres, millimetres * size[1] / size[0], 1.0)
-        self.node.JumpSliceByCentering(*centre)
         self.window = vtk.vtkRenderWindow()
         self.window.SetOffScreenRendering(1)
         self.window.SetMultiSamples(0)

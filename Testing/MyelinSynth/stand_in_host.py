@@ -255,6 +255,9 @@ SHAPES = {
     "FLAIR": (491, 1021),
     "Myelin": (491, 1021),
     "MeasuredDVR": (368, 1021),
+    "ChangeBefore": (491, 1021),
+    "ChangeAfter": (491, 1021),
+    "Change": (491, 1021),
 }
 FIRST_SHAPE = (256, 256)  # before the window manager has laid the view out
 

@@ -25,7 +25,8 @@ if os.name == "nt":
 import slicer
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.run.childprocess import State, Step
-from MyelinSynthLib.run.synthesis import Synthesis, removeLeftovers
+from MyelinSynthLib.run.job import removeLeftovers
+from MyelinSynthLib.run.synthesis import Synthesis
 from MyelinSynthLib.scene import geometry
 from test_module_childprocess import PATIENCE, gone
 from test_module_scene import makePatient

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .shown import SIDE_BY_SIDE_VIEWS
+from .shown import CHANGE_VIEWS, SIDE_BY_SIDE_VIEWS
 
 # Own numbers: Slicer's layouts end below 1000
 SIDE_BY_SIDE, WITH_3D, ONE_PLOT, TWO_PLOTS, SIDE_BY_SIDE_MEASURED = 8530, 8531, 8532, 8533, 8534
+TWO_VISITS = 8535
 PLOT_VIEWS = ("MyelinSynthDistribution", "MyelinSynthComparison")
 AXIAL, CORONAL = ("Red", "Axial", "R", "#F34A33"), ("Green", "Coronal", "G", "#6EB04B")
 
@@ -38,12 +39,14 @@ def descriptions() -> dict[int, str]:
     """The layouts by number, in Slicer's layout language."""
     labels = ("T1", "F", "M", "P")
     images = [_slice(name, "Axial", label, "#808080") for name, label in zip(SIDE_BY_SIDE_VIEWS, labels)]
+    visits = [_slice(name, "Axial", label, "#808080") for name, label in zip(CHANGE_VIEWS, ("B", "A", "C"))]
     solid = _view("vtkMRMLViewNode", "1", "1")
     plots = [_view("vtkMRMLPlotViewNode", name, f"P{number}") for number, name in enumerate(PLOT_VIEWS, start=1)]
     slices = _split("vertical", (500, _slice(*AXIAL)), (500, _slice(*CORONAL)))
     return {
         SIDE_BY_SIDE: _split("horizontal", *((330, image) for image in images[:3])),
         SIDE_BY_SIDE_MEASURED: _split("horizontal", *((250, image) for image in images)),
+        TWO_VISITS: _split("horizontal", *((330, visit) for visit in visits)),
         WITH_3D: _split("horizontal", (600, solid), (400, slices)),
         ONE_PLOT: _split("horizontal", (450, _slice(*AXIAL)), (550, plots[0])),
         TWO_PLOTS: _split("horizontal", (450, slices), (550, _split("vertical", *((500, plot) for plot in plots)))),

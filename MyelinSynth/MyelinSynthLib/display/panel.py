@@ -9,14 +9,15 @@ import numpy as np
 import qt
 import slicer
 
+from ..compare.colours import addChangeLegend
 from ..review import segments as lesions
 from ..review.table import Review
 from ..words import _
 from . import framing, plots, surfaces
 from . import views as display
-from .layouts import SIDE_BY_SIDE, SIDE_BY_SIDE_MEASURED, WITH_3D, Layouts, register
+from .layouts import SIDE_BY_SIDE, SIDE_BY_SIDE_MEASURED, TWO_VISITS, WITH_3D, Layouts, register
 from .selection import standOut
-from .shown import FLAIR, MAP_VIEW, T1W, Shown, viewsOf
+from .shown import CHANGE_VIEW, CHANGE_VIEWS, FLAIR, MAP_VIEW, T1W, Shown, viewsOf
 
 UNDER = (T1W, FLAIR)  # in the order of the box
 # After a layout was switched: in the next turn of the event loop its views are there, and a little later, when a dock
@@ -33,6 +34,7 @@ class DisplayPanel:
         self.nodes: dict[str, Any] = {}
         self.shown = Shown()
         self.closely = False
+        self.comparing = False  # whether the views show two visits
         self._layouts = Layouts()
         self._corners: tuple[Any, int, np.ndarray] | None = None
         self._settling: list[int] = []
@@ -75,7 +77,8 @@ class DisplayPanel:
 
     def restore(self) -> None:
         """The views show what the panel says, whatever another module or a reopened scene made of them."""
-        if self.shown.hasMap:
+        self._showOutlines()
+        if self.shown.hasMap or self.shown.hasChange:
             self.shown.opacity = self.ui.opacitySlider.value
             self.shown.under = UNDER[max(self.ui.underBox.currentIndex, 0)]
             self.shown.apply()
@@ -96,9 +99,28 @@ class DisplayPanel:
 
     def standOut(self, lesion: int | None) -> None:
         """Let the chosen lesion stand out in slices and in 3D."""
-        if "lesions" in self.nodes:
-            identifiers = lesions.segmentIds(self.nodes["lesions"])
-            standOut(self.nodes["lesions"], None if lesion is None else identifiers.get(lesion))
+        outlines = self._outlines()
+        if outlines is not None:
+            identifiers = lesions.segmentIds(outlines)
+            standOut(outlines, None if lesion is None else identifiers.get(lesion))
+
+    def compare(self, comparing: bool) -> None:
+        """Show two visits side by side, or the Result that is open again."""
+        self.comparing = comparing and self.shown.hasChange
+        self._showOutlines()
+        if self.comparing:
+            self._goTo(TWO_VISITS)
+
+    def _outlines(self) -> Any:
+        """The segmentation whose lesions are chosen: of two visits, or of the Result; None where there is none."""
+        return self.nodes.get("change_lesions" if self.comparing else "lesions")
+
+    def _showOutlines(self) -> None:
+        """The outlines of two visits, or those of the Result, never both."""
+        for role, visible in (("lesions", not self.comparing), ("change_lesions", self.comparing)):
+            node = self.nodes.get(role)
+            if node is not None and node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility(visible)
 
     def onReviewed(self) -> None:
         """A decision was made, or a lesion edited: colours and plots follow."""
@@ -142,8 +164,9 @@ class DisplayPanel:
 
     def onOutlines(self, visible: bool) -> None:
         """Show or hide the lesion outlines."""
-        if "lesions" in self.nodes:
-            display.setOutlines(self.nodes["lesions"], visible)
+        outlines = self._outlines()
+        if outlines is not None:
+            display.setOutlines(outlines, visible)
 
     def onClosely(self, closely: bool) -> None:
         """Look closely at the chosen lesion, or at the whole brain."""
@@ -186,7 +209,7 @@ class DisplayPanel:
 
     def frame(self) -> None:
         """Fit the brain, or the chosen lesion, to every view."""
-        if self.shown.hasMap:
+        if self.shown.hasMap or self.shown.hasChange:
             framing.frame(self._chosen(), self._brainCorners(), self.closely)
 
     def onSettled(self) -> None:
@@ -196,7 +219,7 @@ class DisplayPanel:
         if self.shown.isEmpty:
             return
         self.shown.apply()
-        if not self.shown.hasMap:
+        if not self.shown.hasMap and not self.shown.hasChange:
             if not self._settling:
                 self.shown.clear()
             return
@@ -214,7 +237,7 @@ class DisplayPanel:
         self._timer.start(first)
 
     def _goTo(self, layout: int) -> None:
-        if self._layoutNode() is None or not self.shown.hasMap:
+        if self._layoutNode() is None or not (self.shown.hasMap or self.shown.hasChange):
             return
         self._layouts.show(self._layoutNode(), layout)
         self.restore()
@@ -230,15 +253,26 @@ class DisplayPanel:
     def _placeLegend(self) -> None:
         """In one view that shows the map: that of the map where there is one, else the axial one."""
         layoutManager = slicer.app.layoutManager()
-        if layoutManager is None or not self.shown.hasMap:
+        if layoutManager is None:
             return
         names = list(layoutManager.sliceViewNames())
+        if self.shown.hasChange:
+            self._placeChangeLegends(names)
+        if not self.shown.hasMap:
+            return
         best = viewsOf([name for name in (MAP_VIEW, "Red", *names) if name in names])
         carrier = self.nodes["dvr"] if self.shown.wipe is None else self.shown.wipe.copy
         display.addLegend(carrier, best[0] if best else None)
 
+    def _placeChangeLegends(self, names: list[str]) -> None:
+        """One of the difference in its view, one of the maps before and after in that of the earlier visit."""
+        change, before = (viewsOf([name] if name in names else []) for name in (CHANGE_VIEW, next(iter(CHANGE_VIEWS))))
+        if change and before:
+            addChangeLegend(self.nodes["change_map"], change[0])
+            display.addLegend(self.nodes["change_before"], before[0])
+
     def _brainCorners(self) -> np.ndarray | None:
-        brain = self.nodes.get("brain")
+        brain = self.nodes.get("brain", self.nodes.get("change_before"))
         if brain is None or brain.GetImageData() is None:
             return None
         moment = max(brain.GetMTime(), brain.GetImageData().GetMTime())

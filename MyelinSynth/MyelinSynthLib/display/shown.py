@@ -17,6 +17,9 @@ from .wipe import Wipe
 
 T1W_VIEW, FLAIR_VIEW, MAP_VIEW, MEASURED_VIEW = "T1w", "FLAIR", "Myelin", "MeasuredDVR"
 SIDE_BY_SIDE_VIEWS = (T1W_VIEW, FLAIR_VIEW, MAP_VIEW, MEASURED_VIEW)  # each shows one image
+# Of a comparison of two visits: the role of the volume that a view shows
+CHANGE_VIEWS = {"ChangeBefore": "change_before", "ChangeAfter": "change_after", "Change": "change_map"}
+CHANGE_VIEW = "Change"
 T1W, FLAIR, MAP, MEASURED = "t1w", "flair", "dvr", "measured"
 
 
@@ -37,6 +40,8 @@ class Shown:
             self.stopWipe()
         self._volumes.pop(MAP, None)
         self._volumes.pop(MEASURED, None)
+        for role in CHANGE_VIEWS.values():
+            self._volumes.pop(role, None)
         if MAP in nodes:
             items = {
                 T1W: nodes[MAP].GetNodeReference(provenance.T1W_REFERENCE),
@@ -45,6 +50,7 @@ class Shown:
                 MEASURED: nodes[MAP].GetNodeReference(provenance.MEASURED_REFERENCE),
             }
             self._volumes = {role: node for role, node in items.items() if node is not None}
+        self._volumes |= {role: nodes[role] for role in CHANGE_VIEWS.values() if role in nodes}
 
     def clear(self) -> None:
         """Let go of everything; the views are left as they are."""
@@ -62,6 +68,11 @@ class Shown:
         return MAP in self._volumes
 
     @property
+    def hasChange(self) -> bool:
+        """Whether there are two visits to compare."""
+        return all(role in self._volumes for role in CHANGE_VIEWS.values())
+
+    @property
     def measured(self) -> Any:
         """The measured DVR map to show beside it, or None."""
         return self._volumes.get(MEASURED)
@@ -69,6 +80,9 @@ class Shown:
     def layers(self, viewName: str) -> tuple[Any, Any, float]:
         """(background, foreground, opacity of the foreground) of a slice view."""
         t1w = self._volumes.get(T1W)
+        if viewName in CHANGE_VIEWS:
+            volume = self._volumes.get(CHANGE_VIEWS[viewName])
+            return (volume, None, 0.0) if viewName == CHANGE_VIEW else (t1w, volume, 1.0)
         if viewName == T1W_VIEW:
             return t1w, None, 0.0
         if viewName == FLAIR_VIEW:

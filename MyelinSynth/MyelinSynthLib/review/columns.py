@@ -26,12 +26,13 @@ class Column:
 def screenColumns() -> tuple[Column, ...]:
     """Lesion, state, everything TrainingCore shows of a lesion, comment."""
     importTrainingCore()
-    from TrainingCore.data.lesion_columns import shown, titles
+    from TrainingCore.data.lesion_columns import change_columns, shown, titles
 
-    titleOf = titles()
+    ofLesions = [*shown(), *(column for column in change_columns() if column.name != "lesion")]
+    titleOf = titles(ofLesions)
     measured = [
         Column(one.name, titleOf[one.name][:1].upper() + titleOf[one.name][1:], one.tooltip, one.form)
-        for one in shown()
+        for one in ofLesions
         if one.name not in HIDDEN
     ]
     lesion = [column for column in measured if column.name == ID]

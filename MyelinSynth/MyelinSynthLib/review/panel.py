@@ -23,7 +23,7 @@ from .dock import TableDock
 from .edits import Memory, measureAgain
 from .history import History
 from .keys import Keys
-from .rows import Rows, cellText, stateName
+from .rows import Rows, lesionLine, stateName
 from .segments import segmentIds
 from .table import (
     ACCEPTED,
@@ -327,12 +327,7 @@ class ReviewPanel(VTKObservationMixin):
         row, lines = self.currentRow(), [self._did] if self._did else []
         self._did = ""
         if self.review is not None and row is not None:
-            chosen = _("Lesion {id} ({state}), DVR {dvr}").format(
-                id=self.review.lesion(row),
-                state=stateName(self.review.state(row), self.review.outline(row)),
-                dvr=cellText(self.review, row, "mean_dvr", "{:.2f}"),
-            )
-            lines += [chosen, "{} / {}".format(*self.review.progress())]
+            lines += [lesionLine(self.review, row), "{} / {}".format(*self.review.progress())]
         self._annotation.say("\n".join(lines))
 
     def onHeader(self, column: int) -> None:

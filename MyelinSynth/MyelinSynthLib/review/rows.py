@@ -16,6 +16,7 @@ from .table import (
     ACCEPTED,
     ADDED,
     AS_GIVEN,
+    DIFFERENCE,
     EDITED,
     FLAGGED,
     ID,
@@ -62,6 +63,22 @@ def cellText(review: Review, row: int, column: str, form: str) -> str:
     return (form or "{}").format(value) if np.isfinite(value) else "\u2013"
 
 
+def lesionLine(review: Review, row: int) -> str:
+    """The chosen lesion in a few words: of one visit its state and DVR, of two visits what happened to it."""
+    if DIFFERENCE in review.columns:
+        return _("Lesion {id}: {change}, DVR {before} before, {after} after").format(
+            id=review.lesion(row),
+            change=review.text(row, "change"),
+            before=cellText(review, row, "dvr_before", "{:.2f}"),
+            after=cellText(review, row, "dvr_after", "{:.2f}"),
+        )
+    return _("Lesion {id} ({state}), DVR {dvr}").format(
+        id=review.lesion(row),
+        state=stateName(review.state(row), review.outline(row)),
+        dvr=cellText(review, row, "mean_dvr", "{:.2f}"),
+    )
+
+
 class Rows:
     """Fills a QTableWidget from a review. `order`: rows of the review, line by line; sort: the column it follows."""
 
@@ -70,10 +87,12 @@ class Rows:
         self._shown: list[Column] = []
         self.order: list[int] = []
         self.sort, self.descending = ID, False
+        self._ofTwoVisits = False
 
     def fill(self, review: Review | None, states: Sequence[str]) -> None:
         """Show the lesions in one of these states, or none."""
         names = review.columns if review else []
+        self._beginOrder(names)
         self._shown = [column for column in screenColumns() if _hasContent(review, column)] if review else []
         sort = self.sort if self.sort in names else ID
         self.order = review.order(sort, self.descending, states) if review else []
@@ -87,6 +106,12 @@ class Rows:
         for row in self.order:
             self.fillRow(review, row)
         table.resizeColumnsToContents()
+
+    def _beginOrder(self, names: Sequence[str]) -> None:
+        """A table of two visits begins with the largest change, any other with the first lesion."""
+        if (DIFFERENCE in names) != self._ofTwoVisits and names:
+            self._ofTwoVisits = DIFFERENCE in names
+            self.sort, self.descending = (DIFFERENCE, True) if self._ofTwoVisits else (ID, False)
 
     def fillRow(self, review: Review | None, row: int) -> None:
         """Show one lesion anew, in its line."""

@@ -15,6 +15,7 @@ from ..words import _
 UNREVIEWED, ACCEPTED, FLAGGED, REJECTED = "unreviewed", "accepted", "flagged", "rejected"
 STATES = (UNREVIEWED, ACCEPTED, FLAGGED, REJECTED)
 ID, STATE, COMMENT, OUTLINE = "id", "state", "comment", "outline"
+DIFFERENCE = "difference"  # of two visits
 AS_GIVEN, EDITED, REMOVED = "", "edited", "removed"  # what happened to an outline since the map was made
 ADDED, MERGED, SPLIT = "added", "merged", "split"
 OUTLINES = (AS_GIVEN, EDITED, REMOVED, ADDED, MERGED, SPLIT)
@@ -206,6 +207,8 @@ class Review:
         if column in self.columns and self.isText(column):
             return self.text(row, column).casefold() or None
         value = self.number(row, column)
+        if column == DIFFERENCE:  # the largest change first, whichever way it went
+            value = abs(value)
         return value if np.isfinite(value) else None
 
     def next(self, row: int, order: Sequence[int]) -> int | None:

@@ -65,3 +65,4 @@ class MyelinSynthParameterNode:
     under: Under = Under.T1W
     model: str = ""
     run: str = ""
+    comparing: bool = False

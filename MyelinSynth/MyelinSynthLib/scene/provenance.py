@@ -12,12 +12,18 @@ from ..errors import SynthesisError
 from ..words import _
 
 PREFIX = "MyelinSynth."
+# Of a comparison with an earlier visit
+CHANGE_ROLES = (
+    *("change_map", "change_before", "change_after", "change_lesions", "change_table"),
+    *("change_report", "change_summary", "change_transform"),
+)
 ROLES = (
     *("dvr", "brain", "nawm", "lesions", "table", "transform", "flair", "report", "provenance", "uncertainty"),
     *("probability", "places"),
     # made on demand
     *("brain_surface", "histogram_table", "histogram_series", "histogram_chart"),
     *("comparison_table", "comparison_series", "identity_table", "identity_series", "comparison_chart"),
+    *CHANGE_ROLES,
 )
 T1W_REFERENCE = "MyelinSynth.T1w"
 MEASURED_REFERENCE = "MyelinSynth.MeasuredDVR"
@@ -116,9 +122,9 @@ def sameRun(node: Any) -> dict[str, Any]:
     return nodesOfRun(slicer.mrmlScene, get(node, "Run"))
 
 
-def runs(scene: Any, t1w: Any = None) -> list[str]:
-    """Every synthesis in the scene, or those of one T1w, oldest first."""
+def runs(scene: Any, t1w: Any = None, role: str = "dvr") -> list[str]:
+    """Every synthesis in the scene (or, by another role, every comparison), or those of one T1w, oldest first."""
     nodes = scene.GetNodes()
     found = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
-    maps = [node for node in found if get(node, "Role") == "dvr"]
+    maps = [node for node in found if get(node, "Role") == role]
     return [get(node, "Run") for node in maps if t1w is None or node.GetNodeReferenceID(T1W_REFERENCE) == t1w.GetID()]

@@ -1,0 +1,123 @@
+"""Two visits, without a GUI: an earlier Result and the open one in, `change` as child process, nodes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..errors import SynthesisError
+from ..export.files import NEEDED, writeResult
+from ..patient.exchange import writeVolume
+from ..run.childprocess import importTrainingCore
+from ..run.job import Job
+from ..scene import provenance
+from ..scene.geometry import ijkToRas
+from ..words import _
+from .nodes import loadChange
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A Result to compare with: a folder, or the nodes (by role) of one in the scene. label: its name for people."""
+
+    label: str
+    folder: Path | None = None
+    run: str = ""
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """Nodes by role as they are in the scene now; none of a folder."""
+        return provenance.nodesOfRun(slicer.mrmlScene, self.run) if self.run else {}
+
+    def record(self) -> dict[str, Any]:
+        """What provenance.json says. Raises SynthesisError where the folder is no complete Result."""
+        if self.folder is None:
+            provenance.require(self.nodes, NEEDED)
+            content: dict[str, Any] = json.loads(self.nodes["provenance"].GetText())
+            return content
+        importTrainingCore()
+        from TrainingCore.data.result import Result
+        from TrainingCore.runtime.errors import BadInput
+
+        try:
+            return Result.open(self.folder).provenance
+        except (BadInput, OSError) as error:
+            raise SynthesisError(str(error)) from error
+
+    def t1w(self) -> Any:
+        """The T1w in the scene, or None."""
+        return self.nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE) if "dvr" in self.nodes else None
+
+
+def visitOfFolder(folder: Path) -> Visit:
+    """A Result folder, named after itself."""
+    importTrainingCore()
+    from TrainingCore.study.visit_pair import visit_label
+
+    return Visit(visit_label(folder), folder)
+
+
+def visitOfNodes(nodes: Mapping[str, Any]) -> Visit:
+    """A Result in the scene, named after its T1w."""
+    t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
+    name = t1w.GetName() if t1w is not None else nodes["dvr"].GetName()
+    return Visit(name, None, provenance.get(nodes["dvr"], "Run"))
+
+
+class Comparison(Job[dict[str, Any]]):
+    """The comparison of a Result in the scene with an earlier visit; `outputs` are its nodes by role.
+
+    >>> Comparison(visitOfFolder(Path("ses-1")), visitOfNodes(nodes)).run()                # doctest: +SKIP
+    """
+
+    command = "change"
+
+    def __init__(self, before: Visit, after: Visit, **options: Any) -> None:
+        super().__init__(**options)
+        self.before, self.after = before, after
+
+    def check(self) -> None:
+        """Raises SynthesisError where the two cannot be compared."""
+        importTrainingCore()
+        from TrainingCore.runtime.errors import BadInput
+        from TrainingCore.study.visit_pair import check_pair, check_same_model
+
+        if self.before == self.after:
+            raise SynthesisError(_("This is the Result that is open. Choose an earlier visit of the same person."))
+        records = self.before.record(), self.after.record()
+        try:
+            check_pair((self.before.label, self.after.label), records)
+            check_same_model(records)
+        except BadInput as error:
+            raise SynthesisError(str(error)) from error
+
+    def writeInputs(self, scratch: Path) -> list[str]:
+        """Both Results as folders, and both T1w where both are in the scene."""
+        options, images = [], (self.before.t1w(), self.after.t1w())
+        for side, visit, t1w in zip(("before", "after"), (self.before, self.after), images):
+            folder = visit.folder
+            if folder is None:
+                folder = scratch / side
+                writeResult(visit.nodes, folder)
+            options += [f"--{side}", str(folder), f"--{side}-label", visit.label]
+            if None not in images:
+                options += [f"--{side}-t1", writeVolume(t1w, ijkToRas(t1w), scratch / f"{side}.nrrd", _("T1w"))]
+        return [*options, "--spacing", f"{self._spacing():.3g}", "--out", str(scratch / "change")]
+
+    def load(self, scratch: Path) -> dict[str, Any]:
+        """The nodes of the comparison."""
+        nodes = self.after.nodes
+        if "dvr" not in nodes:
+            raise SynthesisError(_("The myelin map was removed from the scene before the comparison was there."))
+        return loadChange(scratch / "change", nodes)
+
+    def _spacing(self) -> float:
+        """Voxel edge of the half-way space, mm: 1, or the finest edge of the open map where that is coarser."""
+        finest = float(np.min(self.after.nodes["dvr"].GetSpacing()))
+        return min(max(finest, 1.0), 5.0)

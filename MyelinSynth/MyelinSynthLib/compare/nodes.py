@@ -1,0 +1,169 @@
+"""A comparison's folder as nodes: maps before and after, their difference, lesions, table, report and summary."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..display import views as display
+from ..errors import SynthesisError
+from ..review import segments as lesions
+from ..review.table import ID, fillTable
+from ..run.batch import loadVolume
+from ..run.childprocess import importTrainingCore
+from ..scene import provenance
+from ..scene.geometry import toVtk
+from ..words import _
+from .colours import colourByClass, showChange
+
+ROLES = provenance.CHANGE_ROLES
+
+
+def loadChange(folder: Path, result: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """Make the nodes of a folder of `change`, by role; removes what it made where something fails.
+
+    result: nodes of the later visit's Result where it is in the scene: the comparison is laid over its T1w and takes
+    the place of an older one. Raises SynthesisError.
+    """
+    importTrainingCore()
+    from TrainingCore.data.change_result import Change
+    from TrainingCore.runtime.errors import MyelinSynthError
+
+    nodes: dict[str, Any] = {}
+    try:
+        change = Change.open(folder)
+        _load(change, result, nodes)
+    except BaseException as error:
+        removeChange(nodes)
+        if isinstance(error, (MyelinSynthError, OSError, KeyError, ValueError)):
+            raise SynthesisError(str(error)) from error
+        raise
+    removeChange({role: node for role, node in result.items() if role in ROLES})
+    return nodes
+
+
+def isOf(folder: Path, result: Mapping[str, Any]) -> bool:
+    """Whether a comparison's later visit is this Result in the scene (its nodes by role): made from the same T1w."""
+    if "provenance" not in result or "dvr" not in result or not (folder / "change.json").is_file():
+        return False
+    try:
+        scan = json.loads((folder / "change.json").read_text(encoding="utf-8")).get("t1w_sha256", {}).get("after")
+        own = json.loads(result["provenance"].GetText())["inputs"]["t1w"]["sha256"]
+    except (ValueError, KeyError, OSError, AttributeError):
+        return False
+    return scan is not None and scan == own
+
+
+def removeChange(nodes: Mapping[str, Any]) -> None:
+    """Take the nodes of a comparison out of the scene, and what displays and stores them."""
+    for role in ROLES:
+        node = nodes.get(role)
+        if node is not None and slicer.mrmlScene.IsNodePresent(node):
+            belongings = []
+            for kind in ("Display", "Storage"):
+                count = getattr(node, f"GetNumberOf{kind}Nodes", lambda: 0)()
+                belongings += [getattr(node, f"GetNth{kind}Node")(index) for index in range(count)]
+            slicer.mrmlScene.RemoveNode(node)
+            for other in belongings:
+                if other is not None and slicer.mrmlScene.IsNodePresent(other):
+                    slicer.mrmlScene.RemoveNode(other)
+
+
+def _load(change: Any, result: Mapping[str, Any], nodes: dict[str, Any]) -> None:
+    from TrainingCore.data.change_result import CHANGE, DVR_AFTER, DVR_BEFORE, REPORT
+
+    summary = change.summary()
+    visits = summary["visits"]
+    scene = slicer.mrmlScene
+    nodes["change_transform"] = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", _("Half-way space of two visits"))
+    for role, file, name in (
+        ("change_before", DVR_BEFORE, _("before: {visit}").format(visit=visits["before"])),
+        ("change_after", DVR_AFTER, _("after: {visit}").format(visit=visits["after"])),
+        ("change_map", CHANGE, _("change (after minus before)")),
+    ):
+        nodes[role] = loadVolume(change.path / file)
+        nodes[role].SetName(scene.GenerateUniqueName(f"{_('Synthetic DVR')} {name}"))
+    for role in ("change_before", "change_after"):
+        display.showMap(nodes[role])
+    showChange(nodes["change_map"])
+    nodes["change_table"] = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Lesions of two visits"))
+    rows = change.rows()
+    _fill(nodes["change_table"], rows)
+    nodes["change_lesions"] = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", _("Lesions of either visit"))
+    _addLesions(nodes, change, rows)
+    nodes["change_report"] = _addText(_("Report of two visits"), (change.path / REPORT).read_text(encoding="utf-8"))
+    nodes["change_summary"] = _addText(_("Summary of two visits"), json.dumps(summary))
+    _place(nodes, summary, result)
+    _sign(nodes, summary, result)
+
+
+def _fill(table: Any, rows: list[dict[str, Any]]) -> None:
+    from TrainingCore.data.lesion_columns import CHANGE_COLUMNS
+
+    names = [column.name for column in CHANGE_COLUMNS if column.name != "lesion"]
+    fillTable(table, [{ID: row["lesion"], **row} for row in rows], [ID, *names])
+
+
+def _addLesions(nodes: dict[str, Any], change: Any, rows: list[dict[str, Any]]) -> None:
+    from TrainingCore.data.change_result import LESION_LABELS
+
+    segmentation = nodes["change_lesions"]
+    display.showOutlines(segmentation)
+    if rows:
+        loaded = loadVolume(change.path / LESION_LABELS)
+        try:
+            labels = np.rint(slicer.util.arrayFromVolume(loaded)).astype(np.int16)
+            # An outline may be hidden by a neighbour's of the other visit
+            drawn = [number for number in np.unique(labels).tolist() if number]
+            lesions.addSegments(segmentation, labels, loaded, drawn)
+            segmentation.SetReferenceImageGeometryParameterFromVolumeNode(loaded)
+        finally:
+            removeVolume(loaded)
+    colourByClass(segmentation, nodes["change_table"])
+
+
+def removeVolume(volume: Any) -> None:
+    """Take a volume that was only read out of the scene."""
+    displays = [volume.GetNthDisplayNode(index) for index in range(volume.GetNumberOfDisplayNodes())]
+    slicer.mrmlScene.RemoveNode(volume)
+    for node in displays:
+        if node is not None and slicer.mrmlScene.IsNodePresent(node):
+            slicer.mrmlScene.RemoveNode(node)
+
+
+def _addText(name: str, text: str) -> Any:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", name)
+    node.SetText(text)
+    return node
+
+
+def _place(nodes: dict[str, Any], summary: dict[str, Any], result: Mapping[str, Any]) -> None:
+    """Lay the half-way space over the later visit's T1w, by a transform that stays a node."""
+    transform = nodes["change_transform"]
+    if "dvr" in result:
+        transform.SetMatrixTransformToParent(toVtk(np.array(summary["to_after"])))
+        transform.SetAndObserveTransformNodeID(result["dvr"].GetTransformNodeID())
+    for role in ("change_before", "change_after", "change_map", "change_lesions"):
+        nodes[role].SetAndObserveTransformNodeID(transform.GetID())
+
+
+def _sign(nodes: dict[str, Any], summary: dict[str, Any], result: Mapping[str, Any]) -> None:
+    run = uuid.uuid4().hex
+    model = {
+        "name": summary["model"],
+        "weights_sha256": summary.get("weights_sha256", ""),
+        "simulated_training_data": summary.get("simulated_training_data", True),
+    }
+    for role, node in nodes.items():
+        if "dvr" in result:
+            provenance.signLike(node, role, result["dvr"])
+        else:
+            provenance.sign(node, role, run, {"model": model, "software": {}, "note": summary["note"]}, None)
+        if "dvr" in result:
+            provenance.putBeside(node, result["dvr"])

@@ -1,0 +1,221 @@
+"""The section Compare with an earlier visit: choose it, run the comparison, show both visits and what changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from ..errors import SynthesisError
+from ..run.childprocess import State, Step, importTrainingCore
+from ..scene import provenance
+from ..words import _
+from .comparison import Comparison, Visit, visitOfFolder, visitOfNodes
+from .nodes import isOf, loadChange
+
+PUMP_MILLISECONDS = 100
+
+
+class ComparePanel:
+    """Chooses the earlier visit and runs one comparison at a time. `shown` gets whether two visits are to be shown;
+    `changed` is called when there is another comparison in the scene."""
+
+    def __init__(self, ui: Any, shown: Callable[[bool], None], changed: Callable[[dict[str, Any]], None]) -> None:
+        self.ui, self._shown, self._changed = ui, shown, changed
+        self.nodes: dict[str, Any] = {}
+        self.job: Comparison | None = None
+        self._folders: list[Visit] = []
+        self._visits: list[Visit] = []
+        self._filling = False
+        self._timer = qt.QTimer()
+        self._timer.setInterval(PUMP_MILLISECONDS)
+        self._timer.connect("timeout()", self.onTimer)
+        ui.earlierFolderButton.connect("clicked(bool)", self.onFolder)
+        ui.compareButton.connect("clicked(bool)", self.onButton)
+        ui.openChangeButton.connect("clicked(bool)", self.onOpen)
+        ui.compareBox.connect("toggled(bool)", self.onBox)
+        ui.changeReportButton.connect("clicked(bool)", self.onReport)
+        slicer.app.connect("aboutToQuit()", self.stop)
+        self._showProgress(False)
+        self.show({})
+
+    @property
+    def hasChange(self) -> bool:
+        """Whether there is a comparison to show."""
+        return all(role in self.nodes for role in provenance.CHANGE_ROLES)
+
+    def show(self, nodes: dict[str, Any]) -> None:
+        """Act on these nodes (by role) from now on, or none."""
+        self.nodes = nodes
+        self.fill()
+        self.ui.compareBox.enabled = self.ui.changeReportButton.enabled = self.hasChange
+        self.ui.changeLabel.text = self._words() if self.hasChange else ""
+        if not self.hasChange:
+            self.setShown(False)
+
+    def fill(self) -> None:
+        """List the other Results in the scene and the folders that were chosen."""
+        chosen = self._chosen()
+        runs = [run for run in provenance.runs(slicer.mrmlScene) if run != self._run()]
+        nodes = [provenance.nodesOfRun(slicer.mrmlScene, run) for run in runs]
+        self._visits = [*self._folders, *map(visitOfNodes, nodes)]
+        self._filling = True
+        self.ui.earlierBox.clear()
+        self.ui.earlierBox.addItems([visit.label for visit in self._visits])
+        self.ui.earlierBox.setCurrentIndex(self._visits.index(chosen) if chosen in self._visits else 0)
+        self._filling = False
+        self.ui.compareButton.enabled = self.job is not None or bool(self._visits and "dvr" in self.nodes)
+
+    def setShown(self, shown: bool) -> None:
+        """Tick the box without telling anybody."""
+        self._filling = True
+        self.ui.compareBox.checked = shown
+        self._filling = False
+
+    def onFolder(self, _checked: bool = False) -> None:
+        """Ask for a Result folder and choose it."""
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Result folder of an earlier visit"), "")
+        if folder:
+            self.choose(Path(folder))
+
+    def choose(self, folder: Path) -> None:
+        """Choose a Result folder; a sentence where it is none."""
+        visit = visitOfFolder(folder)
+        try:
+            visit.record()
+        except SynthesisError as error:
+            self._say(error)
+            return
+        if visit not in self._folders:
+            self._folders.insert(0, visit)
+        self.fill()
+        self.ui.earlierBox.setCurrentIndex(self._visits.index(visit))
+
+    def onButton(self, _checked: bool = False) -> None:
+        """Compare, or cancel what is under way."""
+        if self.job is not None:
+            self.ui.compareLabel.text = _("Cancelling")
+            self.ui.compareButton.enabled = False
+            self.job.cancel()
+            return
+        before = self._chosen()
+        if before is None or "dvr" not in self.nodes:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The visits could not be compared."), waitCursor=False):
+            try:
+                self._start(before)
+            except SynthesisError as error:
+                self._say(error)
+
+    def _start(self, before: Visit) -> None:
+        job = Comparison(before, visitOfNodes(self.nodes), onStep=self.onStep, folder=slicer.app.temporaryPath)
+        self.job = job
+        self._showProgress(True)
+        try:
+            job.start()
+        except BaseException:
+            self._end("")
+            raise
+        logging.info("MyelinSynth: comparison started")
+        self._timer.start()
+
+    def onStep(self, step: Step) -> None:
+        """Show a line of progress."""
+        if step.fraction is not None:
+            self.ui.compareBar.value = int(100 * step.fraction)
+        self.ui.compareLabel.text = step.message
+
+    def onTimer(self) -> None:
+        """Listen to the child; at its end show the two visits, or say why there is nothing to show."""
+        job = self.job
+        if job is None:
+            self._timer.stop()
+            return
+        try:
+            if job.pump():
+                return
+        except SynthesisError as error:
+            self._end(_("Failed"))
+            self._say(error)
+            return
+        except BaseException:
+            self._end(_("Failed"))
+            raise
+        self._end(_("Cancelled") if job.state is State.CANCELLED else "")
+        if job.outputs is not None:
+            logging.info("MyelinSynth: comparison done")
+            self._changed(job.outputs)
+
+    def onOpen(self, _checked: bool = False) -> None:
+        """Ask for a folder of `change` and show it."""
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of a comparison"), "")
+        if folder:
+            self.open(Path(folder))
+
+    def open(self, folder: Path) -> None:
+        """Show a folder that `change` has written; a sentence where it is none."""
+        with slicer.util.tryWithErrorDisplay(_("The comparison could not be opened."), waitCursor=True):
+            try:
+                outputs = loadChange(folder, self.nodes if isOf(folder, self.nodes) else {})
+            except SynthesisError as error:
+                self._say(error)
+                return
+            self._changed(outputs)
+
+    def onBox(self, shown: bool) -> None:
+        """The user wants to see the two visits, or the open result."""
+        if not self._filling:
+            self._shown(shown)
+
+    def onReport(self, _checked: bool = False) -> None:
+        """Open the report in the browser."""
+        if self.hasChange:
+            path = Path(slicer.app.temporaryPath) / "myelinsynth-change-report.html"
+            path.write_text(self.nodes["change_report"].GetText(), encoding="utf-8")
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
+
+    def sceneCloses(self) -> None:
+        """The patient goes, and with it what is under way."""
+        self.stop()
+        self.show({})
+
+    def stop(self) -> None:
+        """End a comparison that is under way and wait for it."""
+        if self.job is not None:
+            self.job.stop()
+            self._end(_("Cancelled"))
+
+    def _chosen(self) -> Visit | None:
+        index = self.ui.earlierBox.currentIndex
+        return self._visits[index] if 0 <= index < len(self._visits) else None
+
+    def _run(self) -> str:
+        return provenance.get(self.nodes["dvr"], "Run") if "dvr" in self.nodes else ""
+
+    def _words(self) -> str:
+        importTrainingCore()
+        from TrainingCore.reporting.change_words import describe_changes
+
+        return describe_changes(json.loads(self.nodes["change_summary"].GetText()))
+
+    def _say(self, error: SynthesisError) -> None:
+        self.ui.compareLabel.text = str(error)
+        slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
+
+    def _end(self, word: str) -> None:
+        self.job = None
+        self._timer.stop()
+        self._showProgress(False)
+        self.ui.compareLabel.text = word
+        self.fill()
+
+    def _showProgress(self, running: bool) -> None:
+        self.ui.compareButton.text = _("Cancel") if running else _("Compare with this visit")
+        self.ui.compareBar.visible = running
+        self.ui.compareBar.value = 0
+        self.ui.compareLabel.text = _("Writing files") if running else ""
