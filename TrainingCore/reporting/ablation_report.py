@@ -1,4 +1,4 @@
-"""The report of a backward elimination: the order, the paper's table with ours, and how sure each step is."""
+"""Report of a backward elimination: order, comparison with the paper's table, and certainty of each step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,14 @@ PAPERS = "paper"
 
 
 def write_ablation(out: Path, rounds: list[Row], recipe: Row, cohort: Cohort) -> None:
-    """Write steps.csv, summary.json and report.html."""
+    """Write steps.csv, summary.json and report.html.
+
+    Args:
+        out: output folder.
+        rounds: rounds of the elimination.
+        recipe: recipe of the experiment.
+        cohort: training data.
+    """
     task = task_of(recipe)
     steps = elimination_steps(rounds)
     summaries = {step["inputs"]: _means(step["visits"], task.measures) for step in steps}
@@ -50,29 +57,29 @@ def write_ablation(out: Path, rounds: list[Row], recipe: Row, cohort: Cohort) ->
 def ablation_report(
     rounds: Sequence[Row], summaries: dict[str, dict[str, Row]], margins: Sequence[Row], recipe: Row, cohort: Cohort
 ) -> Report:
-    """The order of elimination, the paper's table with ours, and how sure each step is."""
+    """Build the report. See write_ablation."""
     task = task_of(recipe)
     paper = reported_for(task.name)
     report = Report("Backward elimination of inputs", [SIMULATED_BANNER] if cohort.simulated else [])
     order = " → ".join(title_of(row["dropped"]) for row in rounds)
     kept = list(summaries)[-1]
     report.add_text(
-        f"{recipe['description']}. {len(cohort.people)} people of {cohort.name}, each measured by a model that "
-        f"had never seen them; {length_text(recipe)}. "
-        f"Dropped in this order, each time the input that mattered least for {rounds[0]['by'].title}: {order}. Kept to "
-        f"the end: {title_of(kept)}." + (f" The paper: {paper.inputs_order}." if paper.inputs_order else "")
+        f"{recipe['description']}. Out-of-fold results of {len(cohort.people)} people of {cohort.name}; "
+        f"{length_text(recipe)}. Each round drops the input that matters least for {rounds[0]['by'].title}. Order: "
+        f"{order}. Last remaining input: {title_of(kept)}."
+        + (f" The paper: {paper.inputs_order}." if paper.inputs_order else "")
     )
-    report.add_heading("All that was tried")
+    report.add_heading("All combinations")
     inputs, rows = rounds[0]["inputs"], tried_rows(rounds, task)
     text = "✓ input used. Mean (SD); best: the best of its round."
     if any(row["round"] == PAPERS for row in rows):
         report.add_text(REASON)
-        text += " Rows called paper: what the paper reports for the same inputs."
+        text += " Rows called paper: results of the paper for the same inputs."
     report.add_table(rows, text, titles={name: title_of(name) for name in inputs}, missing="–")
-    report.add_heading("How sure each step is").add_text(
-        "p is of Wilcoxon's signed-rank test, two-sided, paired by person. Each combination was trained once per fold: "
-        "what differs between two trainings by chance "
-        "counts here as a difference between inputs, so that even a small p may mislead where two rows are close."
+    report.add_heading("Certainty of each step").add_text(
+        "p: Wilcoxon's signed-rank test, two-sided, paired by person. Each combination was trained once per fold, so "
+        "chance differences between trainings count as differences between inputs. Even a small p may therefore be "
+        "misleading if two rows are close."
     )
     for row, result in zip(rounds, margins):
         report.add_text(f"Round {row['round']}: {margin_text(row, result)}")
@@ -81,16 +88,18 @@ def ablation_report(
     rows = [measure_row(measure, summaries, paper.of_measure(measure.key)) for measure in task.measures]
     report.add_table(rows, "", ["measure", *summaries], titles=heads)
     report.add_figure(
-        elimination_figure(summaries, rounds[0]["by"]), "Mean and SD over people.", "Measure against the inputs left"
+        elimination_figure(summaries, rounds[0]["by"]),
+        "Mean and SD over people.",
+        "Measure against remaining inputs",
     )
     add_methods(report, {recipe["system"]: recipe})
     return report
 
 
 def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
-    """One row per combination, as the paper's table 1: a tick per input, its measures; below it what the paper has.
+    """One row per combination, as in table 1 of the paper: a tick per input, then measures; below it the paper's row.
 
-    All measures where the task's paper has no such table.
+    All measures are shown if the task's paper has no such table.
     """
     first, rows = rounds[0]["inputs"], []
     paper = reported_for(task.name)
@@ -124,7 +133,7 @@ def _best(measure: Measure, means: dict[str, float | None]) -> str | None:
 
 
 def margin_text(row: Row, result: Row) -> str:
-    """The margin in words; with a note where the two cannot be distinguished."""
+    """Describe the margin between the dropped input and the runner-up, and whether they can be distinguished."""
     measure = row["by"]
     names = [title_of(name) for name in (result["dropped"], result["runner_up"])]
     if result["difference"] is None:
@@ -145,7 +154,7 @@ def _flat(result: dict[str, Row]) -> Row:
 
 
 def elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -> Figure:
-    """The measure with its SD against the inputs that are left."""
+    """Plot the measure with its SD against the remaining inputs."""
     figure, axes = figures.new_figure(1.6 + 1.6 * len(summaries), 3.4)
     axis = axes[0, 0]
     result = [summary[measure.key] for summary in summaries.values()]

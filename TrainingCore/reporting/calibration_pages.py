@@ -1,4 +1,4 @@
-"""Does a model know where it is wrong? The answer in words, and error against uncertainty as a figure."""
+"""Calibration of the uncertainty: a summary sentence, and error against uncertainty as a figure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ Row = Mapping[str, Any]
 
 
 def calibration_in_words(result: Row) -> str:
-    """The answer in a sentence or two."""
+    """Summarise the calibration in a few sentences.
+
+    Args:
+        result: of `evaluation.calibration.calibration`.
+
+    Returns:
+        Whether the uncertainty separates large from small errors, rho, and error by uncertainty.
+    """
     rho = figures.with_interval(result["rho"], result["low"], result["high"])
     first, last = result["parts"][0], result["parts"][-1]
     if result["low"] is not None and result["low"] > 0:
-        verdict = "Lesions with a high uncertainty have larger errors."
+        verdict = "Lesions with a higher uncertainty have larger errors."
     elif result["high"] is not None and result["high"] < 0:
-        verdict = "Lesions with a high uncertainty have smaller errors: it must not be trusted."
+        verdict = "Lesions with a higher uncertainty have smaller errors: do not use this uncertainty."
     else:
-        verdict = "The uncertainty does not tell lesions with large errors from others here."
+        verdict = "In this cohort, the uncertainty does not distinguish lesions with large errors from others."
     times = (
         ""
         if result["ratio"] is None
@@ -30,14 +37,15 @@ def calibration_in_words(result: Row) -> str:
         f"{result['within_95']:.0%} of the errors lie within 1.96 uncertainties (95 % if it is calibrated)."
     )
     return (
-        f"{verdict} Spearman's rho of uncertainty and absolute error: {rho} (exact SDs would reach "
+        f"{verdict} Spearman's rho of uncertainty and absolute error: {rho} (perfectly calibrated SDs would give "
         f"{figures.number(result['attainable'])}), {result['n']} lesions of {result['people']} people. Mean error "
-        f"{first['error']:.3f} in the surest third, {last['error']:.3f} in the least sure.{times}"
+        f"{first['error']:.3f} in the third with the lowest uncertainty, {last['error']:.3f} in the third with the "
+        f"highest.{times}"
     )
 
 
 def calibration_figure(lesions: Sequence[Row], result: Row) -> Figure:
-    """Absolute error against uncertainty, a point per lesion; large points: means of the three parts."""
+    """Plot absolute error against uncertainty, one point per lesion; large points: means of the three parts."""
     rows = [row for row in lesions if row.get("uncertainty") is not None and _has_means(row)]
     figure, axes = figures.new_figure(4.8, 4.0)
     axis = axes[0, 0]

@@ -1,4 +1,4 @@
-"""What a model card says of measured performance, from the summary that `evaluate` wrote."""
+"""Measured performance for the model card, from the summary that `evaluate` wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,18 @@ from .result_tables import printed
 
 
 def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
-    """What an evaluation measured of the weights with this hash; raises BadInput where it measured others."""
+    """Read the performance of a model from an evaluation.
+
+    Args:
+        evaluation: folder written by evaluate.
+        weights_sha256: SHA-256 of the weights of the model.
+
+    Returns:
+        Card entries: title and formatted value.
+
+    Raises:
+        BadInput: the folder is no evaluation, or it evaluated other weights.
+    """
     measured_on, summary = measured_model(evaluation, weights_sha256, "--evaluation")
     performance = {"measured on": measured_on}
     if "lesion" in summary:
@@ -25,7 +36,7 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
 
 
 def beyond_size_and_place(summary: dict[str, Any]) -> dict[str, str]:
-    """What a card says of true myelin and of geometry; a model that does not beat geometry says so."""
+    """Card entries on true myelin and on the comparison with geometry; a model that does not beat geometry says so."""
     geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]["synthetic"]
     gap, partial = geometry["difference"], geometry["partial"]
     entries = {}
@@ -39,9 +50,17 @@ def beyond_size_and_place(summary: dict[str, Any]) -> dict[str, str]:
 
 
 def calibration_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
-    """What a bundle takes from an evaluation on other people: `intervals`, and `uncertainty` where it was measured.
+    """Read the calibration of a model from an evaluation on people not used for training.
 
-    Raises BadInput where the evaluation measured neither.
+    Args:
+        evaluation: folder written by evaluate.
+        weights_sha256: SHA-256 of the weights of the model.
+
+    Returns:
+        Bundle entries `intervals` and, if it was measured, `uncertainty`.
+
+    Raises:
+        BadInput: the evaluation measured neither.
     """
     measured_on, summary = measured_model(evaluation, weights_sha256, "--calibration")
     fitted = {
@@ -58,10 +77,19 @@ def calibration_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
 
 
 def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[str, dict[str, Any]]:
-    """An evaluation's cohort in words, and what its summary says of the weights with this hash.
+    """Find a model in an evaluation by its weights.
 
-    option: what the evaluation was given as. Raises BadInput where it is no evaluation or of other weights, and for
-    --calibration where the model was trained on these people.
+    Args:
+        evaluation: folder written by evaluate.
+        weights_sha256: SHA-256 of the weights of the model.
+        option: command-line option of the evaluation, for messages.
+
+    Returns:
+        Description of the cohort, and summary of the model.
+
+    Raises:
+        BadInput: the folder is no evaluation or evaluated other weights; for --calibration also if the model was
+            trained on these people.
     """
     content = read_json(evaluation / "summary.json")
     if not isinstance(content, dict) or "models" not in content:

@@ -1,4 +1,4 @@
-"""The report of two visits: maps before and after, their difference, and every lesion."""
+"""Report of the change between two visits: both maps, their difference, and every lesion."""
 
 from __future__ import annotations
 
@@ -27,8 +27,17 @@ def write_change_report(
     lesions: np.ndarray,
     simulated: bool,
 ) -> None:
-    """Write report.html. dvr: maps before and after on the half-way grid, (I, J, K); lesions: bool, at either visit."""
-    banners = [f"{SIMULATED}: the model has never seen a measured PET of a person."] if simulated else []
+    """Write report.html.
+
+    Args:
+        path: file to write.
+        rows: table of lesions.
+        summary: content of change.json.
+        dvr: maps before and after on the half-way grid, (I, J, K).
+        lesions: lesions of either visit, bool, (I, J, K).
+        simulated: whether the model was trained on simulated patients.
+    """
+    banners = [f"{SIMULATED}: the model was not trained on measured PET of patients."] if simulated else []
     report = Report("Change between two visits", banners)
     report.add_text(describe_changes(summary))
     report.add_figure(
@@ -40,12 +49,12 @@ def write_change_report(
     ordered = sorted(rows, key=lambda row: abs(row["difference"] or 0.0), reverse=True)
     columns = change_columns()
     names = [column.name for column in columns]
-    report.add_table(ordered, "The largest difference first.", names, titles(columns), formats(columns))
+    report.add_table(ordered, "Sorted by size of the difference.", names, titles(columns), formats(columns))
     report.write(path)
 
 
 def slices(dvr: tuple[np.ndarray, np.ndarray], lesions: np.ndarray) -> Any:
-    """Rows: before, after, difference; columns: axial levels with most lesion."""
+    """Draw before, after and difference in rows; columns are the axial levels with the most lesion."""
     inside = (dvr[0] > 0) & (dvr[1] > 0)
     levels = choose_levels(inside, lesions)
     figure, axes = new_figure(2.2 * len(levels), 6.8, nrows=3, ncols=len(levels))

@@ -1,4 +1,4 @@
-"""The report of a cross-validation: out-of-fold measures pooled, mean (sd) as the papers print them."""
+"""Report of a cross-validation: pooled out-of-fold measures, mean (SD) as in the papers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,15 @@ MAX_EXAMPLES, MEASURES_BY_STRATUM = 3, 2
 
 
 def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
-    """Write summary.json, visits.csv, lesions.csv and report.html of the finished folds; returns the summary."""
+    """Write summary.json, visits.csv, lesions.csv and report.html of the finished folds.
+
+    Args:
+        plan: plan of the cross-validation.
+        cohort: training data.
+
+    Returns:
+        Content of summary.json.
+    """
     first = next(iter(plan.recipes))
     task, folds = TASKS[plan.task], plan.finished()
     target = plan.recipes[first]["data"]["target"]
@@ -64,17 +72,17 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
 
 
 def _recipe_summary(summary: Row) -> Row:
-    """The measures on top, as summary.json of a cross-validation has always had them."""
+    """Move the measures to the top level, the layout of summary.json of a cross-validation."""
     return {**summary["measures"], **{key: value for key, value in summary.items() if key != "measures"}}
 
 
 def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
-    """What a model card says of a recipe's out-of-fold measures."""
+    """Out-of-fold performance of a recipe as entries of a model card."""
     task = TASKS[plan.task]
     rows = plan.pooled(name)
     summary = summarise_measures(task, rows)
     people = len({row["person"] for row in rows["visits"]})
-    performance = {"measured on": f"{people} people, each by the one member that never saw them"}
+    performance = {"measured on": f"{people} people, out-of-fold (each by the one member not trained on them)"}
     performance |= {measure.title: printed(measure, summary[measure.key]) for measure in task.measures}
     return performance | {title: correlation_text(result) for title, result in summary["pooled"].items()}
 
@@ -89,18 +97,25 @@ def correlation_text(result: Row) -> str:
 def crossvalidation_report(
     plan: Plan, cohort: Cohort, compared: ComparedModels, folds: Sequence[int], last: ComparedModels | None = None
 ) -> Report:
-    """The report as a self-contained page.
+    """Build the report.
 
-    folds: the finished ones, which alone are reported; compared, last: the best and the last epochs' models.
+    Args:
+        plan: plan of the cross-validation.
+        cohort: training data.
+        compared: results of the models of the best epochs.
+        folds: finished folds; only these are reported.
+        last: results of the models of the last epochs, or None if they do not differ.
+
+    Returns:
+        The report, to be written as HTML.
     """
     report = Report("Cross-validation", [SIMULATED_BANNER] if cohort.simulated else [])
     about = compared.summaries[compared.first]
     which = ", ".join(map(str, folds))
-    partly = f", of which fold {which} alone is reported here" if len(folds) < len(plan.folds) else ""
+    partly = f", of which only fold {which} is reported here" if len(folds) < len(plan.folds) else ""
     report.add_text(
-        f"{len(plan.folds)} folds by person of the {len(cohort.people)} people of {cohort.name}{partly}: "
-        f"measured on {about['people']} people ({about['visits']} visits), each by a model that had never seen "
-        "them. Mean (SD) over people."
+        f"{len(cohort.people)} people of {cohort.name} in {len(plan.folds)} folds by person{partly}. Out-of-fold "
+        f"results of {about['people']} people ({about['visits']} visits), mean (SD) over people."
     )
     add_results(report, compared)
     if last is not None:
@@ -114,11 +129,11 @@ def crossvalidation_report(
 
 
 def add_last_epochs(report: Report, last: ComparedModels) -> None:
-    """The same measures of the last epochs' models."""
+    """Add the measures of the models of the last epochs."""
     report.add_heading("Last epochs")
     report.add_text(
-        "Validation people chose the epochs above, and may end a schedule of losses or patches anywhere. These are "
-        "the models after the last epoch, where every schedule is complete; a difference should hold for both."
+        "The epochs above were selected on the validation set, possibly before a schedule of losses or patches was "
+        "complete. These are the models of the last epoch, after all schedules; a difference should hold for both."
     )
     rows = [
         measure_row(measure, {name: summary["measures"] for name, summary in last.summaries.items()})
@@ -131,7 +146,7 @@ def add_last_epochs(report: Report, last: ComparedModels) -> None:
 
 
 def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: Pooled) -> None:
-    """The first measures again, by what the folds were stratified by: a mean over all hides whom a recipe serves."""
+    """Add the first measures by stratum, because an overall mean can hide differences between strata."""
     for column in plan.stratified_by:
         stratum, rows = cohort.strata([column]), []
         for value in sorted(set(stratum.values())):
@@ -142,7 +157,7 @@ def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: P
                     values = by_person(of["visits"], measure.key)
                     result[name] = {person: values[person] for person in values if stratum[person] == value}
                 people = max(map(len, result.values()))
-                if measure.better and people:  # what controls have no lesions for is left out
+                if measure.better and people:  # skips lesion measures in controls
                     row = measure_row(
                         measure,
                         {
@@ -157,10 +172,10 @@ def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: P
 
 
 def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
-    """Who was measured in which fold and, where it was stratified, how many of each stratum were in which part."""
+    """Add the people of each fold and, if stratified, the number of people per stratum and part."""
     report.add_heading("Folds")
     sizes = [{"fold": index + 1, "people left out": ", ".join(part)} for index, part in enumerate(plan.folds)]
-    report.add_table(sizes, "Who was measured in which fold.")
+    report.add_table(sizes, "People evaluated in each fold.")
     if not plan.stratified_by:
         return
     stratum = cohort.strata(plan.stratified_by)
@@ -168,24 +183,24 @@ def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
         name: {" / ".join(plan.stratified_by): name} for name in (*sorted(set(stratum.values())), "all")
     }
     for fold in plan.finished():
-        learnt = read_json(plan.folder(recipe, fold) / "run" / "run.json")["people"]
-        parts = (learnt["training"], learnt["validation"], plan.folds[fold - 1])
+        people = read_json(plan.folder(recipe, fold) / "run" / "run.json")["people"]
+        parts = (people["training"], people["validation"], plan.folds[fold - 1])
         for name, row in counts.items():
             of = [sum(name in ("all", stratum[person]) for person in part) for part in parts]
             row[f"fold {fold}"] = " / ".join(map(str, of))
-    report.add_table(list(counts.values()), "People to train / to validate / left out and measured, by stratum.")
+    report.add_table(list(counts.values()), "People for training / validation / test, by stratum.")
 
 
 def add_examples(report: Report, plan: Plan, task: Task) -> None:
-    """Slices of people left out, every recipe's image of each beside the measured one; nothing where there are none."""
+    """Add example slices of test people: the image of every recipe beside the measured image."""
     folds = [f for f in range(1, len(plan.folds) + 1) if all(plan.example(n, f).is_file() for n in plan.recipes)]
     examples = {name: [load_slices(plan.example(name, fold)) for fold in folds[:MAX_EXAMPLES]] for name in plan.recipes}
     if not folds or len({tuple(example.outline.shape for example in result) for result in examples.values()}) > 1:
-        return  # recipes of different grids cannot be laid side by side
+        return  # recipes of different grids cannot be shown side by side
     report.add_heading("Examples")
     report.add_figure(
         PAGES[task.name].examples(examples),
-        "Of the people left out of a fold, the one with the largest lesions; the slice with most of them. Patient's "
-        "right on the left.",
-        "Axial slices of people left out: inputs, measured image and what every recipe makes of them",
+        "From each fold, the test person with the highest lesion load, slice with the most lesion. Patient's right on "
+        "the left.",
+        "Axial slices of test people: inputs, measured image and synthetic image of every recipe",
     )

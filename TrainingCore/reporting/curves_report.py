@@ -1,4 +1,4 @@
-"""The report of learning curves: the paper's figure of each measure, its numbers, and what the curves approach."""
+"""Report of learning curves: figure and values of each measure, and asymptotes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,17 @@ COLOURS = (figures.MEASURED, figures.SYNTHETIC, figures.TRUTH, figures.INK)
 
 
 def fit_width(cells: Sequence[Row], measure: Measure, width: int, seed: int = 0) -> Asymptote:
-    """The asymptote of one width, over the people who have a value at every size."""
+    """Fit the asymptote of one width over the people who have a value at every size.
+
+    Args:
+        cells: results by fraction and width.
+        measure: measure to fit.
+        width: network width.
+        seed: seed of the bootstrap.
+
+    Returns:
+        The fit with its intervals.
+    """
     own = [cell for cell in cells if cell["width"] == width]
     tables = [by_person(cell["visits"], measure.key) for cell in own]
     people = sorted(set.intersection(*map(set, tables)))
@@ -39,7 +49,18 @@ def fit_width(cells: Sequence[Row], measure: Measure, width: int, seed: int = 0)
 
 
 def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, seed: int) -> Row:
-    """Write cells.csv, summary.json and report.html; returns the summary."""
+    """Write cells.csv, summary.json and report.html.
+
+    Args:
+        out: output folder.
+        cells: results by fraction and width.
+        recipe: recipe of the experiment.
+        cohort: training data.
+        seed: seed of the bootstrap.
+
+    Returns:
+        Content of summary.json.
+    """
     task = task_of(recipe)
     widths = sorted({cell["width"] for cell in cells})
     fits = {m.key: {width: fit_width(cells, m, width, seed) for width in widths} for m in task.measures}
@@ -53,17 +74,16 @@ def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, s
 
 
 def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[str, Fits]) -> Report:
-    """Per measure the paper's figure, the numbers behind it, and what the curves approach."""
+    """Build the report: for each measure the paper's figure, its values and the asymptotes."""
     task = task_of(recipe)
     paper = reported_for(task.name).learning_curves
     report = Report("Learning curves", [SIMULATED_BANNER] if cohort.simulated else [])
     report.add_text(
         f"{recipe['description']}. Out-of-fold, mean over {len(cohort.people)} people of {cohort.name}, the "
-        f"same in every cell; {length_text(recipe)}{_steps_text(recipe)}. "
-        "Fit: a + b n^-c, n training subjects; a is what more people of "
-        "this kind would approach if the curve went on like this. The intervals know that other people might have been "
-        "measured, not that other people might have been trained on or that a training comes out differently each "
-        f"time: they are too narrow rather than too wide.\n\n{paper} {REASON if paper else ''}"
+        f"same people at every size; {length_text(recipe)}{_steps_text(recipe)}. "
+        "Fit: a + b n^-c with n training subjects; the asymptote a extrapolates the curve to many more people of this "
+        "kind. The intervals reflect the sampling of evaluated people only, not of training subjects nor the variation "
+        f"between trainings, so they are rather too narrow.\n\n{paper} {REASON if paper else ''}"
     )
     for measure in task.measures:
         if all(fit.people == 0 for fit in fits[measure.key].values()):
@@ -71,26 +91,26 @@ def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[
         report.add_heading(measure.title)
         report.add_figure(
             curve_figure(cells, measure, fits[measure.key]),
-            "Mean and standard error over people; line: fit, dotted beyond the sizes tried; dashed: asymptote.",
+            "Mean and standard error over people; line: fit, dotted where extrapolated; dashed: asymptote.",
             f"{measure.title} against training subjects",
         )
         report.add_table(size_rows(cells, measure), "Mean (SD) by training subjects and network width C.")
         rows = [_fit_row(width, fit, measure) for width, fit in fits[measure.key].items()]
-        report.add_table(rows, "Fitted, with 95 % intervals.", titles={"why": "why not"}, missing="–")
+        report.add_table(rows, "Fits with 95 % intervals.", titles={"why": "why not"}, missing="–")
     add_methods(report, {recipe["system"]: recipe})
     return report
 
 
 def _steps_text(recipe: Row) -> str:
     return (
-        ", however many people there are to train on"
+        ", independent of the number of training subjects"
         if recipe["iterations"]
-        else (": fewer training subjects are fewer steps")
+        else (", so that fewer training subjects mean fewer steps")
     )
 
 
 def size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:
-    """One row per size, one column per width: mean (SD)."""
+    """Table of mean (SD), one row per size and one column per width."""
     rows: dict[float, Row] = {}
     for cell in cells:
         start = {"F": f"{100 * cell['fraction']:.0f} %", "people": cell["people"]}
@@ -119,7 +139,7 @@ def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
 
 
 def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
-    """The measure against training subjects, one line per width."""
+    """Plot the measure against training subjects, one line per width."""
     figure, axes = figures.new_figure(6.4, 3.8)
     axis = axes[0, 0]
     for index, (width, fit) in enumerate(fits.items()):
@@ -129,7 +149,7 @@ def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
         means = measure.scale * np.array([np.nan if each["mean"] is None else each["mean"] for each in result])
         errors = measure.scale * np.array([(each["sd"] or 0.0) / max(each["n"], 1) ** 0.5 for each in result])
         colour, aside = COLOURS[index % len(COLOURS)], 1 + 0.012 * (index - (len(fits) - 1) / 2)
-        style = "o" if fit.a is not None else "o:"  # without a fit the points are joined, so that widths can be told
+        style = "o" if fit.a is not None else "o:"  # without a fit, a dotted line connects the points of a width
         axis.errorbar(sizes * aside, means, errors, fmt=style, color=colour, capsize=3, label=f"C = {width}")
         if fit.a is not None and fit.b is not None and fit.c is not None:
             for low, high, kind in ((sizes.min(), sizes.max(), "-"), (sizes.max(), FARTHER * sizes.max(), ":")):

@@ -1,4 +1,4 @@
-"""The pages of Wei et al. 2018: DVR by region, person by person, and the demyelinated share of each lesion load."""
+"""Sections after Wei et al. 2018: DVR by region and by person, and demyelinated share of each lesion load."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from .document import Report
 
 
 def demyelination_section(report: Report, compared: ComparedModels) -> None:
-    """The paper's figures 4 and 5 (A): DVR by region with the significance of the differences, person by person, and
-    the demyelinated share of each patient's lesion load."""
+    """Add figures 4 and 5 (A) of the paper: DVR by region with p values and by person, and demyelinated shares."""
     visits = {name: rows["visits"] for name, rows in compared.rows.items()}
     rows: list[Any] = []
     for name, result in visits.items():
@@ -29,8 +28,8 @@ def demyelination_section(report: Report, compared: ComparedModels) -> None:
     report.add_heading("DVR by region")
     report.add_table(
         rows,
-        "Mean (SD) over people. p: Mann-Whitney (different people), Wilcoxon signed rank (the same people). The paper: "
-        "no difference of the first kind, p < 0.0001 for the second.",
+        "Mean (SD) over people. p: Mann-Whitney test (between groups) and Wilcoxon signed-rank test (within people). "
+        "In the paper: no difference between groups, p < 0.0001 within people.",
         formats={"p NAWM / control": "{:.2g}", "p lesions / NAWM": "{:.2g}"},
     )
     for name, result in visits.items():
@@ -47,7 +46,7 @@ def demyelination_section(report: Report, compared: ComparedModels) -> None:
             f"Line plot of mean DVR in white matter and lesions by person, {name}",
         )
     if not any(row.get("measured_percent") for result in visits.values() for row in result):
-        report.add_text("No demyelination maps: their threshold is taken from the white matter of controls.")
+        report.add_text("No demyelination maps, because their threshold needs the white matter of controls.")
         return
     report.add_heading("Demyelinated voxels")
     for name, result in visits.items():

@@ -1,4 +1,4 @@
-"""One self-contained HTML file: text, tables and pictures, readable without a network and by a screen reader."""
+"""Self-contained HTML reports with text, tables and figures; readable offline and by screen readers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ TEMPLATE = "report.html.jinja"
 
 
 class Report:
-    """Collects the parts of a report and writes them as one HTML file; nothing is interpreted as HTML but the layout.
+    """A report that is written as one HTML file. All text is escaped.
 
-    `banners` stand above the title; "Research use only, not for diagnosis." is always the first of them. Figures are
-    also written to the folder `figures`, where one is given.
+    Args:
+        title: title of the page.
+        banners: notes above the title; "Research use only, not for diagnosis." is always the first.
+        figures: folder that also gets every figure as PNG, or None.
 
     >>> report = Report("Evaluation", banners=[SIMULATED_BANNER])
     >>> report.add_heading("Lesions").add_table([{"id": 1, "mean_dvr": 1.04}], titles={"mean_dvr": "Mean DVR"})
@@ -42,7 +44,7 @@ class Report:
         self._parts: list[dict[str, Any]] = []
 
     def add_heading(self, text: str) -> Report:
-        """Begin a section."""
+        """Start a section."""
         self._parts.append({"kind": "heading", "text": text})
         return self
 
@@ -60,14 +62,21 @@ class Report:
         formats: Mapping[str, str] | None = None,
         missing: str = MISSING,
     ) -> Report:
-        """Add a table.
+        """Add a table, or a sentence if there are no rows.
 
-        rows: one mapping per row; columns: keys to show, in this order (where None, those of the first row); titles:
-        key -> heading; formats: key -> format string such as "{:.2f}" (floats default to three decimals); missing:
-        what stands for None and NaN. No rows show as a sentence that says so.
+        Args:
+            rows: one mapping per row.
+            caption: caption above the table.
+            columns: keys to show, in this order (default: those of the first row).
+            titles: column heading by key.
+            formats: format string by key, such as "{:.2f}" (floats default to three decimals).
+            missing: text for None and NaN.
+
+        Returns:
+            The report itself.
         """
         if not rows:
-            return self.add_text(f"{caption.rstrip('.') + ': ' if caption else ''}nothing to show.")
+            return self.add_text(f"{caption.rstrip('.') + ': ' if caption else ''}none.")
         keys = list(columns) if columns is not None else list(rows[0])
         numeric = {key: any(isinstance(row.get(key), Real) for row in rows) for key in keys}
         heads = [{"title": (titles or {}).get(key, key.replace("_", " ")), "number": numeric[key]} for key in keys]
@@ -76,10 +85,19 @@ class Report:
         return self
 
     def add_figure(self, figure: Figure | bytes | Path, caption: str, alt: str = "", name: str = "") -> Report:
-        """Add a picture: a matplotlib figure, PNG bytes or the path of a PNG; `alt` says in words what it shows.
+        """Add a figure.
 
-        Without `alt` the caption stands for it. name: of its PNG file, without ending. Raises ValueError where the
-        bytes are no PNG.
+        Args:
+            figure: matplotlib figure, PNG bytes or path of a PNG.
+            caption: caption below the figure.
+            alt: description for screen readers (default: the caption).
+            name: name of the PNG file, without extension.
+
+        Returns:
+            The report itself.
+
+        Raises:
+            ValueError: the bytes are not a PNG.
         """
         if isinstance(figure, (str, Path)):
             content = Path(figure).read_bytes()
@@ -99,7 +117,7 @@ class Report:
         return self
 
     def html(self) -> str:
-        """The whole page as text."""
+        """The page as HTML."""
         from jinja2 import Environment, StrictUndefined
 
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -108,12 +126,12 @@ class Report:
         return template.render(title=self.title, banners=self.banners, parts=self._parts, footer=footer)
 
     def write(self, path: Path | str) -> None:
-        """Write the page as UTF-8, whole or not at all."""
+        """Write the page as UTF-8, atomically."""
         write_text(Path(path), self.html())
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """A matplotlib figure as PNG, 150 dots per inch, the same bytes for the same figure."""
+    """Render a matplotlib figure as PNG at 150 dots per inch; the bytes are reproducible."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""The pages of DVR models: agreement with measured DVR by lesion and person, true myelin, geometry, tissues, errors."""
+"""Report sections of DVR models: agreement with measured DVR, true myelin, geometry, tissues, errors."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ from .lesion_tables import (
 
 METHODS = (
     "Lesion level: mean DVR of each lesion (26-neighbourhood) of at least the given volume, all visits pooled. Patient "
-    "level: mean over the same lesions of a person, weighted by volume. Intervals: patients drawn with "
-    "replacement, 5000 times (percentiles). The p value takes lesions as independent and is therefore too small where "
-    "lesions of one patient resemble each other; that of a difference comes from the paired replicates. Noise ceiling: "
-    "the correlation of the noise-free truth, which only a digital patient has, with the measured DVR of the same "
-    "lesions.\n\n"
-    "MAE, PSNR and SSIM count voxels inside the brain or inside lesions alone; PSNR and SSIM take a range of 1.5 DVR, "
-    "SSIM a 3D Gaussian window of SD 1.5 voxels (Wang et al. 2004). NAWM is white matter without lesions at "
+    "level: mean over the same lesions of a person, weighted by volume. Intervals: bootstrap of patients, 5000 "
+    "replicates, percentiles. The p value assumes independent lesions and is therefore too small if lesions of a "
+    "patient resemble each other; the p value of a difference comes from the paired replicates. Noise ceiling: "
+    "correlation of the noise-free truth, which is known for simulated patients only, with the measured DVR of the "
+    "same lesions.\n\n"
+    "MAE, PSNR and SSIM are computed over voxels inside the brain or inside lesions; PSNR and SSIM use a range of 1.5 "
+    "DVR, SSIM a 3D Gaussian window of SD 1.5 voxels (Wang et al. 2004). NAWM is white matter without lesions at "
     "least 2 mm from other tissue. "
-    "Bland-Altman: mean of synthetic minus measured, and 1.96 SD on both sides. Slope: least-squares line of synthetic "
-    "on measured DVR of lesions; below 1, differences between lesions come out smaller than measured. Not estimable: "
-    "fewer than three points, no spread, or for an interval fewer than five patients."
+    "Bland-Altman: mean of synthetic minus measured DVR, plus and minus 1.96 SD. Slope: least-squares line of "
+    "synthetic on measured DVR of lesions; below 1, the model underestimates differences between lesions. Not "
+    "estimable: fewer than three points, no variance or, for an interval, fewer than five patients."
 )
 
 MODELS_CAPTION = "Pearson r of every model with its 95 % interval by patient. Dashed: the noise ceiling."
-MAX_GROUP_FIGURES = 4  # models; with more only the first has its box plots
+MAX_GROUP_FIGURES = 4  # with more models, only the first gets box plots
 
 
 def dvr_section(report: Report, compared: ComparedModels) -> None:
-    """Tables and figures of all models, then those of each."""
+    """Add tables and figures that compare all models, then a section per model."""
     summaries, first = compared.summaries, compared.first
     about = summaries[first]
     report.add_text(
         f"{about['lesions']} lesions, of which {about['lesions_in_correlation']} have at least "
-        f"{compared.minimum_mm3:g} mm3 and count in what follows."
+        f"{compared.minimum_mm3:g} mm3 and are included below."
     )
     for name, summary in summaries.items():
         report.add_text(geometry_sentence(name, summary))
@@ -68,12 +68,12 @@ def dvr_section(report: Report, compared: ComparedModels) -> None:
     if compared.ceilings:
         report.add_text(ceiling_sentence(compared.ceilings))
         if (compared.ceilings["information"] or {}).get("rows"):
-            caption = "Information ceiling: Pearson r of regressions that know so much of the lesions, across people"
+            caption = "Information ceiling: out-of-sample Pearson r of regressions on increasing lesion information"
             report.add_table(ceiling_rows(compared.ceilings["information"]), caption=caption)
     report.add_table(agreement_rows(summaries), caption="Agreement: synthetic minus measured mean DVR")
     for name in summaries:
         _model_section(report, compared, name)
-    report.add_heading("How to read this").add_text(METHODS)
+    report.add_heading("Methods").add_text(METHODS)
 
 
 def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
@@ -98,7 +98,7 @@ def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
     if name == compared.first or len(compared.rows) <= MAX_GROUP_FIGURES:
         report.add_figure(
             figures.groups_figure(rows["visits"]),
-            "Mean DVR by tissue and group; one point per visit.",
+            "Mean DVR by tissue and group, one point per visit.",
             f"Box plots of mean DVR in lesions, NAWM and grey matter of {name}; the numbers follow in the table.",
             f"groups-{slug}",
         )
@@ -119,12 +119,12 @@ def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
 
 
 def file_name(name: str) -> str:
-    """A model's name with nothing in it that a file name should not have."""
+    """A model's name as part of a file name: letters and digits, `-` for everything else."""
     return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 def paper_rows(compared: ComparedModels) -> list[Row]:
-    """What the system's paper reports of the correlations, one row per model of the paper."""
+    """Correlations reported in the system's paper, one row per model of the paper."""
     papers = reported_for(compared.task.name).pooled
     names = dict.fromkeys(name for values in papers.values() for name in values)
     return [
@@ -135,9 +135,13 @@ def paper_rows(compared: ComparedModels) -> list[Row]:
 
 
 def example_visits(visits: Sequence[Row]) -> list[int]:
-    """Indices of the visits with the smallest, the median and the largest error of mean lesional DVR.
+    """Choose the visits with the smallest, the median and the largest error of mean lesional DVR.
 
-    The first three where no visit has lesions; fewer than three where there are fewer.
+    Args:
+        visits: one row per visit.
+
+    Returns:
+        Up to three indices; the first visits if none has lesions.
     """
     errors = [
         (abs(v["synthetic_lesion"] - v["measured_lesion"]), i)
@@ -151,6 +155,6 @@ def example_visits(visits: Sequence[Row]) -> list[int]:
 
 
 def dvr_tables(compared: ComparedModels) -> dict[str, list[Row]]:
-    """Tables that an evaluation writes besides visits and lesions: {file name: rows}."""
+    """Further tables of an evaluation, besides visits and lesions: rows by file name."""
     groups = [{"model": name} | row for name, summary in compared.summaries.items() for row in summary["groups"]]
     return {"models.csv": model_rows(compared.summaries), "groups.csv": groups}

@@ -1,4 +1,4 @@
-"""The files of an evaluation: summary.json, tables as CSV, figures as PNG, and report.html that holds them all."""
+"""Files of an evaluation: summary.json, tables as CSV, figures as PNG, and report.html with all of them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,15 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class EvaluationFacts:
-    """What a reader must know besides the results: the cohort's name, whether it is simulated, of each model what
-    Candidate.facts says, warnings, and the seed of the bootstrap."""
+    """Context of an evaluation for its report.
+
+    Attributes:
+        cohort: name of the cohort.
+        cohort_simulated: whether it is simulated.
+        models: facts of each model, see Candidate.facts.
+        warnings: sentences for the top of the report.
+        seed: seed of the bootstrap.
+    """
 
     cohort: str
     cohort_simulated: bool
@@ -44,9 +51,17 @@ def write_evaluation(
     loads: Sequence[int],
     facts: EvaluationFacts,
 ) -> Row:
-    """Write every file of an evaluation into an existing folder; returns what summary.json says.
+    """Write all files of an evaluation.
 
-    slices, loads: of every visit, by model and lesional voxels.
+    Args:
+        folder: existing folder to write to.
+        compared: results of all models.
+        slices: example slices of every visit, by model.
+        loads: lesional voxels of every visit.
+        facts: context of the evaluation.
+
+    Returns:
+        Content of summary.json.
     """
     for name in facts.models:
         compared.summaries[name].update(calibrated(compared.rows[name], compared, facts.seed))
@@ -72,9 +87,16 @@ def write_evaluation(
 
 
 def calibrated(rows: Rows, compared: ComparedModels, seed: int) -> Row:
-    """What `export --calibration` takes: interval widths by lesion volume, and `uncertainty` where it was asked for.
+    """Compute the calibration for `export --calibration`.
 
-    Empty for models that measure no lesions.
+    Args:
+        rows: visits and lesions of a model.
+        compared: results of all models; sets the smallest lesion.
+        seed: seed of the bootstrap.
+
+    Returns:
+        `intervals_fitted` (interval widths by lesion volume) and, if the uncertainty was evaluated, `uncertainty`;
+        empty for models without lesion measures.
     """
     if not rows["lesions"]:
         return {}
@@ -93,7 +115,7 @@ def evaluation_report(
     loads: Sequence[int],
     facts: EvaluationFacts,
 ) -> Report:
-    """The page; its figures also go to `folder/figures` as PNG."""
+    """Build report.html; also writes the figures to `folder/figures` as PNG. See write_evaluation."""
     banners = [SIMULATED_BANNER] if facts.cohort_simulated else []
     simulated = [name for name, about in facts.models.items() if about["simulated_training_data"]]
     if simulated:
@@ -113,7 +135,7 @@ def evaluation_report(
 
 
 def add_results(report: Report, compared: ComparedModels) -> None:
-    """Measures beside the paper's, what the task shows, and every model beside the first."""
+    """Add measures beside those of the paper, sections of the task, and comparisons with the first model."""
     report.add_heading("Measures")
     measures = {name: summary["measures"] for name, summary in compared.summaries.items()}
     add_measures(report, compared.task, measures, compared.target)
@@ -125,7 +147,7 @@ def add_results(report: Report, compared: ComparedModels) -> None:
 def add_slices(
     report: Report, compared: ComparedModels, slices: Mapping[str, Sequence[Slices]], loads: Sequence[int]
 ) -> None:
-    """Slices of a few visits: of every model with their difference to the measured image, and all models together."""
+    """Add example slices: per model with the difference to the measured image, or all models in one figure."""
     pages = PAGES[compared.task.name]
     report.add_heading("Examples")
     if pages.each_model:
@@ -138,7 +160,7 @@ def add_slices(
     if len({tuple(example.outline.shape for example in own) for own in examples.values()}) == 1:
         report.add_figure(
             pages.examples(examples),
-            "The people with the largest lesions; the slice with most of them. Patient's right on the left.",
+            "People with the highest lesion load, slice with the most lesion. Patient's right on the left.",
             "Axial slices: inputs, measured image and the image of every model",
             "examples",
         )
@@ -149,8 +171,8 @@ def _add_model_slices(report: Report, name: str, chosen: Sequence[Slices]) -> No
     inputs = ", ".join(title_of(image) for image in chosen[0].inputs)
     report.add_figure(
         slices_figure(chosen),
-        f"{name}, from the smallest to the largest error of the mean lesional DVR, one visit a row, at the level with "
-        f"most lesional voxels (outlined). DVR window {low} to {high}; the patient's right is on the left.",
+        f"{name}: one visit per row, from the smallest to the largest error of mean lesional DVR, at the level with "
+        f"the most lesional voxels (outlined). DVR window {low} to {high}; patient's right on the left.",
         f"Axial slices of {len(chosen)} visits: {inputs}, measured DVR, synthetic DVR of {name}, and difference.",
         f"slices-{file_name(name)}",
     )

@@ -1,4 +1,4 @@
-"""The page of a study: failures and outliers first, then distributions, then associations."""
+"""Group page of a study: failures and outliers, distributions and associations."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from .document import Report
 Row = dict[str, Any]
 SHOWN = ("lesion_dvr", "nawm_dvr", "lesion_to_nawm", "lesion_load_ml", "demyelinated_share", "brain_ml")
 OUTLIER_MADS = 3.5  # (ours) robust z beyond which a visit is listed: Iglewicz and Hoaglin 1993
-MAPS_ARE_SYNTHETIC = "Every DVR on this page is synthetic: made from MRI by a network, not measured by PET."
+MAPS_ARE_SYNTHETIC = "All DVR values on this page are synthetic: computed from MRI by a network, not measured by PET."
 
 
 def write_group_page(
     path: Path, rows: Sequence[Row], failed: Sequence[Row], tables: dict[str, list[Row]], covariates: Sequence[str]
 ) -> None:
-    """Write group.html."""
+    """Write group.html.
+
+    Args:
+        path: file to write.
+        rows: one row per visit with a map, as in group.tsv.
+        failed: visits without a map and the reason.
+        tables: rows of the `associations` and `groups` tables.
+        covariates: columns that the associations are adjusted for.
+    """
     simulated = any(row["simulated_training_data"] for row in rows)
-    banners = [f"{SIMULATED}: the model was trained on simulated patients alone."] if simulated else []
+    banners = [f"{SIMULATED}: the model was trained on simulated patients only."] if simulated else []
     report = Report("Synthetic myelin maps of a study", banners)
     people = len({row["participant_id"] for row in rows})
     report.add_text(f"{MAPS_ARE_SYNTHETIC} {len(rows)} visits of {people} people have a map.")
-    report.add_heading("Look at these first")
+    report.add_heading("Quality control")
     report.add_table([dict(row) for row in failed], "Visits without a map.")
     report.add_table(outliers(rows), f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")
     report.add_heading("Distributions")
@@ -38,7 +46,14 @@ def write_group_page(
 
 
 def outliers(rows: Sequence[Row]) -> list[Row]:
-    """Visits whose measures lie far from the others', or that have a QC flag: {visit, why}."""
+    """List visits with outlying measures or a QC flag.
+
+    Args:
+        rows: one row per visit.
+
+    Returns:
+        {visit, why} of every such visit.
+    """
     reasons: dict[int, list[str]] = {index: [row["qc"]] if row["qc"] else [] for index, row in enumerate(rows)}
     for name in SHOWN:
         values = np.array([np.nan if row[name] is None else float(row[name]) for row in rows])
@@ -54,14 +69,21 @@ def outliers(rows: Sequence[Row]) -> list[Row]:
 
 
 def missing(rows: Sequence[Row]) -> list[Row]:
-    """Columns with empty cells: {column, missing, of}."""
+    """Count missing values.
+
+    Args:
+        rows: one row per visit.
+
+    Returns:
+        {column, missing, of} of every column with missing values.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row if name != "qc"))
     counts = {name: sum(row.get(name) is None for row in rows) for name in columns}
     return [{"column": name, "missing": count, "of": len(rows)} for name, count in counts.items() if count]
 
 
 def distributions(rows: Sequence[Row]) -> Any:
-    """A strip per measure."""
+    """Draw a strip plot of every measure."""
     figure, axes = figures.new_figure(9.0, 4.6, nrows=2, ncols=3)
     rng = np.random.default_rng(0)
     for axis, name in zip(axes.ravel(), SHOWN):
@@ -80,9 +102,10 @@ def _add_associations(
         return
     adjusted = f", adjusted for {', '.join(covariates)}" if covariates else ""
     report.add_heading("Associations").add_text(
-        "The person is the unit: correlations are of person means with 95 % intervals from bootstrapped people; beta "
-        f"is from a linear mixed model over all visits (random intercept per person), in SD{adjusted}. q is p "
-        "corrected for all rows of the table (Benjamini and Hochberg 1995). An association does not show a cause."
+        "The unit of analysis is the person. Correlations are of person means, with 95 % intervals from a bootstrap of "
+        "people; beta is from a linear mixed model over all visits (random intercept per person), in "
+        f"SD{adjusted}. q: p corrected for all rows of the table (Benjamini and Hochberg 1995). An association is no "
+        "evidence of causation."
     )
     report.add_table([_association(row) for row in tables["associations"]], "Spearman correlations and mixed model.")
     groups = [
@@ -116,7 +139,7 @@ def _association(row: Row) -> Row:
 
 
 def scatter(rows: Sequence[Row], outcome: str) -> Any:
-    """Lesion and NAWM DVR of each person against an outcome."""
+    """Plot lesion and NAWM DVR of each person against an outcome."""
     from ..study.associations import number, person_means
 
     figure, axes = figures.new_figure(8.0, 3.4, ncols=2)

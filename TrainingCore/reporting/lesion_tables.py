@@ -18,15 +18,15 @@ MORE_DIFFERENCES = (
 )
 GEOMETRY_ALONE = "geometry alone"
 CAPTION = (
-    "What lesion DVR tells beyond size and place, 95 % by patient. True myelin: known of simulated patients only, "
-    "r with the share that is left. Given geometry: partial correlation with measured DVR once size, distances and "
-    "tissue fractions are taken from both. Geometry alone: a regression without any intensity, fitted to this cohort's "
-    "own measured DVR, each person predicted from the others."
+    "Information in lesion DVR beyond size and location, 95 % by patient. True myelin: r with the remaining share of "
+    "myelin, known for simulated patients only. Given geometry: partial correlation with measured DVR, adjusted for "
+    "size, distances and tissue fractions. Geometry alone: regression without image intensities, fitted to the "
+    "measured DVR of this cohort; every person is predicted from the others."
 )
 
 
 def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
-    """One row per model, then one for geometry alone: r measured, r true myelin, partial r, difference to geometry."""
+    """Table of r with measured DVR, r with true myelin, partial r and difference to geometry, one row per model."""
     rows = []
     for name, summary in summaries.items():
         geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]["synthetic"]
@@ -51,7 +51,7 @@ def _r(result: Row) -> str:
 
 
 def geometry_sentence(name: str, summary: Row) -> str:
-    """What a reader must know of a model that does not beat geometry; empty for one that does."""
+    """Warning for a model that does not beat geometry alone; empty otherwise."""
     geometry = summary["geometry"]
     if geometry["beats"] is not False:
         return ""
@@ -59,7 +59,7 @@ def geometry_sentence(name: str, summary: Row) -> str:
     return (
         f"{name} does not beat geometry alone: r at lesion level differs by "
         f"{with_interval(gap['difference'], gap['low'], gap['high'], '{:+.3f}')} from a regression on lesion size, "
-        "distances and tissue fractions that sees no image intensity."
+        "distances and tissue fractions without image intensities."
     )
 
 
@@ -91,13 +91,13 @@ def interval_rows(summary: Row) -> list[Row]:
 
 
 def ceiling_rows(information: Mapping[str, Any]) -> list[Row]:
-    """The table that `simulate` wrote: what regressions reach that know so much of the lesions."""
+    """Information ceiling that `simulate` wrote, as rows: r of regressions on increasing lesion information."""
     header, *lines = as_table(information)
     return [dict(zip(header, (cell or "–" for cell in line))) for line in lines]
 
 
 def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
-    """The noise ceiling of the whole cohort, and why there is no information ceiling where there is none."""
+    """Noise ceiling of the whole cohort, and the reason if there is no information ceiling."""
     noise, information = ceilings["noise"], ceilings["information"]
     sentences = []
     if noise is not None:
@@ -148,7 +148,7 @@ def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
 
 
 def difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
-    """What every other model has more than the first, with 95 % intervals by patient."""
+    """Differences of every other model to the first, with 95 % intervals by patient."""
     rows = []
     for name, result in against.items():
         row: Row = {"model": f"{name} \N{MINUS SIGN} {first}"}

@@ -1,4 +1,4 @@
-"""What a reader needs to do a protocol again: the settings of every recipe where they are not its system's own."""
+"""Settings section of experiment reports: every recipe with its changes from the recipe it is based on."""
 
 from __future__ import annotations
 
@@ -11,36 +11,42 @@ from .document import Report
 
 
 def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int | None = None) -> None:
-    """The recipes of a report and what was changed in them. recipes: {name: recipe}; seed: of the folds, or None."""
+    """Add the settings of every recipe to a report.
+
+    Args:
+        report: report to extend.
+        recipes: recipes by name.
+        seed: seed of the folds, or None.
+    """
     report.add_heading("Settings")
     report.add_table(
         [{"recipe": name, **changed_settings(recipe)} for name, recipe in recipes.items()],
-        "Training settings. Those not listed are as in the recipe it is based on, whose file in TrainingCore/recipes "
-        "marks what is the paper's and what is ours." + ("" if seed is None else f" Seed of the folds: {seed}."),
+        "Training settings. All others are those of the base recipe, whose file in TrainingCore/recipes marks which "
+        "settings are from the paper and which are ours." + ("" if seed is None else f" Seed of the folds: {seed}."),
         titles={"from": "based on", "other": "other settings"},
     )
 
 
 def changed_settings(recipe: dict[str, Any]) -> dict[str, str]:
-    """{makes, from, other}: a recipe's description, its root, and its settings that the root has not."""
+    """Describe a recipe: `makes` (description), `from` (base recipe), `other` (settings that differ from the base)."""
     result = differences(recipe)
     root, outputs = result.pop("base"), str(recipe["description"])
     result.pop("description", None)
-    if entry_of(recipe["system"]).closed_form:  # a closed form uses none of the others, which its base may have
+    if entry_of(recipe["system"]).closed_form:  # ignores the training settings that its base may have
         result = {key: value for key, value in result.items() if key.startswith("data.")}
     other = "; ".join(f"{key} {value_text(value)}" for key, value in result.items())
     return {"makes": outputs, "from": root, "other": other or "none"}
 
 
 def value_text(value: Any) -> str:
-    """A setting for people: lists with commas, numbers in six digits."""
+    """Format a setting: lists with commas, numbers in six digits."""
     if isinstance(value, list):
         return ", ".join(map(value_text, value))
     return f"{value:g}" if isinstance(value, float) else "off" if value is False else str(value)
 
 
 def length_text(recipe: Mapping[str, Any]) -> str:
-    """How long every model was trained, in words."""
+    """Training length, e.g. `each trained for 20 epochs`."""
     steps, epochs = recipe["iterations"], recipe["epochs"]
     return f"each trained for {plural(steps, 'step')}" if steps else f"each trained for {plural(epochs, 'epoch')}"
 

@@ -1,4 +1,4 @@
-"""The report of one patient: pictures first, then lesions, then what to be careful about."""
+"""Report of one patient: figures, lesions, plausibility checks and methods."""
 
 from __future__ import annotations
 
@@ -29,24 +29,32 @@ ROWS_SHOWN = 60
 
 
 def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
-    """The report of one patient as a self-contained page."""
+    """Build the report of one patient.
+
+    Args:
+        findings: map, lesions and everything else that was measured.
+        summary: summary statistics, as written to provenance.json.
+
+    Returns:
+        The report, to be written as HTML.
+    """
     banners = []
     if findings.bundle.simulated:
-        banners.append(f"{SIMULATED}: the model has never seen a measured PET of a person.")
+        banners.append(f"{SIMULATED}: the model was not trained on measured PET of patients.")
     if findings.patient.simulated:
-        banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
+        banners.append("Simulated patient: these images are from a phantom, not from a scanner.")
     if findings.patient.made:
         banners.append(synthetic_input(findings.patient))
     report = Report("Synthetic myelin map", banners)
     for warning in findings.patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")
     report.add_text(describe_findings(findings, summary))
-    report.add_heading("The map")
-    mask = "mask that was found automatically" if "lesions" in findings.patient.made else "given mask"
+    report.add_heading("Map")
+    mask = "automatic lesion segmentation" if "lesions" in findings.patient.made else "given mask"
     flair = "synthetic FLAIR" if "flair" in findings.patient.made else "FLAIR resampled into T1w space"
     caption = (
         f"Axial slices, patient's right on the left. T1w after bias correction, {flair}; "
-        f"DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Lesions of the {mask} are outlined."
+        f"DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Outlines: lesions of the {mask}."
     )
     report.add_figure(
         patient_slices_figure(findings), caption, "Axial slices of T1w, FLAIR and synthetic DVR with lesion outlines"
@@ -54,25 +62,25 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
     report.add_heading("DVR by tissue")
     report.add_figure(
         tissue_figure(findings),
-        "Distribution over voxels. Tissues come from the T1w and are approximate. NAWM is white matter "
-        "outside lesions and at least 2 mm from other tissue. The "
-        "dashed line is the limit below which a voxel counts as demyelinated (mean of NAWM minus 2 SD).",
+        "Distribution over voxels. Tissues are segmented in the T1w and approximate. NAWM: white matter outside "
+        "lesions and at least 2 mm from other tissue. Dashed line: threshold below which a voxel counts as "
+        "demyelinated (mean of NAWM minus 2 SD).",
         "Histograms of DVR in normal-appearing white matter, grey matter and lesions",
     )
     _lesion_section(report, findings, summary)
     _plausibility_section(report, findings)
-    report.add_heading("How it was made")
+    report.add_heading("Methods")
     report.add_text(methods(findings))
     return report
 
 
 def _plausibility_section(report: Report, findings: Findings) -> None:
-    """What published PET and MRI studies agree on, and whether this map shows it."""
+    """Table of findings on which published studies agree, and whether this map reproduces them."""
     report.add_heading("Plausibility")
     rows = [
         {
-            "should hold": finding.check,
-            "number": finding.unit,
+            "finding": finding.check,
+            "measure": finding.unit,
             "expected": finding.expected,
             "this map": None if finding.value is None else f"{finding.value:.2f}",
             "holds": {True: "yes", False: "NO", None: "–"}[finding.holds],
@@ -81,48 +89,50 @@ def _plausibility_section(report: Report, findings: Findings) -> None:
     ]
     report.add_table(
         rows,
-        "What published studies of myelin PET and MRI agree on (see TrainingCore.evaluation.plausibility). A map that "
-        "fails a line is not plausible there; one that passes all need not be accurate.",
+        "Findings on which published studies of myelin PET and MRI agree (see TrainingCore.evaluation.plausibility). A "
+        "map that fails a check is implausible in this respect; passing all checks does not show that it is accurate.",
     )
 
 
 def synthetic_input(patient: PatientImages) -> str:
-    """What a network made before the map was made."""
-    made = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[name] for name in patient.made)
-    trained = " trained on simulated people" if _completing_model(patient)["simulated_training_data"] else ""
-    return f"Synthetic input: {made} came from a network{trained}, not from a scanner or a person."
+    """Banner for a patient whose FLAIR or lesion mask was generated by a network."""
+    inputs = " and ".join({"flair": "the FLAIR", "lesions": "the lesion mask"}[name] for name in patient.made)
+    trained = " trained on simulated patients" if _completing_model(patient)["simulated_training_data"] else ""
+    return f"Synthetic input: {inputs} came from a network{trained}, not from a scanner or a person."
 
 
 def describe_findings(findings: Findings, summary: dict[str, Any]) -> str:
-    """The findings in a few sentences."""
+    """Summarise the findings in a few sentences."""
     means = summary["synthetic_dvr"]
-    words = [
+    sentences = [
         f"Synthetic DVR {_mean(means['nawm'])} in normal-appearing white matter and {_mean(means['grey_matter'])} in "
         "grey matter (mean \N{PLUS-MINUS SIGN} SD over voxels)."
     ]
-    found = "lesions" in findings.patient.made
+    automatic = "lesions" in findings.patient.made
     if findings.lesions is None:
-        words.append("There is no lesion mask, so there is no lesion table.")
+        sentences.append("There is no lesion mask, so there is no lesion table.")
     else:
-        words.append(
-            f"{summary['lesions']} lesions{', found automatically, to be reviewed' if found else ''}, "
-            f"{summary['lesion_load_ml']:.1f} ml in all, DVR {_mean(means['lesions'])}."
+        sentences.append(
+            f"{summary['lesions']} lesions{', found automatically, to be reviewed' if automatic else ''}, "
+            f"lesion load {summary['lesion_load_ml']:.1f} ml, DVR {_mean(means['lesions'])}."
         )
     share = summary["share_below_surrounding_nawm"]
     if share is not None:
-        words.append(
-            f"{share:.0%} of the lesions of {PAPER_MINIMUM_MM3:.0f} mm\N{SUPERSCRIPT THREE} or more lie below the NAWM "
-            "around them."
+        sentences.append(
+            f"{share:.0%} of the lesions of {PAPER_MINIMUM_MM3:.0f} mm\N{SUPERSCRIPT THREE} or more have a lower DVR "
+            "than the surrounding NAWM."
         )
-    return " ".join(words)
+    return " ".join(sentences)
 
 
-def _mean(found: dict[str, float] | None) -> str:
-    return "not estimable" if found is None else f"{found['mean']:.2f} \N{PLUS-MINUS SIGN} {found['sd']:.2f}"
+def _mean(statistics: dict[str, float] | None) -> str:
+    if statistics is None:
+        return "not estimable"
+    return f"{statistics['mean']:.2f} \N{PLUS-MINUS SIGN} {statistics['sd']:.2f}"
 
 
 def methods(findings: Findings) -> str:
-    """How the map came about, for the last section."""
+    """Text of the methods section: brain mask, registration, bias correction, model and weights."""
     about = findings.bundle.description
     flips = ", averaged with the mirrored prediction" if findings.flips else ""
     corrected = "The T1w was" if "flair" in findings.patient.made else "T1w and FLAIR were"
@@ -136,7 +146,7 @@ def methods(findings: Findings) -> str:
 
 
 def registrations_in_words(findings: Findings) -> str:
-    """How every input came to the T1w, a sentence each."""
+    """One sentence per input about its registration to the T1w."""
     registrations = findings.prepared.aligned.registrations
     if not registrations:
         return "No FLAIR was given."
@@ -147,7 +157,7 @@ def registrations_in_words(findings: Findings) -> str:
 
 
 def completed_by(patient: PatientImages) -> str:
-    """Which model made what the patient lacked, and how good it is known to be; empty where nothing was made."""
+    """Model that filled in missing inputs and its measured performance; empty if no input was missing."""
     if not patient.made:
         return ""
     about = _completing_model(patient)
@@ -159,7 +169,7 @@ def completed_by(patient: PatientImages) -> str:
 
 
 def _completing_model(patient: PatientImages) -> dict[str, Any]:
-    """The model that filled in what the patient lacks, or that found the lesions."""
+    """Description of the model that filled in missing inputs or segmented the lesions."""
     about: dict[str, Any] = patient.facts.get("completed_with") or patient.facts["lesions_found_by"]
     return about
 
@@ -169,12 +179,12 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
         return
     report.add_heading("Lesions")
     if findings.measured is not None and findings.rows:
-        found = summary["lesion_correlation"]
-        r = "not estimable" if found["r"] is None else f"r = {found['r']:.2f}, p = {found['p']:.2g}"
+        correlation = summary["lesion_correlation"]
+        r = "not estimable" if correlation["r"] is None else f"r = {correlation['r']:.2f}, p = {correlation['p']:.2g}"
         report.add_figure(
             measured_figure(findings),
             f"Mean DVR of lesions of {PAPER_MINIMUM_MM3:.0f} mm\N{SUPERSCRIPT THREE} or more, synthetic against "
-            f"measured: {r}, n = {found['n']}. p takes lesions as independent.",
+            f"measured: {r}, n = {correlation['n']}. p assumes independent lesions.",
             "Scatter plot of synthetic against measured mean DVR of each lesion",
         )
     columns = [key for key in titles() if any(row.get(key) is not None for row in findings.rows)]
@@ -190,7 +200,7 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
 
 
 def patient_slices_figure(findings: Findings) -> Figure:
-    """Rows: T1w, FLAIR, synthetic DVR (and measured DVR); columns: axial levels with most lesion, or evenly spread."""
+    """Draw T1w, FLAIR, synthetic (and measured) DVR in rows; columns are the axial levels with the most lesion."""
     shape, affine = box_around(findings.brain.mask, SPACING_MM, 5.0)
 
     def on_page(data: np.ndarray, interpolation: str = "linear") -> np.ndarray:
@@ -230,9 +240,14 @@ def patient_slices_figure(findings: Findings) -> Figure:
 
 
 def choose_levels(inside: np.ndarray, lesions: np.ndarray) -> list[int]:
-    """Up to five axial levels, bottom to top: the fullest of lesions that lie apart, filled up evenly.
+    """Choose up to five axial levels with the most lesion voxels, at least 8 mm apart; evenly spaced levels fill up.
 
-    inside, lesions: (I, J, K) masks; returns indices along the last axis.
+    Args:
+        inside: brain mask, (I, J, K).
+        lesions: lesion mask, (I, J, K).
+
+    Returns:
+        Indices along the last axis, from bottom to top.
     """
     occupied = np.flatnonzero(inside.any(axis=(0, 1)))
     area = lesions.sum(axis=(0, 1))
@@ -246,7 +261,7 @@ def choose_levels(inside: np.ndarray, lesions: np.ndarray) -> list[int]:
 
 
 def tissue_figure(findings: Findings) -> Figure:
-    """Histograms of synthetic (and measured) DVR in NAWM, grey matter and lesions."""
+    """Plot histograms of synthetic (and measured) DVR in NAWM, grey matter and lesions."""
     maps = [("synthetic", findings.dvr)]
     if findings.measured is not None:
         maps.append(("measured", findings.measured.data))
@@ -273,7 +288,7 @@ def tissue_figure(findings: Findings) -> Figure:
 
 
 def measured_figure(findings: Findings) -> Figure:
-    """Synthetic against measured mean DVR of each lesion of 50 mm3 or more; area of a point: volume."""
+    """Plot synthetic against measured mean DVR of lesions of 50 mm3 or more; point area grows with volume."""
     rows = [row for row in findings.rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
     rows = [row for row in rows if None not in (row["mean_dvr"], row["measured_mean_dvr"])]
     figure, axes = new_figure(4.6, 4.4)

@@ -1,4 +1,4 @@
-"""Numbers of one prepared visit that show at a glance, beside those of the cohort, that something went wrong."""
+"""Quality-control measures of a prepared visit and their deviation from the cohort."""
 
 from __future__ import annotations
 
@@ -14,14 +14,23 @@ from ..imaging.contrasts import normalised_information
 if TYPE_CHECKING:
     from ..patient.case_preparation import Prepared
 
-MIN_VISITS = 5  # visits from which on "unusual for this cohort" means anything (ours)
+MIN_VISITS = 5  # smallest cohort in which outliers are marked (ours)
 OUTLIER = 3.5  # robust z-score (Iglewicz & Hoaglin 1993)
 MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True)
 class QcMeasure:
-    """One column of the page. floor: differences below it are never unusual; side: which ones are suspicious."""
+    """One column of the page.
+
+    Attributes:
+        key: name in the records.
+        title: column title.
+        form: format of the value.
+        floor: smaller differences are never unusual.
+        side: suspicious side of the median: low, high or both.
+        explanation: tooltip.
+    """
 
     key: str
     title: str
@@ -50,38 +59,49 @@ MEASURES = (
 
 
 def measure(prepared: Prepared) -> dict[str, float | None]:
-    """Every measure of MEASURES that this visit has, None for the others; see their explanations."""
+    """Compute the measures of a visit.
+
+    Args:
+        prepared: the prepared visit.
+
+    Returns:
+        Value by key of MEASURES; None if an image for it is missing.
+    """
     volumes, aligned = prepared.volumes, prepared.aligned
     brain = volumes["brain"]
-    found: dict[str, float | None] = dict.fromkeys(measure.key for measure in MEASURES)
-    found["brain_ml"] = aligned.brain.millilitres
+    values: dict[str, float | None] = dict.fromkeys(measure.key for measure in MEASURES)
+    values["brain_ml"] = aligned.brain.millilitres
     for name in {"t1w", "flair"} & set(volumes):
-        found[f"{name}_contrast"] = white_to_grey(aligned.images[name], aligned.brain.mask, aligned.matrix(name))
+        values[f"{name}_contrast"] = white_to_grey(aligned.images[name], aligned.brain.mask, aligned.matrix(name))
     if {"t1w", "flair"} <= set(volumes):
         registration = aligned.registrations["flair"]
-        found["moved_mm"], found["covered"] = registration.moved_mm, registration.covered
-        found["shared_information"] = normalised_information(volumes["t1w"][brain], volumes["flair"][brain])
+        values["moved_mm"], values["covered"] = registration.moved_mm, registration.covered
+        values["shared_information"] = normalised_information(volumes["t1w"][brain], volumes["flair"][brain])
     if volumes.get("nawm") is not None and volumes["nawm"].any() and volumes["grey_matter"].any():
-        found["white_share"] = float(volumes["white_matter"].sum() / max(brain.sum(), 1))
+        values["white_share"] = float(volumes["white_matter"].sum() / max(brain.sum(), 1))
         for key, name in (("nawm_t1w", "t1w"), ("nawm_flair", "flair"), ("dvr_white_to_grey", "dvr")):
             if name in volumes:
                 grey = float(np.median(volumes[name][volumes["grey_matter"]]))
-                found[key] = float(np.median(volumes[name][volumes["nawm"]])) / grey if grey > 0 else None
+                values[key] = float(np.median(volumes[name][volumes["nawm"]])) / grey if grey > 0 else None
     if prepared.lesions is not None:
         sizes = prepared.lesions.volumes()
-        found["lesions"], found["lesion_ml"] = float((sizes > 0).sum()), float(sizes.sum()) / 1000
-    return {key: None if value is None or not np.isfinite(value) else round(value, 4) for key, value in found.items()}
+        values["lesions"], values["lesion_ml"] = float((sizes > 0).sum()), float(sizes.sum()) / 1000
+    return {key: None if value is None or not np.isfinite(value) else round(value, 4) for key, value in values.items()}
 
 
 def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """For every visit, how many robust standard deviations each measure lies from the cohort's median.
+    """Compute the robust z-score of each measure: (x - median) / max(1.4826 MAD, floor / 2).
 
-    rows: `measure` of each visit. (x - median) / max(1.4826 MAD, floor), signed, 0 on the side that is not suspicious;
-    empty dicts where the cohort has fewer than five visits.
+    Args:
+        rows: measures of each visit.
+
+    Returns:
+        Signed z-scores by measure for each visit, 0 on the side that is not suspicious; empty if the cohort has fewer
+        than five visits.
     """
-    found: list[dict[str, float]] = [{} for _ in rows]
+    scores: list[dict[str, float]] = [{} for _ in rows]
     if len(rows) < MIN_VISITS:
-        return found
+        return scores
     for measure in MEASURES:
         values = np.array([np.nan if row.get(measure.key) is None else row[measure.key] for row in rows], float)
         known = values[np.isfinite(values)]
@@ -93,5 +113,5 @@ def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
             if np.isfinite(value):
                 z = float(value - middle) / spread
                 unsuspicious = (measure.side == "high" and z < 0) or (measure.side == "low" and z > 0)
-                found[index][measure.key] = 0.0 if unsuspicious else round(z, 2)
-    return found
+                scores[index][measure.key] = 0.0 if unsuspicious else round(z, 2)
+    return scores

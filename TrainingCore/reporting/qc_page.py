@@ -1,4 +1,4 @@
-"""The page of a cohort: every case with a picture and its numbers, failures on top, then outliers. One HTML file."""
+"""Quality-control page of a cohort: every case with a picture and its measures; failures and outliers come first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ from .qc_measures import MEASURES, MIN_VISITS, OUTLIER, deviations
 
 PAGE = "qc.html"
 TEMPLATE = "page.html.jinja"
-SIMULATED_BANNER = "Simulated data: some or all of these people do not exist."
+SIMULATED_BANNER = "Simulated data: some or all of these people are simulated."
 WARNED = 1000.0  # a visit with a warning comes before every outlier without one
 
 
 @dataclass(frozen=True)
 class PreparedVisit:
-    """What the page shows of a visit. measures: by key of `MEASURES`; picture: a JPEG, which may be missing."""
+    """A visit on the page.
+
+    Attributes:
+        label: name of the visit.
+        measures: values by key of `MEASURES`.
+        warnings: sentences to show.
+        picture: JPEG file, which may be missing.
+        simulated: whether the person is simulated.
+    """
 
     label: str
     measures: Mapping[str, float | None]
@@ -33,7 +41,14 @@ class PreparedVisit:
 def write_page(
     out: Path, visits: Sequence[PreparedVisit], failures: Sequence[Mapping[str, str]], notes: Sequence[str] = ()
 ) -> None:
-    """Write qc.html for the visits that are complete, with `failures` and `notes` on top."""
+    """Write qc.html.
+
+    Args:
+        out: folder of the dataset.
+        visits: prepared visits.
+        failures: {visit, reason} of visits that could not be prepared.
+        notes: further notes for the top of the page.
+    """
     unusual = deviations([visit.measures for visit in visits])
     rows = [_row(visit, scores) for visit, scores in zip(visits, unusual)]
     rows.sort(key=lambda row: (-row["rank"], row["label"]))
@@ -44,7 +59,7 @@ def write_page(
 
 
 def _row(visit: PreparedVisit, scores: Mapping[str, float]) -> dict[str, Any]:
-    """A row of the page; scores: robust z-score of each measure."""
+    """Values of a visit for the template; scores: robust z-score of each measure."""
     largest = max((abs(z) for z in scores.values()), default=0.0)
     warnings = visit.warnings
     cells = {}
@@ -69,7 +84,7 @@ def _row(visit: PreparedVisit, scores: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _picture(path: Path) -> tuple[str, int, int]:
-    """A JPEG as base64, its width and height; empty where it is missing."""
+    """Read a JPEG: base64 text, width and height; ("", 0, 0) if the file is missing."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -79,7 +94,7 @@ def _picture(path: Path) -> tuple[str, int, int]:
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height in pixels of a JPEG, from its frame header; (0, 0) where there is none."""
+    """Width and height of a JPEG in pixels, from its frame header; (0, 0) without one."""
     offset = 2
     while offset + 9 < len(content) and content[offset] == 0xFF:
         marker, length = content[offset + 1], struct.unpack(">H", content[offset + 2 : offset + 4])[0]
@@ -105,9 +120,9 @@ def _write(
     visits = "visit" if len(rows) == 1 else "visits"
     summary = f"{len(rows)} {visits} prepared, {len(failures)} failed, {odd} unusual or with a warning."
     if len(rows) < MIN_VISITS:
-        summary += f" With fewer than {MIN_VISITS} visits nothing can be called unusual."
+        summary += f" Outliers need at least {MIN_VISITS} visits."
     html = template.render(
-        title="Prepared cases: look before you train",
+        title="Quality control of prepared cases",
         banners=[RESEARCH_USE, *([SIMULATED_BANNER] if any(row["simulated"] for row in rows) else [])],
         summary=summary,
         failures=failures,

@@ -1,4 +1,4 @@
-"""Tables that every report of measured models shares: measures beside the paper's, and models beside the first."""
+"""Tables that all model reports share: measures beside those of the paper, and comparisons with the first model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .document import Report
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_COLUMNS = 7  # measures in one row per model; more are one row per measure
-ALPHA = 0.05  # the usual one: below it two models, or two inputs, count as different
+MAX_COLUMNS = 7  # with more measures, the table has one row per measure instead of one per model
+ALPHA = 0.05  # significance level for differences between models or inputs
 REASON = (
-    "The paper's figures come from its own patients, scanners and preprocessing; ours from the cohort named above. "
-    "They stand side by side to show the order of magnitude and the order of the methods, and cannot be equal."
+    "The paper's results are from its own patients, scanners and preprocessing, ours from the cohort named above. "
+    "They are shown side by side to compare the order of magnitude and the ranking of methods; they cannot be equal."
 )
 HOW = (
     "{other} minus {first}, mean over people [95 % interval, bootstrap of people]. p: Wilcoxon's signed-rank test, "
@@ -31,8 +31,14 @@ HOW_POOLED = " p of r: bootstrap of people."
 
 
 def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: str) -> None:
-    """Mean (SD) of every recipe and what the paper reports: a line per recipe, as in the papers' tables, or per measure
-    where there are too many measures for that."""
+    """Add mean (SD) of every recipe and of the paper, one row per recipe, or per measure if there are many.
+
+    Args:
+        report: report to extend.
+        task: task of the models.
+        recipes: statistics of each measure, by recipe.
+        target: target contrast, which selects the results of the paper.
+    """
     paper = {measure.key: reported_for(task.name).of_measure(measure.key, target) for measure in task.measures}
     papers = dict.fromkeys(name for values in paper.values() for name in values)
     caption = "Mean (SD)." + (f" {REASON}" if papers else "")
@@ -50,13 +56,13 @@ def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: st
 
 
 def arrowed(measure: Measure) -> str:
-    """A measure's title with an arrow that says which way is better."""
+    """Title of a measure with an arrow in the direction of improvement."""
     arrow = {"higher": "\N{NO-BREAK SPACE}↑", "lower": "\N{NO-BREAK SPACE}↓"}.get(measure.better, "")
     return f"{measure.title}{arrow}"
 
 
 def measure_row(measure: Measure, recipes: dict[str, Row], paper: Mapping[str, str] | None = None) -> Row:
-    """One line of a table: mean (SD) of every recipe, and what the paper reports of its models."""
+    """Table row of a measure: mean (SD) of every recipe, and the results of the paper."""
     row: Row = {"measure": arrowed(measure)}
     for name, result in recipes.items():
         row[name] = printed(measure, result[measure.key])
@@ -79,7 +85,7 @@ def _unsigned_zero(number: str) -> str:
 
 
 def add_by_person(report: Report, task: Task, pooled: Pooled) -> None:
-    """The first measure of every person, recipe by recipe."""
+    """Add a figure of the first measure of every person by recipe."""
     report.add_heading("By person")
     report.add_figure(
         measure_by_person_figure(task.measures[0], pooled),
@@ -89,7 +95,7 @@ def add_by_person(report: Report, task: Task, pooled: Pooled) -> None:
 
 
 def measure_by_person_figure(measure: Measure, pooled: Pooled) -> Figure:
-    """Every person's value of one measure under each recipe that has it, people joined by lines."""
+    """Plot a measure of every person for each recipe; lines connect the values of a person."""
     values_of = {name: by_person(result["visits"], measure.key) for name, result in pooled.items()}
     names = [name for name, result in values_of.items() if result] or list(pooled)
     series = [values_of[name] for name in names]
@@ -109,9 +115,13 @@ def measure_by_person_figure(measure: Measure, pooled: Pooled) -> Figure:
 
 
 def add_comparisons(report: Report, task: Task, result: Mapping[str, Row], first: str) -> None:
-    """One table for every other recipe: the differences to the first, how sure they are, which of the two is ahead.
+    """Add a table for every other recipe: differences to the first, p values, and the better recipe.
 
-    result: {other recipe: of `against`}.
+    Args:
+        report: report to extend.
+        task: task of the models.
+        result: differences of every other recipe, as returned by `against`.
+        first: name of the first recipe.
     """
     for other, gaps in result.items():
         report.add_heading(f"{other} beside {first}")
@@ -120,11 +130,11 @@ def add_comparisons(report: Report, task: Task, result: Mapping[str, Row], first
             how = HOW.format(other=other, first=first) + (HOW_POOLED if task.pooled else "")
             report.add_table(rows, how, missing="–")
         else:
-            report.add_text("Nothing to compare: they make different things.")
+            report.add_text("Nothing to compare, because their outputs differ.")
 
 
 def comparison_rows(task: Task, gaps: Mapping[str, Row], first: str, other: str) -> list[Row]:
-    """One row per measure that has a better side and that both have; p and who is ahead in words."""
+    """One row per measure with a direction that both recipes have: difference, p and the better recipe."""
     measures = [measure for measure in task.measures if measure.better]
     measures += [Measure(title, title, "higher", form="{:.2f}") for title, _function in task.pooled]
     rows = []
@@ -145,35 +155,35 @@ def comparison_rows(task: Task, gaps: Mapping[str, Row], first: str, other: str)
 
 
 def ahead(measure: Measure, gap: Row, first: str, other: str) -> str:
-    """Which of two recipes does better, or that this cannot be told."""
+    """Name of the better recipe, or a note that no difference is detectable."""
     if gap["difference"] == 0:
         return "no difference"
     if gap["p"] is None:
-        return "too few people to tell"
+        return "too few people to test"
     if gap["p"] >= ALPHA:
         return "no detectable difference"
     return other if (gap["difference"] > 0) == (measure.better == "higher") else first
 
 
 def difference_text(measure: Measure, gap: Row) -> str:
-    """`+0.014 [+0.002, +0.025]`, in the measure's unit, with as many digits as tell the difference from 0."""
+    """Format a difference with its interval: `+0.014 [+0.002, +0.025]`, in the measure's unit."""
     value, low, high = (None if gap[key] is None else measure.scale * gap[key] for key in ("difference", "low", "high"))
     return figures.with_interval(value, low, high, fine_enough(measure.form.replace("{:", "{:+"), value or 0.0))
 
 
 def fine_enough(form: str, value: float) -> str:
-    """The format, or one of two digits that count where it would print a value that is not 0 as 0."""
+    """Return the format, or one with two significant digits if it would print a nonzero value as 0."""
     rounded_away = value != 0 and float(form.format(value)) == 0
     return "{:+.1e}" if rounded_away and "+" in form else "{:.1e}" if rounded_away else form
 
 
 def p_cell(p: float | None) -> str | None:
-    """p for a column of its own."""
+    """p value for a table cell, without `p = `."""
     return None if p is None else figures.p_value(p).removeprefix("p = ").removeprefix("p ")
 
 
 def gap_text(measure: Measure, gap: Row) -> str:
-    """A paired difference without its sign and how sure it is: `0.014 (p = 0.001, n = 16)`; gap: of `paired_gap`."""
+    """Format an absolute paired difference with its p value, `0.014 (p = 0.001, n = 16)`; gap: from `paired_gap`."""
     size = abs(gap["difference"]) * measure.scale
     sure = "too few people to test" if gap["p"] is None else figures.p_value(gap["p"])
     return f"{fine_enough(measure.form, size).format(size)} ({sure}, n = {gap['n']})"

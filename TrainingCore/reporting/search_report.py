@@ -1,4 +1,4 @@
-"""What a search leaves for people: the best recipe, a table of the trials, history and importance."""
+"""Report of a hyperparameter search: best recipe, trials, history and importance."""
 
 from __future__ import annotations
 
@@ -23,14 +23,25 @@ from .result_tables import REASON as NOT_EQUAL
 if TYPE_CHECKING:
     from ..experiments.space import Dimension
 
-CONTINUES, REASON, EPOCHS = "continues", "reason", "epochs"  # what a worker notes of its trial
-MIN_FOR_IMPORTANCE = 10  # finished trials: of fewer, what matters most is chance (ours)
+CONTINUES, REASON, EPOCHS = "continues", "reason", "epochs"  # user attributes of a trial
+MIN_FOR_IMPORTANCE = 10  # finished trials; importance estimated from fewer is mostly noise (ours)
 
 
 def write_search(
     out: Path, study: Any, recipe: dict[str, Any], dimensions: Sequence[Dimension], cohort: Cohort
 ) -> dict[str, Any]:
-    """Write best_recipe.yaml, trials.csv, summary.json and report.html; returns the summary."""
+    """Write best_recipe.yaml, trials.csv, summary.json and report.html.
+
+    Args:
+        out: folder of the study.
+        study: Optuna study.
+        recipe: recipe that was tuned.
+        dimensions: search space.
+        cohort: training data.
+
+    Returns:
+        Content of summary.json.
+    """
     import yaml
 
     trials = study.get_trials(deepcopy=False)
@@ -56,12 +67,12 @@ def write_search(
 
 
 def short(value: Any) -> str:
-    """A value for people: numbers in four digits."""
+    """Format a value, numbers in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def plain(params: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
-    """Recipe values from a trial's, whose choices are JSON text."""
+    """Convert the parameters of a trial, which store choices as JSON, to recipe values."""
     choices = {dimension.key for dimension in dimensions if dimension.choices}
     return {key: json.loads(value) if key in choices else value for key, value in params.items()}
 
@@ -83,7 +94,7 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
 
 
 def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
-    """Share of each key in what makes a trial good (Watanabe et al. 2023, PED-ANOVA); {} with too few trials."""
+    """Importance of each key for a good score (PED-ANOVA, Watanabe et al. 2023); empty with too few trials."""
     if len(complete) < MIN_FOR_IMPORTANCE:
         return {}
     import optuna
@@ -92,7 +103,7 @@ def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
         result = optuna.importance.get_param_importances(
             study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
         )
-    except (ValueError, RuntimeError):  # all trials alike: nothing is more important than anything else
+    except (ValueError, RuntimeError):  # all trials have the same score
         return {}
     return {key: float(value) for key, value in result.items()}
 
@@ -104,50 +115,50 @@ def search_report(
     recipe: dict[str, Any],
     cohort: Cohort,
 ) -> Report:
-    """The report as a self-contained page."""
-    report = Report("Hyper-parameter search", [SIMULATED_BANNER] if cohort.simulated else [])
+    """Build the report of a search. See write_search."""
+    report = Report("Hyperparameter search", [SIMULATED_BANNER] if cohort.simulated else [])
     counts, best = summary["trials"], summary["best"]
     report.add_text(
         f"{recipe['description']}, on {cohort.name}: {counts['COMPLETE']} trials finished, {counts['PRUNED']} "
-        "pruned because they fell behind. The score is the validation score that also chooses the best epoch; lower is "
-        "better. The validation people chose the values, so how well these do is to be measured on others."
+        "pruned. The score is the validation score that also selects the best epoch; lower is better. The values were "
+        "selected on the validation set, so their performance must be measured on other people."
     )
     if best is None:
-        return report.add_text("No trial has finished: there is no best recipe yet.")
+        return report.add_text("No trial has finished, so there is no best recipe yet.")
     add_best(report, best, recipe)
     report.add_heading("History")
     report.add_figure(
         history_figure(trials),
-        "Score of every finished trial and the best so far; hollow points were pruned, at the best score they had.",
-        "Score against number of the trial",
+        "Score of every finished trial and the best score so far; hollow points: pruned trials, at their best score.",
+        "Score against trial number",
     )
     if summary["importance"]:
         report.add_heading("Importance").add_figure(
             importance_figure(summary["importance"]),
-            "How much each key decides about a good score (PED-ANOVA).",
+            "Importance of each key for a good score (PED-ANOVA).",
             "Bars of the importance of each key",
         )
     else:
         report.add_text(
-            f"The importance of each key is estimated from {MIN_FOR_IMPORTANCE} finished trials on: ask for more "
-            "with --trials, or let all finish with --no-pruning."
+            f"Estimating the importance of keys needs at least {MIN_FOR_IMPORTANCE} finished trials. Increase "
+            "--trials, or let all trials finish with --no-pruning."
         )
-    report.add_heading("Every key").add_figure(
+    report.add_heading("Keys").add_figure(
         keys_figure(trials, dimensions),
-        "Score against each key; small hollow points were pruned, at the best score they had reached.",
+        "Score against each key; hollow points: pruned trials, at their best score.",
         "Scatter plots of score against each key",
     )
     columns = ["trial", "state", "score", *(dimension.key for dimension in dimensions), "epochs", "seconds"]
     rows = [trial_row(trial, dimensions) for trial in trials]
     formats = {dimension.key: "{:.4g}" for dimension in dimensions if not dimension.choices} | {"seconds": "{:.1f}"}
     titles = {dimension.key: dimension.key for dimension in dimensions}  # as a recipe spells them
-    report.add_heading("Trials").add_table(rows, "All of them; more in trials.csv.", columns, titles, formats)
+    report.add_heading("Trials").add_table(rows, "All trials; see trials.csv for details.", columns, titles, formats)
     add_methods(report, {recipe["system"]: recipe})
     return report
 
 
 def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> None:
-    """The best values beside those of the recipe and those that the search of the system's paper found."""
+    """Add the best values beside those of the recipe and of the search in the system's paper."""
     papers = reported_for(task_of(recipe).name).searched.get(recipe["data"]["target"], {})
     papers = {key: value for key, value in papers.items() if key in best["values"]}
     rows = [
@@ -156,15 +167,15 @@ def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> No
         for key, value in best["values"].items()
     ]
     entries = (
-        f"Trial {best['trial']}, score {best['score']:.5f}, beside what the recipe has; whole in best_recipe.yaml."
+        f"Trial {best['trial']}, score {best['score']:.5f}, beside the recipe's values; complete in best_recipe.yaml."
     )
     if papers:
-        entries += f" Paper: what its own search found best. {NOT_EQUAL}"
+        entries += f" Paper: best values of its own search. {NOT_EQUAL}"
     report.add_heading("Best values").add_table(rows, entries, titles={"recipe": "in the recipe"})
 
 
 def history_figure(trials: Sequence[Any]) -> Any:
-    """Score of finished trials in their order, and the best so far as a step line."""
+    """Plot the score of finished trials in order, and the best score so far."""
     figure, axes = figures.new_figure(7.0, 3.2)
     axis = axes[0, 0]
     done = [trial for trial in trials if trial.state.name == "COMPLETE"]
@@ -183,7 +194,7 @@ def history_figure(trials: Sequence[Any]) -> Any:
 
 
 def importance_figure(result: dict[str, float]) -> Any:
-    """Horizontal bars, the most important on top."""
+    """Plot importance as horizontal bars, largest on top."""
     figure, axes = figures.new_figure(6.0, 0.6 + 0.35 * len(result))
     keys = sorted(result, key=lambda key: result[key])
     axes[0, 0].barh(keys, [result[key] for key in keys], color=figures.MEASURED)
@@ -192,7 +203,7 @@ def importance_figure(result: dict[str, float]) -> Any:
 
 
 def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
-    """Score against each key; pruned trials hollow."""
+    """Plot score against each key; pruned trials are hollow."""
     columns = min(len(dimensions), 3)
     rows = -(-len(dimensions) // columns)
     figure, axes = figures.new_figure(3.2 * columns, 2.8 * rows, nrows=rows, ncols=columns)
@@ -215,12 +226,12 @@ def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
 
 
 def _place(dimension: Dimension, value: Any) -> Any:
-    """Where a trial's value stands on the axis: choices side by side, drawn or not."""
+    """Position of a value on the axis; choices are placed side by side."""
     return dimension.choices.index(json.loads(value)) if dimension.choices else value
 
 
 def _log_axis(axis: Any, dimension: Dimension) -> None:
-    """The whole range that was searched, in few ticks: trials close together would get a crowd of labels."""
+    """Show the whole search range with few ticks, because the default crowds labels when trials are close together."""
     low, high = dimension.low, dimension.high
     if dimension.whole:
         ticks = 2 ** np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)

@@ -1,4 +1,4 @@
-"""What a report shows of each task besides the tables that all share."""
+"""Report sections that are specific to each task."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ MAX_EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Pages:
-    """sections: in this order; examples: slices of the same visits, model by model, as one figure; each_model: whether
-    every model also has its own slices with their difference to the measured image; tables: more CSV files by name."""
+    """Parts of a report that depend on the task.
+
+    Attributes:
+        sections: functions that add a section each, in this order.
+        examples: draws slices of the same visits for all models as one figure.
+        each_model: whether every model gets its own slices with the difference to the measured image instead.
+        tables: returns the rows of further CSV files by file name.
+    """
 
     sections: tuple[Section, ...] = ()
     examples: Callable[[Mapping[str, Sequence[Slices]]], Figure] = comparison_figure
@@ -35,16 +41,19 @@ class Pages:
 
 
 def tumour_section(report: Report, compared: ComparedModels) -> None:
-    """What the tumour of `tumour L2` is."""
+    """Explain which mask tumour L2 is computed over."""
     rows = compared.rows[compared.first]["visits"]
     people = len({row["person"] for row in rows})
     with_tumour = len({row["person"] for row in rows if row["tumour_l2"] is not None})
     whole = sum(row["tumour_mask"] == "lesions" for row in rows)
-    text = "is over the enhancing tumour, as in the paper"
+    text = "is computed over the enhancing tumour, as in the paper"
     if whole:
-        text += f"; over the whole lesion mask in {whole} of {len(rows)} visits, which have no mask of what enhances"
+        text += (
+            f"; over the whole lesion mask in {whole} of {len(rows)} visits, which have no mask of the enhancing part"
+        )
     report.add_text(
-        f"Tumour L2 {text}; {with_tumour} of {people} people have one. L2, PSNR and SSIM are over the whole volume."
+        f"Tumour L2 {text}; {with_tumour} of {people} people have a tumour. L2, PSNR and SSIM are computed over the "
+        "whole volume."
     )
 
 
@@ -59,9 +68,15 @@ PAGES = {
 
 
 def choose_examples(task: str, visits: Sequence[Row], loads: Sequence[int]) -> list[int]:
-    """Indices of the visits to show: by the error of a DVR map, else of the people with most lesional voxels.
+    """Choose the visits to show: by error for DVR maps, else of the people with the highest lesion load.
 
-    visits: rows of one model; loads: lesional voxels of each visit.
+    Args:
+        task: name of the task.
+        visits: rows of one model.
+        loads: lesional voxels of each visit.
+
+    Returns:
+        Up to three indices.
     """
     if PAGES[task].each_model:
         return example_visits(visits)

@@ -1,4 +1,4 @@
-"""The report of a synthetic MRI contrast: pictures, doubts, and how it was made."""
+"""Report of a synthetic MRI contrast: figures, warnings and methods."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 COLUMNS, SPACING_MM = 5, 1.0
 SPREAD = "uncertainty (SD)"
-MUCH_COARSER = 1.1  # a model's voxels to the patient's, above which the report says so (ours)
+MUCH_COARSER = 1.1  # ratio of the model's voxel size to the patient's above which the report warns (ours)
 
 
 def nearest_input(about: Mapping[str, Any]) -> str:
-    """The input that a reader would take for the target."""
+    """Input that is most similar to the target, as baseline of the comparison."""
     near = NEAR_ENHANCED if about["output"] == "t1ce" else ()
     return next((name for name in near if name in about["inputs"]), about["inputs"][0])
 
@@ -39,38 +39,50 @@ def translation_report(
     made: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
     facts: dict[str, Any],
 ) -> Report:
-    """The report as a self-contained page. made: image, lesions, spread."""
+    """Build the report of a synthetic MRI contrast.
+
+    Args:
+        patient: input images.
+        model: model that synthesized the image.
+        aligned: images aligned with the reference.
+        made: synthetic image, lesion mask or None, SD map or None.
+        facts: content of provenance.json.
+
+    Returns:
+        The report, to be written as HTML.
+    """
     about, (image, lesions, spread) = model.bundle.description, made
     name = title_of(about["output"])
-    banners = [f"{SIMULATED}: the model has never seen a person."] if model.bundle.simulated else []
+    banners = [f"{SIMULATED}: the model was not trained on images of people."] if model.bundle.simulated else []
     if patient.simulated:
-        banners.append("Simulated patient: these images were made by a phantom, not by a scanner.")
+        banners.append("Simulated patient: these images are from a phantom, not from a scanner.")
     report = Report(f"Synthetic {name}", banners)
     for warning in patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")
     compared, source = facts["compared_with_the_real_one"], nearest_input(about)
     if compared is not None:
         report.add_text(
-            f"Against the real {name}: SSIM in the brain {compared['ssim_brain']:.3f}; the "
-            f"{title_of(source)} taken for it has {compared['untouched_ssim_brain']:.3f}."
+            f"SSIM with the real {name} in the brain: {compared['ssim_brain']:.3f} for the synthetic image, "
+            f"{compared['untouched_ssim_brain']:.3f} for the unchanged {title_of(source)}."
         )
     coarse, fine = about["grid"]["spacing_mm"], float(min(aligned.brain.mask.spacing))
     if coarse > MUCH_COARSER * fine:
         report.add_text(
-            f"The model sees voxels of {coarse:g} mm, these images have {fine:.2g} mm: the synthetic image is as "
-            "blurred as that, whatever it shows" + (", and its SSIM is lower for it." if compared is not None else ".")
+            f"The model works on voxels of {coarse:g} mm, these images have {fine:.2g} mm, so the synthetic image is "
+            "blurred" + (" and its SSIM reduced." if compared is not None else ".")
         )
     if lesions is not None:
         report.add_text(
-            f"The network marks {facts['found_lesions_ml']:.1f} ml as lesion ({FOUND_LESIONS}). Nobody has checked it."
+            f"The network segmented {facts['found_lesions_ml']:.1f} ml as lesion ({FOUND_LESIONS}). The segmentation "
+            "has not been reviewed."
         )
     if spread is not None:
         inside = aligned.brain.mask.data > 0.5
         share = 100 * spread[inside].mean() / max(float(image[inside].mean()), 1e-6)
         report.add_text(
             f"Uncertainty ({UNCERTAINTY}): SD over {facts['network']['predictions']} predictions, on average "
-            f"{share:.1f} % of the brain's brightness. It is not calibrated: the error may be many times larger, and "
-            "what no input shows a model may leave out firmly."
+            f"{share:.1f} % of the mean brain intensity. It is not calibrated: the error may be many times larger, and "
+            "a model may miss structures that no input shows without a high uncertainty."
         )
     report.add_figure(
         translation_slices_figure(aligned, image, lesions, about, spread),

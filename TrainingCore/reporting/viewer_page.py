@@ -1,7 +1,7 @@
-"""viewer.html: one self-contained page to review a Result without Slicer, by double click and without internet.
+"""viewer.html: a self-contained page to review a Result in a browser, offline and without Slicer.
 
-NiiVue (BSD-2-Clause, vendored with its licence in viewer/) draws the images. The review is saved as review.csv, which
-Slicer's worklist reads and writes too. The page holds the skull-stripped images on a grid of at least 1 mm.
+NiiVue (BSD-2-Clause, vendored with its licence in viewer/) draws the images. The review is saved as review.csv, the
+format of the worklist in Slicer. The page holds skull-stripped images on a grid of at least 1 mm.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parent / "viewer"
 NIIVUE, TEMPLATE = "niivue-0.69.0.umd.js", "viewer.html.jinja"
 SPACING_MM, MARGIN_MM = 1.0, 3.0
 DVR_WINDOW = (0.6, 1.4)
-DVR_STEP = 1e-4  # of the stored integers: far below what a map can mean
+DVR_STEP = 1e-4  # resolution of the stored integers, far below the precision of a map
 
 
 def write_viewer(
@@ -44,10 +44,10 @@ def write_viewer(
     """Write viewer.html.
 
     Args:
-        path: where to.
-        images: backgrounds by title ("T1w", "FLAIR"), in T1w space.
+        path: file to write.
+        images: background images by title ("T1w", "FLAIR"), in T1w space.
         dvr: synthetic DVR, unitless, in T1w space.
-        brain: mask; what lies outside is left out, the face too.
+        brain: brain mask; voxels outside, including the face, are removed.
         labels: lesion labels, 0 elsewhere, or None.
         rows: the lesion table.
         simulated: whether the model was trained on simulated patients.
@@ -70,7 +70,7 @@ def write_viewer(
         "columns": [{"name": c.name, "title": titles[c.name], "tooltip": c.tooltip, "text": c.text} for c in columns],
         "rows": [_row(row, columns) for row in rows],
     }
-    banners = [RESEARCH_USE, "Synthetic DVR: made from MRI by a network, not measured by PET."]
+    banners = [RESEARCH_USE, "Synthetic DVR: computed from MRI by a network, not measured by PET."]
     banners += [f"{SIMULATED}: the model has never seen a measured PET of a person."] if simulated else []
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     template = environment.from_string((FOLDER / TEMPLATE).read_text(encoding="utf-8"))
@@ -85,7 +85,7 @@ def write_viewer(
 
 
 def viewer_of(path: Path, findings: Findings) -> None:
-    """Write viewer.html of a synthesis."""
+    """Write viewer.html for the findings of a synthesis."""
     prepared = findings.prepared
     images = {title_of(name): image for name in ("t1w", "flair") if (image := prepared.image(name)) is not None}
     affine = prepared.reference.affine
@@ -95,7 +95,14 @@ def viewer_of(path: Path, findings: Findings) -> None:
 
 
 def outlines(labels: np.ndarray) -> np.ndarray:
-    """The voxels of each lesion that touch another label in their axial slice, bool. labels: int (I, J, K)."""
+    """Find the outline of each lesion: voxels that touch another label in their axial slice.
+
+    Args:
+        labels: lesion labels, int, (I, J, K).
+
+    Returns:
+        Mask of the outlines, bool, (I, J, K).
+    """
     edge = np.zeros(labels.shape, bool)
     for axis in (0, 1):
         differs = np.diff(labels, axis=axis) != 0

@@ -39,7 +39,7 @@ def test_an_honest_uncertainty_is_told_from_one_that_means_nothing() -> None:
     assert honest["parts"][0]["error"] < honest["parts"][2]["error"]
     assert empty["low"] < 0 < empty["high"]
     assert "larger errors" in calibration_in_words(honest)
-    assert "does not tell" in calibration_in_words(empty)
+    assert "does not distinguish" in calibration_in_words(empty)
 
 
 def test_small_lesions_and_lesions_without_uncertainty_do_not_count() -> None:

@@ -59,7 +59,7 @@ def test_only_a_difference_that_can_be_told_from_chance_names_a_winner() -> None
         "one",
         "no detectable difference",
         "no difference",
-        "too few people to tell",
+        "too few people to test",
     ]
     assert (told["worse"]["difference"], told["worse"]["n"]) == ("+0.010 [+0.010, +0.010]", 12)
     assert (told["worse"]["p"], told["same"]["p"], told["few"]["p"]) == ("0.00049", None, None)

@@ -65,8 +65,8 @@ def test_what_is_missing_is_said():
     table = Report("t").add_table([{"r": None}, {"r": float("nan")}, {"r": 0.5}]).add_table([], caption="Lesions")
     text = table.add_table([], caption="Largest first.").html()
     assert text.count("not estimable") == 2
-    assert "Lesions: nothing to show." in text
-    assert "Largest first: nothing to show." in text
+    assert "Lesions: none." in text
+    assert "Largest first: none." in text
 
 
 def test_tables_follow_columns_titles_and_formats():

@@ -120,7 +120,7 @@ def test_a_measure_that_only_describes_has_no_arrow_and_no_winner() -> None:
     assert "Dice of the demyelination maps\N{NO-BREAK SPACE}↑" in titles
     (told,) = comparison_rows(DEMYELINATION, gaps, "one", "two")
     assert (told["measure"], told["difference"]) == ("Dice of the demyelination maps", "+0.100")
-    assert told["better"] == "too few people to tell"
+    assert told["better"] == "too few people to test"
 
 
 def test_correlations_have_a_row_for_every_model_and_for_what_the_paper_reports(make_case) -> None:

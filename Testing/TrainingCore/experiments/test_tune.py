@@ -76,8 +76,8 @@ def test_the_report_tells_what_mattered_once_enough_trials_have_finished(tmp_pat
         summary = write_search(tmp_path / "study", study, recipe, PLANE, cohort)
         pages.append((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
     assert sum(summary["importance"].values()) == pytest.approx(1)
-    assert "The importance of each key is estimated from 10 finished trials on" in pages[0]
-    assert "How much each key decides" in pages[1]
+    assert "importance of keys needs at least 10 finished trials" in pages[0]
+    assert "Importance of each key for a good score" in pages[1]
     assert all(SIMULATED_BANNER in page for page in pages)
     best = summary["best"]["values"]["losses.l1"]
     assert f"<td>{best:.4g}</td>" in pages[1].replace(' class=""', "")

@@ -157,7 +157,7 @@ def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: P
     assert dictionary["lesion_load_ml"]["Units"] == "ml"
     page = study.page.read_text(encoding="utf-8")
     for part in (
-        "Every DVR on this page is synthetic",
+        "All DVR values on this page are synthetic",
         "simulated",
         "sub-P2_ses-1",
         "needs the FLAIR",

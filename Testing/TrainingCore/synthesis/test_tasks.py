@@ -65,7 +65,7 @@ def test_flair_from_t1w_lies_on_the_t1w_and_is_compared_with_a_real_one(patient,
     assert -1 <= facts["compared_with_the_real_one"]["ssim_brain"] < 1
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Synthetic FLAIR" in page
-    assert "Nobody has checked it" in page
+    assert "has not been reviewed" in page
     assert "Simulated" in page
 
 
@@ -81,7 +81,7 @@ def test_a_patient_without_flair_gets_a_synthetic_one_that_is_marked_to_the_end(
     assert any("FLAIR is synthetic" in warning for warning in result.provenance["warnings"])
     assert len(result.lesions()) == 1
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "Synthetic input: the FLAIR and the lesion mask came from a network trained on simulated people" in page
+    assert "Synthetic input: the FLAIR and the lesion mask came from a network trained on simulated patients" in page
     assert "Found automatically by a network, to be reviewed" in page
     assert "not measured" in page
     made = nib.load(out / "synthetic_flair.nii.gz")
