@@ -55,7 +55,7 @@ def _refuse_mixed(headers: list[Any], label: str) -> None:
     series = len({str(header.SeriesInstanceUID) for header in headers})
     if series > 1:
         raise BadInput(
-            f"The slices of {label} have {series} different series UIDs, so DICOM cannot be derived from them as one "
+            f"The slices of {label} have {series} series UIDs, so DICOM cannot be derived from them as one "
             "series. Export it again as one series."
         )
 
