@@ -23,21 +23,25 @@ def describe_changes(summary: dict[str, Any]) -> str:
     sentences.append(_lesions(summary["lesions"], summary["by_change"], summary["repeatability"] is not None))
     if summary["mean_difference"] is not None:
         sentences.append(
-            f"Mean difference of lesions at both visits, by volume: {summary['mean_difference']:+.3f} DVR."
+            "Mean difference of lesions present at both visits, weighted by volume: "
+            f"{summary['mean_difference']:+.3f} DVR."
         )
     if summary["voxels"]["demyelination_index"] is not None:
         sentences.append(
-            f"Of the lesional voxels {summary['voxels']['demyelination_index']:.1%} were normal before and are "
-            f"demyelinated after (demyelination index), {summary['voxels']['remyelination_index']:.1%} the reverse "
-            f"(remyelination index; Bodini et al. 2016; limit {summary['limit']:.2f} DVR, mean of NAWM minus 2 SD)."
+            "Demyelination index (lesional voxels that became demyelinated): "
+            f"{summary['voxels']['demyelination_index']:.1%}; remyelination index (the reverse): "
+            f"{summary['voxels']['remyelination_index']:.1%} (Bodini et al. 2016; threshold {summary['limit']:.2f} "
+            "DVR, mean of NAWM minus 2 SD)."
         )
     sentences.append(
-        f"What counts as a change: {summary['repeatability']}."
+        f"Threshold for a change: {summary['repeatability']}."
         if summary["repeatability"]
-        else "No repeatability is known for this model, so no lesion is judged as changed. Give --repeatability."
+        else "The repeatability of this model is unknown, so no lesion is classified as changed. Give --repeatability."
     )
     if summary["models_differ"]:
-        sentences.append("The two maps were made by different models: their difference is not a change of tissue.")
+        sentences.append(
+            "The two maps are from different models, so their difference does not show a change of tissue."
+        )
     sentences.append(f"The maps are synthetic. {RESEARCH_USE}")
     return " ".join(sentences)
 
