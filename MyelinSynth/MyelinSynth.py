@@ -31,7 +31,7 @@ from MyelinSynthLib.run.outcome import Outcome
 from MyelinSynthLib.run.panel import RunPanel
 from MyelinSynthLib.run.synthesis import Synthesis
 from MyelinSynthLib.scene import provenance
-from MyelinSynthLib.scene.parameters import Alignment, MyelinSynthParameterNode
+from MyelinSynthLib.scene.parameters import Alignment, MyelinSynthParameterNode, inputNode, setInputNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -191,7 +191,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNamed(self):
         """The volumes that were added have their names."""
         if self._parameterNode is not None:
-            self.logic.chooseByName(self._parameterNode)
+            self.logic.chooseByName(self._parameterNode, self.furtherInputs())
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, _caller, _event, node):
@@ -208,7 +208,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def initializeParameterNode(self):
         """Take the choices of this scene, choosing volumes by their names where nothing was chosen."""
         self.setParameterNode(self.logic.getParameterNode())
-        self.logic.chooseByName(self._parameterNode)
+        self.logic.chooseByName(self._parameterNode, self.furtherInputs())
         self.showReview()
 
     def setParameterNode(self, parameterNode):
@@ -228,7 +228,10 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Say what is missing or suspicious, and offer the button only where it can work."""
         if self._parameterNode is None:
             return
-        patient, problems = self.logic.patientOf(self._parameterNode), self.logic.problemsOf(self._parameterNode)
+        further = self.furtherInputs()
+        self.patientPanel.selectors.offer(further, self._parameterNode)
+        patient = self.logic.patientOf(self._parameterNode, further)
+        problems = self.logic.problemsOf(self._parameterNode, further)
         ready = self.patientPanel.show(patient, problems)
         self.patientPanel.showLesionSource(patient.lesions is not None, self._parameterNode.findLesions)
         self.ui.synthesizeButton.enabled = self.runPanel.running or ready
@@ -236,7 +239,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
         if patient.t1w is not self._t1w:
             self._t1w = patient.t1w
-            self.logic.chooseByName(self._parameterNode)  # the FLAIR of the same study
+            self.logic.chooseByName(self._parameterNode, further)  # the images of the same study
             self.goToPatient()
 
     def goToPatient(self):
@@ -260,12 +263,15 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         with slicer.util.NodeModify(parameterNode.parameterNode):
             for field in ("t1w", "flair", "lesions", "dvr", "brain"):
                 setattr(parameterNode, field, getattr(patient, field))
+            for name, node in patient.further.items():
+                setInputNode(parameterNode, name, node)
             parameterNode.alignment = Alignment.REGISTER
 
     def onModel(self, path):
         """The user chose a model."""
         if self._parameterNode is not None:
             self._parameterNode.model = path
+            self.logic.chooseByName(self._parameterNode, self.furtherInputs())
 
     def onDevice(self, device):
         """The user chose a device."""
@@ -274,7 +280,11 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def chosenPatient(self):
         """The nodes that are chosen."""
-        return self.logic.patientOf(self._parameterNode or self.logic.getParameterNode())
+        return self.logic.patientOf(self._parameterNode or self.logic.getParameterNode(), self.furtherInputs())
+
+    def furtherInputs(self):
+        """Names of the images that the chosen model needs beside T1w and FLAIR."""
+        return self.modelPanel.model.furtherInputs if self.modelPanel.model else ()
 
     def beginSynthesis(self, onStep, onLog):
         """The Synthesis of what is chosen."""
@@ -284,7 +294,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             raise SynthesisError(self.modelPanel.model.trouble)
         chosen = self._parameterNode or self.logic.getParameterNode()
         return self.logic.synthesis(
-            self.logic.patientOf(chosen),
+            self.logic.patientOf(chosen, self.furtherInputs()),
             model=str(self.modelPanel.model.path),
             device=chosen.device,
             flips=chosen.flips,
@@ -376,13 +386,14 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         """The choices of the scene."""
         return MyelinSynthParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # its decorator's
 
-    def synthesize(self, t1w, flair, lesions=None, dvr=None, brain=None, flairToT1=None, **options):
+    def synthesize(self, t1w, flair, lesions=None, dvr=None, brain=None, flairToT1=None, further=None, **options):
         """Make the map of one patient and wait for it: nodes in, Outputs out. Raises SynthesisError.
 
         lesions, brain: segmentation or (label) volume; dvr: measured DVR; flairToT1: None to register, "identity", or a
-        linear transform node; options: model, device, flips, uncertainty, findLesions, onStep, onLog of `Synthesis`.
+        linear transform node; further: volumes by input (t2w, mtr, ...) for models that need them; options: model,
+        device, flips, uncertainty, findLesions, onStep, onLog of `Synthesis`.
         """
-        return self.synthesis(Patient(t1w, flair, lesions, dvr, brain, flairToT1), **options).run()
+        return self.synthesis(Patient(t1w, flair, lesions, dvr, brain, flairToT1, further or {}), **options).run()
 
     def synthesizeInBackground(self, patient, finished, failed=None, **options):
         """Begin to make the map of a `Patient` and return at once; `finished` gets the Outputs, `failed` the error."""
@@ -394,8 +405,8 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         """A Synthesis to `start` and to `pump` by hand."""
         return Synthesis(patient, folder=slicer.app.temporaryPath, **options)
 
-    def patientOf(self, parameterNode):
-        """The nodes that are chosen."""
+    def patientOf(self, parameterNode, further=()):
+        """The nodes that are chosen. further: names of the inputs that the model needs beside T1w and FLAIR."""
         aligned = {Alignment.REGISTER: None, Alignment.ALIGNED: ALIGNED, Alignment.TRANSFORM: parameterNode.transform}
         return Patient(
             parameterNode.t1w,
@@ -404,22 +415,28 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
             parameterNode.dvr,
             parameterNode.brain,
             aligned[parameterNode.alignment],
+            {name: inputNode(parameterNode, name) for name in further},
         )
 
-    def problemsOf(self, parameterNode):
+    def problemsOf(self, parameterNode, further=()):
         """What is missing, cannot work or is suspicious in the choices: `checks.Problem`s."""
-        problems = findProblems(self.patientOf(parameterNode))
+        problems = findProblems(self.patientOf(parameterNode, further))
         if parameterNode.alignment == Alignment.TRANSFORM and parameterNode.transform is None:
             problems.append(Problem("transform", _("Choose the transform, or another alignment.")))
         return problems
 
-    def chooseByName(self, parameterNode):
-        """Choose the volumes whose names say T1 and FLAIR where nothing is chosen yet."""
-        for field, contrast, other in (("t1w", "T1w", "flair"), ("flair", "FLAIR", "t1w")):
+    def chooseByName(self, parameterNode, further=()):
+        """Choose the volumes whose names say T1, FLAIR or a further input where nothing is chosen yet."""
+        for field, other in (("t1w", "flair"), ("flair", "t1w")):
             if getattr(parameterNode, field) is None:
-                found = volumeByName(contrast, getattr(parameterNode, other))
-                if found is not None:
-                    setattr(parameterNode, field, found)
+                volume = volumeByName(field, getattr(parameterNode, other))
+                if volume is not None:
+                    setattr(parameterNode, field, volume)
+        for name in further:
+            if inputNode(parameterNode, name) is None:
+                volume = volumeByName(name, parameterNode.t1w)
+                if volume is not None:
+                    setInputNode(parameterNode, name, volume)
 
     def chosenRun(self, parameterNode):
         """Nodes by role of one run in the scene: of the chosen T1w where it has one, of any T1w otherwise; the run that

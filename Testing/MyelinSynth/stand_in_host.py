@@ -179,7 +179,7 @@ class Proxy:
 
     def _call(self, name: str, given: tuple[Any, ...]) -> Any:
         found = getattr(self._real, name)(*native(given, name))
-        kinds = (QtWidgets.QHeaderView, QtWidgets.QTableWidgetItem, QtGui.QAction)
+        kinds = (QtWidgets.QHeaderView, QtWidgets.QTableWidgetItem, QtGui.QAction, QtWidgets.QLayout)
         return Proxy(self._host, found, type(found).__name__) if isinstance(found, kinds) else found
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
@@ -459,7 +459,7 @@ class Host:
         self.segmentEditor = SegmentEditor(self)
         slicer.app = Application(self, folder)
         self._check(slicer.app, api["modules"]["slicer.app"])
-        made = ("QTimer", "QTableWidgetItem", "QBrush", "QColor", "QShortcut", "QKeySequence", "QDockWidget")
+        made = ("QTimer", "QLabel", "QTableWidgetItem", "QBrush", "QColor", "QShortcut", "QKeySequence", "QDockWidget")
         qt = {name: self._maker(name) for name in made}
         self.opened: list[str] = []  # addresses that were to be shown in a browser
         qt["QUrl"] = types.SimpleNamespace(fromLocalFile=lambda path: path)
@@ -481,6 +481,7 @@ class Host:
 
         self._install, self._isMet = install, install._isMet
         install._isMet = lambda requirement: str(requirement) not in self.missing
+        slicer.qMRMLNodeComboBox = lambda: Proxy(self, NodeComboBox(), "qMRMLNodeComboBox")
         self._utility("loadUI", self.loadUI)
         self._utility("childWidgetVariables", lambda widget: types.SimpleNamespace(**self._widgets))
         self._utility("errorDisplay", lambda text, **_options: self.messages.append(text))
@@ -504,7 +505,7 @@ class Host:
         for name in [one for one in sys.modules if one.split(".")[0] in {"MyelinSynth", "MyelinSynthLib"}]:
             if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters"} or hasattr(sys.modules[name], "qt"):
                 del sys.modules[name]
-        del slicer.app
+        del slicer.app, slicer.qMRMLNodeComboBox
 
     def described(self, name: str) -> dict[str, set[str]]:
         """What a class answers to in the application."""

@@ -83,11 +83,11 @@ def test_of_several_studies_the_flair_goes_with_the_t1w(host: Host, widget: Any)
 def test_a_flair_of_another_study_alone_is_not_taken(application: Application) -> None:
     first, second = load("1", ("3: t1_mprage", "5: FLAIR")), load("2", ("3: t1_mprage", "5: FLAIR"))
     slicer.mrmlScene.RemoveNode(first.flair)
-    assert volumeByName("FLAIR", first.t1w) is None
-    assert volumeByName("FLAIR", second.t1w) is second.flair
+    assert volumeByName("flair", first.t1w) is None
+    assert volumeByName("flair", second.t1w) is second.flair
     dropped = makePatient()
     dropped.flair.SetName("sub-01_FLAIR")
-    assert volumeByName("FLAIR", first.t1w) is dropped.flair, "a file belongs to no study"
+    assert volumeByName("flair", first.t1w) is dropped.flair, "a file belongs to no study"
 
 
 def test_the_map_lies_under_the_study_of_its_t1w(application: Application, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ OWN = {
     "_header": "QHeaderView",
     "shortcut": "QShortcut",
     "button": "QPushButton",
+    "selector": "qMRMLNodeComboBox",
 }  # what the module makes, by name
 
 

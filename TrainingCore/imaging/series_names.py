@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ..data.inputs import INPUTS, Input
+
 # What names of series and protocols say. Vendors' own: Siemens tirm, da-fl (dark fluid), mprage, vibe; GE bravo, fspgr;
 # Philips tfe.
 NOT_AN_ANATOMY = re.compile(
@@ -46,3 +48,23 @@ def named_contrast(name: str) -> str | None:
     if T1_NAME.search(words) and not T2_NAME.search(words) and not PROTON_DENSITY.search(words):
         return "T1w"
     return None
+
+
+def named_input(name: str) -> str | None:
+    """Name of the input of `data.inputs` that a series or file name says, None where it says none or two.
+
+    >>> [named_input(name) for name in ("sub-01_T1w", "5: t2_spc_da-fl_sag", "t2_tse_tra", "MTRmap", "T1 and T2")]
+    ['t1w', 'flair', 't2w', 'mtr', None]
+    """
+    contrast = named_contrast(name)
+    if contrast is not None:
+        return {"T1w": "t1w", "FLAIR": "flair"}[contrast]
+    words = set(plain(BIDS_PERSON.sub("", name.lower())).split())
+    named = [row.name for row in INPUTS if words & _words_of(row)]
+    return named[0] if len(named) == 1 else None
+
+
+def _words_of(row: Input) -> set[str]:
+    """Words that name an input: its name, option and title, and BIDS suffixes that are its alone."""
+    suffixes = {suffix for kinds, entities in row.bids if not entities for suffix in kinds}
+    return {word.lower() for word in (row.name, row.option, row.title, *suffixes)}

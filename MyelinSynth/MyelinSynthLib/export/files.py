@@ -40,7 +40,7 @@ from ..run.childprocess import importTrainingCore
 from ..run.reviewed import REJECTED_LABELS, REJECTED_LESIONS, REVIEW
 from ..scene import provenance
 from ..scene.geometry import ijkToRas, writeTransform
-from ..scene.provenance import FETCH_ATTRIBUTE
+from ..scene.provenance import FETCH_ATTRIBUTE, FURTHER_ATTRIBUTE
 from ..words import _
 from .snapshots import Photographer
 
@@ -301,6 +301,8 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
             if _isChanged(review) and not everything:
                 record["summary"] = record["summary"] | _summaryAfterReview(nodes, record["summary"], labels, counts)
         writeTransform(temporary / TRANSFORM, np.array(json.loads(nodes["transform"].GetAttribute(FETCH_ATTRIBUTE))))
+        for name, matrix in json.loads(nodes["transform"].GetAttribute(FURTHER_ATTRIBUTE) or "{}").items():
+            writeTransform(temporary / name, np.array(matrix))
         columns = [name for name in review.columns if name not in REVIEW_COLUMNS]
         if everything:
             write_text(temporary / LESIONS, lesionsCsv(review, columns))

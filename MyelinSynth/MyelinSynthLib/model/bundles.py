@@ -17,7 +17,7 @@ from ..words import _
 
 RELATIVE_PLACES = ("TrainingCore/Resources/models", "Resources/models")
 FOLDER_SETTING = "MyelinSynth/ModelFolder"
-GIVEN = {"t1w", "flair"}
+ALWAYS = ("t1w", "flair")  # the panel has selectors for these, whichever model is chosen
 FILES = ("bundle.json", "weights.safetensors", "README.md")
 
 
@@ -41,14 +41,21 @@ class Model:
     def trouble(self) -> str:
         """Why the panel cannot use it, in a sentence; empty where it can."""
         inputs, output = self.description["inputs"], self.description["output"]
-        if not isinstance(inputs, list) or not set(map(str, inputs)) <= GIVEN:
-            text = _("The model {name} needs {inputs}; here only T1w and FLAIR can be given. Choose another one.")
-            names = ", ".join(map(str, inputs)) if isinstance(inputs, list) else str(inputs)
-            return text.format(name=self.name, inputs=names)
+        unknown = [str(name) for name in inputs if not isInput(name)] if isinstance(inputs, list) else [str(inputs)]
+        if unknown:
+            text = _("The model {name} needs {inputs}, which Slicer has no selector for. Choose another one.")
+            return text.format(name=self.name, inputs=", ".join(unknown))
         if output != "dvr":
             text = _("The model {name} makes {output}, not a myelin map. Choose another one.")
             return text.format(name=self.name, output=output)
         return ""
+
+    @property
+    def furtherInputs(self) -> tuple[str, ...]:
+        """Names of the images it needs beside T1w and FLAIR, in the order in which its network sees them."""
+        inputs = self.description["inputs"]
+        names = inputs if isinstance(inputs, list) else []
+        return tuple(name for name in names if name not in ALWAYS and isInput(name))
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,30 @@ class Broken:
 
     path: Path
     reason: str
+
+
+def isInput(name: object) -> bool:
+    """Whether the table of inputs has a row of this name, so that a selector can be made for it."""
+    importTrainingCore()
+    from TrainingCore.data.inputs import find
+
+    return isinstance(name, str) and find(name) is not None
+
+
+def furtherInputs(model: str) -> tuple[str, ...]:
+    """Names of the images that a model needs beside T1w and FLAIR. model: name, folder or .zip of a bundle.
+
+    Empty where the model cannot be read: the synthesis says why.
+    """
+    importTrainingCore()
+    from TrainingCore.data import bundle
+    from TrainingCore.runtime.errors import BadInput
+
+    try:
+        path = bundle.find(model)
+        return Model(path, bundle.read_description(path)).furtherInputs
+    except (BadInput, OSError):
+        return ()
 
 
 def ownModelFolders() -> list[Path]:

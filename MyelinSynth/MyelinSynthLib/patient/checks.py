@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SynthesisError
+from ..run.childprocess import importTrainingCore
 from ..scene.geometry import checkAxes, ijkToRas, toWorld
 from ..words import _
 from .studies import studyOf
@@ -15,7 +16,6 @@ from .studies import studyOf
 if TYPE_CHECKING:
     from .exchange import Patient
 
-FIELDS = ("t1w", "flair", "lesions", "dvr", "brain", "transform")
 VOLUMES, MASKS = ("t1w", "flair", "dvr"), ("lesions", "brain")
 LARGEST_DVR = (
     20.0  # a map in other units (SUV, Bq/ml) is far above; measured DVR maps with their noise are below (ours)
@@ -24,7 +24,11 @@ LARGEST_DVR = (
 
 @dataclass(frozen=True)
 class Problem:
-    """field: one of FIELDS; text: a sentence; blocking: whether no map can be made before it is solved."""
+    """One thing that is wrong or suspicious.
+
+    field: of a Patient, `transform`, or the name of a further input; text: a sentence; blocking: whether no map can be
+    made before it is solved.
+    """
 
     field: str
     text: str
@@ -43,12 +47,24 @@ def names() -> dict[str, str]:
     }
 
 
+def titleOf(field: str) -> str:
+    """What a field or an input of the table of inputs is called in a sentence and over its selector."""
+    if field in names():
+        return names()[field]
+    importTrainingCore()
+    from TrainingCore.data.inputs import find
+
+    row = find(field)
+    return row.title if row else field
+
+
 def findProblems(patient: Patient) -> list[Problem]:
     """Every problem of a patient that can be found without looking at single voxels: quick enough for every choice."""
     nodes = {field: getattr(patient, field) for field in (*VOLUMES, *MASKS) if getattr(patient, field) is not None}
+    nodes |= {name: node for name, node in patient.further.items() if node is not None}
     problems = [
-        Problem(field, _("Choose the {what}.").format(what=names()[field]))
-        for field in ("t1w", "flair")
+        Problem(field, _("Choose the {what}.").format(what=titleOf(field)))
+        for field in ("t1w", "flair", *patient.further)
         if field not in nodes
     ]
     twice = _chosenTwice(nodes)
@@ -57,7 +73,7 @@ def findProblems(patient: Patient) -> list[Problem]:
         del nodes[problem.field]
     sound = []
     for field, node in nodes.items():
-        problems_found = _volumeProblems(field, node) if field in VOLUMES else _maskProblems(field, node)
+        problems_found = _maskProblems(field, node) if field in MASKS else _volumeProblems(field, node)
         problems_found = problems_found or _placeProblems(field, node)
         problems += problems_found
         if not any(problem.blocking for problem in problems_found):
@@ -83,13 +99,13 @@ def _chosenTwice(given: dict[str, Any]) -> list[Problem]:
     for field, node in given.items():
         first = seen.setdefault(node.GetID(), field)
         if first != field:
-            text = _("{first} and {second} are the same volume.").format(first=names()[first], second=names()[field])
+            text = _("{first} and {second} are the same volume.").format(first=titleOf(first), second=titleOf(field))
             problems.append(Problem(field, text[0].upper() + text[1:]))
     return problems
 
 
 def _volumeProblems(field: str, node: Any) -> list[Problem]:
-    what, image = names()[field], node.GetImageData()
+    what, image = titleOf(field), node.GetImageData()
     if image is None or min(image.GetDimensions()) < 2:
         return [Problem(field, _("The {what} {name} holds no 3D image.").format(what=what, name=node.GetName()))]
     if image.GetNumberOfScalarComponents() != 1:
@@ -106,7 +122,7 @@ def _volumeProblems(field: str, node: Any) -> list[Problem]:
 
 
 def _maskProblems(field: str, node: Any) -> list[Problem]:
-    what = names()[field]
+    what = titleOf(field)
     empty = _("The {what} {name} is empty.").format(what=what, name=node.GetName())
     if node.IsA("vtkMRMLSegmentationNode"):
         content = node.GetSegmentation()
@@ -131,9 +147,9 @@ def _maskProblems(field: str, node: Any) -> list[Problem]:
 def _placeProblems(field: str, node: Any) -> list[Problem]:
     """Non-linear transforms above a node, and axes that no image file can describe."""
     try:
-        place = toWorld(node, names()[field])
+        place = toWorld(node, titleOf(field))
         if node.IsA("vtkMRMLVolumeNode"):
-            checkAxes(place @ ijkToRas(node), names()[field])
+            checkAxes(place @ ijkToRas(node), titleOf(field))
     except SynthesisError as error:
         return [Problem(field, str(error))]
     return []
@@ -143,7 +159,7 @@ def _relationProblems(field: str, given: dict[str, Any]) -> list[Problem]:
     if _overlap(given["t1w"], given[field]):
         return []
     text = _("T1w and {what} do not overlap in space. Are they of the same patient and session?")
-    return [Problem(field, text.format(what=names()[field]))]
+    return [Problem(field, text.format(what=titleOf(field)))]
 
 
 def _overlap(first: Any, second: Any) -> bool:

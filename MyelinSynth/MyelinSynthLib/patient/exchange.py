@@ -6,7 +6,7 @@ header of the written copy, any other is refused with a sentence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import slicer
 import vtk
 
 from ..errors import SynthesisError
+from ..run.childprocess import importTrainingCore
 from ..scene.geometry import checkAxes, ijkToRas, toArray, toVtk, toWorld, writeTransform
 from ..words import _
-from .checks import findProblems
+from .checks import findProblems, titleOf
 
 ALIGNED = "identity"
 
@@ -28,7 +29,8 @@ class Patient:
 
     t1w, flair, dvr: scalar volumes; lesions, brain: segmentation or (label) volume; flairToT1: None to register,
     ALIGNED, or a linear transform node that moves the FLAIR from where the scene shows it onto the T1w (or under which
-    the FLAIR lies already).
+    the FLAIR lies already); further: volumes by the name of the input (t2w, mtr, ...) that only some models need, None
+    for one that is needed and not chosen.
     """
 
     t1w: Any
@@ -37,6 +39,7 @@ class Patient:
     dvr: Any = None
     brain: Any = None
     flairToT1: Any = None
+    further: dict[str, Any] = field(default_factory=dict)
 
 
 def exportPatient(patient: Patient, folder: Path) -> list[str]:
@@ -48,6 +51,8 @@ def exportPatient(patient: Patient, folder: Path) -> list[str]:
     worldToT1 = np.linalg.inv(toWorld(t1w, _("T1w")))
     options = ["--t1", writeVolume(t1w, ijkToRas(t1w), folder / "t1w.nrrd", _("T1w"))]
     options += _exportFlair(patient, worldToT1, folder)
+    for name, volume in patient.further.items():
+        options += _exportFurther(name, volume, worldToT1, folder)
     for option, node, name, what in (
         ("--lesions", patient.lesions, "lesions.nrrd", _("lesion mask")),
         ("--brain-mask", patient.brain, "brain.nrrd", _("brain mask")),
@@ -109,6 +114,16 @@ def _exportFlair(patient: Patient, worldToT1: np.ndarray, folder: Path) -> list[
     path = folder / "flair_to_t1.tfm"
     writeTransform(path, worldToT1 @ fetch @ np.linalg.inv(worldToT1))
     return options + ["--flair-to-t1", str(path)]
+
+
+def _exportFurther(name: str, volume: Any, worldToT1: np.ndarray, folder: Path) -> list[str]:
+    """An input that only some models need: the command registers it to the T1w."""
+    importTrainingCore()
+    from TrainingCore.data.inputs import option_of
+
+    what = titleOf(name)
+    place = worldToT1 @ toWorld(volume, what) @ ijkToRas(volume)
+    return [option_of(name), writeVolume(volume, place, folder / f"{name}.nrrd", what)]
 
 
 def flairToT1Space(patient: Patient, worldToT1: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from .checks import Problem
 from .contrast import swappedWarning
 from .exchange import Patient
 from .sampledata import loadSamplePatient
+from .selectors import InputSelectors
 
 LOOK_AFTER_MILLISECONDS = 300  # without another choice, so that choosing stays instant (ours)
 
@@ -31,6 +32,7 @@ class PatientPanel:
             "brain": ui.brainNote,
             "transform": ui.transformNote,
         }
+        self.selectors = InputSelectors(ui)
         self._pair: tuple[Any, ...] = ()
         self._swapped = ""
         self._problems: list[Problem] = []
@@ -84,7 +86,7 @@ class PatientPanel:
 
     def _write(self) -> None:
         problems = [*self._problems, *([Problem("flair", self._swapped, False)] if self._swapped else [])]
-        for field, note in self._notes.items():
+        for field, note in (self._notes | self.selectors.notes()).items():
             words = [_sentence(problem) for problem in problems if problem.field == field]
             note.text = "\n".join(words)
             note.visible = bool(words)

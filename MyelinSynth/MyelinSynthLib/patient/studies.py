@@ -11,15 +11,16 @@ from ..run.childprocess import importTrainingCore
 from ..scene import provenance
 
 
-def volumeByName(contrast: str, partner: Any = None) -> Any:
-    """The one volume whose name says `T1w` or `FLAIR`, or None where there is none or a choice.
+def volumeByName(name: str, partner: Any = None) -> Any:
+    """The one volume whose name says which input it is, or None where there is none or a choice.
 
-    partner: the other volume of the pair where it is chosen already; one of another study is never taken then.
+    name: of the table of inputs, as t1w; partner: the T1w, or the FLAIR for a T1w, where it is chosen already; a volume
+    of another study is never taken then.
     """
     importTrainingCore()
-    from TrainingCore.imaging.series_names import named_contrast
+    from TrainingCore.imaging.series_names import named_input
 
-    matching = [node for node in _given() if named_contrast(node.GetName()) == contrast and node is not partner]
+    matching = [node for node in _given() if named_input(node.GetName()) == name and node is not partner]
     study = None if partner is None else studyOf(partner)
     if study is not None:
         matching = [node for node in matching if studyOf(node) in (study, None)]

@@ -62,14 +62,14 @@ def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
     """Load the images and the Result of a patient, with its review. Raises SynthesisError and leaves nothing."""
     loaded: dict[str, Any] = {}
     try:
-        for role in VOLUMES:
-            if role in entry.files:
-                loaded[role] = loadVolume(Path(entry.files[role]))
+        for role, path in entry.files.items():
+            loaded[role] = loadVolume(Path(path))
         transform = flairToT1(entry.flairToT1)
         if transform is not None and not isinstance(transform, str):
             loaded["transform"] = transform
         given = {role: loaded.get(role) for role in ("lesions", "dvr", "brain")}
-        patient = Patient(loaded["t1w"], loaded["flair"], **given, flairToT1=transform)
+        further = {role: node for role, node in loaded.items() if role not in (*VOLUMES, "transform")}
+        patient = Patient(loaded["t1w"], loaded["flair"], **given, flairToT1=transform, further=further)
         outputs = loadResult(entry.result, patient, f"{entry.label} {uuid.uuid4().hex[:8]}")
     except BaseException:
         for node in loaded.values():
@@ -81,6 +81,7 @@ def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
 def closeEntry(patient: Patient, outputs: Outputs) -> None:
     """Take a patient out of the scene, with everything that was made of the map."""
     given = [patient.t1w, patient.flair, patient.lesions, patient.dvr, patient.brain, patient.flairToT1]
+    given += patient.further.values()
     for node in [*provenance.sameRun(outputs.dvr).values(), *given]:
         if node is not None and not isinstance(node, str) and slicer.mrmlScene.IsNodePresent(node):
             _remove(node)

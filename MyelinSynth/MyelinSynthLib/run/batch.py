@@ -13,9 +13,11 @@ import slicer
 
 from ..errors import SynthesisError
 from ..export.files import Export, writeExport
+from ..model.bundles import furtherInputs
 from ..patient.exchange import ALIGNED
 from ..words import _
 from .childprocess import importTrainingCore
+from .synthesis import DEFAULT_MODEL
 
 VOLUMES = ("t1w", "flair", "lesions", "dvr", "brain")
 STATUS_FILE = "batch_status.tsv"
@@ -53,7 +55,7 @@ def runBatch(
     except OSError as error:
         text = _("The folder {folder} cannot be written ({cause}).")
         raise SynthesisError(text.format(folder=out, cause=error.strerror)) from error
-    _writeWorklist(out / WORKLIST_FILE, visits)
+    _writeWorklist(out / WORKLIST_FILE, visits, (*VOLUMES, *furtherInputs(options.get("model", DEFAULT_MODEL))))
     outcomes = list(refused)
     for outcome in refused:
         say(outcome.message)
@@ -73,8 +75,15 @@ def runBatch(
 def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, options: dict[str, Any]) -> Outcome:
     try:
         nodes = {name: loadVolume(visit.files[name]) for name in VOLUMES if name in visit.files}
+        further = {
+            name: loadVolume(visit.files[name]) if name in visit.files else None
+            for name in furtherInputs(options.get("model", DEFAULT_MODEL))
+        }
         outputs = synthesize(
-            *(nodes.get(name) for name in VOLUMES), flairToT1(visit.transforms.get("flair")), **options
+            *(nodes.get(name) for name in VOLUMES),
+            flairToT1(visit.transforms.get("flair")),
+            further=further,
+            **options,
         )
         writeExport(outputs.nodes(), Export(out, visit.label))
         if scenes and not slicer.mrmlScene.WriteToMRB(str(out / f"{visit.label}.mrb")):
@@ -134,7 +143,7 @@ def flairToT1(given: str | Path | None) -> Any:
     return node
 
 
-def _writeWorklist(path: Path, visits: Sequence[Any]) -> None:
+def _writeWorklist(path: Path, visits: Sequence[Any], names: Sequence[str]) -> None:
     """Add these visits to the list, by which the panel opens the results one after the other."""
     from TrainingCore.runtime.files import write_json
 
@@ -143,7 +152,7 @@ def _writeWorklist(path: Path, visits: Sequence[Any]) -> None:
     except (OSError, ValueError):
         known = {}
     for visit in visits:
-        files = {name: str(Path(visit.files[name]).resolve()) for name in VOLUMES if name in visit.files}
+        files = {name: str(Path(visit.files[name]).resolve()) for name in names if name in visit.files}
         given = visit.transforms.get("flair")
         known[visit.label] = {"files": files, "flair_to_t1": None if given is None else str(given)}
     write_json(path, known)

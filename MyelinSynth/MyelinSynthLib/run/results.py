@@ -180,6 +180,8 @@ def _addTransformedFlair(path: Path, patient: Patient, name: str) -> tuple[Any, 
     transform.SetMatrixTransformToParent(toVtk(found))
     transform.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
     transform.SetAttribute(provenance.FETCH_ATTRIBUTE, json.dumps(fetch.tolist()))
+    further = {file.name: readTransform(file).tolist() for file in path.parent.glob("*_to_t1.tfm") if file != path}
+    transform.SetAttribute(provenance.FURTHER_ATTRIBUTE, json.dumps(further))
     copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{name} {_('FLAIR in T1w space')}")
     copy.CopyOrientation(flair)
     copy.SetAndObserveImageData(flair.GetImageData())

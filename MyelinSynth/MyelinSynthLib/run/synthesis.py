@@ -9,11 +9,13 @@ from typing import Any
 import slicer
 
 from ..errors import SynthesisError
+from ..patient.checks import titleOf
 from ..patient.exchange import Patient, checkPatient, exportPatient
 from ..words import _
 from .job import Job
 from .results import Outputs, loadResult
 
+DEFAULT_MODEL = "demonstration"
 
 class Synthesis(Job[Outputs]):
     """One synthesis of one patient.
@@ -30,7 +32,7 @@ class Synthesis(Job[Outputs]):
     def __init__(
         self,
         patient: Patient,
-        model: str = "demonstration",
+        model: str = DEFAULT_MODEL,
         device: str = "auto",
         flips: bool = False,
         uncertainty: bool = False,
@@ -62,8 +64,9 @@ class Synthesis(Job[Outputs]):
         return loadResult(scratch / "result", self.patient, uuid.uuid4().hex)
 
     def _checkPresent(self) -> None:
-        for what, node in ((_("T1w"), self.patient.t1w), (_("FLAIR"), self.patient.flair)):
+        nodes = {"t1w": self.patient.t1w, "flair": self.patient.flair, **self.patient.further}
+        for name, node in nodes.items():
             if node is not None and node.GetScene() is not slicer.mrmlScene:
                 raise SynthesisError(
-                    _("The {what} was removed from the scene before the synthesis finished.").format(what=what)
+                    _("The {what} was removed from the scene before the synthesis finished.").format(what=titleOf(name))
                 )

@@ -1,6 +1,7 @@
 """What the user has chosen, kept in the scene by Slicer's parameter node wrapper."""
 
 import enum
+import typing
 from typing import Annotated, Union
 
 import slicer
@@ -9,6 +10,8 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from ..display.views import OPACITY
 from ..run.devices import AUTOMATIC
 from ..words import _
+
+INPUT_REFERENCE = "input_"  # and the name of the input, as t2w
 
 # (No `from __future__ import annotations`: the wrapper reads the types themselves.)
 # Label maps are named although they are scalar volumes: the selector shows exactly the classes that are named.
@@ -66,3 +69,13 @@ class MyelinSynthParameterNode:
     model: str = ""
     run: str = ""
     comparing: bool = False
+
+
+def inputNode(parameterNode: typing.Any, name: str) -> typing.Any:
+    """The volume that is chosen for an input which only some models need, or None."""
+    return parameterNode.parameterNode.GetNodeReference(INPUT_REFERENCE + name)
+
+
+def setInputNode(parameterNode: typing.Any, name: str, node: typing.Any) -> None:
+    """Choose the volume of such an input; the scene keeps it whichever model is chosen."""
+    parameterNode.parameterNode.SetNodeReferenceID(INPUT_REFERENCE + name, None if node is None else node.GetID())

@@ -28,6 +28,7 @@ ROLES = (
 T1W_REFERENCE = "MyelinSynth.T1w"
 MEASURED_REFERENCE = "MyelinSynth.MeasuredDVR"
 GIVEN, FOUND, NONE = "given", "found", "none"  # where the lesions come from, see TrainingCore.patient.pipeline
+FURTHER_ATTRIBUTE = "MyelinSynth.InputsToT1"  # the same of further inputs: file name -> 4x4 (RAS mm)
 FETCH_ATTRIBUTE = "MyelinSynth.FlairToT1"  # 4x4 (RAS mm) of flair_to_t1.tfm, row by row
 RESEARCH_USE = "Research use only, not for diagnosis."
 
