@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from . import __version__
 from .runtime.cli import Progress, run_command
-from .runtime.errors import BadInput, MyelinSynthError
+from .runtime.errors import BadInput
 from .runtime.signature import Option, ProgressMode, command
 
 
@@ -306,16 +306,15 @@ def _results(out: Path, tasks: list[Any], workers: int) -> Iterator[Iterator[Any
         yield map(simulate_person, tasks)
         return
     from .runtime.files import remove_partials
-    from .runtime.parallel import BrokenProcessPool, parallel_results
+    from .runtime.parallel import explain_broken_pool, parallel_results
 
+    remedy = "To resume, run the command again with fewer --workers."
     try:
-        with parallel_results(simulate_person, tasks, min(workers, len(tasks)), threads=1) as results:
+        with (
+            explain_broken_pool("a worker", remedy),
+            parallel_results(simulate_person, tasks, min(workers, len(tasks)), threads=1) as results,
+        ):
             yield results
-    except BrokenProcessPool as error:
-        raise MyelinSynthError(
-            "The operating system ended a worker, most likely for lack of memory. To resume, run the command again "
-            "with fewer --workers."
-        ) from error
     finally:
         remove_partials(out)  # left by workers that were terminated
 

@@ -23,6 +23,7 @@ CLASSES_MM3 = {
     "50 to 500": (50.0, 500.0),
     "over 500": (500.0, math.inf),
 }
+ROUNDING_MM3 = 1e-9  # as in label_lesions: a lesion of exactly the limit counts
 MIN_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks them twice
 
 
@@ -48,12 +49,29 @@ def lesion_counts(
         voxel_volume: mm3 of a voxel.
         least_mm3: smaller lesions, true or marked, are not counted; one that touches a small true lesion is not false.
     """
-    true_labels, _ = label_lesions(truth, voxel_volume, least_mm3)
-    marked_labels, _ = label_lesions(mask, voxel_volume, least_mm3)
-    found = np.unique(true_labels[mask & (true_labels > 0)])
-    touching = np.unique(marked_labels[truth & (marked_labels > 0)])
-    marked = int(marked_labels.max())
-    return {"true": int(true_labels.max()), "found": len(found), "marked": marked, "false": marked - len(touching)}
+    return _counts(_touched(truth, mask, voxel_volume), _touched(mask, truth, voxel_volume), least_mm3)
+
+
+def _touched(mask: np.ndarray, other: np.ndarray, voxel_volume: float) -> tuple[np.ndarray, np.ndarray]:
+    """Volumes in mm3 of the lesions of a mask, (n,), and which of them another mask touches, (n,) bool."""
+    labels, volumes = label_lesions(mask, voxel_volume)
+    touched = np.zeros(len(volumes) + 1, bool)
+    touched[np.unique(labels[other])] = True
+    return volumes, touched[1:]
+
+
+def _counts(
+    true: tuple[np.ndarray, np.ndarray], marked: tuple[np.ndarray, np.ndarray], least_mm3: float
+) -> dict[str, int]:
+    """`lesion_counts` from what `_touched` says of either mask."""
+    counted, found = true[0] >= least_mm3 - ROUNDING_MM3, true[1]
+    large, right = marked[0] >= least_mm3 - ROUNDING_MM3, marked[1]
+    return {
+        "true": int(counted.sum()),
+        "found": int((counted & found).sum()),
+        "marked": int(large.sum()),
+        "false": int((large & ~right).sum()),
+    }
 
 
 def rates(counts: Mapping[str, int]) -> dict[str, float | None]:
@@ -94,14 +112,13 @@ def detection_measures(truth: np.ndarray, mask: np.ndarray, voxel_volume: float)
     truth, mask: bool (I, J, K). Keys: true, found, marked, false, sensitivity, precision, f1, f1_10 (lesions of 10 mm3
     or more), sensitivity_<class of CLASSES_MM3>, volume, marked_volume, volume_error (marked - true).
     """
-    counts = lesion_counts(truth, mask, voxel_volume)
+    true, marked = _touched(truth, mask, voxel_volume), _touched(mask, truth, voxel_volume)
+    counts = _counts(true, marked, MIN_MM3)
     row: dict[str, float | int | None] = {**counts, **rates(counts)}
-    row["f1_10"] = rates(lesion_counts(truth, mask, voxel_volume, 10.0))["f1"]
-    labels, volumes = label_lesions(truth, voxel_volume, MIN_MM3)
-    hit = np.zeros(len(volumes) + 1, bool)
-    hit[np.unique(labels[mask])] = True
+    row["f1_10"] = rates(_counts(true, marked, 10.0))["f1"]
+    volumes, found = true
     for name, (low, high) in CLASSES_MM3.items():
-        chosen = np.flatnonzero((volumes >= low) & (volumes < high)) + 1
-        row[f"sensitivity_{name.replace(' ', '_')}"] = float(hit[chosen].mean()) if len(chosen) else None
+        chosen = found[(volumes >= low) & (volumes < high)]
+        row[f"sensitivity_{name.replace(' ', '_')}"] = float(chosen.mean()) if len(chosen) else None
     true_ml, marked_ml = (float(each.sum()) * voxel_volume / 1000 for each in (truth, mask))
     return row | {"volume": true_ml, "marked_volume": marked_ml, "volume_error": marked_ml - true_ml}

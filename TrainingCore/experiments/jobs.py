@@ -11,7 +11,7 @@ from ..preprocessing.schedulers import on_a_cluster
 from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.cli import Progress
 from ..runtime.errors import MyelinSynthError
-from ..runtime.parallel import BrokenProcessPool, parallel_results
+from ..runtime.parallel import explain_broken_pool, parallel_results
 from .crossvalidation import Plan, run_fold
 from .plan_file import PLAN
 from .settings import Compute
@@ -64,15 +64,12 @@ def _run_in_parallel(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: C
     threads = compute.threads or max((os.cpu_count() or 1) // compute.jobs, 1)
     tasks = [FoldTask(plan, cohort, name, fold, compute.device, threads) for name, fold in jobs]
     progress.report("crossvalidate", 0.0, f"0 of {len(jobs)} trained")
-    try:
-        with parallel_results(train_fold, tasks, min(compute.jobs, len(jobs)), threads) as results:
-            for done, _ in enumerate(results, start=1):
-                progress.report("crossvalidate", 0.98 * done / len(jobs), f"{done} of {len(jobs)} trained")
-    except BrokenProcessPool as error:
-        raise MyelinSynthError(
-            "The operating system ended a training, most likely for lack of memory. Resume with the same command and "
-            "fewer --jobs."
-        ) from error
+    with (
+        explain_broken_pool("a training", "Resume with the same command and fewer --jobs."),
+        parallel_results(train_fold, tasks, min(compute.jobs, len(jobs)), threads) as results,
+    ):
+        for done, _ in enumerate(results, start=1):
+            progress.report("crossvalidate", 0.98 * done / len(jobs), f"{done} of {len(jobs)} trained")
 
 
 def fold_outcome(task: FoldTask) -> VisitOutcome:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool  # joblib's own errors of a broken pool derive from it
 from typing import Any, TypeVar
 
+from .errors import MyelinSynthError
 from .stopping import defer_signals
 
-__all__ = ["BrokenProcessPool", "parallel_results"]
+__all__ = ["BrokenProcessPool", "explain_broken_pool", "parallel_results"]
 
 PARENT_SECONDS = 1.0
 Task = TypeVar("Task")
@@ -50,6 +51,25 @@ def parallel_results(
                 results = parallel(joblib.delayed(work)(task) for task in tasks)
             stack.callback(_end_processes, results)
         yield results
+
+
+@contextlib.contextmanager
+def explain_broken_pool(what: str, remedy: str) -> Iterator[None]:
+    """Turn a broken pool into one sentence.
+
+    Args:
+        what: what a process did, with its article: "a training".
+        remedy: sentence that says how to go on.
+
+    Raises:
+        MyelinSynthError: the operating system ended a process.
+    """
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise MyelinSynthError(
+            f"The operating system ended {what}, most likely for lack of memory. {remedy}"
+        ) from error
 
 
 def _end_processes(results: Any) -> None:

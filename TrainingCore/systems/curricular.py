@@ -24,6 +24,7 @@ that lesion and random patches hold equally much lesion. `lesion_shares` reports
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,10 +38,12 @@ from ..networks.patch_discriminator import PatchDiscriminator
 from .balance import AdversarialBalance
 from .learner import Learner
 from .moving_average import MovingAverage
+from .papers.curricular import CurricularSettings
 from .parts import build_generator, combine_losses, infer, mean_over
 from .patches import cut_patches, patch_corners, share_in_patches
 from .samples import Sample
 from .schedules import choose_centres, random_share, spread_evenly
+from .settings import read_settings
 from .system import System
 from .tensors import Tensors
 from .training_progress import TrainingProgress
@@ -63,16 +66,17 @@ class Curricular(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
+        self.options = read_settings(CurricularSettings, recipe)
         self.patch = patch_voxels(recipe)
-        generator = build_generator(recipe["generator"], self.channels)
+        generator = build_generator(asdict(self.options.generator), self.channels)
         self.generator = self.learner("generator", generator, "generator_rate")
         self.discriminator: Learner[PatchDiscriminator] | None = None
-        if recipe["losses"]["adversarial"] > 0:
-            settings = recipe["discriminator"]
-            network = PatchDiscriminator(self.channels + 1, self.patch, settings["widths"], settings["strides"])
+        if self.options.losses.adversarial > 0:
+            judge = self.options.discriminator
+            network = PatchDiscriminator(self.channels + 1, self.patch, judge.widths, judge.strides)
             self.discriminator = self.learner("discriminator", network, "discriminator_rate")
-        self.balance = AdversarialBalance(**recipe["optimizer"]["balance"])
-        self.average = MovingAverage(self.generator.module, recipe["ema"])
+        self.balance = AdversarialBalance(**asdict(self.options.optimizer.balance))
+        self.average = MovingAverage(self.generator.module, self.options.ema)
 
     # -- training step ---------------------------------------------------------------------------------------------
 
@@ -83,10 +87,10 @@ class Curricular(System):
         (sample,) = batch
         self._set_rates(progress)
         fake, real = self.generator(sample.inputs) * sample.brain, sample.target * sample.brain
-        weights = self.recipe["losses"]
+        weights = self.options.losses
         losses: dict[str, float] = {}
         adversarial = patch_l1 = torch.zeros((), device=self.device)
-        scheduled = self.discriminator is not None or weights["patch_l1"] > 0
+        scheduled = self.discriminator is not None or weights.patch_l1 > 0
         if scheduled:
             losses = {"random_share": self._random_share(progress), **self.lesion_shares(sample)}
             corners = self._corners(sample, losses["random_share"], rng)
@@ -94,12 +98,12 @@ class Curricular(System):
             losses |= self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
             mixture = torch.cat([self._patches(sample, dvr, corners) for dvr in (real, fake)])
             of_fake = self.discriminator.frozen(mixture).chunk(2)[1]
-            adversarial = F.mse_loss(of_fake, self._labels("real", of_fake, rng))
-        if weights["patch_l1"] > 0:
+            adversarial = F.mse_loss(of_fake, self._labels(self.options.labels.real, of_fake, rng))
+        if weights.patch_l1 > 0:
             patch_l1 = self._patch_l1(sample, (fake - real).abs(), corners)
-        l1 = mean_over(sample.brain * (1 + weights["lesion_l1"] * sample.lesions), (fake - real).abs())
-        pixel = weights["l1"] * l1
-        patch_term = self._adversarial_weight() * adversarial + weights["patch_l1"] * patch_l1
+        l1 = mean_over(sample.brain * (1 + weights.lesion_l1 * sample.lesions), (fake - real).abs())
+        pixel = weights.l1 * l1
+        patch_term = self._adversarial_weight() * adversarial + weights.patch_l1 * patch_l1
         loss_G = pixel + patch_term
         if scheduled:
             combined, losses["gradient_ratio"] = combine_losses(fake, pixel, patch_term)
@@ -119,8 +123,8 @@ class Curricular(System):
         rng: np.random.Generator,
     ) -> dict[str, float]:
         of_real, of_fake = D(torch.cat([self._patches(sample, dvr, corners) for dvr in (real, fake)])).chunk(2)
-        loss_D = F.mse_loss(of_real, self._labels("real", of_real, rng))
-        loss_D = loss_D + F.mse_loss(of_fake, self._labels("fake", of_fake, rng))
+        loss_D = F.mse_loss(of_real, self._labels(self.options.labels.real, of_real, rng))
+        loss_D = loss_D + F.mse_loss(of_fake, self._labels(self.options.labels.fake, of_fake, rng))
         D.step(loss_D)
         means = {"D_real": of_real.mean().item(), "D_fake": of_fake.mean().item()}
         self.balance.update(means["D_real"], means["D_fake"])
@@ -128,7 +132,7 @@ class Curricular(System):
         return {"loss_D": loss_D.item(), **means, **factors}
 
     def _adversarial_weight(self) -> float:
-        return self.recipe["losses"]["adversarial"] * self.balance.adversarial
+        return self.options.losses.adversarial * self.balance.adversarial
 
     def _patches(self, sample: Sample, dvr: Tensor, corners: Tensor) -> Tensor:
         """(P, C + 1, patch, patch, patch): MRI and DVR at the corners."""
@@ -153,25 +157,24 @@ class Curricular(System):
         }
 
     def _random_share(self, progress: TrainingProgress) -> float:
-        schedule = self.recipe["schedule"]
-        return random_share(schedule["name"], progress.epoch, progress.epochs, schedule["share"])
+        schedule = self.options.schedule
+        return random_share(schedule.name, progress.epoch, progress.epochs, schedule.share)
 
     def _corners(self, sample: Sample, share: float, rng: np.random.Generator) -> Tensor:
-        centres = choose_centres(rng, self.recipe["patches"], share, sample.lesion_centres, sample.white_matter)
+        centres = choose_centres(rng, self.options.patches, share, sample.lesion_centres, sample.white_matter)
         corners = patch_corners(centres, tuple(sample.target.shape[2:]), self.patch)
         return torch.as_tensor(corners, device=self.device)
 
-    def _labels(self, kind: str, like: Tensor, rng: np.random.Generator) -> Tensor:
-        labels = self.recipe["labels"]
-        drawn = rng.normal(labels[kind], labels["sd"], size=tuple(like.shape)).astype(np.float32)
+    def _labels(self, mean: float, like: Tensor, rng: np.random.Generator) -> Tensor:
+        drawn = rng.normal(mean, self.options.labels.sd, size=tuple(like.shape)).astype(np.float32)
         return torch.from_numpy(drawn).to(like.device)
 
     def _set_rates(self, progress: TrainingProgress) -> None:
-        rates = self.recipe["optimizer"]
-        decay = progress.decay(rates["decay"])
-        self.generator.set_rate(rates["generator_rate"] * decay)
+        rates = self.options.optimizer
+        decay = progress.decay(rates.decay)
+        self.generator.set_rate(rates.generator_rate * decay)
         if self.discriminator is not None:
-            self.discriminator.set_rate(rates["discriminator_rate"] * decay * self.balance.discriminator)
+            self.discriminator.set_rate(rates.discriminator_rate * decay * self.balance.discriminator)
 
     # -- prediction, state -----------------------------------------------------------------------------------------
 
@@ -202,10 +205,10 @@ class Curricular(System):
 
     def settings(self) -> dict[str, Any]:
         """Where the discriminator looks."""
-        if self.discriminator is None and self.recipe["losses"]["patch_l1"] == 0:
+        if self.discriminator is None and self.options.losses.patch_l1 == 0:
             return {"schedule": "none (no discriminator)"}
         edge = f"{self.patch} voxels, {self.patch * grid_spacing(self.recipe):g} mm"
-        return {"schedule": self.recipe["schedule"]["name"], "patch": edge}
+        return {"schedule": self.options.schedule.name, "patch": edge}
 
     def warnings(self, entry: dict[str, float]) -> list[str]:
         """What a user should know of an epoch: patches so large that there is no curriculum."""

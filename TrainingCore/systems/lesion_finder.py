@@ -31,8 +31,10 @@ from ..networks.folded_unet3d import FoldedUNet3D
 from ..networks.inference import tiled_forward
 from .learner import Learner
 from .moving_average import MovingAverage
+from .papers.lesion_finder import LesionFinderSettings
 from .parts import infer, init_output_bias, inside, mean_over
 from .samples import Sample
+from .settings import read_settings
 from .system import System
 from .tensors import Tensors
 from .training_progress import TrainingProgress
@@ -56,10 +58,11 @@ class LesionFinder(System):
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
-        network = FoldedUNet3D(self.channels, **recipe["network"])
+        self.options = read_settings(LesionFinderSettings, recipe)
+        network = FoldedUNet3D(self.channels, width=self.options.network.width, levels=self.options.network.levels)
         init_output_bias(network.last, math.log(RARE / (1 - RARE)))
         self.network: Learner[FoldedUNet3D] = self.learner("network", network)
-        self.average = MovingAverage(self.network.module, recipe["ema"])
+        self.average = MovingAverage(self.network.module, self.options.ema)
 
     # -- training ----------------------------------------------------------------------------------------------------
 
@@ -67,24 +70,23 @@ class LesionFinder(System):
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
         """One step on a window of each visit, all windows of one size. Returns the losses."""
-        settings = self.recipe["optimizer"]
-        self.network.set_rate(settings["rate"] * progress.decay(settings["decay"]))
+        optimizer, weights = self.options.optimizer, self.options.losses
+        self.network.set_rate(optimizer.rate * progress.decay(optimizer.decay))
         x = torch.cat([self._some_blank(self._seen(sample.inputs, sample.brain), rng) for sample in batch])
         brain = torch.cat([sample.brain for sample in batch])
         truth = torch.cat([sample.lesions for sample in batch]) * brain
         logits = self.network(x)
         each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-        each = each * lesion_weights(truth, self.recipe["small_lesions"])
+        each = each * lesion_weights(truth, self.options.small_lesions)
         cross_entropy, dice_loss = mean_over(brain, each), soft_dice_loss(logits.sigmoid() * brain, truth)
-        weights = self.recipe["losses"]
-        self.network.step(weights["cross_entropy"] * cross_entropy + weights["dice"] * dice_loss)
+        self.network.step(weights.cross_entropy * cross_entropy + weights.dice * dice_loss)
         self.average.follow()
         return {"dice_loss": dice_loss.item(), "cross_entropy": cross_entropy.item()}
 
     def _some_blank(self, x: Tensor, rng: np.random.Generator) -> Tensor:
         """The inputs, one of which may be blank; (1, C, I, J, K). Two draws, whatever comes of them."""
         draw, which = rng.random(), int(rng.integers(self.channels))
-        if self.channels > 1 and draw < self.channels * self.recipe["missing_input"]:
+        if self.channels > 1 and draw < self.channels * self.options.missing_input:
             x = x.clone()
             x[:, which] = 0.0
         return x
@@ -136,7 +138,7 @@ class LesionFinder(System):
         rule = self.recipe["data"]["intensity"]
         brain = inside(inputs, rule)
         x, box = cropped_to(brain, inputs * (inputs != background_of(rule)))
-        network, window = self.inference_networks()[""], self.recipe["window"]
+        network, window = self.inference_networks()[""], self.options.window
         probability = torch.zeros_like(brain)
 
         def run(box_of_brain: Tensor) -> Tensor:
@@ -171,7 +173,7 @@ class LesionFinder(System):
 
     def settings(self) -> dict[str, Any]:
         """What it sees at once."""
-        return {"output": "probability of an MS lesion", "window": f"{self.recipe['window']} voxels"}
+        return {"output": "probability of an MS lesion", "window": f"{self.options.window} voxels"}
 
 
 def lesion_weights(truth: Tensor, largest: float) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from TrainingCore.runtime.cli import Progress
 from TrainingCore.runtime.errors import MyelinSynthError
-from TrainingCore.runtime.parallel import BrokenProcessPool, parallel_results
+from TrainingCore.runtime.parallel import explain_broken_pool, parallel_results
 
 from .one_run import train_and_measure
 
@@ -31,12 +31,9 @@ def run_jobs(study: Path, jobs: Sequence[Job], cohort: str, at_a_time: int, prog
     """
     tasks = [(study.resolve(), arm, seed, cohort) for arm, seed in jobs]
     progress.report("train", 0.0, f"0 of {len(jobs)} trained")
-    try:
-        with parallel_results(train_job, tasks, min(at_a_time, len(jobs)), 1) as results:
-            for done, finished in enumerate(results, start=1):
-                progress.report("train", 0.95 * done / len(jobs), f"{done} of {len(jobs)} trained; {finished}")
-    except BrokenProcessPool as error:
-        raise MyelinSynthError(
-            "The operating system ended a training, most likely for lack of memory. Resume with the same command and "
-            "fewer --jobs."
-        ) from error
+    with (
+        explain_broken_pool("a training", "Resume with the same command and fewer --jobs."),
+        parallel_results(train_job, tasks, min(at_a_time, len(jobs)), 1) as results,
+    ):
+        for done, finished in enumerate(results, start=1):
+            progress.report("train", 0.95 * done / len(jobs), f"{done} of {len(jobs)} trained; {finished}")

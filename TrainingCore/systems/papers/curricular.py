@@ -1,8 +1,9 @@
-"""Soulier et al. 2024: rules for the settings of the curricular system, and what the paper reports."""
+"""Soulier et al. 2024: settings of the curricular system with their rules, and what the paper reports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ...data.recipe import grid_shape, patch_voxels
@@ -11,6 +12,87 @@ from ..registry import SystemEntry, register
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 from ..schedules import SCHEDULES
+
+
+@dataclass(frozen=True)
+class GeneratorSettings:
+    """The 3D U-Net. order: of convolution (c), group norm (g) and ReLU (r) in a block."""
+
+    width: int
+    levels: int
+    order: str
+    checkpointing: bool
+
+
+@dataclass(frozen=True)
+class PatchDiscriminatorSettings:
+    """patch_mm: edge of a patch; widths, strides: channels and stride of each block."""
+
+    patch_mm: float
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """name: one of SCHEDULES; share: of random patches, 0 to 1, for `fixed` alone."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True)
+class CurricularLosses:
+    """Weights of the losses; adversarial 0: no discriminator."""
+
+    l1: float
+    adversarial: float
+    lesion_l1: float
+    patch_l1: float
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """Smoothed labels of measured (real) and generated (fake) patches: mean and SD of a normal distribution."""
+
+    real: float
+    fake: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class BalanceSettings:
+    """Gaps between which both networks learn at full weight, factor of a step, smallest factor (systems/balance.py)."""
+
+    low: float
+    high: float
+    step: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class TwoRatesAdamSettings:
+    """Adam of generator and discriminator. decay: `none` or `cosine`, over all steps."""
+
+    generator_rate: float
+    discriminator_rate: float
+    betas: tuple[float, ...]
+    balance: BalanceSettings
+    decay: str
+
+
+@dataclass(frozen=True)
+class CurricularSettings:
+    """patches: of a discriminator step; ema: share of the old weights that the generator's moving average keeps."""
+
+    generator: GeneratorSettings
+    discriminator: PatchDiscriminatorSettings
+    schedule: ScheduleSettings
+    patches: int
+    losses: CurricularLosses
+    labels: LabelSettings
+    optimizer: TwoRatesAdamSettings
+    ema: float
 
 
 def curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -61,6 +143,7 @@ register(
             },
         ),
         rules=curricular_rules,
+        settings=CurricularSettings,
         masks=lambda recipe: ("lesions", "white_matter"),
     )
 )

@@ -1,12 +1,48 @@
-"""Rules for the settings of the lesion finder, a system of our own."""
+"""Settings of the lesion finder, a system of our own, with their rules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ..registry import SystemEntry, register
 from ..rules import Rule, adam_rules, depth_rules, no_float16
+from ..settings import AdamSettings
+
+
+@dataclass(frozen=True)
+class FoldedUNetSettings:
+    """The U-Net on folded voxels."""
+
+    width: int
+    levels: int
+
+
+@dataclass(frozen=True)
+class LesionFinderLosses:
+    """Weights of the two terms."""
+
+    cross_entropy: float
+    dice: float
+
+
+@dataclass(frozen=True)
+class LesionFinderSettings:
+    """Window and losses of the lesion finder.
+
+    window: edge in voxels of what the network sees at once; small_lesions: largest weight of a voxel in the
+    cross-entropy; missing_input: probability of a blank input, of each; ema: share of the old weights that the moving
+    average keeps.
+    """
+
+    network: FoldedUNetSettings
+    window: int
+    small_lesions: float
+    missing_input: float
+    losses: LesionFinderLosses
+    optimizer: AdamSettings
+    ema: float
 
 
 def lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -31,6 +67,7 @@ register(
         "lesion_finder",
         load="TrainingCore.systems.lesion_finder:LesionFinder",
         rules=lesion_finder_rules,
+        settings=LesionFinderSettings,
         masks=lambda recipe: ("lesions",),
     )
 )
