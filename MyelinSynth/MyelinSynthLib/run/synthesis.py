@@ -17,6 +17,7 @@ from .results import Outputs, loadResult
 
 DEFAULT_MODEL = "demonstration"
 
+
 class Synthesis(Job[Outputs]):
     """One synthesis of one patient.
 
