@@ -1,7 +1,7 @@
 """Bundle: a trained model as a folder or .zip of two files, `weights.safetensors` and `bundle.json`.
 
-Nothing in a bundle is ever unpickled or executed: weights are safetensors, everything else is JSON, hashes are checked
-before a byte is used, and an archive is read member by member under the two names it may have.
+Nothing in a bundle is unpickled or executed: weights are safetensors, everything else is JSON, and the hash of the
+weights is verified before they are used. Only these two members of an archive are read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REQUIRED = (
     "weights_sha256",
     "created_with",
 )
-KINDS = {  # what bundle.json must hold under these names, where it is not checked otherwise
+KINDS = {  # types of the entries of bundle.json that have no other check
     **dict.fromkeys(("name", "system", "output", "training_data", "licence", "intended_use", "weights_sha256"), str),
     **dict.fromkeys(("architecture", "intensity", "grid", "performance"), dict),
     "inputs": list,
@@ -53,9 +53,9 @@ MAX_VOXELS, MAX_MM, LARGEST_SETTING = (
 LARGEST_DESCRIPTION, LARGEST_WEIGHTS = 4 << 20, 2 << 30
 DEMONSTRATION = "demonstration"
 LESION_FINDER = "lesion_finder"
-NO_BUNDLES = {  # what a folder holds that is taken for a bundle, and what to do then
-    "run.json": "It is a training run: give its bundles/best, or write a bundle with export.",
-    "plan.json": "It is a cross-validation or a search: write a bundle with export --crossvalidation.",
+NO_BUNDLES = {  # file that identifies another kind of folder: advice for the message
+    "run.json": "It is a training run. Give its bundles/best, or write a bundle with export.",
+    "plan.json": "It is a cross-validation or a search. Write a bundle with export --crossvalidation.",
 }
 MAX_MEMBERS = 100
 DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
@@ -64,7 +64,13 @@ MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle: `description` is bundle.json, `raw_weights` the safetensors bytes, `path` its source."""
+    """A verified bundle.
+
+    Attributes:
+        path: folder or .zip file.
+        description: content of bundle.json.
+        raw_weights: weights in safetensors format.
+    """
 
     path: Path
     description: dict[str, Any]
@@ -72,9 +78,16 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | Path) -> Bundle:
-        """Read and check a bundle (folder, .zip, or the name of one that comes with the package).
+        """Read and verify a bundle.
 
-        Raises BadInput where it is missing, incomplete, holds anything but safetensors and JSON, or its hash is wrong.
+        Args:
+            path: folder, .zip file, or name of a model that comes with the package.
+
+        Returns:
+            The bundle.
+
+        Raises:
+            BadInput: the bundle is missing, incomplete or damaged, or holds formats other than safetensors and JSON.
         """
         path = find(path)
         description = _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
@@ -93,7 +106,7 @@ class Bundle:
 
     @property
     def simulated(self) -> bool:
-        """Whether the model learnt from simulated data."""
+        """Whether the model was trained on simulated data."""
         return bool(self.description["simulated_training_data"])
 
     def weights(self) -> dict[str, Any]:
@@ -110,7 +123,11 @@ class Bundle:
             ) from error
 
     def members(self) -> list[Bundle]:
-        """The bundles that an ensemble is made of; of any other bundle, itself alone. Raises BadInput."""
+        """Bundles of the members of an ensemble; for any other bundle, the bundle itself.
+
+        Raises:
+            BadInput: a tensor belongs to no member.
+        """
         count = self.description.get("members", 1)
         if count == 1:
             return [self]
@@ -128,7 +145,17 @@ class Bundle:
 
 
 def find(path: str | Path) -> Path:
-    """Where a bundle lies: a path as given, or the name of a bundle in Resources/models."""
+    """Locate a bundle.
+
+    Args:
+        path: folder, .zip file, or name of a bundle in Resources/models.
+
+    Returns:
+        Path of the bundle.
+
+    Raises:
+        BadInput: there is no such bundle.
+    """
     folder_or_zip = Path(path)
     if folder_or_zip.exists():
         return folder_or_zip
@@ -143,7 +170,17 @@ def find(path: str | Path) -> Path:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The checked bundle.json of a bundle folder or .zip, without its weights. Raises BadInput as `Bundle.open`."""
+    """Read and check bundle.json without the weights.
+
+    Args:
+        path: bundle folder or .zip file.
+
+    Returns:
+        Content of bundle.json.
+
+    Raises:
+        BadInput: see `Bundle.open`.
+    """
     return _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
 
 
@@ -158,7 +195,7 @@ def _read(path: Path, member: str, largest: int) -> bytes:
                     f"The model {path} holds {strangers[0]}, a format that can run code when it is opened. "
                     "A bundle holds weights.safetensors and bundle.json only."
                 )
-            if not (path / member).is_file():  # a pipe would be waited for
+            if not (path / member).is_file():  # reading a named pipe would block
                 raise FileNotFoundError(member)
             if (path / member).stat().st_size > largest:
                 raise BadInput(f"The model {path} is too large: {member} has more than {largest >> 20} MiB.")
@@ -215,7 +252,7 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
 
 
 def _check_numbers(description: dict[str, Any], path: Path) -> None:
-    """Raise BadInput for numbers that no model has, before anybody counts or allocates as far as they say."""
+    """Raise BadInput for implausible sizes, before anything is allocated from them."""
     members = description.get("members", 1)
     if not (_whole(members) and 1 <= members <= MAX_MEMBERS):
         raise BadInput(f"The model {path} describes an invalid number of members: {members!r}. Get the bundle again.")
@@ -240,14 +277,23 @@ def _largest(value: Any) -> float:
 
 
 def encode_weights(weights: dict[str, Any]) -> bytes:
-    """Tensors by name as the safetensors bytes a bundle holds, whose SHA-256 names the model."""
+    """Encode tensors as safetensors; the SHA-256 of these bytes identifies the model."""
     from safetensors.torch import save
 
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
 
 
 def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, Any]) -> Bundle:
-    """Write a bundle folder in one piece and read it back; `weights` are tensors by name."""
+    """Write a bundle folder atomically and read it back.
+
+    Args:
+        folder: bundle folder to write.
+        description: content of bundle.json, without format, hash and version.
+        weights: tensors by name.
+
+    Returns:
+        The bundle.
+    """
     raw = encode_weights(weights)
     full = {
         "format": FORMAT,
@@ -263,13 +309,21 @@ def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, An
 
 
 def add_to_bundle(folder: Path, entries: dict[str, Any]) -> Bundle:
-    """Write entries into the description and the card of a bundle folder; its weights stay as they are.
+    """Add entries to the description and the card of a bundle; the weights are not changed.
 
-    Raises BadInput where the folder holds no bundle.
+    Args:
+        folder: bundle folder.
+        entries: entries of bundle.json to add or replace.
+
+    Returns:
+        The updated bundle.
+
+    Raises:
+        BadInput: the folder holds no bundle.
     """
     bundle = Bundle.open(folder)
     if not bundle.path.is_dir():
-        raise BadInput(f"{folder} is an archive. Unpack it, and give the folder.")
+        raise BadInput(f"{folder} is an archive. Unpack it and give the folder.")
     described = {**bundle.description, **entries}
     write_text(bundle.path / "README.md", model_card(described))
     write_json(bundle.path / DESCRIPTION, described)
@@ -282,26 +336,27 @@ def _members(description: dict[str, Any]) -> str:
 
 
 def _intervals(description: dict[str, Any]) -> list[str]:
-    found = description.get("intervals")
-    if found is None:
+    intervals = description.get("intervals")
+    if intervals is None:
         return []
-    ends = [*(f"{end:g}" for end in found["classes_mm3"][1:]), ""]
+    ends = [*(f"{end:g}" for end in intervals["classes_mm3"][1:]), ""]
     widths = [
         f"{low:g}-{high} mm3 +-{width:.3f}" if high else f"> {low:g} mm3 +-{width:.3f}"
-        for low, high, width in zip(found["classes_mm3"], ends, found["half_width"])
+        for low, high, width in zip(intervals["classes_mm3"], ends, intervals["half_width"])
         if width is not None
     ]
-    return [f"- {found['level']:.0%} intervals of a lesion's DVR: {', '.join(widths)}; from a {found['measured on']}"]
+    source = f"from a {intervals['measured on']}"
+    return [f"- {intervals['level']:.0%} intervals of lesion DVR: {', '.join(widths)}; {source}"]
 
 
 def _uncertainty(description: dict[str, Any]) -> list[str]:
     if "uncertainty" not in description:
         return []
-    found = description["uncertainty"]
+    uncertainty = description["uncertainty"]
     return [
-        "- uncertainty, where it is asked for: SD of the error to be expected, "
-        f"{found['lesions']['floor']:.3f} DVR or more for a lesion's mean, {found['voxels']['floor']:.3f} for a voxel; "
-        f"calibrated on a {found['measured on']}",
+        "- uncertainty (optional): SD of the expected error, at least "
+        f"{uncertainty['lesions']['floor']:.3f} DVR for the mean of a lesion, {uncertainty['voxels']['floor']:.3f} for "
+        f"a voxel; calibrated on a {uncertainty['measured on']}",
     ]
 
 
@@ -311,13 +366,13 @@ def _repeatability(description: dict[str, Any]) -> list[str]:
         return []
     by_class = ", ".join(f"{sd:.3f} from {low:g} mm3" for low, sd in zip(known["classes_mm3"], known["sd"]))
     return [
-        f"- repeatability: SD of the difference of a lesion's DVR between two scans without a change {by_class}; "
+        f"- repeatability: SD of the difference in lesion DVR between two scans without a change {by_class}; "
         f"{known['source']}"
     ]
 
 
 def model_card(description: dict[str, Any]) -> str:
-    """The model card as Markdown: what the model is, learnt from, measured at, and may be used for."""
+    """Format the model card as Markdown: system, training data, measured performance, licence and intended use."""
     performance = description["performance"]
     lines = [f"- {key}: {value}" for key, value in performance.items()] or ["- not measured"]
     simulated = "**Simulated training data.** " if description["simulated_training_data"] else ""

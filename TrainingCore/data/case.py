@@ -13,7 +13,7 @@ from .inputs import INPUTS, NEEDED_BY_MYELIN
 MRI = NEEDED_BY_MYELIN
 ALL_MRI = tuple(row.name for row in INPUTS)
 MORE_MRI = tuple(name for name in ALL_MRI if name not in MRI)
-REFERENCES = ("t1w", "flair", "t2w", "t1ce_low", "t1ce")  # all others are brought to the first of these that is there
+REFERENCES = ("t1w", "flair", "t2w", "t1ce_low", "t1ce")  # all others are registered to the first available one
 DIFFUSION = tuple(row.name for row in INPUTS if row.diffusion)  # maps of one acquisition
 QUANTITATIVE = tuple(row.name for row in INPUTS if row.quantitative)
 MASKS = ("lesions", "enhancing", "white_matter", "grey_matter", "csf", "nawm", "brain")
@@ -29,23 +29,23 @@ WORDS = {row.name: row.word or row.title for row in INPUTS} | {
 
 
 def label_of(person: str, visit: str) -> str:
-    """BIDS-style label of a visit, e.g. `sub-A01_ses-1`; `sub-A01` where the visit has no name."""
+    """BIDS label of a visit, e.g. `sub-A01_ses-1`; `sub-A01` if the visit has no name."""
     return f"sub-{person}_ses-{visit}" if visit else f"sub-{person}"
 
 
 def title_of(name: str) -> str:
-    """What a volume is called over a picture or a column: `T1w, low dose`, `MTR`; what is no volume stays as it is."""
+    """Title of a volume in figures and tables, e.g. `T1w, low dose`, `MTR`; other names are returned unchanged."""
     return TITLES.get(name, name)
 
 
 def reference_of(names: Iterable[str]) -> str | None:
-    """The image that the others of a visit are brought to: the first of REFERENCES among them, None without any."""
+    """Registration reference of a visit: the first of REFERENCES among `names`, or None."""
     there = set(names)
     return next((name for name in REFERENCES if name in there), None)
 
 
 def word_of(name: str) -> str:
-    """What a volume is called in a sentence: `T1w after contrast agent`, `white matter mask`."""
+    """Name of a volume in sentences, e.g. `T1w after contrast agent`, `white matter mask`."""
     if name in MASKS and name not in WORDS:
         return f"{name.replace('_', ' ')} mask"
     return WORDS.get(name) or title_of(name)
@@ -55,13 +55,15 @@ def word_of(name: str) -> str:
 class Case:
     """One visit of one person.
 
-    volumes: name (see VOLUME_NAMES) -> array of one common shape (I, J, K). MRI in the units of the intensity rule (or
-        raw, arbitrary units), `dvr` as distribution volume ratio (unitless, white matter about 1.2), `dvr_clean` the
-        noise-free blurred truth and `myelin_loss` the lost share of myelin (0 to 1), which only a simulated patient
-        has, masks as bool. `lesions` is a mask, not labels;
-        `enhancing` is the part of it that takes up contrast agent.
-    affine: 4x4, voxel indices -> world mm, RAS+.
-    info: provenance and participant columns (site, age, simulated, ...); never a name or a birth date.
+    Attributes:
+        person: label of the person, without `sub-`.
+        visit: label of the visit, without `ses-`; may be empty.
+        volumes: arrays of one shape (I, J, K) by name, see VOLUME_NAMES. MRI in the units of the intensity rule (or
+            raw, arbitrary units); `dvr` is the distribution volume ratio (unitless, about 1.2 in white matter);
+            `dvr_clean`, the noise-free blurred truth, and `myelin_loss`, the lost share of myelin (0 to 1), exist for
+            simulated patients only; masks are bool. `lesions` is a mask, not labels; `enhancing` is its enhancing part.
+        affine: 4x4, voxel indices -> world mm, RAS+.
+        info: provenance and participant columns (site, age, simulated, ...); never a name or a birth date.
     """
 
     person: str

@@ -1,4 +1,4 @@
-"""How well the lesions of a simulated cohort can be predicted at all: the tables that `simulate` wrote beside it."""
+"""Noise and information ceilings of a simulated cohort, as written by `simulate`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ NOISE, INFORMATION = "noise_ceiling.json", "information_ceiling.json"
 
 
 def read_ceilings(cohort: Path | None) -> dict[str, Any] | None:
-    """Both ceilings of a cohort's folder.
+    """Read both ceilings of a cohort.
+
+    Args:
+        cohort: folder of the cohort, or None.
 
     Returns:
-        {noise: of phantom.noise_ceiling, information: of evaluation.information}, each None where it is not there or
-        cannot be read as such; None where neither is there.
+        `noise` (see phantom.noise_ceiling) and `information` (see evaluation.information), each None if missing or
+        unreadable; None if both are.
     """
     if cohort is None:
         return None

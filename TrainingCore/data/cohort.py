@@ -29,11 +29,15 @@ NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
 
 @dataclass
 class Cohort:
-    """Visits in a stable order.
+    """Visits of a dataset, in a stable order.
 
-    visits: those that have what was asked for; incomplete: the others; notes: what was chosen or left out, in
-    sentences; bad_rows: one sentence per row of a table that could not be used; unused: files that were seen and not
-    used, with the reason.
+    Attributes:
+        visits: visits with all required volumes.
+        path: folder or table, or None.
+        incomplete: the other visits.
+        notes: sentences about selected images and excluded visits.
+        bad_rows: one sentence per invalid row of a table.
+        unused: files that are not used, with the reason.
     """
 
     visits: list[Visit]
@@ -50,10 +54,19 @@ class Cohort:
 
     @classmethod
     def read(cls, path: str | Path, needs: Sequence[str] = MRI) -> Cohort:
-        """What a network can use of a BIDS folder or a table (.csv, .tsv), by file names alone.
+        """Index the prepared visits of a BIDS folder or a table; no image is opened.
 
-        needs: volumes without which a visit is `incomplete`. Visits that `preprocess` made are preferred to raw ones.
-        Raises BadInput where there is no dataset, no complete visit, or a row of the table cannot be used.
+        Visits that `preprocess` wrote are preferred to raw ones.
+
+        Args:
+            path: BIDS folder, or .csv / .tsv table.
+            needs: volumes without which a visit is `incomplete`.
+
+        Returns:
+            The cohort.
+
+        Raises:
+            BadInput: there is no dataset or no complete visit, or a row of the table is invalid.
         """
         cohort = cls.scan(path, raw=False, needs=needs)
         if cohort.bad_rows:
@@ -70,21 +83,30 @@ class Cohort:
 
     @classmethod
     def scan(cls, path: str | Path, raw: bool, needs: Sequence[str] = MRI, choose: Sequence[str] = ()) -> Cohort:
-        """Index a BIDS folder or a table; incomplete visits and bad rows are kept apart and raise nothing.
+        """Index a BIDS folder or a table; incomplete visits and invalid rows are listed and raise no error.
 
-        raw: what a scanner made, for `preprocess`; choose: entities (`run-1`) to prefer where a visit has several
-        images of a kind. Raises BadInput where there is no dataset at all or the table as a whole is broken.
+        Args:
+            path: BIDS folder, or .csv / .tsv table.
+            raw: whether to look for raw images, as `preprocess` does.
+            needs: volumes without which a visit is `incomplete`.
+            choose: entities (`run-1`) that select among several images of a contrast.
+
+        Returns:
+            The cohort.
+
+        Raises:
+            BadInput: there is no dataset, or the table cannot be read.
         """
         root = Path(path)
         bad: list[str] = []
         unused: list[str] = []
-        said: list[str] = []
+        people_notes: list[str] = []
         if root.is_file() and root.suffix.lower() in TABLES:
             visits, bad = read_table(root)
         elif root.is_dir():
             visits, unused = index(root, raw, choose)
             people = sorted({visit.person for visit in visits})
-            columns, said = rows_of_people(participants(root / "participants.tsv"), people)
+            columns, people_notes = rows_of_people(participants(root / "participants.tsv"), people)
             for visit in visits:
                 visit.info.update(columns.get(visit.person, {}))
                 if visit.visit:
@@ -94,7 +116,8 @@ class Cohort:
         complete = [visit for visit in visits if set(needs) <= set(visit.files)]
         incomplete = [visit for visit in visits if not set(needs) <= set(visit.files)]
         notes = [note for visit in visits for note in visit.notes]
-        return cls(complete, root, incomplete, said + notes + missing_sentences(incomplete, needs), bad, unused)
+        notes = people_notes + notes + missing_sentences(incomplete, needs)
+        return cls(complete, root, incomplete, notes, bad, unused)
 
     @property
     def people(self) -> list[str]:
@@ -103,27 +126,37 @@ class Cohort:
 
     @property
     def simulated(self) -> bool:
-        """Whether any visit says it is simulated."""
+        """Whether any visit is marked as simulated."""
         return any(str(visit.info.get("simulated", "")).lower() in {"true", "1", "yes"} for visit in self.visits)
 
     def of(self, people: set[str] | list[str]) -> Cohort:
-        """The visits of some people."""
-        wanted = set(people)
-        return Cohort([visit for visit in self.visits if visit.person in wanted], self.path)
+        """The visits of some people only."""
+        chosen = set(people)
+        return Cohort([visit for visit in self.visits if visit.person in chosen], self.path)
 
     def without(self, people: Iterable[str]) -> Cohort:
-        """The visits of everybody else."""
+        """The visits of all other people."""
         left_out = set(people)
         return Cohort([visit for visit in self.visits if visit.person not in left_out], self.path)
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each visit's files together, by label: enough to tell that data have changed, and read at once."""
+        """Total file size of each visit in bytes, by label: a fast way to detect changed data."""
         return {
             visit.label: sum(path.stat().st_size for path in visit.files.values() if path.is_file()) for visit in self
         }
 
     def ready_to_learn(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
-        """The visits that have all a training run needs; raises BadInput saying what is missing where none has."""
+        """Select the visits usable for training.
+
+        Args:
+            needs: volumes that a visit must have.
+
+        Returns:
+            The usable visits; the others are listed as incomplete.
+
+        Raises:
+            BadInput: no visit is usable; the message names the missing volumes.
+        """
         ready = [visit for visit in self.visits if set(needs) <= set(visit.files)]
         if not ready:
             first = self.visits[0]
@@ -137,19 +170,29 @@ class Cohort:
         return Cohort(ready, self.path, self.incomplete + others, notes)
 
     def left_out(self) -> str:
-        """In a sentence, the visits that lack something and so are not used; empty where all are complete."""
+        """Sentence about the incomplete visits, which are not used; empty if all are complete."""
         if not self.incomplete:
             return ""
         labels = {visit.label for visit in self.incomplete}
         reasons = [note for note in self.notes if note.split(" ")[0] in labels and " has no " in note]
         more = f", and {len(reasons) - MAX_NAMED} more" if len(reasons) > MAX_NAMED else ""
         return (
-            f"{len(labels)} of {len(labels) + len(self.visits)} visits are left out: "
+            f"{len(labels)} of {len(labels) + len(self.visits)} visits are not used: "
             f"{', '.join(reasons[:MAX_NAMED])}{more}."
         )
 
     def strata(self, columns: Sequence[str]) -> dict[str, str]:
-        """Person -> stratum: the values of some participant columns together. Raises BadInput for one nobody has."""
+        """Stratum of each person.
+
+        Args:
+            columns: columns of participants.tsv to stratify by.
+
+        Returns:
+            The values of the columns, joined, by person.
+
+        Raises:
+            BadInput: a column does not exist or is empty.
+        """
         first: dict[str, dict[str, Any]] = {}
         for visit in self.visits:
             first.setdefault(visit.person, visit.info)
@@ -162,17 +205,25 @@ class Cohort:
                 )
             if not any(_value(info, column) for info in first.values()):
                 raise BadInput(
-                    f"The column {column!r} of participants.tsv of {self.path} is empty: nothing to stratify."
+                    f"The column {column!r} of participants.tsv of {self.path} is empty and cannot be stratified by."
                 )
         return {
             person: " / ".join(_value(info, column) or UNKNOWN for column in columns) for person, info in first.items()
         }
 
     def shuffled(self, seed: Sequence[int], stratify: Sequence[str] = ()) -> list[str]:
-        """The people in a random order; every beginning of it holds each stratum in about the share it has of all.
+        """Order the people randomly so that the first m of them are stratified, for every m.
 
-        Within a stratum of n people, drawn in random order, the k-th stands at (k + u) / n with one random u in [0, 1)
-        per stratum: a beginning of a share s holds s n of them, rounded down or up, and s n on average.
+        Within a stratum of n people in random order, person k gets the position (k + u) / n with one random u in [0, 1)
+        per stratum: the first share s of all people includes s n people of the stratum, rounded down or up, and s n on
+        average.
+
+        Args:
+            seed: random seed.
+            stratify: columns of participants.tsv to stratify by.
+
+        Returns:
+            Labels of the people.
         """
         rng = np.random.default_rng(list(seed))
         people: list[str] = rng.permutation(self.people).tolist()
@@ -181,17 +232,26 @@ class Cohort:
         stratum = self.strata(stratify)
         sizes = Counter(stratum.values())
         offset = {name: rng.random() for name in sorted(sizes)}
-        place, drawn = {}, Counter[str]()
+        position, drawn = {}, Counter[str]()
         for person in people:
             name = stratum[person]
-            place[person] = (drawn[name] + offset[name]) / sizes[name]
+            position[person] = (drawn[name] + offset[name]) / sizes[name]
             drawn[name] += 1
-        return sorted(people, key=place.__getitem__)
+        return sorted(people, key=position.__getitem__)
 
     def split(self, validation_people: int, seed: int, stratify: Sequence[str] = ()) -> tuple[Cohort, Cohort]:
-        """Training and validation visits, split by person with a seed, alike in the participant columns `stratify`.
+        """Split into training and validation visits, by person.
 
-        Raises BadInput with too few people, or for a column that nobody has.
+        Args:
+            validation_people: number of people in the validation set.
+            seed: random seed.
+            stratify: columns of participants.tsv to stratify by.
+
+        Returns:
+            Training and validation cohort.
+
+        Raises:
+            BadInput: there are too few people, or a column does not exist.
         """
         people = self.people
         if len(people) <= validation_people:

@@ -1,4 +1,4 @@
-"""One visit from hospital files to aligned volumes on one grid. Arrays in, arrays out; `worker` touches the files."""
+"""Prepare one visit: from images as read to aligned volumes on one grid; `worker` reads and writes the files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,23 @@ from .preparation import align_patient, lesions_where_drawn
 from .tissues import tissue_masks
 
 MAPS = ("dvr", "dvr_clean")
-PLAUSIBLE_DVR = (0.2, 3.0)  # median over the brain; else it is hardly a DVR map (ours)
+PLAUSIBLE_DVR = (0.2, 3.0)  # range of the median over the brain (ours)
 
 
 @dataclass
 class Prepared:
-    """A visit ready for a network. All arrays lie on `grid`.
+    """A visit ready for a network. All arrays are on `grid`.
 
-    volumes: MRI float32 without bias field, DVR float32, masks bool; lesions: every lesion's share of every voxel, or
-    None; reference: the image all others were brought to (see `case.reference_of`); space: what BIDS calls its space,
-    or `PET`; matrices: 4x4 RAS mm, world of `space` -> world of an image; seconds: step -> (wall, CPU).
+    Attributes:
+        volumes: bias-corrected MRI and DVR as float32, masks as bool, by name.
+        grid: output grid.
+        reference: name of the image that all others were registered to, see `case.reference_of`.
+        space: BIDS name of the output space, or `PET`.
+        aligned: images before resampling.
+        lesions: share of every lesion in every voxel, or None.
+        matrices: 4x4 RAS mm by image, output world -> world of the image.
+        warnings: sentences for the record.
+        seconds: (wall, CPU) by step.
     """
 
     volumes: dict[str, np.ndarray]
@@ -57,11 +64,20 @@ def prepare_volumes(
 ) -> Prepared:
     """Align, mask, segment and resample one visit.
 
-    read: volumes as read, by name (one of `case.REFERENCES` is needed; brain, lesions, tissue masks and DVR where they
-    are given); options: `space` (t1w: that of the reference, or pet), `grid` (own, or voxels along each axis),
-    `spacing_mm`, `lesion_finder` (may be missing: bundle that finds lesions where no mask is given); spaces: BIDS
-    `space` of files that name one; transforms: reference world -> world of the image, 4x4 RAS mm, where known.
-    Raises BadInput or MyelinSynthError.
+    Args:
+        read: volumes as read, by name; at least one of `case.REFERENCES`.
+        options: `space` (t1w for that of the reference, or pet), `grid` (own, or voxels along each axis),
+            `spacing_mm`, and optionally `lesion_finder` (bundle that segments lesions if no mask is given).
+        spaces: BIDS `space` entity by volume, for files that have one.
+        transforms: known transforms by image, 4x4 RAS mm, reference world -> world of the image.
+        stopwatch: measures the steps.
+
+    Returns:
+        The prepared visit.
+
+    Raises:
+        BadInput: an image cannot be used.
+        MyelinSynthError: a step failed.
     """
     stopwatch = stopwatch or Stopwatch()
     images = {name: read[name] for name in (*ALL_MRI, *MAPS) if name in read}
@@ -102,14 +118,14 @@ def prepare_volumes(
 
 
 def _found_lesions(finder: str, aligned: AlignedPatient, warnings: list[str]) -> Volume:
-    """A lesion mask on the reference's grid, of a lesion finder's bundle."""
+    """Segment lesions with the bundle of a lesion finder; returns the mask on the reference grid."""
     from .lesion_finding import finder_of, open_finder
 
     bundle = open_finder(finder)
     if bundle is None:
         raise BadInput(f"The lesion finder {finder} is not installed. Leave out --find-lesions.")
     found = finder_of(bundle)(aligned)
-    warnings.append(f"The lesions were found automatically ({found.about['name']}): they are to be reviewed.")
+    warnings.append(f"Lesions were segmented automatically ({found.about['name']}). Review them.")
     return found.mask
 
 
@@ -130,7 +146,7 @@ def _output_grid(options: Mapping[str, Any], aligned: AlignedPatient, own: Volum
 
 
 def _fill(prepared: Prepared, masks: dict[str, np.ndarray], to_output: np.ndarray) -> None:
-    """Put every image and mask on the grid, each with one interpolation."""
+    """Resample every image and mask to the grid with a single interpolation."""
     aligned, grid = prepared.aligned, prepared.grid
     back = np.eye(4) if np.array_equal(to_output, np.eye(4)) else np.linalg.inv(to_output)
     for name, image in aligned.images.items():
@@ -161,7 +177,7 @@ def _check_dvr(prepared: Prepared, name: str) -> None:
 def _lesions_in_reference_space(
     read: Mapping[str, Volume], aligned: AlignedPatient, reference: str, spaces: Mapping[str, str], warnings: list[str]
 ) -> Volume | None:
-    """The lesion mask, its affine in reference world. Often drawn on the FLAIR: then it moves as the FLAIR does."""
+    """Lesion mask with its affine in reference world; a mask drawn on the FLAIR is moved with the FLAIR."""
     mask = read.get("lesions")
     if mask is None:
         return None
@@ -190,7 +206,7 @@ def _lesions_in_reference_space(
 
 
 def _share_in_mask(points: np.ndarray, mask: Volume) -> float:
-    """Share of world points (n, 3) whose nearest voxel is in a mask."""
+    """Share of world points, (n, 3) RAS mm, whose nearest voxel is in a mask."""
     to_voxel = np.linalg.inv(mask.affine)
     voxels = np.rint(points @ to_voxel[:3, :3].T + to_voxel[:3, 3]).astype(int)
     inside = ((voxels >= 0) & (voxels < mask.data.shape)).all(axis=1)
@@ -200,7 +216,7 @@ def _share_in_mask(points: np.ndarray, mask: Volume) -> float:
 def _tissue_masks(
     read: Mapping[str, Volume], aligned: AlignedPatient, reference: str, lesions: Volume | None, warnings: list[str]
 ) -> dict[str, np.ndarray]:
-    """White matter, grey matter, CSF and NAWM as bool on the reference's grid: given or segmented; empty otherwise."""
+    """Bool masks of white matter, grey matter, CSF and NAWM on the reference grid, given or segmented; else empty."""
     fixed = aligned.images[reference]
     marked = None if lesions is None else lesion_mask_on_grid(lesions, fixed.data.shape, fixed.affine)
     try:

@@ -1,4 +1,4 @@
-"""The steps of a visit, as they are shown and timed."""
+"""Progress and timing of the steps of a visit."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ class Clock:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall seconds of every step that has ended."""
+        """Wall-clock seconds of every finished step."""
         return {step: round(wall, 2) for step, (wall, _cpu) in self._stopwatch.seconds.items()}
 
     def step(self, name: str, fraction: float, message: str) -> None:
-        """Begin a step, ending the one before."""
+        """Start a step and end the previous one.
+
+        Args:
+            name: identifier of the step.
+            fraction: progress of the command, 0 to 1.
+            message: text to show.
+        """
         self._stopwatch.start(name)
         self.progress.report(name, fraction, message)
 
     def warn(self, patient: PatientImages, *sentences: str) -> None:
-        """Show warnings, and keep them for the report; empty sentences are left out."""
+        """Show warnings and keep them for the report; empty sentences are ignored."""
         for sentence in filter(None, sentences):
             patient.warnings.append(sentence)
             self.progress.say(f"Warning: {sentence}")
 
     def stop(self) -> None:
-        """End the step under way."""
+        """End the current step."""
         self._stopwatch.stop()

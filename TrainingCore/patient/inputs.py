@@ -1,4 +1,4 @@
-"""Reading what belongs to one patient, and everything that can be said about it before the slow steps begin."""
+"""Read the images of one patient and run all checks that do not need the slow processing steps."""
 
 from __future__ import annotations
 
@@ -25,11 +25,21 @@ from ..runtime.files import sha256
 
 @dataclass
 class PatientImages:
-    """What was given: volumes as read, transforms where they were given, warnings, and facts for the provenance.
+    """Input images of a patient, with warnings and facts for the provenance.
 
-    images: MRI by volume name; transforms: by image, 4x4 RAS mm, a point of T1w space -> the point of the image that
-    shows it; images without one are registered. simulated: whether a file beside an image says that a phantom made it;
-    made: what a model made; grids: own grids of images that are worked on at about 1 mm.
+    Attributes:
+        images: MRI by volume name.
+        lesions: lesion mask, or None.
+        dvr: measured DVR, or None.
+        brain: brain mask, or None.
+        label_map: tissue label map, or None.
+        transforms: 4x4 RAS mm by image, mapping points of T1w space to points of the image; images without a
+            transform are registered.
+        simulated: whether a BIDS sidecar marks an image as simulated.
+        made: inputs that a model generated (`flair`, `lesions`).
+        warnings: sentences for the report.
+        facts: SHA-256, shape and spacing of each file.
+        grids: original grids of images that are processed at about 1 mm.
     """
 
     images: dict[str, Volume]
@@ -45,23 +55,23 @@ class PatientImages:
     grids: dict[str, Volume] = field(default_factory=dict)
 
     def work_on_about_1_mm(self) -> None:
-        """Replace images that are finer than the steps need by means of blocks; `grids` keeps their own grids."""
+        """Downsample images finer than needed by block averaging; `grids` keeps their original grids."""
         for name, image in self.images.items():
             if is_fine(image):
                 self.grids[name], self.images[name] = grid_only(image), working_copy(image)
 
     @property
     def own_grids(self) -> dict[str, Volume]:
-        """Every image, with its own grid (and no values where it was replaced by means of blocks)."""
+        """Every image with its original grid (without values if it was downsampled)."""
         return self.images | self.grids
 
     @property
     def reference(self) -> str:
-        """Name of the image whose grid the results lie on: the T1w, or what `reference_of` takes for it."""
+        """Name of the image whose grid the results are on: the T1w or its substitute, see `reference_of`."""
         return reference_of(self.images) or next(iter(self.images))
 
     def anonymous_warnings(self) -> list[str]:
-        """The warnings without file names, which may name a person: for what is kept and passed on."""
+        """The warnings without file names, which may identify a person, for reports and provenance."""
         volumes = (*self.images.values(), self.lesions, self.dvr, self.brain, self.label_map)
         names = sorted({volume.name for volume in volumes if volume is not None and volume.name}, key=len, reverse=True)
         sentences = []
@@ -75,19 +85,19 @@ class PatientImages:
 def read_patient(
     files: Mapping[str, Path], bundle: Bundle, transforms: Mapping[str, str] | None = None, completed: bool = False
 ) -> PatientImages:
-    """Read every file that was given.
+    """Read and check the files of a patient.
 
     Args:
-        files: by volume name: MRI, `lesions`, `dvr`, `brain`, `label_map`.
-        bundle: the model that the patient is read for.
-        transforms: `identity` or an ITK transform file by image, for those that need no registration.
-        completed: whether another model fills in a missing FLAIR.
+        files: file by volume name: MRI, `lesions`, `dvr`, `brain`, `label_map`.
+        bundle: model that will be used.
+        transforms: `identity` or an ITK transform file by image, for images that need no registration.
+        completed: whether another model will fill in a missing FLAIR.
 
     Returns:
-        The volumes as read, with warnings and facts.
+        The images, with warnings and facts.
 
     Raises:
-        BadInput: a file is missing or cannot be used; one sentence.
+        BadInput: a file is missing or cannot be used.
     """
     paths = dict(files)
     check_complete(paths, bundle, completed)
@@ -108,7 +118,7 @@ def read_patient(
     same = check_different_images(images["t1w"], images["flair"]) if {"t1w", "flair"} <= set(images) else ""
     if same:
         patient.warnings.append(same)
-    patient.transforms = {name: read_transform(given) for name, given in (transforms or {}).items()}
+    patient.transforms = {name: read_transform(source) for name, source in (transforms or {}).items()}
     patient.facts = {
         name: {
             "sha256": sha256(paths[name]) if paths[name].is_file() else content_sha256(volume),
@@ -124,7 +134,7 @@ def read_patient(
 
 
 def check_places(patient: PatientImages) -> None:
-    """Raise BadInput where a mask or map has lost its header, before anything slow begins."""
+    """Raise BadInput if a mask or map has lost its header, before the slow steps start."""
     if patient.lesions is not None:
         place(patient.lesions, "lesion mask", patient.images, patient.reference)
     if patient.dvr is not None:
@@ -132,7 +142,13 @@ def check_places(patient: PatientImages) -> None:
 
 
 def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> None:
-    """Raise BadInput where an image is missing that the model needs, or the T1w that a myelin map lies on."""
+    """Raise BadInput if an input of the model is missing, or the T1w that defines the grid of a myelin map.
+
+    Args:
+        given: names of the available volumes.
+        bundle: the model.
+        completed: whether another model will fill in a missing FLAIR.
+    """
     about = bundle.description
     needed = [*about["inputs"], *(["t1w"] if about["output"] == "dvr" else [])]
     missing = [name for name in dict.fromkeys(needed) if name not in given]
@@ -140,23 +156,33 @@ def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> No
         missing = [name for name in missing if name != "flair"]
     if not missing:
         return
-    wanted = " and ".join(f"the {word_of(name)} ({option_of(name)})" for name in missing)
+    images = " and ".join(f"the {word_of(name)} ({option_of(name)})" for name in missing)
     hint = ""
     if missing == ["flair"]:
-        hint = ", or a model that makes one from the T1w with --complete-with (the map is marked as resting on it)"
-    raise BadInput(f"The model {about['name']} needs {wanted}. Give {'them' if len(missing) > 1 else 'it'}{hint}.")
+        hint = ", or synthesize it from the T1w with --complete-with MODEL (the result is flagged)"
+    raise BadInput(f"The model {about['name']} needs {images}. Give {'them' if len(missing) > 1 else 'it'}{hint}.")
 
 
 def says_simulated(image: Path) -> bool:
-    """Whether the BIDS sidecar of an image (same name, .json) says that it is simulated."""
+    """Whether the BIDS sidecar of an image (same name, .json) marks it as simulated."""
     sidecar = image.with_name(image.name.split(".")[0] + ".json")
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False  # no sidecar, or one that is not ours to judge
+        return False  # no sidecar, or an invalid one, which is not checked at this point
     return isinstance(content, dict) and content.get("Simulated") is True
 
 
-def read_transform(given: str) -> np.ndarray:
-    """`identity`, or the 4x4 (RAS mm) of a linear ITK transform file. Raises BadInput."""
-    return np.eye(4) if given == "identity" else read_itk(given)
+def read_transform(source: str) -> np.ndarray:
+    """Read a transform.
+
+    Args:
+        source: `identity`, or a linear ITK transform file.
+
+    Returns:
+        4x4 matrix, RAS mm.
+
+    Raises:
+        BadInput: the file is missing or not a linear transform.
+    """
+    return np.eye(4) if source == "identity" else read_itk(source)

@@ -1,4 +1,4 @@
-"""What a killed run leaves beside its output, and how the next run knows that nobody works there any more."""
+"""Temporary folders of killed runs: how the next run detects that they are abandoned, and removes them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from ..runtime.files import PARTIAL_SUFFIX
 
 CLAIM = ".claim"
-UNCLAIMED_SECONDS = 60.0  # a folder this young may be about to be claimed
+UNCLAIMED_SECONDS = 60.0  # a younger folder may not have been claimed yet
 
 
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold a lock inside a temporary folder while working there; the system drops it when the process dies."""
-    from filelock import FileLock  # Slicer's panel opens before it is installed
+    """Hold a lock in a temporary folder during the block; the operating system releases it if the process dies."""
+    from filelock import FileLock  # imported late, because Slicer's panel opens before filelock is installed
 
     path = folder / CLAIM
     with FileLock(path, blocking=False):
@@ -26,20 +26,24 @@ def claim(folder: Path) -> Iterator[None]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove temporary folders of earlier runs to `target` whose process is gone. Never touches a living run's."""
+    """Remove temporary folders of earlier runs whose process has ended; folders of running processes are kept.
+
+    Args:
+        target: result folder that the runs wrote to.
+    """
     target = Path(target).absolute()
     if not target.parent.is_dir():
         return
     for folder in target.parent.glob(f".{target.name}.*{PARTIAL_SUFFIX}"):
         if folder.is_dir() and abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
-    if target.exists():  # a run killed between two renames keeps the only older result here until there is a new one
+    if target.exists():  # without it, the .old folder of a run killed between two renames is the only copy
         for folder in target.parent.glob(f".{target.name}.*.old"):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def abandoned(folder: Path) -> bool:
-    """Whether nobody works in a folder any more that was, or should have been, claimed."""
+    """Whether no running process holds the lock of a temporary folder."""
     from filelock import FileLock
 
     if not (folder / CLAIM).is_file():
@@ -47,5 +51,5 @@ def abandoned(folder: Path) -> bool:
     try:
         with FileLock(folder / CLAIM, blocking=False):
             return True
-    except (OSError, NotImplementedError):  # held by a living process, or no locks on this file system
+    except (OSError, NotImplementedError):  # held by a running process, or the file system has no locks
         return False

@@ -1,4 +1,4 @@
-"""The lesion finder as the pipeline calls it."""
+"""Open a lesion finder and wrap it as a function for the pipeline."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from .pipeline import FoundLesions, LesionFinder, describe_finder
 
 
 def open_finder(name: str) -> Bundle | None:
-    """The bundle of a lesion finder; None where the one that comes with the package is not installed.
+    """Open the bundle of a lesion finder.
 
-    Raises BadInput for a bundle that is missing or does not find lesions.
+    Args:
+        name: bundle folder, .zip or name.
+
+    Returns:
+        The bundle, or None if it is the bundled one and not installed.
+
+    Raises:
+        BadInput: the bundle is missing or does not segment lesions.
     """
     try:
         bundle = Bundle.open(name)
@@ -30,7 +37,15 @@ def open_finder(name: str) -> Bundle | None:
 
 
 def finder_of(bundle: Bundle, device: str = "auto") -> LesionFinder:
-    """A function that finds the lesions of an aligned patient with a model. device: auto, cpu or cuda:N."""
+    """Make a function that segments the lesions of an aligned patient.
+
+    Args:
+        bundle: the lesion finder.
+        device: auto, cpu or cuda:N.
+
+    Returns:
+        The function.
+    """
     about = describe_finder(bundle)
 
     def find(aligned: AlignedPatient) -> FoundLesions:

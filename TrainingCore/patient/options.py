@@ -1,4 +1,4 @@
-"""What a person asks of `synthesize` for one visit."""
+"""Options of `synthesize` for one visit."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from ..data.bundle import DEMONSTRATION, LESION_FINDER
 
 @dataclass(frozen=True)
 class SynthesisOptions:
-    """Files and choices for one visit.
+    """Files and settings for one visit.
 
-    images: MRI by volume name (`t1w`, `flair`, ...); lesions, dvr, brain, label_map: files in T1w space, or None;
-    flair_to_t1: `identity` or an ITK transform file, None to register; complete_with: bundle that fills in a missing
-    FLAIR or lesion mask; lesion_finder: bundle that finds the lesions where no mask is given, None to go without;
-    flips: average with the left-right mirrored prediction; uncertainty: also estimate its error;
-    dicom: also write DICOM; dicom_reference: the series that it is derived from, None for the T1w's own.
+    Attributes:
+        images: MRI files by volume name (`t1w`, `flair`, ...).
+        lesions: lesion mask in T1w space, or None.
+        dvr: measured DVR in T1w space, or None.
+        brain: brain mask in T1w space, or None.
+        label_map: tissue label map in T1w space, or None.
+        flair_to_t1: `identity` or an ITK transform file; None to register.
+        task: output that is expected of the model (`myelin`, `flair`, `t1`, `t1ce`), or None for any.
+        complete_with: bundle that fills in a missing FLAIR or lesion mask, or None.
+        lesion_finder: bundle that segments lesions if no mask is given; None to skip this.
+        model: bundle of the model.
+        device: auto, cpu or cuda:N.
+        flips: whether to average with the left-right mirrored prediction.
+        uncertainty: whether to estimate the error as well.
+        dicom: whether to write DICOM as well.
+        dicom_reference: DICOM series to derive it from; None for the series of the T1w.
     """
 
     images: Mapping[str, Path] = field(default_factory=dict)
@@ -38,7 +49,7 @@ class SynthesisOptions:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Every image and mask that was given, by volume name."""
+        """All given images and masks by volume name."""
         masks = {"lesions": self.lesions, "dvr": self.dvr, "brain": self.brain, "label_map": self.label_map}
         return dict(self.images) | {name: path for name, path in masks.items() if path is not None}
 

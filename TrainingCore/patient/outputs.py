@@ -1,4 +1,4 @@
-"""The files of a Result."""
+"""Write the files of a Result."""
 
 from __future__ import annotations
 
@@ -44,7 +44,12 @@ NO_FLAIR = Registration(np.eye(4), "no FLAIR was given", 0.0, 0.0)
 
 
 def write_result(folder: Path, findings: Findings) -> None:
-    """Write every file of the Result; the provenance comes last."""
+    """Write all files of a Result; provenance.json is written last and marks it as complete.
+
+    Args:
+        folder: existing folder to write to.
+        findings: map, lesions and everything else that was measured.
+    """
     from ..reporting.patient_report import patient_report
 
     write_maps(folder, findings)
@@ -57,9 +62,13 @@ def write_result(folder: Path, findings: Findings) -> None:
 
 
 def write_transforms(folder: Path, aligned: AlignedPatient) -> None:
-    """Write the transform of every registered input; that of the FLAIR is there in any case, the identity without one.
+    """Write the transform of every registered input, which resamples it into T1w space.
 
-    Each resamples its image into the space of the T1w.
+    flair_to_t1.tfm is always written, as the identity if there is no FLAIR.
+
+    Args:
+        folder: existing folder to write to.
+        aligned: aligned images.
     """
     write_transform(folder / TRANSFORM, aligned.matrix("flair"))
     for name in aligned.registrations:
@@ -67,7 +76,7 @@ def write_transforms(folder: Path, aligned: AlignedPatient) -> None:
 
 
 def describe_registration(registration: Registration) -> dict[str, Any]:
-    """How one image was registered, for the provenance."""
+    """Registration of one image as JSON, for the provenance."""
     return {
         "how": registration.how,
         "moved_mm": round(registration.moved_mm, 3),
@@ -77,7 +86,7 @@ def describe_registration(registration: Registration) -> dict[str, Any]:
 
 
 def write_maps(folder: Path, findings: Findings) -> None:
-    """Write every volume of the Result on the T1w's own grid, with the T1w's own qform and sform."""
+    """Write all volumes of the Result on the original grid of the T1w, with its qform and sform."""
     own, made = findings.prepared.own, findings.patient.made
     mask = findings.brain.mask if own is None else own.brain
     dvr, uncertainty, labels, nawm = (
@@ -125,7 +134,15 @@ def write_maps(folder: Path, findings: Findings) -> None:
 
 
 def lesions_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
-    """The lesion table as CSV text: mm, mm3 and DVR with enough digits, empty where not estimable."""
+    """Format the lesion table as CSV.
+
+    Args:
+        rows: rows of the lesion table.
+        columns: names of the columns.
+
+    Returns:
+        CSV text, numbers in five significant digits, empty cells for values that are not estimable.
+    """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
@@ -141,7 +158,7 @@ def _cell(value: Any) -> Any:
 
 
 def summarise_findings(findings: Findings) -> dict[str, Any]:
-    """Means by tissue, lesion load, how lesions compare with their surroundings and with a measured map."""
+    """Summary statistics: mean DVR by tissue, lesion load, lesions against surrounding NAWM and measured DVR."""
     masks = {"nawm": findings.tissues["nawm"], "grey_matter": findings.tissues["grey_matter"]}
     masks["lesions"] = findings.labels > 0
     summary: dict[str, Any] = {
@@ -157,7 +174,15 @@ def summarise_findings(findings: Findings) -> dict[str, Any]:
 
 
 def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
-    """How the result was made, without file names, paths or anything else that could name a person."""
+    """Content of provenance.json, without file names, paths or other patient identifiers.
+
+    Args:
+        findings: map, lesions and everything else that was measured.
+        summary: from `summarise_findings`.
+
+    Returns:
+        JSON-ready provenance.
+    """
     about = findings.bundle.description
     aligned = findings.prepared.aligned
     registration = aligned.registrations.get("flair", NO_FLAIR)
@@ -182,7 +207,7 @@ def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
             "flair_covers_brain": round(registration.covered, 4),
             "matrix_t1_to_flair_ras": np.round(registration.matrix, 9).tolist(),
         },
-        "registrations": {name: describe_registration(found) for name, found in aligned.registrations.items()},
+        "registrations": {name: describe_registration(each) for name, each in aligned.registrations.items()},
         "lesion_source": findings.prepared.lesion_source,
         "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
         "uncertainty": None if findings.uncertainty is None else describe_uncertainty(about, findings.predictions),

@@ -1,4 +1,4 @@
-"""What is measured and written on the T1w's own grid where that is finer than the steps need (see working_grid)."""
+"""Measurements and outputs on the original grid of a T1w that is finer than the working grid (see working_grid)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,17 @@ from ..prediction.volume import maps_to_t1w
 
 @dataclass
 class OwnGrid:
-    """Arrays on the T1w's own grid. brain: uint8 mask; lesions, measured: as given, there; dvr, uncertainty, nawm,
-    labels: filled in by `finish`."""
+    """Arrays on the original grid of the T1w.
+
+    Attributes:
+        brain: uint8 mask.
+        lesions: 0/1 mask, or None.
+        measured: measured DVR, or None.
+        dvr: synthetic DVR, set by `finish`.
+        uncertainty: SD of the DVR, set by `finish`.
+        nawm: bool mask, set by `finish`.
+        labels: lesion labels, set by `finish`.
+    """
 
     brain: Volume
     lesions: Volume | None = None
@@ -30,7 +39,7 @@ class OwnGrid:
     labels: np.ndarray | None = None
 
     def on_working_grid(self, t1w: Volume) -> tuple[Volume | None, Volume | None]:
-        """Lesions and measured DVR on the grid that the steps work on; no lesion vanishes."""
+        """Resample lesions and measured DVR to the working grid; every lesion keeps at least one voxel."""
         shape, affine = t1w.data.shape, t1w.affine
         lesions = measured = None
         if self.lesions is not None:
@@ -43,10 +52,17 @@ class OwnGrid:
     def finish(
         self, brain: Volume, dvr: np.ndarray, uncertainty: np.ndarray | None, nawm: np.ndarray
     ) -> tuple[list[dict[str, Any]], np.ndarray, float | None]:
-        """Bring maps from the working grid to this one and measure lesions here.
+        """Resample maps from the working grid to this grid and measure the lesions.
 
-        brain: mask on the working grid; dvr, uncertainty, nawm: there. Returns the rows of the lesion table, the labels
-        on the working grid, int32, one voxel each at least, and the DVR below which a voxel counts as demyelinated.
+        Args:
+            brain: brain mask on the working grid.
+            dvr: synthetic DVR on the working grid.
+            uncertainty: SD of the DVR on the working grid, or None.
+            nawm: NAWM mask on the working grid.
+
+        Returns:
+            Rows of the lesion table; lesion labels on the working grid, int32, at least one voxel per lesion; DVR below
+            which a voxel counts as demyelinated, or None.
         """
         inside = brain.data > 0.5
         shape = (inside.shape[0], inside.shape[1], inside.shape[2])

@@ -1,10 +1,10 @@
-"""One patient's files made ready for a model: read, brought together, lesions and tissues on one grid.
+"""Prepare one patient for a model: read the images, align them, put lesions and tissues on one grid.
 
     patient = read_patient({"t1w": t1, "flair": flair}, bundle)
     prepared = prepare_patient(patient, clock := Clock(progress))
     findings = synthesize_prepared(prepared, TrainedModel.load(bundle), clock)
 
-A prepared patient serves any number of models, and a loaded model any number of patients.
+A prepared patient can be used with several models, and a loaded model with several patients.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ from .own_grid import OwnGrid
 from .preparation import align_patient, lesions_where_drawn
 from .tissues import TISSUES, tissue_masks
 
-ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # share of the whole when a step begins
+ALIGNED = {"brain": 0.08, "register": 0.18, "bias": 0.42}  # progress of the command when a step starts
 GIVEN, FOUND, NONE = "given", "found", "none"  # where a lesion mask comes from
 
 
 class FoundLesions(NamedTuple):
-    """An automatic lesion mask.
+    """An automatic lesion segmentation.
 
-    mask: 0/1 on the reference's grid; probability: float (I, J, K) there, or None; about: what found it, see
-    `describe_finder`.
+    Attributes:
+        mask: 0/1 on the reference grid.
+        probability: float (I, J, K) on the reference grid, or None.
+        about: the model, see `describe_finder`.
     """
 
     mask: Volume
@@ -52,13 +54,17 @@ LesionFinder = Callable[[AlignedPatient], FoundLesions]
 
 @dataclass
 class PreparedPatient:
-    """A patient ready for a model. All arrays lie on the grid of the reference image (the T1w of a myelin map).
+    """A patient ready for a model. All arrays are on the grid of the reference image (the T1w for a myelin map).
 
-    patient: what was given, with warnings and facts for the provenance; aligned: MRI by name, brain mask,
-    registrations; lesions: 0/1 mask or None; lesion_source: `given`, `found` (by a network) or `none`;
-    lesion_probability: (I, J, K) where a network found the lesions, else None; measured: DVR or None; tissues: bool
-    masks by name, empty masks where they cannot be computed; own: what is written on the T1w's own grid where that is
-    finer than 0.67 mm.
+    Attributes:
+        patient: input images, with warnings and facts for the provenance.
+        aligned: MRI by name, brain mask, registrations.
+        lesions: 0/1 mask or None.
+        lesion_source: `given`, `found` (by a network) or `none`.
+        lesion_probability: (I, J, K) if a network segmented the lesions, else None.
+        measured: measured DVR or None.
+        tissues: bool masks by name; empty masks if they cannot be computed.
+        own: arrays on the original grid of the T1w, if that is finer than 0.67 mm.
     """
 
     patient: PatientImages
@@ -77,11 +83,11 @@ class PreparedPatient:
 
     @property
     def reference(self) -> Volume:
-        """The image whose grid everything lies on, without bias field."""
+        """The reference image, bias-corrected; all arrays are on its grid."""
         return self.aligned.images[self.patient.reference]
 
     def image(self, name: str) -> Volume | None:
-        """An MRI without bias field on the reference's grid, None where the patient has none of that name."""
+        """Bias-corrected MRI contrast on the reference grid, or None if the patient has no such image."""
         return self.aligned.on_reference_grid(name) if name in self.aligned.images else None
 
 
@@ -93,20 +99,22 @@ def prepare_patient(
     find_lesions: LesionFinder | None = None,
     measures_lesions: bool = True,
 ) -> PreparedPatient:
-    """Bring a patient's images together; put lesions, a measured map and tissues on one grid.
+    """Align the images of a patient and put lesions, measured map and tissues on one grid.
 
     Args:
-        patient: as `read_patient` returns it; gains warnings and facts.
-        clock: reports the steps and the warnings.
-        complete_with: bundle of a model that fills in a missing FLAIR or lesion mask; device: where it runs.
-        find_lesions: called with the aligned patient where no lesion mask is given.
-        measures_lesions: False leaves out lesions, measured map and tissues, which an MRI contrast does not need.
+        patient: from `read_patient`; warnings and facts are added to it.
+        clock: reports steps and warnings.
+        complete_with: bundle of a model that fills in a missing FLAIR or lesion mask.
+        device: device of that model.
+        find_lesions: segments lesions in the aligned patient if no lesion mask is given.
+        measures_lesions: False skips lesions, measured map and tissues, which are not needed for an MRI contrast.
 
     Returns:
         The prepared patient.
 
     Raises:
-        BadInput, MyelinSynthError: an image cannot be used; one sentence.
+        BadInput: an image cannot be used.
+        MyelinSynthError: a step failed.
     """
     aligned = align_patient(
         patient.images,
@@ -127,7 +135,7 @@ def prepare_patient(
 
 
 def _put_masks_on_grid(prepared: PreparedPatient, clock: Clock) -> None:
-    """Put the given lesion mask and the measured map on the reference's grid, and on its own where that is finer."""
+    """Put the given lesion mask and measured map on the reference grid, and on the original grid if it is finer."""
     patient, aligned = prepared.patient, prepared.aligned
     t1w, brain = patient.own_grids[patient.reference], aligned.brain.mask
     fine = patient.grids.get(patient.reference) is not None
@@ -152,7 +160,7 @@ def _put_masks_on_grid(prepared: PreparedPatient, clock: Clock) -> None:
 def _find_lesions(
     prepared: PreparedPatient, clock: Clock, completing: tuple[str | None, str], find_lesions: LesionFinder | None
 ) -> None:
-    """Where a lesion mask that nobody drew comes from: the completing model first, then the lesion finder."""
+    """Segment lesions automatically if no mask was given, with the completing model or else the lesion finder."""
     patient, aligned = prepared.patient, prepared.aligned
     found = None
     complete_with, device = completing
@@ -164,7 +172,7 @@ def _find_lesions(
         found = find_lesions(aligned)
         patient.made.append("lesions")
         patient.facts["lesions_found_by"] = found.about
-        clock.warn(patient, f"The lesions were found automatically ({found.about['name']}): they are to be reviewed.")
+        clock.warn(patient, f"Lesions were segmented automatically ({found.about['name']}). Review them.")
     if prepared.lesions is not None or found is None:
         return
     prepared.lesions, prepared.lesion_probability, prepared.lesion_source = found.mask, found.probability, FOUND
@@ -174,7 +182,7 @@ def _find_lesions(
 
 
 def describe_finder(bundle: Bundle) -> dict[str, Any]:
-    """What the provenance says of a model that finds lesions; lesions added later grow at its threshold."""
+    """Provenance entry of a model that segments lesions; lesions added later are grown at its threshold."""
     description = bundle.description
     return {
         "name": description["name"],

@@ -1,6 +1,6 @@
-"""One patient's images brought together: the brain found, the rest registered to the T1w, bias fields removed.
+"""Alignment of one patient's images: brain extraction, registration to the T1w, bias correction.
 
-`synthesize` and `preprocess` both begin here, so that a network sees a new patient as it saw those it learnt from.
+`synthesize` and `preprocess` share these steps, so that new patients are processed in the same way as training data.
 """
 
 from __future__ import annotations
@@ -32,12 +32,21 @@ def align_patient(
     tell: Tell = lambda step, message: None,
     reference: str = "t1w",
 ) -> AlignedPatient:
-    """Find the brain, remove bias fields, register everything to the T1w, check the contrasts.
+    """Extract the brain, correct bias fields, register all images to the reference, and check the contrasts.
 
-    images: by volume name, as read; brain: a given mask anywhere in the world; transforms: 4x4 RAS mm, reference world
-    -> world of the image, for images that need no registration; tell: told `(step, message)` when a step begins
-    (`brain`, `register`, `bias`); reference: the image that everything is brought to. Raises BadInput or
-    MyelinSynthError with one sentence.
+    Args:
+        images: images by volume name, as read.
+        brain: given brain mask in world coordinates, or None to compute it.
+        transforms: 4x4 RAS mm, reference world -> world of the image, for images that need no registration.
+        tell: called with `(step, message)` when a step starts (`brain`, `register`, `bias`).
+        reference: name of the image to register to.
+
+    Returns:
+        The aligned patient, with warnings.
+
+    Raises:
+        BadInput: an image cannot be used.
+        MyelinSynthError: a step failed.
     """
     t1w = images[reference]
     tell("brain", "Finding the brain")
@@ -65,9 +74,20 @@ def align_patient(
 def lesions_where_drawn(
     mask: Volume, patient: AlignedPatient, images: Mapping[str, Volume], reference: str, space: str | None = None
 ) -> tuple[Volume, list[str]]:
-    """A lesion mask in the reference's world, moved with the image it was drawn on, and what to say about that.
+    """Move a lesion mask to reference space together with the image it was drawn on.
 
-    mask, images: as read; space: BIDS entity of the mask's file, None to take it from its name. Raises BadInput.
+    Args:
+        mask: lesion mask, as read.
+        patient: aligned images.
+        images: images by name, as read.
+        reference: name of the reference image.
+        space: BIDS `space` entity of the mask, or None to take it from the file name.
+
+    Returns:
+        The mask with its affine in reference world coordinates, and notes about the decision.
+
+    Raises:
+        BadInput: the image that the mask belongs to is ambiguous.
     """
     placed = place(mask, "lesion mask", images, reference, space)
     moved = mask if placed.follows == reference else moved_with(mask, patient.matrix(placed.follows))
@@ -75,7 +95,7 @@ def lesions_where_drawn(
 
 
 def moved_with(mask: Volume, matrix: np.ndarray) -> Volume:
-    """A volume that lies in the world of an image, in T1w world; matrix: T1w world -> world of that image."""
+    """Move a volume from the world of an image to T1w world; matrix: T1w world -> world of that image, RAS mm."""
     return Volume(mask.data, np.linalg.inv(matrix) @ mask.affine, mask.name, mask.notes)
 
 
@@ -112,7 +132,7 @@ def _register(
 
 
 def _same_acquisition(name: str, image: Volume, patient: AlignedPatient, images: Mapping[str, Volume]) -> str | None:
-    """Maps of one diffusion scan, or a DVR and its noise-free truth, share a grid and with it their registration."""
+    """Find a registered image of the same acquisition (diffusion maps; DVR and its noise-free truth) and grid."""
     for group in (DIFFUSION, ("dvr", "dvr_clean")):
         for other in group if name in group else ():
             if other in patient.registrations and same_grid(image, images[other]):

@@ -1,4 +1,4 @@
-"""A myelin map of a prepared patient, and what is measured in it."""
+"""Synthesize the myelin map of a prepared patient and measure it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,22 @@ from .pipeline import PreparedPatient
 
 @dataclass
 class Findings:
-    """What one model says about a prepared patient. All volumes lie on the grid of `prepared`.
+    """Map and measurements of one model for a prepared patient. All volumes are on the grid of `prepared`.
 
-    dvr: synthetic, unitless, 0 outside the brain; uncertainty: its SD over variants of the inputs, or the error to be
-    expected of that, or None; labels, rows: see evaluation.lesions; limit: DVR below which a voxel counts as
-    demyelinated; way: how the network was run, predictions: how often; seconds: by step; plausibility: the map beside
-    published findings; places: what decides on a lesion's region, None where no lesions were given or looked for.
+    Attributes:
+        prepared: the prepared patient.
+        bundle: the model.
+        dvr: synthetic DVR, unitless, 0 outside the brain.
+        uncertainty: SD over augmented predictions, or the expected error if the model is calibrated, or None.
+        labels: lesion labels, see evaluation.lesions.
+        rows: lesion table, see evaluation.lesions.
+        limit: DVR below which a voxel counts as demyelinated, or None.
+        way: how the network was run (device, whole volume or tiles).
+        flips: whether the mirrored prediction was averaged in.
+        predictions: number of predictions.
+        plausibility: comparison of the map with published findings.
+        seconds: wall-clock seconds by step.
+        places: anatomy that determines the region of a lesion, None without lesions.
     """
 
     prepared: PreparedPatient
@@ -51,7 +61,7 @@ class Findings:
 
     @property
     def patient(self) -> PatientImages:
-        """What was given."""
+        """Input images of the patient."""
         return self.prepared.patient
 
     @property
@@ -78,7 +88,19 @@ class Findings:
 def predict_prepared(
     prepared: PreparedPatient, model: TrainedModel, clock: Clock, title: str, flips: bool, uncertainty: bool
 ) -> Prediction:
-    """Run a model, of DVR or of an MRI contrast, on a prepared patient; warnings reach the patient's report."""
+    """Run a model of DVR or of an MRI contrast on a prepared patient; warnings go to the patient's report.
+
+    Args:
+        prepared: from `prepare_patient`.
+        model: the model.
+        clock: reports steps and warnings.
+        title: name of the output for messages.
+        flips: whether to predict the left-right mirrored images as well.
+        uncertainty: whether to predict all augmented inputs.
+
+    Returns:
+        All predictions on the reference grid.
+    """
     clock.step("predict", 0.5, f"Synthesizing the {title}")
     messages: list[str] = []
     prediction = predict_patient(model, prepared.aligned, flips, uncertainty, messages.append)
@@ -92,17 +114,18 @@ def synthesize_prepared(
     """Predict the myelin map of a prepared patient and measure its lesions.
 
     Args:
-        prepared: from `prepare_patient`; may serve several models.
-        model: makes DVR.
-        clock: reports the steps.
+        prepared: from `prepare_patient`; can be used with several models.
+        model: model whose output is DVR.
+        clock: reports steps and warnings.
         flips: average with the left-right mirrored prediction.
-        uncertainty: also predict variants of the inputs.
+        uncertainty: also predict augmented inputs.
 
     Returns:
         The map, the lesion table and the plausibility checks.
 
     Raises:
-        BadInput, MyelinSynthError: the images cannot be prepared for the model, or the model cannot be run.
+        BadInput: the images cannot be prepared for the model.
+        MyelinSynthError: the model cannot be run.
     """
     bundle, own = model.bundle, prepared.own
     prediction = predict_prepared(prepared, model, clock, "myelin map", flips, uncertainty)
@@ -150,7 +173,7 @@ def _voxel_uncertainty(prediction: Prediction, brain: Brain, fitted: dict[str, f
 
 
 def _places(prepared: PreparedPatient, clock: Clock) -> Places | None:
-    """Ventricles, cortex and what lies below the tentorium, or None with a warning where the atlas does not fit."""
+    """Ventricles, cortex and infratentorial tissue, or None with a warning if the atlas cannot be aligned."""
     t1w, mask = prepared.reference, prepared.brain.mask
     try:
         return find_places(t1w, mask, prepared.tissues, align_to_atlas(t1w, mask))

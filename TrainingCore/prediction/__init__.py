@@ -1,1 +1,1 @@
-"""From a bundle to a prediction: whole volume, tiles, flips, ensembles, uncertainty, completion."""
+"""Prediction with a trained model: whole volume or tiles, flips, ensembles, uncertainty, completion of inputs."""

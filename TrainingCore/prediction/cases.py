@@ -1,4 +1,4 @@
-"""What a model makes of a prepared visit, on the visit's grid or on another."""
+"""Predict a prepared visit, on its own grid or on another one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..runtime.errors import MyelinSynthError
 from .model import TrainedModel
 from .uncertainty import fitted_errors, variants
 
-MIN_SHARE = 0.05  # of a voxel inside the coarser brain, below which a resampled value is not used (ours)
+MIN_SHARE = 0.05  # smallest share of a voxel inside the resampled brain for which its value is used (ours)
 
 
 def predict_case(
@@ -27,15 +27,15 @@ def predict_case(
 
     Args:
         model: any trained model.
-        case: on the model's grid, MRI by its intensity rule.
-        uncertainty: also predict the variants of `uncertainty.variants`.
-        say: is told where memory did not suffice for the whole volume.
+        case: the visit, on the grid of the model, MRI scaled by its intensity rule.
+        uncertainty: also predict the augmented inputs of `uncertainty.variants`.
+        say: called with a message if the volume has to be predicted in tiles for lack of memory.
 
     Returns:
-        The model's images on the case's grid, and with `uncertainty` the maps of every member for every variant.
+        The predicted images on the grid of the case; with `uncertainty` also all maps of every member.
 
     Raises:
-        MyelinSynthError: a prediction is not finite in the brain, or memory does not suffice at all.
+        MyelinSynthError: a prediction is NaN or infinite in the brain, or there is not enough memory.
     """
     description = model.bundle.description
     outputs = Outputs(
@@ -71,17 +71,24 @@ def _checked(outputs: Outputs, case: Case) -> Outputs:
 
 
 def outputs_on_grid(outputs: Outputs, own: Case, case: Case) -> Outputs:
-    """Outputs predicted on the grid of `own`, on that of `case`."""
+    """Resample outputs from the grid of `own` to the grid of `case`."""
     images = {name: image_on_grid(image, own, case) for name, image in outputs.images.items()}
     maps = [image_on_grid(image, own, case) for image in outputs.maps]
     return replace(outputs, images=images, maps=maps)
 
 
 def image_on_grid(image: np.ndarray, own: Case, case: Case) -> np.ndarray:
-    """An image on the grid of `own` at the voxels of `case`, float32 (I, J, K).
+    """Resample an image from the grid of `own` to the grid of `case` by linear interpolation within the brain.
 
-    Linear interpolation among the brain's voxels alone, as a prediction outside the brain means nothing: the masked
-    image divided by the mask, both resampled.
+    Voxels outside the brain are excluded by resampling the masked image and the mask, and dividing the two.
+
+    Args:
+        image: prediction on the grid of `own`, (I, J, K).
+        own: case that the image was predicted for; its `brain` mask is used.
+        case: case with the output grid.
+
+    Returns:
+        Image on the grid of `case`, float32.
     """
     if own.shape == case.shape and np.allclose(own.affine, case.affine, atol=1e-4):
         return image

@@ -1,6 +1,6 @@
-"""What a patient lacks, made by another model first: a FLAIR from the T1w, a lesion mask where none was drawn.
+"""Fill in missing inputs with another model: a FLAIR synthesized from the T1w, or a lesion mask.
 
-Whatever is made here is marked: a warning for the person, `synthetic_inputs` in the provenance, a banner in the report.
+Such inputs are flagged by a warning, by `synthetic_inputs` in the provenance, and by a banner in the report.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ..runtime.errors import BadInput
 from .model import TrainedModel
 from .volume import predict_patient
 
-UNITS = 100.0  # of a synthetic MRI per unit of the network's: whole numbers that people are used to
+UNITS = 100.0  # intensity of a synthetic MRI per unit of the network, to give a usual intensity range
 
 
 def check_completing(bundle: Bundle) -> None:
-    """Raise BadInput where a model cannot complete a patient: it must make FLAIR from T1w and nothing else."""
+    """Raise BadInput if a model cannot complete a patient; it must synthesize FLAIR from T1w only."""
     about = bundle.description
     if about["output"] != "flair" or about["inputs"] != ["t1w"]:
         raise BadInput(
@@ -37,18 +37,27 @@ def check_completing(bundle: Bundle) -> None:
 
 
 def makes_no_image(bundle: Bundle) -> bool:
-    """Whether a model only finds lesions, as the unimodal comparator of Orbes-Arteaga et al. 2018."""
+    """Whether a model only segments lesions, as the unimodal comparator of Orbes-Arteaga et al. 2018."""
     return bundle.description["architecture"].get("mode") == "unimodal"
 
 
 def complete(
     model: TrainedModel, patient: AlignedPatient, lesions_wanted: bool, say: Callable[[str], None]
 ) -> tuple[list[str], Volume | None, np.ndarray | None]:
-    """Add a synthetic FLAIR to `patient.images` where there is none, and find its lesions where they are wanted.
+    """Add a missing FLAIR to `patient.images`, and segment lesions if there is no mask.
 
-    model: makes FLAIR from T1w, see check_completing. Returns what was made (`flair`, `lesions`), the lesion mask on
-    the T1w's grid and the probability of a lesion there, both None where none was made. Raises BadInput where it finds
-    no lesions although nothing else is wanted.
+    Args:
+        model: model that synthesizes FLAIR from T1w, see check_completing.
+        patient: aligned images; the synthetic FLAIR is added.
+        lesions_wanted: whether to segment lesions.
+        say: called with notes.
+
+    Returns:
+        Names of the inputs that were filled in (`flair`, `lesions`); lesion mask on the T1w grid, or None; probability
+        of a lesion, float (I, J, K), or None.
+
+    Raises:
+        BadInput: only the lesion mask is missing, and the model does not segment lesions.
     """
     flair_wanted = "flair" not in patient.images
     if lesions_wanted and not flair_wanted and not model.segments:
@@ -78,15 +87,21 @@ def complete(
 
 
 def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.ndarray:
-    """A network's MRI, whose background is some negative number, as an image from 0 upwards, exactly 0 outside.
+    """Convert a predicted MRI from network units, with a negative background, to an image that is 0 outside the brain.
 
-    values: (I, J, K) in the network's units; inside: mask.
+    Args:
+        values: prediction in network units, (I, J, K).
+        inside: brain mask.
+        background: value of the background in network units.
+
+    Returns:
+        Image, float32, 0 or more.
     """
     return np.where(inside, np.maximum((values - background) * UNITS, 0.0), 0.0).astype(np.float32)
 
 
 def describe_completion(outputs: list[str], bundle: Bundle) -> str:
-    """The warning that goes with outputs filled in by a model; empty where there are none."""
+    """Warning for inputs that a model filled in; empty if there are none."""
     if not outputs:
         return ""
     what = {"flair": "FLAIR is synthetic", "lesions": "lesion mask was found by a network"}

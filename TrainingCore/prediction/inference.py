@@ -1,4 +1,4 @@
-"""Running a generator where the memory allows it: whole on the wished device, in tiles there, then on the CPU."""
+"""Run a generator within the available memory: whole volume or tiles on the chosen device, then on the CPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..runtime.errors import MyelinSynthError
 if TYPE_CHECKING:
     import torch
 
-TILE, OVERLAP = 64, 32  # voxels; multiples of 16, so that a five-level U-Net halves them evenly (ours)
+TILE, OVERLAP = 64, 32  # voxels; multiples of 16, as required by a five-level U-Net (ours)
 
 
 def predict_maps(
@@ -21,30 +21,38 @@ def predict_maps(
     device: torch.device,
     say: Callable[[str], None],
 ) -> tuple[list[list[np.ndarray]], str]:
-    """Synthetic DVR on the model's grid: for each variant of the inputs, one map per member of the model.
+    """Predict maps on the grid of the model: for each variant of the inputs, one map per member of the model.
 
-    load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`, or an Ensemble of them; variants:
-    inputs, float32 (C, I, J, K), and whether they are mirrored along the first axis, so that the answer has to be
-    mirrored back; say: told when memory did not suffice. Returns float32 maps (I, J, K) and how they were made. Raises
-    MyelinSynthError where a map is not finite or no way was found that fits into memory.
+    Args:
+        load: device -> system with `predict((1, C, I, J, K)) -> (1, 1, I, J, K)`, or an Ensemble of them.
+        variants: inputs, float32 (C, I, J, K), and whether they are mirrored along the first axis, in which case the
+            prediction is mirrored back.
+        device: device to try first.
+        say: called with a message if memory did not suffice.
+
+    Returns:
+        Maps, float32 (I, J, K), by variant and member; description of the device and of the use of tiles.
+
+    Raises:
+        MyelinSynthError: a map is NaN or infinite, or there is not enough memory even for tiles on the CPU.
     """
     import torch
 
     cpu = torch.device("cpu")
     ways = [(device, False), (device, True)] + ([] if device.type == "cpu" else [(cpu, False), (cpu, True)])
-    given = list(variants)
-    for place, (where, tiled) in enumerate(ways):
+    inputs_to_predict = list(variants)
+    for attempt, (where, tiled) in enumerate(ways):
         try:
-            result = [_predict(load(where), inputs, mirrored, tiled) for inputs, mirrored in given]
+            result = [_predict(load(where), inputs, mirrored, tiled) for inputs, mirrored in inputs_to_predict]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             if where.type == "cuda":
                 torch.cuda.empty_cache()
-            if place + 1 < len(ways):
+            if attempt + 1 < len(ways):
                 say(
-                    f"Not enough memory for {_words(where, tiled)}; trying {_words(*ways[place + 1])}"
-                    + (", which changes the map a little." if ways[place + 1][1] else ".")
+                    f"Not enough memory for {_words(where, tiled)}; trying {_words(*ways[attempt + 1])}"
+                    + (", which changes the map slightly." if ways[attempt + 1][1] else ".")
                 )
             continue
         if not all(np.isfinite(prediction).all() for members in result for prediction in members):

@@ -1,4 +1,4 @@
-"""Lesions of an aligned patient, from a model that finds them."""
+"""Segment the lesions of an aligned patient with a lesion finder."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from ..runtime.errors import BadInput
 from .model import TrainedModel
 from .volume import maps_to_t1w
 
-# A lesion is called hyperintense where its brightest fifth lies this many robust SD of the brain above the brain's
-# median in FLAIR (ours; 2 instead of 1.5 after a look at sub-07 and sub-19 of Lesjak et al.).
+# A lesion counts as hyperintense if its brightest fifth in FLAIR is this many robust SD of the brain above the median
+# of the brain (ours; 2 instead of 1.5 after a look at sub-07 and sub-19 of Lesjak et al.).
 HYPERINTENSE_SD = 2.0
 BRIGHTEST = 0.8  # quantile where the brightest fifth of a lesion begins
 
 
 def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, np.ndarray]:
-    """Find the lesions of a patient.
+    """Segment the lesions of a patient.
 
     Args:
-        model: whose output is `lesions`. An MRI that it was trained with and that the patient lacks stays blank.
-        patient: images brought together, without bias field.
+        model: model whose output is `lesions`. Inputs that the patient lacks are left blank.
+        patient: aligned, bias-corrected images.
 
     Returns:
-        A 0/1 mask on the grid of the patient's brain mask, of the voxels above the model's threshold without what is
-        smaller than its smallest lesion or, where there is a FLAIR, not hyperintense in it; and the probability there,
-        float32 (I, J, K), 0 outside the brain.
+        0/1 mask on the grid of the brain mask: voxels above the model's threshold, without lesions that are too small
+        or, if there is a FLAIR, not hyperintense in it; probability, float32 (I, J, K), 0 outside the brain.
 
     Raises:
-        BadInput: the patient has none of the model's MRI, or an image has no contrast.
+        BadInput: the patient has none of the model's inputs, or an image has no contrast.
     """
     about, mask = model.bundle.description, patient.brain.mask
     if not set(model.inputs) & set(patient.images):
@@ -65,15 +64,15 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
 
 
 def hyperintense_part(lesions: np.ndarray, flair: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """The lesions of a mask that are hyperintense in FLAIR.
+    """Keep only lesions that are hyperintense in FLAIR.
 
     Args:
-        lesions: bool (I, J, K).
-        flair: of the same shape, arbitrary units.
-        brain: bool, of the same shape.
+        lesions: lesion mask, bool (I, J, K).
+        flair: FLAIR, (I, J, K), arbitrary units.
+        brain: brain mask, bool (I, J, K).
 
     Returns:
-        The mask without the lesions whose `BRIGHTEST` quantile of FLAIR lies below the brain's median plus
+        The mask without lesions whose `BRIGHTEST` quantile of FLAIR is below the median of the brain plus
         `HYPERINTENSE_SD` robust SD (1.4826 median absolute deviations).
     """
     labels, volumes = label_lesions(lesions, 1.0)

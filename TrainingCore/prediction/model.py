@@ -1,4 +1,4 @@
-"""A trained model on a device: what every command predicts with."""
+"""A trained model on a device, as used by all commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .inference import predict_maps
 if TYPE_CHECKING:
     import torch
 
-MAX_LOADED = 3  # a batch uses the same for every visit: one for the map, one for lesions, one for a missing FLAIR
-_LOADED: dict[str, dict[Any, Any]] = {}  # systems by device, of the models that were loaded last
+MAX_LOADED = 3  # a batch uses the same models for every visit: for the map, for lesions, for a missing FLAIR
+_LOADED: dict[str, dict[Any, Any]] = {}  # systems by device, of the most recently loaded models
 
 
 @dataclass
 class TrainedModel:
-    """A bundle and the device it runs on; the trained system is kept for every device it was needed on."""
+    """A bundle and the device it runs on; loaded systems are cached by device."""
 
     bundle: Bundle
     device: torch.device
@@ -29,7 +29,18 @@ class TrainedModel:
 
     @classmethod
     def load(cls, bundle: Bundle, wish: str = "auto") -> TrainedModel:
-        """Read the weights onto `auto`, `cpu` or `cuda:N`, once per process. Raises BadInput without such a device."""
+        """Load the weights, once per process.
+
+        Args:
+            bundle: the model.
+            wish: auto, cpu or cuda:N.
+
+        Returns:
+            The model.
+
+        Raises:
+            BadInput: there is no such device.
+        """
         from ..runtime.processes import choose_device
 
         device = choose_device(wish)
@@ -53,22 +64,22 @@ class TrainedModel:
 
     @property
     def inputs(self) -> list[str]:
-        """Names of the MRI it needs, in the order of its channels."""
+        """Names of the input contrasts, in the order of the channels."""
         return list(self.bundle.description["inputs"])
 
     @property
     def target(self) -> str:
-        """Name of the volume it makes: `dvr` or an MRI."""
+        """Name of the output: `dvr` or an MRI contrast."""
         return str(self.bundle.description["output"])
 
     @property
     def segments(self) -> bool:
-        """Whether it also finds hyperintensities."""
+        """Whether it segments lesions."""
         return hasattr(self._member(), "segment")
 
     @property
     def synthesizes(self) -> bool:
-        """Whether it makes its target; one comparator only finds hyperintensities."""
+        """Whether it synthesizes its target; the unimodal comparator only segments hyperintensities."""
         return bool(getattr(self._member(), "synthesises", True))
 
     @property
@@ -83,11 +94,18 @@ class TrainedModel:
     def maps(
         self, variants: Iterable[tuple[np.ndarray, bool]], say: Callable[[str], None]
     ) -> tuple[list[list[np.ndarray]], str]:
-        """One map per variant and member, and how they were computed; see `inference.predict_maps`."""
+        """Predict one map per variant and member; see `inference.predict_maps`."""
         return predict_maps(self.system, variants, self.device, say)
 
     def segment(self, inputs: np.ndarray) -> np.ndarray:
-        """Probability of a hyperintensity, float32 (I, J, K), from float32 (C, I, J, K)."""
+        """Predict the probability of a lesion.
+
+        Args:
+            inputs: float32 (C, I, J, K), scaled by the intensity rule.
+
+        Returns:
+            Probability, float32 (I, J, K).
+        """
         import torch
 
         batch = torch.from_numpy(np.ascontiguousarray(inputs[None], np.float32)).to(self.device)

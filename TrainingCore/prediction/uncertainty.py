@@ -1,9 +1,9 @@
-"""How firmly the model stands by its map: the spread of its answers to the same head, mirrored or of another contrast.
+"""Uncertainty of a map: spread of the predictions for augmented inputs (test-time augmentation).
 
-Test-time augmentation in the sense of Wang et al. 2019 (Neurocomputing 338:34-45). The changes are small enough for
-the true DVR to stay what it is: mirrored left to right, and the contrast of one MRI a little harder or softer (ours).
-What a model does not know at all it may say firmly: the spread is a lower bound of the error, not the error. A bundle
-may carry what was measured of both (`export --calibration`); with that, the spread becomes the error to be expected.
+After Wang et al. 2019 (Neurocomputing 338:34-45). The augmentations are small enough to leave the true DVR unchanged:
+left-right mirroring, and a slightly higher or lower contrast of one MRI (ours). A model can be confidently wrong, so
+the spread is a lower bound of the error, not the error. A bundle can hold a calibration (`export --calibration`),
+which converts the spread to the expected error.
 """
 
 from __future__ import annotations
@@ -15,18 +15,25 @@ import numpy as np
 
 from ..runtime.errors import BadInput
 
-EXPONENTS = (0.85, 1.15)  # (ours) gamma of the contrast changes; scanners of one protocol differ by about as much
-SAME_AS_T1W = ("t1w", "t1ce_low", "t1ce")  # one sequence, before and after contrast agent
+EXPONENTS = (0.85, 1.15)  # (ours) gamma of the contrast changes; scanners with one protocol differ by about as much
+SAME_AS_T1W = ("t1w", "t1ce_low", "t1ce")  # the same sequence before and after contrast agent
 
 
 def variants(inputs: np.ndarray, inside: np.ndarray, names: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, bool]]:
-    """The inputs to spread over, and whether the answer has to be mirrored back; the first one is the head as it is.
+    """Augmented inputs for test-time augmentation; the first one is not augmented.
 
-    inputs: float32 (C, I, J, K) as the model expects them, of any intensity rule; inside: brain, (I, J, K); names: of
-    the channels. They are: as it is, mirrored along the first axis (left to right), and for every channel two
-    contrasts. Channels of one sequence (T1w before and after contrast agent) change together, as they would
-    on another scanner: their difference is what the agent did. The exponents work between the (first) channel's 1st and
-    99th percentile in the brain, beyond them linearly.
+    The others are mirrored along the first axis (left to right) or have, channel by channel, a lower or higher
+    contrast. Channels of the same sequence (T1w before and after contrast agent) change together, as on another
+    scanner, because their difference is the effect of the agent. The gamma curve applies between the 1st and 99th
+    percentile of the (first) channel in the brain and continues linearly beyond.
+
+    Args:
+        inputs: float32 (C, I, J, K), scaled by the intensity rule of the model.
+        inside: brain mask, (I, J, K).
+        names: names of the channels.
+
+    Yields:
+        Augmented inputs, and whether the prediction must be mirrored back.
     """
     yield inputs, False
     yield np.ascontiguousarray(inputs[:, ::-1]), True
@@ -40,7 +47,7 @@ def variants(inputs: np.ndarray, inside: np.ndarray, names: Sequence[str] = ()) 
 
 
 def channels_of_one_sequence(names: Sequence[str]) -> list[list[int]]:
-    """Numbers of the channels, those of one sequence in one list."""
+    """Group channel numbers by sequence."""
     result: dict[str, list[int]] = {}
     for channel, name in enumerate(names):
         result.setdefault("t1w" if name in SAME_AS_T1W else name, []).append(channel)
@@ -56,9 +63,18 @@ def _gamma(values: np.ndarray, exponent: float, low: float, high: float) -> np.n
 
 
 def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str, dict[str, float]] | None:
-    """What a bundle says of its errors: {"lesions": {floor, slope}, "voxels": {floor, slope}}, for `expected_error`.
+    """Read the calibration of a bundle, for `expected_error`.
 
-    None where it says nothing, or was measured over another number of predictions. Raises BadInput where it cannot be.
+    Args:
+        description: content of bundle.json.
+        predictions: number of predictions that the spread is computed over.
+
+    Returns:
+        {"lesions": {floor, slope}, "voxels": {floor, slope}}; None without a calibration for this number of
+        predictions.
+
+    Raises:
+        BadInput: the calibration is invalid.
     """
     result = description.get("uncertainty")
     if result is None:
@@ -75,7 +91,7 @@ def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str,
 
 
 def describe_uncertainty(description: Mapping[str, Any], predictions: int) -> str:
-    """What the uncertainty of a map is, for people."""
+    """Describe how the uncertainty of a map is defined."""
     if fitted_errors(description, predictions) is None:
         return f"SD over {predictions} predictions, not calibrated: the error may be many times larger"
-    return f"SD of the error to be expected, calibrated on a {description['uncertainty']['measured on']}"
+    return f"SD of the expected error, calibrated on a {description['uncertainty']['measured on']}"

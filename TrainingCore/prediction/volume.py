@@ -1,4 +1,4 @@
-"""Running a model on one aligned patient: onto the model's grid, through the network, back onto the patient's grid."""
+"""Run a model on an aligned patient: resample to the model's grid, predict, resample back to the patient's grid."""
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ from .uncertainty import variants
 
 @dataclass
 class Prediction:
-    """maps: float32 (I, J, K) on the patient's grid, 0 outside the brain; of every member of the model for the head as
-    it is, then of every member for each variant; members: their number; way: how they were made; lesions: probability
-    (I, J, K) where the model finds lesions, else None."""
+    """Predictions for one patient.
+
+    Attributes:
+        maps: float32 (I, J, K) on the patient's grid, 0 outside the brain: of every member for the original inputs,
+            then of every member for each augmentation.
+        members: number of members of the model.
+        way: device and use of tiles.
+        lesions: probability of a lesion, (I, J, K), if the model segments lesions, else None.
+    """
 
     maps: list[np.ndarray]
     members: int
@@ -31,22 +37,32 @@ class Prediction:
     lesions: np.ndarray | None = None
 
     def mean(self, flips: bool) -> np.ndarray:
-        """Mean over the members, of the head as it is and, with flips, as in a mirror."""
+        """Mean over the members, for the original inputs and, with flips, also the mirrored inputs."""
         return np.mean(self.maps[: self.members * (2 if flips else 1)], axis=0)
 
     @property
     def has_spread(self) -> bool:
-        """Whether there are enough maps to say how far they are apart; two mirrored ones are not."""
+        """Whether there are enough maps to estimate an SD; an original and a mirrored one are too few."""
         return len(self.maps) > 2
 
 
 def predict_patient(
     model: TrainedModel, patient: AlignedPatient, flips: bool, uncertainty: bool, say: Callable[[str], None]
 ) -> Prediction:
-    """Run a model on an aligned patient. Raises BadInput where the images cannot be prepared for it.
+    """Run a model on an aligned patient.
 
-    flips: also as in a mirror; uncertainty: all variants of `uncertainty.variants`; say: told what was done about
-    missing memory.
+    Args:
+        model: the model.
+        patient: aligned, bias-corrected images.
+        flips: whether to predict the mirrored inputs as well.
+        uncertainty: whether to predict all augmented inputs of `uncertainty.variants`.
+        say: called with a message if memory did not suffice.
+
+    Returns:
+        All predictions on the patient's grid.
+
+    Raises:
+        BadInput: the images cannot be prepared for the model.
     """
     about, mask = model.bundle.description, patient.brain.mask
     try:
@@ -70,10 +86,19 @@ def predict_patient(
 
 
 def maps_to_t1w(result: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:
-    """Maps of the model's grid on the T1w's own grid, float32, exactly 0 outside the brain.
+    """Resample maps from the model's grid to the T1w grid.
 
-    found, inside: (I, J, K) predictions and brain mask on `grid`; brain: mask on the T1w's grid. What a network says
-    outside the brain means nothing, so the brain's edge is extended outwards before the linear interpolation.
+    Predictions outside the brain are meaningless, so values at the edge of the brain are extended outwards before the
+    linear interpolation.
+
+    Args:
+        result: predictions on `grid`, (I, J, K) each.
+        inside: brain mask on `grid`.
+        grid: grid of the model.
+        brain: brain mask on the T1w grid.
+
+    Returns:
+        Maps on the T1w grid, float32, exactly 0 outside the brain.
     """
     nearest = tuple(ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True))
     maps = []

@@ -199,7 +199,7 @@ def test_visits_left_out_are_said_alike_in_jobs_of_their_own_and_no_name_reaches
     (data / "participants.tsv").write_text("\n".join(["participant_id\tsimulated\tname\tsite", *people]) + "\n")
     for out, more in ((tmp_path / "one", ()), (tmp_path / "two", ("--jobs", 2))):
         said = run(data, out, "--recipe", "linear", "--folds", 2, *more)
-        assert "1 of 8 visits are left out: sub-P1_ses-2 has no flair" in said
+        assert "1 of 8 visits are not used: sub-P1_ses-2 has no flair" in said
     assert (tmp_path / "one" / "visits.csv").read_bytes() == (tmp_path / "two" / "visits.csv").read_bytes()
     assert len(rows(tmp_path / "one")) == 7
     assert {row["site"] for row in rows(tmp_path / "one")} == {"A"}

@@ -24,7 +24,7 @@ def test_found_lesions_are_used_and_said(read: dict[str, Volume]) -> None:
     without = {name: volume for name, volume in read.items() if name != "lesions"}
     transforms = {"flair": np.eye(4)}
     prepared = prepare_volumes(without, settings, {}, transforms)
-    assert any("they are to be reviewed" in sentence for sentence in prepared.warnings)
+    assert any("segmented automatically" in sentence for sentence in prepared.warnings)
     assert prepared.lesions is not None
     found = prepared.volumes["lesions"]
     given = prepare_volumes(read, settings, {}, transforms)

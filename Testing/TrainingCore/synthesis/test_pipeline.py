@@ -44,7 +44,7 @@ def test_found_lesions_are_marked_as_found_with_their_confidence(
     prepared: PreparedPatient, bundle: Path, clock: Clock, tmp_path: Path
 ) -> None:
     assert prepared.lesion_source == "found"
-    assert any("to be reviewed" in sentence for sentence in prepared.patient.warnings)
+    assert any("segmented automatically" in sentence for sentence in prepared.patient.warnings)
     findings = synthesize_prepared(prepared, TrainedModel.load(Bundle.open(bundle), "cpu"), clock)
     assert [row["confidence"] for row in findings.rows] == pytest.approx([0.8] * 3)
     write_result(tmp_path, findings)

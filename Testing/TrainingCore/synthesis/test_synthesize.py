@@ -399,7 +399,7 @@ def test_lesions_are_found_where_no_mask_is_given(patient, bundle, head, command
     assert not values[~brain].any()
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "found automatically, to be reviewed" in page
-    assert "they are to be reviewed" in capsys.readouterr().err
+    assert "segmented automatically" in capsys.readouterr().err
 
 
 def test_another_model_as_lesion_finder_is_refused(patient, bundle, command, tmp_path, capsys):
