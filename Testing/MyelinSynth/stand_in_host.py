@@ -160,8 +160,8 @@ class Proxy:
 
     def __getattr__(self, name: str) -> Any:
         known = self._known
-        if name == "inherits":  # PythonQt gives it to every object
-            return lambda kind: any(one.__name__ == kind for one in type(self._real).__mro__)
+        if name in ("inherits", "property"):  # PythonQt gives them to every object
+            return getattr(self._real, name)
         if name in known["properties"]:
             value = self._real.property(name)
             return value if value is not None else getattr(self._real, name)()
@@ -217,6 +217,10 @@ class Application:
     def disconnect(self, signature: str, receiver: Callable[..., Any]) -> None:
         assert signature == "focusChanged(QWidget*,QWidget*)"
         self._host.qt.focusChanged.disconnect(self._focus.pop(receiver))
+
+    def focusWidget(self) -> Any:
+        widget = self._host.qt.focusWidget()
+        return widget and Proxy(self._host, widget, "QWidget")
 
     def startupCompleted(self) -> None:
         """The application has started."""
