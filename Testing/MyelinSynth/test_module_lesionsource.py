@@ -13,6 +13,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
+import slicer
 from MyelinSynthLib.run.synthesis import Synthesis
 from MyelinSynthLib.scene import provenance
 from slicer_scene import Application
@@ -36,6 +37,8 @@ def test_lesions_are_looked_for_unless_switched_off(host: Host, widget: Any, chi
     synthesize(host, widget)
     assert not host.messages, host.messages
     assert "lesions" not in widget.reviewPanel.nodes
+    outlines = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    assert [one.GetDisplayNode().GetVisibility() for one in outlines] == [0], "those of the map before are not shown"
     assert ui.reviewLabel.text == "No lesions to review"
     assert ui.resultLabel.text.startswith("No lesion mask was given and lesions were not segmented.")
     assert not ui.addButton.enabled
@@ -51,6 +54,9 @@ def test_a_given_mask_wins_whatever_the_switch_says(host: Host, widget: Any, chi
         synthesize(host, widget)
         assert not provenance.areFound(widget.reviewPanel.nodes)
         assert len(widget.reviewPanel.review) == 2
+        outlines = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        shown = [one for one in outlines if one.GetDisplayNode().GetVisibility()]
+        assert shown == [widget.reviewPanel.nodes["lesions"]]
     ui.lesionsSelector.setCurrentNode(None)
     assert ui.findLesionsBox.enabled
     ui.lesionsSelector.setCurrentNode(patient.lesions)

@@ -16,7 +16,7 @@ from ..words import _
 from . import framing, plots, surfaces
 from . import views as display
 from .layouts import SIDE_BY_SIDE, SIDE_BY_SIDE_MEASURED, TWO_VISITS, WITH_3D, Layouts, register
-from .selection import standOut
+from .selection import showOnly, standOut
 from .shown import CHANGE_VIEW, CHANGE_VIEWS, FLAIR, MAP_VIEW, T1W, Shown, viewsOf
 
 UNDER = (T1W, FLAIR)  # in the order of the box
@@ -60,6 +60,8 @@ class DisplayPanel:
 
     def show(self, nodes: dict[str, Any]) -> None:
         """Act on these nodes (by role) from now on, and let the views show them; none: the views are left alone."""
+        if nodes.get("dvr") is not self.nodes.get("dvr") and "dvr" in nodes:
+            showOnly(nodes["dvr"])
         self.nodes = nodes
         self.shown.take(nodes)
         if self.shown.wipe is None:

@@ -1,10 +1,26 @@
-"""The chosen lesion stands out: opaque among faint outlines in slices, solid among translucent surfaces in 3D."""
+"""What is shown of a scene: the outlines and surfaces of one synthesis, and of its lesions the chosen one above all.
+
+The chosen lesion is opaque among faint outlines in slices, solid among translucent surfaces in 3D.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import slicer
+
+from ..scene import provenance
+
 OTHERS_2D, OTHERS_3D = 0.55, 0.35  # opacity of all lesions but the chosen one (ours)
+
+
+def showOnly(mapNode: Any) -> None:
+    """Show outlines and surfaces of the synthesis that a map belongs to, and hide those of every other one."""
+    run = provenance.get(mapNode, "Run")
+    for className in ("vtkMRMLSegmentationNode", "vtkMRMLModelNode"):
+        for node in slicer.util.getNodesByClass(className):
+            if provenance.get(node, "Role") and node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility(provenance.get(node, "Run") == run)
 
 
 def standOut(segmentation: Any, identifier: str | None) -> None:
