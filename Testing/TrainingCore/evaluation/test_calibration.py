@@ -160,7 +160,7 @@ def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: 
     assert export(["--run", str(run), "--calibration", str(out), "--out", str(model)]) == 0
     fitted = Bundle.open(model).description["uncertainty"]
     assert "6 people" in fitted["measured on"]
-    assert "SD of the error to be expected" in (model / "README.md").read_text(encoding="utf-8")
+    assert "SD of the expected error" in (model / "README.md").read_text(encoding="utf-8")
 
     assert evaluate(["--bundle", str(model), "--out", str(tmp_path / "calibrated"), *again]) == 0
     calibrated = json.loads((tmp_path / "calibrated" / "summary.json").read_text())["models"]["model"]["uncertainty"]
