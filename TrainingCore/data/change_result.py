@@ -34,7 +34,11 @@ class Change:
 
     @classmethod
     def open(cls, path: str | Path) -> Change:
-        """Open a folder of `change`. Raises BadInput where it is none, or an earlier version wrote it."""
+        """Open a folder of `change`.
+
+        Raises:
+            BadInput: it is none, or an earlier version wrote it.
+        """
         path = Path(path)
         if not (path / SUMMARY).is_file():
             raise BadInput(f"{path} is no folder of change: it has no {SUMMARY}.")

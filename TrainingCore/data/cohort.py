@@ -275,7 +275,7 @@ def _value(info: dict[str, Any], column: str) -> str:
 
 
 def how_to_get(missing: Sequence[str]) -> str:
-    """Where what visits lack can come from, as a sentence with a space before it; empty where only a scanner helps."""
+    """Where what visits lack can come from, as a sentence with a space before it; empty if only a scanner helps."""
     preparable = [name for name in missing if name in FOUND_BY_PREPROCESS]
     if not preparable:
         return ""

@@ -65,8 +65,9 @@ class ImageFile:
 def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit], list[str]]:
     """Every visit of a dataset with the file chosen for each volume, sorted by person and visit; and what is not used.
 
-    raw: what a scanner made (for `preprocess`), else what is ready for a network, where the dataset has it; choose:
-    entities such as `acq-mprage` or `run-1` to prefer where a visit has several images of one kind.
+    Args:
+        raw: what a scanner made (for `preprocess`), else what is ready for a network, where the dataset has it.
+        choose: entities such as `acq-mprage` or `run-1` to prefer where a visit has several images of one kind.
     """
     groups: dict[tuple[str, str], list[ImageFile]] = defaultdict(list)
     prepared: set[str] = set()
@@ -262,12 +263,12 @@ def _best(found: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageF
 
 
 def participants(path: Path) -> dict[str, dict[str, Any]]:
-    """Columns of participants.tsv by person (label without `sub-`); empty where there is none. Raises BadInput."""
+    """Columns of participants.tsv by person (label without `sub-`); empty if there is none. Raises BadInput."""
     return _rows(path, "participant_id", "sub-")
 
 
 def sessions(root: Path, person: str) -> dict[str, dict[str, Any]]:
-    """Columns of a person's sessions.tsv by session (label without `ses-`); empty where there is none."""
+    """Columns of a person's sessions.tsv by session (label without `ses-`); empty if there is none."""
     return _rows(root / f"sub-{person}" / f"sub-{person}_sessions.tsv", "session_id", "ses-")
 
 

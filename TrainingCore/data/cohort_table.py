@@ -35,8 +35,10 @@ OTHER_NAMES = {
 def read_table(path: Path) -> tuple[list[Visit], list[str]]:
     """Visits of the good rows in the table's order, and one sentence per bad row with its line number.
 
-    Files must exist, but are not opened. Raises BadInput where the table as a whole cannot be used: not a table, no
-    participant_id, no MRI, no row.
+    Files must exist, but are not opened.
+
+    Raises:
+        BadInput: the table as a whole cannot be used: not a table, no participant_id, no MRI, no row.
     """
     columns, rows = _rows(path)
     visits: list[Visit] = []

@@ -40,7 +40,9 @@ class Unused:
 def contradiction(path: str, person: str, session: str) -> str:
     """Why a file's name cannot be believed, or nothing: other person or session than its folder's, no content.
 
-    person: the folder's name (`sub-01`); session: the label of its session folder, empty without one.
+    Args:
+        person: the folder's name (`sub-01`).
+        session: the label of its session folder, empty without one.
     """
     name = os.path.basename(path)
     entities = dict(part.split("-", 1) for part in name.split(".")[0].split("_") if "-" in part)

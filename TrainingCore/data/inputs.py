@@ -12,10 +12,14 @@ from dataclasses import dataclass
 class Input:
     """One MRI contrast.
 
-    name: of the volume in a Case, a recipe and a cohort table; option: of `synthesize`, without dashes; title: over a
-    picture, a column or a selector; word: in a sentence, with the title where it is empty; bids: (suffixes, entities
-    with patterns) of the file names that are it, any of them; quantitative: a ratio or a physical unit, no coil
-    shading to remove; diffusion: a map of the diffusion acquisition, all of which share one position.
+    Attributes:
+        name: of the volume in a Case, a recipe and a cohort table.
+        option: of `synthesize`, without dashes.
+        title: over a picture, a column or a selector.
+        word: in a sentence, with the title where it is empty.
+        bids: (suffixes, entities with patterns) of the file names that are it, any of them.
+        quantitative: a ratio or a physical unit, no coil shading to remove.
+        diffusion: a map of the diffusion acquisition, all of which share one position.
     """
 
     name: str
@@ -57,7 +61,7 @@ NEEDED_BY_MYELIN = ("t1w", "flair")  # what every person with MS has; the others
 
 
 def find(name: str) -> Input | None:
-    """The row of a volume, None where it is no MRI."""
+    """The row of a volume, None if it is no MRI."""
     return next((row for row in INPUTS if row.name == name), None)
 
 

@@ -15,9 +15,15 @@ PLACE, DVR, UNCERTAINTY, MEASURED, CHANGE = "place", "dvr", "uncertainty", "meas
 class LesionColumn:
     """One column.
 
-    name: in lesions.csv; title: for people; unit: mm, mm3, DVR, or empty; form: format of a number on screen; tooltip:
-    what it means, in a sentence; group: place | dvr | uncertainty | measured (only with a measured DVR) | change (only
-    of two visits); text: whether cells hold text; shown: whether reports and Slicer show it.
+    Attributes:
+        name: in lesions.csv.
+        title: for people.
+        unit: mm, mm3, DVR, or empty.
+        form: format of a number on screen.
+        tooltip: what it means, in a sentence.
+        group: place | dvr | uncertainty | measured (only with a measured DVR) | change (only of two visits).
+        text: whether cells hold text.
+        shown: whether reports and Slicer show it.
     """
 
     name: str

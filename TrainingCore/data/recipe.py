@@ -43,7 +43,11 @@ def similar(name: str) -> str:
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Settings:
-    """A recipe by name or path, with `key=value` changes; raises BadInput for anything it does not know."""
+    """A recipe by name or path, with `key=value` changes.
+
+    Raises:
+        BadInput: for anything it does not know.
+    """
     recipe = _read(_find(name))
     for change in changes:
         key, equals, value = change.partition("=")
@@ -151,7 +155,11 @@ def differences(recipe: Settings) -> Settings:
 
 
 def full_key(recipe: Settings, key: str, where: str) -> str:
-    """The full key that a short one means; raises BadInput where there is none, or more than one."""
+    """The full key that a short one means.
+
+    Raises:
+        BadInput: there is none, or more than one.
+    """
     known = [name for name, _ in leaves(recipe)]
     if key in known:
         return key
@@ -192,7 +200,11 @@ def _as_type_of(old: Any, value: Any, key: str) -> Any:
 
 
 def without_input(recipe: Settings, name: str) -> Settings:
-    """The same recipe with one input less, for an ablation; raises BadInput where it is not there or the only one."""
+    """The same recipe with one input less, for an ablation.
+
+    Raises:
+        BadInput: it is not there or the only one.
+    """
     inputs = recipe["data"]["inputs"]
     if name not in inputs:
         raise BadInput(f"{name} cannot be left out: the recipe's inputs are {', '.join(inputs)}.")

@@ -52,7 +52,11 @@ class Result:
 
     @classmethod
     def open(cls, path: str | Path) -> Result:
-        """Open a result folder. Raises BadInput where a file is missing."""
+        """Open a result folder.
+
+        Raises:
+            BadInput: a file is missing.
+        """
         path = Path(path)
         missing = [name for name in FILES if not (path / name).is_file()]
         if missing:

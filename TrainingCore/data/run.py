@@ -34,7 +34,11 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> Run:
-        """Start a run folder; raises BadInput where one exists already or the place cannot be written."""
+        """Start a run folder.
+
+        Raises:
+            BadInput: one exists already or the place cannot be written.
+        """
         import yaml
 
         check_not_begun(path)
@@ -51,7 +55,11 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Open a run folder; raises BadInput where it is none."""
+        """Open a run folder.
+
+        Raises:
+            BadInput: it is none.
+        """
         import yaml
 
         if not (path / "run.json").is_file():

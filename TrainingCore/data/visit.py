@@ -13,9 +13,13 @@ from .case import label_of
 class Visit:
     """The files of one visit of one person; `imaging.preparation.load_visit` reads them onto a grid.
 
-    files: volume name -> file; info: participant columns; spaces: the BIDS `space` of a file whose name has one;
-    transforms: volume name -> `identity` or an ITK transform file that a table gave; notes: what was chosen among
-    several files, or not used, in sentences; prepared: whether `preprocess` made the files.
+    Attributes:
+        files: volume name -> file.
+        info: participant columns.
+        spaces: the BIDS `space` of a file whose name has one.
+        transforms: volume name -> `identity` or an ITK transform file that a table gave.
+        notes: what was chosen among several files, or not used, in sentences.
+        prepared: whether `preprocess` made the files.
     """
 
     person: str

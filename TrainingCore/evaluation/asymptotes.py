@@ -23,9 +23,13 @@ FARTHER = 2.0  # the paper asks what twice the people would bring (Bone et al. 2
 @dataclass(frozen=True)
 class Asymptote:
     """a, b, c of the fit; low, high: 95 % interval of a; farther (with its interval): the fit at twice the largest
-    number of people. None where it is not estimable, and `why` says why in words; farther is there for every curve that
-    gets better and bends. usable: share of resampled cohorts whose curve has an asymptote; people: measured at every
-    size."""
+    number of people. None if it is not estimable, and `why` says why in words; farther is there for every curve that
+    gets better and bends.
+
+    Attributes:
+        people: measured at every size.
+        usable: share of resampled cohorts whose curve has an asymptote.
+    """
 
     people: int
     why: str = ""
@@ -47,8 +51,15 @@ class Asymptote:
 def fit(sizes: np.ndarray, values: np.ndarray, limit: float | None = None) -> np.ndarray:
     """Least-squares a + b n^-c for many curves at once, a on this side of `limit` (the best value there can be).
 
-    sizes: (k,) people; values: (m, k) means. For every exponent of a fine grid the other two are a linear problem; the
-    best exponent wins. A curve that lies on both sides of the limit is fitted without it. Returns (m, 3).
+    For every exponent of a fine grid the other two are a linear problem; the best exponent wins. A curve that lies on
+    both sides of the limit is fitted without it.
+
+    Args:
+        sizes: (k,) people.
+        values: (m, k) means.
+
+    Returns:
+        (m, 3).
     """
     best, result = np.full(len(values), np.inf), np.full((len(values), 3), np.nan)
     for exponent in EXPONENTS:
@@ -71,9 +82,15 @@ def asymptote(
 ) -> Asymptote:
     """Asymptote of the mean curve, with an interval that resamples people (bootstrap).
 
-    sizes: (k,) training subjects; values: (people measured, k); better: `lower` or `higher`; limit: the best value
-    there can be (0 for an error), if there is one. The interval knows that other people might have been measured, not
-    that other people might have been trained on: it is too narrow rather than too wide.
+    The interval knows that other people might have been measured, not that other people might have been trained on: it
+    is too narrow rather than too wide.
+
+    Args:
+        sizes: (k,) training subjects.
+        values: (people measured, k).
+        better: `lower` or `higher`.
+        limit: the best value there can be (0 for an error), if there is one.
+        seed: random seed.
     """
     people = len(values)
     if len(set(sizes.tolist())) < MIN_SIZES or people < MIN_PEOPLE:
@@ -101,7 +118,7 @@ def asymptote(
 
 
 def _why(improves: bool, levels_off: bool, share: float) -> str:
-    """Why there is no asymptote; empty where there is one."""
+    """Why there is no asymptote; empty if there is one."""
     if not improves:
         return "it does not get better with more people"
     if not levels_off:

@@ -30,7 +30,7 @@ def partial_correlation(
         seed: of the bootstrap.
 
     Returns:
-        {r, r_low, r_high, n}: 95 % interval by people drawn with replacement; None: not estimable.
+        {r, r_low, r_high, n}: 95 % interval by bootstrap of people; None: not estimable.
     """
     table, owners = _complete(np.column_stack([features, measured, synthetic]), people)
     result: dict[str, Any] = {"r": None, "r_low": None, "r_high": None, "n": len(table)}
@@ -51,7 +51,10 @@ def partial_difference(
 ) -> dict[str, Any]:
     """Partial correlation of `second` minus that of `first` on the same lesions, paired by person.
 
-    Arguments as in `partial_correlation`. Returns {difference, low, high, p, n}; None: not estimable.
+    Arguments as in `partial_correlation`.
+
+    Returns:
+        {difference, low, high, p, n}; None: not estimable.
     """
     table, owners = _complete(np.column_stack([features, measured, first, second]), people)
     result: dict[str, Any] = {"difference": None, "low": None, "high": None, "p": None, "n": len(table)}
@@ -67,7 +70,10 @@ def partial_replicates(
 ) -> tuple[float | None, np.ndarray]:
     """The partial correlation and its bootstrap replicates by person, the same draws for the same lesions and seed.
 
-    Arguments as in `partial_correlation`. Returns (r, (replicates,)); (None, empty) where it is not estimable.
+    Arguments as in `partial_correlation`.
+
+    Returns:
+        (r, (replicates,)); (None, empty) where it is not estimable.
     """
     table, owners = _complete(np.column_stack([features, measured, synthetic]), people)
     return _with_replicates(table, owners, seed)
@@ -119,8 +125,15 @@ def _partial(moments: np.ndarray) -> np.ndarray:
 def geometry_predictions(measured: np.ndarray, features: np.ndarray, people: Sequence[Any]) -> np.ndarray:
     """Mean DVR that geometry alone predicts for each lesion, fitted to the lesions of all other people.
 
-    measured: (n,); features: (n, F); people: (n,). Least squares with a constant. Returns (n,), NaN where the others
-    are too few or a feature is not finite.
+    Least squares with a constant.
+
+    Args:
+        measured: (n,).
+        features: (n, F).
+        people: (n,).
+
+    Returns:
+        (n,), NaN if the others are too few or a feature is not finite.
     """
     measured, owners = np.asarray(measured, float), np.asarray(people)
     usable = np.isfinite(measured) & np.isfinite(features).all(axis=1)
@@ -150,9 +163,12 @@ def beside_geometry(
 ) -> dict[str, Any]:
     """The partial correlation, the correlation of geometry alone, and whether a model beats it.
 
-    Arguments as in `partial_correlation`. Returns {partial: of `partial_correlation`, alone: of
-    `statistics.correlation_with_interval` for `geometry_predictions`, difference: r of the model - r of geometry with
-    its paired interval, beats: whether that interval lies above zero, None where there is none}.
+    Arguments as in `partial_correlation`.
+
+    Returns:
+        {partial: of `partial_correlation`, alone: of `statistics.correlation_with_interval` for `geometry_predictions`,
+        difference: r of the model - r of geometry with its paired interval, beats: whether that interval lies above
+        zero, None if there is none}.
     """
     alone = geometry_predictions(measured, features, people)
     known = np.isfinite(alone)

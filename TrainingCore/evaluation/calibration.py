@@ -29,10 +29,15 @@ LIMIT_95 = 1.96  # SDs of a normal error
 def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3) -> Row | None:
     """Spearman's rho of uncertainty and absolute error over lesions, and the mean error of three parts by uncertainty.
 
-    lesions: rows with person, volume_mm3, mean_dvr, measured_mean_dvr and uncertainty. Returns {rho, low, high, n,
-    people, attainable (the rho that these very uncertainties would reach if each were the exact SD of a normal error),
-    ratio (root mean square error over root mean square uncertainty), within_95 (share of the errors within 1.96
-    uncertainties), parts: [{uncertainty, error, n}]}; None with too few lesions.
+    Args:
+        lesions: rows with person, volume_mm3, mean_dvr, measured_mean_dvr and uncertainty.
+        seed: random seed.
+        minimum_mm3: smallest lesion volume in mm3.
+
+    Returns:
+        {rho, low, high, n, people, attainable (the rho that these very uncertainties would reach if each were the exact
+        SD of a normal error), ratio (root mean square error over root mean square uncertainty), within_95 (share of the
+        errors within 1.96 uncertainties), parts: [{uncertainty, error, n}]}; None with too few lesions.
     """
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
     if len(rows) < MIN_LESIONS:
@@ -63,8 +68,12 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
 def attainable(spread: np.ndarray, seed: int = 0) -> float | None:
     """Spearman's rho of |error| and SD that is to be expected where every SD is exactly right.
 
-    spread: (n,) SDs. Nearly equal SDs rank errors badly even if all are right: an observed rho is read beside this one.
-    Mean over 200 draws of normal errors; None where all SDs are the same.
+    Nearly equal SDs rank errors badly even if all are right: an observed rho is read beside this one. Mean over 200
+    draws of normal errors; None if all SDs are the same.
+
+    Args:
+        spread: (n,) SDs.
+        seed: random seed.
     """
     if np.ptp(spread) == 0:
         return None
@@ -73,10 +82,14 @@ def attainable(spread: np.ndarray, seed: int = 0) -> float | None:
 
 
 def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
-    """SD over the maps of each label's mean, (n + 1,), entry i for label i, NaN where a label has no voxel.
+    """SD over the maps of each label's mean, (n + 1,), entry i for label i, NaN if a label has no voxel.
 
-    maps: two or more (I, J, K); labels: int (I, J, K). The spread of a mean is what a row of the lesion table needs:
-    the mean of the voxels' spreads would count what cancels out within a lesion.
+    The spread of a mean is what a row of the lesion table needs: the mean of the voxels' spreads would count what
+    cancels out within a lesion.
+
+    Args:
+        maps: two or more (I, J, K).
+        labels: int (I, J, K).
     """
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]
@@ -89,7 +102,8 @@ def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarra
 def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:
     """SD of the error to be expected where predictions spread so far: sqrt(floor^2 + slope^2 spread^2), DVR.
 
-    fitted: floor (DVR) and slope (error per spread) as measured, see `errors_by_spread`; None: the spread itself.
+    Args:
+        fitted: floor (DVR) and slope (error per spread) as measured, see `errors_by_spread`; None: the spread itself.
     """
     if fitted is None:
         return spread
@@ -99,7 +113,10 @@ def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np
 def error_by_spread(spread: np.ndarray, error: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
     """{floor, slope} of error^2 = floor^2 + slope^2 spread^2, neither negative: weighted least squares.
 
-    spread, error, weights: (n,); see `expected_error` for how they are used.
+    Args:
+        spread: (n,); see `expected_error` for how they are used.
+        error: (n,); see `expected_error` for how they are used.
+        weights: (n,); see `expected_error` for how they are used.
     """
     root = np.ones(len(spread)) if weights is None else np.sqrt(weights)
     unit = float(np.sqrt((spread**2).mean())) or 1.0  # both columns of about one size
@@ -113,8 +130,12 @@ def errors_by_spread(
 ) -> Row | None:
     """What calibrates a model: {"lesions": {floor, slope}, "voxels": {floor, slope}, predictions}, every person alike.
 
-    lesions: rows as in `calibration`, with the raw `spread`; visits: rows with voxel_floor, voxel_slope, predictions
-    (see `cases.evaluate_case`). None with too few lesions or people, or without several predictions.
+    None with too few lesions or people, or without several predictions.
+
+    Args:
+        lesions: rows as in `calibration`, with the raw `spread`.
+        visits: rows with voxel_floor, voxel_slope, predictions (see `cases.evaluate_case`).
+        minimum_mm3: smallest lesion volume in mm3.
     """
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
     people = [row["person"] for row in rows]
@@ -139,7 +160,12 @@ def _complete(row: Row) -> bool:
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None where one of both is constant. x, y: (n,) numbers of one pair each."""
+    """Spearman's rank correlation; None if one of both is constant.
+
+    Args:
+        x: (n,) numbers of one pair each.
+        y: (n,) numbers of one pair each.
+    """
     a, b = rankdata(x), rankdata(y)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return None

@@ -28,18 +28,26 @@ def evaluate_case(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compare a synthetic DVR map with the measured one of a visit.
 
-    case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`, `myelin_loss`;
-    outputs: with the synthetic DVR; data_range: of DVR, for PSNR and SSIM. Outside the brain both maps count as 0. NAWM
-    is white matter without lesions at least 2 mm from other tissue, as in `synthesize`. With several maps, how far they
-    are apart in a lesion's mean becomes its `spread` and, with what the model was calibrated to, its `uncertainty`; the
-    visit gets predictions (their number) and voxel_floor, voxel_slope (see `calibration.error_by_spread`). With a
-    calibrated model each lesion gets dvr_low and dvr_high (see `conformal.interval_of`).
+    Outside the brain both maps count as 0. NAWM is white matter without lesions at least 2 mm from other tissue, as in
+    `synthesize`. With several maps, how far they are apart in a lesion's mean becomes its `spread` and, with what the
+    model was calibrated to, its `uncertainty`; the visit gets predictions (their number) and voxel_floor, voxel_slope
+    (see `calibration.error_by_spread`). With a calibrated model each lesion gets dvr_low and dvr_high (see
+    `conformal.interval_of`).
 
-    Returns the visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and
-    mm3 of lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and
-    one row per lesion of any size (see `lesion_table`; mean_dvr is the synthetic one, clean_mean_dvr the noise-free
-    truth, myelin_loss the true lost share of myelin, geometry_* see `lesion_geometry`). None: not estimable. Raises
-    MyelinSynthError where the prediction holds NaN or infinity in the brain.
+    Args:
+        case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`,
+            `myelin_loss`.
+        outputs: with the synthetic DVR.
+        data_range: of DVR, for PSNR and SSIM.
+
+    Returns:
+        The visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and mm3 of
+        lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and one
+        row per lesion of any size (see `lesion_table`; mean_dvr is the synthetic one, clean_mean_dvr the noise-free
+        truth, myelin_loss the true lost share of myelin, geometry_* see `lesion_geometry`). None: not estimable.
+
+    Raises:
+        MyelinSynthError: the prediction holds NaN or infinity in the brain.
     """
     prediction, maps, fitted = outputs.images[SYNTHETIC], outputs.maps, outputs.expected_errors
     brain = np.asarray(case.volumes["brain"], bool)
@@ -93,7 +101,7 @@ def _voxel_errors(maps: Sequence[np.ndarray], error: np.ndarray, brain: np.ndarr
 
 
 def tissue_masks(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
-    """Masks (I, J, K) of lesion, NAWM and grey matter inside the brain, without overlap; empty where not known."""
+    """Masks (I, J, K) of lesion, NAWM and grey matter inside the brain, without overlap; empty if not known."""
     nothing = np.zeros(brain.shape, bool)
     lesion = np.asarray(case.volumes.get("lesions", nothing), bool) & brain
     white = np.asarray(case.volumes.get("white_matter", nothing), bool) & brain & ~lesion

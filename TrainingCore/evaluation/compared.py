@@ -14,10 +14,14 @@ from .task import Pooled, Row, Task
 class ComparedModels:
     """What a report shows.
 
-    task, target: what was measured, and the volume the models make; rows: visits and lesions by model, the first one
-    being what the others are compared with; summaries: by model, {measures, pooled, people, visits} and what the task
-    adds; gaps: by model but the first, see `paired.paired_differences` and Task.differences; minimum_mm3: of a lesion
-    at lesion level; ceilings: what `simulate` wrote of the cohort (see data.ceilings), or None.
+    Attributes:
+        task: what was measured, and the volume the models make.
+        target: what was measured, and the volume the models make.
+        rows: visits and lesions by model, the first one being what the others are compared with.
+        summaries: by model, {measures, pooled, people, visits} and what the task adds.
+        gaps: by model but the first, see `paired.paired_differences` and Task.differences.
+        minimum_mm3: of a lesion at lesion level.
+        ceilings: what `simulate` wrote of the cohort (see data.ceilings), or None.
     """
 
     task: Task

@@ -23,7 +23,11 @@ MIN_LESIONS = 20  # of a class and site; with fewer, the next smaller class is a
 
 
 def volume_class(volume_mm3: float, classes: Sequence[float] = CLASSES_MM3) -> int:
-    """Index of the size class that a volume falls into, 0 for the smallest lesions. classes: lower ends in mm3."""
+    """Index of the size class that a volume falls into, 0 for the smallest lesions.
+
+    Args:
+        classes: lower ends in mm3.
+    """
     return int(np.searchsorted(classes, volume_mm3 + 1e-6, side="right")) - 1
 
 
@@ -38,11 +42,11 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
     """Half widths by size class from the errors on people who were not used for training.
 
     Args:
-        lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` where it is known.
+        lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` if it is known.
 
     Returns:
-        {level, classes_mm3, half_width: [DVR by class, None where too few lesions were measured], lesions: [by class],
-        sites, people}, plain JSON; None where no class has enough lesions.
+        {level, classes_mm3, half_width: [DVR by class, None if too few lesions were measured], lesions: [by class],
+        sites, people}, plain JSON; None if no class has enough lesions.
     """
     known = [row for row in lesions if None not in (row.get("mean_dvr"), row.get("measured_mean_dvr"))]
     sites = sorted({str(row.get("site") or "") for row in known})
@@ -78,9 +82,10 @@ def _widths(lesions: Sequence[Row]) -> list[float | None]:
 
 
 def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The `intervals` of a bundle's description, None where the model was not calibrated.
+    """The `intervals` of a bundle's description, None if the model was not calibrated.
 
-    Raises BadInput where they are not what `calibrate_intervals` writes.
+    Raises:
+        BadInput: they are not what `calibrate_intervals` writes.
     """
     result = description.get("intervals")
     if result is None:
@@ -97,9 +102,11 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: float | None) -> dict[str, float | None]:
-    """{dvr_low, dvr_high} of one lesion; None where the model was not calibrated for lesions of this size.
+    """{dvr_low, dvr_high} of one lesion; None if the model was not calibrated for lesions of this size.
 
-    fitted: `intervals` of a bundle (see `calibrate_intervals`), or None; mean_dvr: synthetic mean DVR of the lesion.
+    Args:
+        fitted: `intervals` of a bundle (see `calibrate_intervals`), or None.
+        mean_dvr: synthetic mean DVR of the lesion.
     """
     width = None if fitted is None else fitted["half_width"][volume_class(volume_mm3, fitted["classes_mm3"])]
     if width is None or mean_dvr is None:
@@ -110,8 +117,13 @@ def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: f
 def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
     """How often the intervals hold the measured DVR, by size class.
 
-    lesions: rows with dvr_low, dvr_high, measured_mean_dvr, volume_mm3 and person. Returns a row per class that has
-    lesions: {volume, lesions, people, coverage, low, high (95 % by person; None of fewer than five), width (DVR)}.
+    Args:
+        lesions: rows with dvr_low, dvr_high, measured_mean_dvr, volume_mm3 and person.
+        seed: random seed.
+
+    Returns:
+        A row per class that has lesions: {volume, lesions, people, coverage, low, high (95 % by person; None of fewer
+        than five), width (DVR)}.
     """
     known = [row for row in lesions if None not in (row.get("dvr_low"), row.get("measured_mean_dvr"))]
     rows = []

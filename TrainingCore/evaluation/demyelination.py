@@ -27,9 +27,13 @@ def control_threshold(
 ) -> float | None:
     """DVR below which a voxel counts as demyelinated: mean of the controls' white matter minus `deviations` SD.
 
-    maps: (I, J, K) DVR of each control; white_matter: their masks. Mean and SD are taken over each control's voxels and
-    then averaged over controls, so that a large brain counts no more than a small one. None without any control. The
-    number of SD is ours: Wei et al. 2018 refer to another study for their procedure.
+    Mean and SD are taken over each control's voxels and then averaged over controls, so that a large brain counts no
+    more than a small one. None without any control. The number of SD is ours: Wei et al. 2018 refer to another study
+    for their procedure.
+
+    Args:
+        maps: (I, J, K) DVR of each control.
+        white_matter: their masks.
     """
     moments = [
         (dvr[mask].mean(dtype=float), dvr[mask].std(dtype=float)) for dvr, mask in zip(maps, white_matter) if mask.any()
@@ -50,10 +54,16 @@ def demyelination_measures(
 ) -> dict[str, float | None]:
     """Demyelinated share of the lesion load (%) in both maps, and how far the maps agree voxel by voxel.
 
-    measured, synthetic: (I, J, K) DVR; lesions: mask; threshold: DVR; own: that of the synthetic map where it is to
-    have one of its own (the same for both otherwise). `percent_error` is how far the shares are apart. `dice` is None
-    where neither map has a demyelinated voxel, and `dice_all` is what a map that calls every lesional voxel
-    demyelinated would reach: a Dice is worth what it has above that. Everything is None without lesions.
+    `percent_error` is how far the shares are apart. `dice` is None where neither map has a demyelinated voxel, and
+    `dice_all` is what a map that calls every lesional voxel demyelinated would reach: a Dice is worth what it has above
+    that. Everything is None without lesions.
+
+    Args:
+        measured: (I, J, K) DVR.
+        synthetic: (I, J, K) DVR.
+        lesions: mask.
+        threshold: DVR.
+        own: that of the synthetic map where it is to have one of its own (the same for both otherwise).
     """
     names = ("measured_percent", "synthetic_percent", "percent_error", "dice", "dice_all")
     lesions = np.asarray(lesions, bool)
@@ -73,7 +83,7 @@ def demyelination_measures(
 
 
 def dice(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Dice index of two masks, 0 to 1; None where both are empty."""
+    """Dice index of two masks, 0 to 1; None if both are empty."""
     both = int(first.sum()) + int(second.sum())
     return float(2 * (first & second).sum() / both) if both else None
 
@@ -103,10 +113,18 @@ def person_regions(
 ) -> Row:
     """Mean and quantiles of both maps in a visit's regions.
 
-    measured, synthetic: (I, J, K) DVR; white_matter, lesions: masks; group: `control` or `patient`. Regions: the white
-    matter of a control is `wm_control`; of a patient, `nawm` is white matter without lesions. Returns {person, group,
-    `<kind>_<region>` mean, `<kind>_<region>_quantiles` (5, 25, 50, 75, 95 %), `<region>_voxels`} for kind measured and
-    synthetic, None where a region is empty or not that group's.
+    Regions: the white matter of a control is `wm_control`; of a patient, `nawm` is white matter without lesions.
+
+    Args:
+        measured: (I, J, K) DVR.
+        synthetic: (I, J, K) DVR.
+        white_matter: mask.
+        lesions: mask.
+        group: `control` or `patient`.
+
+    Returns:
+        {person, group, `<kind>_<region>` mean, `<kind>_<region>_quantiles` (5, 25, 50, 75, 95 %), `<region>_voxels`}
+        for kind measured and synthetic, None if a region is empty or not that group's.
     """
     lesions = np.asarray(lesions, bool)
     normal = np.asarray(white_matter, bool) & ~lesions
@@ -130,11 +148,14 @@ def person_regions(
 def group_comparison(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Group means and the significance of their differences, for the measured and the synthetic maps.
 
-    rows: of `person_regions`; several visits of a person are averaged first. For each kind: `<region>_mean`,
-    `<region>_sd` over people, `<region>_n`, and two-sided p values over people, never over voxels, which are not
-    independent: `p_nawm_against_control` (Mann-Whitney U, as these are different people), `p_lesions_against_nawm`
-    (Wilcoxon signed rank, as these are the same people). The paper reports no difference of the first kind and
-    p < 0.0001 for the second, over 18 patients and 10 controls. None where a group has under three people.
+    For each kind: `<region>_mean`, `<region>_sd` over people, `<region>_n`, and two-sided p values over people, never
+    over voxels, which are not independent: `p_nawm_against_control` (Mann-Whitney U, as these are different people),
+    `p_lesions_against_nawm` (Wilcoxon signed rank, as these are the same people). The paper reports no difference of
+    the first kind and p < 0.0001 for the second, over 18 patients and 10 controls. None if a group has under three
+    people.
+
+    Args:
+        rows: of `person_regions`; several visits of a person are averaged first.
     """
     return {kind: _compare(_by_person(rows, kind)) for kind in ("measured", "synthetic")}
 

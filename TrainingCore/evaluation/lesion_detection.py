@@ -28,7 +28,7 @@ MIN_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks 
 
 
 def dice_of(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Dice index of two masks, 0 to 1; nan where there is no true lesion."""
+    """Dice index of two masks, 0 to 1; nan if there is no true lesion."""
     total = int(truth.sum())
     return math.nan if total == 0 else 2 * int((truth & mask).sum()) / (total + int(mask.sum()))
 
@@ -75,7 +75,7 @@ def _counts(
 
 
 def rates(counts: Mapping[str, int]) -> dict[str, float | None]:
-    """Sensitivity, precision and F1, 0 to 1, from counts that may be sums over people; None where undefined."""
+    """Sensitivity, precision and F1, 0 to 1, from counts that may be sums over people; None if undefined."""
     sensitivity = counts["found"] / counts["true"] if counts["true"] else None
     precision = 1 - counts["false"] / counts["marked"] if counts["marked"] else None
     f1 = None
@@ -109,8 +109,12 @@ def f1_by_smallest(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> 
 def detection_measures(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> dict[str, float | int | None]:
     """Everything about one visit: counts and rates, of all lesions and by true volume; volumes in ml.
 
-    truth, mask: bool (I, J, K). Keys: true, found, marked, false, sensitivity, precision, f1, f1_10 (lesions of 10 mm3
-    or more), sensitivity_<class of CLASSES_MM3>, volume, marked_volume, volume_error (marked - true).
+    Keys: true, found, marked, false, sensitivity, precision, f1, f1_10 (lesions of 10 mm3 or more), sensitivity_<class
+    of CLASSES_MM3>, volume, marked_volume, volume_error (marked - true).
+
+    Args:
+        truth: bool (I, J, K).
+        mask: bool (I, J, K).
     """
     true, marked = _touched(truth, mask, voxel_volume), _touched(mask, truth, voxel_volume)
     counts = _counts(true, marked, MIN_MM3)

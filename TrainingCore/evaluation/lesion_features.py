@@ -26,7 +26,7 @@ def image_features(
 
     Returns:
         Feature -> (n,): mean, SD, percentiles, core and rim of each lesion; and of its person, repeated, grey matter,
-        fluid, spread of the white matter, and mean over all lesions. NaN where a region has no voxel.
+        fluid, spread of the white matter, and mean over all lesions. NaN if a region has no voxel.
     """
     count = int(labels.max(initial=0))
     lesion = labels > 0
@@ -59,7 +59,13 @@ def image_features(
 def rim_labels(labels: np.ndarray, brain: np.ndarray, spacing: np.ndarray, width: float = RIM_MM) -> np.ndarray:
     """Around each lesion, the voxels of the brain within `width` mm that are nearest to it and in no lesion.
 
-    labels: int (I, J, K); brain: bool (I, J, K); spacing: (3,), mm. Returns int (I, J, K).
+    Args:
+        labels: int (I, J, K).
+        brain: bool (I, J, K).
+        spacing: (3,), mm.
+
+    Returns:
+        int (I, J, K).
     """
     lesion = labels > 0
     if not lesion.any():
@@ -69,7 +75,7 @@ def rim_labels(labels: np.ndarray, brain: np.ndarray, spacing: np.ndarray, width
 
 
 def label_means(labels: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    """Mean of `values` over each label 1..count, (count,), NaN where a label has no voxel."""
+    """Mean of `values` over each label 1..count, (count,), NaN if a label has no voxel."""
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]
     voxels = np.bincount(owner, minlength=count + 1).astype(float)

@@ -14,7 +14,7 @@ def summarise_lesions(rows: list[dict[str, Any]], measured: bool) -> dict[str, A
     """Count, load and comparisons of the rows of a lesion table; measured: whether they have a measured DVR, too.
 
     Keys: lesions, lesion_load_ml, lesions_of_50_mm3, share_below_surrounding_nawm (0 to 1, of the lesions of 50 mm3 or
-    more; None where there is none), and with `measured` lesion_correlation, see `correlation`.
+    more; None if there is none), and with `measured` lesion_correlation, see `correlation`.
     """
     large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
     compared = [row for row in large if row["ratio_to_surrounding"] is not None]
@@ -36,7 +36,7 @@ def correlation(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float] | None:
-    """Mean and SD of the values in a mask, None where it is empty."""
+    """Mean and SD of the values in a mask, None if it is empty."""
     inside = values[mask]
     if inside.size == 0:
         return None

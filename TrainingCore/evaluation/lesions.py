@@ -17,14 +17,18 @@ THRESHOLD_DEVIATIONS = 2.0  # demyelinated = below NAWM mean - 2 SD (ours)
 def demyelination_limit(dvr: np.ndarray, nawm: np.ndarray, deviations: float = THRESHOLD_DEVIATIONS) -> float | None:
     """DVR below which a voxel counts as demyelinated: mean of NAWM minus `deviations` SD of NAWM (ours).
 
-    dvr: (I, J, K), unitless; nawm: (I, J, K) mask. None where no voxel of NAWM has a finite value.
+    None if no voxel of NAWM has a finite value.
+
+    Args:
+        dvr: (I, J, K), unitless.
+        nawm: (I, J, K) mask.
     """
     mean, sd = _mean_and_sd(dvr, np.asarray(nawm, bool))
     return mean - deviations * sd if np.isfinite(mean) else None
 
 
 def _mean_and_sd(values: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-    """Mean and SD of the finite values in a mask, NaN where there is none."""
+    """Mean and SD of the finite values in a mask, NaN if there is none."""
     inside = values[mask]
     inside = inside[np.isfinite(inside)]
     if inside.size == 0:
@@ -42,14 +46,18 @@ def lesion_table(
 ) -> list[dict[str, Any]]:
     """One row per lesion.
 
-    labels: int (I, J, K), lesions 1..n (see `label_lesions`); dvr: (I, J, K), unitless; nawm: (I, J, K) mask of white
-    matter, lesional voxels in it are left out; affine: 4x4, voxel -> world mm RAS+; measured: a second, measured DVR
-    map on the same grid; demyelination_threshold: DVR, for both maps; where None, each map's own `demyelination_limit`.
-
     Keys: id, volume_mm3, x_mm, y_mm, z_mm (centre of gravity, world RAS), mean_dvr, sd_dvr (over voxels), min_dvr,
     ratio_to_nawm, surrounding_nawm_dvr (see `surrounding_nawm_mean`), ratio_to_surrounding, demyelinated_share (share
     of the voxels below the threshold, 0 to 1); with `measured` the DVR keys again as measured_*. What cannot be
     estimated (no NAWM, no finite voxel) is None. No lesions give an empty list.
+
+    Args:
+        labels: int (I, J, K), lesions 1..n (see `label_lesions`).
+        dvr: (I, J, K), unitless.
+        nawm: (I, J, K) mask of white matter, lesional voxels in it are left out.
+        affine: 4x4, voxel -> world mm RAS+.
+        measured: a second, measured DVR map on the same grid.
+        demyelination_threshold: DVR, for both maps; where None, each map's own `demyelination_limit`.
     """
     inside = np.flatnonzero(labels)
     if inside.size == 0:
@@ -70,7 +78,9 @@ def lesion_table(
 def confidence_by_label(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean probability of each lesion that a network found, (n + 1,), entry i for label i, NaN without a voxel.
 
-    probability: (I, J, K), 0 to 1; labels: int (I, J, K).
+    Args:
+        probability: (I, J, K), 0 to 1.
+        labels: int (I, J, K).
     """
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]
@@ -126,7 +136,7 @@ def _statistics(
 
 
 def _ratio(above: np.ndarray, below: np.ndarray | float) -> np.ndarray:
-    """Quotient, NaN where the divisor is not positive."""
+    """Quotient, NaN if the divisor is not positive."""
     divisor = np.where(np.asarray(below) > 0, below, np.nan)
     return above / divisor
 
@@ -148,7 +158,10 @@ def surrounding_nawm_mean(
     """Mean DVR of the NAWM around each lesion: from `inner_mm` to `outer_mm` from its nearest voxel (ours).
 
     The inner distance keeps the blur of the PET out; voxels as close as that to any other lesion are left out too.
-    Shapes and units as in `lesion_table`. Returns (n,), entry i for label i + 1, NaN where no such NAWM is near.
+    Shapes and units as in `lesion_table`.
+
+    Returns:
+        (n,), entry i for label i + 1, NaN if no such NAWM is near.
     """
     healthy = np.asarray(nawm, bool) & (labels == 0)
     return _shell_means(labels, healthy, [dvr], affine, inner_mm, outer_mm)[0][1:]

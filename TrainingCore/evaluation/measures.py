@@ -18,13 +18,13 @@ K1, K2 = 0.01, 0.03  # stabilising constants of Wang et al. 2004
 
 
 def mean_absolute_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) -> float | None:
-    """Mean |image - truth| over the mask, in the images' unit; None where the mask is empty."""
+    """Mean |image - truth| over the mask, in the images' unit; None if the mask is empty."""
     difference = image[mask].astype(float) - truth[mask]
     return float(np.abs(difference).mean()) if difference.size else None
 
 
 def mean_squared_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) -> float | None:
-    """Mean (image - truth)^2 over the mask, in the images' unit squared; None where the mask is empty."""
+    """Mean (image - truth)^2 over the mask, in the images' unit squared; None if the mask is empty."""
     difference = image[mask].astype(float) - truth[mask]
     return float((difference**2).mean()) if difference.size else None
 
@@ -34,7 +34,7 @@ def peak_signal_to_noise(
 ) -> float | None:
     """PSNR in dB: 10 log10(data_range^2 / mean squared error over the mask).
 
-    None where the mask is empty or the images are equal, for which it has no finite value.
+    None if the mask is empty or the images are equal, for which it has no finite value.
     """
     error = mean_squared_error(truth, image, mask)
     return float(10 * np.log10(data_range**2 / error)) if error else None
@@ -45,9 +45,16 @@ def ssim_map(
 ) -> np.ndarray:
     """Structural similarity at every voxel (Wang et al. 2004) in a Gaussian window of SD 1.5 voxels along `axes`.
 
-    truth, image: (I, J, K), one unit; data_range: distance between the highest and the lowest value meant; axes: (0, 1)
-    looks at every axial slice on its own. Population covariances, mirrored edges. Returns float64 (I, J, K), within
-    [-1, 1].
+    Population covariances, mirrored edges.
+
+    Args:
+        truth: (I, J, K), one unit.
+        image: (I, J, K), one unit.
+        data_range: distance between the highest and the lowest value meant.
+        axes: (0, 1) looks at every axial slice on its own.
+
+    Returns:
+        float64 (I, J, K), within [-1, 1].
     """
     x, y = truth.astype(float), image.astype(float)
     mean_x, mean_y = _window(x, axes), _window(y, axes)
@@ -69,8 +76,13 @@ def image_measures(
 ) -> dict[str, float | None]:
     """MAE, PSNR (dB) and mean SSIM over each region.
 
-    truth, image: (I, J, K), already masked alike outside the brain; regions: name -> (I, J, K) mask. Returns
-    `{mae_<name>, psnr_<name>, ssim_<name>}`, None where a region is empty.
+    Args:
+        truth: (I, J, K), already masked alike outside the brain.
+        image: (I, J, K), already masked alike outside the brain.
+        regions: name -> (I, J, K) mask.
+
+    Returns:
+        `{mae_<name>, psnr_<name>, ssim_<name>}`, None if a region is empty.
     """
     everything = np.logical_or.reduce(list(regions.values()))
     if not everything.any():

@@ -25,7 +25,12 @@ def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
 
 def paired_differences(task: Task, first: Mapping[str, Sequence[Row]], other: Mapping[str, Sequence[Row]]) -> Row:
     """Each measure of `other` minus that of `first`, paired by person, and of what is pooled where both have the same
-    lesions: {key or title: see `paired_gap`}. first, other: {visits, lesions}, rows."""
+    lesions: {key or title: see `paired_gap`}.
+
+    Args:
+        first: {visits, lesions}, rows.
+        other: {visits, lesions}, rows.
+    """
     result = {measure.key: paired_gap(first["visits"], other["visits"], measure) for measure in task.measures}
     return result | _pooled_gaps(task, first["lesions"], other["lesions"])
 
@@ -43,7 +48,7 @@ def _pooled_gaps(task: Task, first: Sequence[Row], other: Sequence[Row]) -> Row:
 def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:
     """Mean of `other` minus `first` over the people that both have: {difference, low, high, p, n}.
 
-    low, high: 95 % interval, people drawn with replacement (None of fewer than five). p: Wilcoxon's signed-rank test,
+    low, high: 95 % interval, bootstrap of people (None of fewer than five). p: Wilcoxon's signed-rank test,
     two-sided (None of fewer than six).
     """
     from scipy.stats import wilcoxon

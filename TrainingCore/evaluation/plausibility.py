@@ -32,8 +32,13 @@ MIN_BAND_VOXELS = 50  # (ours)
 class Finding:
     """One row of the table.
 
-    check: what should hold; value: the number, None where it cannot be computed; unit: what the number is; n: lesions
-    or voxels it rests on; expected: what is plausible; holds: whether it is so, None where there is no number.
+    Attributes:
+        check: what should hold.
+        value: the number, None if it cannot be computed.
+        unit: what the number is.
+        n: lesions or voxels it rests on.
+        expected: what is plausible.
+        holds: whether it is so, None if there is no number.
     """
 
     check: str
@@ -95,7 +100,7 @@ class _Lesions:
         self.volumes = self.counts * voxel_volume
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """Mean of a map in each lesion, (n + 1,), NaN where a label has no voxel."""
+        """Mean of a map in each lesion, (n + 1,), NaN if a label has no voxel."""
         sums = np.bincount(self.owner, values.ravel()[self.voxels], self.counts.size)
         return sums / np.where(self.counts > 0, self.counts, np.nan)
 
@@ -188,7 +193,11 @@ def _towards_ventricles(
 def pooled(findings: list[list[Finding]]) -> list[dict[str, Any]]:
     """The same five rows over several patients: in how many of those with a number each finding holds.
 
-    findings: of `plausibility`, one list per patient. Returns {check, holds, patients, mean, unit, expected}.
+    Args:
+        findings: of `plausibility`, one list per patient.
+
+    Returns:
+        {check, holds, patients, mean, unit, expected}.
     """
     rows = []
     for same in zip(*findings):

@@ -49,8 +49,14 @@ def smallest_lesion(description: Mapping[str, Any]) -> float:
 def segmentation_measures(truth: np.ndarray, segmentation: np.ndarray, brain: np.ndarray) -> dict[str, float | None]:
     """DSC, FPR and FNR in % as this module defines them, and the other readings of FPR.
 
-    truth, segmentation, brain: masks (I, J, K); only the brain counts. Returns {dsc, fpr, fnr, false_discovery,
-    fall_out}: false_discovery = FP / (TP + FP), fall_out = FP / (FP + TN), all in %; None where a denominator is 0.
+    Args:
+        truth: mask (I, J, K); only the brain counts.
+        segmentation: mask (I, J, K); only the brain counts.
+        brain: mask (I, J, K); only the brain counts.
+
+    Returns:
+        {dsc, fpr, fnr, false_discovery, fall_out}: false_discovery = FP / (TP + FP), fall_out = FP / (FP + TN), all in
+        %; None if a denominator is 0.
     """
     truth, segmentation, brain = (np.asarray(mask, bool) for mask in (truth, segmentation, brain))
     tp = int((truth & segmentation & brain).sum())
@@ -73,7 +79,13 @@ def _percent(part: int, whole: int) -> float | None:
 def synthesis_measures(truth: np.ndarray, image: np.ndarray, brain: np.ndarray) -> dict[str, float | None]:
     """MAE and PSNR (dB) of a synthetic FLAIR over the brain, both in units of the intensity rule (SD of the brain).
 
-    truth, image: (I, J, K); brain: mask. Returns {mae, psnr, psnr_unit_peak}, see above; None where the brain is empty.
+    Args:
+        truth: (I, J, K).
+        image: (I, J, K).
+        brain: mask.
+
+    Returns:
+        {mae, psnr, psnr_unit_peak}, see above; None if the brain is empty.
     """
     brain = np.asarray(brain, bool)
     span = float(np.ptp(truth[brain])) if brain.any() else 0.0

@@ -23,9 +23,14 @@ LIMIT_DEVIATIONS = 1.96  # Bland and Altman 1986
 def pearson(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """Pearson correlation with its two-sided p value.
 
-    x, y: (n,), pairs with a value that is not finite are left out. Returns {r, p, n}; r and p are None with fewer than
-    three pairs or where one variable is constant. p is from t = r sqrt((n - 2) / (1 - r^2)) with n - 2 degrees of
-    freedom and takes the pairs as independent, which the lesions of one patient are not: read the interval first.
+    Args:
+        x: (n,), pairs with a value that is not finite are left out.
+        y: (n,), pairs with a value that is not finite are left out.
+
+    Returns:
+        {r, p, n}; r and p are None with fewer than three pairs or where one variable is constant. p is from t = r
+        sqrt((n - 2) / (1 - r^2)) with n - 2 degrees of freedom and takes the pairs as independent, which the lesions of
+        one patient are not: read the interval first.
     """
     x, y = _finite(x, y)
     n = int(x.size)
@@ -51,11 +56,12 @@ def _constant(values: np.ndarray) -> bool:
 class ClusterBootstrap:
     """Replicates of patients drawn with replacement, the same ones for every measure of one table.
 
-    clusters: (n,) patient of each point; with the same clusters and seed two models meet the same replicates, so their
-    differences are paired.
-
     >>> draws = ClusterBootstrap(["A", "A", "B", "C"], seed=0)
     >>> draws.interval(draws.correlations(x, y))                                        # doctest: +SKIP
+
+    Args:
+        clusters: (n,) patient of each point; with the same clusters and seed two models meet the same replicates, so
+            their differences are paired.
     """
 
     def __init__(self, clusters: Sequence[Any] | np.ndarray, replicates: int = REPLICATES, seed: int = 0) -> None:
@@ -69,7 +75,12 @@ class ClusterBootstrap:
             self.weights = generator.multinomial(self.patients, shares, size=replicates).astype(float)
 
     def correlations(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Pearson r of every replicate, (replicates,); NaN where a replicate has no spread. x, y: (n,), finite."""
+        """Pearson r of every replicate, (replicates,); NaN if a replicate has no spread.
+
+        Args:
+            x: (n,), finite.
+            y: (n,), finite.
+        """
         x, y = np.asarray(x, float), np.asarray(y, float)
         x, y = x - x.mean(), y - y.mean()
         terms = (np.ones_like(x), x, y, x * x, y * y, x * y)
@@ -81,7 +92,11 @@ class ClusterBootstrap:
         return np.where(possible, np.clip(r, -1, 1), np.nan)
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """Mean over the points of every replicate, (replicates,). values: (n,), finite."""
+        """Mean over the points of every replicate, (replicates,).
+
+        Args:
+            values: (n,), finite.
+        """
         counts = self.weights @ np.bincount(self.index, minlength=self.patients)
         return self.weights @ np.bincount(self.index, values, self.patients) / counts
 
@@ -100,9 +115,16 @@ def correlation_with_interval(
 ) -> dict[str, Any]:
     """Pearson r of measured `x` and synthetic `y` with a 95 % interval by patient, and its share of the noise ceiling.
 
-    x, y: (n,); clusters: (n,) patients; ceiling: (n,) noise-free truth of the same points, where it is known: r_ceiling
-    is its correlation with `x`, the best that anything without knowledge of the noise can expect.
-    Returns {r, p, n, patients, r_low, r_high, r_ceiling, share_of_ceiling, share_low, share_high}; None: not estimable.
+    Args:
+        x: (n,).
+        y: (n,).
+        clusters: (n,) patients.
+        seed: random seed.
+        ceiling: (n,) noise-free truth of the same points, if it is known: r_ceiling is its correlation with `x`, the
+            best that anything without knowledge of the noise can expect.
+
+    Returns:
+        {r, p, n, patients, r_low, r_high, r_ceiling, share_of_ceiling, share_low, share_high}; None: not estimable.
     """
     columns = [x, y] if ceiling is None else [x, y, ceiling]
     arrays = [np.asarray(column, float).ravel() for column in columns]
@@ -131,8 +153,17 @@ def correlation_difference(
 ) -> dict[str, Any]:
     """r(truth, second) - r(truth, first) on the same points, with a paired 95 % interval and p by patient.
 
-    truth, first, second: (n,); clusters: (n,) patients. p: two-sided, from the share of replicates on the other side of
-    0, never below 2 / (replicates + 1). Returns {difference, low, high, p, n}; None: not estimable.
+    p: two-sided, from the share of replicates on the other side of 0, never below 2 / (replicates + 1).
+
+    Args:
+        truth: (n,).
+        first: (n,).
+        second: (n,).
+        clusters: (n,) patients.
+        seed: random seed.
+
+    Returns:
+        {difference, low, high, p, n}; None: not estimable.
     """
     arrays = [np.asarray(column, float).ravel() for column in (truth, first, second)]
     keep = np.logical_and.reduce([np.isfinite(array) for array in arrays])
@@ -149,7 +180,7 @@ def correlation_difference(
 def bootstrap_test(replicates: np.ndarray) -> dict[str, float | None]:
     """{low, high, p} of a difference from its replicates: 95 % percentiles, and twice the share beyond 0.
 
-    p is never below 2 / (replicates + 1); all None where there is no interval.
+    p is never below 2 / (replicates + 1); all None if there is no interval.
     """
     low, high = ClusterBootstrap.interval(replicates)
     if low is None:
@@ -179,9 +210,16 @@ def bland_altman(
 ) -> dict[str, Any]:
     """Bias and 95 % limits of agreement of synthetic - measured (Bland and Altman 1986), and the calibration line.
 
-    measured, synthetic: (n,), unitless DVR; clusters: (n,) patients, for the interval of the bias. Returns {bias,
-    bias_low, bias_high, sd, lower_limit, upper_limit, slope, intercept, n}: sd with n - 1; slope and intercept of the
-    least-squares line of synthetic on measured. None: not estimable (fewer than two points, three for the line).
+    Args:
+        measured: (n,), unitless DVR.
+        synthetic: (n,), unitless DVR.
+        clusters: (n,) patients, for the interval of the bias.
+        seed: random seed.
+
+    Returns:
+        {bias, bias_low, bias_high, sd, lower_limit, upper_limit, slope, intercept, n}: sd with n - 1; slope and
+        intercept of the least-squares line of synthetic on measured. None: not estimable (fewer than two points, three
+        for the line).
     """
     arrays = [np.asarray(measured, float).ravel(), np.asarray(synthetic, float).ravel()]
     keep = np.isfinite(arrays[0]) & np.isfinite(arrays[1])
@@ -205,6 +243,6 @@ def bland_altman(
 
 
 def weighted_mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
-    """Mean of the values that are finite, by weight; None where there is none."""
+    """Mean of the values that are finite, by weight; None if there is none."""
     array, weight = _finite([np.nan if value is None else value for value in values], weights)
     return float(array @ weight / weight.sum()) if weight.sum() > 0 else None

@@ -35,8 +35,9 @@ COLUMNS = {
 def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> list[Row]:
     """Lesions of at least `minimum_mm3`, all visits of all people pooled (Soulier et al. 2024: 50 mm3).
 
-    Returns rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), myelin_loss (true share), and
-    `geometry`, the lesion's features; None: not known.
+    Returns:
+        Rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), myelin_loss (true share), and
+        `geometry`, the lesion's features; None: not known.
     """
     kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
     return [
@@ -50,8 +51,13 @@ def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3)
 def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
     """Mean DVR over the lesions of a visit or a person with their volumes as weights.
 
-    by: `("person", "visit")` or `("person",)`. Returns rows of person, visit ("" for a person), volume_mm3, measured,
-    synthetic, clean, myelin_loss. People without lesions have no row.
+    People without lesions have no row.
+
+    Args:
+        by: `("person", "visit")` or `("person",)`.
+
+    Returns:
+        Rows of person, visit ("" for a person), volume_mm3, measured, synthetic, clean, myelin_loss.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in lesions:
@@ -78,7 +84,7 @@ def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> di
 
 
 def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """One column as floats, (n,), NaN where there is no value."""
+    """One column as floats, (n,), NaN if there is no value."""
     return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
 
 
@@ -99,7 +105,8 @@ def agreement(points: Sequence[Row], seed: int = 0) -> Row:
 def with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
     """Correlation with the true myelin that is left (1 - loss), which is known of simulated patients alone.
 
-    Returns {synthetic, measured}: each as `correlation_with_interval`; `measured` is what the scanner itself reaches.
+    Returns:
+        {synthetic, measured}: each as `correlation_with_interval`; `measured` is what the scanner itself reaches.
     """
     left = 1.0 - column(points, "myelin_loss")
     people = [row["person"] for row in points]
@@ -109,14 +116,19 @@ def with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
 
 
 def geometry_of(points: Sequence[Row]) -> np.ndarray:
-    """Geometry of lesion-level points, (n, features), NaN where it is not known."""
+    """Geometry of lesion-level points, (n, features), NaN if it is not known."""
     rows = [[np.nan if value is None else value for value in row["geometry"]] for row in points]
     return np.array(rows, float).reshape(len(rows), len(FEATURES))
 
 
 def beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
     """What a model knows beyond geometry (see `beyond_geometry.beside_geometry`), and of geometry alone its correlation
-    with the true myelin. points: of the lesion level."""
+    with the true myelin.
+
+    Args:
+        points: of the lesion level.
+        seed: random seed.
+    """
     measured, synthetic = column(points, "measured"), column(points, "synthetic")
     people = [row["person"] for row in points]
     features = geometry_of(points)
@@ -142,7 +154,11 @@ def by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
 
 
 def mean_and_sd(values: np.ndarray) -> Row:
-    """Mean, SD (n - 1) and number of the finite values; None where not estimable. values: (n,)."""
+    """Mean, SD (n - 1) and number of the finite values; None if not estimable.
+
+    Args:
+        values: (n,).
+    """
     finite = values[np.isfinite(values)]
     return {
         "mean": float(finite.mean()) if finite.size else None,
@@ -197,7 +213,15 @@ def differences(
     """What `other` has more than `first`, paired on the same lesions and the same bootstrap replicates.
 
     r at each level, and over lesions `partial` (r given geometry), `myelin` (r with the true myelin) and `mae`.
-    first, other: lesion rows of two models on one evaluation grid. Raises ValueError where their lesions differ.
+
+    Args:
+        first: lesion rows of two models on one evaluation grid.
+        other: lesion rows of two models on one evaluation grid.
+        seed: random seed.
+        minimum_mm3: smallest lesion volume in mm3.
+
+    Raises:
+        ValueError: their lesions differ.
     """
     result = {}
     for level in LEVELS:

@@ -23,9 +23,9 @@ class Outputs:
 
     images: name -> (I, J, K): `synthetic`, the target (outside the brain it means nothing), and `hyperintensities`, a
         probability, each where the model makes it.
-    maps: several predictions of the synthetic image, for its uncertainty; empty where none was asked for.
+    maps: several predictions of the synthetic image, for its uncertainty; empty if none was asked for.
     expected_errors, intervals: what the model's bundle says of its errors, see `calibration.expected_error` and
-        `conformal.interval_of`; None where it was not calibrated.
+        `conformal.interval_of`; None if it was not calibrated.
     lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation people;
         smallest_lesion: in mm3, what is smaller is left out, chosen likewise.
     """
@@ -42,8 +42,12 @@ class Outputs:
 class Measure:
     """One number per visit.
 
-    key: in a visit's row; title; better: `higher`, `lower`, or empty where it only describes; scale: what the number is
-    multiplied by for print; form: its format; highest: the highest possible value, if there is one.
+    Attributes:
+        key: in a visit's row; title.
+        better: `higher`, `lower`, or empty if it only describes.
+        scale: what the number is multiplied by for print.
+        form: its format.
+        highest: the highest possible value, if there is one.
     """
 
     key: str

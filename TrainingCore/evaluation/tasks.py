@@ -39,7 +39,11 @@ def measure_dvr(case: Case, outputs: Outputs, data: Data, context: Any = None) -
 
 
 def measure_demyelination(case: Case, outputs: Outputs, data: Data, context: Any) -> tuple[Row, list[Row]]:
-    """DVR as above, and demyelination below the controls' threshold (Wei et al. 2018). context: DVR, or None."""
+    """DVR as above, and demyelination below the controls' threshold (Wei et al. 2018).
+
+    Args:
+        context: DVR, or None.
+    """
     row, lesions = evaluate_case(case, outputs)
     synthetic = outputs.images[SYNTHETIC]
     brain = np.asarray(case.volumes["brain"], bool)
@@ -63,7 +67,11 @@ def threshold_of_controls(cases: Iterable[Case]) -> float | None:
 
 
 def picture_demyelination(case: Case, outputs: Outputs, context: Any) -> dict[str, np.ndarray]:
-    """Where measured and synthetic map agree on what is demyelinated, (I, J, K). context: DVR threshold, or None."""
+    """Where measured and synthetic map agree on what is demyelinated, (I, J, K).
+
+    Args:
+        context: DVR threshold, or None.
+    """
     if context is None:
         return {}
     marked = _lesions(case) & np.asarray(case.volumes["brain"], bool)

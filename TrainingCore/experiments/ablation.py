@@ -26,7 +26,11 @@ from .settings import Compute, FoldSettings
 def eliminate(
     cohort: Cohort, recipe: Row, out: Path, folds: FoldSettings, compute: Compute, progress: Progress
 ) -> list[Row]:
-    """Run every round; returns one row per round: inputs it began with, visits of what was tried, dropped, by what."""
+    """Run every round.
+
+    Returns:
+        One row per round: inputs it began with, visits of what was tried, dropped, by what.
+    """
     task = task_of(recipe)
     inputs = list(recipe["data"]["inputs"])
     ends = round_ends(len(inputs))

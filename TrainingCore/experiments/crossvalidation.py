@@ -68,8 +68,11 @@ class Plan:
     ) -> Plan:
         """The plan of a folder: the one that is there, or a new one.
 
-        Raises BadInput where another one is there, or where a fold leaves too few people to learn from.
-        task: name of what is measured (see evaluation.tasks); the one that suits all recipes where it is empty.
+        Args:
+            task: name of what is measured (see evaluation.tasks); the one that suits all recipes where it is empty.
+
+        Raises:
+            BadInput: another one is there, or where a fold leaves too few people to learn from.
         """
         from ..evaluation.tasks import common_task
 
@@ -90,7 +93,11 @@ class Plan:
 
     @classmethod
     def open(cls, path: Path) -> Plan:
-        """The plan of a folder that `begin` made; raises BadInput where there is none."""
+        """The plan of a folder that `begin` made.
+
+        Raises:
+            BadInput: there is none.
+        """
         if not (path / PLAN).is_file():
             raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
         found = read_plan(path, CROSSVALIDATION, ["folds", "recipes", "seed", "task", "stratified_by", "data"])
@@ -107,8 +114,11 @@ class Plan:
     def rows(self, name: str, fold: int) -> dict[str, Any] | None:
         """What a finished fold measured: {visits, lesions, last_epoch}; None while it is not finished.
 
-        last_epoch: {visits, lesions} of the last epoch's model, None where that is the best one; a fold measured by an
-        earlier version lacks it. Raises BadInput where the file is damaged.
+        last_epoch: {visits, lesions} of the last epoch's model, None if that is the best one; a fold measured by an
+        earlier version lacks it.
+
+        Raises:
+            BadInput: the file is damaged.
         """
         path = self.folder(name, fold) / ROWS
         if not path.is_file():
@@ -134,7 +144,8 @@ class Plan:
     def pooled(self, name: str, folds: Sequence[int] = (), last_epoch: bool = False) -> dict[str, list[dict[str, Any]]]:
         """Out-of-fold rows of a recipe, of the people of some folds (all where empty), which must be finished.
 
-        last_epoch: of the last epochs' models instead of the best ones'.
+        Args:
+            last_epoch: of the last epochs' models instead of the best ones'.
         """
         measured = [self.rows(name, fold) for fold in folds or range(1, len(self.folds) + 1)]
         parts = [part for part in measured if part is not None]
@@ -151,7 +162,8 @@ class Plan:
 def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> None:
     """Train one recipe without the people of one fold and measure it on them; does nothing where that is done.
 
-    Raises BadInput where another process is at work on it, or an image of one of the people cannot be used.
+    Raises:
+        BadInput: another process is at work on it, or an image of one of the people cannot be used.
     """
     with only_one(plan.folder(name, fold)):
         if plan.rows(name, fold) is not None:

@@ -29,7 +29,8 @@ Tell = Callable[[float, str], None]
 class Candidate:
     """A trained model under the name that the report gives it.
 
-    trained_on: (cohort folder, people) where a Run says so, to recognise people it was trained on.
+    Attributes:
+        trained_on: (cohort folder, people) where a Run says so, to recognise people it was trained on.
     """
 
     name: str
@@ -98,7 +99,8 @@ class Candidate:
 def open_candidate(path: Path, name: str = "") -> Candidate:
     """Open a bundle (folder, .zip, name) or a finished run; the name defaults to that of its folder.
 
-    Raises BadInput where it is neither.
+    Raises:
+        BadInput: it is neither.
     """
     trained_on = None
     if (path / "run.json").is_file():
@@ -112,7 +114,11 @@ def open_candidate(path: Path, name: str = "") -> Candidate:
 
 
 def open_candidates(first: Path, name: str, compare: Sequence[str]) -> list[Candidate]:
-    """The model to evaluate and those to compare it with (`NAME=PATH`). Raises BadInput for what cannot be opened."""
+    """The model to evaluate and those to compare it with (`NAME=PATH`).
+
+    Raises:
+        BadInput: for what cannot be opened.
+    """
     candidates = [open_candidate(first, name)]
     for entry in compare:
         label, equals, path = entry.partition("=")
@@ -134,7 +140,11 @@ def inputs_of(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def task_of(candidates: Sequence[Candidate]) -> Task:
-    """What the models are measured by. Raises BadInput where they make different things."""
+    """What the models are measured by.
+
+    Raises:
+        BadInput: they make different things.
+    """
     targets = sorted({candidate.data["target"] for candidate in candidates})
     if len(targets) > 1:
         raise BadInput(f"These models have different targets ({', '.join(targets)}) and cannot be compared.")
@@ -151,7 +161,8 @@ def choose_visits(
 ) -> tuple[Cohort, int]:
     """The chosen visits that have all volumes of `needs`, and how many have not.
 
-    Raises BadInput where a person or visit does not exist, or none of them can be measured.
+    Raises:
+        BadInput: a person or visit does not exist, or none of them can be measured.
     """
     labels = {name.removeprefix("sub-") for name in people}, {name.removeprefix("ses-") for name in visits}
     for kind, names, known in zip(
@@ -193,9 +204,13 @@ def measure_candidates(
 ) -> Measured:
     """Predict and measure every visit with every model.
 
-    candidates: loaded; cohort: visits that have all `volumes_needed`; uncertainty: also predict augmented variants;
-    tell(fraction, message) shows progress. Models of one task with a common grid are measured on the finest one, others
-    each on its own grid and with its own intensity rule.
+    Models of one task with a common grid are measured on the finest one, others each on its own grid and with its own
+    intensity rule.
+
+    Args:
+        candidates: loaded.
+        cohort: visits that have all `volumes_needed`.
+        uncertainty: also predict augmented variants; tell(fraction, message) shows progress.
     """
     names = [candidate.name for candidate in candidates]
     measured = Measured({name: {"visits": [], "lesions": []} for name in names}, {name: [] for name in names}, [])

@@ -12,7 +12,14 @@ from ..runtime.errors import BadInput
 
 def make_folds(stratum: Mapping[str, str], folds: int, seed: int) -> list[list[str]]:
     """Divide people into `folds` parts whose sizes differ by one at most, in all and, as far as that allows, in each
-    stratum. stratum: person -> name; the same people and seed give the same folds. Raises BadInput with too few people.
+    stratum.
+
+    Args:
+        stratum: person -> name; the same people and seed give the same folds.
+        seed: random seed.
+
+    Raises:
+        BadInput: with too few people.
     """
     if len(stratum) < 2:
         raise BadInput(

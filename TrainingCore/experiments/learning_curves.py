@@ -44,7 +44,11 @@ class Sizes:
 def run_curves(
     cohort: Cohort, recipe: Row, sizes: Sizes, out: Path, folds: FoldSettings, compute: Compute, progress: Progress
 ) -> tuple[Plan, list[Row]]:
-    """Cross-validate every cell; returns the plan and one row per cell: name, fraction, people, width, visits."""
+    """Cross-validate every cell.
+
+    Returns:
+        The plan and one row per cell: name, fraction, people, width, visits.
+    """
     fractions = sizes.fractions
     counts = [people_at(fraction, cohort, folds.number, recipe) for fraction in fractions]
     for first, second, people, other in zip(fractions, fractions[1:], counts, counts[1:]):

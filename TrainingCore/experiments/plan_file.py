@@ -16,8 +16,11 @@ MAX_NAMED = 3
 def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
     """Begin a folder with this plan, or find that it was begun with the same; `what` names it in messages.
 
-    Several jobs may begin one folder at the same moment. Raises BadInput where it holds another plan, or something
-    else; hidden files, which a killed job or a file manager leaves, do not count.
+    Several jobs may begin one folder at the same moment.
+
+    Raises:
+        BadInput: it holds another plan, or something else; hidden files, which a killed job or a file manager leaves,
+            do not count.
     """
     if folder.is_file() or any(parent.is_file() for parent in folder.parents):
         raise BadInput(f"{folder} cannot be created: a file of that name exists. Choose another --out.")
@@ -45,7 +48,11 @@ def _difference(key: str, found: Any, wanted: Any) -> str:
 
 
 def read_plan(folder: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
-    """The plan of a folder with these keys; raises BadInput where it is of something else, or damaged."""
+    """The plan of a folder with these keys.
+
+    Raises:
+        BadInput: it is of something else, or damaged.
+    """
     plan = read_json(folder / PLAN)
     if isinstance(plan, dict) and plan.get(KIND, what) != what:
         raise BadInput(f"{folder} holds a {plan[KIND]}, not a {what}. Choose another folder.")

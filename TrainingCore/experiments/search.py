@@ -37,7 +37,11 @@ Objective = Callable[[Any, dict[str, Any]], float]
 
 
 def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -> Any:
-    """The study of a folder, new or as it stands; raises BadInput where Optuna is missing or the plan is another."""
+    """The study of a folder, new or as it stands.
+
+    Raises:
+        BadInput: Optuna is missing or the plan is another.
+    """
     optuna = import_optuna()
     begin_or_go_on(out, plan, "search")
     path = out / JOURNAL
@@ -79,7 +83,11 @@ def _drop_half_a_line(path: Path, lock: Any) -> None:
 
 
 def import_optuna() -> Any:
-    """Optuna, quiet; raises BadInput where it is not installed."""
+    """Optuna, quiet.
+
+    Raises:
+        BadInput: it is not installed.
+    """
     try:
         import optuna
     except ImportError as error:
@@ -108,7 +116,8 @@ def worker_name() -> str:
 def alive(worker: str, out: Path | None = None) -> bool:
     """Whether the worker of a trial still runs; one on another machine while it shows signs of life (`signs_of_life`).
 
-    out: folder of the study, None: whoever is on another machine is taken to run.
+    Args:
+        out: folder of the study, None: whoever is on another machine is taken to run.
     """
     host, pid, started = worker.rsplit(":", 2)
     if host == socket.gethostname():
@@ -156,7 +165,14 @@ def _started(pid: int) -> str:
 
 
 def take_up_the_dead(study: Any, out: Path | None = None) -> int:
-    """Queue again every trial whose worker has died; returns how many. out: see `alive`."""
+    """Queue again every trial whose worker has died.
+
+    Args:
+        out: see `alive`.
+
+    Returns:
+        How many.
+    """
     optuna = import_optuna()
     state = optuna.trial.TrialState
     revived = 0

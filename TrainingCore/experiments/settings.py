@@ -15,7 +15,10 @@ GPU_WORKERS = 4  # (ours)
 class FoldSettings:
     """How the people of a cohort are divided.
 
-    number: of folds; stratify: columns of participants.tsv that the folds are balanced for; seed: of the division.
+    Attributes:
+        number: of folds.
+        stratify: columns of participants.tsv that the folds are balanced for.
+        seed: of the division.
     """
 
     number: int = 5
@@ -27,8 +30,9 @@ class FoldSettings:
 class Compute:
     """Where trainings run: `jobs` at a time, each on `device` with `threads` CPU threads (0: all).
 
-    workers: processes that prepare visits ahead of each training, None: as many as suit the device; scheduler: Dask
-    cluster that the trainings run on, tcp://HOST:PORT or local:N, None: this machine.
+    Attributes:
+        workers: processes that prepare visits ahead of each training, None: as many as suit the device.
+        scheduler: Dask cluster that the trainings run on, tcp://HOST:PORT or local:N, None: this machine.
     """
 
     jobs: int = 1

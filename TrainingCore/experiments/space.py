@@ -53,7 +53,8 @@ def spaces() -> list[str]:
 def own_space(recipe: dict[str, Any]) -> list[Dimension]:
     """The dimensions that come with a recipe's system. What a recipe has switched off (0), as a twin a loss, stays off.
 
-    Raises BadInput where none come with it.
+    Raises:
+        BadInput: none come with it.
     """
     if recipe["system"] not in spaces():
         raise BadInput(
@@ -64,7 +65,11 @@ def own_space(recipe: dict[str, Any]) -> list[Dimension]:
 
 
 def read_space(path: Path, recipe: dict[str, Any]) -> list[Dimension]:
-    """The dimensions of a space file; raises BadInput for a key or a range that the recipe does not allow."""
+    """The dimensions of a space file.
+
+    Raises:
+        BadInput: key or a range that the recipe does not allow.
+    """
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"), f"The search space {path}")
     except (OSError, UnicodeDecodeError) as error:

@@ -15,8 +15,11 @@ from .volumes import Volume, resample, same_grid
 class AlignedPatient:
     """Images of one patient in one place.
 
-    images: by volume name, each on its own grid, MRI without bias field; brain: mask on the T1w's grid, and how it was
-    computed; registrations: for every image but the T1w, T1w world -> world of the image; warnings: for the report.
+    Attributes:
+        images: by volume name, each on its own grid, MRI without bias field.
+        brain: mask on the T1w's grid, and how it was computed.
+        registrations: for every image but the T1w, T1w world -> world of the image.
+        warnings: for the report.
     """
 
     images: dict[str, Volume]

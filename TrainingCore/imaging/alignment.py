@@ -112,8 +112,14 @@ def values_at(image: Volume, points: np.ndarray, outside: float = np.nan) -> np.
 
 @dataclass(frozen=True)
 class ImagePair:
-    """Both images at one resolution. points: (n, 3) samples, RAS mm; fixed: (n,) positions in the histogram;
-    moving: blurred; device: where torch works."""
+    """Both images at one resolution.
+
+    Attributes:
+        points: (n, 3) samples, RAS mm.
+        fixed: (n,) positions in the histogram.
+        moving: blurred.
+        device: where torch works.
+    """
 
     points: np.ndarray
     fixed: np.ndarray
@@ -134,7 +140,11 @@ def level(
 ) -> ImagePair:
     """Prepare one level: images blurred to FWHM `resolution` mm, one sample in every cube of `spacing` mm.
 
-    region: what `brain_and_rim` gives. Raises ValueError where the fixed image covers none of it.
+    Args:
+        region: what `brain_and_rim` gives.
+
+    Raises:
+        ValueError: the fixed image covers none of it.
     """
     points = sample_points(region, spacing)
     values = values_at(at_resolution(fixed, resolution), points)
@@ -156,8 +166,14 @@ def ascend(
 ) -> tuple[np.ndarray, Similarity]:
     """Climb to the nearest maximum of mutual information by BFGS on 6 or 12 parameters in mm.
 
-    longest: no step moves the brain's edge further, mm; tolerance: stop at steps shorter than this, mm.
-    matrix: 4x4 RAS mm to begin with; centre: (3,) mm, of the rotations. Returns the matrix and what was found there.
+    Args:
+        matrix: 4x4 RAS mm to begin with.
+        centre: (3,) mm, of the rotations.
+        longest: no step moves the brain's edge further, mm.
+        tolerance: stop at steps shorter than this, mm.
+
+    Returns:
+        The matrix and what was found there.
     """
     directions = generators(centre, RADIUS_MM, affine)
 
@@ -199,8 +215,13 @@ def search(coarse: ImagePair, start: np.ndarray, best: int) -> list[np.ndarray]:
     """The most promising of some 2,500 rigid transforms around `start` and around alignment by centre of mass.
 
     Nearest voxels and a plain histogram are enough to rank them; information counts times the share of the brain that
-    is seen, so that a sliver of overlap cannot win. Returns the `best` matrices, the most promising first.
-    start: 4x4 RAS mm.
+    is seen, so that a sliver of overlap cannot win.
+
+    Args:
+        start: 4x4 RAS mm.
+
+    Returns:
+        The `best` matrices, the most promising first.
     """
     centre = coarse.points.mean(axis=0)
     steps = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)

@@ -56,7 +56,7 @@ def _cuts_through_the_head(data: np.ndarray, broken: np.ndarray) -> bool:
 
 
 def air_at_zero(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Bring the background of an MRI to 0 where it lies elsewhere, and say so.
+    """Bring the background of an MRI to 0 if it lies elsewhere, and say so.
 
     Padding far beyond all tissue (-32768, 65535 in the corners) becomes air; an image that was lowered as a whole
     (-1024) or scaled (-1 to 1, z-scores of the head) is raised; a brain in z-scores around a background of 0 is raised
@@ -66,7 +66,7 @@ def air_at_zero(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         data: (I, J, K), finite, any unit.
 
     Returns:
-        Data of the same shape (the same array where nothing is done) and notes, sentences without their subject.
+        Data of the same shape (the same array if nothing is done) and notes, sentences without their subject.
     """
     data, notes = _without_padding(data)
     air, low = float(np.median(_faces(data))), float(data.min())

@@ -25,7 +25,8 @@ HISTOGRAM_BINS, BIAS_FWHM, WIENER_NOISE = 200, 0.15, 0.01  # Tustison et al. 201
 def box_around(mask: Volume, spacing: float, margin: float) -> tuple[tuple[int, int, int], np.ndarray]:
     """Shape and affine (RAS mm) of an isotropic grid along the world axes that holds the mask and a margin in mm.
 
-    Raises ValueError for an empty mask.
+    Raises:
+        ValueError: empty mask.
     """
     inside = mask.data > 0.5
     columns = np.argwhere(inside.any(axis=2))
@@ -45,8 +46,11 @@ def box_around(mask: Volume, spacing: float, margin: float) -> tuple[tuple[int, 
 def correct_bias(image: Volume, mask: Volume, matrix: np.ndarray | None = None) -> Volume:
     """The image divided by its bias field (Tustison et al. 2010, N4), mean field 1 inside the mask.
 
-    mask: 0/1 brain mask anywhere in the world; matrix: 4x4 RAS mm, world of the mask -> world of the image (identity
-    where None). Beyond 20 mm around the brain the image stays as it is.
+    Beyond 20 mm around the brain the image stays as it is.
+
+    Args:
+        mask: 0/1 brain mask anywhere in the world.
+        matrix: 4x4 RAS mm, world of the mask -> world of the image (identity where None).
     """
     matrix = np.eye(4) if matrix is None else matrix
     shape, affine = box_around(mask, SPACING_MM, MARGIN_MM)
@@ -65,7 +69,9 @@ def correct_bias(image: Volume, mask: Volume, matrix: np.ndarray | None = None) 
 def log_bias_field(log_image: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Logarithm of the bias field on the whole grid by N4 (Tustison et al. 2010), (I, J, K).
 
-    log_image: logarithm of the image, (I, J, K); inside: bool of that shape, the voxels to learn from.
+    Args:
+        log_image: logarithm of the image, (I, J, K).
+        inside: bool of that shape, the voxels to learn from.
     """
     field = np.zeros(log_image.shape)
     for level in range(LEVELS):
@@ -85,7 +91,10 @@ def log_bias_field(log_image: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def sharpened(values: np.ndarray) -> np.ndarray:
     """What each log intensity is expected to be once the bias is gone: the histogram's Wiener deconvolution.
 
-    values: (n,) log intensities. Sled et al. 1998, equations 10 to 13.
+    Sled et al. 1998, equations 10 to 13.
+
+    Args:
+        values: (n,) log intensities.
     """
     low, high = values.min(), values.max()
     if high <= low:

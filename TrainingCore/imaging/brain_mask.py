@@ -48,7 +48,8 @@ class Brain:
 def find_brain(t1w: Volume, given: Volume | None = None) -> Brain:
     """The brain mask on the T1w's grid: the given one, else the support of a stripped image, else brain extraction.
 
-    Raises BadInput where the given mask misses the T1w, or where no brain is found.
+    Raises:
+        BadInput: the given mask misses the T1w, or if no brain is found.
     """
     if given is not None:
         return Brain(t1w.with_data(mask_on_grid(given, t1w)), "given")
@@ -61,7 +62,8 @@ def find_brain(t1w: Volume, given: Volume | None = None) -> Brain:
 def mask_on_grid(mask: Volume, reference: Volume) -> np.ndarray:
     """A 0/1 mask resampled in world coordinates to the grid of `reference`, float32.
 
-    Raises BadInput where the mask is empty or less than half of it lies within the reference.
+    Raises:
+        BadInput: the mask is empty or less than half of it lies within the reference.
     """
     total = float(mask.data.sum()) * mask.voxel_volume
     if total == 0:
@@ -79,7 +81,7 @@ def mask_on_grid(mask: Volume, reference: Volume) -> np.ndarray:
 
 
 def stripped_support(image: Volume) -> np.ndarray | None:
-    """The filled support of a skull-stripped image as bool (I, J, K), or None where the head is still on.
+    """The filled support of a skull-stripped image as bool (I, J, K), or None if the head is still on.
 
     The background may be exact zero or close to it: interpolation leaves values that dip slightly below.
     """
@@ -105,8 +107,11 @@ def extract_brain(t1w: Volume) -> np.ndarray:
     """Brain mask of a raw T1w by deepbet (Fisch et al. 2024; weights come with the package), bool on the T1w's grid.
 
     Works on a 1 mm copy in RAS order, so that thick and oblique slices look like what the network learnt from; takes
-    about 3 s and 1.2 GB on two CPU cores. Raises BadInput where it finds no brain.
-    Raises MyelinSynthError where deepbet is missing.
+    about 3 s and 1.2 GB on two CPU cores.
+
+    Raises:
+        BadInput: it finds no brain.
+        MyelinSynthError: deepbet is missing.
     """
     try:
         from deepbet.bet import BrainExtraction

@@ -69,7 +69,11 @@ def refuse_label_map(image: Volume, what: str) -> None:
 def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray) -> str:
     """Everything `check_pair` has to say as one text; an empty string where T1w and FLAIR look right.
 
-    t1w, flair: bias-corrected; brain: mask on the T1w's grid; matrix: T1w world -> FLAIR world.
+    Args:
+        t1w: bias-corrected.
+        flair: bias-corrected.
+        brain: mask on the T1w's grid.
+        matrix: T1w world -> FLAIR world.
     """
     return " ".join(check_pair(t1w, flair, brain, matrix, corrected=True))
 
@@ -77,7 +81,11 @@ def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarra
 def check_t1w(t1w: Volume, brain: Volume) -> str:
     """What is wrong with a T1w that comes without FLAIR, as one text: its contrast, a brain that is cut off.
 
-    t1w: bias-corrected; brain: mask on its grid. An empty string where it looks right.
+    An empty string where it looks right.
+
+    Args:
+        t1w: bias-corrected.
+        brain: mask on its grid.
     """
     said = [check_whole(brain, t1w.name), *_wrong_t1w(look(t1w, brain, corrected=True), t1w.name)]
     return " ".join(sentence for sentence in said if sentence)
@@ -86,8 +94,12 @@ def check_t1w(t1w: Volume, brain: Volume) -> str:
 def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, corrected: bool = False) -> list[str]:
     """Warnings about a registered T1w and FLAIR: wrong contrasts, swapped, two people, motion, a brain that is cut off.
 
-    brain: mask on the T1w's grid; matrix: T1w world -> FLAIR world; corrected: whether bias fields are removed already.
     Nothing is said where too little brain is seen to judge.
+
+    Args:
+        brain: mask on the T1w's grid.
+        matrix: T1w world -> FLAIR world.
+        corrected: whether bias fields are removed already.
     """
     warnings = [sentence for sentence in (check_whole(brain, t1w.name),) if sentence]
     for what, image, where in (("T1w", t1w, None), ("FLAIR", flair, matrix)):
@@ -159,7 +171,7 @@ def check_whole(brain: Volume, name: str = "") -> str:
 
 
 def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:
-    """Relative contrast between deep and superficial brain tissue: above 0 where white matter is brighter."""
+    """Relative contrast between deep and superficial brain tissue: above 0 if white matter is brighter."""
     shape, affine = box_around(brain, SPACING_MM, 4.0)
     inside = resample(brain, shape, affine) > 0.5
     values = resample(image, shape, affine, matrix)
@@ -175,7 +187,12 @@ def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:
 def check_lesion_load(mask: Volume, brain: Volume) -> str:
     """A warning where a lesion mask marks more than lesions do, else an empty string.
 
-    mask: 0/1; brain: 0/1 mask, on any grid. Raises BadInput from a third of the brain on.
+    Args:
+        mask: 0/1.
+        brain: 0/1 mask, on any grid.
+
+    Raises:
+        BadInput: from a third of the brain on.
     """
     load, whole = (float(volume.data.sum()) * volume.voxel_volume / 1000 for volume in (mask, brain))
     if whole <= 0 or load <= DOUBTFUL_LOAD * whole:
@@ -192,7 +209,8 @@ def check_lesion_load(mask: Volume, brain: Volume) -> str:
 def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
     """The lesion mask on the T1w's grid (nearest neighbour), and what to warn of: empty, partly outside the brain.
 
-    Raises BadInput where lesions are marked but none of them lies in the brain, or where they fill a third of it.
+    Raises:
+        BadInput: lesions are marked but none of them lies in the brain, or where they fill a third of it.
     """
     if not mask.data.any():
         return replace(t1w, data=np.zeros(t1w.data.shape, np.float32), name=mask.name), [
@@ -219,7 +237,11 @@ def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, l
 
 
 def dvr_on_grid(dvr: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
-    """A measured DVR map on the T1w's grid (linear), and warnings. Raises BadInput where it misses the brain."""
+    """A measured DVR map on the T1w's grid (linear), and warnings.
+
+    Raises:
+        BadInput: it misses the brain.
+    """
     warnings = []
     data = dvr.data
     if not same_grid(dvr, t1w):

@@ -37,9 +37,12 @@ GHOST_LEVEL, GHOST_STRUCTURE, MIN_AIR = 0.08, 4.0, 1000
 class Look:
     """What an image looks like: the contrast, and the measures behind it (ratios to the brain's median).
 
-    order: above 0.27 where white matter is brighter than grey; fluid: level of the darkest fluid; bright: of what is
-    brightest around the ventricles; vessels: brightness of the surface's vessels against the centre's brightest tissue;
-    median: of the brain, in the image's own unit.
+    Attributes:
+        order: above 0.27 where white matter is brighter than grey.
+        fluid: level of the darkest fluid.
+        bright: of what is brightest around the ventricles.
+        vessels: brightness of the surface's vessels against the centre's brightest tissue.
+        median: of the brain, in the image's own unit.
     """
 
     contrast: str
@@ -63,10 +66,12 @@ class View:
 
 
 def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> View | None:
-    """The image as the measures see it, None where too little brain is in it.
+    """The image as the measures see it, None if too little brain is in it.
 
-    brain: 0/1 mask anywhere in the world; matrix: 4x4 RAS mm, world of the mask -> world of the image (identity where
-    None); corrected: whether the bias field is removed already.
+    Args:
+        brain: 0/1 mask anywhere in the world.
+        matrix: 4x4 RAS mm, world of the mask -> world of the image (identity where None).
+        corrected: whether the bias field is removed already.
     """
     shape, affine = box_around(brain, SPACING_MM, 4.0)
     matrix = np.eye(4) if matrix is None else matrix
@@ -95,7 +100,8 @@ def _depth(inside: np.ndarray, seen: np.ndarray) -> np.ndarray:
 def is_label_map(data: np.ndarray) -> bool:
     """Whether an image holds few values, or values that nearly always repeat in the next voxel.
 
-    data: (I, J, K), any unit.
+    Args:
+        data: (I, J, K), any unit.
     """
     filled = data[data != 0]
     if filled.size == 0:
@@ -194,12 +200,15 @@ def normalised_information(first: np.ndarray, second: np.ndarray, bins: int = 32
 
 
 def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> float | None:
-    """Brightest structure in the air above and beside the head against the brain's median; None where nobody can say.
+    """Brightest structure in the air above and beside the head against the brain's median; None if nobody can say.
 
     A patient who moved leaves copies of the head there (Mortamet et al. 2009); noise alone is even: its 98th percentile
-    stays under four times its median, and counts as 0. Only what is neither brain, skull nor skin is looked at: over
-    30 mm from the brain and above its centre. None where the background was set to zero.
-    brain: 0/1 mask; matrix: 4x4 RAS mm, world of the mask -> world of the image.
+    stays under four times its median, and counts as 0. Only what is neither brain, skull nor skin is looked at: over 30
+    mm from the brain and above its centre. None if the background was set to zero.
+
+    Args:
+        brain: 0/1 mask.
+        matrix: 4x4 RAS mm, world of the mask -> world of the image.
     """
     shape, affine = box_around(brain, AIR_SPACING_MM, AIR_MARGIN_MM)
     matrix = np.eye(4) if matrix is None else matrix

@@ -46,7 +46,8 @@ class Series:
 def read(path: Path, what: str) -> RawImage:
     """The volume of the series that is `what` (T1w or FLAIR by its tags), or of the one chosen as `FOLDER#NUMBER`.
 
-    Raises BadInput with one sentence; nothing in it names the patient.
+    Raises:
+        BadInput: with one sentence; nothing in it names the patient.
     """
     return read_series(path, what).image
 
@@ -72,8 +73,10 @@ def read_series(path: Path, what: str) -> Series:
 def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[list[Frame], np.ndarray]:
     """The frames from the first slice to the last, and the step between them in LPS mm.
 
-    Raises BadInput where slices are missing, doubled or unevenly spaced.
     The step is (3,).
+
+    Raises:
+        BadInput: slices are missing, doubled or unevenly spaced.
     """
     row, column = np.array(stack.orientation[:3]), np.array(stack.orientation[3:])
     normal = np.cross(row, column)

@@ -129,10 +129,17 @@ def describe(stack: Stack) -> str:
 
 
 def choose_stack(folder: Folder, what: str, number: str | None, where: str) -> tuple[Stack, tuple[str, ...]]:
-    """The stack to read as `what`, and notes. number: the series that was asked for, else None; where: for messages.
+    """The stack to read as `what`, and notes.
 
-    T1w and FLAIR are found by their tags; anything else only where there is no choice. Raises BadInput with a list of
-    series numbers and descriptions where there is doubt, and where a folder mixes people or studies.
+    T1w and FLAIR are found by their tags; anything else only where there is no choice.
+
+    Args:
+        number: the series that was asked for, else None.
+        where: for messages.
+
+    Raises:
+        BadInput: with a list of series numbers and descriptions where there is doubt, and where a folder mixes people
+            or studies.
     """
     usable = [stack for stack in folder.stacks if len(stack.frames) >= MINIMUM_SLICES]
     if not usable:

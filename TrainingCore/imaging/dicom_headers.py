@@ -46,8 +46,9 @@ KEYWORDS = (
 class Frame:
     """One slice: where its voxels are stored, where it lies (LPS mm, as DICOM says) and how to rescale it.
 
-    instance: its number in the series, None where unknown; repeats: what may tell it from another acquisition of the
-    same place, by name of the tag.
+    Attributes:
+        instance: its number in the series, None if unknown.
+        repeats: what may tell it from another acquisition of the same place, by name of the tag.
     """
 
     path: Path
@@ -64,11 +65,16 @@ class Frame:
 class Stack:
     """Frames of one series, orientation, matrix, echo and kind: one possible volume, and what its tags say.
 
-    orientation: six direction cosines (LPS): along a row, then down a column; spacing: mm between rows, then columns;
-    times in ms, None where unknown; names: description and sequence, with the protocol where that is the series' own;
-    date: of the study; acquired: YYYYMMDDHHMMSS, empty where unknown; after_agent: as all series of the study tell it
-    together, None where nobody asked; distance: mm between slices by the tags; promised: slices that the tags announce;
-    label: how people choose it, the series number with `.2` for a second stack.
+    Attributes:
+        names: description and sequence, with the protocol where that is the series' own.
+        orientation: six direction cosines (LPS): along a row, then down a column.
+        spacing: mm between rows, then columns; times in ms, None if unknown.
+        label: how people choose it, the series number with `.2` for a second stack.
+        date: of the study.
+        acquired: YYYYMMDDHHMMSS, empty if unknown.
+        after_agent: as all series of the study tell it together, None if nobody asked.
+        distance: mm between slices by the tags.
+        promised: slices that the tags announce.
     """
 
     study: str
@@ -157,7 +163,8 @@ def quiet_pydicom() -> Iterator[None]:
 def read_header(path: Path, pixels: bool = False) -> Any:
     """The pydicom data set of one file. Reads through a memory map, so that a lying length allocates nothing.
 
-    Raises ValueError for a deflated file, and what pydicom raises for others that it cannot read.
+    Raises:
+        ValueError: deflated file, and what pydicom raises for others that it cannot read.
     """
     import pydicom
 
@@ -246,7 +253,7 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
 
 
 def _acquired(header: Any) -> str:
-    """When the acquisition began, as YYYYMMDDHHMMSS; an anonymous date is 0, empty where no time is said."""
+    """When the acquisition began, as YYYYMMDDHHMMSS; an anonymous date is 0, empty if no time is said."""
     moment = str(header.get("AcquisitionDateTime") or "")
     if not moment:
         date, time = (str(header.get(name) or "") for name in ("AcquisitionDate", "AcquisitionTime"))

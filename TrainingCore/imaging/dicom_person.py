@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DicomIdentity:
-    """Hashes of number, parts of the name and date of birth, each empty where it is not said."""
+    """Hashes of number, parts of the name and date of birth, each empty if it is not said."""
 
     number: str = ""
     name: frozenset[str] = frozenset()

@@ -24,7 +24,11 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 def stored_values(path: Path, stack: Stack) -> np.ndarray:
-    """(frames, rows, columns) as stored, before rescaling. Raises ValueError and others where the file is damaged."""
+    """(frames, rows, columns) as stored, before rescaling.
+
+    Raises:
+        ValueError: and others where the file is damaged.
+    """
     data = read_header(path, pixels=True)
     syntax = getattr(data.file_meta, "TransferSyntaxUID", None)  # a file without preamble says nothing
     if syntax is not None and syntax.is_compressed:

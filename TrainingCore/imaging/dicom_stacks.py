@@ -29,7 +29,8 @@ COSINE, ECHO_SHARE, ECHO_MS, SPACING_SHARE, INVERSION_SHARE = 0.01, 0.02, 0.05, 
 def scan(path: Path) -> Folder:
     """Find the stacks of a folder (recursively), or of the series that a single DICOM file belongs to.
 
-    Raises BadInput where there is no DICOM image.
+    Raises:
+        BadInput: there is no DICOM image.
     """
     if path.is_dir():
         return _gather(_files_below(path), f"the folder {path.name or path}")
@@ -151,7 +152,7 @@ def _without_copies(stack: Stack) -> Iterable[Frame]:
 
 
 def _values(stack: Stack, frame: Frame) -> np.ndarray | None:
-    """The rescaled values of one frame; None where they cannot be read."""
+    """The rescaled values of one frame; None if they cannot be read."""
     from .dicom_pixels import stored_values
 
     try:

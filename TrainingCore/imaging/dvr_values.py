@@ -18,7 +18,7 @@ def without_wild_voxels(data: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarr
         spacing: voxel edges in mm.
 
     Returns:
-        The map, and a note (a sentence without its subject; empty where nothing was left out).
+        The map, and a note (a sentence without its subject; empty if nothing was left out).
     """
     wild = (data < PLAUSIBLE[0]) | (data > PLAUSIBLE[1])
     count, filled = int(np.count_nonzero(wild)), int(np.count_nonzero(data))

@@ -40,9 +40,16 @@ def brain_grid(
 ) -> Grid:
     """A cube of isotropic voxels along the world axes, centred on the brain.
 
-    brain: (I, J, K) mask, not empty; affine: its voxel -> world matrix, RAS mm; spacing: voxel edge in mm, made larger
-    where the brain with a margin of 3 mm would not fit. Where the volume has such voxels already the cube falls on
-    its lattice, so that nothing is blurred by a resampling that changes nothing. Raises ValueError for an empty mask.
+    Where the volume has such voxels already the cube falls on its lattice, so that nothing is blurred by a resampling
+    that changes nothing.
+
+    Args:
+        brain: (I, J, K) mask, not empty.
+        affine: its voxel -> world matrix, RAS mm.
+        spacing: voxel edge in mm, made larger where the brain with a margin of 3 mm would not fit.
+
+    Raises:
+        ValueError: empty mask.
     """
     low, high = world_bounds(brain, affine)
     affine, requested = np.asarray(affine, float), spacing
@@ -74,7 +81,8 @@ def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:
 def world_bounds(mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest world coordinates (RAS mm) of the voxels of a mask, edges of the voxels included.
 
-    Raises ValueError for an empty mask.
+    Raises:
+        ValueError: empty mask.
     """
     occupied = [np.flatnonzero(mask.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
     if any(indices.size == 0 for indices in occupied):

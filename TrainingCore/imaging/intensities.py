@@ -33,9 +33,16 @@ def percentile_rescale(
     The paper leaves out 5 % of extreme values of the native histogram: 2.5 % at each end, over the brain's voxels, so
     that skull and background do not count (ours).
 
-    image: (I, J, K), any unit; brain: (I, J, K) mask; clip: keep values within [-1, 1] (the paper), else within
-    [-3, 3], which keeps the hyperintense lesions apart from each other. Outside the brain the result is -1.
-    Raises ValueError where the brain is empty or has one single value.
+    Outside the brain the result is -1.
+
+    Args:
+        image: (I, J, K), any unit.
+        brain: (I, J, K) mask.
+        clip: keep values within [-1, 1] (the paper), else within [-3, 3], which keeps the hyperintense lesions apart
+            from each other.
+
+    Raises:
+        ValueError: the brain is empty or has one single value.
     """
     bottom, top = _range(image, brain, low, high)
     limit = 1.0 if clip else EXTREME
@@ -46,7 +53,12 @@ def percentile_rescale(
 def gaussian_normalise(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Rescale MRI to mean 0 and standard deviation 1 over the brain (Li et al. 2018); -4 outside and as the least.
 
-    image: (I, J, K), any unit; brain: (I, J, K) mask. Raises ValueError where the brain is empty or has one value.
+    Args:
+        image: (I, J, K), any unit.
+        brain: (I, J, K) mask.
+
+    Raises:
+        ValueError: the brain is empty or has one value.
     """
     mean, sd = _mean_sd(image, brain)
     scaled = (image.astype(np.float32) - mean) / sd
@@ -62,8 +74,14 @@ def unit_rescale(
     [0, 1]; mean and SD are our reading. Percentiles would scale an enhanced image by the tumour: where it fills more of
     the brain than they leave out, its uptake sets the brightness of all healthy tissue.
 
-    image: (I, J, K), any unit; brain: (I, J, K) mask. Outside the brain the result is 0.
-    Raises ValueError where the brain is empty or has one single value.
+    Outside the brain the result is 0.
+
+    Args:
+        image: (I, J, K), any unit.
+        brain: (I, J, K) mask.
+
+    Raises:
+        ValueError: the brain is empty or has one single value.
     """
     mean, sd = _mean_sd(image, brain)
     scaled = np.clip(((image.astype(np.float32) - mean) / sd + below) / (below + above), 0.0, 1.0)
@@ -91,9 +109,15 @@ def _range(image: np.ndarray, brain: np.ndarray, low: float, high: float) -> tup
 
 
 def apply_rule(image: np.ndarray, brain: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
-    """Apply the intensity rule of a recipe or bundle; raises ValueError for an unknown one.
+    """Apply the intensity rule of a recipe or bundle.
 
-    image: (I, J, K), any unit; brain: (I, J, K) mask; rule: its name under `rule`, and the rule's own numbers.
+    Args:
+        image: (I, J, K), any unit.
+        brain: (I, J, K) mask.
+        rule: its name under `rule`, and the rule's own numbers.
+
+    Raises:
+        ValueError: unknown one.
     """
     name = rule.get("rule")
     if name == "percentile":
@@ -121,7 +145,11 @@ def can_be_applied(rule: Mapping[str, Any]) -> bool:
 
 
 def background_of(rule: Mapping[str, Any]) -> float:
-    """The value outside the brain that a rule leaves; raises ValueError for an unknown one."""
+    """The value outside the brain that a rule leaves.
+
+    Raises:
+        ValueError: unknown one.
+    """
     values = {"percentile": BACKGROUND, "gaussian": GAUSSIAN_BACKGROUND, "unit": 0.0, "symmetric": BACKGROUND}
     if rule.get("rule") not in values:
         raise ValueError(f"unknown intensity rule {rule.get('rule')!r}")

@@ -17,7 +17,11 @@ LARGEST_MM = 1e6  # of any number in a header that says where an image lies (our
 
 
 def read_itk(path: Path, label: str) -> RawImage:
-    """Read an NRRD or MetaImage file. Raises BadInput naming `label`."""
+    """Read an NRRD or MetaImage file.
+
+    Raises:
+        BadInput: naming `label`.
+    """
     with path_for_itk(path) as readable:
         return _read(readable, label)
 
@@ -67,7 +71,11 @@ def _several_values(reader: Any, label: str) -> str:
 
 
 def affine_of_sitk(image: Any) -> np.ndarray:
-    """Voxel -> world RAS mm of a SimpleITK image or file reader. Returns 4x4."""
+    """Voxel -> world RAS mm of a SimpleITK image or file reader.
+
+    Returns:
+        4x4.
+    """
     lps = np.eye(4)
     lps[:3, :3] = np.reshape(image.GetDirection(), (image.GetDimension(), -1))[:3, :3] * image.GetSpacing()[:3]
     lps[:3, 3] = image.GetOrigin()[:3]

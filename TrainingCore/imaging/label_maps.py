@@ -36,11 +36,17 @@ def tissues_from_label_map(
 ) -> dict[str, np.ndarray]:
     """Masks, bool on the T1w's grid: white_matter, grey_matter, csf, nawm, infratentorial and brain.
 
-    labels: whole numbers, anywhere in the world (brought to the T1w by nearest neighbour); lesions: bool on the T1w's
-    grid, kept out of all tissues; brain: bool on the T1w's grid, where the tissues are looked for. T1w hypointensities
-    (77-79) and SAMSEG's lesions (25, 57, 99) are in white_matter and not in nawm; without a lesion mask they stand for
-    the lesions. The brain stem and the ventral diencephalon, where grey and white mix, are in no tissue; infratentorial
-    is brain stem and cerebellum. Raises BadInput where the map misses the T1w's head, or is of another numbering.
+    T1w hypointensities (77-79) and SAMSEG's lesions (25, 57, 99) are in white_matter and not in nawm; without a lesion
+    mask they stand for the lesions. The brain stem and the ventral diencephalon, where grey and white mix, are in no
+    tissue; infratentorial is brain stem and cerebellum.
+
+    Args:
+        labels: whole numbers, anywhere in the world (brought to the T1w by nearest neighbour).
+        lesions: bool on the T1w's grid, kept out of all tissues.
+        brain: bool on the T1w's grid, where the tissues are looked for.
+
+    Raises:
+        BadInput: the map misses the T1w's head, or is of another numbering.
     """
     values = on_grid_of(labels, t1w)
     tissues = {
@@ -64,7 +70,11 @@ def tissues_from_label_map(
 
 
 def infratentorial(values: np.ndarray) -> np.ndarray:
-    """Brain stem and cerebellum of a label map, bool. values: labels, any shape, FreeSurfer's numbers."""
+    """Brain stem and cerebellum of a label map, bool.
+
+    Args:
+        values: labels, any shape, FreeSurfer's numbers.
+    """
     return _any(values, (*BRAIN_STEM, *CEREBELLAR_WHITE, *CEREBELLAR_CORTEX))
 
 
@@ -80,9 +90,13 @@ def read_label_map(path: Path | str) -> Volume:
 
 
 def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
-    """The labels at each voxel of the T1w (nearest), int32. Raises BadInput where they are of another kind.
+    """The labels at each voxel of the T1w (nearest), int32.
 
-    Returns (I, J, K) of the T1w.
+    Returns:
+        (I, J, K) of the T1w.
+
+    Raises:
+        BadInput: they are of another kind.
     """
     counted = labels.data[(labels.data != 0) & ~_of_the_head(labels.data)]
     known = _known(np.unique(counted))

@@ -48,7 +48,7 @@ def grow_lesion(
         threshold: Probability, above 0.
 
     Returns:
-        The lesion, or None where the network sees nothing (below LOWEST) or nothing may grow.
+        The lesion, or None if the network sees nothing (below LOWEST) or nothing may grow.
     """
     steps = np.asarray(spacing, float)
     box, centre = _box(probability.shape, click, REACH_MM / steps)
@@ -72,8 +72,13 @@ def grow_lesion(
 def split_lesion(mask: np.ndarray, spacing: Sequence[float], least_mm3: float = MIN_PART_MM3) -> np.ndarray:
     """Divide a lesion into the pieces that do not touch, else at its waists: a watershed of the distance to its edge.
 
-    mask: (I, J, K); spacing: mm; least_mm3: smaller parts go to the nearest larger one. Returns labels, int32
-    (I, J, K), 1 for the largest part and on by falling volume; all 1 where there is no waist.
+    Args:
+        mask: (I, J, K).
+        spacing: mm.
+        least_mm3: smaller parts go to the nearest larger one.
+
+    Returns:
+        Labels, int32 (I, J, K), 1 for the largest part and on by falling volume; all 1 where there is no waist.
     """
     from .labelling import label_lesions
 
@@ -117,7 +122,7 @@ def _connected(mask: np.ndarray, seed: Sequence[int]) -> np.ndarray:
 
 
 def _watershed(lesional: np.ndarray, spacing: Sequence[float], least: float) -> np.ndarray:
-    """Parts of one connected lesion, divided at its deepest waists; all 1 where there is none."""
+    """Parts of one connected lesion, divided at its deepest waists; all 1 if there is none."""
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(np.pad(lesional, 1).astype(np.uint8))

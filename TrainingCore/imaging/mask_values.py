@@ -27,8 +27,11 @@ KINDS = ("empty", "binary", "labels", "probability", "percent", "scaled")
 class MaskValues:
     """How a mask file was understood.
 
-    kind: one of KINDS; background: value outside; cut: values from here on are inside (both in the file's unit); note:
-    what to say about it, a sentence without its subject, or an empty string.
+    Attributes:
+        kind: one of KINDS.
+        background: value outside.
+        cut: values from here on are inside (both in the file's unit).
+        note: what to say about it, a sentence without its subject, or an empty string.
     """
 
     kind: str

@@ -22,7 +22,8 @@ PADDING = 2  # empty bins at either end, so that every Parzen window fits
 def to_bins(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Intensities as positions in the histogram, float32 in [PADDING, BINS - 1 - PADDING]; clipped to low..high.
 
-    values: any shape and unit.
+    Args:
+        values: any shape and unit.
     """
     scale = (BINS - 1 - 2 * PADDING) / max(high - low, 1e-12)
     return (PADDING + (np.clip(values, low, high) - low) * scale).astype(np.float32)
@@ -41,9 +42,13 @@ class Similarity:
 class MutualInformation:
     """The information that a moving image holds about a fixed one, as a function of the matrix between their worlds.
 
-    points: (n, 3) world of the fixed image, RAS mm; fixed: (n,) and moving: (I, J, K), intensities from `to_bins`;
-    affine: 4x4 of the moving image, voxel -> world RAS mm; device: where torch works. Samples that leave the moving
-    image fade out over half a voxel. float32, with sums in float64.
+    Samples that leave the moving image fade out over half a voxel. float32, with sums in float64.
+
+    Args:
+        points: (n, 3) world of the fixed image, RAS mm.
+        fixed: (n,) and moving: (I, J, K), intensities from `to_bins`.
+        affine: 4x4 of the moving image, voxel -> world RAS mm.
+        device: where torch works.
     """
 
     def __init__(
@@ -194,7 +199,7 @@ def histogram_by_product(rows: torch.Tensor, column: torch.Tensor, shares: list[
 
 
 def _log_ratio(histogram: torch.Tensor, total: float) -> torch.Tensor:
-    """log(p(f, m) / (p(f) p(m))) of a joint histogram, 0 where it is empty, (BINS, BINS) float64."""
+    """log(p(f, m) / (p(f) p(m))) of a joint histogram, 0 if it is empty, (BINS, BINS) float64."""
     import torch
 
     expected = histogram.sum(dim=1, keepdim=True) * histogram.sum(dim=0, keepdim=True) / total

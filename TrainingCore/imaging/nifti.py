@@ -43,7 +43,11 @@ def open_stream(path: Path) -> IO[bytes]:
 
 
 def read_nifti(path: Path, label: str) -> RawImage:
-    """Read a NIfTI file or a .hdr/.img pair, given by either of its two files. Raises BadInput naming `label`."""
+    """Read a NIfTI file or a .hdr/.img pair, given by either of its two files.
+
+    Raises:
+        BadInput: naming `label`.
+    """
     header_path, data_path = _pair(path, label)
     start = _damage_named(lambda: _start(header_path), header_path, label)
     header = _header(start, header_path, label)
@@ -125,7 +129,7 @@ def _damage_named(action: Callable[[], bytes], path: Path, label: str) -> bytes:
 
 
 def _header(start: bytes, path: Path, label: str) -> Any | None:
-    """The checked header of a NIfTI file, or None where it is none."""
+    """The checked header of a NIfTI file, or None if it is none."""
     import nibabel as nib
 
     kind: Any

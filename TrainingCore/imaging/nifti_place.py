@@ -23,7 +23,7 @@ AXES = ("left and right", "front and back", "top and bottom")
 
 @dataclass(frozen=True)
 class Forms:
-    """The two matrices of a NIfTI header, 4x4 voxel -> world mm RAS (None where absent), and their codes."""
+    """The two matrices of a NIfTI header, 4x4 voxel -> world mm RAS (None if absent), and their codes."""
 
     qform: np.ndarray | None
     qform_code: int
@@ -165,7 +165,7 @@ def unit_scale(affine: np.ndarray, shape: tuple[int, ...], declared: float, unit
 
 
 def _qform(header: Any) -> np.ndarray | None:
-    """4x4 of the qform fields, or None where they are broken."""
+    """4x4 of the qform fields, or None if they are broken."""
     from nibabel.quaternions import quat2mat
 
     bcd = np.array([float(header[f"quatern_{name}"]) for name in "bcd"])

@@ -29,8 +29,14 @@ CLOSE_MM = 0.02  # mean over the lesion: no need to come closer
 class PartialVolumes:
     """How much of each voxel each lesion fills.
 
-    shape, affine: the grid (voxel -> world mm, RAS+); lesion: (n,) number of a lesion, 1..; voxel: (n,) flat index in C
-    order; share: (n,) lesion's volume there in voxels, float64. A pair of lesion and voxel occurs once.
+    A pair of lesion and voxel occurs once.
+
+    Attributes:
+        shape: the grid (voxel -> world mm, RAS+).
+        affine: the grid (voxel -> world mm, RAS+).
+        lesion: (n,) number of a lesion, 1..
+        voxel: (n,) flat index in C order.
+        share: (n,) lesion's volume there in voxels, float64.
     """
 
     shape: tuple[int, int, int]
@@ -45,11 +51,11 @@ class PartialVolumes:
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
     def volumes(self) -> np.ndarray:
-        """Volume of each lesion in mm3, (n,); 0 where none of it lies on the grid."""
+        """Volume of each lesion in mm3, (n,); 0 if none of it lies on the grid."""
         return np.bincount(self.lesion, self.share)[1:] * self.voxel_volume
 
     def centres(self) -> np.ndarray:
-        """Centre of gravity of each lesion in world mm (RAS), (n, 3); NaN where none of it lies on the grid."""
+        """Centre of gravity of each lesion in world mm (RAS), (n, 3); NaN if none of it lies on the grid."""
         return self._centres_in_voxels() @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def _centres_in_voxels(self) -> np.ndarray:

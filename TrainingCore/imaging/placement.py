@@ -30,8 +30,13 @@ SPACE = re.compile(r"(?:^|_)space-(T1w|FLAIR|T2w)(?=_|\.|$)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a mask belongs. follows: volume name of the image it moves with; fit: WHOLE to NONE; note: a sentence for
-    people, empty where the mask lies on the reference's grid."""
+    """Where a mask belongs.
+
+    Attributes:
+        follows: volume name of the image it moves with.
+        fit: WHOLE to NONE.
+        note: a sentence for people, empty if the mask lies on the reference's grid.
+    """
 
     follows: str
     fit: int

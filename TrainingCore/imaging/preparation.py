@@ -66,9 +66,14 @@ def prepare_case(
 ) -> Case:
     """Resample the volumes of a visit to `grid` and rescale the MRI by the rule of a recipe or bundle.
 
-    read: by name, all in one space; `brain` is needed. DVR is never rescaled. Masks are resampled linearly and cut at
-    one half, so that thin structures keep their volume better than by nearest neighbour; lesions keep theirs one by one
-    (see imaging.partial_volumes). Raises ValueError where the brain or an image is empty on the grid.
+    DVR is never rescaled. Masks are resampled linearly and cut at one half, so that thin structures keep their volume
+    better than by nearest neighbour; lesions keep theirs one by one (see imaging.partial_volumes).
+
+    Args:
+        read: by name, all in one space; `brain` is needed.
+
+    Raises:
+        ValueError: the brain or an image is empty on the grid.
     """
     inside = on_grid(read["brain"], grid, mask=True)
     volumes = {}
@@ -85,7 +90,8 @@ def prepare_case(
 def on_grid(volume: Volume, grid: Grid, matrix: np.ndarray | None = None, mask: bool = False) -> np.ndarray:
     """Values of a volume on a grid, float32, or for a mask whether a voxel is at least half inside, bool.
 
-    matrix: 4x4 RAS mm, world of the grid -> world of the volume (identity where None).
+    Args:
+        matrix: 4x4 RAS mm, world of the grid -> world of the volume (identity where None).
     """
     matrix = np.eye(4) if matrix is None else matrix
     if np.array_equal(matrix, np.eye(4)) and grid.same_as(volume.data.shape, volume.affine):
@@ -99,7 +105,10 @@ def resample_antialiased(volume: Volume, grid: Grid, matrix: np.ndarray) -> np.n
     """Values of `volume` on `grid`, smoothed first just enough that a coarser grid does not alias them.
 
     Gaussian of FWHM sqrt(target^2 - source^2) along each axis where the target voxel is larger (ours); linear
-    interpolation, 0 outside the volume. matrix: 4x4, world of the grid -> world of the volume, RAS mm.
+    interpolation, 0 outside the volume.
+
+    Args:
+        matrix: 4x4, world of the grid -> world of the volume, RAS mm.
     """
     source, target = np.linalg.norm(volume.affine[:3, :3], axis=0), grid.spacing
     cosines = (grid.affine[:3, :3] / target).T @ matrix[:3, :3].T @ (volume.affine[:3, :3] / source)

@@ -18,9 +18,13 @@ GZIP_BEST_RATIO = 1032  # the most that deflate can shrink (zlib technical detai
 class RawImage:
     """What a file holds.
 
-    data: any dimension and type; affine: 4x4 voxel -> world mm RAS; notes: for people, sentences without their subject;
-    name: for messages, where it is not the file's; forms: of a NIfTI header, for outputs; other: a second affine by
-    which other files of the same visit may know this grid, or None.
+    Attributes:
+        data: any dimension and type.
+        affine: 4x4 voxel -> world mm RAS.
+        notes: for people, sentences without their subject.
+        name: for messages, where it is not the file's.
+        forms: of a NIfTI header, for outputs.
+        other: a second affine by which other files of the same visit may know this grid, or None.
     """
 
     data: np.ndarray
@@ -34,7 +38,11 @@ class RawImage:
 def to_three_dimensions(data: np.ndarray, label: str) -> np.ndarray:
     """Drop axes of length one beyond the third; refuse series, colours, complex numbers and slices.
 
-    data: as a file holds it; returns (I, J, K). Raises BadInput naming `label`.
+    Args:
+        data: as a file holds it; returns (I, J, K).
+
+    Raises:
+        BadInput: naming `label`.
     """
     if data.dtype.kind not in "biuf":
         raise BadInput(f"{label} does not hold grey values (its type is {data.dtype}). Give a scalar image.")
@@ -49,14 +57,22 @@ def to_three_dimensions(data: np.ndarray, label: str) -> np.ndarray:
 
 
 def shear(affine: np.ndarray) -> float:
-    """The largest cosine between two axes of a grid: 0 where they are perpendicular. affine: 4x4, voxel -> world."""
+    """The largest cosine between two axes of a grid: 0 if they are perpendicular.
+
+    Args:
+        affine: 4x4, voxel -> world.
+    """
     axes = np.asarray(affine, float)[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
     return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
 
 def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
-    """What to tell of a grid whose axes are not perpendicular. affine: 4x4, voxel -> world mm."""
+    """What to tell of a grid whose axes are not perpendicular.
+
+    Args:
+        affine: 4x4, voxel -> world mm.
+    """
     if shear(affine) <= SHEAR_TOLERANCE:
         return ()
     degrees = np.degrees(np.arcsin(min(shear(affine), 1.0)))
@@ -66,7 +82,10 @@ def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
 def check_size(shape: tuple[int, ...], itemsize: int, stored: int | None, compressed: bool, label: str) -> None:
     """Refuse a header that promises more voxels than the file can hold or than any head MRI has.
 
-    stored: bytes of the file that holds the voxels (None where unknown). Raises BadInput.
+    Raises BadInput.
+
+    Args:
+        stored: bytes of the file that holds the voxels (None if unknown).
     """
     count = 1
     for n in shape:

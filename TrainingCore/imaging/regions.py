@@ -56,7 +56,12 @@ def decode_places(coded: np.ndarray) -> Places:
 def align_to_atlas(t1w: Volume, brain: Volume) -> np.ndarray:
     """Affine transform, 4x4 RAS mm: a point of the T1w -> the point of the atlas that shows it.
 
-    t1w: without its bias field; brain: 0/1 mask on its grid. Raises MyelinSynthError where none is found.
+    Args:
+        t1w: without its bias field.
+        brain: 0/1 mask on its grid.
+
+    Raises:
+        MyelinSynthError: none is found.
     """
     atlas = read_volume(ATLAS / "t1w.nii.gz", "atlas")
     start = np.eye(4)
@@ -74,8 +79,13 @@ def _middle(mask: Volume) -> np.ndarray:
 def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_atlas: np.ndarray) -> Places:
     """Places of one person, from the atlas and the person's own tissues.
 
-    t1w, brain: on one grid; tissues: masks csf and grey_matter there; to_atlas: 4x4 RAS mm, a point of the T1w -> the
-    point of the atlas that shows it. The atlas says roughly where, the tissues say exactly.
+    The atlas says roughly where, the tissues say exactly.
+
+    Args:
+        t1w: on one grid.
+        brain: on one grid.
+        tissues: masks csf and grey_matter there.
+        to_atlas: 4x4 RAS mm, a point of the T1w -> the point of the atlas that shows it.
     """
     regions = read_volume(ATLAS / "regions.nii.gz", "atlas")
     shape = t1w.data.shape

@@ -79,15 +79,25 @@ def register(
 ) -> Registration:
     """Find where `moving` shows each point of `fixed` space. The same input gives the same result.
 
-    fixed: the T1w (or another image) as read; moving: FLAIR, T2w, MTR, a DTI map, PET, ... of the same person; brain:
-    0/1 mask in fixed space (everything brighter than the background where None: less exact where the head is on);
-    corrected: `fixed` without its bias field, where it is known already; contrast, reference: what messages call
-    `moving` and `fixed`; affine: 12 parameters in place of 6; start: 4x4 RAS mm to begin with, fixed -> moving (the
-    world as the headers give it where None); moving_bias: False for maps that have no coil shading (MTR, DTI, PET);
-    check_mirrored: whether a bad fit is tried again with left and right exchanged; device: where torch works.
     Finds its way from 30 degrees and 40 mm off. Images that lie on one grid and are skull-stripped alike, or turn out
     to be in register within 0.5 mm, keep the exact identity.
-    Raises BadInput where the volumes do not overlap, are mirror images, or where the result is not to be trusted.
+
+    Args:
+        fixed: the T1w (or another image) as read.
+        moving: FLAIR, T2w, MTR, a DTI map, PET, ... of the same person.
+        brain: 0/1 mask in fixed space (everything brighter than the background where None: less exact where the head is
+            on).
+        corrected: `fixed` without its bias field, if it is known already.
+        contrast: what messages call `moving` and `fixed`.
+        reference: what messages call `moving` and `fixed`.
+        affine: 12 parameters in place of 6.
+        start: 4x4 RAS mm to begin with, fixed -> moving (the world as the headers give it where None).
+        moving_bias: False for maps that have no coil shading (MTR, DTI, PET).
+        check_mirrored: whether a bad fit is tried again with left and right exchanged.
+        device: where torch works.
+
+    Raises:
+        BadInput: the volumes do not overlap, are mirror images, or where the result is not to be trusted.
     """
     identity = np.eye(4)
     brain = foreground(fixed) if brain is None else brain
@@ -148,7 +158,7 @@ def _refuse_mirrored(
 def _judged(
     fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, names: tuple[str, str], how: str
 ) -> Registration:
-    """The result with its quality; names: of moving and fixed. Raises BadInput where it is wrong."""
+    """The result with its quality; names: of moving and fixed. Raises BadInput if it is wrong."""
     matrix, information = refined.matrix, refined.found.information
     spread, covered = mean_distance(points, *refined.halves), inside_share(points, moving, matrix)
     reason = _failure(covered, spread, refined.distinct)

@@ -34,7 +34,7 @@ def plain(name: str) -> str:
 
 
 def named_contrast(name: str) -> str | None:
-    """`T1w` or `FLAIR` where a name says so, None where it says neither, or both ("T1 FLAIR", GE's).
+    """`T1w` or `FLAIR` where a name says so, None if it says neither, or both ("T1 FLAIR", GE's).
 
     >>> [named_contrast(name) for name in ("5: t2_spc_da-fl_sag", "patient1_FLAIR", "FLAIR to T1w", "3: T1 FLAIR")]
     ['FLAIR', 'FLAIR', 'FLAIR', None]
@@ -51,7 +51,7 @@ def named_contrast(name: str) -> str | None:
 
 
 def named_input(name: str) -> str | None:
-    """Name of the input of `data.inputs` that a series or file name says, None where it says none or two.
+    """Name of the input of `data.inputs` that a series or file name says, None if it says none or two.
 
     >>> [named_input(name) for name in ("sub-01_T1w", "5: t2_spc_da-fl_sag", "t2_tse_tra", "MTRmap", "T1 and T2")]
     ['t1w', 'flair', 't2w', 'mtr', None]

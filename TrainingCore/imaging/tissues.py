@@ -29,10 +29,21 @@ def segment_tissues(
 ) -> dict[str, np.ndarray]:
     """Masks of the three tissues.
 
-    t1w, flair: (I, J, K), bias-corrected, any unit, on one grid; without FLAIR, lesions that no mask marks stay in the
-    tissues; brain: (I, J, K) mask; lesions: mask or None; spacing: voxel edges in mm. Returns white_matter, grey_matter
-    and csf, bool (I, J, K), disjoint, inside the brain, without lesions and without what is brighter in FLAIR than grey
-    matter is. Raises ValueError where the brain is too small.
+    Args:
+        t1w: (I, J, K), bias-corrected, any unit, on one grid; without FLAIR, lesions that no mask marks stay in the
+            tissues.
+        flair: like `t1w`.
+        brain: (I, J, K) mask.
+        lesions: mask or None.
+        spacing: voxel edges in mm.
+        seed: random seed.
+
+    Returns:
+        White_matter, grey_matter and csf, bool (I, J, K), disjoint, inside the brain, without lesions and without what
+        is brighter in FLAIR than grey matter is.
+
+    Raises:
+        ValueError: the brain is too small.
     """
     inside = np.asarray(brain, bool)
     allowed = inside if lesions is None else inside & ~ndimage.binary_dilation(lesions > 0)
@@ -70,9 +81,14 @@ def _scaled(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def fit_mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expectation maximisation of three Gaussians whose weights stay at those of a typical adult brain.
 
-    values: (n,) T1w scaled to about 0-1. With free weights, or with FLAIR as a second dimension, grey and white matter
-    of an atrophic brain with many lesions merged into one class (sub-19 of the open MS data: 670 ml of white matter).
-    Returns means (3,) rising, and standard deviations (3,).
+    With free weights, or with FLAIR as a second dimension, grey and white matter of an atrophic brain with many lesions
+    merged into one class (sub-19 of the open MS data: 670 ml of white matter).
+
+    Args:
+        values: (n,) T1w scaled to about 0-1.
+
+    Returns:
+        Means (3,) rising, and standard deviations (3,).
     """
     values = values.astype(float)
     means = np.quantile(values, [0.1, 0.4, 0.8])
@@ -94,7 +110,10 @@ def fit_mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def densities(values: np.ndarray, means: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """(..., 3) weighted densities of the three classes; beyond its mean the outer classes do not fall off.
 
-    values: any shape, scaled T1w; means, spread: (3,).
+    Args:
+        values: any shape, scaled T1w.
+        means: (3,).
+        spread: (3,).
     """
     z = (values[..., None] - means) / spread
     z[..., 0] = np.maximum(z[..., 0], 0)
@@ -127,7 +146,10 @@ def normal_appearing_white_matter(
     A map with the resolution of PET mixes neighbouring tissues over about half its point spread function (2.5 mm FWHM
     and more): white matter beside the cortex carries grey-matter values and would make lesions look normal. Lesions
     count as white matter here, so that what lies beside them stays. Where next to nothing is that deep (thick slices),
-    all white matter outside lesions is taken. spacing: mm. The 2 mm are ours.
+    all white matter outside lesions is taken. The 2 mm are ours.
+
+    Args:
+        spacing: mm.
     """
     marked = np.zeros_like(white_matter) if lesions is None else lesions
     outside = white_matter & ~marked

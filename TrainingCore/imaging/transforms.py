@@ -44,7 +44,9 @@ def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.nd
 def changed(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """The matrix after a change by `amounts` mm along `generators`, made in the world of the fixed image.
 
-    matrix: 4x4 RAS mm, fixed -> moving; amounts: one per direction.
+    Args:
+        matrix: 4x4 RAS mm, fixed -> moving.
+        amounts: one per direction.
     """
     return matrix @ exponential(np.tensordot(amounts, directions, axes=1))
 
@@ -79,7 +81,10 @@ def turns_and_shifts(centre: np.ndarray, turns: np.ndarray, shifts: np.ndarray) 
 def read_transform(path: Path | str, what: str = "transform") -> np.ndarray:
     """The 4x4 (RAS mm) of a linear ITK transform file as ANTs, Slicer, elastix and SimpleITK write them.
 
-    .tfm, .txt, .mat, .xfm or .h5, composites of linear transforms too. Raises BadInput where it cannot be used.
+    .tfm, .txt, .mat, .xfm or .h5, composites of linear transforms too.
+
+    Raises:
+        BadInput: it cannot be used.
     """
     import SimpleITK as sitk
 

@@ -33,9 +33,13 @@ GZIP_LEVEL = 3  # level 6 takes three times as long for 3 % less (measured on a 
 class Volume:
     """One 3D image and where it lies.
 
-    data: float32 (I, J, K); affine: 4x4, voxel indices -> world mm, RAS+; name: the file name as given, for messages;
-    notes: what a person should know about how the file was read; forms: of its NIfTI header, which outputs on this grid
-    carry on; other: a second 4x4 by which other files may know this grid (a sform to MNI beside a scanner's qform).
+    Attributes:
+        data: float32 (I, J, K).
+        affine: 4x4, voxel indices -> world mm, RAS+.
+        name: the file name as given, for messages.
+        notes: what a person should know about how the file was read.
+        forms: of its NIfTI header, which outputs on this grid carry on.
+        other: a second 4x4 by which other files may know this grid (a sform to MNI beside a scanner's qform).
     """
 
     data: np.ndarray
@@ -179,9 +183,14 @@ def resample(
 ) -> np.ndarray:
     """Values of `volume` on another grid, float32 of `shape`.
 
-    affine: 4x4 of the output grid, voxel -> world RAS mm; matrix: 4x4 that maps output world to input world, RAS mm
-    (identity where None); interpolation: `linear`, `nearest` or `bspline` (cubic); outside: value beyond the volume.
-    Raises ValueError for an unknown interpolation.
+    Args:
+        affine: 4x4 of the output grid, voxel -> world RAS mm.
+        matrix: 4x4 that maps output world to input world, RAS mm (identity where None).
+        interpolation: `linear`, `nearest` or `bspline` (cubic).
+        outside: value beyond the volume.
+
+    Raises:
+        ValueError: unknown interpolation.
     """
     import SimpleITK as sitk
 

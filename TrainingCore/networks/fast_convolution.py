@@ -78,7 +78,8 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 def pointwise_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
     """A 1x1x1 convolution as the matrix product that it is: torch would copy a channels-last `x` first.
 
-    x: (N, C, D, H, W) -> (N, C', D, H, W).
+    Args:
+        x: (N, C, D, H, W) -> (N, C', D, H, W).
     """
     voxels = F.linear(x.permute(0, 2, 3, 4, 1), convolution.weight.flatten(1), convolution.bias)
     return voxels.permute(0, 4, 1, 2, 3)

@@ -35,10 +35,14 @@ def unfold_voxels(x: Tensor) -> Tensor:
 class FoldedUNet3D(nn.Module):
     """`UNet3D` between a folding and an unfolding of its voxels.
 
-    in_channels, out_channels: of the full-size images; width, levels: of the U-Net between them.
-
     >>> FoldedUNet3D(2, width=8, levels=3)(torch.zeros(1, 2, 32, 48, 20)).shape
     torch.Size([1, 1, 32, 48, 20])
+
+    Args:
+        in_channels: of the full-size images.
+        out_channels: of the full-size images.
+        width: of the U-Net between them.
+        levels: of the U-Net between them.
     """
 
     def __init__(self, in_channels: int = 2, out_channels: int = 1, width: int = 16, levels: int = 4) -> None:

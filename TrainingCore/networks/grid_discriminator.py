@@ -13,7 +13,8 @@ class GridDiscriminator(nn.Module):
     Kernels are 3x3x3, as the paper says; downsampling is max-pooling by 2 and the widths are ours, as the paper gives
     neither. The softmax is left to the cross-entropy, which takes it with the logarithm: `forward` gives its inputs.
 
-    patch: edges l x w x h in voxels; each must be a multiple of 2 for every stage, else ValueError.
+    Args:
+        patch: edges l x w x h in voxels; each must be a multiple of 2 for every stage, else ValueError.
     """
 
     def __init__(

@@ -115,7 +115,9 @@ def upsampled_channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of every channel of the trilinear x2 upsampled x, without upsampling it. Differentiable.
 
     Upsampling leaves the mean as it is. The variance's gradient through the mean is zero.
-    x: (N, C, D, H, W); returns two of (N, C).
+
+    Args:
+        x: (N, C, D, H, W); returns two of (N, C).
     """
     mean = channel_sums(x) / x[0, 0].numel()
     return mean, _UpsampledVariance.apply(x, mean.detach())

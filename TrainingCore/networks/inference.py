@@ -12,12 +12,17 @@ from torch import Tensor
 def tiled_forward(network: Callable[[Tensor], Tensor], x: Tensor, tile: int = 96, overlap: int = 32) -> Tensor:
     """Run `network` tile by tile and blend: (N, C, D, H, W) -> (N, C', D, H, W), on the device of `x`.
 
-    tile: voxels along each axis that the network sees at once (the whole axis where it is shorter). overlap: voxels
-    that neighbouring tiles share at least. The outer quarter of an overlap, which the network computed beside its zero
-    padding, counts for nothing; over the half between them one tile fades linearly into the other. Where every output
-    depends on fewer than overlap / 4 voxels around it, the result is that of the whole volume; a U-Net with GroupNorm
-    takes its means over each tile instead, so its result is only near it.
-    Raises ValueError where `overlap` leaves no step from tile to tile.
+    The outer quarter of an overlap, which the network computed beside its zero padding, counts for nothing; over the
+    half between them one tile fades linearly into the other. Where every output depends on fewer than overlap / 4
+    voxels around it, the result is that of the whole volume; a U-Net with GroupNorm takes its means over each tile
+    instead, so its result is only near it.
+
+    Args:
+        tile: voxels along each axis that the network sees at once (the whole axis where it is shorter).
+        overlap: voxels that neighbouring tiles share at least.
+
+    Raises:
+        ValueError: `overlap` leaves no step from tile to tile.
     """
     if not 0 <= overlap < tile:
         raise ValueError(f"an overlap of {overlap} voxels does not fit a tile of {tile}")

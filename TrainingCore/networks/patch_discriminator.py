@@ -20,7 +20,7 @@ class PatchDiscriminator(nn.Module):
         block's weights to use. So 2 is the default (ours); `strides=(3, 3, 3, 3)` is the paper to the letter.
     negative_slope: of LeakyReLU, 0.2 (ours; the paper gives none, 0.2 is usual since Radford et al. 2016).
 
-    Raises ValueError where the strides do not bring `patch` to one voxel.
+    Raises ValueError if the strides do not bring `patch` to one voxel.
     """
 
     def __init__(

@@ -42,9 +42,7 @@ class ResNetGenerator2D(nn.Module):
     """7x7 convolution, two that halve and double the width, residual blocks, two that come back, 7x7, tanh.
 
     The paper (Genc et al. 2022) says ResNet blocks and no more; the rest is the ResNet generator of pix2pix: `width` 64
-    and 9 blocks, which make 11,370,881 parameters with one channel in and one out. norm: `batch`, as in pix2pix, which
-    predicts with the running averages (ours: the statistics of a single slice would take its brightness away), or
-    `instance`.
+    and 9 blocks, which make 11,370,881 parameters with one channel in and one out.
 
     Both ours and off in the paper: skips, every map on the way down joins the one of its size on the way up, as in
     pix2pix's U-Net, so that detail need not pass a quarter of the resolution; added_to, the channel that the answer is
@@ -52,6 +50,10 @@ class ResNetGenerator2D(nn.Module):
 
     >>> ResNetGenerator2D(width=8, blocks=2)(torch.zeros(1, 1, 40, 50)).shape
     torch.Size([1, 1, 40, 50])
+
+    Args:
+        norm: `batch`, as in pix2pix, which predicts with the running averages (ours: the statistics of a single slice
+            would take its brightness away), or `instance`.
     """
 
     def __init__(

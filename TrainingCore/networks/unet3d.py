@@ -20,8 +20,9 @@ def group_count(channels: int, groups: int = 8) -> int:
 class Convolution(nn.Module):
     """One 3x3x3 convolution without bias with its GroupNorm and ReLU, in the order the letters say.
 
-    order: "gcr" = GroupNorm, convolution, ReLU (gives the paper's count); "cgr" = the paper's prose. slope: of a
-    LeakyReLU in place of ReLU, 0 for ReLU.
+    Args:
+        order: "gcr" = GroupNorm, convolution, ReLU (gives the paper's count); "cgr" = the paper's prose.
+        slope: of a LeakyReLU in place of ReLU, 0 for ReLU.
     """
 
     def __init__(self, in_channels: int, out_channels: int, order: str, groups: int, slope: float = 0.0) -> None:
@@ -34,7 +35,9 @@ class Convolution(nn.Module):
     def forward(self, x: Tensor, deep: Tensor | None = None, fast: bool = False) -> Tensor:
         """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W), not negative where `slope` is 0.
 
-        deep: a map of half the size to be upsampled and joined before x. fast: see `fast_convolution`.
+        Args:
+            deep: a map of half the size to be upsampled and joined before x.
+            fast: see `fast_convolution`.
         """
         if fast and deep is not None:
             x = joined_convolution(deep, x, self.norm, self.conv.weight)

@@ -20,8 +20,11 @@ DARKEST = 0.01  # a logit is taken of at least this and at most one less it (our
 class ResidualBlock3D(nn.Module):
     """Residual convolution block: 3x3x3 convolutions added to their input, LeakyReLU after each and after the sum.
 
-    parts: channels of the maps that enter side by side; they are never put together in memory, each meets its own part
-    of the weights. Where the channels change, a 1x1x1 convolution brings the input to `out_channels` (ours).
+    Where the channels change, a 1x1x1 convolution brings the input to `out_channels` (ours).
+
+    Args:
+        parts: channels of the maps that enter side by side; they are never put together in memory, each meets its own
+            part of the weights.
     """
 
     def __init__(self, parts: tuple[int, ...], out_channels: int, convolutions: int) -> None:
@@ -70,14 +73,18 @@ class VNet(nn.Module):
     `in_channels` its M. Five levels as in V-Net (Milletari et al. 2016) and two convolutions in every block are ours:
     the paper's text gives neither. No normalisation, as the paper names none. 7,213,473 parameters at the defaults.
 
-    added_to: channel whose logit the answer is added to before the sigmoid; the network then begins as that channel.
-    amplified: (after, before, factor), a further channel: factor times their difference, which is small and hard to
-    learn from two channels that are nearly the same. Both are ours and off in the paper.
-
-    checkpointing: keep only the input of each level for backward and compute the rest again: less memory, more time.
+    Both are ours and off in the paper.
 
     >>> VNet(in_channels=4, width=4)(torch.zeros(1, 4, 32, 48, 20)).shape
     torch.Size([1, 1, 32, 48, 20])
+
+    Args:
+        checkpointing: keep only the input of each level for backward and compute the rest again: less memory, more
+            time.
+        added_to: channel whose logit the answer is added to before the sigmoid; the network then begins as that
+            channel.
+        amplified: (after, before, factor), a further channel: factor times their difference, which is small and hard to
+            learn from two channels that are nearly the same.
     """
 
     def __init__(

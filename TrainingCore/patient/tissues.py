@@ -33,7 +33,7 @@ def tissue_masks(
         reference: name of the image all others were brought to.
         lesions: bool mask on that grid, or None.
         label_map: FreeSurfer or SynthSeg labels anywhere in the world of the reference; goes before everything else.
-        given: tissue masks in the world of the reference; white and grey matter are used, CSF where it is there.
+        given: tissue masks in the world of the reference; white and grey matter are used, CSF if it exists.
 
     Returns:
         bool masks (I, J, K) by name; NAWM is white matter outside lesions and at least 2 mm from other tissue. Empty

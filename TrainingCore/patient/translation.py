@@ -37,7 +37,7 @@ def translate_prepared(
 ) -> Prediction:
     """Predict an MRI contrast of a prepared patient.
 
-    The image lies on the grid of the T1w (of the first input where there is none). Raises BadInput.
+    The image lies on the grid of the T1w (of the first input if there is none). Raises BadInput.
     """
     clock.warn(prepared.patient, check_doses(prepared.aligned, model.bundle.description["inputs"]))
     title = title_of(model.bundle.description["output"])
@@ -49,7 +49,10 @@ def check_doses(aligned: AlignedPatient, inputs: Sequence[str]) -> str:
 
     An agent brightens little of the brain by much: vessels, tumours. The difference of the two images, each in SDs of
     the brain, has a tail on one side alone. Its skewness was 3.1 to 7.3 in 16 digital gliomas after a quarter of the
-    dose, and 2.6 to 5.4 in three real patients after the whole. Raises BadInput where both are the same image.
+    dose, and 2.6 to 5.4 in three real patients after the whole.
+
+    Raises:
+        BadInput: both are the same image.
     """
     if not {"t1w", "t1ce_low"} <= set(inputs):
         return ""
@@ -75,7 +78,10 @@ def write_translation(
 ) -> dict[str, Any]:
     """Write `<target>.nii.gz` (arbitrary units from 0, exactly 0 outside the brain), what belongs to it, the report.
 
-    Where the patient has the real contrast, too, it is compared with. Returns the provenance, written last.
+    Where the patient has the real contrast, too, it is compared with.
+
+    Returns:
+        The provenance, written last.
     """
     patient, aligned, about = prepared.patient, prepared.aligned, model.bundle.description
     mask, target, inside = aligned.brain.mask, about["output"], aligned.brain.mask.data > 0.5
@@ -121,7 +127,7 @@ def write_translation(
 
 def compare(aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]) -> dict[str, float | None] | None:
     """SSIM and MAE of the brain against the real contrast, in the network's units, of the image and, with the prefix
-    `untouched_`, of the input nearest to it; None where the patient has no real one."""
+    `untouched_`, of the input nearest to it; None if the patient has no real one."""
     target = about["output"]
     if target not in aligned.images:
         return None

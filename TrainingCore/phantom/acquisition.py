@@ -22,8 +22,9 @@ def acquire(
 ) -> np.ndarray:
     """Bias, blur, slices, motion, Rician noise: signal relative to white matter in, image on the same grid out.
 
-    coil: draws the receive field in place of `random`, for images of one session that share it.
-    signal: (n, n, n) of cubic voxels, 0 outside the head.
+    Args:
+        signal: (n, n, n) of cubic voxels, 0 outside the head.
+        coil: draws the receive field in place of `random`, for images of one session that share it.
     """
     return acquire_together([signal], anatomy, sequence, random, coil)[0]
 
@@ -37,9 +38,14 @@ def acquire_together(
 ) -> list[np.ndarray]:
     """As `acquire`, for images that share receive field, slices and position, each with noise of its own.
 
-    Returns whole numbers as float32, as scanners store them: small files, and the same bytes whatever the rounding of
-    the last digit. Exactly 0 outside the brain and at least 1 inside.
-    signals: (n, n, n) each.
+    Exactly 0 outside the brain and at least 1 inside.
+
+    Args:
+        signals: (n, n, n) each.
+
+    Returns:
+        Whole numbers as float32, as scanners store them: small files, and the same bytes whatever the rounding of the
+        last digit.
     """
     readers, images = None, []
     bias = np.exp(sequence.bias * smooth_field(random if coil is None else coil, anatomy.shape, 110.0, anatomy.voxel))

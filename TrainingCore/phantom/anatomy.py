@@ -24,10 +24,16 @@ ATROPHY_RANGE = (1.0, 30.0)
 class Anatomy:
     """Tissue fractions of one person on a grid of (size, size, size) voxels.
 
-    white_matter, grey_matter, fluid: fractions in [0, 1], summing to 1 inside `brain` and 0 outside; texture: see
-    Template; ventricle_distance, cortex_distance: mm to the lateral ventricles and to cortical grey matter;
-    displacement: mm, (3, COARSE, COARSE, COARSE) over the same field of view; affine: voxel -> world mm, RAS+; voxel:
-    edge in mm.
+    Attributes:
+        white_matter: fractions in [0, 1], summing to 1 inside `brain` and 0 outside.
+        grey_matter: fractions in [0, 1], summing to 1 inside `brain` and 0 outside.
+        fluid: fractions in [0, 1], summing to 1 inside `brain` and 0 outside.
+        texture: see Template.
+        ventricle_distance: mm to the lateral ventricles and to cortical grey matter.
+        cortex_distance: mm to the lateral ventricles and to cortical grey matter.
+        displacement: mm, (3, COARSE, COARSE, COARSE) over the same field of view.
+        affine: voxel -> world mm, RAS+.
+        voxel: edge in mm.
     """
 
     white_matter: np.ndarray
@@ -64,7 +70,11 @@ class Mass:
 
 
 def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
-    """Affine of a cube of `size` voxels and 192 mm edge around `centre` (world mm), RAS+. Returns 4x4; centre: (3,)."""
+    """Affine of a cube of `size` voxels and 192 mm edge around `centre` (world mm), RAS+.
+
+    Returns:
+        4x4; centre: (3,).
+    """
     voxel = FIELD_OF_VIEW_MM / size
     affine = np.diag([voxel, voxel, voxel, 1.0])
     affine[:3, 3] = centre - voxel * (size - 1) / 2.0
@@ -74,8 +84,12 @@ def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
 def grow_anatomy(person_seed: int, site: str, size: int, age: float, mass: Mass | None = None) -> Anatomy:
     """The anatomy of a person: size, ventricles, asymmetry and folding of their own.
 
-    person_seed: who; site: R varies more; size: voxels along each edge; age: years, widens the ventricles; mass:
-    pushes the tissue around it aside.
+    Args:
+        person_seed: who.
+        site: R varies more.
+        size: voxels along each edge.
+        age: years, widens the ventricles.
+        mass: pushes the tissue around it aside.
     """
     template = load_template()
     displacement, atrophy = _deformation(person_seed, site, age)
@@ -105,7 +119,9 @@ def coarse_displacement(
 ) -> np.ndarray:
     """Displacement in mm, (3, 48, 48, 48), that maps a person's point to the template's, invertible by construction.
 
-    scale: the person's size relative to the template along each axis; widening: mm by which the ventricle walls move.
+    Args:
+        scale: the person's size relative to the template along each axis.
+        widening: mm by which the ventricle walls move.
     """
     from scipy import ndimage
 
@@ -149,7 +165,9 @@ def pushed_aside(displacement: np.ndarray, template: Template, mass: Mass) -> np
     """The same deformation around a mass: its surface moved outwards by `push`, less further away, 0 at the skull.
 
     (ours) the push falls to 1/e over 22 mm and over the outer 12 mm of the brain; tissue inside is stretched evenly.
-    displacement: (3, n, n, n) in mm; push: mm.
+
+    Args:
+        displacement: (3, n, n, n) in mm; push: mm.
     """
     from scipy import ndimage
 
@@ -246,7 +264,7 @@ def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, si
 
 
 def _distance_to(target: np.ndarray, brain: np.ndarray, voxel: float) -> np.ndarray:
-    """Distance in mm of every voxel around the brain to `target`, 0 where nobody asks (far outside the brain)."""
+    """Distance in mm of every voxel around the brain to `target`, 0 if nobody asks (far outside the brain)."""
     from scipy import ndimage
 
     found = ndimage.find_objects(brain.astype(np.uint8))[0]

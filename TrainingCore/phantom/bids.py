@@ -95,9 +95,13 @@ def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -
 def write_visit(
     out: Path, case: Case, settings: dict[str, Any], truth: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """Write one visit, every file whole or not at all; returns its lesions of 50 mm3 or more (none without a DVR).
+    """Write one visit, every file whole or not at all.
 
-    truth: rows of `evaluation.lesion_truth`, one per lesion.
+    Args:
+        truth: rows of `evaluation.lesion_truth`, one per lesion.
+
+    Returns:
+        Its lesions of 50 mm3 or more (none without a DVR).
     """
     session = Path(f"sub-{case.person}") / f"ses-{case.visit}"
     derived = out / DERIVATIVES / session
@@ -144,7 +148,9 @@ def _write_image(stem: Path, case: Case, name: str) -> None:
 def write_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
     """Write .nii.gz atomically and without a date, so that the same data are the same bytes. Units: mm.
 
-    data: (I, J, K); affine: 4x4, voxel -> world.
+    Args:
+        data: (I, J, K).
+        affine: 4x4, voxel -> world.
     """
     import nibabel
 

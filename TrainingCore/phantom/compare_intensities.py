@@ -67,7 +67,11 @@ def lesion_intensities(
 
 
 def real_intensities(folder: Path) -> list[Intensities]:
-    """Every person of a BIDS-like folder that has the three files. Raises BadInput where there is none."""
+    """Every person of a BIDS-like folder that has the three files.
+
+    Raises:
+        BadInput: there is none.
+    """
     import nibabel
     from scipy import ndimage
 
@@ -106,7 +110,7 @@ def _volume(image: object) -> float:
 
 
 def digital_intensities(count: int, site: str, seed: int, size: int, progress: Progress) -> list[Intensities]:
-    """`count` digital patients of a site at their first visit."""
+    """`count` simulated patients of a site at their first visit."""
     from ..simulate import draw_people
     from .patient import simulate_with_truth
 

@@ -52,7 +52,11 @@ def lesion_facts(mask: np.ndarray, distance: np.ndarray, voxel_volume: float) ->
 
 
 def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
-    """Facts of the real masks in a folder, in MNI space. Raises BadInput where there is none."""
+    """Facts of the real masks in a folder, in MNI space.
+
+    Raises:
+        BadInput: there is none.
+    """
     import nibabel
     from scipy import ndimage
 
@@ -78,7 +82,7 @@ def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
 
 
 def digital_facts(count: int, site: str, seed: int, size: int, progress: Progress) -> list[LesionFacts]:
-    """Facts of `count` digital patients of a site at their first visit."""
+    """Facts of `count` simulated patients of a site at their first visit."""
     from ..simulate import draw_people
     from .patient import anatomy_and_lesions
 

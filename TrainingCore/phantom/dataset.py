@@ -46,8 +46,12 @@ def prepare_dataset(
 ) -> None:
     """Write what describes the dataset, and clear what a killed run left.
 
-    overwrite: replace a digital cohort that is there and was made with other settings, or has more people or visits.
-    Raises BadInput where `out` cannot be written, holds something else, or such a cohort and `overwrite` is False.
+    Args:
+        overwrite: replace a simulated cohort that is there and was made with other settings, or has more people or
+            visits.
+
+    Raises:
+        BadInput: `out` cannot be written, holds something else, or such a cohort and `overwrite` is False.
     """
     make_writable(out)
     same = _same_settings(out, settings)
@@ -74,7 +78,7 @@ def prepare_dataset(
 
 
 def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether the cohort in `out`, if any, has these settings. Raises BadInput where `out` holds something else."""
+    """Whether the cohort in `out`, if any, has these settings. Raises BadInput if `out` holds something else."""
     path = out / "dataset_description.json"
     about = read_json(path) if path.is_file() else {}
     generator = about.get("GeneratedBy") if isinstance(about, dict) else None
@@ -87,7 +91,7 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
 
 
 def _sessions(out: Path) -> Iterator[Path]:
-    """Session folders of the digital people in `out`; raises BadInput where there are people of somebody else's."""
+    """Session folders of the simulated people in `out`; raises BadInput if there are people of somebody else's."""
     for place in (out, out / DERIVATIVES):
         for person in sorted(place.glob("sub-*")):
             sessions = sorted(person.iterdir()) if person.is_dir() else []

@@ -23,7 +23,7 @@ MODULES = (
 
 
 def constants() -> list[str]:
-    """Every named constant of the digital patient (`NAME = value`), and the decimal numbers in its code.
+    """Every named constant of the simulated patient (`NAME = value`), and the decimal numbers in its code.
 
     Without the modules' names: to move or import a constant elsewhere changes nothing.
     """
@@ -63,5 +63,5 @@ def fingerprint() -> str:
 
 @functools.lru_cache(maxsize=1)
 def provenance() -> dict[str, Any]:
-    """What sidecars, cards and cases say of the digital patient: {edition, constants}."""
+    """What sidecars, cards and cases say of the simulated patient: {edition, constants}."""
     return {"edition": EDITION, "constants": fingerprint()}

@@ -51,7 +51,8 @@ def uptake(
 def active_lesions(lesions: Lesions, voxel: float, person_seed: int, visit: int) -> np.ndarray:
     """Agent in mmol/l after the whole dose in MS lesions whose blood-brain barrier leaks at this visit.
 
-    Returns (n, n, n) float32, 0 elsewhere.
+    Returns:
+        (n, n, n) float32, 0 elsewhere.
     """
     count = int(lesions.owner.max())
     random = stream(person_seed, "active lesions", visit)

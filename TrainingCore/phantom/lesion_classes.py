@@ -22,9 +22,13 @@ from .randomness import smooth_field, stream
 class LesionClass(NamedTuple):
     """A class: (mean, SD) of lost myelin, lost axons and water, each a share of 1, and how often it is met.
 
-    depth: how much deeper the centre than the rim, 0 none to 1; logit, per_log_volume, near_ventricles, repair: the
-    class's weight is exp(logit + per_log_volume ln(volume / 100 mm3) + near_ventricles n + repair r), n 1 at the
-    ventricle wall and falling to 0, r the person's capacity for repair (SD 1).
+    Attributes:
+        depth: how much deeper the centre than the rim, 0 none to 1.
+        logit: the class's weight is exp(logit + per_log_volume ln(volume / 100 mm3) + near_ventricles n + repair r), n
+            1 at the ventricle wall and falling to 0, r the person's capacity for repair (SD 1).
+        per_log_volume: like `logit`.
+        near_ventricles: like `logit`.
+        repair: like `logit`.
     """
 
     name: str
@@ -74,7 +78,12 @@ def draw_kinds(
 ) -> np.ndarray:
     """Class (1 to 5) of each lesion from its volume in mm3, distance to the ventricles in mm, and the person.
 
-    volumes, ventricle_mm: (n,). Returns int8 (n,).
+    Args:
+        volumes: (n,).
+        ventricle_mm: (n,).
+
+    Returns:
+        int8 (n,).
     """
     near = np.exp(-ventricle_mm / NEAR_VENTRICLES_MM)
     size = np.log(np.maximum(volumes, 1.0) / 100.0)
@@ -94,7 +103,8 @@ def set_states(
 ) -> None:
     """Give every lesion a class and set its tissue accordingly, in place.
 
-    kinds: int8 (lesions + 1,) to use in place of drawn classes.
+    Args:
+        kinds: int8 (lesions + 1,) to use in place of drawn classes.
     """
     count = int(lesions.owner.max())
     lesions.kinds = np.zeros(count + 1, np.int8)

@@ -41,7 +41,12 @@ def draw_volumes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lesion volumes in mm3 of one patient: many small ones, and the few confluent ones that carry most of a high load.
 
-    load_factor, count_factor: multiply load and number. Returns (ordinary, confluent) volumes, largest first.
+    Args:
+        load_factor: multiply load and number.
+        count_factor: multiply load and number.
+
+    Returns:
+        (ordinary, confluent) volumes, largest first.
     """
     quantiles = np.linspace(0.0, 1.0, len(LOAD_QUANTILES_ML))
     load = load_factor * float(np.exp(np.interp(random.random(), quantiles, np.log(LOAD_QUANTILES_ML))))
@@ -75,7 +80,11 @@ def grow_lesions(anatomy: Anatomy, person_seed: int, load_factor: float = 1.0, c
 
 
 def with_states(lesions: Lesions, anatomy: Anatomy, person_seed: int) -> Lesions:
-    """Classes, tissue, and diffuse damage for lesions of which only `owner` is set, in place; returns them."""
+    """Classes, tissue, and diffuse damage for lesions of which only `owner` is set, in place.
+
+    Returns:
+        them.
+    """
     set_states(lesions, anatomy, draw_traits(person_seed), stream(person_seed, "lesion states"))
     add_cortical(lesions, anatomy, person_seed)
     set_diffuse_damage(lesions, anatomy, person_seed)

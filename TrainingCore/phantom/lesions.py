@@ -13,11 +13,16 @@ FULL_LOSS = 0.40  # (ours) DVR deficit of wholly demyelinated white matter, shar
 class Lesions:
     """Lesions of one visit on the anatomy's grid.
 
-    owner: int32, 0 = none, k = lesion k; kinds: int8 (lesions + 1,), class of lesion k, see lesion_classes (0: no MS
-    lesion); deficit: share of DVR that a lesion lost against the white matter around it, 0 to FULL_LOSS; diffuse: the
-    same for what is no lesion (normal-appearing and dirty white matter, halos), against healthy white matter;
-    axonal_loss, water, cavity: 0 to 1, cavity the share of a voxel that is fluid where tissue was; cortical: share of
-    its myelin that grey matter lost, 0 to 1.
+    Attributes:
+        owner: int32, 0 = none, k = lesion k.
+        kinds: int8 (lesions + 1,), class of lesion k, see lesion_classes (0: no MS lesion).
+        deficit: share of DVR that a lesion lost against the white matter around it, 0 to FULL_LOSS.
+        diffuse: the same for what is no lesion (normal-appearing and dirty white matter, halos), against healthy white
+            matter.
+        axonal_loss: 0 to 1, cavity the share of a voxel that is fluid where tissue was.
+        water: 0 to 1, cavity the share of a voxel that is fluid where tissue was.
+        cavity: 0 to 1, cavity the share of a voxel that is fluid where tissue was.
+        cortical: share of its myelin that grey matter lost, 0 to 1.
     """
 
     owner: np.ndarray
@@ -35,7 +40,11 @@ class Lesions:
         return self.owner > 0
 
     def myelin_loss(self) -> np.ndarray:
-        """Share of the healthy tissue's myelin that is lost, in and around lesions, 0 to 1. Returns (n, n, n)."""
+        """Share of the healthy tissue's myelin that is lost, in and around lesions, 0 to 1.
+
+        Returns:
+            (n, n, n).
+        """
         return np.clip((1.0 - (1.0 - self.deficit) * (1.0 - self.diffuse)) / FULL_LOSS, 0.0, 1.0)
 
 

@@ -30,8 +30,9 @@ STRIP_CHANCE, STRIP_MM = 0.5, (1.0, 3.0)  # dura that is kept or cortex that is 
 class LookAlikes:
     """What is seen besides tissue at a visit.
 
-    flow: signal that FLAIR adds to pure fluid, relative to white matter, (n, n, n) or None; ghosts: sequence ->
-    (axis, shift in voxels, strength) or None.
+    Attributes:
+        flow: signal that FLAIR adds to pure fluid, relative to white matter, (n, n, n) or None.
+        ghosts: sequence -> (axis, shift in voxels, strength) or None.
     """
 
     flow: np.ndarray | None = None
@@ -114,7 +115,11 @@ def _artefacts(anatomy: Anatomy, random: np.random.Generator) -> LookAlikes:
 
 
 def with_ghost(signal: np.ndarray, ghost: tuple[int, int, float] | None) -> np.ndarray:
-    """A signal and its two faint copies along the phase-encoding axis. Returns (n, n, n)."""
+    """A signal and its two faint copies along the phase-encoding axis.
+
+    Returns:
+        (n, n, n).
+    """
     if ghost is None:
         return signal
     axis, shift, strength = ghost

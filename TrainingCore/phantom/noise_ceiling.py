@@ -13,9 +13,11 @@ MINIMUM_MM3 = 50.0  # as in Soulier et al. 2024
 def noise_ceiling(visits: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
     """Pearson correlation of noise-free with measured DVR over the lesions of all visits.
 
-    visits: one list of rows (volume_mm3, measured, clean) per visit. Lesion level pools all lesions; patient level
-    takes each visit's means weighted by lesion volume. A correlation that cannot be computed (fewer than three points)
-    is None.
+    Lesion level pools all lesions; patient level takes each visit's means weighted by lesion volume. A correlation that
+    cannot be computed (fewer than three points) is None.
+
+    Args:
+        visits: one list of rows (volume_mm3, measured, clean) per visit.
     """
     pooled = [row for rows in visits for row in rows]
     weighted = [

@@ -82,9 +82,15 @@ def simulate_visit(
 ) -> Case:
     """One visit as a Case: raw MRI, `dvr` measured, `dvr_clean` noise-free, masks; see `simulate_person_visit`.
 
-    person_seed: who; site: A, B, C or R; patient: False for a healthy control; disease: ms, wmh or glioma; contrasts:
-    see DEFAULT_CONTRASTS. Raises BadInput for an unknown site, disease or contrast, a bad size or visit, or where
-    nilearn's template is missing.
+    Args:
+        person_seed: who.
+        site: A, B, C or R.
+        patient: False for a healthy control.
+        disease: ms, wmh or glioma.
+        contrasts: see DEFAULT_CONTRASTS.
+
+    Raises:
+        BadInput: unknown site, disease or contrast, a bad size or visit, or where nilearn's template is missing.
     """
     check_site(site)
     check_disease(disease)
@@ -131,11 +137,17 @@ def simulate_case(
 def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = "") -> Case:
     """One visit of a person with the contrasts asked for and nothing else computed.
 
-    visit: 1, 2, ...; size: voxels along each edge of the 192 mm cube; contrasts: names of case.ALL_MRI, and `dvr`;
-    label: BIDS label of the person, made from the seed if empty. Weighted images in arbitrary units; for the units of
-    maps see microstructure.simulate_maps; `lesions` is the mask as a rater draws it; `tumour` (gliomas only) is a label
-    map, see tumours.Tumour.
-    Raises BadInput for a size or site that cannot be simulated.
+    Weighted images in arbitrary units; for the units of maps see microstructure.simulate_maps; `lesions` is the mask as
+    a rater draws it; `tumour` (gliomas only) is a label map, see tumours.Tumour.
+
+    Args:
+        visit: 1, 2, ...
+        size: voxels along each edge of the 192 mm cube.
+        contrasts: names of case.ALL_MRI, and `dvr`.
+        label: BIDS label of the person, made from the seed if empty.
+
+    Raises:
+        BadInput: size or site that cannot be simulated.
     """
     return simulate_with_truth(person, visit, size, contrasts, label)[0]
 

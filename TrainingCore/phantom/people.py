@@ -62,10 +62,12 @@ SUBTYPE_LEVELS = {
 class Person:
     """Who a digital person is: seed, site, age in years, sex (F | M), patient or healthy control, and of which study.
 
-    disease: ms | wmh | glioma (of a control: whose control); subtype, grade, enhancement (yes | no): of a glioma;
-    lookalikes: with what is no lesion but looks like it, see lookalikes.py; lesion_mask: path of a real mask whose
-    lesions the person has, see placed_masks.py; changes: False where every visit shows the brain of the first one, as
-    two scans in a row do; scanners: sites whose scanners the visits use in turn (empty: that of `site`).
+    Attributes:
+        disease: ms | wmh | glioma (of a control: whose control); subtype, grade, enhancement (yes | no): of a glioma.
+        lookalikes: with what is no lesion but looks like it, see lookalikes.py.
+        lesion_mask: path of a real mask whose lesions the person has, see placed_masks.py.
+        changes: False where every visit shows the brain of the first one, as two scans in a row do.
+        scanners: sites whose scanners the visits use in turn (empty: that of `site`).
     """
 
     seed: int
@@ -92,7 +94,8 @@ def draw_person(
 ) -> Person:
     """Age and sex of a person, and what kind of glioma; MS affects about three women for one man.
 
-    lookalikes: default, those of site R have them.
+    Args:
+        lookalikes: default, those of site R have them.
     """
     check_site(site)
     random = stream(person_seed, "person")

@@ -24,8 +24,11 @@ REGION_MM3 = 106.0  # region of the test-retest figure below: EJNMMI Research 20
 class Scanner:
     """A PET scanner and its reconstruction.
 
-    fwhm: resolution in mm (range); noise_fwhm: correlation of the noise in mm; variability: mean absolute difference
-    between two scans of a 106 mm3 white-matter region as a share of its mean (below 0.10).
+    Attributes:
+        fwhm: resolution in mm (range).
+        noise_fwhm: correlation of the noise in mm.
+        variability: mean absolute difference between two scans of a 106 mm3 white-matter region as a share of its mean
+            (below 0.10).
     """
 
     fwhm: tuple[float, float]
@@ -50,7 +53,11 @@ CORTICAL_LOSS = 0.15  # (ours) share of grey matter's DVR that whole cortical de
 
 
 def true_dvr(anatomy: Anatomy, lesions: Lesions, person_seed: int) -> np.ndarray:
-    """DVR before the scanner, float32, 0 outside the brain. Returns (n, n, n)."""
+    """DVR before the scanner, float32, 0 outside the brain.
+
+    Returns:
+        (n, n, n).
+    """
     random = stream(person_seed, "pet")
     grey = random.uniform(*GREY_RANGE)
     fluid = random.uniform(*FLUID_RANGE)
@@ -71,7 +78,8 @@ def true_dvr(anatomy: Anatomy, lesions: Lesions, person_seed: int) -> np.ndarray
 def white_level(anatomy: Anatomy, grey: float, fluid: float, ratio: float, tract: np.ndarray) -> float:
     """White matter's DVR such that after a 2.5 mm blur its mean is `ratio` times grey matter's (the blur is linear).
 
-    tract: relative DVR of the white matter, (n, n, n).
+    Args:
+        tract: relative DVR of the white matter, (n, n, n).
     """
     parts = (anatomy.white_matter * tract, anatomy.grey_matter, anatomy.fluid)
     blurred = [blur(part, REFERENCE_FWHM, anatomy.voxel) for part in parts]
@@ -83,7 +91,11 @@ def white_level(anatomy: Anatomy, grey: float, fluid: float, ratio: float, tract
 
 
 def blur(volume: np.ndarray, fwhm: float, voxel: float) -> np.ndarray:
-    """Gaussian blur, fwhm in mm. volume: (n, n, n)."""
+    """Gaussian blur, fwhm in mm.
+
+    Args:
+        volume: (n, n, n).
+    """
     from scipy import ndimage
 
     return ndimage.gaussian_filter(volume, fwhm / 2.3548 / voxel, mode="constant", truncate=3.5)
@@ -133,7 +145,8 @@ def _outside_activity(anatomy: Anatomy, random: np.random.Generator) -> np.ndarr
 def draw_noise(random: np.random.Generator, shape: tuple[int, int, int], voxel: float, scanner: Scanner) -> np.ndarray:
     """Spatially correlated noise as a share of the white-matter level, calibrated to the scanner's variability.
 
-    Returns (n, n, n) float32.
+    Returns:
+        (n, n, n) float32.
     """
     white = random.standard_normal(shape, dtype=np.float32)
     return blur(white, scanner.noise_fwhm, voxel) * noise_gain(voxel, scanner)
@@ -154,7 +167,8 @@ def noise_gain(voxel: float, scanner: Scanner) -> float:
 def spherical_region(voxel: float, volume: float, pad: int = 0) -> np.ndarray:
     """A ball of about `volume` mm3, at least one voxel, as 0/1 float32 with `pad` empty voxels around it.
 
-    Returns (m, m, m).
+    Returns:
+        (m, m, m).
     """
     count = max(1, round(volume / voxel**3))
     half = int(np.ceil((3.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0) / voxel)) + 1 + pad

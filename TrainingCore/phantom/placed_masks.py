@@ -19,7 +19,11 @@ PATTERN = "*mask.nii.gz"
 
 
 def list_masks(folder: Path) -> list[Path]:
-    """The masks of a folder, sorted. Raises BadInput where there is none."""
+    """The masks of a folder, sorted.
+
+    Raises:
+        BadInput: there is none.
+    """
     paths = sorted(Path(folder).glob(PATTERN))
     if not paths:
         raise BadInput(f"{folder} holds no {PATTERN}. Give a folder of lesion masks in MNI space with --lesion-masks.")
@@ -58,7 +62,12 @@ def split_confluent(
 ) -> np.ndarray:
     """Number lesions; confluent ones become a mosaic of lesions that have grown together, one per 3 ml (ours).
 
-    lesional: bool (n, n, n); voxel: edge in mm. Returns int32 (n, n, n), 0 outside.
+    Args:
+        lesional: bool (n, n, n).
+        voxel: edge in mm.
+
+    Returns:
+        int32 (n, n, n), 0 outside.
     """
     from scipy import ndimage
 

@@ -14,9 +14,14 @@ from .randomness import stream
 class Sequence:
     """One MRI acquisition.
 
-    kind: mprage | spoiled | spin_echo | flair | diffusion; times in ms, flip in degrees; thickness: mm along
-    `slice_axis` (0 R-L, 1 P-A, 2 I-S); in_plane: mm; noise: SD as a share of the white-matter signal; bias: relative
-    SD of the receive field; shift: mm by which the patient moved before this sequence; train: readouts (mprage).
+    Attributes:
+        kind: mprage | spoiled | spin_echo | flair | diffusion; times in ms, flip in degrees.
+        thickness: mm along `slice_axis` (0 R-L, 1 P-A, 2 I-S).
+        in_plane: mm.
+        noise: SD as a share of the white-matter signal.
+        bias: relative SD of the receive field.
+        shift: mm by which the patient moved before this sequence.
+        train: readouts (mprage).
     """
 
     kind: str
@@ -45,8 +50,11 @@ DWI = Sequence("diffusion", 8000.0, 85.0, thickness=2.0, in_plane=2.0, noise=0.0
 class Protocol:
     """What one visit's MRI looks like: field strength (tesla), tissue jitter (relative SD), sequences.
 
-    mt: the pair of images, with and without saturation, behind the MTR map; dwi: the images behind FA, RD, AD and ADC;
-    t1ce_low, t1ce: the T1w sequence again, after a quarter and after the whole of the gadolinium.
+    Attributes:
+        mt: the pair of images, with and without saturation, behind the MTR map.
+        dwi: the images behind FA, RD, AD and ADC.
+        t1ce_low: the T1w sequence again, after a quarter and after the whole of the gadolinium.
+        t1ce: like `t1ce_low`.
     """
 
     field_strength: float

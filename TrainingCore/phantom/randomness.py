@@ -19,9 +19,15 @@ def stream(*keys: int | str) -> np.random.Generator:
 def smooth_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm: float, voxel: float) -> np.ndarray:
     """A smooth random field of mean about 0 and standard deviation 1.
 
-    shape: voxels along each axis; fwhm: smoothness in mm; voxel: edge of the (isotropic) voxel in mm.
     Drawn on a grid no finer than the field needs, then spread, because smooth fields do not need every voxel.
-    Returns an array of `shape`.
+
+    Args:
+        shape: voxels along each axis.
+        fwhm: smoothness in mm.
+        voxel: edge of the (isotropic) voxel in mm.
+
+    Returns:
+        An array of `shape`.
     """
     from scipy import ndimage
 
@@ -38,7 +44,8 @@ def smooth_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm:
 def upsample(field: np.ndarray, shape: tuple[int, ...], step: float) -> np.ndarray:
     """Spread a coarse field linearly, `step` fine voxels per coarse voxel; both grids start at one voxel centre.
 
-    Returns float32 of `shape`.
+    Returns:
+        float32 of `shape`.
     """
     for axis, size in enumerate(shape):
         field = apply_along(linear_matrix(np.arange(size) / step, field.shape[axis]), field, axis)
@@ -48,7 +55,8 @@ def upsample(field: np.ndarray, shape: tuple[int, ...], step: float) -> np.ndarr
 def linear_matrix(positions: np.ndarray, size: int) -> np.ndarray:
     """Matrix (len(positions), size) that reads a line of `size` samples at fractional positions; ends are repeated.
 
-    positions: (m,) in samples.
+    Args:
+        positions: (m,) in samples.
     """
     positions = np.clip(np.asarray(positions, dtype=np.float64), 0, size - 1)
     low = np.minimum(positions.astype(int), size - 2)

@@ -14,7 +14,11 @@ HABIT_MM = (0.1, 0.3)  # (ours) mean and SD between people of how far outside th
 def drawn_mask(lesions: np.ndarray, anatomy: Anatomy, person_seed: int) -> np.ndarray:
     """A rater's mask of the true lesions; the same errors at every visit, as in a reading of all visits together.
 
-    lesions: bool (n, n, n). Returns bool (n, n, n), inside tissue that is not mostly fluid.
+    Args:
+        lesions: bool (n, n, n).
+
+    Returns:
+        bool (n, n, n), inside tissue that is not mostly fluid.
     """
     from scipy import ndimage
 

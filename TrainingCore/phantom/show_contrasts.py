@@ -96,7 +96,8 @@ def about(case: Case) -> str:
 def section(case: Case, name: str) -> tuple[np.ndarray, float, float]:
     """An axial slice seen from below (left is right), cut to the brain, and its window.
 
-    Returns (rows, columns) and the ends of the window.
+    Returns:
+        (rows, columns) and the ends of the window.
     """
     brain = case.volumes["brain"]
     level = int(case.volumes["lesions"].sum(axis=(0, 1)).argmax())

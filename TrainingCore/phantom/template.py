@@ -22,9 +22,16 @@ VENTRICLE_DEPTH_MM = 14.0  # (ours) cerebrospinal fluid deeper than this below t
 class Template:
     """Template maps on one 1 mm grid.
 
-    white_matter, grey_matter, fluid: fractions in [0, 1] that sum to `brain`; texture: how much more (+) or less (-)
-    white-matter-like a voxel's T1 is than its fractions say, in [-0.35, 0.35] (deep grey nuclei, thalamus);
-    brain, ventricles: 0/1 as float32; affine: voxel -> world mm, RAS+; centre: world mm of the brain's middle.
+    Attributes:
+        white_matter: fractions in [0, 1] that sum to `brain`.
+        grey_matter: fractions in [0, 1] that sum to `brain`.
+        fluid: fractions in [0, 1] that sum to `brain`.
+        texture: how much more (+) or less (-) white-matter-like a voxel's T1 is than its fractions say, in [-0.35,
+            0.35] (deep grey nuclei, thalamus).
+        brain: 0/1 as float32.
+        ventricles: 0/1 as float32.
+        affine: voxel -> world mm, RAS+.
+        centre: world mm of the brain's middle.
     """
 
     white_matter: np.ndarray
@@ -38,7 +45,11 @@ class Template:
 
 
 def template_folder() -> Path:
-    """Where nilearn keeps the template. Raises BadInput where nilearn is not installed."""
+    """Where nilearn keeps the template.
+
+    Raises:
+        BadInput: nilearn is not installed.
+    """
     package = importlib.util.find_spec("nilearn")
     folder = Path(package.origin).parent / "datasets" / "data" if package and package.origin else None
     if folder is None or not _map_path(folder, "t1").is_file():
@@ -52,7 +63,11 @@ def _map_path(folder: Path, name: str) -> Path:
 
 @functools.lru_cache(maxsize=1)
 def load_template() -> Template:
-    """The template, read once per process. Raises BadInput where nilearn is missing."""
+    """The template, read once per process.
+
+    Raises:
+        BadInput: nilearn is missing.
+    """
     import nibabel
     from scipy import ndimage
 

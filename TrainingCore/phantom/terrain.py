@@ -50,7 +50,7 @@ class Terrain:
         return int(i), int(j), int(k)
 
     def add(self, lesions: Lesions, volume: float, place: str) -> None:
-        """Grow one lesion of `volume` mm3 from a seed over the cheapest voxels; none where no voxel is free."""
+        """Grow one lesion of `volume` mm3 from a seed over the cheapest voxels; none if no voxel is free."""
         voxel = self.anatomy.voxel
         seed = self.pick(place)
         radius = (3.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0)

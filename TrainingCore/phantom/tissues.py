@@ -36,7 +36,10 @@ class Relaxation:
 class Scene:
     """One brain in one scanner: all that a sequence needs to know.
 
-    shares: tissue -> fraction of every brain voxel, flat; tissues: tissue -> relaxation; seen: artefacts.
+    Attributes:
+        shares: tissue -> fraction of every brain voxel, flat.
+        tissues: tissue -> relaxation.
+        seen: artefacts.
     """
 
     anatomy: Anatomy
@@ -148,7 +151,8 @@ def damaged(tissue: Relaxation, myelin: np.ndarray, axons: np.ndarray, water: np
 def mix(scene: Scene, signal: dict[str, np.ndarray], reference: float) -> np.ndarray:
     """Partial volume: shares times signals, relative to `reference`, on the anatomy's grid.
 
-    Returns (n, n, n) float32.
+    Returns:
+        (n, n, n) float32.
     """
     out = np.zeros(scene.anatomy.shape, dtype=np.float32)
     values = scene.shares["white"] * signal["white"]

@@ -23,7 +23,9 @@ def tract_anisotropy(anatomy: Anatomy) -> np.ndarray:
 
     (ours) a stand-in for tractography: depth below the cortex, nearness to the midline above the ventricles, and a
     smooth pattern that is fixed in the template's space and carried along by the person's deformation.
-    Returns (n, n, n) float32.
+
+    Returns:
+        (n, n, n) float32.
     """
     pattern, midline = _layout(anatomy)
     depth = 1.0 - np.exp(-anatomy.cortex_distance / 7.0)
@@ -34,7 +36,8 @@ def tract_anisotropy(anatomy: Anatomy) -> np.ndarray:
 def tract_myelin(anatomy: Anatomy, person_seed: int) -> np.ndarray:
     """Myelin of healthy white matter relative to its mean, 1 on average over the white matter.
 
-    Returns (n, n, n) float32, as a factor of the DVR.
+    Returns:
+        (n, n, n) float32, as a factor of the DVR.
     """
     pattern, midline = _layout(anatomy)
     own = smooth_field(stream(person_seed, "tract myelin"), anatomy.shape, OWN_SMOOTHNESS_MM, anatomy.voxel)

@@ -28,9 +28,17 @@ MISMATCH_SHARE = 0.4  # (ours) of astrocytomas of grade 2 and 3: bright in T2w, 
 class Part:
     """One tissue of a tumour on the anatomy's grid.
 
-    fraction: share of each voxel, 0..1; t1, t2: ms at 3 T; density: proton density, water = 1; uptake: mmol/l of agent
-    after the whole dose; mt_ratio: percent; mean_diffusivity: um2/ms; anisotropy: FA; variation: relative variation of
-    T1, uptake and diffusivity within the tissue, about 0 with SD 1 before `spread`.
+    Attributes:
+        fraction: share of each voxel, 0..1.
+        variation: relative variation of T1, uptake and diffusivity within the tissue, about 0 with SD 1 before
+            `spread`.
+        t1: ms at 3 T.
+        t2: ms at 3 T.
+        density: proton density, water = 1.
+        uptake: mmol/l of agent after the whole dose.
+        mt_ratio: percent.
+        mean_diffusivity: um2/ms.
+        anisotropy: FA.
     """
 
     fraction: np.ndarray

@@ -55,7 +55,11 @@ def check_places(data: Path, out: Path) -> None:
 
 @contextlib.contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Work in `out` alone; raises BadInput where it cannot be written, or somebody else is at work there."""
+    """Work in `out` alone.
+
+    Raises:
+        BadInput: it cannot be written, or somebody else is at work there.
+    """
     make_writable(out)
     with contextlib.ExitStack() as stack:
         try:

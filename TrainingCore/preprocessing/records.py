@@ -55,7 +55,8 @@ def stamp(path: Path) -> list[int]:
 def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """`{file, sha256, stamp}` of an input: a file, or a DICOM folder (all its files, `#SERIES` included in the hash).
 
-    known: what an earlier record says of it; its hash is taken where the stamp is the same.
+    Args:
+        known: what an earlier record says of it; its hash is taken where the stamp is the same.
     """
     source = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
     if source.is_dir():
@@ -76,7 +77,7 @@ def key_of(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any])
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record of a visit, or None where there is none or it is damaged: then the visit is made again."""
+    """The record of a visit, or None if there is none or it is damaged: then the visit is made again."""
     try:
         record = read_json(path)
     except BadInput:

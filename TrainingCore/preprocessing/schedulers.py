@@ -52,9 +52,14 @@ def on_a_cluster(
 ) -> Iterator[VisitOutcome]:
     """Outcomes as they come, from the workers of a Dask cluster.
 
-    address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine; meanwhile:
-    called now and then while nothing arrives. A worker that is killed gives its tasks back to the others; a task that
-    kills four workers fails. Raises BadInput where no scheduler answers, MyelinSynthError where it is lost on the way.
+    A worker that is killed gives its tasks back to the others; a task that kills four workers fails.
+
+    Args:
+        address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine.
+        meanwhile: called now and then while nothing arrives.
+
+    Raises:
+        BadInput: no scheduler answers, MyelinSynthError where it is lost on the way.
     """
     joblib = _import("joblib", "--scheduler", "joblib")
     distributed = _import("distributed", "--scheduler", "dask[distributed]")
@@ -80,7 +85,11 @@ def on_a_cluster(
 
 
 def local_workers(address: str) -> int:
-    """N of `local:N`. Raises BadInput where that is no number."""
+    """N of `local:N`.
+
+    Raises:
+        BadInput: that is no number.
+    """
     number = address.removeprefix("local:")
     if not number.isdigit() or int(number) < 1:
         raise BadInput(f"--scheduler {address}: write local:N with the number of workers, e.g. local:4.")

@@ -37,8 +37,12 @@ UNITS = {"dvr": "distribution volume ratio", "dvr_clean": "distribution volume r
 class PreparationJob:
     """One visit to prepare; plain values, so that it travels to another process or machine.
 
-    files, transforms: absolute paths (or `identity`) by volume name; settings: what decides the outcome (space, grid,
-    spacing_mm); out: absolute path of the dataset; threads: for inner loops.
+    Attributes:
+        files: absolute paths (or `identity`) by volume name.
+        transforms: absolute paths (or `identity`) by volume name.
+        settings: what decides the outcome (space, grid, spacing_mm).
+        out: absolute path of the dataset.
+        threads: for inner loops.
     """
 
     person: str
@@ -71,7 +75,13 @@ class PreparationJob:
 
 @dataclass(frozen=True)
 class VisitOutcome:
-    """How a visit went. state: `prepared`, `unchanged` or `failed`; sentence: why; fatal: others would fail too."""
+    """How a visit went.
+
+    Attributes:
+        state: `prepared`, `unchanged` or `failed`.
+        sentence: why.
+        fatal: others would fail too.
+    """
 
     label: str
     state: str
@@ -234,7 +244,11 @@ def _transforms(task: PreparationJob) -> dict[str, np.ndarray]:
 
 
 def write_volumes(task: PreparationJob, prepared: Any, work: Path) -> list[str]:
-    """Write volumes with sidecars, transforms and the lesion table below `work`; returns their relative paths."""
+    """Write volumes with sidecars, transforms and the lesion table below `work`.
+
+    Returns:
+        Their relative paths.
+    """
     from ..imaging.transforms import write_transform
     from ..imaging.volumes import write_volume
 

@@ -29,7 +29,9 @@ CLASS_LEGEND = "white: neither; yellow: both; red: measured only; orange: synthe
 def regions_figure(rows: Sequence[Mapping[str, Any]], comparison: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Box plots of DVR in each region, measured and synthetic: quantiles of voxels, averaged over visits.
 
-    rows: of `person_regions`; comparison: of `group_comparison`, whose p values are written above the boxes.
+    Args:
+        rows: of `person_regions`.
+        comparison: of `group_comparison`, whose p values are written above the boxes.
     """
     figure, axes = new_figure(7.2, 4.4)
     axis, width = axes[0, 0], 0.34
@@ -95,7 +97,8 @@ def _first(*values: float | None) -> float:
 def shares_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Demyelinated share of the lesion load of each patient, measured and synthetic, with the Dice index above.
 
-    rows: person, and the keys of `demyelination_measures`; those without lesions are left out.
+    Args:
+        rows: person, and the keys of `demyelination_measures`; those without lesions are left out.
     """
     shown = [row for row in rows if row.get("measured_percent") is not None]
     figure, axes = new_figure(max(5.0, 0.6 * len(shown) + 2.0), 3.8)
@@ -117,7 +120,8 @@ def shares_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
 def agreement_slice(axis: Axes, background: np.ndarray, classes: np.ndarray, aspect: float = 1.0) -> None:
     """Draw one slice of `agreement_classes` over an image, both (rows, columns), rows from the back to the front.
 
-    aspect: height over width of a pixel in mm.
+    Args:
+        aspect: height over width of a pixel in mm.
     """
     from matplotlib.colors import ListedColormap
 
@@ -142,8 +146,11 @@ def agreement_slice(axis: Axes, background: np.ndarray, classes: np.ndarray, asp
 def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
     """Per slice three rows: MRI and the measured DVR; every model's DVR; every model's demyelination beside the true.
 
-    examples: model -> the same slices for every model, whose images hold `synthetic` and, where the cohort has controls
-    to take a threshold from, `agreement` (see `agreement_classes`). Lesions are outlined in the first two rows.
+    Lesions are outlined in the first two rows.
+
+    Args:
+        examples: model -> the same slices for every model, whose images hold `synthetic` and, where the cohort has
+            controls to take a threshold from, `agreement` (see `agreement_classes`).
     """
     firsts = next(iter(examples.values()))
     names = (*firsts[0].inputs, firsts[0].target)

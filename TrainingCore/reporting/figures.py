@@ -81,7 +81,9 @@ def p_value(p: float | None) -> str:
 def agreement_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summary: Mapping[str, Any]) -> Figure:
     """Scatter of synthetic against measured mean DVR with the identity line, lesion level left, patient level right.
 
-    points: level -> rows with measured, synthetic, volume_mm3 (see `summary.levels`); summary: see `summarise`.
+    Args:
+        points: level -> rows with measured, synthetic, volume_mm3 (see `summary.levels`).
+        summary: see `summarise`.
     """
     figure, axes = new_figure(9.0, 4.7, ncols=2)
     names = (("lesion", "lesions"), ("patient", "patients"))

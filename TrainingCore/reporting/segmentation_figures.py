@@ -28,8 +28,12 @@ MEANINGS = {1: "found", 2: "false positive", 3: "missed"}
 class SliceOfMethods:
     """One axial slice ready to draw; every array (rows, columns), rows from the back to the front of the head.
 
-    title: what it shows; images: name -> image, such as T1w, true and synthetic FLAIR, drawn in grey; truth: mask;
-    masks: method -> mask; aspect: height over width of a pixel in mm.
+    Attributes:
+        title: what it shows.
+        images: name -> image, such as T1w, true and synthetic FLAIR, drawn in grey.
+        truth: mask.
+        masks: method -> mask.
+        aspect: height over width of a pixel in mm.
     """
 
     title: str

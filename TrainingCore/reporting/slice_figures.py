@@ -28,9 +28,15 @@ if TYPE_CHECKING:
 class Slices:
     """One axial slice of one visit, ready to draw: rows run from the back to the front of the head.
 
-    images: name -> (rows, columns) of the inputs, the target, `synthetic` where the model makes one, and what else it
-    makes (a mask of `hyperintensities`); inputs, target: their names; outline: lesion mask; title: what it
-    shows; millimetres: (height, width) of one pixel; z_mm: height in world RAS.
+    Attributes:
+        title: what it shows.
+        inputs: their names.
+        target: their names.
+        images: name -> (rows, columns) of the inputs, the target, `synthetic` where the model makes one, and what else
+            it makes (a mask of `hyperintensities`).
+        outline: lesion mask.
+        millimetres: (height, width) of one pixel.
+        z_mm: height in world RAS.
     """
 
     title: str
@@ -50,10 +56,12 @@ def axial_slices(
     target: str = "dvr",
     more: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Slices:
-    """The axial slice with most lesional voxels (mid-brain where there is none), patient's right on the left.
+    """The axial slice with most lesional voxels (mid-brain if there is none), patient's right on the left.
 
-    case: any orientation along the axes of its grid; prediction: (I, J, K) synthetic target on that grid, if one was
-    made; more: other volumes of that grid by name.
+    Args:
+        case: any orientation along the axes of its grid.
+        prediction: (I, J, K) synthetic target on that grid, if one was made.
+        more: other volumes of that grid by name.
     """
     from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 
@@ -118,7 +126,11 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
 
 def draw_slice(axis: Axes, name: str, image: np.ndarray, one: Slices) -> Any:
     """Draw an image (rows, columns) of a slice in the colours of `name` (an input, the target, synthetic, difference),
-    lesions outlined; returns matplotlib's image."""
+    lesions outlined.
+
+    Returns:
+        Matplotlib's image.
+    """
     colours, (low, high) = _look(name, one)
     aspect = one.millimetres[0] / one.millimetres[1]
     drawn = axis.imshow(
@@ -150,7 +162,10 @@ def _look(name: str, one: Slices) -> tuple[str, tuple[float, float]]:
 def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int = 4) -> Figure:
     """Per slice one row of images (inputs, measured target, what every model makes) and one of errors beneath.
 
-    examples: model -> the same slices for every model; a model that makes no image has no column. Lesions outlined.
+    Lesions outlined.
+
+    Args:
+        examples: model -> the same slices for every model; a model that makes no image has no column.
     """
     makers = {name: result for name, result in examples.items() if "synthetic" in result[0].images}
     firsts = next(iter(examples.values()))

@@ -37,7 +37,10 @@ def models_of(visits: Visits) -> Visits:
 def similarity_figure(visits: Visits) -> Figure:
     """SSIM of the synthetic image against that of the input, a point per visit, a panel for brain and for lesion.
 
-    visits: recipe -> rows with `ssim_*` and `untouched_ssim_*`. Above the diagonal the synthetic image is closer.
+    Above the diagonal the synthetic image is closer.
+
+    Args:
+        visits: recipe -> rows with `ssim_*` and `untouched_ssim_*`.
     """
     figure, axes = new_figure(8.4, 4.9, ncols=len(PLACES))
     for axis, (key, title) in zip(axes[0], PLACES.items()):

@@ -39,7 +39,7 @@ def run_command(main: Callable[[Sequence[str] | None], int | None], argv: Sequen
 
 
 def _code(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None) -> int:
-    """The exit code of a command, once what it raised is said; raises Stopped where that is why."""
+    """The exit code of a command, once what it raised is said; raises Stopped if that is why."""
     try:
         with warnings.catch_warnings():
             if not os.environ.get("MYELINSYNTH_DEBUG"):  # what libraries have to say is nothing for people to read

@@ -34,7 +34,8 @@ def sha256(path: Path) -> str:
 def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` with the same ending, renamed onto it if the block succeeds, removed if not.
 
-    Raises OSError that names `target` where the disk is full or may not be written to.
+    Raises:
+        OSError: that names `target` where the disk is full or may not be written to.
     """
     target = Path(target)
     temporary = _beside(target, PARTIAL_SUFFIX + "".join(target.suffixes[-2:]))
@@ -101,7 +102,11 @@ def scratch(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder and try to write there; raises BadInput where that is not possible."""
+    """Make a folder and try to write there.
+
+    Raises:
+        BadInput: that is not possible.
+    """
     probe = _beside(folder / "probe", PARTIAL_SUFFIX)
     _unfinished[probe] = probe
     try:
@@ -118,7 +123,8 @@ def make_writable(folder: Path) -> None:
 def check_replaceable(target: Path, marker: str) -> None:
     """Raise BadInput where `target` is a file, or a folder of anything but what this program wrote there.
 
-    marker: the file that every folder of this kind holds; without it nothing is ever replaced, unless it is empty.
+    Args:
+        marker: the file that every folder of this kind holds; without it nothing is ever replaced, unless it is empty.
     """
     target = Path(target)
     if target.is_file() or (target.is_dir() and not (target / marker).is_file() and any(target.iterdir())):
@@ -131,8 +137,11 @@ def check_replaceable(target: Path, marker: str) -> None:
 def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
     """A temporary folder beside `target` that takes its place if the block succeeds, and is removed if not.
 
-    An older folder at `target` stays whole until the new one is complete. Raises BadInput where nothing can be written,
-    and where `target` holds files but no `marker`: somebody else's folder is never replaced.
+    An older folder at `target` stays whole until the new one is complete.
+
+    Raises:
+        BadInput: nothing can be written, and where `target` holds files but no `marker`: somebody else's folder is
+            never replaced.
     """
     check_replaceable(target, marker)
     target = Path(os.path.abspath(target))
@@ -178,7 +187,7 @@ def _take_place(temporary: Path, target: Path) -> None:
 
 
 def _put_back(previous: Path, target: Path) -> None:
-    """Rename an older folder back to its place where nothing newer is there."""
+    """Rename an older folder back to its place if nothing newer is there."""
     if previous.exists() and not target.exists():
         os.replace(previous, target)
 

@@ -60,7 +60,11 @@ def leave_processes() -> None:
 
 
 def choose_device(wish: str) -> torch.device:
-    """`auto` (a CUDA GPU where there is one), `cpu` or `cuda:N`; raises BadInput where it does not exist."""
+    """`auto` (a CUDA GPU if there is one), `cpu` or `cuda:N`.
+
+    Raises:
+        BadInput: it does not exist.
+    """
     if wish == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:

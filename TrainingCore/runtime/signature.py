@@ -135,7 +135,11 @@ def _expanded(parameters: Mapping[str, inspect.Parameter], keywords: Mapping[str
 
 
 def read_docstring(function: Callable[..., Any]) -> Documentation:
-    """Split a Google-style docstring. Raises KeyError later for a parameter that it does not describe."""
+    """Split a Google-style docstring.
+
+    Raises:
+        KeyError: later for a parameter that it does not describe.
+    """
     text = inspect.getdoc(function) or ""
     head, *sections = re.split(r"^(Args|Returns|Raises|Example|Note):\n", text, flags=re.MULTILINE)
     parts = dict(zip(sections[::2], sections[1::2]))

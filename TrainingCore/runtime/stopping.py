@@ -95,7 +95,11 @@ def _repeat(signum: int, turn: int) -> None:
 
 
 def stop_listening(for_good: bool) -> None:
-    """Stop raising Stopped. for_good: the process ends and ignores signals; otherwise the caller's handlers return."""
+    """Stop raising Stopped.
+
+    Args:
+        for_good: the process ends and ignores signals; otherwise the caller's handlers return.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     _state.over, _state.turn = True, _state.turn + 1
@@ -119,8 +123,11 @@ def check_stopped() -> None:
 def defer_signals(children_ignore_sigint: bool = False) -> Iterator[None]:
     """Run a few quick steps that belong together; a signal that arrives meanwhile raises Stopped at their end.
 
-    children_ignore_sigint: processes started inside ignore Ctrl-C, which a terminal sends to all of them at once and
-    which would make each print a traceback; this process ends them. (It ignores Ctrl-C itself inside the block.)
+    (It ignores Ctrl-C itself inside the block.)
+
+    Args:
+        children_ignore_sigint: processes started inside ignore Ctrl-C, which a terminal sends to all of them at once
+            and which would make each print a traceback; this process ends them.
     """
     before = signal.getsignal(signal.SIGINT)
     on_main_thread = threading.current_thread() is threading.main_thread()

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def number(content: Any) -> float:
-    """A cell as a number, nan where it is none."""
+    """A cell as a number, nan if it is none."""
     try:
         return float(content)
     except (TypeError, ValueError):
@@ -29,7 +29,11 @@ def number(content: Any) -> float:
 
 
 def is_numeric(rows: Sequence[Row], column: str) -> bool:
-    """Whether every cell that is not empty holds a number. Raises BadInput where the column is missing or empty."""
+    """Whether every cell that is not empty holds a number.
+
+    Raises:
+        BadInput: the column is missing or empty.
+    """
     cells = [row.get(column) for row in rows if row.get(column) is not None]
     if not cells:
         known = sorted({name for row in rows for name in row})
@@ -38,7 +42,7 @@ def is_numeric(rows: Sequence[Row], column: str) -> bool:
 
 
 def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
-    """Covariates as columns (n, k): numbers as they are, text as an indicator per further level; nan where missing."""
+    """Covariates as columns (n, k): numbers as they are, text as an indicator per further level; nan if missing."""
     columns: list[np.ndarray] = []
     for name in covariates:
         if is_numeric(rows, name):
@@ -55,7 +59,14 @@ def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
 
 
 def person_means(people: Sequence[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Mean of each column per person, over the visits where it is known. values: (n, k). Returns (labels, (p, k))."""
+    """Mean of each column per person, over the visits if it is known.
+
+    Args:
+        values: (n, k).
+
+    Returns:
+        (labels, (p, k)).
+    """
     labels = sorted(set(people))
     means = np.full((len(labels), values.shape[1]), np.nan)
     for place, label in enumerate(labels):
@@ -121,7 +132,8 @@ def p_of_correlation(r: float | None, n: int, covariates: int) -> float | None:
 def mixed_model(values: np.ndarray, people: Sequence[str]) -> Row:
     """beta of outcome -> measure in SD, with a random intercept per person; ordinary regression with one visit each.
 
-    values: (n, 2 + k), measure, outcome, covariates.
+    Args:
+        values: (n, 2 + k), measure, outcome, covariates.
     """
     import warnings
 

@@ -70,7 +70,11 @@ def begin(data: Path, out: Path) -> None:
 
 
 def select_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]) -> list[Visit]:
-    """The visits asked for. Raises BadInput for a label that is not there, or where nothing is left."""
+    """The visits asked for.
+
+    Raises:
+        BadInput: label that is not there, or if nothing is left.
+    """
     every = [*cohort.visits, *cohort.incomplete]
     chosen = {label.removeprefix("sub-") for label in people}, {label.removeprefix("ses-") for label in sessions}
     for option, labels, known in (

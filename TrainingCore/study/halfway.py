@@ -13,7 +13,11 @@ from ..imaging.volumes import Volume, corners, resample
 class HalfWay:
     """Where the visits meet.
 
-    to_before, to_after: 4x4 RAS mm, a point of the half-way space -> the point of that visit; shape, affine: grid.
+    Attributes:
+        to_before: 4x4 RAS mm, a point of the half-way space -> the point of that visit.
+        to_after: 4x4 RAS mm, a point of the half-way space -> the point of that visit.
+        shape: grid.
+        affine: grid.
     """
 
     to_before: np.ndarray

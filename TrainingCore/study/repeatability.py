@@ -19,8 +19,11 @@ NORMAL = 1.96  # of the normal distribution: a 95 % interval
 class Repeatability:
     """SD of the difference of a lesion's mean DVR between two scans without a change.
 
-    classes_mm3: lower ends of the volume classes, ascending; sd: of each class; source: how it was measured; nawm_sd:
-    the same for the mean of normal-appearing white matter, where it was measured.
+    Attributes:
+        classes_mm3: lower ends of the volume classes, ascending.
+        sd: of each class.
+        source: how it was measured.
+        nawm_sd: the same for the mean of normal-appearing white matter, where it was measured.
     """
 
     classes_mm3: tuple[float, ...]
@@ -30,7 +33,11 @@ class Repeatability:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Repeatability:
-        """Read {classes_mm3, sd, source, nawm_sd}. Raises ValueError where they do not fit together."""
+        """Read {classes_mm3, sd, source, nawm_sd}.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
         classes, sd = (tuple(map(float, content[key])) for key in ("classes_mm3", "sd"))
         if len(classes) != len(sd) or not classes or list(classes) != sorted(classes) or min(sd) <= 0:
             raise ValueError("classes_mm3 must ascend and have one positive sd each")

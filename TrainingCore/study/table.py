@@ -140,7 +140,7 @@ def flags(row: Row, warnings: Sequence[str]) -> list[str]:
 
 
 def value(text: Any) -> Any:
-    """A cell of participants.tsv: None where it is empty, else its text."""
+    """A cell of participants.tsv: None if it is empty, else its text."""
     return None if str(text).strip().lower() in ("", "n/a", "na", "nan") else str(text).strip()
 
 

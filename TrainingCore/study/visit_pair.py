@@ -18,7 +18,7 @@ def visit_label(path: Path) -> str:
 
 
 def scan_of(record: Mapping[str, Any]) -> str | None:
-    """SHA-256 of the T1w that a map was made from, by its provenance; None where it is not recorded."""
+    """SHA-256 of the T1w that a map was made from, by its provenance; None if it is not recorded."""
     scan = record.get("inputs", {}).get("t1w", {}).get("sha256")
     return None if scan is None else str(scan)
 
@@ -44,7 +44,7 @@ def check_pair(labels: tuple[str, str], records: tuple[Mapping[str, Any], Mappin
 
 
 def check_same_model(records: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
-    """Raises BadInput where different models made the maps: their difference is not a change of tissue."""
+    """Raises BadInput if different models made the maps: their difference is not a change of tissue."""
     models = [record["model"] for record in records]
     if models[0]["weights_sha256"] != models[1]["weights_sha256"]:
         raise BadInput(

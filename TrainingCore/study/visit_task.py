@@ -34,9 +34,14 @@ MRI_ROOMS = ("data", "evaluation", "imaging", "networks", "patient", "prediction
 class VisitTask:
     """One visit to synthesize; plain values, so that it travels to another process or machine.
 
-    files: absolute paths by volume name; spaces: the BIDS `space` of files whose name has one; model: folder, .zip or
-    name of a bundle; out: absolute path of the dataset; threads: for inner loops; viewer: also write viewer.html;
-    lesion_finder: bundle that finds the lesions of a visit without a mask, or None.
+    Attributes:
+        files: absolute paths by volume name.
+        spaces: the BIDS `space` of files whose name has one.
+        model: folder, .zip or name of a bundle.
+        out: absolute path of the dataset.
+        threads: for inner loops.
+        viewer: also write viewer.html.
+        lesion_finder: bundle that finds the lesions of a visit without a mask, or None.
     """
 
     person: str

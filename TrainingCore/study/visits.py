@@ -23,7 +23,8 @@ from .visit_pair import scan_of
 class Compared:
     """Two visits on one grid: dvr before and after, their difference (0 outside either brain), lesions of either.
 
-    lesions: int32, number of the row of `rows` whose outlines at either visit hold the voxel.
+    Attributes:
+        lesions: int32, number of the row of `rows` whose outlines at either visit hold the voxel.
     """
 
     space: HalfWay
@@ -103,7 +104,7 @@ def united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
-    """Mean DVR of the normal-appearing white matter {before, after, difference}; None where it was not segmented."""
+    """Mean DVR of the normal-appearing white matter {before, after, difference}; None if it was not segmented."""
     means = [result.provenance["summary"]["synthetic_dvr"].get("nawm") for result in results]
     before, after = (float(one["mean"]) if one else None for one in means)
     gap = round(after - before, 5) if before is not None and after is not None else None

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def system_class(name: str) -> type[System]:
-    """The class of a system by its name; imports torch only now. Raises BadInput for an unknown name."""
+    """The class of a system by its name; imports torch only now.
+
+    Raises:
+        BadInput: unknown name.
+    """
     return entry_of(name).system_class()
 
 

@@ -52,7 +52,11 @@ class AdversarialBalance:
         return {"gap": self.gap, "adversarial": self.adversarial, "discriminator": self.discriminator}
 
     def load(self, state: dict[str, float]) -> None:
-        """Restore a saved state; raises BadInput for a state of the earlier rule, which scaled the generator's rate."""
+        """Restore a saved state.
+
+        Raises:
+            BadInput: state of the earlier rule, which scaled the generator's rate.
+        """
         if set(state) != set(self.state()):
             raise BadInput(
                 "The checkpoint belongs to another version of this software or to another recipe. Start a new run."

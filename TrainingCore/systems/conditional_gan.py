@@ -39,7 +39,9 @@ class ConditionalGAN:
     D has BatchNorm: it judges measured and generated patches in one batch, both when it learns and when it teaches G
     (ours; systems/curricular.py says why).
 
-    patch: edges of the grid's patches in voxels; adversarial: a factor on the first term of L_G, 1 in the paper.
+    Attributes:
+        patch: edges of the grid's patches in voxels.
+        adversarial: a factor on the first term of L_G, 1 in the paper.
     """
 
     generator: Learner[nn.Module]
@@ -49,9 +51,15 @@ class ConditionalGAN:
     weight: float
 
     def step(self, given: Tensor, sample: Sample, pixel_loss: PixelLoss) -> dict[str, float]:
-        """A step of D, then one of G. given: (N, C, I, J, K), what the generator sees. Returns losses by name.
+        """A step of D, then one of G.
 
         `D` and `adversarial` are means over the patches, so that log 2 = 0.693 always means that D cannot tell.
+
+        Args:
+            given: (N, C, I, J, K), what the generator sees.
+
+        Returns:
+            Losses by name.
         """
         fake = self.generator(given) * sample.brain
         losses = {}

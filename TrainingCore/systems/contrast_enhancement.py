@@ -70,7 +70,11 @@ class ContrastEnhancement(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step on whole volumes, flipped on the device. Returns the loss over all voxels."""
+        """One step on whole volumes, flipped on the device.
+
+        Returns:
+            The loss over all voxels.
+        """
         inputs, target, brain = (torch.cat(column) for column in zip(*(self._flipped(sample, rng) for sample in batch)))
         loss = LOSSES[self.options.loss](self.network(inputs) * brain, target)
         self.network.step(loss)
@@ -82,7 +86,7 @@ class ContrastEnhancement(System):
         return [volume.flip(axes) for volume in volumes]
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
-        """L2 over all voxels and over the tumour (nan where there is none), PSNR in dB and SSIM, as in the paper."""
+        """L2 over all voxels and over the tumour (nan if there is none), PSNR in dB and SSIM, as in the paper."""
         target, predicted = (volume[0, 0].cpu().numpy() for volume in (sample.target, self.predict(sample.inputs)))
         brain, tumour = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
         quality = enhancement_quality(target, predicted, brain, tumour)

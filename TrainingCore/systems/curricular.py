@@ -83,7 +83,11 @@ class Curricular(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One visit: a generator pass, a discriminator step on its patches, a generator step. Returns the losses."""
+        """One visit: a generator pass, a discriminator step on its patches, a generator step.
+
+        Returns:
+            The losses.
+        """
         (sample,) = batch
         self._set_rates(progress)
         fake, real = self.generator(sample.inputs) * sample.brain, sample.target * sample.brain
@@ -183,7 +187,7 @@ class Curricular(System):
         return infer(self.inference_networks()[""], inputs, self.precision)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
-        """G, or its moving average where there is one."""
+        """G, or its moving average if there is one."""
         return {"": self.average.predicting}
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
@@ -199,7 +203,11 @@ class Curricular(System):
         self.balance.load(facts["balance"])
 
     def start_from(self, bundle: Bundle) -> None:
-        """Take the generator's weights from a bundle; raises BadInput where they are of another network."""
+        """Take the generator's weights from a bundle.
+
+        Raises:
+            BadInput: they are of another network.
+        """
         super().start_from(bundle)
         self.average.hand_back()
 

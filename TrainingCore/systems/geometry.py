@@ -57,7 +57,11 @@ class Geometry(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Add the lesions and tissues of the visits; returns the mean absolute error of their lesions' mean DVR."""
+        """Add the lesions and tissues of the visits.
+
+        Returns:
+            The mean absolute error of their lesions' mean DVR.
+        """
         errors: list[float] = []
         for sample in batch:
             masks = _masks(sample.masks)

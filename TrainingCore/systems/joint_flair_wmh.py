@@ -80,7 +80,11 @@ class JointFlairWMH(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Slices of the visits: one step of C, one of G, as the mode wants. Returns the losses."""
+        """Slices of the visits: one step of C, one of G, as the mode wants.
+
+        Returns:
+            The losses.
+        """
         slices = drawn(batch, self.options.slices_per_visit, rng)
         G, C = self.generator, self.classifier
         learning = self._learning(progress)
@@ -151,7 +155,8 @@ class JointFlairWMH(System):
     def predict(self, inputs: Tensor) -> Tensor:
         """FLAIR (N, 1, I, J, K) in the units of the intensity rule from T1w (N, C, I, J, K), slice by slice.
 
-        Raises BadInput in mode `unimodal`, which makes none.
+        Raises:
+            BadInput: in mode `unimodal`, which makes none.
         """
         if self.generator is None:
             raise BadInput(
@@ -170,7 +175,7 @@ class JointFlairWMH(System):
         return torch.sigmoid(self.classifier.infer(seen)) * inside(t1w, self.rule)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
-        """C, and G where there is one."""
+        """C, and G if there is one."""
         return {"C.": self.classifier.module} | ({"G.": self.generator.module} if self.generator else {})
 
     def settings(self) -> dict[str, Any]:
@@ -182,7 +187,7 @@ class JointFlairWMH(System):
 
 
 def _dice(found: Tensor, truth: Tensor) -> float:
-    """Dice index of two masks of 0 and 1; nan where there is no true lesion."""
+    """Dice index of two masks of 0 and 1; nan if there is no true lesion."""
     if not bool(truth.any()):
         return math.nan
     return 2 * float((found * truth).sum()) / float(found.sum() + truth.sum())

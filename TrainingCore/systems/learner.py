@@ -21,8 +21,11 @@ class Learner(Generic[Network]):
     >>> G.step(loss(D.frozen(generated), 1))       # gradients pass through D, whose weights stay
     >>> G.infer(x)                                # as it predicts: no dropout, the norms' running means, no gradients
 
-    All outputs are float32, whatever precision `kind` the network computes in. memory_format, compiled: as a recipe's
-    `memory_format` and `compile`; neither changes weights or their names.
+    All outputs are float32, whatever precision `kind` the network computes in.
+
+    Args:
+        memory_format: as a recipe's `memory_format` and `compile`; neither changes weights or their names.
+        compiled: like `memory_format`.
     """
 
     def __init__(
@@ -70,7 +73,11 @@ class Learner(Generic[Network]):
         return infer(self.module, inputs, self.kind)
 
     def step(self, loss: Tensor) -> None:
-        """One step of Adam down a loss (scaled against underflow in float16). loss: a single number."""
+        """One step of Adam down a loss (scaled against underflow in float16).
+
+        Args:
+            loss: a single number.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)

@@ -69,7 +69,11 @@ class LesionFinder(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step on a window of each visit, all windows of one size. Returns the losses."""
+        """One step on a window of each visit, all windows of one size.
+
+        Returns:
+            The losses.
+        """
         optimizer, weights = self.options.optimizer, self.options.losses
         self.network.set_rate(optimizer.rate * progress.decay(optimizer.decay))
         x = torch.cat([self._some_blank(self._seen(sample.inputs, sample.brain), rng) for sample in batch])
@@ -150,7 +154,7 @@ class LesionFinder(System):
         return probability * brain
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
-        """f, or its moving average where there is one."""
+        """f, or its moving average if there is one."""
         return {"": self.average.predicting}
 
     # -- state -------------------------------------------------------------------------------------------------------
@@ -167,7 +171,11 @@ class LesionFinder(System):
         self.average.load_state(tensors)
 
     def start_from(self, bundle: Bundle) -> None:
-        """Take the weights of a bundle; raises BadInput where they are of another network."""
+        """Take the weights of a bundle.
+
+        Raises:
+            BadInput: they are of another network.
+        """
         super().start_from(bundle)
         self.average.hand_back()
 

@@ -51,7 +51,11 @@ class LinearVoxelwise(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Add the visits to the normal equations; returns the error of the fit so far on them."""
+        """Add the visits to the normal equations.
+
+        Returns:
+            The error of the fit so far on them.
+        """
         masks = [sample.brain[0, 0] > 0 for sample in batch]
         inputs = [sample.inputs[0][:, inside] for sample, inside in zip(batch, masks)]
         terms = self._terms(torch.cat(inputs, dim=1).double().cpu())

@@ -12,7 +12,8 @@ from .ensemble import Ensemble
 def load_system(bundle: Bundle, device: Any = "cpu") -> Any:
     """The trained system of a bundle, ready to `predict` on `device`; an Ensemble where it has several members.
 
-    Raises BadInput where the weights do not belong to the described network.
+    Raises:
+        BadInput: the weights do not belong to the described network.
     """
     kind = system_class(bundle.description["system"])
     if bundle.description.get("members", 1) == 1:

@@ -69,7 +69,11 @@ class MaskWeightedPix2Pix(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Some slices of every visit: a generator pass, a discriminator step, a generator step. Returns the losses."""
+        """Some slices of every visit: a generator pass, a discriminator step, a generator step.
+
+        Returns:
+            The losses.
+        """
         slices = drawn(batch, self.options.samples, rng)
         x, brain, m = slices["inputs"], slices["brain"], slices["lesions"] * slices["brain"]
         y, generated = self._masked(slices["target"], brain), self._masked(self.generator(x), brain)

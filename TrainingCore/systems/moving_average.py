@@ -16,7 +16,8 @@ NAME = "average"  # what its tensors in a checkpoint begin with
 class MovingAverage(Generic[Network]):
     """Follows a network that learns; does nothing where the share is 0.
 
-    share: of the old weights that each step keeps, 0 to below 1.
+    Args:
+        share: of the old weights that each step keeps, 0 to below 1.
     """
 
     def __init__(self, network: Network, share: float) -> None:
@@ -25,7 +26,7 @@ class MovingAverage(Generic[Network]):
 
     @property
     def predicting(self) -> Network:
-        """The average, or the network itself where there is none."""
+        """The average, or the network itself if there is none."""
         return self.network if self._slow is None else self._slow
 
     def follow(self) -> None:

@@ -43,12 +43,12 @@ def parameters(network: nn.Module) -> int:
 
 
 def mean_over(mask: Tensor, values: Tensor) -> Tensor:
-    """Mean of the values in a mask of 0 and 1 (or of weights) of the same shape; 0 where it is empty."""
+    """Mean of the values in a mask of 0 and 1 (or of weights) of the same shape; 0 if it is empty."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def numbers(measures: Mapping[str, float | None], names: Sequence[str]) -> dict[str, float]:
-    """Some measures by name; nan where one could not be taken (SSIM of lesions where there are none)."""
+    """Some measures by name; nan if one could not be taken (SSIM of lesions if there are none)."""
     chosen = {name: measures[name] for name in names}
     return {name: math.nan if value is None else float(value) for name, value in chosen.items()}
 
@@ -56,7 +56,8 @@ def numbers(measures: Mapping[str, float | None], names: Sequence[str]) -> dict[
 def precision(wish: str, device: torch.device) -> torch.dtype:
     """What autocast computes in: half precision on a GPU where the recipe asks for it, float32 elsewhere.
 
-    wish: `auto` is bfloat16 on a GPU that has it; `float16` is for GPUs alone; `bfloat16` is taken anywhere.
+    Args:
+        wish: `auto` is bfloat16 on a GPU that has it; `float16` is for GPUs alone; `bfloat16` is taken anywhere.
     """
     if wish == "bfloat16" or (wish == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
         return torch.bfloat16
@@ -98,7 +99,11 @@ def infer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle) -> None:
-    """Give a network weights of a bundle; raises BadInput where they are of another network."""
+    """Give a network weights of a bundle.
+
+    Raises:
+        BadInput: they are of another network.
+    """
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

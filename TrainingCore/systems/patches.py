@@ -12,8 +12,15 @@ from torch import Tensor
 def patch_corners(centres: np.ndarray, shape: Sequence[int], size: int = 16) -> np.ndarray:
     """First voxel of each patch of size^3 around `centres`, shifted so that no patch leaves the volume.
 
-    centres: (N, 3) voxel indices (fractions are rounded); shape: of the volume (D, H, W). Returns (N, 3) int64.
-    Raises ValueError where the volume is smaller than a patch.
+    Args:
+        centres: (N, 3) voxel indices (fractions are rounded).
+        shape: of the volume (D, H, W).
+
+    Returns:
+        (N, 3) int64.
+
+    Raises:
+        ValueError: the volume is smaller than a patch.
     """
     edges = np.asarray(shape, dtype=np.int64)
     if edges.shape != (3,) or (edges < size).any():
@@ -23,7 +30,7 @@ def patch_corners(centres: np.ndarray, shape: Sequence[int], size: int = 16) -> 
 
 
 def share_in_patches(mask: np.ndarray, centres: np.ndarray, size: int) -> float:
-    """Mean share of a mask's voxels in the patches around some centres, 0 to 1; 0 where there is no centre.
+    """Mean share of a mask's voxels in the patches around some centres, 0 to 1; 0 if there is no centre.
 
     Args:
         mask: bool (D, H, W).
@@ -47,7 +54,9 @@ def cut_patches(volume: Tensor, corners: np.ndarray | Tensor, size: int = 16) ->
 
     Gradients flow back into `volume`, overlapping patches adding up. One flat index_select: `unfold` would want 71 GB
     in backward for 48 patches of a 128^3 volume, slices and `stack` are forty times slower.
-    Raises ValueError where a patch would leave the volume.
+
+    Raises:
+        ValueError: a patch would leave the volume.
     """
     corners = torch.as_tensor(corners, dtype=torch.int64, device=volume.device).reshape(-1, 3)
     _, depth, height, width = volume.shape

@@ -42,16 +42,17 @@ def no_masks(recipe: Recipe) -> tuple[str, ...]:
 class SystemEntry:
     """What is known of a system without importing torch.
 
-    name: as recipes call it in `system`.
-    load: its class, or where that is as "module:Class", imported when it is first used.
-    citation: the paper, e.g. "Soulier et al., SPIE Medical Imaging 2024"; empty for a comparator of ours.
-    rules: (holds, what is wrong otherwise) for its part of a recipe.
-    masks: names of the masks that a recipe needs to learn from a visit, besides the brain's.
-    disease: what its patients have (ms, wmh or glioma), which `train --simulate` simulates.
-    closed_form: solved at once; a report names none of its recipe's training settings.
-    recipe: its root recipe with every key; None: recipes/<name>.yaml of this package, or that of the recipe's base.
-    settings: dataclass of its own settings, whose types are checked before its rules (see systems/settings.py).
-    reported: the paper's own figures, which reports print beside ours.
+    Attributes:
+        name: as recipes call it in `system`.
+        load: its class, or where that is as "module:Class", imported when it is first used.
+        citation: the paper, e.g. "Soulier et al., SPIE Medical Imaging 2024"; empty for a comparator of ours.
+        rules: (holds, what is wrong otherwise) for its part of a recipe.
+        masks: names of the masks that a recipe needs to learn from a visit, besides the brain's.
+        disease: what its patients have (ms, wmh or glioma), which `train --simulate` simulates.
+        closed_form: solved at once; a report names none of its recipe's training settings.
+        recipe: its root recipe with every key; None: recipes/<name>.yaml of this package, or that of the recipe's base.
+        reported: the paper's own figures, which reports print beside ours.
+        settings: dataclass of its own settings, whose types are checked before its rules (see systems/settings.py).
     """
 
     name: str
@@ -108,7 +109,11 @@ def system_names() -> tuple[str, ...]:
 
 
 def entry_of(name: str) -> SystemEntry:
-    """What is known of a system by its name; raises BadInput for an unknown one."""
+    """What is known of a system by its name.
+
+    Raises:
+        BadInput: unknown one.
+    """
     _discover()
     if name not in _ENTRIES:
         raise BadInput(f"There is no system called {name!r}. Known systems: {', '.join(_ENTRIES)}.")
@@ -116,7 +121,7 @@ def entry_of(name: str) -> SystemEntry:
 
 
 def reported_for(task: str) -> Reported:
-    """Figures of the paper whose models a task measures; empty where no registered paper has any."""
+    """Figures of the paper whose models a task measures; empty if no registered paper has any."""
     _discover()
     known = (entry.reported for entry in _ENTRIES.values() if entry.reported is not None)
     return next((figures for figures in known if figures.task == task), Reported(task))

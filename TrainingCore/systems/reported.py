@@ -12,12 +12,15 @@ Values = Mapping[str, Mapping[str, str]]  # measure or title -> the paper's name
 class Reported:
     """The figures of one paper.
 
-    task: name of the task (see evaluation.tasks) whose reports print them.
-    measures: by key of a measure; by_target: the same for each target, where the paper makes several.
-    pooled: correlations over all people, by their title.
-    inputs: ablation table, inputs -> measure -> mean (SD); inputs_order: in which order the paper leaves inputs out.
-    learning_curves: what the paper reads off its learning curves.
-    searched: target -> recipe key -> value that the paper's own search chose.
+    Attributes:
+        task: name of the task (see evaluation.tasks) whose reports print them.
+        measures: by key of a measure.
+        by_target: the same for each target, where the paper makes several. pooled: correlations over all people, by
+            their title.
+        inputs: ablation table, inputs -> measure -> mean (SD).
+        inputs_order: in which order the paper leaves inputs out.
+        learning_curves: what the paper reads off its learning curves.
+        searched: target -> recipe key -> value that the paper's own search chose.
     """
 
     task: str
@@ -34,5 +37,5 @@ class Reported:
         return self.by_target.get(target, self.measures).get(key, {})
 
     def with_inputs(self, inputs: Iterable[str]) -> Mapping[str, str]:
-        """Measure -> mean (SD) of the paper's model with these inputs; empty where the paper has none."""
+        """Measure -> mean (SD) of the paper's model with these inputs; empty if the paper has none."""
         return self.inputs.get(frozenset(inputs), {})

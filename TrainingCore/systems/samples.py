@@ -46,8 +46,10 @@ class Masks(MutableMapping[str, torch.Tensor]):
 class Sample:
     """One visit on a device.
 
-    inputs: (1, C, I, J, K) rescaled MRI; target: (1, 1, I, J, K), DVR or rescaled MRI; masks: name -> (1, 1, I, J, K)
-    as float, of those the visit has.
+    Attributes:
+        inputs: (1, C, I, J, K) rescaled MRI.
+        target: (1, 1, I, J, K), DVR or rescaled MRI.
+        masks: name -> (1, 1, I, J, K) as float, of those the visit has.
     """
 
     inputs: torch.Tensor
@@ -61,12 +63,12 @@ class Sample:
 
     @cached_property
     def lesions(self) -> torch.Tensor:
-        """(1, 1, I, J, K) mask of lesions, hyperintensities or tumour as float; empty where none is known."""
+        """(1, 1, I, J, K) mask of lesions, hyperintensities or tumour as float; empty if none is known."""
         return self.masks.get("lesions", torch.zeros_like(self.brain))
 
     @cached_property
     def nawm(self) -> torch.Tensor:
-        """(1, 1, I, J, K) mask of the white matter without lesions as float; empty where no white matter is known."""
+        """(1, 1, I, J, K) mask of the white matter without lesions as float; empty if no white matter is known."""
         known = self.masks.get("nawm", self.masks.get("white_matter", torch.zeros_like(self.brain)))
         return known * (1 - self.lesions) * self.brain
 
@@ -119,7 +121,7 @@ def _on_device(array: np.ndarray, device: Any) -> torch.Tensor:
 
 
 def lesion_centres(lesions: np.ndarray) -> np.ndarray:
-    """Centres of gravity of the lesions of a mask, (L, 3) in voxels; (0, 3) where there is none."""
+    """Centres of gravity of the lesions of a mask, (L, 3) in voxels; (0, 3) if there is none."""
     labels, volumes = label_lesions(lesions, 1.0)
     if len(volumes) == 0:
         return np.zeros((0, 3))
@@ -131,9 +133,10 @@ def lesion_centres(lesions: np.ndarray) -> np.ndarray:
 
 
 def dvr_errors(predicted: torch.Tensor, sample: Sample) -> dict[str, float]:
-    """Mean absolute DVR error over the brain (`l1`) and over its lesions (`lesion_l1`, nan where there is none).
+    """Mean absolute DVR error over the brain (`l1`) and over its lesions (`lesion_l1`, nan if there is none).
 
-    predicted: (1, 1, I, J, K), DVR or the target's unit.
+    Args:
+        predicted: (1, 1, I, J, K), DVR or the target's unit.
     """
     error = (predicted - sample.target).abs()
     lesions = sample.lesions * sample.brain

@@ -16,7 +16,9 @@ def random_share(name: str, epoch: int, epochs: int, share: float = 0.5) -> floa
 
     epoch counts from 0, so that `curricular` is 0 in the first of `epochs` and 1 in the last, linearly in between;
     `anticurricular` is its opposite; `fixed` is `share` throughout; `uniform` looks at random patches alone.
-    Raises ValueError for an unknown schedule or a share beyond 0 and 1.
+
+    Raises:
+        ValueError: unknown schedule or a share beyond 0 and 1.
     """
     if name not in SCHEDULES:
         raise ValueError(f"unknown schedule {name!r}; known: {', '.join(SCHEDULES)}")
@@ -38,9 +40,12 @@ def choose_centres(
 ) -> np.ndarray:
     """Centres of `count` patches, (count, 3) voxel indices.
 
-    lesion_centres: (L, 3) centres of gravity; white_matter: (W, 3) voxel indices, lesions included. A visit without
-    lesions gives random patches alone, one without white matter lesion patches alone, and with neither the patches
-    are centred on the origin that the caller shifts into the volume.
+    A visit without lesions gives random patches alone, one without white matter lesion patches alone, and with neither
+    the patches are centred on the origin that the caller shifts into the volume.
+
+    Args:
+        lesion_centres: (L, 3) centres of gravity.
+        white_matter: (W, 3) voxel indices, lesions included.
     """
     random_count = int(rng.binomial(count, random_fraction))
     if len(lesion_centres) == 0:

@@ -26,7 +26,11 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 @dataclass(frozen=True)
 class AdamSettings:
-    """Group `optimizer` of a system with one learning rate. decay: `none` or `cosine`, over all steps."""
+    """Group `optimizer` of a system with one learning rate.
+
+    Attributes:
+        decay: `none` or `cosine`, over all steps.
+    """
 
     rate: float
     betas: tuple[float, ...]

@@ -85,7 +85,11 @@ class SketcherRefiner(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step of the sketcher, then one of the refiner on what the sketcher now draws. Returns their losses."""
+        """One step of the sketcher, then one of the refiner on what the sketcher now draws.
+
+        Returns:
+            Their losses.
+        """
         sample, adam = joined(batch), self.options.optimizer
         rates = {"sketcher": adam.sketcher_rate, "refiner": adam.refiner_rate}
         for name, learner in self.learners.items():
@@ -118,7 +122,7 @@ class SketcherRefiner(System):
         return self.sketcher.generator.infer(inputs)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
-        """S, and R where there is one."""
+        """S, and R if there is one."""
         sketcher = {"sketcher/": self.sketcher.generator.module}
         return sketcher | ({"refiner/": self.refiner.generator.module} if self.refiner is not None else {})
 

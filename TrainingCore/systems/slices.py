@@ -17,14 +17,19 @@ CHUNK = 16  # slices that a network sees at once outside training (ours): bounds
 
 
 def brain_slices(brain: Tensor) -> np.ndarray:
-    """Indices of the axial slices that hold brain, (S,). brain: (1, 1, I, J, K) mask as float."""
+    """Indices of the axial slices that hold brain, (S,).
+
+    Args:
+        brain: (1, 1, I, J, K) mask as float.
+    """
     return np.flatnonzero((brain[0, 0] > 0.5).any(dim=0).any(dim=0).cpu().numpy())
 
 
 def draw_slices(sample: Sample, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` axial slices of a visit, drawn evenly from those that hold brain; none twice where there are enough.
 
-    Returns (count,) indices, rising.
+    Returns:
+        (count,) indices, rising.
     """
     found = brain_slices(sample.brain)
     return np.sort(rng.choice(found, count, replace=len(found) < count))

@@ -29,16 +29,20 @@ Kind = TypeVar("Kind", bound="System")
 class System(ABC):
     """The five verbs: build, training_step, validation_step, predict, describe.
 
-    name: as recipes call it. score: keys of `validation_step` whose sum, the lower the better, chooses the best epoch.
-    progress_losses: losses in the progress line, with formats. architecture_keys: keys of the recipe without which the
-    networks cannot be built again or do not predict the same; a bundle carries them as its `architecture`.
-    epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
-    from_masks: predicts from a visit's masks (`predict_case`) instead of its MRI, as the comparator `geometry` does.
-    phases: how often it takes the steps that the recipe says, one after the other (2: its networks learn in turn).
-
     >>> system = system_class("curricular")(load_recipe("curricular"))
     >>> losses = system.training_step([sample], progress, np.random.default_rng(0))
     >>> dvr = system.predict(sample.inputs)                                       # (1, 1, I, J, K)
+
+    Attributes:
+        name: as recipes call it.
+        score: keys of `validation_step` whose sum, the lower the better, chooses the best epoch.
+        progress_losses: losses in the progress line, with formats.
+        architecture_keys: keys of the recipe without which the networks cannot be built again or do not predict the
+            same; a bundle carries them as its `architecture`.
+        epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
+        phases: how often it takes the steps that the recipe says, one after the other (2: its networks learn in turn).
+        from_masks: predicts from a visit's masks (`predict_case`) instead of its MRI, as the comparator `geometry`
+            does.
     """
 
     name: ClassVar[str]
@@ -82,10 +86,14 @@ class System(ABC):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Learn from some visits; returns the losses by name. Every random number comes from `rng`."""
+        """Learn from some visits. Every random number comes from `rng`.
+
+        Returns:
+            The losses by name.
+        """
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
-        """Mean absolute DVR error over the brain and over its lesions (nan where there is none)."""
+        """Mean absolute DVR error over the brain and over its lesions (nan if there is none)."""
         return dvr_errors(self.predict(sample.inputs), sample)
 
     @abstractmethod
@@ -137,7 +145,11 @@ class System(ABC):
         return tensors, {"scalers": {name: learner.scaler.state_dict() for name, learner in self.learners.items()}}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint; raises BadInput where it is of other networks."""
+        """Take up the state of a checkpoint.
+
+        Raises:
+            BadInput: it is of other networks.
+        """
         scalers = facts.get("scalers", {})
         if set(scalers) != set(self.learners):
             raise BadInput(
@@ -151,7 +163,11 @@ class System(ABC):
     # -- bundles -----------------------------------------------------------------------------------------------------
 
     def start_from(self, bundle: Bundle) -> None:
-        """Take the weights of the networks that predict; raises BadInput where they are of other networks."""
+        """Take the weights of the networks that predict.
+
+        Raises:
+            BadInput: they are of other networks.
+        """
         weights = bundle.weights()
         for start, network in self.inference_networks().items():
             own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
@@ -159,7 +175,11 @@ class System(ABC):
 
     @classmethod
     def from_bundle(cls: type[Kind], bundle: Bundle, device: Any = "cpu") -> Kind:
-        """The system of a bundle, ready to predict: without discriminators. Raises BadInput for others."""
+        """The system of a bundle, ready to predict: without discriminators.
+
+        Raises:
+            BadInput: for others.
+        """
         about, recipe = bundle.description, load_recipe(cls.name)
         recipe["data"] |= {"inputs": about["inputs"], "target": about["output"], "intensity": about["intensity"]}
         if "adversarial" in recipe.get("losses", {}):
@@ -174,7 +194,7 @@ class System(ABC):
 
     @classmethod
     def _check_fits(cls, described: Settings, bundle: Bundle) -> None:
-        """Raise BadInput where no such network can be built or has these weights, before memory is taken for it."""
+        """Raise BadInput if no such network can be built or has these weights, before memory is taken for it."""
         try:
             with torch.device("meta"):
                 shapes = {name: value.shape for name, value in cls(described, "meta").weights().items()}

@@ -43,7 +43,11 @@ class TwoLayerDNN(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step on all patches of the visits. Returns the squared and the absolute error."""
+        """One step on all patches of the visits.
+
+        Returns:
+            The squared and the absolute error.
+        """
         sample, adam = joined(batch), self.options.optimizer
         self.network.set_rate(adam.rate * progress.decay(adam.decay))
         error = (self.network(sample.inputs) - sample.target) * sample.brain

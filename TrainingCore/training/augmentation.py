@@ -26,16 +26,18 @@ def augment(
 ) -> Case:
     """A varied copy of a prepared case.
 
-    settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`
-    largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of the
-    knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in voxels;
-    `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in T1w (0 to 1);
-    `texture` (may be missing) largest SD of a fine multiplicative texture; `lesion_contrast` (may be missing) how much
-    brighter lesions may become in FLAIR and, by half of it, darker in T1w, in shares of 1/8 of the MRI's span;
-    `bright_cortex` (may be missing) how much brighter patches of grey matter may become in FLAIR, in the same unit;
-    `look_alikes` (may be missing) how bright faint spots that are no lesions may be in FLAIR, in the same unit.
-    rule: intensity rule, applied again because the histogram has moved; target: what is to be learnt, which moves with
-    the anatomy and keeps its values.
+    Args:
+        settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`
+            largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of
+            the knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in
+            voxels; `slices` probability of thick slices; `lesion_t1` how far lesions may fade towards white matter in
+            T1w (0 to 1); `texture` (may be missing) largest SD of a fine multiplicative texture; `lesion_contrast` (may
+            be missing) how much brighter lesions may become in FLAIR and, by half of it, darker in T1w, in shares of
+            1/8 of the MRI's span; `bright_cortex` (may be missing) how much brighter patches of grey matter may become
+            in FLAIR, in the same unit; `look_alikes` (may be missing) how bright faint spots that are no lesions may be
+            in FLAIR, in the same unit.
+        rule: intensity rule, applied again because the histogram has moved.
+        target: what is to be learnt, which moves with the anatomy and keeps its values.
     """
     if not any(settings.values()):
         return case

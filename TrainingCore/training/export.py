@@ -36,7 +36,8 @@ def intended_use(inputs: list[str], target: str) -> str:
 def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bundle:
     """Write the best epochs of several runs of one recipe as one bundle whose members answer together.
 
-    Raises BadInput where the runs differ in what they were trained as.
+    Raises:
+        BadInput: the runs differ in what they were trained as.
     """
     weights: Tensors = {}
     chosen: list[dict[str, float]] = []
@@ -69,7 +70,10 @@ def export_bundles(run: Run) -> None:
 def trained_weights(run: Run, which: str) -> tuple[Tensors, dict[str, Any], Any]:
     """Weights of the best or last epoch so far, that epoch's log entry, and the system they belong to.
 
-    Without validation there is no best epoch and the last one is taken. Raises BadInput before the first whole epoch.
+    Without validation there is no best epoch and the last one is taken.
+
+    Raises:
+        BadInput: before the first whole epoch.
     """
     from ..systems import system_class
 

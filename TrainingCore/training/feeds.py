@@ -109,7 +109,8 @@ def one_ahead(
 ) -> Generator[Any, None, None]:
     """change(item) for every item, in order; a thread makes the next one while the caller works with this one.
 
-    wait: make each only when it is asked for, for work that would take the caller's own cores.
+    Args:
+        wait: make each only when it is asked for, for work that would take the caller's own cores.
     """
     if wait:
         with contextlib.closing(items):

@@ -17,8 +17,11 @@ def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random
     """T1w with lesions that fade towards white matter, differently from place to place and from visit to visit.
 
     Many real lesions are bright in FLAIR and all but invisible in T1w; a network that has only met dark ones overlooks
-    them. strength: largest share of the contrast to white matter that is taken away, 0 to 1 (ours).
-    volumes: (I, J, K) each, with `t1w` and `lesions`; returns (I, J, K).
+    them.
+
+    Args:
+        volumes: (I, J, K) each, with `t1w` and `lesions`; returns (I, J, K).
+        strength: largest share of the contrast to white matter that is taken away, 0 to 1 (ours).
     """
     lesions, white_matter, t1w = volumes["lesions"], volumes["white_matter"], volumes["t1w"]
     healthy = white_matter & ~lesions
@@ -32,10 +35,12 @@ def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random
 def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
     """Make lesions brighter in FLAIR and darker in T1w, in place; each visit by another amount, lesions by others.
 
-    Lesions of real patients stand out more than those of the digital patient do in many of its random protocols
+    Lesions of real patients stand out more than those of the simulated patient do in many of its random protocols
     (measured: FLAIR 1.1 to 1.6 SD of the brain above normal-appearing white matter in two patients, 0.4 to 1.0 in
-    digital people), small ones as much as large ones. largest: added to FLAIR at most, in the unit of the images; T1w
-    loses half of that at most (ours).
+    simulated people), small ones as much as large ones.
+
+    Args:
+        largest: added to FLAIR at most, in the unit of the images; T1w loses half of that at most (ours).
     """
     labels, sizes = label_lesions(volumes["lesions"], 1.0)
     of_visit, of_lesion = rng.uniform((0.4, 0.2), 1.0), rng.uniform(0.5, 1.2, len(sizes)).astype(np.float32)
@@ -53,8 +58,10 @@ def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.r
 def brighten_cortex(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
     """Make patches of grey matter brighter in FLAIR, in place, as insula and cingulum are in real patients.
 
-    A lesion finder that has not met them takes them for lesions. largest: added at most where the random field is 1
-    SD above its mean, in the unit of the images (ours).
+    A lesion finder that has not met them takes them for lesions.
+
+    Args:
+        largest: added at most where the random field is 1 SD above its mean, in the unit of the images (ours).
     """
     knots = int(rng.choice(CORTEX_KNOTS))
     patches = np.clip(smooth_field(volumes["flair"].shape, rng, knots), 0.0, 2.0)
@@ -68,8 +75,10 @@ def add_look_alikes(volumes: dict[str, np.ndarray], largest: float, rng: np.rand
     """Add faint spots with soft edges to FLAIR, in place, that are no lesions and that T1w does not show.
 
     Dirty-appearing white matter and the cingulum look so in real patients, where a lesion finder that has met only
-    sharp lesions or nothing marks them. largest: brightness of a spot's centre at most, in the unit of the images
-    (ours).
+    sharp lesions or nothing marks them.
+
+    Args:
+        largest: brightness of a spot's centre at most, in the unit of the images (ours).
     """
     brain = volumes["brain"]
     inside = np.flatnonzero(brain)

@@ -17,7 +17,8 @@ from ..runtime.files import atomic_path
 def save_picture(path: Path, case: Case, predicted: np.ndarray, title: str, inputs: Sequence[str], target: str) -> None:
     """Write a PNG of one slice: inputs, measured and synthetic target, difference (see evaluation.figures).
 
-    predicted: (I, J, K) in the unit of the target.
+    Args:
+        predicted: (I, J, K) in the unit of the target.
     """
     figure = slices_figure([axial_slices(case, predicted, title, inputs, target)])
     figure.suptitle(RESEARCH_USE, fontsize=9)

@@ -46,12 +46,20 @@ def train_split(
     workers: int = 0,
     watch: Watch | None = None,
 ) -> Run:
-    """Train `recipe` on a split into the run folder `out`, or go on with `run`; returns the Run with its bundles.
+    """Train `recipe` on a split into the run folder `out`, or go on with `run`.
 
-    split: visits of a cohort, or people to be simulated; workers: processes that prepare visits ahead of the network.
-    report(step, fraction, message) shows progress; watch(entry) is called with every epoch's log entry and may raise to
-    end the training there. Under `torchrun` only the first process writes. Raises BadInput for a recipe or a file that
-    cannot be used, MyelinSynthError where a loss is no longer a number.
+    Under `torchrun` only the first process writes.
+
+    Args:
+        split: visits of a cohort, or people to be simulated.
+        workers: processes that prepare visits ahead of the network. report(step, fraction, message) shows progress;
+            watch(entry) is called with every epoch's log entry and may raise to end the training there.
+
+    Returns:
+        The Run with its bundles.
+
+    Raises:
+        BadInput: recipe or a file that cannot be used, MyelinSynthError where a loss is no longer a number.
     """
     threads = threads or (run.facts.get("threads", 0) if run else 0)
     if threads:
@@ -94,7 +102,11 @@ def _visits(
 
 
 def split_as_before(cohort: Cohort, run: Run) -> Split:
-    """The split that a run began with; raises BadInput where its people are gone."""
+    """The split that a run began with.
+
+    Raises:
+        BadInput: its people are gone.
+    """
     people = run.facts["people"]
     missing = set(people["training"] + people["validation"]) - set(cohort.people)
     if missing:
@@ -115,7 +127,7 @@ def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = 
 
 
 def facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bundle | None) -> dict[str, Any]:
-    """What run.json says of people who are simulated while the network learns, and which digital patient made them."""
+    """What run.json says of people simulated on the fly, and which edition of the phantom simulated them."""
     example = validation[0] if len(validation) else feed.first_visit()
     phantom = example.info.get("phantom", {"edition": 1})
     made_by = f"digital patient, edition {phantom['edition']}"

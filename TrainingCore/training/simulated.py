@@ -43,13 +43,16 @@ class OnTheFly:
 class SimulatedPeople:
     """The people of one purpose, by number.
 
-    sites: letters of the digital sites (A, B, C, R), in turn; a letter given twice is met twice as often; seed: other
-    seeds are other people; purpose: `training` and `validation` people of one seed differ; recipe: gives the grid, the
-    intensities and the contrasts; noise_free: the DVR without the scanner's noise takes the place of the measured one.
-
     >>> people = SimulatedPeople("RA", 1, "training", recipe)
     >>> people.case(0).person                                                            # doctest: +SKIP
     'R0'
+
+    Attributes:
+        sites: letters of the digital sites (A, B, C, R), in turn; a letter given twice is met twice as often.
+        seed: other seeds are other people.
+        purpose: `training` and `validation` people of one seed differ.
+        recipe: gives the grid, the intensities and the contrasts.
+        noise_free: the DVR without the scanner's noise takes the place of the measured one.
     """
 
     sites: str
@@ -80,7 +83,7 @@ class SimulatedPeople:
         return tuple(name for name in (*ALL_MRI, "dvr") if name in ("t1w", *data["inputs"], data["target"]))
 
     def _size(self) -> int:
-        """Voxels along 192 mm that are no coarser than the recipe's, where the digital patient can be so fine."""
+        """Voxels along 192 mm that are no coarser than the recipe's, where the simulated patient can be so fine."""
         spacing = FIELD_OF_VIEW_MM / grid_spacing(self.recipe)
         return next((size for size in SIZES if size >= spacing - 1e-6), SIZES[-1])
 

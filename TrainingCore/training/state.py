@@ -19,7 +19,8 @@ from ..systems.tensors import Tensors
 def save_state(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write a checkpoint in one piece: a kill at any moment leaves the old one or the new one.
 
-    Raises OSError where the disk is full.
+    Raises:
+        OSError: the disk is full.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:

@@ -21,7 +21,9 @@ def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:
 class CaseStore:
     """The visits of a cohort as prepared Cases, by index.
 
-    recipe: gives grid and intensity rule; memory_gb: prepared visits are kept up to this size, first come first kept.
+    Args:
+        recipe: gives grid and intensity rule.
+        memory_gb: prepared visits are kept up to this size, first come first kept.
     """
 
     def __init__(self, cohort: Cohort, recipe: dict[str, Any], memory_gb: float) -> None:

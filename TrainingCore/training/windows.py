@@ -13,7 +13,7 @@ def random_window(case: Case, edges: tuple[int, int, int], lesion_share: float, 
     Args:
         case: a prepared visit with a brain mask.
         edges: voxels along each axis.
-        lesion_share: probability that the box is centred on a lesional voxel, where there is one; else, and otherwise,
+        lesion_share: probability that the box is centred on a lesional voxel, if there is one; else, and otherwise,
             it is centred on any voxel of the brain. The centre is moved by up to a quarter of the box.
         rng: three draws or four, whatever the visit.
 

@@ -51,11 +51,13 @@ def world_of_reference(t1w: Volume, reference: Reference, grid: Volume | None = 
 
 
 def correlation_with(series: Volume, data: np.ndarray, affine: np.ndarray) -> float:
-    """Pearson correlation of an image with a series over the image's foreground; 0 where they hardly overlap.
+    """Pearson correlation of an image with a series over the image's foreground; 0 if they hardly overlap.
 
     The better of two: of the values, and of the values divided by the mean around them, which holds the bias field.
 
-    data: (I, J, K); affine: 4x4, voxel -> world mm.
+    Args:
+        data: (I, J, K).
+        affine: 4x4, voxel -> world mm.
     """
     steps = [max(size // SAMPLES, 1) for size in data.shape]
     some = data[:: steps[0], :: steps[1], :: steps[2]]

@@ -29,7 +29,12 @@ NO_LESIONS = "There are no lesions: the DICOM folder holds the map alone."
 
 @dataclass(frozen=True)
 class DicomFolder:
-    """What was written. files: names; notes: sentences for people."""
+    """What was written.
+
+    Attributes:
+        files: names.
+        notes: sentences for people.
+    """
 
     path: Path
     files: tuple[str, ...]

@@ -20,9 +20,13 @@ SEXES = ("M", "F", "O", "")
 
 
 def complete_identity(headers: list[Any], label: str) -> tuple[str, ...]:
-    """Fill in what DICOM demands of every object and these headers lack; returns what people should know.
+    """Fill in what DICOM demands of every object and these headers lack.
 
-    Raises BadInput where the headers do not say which study and series they belong to.
+    Returns:
+        What people should know.
+
+    Raises:
+        BadInput: the headers do not say which study and series they belong to.
     """
     for header in headers:
         lacking = [word for keyword, word in DEMANDED.items() if not header.get(keyword)]
@@ -90,7 +94,7 @@ def _use_known_characters(header: Any) -> None:
 
 
 def _valid(keyword: str, value: Any) -> Any:
-    """A value as it is, or empty where it is missing or breaks the rules of DICOM."""
+    """A value as it is, or empty if it is missing or breaks the rules of DICOM."""
     if value is None:
         return ""
     text = str(value)

@@ -36,10 +36,15 @@ def named(model: str, weights_sha256: str) -> tuple[str, str]:
 class Origin:
     """How a result was made.
 
-    model: name of the bundle; weights_sha256: of its weights; simulated_training, simulated_patient: whether a phantom
-    made what the model learnt from, or this patient; lesions: `given`, `found` (by a network) or `none`; reviewed:
-    whether a person has looked at the lesions; finder: name and weights of the network that found them;
-    content: hash of everything that is stored.
+    Attributes:
+        model: name of the bundle.
+        weights_sha256: of its weights.
+        simulated_training: whether a phantom made what the model learnt from, or this patient.
+        simulated_patient: whether a phantom made what the model learnt from, or this patient.
+        lesions: `given`, `found` (by a network) or `none`.
+        reviewed: whether a person has looked at the lesions.
+        finder: name and weights of the network that found them.
+        content: hash of everything that is stored.
     """
 
     model: str

@@ -25,8 +25,12 @@ PERPENDICULAR = 1e-3  # largest cosine between the rows and columns of a plane (
 class Planes:
     """How an array (I, J, K) becomes planes (slices, rows, columns).
 
-    order: axes of the array along columns, rows and slices; turned: which of those run backwards; affine: (column, row,
-    slice) -> LPS mm; positions: (slices, 3) in LPS mm; same: whether they are the slices of the series.
+    Attributes:
+        order: axes of the array along columns, rows and slices.
+        turned: which of those run backwards.
+        affine: (column, row, slice) -> LPS mm.
+        positions: (slices, 3) in LPS mm.
+        same: whether they are the slices of the series.
     """
 
     order: tuple[int, int, int]

@@ -24,8 +24,13 @@ T1W = "T1w"
 class Reference:
     """A T1w series.
 
-    headers: pydicom data sets without voxels, one for each slice in the order of the volume's last axis, or one for all
-    of a multi-frame file; volume: its voxels; positions: (slices, 3) in LPS mm; person: whose it is; notes: for people.
+    Attributes:
+        headers: pydicom data sets without voxels, one for each slice in the order of the volume's last axis, or one for
+            all of a multi-frame file.
+        volume: its voxels.
+        positions: (slices, 3) in LPS mm.
+        person: whose it is.
+        notes: for people.
     """
 
     headers: list[Any]

@@ -48,7 +48,11 @@ class Archive:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one object. reason: why it was not stored, empty where it was."""
+    """What became of one object.
+
+    Attributes:
+        reason: why it was not stored, empty if it was.
+    """
 
     file: str
     description: str
@@ -61,7 +65,11 @@ class Sent:
 
 
 def read_objects(folder: Path) -> dict[Path, Any]:
-    """Every DICOM object in a folder, by file. Raises BadInput where there is none, or one is damaged."""
+    """Every DICOM object in a folder, by file.
+
+    Raises:
+        BadInput: there is none, or one is damaged.
+    """
     import pydicom
 
     if not folder.is_dir():
@@ -151,7 +159,7 @@ def _associate(objects: dict[Path, Any], archive: Archive, title: str, seconds: 
 
 
 def _store(association: Any, data: Any, archive: Archive) -> str:
-    """Why an object was not stored, empty where the archive said that it was."""
+    """Why an object was not stored, empty if the archive said that it was."""
     if not association.is_established:
         return "the connection was lost before it was sent"
     try:

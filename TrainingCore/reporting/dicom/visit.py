@@ -28,7 +28,7 @@ def reference_of_visit(t1w: Path | None, given: Path | None) -> Reference:
 
     Args:
         t1w: the T1w of the visit, any format.
-        given: a series, or None where the T1w is DICOM itself.
+        given: a series, or None if the T1w is DICOM itself.
 
     Raises:
         BadInput: highdicom is missing, there is no series, or it is another patient's.
@@ -46,7 +46,11 @@ def reference_of_visit(t1w: Path | None, given: Path | None) -> Reference:
 
 
 def world_of_visit(patient: PatientImages, reference: Reference) -> np.ndarray:
-    """See `world_of_reference`; raises BadInput where the series is not that of the patient's T1w."""
+    """See `world_of_reference`.
+
+    Raises:
+        BadInput: the series is not that of the patient's T1w.
+    """
     return world_of_reference(patient.images["t1w"], reference, patient.own_grids["t1w"])
 
 

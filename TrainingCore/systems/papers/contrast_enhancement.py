@@ -36,7 +36,12 @@ FIGURE_4 = (
 
 @dataclass(frozen=True)
 class VNetSettings:
-    """The V-Net. convolutions: in every residual block; checkpointing: less memory for a third more time."""
+    """The V-Net.
+
+    Attributes:
+        convolutions: in every residual block.
+        checkpointing: less memory for a third more time.
+    """
 
     width: int
     levels: int
@@ -46,7 +51,12 @@ class VNetSettings:
 
 @dataclass(frozen=True)
 class HelpSettings:
-    """Ours. added_to: input that the output is added to; amplified: gain of the low dose's uptake as one more input."""
+    """Ours.
+
+    Attributes:
+        added_to: input that the output is added to.
+        amplified: gain of the low dose's uptake as one more input.
+    """
 
     added_to: str
     amplified: float

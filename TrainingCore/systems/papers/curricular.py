@@ -16,7 +16,11 @@ from ..schedules import SCHEDULES
 
 @dataclass(frozen=True)
 class GeneratorSettings:
-    """The 3D U-Net. order: of convolution (c), group norm (g) and ReLU (r) in a block."""
+    """The 3D U-Net.
+
+    Attributes:
+        order: of convolution (c), group norm (g) and ReLU (r) in a block.
+    """
 
     width: int
     levels: int
@@ -72,7 +76,11 @@ class BalanceSettings:
 
 @dataclass(frozen=True)
 class TwoRatesAdamSettings:
-    """Adam of generator and discriminator. decay: `none` or `cosine`, over all steps."""
+    """Adam of generator and discriminator.
+
+    Attributes:
+        decay: `none` or `cosine`, over all steps.
+    """
 
     generator_rate: float
     discriminator_rate: float

@@ -16,7 +16,12 @@ MODES = ("joint", "offline", "unimodal")
 
 @dataclass(frozen=True)
 class UNet2DSettings:
-    """Both 2D U-Nets. widths: channels of each level; first_kernel: edge of the first level's filters in pixels."""
+    """Both 2D U-Nets.
+
+    Attributes:
+        widths: channels of each level.
+        first_kernel: edge of the first level's filters in pixels.
+    """
 
     widths: tuple[int, ...]
     first_kernel: int

@@ -31,9 +31,11 @@ class LesionFinderLosses:
 class LesionFinderSettings:
     """Window and losses of the lesion finder.
 
-    window: edge in voxels of what the network sees at once; small_lesions: largest weight of a voxel in the
-    cross-entropy; missing_input: probability of a blank input, of each; ema: share of the old weights that the moving
-    average keeps.
+    Attributes:
+        window: edge in voxels of what the network sees at once.
+        small_lesions: largest weight of a voxel in the cross-entropy.
+        missing_input: probability of a blank input, of each.
+        ema: share of the old weights that the moving average keeps.
     """
 
     network: FoldedUNetSettings

@@ -21,7 +21,12 @@ SMALLEST_MAP = 3  # pixels that the discriminator's last two convolutions, of ke
 
 @dataclass(frozen=True)
 class ResNetSettings:
-    """The ResNet generator. skips, added_to: ours, off in the paper."""
+    """The ResNet generator.
+
+    Attributes:
+        skips: ours, off in the paper.
+        added_to: ours, off in the paper.
+    """
 
     width: int
     blocks: int

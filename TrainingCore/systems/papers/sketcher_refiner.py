@@ -14,7 +14,11 @@ from ..settings import AdamSettings
 
 @dataclass(frozen=True)
 class StageGeneratorSettings:
-    """The 3D U-Net of both stages. linear_path: a linear regression beside it (ours)."""
+    """The 3D U-Net of both stages.
+
+    Attributes:
+        linear_path: a linear regression beside it (ours).
+    """
 
     width: int
     levels: int
@@ -27,7 +31,11 @@ class StageGeneratorSettings:
 
 @dataclass(frozen=True)
 class GridDiscriminatorSettings:
-    """The discriminator of both stages. patch: voxels along each axis of a cell of its grid."""
+    """The discriminator of both stages.
+
+    Attributes:
+        patch: voxels along each axis of a cell of its grid.
+    """
 
     patch: tuple[int, ...]
     widths: tuple[int, ...]
