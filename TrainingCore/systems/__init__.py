@@ -1,4 +1,4 @@
-"""Published systems. The trainer asks for a system by name and knows no paper; `registry` says how names are found."""
+"""Published systems. The trainer looks a system up by name, see `registry`, and does not depend on any paper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def system_class(name: str) -> type[System]:
-    """The class of a system by its name; imports torch only now.
+    """Look up the class of a system by name; imports torch.
 
     Raises:
         BadInput: unknown name.
@@ -19,4 +19,4 @@ def system_class(name: str) -> type[System]:
     return entry_of(name).system_class()
 
 
-NAMES = system_names()  # of this package and of those installed beside it
+NAMES = system_names()  # systems of this package and of installed plug-ins

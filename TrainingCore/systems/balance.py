@@ -1,15 +1,16 @@
 """Keep the adversarial game informative without touching the L1 term.
 
 Soulier et al. 2024 vary the learning rate "to prevent situations where either the generator or the discriminator loss
-becomes uninformative" and give no rule. Ours watches how far the discriminator keeps measured and generated patches
-apart, the gap between its mean outputs (0: it cannot tell; label smoothing makes 0.6 perfect):
+becomes uninformative" and give no rule. Our rule uses the gap between the mean outputs of the discriminator for
+measured and generated patches (0: chance level; with label smoothing, 0.6 is perfect):
 
-- gap > `high`: the discriminator has won, its outputs tell the generator nothing -> its rate shrinks by `step`;
-- gap < `low`: it cannot tell, its loss says nothing -> its rate recovers and the weight of the generator's adversarial
-  term shrinks by `step`;
-- in between both recover towards their full values. No factor falls below `floor`.
+- gap > `high`: the discriminator is too strong to be informative -> its learning rate is reduced by `step`;
+- gap < `low`: the discriminator is near chance and uninformative -> its learning rate recovers, and the weight of the
+  generator's adversarial term is reduced by `step`;
+- in between, both recover towards their full values. No factor falls below `floor`.
 
-The generator's own learning rate is never scaled: that would slow the L1 term too, which the L1-only twin never pays.
+The generator's own learning rate is never scaled, because this would also slow the L1 term, unlike in the L1-only
+model.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from ..runtime.errors import BadInput
 
-MEMORY = 0.95  # of the running mean of the gap: about the last 20 steps (ours)
+MEMORY = 0.95  # decay of the running mean of the gap, about the last 20 steps (ours)
 
 
 @dataclass
@@ -48,7 +49,7 @@ class AdversarialBalance:
         return max(self.floor, factor * self.step) if shrink else min(1.0, factor / self.step)
 
     def state(self) -> dict[str, float]:
-        """What a resumed run needs."""
+        """State needed to resume a run."""
         return {"gap": self.gap, "adversarial": self.adversarial, "discriminator": self.discriminator}
 
     def load(self, state: dict[str, float]) -> None:

@@ -22,7 +22,7 @@ def check_recipe(recipe: dict[str, Any]) -> None:
     """Check the values of a recipe by the rules that all systems share and by those of its own system.
 
     Raises:
-        BadInput: one sentence naming a value that no run can work with, or an unknown system.
+        BadInput: a value is invalid, or the system is unknown.
     """
     for key, value in leaves(recipe):
         if isinstance(value, float) and not math.isfinite(value):

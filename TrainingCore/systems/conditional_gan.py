@@ -1,4 +1,4 @@
-"""One conditional GAN of Wei et al. 2018: a generator, and a discriminator that judges every patch of a grid."""
+"""Conditional GAN of Wei et al. 2018: a generator, and a discriminator that classifies every patch of a grid."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class ConditionalGAN:
         L_D = sum_P [ CE(D(x, y), measured) + CE(D(x, G), generated) ]
         L_G = sum_P CE(D(x, G), measured) + l P R(G)
 
-    The sums over the patches are the paper's. Its equations 2 and 3 print the minimax game with a minus before the
-    second expectation, where the usual plus must be meant; that G minimises the cross-entropy to `measured` in place of
-    maximising L_D is from Goodfellow et al. 2014 (ours: log(1 - D) has no gradient while D wins).
+    The sums over the patches follow the paper. Its equations 2 and 3 print the minimax game with a minus before the
+    second expectation, where the usual plus must be meant. G minimises the cross-entropy to `measured` instead of
+    maximising L_D, as in Goodfellow et al. 2014 (ours: log(1 - D) has no gradient while D is confident).
 
-    That the pixel loss is multiplied by P is ours: the balance of the two then does not depend on the size of the grid,
-    and Adam does not see the common factor. Patches without brain are left out (ours): masked alike, they are the same
-    in both and teach nothing. Without a discriminator P is 1.
+    The factor P of the pixel loss is ours: it makes the balance of the two terms independent of the size of the grid,
+    and Adam is invariant to the common factor. Patches without brain are excluded (ours), because they are identical in
+    both and uninformative. Without a discriminator, P is 1.
 
-    D has BatchNorm: it judges measured and generated patches in one batch, both when it learns and when it teaches G
-    (ours; systems/curricular.py says why).
+    D has BatchNorm, so measured and generated patches form one batch in the discriminator and in the generator step
+    (ours; see systems/curricular.py for the reason).
 
     Attributes:
         patch: edges of the grid's patches in voxels.
@@ -53,10 +53,10 @@ class ConditionalGAN:
     def step(self, given: Tensor, sample: Sample, pixel_loss: PixelLoss) -> dict[str, float]:
         """A step of D, then one of G.
 
-        `D` and `adversarial` are means over the patches, so that log 2 = 0.693 always means that D cannot tell.
+        `D` and `adversarial` are means over the patches, so log 2 = 0.693 is chance level.
 
         Args:
-            given: (N, C, I, J, K), what the generator sees.
+            given: inputs of the generator, (N, C, I, J, K).
 
         Returns:
             Losses by name.

@@ -12,13 +12,13 @@ al. 2017). Measured and generated DVR are masked by the brain alike before D see
 there is no discriminator at all: the L1-only twin. The last term is ours and off in the paper (w, losses.patch_l1, is
 0): without a discriminator it keeps the schedule alone, as weights of L1.
 
-D has BatchNorm, so that its output for a patch depends on the batch. It learns from measured and generated patches in
-one batch, and teaches G on the same mixture (ours, the measured half without gradients): in a batch of generated
-patches alone, their own statistics hide what tells them from measured ones. Running statistics would do as well for G,
-but D learns badly with them, as they lag behind its weights.
+D has BatchNorm, so its output for a patch depends on the batch. In the discriminator and in the generator step, the
+batch contains measured and generated patches (ours; in the generator step the measured half has no gradients): in a
+batch of generated patches only, their own statistics would hide how they differ from measured ones. Running statistics
+would suffice for G, but D trains poorly with them, because they lag behind its weights.
 
-The paper's patches have 16^3 voxels; the recipe gives their edge in mm, as 16 voxels of 3 mm span so much of the brain
-that lesion and random patches hold equally much lesion. `lesion_shares` reports both.
+The paper's patches have 16^3 voxels. The recipe gives their size in mm, because 16 voxels of 3 mm span so much of the
+brain that lesion and random patches contain equal amounts of lesion. `lesion_shares` reports both.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from .system import System
 from .tensors import Tensors
 from .training_progress import TrainingProgress
 
-MIN_SHARE_RATIO = 1.1  # of lesion in lesion patches to random ones, below which a schedule is no curriculum (ours)
+MIN_SHARE_RATIO = 1.1  # lesion share of lesion patches over random patches; below, a schedule has no effect (ours)
 SHARE_PATCHES = 64  # random patches whose lesion share is reported at each step (ours)
 
 
@@ -150,8 +150,8 @@ class Curricular(System):
     def lesion_shares(self, sample: Sample) -> dict[str, float]:
         """Mean share of lesional voxels in a visit's lesion patches, and in random patches, 0 to 1 each.
 
-        Only where they differ is there a curriculum. The share of the random patches is that of SHARE_PATCHES white
-        matter voxels spread evenly over the visit, so that no random number is drawn for a report.
+        The curriculum has an effect only if they differ. The share of the random patches is estimated at SHARE_PATCHES
+        white matter voxels spread evenly over the visit, so that no random numbers are used.
         """
         lesions = sample.lesions[0, 0].cpu().numpy() > 0.5
         centres = {"lesion_patches": sample.lesion_centres}
@@ -191,13 +191,13 @@ class Curricular(System):
         return {"": self.average.predicting}
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
-        """Everything a resumed run needs: tensors, and plain numbers."""
+        """Everything needed to resume a run: tensors, and plain numbers."""
         tensors, facts = super().state()
         tensors |= self.average.state()
         return tensors, facts | {"balance": self.balance.state()}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint."""
+        """Restore the state of a checkpoint."""
         super().load_state(tensors, facts)
         self.average.load_state(tensors)
         self.balance.load(facts["balance"])
@@ -219,7 +219,7 @@ class Curricular(System):
         return {"schedule": self.options.schedule.name, "patch": edge}
 
     def warnings(self, entry: dict[str, float]) -> list[str]:
-        """What a user should know of an epoch: patches so large that there is no curriculum."""
+        """Warning if the patches are so large that the curriculum has no effect."""
         keys = ("lesion_share_lesion_patches", "lesion_share_random_patches")
         of_lesion, of_random = (entry.get(key, 0.0) for key in keys)
         if of_random <= 0 or of_lesion / of_random >= MIN_SHARE_RATIO:

@@ -1,7 +1,7 @@
-"""Several trained systems of one kind as one: the folds of a cross-validation predict together.
+"""Ensemble of trained systems of one kind, such as the folds of a cross-validation.
 
-The map is their mean; how far they are apart says where they are unsure (Lakshminarayanan et al. 2017). Not a system to
-train: it is made by `export --crossvalidation`.
+The prediction is the mean of the members; their spread is a measure of uncertainty (Lakshminarayanan et al. 2017).
+Ensembles are not trained but exported by `export --crossvalidation`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Ensemble:
-    """Answers like a system: `predict` gives the mean of its members, `members` the systems themselves."""
+    """Used like a system: `predict` gives the mean of the members; `members` are the systems themselves."""
 
     def __init__(self, members: Sequence[Any]) -> None:
         if not members:

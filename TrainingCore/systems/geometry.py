@@ -1,9 +1,9 @@
-"""Mean DVR of a lesion from its size, distances and tissue fractions: what can be said without looking at the MRI.
+"""Regression of mean lesion DVR on size, distances and tissue fractions, without MRI intensities.
 
     DVR of lesion = a + b . geometry (see evaluation.lesion_geometry), least squares over the training lesions
 
-Every voxel of a lesion gets that one value; white matter, grey matter and fluid get their means. PET blurs small
-lesions with their surroundings, so that geometry alone correlates with measured DVR. A model has to beat it to know
+Every voxel of a lesion gets this value; white matter, grey matter and fluid get their means. PET blurs small lesions
+with their surroundings, so geometry alone correlates with measured DVR. Only a model that beats it is informative about
 myelin.
 """
 
@@ -146,19 +146,19 @@ class Geometry(System):
         return system
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
-        """No network: the coefficients are the whole of it."""
+        """Empty: the regression has no network."""
         return {}
 
     def architecture(self) -> dict[str, Any]:
-        """What a bundle must know to build the regression again."""
+        """Settings that a bundle needs to rebuild the regression."""
         return {"regression": {"terms": ["constant", *FEATURES]}}
 
     def describe(self) -> dict[str, Any]:
-        """Parameter counts and settings, for people."""
+        """Parameter counts and settings to print."""
         return super().describe() | {"trainable parameters": {"regression": len(self.coefficients)}}
 
     def settings(self) -> dict[str, Any]:
-        """As the other systems of DVR say it."""
+        """Output, in the words of the other DVR systems."""
         return {"schedule": "none (no discriminator)"}
 
 

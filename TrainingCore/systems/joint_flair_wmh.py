@@ -1,24 +1,25 @@
-"""Orbes-Arteaga et al. 2018: FLAIR synthesised and WMH segmented from T1w, by two networks that learn together.
+"""Orbes-Arteaga et al. 2018: joint synthesis of FLAIR and segmentation of WMH from T1w.
 
-The generator G makes a FLAIR from an axial slice x of T1w; the classifier C finds the white-matter hyperintensities l
-in x and G(x). Both take one step each in turn on every batch of slices, C first (ours), with y the true FLAIR:
+The generator G synthesizes a FLAIR from an axial slice x of T1w; the classifier C segments the white-matter
+hyperintensities l in x and G(x). For every batch of slices, C and then G takes a step (this order is ours), with y the
+true FLAIR:
 
     L_C = cross-entropy( C(x, G(x)), l )
     L_G = mean (y - G(x))^2 + cross-entropy( C(x, G(x)), l )
 
-`mode` chooses the comparators of the paper: `offline`, where G learns alone from L2 and then stands still while C
-learns, each for as many steps as in the joint training; `unimodal`, where C sees T1w alone and there is no G.
+`mode` selects the comparators of the paper: `offline`, where G is trained with L2 only and then fixed while C is
+trained, each for as many steps as in joint training; `unimodal`, where C uses T1w only and there is no G.
 
-The paper prints of the cross-entropy the term of the hyperintense pixels alone, which an output of 1 everywhere would
-bring to 0, and the squared norm, a sum over the pixels; we take the usual two terms, and means (ours).
+The paper prints only the cross-entropy term of the hyperintense pixels, which would be 0 for an output of 1 everywhere,
+and the squared norm, a sum over pixels; we use the usual two terms, and means (ours).
 
-Both are the U-Nets of Li et al. 2018 (networks/unet2d.py); G has one input channel and ends in LeakyReLU in place of
-C's sigmoid. Ours: both losses are means over the brain's pixels, outside of which G's output is set to the background
-before C sees it; the slope of that LeakyReLU is 0.3, Keras's default; C begins by saying that 1 % of the brain is
-hyperintense (as Lin et al. 2017), which saves it from having to learn so first; the cross-entropy of the validation
-people alone chooses the epoch, in every mode: with L_G, whose squared error is ten times as large, the FLAIR chose for
-the segmentation too, and offline an epoch before C's first step could win. The probability above which a voxel counts
-as hyperintense is chosen on the validation people too and kept in the bundle (ours; the paper gives none).
+Both are the U-Nets of Li et al. 2018 (networks/unet2d.py); G has one input channel and ends in LeakyReLU instead of C's
+sigmoid. Ours: both losses are means over the pixels of the brain, outside of which G's output is set to the background
+before it is passed to C; the slope of that LeakyReLU is 0.3, Keras's default; the output bias of C starts at 1 %
+hyperintense voxels (as Lin et al. 2017); the epoch is selected by the cross-entropy of the validation set only, in
+every mode: with L_G, whose squared error is ten times larger, the FLAIR would dominate the selection, and in mode
+offline an epoch before C's first step could be selected. The probability threshold for hyperintense voxels is also
+selected on the validation set and stored in the bundle (ours; the paper gives none).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from .training_progress import TrainingProgress
 
 SLOPE = 0.3
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))  # 0.1 to 0.9
-RARE = 0.01  # of the brain's pixels that C takes for hyperintense before it has learnt anything
+RARE = 0.01  # share of hyperintense pixels that C predicts before training
 
 
 class JointFlairWMH(System):
@@ -80,7 +81,7 @@ class JointFlairWMH(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Slices of the visits: one step of C, one of G, as the mode wants.
+        """Slices of the visits: one step of C, one of G, depending on the mode.
 
         Returns:
             The losses.
@@ -106,7 +107,7 @@ class JointFlairWMH(System):
         return losses
 
     def _learning(self, progress: TrainingProgress) -> str:
-        """The networks that take a step at this point of the training."""
+        """The networks that are trained at this point."""
         if self.mode == "joint":
             return "CG"
         return "G" if self.mode == "offline" and progress.share < 0.5 else "C"
@@ -156,7 +157,7 @@ class JointFlairWMH(System):
         """FLAIR (N, 1, I, J, K) in the units of the intensity rule from T1w (N, C, I, J, K), slice by slice.
 
         Raises:
-            BadInput: in mode `unimodal`, which makes none.
+            BadInput: the mode is `unimodal`, which synthesizes no FLAIR.
         """
         if self.generator is None:
             raise BadInput(
@@ -179,7 +180,7 @@ class JointFlairWMH(System):
         return {"C.": self.classifier.module} | ({"G.": self.generator.module} if self.generator else {})
 
     def settings(self) -> dict[str, Any]:
-        """What comes out, and the mode."""
+        """Outputs and mode."""
         target = self.recipe["data"]["target"]
         outputs = f"{target} and hyperintensities" if self.synthesises else "hyperintensities"
         turns = " (all steps of G, then as many of C)" if self.mode == "offline" else ""

@@ -1,4 +1,4 @@
-"""One network that learns: its Adam, its precision, its share in `torchrun`, what a checkpoint keeps of it."""
+"""A network in training: optimiser, precision, distribution with `torchrun`, and checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Learner(Generic[Network]):
-    """A network with its optimiser, so that a system's step can be written as in its paper.
+    """A network with its optimiser, so that a training step can be written as in the paper.
 
     >>> generated = G(x)                           # gradients reach the weights of G
     >>> D.step(loss(D(y), 1) + loss(D(generated.detach()), 0))
@@ -24,8 +24,8 @@ class Learner(Generic[Network]):
     All outputs are float32, whatever precision `kind` the network computes in.
 
     Args:
-        memory_format: as a recipe's `memory_format` and `compile`; neither changes weights or their names.
-        compiled: like `memory_format`.
+        memory_format: `memory_format` of the recipe; does not change weights or their names.
+        compiled: `compile` of the recipe; does not change weights or their names.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Learner(Generic[Network]):
         self._shared = self._faster(distributed(self.module, self.device))
 
     def _faster(self, network: nn.Module) -> nn.Module:
-        """The same network through torch.compile, where that is asked for; it shares its weights."""
+        """The same network, compiled with torch.compile if requested; weights are shared."""
         return cast(nn.Module, torch.compile(network)) if self.compiled else network
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -84,17 +84,17 @@ class Learner(Generic[Network]):
         self.scaler.update()
 
     def set_rate(self, rate: float) -> None:
-        """Take a learning rate from here on."""
+        """Set the learning rate."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
     def state(self, name: str) -> Tensors:
-        """Weights and Adam's memory under `name`/ and `name`_adam/."""
+        """Weights and state of Adam, named `name`/ and `name`_adam/."""
         weights = prefixed(name, dict(self.module.state_dict()))
         return weights | prefixed(f"{name}_adam", optimizer_tensors(self.optimizer))
 
     def load_state(self, name: str, tensors: Tensors) -> None:
-        """Take up what `state` wrote."""
+        """Restore what `state` returned."""
         self.module.load_state_dict(part(name, tensors))
         load_optimizer(self.optimizer, part(f"{name}_adam", tensors))
 

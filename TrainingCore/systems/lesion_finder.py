@@ -39,7 +39,7 @@ from .system import System
 from .tensors import Tensors
 from .training_progress import TrainingProgress
 
-RARE = 0.01  # of the brain's voxels that the network takes for a lesion before it has learnt anything (ours)
+RARE = 0.01  # share of lesion voxels that the network predicts before training (ours)
 ORDINARY = 200.0  # voxels of a lesion from which on a voxel of it weighs as much as any other (ours)
 OVERLAP = 0.25  # share of a window that neighbouring ones have in common (ours)
 
@@ -130,7 +130,7 @@ class LesionFinder(System):
         return {"lesion_threshold": threshold, "smallest_lesion_mm3": max(scores, key=lambda each: scores[each])}
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """As `segment`: what this system is trained to make is the probability of a lesion."""
+        """Same as `segment`: the output of this system is the probability of a lesion."""
         return self.segment(inputs)
 
     def segment(self, inputs: Tensor) -> Tensor:
@@ -160,13 +160,13 @@ class LesionFinder(System):
     # -- state -------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
-        """Everything a resumed run needs: tensors, and plain numbers."""
+        """Everything needed to resume a run: tensors, and plain numbers."""
         tensors, facts = super().state()
         tensors |= self.average.state()
         return tensors, facts
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint."""
+        """Restore the state of a checkpoint."""
         super().load_state(tensors, facts)
         self.average.load_state(tensors)
 
@@ -180,7 +180,7 @@ class LesionFinder(System):
         self.average.hand_back()
 
     def settings(self) -> dict[str, Any]:
-        """What it sees at once."""
+        """Size of the window."""
         return {"output": "probability of an MS lesion", "window": f"{self.options.window} voxels"}
 
 

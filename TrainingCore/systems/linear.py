@@ -1,6 +1,6 @@
 """Voxel-wise linear regression: DVR = a + b T1w + c FLAIR (or any target and inputs), least squares over the brain.
 
-The floor: what a network gains over it is what anatomy and neighbourhood add to a voxel's own two intensities.
+Baseline: a network must improve on it by using anatomy and neighbourhood in addition to the intensities of the voxel.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from .training_progress import TrainingProgress
 
 
 def solve(products: Tensor, moments: Tensor) -> Tensor:
-    """Coefficients of the normal equations, the smallest where several fit: (terms, terms), (terms) -> (terms).
+    """Solve the normal equations (minimum norm): (terms, terms), (terms) -> (terms).
 
-    By NumPy: the last bits of torch's (gelsy) depend on where in memory the numbers happen to lie.
+    With NumPy, because the last bits of torch's solver (gelsy) depend on memory alignment.
     """
     return torch.from_numpy(np.linalg.lstsq(products.numpy(), moments.numpy(), rcond=None)[0])
 
 
 class LinearVoxelwise(System):
-    """The five verbs with a closed form: each training step adds a visit to the normal equations."""
+    """System with a closed-form solution: each training step adds a visit to the normal equations."""
 
     name = "linear"
     progress_losses: ClassVar = {"l1": "L1 {:.3f}"}
-    epochs = 1  # a closed form: every visit once is all there is to learn, whatever the recipe says
+    epochs = 1  # closed form: every visit is needed once, regardless of the recipe
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -79,11 +79,11 @@ class LinearVoxelwise(System):
         return {"coefficients": self.coefficients}
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
-        """Everything a resumed run needs."""
+        """Everything needed to resume a run."""
         return {"products": self.products, "moments": self.moments, **self.weights()}, {}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint."""
+        """Restore the state of a checkpoint."""
         self.products, self.moments = tensors["products"], tensors["moments"]
         self.coefficients = tensors["coefficients"]
 
@@ -104,17 +104,17 @@ class LinearVoxelwise(System):
         return system
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
-        """No network: the coefficients are the whole of it."""
+        """Empty: the regression has no network."""
         return {}
 
     def architecture(self) -> dict[str, Any]:
-        """What a bundle must know to build the regression again."""
+        """Settings that a bundle needs to rebuild the regression."""
         return {"regression": {"terms": ["constant", *self.recipe["data"]["inputs"]]}}
 
     def describe(self) -> dict[str, Any]:
-        """Parameter counts and settings, for people."""
+        """Parameter counts and settings to print."""
         return super().describe() | {"trainable parameters": {"regression": len(self.coefficients)}}
 
     def settings(self) -> dict[str, Any]:
-        """As the other systems of DVR say it."""
+        """Output, in the words of the other DVR systems."""
         return {"schedule": "none (no discriminator)"}

@@ -1,4 +1,4 @@
-"""From a bundle to the system that predicts with its weights."""
+"""Load the trained system of a bundle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .ensemble import Ensemble
 
 
 def load_system(bundle: Bundle, device: Any = "cpu") -> Any:
-    """The trained system of a bundle, ready to `predict` on `device`; an Ensemble where it has several members.
+    """Load the trained system of a bundle, or an Ensemble if it has several members, onto a device.
 
     Raises:
         BadInput: the weights do not belong to the described network.

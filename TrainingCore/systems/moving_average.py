@@ -1,4 +1,4 @@
-"""A moving average of a network's weights, which predicts in place of the network itself."""
+"""Exponential moving average of a network's weights, used for prediction instead of the network itself."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from .learner import Network
 from .tensors import Tensors, part, prefixed
 
-NAME = "average"  # what its tensors in a checkpoint begin with
+NAME = "average"  # prefix of its tensors in a checkpoint
 
 
 class MovingAverage(Generic[Network]):
     """Follows a network that learns; does nothing where the share is 0.
 
     Args:
-        share: of the old weights that each step keeps, 0 to below 1.
+        share: decay, the share of the old average that is kept in each step, 0 to below 1.
     """
 
     def __init__(self, network: Network, share: float) -> None:
@@ -37,11 +37,11 @@ class MovingAverage(Generic[Network]):
                     slow.lerp_(fast, 1 - self.share)
 
     def state(self) -> Tensors:
-        """What a checkpoint keeps of it."""
+        """Tensors for a checkpoint."""
         return {} if self._slow is None else prefixed(NAME, dict(self._slow.state_dict()))
 
     def load_state(self, tensors: Tensors) -> None:
-        """Take up what `state` wrote."""
+        """Restore what `state` returned."""
         if self._slow is not None:
             self._slow.load_state_dict(part(NAME, tensors))
 

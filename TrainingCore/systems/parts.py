@@ -1,4 +1,4 @@
-"""What several systems do in the same way: building, counting, precision, starting from a bundle, labels."""
+"""Helpers shared by several systems: building networks, precision, weights of a bundle, losses."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..imaging.intensities import background_of
 from ..networks.unet3d import UNet3D
 from ..runtime.errors import BadInput
 
-TYPICAL_DVR = 1.0  # what a generator answers before it has learnt anything (ours): the middle of the DVR range
+TYPICAL_DVR = 1.0  # output of a generator before training (ours): the middle of the DVR range
 
 
 def build_generator(settings: dict[str, Any], channels: int) -> UNet3D:
-    """The 3D U-Net of a recipe's `generator`, answering a typical DVR before it has learnt anything."""
+    """Build the 3D U-Net of a recipe's `generator`; before training its output is a typical DVR."""
     network = UNet3D(in_channels=channels, out_channels=1, **settings)
     init_output_bias(network.last, TYPICAL_DVR)
     return network
 
 
 def init_output_bias(last: nn.Conv2d | nn.Conv3d, value: float) -> None:
-    """Let a network's last convolution add `value` at the start, so that training need not find the mean first."""
+    """Initialise the bias of the last convolution, so that the initial output has this mean."""
     assert last.bias is not None
     nn.init.constant_(last.bias, value)
 
 
 def inside(inputs: Tensor, intensity: dict[str, Any]) -> Tensor:
-    """Where prepared MRI (N, C, ...) is not background, (N, 1, ...) of 0 and 1: for what has no brain mask at hand."""
+    """Brain mask (N, 1, ...) of 0 and 1 from prepared MRI (N, C, ...): voxels that are not background."""
     return (inputs != background_of(intensity)).any(dim=1, keepdim=True).to(inputs.dtype)
 
 
@@ -57,7 +57,7 @@ def precision(wish: str, device: torch.device) -> torch.dtype:
     """What autocast computes in: half precision on a GPU where the recipe asks for it, float32 elsewhere.
 
     Args:
-        wish: `auto` is bfloat16 on a GPU that has it; `float16` is for GPUs alone; `bfloat16` is taken anywhere.
+        wish: `auto` is bfloat16 on GPUs that support it; `float16` is used on GPUs only; `bfloat16` on any device.
     """
     if wish == "bfloat16" or (wish == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
         return torch.bfloat16
@@ -91,7 +91,7 @@ def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[
 
 
 def infer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
-    """What a network predicts, in float32: no dropout, the norms' running means, no gradients; on its own device."""
+    """Predict with a network in evaluation mode, without gradients; the output is float32 on its device."""
     device = next(network.parameters()).device
     network.eval()
     with torch.no_grad(), autocast(device, kind):
@@ -99,10 +99,10 @@ def infer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle) -> None:
-    """Give a network weights of a bundle.
+    """Load weights of a bundle into a network.
 
     Raises:
-        BadInput: they are of another network.
+        BadInput: the weights belong to another network.
     """
     try:
         network.load_state_dict(weights)
@@ -111,7 +111,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle)
 
 
 def other_network(bundle: Bundle) -> BadInput:
-    """What to raise where weights do not belong to the network that is to take them."""
+    """Error for weights that belong to another network."""
     return BadInput(
         f"The model {bundle.path} has weights of another network than it describes. Get the bundle again, "
         f"or use its architecture: {bundle.description['architecture']}."
@@ -119,16 +119,16 @@ def other_network(bundle: Bundle) -> BadInput:
 
 
 def distributed(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network sharing its gradients between the processes of `torchrun` (plain DistributedDataParallel)."""
+    """Wrap a network so that the processes of `torchrun` share gradients (DistributedDataParallel)."""
     from torch.nn.parallel import DistributedDataParallel
 
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
 
 def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor) -> tuple[Tensor, float]:
-    """Combine a generator's two losses, and compare what each asks of its output.
+    """Combine the two losses of a generator and compare their gradients at its output.
 
-    The gradients at the output are needed for the step anyway, so that the comparison costs nothing.
+    The gradients at the output are needed for the step anyway, so the comparison is free.
 
     Args:
         output: the generator's output, of any shape, with its graph.
@@ -136,8 +136,8 @@ def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor) -> tuple[
         adversarial: weighted adversarial loss, a single number.
 
     Returns:
-        A loss with the gradients of `pixel + adversarial` (its value means nothing), and the ratio of the norms of the
-        two gradients at the output, adversarial over pixel; above 1 the discriminator leads.
+        A loss with the gradients of `pixel + adversarial` (its value is meaningless), and the ratio of the norms of the
+        two gradients at the output, adversarial over pixel; above 1 the discriminator dominates.
     """
     (of_pixel,) = torch.autograd.grad(pixel, output)
     (of_adversarial,) = torch.autograd.grad(adversarial, output)

@@ -1,4 +1,4 @@
-"""Cutting small cubes out of a volume, with gradients."""
+"""Extract patches from a volume, with gradients."""
 
 from __future__ import annotations
 
@@ -52,11 +52,12 @@ def share_in_patches(mask: np.ndarray, centres: np.ndarray, size: int) -> float:
 def cut_patches(volume: Tensor, corners: np.ndarray | Tensor, size: int = 16) -> Tensor:
     """Cubes of size^3 whose first voxels are `corners`: (C, D, H, W), (N, 3) -> (N, C, size, size, size).
 
-    Gradients flow back into `volume`, overlapping patches adding up. One flat index_select: `unfold` would want 71 GB
-    in backward for 48 patches of a 128^3 volume, slices and `stack` are forty times slower.
+    Gradients flow back into `volume`; those of overlapping patches add up. Implemented as one flat index_select,
+    because `unfold` would need 71 GB in backward for 48 patches of a 128^3 volume, and slices with `stack` are forty
+    times slower.
 
     Raises:
-        ValueError: a patch would leave the volume.
+        ValueError: a patch extends beyond the volume.
     """
     corners = torch.as_tensor(corners, dtype=torch.int64, device=volume.device).reshape(-1, 3)
     _, depth, height, width = volume.shape

@@ -1,4 +1,4 @@
-"""Systems by name: what is known of them without torch, and their classes once they are asked for.
+"""Registry of systems by name: their properties without torch, and their classes on demand.
 
 A system of this package has a file in `systems/papers` that registers it. Another package registers its own at run time
 with `register`, or is found by its entry point in the group `myelinsynth.systems`, a function that registers:
@@ -29,30 +29,30 @@ Recipe = dict[str, Any]
 
 
 def no_rules(recipe: Recipe) -> Iterator[Rule]:
-    """Rules of a system without settings of its own, which may have any base."""
+    """No rules, for systems without settings of their own."""
     yield from ()
 
 
 def no_masks(recipe: Recipe) -> tuple[str, ...]:
-    """Masks of a system that needs none besides the brain's."""
+    """No masks besides the brain mask."""
     return ()
 
 
 @dataclass(frozen=True)
 class SystemEntry:
-    """What is known of a system without importing torch.
+    """Properties of a system that are available without importing torch.
 
     Attributes:
-        name: as recipes call it in `system`.
-        load: its class, or where that is as "module:Class", imported when it is first used.
+        name: value of `system` in recipes.
+        load: the class, or "module:Class" to import it on first use.
         citation: the paper, e.g. "Soulier et al., SPIE Medical Imaging 2024"; empty for a comparator of ours.
-        rules: (holds, what is wrong otherwise) for its part of a recipe.
-        masks: names of the masks that a recipe needs to learn from a visit, besides the brain's.
-        disease: what its patients have (ms, wmh or glioma), which `train --simulate` simulates.
-        closed_form: solved at once; a report names none of its recipe's training settings.
-        recipe: its root recipe with every key; None: recipes/<name>.yaml of this package, or that of the recipe's base.
-        reported: the paper's own figures, which reports print beside ours.
-        settings: dataclass of its own settings, whose types are checked before its rules (see systems/settings.py).
+        rules: yields (whether the rule holds, what is wrong otherwise) for a recipe.
+        masks: returns the masks that a visit needs for training, besides the brain mask.
+        disease: disease that `train --simulate` simulates: ms, wmh or glioma.
+        closed_form: whether it has a closed-form solution; reports then omit training settings.
+        recipe: base recipe with every key; None: recipes/<name>.yaml of this package, or that of the recipe's base.
+        reported: results of the paper, which reports show beside ours.
+        settings: dataclass of its settings, whose types are checked before the rules (see systems/settings.py).
     """
 
     name: str
@@ -67,7 +67,7 @@ class SystemEntry:
     settings: type | None = None
 
     def system_class(self) -> type[System]:
-        """The class of the system; imports torch only now."""
+        """Load the class of the system; imports torch."""
         if not isinstance(self.load, str):
             return self.load
         module, _, name = self.load.partition(":")
@@ -78,14 +78,14 @@ _ENTRIES: dict[str, SystemEntry] = {}
 
 
 def register(entry: SystemEntry) -> None:
-    """Make a system known by its name, in place of one that had it before."""
+    """Register a system; replaces a system of the same name."""
     _ENTRIES[entry.name] = entry
     if entry.recipe is not None:
         add_root(entry.name, entry.recipe)
 
 
 def unregister(name: str) -> None:
-    """Forget a system that was registered at run time."""
+    """Remove a system that was registered at run time."""
     entry = _ENTRIES.pop(name)
     if entry.recipe is not None:
         add_root(name, None)
@@ -93,7 +93,7 @@ def unregister(name: str) -> None:
 
 @cache
 def _discover() -> None:
-    """Import the files of `systems/papers`, then what other packages offer."""
+    """Import the files of `systems/papers`, then the entry points of other packages."""
     from . import papers
 
     for module in pkgutil.iter_modules(papers.__path__):
@@ -109,10 +109,16 @@ def system_names() -> tuple[str, ...]:
 
 
 def entry_of(name: str) -> SystemEntry:
-    """What is known of a system by its name.
+    """Look up the entry of a system.
+
+    Args:
+        name: value of `system` in a recipe.
+
+    Returns:
+        The entry.
 
     Raises:
-        BadInput: unknown one.
+        BadInput: the system is unknown.
     """
     _discover()
     if name not in _ENTRIES:
@@ -121,7 +127,7 @@ def entry_of(name: str) -> SystemEntry:
 
 
 def reported_for(task: str) -> Reported:
-    """Figures of the paper whose models a task measures; empty if no registered paper has any."""
+    """Results that the paper of a task reports; empty if no registered paper has any."""
     _discover()
     known = (entry.reported for entry in _ENTRIES.values() if entry.reported is not None)
     return next((figures for figures in known if figures.task == task), Reported(task))

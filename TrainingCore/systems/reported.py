@@ -1,4 +1,4 @@
-"""What papers report of their models, which our reports print beside ours."""
+"""Results reported in papers, which our reports show beside ours."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Values = Mapping[str, Mapping[str, str]]  # measure or title -> the paper's name
 
 @dataclass(frozen=True)
 class Reported:
-    """The figures of one paper.
+    """Results of one paper.
 
     Attributes:
-        task: name of the task (see evaluation.tasks) whose reports print them.
-        measures: by key of a measure.
-        by_target: the same for each target, where the paper makes several. pooled: correlations over all people, by
-            their title.
+        task: name of the task (see evaluation.tasks) whose reports show them.
+        measures: values by key of a measure.
+        by_target: values by target and measure, for papers with several targets.
+        pooled: correlations over all people, by title.
         inputs: ablation table, inputs -> measure -> mean (SD).
-        inputs_order: in which order the paper leaves inputs out.
-        learning_curves: what the paper reads off its learning curves.
-        searched: target -> recipe key -> value that the paper's own search chose.
+        inputs_order: order in which the paper drops inputs.
+        learning_curves: conclusion of the paper from its learning curves.
+        searched: target -> recipe key -> value selected by the paper's own search.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""One visit as a training step sees it: tensors, and the places patches may be centred on."""
+"""One visit as input of a training step: tensors, and the voxels that patches can be centred on."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu")
 
 
 def joined(batch: list[Sample]) -> Sample:
-    """Several visits as one Sample of (N, ...) tensors; a mask that one visit lacks is empty there."""
+    """Join several visits to one Sample of (N, ...) tensors; a mask that a visit lacks is empty."""
     if len(batch) == 1:
         return batch[0]
     names = {name for sample in batch for name in sample.masks}

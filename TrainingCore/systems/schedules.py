@@ -1,4 +1,4 @@
-"""Where the discriminator looks, epoch by epoch (Soulier et al. 2024, section 3.1).
+"""Schedules of the discriminator's patches by epoch (Soulier et al. 2024, section 3.1).
 
 A *lesion patch* is centred on the centre of gravity of a randomly chosen lesion, a *random patch* on a random voxel of
 the white matter, lesional or not.
@@ -14,11 +14,20 @@ SCHEDULES = ("curricular", "anticurricular", "fixed", "uniform")
 def random_share(name: str, epoch: int, epochs: int, share: float = 0.5) -> float:
     """Share of random patches in an epoch, 0 to 1.
 
-    epoch counts from 0, so that `curricular` is 0 in the first of `epochs` and 1 in the last, linearly in between;
-    `anticurricular` is its opposite; `fixed` is `share` throughout; `uniform` looks at random patches alone.
+    `curricular` increases linearly from 0 in the first epoch to 1 in the last; `anticurricular` is the opposite;
+    `fixed` is `share` throughout; `uniform` uses random patches only.
+
+    Args:
+        name: name of the schedule.
+        epoch: number of the epoch, from 0.
+        epochs: number of epochs.
+        share: share of random patches for `fixed`.
+
+    Returns:
+        Share of random patches.
 
     Raises:
-        ValueError: unknown schedule or a share beyond 0 and 1.
+        ValueError: the schedule is unknown, or the share is not in [0, 1].
     """
     if name not in SCHEDULES:
         raise ValueError(f"unknown schedule {name!r}; known: {', '.join(SCHEDULES)}")
@@ -40,8 +49,8 @@ def choose_centres(
 ) -> np.ndarray:
     """Centres of `count` patches, (count, 3) voxel indices.
 
-    A visit without lesions gives random patches alone, one without white matter lesion patches alone, and with neither
-    the patches are centred on the origin that the caller shifts into the volume.
+    A visit without lesions gives random patches only, a visit without white matter gives lesion patches only. Without
+    both, patches are centred on the origin, and the caller shifts them into the volume.
 
     Args:
         lesion_centres: (L, 3) centres of gravity.

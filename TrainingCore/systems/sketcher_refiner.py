@@ -127,7 +127,7 @@ class SketcherRefiner(System):
         return sketcher | ({"refiner/": self.refiner.generator.module} if self.refiner is not None else {})
 
     def settings(self) -> dict[str, Any]:
-        """What the discriminators judge."""
+        """Patches of the discriminators."""
         return {"patch of the grid": list(self.options.discriminator.patch)}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .samples import Sample
 
-CHUNK = 16  # slices that a network sees at once outside training (ours): bounds the memory, changes no value
+CHUNK = 16  # slices per batch outside training (ours): limits memory, does not affect the result
 
 
 def brain_slices(brain: Tensor) -> np.ndarray:
@@ -26,7 +26,7 @@ def brain_slices(brain: Tensor) -> np.ndarray:
 
 
 def draw_slices(sample: Sample, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` axial slices of a visit, drawn evenly from those that hold brain; none twice where there are enough.
+    """Draw `count` axial slices of a visit uniformly from those with brain, without replacement if possible.
 
     Returns:
         (count,) indices, rising.

@@ -1,6 +1,6 @@
-"""What all systems share: how a system is built, distributed, saved, resumed, shipped in a bundle and described.
+"""Base class of all systems: building, distribution, checkpoints, bundles and description.
 
-A system file adds its paper: the networks it hands to `learner`, a training step, and how it predicts.
+A system adds what is specific to its paper: the networks it passes to `learner`, a training step, and prediction.
 """
 
 from __future__ import annotations
@@ -34,15 +34,14 @@ class System(ABC):
     >>> dvr = system.predict(sample.inputs)                                       # (1, 1, I, J, K)
 
     Attributes:
-        name: as recipes call it.
-        score: keys of `validation_step` whose sum, the lower the better, chooses the best epoch.
+        name: value of `system` in recipes.
+        score: keys of `validation_step` whose sum selects the best epoch; lower is better.
         progress_losses: losses in the progress line, with formats.
-        architecture_keys: keys of the recipe without which the networks cannot be built again or do not predict the
-            same; a bundle carries them as its `architecture`.
-        epochs: what a closed form takes, whatever the recipe says; None for a system that goes by its recipe.
-        phases: how often it takes the steps that the recipe says, one after the other (2: its networks learn in turn).
-        from_masks: predicts from a visit's masks (`predict_case`) instead of its MRI, as the comparator `geometry`
-            does.
+        architecture_keys: recipe keys that are needed to rebuild the networks and to predict in the same way; a bundle
+            holds them as `architecture`.
+        epochs: number of epochs of a closed-form system; None to use that of the recipe.
+        phases: how often the training steps of the recipe are run in sequence (2: the networks are trained in turn).
+        from_masks: whether it predicts from masks (`predict_case`) instead of MRI, as the comparator `geometry`.
     """
 
     name: ClassVar[str]
@@ -61,7 +60,16 @@ class System(ABC):
         torch.manual_seed(recipe["seed"])
 
     def learner(self, name: str, network: Network, rate: str = "rate") -> Learner[Network]:
-        """Give a network its Adam, with the rate of that key of the recipe's `optimizer`, and keep it under `name`."""
+        """Create and register the Learner of a network.
+
+        Args:
+            name: name of the network in checkpoints.
+            network: the network.
+            rate: key of its learning rate in the recipe's `optimizer`.
+
+        Returns:
+            The Learner, with Adam as optimiser.
+        """
         rates = self.recipe["optimizer"]
         learner = Learner(
             network,
@@ -86,7 +94,12 @@ class System(ABC):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Learn from some visits. Every random number comes from `rng`.
+        """Train on some visits.
+
+        Args:
+            batch: the visits.
+            progress: how far the training is.
+            rng: source of all random numbers.
 
         Returns:
             The losses by name.
@@ -107,14 +120,14 @@ class System(ABC):
 
     @abstractmethod
     def inference_networks(self) -> Mapping[str, nn.Module]:
-        """The networks that predict, by what the names of their weights start with in a bundle."""
+        """Networks needed for prediction, by the prefix of their weights in a bundle."""
 
     def settings(self) -> dict[str, Any]:
-        """What `describe` says of this system alone."""
+        """Settings that `describe` prints for this system only."""
         return {}
 
     def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
-        """What the validation people choose besides the epoch, by its name in a bundle.
+        """Parameters selected on the validation set besides the epoch, by name in a bundle.
 
         Args:
             entry: the log entry of the epoch, with its `validation_` measures.
@@ -126,13 +139,13 @@ class System(ABC):
         return {}
 
     def warnings(self, entry: dict[str, float]) -> list[str]:
-        """Sentences that a user should read after an epoch, from its mean losses by name."""
+        """Warnings about an epoch, from its mean losses by name."""
         return []
 
     # -- state -------------------------------------------------------------------------------------------------------
 
     def weights(self) -> Tensors:
-        """Weights of the networks that predict, as a bundle ships them."""
+        """Weights of the networks needed for prediction, as stored in a bundle."""
         return {
             f"{start}{k}": v
             for start, network in self.inference_networks().items()
@@ -140,15 +153,15 @@ class System(ABC):
         }
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
-        """Everything a resumed run needs: tensors, and plain numbers."""
+        """Everything needed to resume a run: tensors, and plain numbers."""
         tensors = {k: v for name, learner in self.learners.items() for k, v in learner.state(name).items()}
         return tensors, {"scalers": {name: learner.scaler.state_dict() for name, learner in self.learners.items()}}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint.
+        """Restore the state of a checkpoint.
 
         Raises:
-            BadInput: it is of other networks.
+            BadInput: the checkpoint belongs to other networks.
         """
         scalers = facts.get("scalers", {})
         if set(scalers) != set(self.learners):
@@ -163,10 +176,10 @@ class System(ABC):
     # -- bundles -----------------------------------------------------------------------------------------------------
 
     def start_from(self, bundle: Bundle) -> None:
-        """Take the weights of the networks that predict.
+        """Initialise the prediction networks from a bundle.
 
         Raises:
-            BadInput: they are of other networks.
+            BadInput: the weights belong to other networks.
         """
         weights = bundle.weights()
         for start, network in self.inference_networks().items():
@@ -175,10 +188,10 @@ class System(ABC):
 
     @classmethod
     def from_bundle(cls: type[Kind], bundle: Bundle, device: Any = "cpu") -> Kind:
-        """The system of a bundle, ready to predict: without discriminators.
+        """Build the system of a bundle for prediction, without discriminators.
 
         Raises:
-            BadInput: for others.
+            BadInput: the bundle belongs to other networks.
         """
         about, recipe = bundle.description, load_recipe(cls.name)
         recipe["data"] |= {"inputs": about["inputs"], "target": about["output"], "intensity": about["intensity"]}
@@ -206,7 +219,7 @@ class System(ABC):
             raise other_network(bundle)
 
     def architecture(self) -> dict[str, Any]:
-        """What a bundle must know to build the networks again and to predict as they were validated."""
+        """Settings that a bundle needs to rebuild the networks and to predict in the same way."""
         described: dict[str, Any] = {}
         for key in self.architecture_keys:
             *groups, leaf = key.split(".")
@@ -217,7 +230,7 @@ class System(ABC):
         return described
 
     def describe(self) -> dict[str, Any]:
-        """Parameter counts and settings, for people."""
+        """Parameter counts and settings to print."""
         data = self.recipe["data"]
         return {
             "trainable parameters": {name: parameters(learner.module) for name, learner in self.learners.items()},

@@ -18,7 +18,7 @@ def part(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
-    """An optimiser's memory (Adam's moments and step counts) as flat tensors."""
+    """State of an optimiser (moments and step counts of Adam) as flat tensors."""
     return {
         f"{index}.{key}": torch.as_tensor(value)
         for index, memory in optimizer.state_dict()["state"].items()
@@ -27,7 +27,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Give an optimiser the memory that `optimizer_tensors` wrote."""
+    """Restore the state of an optimiser from `optimizer_tensors`."""
     memory: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
