@@ -1,1 +1,1 @@
-"""From one patient to a study: whole cohorts as BIDS derivatives, their table, and what it is associated with."""
+"""Studies: whole cohorts as BIDS derivatives, group table, associations, and comparison of visits."""

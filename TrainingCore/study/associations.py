@@ -1,8 +1,8 @@
-"""Is a measure of the map associated with a column of participants.tsv? Effect sizes with intervals first, p after.
+"""Association of measures of the map with columns of participants.tsv: effect sizes with intervals, and p values.
 
-The person is the unit: Spearman correlations are of person means, bootstrapped by person; with several visits a linear
-mixed model with a random intercept per person uses all of them. p values are corrected within one table (Benjamini and
-Hochberg 1995).
+The unit of analysis is the person: Spearman correlations are of person means, bootstrapped by person; with several
+visits a linear mixed model with a random intercept per person uses all of them. p values are corrected within one table
+(Benjamini and Hochberg 1995).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def number(content: Any) -> float:
-    """A cell as a number, nan if it is none."""
+    """Convert a cell to a number, nan if it is not numeric."""
     try:
         return float(content)
     except (TypeError, ValueError):
@@ -29,7 +29,7 @@ def number(content: Any) -> float:
 
 
 def is_numeric(rows: Sequence[Row], column: str) -> bool:
-    """Whether every cell that is not empty holds a number.
+    """Whether all non-empty cells of a column are numeric.
 
     Raises:
         BadInput: the column is missing or empty.
@@ -59,7 +59,7 @@ def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
 
 
 def person_means(people: Sequence[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Mean of each column per person, over the visits if it is known.
+    """Mean of each column per person, over visits with a value.
 
     Args:
         values: (n, k).
@@ -91,9 +91,9 @@ def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Seque
     """Association of a measure with a numeric outcome.
 
     Returns:
-        measure, outcome, people, visits, missing (visits without a value); rho with its 95 % interval by person; the
-        same adjusted for the covariates (partial_*); beta of the mixed model per SD of the outcome, in SD of the
-        measure; p of the adjusted correlation. None: cannot be estimated.
+        Row with measure, outcome, people, visits, missing (visits without a value); rho with its 95 % interval by
+        person; the same adjusted for the covariates (partial_*); beta of the mixed model per SD of the outcome, in SD
+        of the measure; p of the adjusted correlation. None: cannot be estimated.
     """
     values = np.array([[number(row.get(measure)), number(row.get(outcome))] for row in rows])
     everything = np.column_stack([values, design(rows, covariates)])

@@ -1,9 +1,9 @@
-"""What changed between two visits, lesion by lesion and voxel by voxel, and whether it is more than repeatability.
+"""Change between two visits per lesion and per voxel, compared with repeatability.
 
-A change counts where its 95 % interval leaves out zero; the interval comes from repeatability, the SD of the difference
-between two scans of the same person without a change, by lesion volume. Voxel shares follow Bodini et al. 2016: a
-lesional voxel is demyelinated where its DVR lies below a limit; the demyelination index is the share of lesional voxels
-that were normal before and are demyelinated after, the remyelination index the reverse.
+A lesion counts as changed if the 95 % interval of its change excludes zero. The interval comes from repeatability, the
+SD of the difference between two scans of the same person without a change, by lesion volume. Voxel shares follow Bodini
+et al. 2016: a lesional voxel is demyelinated if its DVR is below a threshold; the demyelination index is the share of
+lesional voxels that were normal before and are demyelinated after, the remyelination index the reverse.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def lesion_changes(
         labels: lesion labels before and after, int (I, J, K), on the half-way grid.
         dvr: maps before and after, unitless, on the same grid, 0 outside the brain.
         affine: 4x4 of that grid, RAS mm.
-        repeatability: what counts as a change; None: no lesion is judged.
+        repeatability: threshold for a change; None: no lesion is classified.
 
     Returns:
         Rows {lesion, before, after, kind, volume_before_mm3, volume_after_mm3, x_mm, y_mm, z_mm, dvr_before, dvr_after,
-        difference, low, high, change}. Both means are over the union of the outlines, so that a redrawn border is no
-        change; a new lesion's tissue before, and a gone one's after, are measured too.
+        difference, low, high, change}. Both means are over the union of the outlines, so that a redrawn border causes
+        no change; the tissue of a new lesion before, and of a gone lesion after, is measured too.
     """
     voxel = float(abs(np.linalg.det(affine[:3, :3])))
     seen = (dvr[0] > 0) & (dvr[1] > 0)
@@ -82,7 +82,7 @@ def _row(
 
 
 def classify(kind: str, low: float | None, high: float | None) -> str:
-    """demyelinating, remyelinating, stable, new, gone, or not judged without repeatability."""
+    """Classify a lesion as demyelinating, remyelinating, stable, new, gone, or not judged (without repeatability)."""
     if kind in (NEW, GONE):
         return kind
     if low is None or high is None:
@@ -97,7 +97,7 @@ def voxel_indices(
 
     Args:
         lesions: bool (I, J, K), lesional at either visit.
-        dvr: maps before and after; voxels that are 0 in one are left out.
+        dvr: maps before and after; voxels that are 0 in either are excluded.
         limit: DVR below which a voxel counts as demyelinated.
 
     Returns:
@@ -113,7 +113,7 @@ def voxel_indices(
 
 
 def summarise_changes(rows: Sequence[Row]) -> dict[str, Any]:
-    """How many lesions changed in which way, and the volume-weighted mean difference of those at both visits."""
+    """Count lesions by type of change, and compute the volume-weighted mean difference of those at both visits."""
     classes = [row["change"] for row in rows]
     both = [row for row in rows if row["difference"] is not None and row["kind"] not in (NEW, GONE)]
     weights = np.array([max(row["volume_before_mm3"], row["volume_after_mm3"]) for row in both])

@@ -1,4 +1,4 @@
-"""The dataset that `bids_app` writes: where it may lie, what describes it, what is left to do, what failed."""
+"""Derivatives dataset of `bids_app`: location, description, pending visits and failures."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_folders(data: Path, out: Path) -> None:
 
 
 def ours(out: Path) -> bool:
-    """Whether `bids_app` wrote a dataset."""
+    """Whether a dataset was written by `bids_app`."""
     try:
         return bool(read_json(out / DESCRIPTION)["GeneratedBy"][0]["Name"] == GENERATOR)
     except (BadInput, KeyError, IndexError, TypeError):
@@ -53,7 +53,7 @@ def ours(out: Path) -> bool:
 
 
 def begin(data: Path, out: Path) -> None:
-    """Write what describes the dataset; the same bytes whichever job writes it."""
+    """Write the description of the dataset; every job writes identical files."""
     make_writable(out)
     about = {
         "Name": "Synthetic PiB DVR maps",
@@ -70,10 +70,18 @@ def begin(data: Path, out: Path) -> None:
 
 
 def select_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]) -> list[Visit]:
-    """The visits asked for.
+    """Select visits by label.
+
+    Args:
+        cohort: the dataset.
+        people: labels of people, with or without sub-; all if empty.
+        sessions: labels of sessions, with or without ses-; all if empty.
+
+    Returns:
+        The selected visits.
 
     Raises:
-        BadInput: label that is not there, or if nothing is left.
+        BadInput: a label does not exist, or no visit is left.
     """
     every = [*cohort.visits, *cohort.incomplete]
     chosen = {label.removeprefix("sub-") for label in people}, {label.removeprefix("ses-") for label in sessions}
@@ -91,9 +99,9 @@ def select_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]
 
 
 def write_worklist(cohort: Cohort, out: Path) -> None:
-    """List every visit with its images beside the Results, so that Slicer opens them one after the other for review.
+    """Write the worklist of all visits and their images, with which Slicer opens the Results for review.
 
-    The same bytes whichever job writes it: it names all visits of the cohort, those of other jobs too.
+    Every job writes identical files, because the list includes the visits of other jobs.
     """
     listed = {
         visit.label: {
@@ -141,7 +149,7 @@ def without_t1w(visits: Sequence[Visit]) -> list[dict[str, str]]:
 
 
 def note_failure(out: Path, label: str, reason: str) -> None:
-    """Keep why a visit has no map (an empty reason: it has one), in a file of its own, so that jobs need no lock."""
+    """Record why a visit has no map, or remove the record if the reason is empty; one file per visit needs no lock."""
     path = out / LOGS / f"{label}.json"
     if reason:
         write_json(path, {"visit": label, "reason": reason})
@@ -150,5 +158,5 @@ def note_failure(out: Path, label: str, reason: str) -> None:
 
 
 def failures(out: Path) -> list[dict[str, str]]:
-    """Every visit that has no map, with the reason, over all jobs so far."""
+    """List all visits without a map and the reason, over all jobs so far."""
     return [read_json(path) for path in sorted((out / LOGS).glob("*.json"))]

@@ -11,13 +11,13 @@ from ..imaging.volumes import Volume, corners, resample
 
 @dataclass(frozen=True)
 class HalfWay:
-    """Where the visits meet.
+    """Half-way space of two visits.
 
     Attributes:
-        to_before: 4x4 RAS mm, a point of the half-way space -> the point of that visit.
-        to_after: 4x4 RAS mm, a point of the half-way space -> the point of that visit.
-        shape: grid.
-        affine: grid.
+        to_before: 4x4 RAS mm, point of the half-way space -> point of the first visit.
+        to_after: 4x4 RAS mm, point of the half-way space -> point of the second visit.
+        shape: voxels along each axis of the grid.
+        affine: 4x4 of the grid, RAS mm.
     """
 
     to_before: np.ndarray
@@ -35,13 +35,13 @@ class HalfWay:
 
 
 def half_way(matrix: np.ndarray, before: Volume, after: Volume, spacing: float) -> HalfWay:
-    """Make the space between two visits.
+    """Compute the half-way space of two visits.
 
     Args:
         matrix: rigid, 4x4 RAS mm, a point of the first visit -> the same tissue at the second.
         before: brain mask of the first visit.
         after: brain mask of the second visit.
-        spacing: voxel edge of the grid, mm.
+        spacing: voxel size of the grid in mm.
 
     Returns:
         The space with a grid that holds both brains, axes along the world.

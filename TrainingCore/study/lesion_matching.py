@@ -1,4 +1,4 @@
-"""Which lesion of one visit is which of the other: matched one to one, split, merged, new or gone."""
+"""Match the lesions of two visits: one to one, split, merged, new or gone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOUCHING = 0.1  # (ours) share of the smaller lesion that must overlap for two o
 
 @dataclass(frozen=True)
 class LesionMatch:
-    """Lesions that are one thing: their labels at either visit, and what happened to them."""
+    """Corresponding lesions of two visits: their labels, and the kind of match."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]

@@ -1,6 +1,6 @@
-"""What the files of a visit are called in the derivatives of `bids_app`.
+"""File names of a visit in the derivatives of `bids_app`.
 
-PET names as in PET-BIDS; `desc-synthetic`, so that nobody takes a synthetic map for a measured one.
+PET names follow PET-BIDS, with `desc-synthetic` to distinguish synthetic from measured maps.
 """
 
 from __future__ import annotations

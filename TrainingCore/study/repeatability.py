@@ -1,4 +1,4 @@
-"""How far lesion DVR differs between two scans of a brain that has not changed: what a change has to exceed."""
+"""Repeatability: difference in lesion DVR between two scans of an unchanged brain, the threshold for a change."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Repeatability:
         return cls(classes, sd, str(content.get("source", "")), None if nawm is None else float(nawm))
 
     def of(self, volume_mm3: float) -> float:
-        """The SD of a lesion of this volume; that of the smallest class below it."""
+        """SD for a lesion of this volume in mm3, that of its volume class."""
         return self.sd[max(int(np.searchsorted(self.classes_mm3, volume_mm3, side="right")) - 1, 0)]
 
     def in_words(self) -> str:
-        """What a change has to exceed, for a report."""
+        """Description of the threshold for a report."""
         classes = ", ".join(f"{NORMAL * sd:.3f} from {low:g} mm3" for low, sd in zip(self.classes_mm3, self.sd))
         return f"more than {classes} DVR ({self.source or 'source not stated'})"
 
@@ -57,7 +57,7 @@ class Repeatability:
 def fit_repeatability(
     rows: Sequence[Mapping[str, Any]], nawm: Sequence[float], source: str, weights_sha256: str, seed: int = 0
 ) -> dict[str, Any]:
-    """Repeatability of a model from people who were scanned twice without a change.
+    """Estimate the repeatability of a model from people scanned twice without a change.
 
     Args:
         rows: one per lesion: person, volume_mm3, difference (of its mean DVR between the scans).

@@ -1,4 +1,4 @@
-"""Comparisons of a person's sessions, one after the other, in a dataset of `bids_app`."""
+"""Comparison of consecutive sessions of a person in a dataset of `bids_app`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = "change.json"
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sessions of one person that follow each other, both with a map."""
+    """Two consecutive sessions of a person, both with a map."""
 
     before: VisitTask
     after: VisitTask
@@ -28,7 +28,7 @@ class Pair:
 
     @property
     def folder(self) -> Path:
-        """Where the comparison lies."""
+        """Folder of the comparison."""
         return Path(self.before.out) / CHANGES / self.label
 
     def results(self) -> tuple[Path, Path]:
@@ -37,13 +37,13 @@ class Pair:
         return before, after
 
     def keys(self) -> str:
-        """What the comparison rests on: the keys of both visits' records."""
+        """Keys of both visits' records, to detect outdated comparisons."""
         tasks = (self.before, self.after)
         return " ".join(read_json(Path(task.out) / record_path(task.person, task.visit))["key"] for task in tasks)
 
 
 def pairs_of(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
-    """Sessions that follow each other (in the order of their labels), where both have a map."""
+    """Yield consecutive sessions (in the order of their labels) that both have a map."""
     complete = [task for task in tasks if (Path(task.out) / record_path(task.person, task.visit)).is_file()]
     for person in sorted({task.person for task in complete}):
         own = sorted((task for task in complete if task.person == person), key=lambda task: natural(task.visit))

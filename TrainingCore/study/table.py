@@ -1,4 +1,4 @@
-"""The table of a study: one row per visit, with what its map says and what participants.tsv says."""
+"""Table of a study: one row per visit with measures of the map and columns of participants.tsv."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class GroupMeasure:
-    """A measure of the table: name, title for people, units and description of the data dictionary."""
+    """A measure of the table: name, title, units and description for the data dictionary."""
 
     name: str
     title: str
@@ -122,7 +122,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
 
 
 def flags(row: Row, warnings: Sequence[str]) -> list[str]:
-    """What a person should look at, in words."""
+    """Quality-control flags of a visit, as text."""
     found = [f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"] if warnings else []
     if row["nawm_dvr"] is not None and row["grey_matter_dvr"] is not None and row["nawm_dvr"] < row["grey_matter_dvr"]:
         found.append("NAWM below grey matter")

@@ -1,8 +1,8 @@
-"""What one process does for one visit of a cohort: synthesize, then write BIDS derivatives.
+"""Process one visit of a cohort: synthesize the map, then write BIDS derivatives.
 
-A visit's Result is made in a folder of its own and takes its place whole; its BIDS files follow, its record last. A
-visit with a record is complete, whenever the process or the machine was killed. Nothing that is written depends on time
-or on how the visits were distributed: one job per person gives the same bytes as one run over all.
+The Result of a visit is written to a temporary folder and moved into place; the BIDS files follow, the record is
+written last. A visit with a record is complete, even if the process or the machine was killed. The output does not
+depend on time or on how visits are distributed: one job per person writes the same files as a single run.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ MRI_ROOMS = ("data", "evaluation", "imaging", "networks", "patient", "prediction
 
 @dataclass(frozen=True)
 class VisitTask:
-    """One visit to synthesize; plain values, so that it travels to another process or machine.
+    """One visit to synthesize; plain values, so that it can be sent to another process or machine.
 
     Attributes:
         files: absolute paths by volume name.
-        spaces: the BIDS `space` of files whose name has one.
+        spaces: BIDS `space` entity by volume, for files that have one.
         model: folder, .zip or name of a bundle.
         out: absolute path of the dataset.
-        threads: for inner loops.
+        threads: CPU threads.
         viewer: also write viewer.html.
         lesion_finder: bundle that finds the lesions of a visit without a mask, or None.
     """
@@ -62,7 +62,7 @@ class VisitTask:
         return label_of(self.person, self.visit)
 
     def options(self) -> SynthesisOptions:
-        """What `synthesize` is asked for."""
+        """Options for `synthesize`."""
         masks = ("lesions", "dvr", "brain", "label_map")
         files = {name: Path(path) for name, path in self.files.items()}
         aligned = "flair" in files and self.spaces.get("flair") == "T1w"
@@ -82,7 +82,7 @@ class VisitTask:
 
 @functools.cache
 def code_version() -> str:
-    """A hash of the source files that decide what comes out of a visit."""
+    """Hash of the source files that affect the result of a visit."""
     root, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
     for room in MRI_ROOMS:
         for path in sorted((root / room).rglob("*.py")):
@@ -91,7 +91,7 @@ def code_version() -> str:
 
 
 def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: str) -> str:
-    """A hash of everything that decides the outcome: bytes of the inputs, model, settings, code."""
+    """Hash of everything that affects the result: contents of the inputs, model, settings, code."""
     about = {
         "inputs": {name: content["sha256"] for name, content in sorted(inputs.items())},
         "spaces": task.spaces,
@@ -105,7 +105,7 @@ def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: s
 
 
 def synthesize_visit(task: VisitTask) -> VisitOutcome:
-    """Make a visit's Result and derivatives; a failure is in the outcome, never raised (but for being stopped)."""
+    """Write the Result and derivatives of a visit; failures are returned in the outcome, not raised (except a stop)."""
     return attempt(task.label, task.out, lambda: (_synthesize(task), []), "Use fewer --n-procs.")
 
 
@@ -162,7 +162,7 @@ def _bundle(path: str) -> Bundle:
 
 
 def _without_times(folder: Path) -> None:
-    """How long the steps took differs from run to run; it is kept out, so that the same input gives the same bytes."""
+    """Remove the run times from the provenance, so that the same input gives identical files."""
     provenance = read_json(folder / PROVENANCE)
     provenance.pop("seconds", None)
     write_json(folder / PROVENANCE, provenance)

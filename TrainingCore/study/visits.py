@@ -1,4 +1,4 @@
-"""Two Results of one person, brought together."""
+"""Compare two Results of one person."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every system shares while it learns: patches, augmentation, checkpoints, the loop."""
+"""Training of all systems: augmentation, data loading, checkpoints and the training loop."""

@@ -1,7 +1,7 @@
-"""Variation that a hospital's MRI has and a cohort lacks: place, bias field, contrast, noise, resolution.
+"""Augmentation: random position, bias field, contrast, noise and resolution, as in hospital MRI.
 
-Off in the paper's recipe. Every amount comes from the recipe's `augmentation` group, every draw from one generator, so
-that a resumed run sees the same patients. The DVR target moves with the anatomy and never changes its values otherwise.
+Off in the paper's recipe. All amounts come from the recipe's `augmentation` group and all random numbers from one
+generator, so that a resumed run sees the same patients. The DVR target moves with the anatomy but keeps its values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ THICKEST_SLICE = 4  # voxels
 def augment(
     case: Case, settings: dict[str, float], rule: dict[str, Any], rng: np.random.Generator, target: str = "dvr"
 ) -> Case:
-    """A varied copy of a prepared case.
+    """Augment a prepared case.
 
     Args:
         settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`

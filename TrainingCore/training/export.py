@@ -1,4 +1,4 @@
-"""From a run to its bundles."""
+"""Write the bundles of a training run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PURPOSES = {  # what a model of each target is for
 
 
 def intended_use(inputs: list[str], target: str) -> str:
-    """What a model may be used for, in words."""
+    """Sentence about the intended use of a model."""
     titles = [word_of(name) for name in inputs]
     named = " and ".join(filter(None, [", ".join(titles[:-1]), titles[-1]]))
     purpose = PURPOSES.get(target, f"Makes a synthetic {target} from {{inputs}}").format(inputs=named)
@@ -34,10 +34,18 @@ def intended_use(inputs: list[str], target: str) -> str:
 
 
 def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bundle:
-    """Write the best epochs of several runs of one recipe as one bundle whose members answer together.
+    """Write the best epochs of several runs of one recipe as an ensemble.
+
+    Args:
+        folder: bundle to write.
+        runs: the runs.
+        changes: entries of the description to replace (name, licence, performance).
+
+    Returns:
+        The bundle.
 
     Raises:
-        BadInput: the runs differ in what they were trained as.
+        BadInput: the runs have different recipes.
     """
     weights: Tensors = {}
     chosen: list[dict[str, float]] = []
@@ -68,12 +76,19 @@ def export_bundles(run: Run) -> None:
 
 
 def trained_weights(run: Run, which: str) -> tuple[Tensors, dict[str, Any], Any]:
-    """Weights of the best or last epoch so far, that epoch's log entry, and the system they belong to.
+    """Load the weights of the best or last epoch so far.
 
-    Without validation there is no best epoch and the last one is taken.
+    Without validation there is no best epoch, and the last one is used.
+
+    Args:
+        run: the run, which may be unfinished.
+        which: best or last.
+
+    Returns:
+        Weights, log entry of the epoch, and system.
 
     Raises:
-        BadInput: before the first whole epoch.
+        BadInput: no epoch has finished.
     """
     from ..systems import system_class
 

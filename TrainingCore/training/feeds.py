@@ -1,8 +1,8 @@
-"""What a training step is fed with, step by step: visits of a cohort, or simulated ones; made ahead by workers.
+"""Data loading for training: visits of a cohort or simulated visits, prepared in advance by worker processes.
 
-A feed is a list of *tasks* (numbers that say everything: seed, epoch, visits) and a *maker* that turns a task into what
-the step needs. Workers are processes of torch's DataLoader; since a task says everything, what they make depends
-neither on how many there are nor on when a run was killed and resumed.
+A feed is a list of *tasks* (seed, epoch, visits) and a *maker* that turns a task into the data of a step. Workers are
+processes of torch's DataLoader. Since a task is complete in itself, the data depend neither on the number of workers
+nor on whether a run was interrupted and resumed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .augmentation import augment
 from .simulated import SimulatedPeople
 from .windows import random_window
 
-NICENESS = 5  # of workers: a step that waits for the network's own thread comes first (ours)
+NICENESS = 5  # of workers, so that the training process has priority (ours)
 Batch = tuple[list[Case], np.random.Generator]  # augmented visits of a step, and its source of random numbers
 
 
@@ -50,12 +50,12 @@ class Feed(Protocol):
         ...
 
     def first_visit(self) -> Case:
-        """A visit to make a picture of, not augmented."""
+        """A visit for the example picture, not augmented."""
         ...
 
 
 class _Tasks(Dataset[Any]):
-    """Tasks as torch's DataLoader wants them."""
+    """Tasks as a data set for torch's DataLoader."""
 
     def __init__(self, tasks: Sequence[Any], make: Callable[[Any], Any]) -> None:
         self.tasks, self.make = tasks, make
@@ -72,16 +72,21 @@ def _as_it_is(item: Any) -> Any:
 
 
 def _start_worker(_number: int) -> None:
-    """Ctrl-C is the parent's business, which ends its workers."""
+    """Ignore Ctrl-C in a worker; the parent process handles it and ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(AttributeError, OSError):  # Windows has no nice
         os.nice(NICENESS)
 
 
 def made_ahead(tasks: Sequence[Any], make: Callable[[Any], Any], workers: int) -> Generator[Any, None, None]:
-    """make(task) for every task, in order; by worker processes two tasks ahead each, or in this process (workers 0).
+    """Yield make(task) for every task in order.
 
-    make must be picklable. Workers end with the iterator, and by themselves where this process is killed.
+    Workers end with the iterator, and also if this process is killed.
+
+    Args:
+        tasks: the tasks.
+        make: picklable function.
+        workers: number of worker processes, which prepare two tasks in advance each; 0 for this process.
     """
     if workers == 0 or not tasks:
         yield from map(make, tasks)
@@ -107,10 +112,12 @@ def made_ahead(tasks: Sequence[Any], make: Callable[[Any], Any], workers: int) -
 def one_ahead(
     items: Generator[Any, None, None], change: Callable[[Any], Any], wait: bool = False
 ) -> Generator[Any, None, None]:
-    """change(item) for every item, in order; a thread makes the next one while the caller works with this one.
+    """Yield change(item) for every item in order; a thread computes the next one in the meantime.
 
     Args:
-        wait: make each only when it is asked for, for work that would take the caller's own cores.
+        items: the items.
+        change: function to apply.
+        wait: whether to compute each item only on demand, for work that would compete for the caller's cores.
     """
     if wait:
         with contextlib.closing(items):
@@ -138,7 +145,7 @@ def one_ahead(
 
 @dataclass(frozen=True)
 class CohortMaker:
-    """Augments the visits of a step: task (seed, epoch, visits) -> Batch."""
+    """Augments the visits of a step: (seed, epoch, visits) -> Batch."""
 
     visits: Visits
     recipe: dict[str, Any]
@@ -150,7 +157,7 @@ class CohortMaker:
 
 
 class CohortFeed:
-    """Every visit of a cohort once an epoch, in a new order."""
+    """Every visit of a cohort once per epoch, in random order."""
 
     def __init__(self, visits: Visits, recipe: dict[str, Any], processes: Processes, workers: int = 0) -> None:
         self.visits, self.recipe, self.processes, self.workers = visits, recipe, processes, workers
@@ -180,7 +187,7 @@ class CohortFeed:
 
 @dataclass(frozen=True)
 class SimulatedMaker:
-    """Simulates a person once and augments the visit for each of its uses: task (number, uses) -> {use: Case}."""
+    """Simulates a person once and augments the visit for each use: (number, uses) -> {use: Case}."""
 
     people: SimulatedPeople
 
@@ -191,11 +198,12 @@ class SimulatedMaker:
 
 
 class SimulatedFeed:
-    """New simulated people at every turn; a visit comes again a few times, other visits in between.
+    """New simulated people throughout training; each visit is reused a few times, with other visits in between.
 
-    The recipe's `simulated` group: `visits` an epoch, `reuse` uses of each, `apart` new visits between two uses of one.
-    Use number n is a visit's use n % reuse: of visit n // reuse when it is new, and of the visits `apart`, 2 `apart`,
-    ... before it, which are older. So the numbers of a use and of its visit follow from one another.
+    The recipe's `simulated` group sets the number of `visits` per epoch, the uses of each (`reuse`), and the number of
+    new visits between two uses of a visit (`apart`). Use number n is use n % reuse of a visit: of visit n // reuse if
+    it is the first, otherwise of the visit `apart`, 2 `apart`, ... earlier. The number of a use thus determines its
+    visit.
     """
 
     def __init__(self, people: SimulatedPeople, processes: Processes, workers: int = 0) -> None:
@@ -208,7 +216,7 @@ class SimulatedFeed:
         return max(1, self.visits // (self.processes.count * self.per_step))
 
     def visit_of(self, use: int) -> int:
-        """Number of the visit of a use; before there are older visits, the new one."""
+        """Number of the visit of a use; the new visit as long as there are no older ones."""
         new, turn = use // self.reuse, use % self.reuse
         old = new - turn * self.apart
         return old if old >= 0 else new
@@ -229,7 +237,7 @@ class SimulatedFeed:
         return self.people.case(0)
 
     def _cases(self, uses: range) -> Generator[Case, None, None]:
-        """Use after use; visits are simulated as they are needed, and kept augmented until their last use."""
+        """Yield use after use; visits are simulated on demand and kept until their last use."""
         wanted: dict[int, list[int]] = {}
         for use in uses:
             wanted.setdefault(self.visit_of(use), []).append(use)
@@ -242,12 +250,12 @@ class SimulatedFeed:
                 yield kept.pop(use)
 
     def _person(self, visit: int) -> int:
-        """Each of `torchrun`'s processes meets people of its own."""
+        """Number of the person; every process of `torchrun` gets different people."""
         return visit * self.processes.count + self.processes.rank
 
 
 def augmented(case: Case, recipe: dict[str, Any], rng: np.random.Generator) -> Case:
-    """A visit, or a window of it where the recipe has one, varied as the recipe's `augmentation` says."""
+    """Augment a visit, or a random window of it, according to the recipe."""
     if edge := recipe.get("window", 0):
         case = random_window(case, (edge, edge, edge), recipe["lesion_windows"], rng)
     return augment(case, recipe["augmentation"], recipe["data"]["intensity"], rng, recipe["data"]["target"])

@@ -1,7 +1,8 @@
-"""The training loop. It knows no paper: a system takes its steps, a Run keeps what comes of them.
+"""The training loop, the same for all systems.
 
-Every draw comes from a generator seeded by (seed, epoch, visit), so that a checkpoint needs no random state and a run
-killed at any moment goes on from its last whole epoch to the same bits on one device with the same number of threads.
+All random numbers come from generators seeded by (seed, epoch, visit). Checkpoints therefore need no random state, and
+an interrupted run resumes from its last complete epoch with bit-identical results on the same device and number of
+threads.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class Trainer:
         self.epochs = self._count_epochs()
 
     def _count_epochs(self) -> int:
-        """Epochs to train; a recipe may count steps instead, of which the last epoch may hold more than asked for.
+        """Number of epochs; if the recipe sets a number of steps, the last epoch may exceed it.
 
-        A system may know its own number, as the closed form of the linear regression does, or take them more than once.
+        A system may define its own number, as closed-form systems do, or run several phases.
         """
         if self.system.epochs is not None:
             return self.system.epochs
@@ -55,9 +56,11 @@ class Trainer:
         return -(-self.system.phases * iterations // len(self.training))
 
     def train(self, tell: Tell, watch: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Train from wherever the run stands to its last epoch.
+        """Train from the current state of the run to its last epoch.
 
-        tell(fraction, message) shows progress; watch(entry) sees every epoch's log entry once it is kept.
+        Args:
+            tell: shows progress, called with (fraction, message).
+            watch: called with the log entry of every epoch after it was saved.
         """
         start = self._resume()
         board = _tensorboard(self.run) if self.processes.first else None
@@ -80,7 +83,7 @@ class Trainer:
             board.close()
 
     def _finish(self, entry: dict[str, Any], epoch: int, began: float, tell: Tell) -> None:
-        """Validate where it is the epoch's turn, and keep everything."""
+        """Validate if it is due after this epoch, and save everything."""
         last = epoch + 1 == self.epochs
         if len(self.validation) and (last or (epoch + 1) % self.recipe["log"]["validate_every"] == 0):
             entry |= self._validate(tell, epoch)
@@ -88,7 +91,7 @@ class Trainer:
         self._keep(entry, epoch)
 
     def _resume(self) -> int:
-        """The first epoch to train; a checkpoint's epoch is followed by the next one."""
+        """Restore the checkpoint, if there is one; returns the next epoch."""
         if not self.run.checkpoint.is_file():
             return 0
         tensors, facts = load_state(self.run.checkpoint)
@@ -98,7 +101,7 @@ class Trainer:
         return int(facts["epochs_done"])
 
     def _samples(self, start: int) -> Generator[tuple[list[Sample], np.random.Generator], None, None]:
-        """Every step of the epochs to come, on the device."""
+        """Yield all steps of the remaining epochs, on the device."""
         data, device = self.recipe["data"], self.processes.device
 
         def on_device(step: Batch) -> tuple[list[Sample], np.random.Generator]:
@@ -146,7 +149,7 @@ class Trainer:
         return means
 
     def _keep(self, entry: dict[str, Any], epoch: int) -> None:
-        """Checkpoint last: whatever a kill interrupts, the checkpoint and everything before it belong together."""
+        """Save the epoch; the checkpoint is written last, so that it is consistent with the files before it."""
         score = entry.get("validation_score")
         if score is not None and score < self.best:
             self.best = score

@@ -1,4 +1,4 @@
-"""Sample slices of a run, for people who would rather look than read."""
+"""Example slices of a training run as PNG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training from its people to its bundles: what `train` and the protocols around it share."""
+"""One training, from people to bundles, as used by `train` and the experiments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Watch = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Split:
-    """The visits to learn from and those that choose the best epoch; no person is in both."""
+    """Training and validation visits; no person is in both."""
 
     training: Cohort
     validation: Cohort
@@ -46,20 +46,28 @@ def train_split(
     workers: int = 0,
     watch: Watch | None = None,
 ) -> Run:
-    """Train `recipe` on a split into the run folder `out`, or go on with `run`.
+    """Train a recipe, or resume a run.
 
     Under `torchrun` only the first process writes.
 
     Args:
-        split: visits of a cohort, or people to be simulated.
-        workers: processes that prepare visits ahead of the network. report(step, fraction, message) shows progress;
-            watch(entry) is called with every epoch's log entry and may raise to end the training there.
+        out: folder of the run.
+        recipe: complete recipe.
+        split: visits of a cohort, or settings for simulated people.
+        report: shows progress, called with (step, fraction, message).
+        run: run to resume, or None.
+        start: bundle to initialise the weights from, or None.
+        device: auto, cpu or cuda:N.
+        threads: CPU threads; 0 for all.
+        workers: processes that prepare visits in advance.
+        watch: called with the log entry of every epoch; may raise an exception to end the training.
 
     Returns:
-        The Run with its bundles.
+        The run with its bundles.
 
     Raises:
-        BadInput: recipe or a file that cannot be used, MyelinSynthError where a loss is no longer a number.
+        BadInput: the recipe or a file cannot be used.
+        MyelinSynthError: a loss became NaN or infinite.
     """
     threads = threads or (run.facts.get("threads", 0) if run else 0)
     if threads:
@@ -88,7 +96,7 @@ def train_split(
 def _visits(
     split: Split | OnTheFly, recipe: dict[str, Any], processes: Processes, workers: int, report: Report
 ) -> tuple[Feed, Visits]:
-    """What the training steps are fed with, and the visits that choose the best epoch, each read once."""
+    """Open the feed of training data and the validation visits; every visit is read once."""
     if isinstance(split, OnTheFly):
         chosen = split.validation(recipe)
         for index in range(len(chosen) if processes.first else 0):
@@ -102,10 +110,10 @@ def _visits(
 
 
 def split_as_before(cohort: Cohort, run: Run) -> Split:
-    """The split that a run began with.
+    """Restore the split of a run.
 
     Raises:
-        BadInput: its people are gone.
+        BadInput: people of the split are missing from the cohort.
     """
     people = run.facts["people"]
     missing = set(people["training"] + people["validation"]) - set(cohort.people)
@@ -118,7 +126,7 @@ def split_as_before(cohort: Cohort, run: Run) -> Split:
 
 
 def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = ()) -> Split:
-    """A split by person with the recipe's seed and numbers of people, alike in some participant columns."""
+    """Split a cohort by person with the seed and validation size of the recipe, stratified by participant columns."""
     training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"], stratify)
     few = recipe["data"]["training_people"]
     if few:  # drawn, as neighbours in a list often come from one site; a smaller number is part of a larger one
@@ -127,7 +135,7 @@ def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = 
 
 
 def facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bundle | None) -> dict[str, Any]:
-    """What run.json says of people simulated on the fly, and which edition of the phantom simulated them."""
+    """Entries of run.json for people simulated on the fly, including the edition of the phantom."""
     example = validation[0] if len(validation) else feed.first_visit()
     phantom = example.info.get("phantom", {"edition": 1})
     made_by = f"digital patient, edition {phantom['edition']}"
@@ -148,7 +156,7 @@ def facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bun
 
 
 def started_from(start: Bundle | None) -> tuple[dict[str, Any], str]:
-    """What run.json says of the model that a run began with, and in words what that one had learnt from."""
+    """Entry of run.json for the initial model, and description of that model's training data."""
     if start is None:
         return {}, ""
     facts = {"path": str(start.path.resolve()), "weights_sha256": start.sha256}
@@ -156,7 +164,7 @@ def started_from(start: Bundle | None) -> tuple[dict[str, Any], str]:
 
 
 def facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:
-    """What run.json says of the data: people of each part, the training data in words, the model it started from."""
+    """Entries of run.json for the data: people of each part, description of the training data, initial model."""
     training, validation = split.training, split.validation
     simulated = training.simulated or validation.simulated
     kind = "simulated (digital patients)" if simulated else "measured"

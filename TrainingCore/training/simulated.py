@@ -1,7 +1,7 @@
-"""Simulated people drawn while a network learns: an endless cohort without files.
+"""Simulated people drawn during training: an unlimited cohort without files.
 
-Person number i is the same whoever simulates them and whenever, so that a resumed run meets the people that an
-unbroken one would have met, with any number of worker processes.
+Person number i depends only on the seed, so a resumed run sees the same people as an uninterrupted one, with any number
+of worker processes.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from ..systems.registry import entry_of
 
 SIZES = tuple(range(32, 257, 16))  # voxels along 192 mm that the digital patient can have
 FIELD_OF_VIEW_MM = 192.0
-NOT_LEARNT = ("dvr_clean", "myelin_loss", "tumour")  # truths that no training step looks at
+NOT_LEARNT = ("dvr_clean", "myelin_loss", "tumour")  # ground truth that training does not use
 
 
 @dataclass(frozen=True)
 class OnTheFly:
-    """What `train --simulate` is asked for: letters of the sites, in turn, and the seed of the people."""
+    """Settings of `train --simulate`: letters of the sites, used in turn, and the seed."""
 
     sites: str = "R"
     seed: int = 1
 
     def people(self, recipe: dict[str, Any], purpose: str) -> SimulatedPeople:
-        """The people of a purpose; those to learn from may have a DVR without noise, the others never."""
+        """The people for `training` or `validation`; only training people may have a noise-free DVR."""
         noise_free = purpose == "training" and recipe["simulated"]["noise_free"]
         return SimulatedPeople(self.sites, self.seed, purpose, recipe, noise_free)
 
     def validation(self, recipe: dict[str, Any]) -> SimulatedVisits:
-        """The people that choose the best epoch, as many as the recipe says."""
+        """Validation people, as many as set in the recipe."""
         return SimulatedVisits(self.people(recipe, "validation"), recipe["data"]["validation_people"])
 
 
@@ -48,11 +48,11 @@ class SimulatedPeople:
     'R0'
 
     Attributes:
-        sites: letters of the digital sites (A, B, C, R), in turn; a letter given twice is met twice as often.
-        seed: other seeds are other people.
-        purpose: `training` and `validation` people of one seed differ.
-        recipe: gives the grid, the intensities and the contrasts.
-        noise_free: the DVR without the scanner's noise takes the place of the measured one.
+        sites: letters of the simulated sites (A, B, C, R), used in turn; a repeated letter gets more people.
+        seed: random seed.
+        purpose: `training` or `validation`; their people differ.
+        recipe: defines grid, intensities and contrasts.
+        noise_free: whether the noise-free DVR replaces the measured one.
     """
 
     sites: str
@@ -66,7 +66,7 @@ class SimulatedPeople:
         return f"{self.sites[number % len(self.sites)]}{number}"
 
     def case(self, number: int) -> Case:
-        """The first visit of person `number`, 0 or more, as the recipe's network sees it."""
+        """First visit of person `number` (0 or more), prepared for the recipe's network."""
         from ..phantom.patient import simulate_case
         from ..phantom.randomness import stream
 
@@ -78,7 +78,7 @@ class SimulatedPeople:
 
     @property
     def contrasts(self) -> tuple[str, ...]:
-        """What is simulated: inputs and target, and the T1w that every visit has."""
+        """Contrasts to simulate: inputs, target, and the T1w that every visit has."""
         data = self.recipe["data"]
         return tuple(name for name in (*ALL_MRI, "dvr") if name in ("t1w", *data["inputs"], data["target"]))
 
@@ -94,7 +94,7 @@ def disease_of(recipe: dict[str, Any]) -> str:
 
 
 def prepared(raw: Case, recipe: dict[str, Any], label: str, noise_free: bool) -> Case:
-    """A simulated visit on the recipe's grid and by its intensity rule, as if it had been read from files."""
+    """Prepare a simulated visit with the recipe's grid and intensity rule, as if it had been read from files."""
     grid = brain_grid(raw.volumes["brain"], raw.affine, grid_shape(recipe), grid_spacing(recipe))
     volumes = {name: Volume(array, raw.affine, name) for name, array in raw.volumes.items() if name not in NOT_LEARNT}
     if noise_free and "dvr_clean" in raw.volumes:
@@ -105,7 +105,7 @@ def prepared(raw: Case, recipe: dict[str, Any], label: str, noise_free: bool) ->
 
 
 class SimulatedVisits:
-    """A fixed number of simulated visits, kept in memory: the people that choose the best epoch."""
+    """A fixed number of simulated visits in memory, for validation."""
 
     def __init__(self, people: SimulatedPeople, count: int) -> None:
         self.people, self.count = people, count

@@ -17,7 +17,7 @@ from ..systems.tensors import Tensors
 
 
 def save_state(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Write a checkpoint in one piece: a kill at any moment leaves the old one or the new one.
+    """Write a checkpoint atomically.
 
     Raises:
         OSError: the disk is full.

@@ -1,4 +1,4 @@
-"""Prepared visits in memory, as far as memory goes; the rest is read again when its turn comes."""
+"""Cache of prepared visits; visits that do not fit into memory are read again when needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..imaging.preparation import load_visit
 
 
 def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:
-    """A visit as a recipe sees it: on its grid, by its intensity rule, with the MRI it learns from or makes."""
+    """Read a visit and prepare it for a recipe: grid, intensity rule, inputs and target."""
     data = recipe["data"]
     mri = [name for name in (*data["inputs"], data["target"]) if name in ALL_MRI]
     return load_visit(visit, grid_shape(recipe), grid_spacing(recipe), data["intensity"], mri)
@@ -22,8 +22,8 @@ class CaseStore:
     """The visits of a cohort as prepared Cases, by index.
 
     Args:
-        recipe: gives grid and intensity rule.
-        memory_gb: prepared visits are kept up to this size, first come first kept.
+        recipe: defines grid and intensity rule.
+        memory_gb: size of the cache; the first visits that are read are kept.
     """
 
     def __init__(self, cohort: Cohort, recipe: dict[str, Any], memory_gb: float) -> None:

@@ -1,4 +1,4 @@
-"""A random box out of a visit, for networks that learn from part of a head at a time."""
+"""Random window of a visit, for networks that are trained on a part of the head at a time."""
 
 from __future__ import annotations
 
