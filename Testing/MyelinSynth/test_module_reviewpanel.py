@@ -212,11 +212,11 @@ def test_the_result_is_said_and_leads_on_to_the_review(
     assert ui.closelyBox.checked
     assert reviewed.reviewPanel.currentRow() == 0
     reviewed.reviewPanel.decide(REJECTED)
-    assert ui.resultLabel.text.startswith("1 lesions, 0.")
+    assert ui.resultLabel.text.startswith("1 lesion, 0.")
     assert "1 rejected" in ui.resultLabel.text
     ui.showReportButton.click()
     page = Path(host.opened[0]).read_text(encoding="utf-8")
-    assert "After review: 1 lesions" in page
+    assert "After review: 1 lesion" in page
     assert page.index("After review") < page.index("<h2>"), "before the figures of the synthesis"
     assert "white-space: normal" in page, "cells break: no table is wider than the page"
 
@@ -344,7 +344,7 @@ def test_plots_follow_the_review(reviewed: Any) -> None:
     assert nodes["histogram_chart"].GetTitle() == "2 lesions"
     click(reviewed, 0)
     press(reviewed, "reviewTable", "R")
-    assert nodes["histogram_chart"].GetTitle() == "1 lesions, 1 rejected excluded"
+    assert nodes["histogram_chart"].GetTitle() == "1 lesion, 1 rejected excluded"
     assert nodes["comparison_table"].GetNumberOfRows() == 1
 
 

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from digital_result import write_result
-from slicer_scene import Application
+from digital_result import LESIONS, MISSED, SHAPE, SPACING, ball, write_result
+from slicer_scene import Application, geometry
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
@@ -18,9 +19,11 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 import slicer
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.patient.exchange import writeVolume
-from MyelinSynthLib.review.table import ACCEPTED, FLAGGED, REJECTED
+from MyelinSynthLib.review.segments import setMask
+from MyelinSynthLib.review.table import ACCEPTED, EDITED, FLAGGED, REJECTED
 from MyelinSynthLib.review.worklist import readWorklist
 from MyelinSynthLib.run.batch import WORKLIST_FILE
+from MyelinSynthLib.scene import provenance
 from MyelinSynthLib.scene.geometry import ijkToRas
 from stand_in_host import Host
 from test_module_panel import host, widget  # noqa: F401 - fixtures
@@ -75,6 +78,58 @@ def test_patients_are_reviewed_one_after_the_other_and_kept(host: Host, widget: 
     assert [panel.review.state(row) for row in (0, 1)] == [ACCEPTED, FLAGGED]
     assert panel.review.comment(1) == "=odd, isn't it"
     assert not host.messages
+
+
+def reopen(host: Host, widget: Any, results: Path) -> Any:
+    """An empty scene, and the worklist again; returns the review of its first patient."""
+    slicer.mrmlScene.Clear(0)
+    host.answers = [str(results)]
+    widget.ui.openWorklistButton.click()
+    assert not host.messages, host.messages
+    return widget.reviewPanel
+
+
+def test_every_edit_of_an_outline_is_kept_the_second_one_too(host: Host, widget: Any, results: Path) -> None:
+    panel = reopen(host, widget, results)
+    for radius in (0.9, 2.5):
+        centre, size, _dvr = LESIONS[1]
+        mask = ball(geometry("LPS", SPACING, SHAPE), SHAPE, centre, size + radius).transpose(2, 1, 0)
+        setMask(panel.nodes["lesions"], 2, mask, panel.nodes["dvr"])
+        panel.onEdited()
+        assert panel.review.outline(1) == EDITED
+    volume = panel.review.number(1, "volume_mm3")
+    panel = reopen(host, widget, results)
+    assert panel.review.number(1, "volume_mm3") == volume
+    panel.onEdited()
+    assert panel.review.outline(1) == EDITED
+    assert panel.review.number(1, "volume_mm3") == volume, "outline and row belong together"
+
+
+def test_lesions_that_were_found_added_rejected_and_split_are_kept(
+    host: Host, widget: Any, results: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(results / "sub-01_result")
+    write_result(results / "sub-01_result", tmp_path / "sub-01_t1w.nrrd", None, found=True)
+    panel = reopen(host, widget, results)
+    assert provenance.areFound(panel.nodes)
+    panel.choose(panel.review.rowOf(2))
+    panel.decide(REJECTED)
+    panel.onClick(list(MISSED[0]))
+    assert len(panel.review) == 3, widget.ui.editsLabel.text
+    panel.ui.reviewTable._real.clearSelection()
+    for lesion in (1, 3):
+        panel.ui.reviewTable._real.item(panel._rows.order.index(panel.review.rowOf(lesion)), 0).setSelected(True)
+    panel.onMerge()
+    panel.onSplit()
+    panel.decide(FLAGGED)
+    rows = {panel.review.lesion(row): panel.review.values(row) for row in range(len(panel.review))}
+    assert len(rows) == 3
+    panel = reopen(host, widget, results)
+    widget.ui.worklistBox.setCurrentIndex(0)
+    panel.onEdited()
+    again = {panel.review.lesion(row): panel.review.values(row) for row in range(len(panel.review))}
+    assert again == rows
+    assert widget.ui.resultLabel.text.startswith("Found automatically, to be reviewed: 2 lesions")
 
 
 def test_a_folder_that_is_none_is_said(host: Host, widget: Any, tmp_path: Path) -> None:

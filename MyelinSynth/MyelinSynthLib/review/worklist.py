@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ..run.results import Outputs, loadResult
 from ..run.reviewed import REVIEW, rowsOf
 from ..scene import provenance
 from ..words import _
+from .edits import SCREENED
 from .table import AS_GIVEN, ID, REVIEW_COLUMNS, UNREVIEWED, Review
 
 
@@ -101,8 +104,10 @@ def _remove(node: Any) -> None:
 
 
 def keepReview(nodes: dict[str, Any], result: Path) -> None:
-    """Write the review into the Result folder; where an outline was edited since, the whole Result. Raises
-    SynthesisError where the folder cannot be written."""
+    """Write the review into the Result folder; where an outline was edited since, the whole Result.
+
+    Raises SynthesisError where the folder cannot be written.
+    """
     importTrainingCore()
     from TrainingCore.runtime.errors import MyelinSynthError
     from TrainingCore.runtime.files import write_text
@@ -111,8 +116,10 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
     text = lesionsCsv(review, [ID, *REVIEW_COLUMNS])
     before = {row[ID]: row.get("outline", "") for row in rowsOf(result / REVIEW)}
     marks = {str(review.lesion(row)): review.outline(row) for row in range(len(review))}
-    kept = {row[ID] for row in rowsOf(result / "lesions.csv")}
-    edited = set(marks) != kept or any(mark != before.get(lesion, AS_GIVEN) for lesion, mark in marks.items())
+    edited = any(mark != before.get(lesion, AS_GIVEN) for lesion, mark in marks.items())
+    edited = edited or _measured(csv.DictReader(lesionsCsv(review).splitlines())) != _measured(
+        rowsOf(result / "lesions.csv")
+    )
     try:
         if edited:
             writeResult(nodes, result, everything=True)
@@ -123,3 +130,8 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
                 folder=result, reason=getattr(error, "strerror", None) or error
             )
         ) from error
+
+
+def _measured(rows: Iterable[dict[str, str]]) -> dict[str, tuple[str, ...]]:
+    """What tells one outline from another, by lesion, with the digits of lesions.csv: a second edit has no new mark."""
+    return {row[ID]: tuple(row.get(name, "") for name in SCREENED) for row in rows}
