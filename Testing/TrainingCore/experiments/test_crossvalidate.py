@@ -172,7 +172,7 @@ def test_one_fold_is_a_stratified_training_validation_and_test_set_with_a_report
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["people"], summary["measured_folds"]) == (2, [2])
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "fold 2 alone is reported here" in page
+    assert "only fold 2 is reported here" in page
     assert "1 / 1 / 1" in page  # of each grade
     assert "2 / 2 / 2" in page  # of all
     assert "By grade" in page
