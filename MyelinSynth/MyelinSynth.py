@@ -202,7 +202,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNodeRemoved(self, _caller, _event, node):
         """Display, review and export let go of what was deleted, whichever module it was deleted in."""
         shown = [*self.displayPanel.nodes.values(), *self.reviewPanel.nodes.values()]
-        if any(node is one for one in shown):
+        if any(node is shownNode for shownNode in shown):
             self.showReview()
 
     def initializeParameterNode(self):

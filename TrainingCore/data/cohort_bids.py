@@ -77,8 +77,8 @@ def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit
             if raw and dataset:
                 continue
             prepared.add(dataset)
-        for found in images(folder, dataset, unused):
-            groups[found.person, found.visit].append(found)
+        for image in images(folder, dataset, unused):
+            groups[image.person, image.visit].append(image)
     _share_session_free(groups)
     visits = [_visit(key, groups[key], prepared, choose) for key in sorted(groups)]
     for visit in visits:
@@ -108,9 +108,9 @@ def made_by_preprocess(folder: Path) -> bool:
 def _left_over(found: list[ImageFile], visit: Visit, unused: Unused) -> None:
     """Say which usable files of a visit gave way to others."""
     taken = {str(path) for path in visit.files.values()}
-    said = " ".join(visit.notes)
+    noted = " ".join(visit.notes)
     for image in found:
-        if image.path not in taken and image.name not in said and not visit.prepared:
+        if image.path not in taken and image.name not in noted and not visit.prepared:
             instead = visit.files.get(image.volume)
             word = word_of(image.volume)
             reason = f"{instead.name} was taken as {word}" if instead else f"no {word} there"
@@ -124,9 +124,9 @@ def images(folder: Path, dataset: str, unused: Unused) -> Iterator[ImageFile]:
     for person in people:
         for path, session in _files(person, "", 0):
             reason = contradiction(path, os.path.basename(person), session)
-            found = None if reason else _recognise(path, session, dataset)
-            if found is not None:
-                yield found
+            image = None if reason else _recognise(path, session, dataset)
+            if image is not None:
+                yield image
             else:
                 unused.add(path, dataset, reason or why_not(path))
 
@@ -165,7 +165,7 @@ def _recognise(path: str, session: str, dataset: str) -> ImageFile | None:
 
 def _volume_of(entities: dict[str, str], words: list[str], suffix: str) -> str:
     for volume, suffixes, needed in NAMES:
-        if suffix in suffixes and all(re.fullmatch(wanted, entities.get(key, "")) for key, wanted in needed.items()):
+        if suffix in suffixes and all(re.fullmatch(pattern, entities.get(key, "")) for key, pattern in needed.items()):
             return volume
     return "lesions" if is_lesion_mask(entities, words, suffix) else ""
 
@@ -217,8 +217,8 @@ def _in_space(found: list[ImageFile], volume: str, home: str | None, own: list[s
     drawn on. Where there are files of the T1w's own space, the others are not wanted. own: what BIDS calls that space,
     or those of the other MRI where there is no T1w.
     """
-    here = {home, "orig", *own} if home is None else {home}
-    same = [image for image in found if image.entities.get("space") in here]
+    spaces = {home, "orig", *own} if home is None else {home}
+    same = [image for image in found if image.entities.get("space") in spaces]
     if same:
         return same
     if volume in ALL_MRI or volume == "dvr":

@@ -69,12 +69,12 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     text = "\n".join(text.split("\n")[before:])
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        found = [(before + reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        numbered_rows = [(before + reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise BadInput(f"{path} is not a table ({error}). Save it as CSV.") from error
-    if not found:
+    if not numbered_rows:
         raise BadInput(f"{path} is empty. Its first line must name the columns: {PERSON}, {SESSION}, t1w, flair, ...")
-    columns = [_column(cell) for cell in found[0][1]]
+    columns = [_column(cell) for cell in numbered_rows[0][1]]
     for needed in (PERSON, *(() if set(ALL_MRI) & set(columns) else ("t1w",))):
         if needed not in columns:
             near = difflib.get_close_matches(needed, columns, n=1)
@@ -83,9 +83,9 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if twice:
         raise BadInput(f"{path} has the column {', '.join(twice)} twice. Keep one of them.")
-    if len(found) == 1:
+    if len(numbered_rows) == 1:
         raise BadInput(f"{path} has no rows below its column names.")
-    return columns, found[1:]
+    return columns, numbered_rows[1:]
 
 
 def _column(cell: str) -> str:
@@ -106,13 +106,13 @@ def _visit(table: Path, columns: list[str], row: list[str]) -> Visit:
         if name in VOLUMES:
             visit.files[name] = _existing(table, cell, name)
         elif name in TRANSFORMS:
-            given = cell if cell == "identity" else str(_existing(table, cell, name))
-            visit.transforms[name.removesuffix("_to_t1w")] = given
+            value = cell if cell == "identity" else str(_existing(table, cell, name))
+            visit.transforms[name.removesuffix("_to_t1w")] = value
         else:
             visit.info[name] = cell
-    wanted = [name for name in ALL_MRI if name in columns]
-    if not set(wanted) & set(visit.files):
-        raise ValueError(f"{visit.label} has no {' and no '.join(wanted)}")
+    contrasts = [name for name in ALL_MRI if name in columns]
+    if not set(contrasts) & set(visit.files):
+        raise ValueError(f"{visit.label} has no {' and no '.join(contrasts)}")
     return visit
 
 
@@ -138,8 +138,8 @@ def _identities(columns: list[str], row: list[str]) -> list[tuple[tuple[str, str
     cells = {name: cell.strip() for name, cell in zip(columns, row)}
     person, session = cells.get(PERSON, "").removeprefix("sub-"), cells.get(SESSION, "").removeprefix("ses-")
     label = _plain(person).casefold()
-    found = [((PERSON, label), person)] if label else []
-    return [*found, ((f"{SESSION} of {label}", _plain(session).casefold()), session)] if _plain(session) else found
+    pairs = [((PERSON, label), person)] if label else []
+    return [*pairs, ((f"{SESSION} of {label}", _plain(session).casefold()), session)] if _plain(session) else pairs
 
 
 def _refuse_twins(twins: dict[tuple[str, str], list[str]], columns: list[str], row: list[str]) -> None:

@@ -26,8 +26,8 @@ def is_lesion_mask(entities: dict[str, str], words: Sequence[str], suffix: str) 
     """
     if suffix and suffix.lower() not in MASK_SUFFIXES and not LESION.fullmatch(suffix):
         return False
-    said = [entities[key] for key in DESCRIBING if key in entities]
+    labels = [entities[key] for key in DESCRIBING if key in entities]
     label = entities.get("label")
     if label is not None and not LESION.fullmatch(label):
         return False  # a mask of something else, whatever method is called after lesions
-    return any(LESION.fullmatch(word) for word in [*said, *words, suffix] if word)
+    return any(LESION.fullmatch(word) for word in [*labels, *words, suffix] if word)

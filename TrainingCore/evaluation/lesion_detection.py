@@ -64,11 +64,11 @@ def _counts(
     true: tuple[np.ndarray, np.ndarray], marked: tuple[np.ndarray, np.ndarray], least_mm3: float
 ) -> dict[str, int]:
     """`lesion_counts` from what `_touched` says of either mask."""
-    counted, found = true[0] >= least_mm3 - ROUNDING_MM3, true[1]
+    counted, touched = true[0] >= least_mm3 - ROUNDING_MM3, true[1]
     large, right = marked[0] >= least_mm3 - ROUNDING_MM3, marked[1]
     return {
         "true": int(counted.sum()),
-        "found": int((counted & found).sum()),
+        "found": int((counted & touched).sum()),
         "marked": int(large.sum()),
         "false": int((large & ~right).sum()),
     }
@@ -120,9 +120,9 @@ def detection_measures(truth: np.ndarray, mask: np.ndarray, voxel_volume: float)
     counts = _counts(true, marked, MIN_MM3)
     row: dict[str, float | int | None] = {**counts, **rates(counts)}
     row["f1_10"] = rates(_counts(true, marked, 10.0))["f1"]
-    volumes, found = true
+    volumes, touched = true
     for name, (low, high) in CLASSES_MM3.items():
-        chosen = found[(volumes >= low) & (volumes < high)]
+        chosen = touched[(volumes >= low) & (volumes < high)]
         row[f"sensitivity_{name.replace(' ', '_')}"] = float(chosen.mean()) if len(chosen) else None
     true_ml, marked_ml = (float(each.sum()) * voxel_volume / 1000 for each in (truth, mask))
     return row | {"volume": true_ml, "marked_volume": marked_ml, "volume_error": marked_ml - true_ml}

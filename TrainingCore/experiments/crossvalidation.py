@@ -100,8 +100,8 @@ class Plan:
         """
         if not (path / PLAN).is_file():
             raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
-        found = read_plan(path, CROSSVALIDATION, ["folds", "recipes", "seed", "task", "stratified_by", "data"])
-        return cls(path, found["folds"], found["recipes"], found["seed"], found["task"], found["stratified_by"])
+        stored = read_plan(path, CROSSVALIDATION, ["folds", "recipes", "seed", "task", "stratified_by", "data"])
+        return cls(path, stored["folds"], stored["recipes"], stored["seed"], stored["task"], stored["stratified_by"])
 
     def jobs(self) -> list[tuple[str, int]]:
         """(recipe name, fold counted from 1) of everything there is to do, fold by fold."""
@@ -123,10 +123,10 @@ class Plan:
         path = self.folder(name, fold) / ROWS
         if not path.is_file():
             return None
-        found = read_json(path)
-        if not (isinstance(found, dict) and found.get("visits") and isinstance(found.get("lesions"), list)):
+        content = read_json(path)
+        if not (isinstance(content, dict) and content.get("visits") and isinstance(content.get("lesions"), list)):
             raise BadInput(f"{path} is damaged. Delete it, and run the same command again to measure that fold.")
-        return found
+        return content
 
     def example(self, name: str, fold: int) -> Path:
         """Where the example slice of one fold of one recipe lies, if there is one."""

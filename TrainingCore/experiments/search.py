@@ -254,8 +254,8 @@ def _search(
             raise optuna.TrialPruned(str(error)) from error
 
     def count(*states: Any, to: Any = None) -> int:
-        found = study.get_trials(deepcopy=False, states=states)
-        return sum(to is None or trial.number < to.number for trial in found)
+        trials = study.get_trials(deepcopy=False, states=states)
+        return sum(to is None or trial.number < to.number for trial in trials)
 
     while (done := count(state.COMPLETE, state.PRUNED)) < trials:
         take_up_the_dead(study, out)

@@ -57,9 +57,11 @@ def sample_points(region: Volume, spacing: float) -> np.ndarray:
     random = np.random.default_rng(20)
     axes = [(np.arange(n)[tuple(slice(None) if a == axis else None for a in range(3))]) for axis, n in enumerate(cubes)]
     coordinates = [(axis + random.random(cubes, dtype=np.float32)) * np.float32(spacing) for axis in axes]
-    voxels = [np.minimum((place / RIM_GRID_MM).astype(np.int32), n - 1) for place, n in zip(coordinates, shape)]
+    voxels = [
+        np.minimum((coordinate / RIM_GRID_MM).astype(np.int32), n - 1) for coordinate, n in zip(coordinates, shape)
+    ]
     kept = near[tuple(voxels)]
-    return np.stack([place[kept] for place in coordinates], axis=1).astype(float) + low
+    return np.stack([coordinate[kept] for coordinate in coordinates], axis=1).astype(float) + low
 
 
 def at_resolution(image: Volume, spacing: float) -> Volume:

@@ -130,9 +130,9 @@ class _SplineFit:
         knots = np.arange(-SPLINE_ORDER, elements + SPLINE_ORDER + 1.0)
         self.basis = []
         for voxels in inside.shape:
-            places = np.linspace(0, elements, voxels)
-            places[-1] -= 1e-9 * elements  # the last knot belongs to the last element
-            self.basis.append(BSpline.design_matrix(places, knots, SPLINE_ORDER).toarray())
+            positions = np.linspace(0, elements, voxels)
+            positions[-1] -= 1e-9 * elements  # the last knot belongs to the last element
+            self.basis.append(BSpline.design_matrix(positions, knots, SPLINE_ORDER).toarray())
         squares = [basis**2 for basis in self.basis]
         self.cubes = [(basis**3 / square.sum(axis=1, keepdims=True)).T for basis, square in zip(self.basis, squares)]
         self.weight = _along_axes([square.T for square in squares], inside.astype(float))

@@ -87,8 +87,8 @@ def check_t1w(t1w: Volume, brain: Volume) -> str:
         t1w: bias-corrected.
         brain: mask on its grid.
     """
-    said = [check_whole(brain, t1w.name), *_wrong_t1w(look(t1w, brain, corrected=True), t1w.name)]
-    return " ".join(sentence for sentence in said if sentence)
+    sentences = [check_whole(brain, t1w.name), *_wrong_t1w(look(t1w, brain, corrected=True), t1w.name)]
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, corrected: bool = False) -> list[str]:
@@ -125,18 +125,18 @@ def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, co
 def _wrong_contrasts(t1w: Look, flair: Look, together: Agreement, t1w_name: str, flair_name: str) -> list[str]:
     plain = {T1W, T1CE, FLAIR}
     if {t1w.contrast, flair.contrast} <= plain and together.tissue > SAME_CONTRAST:
-        given, real = ("FLAIR", T1W) if t1w.order > ORDER_LIMIT else ("T1w", FLAIR)
-        name = flair_name if given == "FLAIR" else t1w_name
-        return [f"The {given} {name} looks like a second {real}. {DISTRUST.format(given)}"]
+        role, real = ("FLAIR", T1W) if t1w.order > ORDER_LIMIT else ("T1w", FLAIR)
+        name = flair_name if role == "FLAIR" else t1w_name
+        return [f"The {role} {name} looks like a second {real}. {DISTRUST.format(role)}"]
     if {t1w.contrast, flair.contrast} <= plain and t1w.order + SWAP_MARGIN < flair.order:
         return [
             "T1w and FLAIR look swapped: white matter stands out brighter in the image given as FLAIR than in the one "
             "given as T1w. Check which is which; the result is not to be trusted."
         ]
-    said = _wrong_t1w(t1w, t1w_name)
+    sentences = _wrong_t1w(t1w, t1w_name)
     if flair.contrast in (T2W, DVR):
-        said.append(_looks_like("FLAIR", flair_name, flair.contrast))
-    return said
+        sentences.append(_looks_like("FLAIR", flair_name, flair.contrast))
+    return sentences
 
 
 def _wrong_t1w(t1w: Look, name: str) -> list[str]:

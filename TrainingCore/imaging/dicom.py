@@ -80,10 +80,10 @@ def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[li
     """
     row, column = np.array(stack.orientation[:3]), np.array(stack.orientation[3:])
     normal = np.cross(row, column)
-    places = np.array([frame.position for frame in stack.frames])
-    heights = places @ normal
+    positions = np.array([frame.position for frame in stack.frames])
+    heights = positions @ normal
     order = np.argsort(heights, kind="stable")
-    heights, places = heights[order], places[order]
+    heights, positions = heights[order], positions[order]
     frames = [stack.frames[number] for number in order]
     gaps = np.diff(heights)
     distinct = gaps[gaps > SAME_PLACE * max(float(np.median(gaps)), stack.thickness or 0.0, 0.05)]
@@ -92,9 +92,9 @@ def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[li
     if not len(gaps):
         return frames, normal * (stack.thickness or 1.0)
     typical = float(np.median(gaps))
-    step = (places[-1] - places[0]) / (len(frames) - 1)
-    even = places[0] + np.arange(len(frames))[:, None] * step
-    if np.abs(places - even).max() > UNEVEN * typical:
+    step = (positions[-1] - positions[0]) / (len(frames) - 1)
+    even = positions[0] + np.arange(len(frames))[:, None] * step
+    if np.abs(positions - even).max() > UNEVEN * typical:
         lost = int(np.sum(np.maximum(np.round(gaps / typical) - 1, 0)))
         unread = f" ({folder.unreadable} DICOM files could not be read)" if folder and folder.unreadable else ""
         if lost and np.abs(gaps / typical - np.round(gaps / typical)).max() < UNEVEN:
@@ -150,9 +150,9 @@ def _affine(stack: Stack, first: Frame, step: np.ndarray) -> np.ndarray:
 def _voxels(stack: Stack, frames: list[Frame], label: str) -> np.ndarray:
     """Rescaled values, float32 (I, J, K)."""
     out = np.empty((len(frames), stack.rows, stack.columns), np.float32)
-    places = sorted(range(len(frames)), key=lambda place: (str(frames[place].path), frames[place].index))
+    order = sorted(range(len(frames)), key=lambda place: (str(frames[place].path), frames[place].index))
     with quiet_pydicom():
-        for path, group in itertools.groupby(places, key=lambda place: frames[place].path):
+        for path, group in itertools.groupby(order, key=lambda place: frames[place].path):
             try:
                 stored = stored_values(path, stack)
                 for place in group:

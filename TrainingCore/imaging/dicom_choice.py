@@ -78,9 +78,9 @@ def _t1w(stack: Stack) -> str:
 
 def _after_agent(stack: Stack, flagged: bool) -> bool:
     """What its own words and tags say; words go before tags, which many sites fill in for a whole examination."""
-    said = says(stack.names)
-    if said in ("after", "before"):
-        return said == "after"
+    agent = says(stack.names)
+    if agent in ("after", "before"):
+        return agent == "after"
     started = stack.agent_started[:6]
     early = bool(stack.acquired and started.isdigit() and stack.acquired[8:14] < started)
     return flagged and not early

@@ -254,11 +254,11 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
 
 def _acquired(header: Any) -> str:
     """When the acquisition began, as YYYYMMDDHHMMSS; an anonymous date is 0, empty if no time is said."""
-    moment = str(header.get("AcquisitionDateTime") or "")
-    if not moment:
+    timestamp = str(header.get("AcquisitionDateTime") or "")
+    if not timestamp:
         date, time = (str(header.get(name) or "") for name in ("AcquisitionDate", "AcquisitionTime"))
-        moment = (date or str(header.get("StudyDate") or "00000000")) + time if time else ""
-    return moment[:14] if moment[:14].isdigit() and len(moment) >= 14 else ""
+        timestamp = (date or str(header.get("StudyDate") or "00000000")) + time if time else ""
+    return timestamp[:14] if timestamp[:14].isdigit() and len(timestamp) >= 14 else ""
 
 
 def _agent_given(header: Any, groups: tuple[Any, Any]) -> bool:
@@ -274,7 +274,7 @@ def _repeats(header: Any, groups: tuple[Any, Any], image_type: tuple[str, ...]) 
     """What may tell two acquisitions of the same place apart, the most telling first."""
     times = _value(header, groups, "TemporalPositionSequence", "TemporalPositionTimeOffset")
     temporal = _value(header, groups, "FrameContentSequence", "TemporalPositionIndex")
-    found = {
+    values = {
         "ImageType": "\\".join(image_type),
         "StackID": _value(header, groups, "FrameContentSequence", "StackID"),
         "TemporalPosition": temporal if temporal is not None else header.get("TemporalPositionIdentifier") or times,
@@ -282,7 +282,7 @@ def _repeats(header: Any, groups: tuple[Any, Any], image_type: tuple[str, ...]) 
         "TriggerTime": header.get("TriggerTime"),
         "AcquisitionNumber": header.get("AcquisitionNumber"),
     }
-    return tuple((name, "" if value is None else str(value)) for name, value in found.items())
+    return tuple((name, "" if value is None else str(value)) for name, value in values.items())
 
 
 def _enhanced_sequence(header: Any, groups: tuple[Any, Any]) -> frozenset[str]:
@@ -310,9 +310,9 @@ def _value(header: Any, groups: tuple[Any, Any], sequence: str, keyword: str) ->
     """A value from the frame's own group, else the group all frames share, else the top of the file."""
     for group in groups:
         if group.get(sequence):
-            found = group.get(sequence)[0].get(keyword)
-            if found is not None:
-                return found
+            value = group.get(sequence)[0].get(keyword)
+            if value is not None:
+                return value
     return header.get(keyword)
 
 

@@ -54,14 +54,14 @@ def _files_below(folder: Path) -> list[Path]:
     """All files, those below linked folders too; a folder that is reached twice counts once."""
     files: list[Path] = []
     reached: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
+    for directory, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(directory)
         if real in reached:
             folders.clear()
             continue
         reached.add(real)
         folders.sort()
-        files += [Path(place) / name for name in sorted(names)]
+        files += [Path(directory) / name for name in sorted(names)]
         if len(files) > MAX_FILES:
             raise BadInput(f"The folder {folder.name or folder} holds over {MAX_FILES} files. Give one study's folder.")
     return files
@@ -98,9 +98,9 @@ def _stacks_of_files(files: list[Path]) -> tuple[list[Stack], int]:
             except Exception:  # a damaged header can raise anything in pydicom; it is counted and reported
                 unreadable += 1
                 continue
-            for said, frame in parts:
-                kind = said.image_type[2] if len(said.image_type) > 2 else ""
-                _add(groups[said.study, said.series, said.rows, said.columns, kind], said, [frame], alike)
+            for tags, frame in parts:
+                kind = tags.image_type[2] if len(tags.image_type) > 2 else ""
+                _add(groups[tags.study, tags.series, tags.rows, tags.columns, kind], tags, [frame], alike)
     return [stack for group in groups.values() for stack in group], unreadable
 
 
@@ -229,10 +229,10 @@ def _one_series(one: Stack, other: Stack) -> bool:
 
 
 def _one_series_but_for_numbers(one: Stack, other: Stack) -> bool:
-    said = [(s.description, s.modality, s.image_type, s.sequence, s.rows, s.columns, s.date) for s in (one, other)]
-    places = {_place(frame) for frame in one.frames}
-    apart = not any(_place(frame) in places for frame in other.frames)
-    return said[0] == said[1] and apart and alike(one, other) and same_person(one.person, other.person)
+    tags = [(s.description, s.modality, s.image_type, s.sequence, s.rows, s.columns, s.date) for s in (one, other)]
+    positions = {_place(frame) for frame in one.frames}
+    apart = not any(_place(frame) in positions for frame in other.frames)
+    return tags[0] == tags[1] and apart and alike(one, other) and same_person(one.person, other.person)
 
 
 def _number(stacks: list[Stack]) -> None:

@@ -132,8 +132,8 @@ def _watershed(lesional: np.ndarray, spacing: Sequence[float], least: float) -> 
     )
     for level in WATERSHED_LEVELS_MM:
         basins = SimpleITK.MorphologicalWatershed(depth, level=level, markWatershedLine=False, fullyConnected=True)
-        found = SimpleITK.GetArrayFromImage(basins)[1:-1, 1:-1, 1:-1]
-        divided = _without_crumbs(np.where(lesional, found, 0), least, spacing)
+        basin_labels = SimpleITK.GetArrayFromImage(basins)[1:-1, 1:-1, 1:-1]
+        divided = _without_crumbs(np.where(lesional, basin_labels, 0), least, spacing)
         if divided.max() > 1:
             return divided
     return lesional.astype(np.int32)
@@ -148,9 +148,9 @@ def _without_crumbs(labels: np.ndarray, least: float, spacing: Sequence[float]) 
     order = kept[np.argsort(-counts[np.isin(values, kept)], kind="stable")]
     renumbered = np.zeros(int(values.max()) + 1, np.int32)
     renumbered[order] = np.arange(1, order.size + 1)
-    found = renumbered[labels]
-    crumbs = (labels > 0) & (found == 0)
+    ordered = renumbered[labels]
+    crumbs = (labels > 0) & (ordered == 0)
     if crumbs.any():
-        nearest = ndimage.distance_transform_edt(found == 0, spacing, return_distances=False, return_indices=True)
-        found[crumbs] = found[tuple(axis[crumbs] for axis in nearest)]
-    return found
+        nearest = ndimage.distance_transform_edt(ordered == 0, spacing, return_distances=False, return_indices=True)
+        ordered[crumbs] = ordered[tuple(axis[crumbs] for axis in nearest)]
+    return ordered

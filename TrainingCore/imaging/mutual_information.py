@@ -78,8 +78,8 @@ class MutualInformation:
         import torch
 
         with torch.no_grad():
-            places, weight, edge = self._places(matrix)
-            value, slopes = self._interpolated(places)
+            coordinates, weight, edge = self._places(matrix)
+            value, slopes = self._interpolated(coordinates)
             column, shares = _parzen_shares(value)
             histogram = joint_histogram(self.rows, column, [weight * share for share in shares])
             total = float(histogram.sum())
@@ -110,16 +110,16 @@ class MutualInformation:
         to_voxel = self.to_voxel @ matrix
         shift = to_voxel[:3, :3] @ self.centre + to_voxel[:3, 3]
         linear = torch.from_numpy(to_voxel[:3, :3].astype(np.float32)).to(self.points.device)
-        places = linear @ self.points + torch.from_numpy(shift.astype(np.float32)).to(self.points.device)[:, None]
-        ends = torch.tensor(self.shape, dtype=places.dtype, device=places.device)[:, None] - 0.5
-        room = torch.minimum(places + 0.5, ends - places)
+        coordinates = linear @ self.points + torch.from_numpy(shift.astype(np.float32)).to(self.points.device)[:, None]
+        ends = torch.tensor(self.shape, dtype=coordinates.dtype, device=coordinates.device)[:, None] - 0.5
+        room = torch.minimum(coordinates + 0.5, ends - coordinates)
         if float(room.min()) >= 1.0:
-            return places, torch.ones_like(places[0]), None
+            return coordinates, torch.ones_like(coordinates[0]), None
         shares = room.clamp(0, 1)
         weight = shares.prod(dim=0)
-        direction = torch.where(places + 0.5 < ends - places, 1.0, -1.0) * ((room > 0) & (room < 1))
+        direction = torch.where(coordinates + 0.5 < ends - coordinates, 1.0, -1.0) * ((room > 0) & (room < 1))
         edge = direction * torch.where(shares > 0, weight / shares.clamp_min(1e-6), 0.0)
-        return places, weight, edge
+        return coordinates, weight, edge
 
     def _interpolated(self, places: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Trilinear values, (n,), and their slopes along I, J, K, each (n,), per voxel."""

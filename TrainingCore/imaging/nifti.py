@@ -103,14 +103,14 @@ def _pair(path: Path, label: str) -> tuple[Path, Path]:
             continue
         stem = path.name[: -len(ending)]
         beside = {part.name.lower(): part for part in path.parent.iterdir() if part.name.startswith(stem)}
-        found = []
+        files = []
         for suffix in (".hdr", ".img"):
             names = [f"{stem}{suffix}{more}".lower() for more in ("", ".gz")]
             part = next((beside[known] for known in names if known in beside), None)
             if part is None:
                 raise BadInput(f"{label} needs {stem}{suffix} beside it. Copy both files (.hdr and .img) together.")
-            found.append(part)
-        return found[0], found[1]
+            files.append(part)
+        return files[0], files[1]
     return path, path
 
 

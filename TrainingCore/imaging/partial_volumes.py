@@ -59,9 +59,9 @@ class PartialVolumes:
         return self._centres_in_voxels() @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def _centres_in_voxels(self) -> np.ndarray:
-        places = np.unravel_index(self.voxel, self.shape)
+        indices = np.unravel_index(self.voxel, self.shape)
         total = np.bincount(self.lesion, self.share)[1:]
-        sums = np.stack([np.bincount(self.lesion, self.share * axis)[1:] for axis in places], axis=1)
+        sums = np.stack([np.bincount(self.lesion, self.share * axis)[1:] for axis in indices], axis=1)
         with np.errstate(invalid="ignore"):
             return sums / total[:, None]
 
@@ -94,13 +94,13 @@ class PartialVolumes:
             if part.start == part.stop:
                 continue
             free = flat[voxel[part]] == 0
-            places, shares = voxel[part][free], share[part][free]
-            count = min(max(round(float(share[part].sum())), 1), places.size)
+            voxels, shares = voxel[part][free], share[part][free]
+            count = min(max(round(float(share[part].sum())), 1), voxels.size)
             if count == 0:
                 continue
-            index = np.stack(np.unravel_index(places, self.shape), axis=1)
+            index = np.stack(np.unravel_index(voxels, self.shape), axis=1)
             chosen = _whole_voxels(index * spacing, shares, count, centres[number] * spacing)
-            flat[places[chosen]] = number + 1
+            flat[voxels[chosen]] = number + 1
         return flat.reshape(self.shape)
 
     def mask(self) -> np.ndarray:

@@ -124,9 +124,9 @@ def _found_lesions(finder: str, aligned: AlignedPatient, warnings: list[str]) ->
     bundle = open_finder(finder)
     if bundle is None:
         raise BadInput(f"The lesion finder {finder} is not installed. Leave out --find-lesions.")
-    found = finder_of(bundle)(aligned)
-    warnings.append(f"Lesions were segmented automatically ({found.about['name']}). Review them.")
-    return found.mask
+    segmentation = finder_of(bundle)(aligned)
+    warnings.append(f"Lesions were segmented automatically ({segmentation.about['name']}). Review them.")
+    return segmentation.mask
 
 
 def _output_space(options: Mapping[str, Any], aligned: AlignedPatient, images: Mapping[str, Volume]) -> np.ndarray:

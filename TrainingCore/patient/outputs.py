@@ -87,7 +87,7 @@ def describe_registration(registration: Registration) -> dict[str, Any]:
 
 def write_maps(folder: Path, findings: Findings) -> None:
     """Write all volumes of the Result on the original grid of the T1w, with its qform and sform."""
-    own, made = findings.prepared.own, findings.patient.made
+    own, generated = findings.prepared.own, findings.patient.made
     mask = findings.brain.mask if own is None else own.brain
     dvr, uncertainty, labels, nawm = (
         (findings.dvr, findings.uncertainty, findings.labels, findings.tissues["nawm"])
@@ -104,7 +104,7 @@ def write_maps(folder: Path, findings: Findings) -> None:
         write_volume(folder / name, data, mask.affine, description, mask.forms)
 
     flair = findings.prepared.image("flair")
-    if "flair" in made and flair is not None:
+    if "flair" in generated and flair is not None:
         words += ", synthetic FLAIR"
         write(
             SYNTHETIC_FLAIR,
@@ -116,7 +116,7 @@ def write_maps(folder: Path, findings: Findings) -> None:
     write(NAWM, nawm, "normal-appearing white matter")
     if findings.lesions is not None:
         small = labels.max(initial=0) <= np.iinfo(np.int16).max
-        unchecked = ", found automatically, to be reviewed" if "lesions" in made else ""
+        unchecked = ", found automatically, to be reviewed" if "lesions" in generated else ""
         write(LESION_LABELS, labels.astype(np.int16) if small else labels, lesion_words + unchecked)
     probability = findings.prepared.lesion_probability
     if probability is not None:
@@ -124,11 +124,11 @@ def write_maps(folder: Path, findings: Findings) -> None:
             probability = resample(Volume(probability, findings.brain.mask.affine), mask.data.shape, mask.affine)
         write(LESION_PROBABILITY, probability, "probability of a lesion, found automatically, to be reviewed")
     if findings.places is not None:
-        places = findings.places
+        anatomy = findings.places
         if own is not None:
             affine = findings.brain.mask.affine
-            places = Places(*(mask_on_own_grid(place, affine, own.brain).data > 0 for place in places))
-        write(PLACES, encode_places(places), "1 infratentorial, 2 lateral ventricles, 4 cortex, and their sums")
+            anatomy = Places(*(mask_on_own_grid(part, affine, own.brain).data > 0 for part in anatomy))
+        write(PLACES, encode_places(anatomy), "1 infratentorial, 2 lateral ventricles, 4 cortex, and their sums")
     if uncertainty is not None:
         write(UNCERTAINTY, uncertainty, "uncertainty (SD) of " + words)
 

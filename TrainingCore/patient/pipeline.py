@@ -162,20 +162,20 @@ def _find_lesions(
 ) -> None:
     """Segment lesions automatically if no mask was given, with the completing model or else the lesion finder."""
     patient, aligned = prepared.patient, prepared.aligned
-    found = None
+    automatic = None
     complete_with, device = completing
     if complete_with is not None:
         clock.step("complete", 0.46, "Filling in missing inputs")
-        found = _fill_gaps(prepared, clock, TrainedModel.load(Bundle.open(complete_with), device))
-    if prepared.lesions is None and found is None and find_lesions is not None:
+        automatic = _fill_gaps(prepared, clock, TrainedModel.load(Bundle.open(complete_with), device))
+    if prepared.lesions is None and automatic is None and find_lesions is not None:
         clock.step("find_lesions", 0.47, "Finding lesions")
-        found = find_lesions(aligned)
+        automatic = find_lesions(aligned)
         patient.made.append("lesions")
-        patient.facts["lesions_found_by"] = found.about
-        clock.warn(patient, f"Lesions were segmented automatically ({found.about['name']}). Review them.")
-    if prepared.lesions is not None or found is None:
+        patient.facts["lesions_found_by"] = automatic.about
+        clock.warn(patient, f"Lesions were segmented automatically ({automatic.about['name']}). Review them.")
+    if prepared.lesions is not None or automatic is None:
         return
-    prepared.lesions, prepared.lesion_probability, prepared.lesion_source = found.mask, found.probability, FOUND
+    prepared.lesions, prepared.lesion_probability, prepared.lesion_source = automatic.mask, automatic.probability, FOUND
     if prepared.own is not None:
         mask = prepared.lesions
         prepared.own.lesions = mask_on_own_grid(mask.data > 0.5, mask.affine, prepared.own.brain)
@@ -196,14 +196,14 @@ def describe_finder(bundle: Bundle) -> dict[str, Any]:
 
 def _fill_gaps(prepared: PreparedPatient, clock: Clock, model: TrainedModel) -> FoundLesions | None:
     patient = prepared.patient
-    made, mask, probability = complete(
+    filled_in, mask, probability = complete(
         model, prepared.aligned, prepared.lesions is None, lambda message: clock.warn(patient, message)
     )
-    patient.made += made
+    patient.made += filled_in
     about = describe_finder(model.bundle)
-    if made:
+    if filled_in:
         patient.facts["completed_with"] = about
-    clock.warn(patient, describe_completion(made, model.bundle))
+    clock.warn(patient, describe_completion(filled_in, model.bundle))
     return None if mask is None else FoundLesions(mask, probability, about)
 
 

@@ -146,11 +146,11 @@ def synthesize_prepared(
         confidence = confidence_by_label(prepared.lesion_probability, labels)
         rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
     t1w = prepared.reference
-    places = _places(prepared, clock) if rows or prepared.lesion_probability is not None else None
-    if places is not None:
-        regions = lesion_regions(labels, places, tuple(t1w.spacing))
+    anatomy = _places(prepared, clock) if rows or prepared.lesion_probability is not None else None
+    if anatomy is not None:
+        regions = lesion_regions(labels, anatomy, tuple(t1w.spacing))
         rows = [row | {"region": regions[row["id"] - 1]} for row in rows]
-    ventricles = None if places is None else places.ventricles
+    ventricles = None if anatomy is None else anatomy.ventricles
     return Findings(
         prepared=prepared,
         bundle=bundle,
@@ -162,7 +162,7 @@ def synthesize_prepared(
         way=prediction.way,
         flips=flips,
         predictions=len(prediction.maps),
-        places=places,
+        places=anatomy,
         plausibility=plausibility(dvr, labels, prepared.tissues, t1w.affine, t1w.data, ventricles),
     )
 

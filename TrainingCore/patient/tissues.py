@@ -44,8 +44,8 @@ def tissue_masks(
     """
     fixed, brain = aligned.images[reference], aligned.brain.mask.data > 0.5
     if label_map is not None:
-        found = tissues_from_label_map(label_map, fixed, lesions, brain)
-        return {name: found[name] for name in (*TISSUES, "nawm")}
+        labelled = tissues_from_label_map(label_map, fixed, lesions, brain)
+        return {name: labelled[name] for name in (*TISSUES, "nawm")}
     grid = Grid(fixed.data.shape, np.asarray(fixed.affine, float))
     spacing = (float(fixed.spacing[0]), float(fixed.spacing[1]), float(fixed.spacing[2]))
     if given is not None and {"white_matter", "grey_matter"} <= set(given):

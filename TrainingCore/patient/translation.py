@@ -111,7 +111,9 @@ def write_translation(
         "inputs": patient.facts,
         "simulated_patient": patient.simulated,
         "brain_mask": aligned.brain.how,
-        "registrations": {name: describe_registration(found) for name, found in aligned.registrations.items()},
+        "registrations": {
+            name: describe_registration(registration) for name, registration in aligned.registrations.items()
+        },
         "network": {"run_on": prediction.way, "flip_averaging": flips, "predictions": len(prediction.maps)},
         "compared_with_the_real_one": compare(aligned, predicted, about),
         "warnings": patient.anonymous_warnings(),

@@ -88,8 +88,8 @@ def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -
     path = statistics_path(out, label, visit, settings)
     if not path.is_file():
         return None
-    found = read_json(path)
-    return found["lesions"] if found.get("settings") == settings else None
+    content = read_json(path)
+    return content["lesions"] if content.get("settings") == settings else None
 
 
 def write_visit(

@@ -21,7 +21,7 @@ OURS = re.compile(rf"sub-[{''.join(SITES)}](HC)?\d{{2,}}")
 
 def columns(disease: str) -> dict[str, Any]:
     """Columns of participants.tsv (BIDS data dictionary); gliomas add those that their cohorts are stratified by."""
-    found: dict[str, Any] = {
+    description: dict[str, Any] = {
         "group": {
             "Description": f"Digital patient with {DISEASE_NAMES[disease]} or healthy control",
             "Levels": {"patient": DISEASE_NAMES[disease], "control": "healthy"},
@@ -32,13 +32,13 @@ def columns(disease: str) -> dict[str, Any]:
         "simulated": {"Description": "Whether the person is simulated; always true here"},
     }
     if disease == "glioma":
-        found["subtype"] = {"Description": "Subtype of the glioma (WHO 2021)", "Levels": SUBTYPE_LEVELS}
-        found["grade"] = {"Description": "WHO grade of the glioma, 2 to 4"}
-        found["enhancement"] = {
+        description["subtype"] = {"Description": "Subtype of the glioma (WHO 2021)", "Levels": SUBTYPE_LEVELS}
+        description["grade"] = {"Description": "WHO grade of the glioma, 2 to 4"}
+        description["enhancement"] = {
             "Description": "Whether the tumour takes up contrast agent",
             "Levels": {"yes": "", "no": ""},
         }
-    return found
+    return description
 
 
 def prepare_dataset(
@@ -92,21 +92,21 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
 
 def _sessions(out: Path) -> Iterator[Path]:
     """Session folders of the simulated people in `out`; raises BadInput if there are people of somebody else's."""
-    for place in (out, out / DERIVATIVES):
-        for person in sorted(place.glob("sub-*")):
+    for folder in (out, out / DERIVATIVES):
+        for person in sorted(folder.glob("sub-*")):
             sessions = sorted(person.iterdir()) if person.is_dir() else []
             strange = [path for path in sessions if not re.fullmatch(r"ses-\d+", path.name)]
             if not OURS.fullmatch(person.name) or strange:
-                found = (strange or [person])[0]
-                raise BadInput(f"{found} was not written by simulate. Move it away, or choose another output folder.")
+                foreign = (strange or [person])[0]
+                raise BadInput(f"{foreign} was not written by simulate. Move it away, or choose another output folder.")
             yield from sessions
 
 
 def _clear(out: Path, surplus: list[Path]) -> None:
     for session in surplus:
         shutil.rmtree(session)
-    for place in (out, out / DERIVATIVES):
-        for person in place.glob("sub-*"):
+    for folder in (out, out / DERIVATIVES):
+        for person in folder.glob("sub-*"):
             if not any(person.iterdir()):
                 person.rmdir()
     remove_partials(out)

@@ -73,9 +73,9 @@ def grow_lesions(anatomy: Anatomy, person_seed: int, load_factor: float = 1.0, c
     terrain = Terrain(anatomy, random)
     for volume in confluent:
         terrain.add(lesions, float(volume), "confluent")
-    places = random.choice(list(PLACES), size=len(ordinary), p=list(PLACES.values()))
-    for volume, place in zip(ordinary, places):
-        terrain.add(lesions, float(volume), str(place))
+    positions = random.choice(list(PLACES), size=len(ordinary), p=list(PLACES.values()))
+    for volume, position in zip(ordinary, positions):
+        terrain.add(lesions, float(volume), str(position))
     return with_states(lesions, anatomy, person_seed)
 
 

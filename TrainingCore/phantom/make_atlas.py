@@ -22,9 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..imaging.regions import ATLAS
 
     example = "python -m TrainingCore.phantom.make_atlas --out atlas"
-    given = parser("phantom.make_atlas", "Write the atlas that lesions are placed with.", example)
-    given.add_argument("--out", type=Path, default=ATLAS, metavar="DIR", help=f"default: {ATLAS.name} beside the code")
-    out = given.parse_args(argv).out
+    arguments = parser("phantom.make_atlas", "Write the atlas that lesions are placed with.", example)
+    arguments.add_argument(
+        "--out", type=Path, default=ATLAS, metavar="DIR", help=f"default: {ATLAS.name} beside the code"
+    )
+    out = arguments.parse_args(argv).out
 
     import nibabel
 

@@ -27,23 +27,23 @@ def sidecar(case: Case, name: str) -> dict[str, Any]:
         return _pet(case, name) | made_by
     if name == "myelin_loss":
         return {"Simulated": True, "Units": "unitless", "Measure": "lost share of myelin, 0 to 1"} | made_by
-    found = _mri(case, name) | made_by
+    content = _mri(case, name) | made_by
     if name in QUANTITATIVE:
-        found["Units"] = UNITS[name]
-        found["ResolutionFWHM"] = found["InPlaneResolution"]
+        content["Units"] = UNITS[name]
+        content["ResolutionFWHM"] = content["InPlaneResolution"]
         if name != "mtr":
-            found["DiffusionBValue"] = 1000.0 * B_VALUE  # s/mm2
+            content["DiffusionBValue"] = 1000.0 * B_VALUE  # s/mm2
     if name in DOSES:
-        found["ContrastBolusIngredient"] = "GADOLINIUM"
-        found["ContrastDose"] = STANDARD_DOSE * DOSES[name]  # mmol/kg
-    return {key: round(value, 6) if isinstance(value, float) else value for key, value in found.items()}
+        content["ContrastBolusIngredient"] = "GADOLINIUM"
+        content["ContrastDose"] = STANDARD_DOSE * DOSES[name]  # mmol/kg
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in content.items()}
 
 
 def _mri(case: Case, name: str) -> dict[str, Any]:
     protocol = case.info["protocol"]
     sequence = protocol["mt" if name == "mtr" else "dwi" if name in QUANTITATIVE else name]
     scanning, title = SEQUENCE_NAMES[sequence["kind"]]
-    found = {
+    content = {
         "Simulated": True,
         "Manufacturer": "MyelinSynth (simulated)",
         "MagneticFieldStrength": protocol["field_strength"],
@@ -60,8 +60,8 @@ def _mri(case: Case, name: str) -> dict[str, Any]:
         "SkullStripped": True,
     }
     if sequence["inversion"]:
-        found["InversionTime"] = sequence["inversion"] / 1000.0
-    return found
+        content["InversionTime"] = sequence["inversion"] / 1000.0
+    return content
 
 
 def _pet(case: Case, name: str) -> dict[str, Any]:

@@ -29,12 +29,12 @@ class Terrain:
             "deep": white * (cortex > 2.0) * (near > 4.0) * np.exp(-near / 30.0),
         }
         self.cumulated = {}
-        for place, weight in weights.items():
+        for region, weight in weights.items():
             where = np.flatnonzero(weight > 1e-4)
             if len(where) == 0:  # a coarse grid has no such place
                 weight = white.astype(np.float32)
                 where = np.flatnonzero(weight)
-            self.cumulated[place] = (where, np.cumsum(weight.ravel()[where], dtype=np.float64))
+            self.cumulated[region] = (where, np.cumsum(weight.ravel()[where], dtype=np.float64))
         self.penalty = np.where(anatomy.white_matter + 0.35 * anatomy.grey_matter > 0.4, 0.0, np.inf).astype(np.float32)
         self.penalty += 1.2 * anatomy.grey_matter
         tissue = anatomy.white_matter + anatomy.grey_matter
@@ -58,10 +58,10 @@ class Terrain:
         box = tuple(slice(max(0, i - reach), min(n, i + reach + 1)) for i, n in zip(seed, self.anatomy.shape))
         cost = self._cost(seed, box, radius, place)
         cost = np.where(lesions.owner[box] > 0, np.inf, cost).ravel()
-        wanted = min(max(1, round(volume / voxel**3)), int(np.isfinite(cost).sum()))
-        if wanted == 0:
+        target = min(max(1, round(volume / voxel**3)), int(np.isfinite(cost).sum()))
+        if target == 0:
             return
-        chosen = np.argpartition(cost, wanted - 1)[:wanted]
+        chosen = np.argpartition(cost, target - 1)[:target]
         taken = np.zeros(cost.shape, bool)
         taken[chosen] = True
         taken = _piece_at_seed(taken.reshape(lesions.owner[box].shape), [i - s.start for i, s in zip(seed, box)])

@@ -77,12 +77,12 @@ def predict_patient(
         raise BadInput(f"{names} cannot be prepared for the model: {error}.") from error
     inputs = np.stack(images).astype(np.float32)
     count = None if uncertainty else 2 if flips else 1
-    result, way = model.maps(itertools.islice(variants(inputs, inside, model.inputs), count), say)
+    result, how = model.maps(itertools.islice(variants(inputs, inside, model.inputs), count), say)
     maps = maps_to_t1w([prediction for members in result for prediction in members], inside, grid, mask)
     lesions = None
     if model.segments:
         (lesions,) = maps_to_t1w([model.segment(inputs)], inside, grid, mask)
-    return Prediction(maps, len(result[0]), way, lesions)
+    return Prediction(maps, len(result[0]), how, lesions)
 
 
 def maps_to_t1w(result: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:

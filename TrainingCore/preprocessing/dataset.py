@@ -114,8 +114,8 @@ def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[Pre
                 files={name: str(path.absolute()) for name, path in visit.files.items()},
                 spaces=dict(visit.spaces),
                 transforms={
-                    name: given if given == "identity" else str(Path(given).absolute())
-                    for name, given in visit.transforms.items()
+                    name: transform if transform == "identity" else str(Path(transform).absolute())
+                    for name, transform in visit.transforms.items()
                 },
                 settings=dict(settings),
                 out=str(out),

@@ -63,8 +63,8 @@ class PreparationJob:
 
     def all_settings(self) -> dict[str, Any]:
         """Everything but the inputs' bytes that decides the outcome."""
-        given = {name: value for name, value in self.transforms.items() if value == "identity"}
-        return {**self.settings, "spaces": self.spaces, "identity": given, "simulated": self.simulated}
+        identities = {name: value for name, value in self.transforms.items() if value == "identity"}
+        return {**self.settings, "spaces": self.spaces, "identity": identities, "simulated": self.simulated}
 
     def inputs(self) -> dict[str, Path]:
         """Every file that is read, transforms included."""
@@ -200,7 +200,7 @@ def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
         "software": {"myelinsynth": __version__, "code": code_version()},
         "reference": prepared.reference,
         "brain_mask": prepared.aligned.brain.how,
-        "registrations": {name: _about(found) for name, found in registrations.items()},
+        "registrations": {name: _about(registration) for name, registration in registrations.items()},
         "measures": measures,
         "warnings": prepared.warnings,
         "seconds": {step: {"wall": wall, "cpu": cpu} for step, (wall, cpu) in stopwatch.seconds.items()},
@@ -225,13 +225,13 @@ def _transforms(task: PreparationJob) -> dict[str, np.ndarray]:
     reference = reference_of(task.files)
     if reference is None:
         return {}
-    here, known = {SPACES[reference], task.spaces.get(reference)} - {None}, {}
+    spaces, known = {SPACES[reference], task.spaces.get(reference)} - {None}, {}
     for name in (*ALL_MRI, "dvr", "dvr_clean"):
-        if name in task.files and name != reference and task.spaces.get(name) in here:
+        if name in task.files and name != reference and task.spaces.get(name) in spaces:
             known[name] = np.eye(4)
     moves = {
-        name: np.eye(4) if given == "identity" else read_transform(given)
-        for name, given in task.transforms.items()
+        name: np.eye(4) if transform == "identity" else read_transform(transform)
+        for name, transform in task.transforms.items()
         if name in task.files
     }
     if reference != "t1w" and moves and reference not in moves:
@@ -255,7 +255,7 @@ def write_volumes(task: PreparationJob, prepared: Any, work: Path) -> list[str]:
     volumes = dict(prepared.volumes)
     if prepared.lesions is not None:
         volumes["lesion_shares"] = prepared.lesions.fractions()
-    made = []
+    paths = []
     mask = prepared.aligned.brain.mask
     own = prepared.space != "PET" and prepared.grid.same_as(mask.data.shape, mask.affine)
     for name, data in volumes.items():
@@ -263,17 +263,17 @@ def write_volumes(task: PreparationJob, prepared: Any, work: Path) -> list[str]:
         write_volume(work / path, data, prepared.grid.affine, f"{name}, research use only", mask.forms if own else None)
         sidecar = Path(str(path).removesuffix(".nii.gz") + ".json")
         write_json(work / sidecar, _sidecar(task, name, prepared))
-        made += [path.as_posix(), sidecar.as_posix()]
+        paths += [path.as_posix(), sidecar.as_posix()]
     for name, matrix in prepared.matrices.items():
         if name != ("dvr" if prepared.space == "PET" else prepared.reference):
             path = names.transform_path(task.person, task.visit, name, prepared.space)
             write_transform(work / path, matrix)
-            made.append(path.as_posix())
+            paths.append(path.as_posix())
     if prepared.lesions is not None:
         path = names.lesion_table_path(task.person, task.visit, prepared.space)
         write_text(work / path, _lesion_table(prepared.lesions))
-        made.append(path.as_posix())
-    return made
+        paths.append(path.as_posix())
+    return paths
 
 
 def _sidecar(task: PreparationJob, name: str, prepared: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def write_crossvalidation(plan: Plan, cohort: Cohort) -> dict[str, Any]:
         "against": compared.gaps,
     }
     if last is not None:
-        recipes = {name: _recipe_summary(one) for name, one in last.summaries.items()}
+        recipes = {name: _recipe_summary(model_summary) for name, model_summary in last.summaries.items()}
         summary["last_epoch"] = {"recipes": recipes, "against": last.gaps}
     for kind in ("visits", "lesions"):
         rows = [{"recipe": name, **row} for name, result in compared.rows.items() for row in result[kind]]

@@ -36,8 +36,8 @@ def regions_figure(rows: Sequence[Mapping[str, Any]], comparison: Mapping[str, M
     figure, axes = new_figure(7.2, 4.4)
     axis, width = axes[0, 0], 0.34
     for shift, (kind, colour) in zip((-0.5, 0.5), KINDS):
-        boxes, places = [], []
-        for place, region in enumerate(REGIONS):
+        boxes, positions = [], []
+        for index, region in enumerate(REGIONS):
             result = [
                 row[f"{kind}_{region}_quantiles"] for row in rows if row[f"{kind}_{region}_quantiles"] is not None
             ]
@@ -45,11 +45,11 @@ def regions_figure(rows: Sequence[Mapping[str, Any]], comparison: Mapping[str, M
                 low, first, median, third, high = np.mean(result, axis=0)
                 mean = float(np.mean([row[f"{kind}_{region}"] for row in rows if row[f"{kind}_{region}"] is not None]))
                 boxes.append({"whislo": low, "q1": first, "med": median, "q3": third, "whishi": high, "mean": mean})
-                places.append(place + shift * width * 1.15)
+                positions.append(index + shift * width * 1.15)
         line = {"color": colour}
         axis.bxp(
             boxes,
-            positions=places,
+            positions=positions,
             widths=width,
             showfliers=False,
             showmeans=True,
@@ -105,10 +105,10 @@ def shares_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axis, positions = axes[0, 0], np.arange(len(shown))
     for shift, (kind, colour) in zip((-0.2, 0.2), KINDS):
         axis.bar(positions + shift, [row[f"{kind}_percent"] for row in shown], 0.38, color=colour, label=kind)
-    for place, row in zip(positions, shown):
+    for position, row in zip(positions, shown):
         top = max(row["measured_percent"], row["synthetic_percent"])
         words = "" if row["dice"] is None else f"{row['dice']:.2f}"
-        axis.text(place, top + 1, words, ha="center", fontsize=8, color=SOFT)
+        axis.text(position, top + 1, words, ha="center", fontsize=8, color=SOFT)
     axis.set_xticks(positions, [row["person"] for row in shown], rotation=60, fontsize=8)
     axis.set_ylabel("demyelinated voxels (% of lesion load)")
     axis.set_title("Dice of the demyelination maps above the bars", fontsize=9)

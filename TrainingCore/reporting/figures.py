@@ -179,9 +179,9 @@ def groups_figure(visits: Sequence[Mapping[str, Any]]) -> Figure:
     axis = axes[0, 0]
     width = 0.8 / max(len(kinds), 1)
     for row, (kind, colour) in enumerate(kinds):
-        places = np.arange(len(boxes)) + (row - (len(kinds) - 1) / 2) * width
+        positions = np.arange(len(boxes)) + (row - (len(kinds) - 1) / 2) * width
         series = [_values(visits, group, f"{kind}_{tissue}") for group, tissue in boxes]
-        _boxes(axis, series, places, 0.8 * width, colour)
+        _boxes(axis, series, positions, 0.8 * width, colour)
         label = "noise-free truth" if kind == "clean" else kind
         axis.plot([], [], color=colour, marker="s", linestyle="", label=label)
     titles = [
@@ -210,9 +210,9 @@ def _boxes(axis: Axes, series: list[np.ndarray], places: np.ndarray, width: floa
     for part in ("whiskers", "caps", "medians"):
         for line in drawn[part]:
             line.set(color=colour, linewidth=1.8 if part == "medians" else 1.1)
-    for place, values in zip(places, series):
+    for position, values in zip(places, series):
         spread = (np.arange(values.size) * 0.618 % 1 - 0.5) * width * 0.7
-        axis.scatter(place + spread, values, s=9, color=colour, alpha=0.5, linewidth=0, zorder=3)
+        axis.scatter(position + spread, values, s=9, color=colour, alpha=0.5, linewidth=0, zorder=3)
 
 
 def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:

@@ -80,11 +80,11 @@ def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
     """Slices of the same people under several models: T1w, FLAIR, synthetic FLAIRs, then every model's positives."""
     firsts = next(iter(examples.values()))
     slices = []
-    for place, first in enumerate(firsts):
+    for index, first in enumerate(firsts):
         images = {"T1w": first.images[first.inputs[0]], "FLAIR": first.images[first.target]}
         result = {}
         for name, ones in examples.items():
-            images_of_model, short = ones[place].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
+            images_of_model, short = ones[index].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
             if "synthetic" in images_of_model:
                 images[f"FLAIR, {short}"] = images_of_model["synthetic"]
             if HYPERINTENSITIES in images_of_model:
@@ -98,12 +98,12 @@ def detection_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
     """Slices of the same people: their MRI, then what every model found, over the last of them."""
     firsts = next(iter(examples.values()))
     slices = []
-    for place, first in enumerate(firsts):
+    for index, first in enumerate(firsts):
         images = {title_of(name): first.images[name] for name in first.inputs}
         masks = {
-            name: ones[place].images[HYPERINTENSITIES] > 0.5
+            name: ones[index].images[HYPERINTENSITIES] > 0.5
             for name, ones in examples.items()
-            if HYPERINTENSITIES in ones[place].images
+            if HYPERINTENSITIES in ones[index].images
         }
         height, width = first.millimetres
         slices.append(SliceOfMethods(first.title, images, first.outline, masks, height / width))

@@ -181,12 +181,12 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
         ncols=len(heads),
         gridspec_kw={"height_ratios": shapes},
     )
-    for place, first in enumerate(firsts):
-        upper, lower = axes[2 * place], axes[2 * place + 1]
+    for index, first in enumerate(firsts):
+        upper, lower = axes[2 * index], axes[2 * index + 1]
         for axis, name in zip(upper, (*inputs, target)):
             draw_slice(axis, name, first.images[name], first)
         for column, result in enumerate(makers.values(), start=len(inputs) + 1):
-            example = result[place]
+            example = result[index]
             draw_slice(upper[column], "synthetic", example.images["synthetic"], example)
             draw_slice(lower[column], "difference", example.images["synthetic"] - example.images[target], example)
         for axis in lower[: len(inputs) + 1]:

@@ -69,10 +69,10 @@ def person_means(people: Sequence[str], values: np.ndarray) -> tuple[list[str], 
     """
     labels = sorted(set(people))
     means = np.full((len(labels), values.shape[1]), np.nan)
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         own = values[[person == label for person in people]]
         known = np.isfinite(own).any(axis=0)
-        means[place, known] = np.nanmean(own[:, known], axis=0)
+        means[index, known] = np.nanmean(own[:, known], axis=0)
     return labels, means
 
 
@@ -100,12 +100,12 @@ def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Seque
     complete = np.isfinite(everything).all(axis=1)
     people = [row["participant_id"] for row, keep in zip(rows, complete) if keep]
     labels, means = person_means(people, everything[complete])
-    found: Row = {"measure": measure, "outcome": outcome, "people": len(labels), "visits": len(people)}
-    found["missing"] = int((~complete).sum())
+    result: Row = {"measure": measure, "outcome": outcome, "people": len(labels), "visits": len(people)}
+    result["missing"] = int((~complete).sum())
     empty = dict.fromkeys(("rho", "low", "high", "partial_rho", "partial_low", "partial_high", "p", "beta", "beta_low",
                            "beta_high"))  # fmt: skip
     if len(labels) < MIN_PEOPLE + len(covariates):
-        return found | empty
+        return result | empty
     rng = np.random.default_rng([seed, 1931])
     draws = [rng.integers(len(labels), size=len(labels)) for _ in range(REPLICATES)]
     x, y, adjust = means[:, 0], means[:, 1], means[:, 2:]
@@ -114,9 +114,9 @@ def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Seque
         replicates = replicates[np.isfinite(replicates)]
         rho = partial_spearman(x, y, extra)
         low, high = np.percentile(replicates, [2.5, 97.5]) if len(replicates) > REPLICATES / 2 else (np.nan, np.nan)
-        found |= {f"{name}rho": _known(rho), f"{name}low": _known(low), f"{name}high": _known(high)}
-    found["p"] = p_of_correlation(found["partial_rho"], len(labels), adjust.shape[1])
-    return found | mixed_model(everything[complete], people)
+        result |= {f"{name}rho": _known(rho), f"{name}low": _known(low), f"{name}high": _known(high)}
+    result["p"] = p_of_correlation(result["partial_rho"], len(labels), adjust.shape[1])
+    return result | mixed_model(everything[complete], people)
 
 
 def p_of_correlation(r: float | None, n: int, covariates: int) -> float | None:
@@ -163,9 +163,9 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
             f"The outcome {group!r} has {len(levels)} different text values, so it is neither numeric nor categorical."
         )
     values = np.array([[number(row.get(measure))] for row in rows])
-    found = []
-    for place, first in enumerate(levels):
-        for second in levels[place + 1 :]:
+    comparisons = []
+    for index, first in enumerate(levels):
+        for second in levels[index + 1 :]:
             parts = []
             for level in (first, second):
                 keep = np.array([row.get(group) == level for row in rows]) & np.isfinite(values[:, 0])
@@ -175,14 +175,14 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
             row |= {"people": f"{len(parts[0])} / {len(parts[1])}", "p": None}
             row |= dict.fromkeys(("difference", "g", "g_low", "g_high"))
             if min(map(len, parts)) >= 3:
-                rng = np.random.default_rng([seed, place])
+                rng = np.random.default_rng([seed, index])
                 draws = [hedges_g(*(rng.choice(part, len(part)) for part in parts)) for _ in range(REPLICATES)]
                 low, high = np.nanpercentile(draws, [2.5, 97.5])
                 row |= {"difference": float(parts[0].mean() - parts[1].mean()), "g": _known(hedges_g(*parts))}
                 row |= {"g_low": _known(low), "g_high": _known(high)}
                 row["p"] = float(stats.mannwhitneyu(*parts).pvalue)
-            found.append(row)
-    return found
+            comparisons.append(row)
+    return comparisons
 
 
 def hedges_g(first: np.ndarray, second: np.ndarray) -> float:

@@ -43,7 +43,7 @@ def statistics(
     """{associations, groups}: one row per tested measure and outcome; q corrects for all rows of one kind."""
     tested = [name for name in TESTED if any(row[name] is not None for row in rows)]
     numeric = [name for name in outcomes if is_numeric(rows, name)]
-    found = [associate(rows, measure, name, covariates, seed) for name in numeric for measure in tested]
+    associations = [associate(rows, measure, name, covariates, seed) for name in numeric for measure in tested]
     groups = [
         row
         for name in outcomes
@@ -53,6 +53,6 @@ def statistics(
     ]
     assert set(tested) <= set(NAMES)
     return {
-        "associations": with_false_discovery(found) if found else [],
+        "associations": with_false_discovery(associations) if associations else [],
         "groups": with_false_discovery(groups) if groups else [],
     }

@@ -83,10 +83,10 @@ def read_rows(data: Path, out: Path) -> list[Row]:
 
 def change_since(out: Path, person: str, visit: str) -> Row:
     """Change measures of a visit since the session before it; empty without a comparison."""
-    found = sorted((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")) if visit else []
-    if not found:
+    files = sorted((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")) if visit else []
+    if not files:
         return {}
-    summary = read_json(found[0])
+    summary = read_json(files[0])
     voxels = summary["voxels"]
     return {"change_dvr": summary["mean_difference"]} | {
         name: voxels[name] for name in ("demyelination_index", "remyelination_index")
@@ -123,20 +123,20 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
 
 def flags(row: Row, warnings: Sequence[str]) -> list[str]:
     """Quality-control flags of a visit, as text."""
-    found = [f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"] if warnings else []
+    sentences = [f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"] if warnings else []
     if row["nawm_dvr"] is not None and row["grey_matter_dvr"] is not None and row["nawm_dvr"] < row["grey_matter_dvr"]:
-        found.append("NAWM below grey matter")
+        sentences.append("NAWM below grey matter")
     if row["lesion_to_nawm"] is not None and row["lesion_to_nawm"] > 1:
-        found.append("lesions above NAWM")
+        sentences.append("lesions above NAWM")
     if row["lesion_load_ml"] is None:
-        found.append("no lesion mask")
+        sentences.append("no lesion mask")
     elif row["lesion_load_ml"] > LARGE_LOAD_ML:
-        found.append(f"lesion load above {LARGE_LOAD_ML:g} ml")
+        sentences.append(f"lesion load above {LARGE_LOAD_ML:g} ml")
     if not SMALL_BRAIN_ML <= row["brain_ml"] <= LARGE_BRAIN_ML:
-        found.append(f"brain of {row['brain_ml']:.0f} ml")
+        sentences.append(f"brain of {row['brain_ml']:.0f} ml")
     if row["lesions_of_50_mm3"] in range(1, FEW_LESIONS):
-        found.append("few lesions")
-    return found
+        sentences.append("few lesions")
+    return sentences
 
 
 def value(text: Any) -> Any:

@@ -175,10 +175,10 @@ def write_derivatives(task: VisitTask, result: Result) -> list[str]:
         Paths below the dataset.
     """
     out, written = Path(task.out), []
-    for name, place in names.BIDS_NAMES.items():
+    for name, location in names.BIDS_NAMES.items():
         if not (result.path / name).is_file():
             continue
-        path = names.bids_path(task.person, task.visit, place)
+        path = names.bids_path(task.person, task.visit, location)
         _link(result.path / name, out / path)
         written.append(path)
         if name in names.IMAGES:

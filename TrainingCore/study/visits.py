@@ -106,7 +106,7 @@ def united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 def nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
     """Mean DVR of the normal-appearing white matter {before, after, difference}; None if it was not segmented."""
     means = [result.provenance["summary"]["synthetic_dvr"].get("nawm") for result in results]
-    before, after = (float(one["mean"]) if one else None for one in means)
+    before, after = (float(statistics["mean"]) if statistics else None for statistics in means)
     gap = round(after - before, 5) if before is not None and after is not None else None
     return {"before": before, "after": after, "difference": gap}
 

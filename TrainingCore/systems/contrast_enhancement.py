@@ -113,7 +113,7 @@ class ContrastEnhancement(System):
         return {"loss": self.options.loss, "flips": flip_text, "helped by": self._told_help()}
 
     def _told_help(self) -> str:
-        found, inputs = self._help(), self.recipe["data"]["inputs"]
-        help_texts = [f"added to {inputs[found['added_to']]}"] if "added_to" in found else []
-        help_texts += [f"{found['amplified'][2]:g} times the low dose's uptake"] if "amplified" in found else []
+        options, inputs = self._help(), self.recipe["data"]["inputs"]
+        help_texts = [f"added to {inputs[options['added_to']]}"] if "added_to" in options else []
+        help_texts += [f"{options['amplified'][2]:g} times the low dose's uptake"] if "amplified" in options else []
         return " and ".join(help_texts) or "nothing, as in the paper"

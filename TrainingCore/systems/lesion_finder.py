@@ -108,13 +108,13 @@ class LesionFinder(System):
         Dice and F1 are 0 to 1, nan for a visit without lesions.
         """
         probability = self.segment(sample.inputs)[0, 0].cpu()
-        found, brain = probability.numpy(), sample.brain[0, 0].cpu().numpy() > 0.5
+        predicted, brain = probability.numpy(), sample.brain[0, 0].cpu().numpy() > 0.5
         truth = (sample.lesions[0, 0].cpu().numpy() > 0.5) & brain
         loss = soft_dice_loss(probability, torch.from_numpy(truth.astype(np.float32)))
         measures = {"dice_loss": float(loss) if truth.any() else math.nan}
         voxel = float(self.recipe["data"]["field_of_view"] / max(sample.brain.shape[2:])) ** 3
         for threshold in THRESHOLDS:
-            mask = found > threshold
+            mask = predicted > threshold
             measures[f"dice_at_{threshold:.2f}"] = dice_of(truth, mask)
             for smallest, value in f1_by_smallest(truth, mask, voxel).items():
                 measures[f"f1_at_{threshold:.2f}_{smallest:g}"] = value
@@ -201,9 +201,9 @@ def soft_dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
 
 def cropped_to(brain: Tensor, x: Tensor) -> tuple[Tensor, Any]:
     """The part of x (N, C, I, J, K) that holds the brain (N, 1, I, J, K), and its place; all of x without a brain."""
-    places = brain.amax(dim=(0, 1)).nonzero()
-    if len(places) == 0:
+    voxels = brain.amax(dim=(0, 1)).nonzero()
+    if len(voxels) == 0:
         return x, ...
-    low, high = places.amin(0).tolist(), (places.amax(0) + 1).tolist()
+    low, high = voxels.amin(0).tolist(), (voxels.amax(0) + 1).tolist()
     box: Any = (..., *(slice(a, b) for a, b in zip(low, high)))
     return x[box], box

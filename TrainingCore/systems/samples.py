@@ -24,10 +24,10 @@ class Masks(MutableMapping[str, torch.Tensor]):
         self._device = device
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        found = self._found[name]
-        if not isinstance(found, torch.Tensor):
-            found = self._found[name] = _tensor(found, self._device)
-        return found
+        mask = self._found[name]
+        if not isinstance(mask, torch.Tensor):
+            mask = self._found[name] = _tensor(mask, self._device)
+        return mask
 
     def __setitem__(self, name: str, mask: torch.Tensor) -> None:
         self._found[name] = mask

@@ -31,8 +31,8 @@ def draw_slices(sample: Sample, count: int, rng: np.random.Generator) -> np.ndar
     Returns:
         (count,) indices, rising.
     """
-    found = brain_slices(sample.brain)
-    return np.sort(rng.choice(found, count, replace=len(found) < count))
+    indices = brain_slices(sample.brain)
+    return np.sort(rng.choice(indices, count, replace=len(indices) < count))
 
 
 def axial(volume: Tensor, slices: Sequence[int] | np.ndarray) -> Tensor:

@@ -238,10 +238,10 @@ class SimulatedFeed:
 
     def _cases(self, uses: range) -> Generator[Case, None, None]:
         """Yield use after use; visits are simulated on demand and kept until their last use."""
-        wanted: dict[int, list[int]] = {}
+        uses_of: dict[int, list[int]] = {}
         for use in uses:
-            wanted.setdefault(self.visit_of(use), []).append(use)
-        tasks = [(self._person(visit), own) for visit, own in wanted.items()]
+            uses_of.setdefault(self.visit_of(use), []).append(use)
+        tasks = [(self._person(visit), own) for visit, own in uses_of.items()]
         kept: dict[int, Case] = {}
         with contextlib.closing(made_ahead(tasks, SimulatedMaker(self.people), self.workers)) as simulated:
             for use in uses:

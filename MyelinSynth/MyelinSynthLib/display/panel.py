@@ -277,9 +277,9 @@ class DisplayPanel:
         brain = self.nodes.get("brain", self.nodes.get("change_before"))
         if brain is None or brain.GetImageData() is None:
             return None
-        moment = max(brain.GetMTime(), brain.GetImageData().GetMTime())
-        if self._corners is None or self._corners[0] is not brain or self._corners[1] != moment:
-            self._corners = (brain, moment, framing.brainCorners(brain))
+        modified = max(brain.GetMTime(), brain.GetImageData().GetMTime())
+        if self._corners is None or self._corners[0] is not brain or self._corners[1] != modified:
+            self._corners = (brain, modified, framing.brainCorners(brain))
         return self._corners[2]
 
     def _layoutNode(self) -> Any:

@@ -156,8 +156,8 @@ def _chart(known: dict[str, Any], like: Any, role: str, name: str, series: Seque
     chart = _node(known, like, role, "vtkMRMLPlotChartNode", name)
     if chart.GetNumberOfPlotSeriesNodes() != len(series):
         chart.RemoveAllPlotSeriesNodeIDs()
-        for one in series:
-            chart.AddAndObservePlotSeriesNodeID(one.GetID())
+        for curve in series:
+            chart.AddAndObservePlotSeriesNodeID(curve.GetID())
     chart.SetTitleFontSize(TITLE_SIZE)
     chart.SetAxisTitleFontSize(AXIS_SIZE)
     return chart

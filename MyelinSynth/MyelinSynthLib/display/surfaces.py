@@ -45,7 +45,9 @@ def refresh(segmentation: Any) -> None:
     """Make closed surfaces again where they were shown and an edit dropped them."""
     display = segmentation.GetDisplayNode()
     content = segmentation.GetSegmentation()
-    if display is None or all(content.GetSegment(one).GetRepresentation(CLOSED_SURFACE) for one in _ids(content)):
+    if display is None or all(
+        content.GetSegment(segmentId).GetRepresentation(CLOSED_SURFACE) for segmentId in _ids(content)
+    ):
         return
     if display.GetVisibility3D() and display.GetPreferredDisplayRepresentationName3D() == CLOSED_SURFACE:
         makeSurfaces(segmentation)
@@ -93,9 +95,9 @@ def _extents(image: Any) -> dict[int, tuple[int, ...]]:
     if not values.size:
         return {}
     sides = []
-    for axis, places in enumerate(reversed(inside)):
-        low = np.minimum.reduceat(places[order], first) + own[2 * axis] - 1
-        high = np.maximum.reduceat(places[order], first) + own[2 * axis] + 1
+    for axis, occupied in enumerate(reversed(inside)):
+        low = np.minimum.reduceat(occupied[order], first) + own[2 * axis] - 1
+        high = np.maximum.reduceat(occupied[order], first) + own[2 * axis] + 1
         sides += [np.maximum(low, own[2 * axis]), np.minimum(high, own[2 * axis + 1])]
     return dict(zip(values.tolist(), map(tuple, np.array(sides).T.tolist())))
 

@@ -47,9 +47,9 @@ class Wipe:
             return
         first, last = sorted((edge, self._edge))
         changed = slice(first, last) if self._fromRight else slice(length - last, length - first)
-        place = tuple(changed if axis == self._axis else slice(None) for axis in range(3))
+        region = tuple(changed if axis == self._axis else slice(None) for axis in range(3))
         shown = slicer.util.arrayFromVolume(self.copy)
-        shown[place] = self._voxels[place] if edge > self._edge else 0
+        shown[region] = self._voxels[region] if edge > self._edge else 0
         self._edge = edge
         slicer.util.arrayFromVolumeModified(self.copy)
 

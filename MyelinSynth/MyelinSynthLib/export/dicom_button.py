@@ -28,14 +28,14 @@ class DicomButton:
 
     def onExport(self, _checked: bool = False) -> None:
         """Write the folder NAME_dicom; ask first where it is there already."""
-        said = ""
+        message = ""
         with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):
             try:
                 self.ui.exportLabel.text = self._export()
             except SynthesisError as error:
-                self.ui.exportLabel.text = said = str(error)
-        if said:
-            slicer.util.errorDisplay(said, windowTitle=_("MyelinSynth"))
+                self.ui.exportLabel.text = message = str(error)
+        if message:
+            slicer.util.errorDisplay(message, windowTitle=_("MyelinSynth"))
 
     def _export(self) -> str:
         export, nodes = self.wanted(), self.nodes()

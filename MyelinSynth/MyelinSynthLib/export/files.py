@@ -65,8 +65,8 @@ class Export:
 
     def paths(self) -> list[Path]:
         """The files and the folder that will be written."""
-        wanted = [(self.table, "_lesions.csv"), (self.report, "_report.html"), (self.result, "_result")]
-        return [self.folder / (self.name + ending) for asked, ending in wanted if asked]
+        outputs = [(self.table, "_lesions.csv"), (self.report, "_report.html"), (self.result, "_result")]
+        return [self.folder / (self.name + ending) for selected, ending in outputs if selected]
 
     def existing(self) -> list[Path]:
         """Those of them that are there already."""
@@ -91,8 +91,8 @@ def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
         raise SynthesisError(_("Enter a name that is valid as a file name."))
     if not export.folder.is_dir():
         raise SynthesisError(_("The folder {folder} does not exist. Choose another one.").format(folder=export.folder))
-    for wanted, roles in ((export.table, NEEDED[:1]), (export.report, NEEDED[:4]), (export.result, NEEDED)):
-        if wanted:
+    for selected, roles in ((export.table, NEEDED[:1]), (export.report, NEEDED[:4]), (export.result, NEEDED)):
+        if selected:
             provenance.require(nodes, roles)
     try:
         for path in export.paths():
@@ -153,14 +153,14 @@ def reviewReport(nodes: dict[str, Any]) -> str:
     accepted at the end."""
     page, section = nodes["report"].GetText(), reviewSection(nodes)
     for begin in ("<main>", "<body>"):
-        before, found, after = page.partition(begin)
-        if found:
-            page = before + found + _afterReview(Review(nodes["table"])) + after
+        before, marker, after = page.partition(begin)
+        if marker:
+            page = before + marker + _afterReview(Review(nodes["table"])) + after
             break
     for end in ("</main>", "</body>", "</html>"):
-        before, found, after = page.rpartition(end)
-        if found:
-            return before + section + found + after
+        before, marker, after = page.rpartition(end)
+        if marker:
+            return before + section + marker + after
     return page + section
 
 
@@ -344,7 +344,7 @@ def reviewRecord(review: Review) -> dict[str, Any]:
         "split_lesions": SPLIT,
         "lesions_without_outline": REMOVED,
     }
-    marked = {name: [lesion for lesion, one in marks.items() if one == mark] for name, mark in by.items()}
+    marked = {name: [lesion for lesion, lesionMark in marks.items() if lesionMark == mark] for name, mark in by.items()}
     return {"states": review.counts(), "lesions_that_count": len(review.counted()), **marked}
 
 

@@ -92,7 +92,7 @@ def furtherInputs(model: str) -> tuple[str, ...]:
 
 def ownModelFolders() -> list[Path]:
     """Where the extension keeps its models, installed or in a source tree."""
-    return [trainingCoreFolder() / place for place in RELATIVE_PLACES]
+    return [trainingCoreFolder() / relative for relative in RELATIVE_PLACES]
 
 
 def userModelFolder() -> Path:
@@ -112,7 +112,9 @@ def setUserModelFolder(folder: Path) -> None:
 
 def availableModels(folders: Iterable[Path]) -> list[Model]:
     """Bundles in the folders, by name. What is not one is passed over; no weights are read."""
-    return sorted((found for found in _lookInto(folders) if isinstance(found, Model)), key=lambda model: model.name)
+    return sorted(
+        (candidate for candidate in _lookInto(folders) if isinstance(candidate, Model)), key=lambda model: model.name
+    )
 
 
 def allModels(folder: Path) -> tuple[list[Model], list[Broken]]:
@@ -121,10 +123,10 @@ def allModels(folder: Path) -> tuple[list[Model], list[Broken]]:
     Those of the extension that make no myelin map, as the lesion finder, are not there to be chosen.
     """
     shipped = [model for model in availableModels(ownModelFolders()) if not model.trouble]
-    found = list(_lookInto([folder]))
-    own = [Model(item.path, item.description, own=True) for item in found if isinstance(item, Model)]
+    candidates = list(_lookInto([folder]))
+    own = [Model(item.path, item.description, own=True) for item in candidates if isinstance(item, Model)]
     models = shipped + sorted(own, key=lambda model: model.name)
-    return models, [item for item in found if isinstance(item, Broken)]
+    return models, [item for item in candidates if isinstance(item, Broken)]
 
 
 def _lookInto(folders: Iterable[Path]) -> Iterable[Model | Broken]:
@@ -179,16 +181,16 @@ def addModel(source: Path, folder: Path) -> Model:
     from TrainingCore.runtime.errors import BadInput
 
     try:
-        given = bundle.Bundle.open(source)
-        same = [model for model in allModels(folder)[0] if model.description["weights_sha256"] == given.sha256]
+        opened = bundle.Bundle.open(source)
+        same = [model for model in allModels(folder)[0] if model.description["weights_sha256"] == opened.sha256]
         if same:
             raise SynthesisError(
                 _("This model is there already: {name} in {path}.").format(name=same[0].name, path=same[0].path)
             )
-        card = bundle.model_card(given.description)
-        description = json.dumps(given.description, indent=2, ensure_ascii=False)
-        content = zip(FILES, (description.encode(), given.raw_weights, card.encode()))
-        target = _write(folder, str(given.description["name"]), dict(content))
+        card = bundle.model_card(opened.description)
+        description = json.dumps(opened.description, indent=2, ensure_ascii=False)
+        content = zip(FILES, (description.encode(), opened.raw_weights, card.encode()))
+        target = _write(folder, str(opened.description["name"]), dict(content))
     except BadInput as error:
         raise SynthesisError(str(error)) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -197,7 +199,7 @@ def addModel(source: Path, folder: Path) -> Model:
     except OSError as error:
         text = _("The model could not be copied to {folder} ({cause}). Choose another folder, or free some space.")
         raise SynthesisError(text.format(folder=folder, cause=error.strerror or error)) from error
-    return Model(target, given.description, own=True)
+    return Model(target, opened.description, own=True)
 
 
 def removeModel(model: Model) -> None:

@@ -147,9 +147,9 @@ def _maskProblems(field: str, node: Any) -> list[Problem]:
 def _placeProblems(field: str, node: Any) -> list[Problem]:
     """Non-linear transforms above a node, and axes that no image file can describe."""
     try:
-        place = toWorld(node, titleOf(field))
+        toRas = toWorld(node, titleOf(field))
         if node.IsA("vtkMRMLVolumeNode"):
-            checkAxes(place @ ijkToRas(node), titleOf(field))
+            checkAxes(toRas @ ijkToRas(node), titleOf(field))
     except SynthesisError as error:
         return [Problem(field, str(error))]
     return []

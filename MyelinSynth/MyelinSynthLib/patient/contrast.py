@@ -103,12 +103,12 @@ def _erode(mask: np.ndarray, neighbours: list[tuple[int, ...]] = FACE_NEIGHBOURS
 
 def _connected(seed: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The part of a mask that hangs together with the seed."""
-    found, count = seed & mask, -1
-    while count != found.sum():
-        count = found.sum()
+    grown, count = seed & mask, -1
+    while count != grown.sum():
+        count = grown.sum()
         for _turn in range(4):  # counting costs as much as growing
-            found = _dilate(found) & mask
-    return found
+            grown = _dilate(grown) & mask
+    return grown
 
 
 def _layers(mask: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ def _nearest(node: Any, world: np.ndarray) -> np.ndarray:
     toIndex = np.linalg.inv(toWorld(node, node.GetName()) @ ijkToRas(node))
     index = np.rint(world @ toIndex[:3].T).astype(int)
     inside = ((index >= 0) & (index < voxels.shape[::-1])).all(axis=-1)
-    found = np.zeros(world.shape[:3], np.float32)
+    values = np.zeros(world.shape[:3], np.float32)
     i, j, k = index[inside].T
-    found[inside] = voxels[k, j, i]
-    return found
+    values[inside] = voxels[k, j, i]
+    return values

@@ -61,8 +61,8 @@ def exportPatient(patient: Patient, folder: Path) -> list[str]:
             options += [option, _exportMask(node, t1w, worldToT1, folder / name, what)]
     if patient.dvr is not None:
         what = _("measured DVR")
-        place = worldToT1 @ toWorld(patient.dvr, what) @ ijkToRas(patient.dvr)
-        options += ["--dvr", writeVolume(patient.dvr, place, folder / "dvr.nrrd", what)]
+        ijkToT1 = worldToT1 @ toWorld(patient.dvr, what) @ ijkToRas(patient.dvr)
+        options += ["--dvr", writeVolume(patient.dvr, ijkToT1, folder / "dvr.nrrd", what)]
     return options
 
 
@@ -122,8 +122,8 @@ def _exportFurther(name: str, volume: Any, worldToT1: np.ndarray, folder: Path) 
     from TrainingCore.data.inputs import option_of
 
     what = titleOf(name)
-    place = worldToT1 @ toWorld(volume, what) @ ijkToRas(volume)
-    return [option_of(name), writeVolume(volume, place, folder / f"{name}.nrrd", what)]
+    ijkToT1 = worldToT1 @ toWorld(volume, what) @ ijkToRas(volume)
+    return [option_of(name), writeVolume(volume, ijkToT1, folder / f"{name}.nrrd", what)]
 
 
 def flairToT1Space(patient: Patient, worldToT1: np.ndarray) -> np.ndarray:

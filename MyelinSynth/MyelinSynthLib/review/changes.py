@@ -57,13 +57,13 @@ def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) 
         raise SynthesisError(_("To merge lesions, select two or more in the table (Ctrl+click)."))
     kept = max(masks, key=lambda lesion: int(masks[lesion].sum()))
     others = sorted(set(masks) - {kept})
-    wanted: Masks = dict.fromkeys(others)
-    wanted[kept] = np.any(list(masks.values()), axis=0)
+    newMasks: Masks = dict.fromkeys(others)
+    newMasks[kept] = np.any(list(masks.values()), axis=0)
     remarks = [review.comment(review.rowOf(lesion)) for lesion in (kept, *others)]  # type: ignore[arg-type]
     text = _("Lesion {others} was merged into lesion {id}.")
     names = ", ".join(map(str, others))
     comment = "; ".join(remark for remark in remarks if remark)
-    return _apply(nodes, wanted, MERGED, memory, kept, text, comment=comment, others=names)
+    return _apply(nodes, newMasks, MERGED, memory, kept, text, comment=comment, others=names)
 
 
 def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> Change:
@@ -86,9 +86,9 @@ def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> Change:
         )
     first = Review(nodes["table"]).newNumber()
     numbers = [lesion, *range(first, first + int(parts.max()) - 1)]
-    wanted: Masks = {number: parts == part for part, number in enumerate(numbers, start=1)}
+    newMasks: Masks = {number: parts == part for part, number in enumerate(numbers, start=1)}
     text = _("Lesion {id} was split; new lesions: {others}.")
-    return _apply(nodes, wanted, SPLIT, memory, lesion, text, others=", ".join(map(str, numbers[1:])))
+    return _apply(nodes, newMasks, SPLIT, memory, lesion, text, others=", ".join(map(str, numbers[1:])))
 
 
 def canGrow(nodes: dict[str, Any]) -> bool:
@@ -181,8 +181,8 @@ def _finderThreshold(nodes: dict[str, Any]) -> float | None:
 
 def _voxel(volume: Any, position: Sequence[float]) -> tuple[int, ...]:
     """The voxel (i, j, k) at a world position, mm RAS; it may lie outside."""
-    place = np.linalg.inv(toWorld(volume, _("map")) @ ijkToRas(volume)) @ [*position, 1.0]
-    return tuple(int(index) for index in np.rint(place[:3]))
+    voxel = np.linalg.inv(toWorld(volume, _("map")) @ ijkToRas(volume)) @ [*position, 1.0]
+    return tuple(int(index) for index in np.rint(voxel[:3]))
 
 
 def _spacing(volume: Any) -> tuple[float, ...]:

@@ -26,10 +26,10 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
     labels: (K, J, I), the number of the lesion in each voxel; ids: the numbers of the table. Raises SynthesisError
     where labels and table do not have the same lesions.
     """
-    found = [int(number) for number in np.flatnonzero(np.bincount(labels.ravel())) if number]
-    if sorted(ids) != found:
+    numbers = [int(number) for number in np.flatnonzero(np.bincount(labels.ravel())) if number]
+    if sorted(ids) != numbers:
         raise SynthesisError(_("The lesion labels of the result do not belong to its lesion table."))
-    if not found:
+    if not numbers:
         return
     labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
@@ -40,7 +40,7 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
     finally:
         slicer.mrmlScene.RemoveNode(labelmap)
     content = segmentation.GetSegmentation()
-    for lesion, identifier in zip(found, list(content.GetSegmentIDs())):
+    for lesion, identifier in zip(numbers, list(content.GetSegmentIDs())):
         segment = content.GetSegment(identifier)
         segment.SetName(segmentName(lesion))
         segment.SetTag(LESION_TAG, str(lesion))
@@ -95,12 +95,12 @@ def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None
 def segmentIds(segmentation: Any) -> dict[int, str]:
     """Segment IDs by the lesion number of their row; segments that belong to none are left out."""
     content = segmentation.GetSegmentation()
-    found = {}
+    segments = {}
     for identifier in list(content.GetSegmentIDs()):
         tag = vtk.reference("")
         if content.GetSegment(identifier).GetTag(LESION_TAG, tag):
-            found[int(str(tag))] = identifier
-    return found
+            segments[int(str(tag))] = identifier
+    return segments
 
 
 def segmentsByLesion(segmentation: Any) -> dict[int, Any]:
@@ -125,10 +125,12 @@ def labelsOnGrid(segmentation: Any, reference: Any) -> list[np.ndarray]:
         )
     layers = []
     for layer in range(content.GetNumberOfLayers("Binary labelmap")):
-        ids = [one for one in content.GetSegmentIDsForLayer(layer, "Binary labelmap") if one in lesionOf]
+        ids = [
+            segmentId for segmentId in content.GetSegmentIDsForLayer(layer, "Binary labelmap") if segmentId in lesionOf
+        ]
         if ids:
-            found = _sharedLayer(segmentation, layer, ids, lesionOf, reference)
-            layers.append(_exportedLayer(segmentation, ids, lesionOf, reference) if found is None else found)
+            shared = _sharedLayer(segmentation, layer, ids, lesionOf, reference)
+            layers.append(_exportedLayer(segmentation, ids, lesionOf, reference) if shared is None else shared)
     return layers
 
 

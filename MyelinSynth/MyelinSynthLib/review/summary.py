@@ -35,13 +35,13 @@ def summarize(review: Review) -> Summary:
 
 def lesionWords(review: Review) -> str:
     """`23 lesions, 8.4 ml, mean DVR 0.93; 2 rejected lesions are left out.`"""
-    found = summarize(review)
-    words = _("1 lesion, {load:.1f} ml") if found.lesions == 1 else _("{n} lesions, {load:.1f} ml")
-    words = words.format(n=found.lesions, load=found.load)
-    if np.isfinite(found.dvr):
-        words += _(", mean DVR {dvr:.2f}").format(dvr=found.dvr)
-    if found.leftOut:
-        words += _("; {n} rejected or without outline excluded").format(n=found.leftOut)
+    statistics = summarize(review)
+    words = _("1 lesion, {load:.1f} ml") if statistics.lesions == 1 else _("{n} lesions, {load:.1f} ml")
+    words = words.format(n=statistics.lesions, load=statistics.load)
+    if np.isfinite(statistics.dvr):
+        words += _(", mean DVR {dvr:.2f}").format(dvr=statistics.dvr)
+    if statistics.leftOut:
+        words += _("; {n} rejected or without outline excluded").format(n=statistics.leftOut)
     return words + "."
 
 

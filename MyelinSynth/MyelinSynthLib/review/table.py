@@ -112,8 +112,8 @@ class Review:
 
     def state(self, row: int) -> str:
         """One of STATES."""
-        found = self.text(row, STATE)
-        return found if found in STATES else UNREVIEWED
+        state = self.text(row, STATE)
+        return state if state in STATES else UNREVIEWED
 
     def setState(self, row: int, state: str) -> None:
         """Record a decision. Raises ValueError where it is none of STATES."""

@@ -70,9 +70,9 @@ def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
         transform = flairToT1(entry.flairToT1)
         if transform is not None and not isinstance(transform, str):
             loaded["transform"] = transform
-        given = {role: loaded.get(role) for role in ("lesions", "dvr", "brain")}
+        images = {role: loaded.get(role) for role in ("lesions", "dvr", "brain")}
         further = {role: node for role, node in loaded.items() if role not in (*VOLUMES, "transform")}
-        patient = Patient(loaded["t1w"], loaded["flair"], **given, flairToT1=transform, further=further)
+        patient = Patient(loaded["t1w"], loaded["flair"], **images, flairToT1=transform, further=further)
         outputs = loadResult(entry.result, patient, f"{entry.label} {uuid.uuid4().hex[:8]}")
     except BaseException:
         for node in loaded.values():
@@ -83,9 +83,9 @@ def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
 
 def closeEntry(patient: Patient, outputs: Outputs) -> None:
     """Take a patient out of the scene, with everything that was made of the map."""
-    given = [patient.t1w, patient.flair, patient.lesions, patient.dvr, patient.brain, patient.flairToT1]
-    given += patient.further.values()
-    for node in [*provenance.sameRun(outputs.dvr).values(), *given]:
+    images = [patient.t1w, patient.flair, patient.lesions, patient.dvr, patient.brain, patient.flairToT1]
+    images += patient.further.values()
+    for node in [*provenance.sameRun(outputs.dvr).values(), *images]:
         if node is not None and not isinstance(node, str) and slicer.mrmlScene.IsNodePresent(node):
             _remove(node)
 

@@ -153,8 +153,8 @@ def _writeWorklist(path: Path, visits: Sequence[Any], names: Sequence[str]) -> N
         known = {}
     for visit in visits:
         files = {name: str(Path(visit.files[name]).resolve()) for name in names if name in visit.files}
-        given = visit.transforms.get("flair")
-        known[visit.label] = {"files": files, "flair_to_t1": None if given is None else str(given)}
+        transform = visit.transforms.get("flair")
+        known[visit.label] = {"files": files, "flair_to_t1": None if transform is None else str(transform)}
     write_json(path, known)
 
 

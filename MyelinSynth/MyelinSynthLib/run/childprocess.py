@@ -107,17 +107,17 @@ def trainingCommand(name: str, arguments: Sequence[str], python: str | None = No
 def parseLine(line: str) -> Step | None:
     """A line of a child's stdout as a Step, or None where it is anything else: other programs write there too."""
     try:
-        found = json.loads(line)
+        content = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("step"), str):
+    if not isinstance(content, dict) or not isinstance(content.get("step"), str):
         return None
-    fraction, message = found.get("fraction"), found.get("message", "")
+    fraction, message = content.get("fraction"), content.get("message", "")
     if fraction is not None and (isinstance(fraction, bool) or not isinstance(fraction, (int, float))):
         return None
     if fraction is not None and not 0 <= fraction <= 1:
         return None
-    return Step(found["step"], None if fraction is None else float(fraction), str(message))
+    return Step(content["step"], None if fraction is None else float(fraction), str(message))
 
 
 def explain(exitCode: int, errorLines: Sequence[str]) -> str:
@@ -125,14 +125,14 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
     crashed = [line for line in errorLines if LAUNCHER_CRASH.match(line)]
     errorLines = [line for line in errorLines if line not in crashed]
     for line in reversed(errorLines):
-        found = MISSING_PACKAGE.search(line)
-        if found:
+        match = MISSING_PACKAGE.search(line)
+        if match:
             return _("A Python package is missing or broken ({cause}). Install the requirements and try again.").format(
-                cause=found[1]
+                cause=match[1]
             )
-        found = UNEXPECTED.match(line)
-        if found:
-            return _("MyelinSynth itself failed ({cause}). Please report it, with the log.").format(cause=found[1])
+        match = UNEXPECTED.match(line)
+        if match:
+            return _("MyelinSynth itself failed ({cause}). Please report it, with the log.").format(cause=match[1])
         if line.startswith("error: "):
             return line[len("error: ") :].strip()
     if exitCode in (-9, 137):

@@ -55,7 +55,7 @@ class Outputs:
 
     def nodes(self) -> dict[str, Any]:
         """Nodes by role, see provenance.ROLES."""
-        found = {
+        nodes = {
             "dvr": self.dvr,
             "brain": self.brain,
             "nawm": self.nawm,
@@ -69,7 +69,7 @@ class Outputs:
             "probability": self.probability,
             "places": self.places,
         }
-        return {role: node for role, node in found.items() if node is not None}
+        return {role: node for role, node in nodes.items() if node is not None}
 
 
 def loadResult(folder: Path, patient: Patient, run: str) -> Outputs:
@@ -113,8 +113,8 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
     fillTable(outputs.table, rows, _columns(result))
     restoreReview(Review(outputs.table), result.path)
     if patient.lesions is not None or (result.path / LESION_LABELS).is_file():
-        found = result.provenance.get("lesion_source") == provenance.FOUND
-        what = _("lesions found automatically, to be reviewed") if found else _("lesion outlines")
+        automatic = result.provenance.get("lesion_source") == provenance.FOUND
+        what = _("lesions found automatically, to be reviewed") if automatic else _("lesion outlines")
         outputs.segmentation = _addLesions(result.path, t1w, rows, f"{name} {what}")
         lesions.colourSegments(outputs.segmentation, Review(outputs.table))
     if (result.path / UNCERTAINTY).is_file():
@@ -173,11 +173,11 @@ def _addTransformedFlair(path: Path, patient: Patient, name: str) -> tuple[Any, 
     moving = patient.flairToT1
     fetch = readTransform(path)  # tells where to fetch the FLAIR from
     if moving is not None and not isinstance(moving, str) and flair.GetParentTransformNode() is moving:
-        found = before
+        matrix = before
     else:
-        found = np.linalg.inv(fetch) @ before
+        matrix = np.linalg.inv(fetch) @ before
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} {_('FLAIR to T1w')}")
-    transform.SetMatrixTransformToParent(toVtk(found))
+    transform.SetMatrixTransformToParent(toVtk(matrix))
     transform.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
     transform.SetAttribute(provenance.FETCH_ATTRIBUTE, json.dumps(fetch.tolist()))
     further = {file.name: readTransform(file).tolist() for file in path.parent.glob("*_to_t1.tfm") if file != path}

@@ -126,6 +126,6 @@ def sameRun(node: Any) -> dict[str, Any]:
 def runs(scene: Any, t1w: Any = None, role: str = "dvr") -> list[str]:
     """Every synthesis in the scene (or, by another role, every comparison), or those of one T1w, oldest first."""
     nodes = scene.GetNodes()
-    found = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
-    maps = [node for node in found if get(node, "Role") == role]
+    matching = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
+    maps = [node for node in matching if get(node, "Role") == role]
     return [get(node, "Run") for node in maps if t1w is None or node.GetNodeReferenceID(T1W_REFERENCE) == t1w.GetID()]

@@ -95,9 +95,9 @@ def _record() -> dict[str, Any]:
 def _rows(labels: np.ndarray, matrix: np.ndarray) -> list[dict[str, Any]]:
     rows = []
     for number, value in enumerate(LESION_DVRS, start=1):
-        place = matrix @ [*np.argwhere(labels == number).mean(axis=0)[::-1], 1]
+        centre = matrix @ [*np.argwhere(labels == number).mean(axis=0)[::-1], 1]
         row = {"id": number, "region": "deep white matter", "volume_mm3": VOXEL_MM**3 * (labels == number).sum()}
-        row |= dict(zip(("x_mm", "y_mm", "z_mm"), place)) | {"mean_dvr": value, "sd_dvr": 0.0, "min_dvr": value}
+        row |= dict(zip(("x_mm", "y_mm", "z_mm"), centre)) | {"mean_dvr": value, "sd_dvr": 0.0, "min_dvr": value}
         row |= {"confidence": None, "ratio_to_nawm": value / NAWM_DVR, "demyelinated_share": 1.0, "uncertainty": None}
         rows.append(row | {"measured_mean_dvr": value + 0.1})
     return rows

@@ -92,10 +92,10 @@ def checkViews(case: Any) -> None:
             shown.apply()
             _checkFraming(case, nodes)
     plots.fillViews(nodes)
-    made = provenance.sameRun(nodes["dvr"])
-    case.assertGreater(made["brain_surface"].GetPolyData().GetNumberOfPoints(), 100)
+    nodesOfRun = provenance.sameRun(nodes["dvr"])
+    case.assertGreater(nodesOfRun["brain_surface"].GetPolyData().GetNumberOfPoints(), 100)
     case.assertTrue(nodes["lesions"].GetSegmentation().ContainsRepresentation("Closed surface"))
-    case.assertTrue(made["comparison_chart"].GetTitle())
+    case.assertTrue(nodesOfRun["comparison_chart"].GetTitle())
     for shown.under, shown.opacity in (("t1w", 0.0), ("flair", 0.5), ("flair", 0.9)):
         shown.apply()
         case.assertTrue(shown.isApplied())

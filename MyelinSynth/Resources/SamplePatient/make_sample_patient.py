@@ -34,8 +34,8 @@ def main() -> None:
         visit = next(visit for visit in visits if LABEL in str(visit.files["t1w"]))
         volumes = {name: read_volume(visit.files[name]) for name in ("t1w", "flair", "lesions", "dvr")}
     t1w = volumes["t1w"]
-    found = np.argwhere(t1w.data > 0)
-    low, high = found.min(axis=0) - MARGIN, found.max(axis=0) + 1 + MARGIN
+    voxels = np.argwhere(t1w.data > 0)
+    low, high = voxels.min(axis=0) - MARGIN, voxels.max(axis=0) + 1 + MARGIN
     place = t1w.affine.copy()
     place[:3, 3] += place[:3, :3] @ low
     box = tuple(slice(start, end) for start, end in zip(low, high))

@@ -116,10 +116,10 @@ def dicom_of_result(result: Result, reference: Reference, t1w: Volume, folder: P
         labels = np.round(read_volume(result.path / LESION_LABELS, "lesion labels", may_be_empty=True).data).astype(int)
     rejected = rejected_lesions(result.path)
     labels, rows = without(rejected, labels, result.lesions())
-    place = Volume(dvr.data, world @ dvr.affine)
-    written = write_dicom(folder, reference, place, labels, rows, result.provenance)
+    aligned = Volume(dvr.data, world @ dvr.affine)
+    written = write_dicom(folder, reference, aligned, labels, rows, result.provenance)
     if not rejected:
         return written
-    one = len(rejected) == 1
-    note = f"{len(rejected)} rejected lesion{' is' if one else 's are'} left out."
+    single = len(rejected) == 1
+    note = f"{len(rejected)} rejected lesion{' is' if single else 's are'} left out."
     return replace(written, notes=(*written.notes, note))

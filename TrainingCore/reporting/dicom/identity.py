@@ -78,11 +78,11 @@ def _use_known_characters(header: Any) -> None:
     """Keep the character set of the series, as its archive reads it; one that is not in the standard becomes UTF-8."""
     from highdicom.enum import SpecificCharacterSetValues
 
-    given = header.get("SpecificCharacterSet")
-    if given is None:
+    declared = header.get("SpecificCharacterSet")
+    if declared is None:
         return
     known = {value.value for value in SpecificCharacterSetValues}
-    names = [given] if isinstance(given, str) else list(given)
+    names = [declared] if isinstance(declared, str) else list(declared)
     if set(names) <= known:
         return
     for keyword in ("PatientName", "ReferringPhysicianName"):

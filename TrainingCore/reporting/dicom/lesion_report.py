@@ -86,7 +86,7 @@ def _group(row: Mapping[str, Any], segment: Any, dvr_map: Any, segments: Any, or
     )
 
     region = row.get("region")
-    place = [QualitativeEvaluation(code(REGION), code(region_concept(str(region))))] if region else []
+    region_item = [QualitativeEvaluation(code(REGION), code(region_concept(str(region))))] if region else []
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(segment.TrackingUID, segment.TrackingID),
         referenced_segment=ReferencedSegment(
@@ -102,7 +102,7 @@ def _group(row: Mapping[str, Any], segment: Any, dvr_map: Any, segments: Any, or
             for column in QUANTITIES
             if row.get(column) is not None
         ],
-        qualitative_evaluations=place,
+        qualitative_evaluations=region_item,
     )
 
 

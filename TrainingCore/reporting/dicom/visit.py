@@ -70,6 +70,6 @@ def write_visit(
     grid = findings.brain.mask if own is None else own.brain
     dvr, labels = (findings.dvr, findings.labels) if own is None else (own.dvr, own.labels)
     assert dvr is not None
-    place = world @ np.asarray(grid.affine, float)
-    given = None if findings.lesions is None else labels
-    return write_dicom(folder, reference, Volume(dvr, place), given, result.lesions(), result.provenance)
+    voxel_to_world = world @ np.asarray(grid.affine, float)
+    outlined = None if findings.lesions is None else labels
+    return write_dicom(folder, reference, Volume(dvr, voxel_to_world), outlined, result.lesions(), result.provenance)
