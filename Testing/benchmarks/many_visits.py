@@ -4,6 +4,7 @@
 
 Small heads (3 mm, four of them under many names, by hard links) and a narrow untrained model on the real code, so that
 a visit takes seconds. Workers' resident memory is sampled; its slope over the visits is fitted after the first tenth.
+Lesions are given, so the lesion finder does not run. Runs again where it stopped; samples.tsv keeps every run's samples.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Testing"))
-HEADS, SAMPLE_S = 4, 1.0
+HEADS, SAMPLE_S = 4, 2.0
+BLOCKS = 20  # of neighbouring samples (ours)
 
 
 def main() -> int:
@@ -34,11 +37,10 @@ def main() -> int:
     raw, out, model = make_dataset(chosen.work.absolute(), chosen.visits)
     words = ["-m", "TrainingCore.bids_app", raw, out, "participant", "--model", model, "--device", "cpu"]
     words += ["--scheduler", f"local:{chosen.workers}", "--progress", "none"]
-    began = time.monotonic()
+    log = chosen.work / "samples.tsv"
     run = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT)
-    samples = watch(run, out)
-    seconds = time.monotonic() - began
-    print(json.dumps(summary(samples, chosen.visits, seconds, chosen.workers), indent=1))
+    watch(run, out, log)
+    print(json.dumps(summary(log, chosen.workers), indent=1))
     return run.returncode
 
 
@@ -75,36 +77,73 @@ def make_dataset(work: Path, visits: int) -> tuple[Path, Path, Path]:
     return raw, work / "maps", model
 
 
-def watch(run: subprocess.Popen[bytes], out: Path) -> list[tuple[int, float, float]]:
-    """(visits done, MiB of the main process, MiB of the largest worker) once a second until the run ends."""
-    samples = []
-    while run.poll() is None:
-        time.sleep(SAMPLE_S)
-        done = len(list(out.glob("sub-*/anat/*_record.json")))
-        try:
-            main_process = psutil.Process(run.pid)
-            sizes = [child.memory_info().rss for child in main_process.children(recursive=True)]
-            samples.append((done, main_process.memory_info().rss / 2**20, max(sizes, default=0) / 2**20))
-        except psutil.Error:  # it has just ended
-            continue
-    return samples
+def watch(run: subprocess.Popen[bytes], out: Path, log: Path) -> None:
+    """Append a sample to the log every SAMPLE_S until the run ends.
+
+    A sample is: start of the run, seconds since, visits done, MiB of the main process and of the largest worker, CPU
+    seconds of all of them.
+    """
+    began, clock = int(time.time()), time.monotonic()
+    with open(log, "a", encoding="utf-8") as stream:
+        while run.poll() is None:
+            time.sleep(SAMPLE_S)
+            done = len(list(out.glob("sub-*/anat/*_record.json")))
+            try:
+                family = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
+                sizes = [process.memory_info().rss / 2**20 for process in family]
+                cpu = sum(sum(process.cpu_times()[:2]) for process in family)
+            except psutil.Error:  # it has just ended
+                continue
+            row = (began, time.monotonic() - clock, done, sizes[0], max(sizes[1:], default=0), cpu)
+            stream.write("\t".join(f"{value:.1f}" for value in row) + "\n")
+            stream.flush()
 
 
-def summary(samples: list[tuple[int, float, float]], visits: int, seconds: float, workers: int) -> dict[str, object]:
-    """What a table shows."""
-    if samples and samples[-1][0] < max(visits / 5, 3):
-        return {"visits": samples[-1][0], "note": "ended too early to say anything"}
-    steady = np.array([sample for sample in samples if sample[0] >= visits / 10], float)
-    slopes = [float(np.polyfit(steady[:, 0], steady[:, column], 1)[0]) for column in (1, 2)]
+def summary(log: Path, workers: int) -> dict[str, object]:
+    """What a table shows, of all runs that the log knows: one that was stopped and resumed counts as several."""
+    samples = np.loadtxt(log, ndmin=2)
+    runs = [samples[samples[:, 0] == began] for began in np.unique(samples[:, 0])]
+    made = sum(run[-1, 2] - run[0, 2] for run in runs)
+    if made < 3:
+        return {"visits": int(made), "note": "ended too early to say anything"}
+    steady = np.concatenate([settled(run) for run in runs])
     return {
-        "visits": visits,
+        "visits": int(samples[:, 2].max()),
+        "runs": len(runs),
         "workers": workers,
-        "seconds_per_visit": round(seconds / visits, 2),
-        "main_mib": [round(float(end)) for end in (steady[0, 1], steady[-1, 1], steady[:, 1].max())],
-        "largest_worker_mib": [round(float(end)) for end in (steady[0, 2], steady[-1, 2], steady[:, 2].max())],
-        "mib_per_visit": {"main": round(slopes[0], 4), "worker": round(slopes[1], 4)},
+        "seconds_per_visit": round(sum(run[-1, 1] - run[0, 1] for run in runs) / made, 2),
+        "cpu_seconds_per_visit": round(sum(run[-1, 5] - run[0, 5] for run in runs) / made, 2),
+        "main_mib": [round(float(end)) for end in (steady[0, 3], steady[-1, 3], steady[:, 3].max())],
+        "largest_worker_mib": [round(float(end)) for end in (steady[0, 4], steady[-1, 4], steady[:, 4].max())],
+        "kib_per_visit": {"main": slope(steady, 3), "worker": slope(steady, 4)},
         "cores": os.cpu_count(),
     }
+
+
+def settled(run: np.ndarray) -> np.ndarray:
+    """The samples of a run after its first tenth of visits, where caches have filled."""
+    return run[run[:, 2] >= run[0, 2] + (run[-1, 2] - run[0, 2]) / 10]
+
+
+def slope(samples: np.ndarray, column: int) -> list[float]:
+    """KiB per visit with its 95 % interval: a line through BLOCKS means, as neighbouring samples are not independent.
+
+    Every run has a level of its own; the line is what its blocks share.
+    """
+    blocks = []
+    for began in np.unique(samples[:, 0]):
+        run = samples[samples[:, 0] == began][:, [2, column]]
+        share = max(round(BLOCKS * len(run) / len(samples)), 1)
+        means = np.array([block.mean(0) for block in np.array_split(run, share) if len(block)])
+        blocks.append(means - means.mean(0))
+    visits, mib = np.concatenate(blocks).T
+    free = len(visits) - len(blocks) - 1
+    if free < 1 or not visits.any():
+        return []
+    middle = visits @ mib / (visits @ visits)
+    error = np.sqrt(((mib - middle * visits) ** 2).sum() / free / (visits @ visits))
+    half = stats.t.ppf(0.975, free) * error
+    return [round(float(value) * 1024, 1) for value in (middle, middle - half, middle + half)]
 
 
 if __name__ == "__main__":
