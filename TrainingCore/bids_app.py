@@ -153,6 +153,8 @@ def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, p
         note_failure(out, outcome.label, outcome.sentence if failed else "")
         if failed:
             progress.say(f"failed: {outcome.label}: {outcome.sentence}")
+        for note in outcome.warnings:
+            progress.note(note)
         took = f", {outcome.seconds:.0f} s" if outcome.seconds else ""
         progress.report(
             "synthesize", done / len(tasks), f"{outcome.label} {outcome.state} ({done} of {len(tasks)}{took})"
@@ -167,11 +169,11 @@ def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> No
     from .data.change_result import is_complete
     from .runtime.files import write_json
     from .study.dataset import note_failure
-    from .study.sessions import pairs_of
+    from .study.sessions import MADE_FROM, pairs_of
 
     pairs = list(pairs_of(tasks))
     for done, pair in enumerate(pairs, start=1):
-        made_from = pair.folder / "made_from.json"
+        made_from = pair.folder / MADE_FROM
         keys = pair.keys()
         if made_from.is_file() and read_json(made_from) == keys and is_complete(pair.folder):
             continue

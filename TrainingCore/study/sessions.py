@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ..runtime.files import read_json
+from ..data.review import REVIEW
+from ..runtime.files import read_json, sha256
 from .names import CHANGES, record_path, result_path
 from .visit_task import VisitTask
 
-SOURCE = "change.json"
+SOURCE, MADE_FROM = "change.json", "made_from.json"
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,18 @@ class Pair:
         return before, after
 
     def keys(self) -> str:
-        """Keys of both visits' records, to detect outdated comparisons."""
-        tasks = (self.before, self.after)
-        return " ".join(read_json(Path(task.out) / record_path(task.person, task.visit))["key"] for task in tasks)
+        """Keys of both visits, to detect outdated comparisons; see `keys_of`."""
+        return keys_of(Path(self.before.out), self.before.person, (self.before.visit, self.after.visit))
+
+
+def keys_of(out: Path, person: str, visits: Sequence[str]) -> str:
+    """What a comparison of visits rests on: the keys of their records, and their reviews."""
+    keys = []
+    for visit in visits:
+        keys.append(read_json(out / record_path(person, visit))["key"])
+        review = out / result_path(person, visit) / REVIEW
+        keys += [sha256(review)] if review.is_file() else []
+    return " ".join(keys)
 
 
 def pairs_of(tasks: Sequence[VisitTask]) -> Iterator[Pair]:

@@ -12,10 +12,11 @@ from typing import Any
 from ..data.cohort_bids import participants, sessions
 from ..data.participants import rows_of_people
 from ..data.result import LESION_LABELS, Result
+from ..data.review import REVIEW, rejected_lesions, without
 from ..evaluation.statistics import weighted_mean
 from ..runtime.files import read_json
 from .names import CHANGES, RESULTS
-from .sessions import SOURCE
+from .sessions import MADE_FROM, SOURCE, keys_of
 
 MINIMUM_MM3 = 50.0  # lesions that count, as in Soulier et al. 2024
 FEW_LESIONS = 3  # (ours) a lesion mean over fewer is noted
@@ -82,10 +83,17 @@ def read_rows(data: Path, out: Path) -> list[Row]:
 
 
 def change_since(out: Path, person: str, visit: str) -> Row:
-    """Change measures of a visit since the session before it; empty without a comparison."""
+    """Change measures of a visit since the session before it; empty without a comparison.
+
+    `outdated`: whether a visit was made again, or reviewed, after the comparison: then there are no measures.
+    """
     files = sorted((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")) if visit else []
     if not files:
         return {}
+    before = files[0].parent.name.removeprefix(f"sub-{person}_ses-").removesuffix(f"_ses-{visit}")
+    made_from = files[0].with_name(MADE_FROM)
+    if made_from.is_file() and read_json(made_from) != keys_of(out, person, (before, visit)):
+        return {"outdated": True}
     summary = read_json(files[0])
     voxels = summary["voxels"]
     return {"change_dvr": summary["mean_difference"]} | {
@@ -98,7 +106,9 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     summary = result.provenance["summary"]
     tissue = {name: (summary["synthetic_dvr"].get(name) or {}).get("mean") for name in ("nawm", "grey_matter")}
     drawn = (result.path / LESION_LABELS).is_file()  # without a mask nothing is known of the lesions
-    large = [row for row in result.lesions() if row["volume_mm3"] >= MINIMUM_MM3]
+    rejected = rejected_lesions(result.path)
+    _, lesions = without(rejected, None, result.lesions())
+    large = [row for row in lesions if row["volume_mm3"] >= MINIMUM_MM3]
     volumes = [row["volume_mm3"] for row in large]
     lesion_dvr = weighted_mean([row["mean_dvr"] for row in large], volumes) if large else None
     share = weighted_mean([row["demyelinated_share"] for row in large], volumes) if large else None
@@ -108,14 +118,17 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
         "nawm_dvr": tissue["nawm"],
         "grey_matter_dvr": tissue["grey_matter"],
         "lesion_to_nawm": lesion_dvr / tissue["nawm"] if lesion_dvr and tissue["nawm"] else None,
-        "lesion_load_ml": summary["lesion_load_ml"] if drawn else None,
-        "lesions": summary["lesions"] if drawn else None,
+        "lesion_load_ml": sum(row["volume_mm3"] for row in lesions) / 1000 if drawn else None,
+        "lesions": len(lesions) if drawn else None,
         "lesions_of_50_mm3": len(large) if drawn else None,
         "demyelinated_share": share,
         "brain_ml": summary["brain_ml"],
     }
     row |= {name: changed.get(name) for name in ("change_dvr", "demyelination_index", "remyelination_index")}
-    row["qc"] = "; ".join(flags(row, result.provenance["warnings"])) or None
+    row["lesions_rejected"] = len(rejected) if (result.path / REVIEW).is_file() else None
+    found = flags(row, result.provenance["warnings"])
+    found += ["change older than the review or the map: run participant again"] if changed.get("outdated") else []
+    row["qc"] = "; ".join(found) or None
     row["lesion_source"] = result.provenance["lesion_source"]
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]
     return row | {name: value(text) for name, text in about.items() if name not in row}
@@ -168,6 +181,9 @@ def dictionary() -> dict[str, Any]:
         column.name: {"Description": column.description, "Units": column.units} for column in MEASURES
     }
     about["qc"] = {"Description": "Points that a person should check; n/a: none"}
+    about["lesions_rejected"] = {
+        "Description": "Lesions rejected in the review, which no measure counts; n/a: not reviewed"
+    }
     about["lesion_source"] = {
         "Description": "Whose lesion mask it is",
         "Levels": {"given": "a file of the dataset", "found": "found automatically", "none": "there is no lesion mask"},

@@ -26,6 +26,7 @@ from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.errors import MyelinSynthError
 from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
 from . import names
+from .reviews import bring_back, is_reviewed, set_aside
 
 MRI_ROOMS = ("data", "evaluation", "imaging", "networks", "patient", "prediction", "study", "systems")
 
@@ -106,10 +107,11 @@ def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: s
 
 def synthesize_visit(task: VisitTask) -> VisitOutcome:
     """Write the Result and derivatives of a visit; failures are returned in the outcome, not raised (except a stop)."""
-    return attempt(task.label, task.out, lambda: (_synthesize(task), []), "Use fewer --n-procs.")
+    return attempt(task.label, task.out, lambda: _synthesize(task), "Use fewer --n-procs.")
 
 
-def _synthesize(task: VisitTask) -> str:
+def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
+    """Returns the state of the visit and notes for people."""
     import torch
 
     from ..synthesize import synthesize_visit as make_result
@@ -120,12 +122,13 @@ def _synthesize(task: VisitTask) -> str:
     known = old["inputs"] if old else {}
     inputs = {name: content_of(Path(path), known.get(name)) for name, path in task.files.items()}
     key = key_of(task, inputs, _bundle(task.model).sha256)
-    if old and old["key"] == key and outputs_intact(out, old["outputs"]):
-        write_json(out / record_name, {**old, "inputs": inputs})
-        return "unchanged"
-    (out / record_name).unlink(missing_ok=True)
     folder = out / names.result_path(task.person, task.visit)
+    if old and old["key"] == key and (is_reviewed(folder) or outputs_intact(out, old["outputs"])):
+        write_json(out / record_name, {**old, "inputs": inputs})
+        return "unchanged", []
+    (out / record_name).unlink(missing_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    set_aside(folder)
     result = make_result(task.options(), folder, "none", task.viewer)
     if not isinstance(result, Result):
         raise MyelinSynthError(f"The model {task.model} synthesizes no myelin map. Give another --model.")
@@ -145,8 +148,9 @@ def _synthesize(task: VisitTask) -> str:
         "inputs": inputs,
         "outputs": outputs_of(out, [*files, *written]),
     }
+    note = bring_back(folder)
     write_json(out / record_name, record)
-    return "synthesized"
+    return "synthesized", [f"{task.label}: {note}"] if note else []
 
 
 @functools.lru_cache(maxsize=2)

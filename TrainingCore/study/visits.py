@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import RESEARCH_USE
 from ..data.result import BRAIN, DVR, LESION_LABELS, Result
+from ..data.review import rejected_lesions, without
 from ..imaging.registration import register
 from ..imaging.volumes import Volume, read_volume
 from .changes import Row, lesion_changes, summarise_changes, voxel_indices
@@ -112,12 +113,13 @@ def nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
 
 
 def _labels(result: Result, space: HalfWay, first: bool) -> np.ndarray:
-    """Lesion labels on the half-way grid, int32; zeros where the Result has none."""
+    """Lesion labels on the half-way grid, int32, without rejected lesions; zeros where the Result has none."""
     path = result.path / LESION_LABELS
     if not path.is_file():
         return np.zeros(space.shape, np.int32)
     import nibabel
 
     image = nibabel.nifti1.load(path)
-    volume = Volume(np.asarray(image.dataobj, np.float32), np.asarray(image.affine, float), path.name)
+    labels, _ = without(rejected_lesions(result.path), np.asarray(image.dataobj), [])
+    volume = Volume(np.asarray(labels, np.float32), np.asarray(image.affine, float), path.name)
     return (space.before if first else space.after)(volume, "nearest").astype(np.int32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...data.result import DVR, LESION_LABELS, LESIONS, Result
+from ...data.review import rejected_lesions, without
 from ...imaging.dicom_headers import quiet_pydicom
 from ...imaging.volumes import Volume, read_volume
 from ...runtime.errors import BadInput
@@ -20,7 +21,6 @@ from .needs import check_installed
 from .origin import Origin
 from .planes import planes_of
 from .reference import Reference
-from .reviewed import rejected_lesions, without
 
 MAP, SEGMENTATION, REPORT, README = "dvr_map.dcm", "lesions.dcm", "lesion_report.dcm", "README.txt"
 IDENTITY = "The DICOM files carry the identity of the patient (name, number, dates), copied from the T1w series."

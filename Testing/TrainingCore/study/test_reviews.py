@@ -1,0 +1,99 @@
+"""A lesion that somebody rejected counts nowhere, without an export; a review is never lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_head import AFFINE, make_head
+from untrained import untrained_bundle
+
+from TrainingCore.bids_app import bids_app
+from TrainingCore.data.result import LESION_LABELS, Result
+from TrainingCore.data.review import rejected_lesions
+from TrainingCore.imaging.volumes import write_volume
+from TrainingCore.runtime.errors import BadInput
+from TrainingCore.study.reviews import bring_back, set_aside
+from TrainingCore.study.table import change_since, read_rows
+
+REJECTS_ONE = "id,state,comment,outline\n1,rejected,a vessel,\n2,accepted,,\n3,unreviewed,,\n"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One person with two sessions, synthesized and compared."""
+    folder = tmp_path_factory.mktemp("reviews")
+    untrained_bundle(folder / "model")
+    for session in (1, 2):
+        label = f"sub-1_ses-{session}_"
+        anat = Path("sub-1", f"ses-{session}", "anat")
+        head = make_head(session)
+        write_volume(folder / "raw" / anat / f"{label}T1w.nii.gz", head["t1w"], AFFINE)
+        write_volume(folder / "raw" / anat / f"{label}FLAIR.nii.gz", head["flair"], AFFINE)
+        mask = folder / "raw/derivatives/manual" / anat / f"{label}space-T1w_label-lesion_mask.nii.gz"
+        write_volume(mask, head["lesions"], AFFINE)
+    for place in ("raw", "raw/derivatives/manual"):
+        (folder / place / "dataset_description.json").write_text('{"Name": "test", "BIDSVersion": "1.9.0"}')
+    run(folder)
+    return folder
+
+
+def run(study: Path, viewer: bool = False) -> None:
+    bids_app(study / "raw", study / "maps", "participant", model=str(study / "model"), n_procs=1, device="cpu",
+             session_label=["2"] if viewer else [], viewer=viewer, progress="none")  # fmt: skip
+
+
+def test_a_rejected_lesion_leaves_the_group_without_an_export(study: Path) -> None:
+    before = read_rows(study / "raw", study / "maps")[1]
+    assert before["lesions_rejected"] is None
+    assert change_since(study / "maps", "1", "2")["change_dvr"] is not None
+    folder = study / "maps/results/sub-1_ses-2"
+    (folder / "review.csv").write_text(REJECTS_ONE)
+    rejected, *others = Result.open(folder).lesions()
+    row = read_rows(study / "raw", study / "maps")[1]
+    assert (row["lesions"], row["lesions_rejected"]) == (before["lesions"] - 1, 1)
+    assert row["lesion_load_ml"] == pytest.approx(before["lesion_load_ml"] - rejected["volume_mm3"] / 1000)
+    volumes = [lesion["volume_mm3"] for lesion in others]
+    assert row["lesion_dvr"] == pytest.approx(np.average([lesion["mean_dvr"] for lesion in others], weights=volumes))
+    assert row["change_dvr"] is None
+    assert "older than the review" in row["qc"]
+    run(study)
+    row = read_rows(study / "raw", study / "maps")[1]
+    assert "older than the review" not in row["qc"]
+    assert row["change_dvr"] is not None
+    assert (study / "maps/change/sub-1_ses-1_ses-2/lesions_change.csv").read_text().count("gone") == 1
+
+
+def test_a_review_outlives_the_next_synthesis(study: Path) -> None:
+    folder = study / "maps/results/sub-1_ses-2"
+    (folder / "review.csv").write_text(REJECTS_ONE)
+    (folder / "lesions.csv").write_text((folder / "lesions.csv").read_text() + "\n")  # Slicer wrote it again
+    stamp = (folder / "dvr.nii.gz").stat().st_mtime_ns
+    run(study)
+    assert (folder / "dvr.nii.gz").stat().st_mtime_ns == stamp
+    run(study, viewer=True)
+    assert (folder / "viewer.html").is_file()
+    assert rejected_lesions(folder) == {1}
+    assert not list((study / "maps/results/reviewed_before").glob("*"))
+
+
+def test_a_review_of_other_lesions_is_kept_beside(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "sub-1"
+    folder.mkdir(parents=True)
+    for name, text in (("review.csv", REJECTS_ONE), (LESION_LABELS, "edited by hand")):
+        (folder / name).write_text(text)
+    set_aside(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / LESION_LABELS).write_text("found again")
+    assert "kept in results/reviewed_before/sub-1" in bring_back(folder)
+    assert rejected_lesions(folder) == set()
+    assert (tmp_path / "results/reviewed_before/sub-1" / LESION_LABELS).read_text() == "edited by hand"
+
+
+def test_a_file_that_is_no_review_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "review.csv").write_text("lesion;state\n1;rejected\n")
+    with pytest.raises(BadInput, match="is not a review"):
+        rejected_lesions(tmp_path)
