@@ -32,16 +32,19 @@ def main() -> int:
     for site in "AB":
         for kept in prepared(Cohort(site, "", False, chosen.people, chosen.seed), chosen.work):
             own, white = measured(kept, model)
-            rows += own
+            rows += [row | {"protocol": f"site {site}"} for row in own]
             nawm.append(white)
     people = len({row["person"] for row in rows})
     source = (
         f"{people} simulated people of sites A and B scanned twice on one scanner without a change, {len(rows)} lesions"
+        ", the site that repeats worse"
     )
     found = fit_repeatability(rows, nawm, source, model.bundle.sha256)
     print("volume from (mm3)  lesions  SD of the difference (95 % interval by person)")
     for low, count, sd, *ends in zip(*(found[key] for key in ("classes_mm3", "lesions", "sd", "sd_low", "sd_high"))):
         print(f"{low:17g}  {count:7d}  {sd:.4f} ({ends[0]:.4f} to {ends[1]:.4f})")
+    for name, own in found["by_protocol"].items():
+        print(f"{name}: SD " + ", ".join(f"{sd} ({count})" for sd, count in zip(own["sd"], own["lesions"])))
     print(f"NAWM {found['nawm_sd']:.4f}; mean {found['mean']:+.4f}; false alarms {found['false_alarms']:.1%}; {source}")
     if chosen.out:
         write_json(chosen.out, found)

@@ -60,7 +60,8 @@ def fit_repeatability(
     """Estimate the repeatability of a model from people scanned twice without a change.
 
     Args:
-        rows: one per lesion: person, volume_mm3, difference (of its mean DVR between the scans).
+        rows: one per lesion: person, volume_mm3, difference (of its mean DVR between the scans) and, where there are
+            several, the protocol that both scans were made with.
         nawm: the same difference of normal-appearing white matter, one per person.
         source: how it was measured, for reports.
         weights_sha256: of the model.
@@ -68,8 +69,9 @@ def fit_repeatability(
 
     Returns:
         {classes_mm3, sd, sd_low, sd_high, lesions, mean, false_alarms, nawm_sd, people, source, weights_sha256}. sd:
-        root mean square of the differences by volume class, with its 95 % interval by bootstrap over people; mean:
-        average difference (0 without a drift); false_alarms: share of lesions beyond 1.96 sd, every person judged by
+        root mean square of the differences by volume class, of the protocol where it is widest, with its 95 % interval
+        by bootstrap over people; by_protocol: the same of each of several protocols; mean: average difference (0
+        without a drift); false_alarms: share of lesions beyond 1.96 sd, every person judged by
         the others.
 
     Raises:
@@ -83,28 +85,57 @@ def fit_repeatability(
     owner = np.array([people.index(str(row["person"])) for row in rows])
     difference = np.array([row["difference"] for row in rows], float)
     classes, member = _classes(np.array([row["volume_mm3"] for row in rows], float))
-    kinds = len(classes)
-    squares, counts = np.zeros((2, len(people), kinds))
-    np.add.at(squares, (owner, member), difference**2)
-    np.add.at(counts, (owner, member), 1)
-    sd = np.sqrt(squares.sum(0) / counts.sum(0))
+    protocols = sorted({str(row.get("protocol", "")) for row in rows})
+    protocol = np.array([protocols.index(str(row.get("protocol", ""))) for row in rows])
+    squares, counts = np.zeros((2, len(people), len(protocols), len(classes)))
+    np.add.at(squares, (owner, protocol, member), difference**2)
+    np.add.at(counts, (owner, protocol, member), 1)
+    enough = counts.sum(0) >= MIN_LESIONS
+    sd = _widest(squares.sum(0), counts.sum(0), enough)
     drawn = np.random.default_rng(seed).integers(len(people), size=(DRAWS, len(people)))
-    spread = np.sqrt(squares[drawn].sum(1) / np.maximum(counts[drawn].sum(1), 1))
+    spread = [_widest(squares[draw].sum(0), counts[draw].sum(0), enough) for draw in drawn]
     low, high = np.percentile(spread, [2.5, 97.5], axis=0)
-    others = np.sqrt((squares.sum(0) - squares) / np.maximum(counts.sum(0) - counts, 1))
-    alarms = np.abs(difference) > NORMAL * others[owner, member]
+    others = [
+        _widest(squares.sum(0) - squares[person], counts.sum(0) - counts[person], enough)
+        for person in range(len(people))
+    ]
+    alarms = np.abs(difference) > NORMAL * np.array(others)[owner, member]
     return {
         "classes_mm3": classes,
         "sd": _rounded(sd),
         "sd_low": _rounded(low),
         "sd_high": _rounded(high),
-        "lesions": [int(count) for count in counts.sum(0)],
+        "lesions": [int(count) for count in counts.sum((0, 1))],
         "mean": round(float(difference.mean()), 5),
         "false_alarms": round(float(alarms.mean()), 4),
         "nawm_sd": round(float(np.sqrt(np.mean(np.square(nawm)))), 5) if len(nawm) else None,
         "people": len(people),
         "source": source,
         "weights_sha256": weights_sha256,
+        **({"by_protocol": _by_protocol(protocols, squares.sum(0), counts.sum(0))} if len(protocols) > 1 else {}),
+    }
+
+
+def _widest(squares: np.ndarray, counts: np.ndarray, enough: np.ndarray) -> np.ndarray:
+    """SD of each volume class: of all protocols together, or that of a protocol with enough lesions if it is wider.
+
+    Visits of a patient seldom come from a protocol that was measured, so the widest one decides.
+
+    squares, counts, enough: (protocols, classes); returns (classes,).
+    """
+    together = np.sqrt(squares.sum(0) / np.maximum(counts.sum(0), 1))
+    own = np.sqrt(squares / np.maximum(counts, 1))
+    return np.maximum(together, np.where(enough, own, 0).max(0))
+
+
+def _by_protocol(protocols: Sequence[str], squares: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
+    """SD and number of lesions of each protocol by volume class; None for a class without lesions."""
+    return {
+        name: {
+            "sd": [round(float(np.sqrt(total / count)), 5) if count else None for total, count in zip(*pair)],
+            "lesions": [int(count) for count in pair[1]],
+        }
+        for name, *pair in zip(protocols, squares, counts)
     }
 
 

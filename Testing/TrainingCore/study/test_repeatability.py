@@ -50,6 +50,17 @@ def test_people_without_a_class_of_lesions_join_the_smaller_ones() -> None:
         fit_repeatability(rows[:5], [], "a test", "0" * 64)
 
 
+def test_the_protocol_that_repeats_worst_decides() -> None:
+    worse = [row | {"person": f"B{row['person']}", "difference": 2 * row["difference"]} for row in rescanned()]
+    rows = [row | {"protocol": "A"} for row in rescanned()] + [row | {"protocol": "B"} for row in worse]
+    known = fit_repeatability(rows, [], "a test", "0" * 64)
+    assert known["sd"] == pytest.approx([2 * sd for sd in SD.values()], rel=0.15)
+    assert known["by_protocol"]["A"]["sd"] == pytest.approx(list(SD.values()), rel=0.15)
+    assert known["by_protocol"]["B"]["sd"] == known["sd"]
+    assert known["by_protocol"]["A"]["lesions"] == [150, 150, 150]
+    assert known["false_alarms"] == pytest.approx((0.05 + 0.0001) / 2, abs=0.02)
+
+
 def test_a_drift_between_the_scans_widens_what_counts_as_a_change() -> None:
     rows = [row | {"difference": row["difference"] + 0.1} for row in rescanned()]
     known = fit_repeatability(rows, [], "a test", "0" * 64)
