@@ -76,15 +76,29 @@ def person_means(people: Sequence[str], values: np.ndarray) -> tuple[list[str], 
     return labels, means
 
 
-def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray) -> float:
-    """Correlation of the ranks of x and y after their ranks' regression on the covariates' ranks. All (n,), (n, k)."""
+def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+    """Partial Spearman correlation: that of the ranks of x and y after regression on the ranks of the covariates.
+
+    Args:
+        x: (..., n), leading axes are samples of their own.
+        y: (..., n).
+        covariates: (..., n, k).
+
+    Returns:
+        (...,), nan where x or y is constant or explained by the covariates.
+    """
     from scipy import stats
 
-    parts = [stats.rankdata(part) for part in (x, y, *covariates.T)]
-    basis = np.column_stack([np.ones(len(x)), *parts[2:]])
-    residuals = [part - basis @ np.linalg.lstsq(basis, part, rcond=None)[0] for part in parts[:2]]
-    norms = [float(np.linalg.norm(residual)) for residual in residuals]
-    return float(residuals[0] @ residuals[1] / (norms[0] * norms[1])) if min(norms) > 1e-9 * len(x) else float("nan")
+    people = x.shape[-1]
+    ranks = [stats.rankdata(part, axis=-1) for part in (x, y)]
+    basis = np.concatenate([np.ones((*x.shape, 1)), stats.rankdata(covariates, axis=-2)], axis=-1)
+    vectors, sizes, _ = np.linalg.svd(basis, full_matrices=False)
+    vectors = vectors * (sizes > 1e-9 * sizes[..., :1])[..., None, :]  # a covariate that is constant in a sample
+    residuals = [part - np.einsum("...nk,...mk,...m->...n", vectors, vectors, part, optimize=True) for part in ranks]
+    norms = [np.linalg.norm(residual, axis=-1) for residual in residuals]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho = (residuals[0] * residuals[1]).sum(-1) / (norms[0] * norms[1])
+    return np.where(np.minimum(*norms) > 1e-9 * people, rho, np.nan)
 
 
 def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Sequence[str], seed: int = 0) -> Row:
@@ -107,12 +121,12 @@ def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Seque
     if len(labels) < MIN_PEOPLE + len(covariates):
         return result | empty
     rng = np.random.default_rng([seed, 1931])
-    draws = [rng.integers(len(labels), size=len(labels)) for _ in range(REPLICATES)]
+    draws = np.array([rng.integers(len(labels), size=len(labels)) for _ in range(REPLICATES)])
     x, y, adjust = means[:, 0], means[:, 1], means[:, 2:]
     for name, extra in (("", adjust[:, :0]), ("partial_", adjust)):
-        replicates = np.array([partial_spearman(x[d], y[d], extra[d]) for d in draws])
+        replicates = partial_spearman(x[draws], y[draws], extra[draws])
         replicates = replicates[np.isfinite(replicates)]
-        rho = partial_spearman(x, y, extra)
+        rho = float(partial_spearman(x, y, extra))
         low, high = np.percentile(replicates, [2.5, 97.5]) if len(replicates) > REPLICATES / 2 else (np.nan, np.nan)
         result |= {f"{name}rho": _known(rho), f"{name}low": _known(low), f"{name}high": _known(high)}
     result["p"] = p_of_correlation(result["partial_rho"], len(labels), adjust.shape[1])
