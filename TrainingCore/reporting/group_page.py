@@ -19,7 +19,12 @@ MAPS_ARE_SYNTHETIC = "All DVR values on this page are synthetic: computed from M
 
 
 def write_group_page(
-    path: Path, rows: Sequence[Row], failed: Sequence[Row], tables: dict[str, list[Row]], covariates: Sequence[str]
+    path: Path,
+    rows: Sequence[Row],
+    failed: Sequence[Row],
+    tables: dict[str, list[Row]],
+    covariates: Sequence[str],
+    results: Path,
 ) -> None:
     """Write group.html.
 
@@ -29,6 +34,7 @@ def write_group_page(
         failed: visits without a map and the reason.
         tables: rows of the `associations` and `groups` tables.
         covariates: columns that the associations are adjusted for.
+        results: folder of the Results, for pictures of flagged visits.
     """
     simulated = any(row["simulated_training_data"] for row in rows)
     banners = [f"{SIMULATED}: the model was trained on simulated patients only."] if simulated else []
@@ -37,12 +43,26 @@ def write_group_page(
     report.add_text(f"{MAPS_ARE_SYNTHETIC} {len(rows)} visits of {people} people have a map.")
     report.add_heading("Quality control")
     report.add_table([dict(row) for row in failed], "Visits without a map.")
-    report.add_table(outliers(rows), f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")
+    flagged = outliers(rows)
+    report.add_table(flagged, f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")
+    _add_pictures(report, [results / row["visit"] for row in flagged])
     report.add_heading("Distributions")
     report.add_figure(distributions(rows), "One point per visit, line: median.", "Distributions of the measures")
     report.add_table(missing(rows), "Missing values.")
     _add_associations(report, tables, covariates, rows)
     report.write(path)
+
+
+def _add_pictures(report: Report, results: Sequence[Path]) -> None:
+    """Add slices of the flagged visits; a Result that was moved away has none."""
+    from .group_pictures import SHOWN as PICTURES
+    from .group_pictures import visits_figure
+
+    there = [path for path in results if path.is_dir()]
+    if there:
+        more = f" The first {PICTURES} of {len(there)}." if len(there) > PICTURES else ""
+        caption = f"Synthetic DVR of these visits, slice with the most lesion (outlined).{more}"
+        report.add_figure(visits_figure(there[:PICTURES]), caption, "Axial slices of the visits listed above")
 
 
 def outliers(rows: Sequence[Row]) -> list[Row]:
