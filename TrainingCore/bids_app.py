@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,8 @@ def bids_app(
     lesion_finder: Annotated[str, Option("BUNDLE|none")] = LESION_FINDER,
     uncertainty: bool = False,
     viewer: bool = False,
+    dicom: bool = False,
+    dicom_reference: Annotated[Path | None, Option("FOLDER")] = None,
     n_procs: Annotated[int, AtLeast(0)] = 0,
     scheduler: Annotated[str | None, Option("ADDRESS")] = None,
     device: str = "auto",
@@ -56,6 +58,9 @@ def bids_app(
         lesion_finder: model that segments lesions in visits without a lesion mask; none to skip this.
         uncertainty: also estimate the error of maps and lesions.
         viewer: also write viewer.html into every Result, to review the map in a browser without Slicer.
+        dicom: also write map, lesions and table of every visit as DICOM, with the patient's identity, derived from the
+            T1w series in BIDS_DIR/sourcedata/sub-01/ses-1. Visits without their series keep their map and are listed.
+        dicom_reference: folder with the DICOM, laid out like sourcedata; implies --dicom.
         n_procs: parallel processes (default: limited by cores and memory).
         scheduler: Dask cluster, tcp://HOST:8786, or local:N for N local workers.
         device: auto (a GPU if there is one), cpu or cuda:N.
@@ -88,20 +93,23 @@ def bids_app(
     dataset.begin(data, out)
     dataset.write_worklist(cohort, out)
     finder = None if lesion_finder == "none" else str(lesion_finder)
-    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty, viewer, finder)
+    source = dicom_source(data, dicom, dicom_reference)
+    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty, viewer, finder, source)
     with Progress(progress, "bids_app") as reporter:
         for note in cohort.notes:
             reporter.note(note)
         for row in dataset.without_t1w(visits):
             dataset.note_failure(out, row["visit"], row["reason"])
-        _run(tasks, out, n_procs, scheduler, reporter)
+        notes = _run(tasks, out, n_procs, scheduler, reporter)
         _compare_sessions(tasks, out, reporter)
         left = [row for row in dataset.failures(out) if row["visit"] in {visit.label for visit in visits}]
         reporter.say(f"{len(visits) - len(left)} of {len(visits)} visits have a map in {out}.")
         for row in left:
             reporter.say(f"  {row['visit']}: {row['reason']}")
+        for note in notes:
+            reporter.say(f"  {note}")
         reporter.report("done", 1.0, "Done")
-    return StudyDataset(out, None, left)
+    return StudyDataset(out, None, left, notes)
 
 
 @dataclass(frozen=True)
@@ -112,11 +120,27 @@ class StudyDataset:
         path: folder of the dataset.
         page: group report, or None at participant level.
         failures: {visit, reason} of every visit without a map.
+        notes: sentences about visits that have a map, e.g. why DICOM was not written.
     """
 
     path: Path
     page: Path | None
     failures: list[dict[str, str]]
+    notes: list[str] = field(default_factory=list)
+
+
+def dicom_source(data: Path, dicom: bool, reference: Path | None) -> Path | None:
+    """Folder with the DICOM of all visits, or None for no DICOM output. Raises BadInput if it does not exist."""
+    if not dicom and reference is None:
+        return None
+    from .reporting.dicom.needs import check_installed
+    from .study.dicom_sources import SOURCEDATA
+
+    check_installed("highdicom", "DICOM output")
+    source = data / SOURCEDATA if reference is None else Path(reference)
+    if not source.is_dir():
+        raise BadInput(f"There is no folder {source}. Give the folder with the DICOM series with --dicom-reference.")
+    return source
 
 
 def read_filters(path: Path | None) -> list[str]:
@@ -144,23 +168,28 @@ def read_filters(path: Path | None) -> list[str]:
     return [f"{short[key]}-{value}" for key, value in pairs if key in short]
 
 
-def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, progress: Progress) -> None:
-    """Synthesize every visit and record each failure at once. Raises MyelinSynthError on a full disk."""
+def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, progress: Progress) -> list[str]:
+    """Synthesize every visit and record each failure at once; returns notes about visits that have a map.
+
+    Raises:
+        MyelinSynthError: the disk is full.
+    """
     from .study.dataset import note_failure
 
+    notes: list[str] = []
     for done, outcome in enumerate(_outcomes(tasks, n_procs, scheduler), start=1):
         failed = outcome.state == "failed"
         note_failure(out, outcome.label, outcome.sentence if failed else "")
         if failed:
             progress.say(f"failed: {outcome.label}: {outcome.sentence}")
-        for note in outcome.warnings:
-            progress.note(note)
+        notes += outcome.warnings
         took = f", {outcome.seconds:.0f} s" if outcome.seconds else ""
         progress.report(
             "synthesize", done / len(tasks), f"{outcome.label} {outcome.state} ({done} of {len(tasks)}{took})"
         )
         if outcome.fatal:
             raise MyelinSynthError(f"{outcome.sentence} Nothing half-written is left; run again to resume.")
+    return sorted(notes)
 
 
 def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from .data.bundle import DEMONSTRATION, LESION_FINDER, Bundle
 from .data.inputs import INPUTS, further_options
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 NO_MASK = "none"  # --lesions none: no lesion table
 TASKS = {"myelin": "dvr", "flair": "flair", "t1": "t1w", "t1ce": "t1ce"}
 MORE_IMAGES = further_options()
+Value = TypeVar("Value")
 File = Annotated[Path | None, Option("FILE")]
 
 
@@ -120,7 +122,11 @@ def _path(file: str | Path | None) -> Path | None:
 
 
 def synthesize_visit(
-    options: SynthesisOptions, out: Path, progress: ProgressMode = "bar", viewer: bool = False
+    options: SynthesisOptions,
+    out: Path,
+    progress: ProgressMode = "bar",
+    viewer: bool = False,
+    without_dicom: Callable[[str], None] | None = None,
 ) -> Result | Path:
     """Run the whole pipeline for one visit: read, register, segment, predict, measure lesions, write the Result.
 
@@ -129,6 +135,8 @@ def synthesize_visit(
         out: result folder, replaced atomically.
         progress: how to show progress.
         viewer: whether to write viewer.html as well.
+        without_dicom: receives the reason if DICOM cannot be written, and the Result is written without it; None to
+            raise BadInput instead.
 
     Returns:
         The Result of a myelin map, or `out` for a model that synthesizes an MRI contrast.
@@ -147,7 +155,8 @@ def synthesize_visit(
     if options.dicom:
         from .reporting.dicom import visit
 
-        reference = visit.reference_of_visit(options.images.get("t1w"), options.dicom_reference)
+        series = options.images.get("t1w"), options.dicom_reference
+        reference = _or_report(without_dicom, lambda: visit.reference_of_visit(*series))
     with Progress(progress, "MyelinSynth") as reporter:
         clock = Clock(reporter)
         remove_leftovers(out)
@@ -155,20 +164,35 @@ def synthesize_visit(
             reporter.report("read", 0.01, "Reading and checking the images")
             completed = options.complete_with is not None
             patient = read_patient(options.files, bundle, options.transforms, completed)
-            world = visit.world_of_visit(patient, reference) if reference else None
+            world = None
+            if reference is not None:
+                pair = patient, reference
+                world = _or_report(without_dicom, lambda: visit.world_of_visit(*pair))
             for warning in patient.warnings:
                 reporter.say(f"Warning: {warning}")
             model, prepared = _prepare(options, bundle, patient, clock, myelin)
             if myelin:
                 findings = _write_myelin_map(folder, prepared, model, options, clock)
                 if reference is not None and world is not None:
-                    _write_dicom(folder, findings, reference, world, reporter)
+                    dicom = folder, findings, reference, world, reporter
+                    _or_report(without_dicom, lambda: _write_dicom(*dicom))
                 if viewer:
                     _write_viewer(folder, findings, reporter)
             else:
                 _write_contrast(folder, prepared, model, options, clock)
         reporter.report("done", 1.0, f"Done: {out}")
     return Result.open(out) if myelin else out
+
+
+def _or_report(report: Callable[[str], None] | None, step: Callable[[], Value]) -> Value | None:
+    """Value of a step, or None if it raises BadInput and `report` takes the sentence."""
+    try:
+        return step()
+    except BadInput as error:
+        if report is None:
+            raise
+        report(str(error))
+        return None
 
 
 def _prepare(

@@ -4,7 +4,7 @@
 
 Small heads (3 mm, four of them under many names, by hard links) and a narrow untrained model on the real code, so that
 a visit takes seconds. Workers' resident memory is sampled; its slope is fitted after the first tenth of the visits.
-Lesions are given, so the lesion finder does not run. Runs again where it stopped; samples.tsv keeps every run's samples.
+Lesions are given, so the lesion finder does not run. It resumes where it stopped; samples.tsv keeps all samples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lesions of a Result after its review in 3D Slicer or in the viewer.
 
-A review is review.csv in the Result folder, one row per lesion: id, state, comment, outline. A lesion that was rejected,
-or whose outline was removed, is left out of DICOM export, of comparisons of visits and of group statistics.
+A review is review.csv in the Result folder, one row per lesion: id, state, comment, outline. A lesion that was
+rejected, or whose outline was removed, is left out of DICOM export, comparisons of visits and group statistics.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from ..data.cohort import Cohort
 from ..data.visit import Visit
 from ..runtime.errors import BadInput
 from ..runtime.files import make_writable, read_json, write_json, write_text
+from .dicom_sources import dicom_of_visit
 from .names import CHANGES, RESULTS
 from .visit_task import VisitTask
 
@@ -123,8 +124,9 @@ def tasks_of(
     uncertainty: bool,
     viewer: bool = False,
     lesion_finder: str | None = None,
+    dicom: Path | None = None,
 ) -> list[VisitTask]:
-    """One task per visit with a T1w, paths absolute."""
+    """One task per visit with a T1w, paths absolute. dicom: folder with the DICOM of all visits (`dicom_of_visit`)."""
     return [
         VisitTask(
             visit.person,
@@ -137,6 +139,7 @@ def tasks_of(
             str(out),
             viewer=viewer,
             lesion_finder=None if "lesions" in visit.files else lesion_finder,
+            dicom=None if dicom is None else str(dicom_of_visit(dicom, visit.person, visit.visit).absolute()),
         )
         for visit in visits
         if "t1w" in visit.files

@@ -26,6 +26,7 @@ from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.errors import MyelinSynthError
 from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
 from . import names
+from .dicom_sources import no_dicom
 from .reviews import bring_back, is_reviewed, set_aside
 
 MRI_ROOMS = ("data", "evaluation", "imaging", "networks", "patient", "prediction", "study", "systems")
@@ -43,6 +44,8 @@ class VisitTask:
         threads: CPU threads.
         viewer: also write viewer.html.
         lesion_finder: bundle that finds the lesions of a visit without a mask, or None.
+        dicom: folder with the DICOM series of the T1w, from which DICOM output is derived (it may be missing), or None
+            for no DICOM output.
     """
 
     person: str
@@ -56,6 +59,7 @@ class VisitTask:
     threads: int = 1
     viewer: bool = False
     lesion_finder: str | None = None
+    dicom: str | None = None
 
     @property
     def label(self) -> str:
@@ -78,6 +82,8 @@ class VisitTask:
             model=self.model,
             device=self.device,
             uncertainty=self.uncertainty,
+            dicom=self.dicom is not None and not no_dicom(Path(self.dicom)),
+            dicom_reference=None if self.dicom is None else Path(self.dicom),
         )
 
 
@@ -121,15 +127,19 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
     old = read_record(out / record_name)
     known = old["inputs"] if old else {}
     inputs = {name: content_of(Path(path), known.get(name)) for name, path in task.files.items()}
+    missing = no_dicom(Path(task.dicom)) if task.dicom else ""
+    if task.dicom and not missing:
+        inputs["dicom"] = content_of(Path(task.dicom))
     key = key_of(task, inputs, _bundle(task.model).sha256)
     folder = out / names.result_path(task.person, task.visit)
     if old and old["key"] == key and (is_reviewed(folder) or outputs_intact(out, old["outputs"])):
         write_json(out / record_name, {**old, "inputs": inputs})
-        return "unchanged", []
+        return "unchanged", _notes(task, missing or old.get("without_dicom", ""))
     (out / record_name).unlink(missing_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     set_aside(folder)
-    result = make_result(task.options(), folder, "none", task.viewer)
+    refused: list[str] = []
+    result = make_result(task.options(), folder, "none", task.viewer, refused.append)
     if not isinstance(result, Result):
         raise MyelinSynthError(f"The model {task.model} synthesizes no myelin map. Give another --model.")
     _without_times(folder)
@@ -148,9 +158,17 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
         "inputs": inputs,
         "outputs": outputs_of(out, [*files, *written]),
     }
+    if refused:
+        record["without_dicom"] = refused[0]
     note = bring_back(folder)
     write_json(out / record_name, record)
-    return "synthesized", [f"{task.label}: {note}"] if note else []
+    return "synthesized", _notes(task, missing or "".join(refused[:1]), note)
+
+
+def _notes(task: VisitTask, without_dicom: str, review: str = "") -> list[str]:
+    """Sentences for people about a visit that has a map."""
+    notes = [f"DICOM was not written. {without_dicom}" if without_dicom else "", review]
+    return [f"{task.label}: {note}" for note in notes if note]
 
 
 @functools.lru_cache(maxsize=2)

@@ -5,37 +5,56 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from small_head import AFFINE, make_head
 from untrained import untrained_bundle
 
-from TrainingCore.bids_app import bids_app, main
+from TrainingCore.bids_app import StudyDataset, bids_app, main
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.result import Result
-from TrainingCore.imaging.volumes import write_volume
+from TrainingCore.imaging.volumes import Volume, write_volume
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.table import row_of
+
+DICOM = find_spec("highdicom") is not None
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Raw T1w and FLAIR, lesion masks in derivatives: sub-P0 with two sessions, sub-P1; sub-P2 has no FLAIR."""
+    """Raw T1w and FLAIR, lesion masks in derivatives: sub-P0 with two sessions, sub-P1; sub-P2 has no FLAIR.
+
+    sourcedata holds the DICOM of sub-P0's first session, another image for the second, and nothing of sub-P1.
+    """
     root = tmp_path_factory.mktemp("study") / "raw"
     for number, session in ((0, 1), (0, 2), (1, 1), (2, 1)):
-        head, label = make_head(number), f"sub-P{number}_ses-{session}"
+        head, label = make_head(number + 10 * session), f"sub-P{number}_ses-{session}"
         folder = Path(f"sub-P{number}", f"ses-{session}", "anat")
         for name, place in (("t1w", folder / f"{label}_T1w"), ("flair", folder / f"{label}_FLAIR")):
             if (name, number) != ("flair", 2):
                 write_volume(root / f"{place}.nii.gz", head[name], AFFINE)
         mask = root / "derivatives" / "manual" / folder / f"{label}_space-T1w_label-lesion_mask.nii.gz"
         write_volume(mask, head["lesions"], AFFINE)
+    if DICOM:
+        add_sourcedata(root)
     about = {"Name": "test", "BIDSVersion": "1.9.0"}
     (root / "dataset_description.json").write_text(json.dumps(about))
     (root / "derivatives" / "manual" / "dataset_description.json").write_text(json.dumps(about))
     (root / "participants.tsv").write_text("participant_id\tage\nsub-P0\t40\nsub-P1\tn/a\n")
     return root
+
+
+def add_sourcedata(root: Path) -> None:
+    """DICOM of sub-P0's T1w; that of the second session lies 40 mm away from it."""
+    from dicom_files import T1W, write_series
+
+    elsewhere = AFFINE.copy()
+    elsewhere[:3, 3] += 40
+    for session, affine in ((1, AFFINE), (2, elsewhere)):
+        data = make_head(10 * session)["t1w"].clip(0)
+        write_series(root / "sourcedata" / "sub-P0" / f"ses-{session}" / "t1", Volume(data, affine), T1W)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +65,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(dataset: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "maps"
-    study = bids_app(dataset, out, "participant", model=str(model), n_procs=1, device="cpu", progress="none")
+    study = make(dataset, out, model)
     assert [row["visit"] for row in study.failures] == [Cohort.scan(dataset, raw=True).incomplete[0].label]
     return out
+
+
+def make(dataset: Path, out: Path, model: Path) -> StudyDataset:
+    return bids_app(
+        dataset, out, "participant", model=str(model), dicom=DICOM, n_procs=1, device="cpu", progress="none"
+    )
 
 
 def hashes(root: Path) -> dict[str, str]:
@@ -91,7 +116,30 @@ def test_sessions_of_one_person_are_compared_once(made: Path) -> None:
     assert folder.name == "sub-P0_ses-1_ses-2"
     summary = json.loads((folder / "change.json").read_text())
     assert summary["lesions"] > 0
-    assert abs(summary["mean_difference"]) < 1e-6  # the same images twice
+    assert abs(summary["mean_difference"]) < 0.1  # the same head with other noise
+
+
+@pytest.mark.skipif(not DICOM, reason="pip install highdicom")
+def test_dicom_is_written_from_sourcedata_and_what_has_none_is_listed(
+    made: Path, dataset: Path, model: Path, tmp_path: Path
+) -> None:
+    folders = {path.name: path / "dicom" for path in (made / "results").glob("sub-*")}
+    assert {name for name, folder in folders.items() if folder.is_dir()} == {"sub-P0_ses-1"}
+    files = {path.name for path in folders["sub-P0_ses-1"].iterdir()}
+    assert files == {"dvr_map.dcm", "lesions.dcm", "lesion_report.dcm", "README.txt"}
+    for name in ("sub-P0_ses-2", "sub-P1_ses-1"):
+        assert Result.open(made / "results" / name).lesions()
+    out = tmp_path / "maps"
+    shutil.copytree(made, out)
+    other, missing = make(dataset, out, model).notes
+    assert other.startswith("sub-P0_ses-2: DICOM was not written. The DICOM ")
+    assert "does not show the same image" in other
+    assert missing == (
+        "sub-P1_ses-1: DICOM was not written. The DICOM series of the T1w is missing: there is no "
+        "sourcedata/sub-P1/ses-1."
+    )
+    with pytest.raises(BadInput, match="--dicom-reference"):
+        bids_app(dataset, out, "participant", dicom_reference=tmp_path / "nothing", progress="none")
 
 
 def test_the_visit_that_fails_is_listed_and_stops_nothing(made: Path) -> None:
@@ -102,6 +150,7 @@ def test_the_visit_that_fails_is_listed_and_stops_nothing(made: Path) -> None:
 def test_one_job_per_person_gives_the_same_bytes(made: Path, dataset: Path, model: Path, tmp_path: Path) -> None:
     for person in sorted({visit.person for visit in Cohort.scan(dataset, raw=True).visits}):
         words = [dataset, tmp_path / "maps", "participant", "--participant-label", f"sub-{person}", "--model", model]
+        words += ["--dicom"] if DICOM else []
         assert main([*map(str, words), "--n-procs", "1", "--device", "cpu", "--progress", "none"]) == 0
     others = {name: digest for name, digest in hashes(made).items() if not name.startswith("logs/")}
     assert hashes(tmp_path / "maps") == others
@@ -117,7 +166,8 @@ def test_the_same_command_again_makes_nothing_and_a_lost_file_is_made_again(
     image.unlink()
     untouched = [path for path in (out / "results").rglob("dvr.nii.gz") if path.parent.name not in image.name]
     times = {path: path.stat().st_mtime_ns for path in untouched}
-    bids_app(dataset, out, "participant", model=str(model), n_procs=1, device="cpu", progress="none")
+    study = make(dataset, out, model)
+    assert len(study.notes) == 2 * DICOM, "visits that are unchanged say again why they have no DICOM"
     assert hashes(out) == before
     assert times == {path: path.stat().st_mtime_ns for path in untouched}
 
