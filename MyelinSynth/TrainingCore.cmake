@@ -26,6 +26,7 @@ set(TRAINING_CORE_SCRIPTS
   data/participants.py
   data/recipe.py
   data/result.py
+  data/review.py
   data/run.py
   data/table_text.py
   data/visit.py
@@ -215,7 +216,6 @@ set(TRAINING_CORE_SCRIPTS
   reporting/dicom/parametric_map.py
   reporting/dicom/planes.py
   reporting/dicom/reference.py
-  reporting/dicom/reviewed.py
   reporting/dicom/segmentation.py
   reporting/dicom/sending.py
   reporting/dicom/visit.py
@@ -224,6 +224,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/evaluation_report.py
   reporting/figures.py
   reporting/group_page.py
+  reporting/group_pictures.py
   reporting/lesion_tables.py
   reporting/methods.py
   reporting/patient_report.py
@@ -254,11 +255,13 @@ set(TRAINING_CORE_SCRIPTS
   study/associations.py
   study/changes.py
   study/dataset.py
+  study/dicom_sources.py
   study/group.py
   study/halfway.py
   study/lesion_matching.py
   study/names.py
   study/repeatability.py
+  study/reviews.py
   study/sessions.py
   study/table.py
   study/visit_pair.py
