@@ -13,7 +13,7 @@ from .volumes import Volume, resample, same_grid
 
 @dataclass
 class AlignedPatient:
-    """Images of one patient in one place.
+    """Images of one patient, aligned with each other.
 
     Attributes:
         images: by volume name, each on its own grid, MRI without bias field.

@@ -27,7 +27,7 @@ CENTRED_SHIFT_MM = 15.0
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute with one thread: operators of a millisecond only lose time, and bits change, with more."""
+    """Limit torch to one thread: more threads slow down operators of a millisecond and change the last bits."""
     import torch
 
     threads = torch.get_num_threads()
@@ -166,7 +166,7 @@ def ascend(
     tolerance: float,
     affine: bool = False,
 ) -> tuple[np.ndarray, Similarity]:
-    """Climb to the nearest maximum of mutual information by BFGS on 6 or 12 parameters in mm.
+    """Find the nearest maximum of mutual information by BFGS on 6 or 12 parameters in mm.
 
     Args:
         matrix: 4x4 RAS mm to begin with.

@@ -1,4 +1,4 @@
-"""What lies around the head in an MRI file: NaN, padding, air that is not 0. Networks and N4 expect air at 0.
+"""Background of MRI files: NaN, padding, or air that is not 0. Networks and N4 expect air at 0.
 
 Masks, maps with a unit (ADC, MTR, FA, DVR) and label maps are not shifted; only their NaN are looked at.
 """
@@ -56,7 +56,7 @@ def _cuts_through_the_head(data: np.ndarray, broken: np.ndarray) -> bool:
 
 
 def air_at_zero(data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Bring the background of an MRI to 0 if it lies elsewhere, and say so.
+    """Shift the background of an MRI to 0 if necessary, with a note.
 
     Padding far beyond all tissue (-32768, 65535 in the corners) becomes air; an image that was lowered as a whole
     (-1024) or scaled (-1 to 1, z-scores of the head) is raised; a brain in z-scores around a background of 0 is raised

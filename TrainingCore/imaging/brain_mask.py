@@ -1,4 +1,4 @@
-"""Where the brain is: a mask that was given, a skull-stripped image that is recognised, or brain extraction on T1w."""
+"""Brain mask: given, from a skull-stripped image, or by brain extraction from the T1w."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ EXTRACTION_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Brain:
-    """mask: Volume of 0/1 on the T1w's grid; how: `given`, `skull-stripped input` or `deepbet`; volume in ml."""
+    """Brain mask of a patient.
+
+    Attributes:
+        mask: 0/1 on the T1w grid.
+        how: `given`, `skull-stripped input` or `deepbet`.
+    """
 
     mask: Volume
     how: str
@@ -35,7 +40,7 @@ class Brain:
 
     @property
     def warning(self) -> str:
-        """A sentence where the size is not that of an adult brain, else an empty string."""
+        """Warning if the size is implausible for an adult brain, else an empty string."""
         low, high = PLAUSIBLE_ML
         if low <= self.millilitres <= high:
             return ""
@@ -46,10 +51,17 @@ class Brain:
 
 
 def find_brain(t1w: Volume, given: Volume | None = None) -> Brain:
-    """The brain mask on the T1w's grid: the given one, else the support of a stripped image, else brain extraction.
+    """Determine the brain mask on the T1w grid: given, else support of a stripped image, else brain extraction.
+
+    Args:
+        t1w: T1w image.
+        given: brain mask, or None.
+
+    Returns:
+        The mask.
 
     Raises:
-        BadInput: the given mask misses the T1w, or if no brain is found.
+        BadInput: the given mask does not overlap with the T1w, or no brain is detected.
     """
     if given is not None:
         return Brain(t1w.with_data(mask_on_grid(given, t1w)), "given")
@@ -106,12 +118,12 @@ def stripped_support(image: Volume) -> np.ndarray | None:
 def extract_brain(t1w: Volume) -> np.ndarray:
     """Brain mask of a raw T1w by deepbet (Fisch et al. 2024; weights come with the package), bool on the T1w's grid.
 
-    Works on a 1 mm copy in RAS order, so that thick and oblique slices look like what the network learnt from; takes
+    Runs on a 1 mm copy in RAS order, so that thick and oblique slices resemble the training data of deepbet; takes
     about 3 s and 1.2 GB on two CPU cores.
 
     Raises:
-        BadInput: it finds no brain.
-        MyelinSynthError: deepbet is missing.
+        BadInput: no brain is detected.
+        MyelinSynthError: deepbet is not installed.
     """
     try:
         from deepbet.bet import BrainExtraction

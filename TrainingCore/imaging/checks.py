@@ -1,4 +1,4 @@
-"""Questions to ask of a patient's volumes before anybody believes a map made from them."""
+"""Plausibility checks of a patient's input volumes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ DISTRUST = "Check the file given as {}; do not trust the result."
 
 
 def check_different_images(t1w: Volume, flair: Volume) -> str:
-    """A warning where T1w and FLAIR hold the same values, whatever their files are called, else an empty string."""
+    """Warn if T1w and FLAIR hold the same values, regardless of file names; empty string otherwise."""
     same = t1w.data.shape == flair.data.shape and np.array_equal(t1w.data, flair.data)
     return (
         "T1w and FLAIR are the same file or copies of it: the result means nothing. Give two different images."
@@ -61,13 +61,13 @@ def check_different_images(t1w: Volume, flair: Volume) -> str:
 
 
 def refuse_label_map(image: Volume, what: str) -> None:
-    """Raise BadInput where a mask or label map was given as an image."""
+    """Raise BadInput if a mask or label map was given as an image."""
     if is_label_map(image.data):
         raise BadInput(f"The {what} {image.name} is a mask or label map, not an image. Give the {what} itself.")
 
 
 def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray) -> str:
-    """Everything `check_pair` has to say as one text; an empty string where T1w and FLAIR look right.
+    """Join the warnings of `check_pair`; empty string if T1w and FLAIR are plausible.
 
     Args:
         t1w: bias-corrected.
@@ -79,9 +79,7 @@ def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarra
 
 
 def check_t1w(t1w: Volume, brain: Volume) -> str:
-    """What is wrong with a T1w that comes without FLAIR, as one text: its contrast, a brain that is cut off.
-
-    An empty string where it looks right.
+    """Warn about the contrast or a cut-off brain of a T1w without FLAIR; empty string if it is plausible.
 
     Args:
         t1w: bias-corrected.
@@ -92,9 +90,9 @@ def check_t1w(t1w: Volume, brain: Volume) -> str:
 
 
 def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, corrected: bool = False) -> list[str]:
-    """Warnings about a registered T1w and FLAIR: wrong contrasts, swapped, two people, motion, a brain that is cut off.
+    """Warn about a registered T1w and FLAIR: wrong or swapped contrasts, two people, motion, a cut-off brain.
 
-    Nothing is said where too little brain is seen to judge.
+    There are no warnings if too little brain is visible.
 
     Args:
         brain: mask on the T1w's grid.
@@ -155,7 +153,7 @@ def _looks_like(given: str, name: str, found: str) -> str:
 
 
 def check_whole(brain: Volume, name: str = "") -> str:
-    """A warning where the brain mask is cut off by an end of the image, else an empty string."""
+    """Warn if the brain mask is cut off at an end of the image; empty string otherwise."""
     inside, cut_ends = brain.data > 0.5, []
     towards = np.argmax(np.abs(brain.affine[:3, :3] / brain.spacing), axis=0)
     for axis in range(3):
@@ -185,14 +183,14 @@ def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:
 
 
 def check_lesion_load(mask: Volume, brain: Volume) -> str:
-    """A warning where a lesion mask marks more than lesions do, else an empty string.
+    """Warn if a lesion mask is implausibly large; empty string otherwise.
 
     Args:
         mask: 0/1.
         brain: 0/1 mask, on any grid.
 
     Raises:
-        BadInput: from a third of the brain on.
+        BadInput: the mask covers at least a third of the brain.
     """
     load, whole = (float(volume.data.sum()) * volume.voxel_volume / 1000 for volume in (mask, brain))
     if whole <= 0 or load <= DOUBTFUL_LOAD * whole:
@@ -207,10 +205,18 @@ def check_lesion_load(mask: Volume, brain: Volume) -> str:
 
 
 def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
-    """The lesion mask on the T1w's grid (nearest neighbour), and what to warn of: empty, partly outside the brain.
+    """Resample a lesion mask to the T1w grid (nearest neighbour).
+
+    Args:
+        mask: 0/1 lesion mask.
+        t1w: image with the output grid.
+        brain: brain mask.
+
+    Returns:
+        The mask on the T1w grid, and warnings (mask empty or partly outside the brain).
 
     Raises:
-        BadInput: lesions are marked but none of them lies in the brain, or where they fill a third of it.
+        BadInput: no lesion is inside the brain, or lesions cover a third of it.
     """
     if not mask.data.any():
         return replace(t1w, data=np.zeros(t1w.data.shape, np.float32), name=mask.name), [
@@ -237,10 +243,18 @@ def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, l
 
 
 def dvr_on_grid(dvr: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
-    """A measured DVR map on the T1w's grid (linear), and warnings.
+    """Resample a measured DVR map to the T1w grid (linear).
+
+    Args:
+        dvr: measured DVR.
+        t1w: image with the output grid.
+        brain: brain mask.
+
+    Returns:
+        The map on the T1w grid, and warnings.
 
     Raises:
-        BadInput: it misses the brain.
+        BadInput: the map does not overlap with the brain.
     """
     warnings = []
     data = dvr.data

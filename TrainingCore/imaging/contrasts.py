@@ -1,4 +1,4 @@
-"""Which contrast an image really is, seen from the image itself: a few measures a person can follow, and rules on them.
+"""Determine the contrast of an image from its intensities, with a few interpretable measures and rules.
 
 Everything is measured inside the brain on a 2 mm grid, in units of the brain's median. Fluid (CSF) is dark in T1w and
 FLAIR and bright in T2w; white matter, far from fluid and deep in the brain, is brighter than the cortex in T1w and not
@@ -35,14 +35,14 @@ GHOST_LEVEL, GHOST_STRUCTURE, MIN_AIR = 0.08, 4.0, 1000
 
 @dataclass(frozen=True)
 class Look:
-    """What an image looks like: the contrast, and the measures behind it (ratios to the brain's median).
+    """Contrast of an image and the measures behind it (ratios to the median of the brain).
 
     Attributes:
-        order: above 0.27 where white matter is brighter than grey.
-        fluid: level of the darkest fluid.
-        bright: of what is brightest around the ventricles.
-        vessels: brightness of the surface's vessels against the centre's brightest tissue.
-        median: of the brain, in the image's own unit.
+        order: above 0.27 if white matter is brighter than grey matter.
+        fluid: intensity of the darkest fluid.
+        bright: intensity of the brightest voxels around the ventricles.
+        vessels: intensity of vessels at the surface relative to the brightest tissue in the centre.
+        median: median of the brain, in the unit of the image.
     """
 
     contrast: str
@@ -113,7 +113,7 @@ def is_label_map(data: np.ndarray) -> bool:
 
 
 def look(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> Look:
-    """Judge one image; arguments as for `view`. The contrast is an empty string where too little brain is seen."""
+    """Determine the contrast of an image; arguments as for `view`. Empty contrast if too little brain is visible."""
     if is_label_map(image.data):
         return Look(LABELS)
     seen = view(image, brain, matrix, corrected)
@@ -121,7 +121,7 @@ def look(image: Volume, brain: Volume, matrix: np.ndarray | None = None, correct
 
 
 def judge(seen: View) -> Look:
-    """The contrast of a view by the rules of this file."""
+    """Determine the contrast of a view by the rules of this module."""
     centre, surface = seen.values[seen.depth > CENTRE_MM], seen.values[seen.inside & (seen.depth < SURFACE_MM)]
     fluid, bright = (float(np.percentile(centre, share)) for share in (1, 97))
     vessels = float(np.percentile(surface, 99)) / bright

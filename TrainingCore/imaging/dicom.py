@@ -1,4 +1,4 @@
-"""DICOM: a series, or the one among many that is wanted, as a volume in the world.
+"""Read a DICOM series, or select one of several, as a volume in world coordinates.
 
 Headers are read with pydicom; see dicom_stacks for what is one volume, and dicom_pixels for its values.
 """
@@ -47,7 +47,7 @@ def read(path: Path, what: str) -> RawImage:
     """The volume of the series that is `what` (T1w or FLAIR by its tags), or of the one chosen as `FOLDER#NUMBER`.
 
     Raises:
-        BadInput: with one sentence; nothing in it names the patient.
+        BadInput: the series cannot be read or selected; the message does not identify the patient.
     """
     return read_series(path, what).image
 

@@ -1,4 +1,4 @@
-"""Which DICOM series is the T1w and which the FLAIR, by their tags; where that is in doubt, a list to choose from."""
+"""Select the DICOM series of the T1w and of the FLAIR by their tags; in case of doubt, list the candidates."""
 
 from __future__ import annotations
 

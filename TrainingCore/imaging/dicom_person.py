@@ -1,4 +1,4 @@
-"""Whether two DICOM headers speak of one person. Identities are compared as hashes; nothing readable is kept."""
+"""Whether two DICOM headers belong to one person. Identities are compared as hashes; nothing readable is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grid a network sees: a cube of isotropic voxels around the brain, in world axes.
+"""Grid of the network input: a cube of isotropic voxels around the brain, along the world axes.
 
 Soulier et al. 2024 crop to the brain and resize to 128x128x128. Here the cube keeps isotropic voxels, 1.5 mm where the
 brain fits into it and just coarser where it does not, so that a lesion has the same shape in every patient (ours).
@@ -17,7 +17,12 @@ SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))  # of a Gaussian
 
 @dataclass(frozen=True)
 class Grid:
-    """shape: voxels along each axis; affine: 4x4, voxel indices -> world mm, RAS+."""
+    """A voxel grid.
+
+    Attributes:
+        shape: voxels along each axis.
+        affine: 4x4, voxel indices -> world mm, RAS+.
+    """
 
     shape: tuple[int, int, int]
     affine: np.ndarray

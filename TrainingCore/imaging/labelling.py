@@ -1,4 +1,4 @@
-"""Which voxels of a lesion mask belong together."""
+"""Label the lesions of a mask."""
 
 from __future__ import annotations
 

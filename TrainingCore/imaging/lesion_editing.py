@@ -1,7 +1,4 @@
-"""Lesions corrected by hand: one grown from a click, one divided into parts.
-
-Masks in, masks out, on any grid; who draws them and where they are kept is up to the caller.
-"""
+"""Edit lesion masks: grow a lesion from a click, or split a lesion into parts. Works on any grid."""
 
 from __future__ import annotations
 
@@ -21,7 +18,12 @@ MIN_PART_MM3 = 3.0  # (ours) as the smallest lesion that the literature counts (
 
 @dataclass(frozen=True)
 class GrownLesion:
-    """mask: bool (I, J, K); threshold: the probability that every voxel of it has at least."""
+    """A lesion grown from a click.
+
+    Attributes:
+        mask: bool (I, J, K).
+        threshold: lowest probability of its voxels.
+    """
 
     mask: np.ndarray
     threshold: float
@@ -34,11 +36,11 @@ def grow_lesion(
     allowed: np.ndarray,
     threshold: float = THRESHOLD,
 ) -> GrownLesion | None:
-    """The lesion that somebody clicked on, grown from a network's probability map.
+    """Grow the lesion at a click in the probability map of a network.
 
-    The region of `probability >= threshold` that is connected (26-neighbourhood) with the click; the click may lie
-    NEAR_MM beside it. Where all of that is below the threshold, the threshold is lowered to LOWERED times the highest
-    probability there.
+    The lesion is the region of `probability >= threshold` connected (26-neighbourhood) to the click, which may be up to
+    NEAR_MM beside it. If the probability there is below the threshold, the threshold is lowered to LOWERED times the
+    local maximum.
 
     Args:
         probability: (I, J, K), 0 to 1.
@@ -70,7 +72,7 @@ def grow_lesion(
 
 
 def split_lesion(mask: np.ndarray, spacing: Sequence[float], least_mm3: float = MIN_PART_MM3) -> np.ndarray:
-    """Divide a lesion into the pieces that do not touch, else at its waists: a watershed of the distance to its edge.
+    """Split a lesion into its disconnected parts, or at its narrowest points by a watershed of the distance map.
 
     Args:
         mask: (I, J, K).

@@ -1,7 +1,7 @@
-"""What the numbers of a mask file mean: 0 and 1, 0 and 255, labels, probabilities, percent, a mask that was resampled.
+"""Interpret the values of a mask file: 0 and 1, 0 and 255, labels, probabilities, percent, or a resampled mask.
 
-Every kind is cut at the middle of its scale, never at "above 0": a probability map whose maximum passes 1.0 by rounding
-(SPM writes uint8 with a slope of 1/255) is still a probability map.
+Every kind is thresholded at the middle of its scale, never at "above 0": a probability map whose maximum exceeds 1.0 by
+rounding (SPM writes uint8 with a slope of 1/255) is still a probability map.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KINDS = ("empty", "binary", "labels", "probability", "percent", "scaled")
 
 @dataclass(frozen=True)
 class MaskValues:
-    """How a mask file was understood.
+    """Interpretation of a mask file.
 
     Attributes:
         kind: one of KINDS.
@@ -41,11 +41,11 @@ class MaskValues:
 
 
 def binary_mask(data: np.ndarray, label: str) -> tuple[np.ndarray, str]:
-    """A mask as float32 0/1, and a note on how its values were understood.
+    """Convert a mask to float32 0/1, with a note about the interpretation of its values.
 
     Args:
         data: (I, J, K), finite, any unit.
-        label: what messages call the file, `The lesion mask les.nii.gz`.
+        label: name of the file in messages, e.g. `The lesion mask les.nii.gz`.
 
     Raises:
         BadInput: the values have no meaning as a mask, or never reach the middle of their scale.
@@ -63,7 +63,7 @@ def binary_mask(data: np.ndarray, label: str) -> tuple[np.ndarray, str]:
 
 
 def understand(data: np.ndarray, label: str) -> MaskValues:
-    """Recognise what the values of a mask mean; arguments and errors as for `binary_mask`."""
+    """Determine the meaning of the values of a mask; arguments and errors as for `binary_mask`."""
     low, top = float(data.min()), float(data.max())
     if low == top == 0:
         return MaskValues("empty")
