@@ -341,13 +341,16 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onCompare(self, comparing):
         """Show two visits and the change of their lesions, or the open result and its review."""
+        if not comparing:
+            self.leaveComparison()
+            self.displayPanel.leaveComparison()
+            return
         parameterNode = self._parameterNode or self.logic.getParameterNode()
-        parameterNode.comparing = comparing
+        parameterNode.comparing = True
         self.showNodes(self.logic.chosenRun(parameterNode))
-        self.displayPanel.compare(comparing)
-        if comparing:
-            framing.showCrosshair()
-            self.reviewPanel.begin()
+        self.displayPanel.compare()
+        framing.showCrosshair()
+        self.reviewPanel.begin()
 
     def onChange(self, nodes):
         """A comparison is in the scene: show it."""
@@ -360,7 +363,10 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Another layout shows the open result."""
         if self._parameterNode is not None and self._parameterNode.comparing:
             self._parameterNode.comparing = False
+            if "dvr" not in self.displayPanel.nodes:
+                self._parameterNode.run = ""  # a comparison that was opened by itself: back to the latest result
             self.showNodes(self.logic.chosenRun(self._parameterNode))
+            self.reviewPanel.begin()
 
     def showNodes(self, nodes):
         """Display, review, comparison and export act on these nodes, by role."""
@@ -372,6 +378,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.comparePanel.setShown(comparing)
         twoVisits = {"table": nodes.get("change_table"), "dvr": nodes.get("change_map")}
         self.reviewPanel.show(twoVisits if comparing else nodes)
+        self.reviewPanel.setTitles(self.comparePanel.titles() if comparing else {})
 
 
 class MyelinSynthLogic(ScriptedLoadableModuleLogic):
@@ -478,6 +485,12 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
         from MyelinSynthLib.selftest.inputs import checkChildProcess
 
         checkChildProcess(self)
+
+    def test_comparison(self):
+        """Two visits: three views, the table of changes, and a saved scene."""
+        from MyelinSynthLib.selftest.compare import checkComparison
+
+        checkComparison(self)
 
     def test_export_and_reopening(self):
         """What is exported from a reopened scene is what was exported before."""

@@ -223,6 +223,27 @@ class Review:
         self.hand.wait()
         assert len(panel.review) == before, self.ui.editsLabel.text
 
+    def comparison(self):
+        """A comparison with an earlier visit is opened: three views, the table of changes, and back again."""
+        from MyelinSynthLib.compare.nodes import loadChange
+        from MyelinSynthLib.selftest.compare import writeComparison
+
+        arrangement = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+        panel, before = self.widget.reviewPanel, arrangement.GetViewArrangement()
+        folder = self.hand.folder / "change"
+        writeComparison(folder, self.widget.displayPanel.nodes)
+        self.widget.onChange(loadChange(folder, self.widget.displayPanel.nodes))
+        self.hand.wait()
+        assert self.ui.compareBox.checked, self.ui.compareLabel.text
+        assert panel.review.text(panel.currentRow(), "change") == "demyelinating", "the largest change comes first"
+        self.shows()
+        self.framed()
+        self.hand.picture("two_visits")
+        self.ui.compareBox.click()
+        self.hand.wait()
+        self.shows()
+        assert arrangement.GetViewArrangement() == before, (arrangement.GetViewArrangement(), before)
+
     def editor(self):
         """Into the Segment Editor and back: the map is there again."""
         self.ui.editButton.click()
@@ -239,7 +260,8 @@ class Review:
         self.hand.wait()
         assert not shown.hasMap
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-            assert not composite.GetForegroundVolumeID(), composite.GetLayoutName()
+            if composite.GetLayoutName() in slicer.app.layoutManager().sliceViewNames():
+                assert not composite.GetForegroundVolumeID(), composite.GetLayoutName()
 
     def selfTest(self):
         """The module's own self-test, in this application."""
@@ -288,6 +310,7 @@ def main(arguments):
         "layouts",
         "review",
         "lesions",
+        "comparison",
         "editor",
         "deletion",
         "selfTest",

@@ -23,6 +23,7 @@ from MyelinSynthLib.compare.colours import changeColour
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.display.layouts import TWO_VISITS
 from MyelinSynthLib.display.shown import CHANGE_VIEWS
+from MyelinSynthLib.review.segments import segmentIds
 from MyelinSynthLib.run import childprocess
 from slice_picture import SliceView, canRender
 from stand_in_host import Host
@@ -305,3 +306,42 @@ def test_another_comparison_takes_the_place_of_the_first(
     assert slicer.mrmlScene.GetNodeByID(first) is None
     assert slicer.mrmlScene.GetNumberOfNodes() == count
     assert opened.displayPanel.shown.isApplied()
+
+
+def test_the_views_say_which_visit_they_show(host: Host, opened: Any, quick: None, visits: tuple[Path, Path]) -> None:
+    compare(host, opened, visits[0])
+    annotation = opened.reviewPanel._annotation
+    assert annotation.text("ChangeBefore").startswith("Before: sub-01_ses-1\nsynthetic DVR")
+    assert annotation.text("ChangeAfter").startswith("After: sub-01_ses-2\nsynthetic DVR")
+    assert "research use only" in annotation.text("Change")
+    assert "Lesion 1: demyelinating, DVR 0.8" in annotation.text("Change")
+    opened.ui.sideBySideButton.click()
+    settle(host, opened)
+    assert "Before" not in annotation.text("Myelin")
+
+
+def test_the_chosen_lesion_stands_out_among_those_of_two_visits(
+    host: Host, opened: Any, quick: None, visits: tuple[Path, Path]
+) -> None:
+    compare(host, opened, visits[0])
+    segmentation = opened.displayPanel.nodes["change_lesions"]
+    for lesion in (1, 2):
+        opened.reviewPanel.choose(opened.reviewPanel.review.rowOf(lesion))
+        opacity = {
+            number: segmentation.GetDisplayNode().GetSegmentOpacity2DOutline(identifier)
+            for number, identifier in segmentIds(segmentation).items()
+        }
+        assert opacity.pop(lesion) == 1.0
+        assert max(opacity.values()) < 0.7
+
+
+def test_packages_are_installed_first_where_they_are_missing(
+    host: Host, opened: Any, quick: None, visits: tuple[Path, Path]
+) -> None:
+    host.missing = ["nibabel>=5.2"]
+    panel = opened.comparePanel
+    panel.choose(visits[0])
+    host.answers = [False]
+    opened.ui.compareButton.click()
+    assert "Without these packages" in host.messages.pop()
+    assert panel.job is None

@@ -448,11 +448,12 @@ def test_the_modules_own_self_test_passes(host: Host, application: Application, 
     test = MyelinSynthTest("runTest")
     test.delayDisplay = shown.append
     test.debug()
-    assert len(shown) == 11
+    assert len(shown) == 12
 
 
 def test_the_applications_test_runner_finds_every_self_test(host: Host, application: Application) -> None:
     """`slicer.testing.runUnitTest`, which `slicer_add_python_unittest` calls: tests by their names, else `runTest`."""
+    from MyelinSynthLib.selftest import compare as selftestcompare
     from MyelinSynthLib.selftest import inputs as selftestinputs
     from MyelinSynthLib.selftest import review as selftest
 
@@ -462,8 +463,8 @@ def test_the_applications_test_runner_finds_every_self_test(host: Host, applicat
     names = {test.id().rsplit(".", 1)[1] for suite in found for test in suite}
     assert "runTest" in names, "the base class, which the module imports"
     used = {name for one in names - {"runTest"} for name in getattr(MyelinSynth.MyelinSynthTest, one).__code__.co_names}
-    checks = {check.__name__ for check in (*selftest.CHECKS, *selftestinputs.CHECKS)}
-    assert len(checks) == 8
+    checks = {check.__name__ for check in (*selftest.CHECKS, *selftestinputs.CHECKS, *selftestcompare.CHECKS)}
+    assert len(checks) == 9
     assert checks <= used
     result = unittest.TestResult()
     found.run(result)

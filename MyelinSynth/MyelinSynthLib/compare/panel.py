@@ -11,8 +11,10 @@ from typing import Any
 import qt
 import slicer
 
+from ..display.shown import CHANGE_VIEWS
 from ..errors import SynthesisError
 from ..run.childprocess import State, Step, importTrainingCore
+from ..run.install import Installation, prepareInstallation
 from ..scene import provenance
 from ..words import _
 from .comparison import Comparison, Visit, visitOfFolder, visitOfNodes
@@ -28,7 +30,8 @@ class ComparePanel:
     def __init__(self, ui: Any, shown: Callable[[bool], None], changed: Callable[[dict[str, Any]], None]) -> None:
         self.ui, self._shown, self._changed = ui, shown, changed
         self.nodes: dict[str, Any] = {}
-        self.job: Comparison | None = None
+        self.job: Installation | Comparison | None = None
+        self._later: Comparison | None = None  # while packages are installed
         self._folders: list[Visit] = []
         self._visits: list[Visit] = []
         self._filling = False
@@ -57,6 +60,16 @@ class ComparePanel:
         self.ui.changeLabel.text = self._words() if self.hasChange else ""
         if not self.hasChange:
             self.setShown(False)
+
+    def titles(self) -> dict[str, str]:
+        """What each of the three views shows, by its name."""
+        visits = json.loads(self.nodes["change_summary"].GetText())["visits"]
+        words = (
+            _("Before: {visit}\nsynthetic DVR").format(visit=visits["before"]),
+            _("After: {visit}\nsynthetic DVR").format(visit=visits["after"]),
+            _("After minus before\nsynthetic, research use only"),
+        )
+        return dict(zip(CHANGE_VIEWS, words))
 
     def fill(self) -> None:
         """List the other Results in the scene and the folders that were chosen."""
@@ -101,6 +114,7 @@ class ComparePanel:
         if self.job is not None:
             self.ui.compareLabel.text = _("Cancelling")
             self.ui.compareButton.enabled = False
+            self._later = None
             self.job.cancel()
             return
         before = self._chosen()
@@ -108,12 +122,15 @@ class ComparePanel:
             return
         with slicer.util.tryWithErrorDisplay(_("The visits could not be compared."), waitCursor=False):
             try:
-                self._start(before)
+                job = Comparison(before, visitOfNodes(self.nodes), onStep=self.onStep, folder=slicer.app.temporaryPath)
+                job.check()
+                installation = prepareInstallation(self.onStep, logging.info, torch=False)
+                self._later = job if installation else None
+                self._start(installation or job)
             except SynthesisError as error:
                 self._say(error)
 
-    def _start(self, before: Visit) -> None:
-        job = Comparison(before, visitOfNodes(self.nodes), onStep=self.onStep, folder=slicer.app.temporaryPath)
+    def _start(self, job: Installation | Comparison) -> None:
         self.job = job
         self._showProgress(True)
         try:
@@ -121,7 +138,7 @@ class ComparePanel:
         except BaseException:
             self._end("")
             raise
-        logging.info("MyelinSynth: comparison started")
+        logging.info(f"MyelinSynth: {type(job).__name__.lower()} started")
         self._timer.start()
 
     def onStep(self, step: Step) -> None:
@@ -138,6 +155,10 @@ class ComparePanel:
             return
         try:
             if job.pump():
+                return
+            following, self._later = self._later, None
+            if following is not None and job.state is not State.CANCELLED:
+                self._start(following)
                 return
         except SynthesisError as error:
             self._end(_("Failed"))
@@ -208,7 +229,7 @@ class ComparePanel:
         slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
 
     def _end(self, word: str) -> None:
-        self.job = None
+        self.job = self._later = None
         self._timer.stop()
         self._showProgress(False)
         self.ui.compareLabel.text = word

@@ -15,6 +15,7 @@ class Annotation:
 
     def __init__(self) -> None:
         self._actors: dict[str, tuple[Any, Any]] = {}  # renderer and text by view
+        self.titles: dict[str, str] = {}  # by view: what it shows, above the text
 
     def say(self, text: str) -> None:
         """Show the text in the slice views of the layout; an empty one takes it away."""
@@ -23,9 +24,10 @@ class Annotation:
             return
         for name in layoutManager.sliceViewNames():
             widget = layoutManager.sliceWidget(name)
-            if widget is not None and (name in self._actors or text):
+            lines = "\n".join(line for line in (self.titles.get(name), text) if line)
+            if widget is not None and (name in self._actors or lines):
                 view = widget.sliceView()
-                self._actorOf(name, view).SetInput(text)
+                self._actorOf(name, view).SetInput(lines)
                 view.scheduleRender()
 
     def text(self, name: str) -> str:

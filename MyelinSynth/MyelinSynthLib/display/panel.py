@@ -35,6 +35,7 @@ class DisplayPanel:
         self.shown = Shown()
         self.closely = False
         self.comparing = False  # whether the views show two visits
+        self._beforeComparison: int | None = None  # the layout
         self._layouts = Layouts()
         self._corners: tuple[Any, int, np.ndarray] | None = None
         self._settling: list[int] = []
@@ -106,12 +107,18 @@ class DisplayPanel:
             identifiers = lesions.segmentIds(outlines)
             standOut(outlines, None if lesion is None else identifiers.get(lesion))
 
-    def compare(self, comparing: bool) -> None:
-        """Show two visits side by side, or the Result that is open again."""
-        self.comparing = comparing and self.shown.hasChange
-        self._showOutlines()
-        if self.comparing:
-            self._goTo(TWO_VISITS)
+    def compare(self) -> None:
+        """Show two visits and their change side by side."""
+        if self._layoutNode() is not None and self._layoutNode().GetViewArrangement() != TWO_VISITS:
+            self._beforeComparison = self._layoutNode().GetViewArrangement()
+        self._goTo(TWO_VISITS)
+
+    def leaveComparison(self) -> None:
+        """Back to the layout from before the comparison; to the user's where a scene was opened in it."""
+        if self._beforeComparison is None:
+            self.onPreviousLayout()
+        else:
+            self._goTo(self._beforeComparison)
 
     def _outlines(self) -> Any:
         """The segmentation whose lesions are chosen: of two visits, or of the Result; None where there is none."""

@@ -157,6 +157,12 @@ class ReviewPanel(VTKObservationMixin):
         self.refill(keep)
         self._updateReviewing()
 
+    def setTitles(self, titles: dict[str, str]) -> None:
+        """Say in the corner of each of these views what it shows."""
+        if titles != self._annotation.titles:
+            self._annotation.titles = titles
+            self._annotate()
+
     def refill(self, lesion: int | None = None) -> None:
         """Fill the table from the node, with a lesion chosen in it where one is given and shown."""
         self._filling = True

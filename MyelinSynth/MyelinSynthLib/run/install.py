@@ -160,13 +160,17 @@ def _othersInstall() -> bool:
     return isPipInstallInProgress()
 
 
-def prepareInstallation(onStep: Callable[[Step], None], onLog: Callable[[str], None]) -> Installation | None:
+def prepareInstallation(
+    onStep: Callable[[Step], None], onLog: Callable[[str], None], torch: bool = True
+) -> Installation | None:
     """An Installation to start, after asking; None where nothing is missing.
+
+    torch: whether PyTorch is needed, too; not where no network runs.
 
     Raises SynthesisError where the user declined, or PyTorch is missing and so is its extension. In testing mode
     nothing is ever installed, as with `slicer.packaging.pip_ensure`.
     """
-    missing = missingPackages()
+    missing = [requirement for requirement in missingPackages() if torch or requirement != TORCH]
     if not missing:
         return None
     if slicer.app.testingEnabled():
