@@ -3,7 +3,7 @@
 The panel is drawn by the stand-in host (PySide6), the views by Slicer's own slice logic and displayable managers; the
 map is made by the real command and the demonstration model on the simulated sample patient. Takes some minutes.
 
-python Testing/MyelinSynth/make_screenshots.py [folder]        (default: Resources/pictures/tutorial)
+python Testing/MyelinSynth/make_screenshots.py [folder] [--two-visits FOLDER]  (default: Resources/pictures/tutorial)
 """
 
 from __future__ import annotations
@@ -309,9 +309,66 @@ def foundLesions(studio: Studio) -> None:
     studio.save("9_found", studio.panel([("reviewSection", "Lesion review")]), views, 3, table)
 
 
+def simulatedVisits(folder: Path) -> list[tuple[Path, dict[str, Path]]]:
+    """Result and images of two visits of a simulated person; what is in the folder already is used."""
+    from TrainingCore.api import simulate, synthesize
+
+    if not (folder / "bids").is_dir():
+        simulate(folder / "bids", patients=1, visits=2, site="A", seed=4720, progress="none")
+    visits = []
+    for session in sorted((folder / "bids").glob("sub-*/ses-*")):
+        label = f"{session.parent.name}_{session.name}"
+        images = {name: next(session.rglob(f"*_{name}.nii.gz")) for name in ("T1w", "FLAIR")}
+        images["lesions"] = next((folder / "bids" / "derivatives").rglob(f"{label}*lesion*mask.nii.gz"))
+        if not (folder / label).is_dir():
+            files = {"t1": images["T1w"], "flair": images["FLAIR"], "lesions": images["lesions"]}
+            synthesize(folder / label, **files, device="cpu", progress="none")
+        visits.append((folder / label, images))
+    return visits
+
+
+def twoVisits(studio: Studio, folder: Path) -> None:
+    """Stage 6: the second visit is open and compared with the first."""
+    import slicer
+    from MyelinSynthLib.compare.colours import addChangeLegend
+    from MyelinSynthLib.display import views as display
+    from MyelinSynthLib.display.shown import CHANGE_VIEWS, viewsOf
+    from MyelinSynthLib.run.batch import loadVolume
+
+    (earlier, _images), (later, images) = simulatedVisits(folder)
+    slicer.mrmlScene.Clear(0)
+    studio.host.process()
+    ui, widget = studio.ui, studio.widget
+    for role, name in (("t1w", "T1w"), ("flair", "FLAIR"), ("lesions", "lesions")):
+        getattr(ui, f"{role}Selector").setCurrentNode(loadVolume(images[name]))
+    widget.opener.open(later)
+    widget.comparePanel.choose(earlier)
+    from slice_picture import SliceView
+
+    views = {name: SliceView(studio.application, "Axial", (0, 0, 0), VIEW, 190.0, name) for name in CHANGE_VIEWS}
+    ui.compareButton.click()
+    studio.pump(lambda: widget.comparePanel.job is None)
+    widget.displayPanel.restore()
+    widget.displayPanel.frame()
+    nodes = widget.displayPanel.nodes
+    addChangeLegend(nodes["change_map"], viewsOf(["Change"])[0])
+    display.addLegend(nodes["change_before"], viewsOf(["ChangeBefore"])[0])
+    shown = []
+    for name, view in views.items():
+        picture = Image.fromarray(view.picture())
+        ImageDraw.Draw(picture).multiline_text((8, 6), widget.comparePanel.titles()[name], "white", font(13))
+        shown.append(picture)
+        view.close()
+    table = studio.table(3 * (VIEW[0] + GAP) - GAP)
+    sections = [("compareSection", "Compare with an earlier visit")]
+    studio.save("10_two_visits", studio.panel(sections), shown, 3, table)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Make every picture."""
-    folder = Path(arguments[0]) if arguments else ROOT / "Resources" / "pictures" / "tutorial"
+    """Make every picture, or with --two-visits FOLDER that of the comparison alone, from what the folder holds."""
+    visits = Path(arguments[arguments.index("--two-visits") + 1]) if "--two-visits" in arguments else None
+    others = [one for one in arguments if one != "--two-visits" and (visits is None or one != str(visits))]
+    folder = Path(others[0]) if others else ROOT / "Resources" / "pictures" / "tutorial"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -319,10 +376,12 @@ def main(arguments: Sequence[str]) -> int:
         (scratch / "export").mkdir()
         studio = Studio(folder, scratch / "slicer")
         try:
-            patientAndRun(studio)
-            mapAndReview(studio)
-            solidPlotsAndExport(studio, scratch / "export")
-            foundLesions(studio)
+            if visits is None:
+                patientAndRun(studio)
+                mapAndReview(studio)
+                solidPlotsAndExport(studio, scratch / "export")
+                foundLesions(studio)
+            twoVisits(studio, visits or scratch / "visits")
             assert not studio.host.errors, studio.host.errors
         finally:
             studio.close()

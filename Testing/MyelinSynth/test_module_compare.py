@@ -19,7 +19,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PyS
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
 import slicer
-from MyelinSynthLib.compare.colours import changeColour
+from MyelinSynthLib.compare.colours import CHANGE_WINDOW, changeColour
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.display.layouts import TWO_VISITS
 from MyelinSynthLib.display.shown import CHANGE_VIEWS
@@ -31,6 +31,8 @@ from test_module_childprocess import gone
 from test_module_panel import host, until, widget  # noqa: F401 - fixtures
 from test_module_scene import makePatient, through
 from test_module_synthesis import SLEEPS, makeStandIn
+
+from TrainingCore.reporting.change_words import SHOWN_DIFFERENCE
 
 LOSS, GAIN = -0.15, 0.1  # planted between the visits, in lesion 1 and lesion 2
 KNOWN = {"classes_mm3": [0], "sd": [0.02], "source": "a test"}
@@ -211,6 +213,14 @@ def test_an_existing_comparison_is_opened_without_a_result(
     np.testing.assert_allclose(widget.reviewPanel.position(), lesion[0], atol=1.5)
 
 
+def test_the_window_of_the_change_is_that_of_the_report() -> None:
+    assert (-SHOWN_DIFFERENCE, SHOWN_DIFFERENCE) == CHANGE_WINDOW
+    assert changeColour(0.0) == pytest.approx((0, 0, 0), abs=0.02)
+    loss, gain = (np.array(changeColour(end)) for end in CHANGE_WINDOW)
+    assert loss[0] > loss[2]
+    assert gain[2] > gain[0]
+
+
 def test_a_saved_scene_shows_the_two_visits_again(
     host: Host, application: Application, quick: None, opened: Any, visits: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -229,7 +239,7 @@ def test_a_saved_scene_shows_the_two_visits_again(
     review = opened.reviewPanel.review
     assert [review.text(row, "change") for row in opened.reviewPanel._rows.order] == ["demyelinating", "remyelinating"]
     shown = opened.displayPanel.nodes["change_map"].GetScalarVolumeDisplayNode()
-    assert shown.GetWindowLevelMin() == pytest.approx(-0.3)
+    assert shown.GetWindowLevelMin() == pytest.approx(-SHOWN_DIFFERENCE)
     assert opened.displayPanel.shown.isApplied()
 
 

@@ -89,21 +89,6 @@ COLUMNS: list[LesionColumn] = [
 ]
 CHANGE_COLUMNS: list[LesionColumn] = [
     LesionColumn("lesion", "lesion", "", "{:.0f}", "Number of the lesion in this comparison.", PLACE),
-    LesionColumn("before", "label before", "", "", "Its number, or numbers, in the earlier visit.", CHANGE, True),
-    LesionColumn("after", "label after", "", "", "Its number, or numbers, in the later visit.", CHANGE, True),
-    LesionColumn("kind", "outline", "", "", "Matched, split, merged, rearranged, new or gone.", CHANGE, True),
-    LesionColumn("volume_before_mm3", "volume before", "mm3", "{:.0f}", "Volume at the earlier visit.", CHANGE),
-    LesionColumn("volume_after_mm3", "after", "mm3", "{:.0f}", "Volume at the later visit.", CHANGE),
-    LesionColumn("x_mm", "x", "mm", "{:.0f}", "Centre, half-way space: towards the right.", CHANGE, shown=False),
-    LesionColumn("y_mm", "y", "mm", "{:.0f}", "Centre, half-way space: towards the front.", CHANGE, shown=False),
-    LesionColumn("z_mm", "z", "mm", "{:.0f}", "Centre, half-way space: towards the top.", CHANGE, shown=False),
-    LesionColumn(
-        "dvr_before", "DVR before", "DVR", "{:.3f}", "Mean DVR at the earlier visit, over both outlines.", CHANGE
-    ),
-    LesionColumn("dvr_after", "DVR after", "DVR", "{:.3f}", "Mean DVR at the later visit, over both outlines.", CHANGE),
-    LesionColumn("difference", "difference", "DVR", "{:+.3f}", "DVR after minus before.", CHANGE),
-    LesionColumn("low", "95 % from", "DVR", "{:+.3f}", "Lower end of the difference's interval.", CHANGE),
-    LesionColumn("high", "to", "DVR", "{:+.3f}", "Upper end of the difference's interval.", CHANGE),
     LesionColumn(
         "change",
         "change",
@@ -113,6 +98,21 @@ CHANGE_COLUMNS: list[LesionColumn] = [
         CHANGE,
         True,
     ),
+    LesionColumn("difference", "difference", "DVR", "{:+.3f}", "DVR after minus before.", CHANGE),
+    LesionColumn("low", "95 % from", "DVR", "{:+.3f}", "Lower end of the difference's interval.", CHANGE),
+    LesionColumn("high", "to", "DVR", "{:+.3f}", "Upper end of the difference's interval.", CHANGE),
+    LesionColumn(
+        "dvr_before", "DVR before", "DVR", "{:.3f}", "Mean DVR at the earlier visit, over both outlines.", CHANGE
+    ),
+    LesionColumn("dvr_after", "DVR after", "DVR", "{:.3f}", "Mean DVR at the later visit, over both outlines.", CHANGE),
+    LesionColumn("kind", "outline", "", "", "Matched, split, merged, rearranged, new or gone.", CHANGE, True),
+    LesionColumn("volume_before_mm3", "volume before", "mm3", "{:.0f}", "Volume at the earlier visit.", CHANGE),
+    LesionColumn("volume_after_mm3", "after", "mm3", "{:.0f}", "Volume at the later visit.", CHANGE),
+    LesionColumn("before", "label before", "", "", "Its number, or numbers, in the earlier visit.", CHANGE, True),
+    LesionColumn("after", "label after", "", "", "Its number, or numbers, in the later visit.", CHANGE, True),
+    LesionColumn("x_mm", "x", "mm", "{:.0f}", "Centre, half-way space: towards the right.", CHANGE, shown=False),
+    LesionColumn("y_mm", "y", "mm", "{:.0f}", "Centre, half-way space: towards the front.", CHANGE, shown=False),
+    LesionColumn("z_mm", "z", "mm", "{:.0f}", "Centre, half-way space: towards the top.", CHANGE, shown=False),
 ]
 MEASURED_SHOWN = ("mean_dvr", "ratio_to_nawm")  # of the measured columns, those on screen
 SUPERSCRIPT = {"mm3": "mm\N{SUPERSCRIPT THREE}"}

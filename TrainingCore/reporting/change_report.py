@@ -10,13 +10,12 @@ import numpy as np
 
 from .. import SIMULATED
 from ..data.lesion_columns import change_columns, formats, titles
-from .change_words import describe_changes
+from .change_words import SHOWN_DIFFERENCE, describe_changes
 from .document import Report
 from .figures import new_figure
 from .patient_report import choose_levels
 
 Row = dict[str, Any]
-SHOWN_DIFFERENCE = 0.3  # DVR, ends of the colour scale
 
 
 def write_change_report(

@@ -6,6 +6,8 @@ from typing import Any
 
 from .. import RESEARCH_USE
 
+# DVR, ends of the colour scale in the report and in Slicer: five times what repeatability lets pass in a lesion (ours)
+SHOWN_DIFFERENCE = 0.15
 BEYOND = ("demyelinating", "remyelinating")  # beyond repeatability, see study.changes
 
 

@@ -12,7 +12,7 @@ from ..review.segments import segmentsByLesion
 from ..review.table import Review
 from ..words import _
 
-CHANGE_WINDOW = (-0.3, 0.3)  # DVR, as in the report of two visits
+CHANGE_WINDOW = (-0.15, 0.15)  # DVR, as in the report of two visits
 TABLE_NAME, TABLE_ATTRIBUTE = "MyelinSynth change (diverging)", "MyelinSynth.ColourTable"
 COLOURS = 256
 # From black, which is no change and outside the brain, over vermilion (loss) and blue (gain; both Okabe and Ito 2008)
@@ -60,8 +60,9 @@ def colourTable() -> Any:
     node.SetAttribute("Category", "MyelinSynth")
     node.SetTypeToUser()
     node.SetNumberOfColors(COLOURS)
+    low, high = CHANGE_WINDOW
     for index, row in enumerate(diverging().tolist()):
-        node.SetColor(index, f"{CHANGE_WINDOW[0] + (index + 0.5) / COLOURS * 0.6:+.3f}", *row, 1.0)
+        node.SetColor(index, f"{low + (index + 0.5) / COLOURS * (high - low):+.3f}", *row, 1.0)
     return slicer.mrmlScene.AddNode(node)
 
 
@@ -79,7 +80,7 @@ def addChangeLegend(volume: Any, view: Any = None) -> Any:
     """A small colour bar of the difference, in one view."""
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
     legend.SetTitleText(_("change of DVR"))
-    legend.SetLabelFormat("%+.1f")
+    legend.SetLabelFormat("%+.2f")
     legend.SetNumberOfLabels(3)
     legend.SetPosition(*LEGEND_POSITION)
     legend.SetSize(*LEGEND_SIZE)

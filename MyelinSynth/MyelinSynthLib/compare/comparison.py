@@ -67,7 +67,7 @@ def visitOfNodes(nodes: Mapping[str, Any]) -> Visit:
     """A Result in the scene, named after its T1w."""
     t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
     name = t1w.GetName() if t1w is not None else nodes["dvr"].GetName()
-    return Visit(name, None, provenance.get(nodes["dvr"], "Run"))
+    return Visit(name.removesuffix("_T1w"), None, provenance.get(nodes["dvr"], "Run"))
 
 
 class Comparison(Job[dict[str, Any]]):
