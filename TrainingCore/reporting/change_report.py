@@ -41,7 +41,8 @@ def write_change_report(
     report.add_text(describe_changes(summary))
     report.add_figure(
         slices(dvr, lesions),
-        "Synthetic DVR before, after, and after minus before; lesions of either visit outlined.",
+        "Synthetic DVR before, after, and after minus before; lesions of either visit outlined. Axial slices, the "
+        "patient's right on the left.",
         "Axial slices of the two maps and of their difference",
     )
     report.add_heading("Lesions")
@@ -53,7 +54,11 @@ def write_change_report(
 
 
 def slices(dvr: tuple[np.ndarray, np.ndarray], lesions: np.ndarray) -> Any:
-    """Draw before, after and difference in rows; columns are the axial levels with the most lesion."""
+    """Draw before, after and difference in rows; columns are the axial levels with the most lesion.
+
+    dvr, lesions: on a grid along the world axes, RAS; the patient's right is drawn on the left.
+    """
+    dvr, lesions = (dvr[0][::-1], dvr[1][::-1]), lesions[::-1]
     inside = (dvr[0] > 0) & (dvr[1] > 0)
     levels = choose_levels(inside, lesions)
     figure, axes = new_figure(2.2 * len(levels), 6.8, nrows=3, ncols=len(levels))
@@ -67,6 +72,7 @@ def slices(dvr: tuple[np.ndarray, np.ndarray], lesions: np.ndarray) -> Any:
             if lesions[:, :, level].any():
                 axis.contour(lesions[:, :, level].T, [0.5], colors="magenta", linewidths=0.5)
             axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
         axes[line, 0].set_ylabel(title)
         figure.colorbar(drawn, ax=axes[line].tolist(), shrink=0.8, label="DVR")
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from .document import Report
 
 Row = dict[str, Any]
 SHOWN = ("lesion_dvr", "nawm_dvr", "lesion_to_nawm", "lesion_load_ml", "demyelinated_share", "brain_ml")
+NEVER_MISSED = ("qc", "session_id", "lesions_rejected")  # columns that may be empty
 OUTLIER_MADS = 3.5  # (ours) robust z beyond which a visit is listed: Iglewicz and Hoaglin 1993
 MAPS_ARE_SYNTHETIC = "All DVR values on this page are synthetic: computed from MRI by a network, not measured by PET."
 
@@ -25,6 +26,7 @@ def write_group_page(
     tables: dict[str, list[Row]],
     covariates: Sequence[str],
     results: Path,
+    titles: Mapping[str, str],
 ) -> None:
     """Write group.html.
 
@@ -35,21 +37,27 @@ def write_group_page(
         tables: rows of the `associations` and `groups` tables.
         covariates: columns that the associations are adjusted for.
         results: folder of the Results, for pictures of flagged visits.
+        titles: of the measures, for people.
     """
     simulated = any(row["simulated_training_data"] for row in rows)
     banners = [f"{SIMULATED}: the model was trained on simulated patients only."] if simulated else []
     report = Report("Synthetic myelin maps of a study", banners)
     people = len({row["participant_id"] for row in rows})
     report.add_text(f"{MAPS_ARE_SYNTHETIC} {len(rows)} visits of {people} people have a map.")
+    unchecked = [row for row in rows if row["lesion_source"] == "found" and row["lesions_rejected"] is None]
+    if unchecked:
+        report.add_text(f"In {len(unchecked)} visits the lesions were found automatically and not reviewed yet.")
     report.add_heading("Quality control")
     report.add_table([dict(row) for row in failed], "Visits without a map.")
-    flagged = outliers(rows)
+    flagged = outliers(rows, titles)
     report.add_table(flagged, f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")
     _add_pictures(report, [results / row["visit"] for row in flagged])
     report.add_heading("Distributions")
-    report.add_figure(distributions(rows), "One point per visit, line: median.", "Distributions of the measures")
-    report.add_table(missing(rows), "Missing values.")
-    _add_associations(report, tables, covariates, rows)
+    report.add_figure(
+        distributions(rows, titles), "One point per visit, line: median.", "Distributions of the measures"
+    )
+    report.add_table(missing(rows, titles), "Missing values.")
+    _add_associations(report, tables, covariates, rows, titles)
     report.write(path)
 
 
@@ -65,7 +73,7 @@ def _add_pictures(report: Report, results: Sequence[Path]) -> None:
         report.add_figure(visits_figure(there[:PICTURES]), caption, "Axial slices of the visits listed above")
 
 
-def outliers(rows: Sequence[Row]) -> list[Row]:
+def outliers(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
     """List visits with outlying measures or a QC flag.
 
     Args:
@@ -80,7 +88,7 @@ def outliers(rows: Sequence[Row]) -> list[Row]:
         spread = 1.4826 * np.nanmedian(np.abs(values - np.nanmedian(values))) if np.isfinite(values).any() else 0.0
         if spread > 0:
             for index in np.flatnonzero(np.abs(values - np.nanmedian(values)) > OUTLIER_MADS * spread):
-                reasons[int(index)].append(f"{name.replace('_', ' ')} {values[index]:.3g}")
+                reasons[int(index)].append(f"{titles[name]} {values[index]:.3g}")
     return [
         {"visit": "_".join(filter(None, [row["participant_id"], row["session_id"]])), "why": "; ".join(reasons[index])}
         for index, row in enumerate(rows)
@@ -88,7 +96,7 @@ def outliers(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def missing(rows: Sequence[Row]) -> list[Row]:
+def missing(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
     """Count missing values.
 
     Args:
@@ -97,12 +105,14 @@ def missing(rows: Sequence[Row]) -> list[Row]:
     Returns:
         {column, missing, of} of every column with missing values.
     """
-    columns = list(dict.fromkeys(name for row in rows for name in row if name != "qc"))
+    columns = list(dict.fromkeys(name for row in rows for name in row if name not in NEVER_MISSED))
     counts = {name: sum(row.get(name) is None for row in rows) for name in columns}
-    return [{"column": name, "missing": count, "of": len(rows)} for name, count in counts.items() if count]
+    return [
+        {"column": titles.get(name, name), "missing": count, "of": len(rows)} for name, count in counts.items() if count
+    ]
 
 
-def distributions(rows: Sequence[Row]) -> Any:
+def distributions(rows: Sequence[Row], titles: Mapping[str, str]) -> Any:
     """Draw a strip plot of every measure."""
     figure, axes = figures.new_figure(9.0, 4.6, nrows=2, ncols=3)
     rng = np.random.default_rng(0)
@@ -111,12 +121,16 @@ def distributions(rows: Sequence[Row]) -> Any:
         axis.scatter(values, rng.uniform(-0.3, 0.3, len(values)), s=12, color=figures.SYNTHETIC, alpha=0.7)
         if len(values):
             axis.axvline(float(np.median(values)), color=figures.INK, linewidth=1)
-        axis.set(xlabel=name.replace("_", " "), yticks=[], ylim=(-1, 1))
+        axis.set(xlabel=titles[name], yticks=[], ylim=(-1, 1))
     return figure
 
 
 def _add_associations(
-    report: Report, tables: dict[str, list[Row]], covariates: Sequence[str], rows: Sequence[Row]
+    report: Report,
+    tables: dict[str, list[Row]],
+    covariates: Sequence[str],
+    rows: Sequence[Row],
+    titles: Mapping[str, str],
 ) -> None:
     if not tables["associations"] and not tables["groups"]:
         return
@@ -127,10 +141,13 @@ def _add_associations(
         f"SD{adjusted}. q: p corrected for all rows of the table (Benjamini and Hochberg 1995). An association is no "
         "evidence of causation."
     )
-    report.add_table([_association(row) for row in tables["associations"]], "Spearman correlations and mixed model.")
+    report.add_table(
+        [_association(row, titles) for row in tables["associations"]], "Spearman correlations and mixed model."
+    )
     groups = [
         {
-            **{key: row[key] for key in ("measure", "groups", "people", "difference")},
+            "measure": titles[row["measure"]],
+            **{key: row[key] for key in ("groups", "people", "difference")},
             "Hedges' g [95 %]": figures.with_interval(row["g"], row["g_low"], row["g_high"]),
             "p": row["p"],
             "q": row["q"],
@@ -140,12 +157,14 @@ def _add_associations(
     if groups:
         report.add_table(groups, "Group comparisons.")
     for outcome in dict.fromkeys(row["outcome"] for row in tables["associations"]):
-        report.add_figure(scatter(rows, outcome), f"Person means against {outcome}.", f"Lesion DVR against {outcome}")
+        report.add_figure(
+            scatter(rows, outcome, titles), f"Person means against {outcome}.", f"Lesion DVR against {outcome}"
+        )
 
 
-def _association(row: Row) -> Row:
+def _association(row: Row, titles: Mapping[str, str]) -> Row:
     return {
-        "measure": row["measure"].replace("_", " "),
+        "measure": titles[row["measure"]],
         "outcome": row["outcome"],
         "people": row["people"],
         "visits": row["visits"],
@@ -158,7 +177,7 @@ def _association(row: Row) -> Row:
     }
 
 
-def scatter(rows: Sequence[Row], outcome: str) -> Any:
+def scatter(rows: Sequence[Row], outcome: str, titles: Mapping[str, str]) -> Any:
     """Plot lesion and NAWM DVR of each person against an outcome."""
     from ..study.associations import number, person_means
 
@@ -167,5 +186,5 @@ def scatter(rows: Sequence[Row], outcome: str) -> Any:
         values = np.array([[number(row[measure]), number(row.get(outcome))] for row in rows])
         _, means = person_means([row["participant_id"] for row in rows], values)
         axis.scatter(means[:, 1], means[:, 0], s=16, color=figures.SYNTHETIC)
-        axis.set(xlabel=outcome, ylabel=measure.replace("_", " "))
+        axis.set(xlabel=outcome, ylabel=titles[measure])
     return figure

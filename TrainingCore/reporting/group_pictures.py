@@ -26,8 +26,9 @@ def visits_figure(results: Sequence[Path]) -> Figure:
     Args:
         results: up to SHOWN Result folders, whose names become the titles.
     """
-    lines = -(-len(results) // COLUMNS)
-    figure, axes = new_figure(10.0, 3.1 * lines + 0.2, nrows=lines, ncols=COLUMNS)
+    columns = min(len(results), COLUMNS)
+    lines = -(-len(results) // columns)
+    figure, axes = new_figure(2.4 * columns + 0.8, 3.1 * lines + 0.2, nrows=lines, ncols=columns)
     for axis in axes.ravel():
         axis.set_axis_off()
     for axis, path in zip(axes.ravel(), results):

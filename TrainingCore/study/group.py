@@ -11,10 +11,11 @@ from ..runtime.files import write_json, write_text
 from .associations import associate, compare_groups, is_numeric, with_false_discovery
 from .dataset import failures
 from .names import RESULTS
-from .table import NAMES, as_tsv, dictionary, read_rows
+from .table import MEASURES, NAMES, as_tsv, dictionary, read_rows
 
 TESTED = ("lesion_dvr", "lesion_to_nawm", "nawm_dvr", "demyelinated_share", "lesion_load_ml", "change_dvr")
 PAGE = "group.html"
+TITLES = {measure.name: measure.title for measure in MEASURES}
 
 
 def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence[str], seed: int) -> Path:
@@ -34,7 +35,7 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
     write_text(out / "group.tsv", as_tsv(rows))
     write_json(out / "group.json", dictionary())
     write_json(out / "group_statistics.json", tables)
-    write_group_page(out / PAGE, rows, failures(out), tables, covariates, out / RESULTS)
+    write_group_page(out / PAGE, rows, failures(out), tables, covariates, out / RESULTS, TITLES)
     return out / PAGE
 
 

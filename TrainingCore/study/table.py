@@ -126,17 +126,23 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     }
     row |= {name: changed.get(name) for name in ("change_dvr", "demyelination_index", "remyelination_index")}
     row["lesions_rejected"] = len(rejected) if (result.path / REVIEW).is_file() else None
-    found = flags(row, result.provenance["warnings"])
-    found += ["change older than the review or the map: run participant again"] if changed.get("outdated") else []
-    row["qc"] = "; ".join(found) or None
+    points = flags(row, _warnings(result.provenance))
+    points += ["change older than the review or the map: run participant again"] if changed.get("outdated") else []
+    row["qc"] = "; ".join(points) or None
     row["lesion_source"] = result.provenance["lesion_source"]
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]
     return row | {name: value(text) for name, text in about.items() if name not in row}
 
 
+def _warnings(provenance: Mapping[str, Any]) -> list[str]:
+    """Warnings of a synthesis; that lesions were found automatically is said by `lesion_source`."""
+    finder = provenance["inputs"].get("lesions_found_by")
+    return [text for text in provenance["warnings"] if finder is None or finder["name"] not in text]
+
+
 def flags(row: Row, warnings: Sequence[str]) -> list[str]:
     """Quality-control flags of a visit, as text."""
-    sentences = [f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"] if warnings else []
+    sentences = [" ".join(text.split()).rstrip(".") for text in warnings]
     if row["nawm_dvr"] is not None and row["grey_matter_dvr"] is not None and row["nawm_dvr"] < row["grey_matter_dvr"]:
         sentences.append("NAWM below grey matter")
     if row["lesion_to_nawm"] is not None and row["lesion_to_nawm"] > 1:

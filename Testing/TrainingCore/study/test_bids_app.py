@@ -196,6 +196,10 @@ def test_a_visit_without_a_lesion_mask_has_no_lesion_load(made: Path, tmp_path: 
     row = row_of(Result.open(folder), "P0", "1", {}, {})
     assert (row["lesion_load_ml"], row["lesions"], row["lesions_of_50_mm3"]) == (None, None, None)
     assert "no lesion mask" in row["qc"]
+    result = Result.open(folder)
+    result.provenance["inputs"]["lesions_found_by"] = {"name": "the finder"}
+    result.provenance["warnings"] = ["Lesions were segmented automatically (the finder).", "The T1w has no header."]
+    assert row_of(result, "P0", "1", {}, {})["qc"].startswith("The T1w has no header; ")
 
 
 def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: Path) -> None:
@@ -211,6 +215,7 @@ def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: P
         "simulated",
         "sub-P2_ses-1",
         "needs the FLAIR",
+        "mean lesion DVR",
         "Research use only",
     ):
         assert part in page

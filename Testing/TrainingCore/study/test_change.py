@@ -17,6 +17,7 @@ from untrained import untrained_bundle
 from TrainingCore.api import change, synthesize
 from TrainingCore.data.result import Result
 from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
+from TrainingCore.reporting.change_report import slices
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.changes import classify, lesion_changes, voxel_indices
 from TrainingCore.study.halfway import half_way
@@ -160,3 +161,13 @@ def test_bad_input_is_one_sentence(visits: tuple[Path, Path, dict[str, Path]], t
     with pytest.raises(BadInput, match="holds no valid repeatability"):
         change(before, after, tmp_path / "out", repeatability=tmp_path / "bad.json", progress="none")
     assert Result.open(before).path == before
+
+
+def test_the_report_shows_the_patients_right_on_the_left() -> None:
+    dvr = np.ones((12, 16, 10), np.float32)
+    dvr[-2:] = 1.3  # x grows to the right
+    lesions = np.zeros(dvr.shape, bool)
+    lesions[5:7, 5:9, 4:7] = True
+    first = slices((dvr, dvr), lesions).axes[0].images[0].get_array()
+    assert np.allclose(first[:, 0], 1.3)
+    assert np.allclose(first[:, -1], 1.0)
