@@ -27,7 +27,7 @@ from MyelinSynthLib.review.panel import ReviewPanel
 from MyelinSynthLib.review.table import Review
 from MyelinSynthLib.review.worklist_panel import WorklistPanel
 from MyelinSynthLib.run.opening import ResultOpener
-from MyelinSynthLib.run.outcome import Outcome
+from MyelinSynthLib.run.outcome import OutcomeSentence
 from MyelinSynthLib.run.panel import RunPanel
 from MyelinSynthLib.run.synthesis import Synthesis
 from MyelinSynthLib.scene import provenance
@@ -67,7 +67,7 @@ class MyelinSynth(ScriptedLoadableModule):
     def onStartupCompleted(self):
         """Every module is there: offer the layouts, and the sample patient in the Sample Data module."""
         if slicer.app.layoutManager() is not None:
-            layouts.register(slicer.app.layoutManager().layoutLogic().GetLayoutNode())
+            layouts.registerLayouts(slicer.app.layoutManager().layoutLogic().GetLayoutNode())
         try:
             import SampleData
         except ImportError:
@@ -85,7 +85,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic: MyelinSynthLogic  # from setup on
-        self.outcome: Outcome
+        self.outcome: OutcomeSentence
         self.exportPanel: Any = None  # the last that setup makes
         self._parameterNode: Any = None  # of this scene, while the module is open
         self._guiTag = None
@@ -109,7 +109,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.opener = ResultOpener(self.ui, self.chosenPatient, self.showOutputs)
         self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.position())
         self.reviewPanel = ReviewPanel(self.ui, self.onReviewed, self.displayPanel)
-        self.outcome = Outcome(self.ui, self.beginReview)
+        self.outcome = OutcomeSentence(self.ui, self.beginReview)
         self.comparePanel = ComparePanel(self.ui, self.onCompare, self.onChange)
         self.ui.sideBySideButton.connect("clicked(bool)", self.leaveComparison)
         self.ui.fourUpButton.connect("clicked(bool)", self.leaveComparison)

@@ -87,7 +87,9 @@ def bids_app(
     if analysis_level == "group":
         from .study.group import analyse
 
-        return StudyDataset(out, analyse(data, out, list(outcome), list(covariate), seed), dataset.failures(out))
+        return StudyDataset(
+            out, analyse(data, out, list(outcome), list(covariate), seed), dataset.visits_without_map(out)
+        )
     cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=read_filters(bids_filter_file))
     visits = dataset.select_visits(cohort, participant_label, session_label)
     dataset.begin(data, out)
@@ -102,7 +104,7 @@ def bids_app(
             dataset.note_failure(out, row["visit"], row["reason"])
         notes = _run(tasks, out, n_procs, scheduler, reporter)
         _compare_sessions(tasks, out, reporter)
-        left = [row for row in dataset.failures(out) if row["visit"] in {visit.label for visit in visits}]
+        left = [row for row in dataset.visits_without_map(out) if row["visit"] in {visit.label for visit in visits}]
         reporter.say(f"{len(visits) - len(left)} of {len(visits)} visits have a map in {out}.")
         for row in left:
             reporter.say(f"  {row['visit']}: {row['reason']}")
@@ -198,9 +200,9 @@ def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> No
     from .data.change_result import is_complete
     from .runtime.files import write_json
     from .study.dataset import note_failure
-    from .study.sessions import MADE_FROM, pairs_of
+    from .study.sessions import MADE_FROM, session_pairs
 
-    pairs = list(pairs_of(tasks))
+    pairs = list(session_pairs(tasks))
     for done, pair in enumerate(pairs, start=1):
         made_from = pair.folder / MADE_FROM
         keys = pair.keys()
@@ -221,15 +223,15 @@ def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Iter
     """Synthesize the visits on this machine or a cluster and yield outcomes; each process loads the model once."""
     from .preprocess import jobs_that_fit
     from .preprocessing.schedulers import on_a_cluster, on_this_machine
-    from .study.visit_task import synthesize_visit
+    from .study.visit_task import synthesize_bids_visit
 
     if not tasks:
         return iter(())
     if scheduler:
-        return on_a_cluster(tasks, scheduler, synthesize_visit)
+        return on_a_cluster(tasks, scheduler, synthesize_bids_visit)
     jobs = min(n_procs or jobs_that_fit(), len(tasks))
     threads = max((os.cpu_count() or 1) // jobs, 1)
-    return on_this_machine([replace(task, threads=threads) for task in tasks], jobs, synthesize_visit)
+    return on_this_machine([replace(task, threads=threads) for task in tasks], jobs, synthesize_bids_visit)
 
 
 def _done(dataset: StudyDataset) -> str:

@@ -68,11 +68,11 @@ def change(
     check_pair(labels, (results[0].provenance, results[1].provenance))
     known = read_repeatability(repeatability, results)
 
-    from .study.visits import compare
+    from .study.visits import compare_visits
 
     with Progress(progress, "comparing") as reporter, atomic_folder(Path(out), SUMMARY) as folder:
         reporter.report("register", 0.1, "Registering the visits")
-        compared = compare(results, (before_t1, after_t1), spacing, known)
+        compared = compare_visits(results, (before_t1, after_t1), spacing, known)
         reporter.report("write", 0.7, "Writing map, table and report")
         _write(folder, compared, labels)
         reporter.report("done", 1.0, f"Done: {out}")
@@ -112,10 +112,10 @@ def _of_model(results: tuple[Result, Result]) -> Any:
 
 def _of_bundled_model(weights_sha256: str) -> Any:
     """Repeatability for maps that were written before the bundled model's card contained it."""
-    from .data.bundle import DEMONSTRATION, find, read_description
+    from .data.bundle import DEMONSTRATION, find_bundle, read_description
 
     try:
-        description = read_description(find(DEMONSTRATION))
+        description = read_description(find_bundle(DEMONSTRATION))
     except BadInput:  # the bundled model is not installed
         return None
     return description.get("repeatability") if description["weights_sha256"] == weights_sha256 else None

@@ -33,7 +33,7 @@ def demo(
     from .synthesize import synthesize
 
     with scratch(Path(tempfile.gettempdir()), "myelinsynth-demo") as folder:
-        files = simulate_visit(folder / "cohort", seed, progress)
+        files = simulate_example(folder / "cohort", seed, progress)
         result = synthesize(
             Path(out),
             t1=files["t1w"],
@@ -47,7 +47,7 @@ def demo(
     return result
 
 
-def simulate_visit(folder: Path, seed: int, progress_mode: ProgressMode) -> dict[str, Path]:
+def simulate_example(folder: Path, seed: int, progress_mode: ProgressMode) -> dict[str, Path]:
     """Simulate one visit of a patient at site B.
 
     Args:

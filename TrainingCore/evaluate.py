@@ -79,7 +79,7 @@ def evaluate(
     from .reporting.evaluation_report import write_evaluation
 
     candidates = evaluation.open_candidates(Path(source), name, compare)
-    task = evaluation.task_of(candidates)
+    task = evaluation.common_task_of(candidates)
     if uncertainty and not task.common_grid:
         raise BadInput("--uncertainty applies to DVR maps, and these models synthesize no DVR. Leave it out.")
     needs = evaluation.volumes_needed(candidates, task)

@@ -76,7 +76,7 @@ def preprocess(
     from .reporting.qc_page import write_page
 
     target = Path(os.path.abspath(out))
-    dataset.check_places(data, target)
+    dataset.check_folders(data, target)
     with dataset.claimed(target):
         dataset.begin(target, cohort, settings)
         tasks = dataset.tasks_of(cohort, target, settings)
@@ -86,7 +86,7 @@ def preprocess(
                 reporter.say(f"note: {note}")
             for file in cohort.unused:
                 reporter.say(f"not used: {file}")
-            failures = run(waiting, len(tasks), jobs, scheduler, reporter)
+            failures = prepare_visits(waiting, len(tasks), jobs, scheduler, reporter)
             failures = [*failures, *({"visit": "", "reason": sentence} for sentence in cohort.bad_rows)]
             reporter.report("page", 0.99, "Writing the page")
             dataset.finish(target, cohort, failures)
@@ -215,7 +215,9 @@ def _without_t1w_or_flair(visit: Visit) -> list[str]:
     return [f"{visit.label} has no T1w: its images were registered to its {word_of(reference or '')}{lost}"]
 
 
-def run(waiting: Sequence[Any], of: int, jobs: int, scheduler: str | None, progress: Progress) -> list[dict[str, str]]:
+def prepare_visits(
+    waiting: Sequence[Any], of: int, jobs: int, scheduler: str | None, progress: Progress
+) -> list[dict[str, str]]:
     """Prepare visits and report progress.
 
     Args:

@@ -65,7 +65,7 @@ def simulate(
         python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1
     """
     from .phantom.dataset import prepare_dataset
-    from .phantom.edition import provenance
+    from .phantom.edition import phantom_edition
 
     out, site = Path(out), site if site is not None else ("ABC" if disease == "wmh" else "A")
     visits = visits if visits is not None else (2 if disease == "ms" else 1)
@@ -76,7 +76,7 @@ def simulate(
         "site": site,
         "seed": seed,
         "size": size,
-        "phantom": provenance(),
+        "phantom": phantom_edition(),
     }
     _check_people(patients, controls, visits, workers)
     _check_settings(site, seed, size)
@@ -143,15 +143,15 @@ def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, An
     """Compute and write noise and information ceiling; returns the noise ceiling with the other as `information`."""
     from .evaluation.information import as_table, information_ceiling
     from .phantom.bids import DERIVATIVES
-    from .phantom.edition import provenance
+    from .phantom.edition import phantom_edition
     from .phantom.noise_ceiling import noise_ceiling
     from .runtime.files import write_json, write_text
 
     visits = [finished[key] for key in sorted(finished)]
-    ceiling = noise_ceiling(visits) | {"phantom": provenance()}
+    ceiling = noise_ceiling(visits) | {"phantom": phantom_edition()}
     write_json(out / DERIVATIVES / "noise_ceiling.json", ceiling)
     information = information_ceiling([row for rows in visits for row in rows])
-    write_json(out / DERIVATIVES / "information_ceiling.json", information | {"phantom": provenance()})
+    write_json(out / DERIVATIVES / "information_ceiling.json", information | {"phantom": phantom_edition()})
     if information["rows"]:
         lines = ["\t".join(line) for line in as_table(information)]
         write_text(out / DERIVATIVES / "information_ceiling.tsv", "\n".join(lines) + "\n")
@@ -210,13 +210,13 @@ class SimulatedCohort:
 def _contrasts(names: str | None, disease: str) -> list[str]:
     """The contrasts to simulate, in a fixed order, always with t1w."""
     from .data.case import ALL_MRI
-    from .phantom.people import DEFAULT_CONTRASTS, check_contrasts, check_disease
+    from .phantom.people import DEFAULT_CONTRASTS, check_disease, check_simulated_contrasts
 
     check_disease(disease)
     chosen = DEFAULT_CONTRASTS[disease]
     if names is not None:
         chosen = tuple(name.strip().lower() for name in names.split(",") if name.strip())
-        check_contrasts(chosen, disease)
+        check_simulated_contrasts(chosen, disease)
     return [name for name in (*ALL_MRI, "dvr") if name == "t1w" or name in chosen]
 
 
@@ -232,7 +232,7 @@ def _check_people(patients: int, controls: int, visits: int, workers: int) -> No
 
 
 def _check_settings(site: str, seed: int, size: int) -> None:
-    from .phantom.patient import check_size
+    from .phantom.patient import check_phantom_size
     from .phantom.people import check_site
     from .phantom.template import template_folder
 
@@ -242,7 +242,7 @@ def _check_settings(site: str, seed: int, size: int) -> None:
         check_site(letter)
     if len(set(site)) < len(site):
         raise BadInput(f"--site {site} contains a site twice. Give each site once.")
-    check_size(size)
+    check_phantom_size(size)
     template_folder()
 
 
@@ -284,7 +284,7 @@ def simulate_person(
         BIDS label, and the true lesion values (rows) of each visit number.
     """
     from .evaluation.lesion_truth import lesion_truth
-    from .phantom.bids import read_finished, write_visit
+    from .phantom.bids import read_finished, write_bids_visit
     from .phantom.patient import simulate_with_truth
 
     out, label, person, visits, size, settings = task
@@ -294,7 +294,7 @@ def simulate_person(
         if finished is None:
             case, scene = simulate_with_truth(person, visit, size, settings["contrasts"], label)
             truth = lesion_truth(case, scene) if "dvr" in case.volumes else []
-            finished = write_visit(out, case, settings, truth)
+            finished = write_bids_visit(out, case, settings, truth)
         rows[visit] = finished
     return label, rows
 

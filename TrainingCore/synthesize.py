@@ -242,10 +242,10 @@ def _write_myelin_map(
 
 
 def _write_dicom(folder: Path, findings: Findings, reference: Reference, world: np.ndarray, reporter: Progress) -> None:
-    from .reporting.dicom.visit import write_visit
+    from .reporting.dicom.visit import write_dicom_visit
 
     reporter.report("dicom", 0.97, "Writing DICOM")
-    written = write_visit(folder / DICOM, Result.open(folder), findings, reference, world)
+    written = write_dicom_visit(folder / DICOM, Result.open(folder), findings, reference, world)
     for note in written.notes:
         reporter.note(note)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from .data.cohort import Cohort
-from .data.recipe import changed, load_recipe
+from .data.recipe import load_recipe, with_values
 from .experiments.space import Dimension, own_space, read_space
 from .preprocessing.worker import VisitOutcome
 from .runtime.cli import Progress, run_command
@@ -77,9 +77,9 @@ def tune(
     check_recipe(settings)
     dimensions = read_space(Path(space), settings) if space else own_space(settings)
     stratify = list(stratify)
-    cohort = open_cohort(Path(data).absolute() if scheduler else Path(data), settings, stratify)
+    cohort = open_training_visits(Path(data).absolute() if scheduler else Path(data), settings, stratify)
 
-    from .experiments.search import finished_trials, open_study, search
+    from .experiments.search import finished_trials, open_study, run_trials
     from .reporting.search_report import write_search
 
     out = Path(out).absolute() if scheduler else Path(out)
@@ -96,7 +96,7 @@ def tune(
         if scheduler:
             _search_on_cluster(task, workers, scheduler, lambda: report(finished_trials(study), study))
         else:
-            search(study, dimensions, objective_of(trial_settings, settings, cohort, reporter), trials, report, out)
+            run_trials(study, dimensions, objective_of(trial_settings, settings, cohort, reporter), trials, report, out)
         best = write_search(out, study, settings, dimensions, cohort)["best"]
         for sentence in failed:
             reporter.note(sentence)
@@ -104,12 +104,13 @@ def tune(
     if best is None:
         where = out / "trials.csv"
         raise MyelinSynthError(
-            f"There is no best recipe, because no trial finished with a score: {why_not(study)} (see {where})."
+            f"There is no best recipe, because no trial finished with a score: {reason_without_score(study)} "
+            f"(see {where})."
         )
     return out / "best_recipe.yaml"
 
 
-def open_cohort(data: Path, recipe: dict[str, Any], stratify: list[str]) -> Cohort:
+def open_training_visits(data: Path, recipe: dict[str, Any], stratify: list[str]) -> Cohort:
     """Open the visits usable for training.
 
     Args:
@@ -193,7 +194,7 @@ def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort
     from .training.session import new_split, split_as_before, train_split
 
     def objective(trial: Any, values: dict[str, Any]) -> float:
-        own = changed(recipe, values, "the search space")
+        own = with_values(recipe, values, "the search space")
         try:
             check_recipe(own)
         except BadInput as error:  # this combination of values is invalid: the trial fails, the search continues
@@ -210,7 +211,7 @@ def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort
     return objective
 
 
-def why_not(study: Any) -> str:
+def reason_without_score(study: Any) -> str:
     """Reason given by the last trial that ended without a score."""
     from .reporting.search_report import REASON
 
@@ -248,12 +249,12 @@ def work_on_study(task: WorkerTask) -> str:
     Returns:
         The error message if this worker failed, else an empty string.
     """
-    from .experiments.search import open_study, search
+    from .experiments.search import open_study, run_trials
 
     try:
         study = open_study(task.settings.out, task.plan, task.seed, task.prune)
         objective = objective_of(task.settings, task.recipe, task.cohort, Progress("none"))
-        search(study, task.dimensions, objective, task.trials, out=task.settings.out)
+        run_trials(study, task.dimensions, objective, task.trials, out=task.settings.out)
     except Exception as error:  # the other workers run the remaining trials
         return str(error) or type(error).__name__
     return ""
@@ -299,10 +300,10 @@ def other_workers(task: WorkerTask, count: int) -> Iterator[Iterator[str]]:
     from .runtime.parallel import parallel_results
 
     with parallel_results(work_on_study, [task] * count, count, task.settings.threads or os.cpu_count()) as results:
-        yield failures(results)
+        yield worker_failures(results)
 
 
-def failures(results: Iterator[str]) -> Iterator[str]:
+def worker_failures(results: Iterator[str]) -> Iterator[str]:
     """Wait for the other workers and yield a message for each one that failed."""
     from .runtime.parallel import BrokenProcessPool
 

@@ -58,7 +58,7 @@ def write_result(
     shift: 4x4 RAS, T1w point -> FLAIR point, as registration would find it; measured: a measured DVR; uncertain: as
     with --uncertainty; found: a network found the lesions, and missed one, where none were given.
     """
-    from TrainingCore.data.lesion_columns import names
+    from TrainingCore.data.lesion_columns import column_names
     from TrainingCore.data.result import LESION_LABELS, LESION_PROBABILITY, NAWM, PLACES, UNCERTAINTY
     from TrainingCore.evaluation.conformal import interval_of
     from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
@@ -103,7 +103,7 @@ def write_result(
         confidence = confidence_by_label(probability, labels)
         rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
     rows = [row | interval_of(INTERVALS, row["volume_mm3"], row["mean_dvr"]) for row in rows]
-    write_text(folder / "lesions.csv", lesions_csv(rows, names(measured=pet is not None)))
+    write_text(folder / "lesions.csv", lesions_csv(rows, column_names(measured=pet is not None)))
     write_text(
         folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. \u00b5</body></html>"
     )

@@ -131,7 +131,8 @@ def test_a_map_in_other_units_is_questioned(application: Application) -> None:
 
 
 def test_every_problem_belongs_to_a_field() -> None:
-    assert set(checks.names()) == set(checks.FIELDS)
+    assert set(checks.fieldTitles()) == {*checks.VOLUMES, *checks.MASKS, "transform"}
+    assert checks.titleOf("t2w") == "T2w"
 
 
 def pairs(folder: Path) -> list[tuple[Path, Path]]:

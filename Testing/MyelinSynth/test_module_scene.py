@@ -155,21 +155,21 @@ def test_the_registered_flair_lands_on_the_t1w(application: Application, tmp_pat
 
 
 def test_a_chosen_transform_says_where_to_fetch_the_flair_from(application: Application, tmp_path: Path) -> None:
-    from TrainingCore.patient.inputs import read_transform
+    from TrainingCore.patient.inputs import transform_or_identity
 
     patient = makePatient()
     transform = place(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "none"))
     patient.flairToT1 = transform
     given = exported(patient, tmp_path)["--flair-to-t1"]
     moves = places.toArray(transform.GetMatrixTransformToParent())
-    np.testing.assert_allclose(read_transform(given) @ moves, np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(transform_or_identity(given) @ moves, np.eye(4), atol=1e-9)
     np.testing.assert_allclose(places.readTransform(Path(given)) @ moves, np.eye(4), atol=1e-9)
 
 
 def test_a_chosen_transform_moves_the_flair_in_the_world_even_where_the_t1w_is_moved(
     application: Application, tmp_path: Path
 ) -> None:
-    from TrainingCore.patient.inputs import read_transform
+    from TrainingCore.patient.inputs import transform_or_identity
 
     patient = makePatient()
     common = place(patient.t1w, 25.0, (3.0, 8.0, -2.0))
@@ -177,7 +177,7 @@ def test_a_chosen_transform_moves_the_flair_in_the_world_even_where_the_t1w_is_m
     patient.lesions = None
     chosen = place(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "none"))
     patient.flairToT1 = chosen
-    given = read_transform(exported(patient, tmp_path / "files")["--flair-to-t1"])
+    given = transform_or_identity(exported(patient, tmp_path / "files")["--flair-to-t1"])
     outputs = through(patient, tmp_path / "again", given)
     moves = places.toArray(chosen.GetMatrixTransformToParent())
     wanted = moves @ places.toWorld(patient.flair, "FLAIR")

@@ -318,9 +318,9 @@ def test_a_digital_patient_through_the_real_command(application: Application, tm
     from MyelinSynthLib.patient.exchange import Patient
     from MyelinSynthLib.review.table import Review
 
-    from TrainingCore.demo import simulate_visit
+    from TrainingCore.demo import simulate_example
 
-    files = simulate_visit(tmp_path / "cohort", 7, "none")
+    files = simulate_example(tmp_path / "cohort", 7, "none")
     nodes = {}
     for option, name in (("t1w", "T1w"), ("flair", "FLAIR"), ("lesions", "lesions"), ("dvr", "measured")):
         nodes[option] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)

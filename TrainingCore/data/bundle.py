@@ -89,7 +89,7 @@ class Bundle:
         Raises:
             BadInput: the bundle is missing, incomplete or damaged, or holds formats other than safetensors and JSON.
         """
-        path = find(path)
+        path = find_bundle(path)
         description = _check_description(_read(path, DESCRIPTION, LARGEST_DESCRIPTION), path)
         raw = _read(path, WEIGHTS, LARGEST_WEIGHTS)
         if sha256(raw).hexdigest() != description["weights_sha256"]:
@@ -144,7 +144,7 @@ class Bundle:
         return [Bundle(self.path, description, encode_weights(part)) for part in parts]
 
 
-def find(path: str | Path) -> Path:
+def find_bundle(path: str | Path) -> Path:
     """Locate a bundle.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..runtime.errors import BadInput
 from .case import ALL_MRI, MASKS, word_of
-from .cohort_unused import NIFTI, OTHER_IMAGES, Unused, contradiction, why_not
+from .cohort_unused import NIFTI, OTHER_IMAGES, Unused, contradiction, reason_unused
 from .inputs import bids_names
 from .lesion_names import is_lesion_mask
 from .table_text import read_text, separator_of
@@ -128,7 +128,7 @@ def images(folder: Path, dataset: str, unused: Unused) -> Iterator[ImageFile]:
             if image is not None:
                 yield image
             else:
-                unused.add(path, dataset, reason or why_not(path))
+                unused.add(path, dataset, reason or reason_unused(path))
 
 
 def _files(folder: str, session: str, depth: int) -> Iterator[tuple[str, str]]:

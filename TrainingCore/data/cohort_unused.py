@@ -53,7 +53,7 @@ def contradiction(path: str, person: str, session: str) -> str:
     return without_content(Path(path))
 
 
-def why_not(path: str) -> str:
+def reason_unused(path: str) -> str:
     """Why a file that no rule knows is not used."""
     name = os.path.basename(path)
     stem, ending = name.split(".", 1)

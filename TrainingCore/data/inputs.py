@@ -60,14 +60,14 @@ INPUTS: list[Input] = [
 NEEDED_BY_MYELIN = ("t1w", "flair")  # what every person with MS has; the others are inputs of some systems
 
 
-def find(name: str) -> Input | None:
+def find_input(name: str) -> Input | None:
     """The row of a volume, None if it is no MRI."""
     return next((row for row in INPUTS if row.name == name), None)
 
 
 def option_of(name: str) -> str:
     """The option that gives a volume: `--t1` for t1w, `--lesions` for lesions."""
-    row = find(name)
+    row = find_input(name)
     return f"--{(row.option if row else name).replace('_', '-')}"
 
 

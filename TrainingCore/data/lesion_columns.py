@@ -123,7 +123,7 @@ def columns(measured: bool = False) -> list[LesionColumn]:
     return [*COLUMNS, *(_of_measured(column) for column in COLUMNS if column.group == DVR and measured)]
 
 
-def names(measured: bool = False) -> tuple[str, ...]:
+def column_names(measured: bool = False) -> tuple[str, ...]:
     """Names of the columns, as the header of lesions.csv."""
     return tuple(column.name for column in columns(measured))
 

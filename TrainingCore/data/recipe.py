@@ -134,7 +134,7 @@ def _set(recipe: Settings, key: str, value: Any, where: str = "--set") -> None:
     group[leaf] = _as_type_of(group[leaf], value, full)
 
 
-def changed(recipe: Settings, values: Mapping[str, Any], where: str = "--set") -> Settings:
+def with_values(recipe: Settings, values: Mapping[str, Any], where: str = "--set") -> Settings:
     """A copy of a recipe with other values, by full or short key; raises BadInput as `load_recipe` does."""
     copy = deepcopy(recipe)
     for key, value in values.items():
@@ -147,7 +147,7 @@ def value_of(recipe: Settings, key: str) -> Any:
     return dict(leaves(recipe))[key]
 
 
-def differences(recipe: Settings) -> Settings:
+def differences_to_root(recipe: Settings) -> Settings:
     """What a recipe says other than the root of its system, as a recipe with that root as `base`."""
     root = next(name for name in (recipe["system"], "curricular") if name in available())
     before = dict(leaves(load_recipe(root)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..runtime.errors import BadInput
 from ..runtime.files import read_json
-from .lesion_columns import names, text_columns
+from .lesion_columns import column_names, text_columns
 
 DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.gz", "flair_to_t1.tfm"
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
@@ -88,4 +88,4 @@ def read_lesions(path: Path) -> list[dict[str, Any]]:
 def _cell(column: str, text: str) -> float | str | None:
     if not text:
         return None
-    return float(text) if column in names(measured=True) and column not in text_columns() else text
+    return float(text) if column in column_names(measured=True) and column not in text_columns() else text

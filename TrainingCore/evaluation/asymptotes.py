@@ -48,7 +48,7 @@ class Asymptote:
         return asdict(self)
 
 
-def fit(sizes: np.ndarray, values: np.ndarray, limit: float | None = None) -> np.ndarray:
+def fit_power_laws(sizes: np.ndarray, values: np.ndarray, limit: float | None = None) -> np.ndarray:
     """Least-squares a + b n^-c for many curves at once, a on this side of `limit` (the best value there can be).
 
     For every exponent of a fine grid the other two are a linear problem; the best exponent wins. A curve that lies on
@@ -98,7 +98,7 @@ def asymptote(
         return Asymptote(people, why)
     drawn = np.random.default_rng([seed, 1994]).integers(people, size=(REPLICATES, people))
     curves = np.concatenate([values.mean(axis=0)[None], values[drawn].mean(axis=1)])
-    fits = fit(sizes, curves, limit)
+    fits = fit_power_laws(sizes, curves, limit)
     improves = fits[:, 1] > 0 if better == "lower" else fits[:, 1] < 0
     bends = fits[:, 2] > EXPONENTS[0]
     levels_off = bends if limit is None else bends & (fits[:, 0] != limit)

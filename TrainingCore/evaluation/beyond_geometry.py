@@ -145,12 +145,12 @@ def geometry_predictions(measured: np.ndarray, features: np.ndarray, people: Seq
     for person in np.unique(owners):
         others, own = usable & (owners != person), (owners == person) & np.isfinite(scaled).all(axis=1)
         if others.sum() >= features.shape[1] + MIN_SPARE:
-            weights = fit(scaled[others], measured[others])
+            weights = fit_linear(scaled[others], measured[others])
             predicted[own] = weights[0] + scaled[own] @ weights[1:]
     return predicted
 
 
-def fit(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+def fit_linear(features: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Least-squares weights, a constant first: (n, F), (n,) -> (F + 1,). RIDGE keeps what is not determined small."""
     full = np.column_stack([np.ones(len(features)), features])
     penalty = RIDGE * len(full) * np.eye(full.shape[1])

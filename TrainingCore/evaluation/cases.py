@@ -16,7 +16,7 @@ from .conformal import interval_of
 from .lesion_geometry import FEATURES, lesion_geometry
 from .lesions import lesion_table
 from .measures import DVR_RANGE, image_measures
-from .task import SYNTHETIC, Outputs
+from .task import SYNTHETIC, ModelImages
 
 TISSUES = ("lesion", "nawm", "grey")
 KINDS = ("measured", "synthetic", "clean")
@@ -24,7 +24,7 @@ GEOMETRY = "geometry_"  # what the columns of lesion geometry start with
 
 
 def evaluate_case(
-    case: Case, outputs: Outputs, data_range: float = DVR_RANGE
+    case: Case, outputs: ModelImages, data_range: float = DVR_RANGE
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compare a synthetic DVR map with the measured one of a visit.
 
@@ -58,7 +58,7 @@ def evaluate_case(
     if "dvr_clean" in case.volumes:
         given["clean"] = case.volumes["dvr_clean"]
     dvr = {kind: np.where(brain, values, 0).astype(np.float32) for kind, values in given.items()}
-    regions = tissue_masks(case, brain)
+    regions = disjoint_tissues(case, brain)
     labels, volumes = label_lesions(regions["lesion"], case.voxel_volume)
     visit: dict[str, Any] = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
     visit |= image_measures(
@@ -100,7 +100,7 @@ def _voxel_errors(maps: Sequence[np.ndarray], error: np.ndarray, brain: np.ndarr
     return {f"voxel_{key}": value for key, value in error_by_spread(spread, error[brain]).items()}
 
 
-def tissue_masks(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
+def disjoint_tissues(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
     """Masks (I, J, K) of lesion, NAWM and grey matter inside the brain, without overlap; empty if not known."""
     nothing = np.zeros(brain.shape, bool)
     lesion = np.asarray(case.volumes.get("lesions", nothing), bool) & brain

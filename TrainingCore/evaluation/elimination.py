@@ -10,7 +10,7 @@ from .task import Measure, Row
 ALL = "all"  # what the recipe with all inputs is called
 
 
-def without(name: str) -> str:
+def name_without(name: str) -> str:
     """What a recipe without an input is called."""
     return f"without_{name}"
 
@@ -28,7 +28,7 @@ def deciding(measures: Sequence[Measure], result: dict[str, list[Row]]) -> Measu
 def least_important(inputs: Sequence[str], result: dict[str, list[Row]], measure: Measure) -> str:
     """The input without which the measure stays best."""
     sign = 1.0 if measure.better == "lower" else -1.0
-    return min(inputs, key=lambda name: sign * (_mean(result[without(name)], measure) or 0.0))
+    return min(inputs, key=lambda name: sign * (_mean(result[name_without(name)], measure) or 0.0))
 
 
 def _mean(visits: Sequence[Row], measure: Measure) -> float | None:
@@ -39,7 +39,7 @@ def margin(row: Row, measure: Measure) -> Row:
     """How much worse it would have been to drop the runner-up, paired by person: {runner_up, difference, p, n}."""
     others = all_but(row["inputs"], row["dropped"])
     runner_up = least_important(others, row["tried"], measure)
-    result = paired_gap(row["tried"][without(row["dropped"])], row["tried"][without(runner_up)], measure)
+    result = paired_gap(row["tried"][name_without(row["dropped"])], row["tried"][name_without(runner_up)], measure)
     return {"dropped": row["dropped"], "measure": measure.key, "runner_up": runner_up, **result}
 
 
@@ -48,5 +48,5 @@ def elimination_steps(rounds: Sequence[Row]) -> list[Row]:
     steps = [{"inputs": " + ".join(rounds[0]["inputs"]), "visits": rounds[0]["tried"][ALL]}]
     for row in rounds:
         left = " + ".join(all_but(row["inputs"], row["dropped"]))
-        steps.append({"inputs": left, "visits": row["tried"][without(row["dropped"])]})
+        steps.append({"inputs": left, "visits": row["tried"][name_without(row["dropped"])]})
     return steps

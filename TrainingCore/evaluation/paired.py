@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data.case import title_of
 from .statistics import ClusterBootstrap
-from .summary import differences, mean_and_sd
+from .summary import lesion_differences, mean_and_sd
 from .task import Measure, Pooled, Row, Rows, Task
 
 MIN_PEOPLE_TO_TEST = 6  # with five the smallest p that Wilcoxon's signed-rank test can give is 0.0625
@@ -39,7 +39,7 @@ def _pooled_gaps(task: Task, first: Sequence[Row], other: Sequence[Row]) -> Row:
     if not (task.pooled and first and other):
         return {}
     try:
-        result = differences(first, other)
+        result = lesion_differences(first, other)
     except ValueError:  # recipes of different grids see different lesions
         return {}
     return {title: result[title.split()[0]] for title, _function in task.pooled}

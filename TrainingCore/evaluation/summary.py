@@ -88,7 +88,7 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
 
 
-def agreement(points: Sequence[Row], seed: int = 0) -> Row:
+def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
     """Correlation, share of the noise ceiling, Bland-Altman and mean absolute error of the points of one level."""
     measured, synthetic, clean = (column(points, kind) for kind in KINDS)
     people = [row["person"] for row in points]
@@ -115,7 +115,7 @@ def with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
     }
 
 
-def geometry_of(points: Sequence[Row]) -> np.ndarray:
+def geometry_features(points: Sequence[Row]) -> np.ndarray:
     """Geometry of lesion-level points, (n, features), NaN if it is not known."""
     rows = [[np.nan if value is None else value for value in row["geometry"]] for row in points]
     return np.array(rows, float).reshape(len(rows), len(FEATURES))
@@ -131,7 +131,7 @@ def beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
     """
     measured, synthetic = column(points, "measured"), column(points, "synthetic")
     people = [row["person"] for row in points]
-    features = geometry_of(points)
+    features = geometry_features(points)
     result = beside_geometry(measured, synthetic, features, people, seed)
     alone = geometry_predictions(measured, features, people)
     return result | {"myelin": correlation_with_interval(1.0 - column(points, "myelin_loss"), alone, people, seed)}
@@ -146,7 +146,7 @@ def by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
     for index in range(len(CLASSES_MM3)):
         own = [row for row in lesions if volume_class(row["volume_mm3"]) == index]
         if own:
-            result = agreement(lesion_level(own, 0.0), seed)
+            result = point_agreement(lesion_level(own, 0.0), seed)
             bias = {key: result["bland_altman"][key] for key in ("bias", "bias_low", "bias_high")}
             kept = {key: result[key] for key in ("r", "r_low", "r_high", "mae", "mae_low", "mae_high")}
             rows.append({"volume": class_title(index), "lesions": len(own)} | kept | bias)
@@ -197,7 +197,7 @@ def summarise(
         "lesions": len(lesions),
         "lesions_in_correlation": len(points["lesion"]),
         "minimum_mm3": minimum_mm3,
-        **{level: agreement(points[level], seed) for level in LEVELS},
+        **{level: point_agreement(points[level], seed) for level in LEVELS},
         "myelin": {level: with_true_myelin(points[level], seed) for level in ("lesion", "patient")},
         "geometry": beyond_geometry(points["lesion"], seed),
         "by_volume": by_volume(lesions, seed),
@@ -207,7 +207,7 @@ def summarise(
     }
 
 
-def differences(
+def lesion_differences(
     first: Sequence[Row], other: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3
 ) -> Row:
     """What `other` has more than `first`, paired on the same lesions and the same bootstrap replicates.
@@ -242,7 +242,7 @@ def differences(
     first_points, other_points = levels(first, minimum_mm3)["lesion"], levels(other, minimum_mm3)["lesion"]
     people = [row["person"] for row in first_points]
     truth, a, b = column(first_points, "measured"), column(first_points, "synthetic"), column(other_points, "synthetic")
-    result["partial"] = partial_difference(truth, a, b, geometry_of(first_points), people, seed)
+    result["partial"] = partial_difference(truth, a, b, geometry_features(first_points), people, seed)
     result["myelin"] = correlation_difference(1.0 - column(first_points, "myelin_loss"), a, b, people, seed)
     result["mae"] = mean_difference(np.abs(b - truth) - np.abs(a - truth), people, seed)
     return result

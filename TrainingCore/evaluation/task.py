@@ -18,7 +18,7 @@ SYNTHETIC, HYPERINTENSITIES = "synthetic", "hyperintensities"
 
 
 @dataclass
-class Outputs:
+class ModelImages:
     """What a model makes of one visit, on the grid of its Case.
 
     images: name -> (I, J, K): `synthetic`, the target (outside the brain it means nothing), and `hyperintensities`, a
@@ -63,7 +63,7 @@ class Measure:
         return 0.0 if self.better == "lower" else self.highest
 
 
-MeasureVisit = Callable[[Case, Outputs, Mapping[str, Any], Any], tuple[Row, list[Row]]]
+MeasureVisit = Callable[[Case, ModelImages, Mapping[str, Any], Any], tuple[Row, list[Row]]]
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,12 @@ class Task:
     needs: tuple[str, ...] = ()
     prepare: Callable[[Iterable[Case]], Any] | None = None
     prepared_from: str = ""
-    pictures: Callable[[Case, Outputs, Any], dict[str, np.ndarray]] = lambda case, outputs, context: {}
+    pictures: Callable[[Case, ModelImages, Any], dict[str, np.ndarray]] = lambda case, outputs, context: {}
     pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
     summarise: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
     differences: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
     common_grid: bool = False
 
-    def images(self, case: Case, outputs: Outputs, context: Any) -> dict[str, np.ndarray]:
+    def images(self, case: Case, outputs: ModelImages, context: Any) -> dict[str, np.ndarray]:
         """Everything that an example slice shows, by name."""
         return outputs.images | self.pictures(case, outputs, context)

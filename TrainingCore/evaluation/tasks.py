@@ -24,8 +24,8 @@ from .demyelination import (
 from .image_quality import enhancement_quality, translation_quality
 from .lesion_detection import CLASSES_MM3, detection_measures, without_small
 from .segmentation import HALF, segmentation_measures, synthesis_measures
-from .summary import agreement, differences, levels, summarise
-from .task import HYPERINTENSITIES, SYNTHETIC, Measure, Outputs, Row, Task
+from .summary import lesion_differences, levels, point_agreement, summarise
+from .task import HYPERINTENSITIES, SYNTHETIC, Measure, ModelImages, Row, Task
 
 NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1w after the full dose
 
@@ -33,12 +33,12 @@ NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1
 Data = Mapping[str, Any]  # inputs, target and intensity rule of a model
 
 
-def measure_dvr(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+def measure_dvr(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """DVR: errors in brain and lesions, and a row for every lesion (see evaluation.cases)."""
     return evaluate_case(case, outputs)
 
 
-def measure_demyelination(case: Case, outputs: Outputs, data: Data, context: Any) -> tuple[Row, list[Row]]:
+def measure_demyelination(case: Case, outputs: ModelImages, data: Data, context: Any) -> tuple[Row, list[Row]]:
     """DVR as above, and demyelination below the controls' threshold (Wei et al. 2018).
 
     Args:
@@ -66,7 +66,7 @@ def threshold_of_controls(cases: Iterable[Case]) -> float | None:
     )
 
 
-def picture_demyelination(case: Case, outputs: Outputs, context: Any) -> dict[str, np.ndarray]:
+def picture_demyelination(case: Case, outputs: ModelImages, context: Any) -> dict[str, np.ndarray]:
     """Where measured and synthetic map agree on what is demyelinated, (I, J, K).
 
     Args:
@@ -78,7 +78,7 @@ def picture_demyelination(case: Case, outputs: Outputs, context: Any) -> dict[st
     return {"agreement": agreement_classes(case.volumes["dvr"], outputs.images[SYNTHETIC], marked, context)}
 
 
-def measure_wmh(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+def measure_wmh(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """FLAIR and hyperintensities from T1w, whichever it makes: MAE, PSNR; DSC, FPR, FNR (Orbes-Arteaga et al. 2018)."""
     row = _row(case)
     brain = np.asarray(case.volumes["brain"], bool)
@@ -92,14 +92,14 @@ def measure_wmh(case: Case, outputs: Outputs, data: Data, context: Any = None) -
     return row, []
 
 
-def picture_wmh(case: Case, outputs: Outputs, context: Any = None) -> dict[str, np.ndarray]:
+def picture_wmh(case: Case, outputs: ModelImages, context: Any = None) -> dict[str, np.ndarray]:
     """The mask of hyperintensities, where the model makes one."""
     if HYPERINTENSITIES not in outputs.images:
         return {}
     return {HYPERINTENSITIES: outputs.images[HYPERINTENSITIES] > outputs.lesion_threshold}
 
 
-def measure_detection(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+def measure_detection(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """Lesions found in MRI: DSC, lesion-wise rates and volumes (see evaluation.lesion_detection)."""
     brain = np.asarray(case.volumes["brain"], bool)
     truth, mask = _lesions(case) & brain, _marked(outputs, case)
@@ -113,17 +113,17 @@ def measure_detection(case: Case, outputs: Outputs, data: Data, context: Any = N
     }, []
 
 
-def picture_detection(case: Case, outputs: Outputs, context: Any = None) -> dict[str, np.ndarray]:
+def picture_detection(case: Case, outputs: ModelImages, context: Any = None) -> dict[str, np.ndarray]:
     """The mask of the lesions that were found."""
     return {HYPERINTENSITIES: _marked(outputs, case)}
 
 
-def _marked(outputs: Outputs, case: Case) -> np.ndarray:
+def _marked(outputs: ModelImages, case: Case) -> np.ndarray:
     mask = outputs.images[HYPERINTENSITIES] > outputs.lesion_threshold
     return without_small(mask, case.voxel_volume, outputs.smallest_lesion)
 
 
-def measure_translation(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+def measure_translation(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """One MRI contrast from another: SSIM and MAE of brain and lesion, and of the first input taken for the target."""
     truth, synthetic, brain = _inside(case, outputs, data)
     source, span = data["inputs"][0], SPANS[data["intensity"]["rule"]]
@@ -135,7 +135,7 @@ def measure_translation(case: Case, outputs: Outputs, data: Data, context: Any =
     return _row(case) | own | row, []
 
 
-def measure_enhancement(case: Case, outputs: Outputs, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+def measure_enhancement(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
     """T1w after contrast: L2, tumour L2, PSNR, SSIM (Bone et al. 2021), and of the T1w that is nearest to it.
 
     The tumour is its enhancing part, as in the paper, where a visit has such a mask, else the whole lesion mask.
@@ -155,7 +155,7 @@ def _row(case: Case) -> Row:
     return {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
 
 
-def _inside(case: Case, outputs: Outputs, data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _inside(case: Case, outputs: ModelImages, data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Truth, synthetic image and brain; outside the brain, where a prediction means nothing, both are the same."""
     brain = np.asarray(case.volumes["brain"], bool)
     truth = case.volumes[data["target"]]
@@ -168,7 +168,7 @@ def _lesions(case: Case) -> np.ndarray:
 
 def _level(name: str) -> Callable[[Sequence[Row]], Row]:
     def correlate(lesions: Sequence[Row]) -> Row:
-        return agreement(levels(lesions)[name])
+        return point_agreement(levels(lesions)[name])
 
     return correlate
 
@@ -184,7 +184,7 @@ DVR = Task(
     measure_dvr,
     pooled=(("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
     summarise=summarise,
-    differences=differences,
+    differences=lesion_differences,
     common_grid=True,
 )
 DEMYELINATION = Task(

@@ -12,8 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..data.cohort import Cohort
-from ..data.recipe import changed
-from ..evaluation.elimination import ALL, all_but, deciding, least_important, without
+from ..data.recipe import with_values
+from ..evaluation.elimination import ALL, all_but, deciding, least_important, name_without
 from ..evaluation.task import Row
 from ..evaluation.tasks import task_of
 from ..reporting.crossvalidation_report import write_crossvalidation
@@ -37,7 +37,7 @@ def eliminate(
     rounds: list[Row] = []
     while len(inputs) > 1:
         number = len(rounds) + 1
-        tried = {without(name): changed(recipe, {"data.inputs": all_but(inputs, name)}) for name in inputs}
+        tried = {name_without(name): with_values(recipe, {"data.inputs": all_but(inputs, name)}) for name in inputs}
         recipes = ({ALL: recipe} if number == 1 else {}) | tried
         plan = Plan.begin(out / f"round-{number}", cohort, recipes, folds, task.name)
         run_jobs(plan, cohort, plan.missing(), compute, RoundProgress(progress, number, *ends[number - 1 : number + 1]))

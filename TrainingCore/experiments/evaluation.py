@@ -14,7 +14,7 @@ from ..data.bundle import Bundle
 from ..data.case import Case
 from ..data.cohort import Cohort, Visit, how_to_get
 from ..data.run import Run
-from ..evaluation.task import SYNTHETIC, Outputs, Pooled, Task
+from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
 from ..imaging.preparation import load_visit
 from ..prediction.cases import outputs_on_grid, predict_case
@@ -139,7 +139,7 @@ def inputs_of(candidates: Sequence[Candidate]) -> list[str]:
     return list(dict.fromkeys(name for candidate in candidates for name in candidate.data["inputs"]))
 
 
-def task_of(candidates: Sequence[Candidate]) -> Task:
+def common_task_of(candidates: Sequence[Candidate]) -> Task:
     """What the models are measured by.
 
     Raises:
@@ -260,7 +260,7 @@ def _measure_visit(
         measured.slices[candidate.name].append(slice_of(case, outputs, task, context, candidate.data, visit.label))
 
 
-def slice_of(case: Case, outputs: Outputs, task: Task, context: Any, data: dict[str, Any], title: str) -> Slices:
+def slice_of(case: Case, outputs: ModelImages, task: Task, context: Any, data: dict[str, Any], title: str) -> Slices:
     """The slice of a visit with most lesional voxels, with everything that the task shows of it."""
     images = task.images(case, outputs, context)
     synthetic = images.pop(SYNTHETIC, None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.cohort import Cohort
-from ..data.recipe import changed
+from ..data.recipe import with_values
 from ..evaluation.task import Row
 from ..reporting.crossvalidation_report import write_crossvalidation
 from ..runtime.cli import Progress
@@ -60,7 +60,7 @@ def run_curves(
     for width in sizes.widths:
         for fraction in fractions:
             people = people_at(fraction, cohort, folds.number, recipe)
-            own = changed(recipe, {sizes.width_key: width, "data.training_people": people})
+            own = with_values(recipe, {sizes.width_key: width, "data.training_people": people})
             check_recipe(own)
             cells.append({"name": cell_name(fraction, width), "fraction": fraction, "people": people, "width": width,
                           "recipe": own})  # fmt: skip

@@ -209,7 +209,7 @@ class _Surplus(Exception):
     """Raised in a trial that is one too many; Optuna keeps it as failed."""
 
 
-def search(
+def run_trials(
     study: Any,
     dimensions: Sequence[Dimension],
     objective: Objective,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.recipe import FOLDER as RECIPES
-from ..data.recipe import changed, full_key, parse_yaml, value_of
+from ..data.recipe import full_key, parse_yaml, value_of, with_values
 from ..runtime.errors import BadInput
 from ..systems.checks import check_recipe
 
@@ -95,7 +95,7 @@ def _dimension(path: Path, key: str, spec: Any, recipe: dict[str, Any]) -> Dimen
         if set(spec) != {"choices"} or not isinstance(spec["choices"], list) or len(spec["choices"]) < 2:
             raise BadInput(f"{where} choices must be a list of two or more values, without other keys.")
         for choice in spec["choices"]:
-            check_recipe(changed(recipe, {key: choice}, str(path)))
+            check_recipe(with_values(recipe, {key: choice}, str(path)))
         return Dimension(key, choices=tuple(spec["choices"]))
     low, high = spec.get("low"), spec.get("high")
     if isinstance(low, bool) or isinstance(high, bool) or not (isinstance(low, NUMBER) and isinstance(high, NUMBER)):
@@ -112,5 +112,5 @@ def _dimension(path: Path, key: str, spec: Any, recipe: dict[str, Any]) -> Dimen
     if whole and step is not None and step != int(step):
         raise BadInput(f"{where} step must be a whole number.")
     for number in (low, high):
-        check_recipe(changed(recipe, {key: number}, str(path)))
+        check_recipe(with_values(recipe, {key: number}, str(path)))
     return Dimension(key, low, high, log, step, whole)

@@ -12,7 +12,7 @@ from scipy import ndimage
 from .bias import box_around
 from .grid import SIGMA_PER_FWHM
 from .mutual_information import BINS, MutualInformation, Similarity, to_bins
-from .transforms import changed, generators, turns_and_shifts
+from .transforms import generators, moved_along, turns_and_shifts
 from .volumes import Volume, resample
 
 RIM_MM = 4.0  # the brain's edge is the strongest cue; without it two of four raw pairs were lost
@@ -189,7 +189,7 @@ def ascend(
         step = inverse @ gradient
         step *= min(1.0, longest / max(float(np.linalg.norm(step)), 1e-12))
         for _ in range(8):
-            there = changed(matrix, directions, step)
+            there = moved_along(matrix, directions, step)
             trial = information(there)
             if CURVATURE * (trial.information - found.information) > 1e-4 * float(step @ gradient):
                 break
@@ -213,7 +213,7 @@ def _bfgs(inverse: np.ndarray, step: np.ndarray, fall: np.ndarray) -> np.ndarray
     return away @ inverse @ away.T + np.outer(step, step) / product
 
 
-def search(coarse: ImagePair, start: np.ndarray, best: int) -> list[np.ndarray]:
+def search_rigid(coarse: ImagePair, start: np.ndarray, best: int) -> list[np.ndarray]:
     """The most promising of some 2,500 rigid transforms around `start` and around alignment by centre of mass.
 
     Nearest voxels and a plain histogram are enough to rank them; information counts times the share of the brain that

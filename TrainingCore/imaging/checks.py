@@ -23,7 +23,7 @@ from .contrasts import (
     T2W,
     Agreement,
     Look,
-    agreement,
+    contrast_agreement,
     ghosting,
     is_label_map,
     judge,
@@ -110,7 +110,7 @@ def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, co
     if seen[0] is None or seen[1] is None:
         return warnings
     first, second = judge(seen[0]), judge(seen[1])
-    together = agreement(seen[0], seen[1])
+    together = contrast_agreement(seen[0], seen[1])
     wrong = _wrong_contrasts(first, second, together, t1w.name, flair.name)
     if together.edges < MIN_EDGES and together.information < MIN_INFORMATION:
         wrong.append(

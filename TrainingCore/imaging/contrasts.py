@@ -168,7 +168,7 @@ class Agreement:
     tissue: float
 
 
-def agreement(first: View, second: View) -> Agreement:
+def contrast_agreement(first: View, second: View) -> Agreement:
     """Compare two views on one grid, a little inside the brain."""
     inner = (first.depth > 4) & (second.depth > 4)
     first_smooth, second_smooth = (ndimage.gaussian_filter(seen.values, 0.7) for seen in (first, second))

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.errors import BadInput
-from .dicom_choice import choose_stack, contrast_of, describe
+from .dicom_choice import choose_stack, contrast_of
 from .dicom_headers import Folder, Frame, Stack, is_dicom, quiet_pydicom
 from .dicom_pixels import stored_values
 from .dicom_stacks import SAME_PLACE, scan
 from .raw_image import MINIMUM_SLICES, RawImage, check_size, shear_notes
 
-__all__ = ["Series", "contrast_of", "describe", "is_dicom", "read", "read_series", "scan", "split_choice"]
+__all__ = ["Series", "contrast_of", "is_dicom", "read_dicom", "read_series", "scan", "split_choice"]
 
 UNEVEN = 0.05  # of the slice distance: a slice further than this from its even place is refused (ours)
 SKIPPED = 1.7  # times the slice distance of the tags: further apart, slices are missing (ours)
@@ -43,7 +43,7 @@ class Series:
     image: RawImage
 
 
-def read(path: Path, what: str) -> RawImage:
+def read_dicom(path: Path, what: str) -> RawImage:
     """The volume of the series that is `what` (T1w or FLAIR by its tags), or of the one chosen as `FOLDER#NUMBER`.
 
     Raises:
@@ -53,7 +53,7 @@ def read(path: Path, what: str) -> RawImage:
 
 
 def read_series(path: Path, what: str) -> Series:
-    """As `read`, with the tags and the files of the slices."""
+    """As `read_dicom`, with the tags and the files of the slices."""
     path, number = split_choice(path)
     where = f"The folder {path.name or path}" if path.is_dir() else f"The file {path.name}"
     folder = scan(path)

@@ -17,7 +17,7 @@ from .series_names import (
     PROTON_DENSITY,
     T1_NAME,
     T2_NAME,
-    plain,
+    plain_words,
 )
 
 T1W, T1CE, FLAIR, T2W, OTHER = "T1w", "T1w after contrast agent", "FLAIR", "T2w", "other"
@@ -32,7 +32,7 @@ FLAIR_ECHO_MS, T2_ECHO_MS, T1_ECHO_MS, MPRAGE_INVERSION_MS = 60.0, 60.0, 40.0, (
 
 def contrast_of(stack: Stack) -> str:
     """T1w, T1w after contrast agent, FLAIR, T2w or other: by names first, held against echo and inversion times."""
-    names = plain(stack.names)
+    names = plain_words(stack.names)
     words = {word.upper() for word in stack.image_type}
     if stack.modality != "MR" or words & NO_MAGNITUDE or NOT_AN_ANATOMY.search(names):
         return OTHER
@@ -119,7 +119,7 @@ def _later(stack: Stack, other: Stack) -> bool:
     return stack.number is not None and other.number is not None and stack.number > other.number
 
 
-def describe(stack: Stack) -> str:
+def series_title(stack: Stack) -> str:
     """One entry of a list: `3 "MPRAGE" (T1w, 3D, 176 slices)`."""
     kind = "3D" if _thin(stack) else "2D"
     contrast = contrast_of(stack) if contrast_of(stack) != OTHER else stack.modality or "?"
@@ -216,7 +216,7 @@ def _thin(stack: Stack) -> bool:
 
 
 def _list(stacks: Iterable[Stack]) -> str:
-    entries = [describe(stack) for stack in stacks]
+    entries = [series_title(stack) for stack in stacks]
     more = [f"and {len(entries) - LISTED} more"] if len(entries) > LISTED else []
     return ", ".join(entries[:LISTED] + more)
 

@@ -82,7 +82,7 @@ def read_label_map(path: Path | str) -> Volume:
     """Read a label map (FreeSurfer's .mgz, NIfTI, NRRD, MetaImage). Raises BadInput."""
     path = Path(path)
     label = f"The label map {path.name}"
-    raw = readers.read(path, "label map")
+    raw = readers.read_image(path, "label map")
     data = readers.to_three_dimensions(raw.data, label)
     if data.dtype.kind == "f" and not (np.isfinite(data).all() and np.array_equal(data, np.round(data))):
         raise BadInput(f"{label} holds values that are not integers. Give aseg or SynthSeg's labels, not an image.")

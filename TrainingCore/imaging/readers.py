@@ -18,8 +18,8 @@ from .nifti_place import SHEAR_TOLERANCE, unit_scale
 from .raw_image import MINIMUM_SLICES, RawImage, check_size, shear, shear_notes, to_three_dimensions
 
 __all__ = [
-    "MINIMUM_SLICES", "SHEAR_TOLERANCE", "RawImage", "affine_of_sitk", "check_size", "read", "shear", "shear_notes",
-    "to_three_dimensions",
+    "MINIMUM_SLICES", "SHEAR_TOLERANCE", "RawImage", "affine_of_sitk", "check_size", "read_image", "shear",
+    "shear_notes", "to_three_dimensions",
 ]  # fmt: skip
 
 NIFTI = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz")
@@ -29,11 +29,11 @@ FORMATS = "NIfTI (.nii, .nii.gz, .hdr/.img), FreeSurfer (.mgz), NRRD (.nrrd, .nh
 SHEAR_LIMIT = 0.5  # 30 degrees: more than any gantry tilts (ours)
 
 
-def read(path: Path, what: str) -> RawImage:
+def read_image(path: Path, what: str) -> RawImage:
     """Open a file in the format its name says, or a folder or file of DICOM. Raises BadInput."""
     label = f"The {what} {path.name}"
     if is_dicom_choice(path):
-        raw = dicom.read(path, what)
+        raw = dicom.read_dicom(path, what)
     else:
         raw = _read_file(path, check_file(path, what), label)
     if not np.isfinite(raw.affine).all() or abs(np.linalg.det(raw.affine[:3, :3])) < 1e-12:

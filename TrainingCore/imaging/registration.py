@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..runtime.errors import BadInput
-from .alignment import ascend, at_resolution, brain_and_rim, cropped, level, one_thread, search
+from .alignment import ascend, at_resolution, brain_and_rim, cropped, level, one_thread, search_rigid
 from .bias import box_around, correct_bias
 from .brain_mask import largest_component, stripped_support
 from .mutual_information import Similarity
@@ -199,7 +199,7 @@ def _doubt(spread: float, distinct: float, which: str) -> str:
 def _captured(fixed: Volume, moving: Volume, region: Volume, start: np.ndarray, device: str) -> np.ndarray:
     """The matrix to within a few mm, from anywhere within 30 degrees and 40 mm of the start."""
     at = level(fixed, moving, region, *SEARCH_LEVEL)
-    candidates = search(at, start, CANDIDATES)
+    candidates = search_rigid(at, start, CANDIDATES)
     for (resolution, spacing), kept in zip(CAPTURE_LEVELS, (FINALISTS, 1)):
         at = level(fixed, moving, region, resolution, spacing, device)
         centre = at.points.mean(axis=0)

@@ -28,7 +28,7 @@ BIDS_PERSON = re.compile(r"\bsub-[0-9a-z]+")  # "sub" alone is a subtraction
 SPELT_T1 = re.compile(r"\bt1w?\b")
 
 
-def plain(name: str) -> str:
+def plain_words(name: str) -> str:
     """A name in small letters, its separators as spaces."""
     return re.sub(r"[_\-./():]+", " ", name.lower())
 
@@ -39,7 +39,7 @@ def named_contrast(name: str) -> str | None:
     >>> [named_contrast(name) for name in ("5: t2_spc_da-fl_sag", "patient1_FLAIR", "FLAIR to T1w", "3: T1 FLAIR")]
     ['FLAIR', 'FLAIR', 'FLAIR', None]
     """
-    words = plain(BIDS_PERSON.sub("", name.lower()))
+    words = plain_words(BIDS_PERSON.sub("", name.lower()))
     if NOT_AN_ANATOMY.search(words) or (ANOTHER_PART.search(words) and not HEAD.search(words)):
         return None
     flair, t1 = FLAIR_NAME.search(words), SPELT_T1.search(words)
@@ -59,7 +59,7 @@ def named_input(name: str) -> str | None:
     contrast = named_contrast(name)
     if contrast is not None:
         return {"T1w": "t1w", "FLAIR": "flair"}[contrast]
-    words = set(plain(BIDS_PERSON.sub("", name.lower())).split())
+    words = set(plain_words(BIDS_PERSON.sub("", name.lower())).split())
     named = [row.name for row in INPUTS if words & _words_of(row)]
     return named[0] if len(named) == 1 else None
 

@@ -22,7 +22,7 @@ def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.nd
     """Directions in which a transform can change, (6 or 12, 4, 4), one mm at `radius` mm from `centre` each.
 
     Three shifts and three turns about the centre; or, for an affine transform, three shifts and the nine numbers of
-    the linear part. `changed` follows them.
+    the linear part. `moved_along` follows them.
     """
     directions = []
     for axis in range(3):
@@ -41,17 +41,17 @@ def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.nd
     return np.array(directions)
 
 
-def changed(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+def moved_along(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
     """The matrix after a change by `amounts` mm along `generators`, made in the world of the fixed image.
 
     Args:
         matrix: 4x4 RAS mm, fixed -> moving.
         amounts: one per direction.
     """
-    return matrix @ exponential(np.tensordot(amounts, directions, axes=1))
+    return matrix @ matrix_exponential(np.tensordot(amounts, directions, axes=1))
 
 
-def exponential(change: np.ndarray) -> np.ndarray:
+def matrix_exponential(change: np.ndarray) -> np.ndarray:
     """Matrix exponential of a 4x4 whose last row is 0, by scaling, a Taylor series and squaring.
 
     scipy's general one wakes every BLAS thread for these 16 numbers: half of a registration's CPU time.

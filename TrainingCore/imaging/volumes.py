@@ -81,7 +81,7 @@ def read_volume(path: Path | str, what: str = "T1w", mask: bool = False, may_be_
         BadInput: one sentence for everything that cannot be used.
     """
     path = Path(path)
-    raw = readers.read(path, what)
+    raw = readers.read_image(path, what)
     name = raw.name or path.name
     label = f"The {what} {name}"
     data = readers.to_three_dimensions(raw.data, label)

@@ -68,7 +68,7 @@ def joined_convolution(deep: Tensor, skip: Tensor, norm: nn.GroupNorm, weight: T
     return joined.add_(_scaled_convolution(skip, scale[:, channels:], shift[:, channels:], weight[:, channels:]))
 
 
-def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """conv3d(x, weight, bias), 3x3x3 with padding 1: (N, A, D, H, W), (C, A, 3, 3, 3), (C,) -> (N, C, D, H, W)."""
     if not _in_halves(x):
         return F.conv3d(x, weight, bias, padding=1)
@@ -89,7 +89,7 @@ def _scaled_convolution(x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor)
     if torch.is_grad_enabled():
         return _ScaledConvolution.apply(x, scale, shift, weight)
     x = torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x), out=x)
-    return convolution(x, weight)
+    return padded_convolution(x, weight)
 
 
 class _ScaledConvolution(Function):
@@ -98,7 +98,7 @@ class _ScaledConvolution(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, shift, weight)
-        return convolution(torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x)), weight)
+        return padded_convolution(torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x)), weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -126,7 +126,7 @@ def _halves(x: Tensor) -> Tensor:
 
 
 def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of `convolution` towards x and weight."""
+    """Gradients of `padded_convolution` towards x and weight."""
     ones, halved = [1, 1, 1], _in_halves(x)
     padding = [0, 1, 1] if halved else ones
     if halved:

@@ -12,7 +12,7 @@ LARGEST = 0.98  # an input is taken as at most this, and at least minus this, be
 LEVELS = {2, 5, 8}  # places, among a generator's layers, after which a level of the way down is finished
 
 
-def convolution(
+def convolution_layers(
     before: int, after: int, kernel: int, norm: str, stride: int = 1, transposed: bool = False
 ) -> list[nn.Module]:
     """A convolution without bias and its normalisation; stride 1 keeps the size by reflection, 2 halves or doubles."""
@@ -30,7 +30,7 @@ class ResidualBlock2D(nn.Module):
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
-        first, second = convolution(channels, channels, 3, norm), convolution(channels, channels, 3, norm)
+        first, second = convolution_layers(channels, channels, 3, norm), convolution_layers(channels, channels, 3, norm)
         self.layers = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,14 +70,17 @@ class ResNetGenerator2D(nn.Module):
         self.skips, self.added_to = skips, added_to
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
-        layers = [*convolution(in_channels, width, 7, norm), nn.ReLU(inplace=True)]
+        layers = [*convolution_layers(in_channels, width, 7, norm), nn.ReLU(inplace=True)]
         for channels in (width, 2 * width):
-            layers += [*convolution(channels, 2 * channels, 3, norm, stride=2), nn.ReLU(inplace=True)]
+            layers += [*convolution_layers(channels, 2 * channels, 3, norm, stride=2), nn.ReLU(inplace=True)]
         layers += [ResidualBlock2D(4 * width, norm) for _ in range(blocks)]
         self.joined = {len(layers) + above for above in (0, 3, 6)}  # before each that doubles, and before the last
         maps = 1 + skips
         for channels in (4 * width, 2 * width):
-            layers += [*convolution(maps * channels, channels // 2, 3, norm, 2, transposed=True), nn.ReLU(inplace=True)]
+            layers += [
+                *convolution_layers(maps * channels, channels // 2, 3, norm, 2, transposed=True),
+                nn.ReLU(inplace=True),
+            ]
         last = nn.Conv2d(maps * width, out_channels, 7, padding=3, padding_mode="reflect")
         self.layers = nn.Sequential(*layers, last)
         initialise(self)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .fast_convolution import convolution
+from .fast_convolution import padded_convolution
 from .padding import padded
 
 SLOPE = 0.2  # of every LeakyReLU (Bone et al. 2021)
@@ -62,7 +62,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """conv3d(x, weight, bias) that keeps the size, on a CPU the quickest way."""
     if weight.shape[-1] == 1:
         return F.conv3d(x, weight, bias)
-    return convolution(x, weight, bias) if x.device.type == "cpu" else F.conv3d(x, weight, bias, padding=1)
+    return padded_convolution(x, weight, bias) if x.device.type == "cpu" else F.conv3d(x, weight, bias, padding=1)
 
 
 class VNet(nn.Module):

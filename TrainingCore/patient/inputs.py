@@ -118,7 +118,7 @@ def read_patient(
     same = check_different_images(images["t1w"], images["flair"]) if {"t1w", "flair"} <= set(images) else ""
     if same:
         patient.warnings.append(same)
-    patient.transforms = {name: read_transform(source) for name, source in (transforms or {}).items()}
+    patient.transforms = {name: transform_or_identity(source) for name, source in (transforms or {}).items()}
     patient.facts = {
         name: {
             "sha256": sha256(paths[name]) if paths[name].is_file() else content_sha256(volume),
@@ -127,13 +127,13 @@ def read_patient(
         }
         for name, volume in read.items()
     }
-    check_places(patient)
+    check_headers(patient)
     if bundle.description["output"] == "dvr":
         patient.work_on_about_1_mm()
     return patient
 
 
-def check_places(patient: PatientImages) -> None:
+def check_headers(patient: PatientImages) -> None:
     """Raise BadInput if a mask or map has lost its header, before the slow steps start."""
     if patient.lesions is not None:
         place(patient.lesions, "lesion mask", patient.images, patient.reference)
@@ -173,7 +173,7 @@ def says_simulated(image: Path) -> bool:
     return isinstance(content, dict) and content.get("Simulated") is True
 
 
-def read_transform(source: str) -> np.ndarray:
+def transform_or_identity(source: str) -> np.ndarray:
     """Read a transform.
 
     Args:

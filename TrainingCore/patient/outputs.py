@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED
-from ..data.lesion_columns import names
+from ..data.lesion_columns import column_names
 from ..data.result import (
     BRAIN,
     DVR,
@@ -54,11 +54,11 @@ def write_result(folder: Path, findings: Findings) -> None:
 
     write_maps(folder, findings)
     write_transforms(folder, findings.prepared.aligned)
-    columns = names(measured=findings.measured is not None)
+    columns = column_names(measured=findings.measured is not None)
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
     summary = summarise_findings(findings)
     patient_report(findings, summary).write(folder / REPORT)
-    write_json(folder / PROVENANCE, provenance(findings, summary))
+    write_json(folder / PROVENANCE, provenance_of(findings, summary))
 
 
 def write_transforms(folder: Path, aligned: AlignedPatient) -> None:
@@ -173,7 +173,7 @@ def summarise_findings(findings: Findings) -> dict[str, Any]:
     return summary
 
 
-def provenance(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
+def provenance_of(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
     """Content of provenance.json, without file names, paths or other patient identifiers.
 
     Args:

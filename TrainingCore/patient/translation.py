@@ -115,7 +115,7 @@ def write_translation(
             name: describe_registration(registration) for name, registration in aligned.registrations.items()
         },
         "network": {"run_on": prediction.way, "flip_averaging": flips, "predictions": len(prediction.maps)},
-        "compared_with_the_real_one": compare(aligned, predicted, about),
+        "compared_with_the_real_one": compare_with_real(aligned, predicted, about),
         "warnings": patient.anonymous_warnings(),
     }
     if lesions is not None:
@@ -127,7 +127,9 @@ def write_translation(
     return facts
 
 
-def compare(aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]) -> dict[str, float | None] | None:
+def compare_with_real(
+    aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]
+) -> dict[str, float | None] | None:
     """SSIM and MAE of the brain against the real contrast, in the network's units, of the image and, with the prefix
     `untouched_`, of the input nearest to it; None if the patient has no real one."""
     target = about["output"]

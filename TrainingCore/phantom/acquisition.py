@@ -8,7 +8,7 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .protocols import Sequence
-from .randomness import apply_along, linear_matrix, smooth_field
+from .randomness import apply_along, linear_matrix, random_field
 
 UNITS = 1000.0  # white matter's signal in the images written, arbitrary units
 
@@ -48,7 +48,7 @@ def acquire_together(
         last digit.
     """
     readers, images = None, []
-    bias = np.exp(sequence.bias * smooth_field(random if coil is None else coil, anatomy.shape, 110.0, anatomy.voxel))
+    bias = np.exp(sequence.bias * random_field(random if coil is None else coil, anatomy.shape, 110.0, anatomy.voxel))
     for signal in signals:
         image = signal * bias
         if readers is None:

@@ -134,7 +134,7 @@ def coarse_displacement(
             velocity[axis] += amplitude * noise / noise.std()
     velocity -= velocity.mean(axis=(1, 2, 3), keepdims=True)
     velocity += _ventricle_velocity(template, widening)
-    flow = exponential(velocity / step) * step
+    flow = displacement_of(velocity / step) * step
     position = coarse_positions()
     return _centred((position + flow) / scale[:, None, None, None] - position, template)
 
@@ -206,7 +206,7 @@ def _ventricle_velocity(template: Template, widening: float) -> np.ndarray:
     return -widening * slope * np.exp(-np.maximum(distance, 0.0) / 12.0)
 
 
-def exponential(velocity: np.ndarray, steps: int = STEPS) -> np.ndarray:
+def displacement_of(velocity: np.ndarray, steps: int = STEPS) -> np.ndarray:
     """Displacement (3, n, n, n) in voxels reached by following `velocity` (voxels) for unit time: scaling and squaring.
 
     Arsigny et al. 2006. The result is a diffeomorphism (Jacobian > 0) for a smooth velocity.

@@ -92,7 +92,7 @@ def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -
     return content["lesions"] if content.get("settings") == settings else None
 
 
-def write_visit(
+def write_bids_visit(
     out: Path, case: Case, settings: dict[str, Any], truth: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
     """Write one visit, every file whole or not at all.

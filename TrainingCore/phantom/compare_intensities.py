@@ -124,14 +124,14 @@ def digital_intensities(count: int, site: str, seed: int, size: int, progress: P
     return people
 
 
-def figure(real: Sequence[Intensities], digital: Sequence[Intensities], path: Path) -> None:
+def draw_intensities(real: Sequence[Intensities], digital: Sequence[Intensities], path: Path) -> None:
     """Draw the distributions of voxels, and each lesion's means, of both groups as PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
+    draw_intensities, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
     colours = ("#555555", "#0f766e", "#6d28d9")
     everyone = [(person.name, [person], colour) for person, colour in zip(real, colours)]
     everyone.append((f"digital (n = {len(digital)})", list(digital), "#c2410c"))
@@ -158,9 +158,9 @@ def figure(real: Sequence[Intensities], digital: Sequence[Intensities], path: Pa
         axis.set(title=title, xlabel="T1w relative to NAWM", ylabel="FLAIR relative to NAWM")
         axis.set(xlim=(0.2, 1.4), ylim=(0.4, 2.6))
         axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{SIMULATED} beside real lesions (Lesjak et al. 2018, CC-BY)")
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
+    draw_intensities.suptitle(f"{SIMULATED} beside real lesions (Lesjak et al. 2018, CC-BY)")
+    draw_intensities.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(draw_intensities)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         real = real_intensities(options.patients_folder)
         digital = digital_intensities(options.patients, options.site, options.seed, options.size, progress)
     with atomic_path(options.out / "phantom_intensities.png") as temporary:
-        figure(real, digital, temporary)
+        draw_intensities(real, digital, temporary)
     if options.progress == "bar":
         for name, samples in (*((sample.name, [sample]) for sample in real), ("digital", digital)):
             voxels = np.concatenate([sample.voxels for sample in samples], axis=1)

@@ -127,14 +127,14 @@ def _share(values: np.ndarray, low: float, high: float) -> str:
     return f"{100.0 * float(((values >= low) & (values < high)).mean()):.0f} %"
 
 
-def figure(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Path) -> None:
+def draw_lesions(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Path) -> None:
     """Draw load, number against load, volumes and distance to the ventricles of both groups as PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
+    draw_lesions, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
     styles = (("real", real, "#555555", "o"), ("digital", digital, "#c2410c", "x"))
     for name, group, colour, marker in styles:
         loads = np.sort([f.load for f in group])
@@ -178,13 +178,13 @@ def figure(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Pa
     axes[1].set(xscale="log", yscale="log", ylabel="lesions of 10 mm3 or more")
     axes[2].set(xscale="log", yscale="log", ylabel="share of lesions")
     axes[3].set_ylabel("share of lesional volume")
-    figure.suptitle(
+    draw_lesions.suptitle(
         f"{SIMULATED} beside 29 real consensus masks (Lesjak et al. 2018, CC-BY)"
         if len(real) == 29
         else f"{SIMULATED} beside real masks"
     )
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
+    draw_lesions.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(draw_lesions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         digital = digital_facts(options.patients, options.site, options.seed, options.size, progress)
     rows = [("measure", "real", "digital (simulated)"), *table(real, digital)]
     with atomic_path(options.out / "phantom_lesions.png") as temporary:
-        figure(real, digital, temporary)
+        draw_lesions(real, digital, temporary)
     write_text(
         options.out / "phantom_lesions.csv", "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows)
     )

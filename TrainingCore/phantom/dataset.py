@@ -19,7 +19,7 @@ LABELS_TABLE = f"{TUMOUR.removeprefix('space-T1w_')}.tsv"
 OURS = re.compile(rf"sub-[{''.join(SITES)}](HC)?\d{{2,}}")
 
 
-def columns(disease: str) -> dict[str, Any]:
+def participant_columns(disease: str) -> dict[str, Any]:
     """Columns of participants.tsv (BIDS data dictionary); gliomas add those that their cohorts are stratified by."""
     description: dict[str, Any] = {
         "group": {
@@ -115,7 +115,7 @@ def _clear(out: Path, surplus: list[Path]) -> None:
 
 
 def _write_participants(out: Path, people: list[tuple[str, Person]], disease: str) -> None:
-    named = columns(disease)
+    named = participant_columns(disease)
     lines = ["\t".join(["participant_id", *named])]
     for label, person in people:
         facts = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .lesions import Lesions
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 
 NAWM_LOSS_RANGE = (0.0, 0.05)  # patients' normal-appearing white matter against healthy white matter, share of DVR
 PERIVENTRICULAR_MM = 5.0  # Brown et al.: the gradient lies within 1-5 mm of the ventricles
@@ -31,7 +31,7 @@ def set_diffuse_damage(lesions: Lesions, anatomy: Anatomy, person_seed: int, dir
     wall = np.clip(1.0 - anatomy.ventricle_distance / PERIVENTRICULAR_MM, 0.0, 1.0)
     kept = (1.0 - nawm) * (1.0 - wall_loss * wall)
     if dirty:
-        field = smooth_field(random, anatomy.shape, DIRTY_MM, anatomy.voxel)
+        field = random_field(random, anatomy.shape, DIRTY_MM, anatomy.voxel)
         patches = extent * np.clip(field - DIRTY_ABOVE, 0.0, 1.0)
         patches *= np.clip(anatomy.cortex_distance / DIRTY_CORTEX_MM, 0.0, 1.0)
         outside = ~lesions.mask & anatomy.brain

@@ -62,6 +62,6 @@ def fingerprint() -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def provenance() -> dict[str, Any]:
+def phantom_edition() -> dict[str, Any]:
     """What sidecars, cards and cases say of the simulated patient: {edition, constants}."""
     return {"edition": EDITION, "constants": fingerprint()}

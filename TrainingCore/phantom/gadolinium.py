@@ -7,7 +7,7 @@ import numpy as np
 from .anatomy import Anatomy
 from .lesion_classes import ACUTE
 from .lesions import Lesions
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 from .tissues import Relaxation
 from .tumours import Tumour
 
@@ -66,7 +66,7 @@ def active_lesions(lesions: Lesions, voxel: float, person_seed: int, visit: int)
 def _vessels(anatomy: Anatomy, person_seed: int) -> np.ndarray:
     """(ours) Vessels in the sulci: where two smooth random fields of the person are both near zero, lines of fluid."""
     random = stream(person_seed, "vessels")
-    first, second = (smooth_field(random, anatomy.shape, 14.0, anatomy.voxel)[anatomy.brain] for _ in range(2))
+    first, second = (random_field(random, anatomy.shape, 14.0, anatomy.voxel)[anatomy.brain] for _ in range(2))
     lines = np.exp(-(first**2 + second**2) / 0.06)
     sulci = anatomy.ventricle_distance[anatomy.brain] > 8.0
     return (VESSEL_UPTAKE * lines * sulci).astype(np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .lesions import FULL_LOSS, Lesions, depth_profile
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 
 
 class LesionClass(NamedTuple):
@@ -153,5 +153,5 @@ def _set_myelin(
     slope = np.array([0.0, *(kind.depth for kind in CLASSES)])[lesions.kinds]
     profile = 1.0 + slope[owners] * (depth - 0.5)
     profile /= (np.bincount(owners, profile, minlength=len(mean)) / voxels)[owners]
-    patchy = 1.0 + PATCHINESS * smooth_field(random, anatomy.shape, PATCH_MM, anatomy.voxel)[mask]
+    patchy = 1.0 + PATCHINESS * random_field(random, anatomy.shape, PATCH_MM, anatomy.voxel)[mask]
     lesions.deficit[mask] = FULL_LOSS * np.clip(mean[owners] * profile * patchy, 0.0, 1.0)

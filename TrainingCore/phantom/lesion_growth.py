@@ -16,7 +16,7 @@ from .cortex import add_cortical
 from .diffuse import set_diffuse_damage
 from .lesion_classes import ACUTE, INACTIVE, SHADOW, draw_traits, set_states
 from .lesions import FULL_LOSS, Lesions, no_lesions
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 from .terrain import Terrain
 
 # Deciles of the total load in ml of the 29 masks, which no log-normal follows
@@ -98,7 +98,7 @@ def next_visit(lesions: Lesions, anatomy: Anatomy, person_seed: int, visit: int)
     mask = lesions.mask
     _resolve_acute(later)
     if mask.any():
-        field = smooth_field(random, anatomy.shape, 8.0, anatomy.voxel)[mask]
+        field = random_field(random, anatomy.shape, 8.0, anatomy.voxel)[mask]
         field = field + random.normal(0.0, 0.7, int(lesions.owner.max()) + 1)[lesions.owner[mask]]
         share = random.uniform(*CHANGE_RANGE)
         down = share * random.uniform(0.3, 0.7)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .lesions import Lesions
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 
 # water and its reach in mm at the ventricles; grows with age from 30 to 80
 CAP_WATER, CAP_MM = (0.0, 0.55), (1.5, 5.0)
@@ -83,7 +83,7 @@ def _add_vascular(
 
 def _perivascular(anatomy: Anatomy, random: np.random.Generator) -> np.ndarray:
     """Share of fluid in perivascular spaces: lines where two smooth fields are both near zero."""
-    first, second = (smooth_field(random, anatomy.shape, SPACES_FWHM_MM, anatomy.voxel) for _ in range(2))
+    first, second = (random_field(random, anatomy.shape, SPACES_FWHM_MM, anatomy.voxel) for _ in range(2))
     amount = SPACES_MAX * random.uniform(0.0, 1.0)
     lines = np.exp(-(first**2 + second**2) / SPACES_WIDTH)
     return amount * lines * (anatomy.white_matter > 0.8) * (anatomy.cortex_distance > 2.0)
@@ -95,7 +95,7 @@ def _with_choroid(anatomy: Anatomy, random: np.random.Generator) -> Anatomy:
         return anatomy
     reach = np.flatnonzero(anatomy.ventricles.any(axis=(0, 2)))
     back = np.clip(1.5 - 2.0 * (np.arange(anatomy.shape[1]) - reach[0]) / max(reach[-1] - reach[0], 1), 0.0, 1.0)
-    field = smooth_field(random, anatomy.shape, 8.0, anatomy.voxel)
+    field = random_field(random, anatomy.shape, 8.0, anatomy.voxel)
     share = CHOROID_MAX * np.clip(field - 0.2, 0.0, 1.0) * back[None, :, None] * anatomy.ventricles
     moved = (anatomy.fluid * share).astype(np.float32)
     return replace(anatomy, fluid=anatomy.fluid - moved, grey_matter=anatomy.grey_matter + moved)
@@ -104,7 +104,7 @@ def _with_choroid(anatomy: Anatomy, random: np.random.Generator) -> Anatomy:
 def _artefacts(anatomy: Anatomy, random: np.random.Generator) -> LookAlikes:
     flow = None
     if random.random() < FLOW_CHANCE:
-        field = smooth_field(random, anatomy.shape, 16.0, anatomy.voxel)
+        field = random_field(random, anatomy.shape, 16.0, anatomy.voxel)
         flow = (random.uniform(*FLOW_RANGE) * np.clip(field - 0.3, 0.0, 1.0) * anatomy.fluid).astype(np.float32)
     ghosts: dict[str, tuple[int, int, float] | None] = {}
     for name in ("t1w", "flair"):
@@ -134,7 +134,7 @@ def badly_stripped(anatomy: Anatomy, person_seed: int, visit: int) -> Anatomy:
     random = stream(person_seed, "skull strip", visit)
     if random.random() >= STRIP_CHANCE:
         return anatomy
-    field = smooth_field(random, anatomy.shape, 35.0, anatomy.voxel)
+    field = random_field(random, anatomy.shape, 35.0, anatomy.voxel)
     depth = max(1, round(random.uniform(*STRIP_MM) / anatomy.voxel))
     grown = ndimage.binary_dilation(anatomy.brain, iterations=depth)
     shrunk = ndimage.binary_erosion(anatomy.brain, iterations=depth)

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cut = data[tuple(slice(0, size * step) for size in shape)]
         return cut.reshape(shape[0], step, shape[1], step, shape[2], step).mean(axis=(1, 3, 5))
 
-    below = infratentorial(template.affine, template.brain.shape)
+    below = below_tentorium(template.affine, template.brain.shape)
     regions = np.where(blocks(below) > 0.5, INFRATENTORIAL, SUPRATENTORIAL) * (blocks(template.brain) > 0.5)
     regions[blocks(template.ventricles) > 0.4] = VENTRICLE
     same = Volume(resample(t1w, template.brain.shape, template.affine) * template.brain, template.affine)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def infratentorial(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def below_tentorium(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Mask (I, J, K) of everything below the tentorium in MNI space, drawn as a tent over the cerebellum with the
     brainstem below the midbrain's upper edge; read off the template's slices (ours)."""
     voxels = np.indices(shape, np.float32)

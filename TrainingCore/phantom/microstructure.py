@@ -14,7 +14,7 @@ import numpy as np
 
 from .acquisition import acquire_together
 from .anatomy import Anatomy
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 from .signals import spoiled_signal
 from .tissues import Scene, mix
 from .tracts import tract_anisotropy
@@ -118,7 +118,7 @@ def _own_variation(scene: Scene, what: str) -> np.ndarray:
     """Relative variation of white matter that no myelin explains: smooth in a person, and one number per lesion."""
     owner = scene.lesions.owner
     person = stream(scene.person_seed, "white matter", what)
-    smooth = NAWM_SPREAD * smooth_field(person, owner.shape, 25.0, scene.anatomy.voxel)[scene.anatomy.brain]
+    smooth = NAWM_SPREAD * random_field(person, owner.shape, 25.0, scene.anatomy.voxel)[scene.anatomy.brain]
     own = stream(scene.person_seed, "lesions", what).normal(0.0, LESION_SPREAD, int(owner.max()) + 1)
     own[0] = 0.0
     return (smooth + own.astype(np.float32)[owner[scene.anatomy.brain]]).astype(np.float32)
@@ -133,7 +133,7 @@ def _measured_mt_ratio(scene: Scene) -> np.ndarray:
     reference = float(np.median(unsaturated["white"]))
     random = stream(scene.person_seed, "acquire", "mtr", scene.visit)
     # (ours) the saturation pulse is stronger here than there: B1
-    field = 1.0 + 0.015 * smooth_field(random, scene.anatomy.shape, 90.0, scene.anatomy.voxel)
+    field = 1.0 + 0.015 * random_field(random, scene.anatomy.shape, 90.0, scene.anatomy.voxel)
     without, with_pulse = acquire_together(
         [mix(scene, unsaturated, reference), mix(scene, saturated, reference)], scene.anatomy, sequence, random
     )

@@ -13,7 +13,7 @@ import numpy as np
 from ..data.case import ALL_MRI, Case
 from ..runtime.errors import BadInput
 from .anatomy import FIELD_OF_VIEW_MM, Anatomy, grow_anatomy
-from .edition import provenance
+from .edition import phantom_edition
 from .lesion_growth import grow_lesions, next_visit
 from .lesions import Lesions, no_lesions
 from .lookalikes import LookAlikes, add_lookalikes, badly_stripped
@@ -23,12 +23,12 @@ from .people import (
     DEFAULT_CONTRASTS,
     LOAD_FACTOR,
     Person,
-    check_contrasts,
     check_disease,
+    check_simulated_contrasts,
     check_site,
     draw_person,
 )
-from .pet import measure, true_dvr
+from .pet import scan_dvr, true_dvr
 from .placed_masks import place_lesions
 from .protocols import visit_protocol
 from .rater import drawn_mask
@@ -37,7 +37,7 @@ from .tumours import ENHANCING_LABEL, Tumour, grow_tumour, place_mass
 from .vascular import grow_hyperintensities
 
 
-def check_size(size: int) -> None:
+def check_phantom_size(size: int) -> None:
     """Raises BadInput for a size that the networks cannot halve four times."""
     if size < 32 or size % 16 or size > 256:
         raise BadInput(f"Size {size} is invalid. Choose a multiple of 16 from 32 to 256, e.g. 128.")
@@ -167,8 +167,8 @@ def simulate_with_truth(
 
 
 def _simulate(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str) -> tuple[Case, Scene]:
-    check_size(size)
-    check_contrasts(contrasts, person.disease)
+    check_phantom_size(size)
+    check_simulated_contrasts(contrasts, person.disease)
     if visit < 1:
         raise BadInput(f"Visit {visit} does not exist. Visits are numbered from 1.")
     whole, lesions, tumour = body(person, visit, size)
@@ -187,7 +187,7 @@ def _simulate(person: Person, visit: int, size: int, contrasts: Sequence[str], l
         info["scanner"] = person.scanner(visit)
     if "dvr" in contrasts:
         truth = true_dvr(whole, lesions, person.seed)
-        measured, clean, info["pet"] = measure(truth, whole, person.seed, visit, person.scanner(visit))
+        measured, clean, info["pet"] = scan_dvr(truth, whole, person.seed, visit, person.scanner(visit))
         volumes["dvr"], volumes["dvr_clean"] = (_rounded(np.where(anatomy.brain, v, 0.0)) for v in (measured, clean))
         volumes["myelin_loss"] = _rounded(np.where(anatomy.brain & drawn, lost_myelin(lesions), 0.0))
     volumes.update(_masks(anatomy, drawn, tumour))
@@ -228,7 +228,7 @@ def _masks(anatomy: Anatomy, drawn: np.ndarray, tumour: Tumour | None) -> dict[s
 def _about(person: Person, protocol: dict[str, Any]) -> dict[str, Any]:
     return {
         "simulated": True,
-        "phantom": provenance(),
+        "phantom": phantom_edition(),
         "disease": person.disease,
         **(
             {"subtype": person.subtype, "grade": person.grade, "enhancement": person.enhancement}

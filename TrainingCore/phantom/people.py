@@ -133,7 +133,7 @@ def check_disease(disease: str) -> None:
         raise BadInput(f"Disease {disease} is unknown. Choose one of {', '.join(DISEASES)}.")
 
 
-def check_contrasts(contrasts: Iterable[str], disease: str) -> None:
+def check_simulated_contrasts(contrasts: Iterable[str], disease: str) -> None:
     """Raises BadInput for a contrast that is unknown, or that nobody knows in this disease."""
     known = (*ALL_MRI, "dvr")
     for name in contrasts:

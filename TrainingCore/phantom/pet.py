@@ -10,7 +10,7 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .lesions import Lesions
-from .randomness import apply_along, linear_matrix, smooth_field, stream
+from .randomness import apply_along, linear_matrix, random_field, stream
 from .tracts import tract_myelin
 
 GREY_RANGE = (1.00, 1.05)
@@ -101,7 +101,7 @@ def blur(volume: np.ndarray, fwhm: float, voxel: float) -> np.ndarray:
     return ndimage.gaussian_filter(volume, fwhm / 2.3548 / voxel, mode="constant", truncate=3.5)
 
 
-def measure(
+def scan_dvr(
     dvr: np.ndarray, anatomy: Anatomy, person_seed: int, visit: int, site: str
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """What the site's scanner makes of a DVR map: (measured, noise-free but blurred, what was used).
@@ -138,7 +138,7 @@ def _outside_activity(anatomy: Anatomy, random: np.random.Generator) -> np.ndarr
 
     near = ndimage.gaussian_filter(anatomy.brain.astype(np.float32), SHELL_MM / 2.3548 / anatomy.voxel, truncate=2.5)
     shell = ~anatomy.brain & (near > SHELL_RANGE[0]) & (near < SHELL_RANGE[1])
-    uneven = 1.0 + 0.3 * smooth_field(random, anatomy.shape, 30.0, anatomy.voxel)
+    uneven = 1.0 + 0.3 * random_field(random, anatomy.shape, 30.0, anatomy.voxel)
     return np.where(shell, np.clip(random.uniform(*OUTSIDE_RANGE) * uneven, 0.0, None), 0.0).astype(np.float32)
 
 

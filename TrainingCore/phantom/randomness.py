@@ -16,7 +16,7 @@ def stream(*keys: int | str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(entropy))
 
 
-def smooth_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm: float, voxel: float) -> np.ndarray:
+def random_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm: float, voxel: float) -> np.ndarray:
     """A smooth random field of mean about 0 and standard deviation 1.
 
     Drawn on a grid no finer than the field needs, then spread, because smooth fields do not need every voxel.

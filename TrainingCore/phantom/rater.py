@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import Anatomy
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 
 JITTER_MM, JITTER_SMOOTHNESS_MM = 0.55, 5.0  # (ours) SD of a border, and how far along it errors are alike
 HABIT_MM = (0.1, 0.3)  # (ours) mean and SD between people of how far outside the border is drawn: halos are tempting
@@ -28,7 +28,7 @@ def drawn_mask(lesions: np.ndarray, anatomy: Anatomy, person_seed: int) -> np.nd
     half = anatomy.voxel / 2.0
     found = ndimage.find_objects(lesions.astype(np.uint8))[0]
     box = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in found)
-    jitter = JITTER_MM * smooth_field(random, anatomy.shape, JITTER_SMOOTHNESS_MM, anatomy.voxel)[box]
+    jitter = JITTER_MM * random_field(random, anatomy.shape, JITTER_SMOOTHNESS_MM, anatomy.voxel)[box]
     jitter += random.normal(*HABIT_MM)
     inside, true = anatomy.brain[box] & (anatomy.fluid[box] < 0.6), lesions[box]
     depth = ndimage.distance_transform_edt(true) - ndimage.distance_transform_edt(~true)

@@ -33,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.add_argument("--size", type=int, default=128, help="voxels along each edge of 192 mm (default: 128)")
     add_progress_option(arguments)
     options = arguments.parse_args(argv)
-    from .patient import check_size, simulate_visit
+    from .patient import check_phantom_size, simulate_visit
 
-    check_size(options.size)
+    check_phantom_size(options.size)
     cases = []
     with Progress(options.progress, "Contrasts") as progress:
         for done, (disease, site, seed) in enumerate(PEOPLE):

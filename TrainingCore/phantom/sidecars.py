@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..data.case import QUANTITATIVE, Case
-from .edition import EDITION, provenance
+from .edition import EDITION, phantom_edition
 from .gadolinium import DOSES
 from .microstructure import B_VALUE
 
@@ -22,7 +22,7 @@ STANDARD_DOSE = 0.1  # mmol/kg
 
 def sidecar(case: Case, name: str) -> dict[str, Any]:
     """The sidecar of one volume, numbers rounded so that the same seed is the same bytes."""
-    made_by = {"PhantomEdition": EDITION, "PhantomConstants": provenance()["constants"]}
+    made_by = {"PhantomEdition": EDITION, "PhantomConstants": phantom_edition()["constants"]}
     if name in ("dvr", "dvr_clean"):
         return _pet(case, name) | made_by
     if name == "myelin_loss":

@@ -6,7 +6,7 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .lesions import Lesions
-from .randomness import smooth_field
+from .randomness import random_field
 
 CONFLUENT_DEEP_SHARE = 0.35  # (ours) confluent lesions that start away from the ventricles
 
@@ -16,8 +16,8 @@ class Terrain:
 
     def __init__(self, anatomy: Anatomy, random: np.random.Generator) -> None:
         self.anatomy, self.random = anatomy, random
-        self.roughness = smooth_field(random, anatomy.shape, 9.0, anatomy.voxel)
-        self.grain = smooth_field(random, anatomy.shape, 4.5, anatomy.voxel)
+        self.roughness = random_field(random, anatomy.shape, 9.0, anatomy.voxel)
+        self.grain = random_field(random, anatomy.shape, 4.5, anatomy.voxel)
         cerebrum = anatomy.brain & (anatomy.ventricle_distance < 60.0)
         white = (anatomy.white_matter > 0.6) & cerebrum
         near = anatomy.ventricle_distance

@@ -10,7 +10,7 @@ from .anatomy import Anatomy
 from .lesions import FULL_LOSS, Lesions
 from .lookalikes import LookAlikes
 from .protocols import Protocol
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 from .tracts import tract_myelin
 from .tumours import Tumour
 
@@ -110,7 +110,7 @@ def relaxation(
         tissues[name] = Relaxation(*(np.full(shape, v, np.float32) for v in (t1, t2, min(density, 1.0))))
     person = stream(person_seed, "white matter")
     cap = person.uniform(*CAP_WATER) * np.exp(-anatomy.ventricle_distance[brain] / person.uniform(*CAP_MM))
-    diffuse = DIFFUSE_SPREAD * smooth_field(person, anatomy.shape, 25.0, anatomy.voxel)[brain]
+    diffuse = DIFFUSE_SPREAD * random_field(person, anatomy.shape, 25.0, anatomy.voxel)[brain]
     water, axons = cap + lesions.water[brain], lesions.axonal_loss[brain]
     # what a tract has more of myelin than the mean of white matter counts as a negative loss
     myelin = lesions.myelin_loss()[brain] + (1.0 - tract_myelin(anatomy, person_seed)[brain]) / FULL_LOSS

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import COARSE, FIELD_OF_VIEW_MM, Anatomy, coarse_positions, spread_coarse
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 
 WHITE_ANISOTROPY = (0.30, 0.85)  # from crossing fibres under the cortex to the corpus callosum, Pierpaoli et al. 1996
 TRACT_SMOOTHNESS_MM = 14.0  # (ours)
@@ -40,7 +40,7 @@ def tract_myelin(anatomy: Anatomy, person_seed: int) -> np.ndarray:
         (n, n, n) float32, as a factor of the DVR.
     """
     pattern, midline = _layout(anatomy)
-    own = smooth_field(stream(person_seed, "tract myelin"), anatomy.shape, OWN_SMOOTHNESS_MM, anatomy.voxel)
+    own = random_field(stream(person_seed, "tract myelin"), anatomy.shape, OWN_SMOOTHNESS_MM, anatomy.voxel)
     commissure = midline * np.exp(-((anatomy.ventricle_distance / 9.0) ** 2))
     factor = 1.0 + TRACT_SPREAD * pattern + COMMISSURE_GAIN * commissure + OWN_SPREAD * own
     white = anatomy.white_matter > 0.5

@@ -13,7 +13,7 @@ import numpy as np
 from .anatomy import Anatomy, Mass
 from .lesions import Lesions, no_lesions
 from .people import Person
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 
 # As the BraTS challenges number them (Menze et al. 2015)
 ENHANCING_LABEL = 4
@@ -146,8 +146,8 @@ def _depth_in_core(anatomy: Anatomy, mass: Mass, random: np.random.Generator) ->
         np.einsum("ab,bijk->aijk", frame, position) / (stretch / stretch.prod() ** (1.0 / 3.0))[:, None, None, None]
     )
     cost = np.sqrt((turned**2).sum(axis=0)) / mass.radius
-    cost += 0.16 * smooth_field(random, anatomy.shape, 24.0, anatomy.voxel)
-    cost += 0.06 * smooth_field(random, anatomy.shape, 9.0, anatomy.voxel)
+    cost += 0.16 * random_field(random, anatomy.shape, 24.0, anatomy.voxel)
+    cost += 0.06 * random_field(random, anatomy.shape, 9.0, anatomy.voxel)
     # (ours) ventricles and the falx are borders, the cortex a weak one
     other_side = np.sign(mass.centre[0]) * anatomy.positions()[0] < 0.0
     cost += 0.8 * anatomy.fluid + 0.08 * anatomy.grey_matter + 0.35 * other_side
@@ -155,7 +155,7 @@ def _depth_in_core(anatomy: Anatomy, mass: Mass, random: np.random.Generator) ->
     within = np.where(anatomy.brain, cost, np.inf).ravel()
     border = np.partition(within, min(voxels_wanted, int(anatomy.brain.sum()) - 1))[voxels_wanted]
     depth = ((border - cost) * mass.radius).astype(np.float32)
-    return depth, smooth_field(random, anatomy.shape, 8.0, anatomy.voxel)
+    return depth, random_field(random, anatomy.shape, 8.0, anatomy.voxel)
 
 
 def _parts(

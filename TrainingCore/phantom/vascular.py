@@ -11,7 +11,7 @@ import numpy as np
 from .anatomy import Anatomy
 from .diffuse import set_diffuse_damage
 from .lesions import Lesions, depth_profile, no_lesions
-from .randomness import smooth_field, stream
+from .randomness import random_field, stream
 from .terrain import Terrain
 
 # (ours) ln(load in ml) = ln 6 + 0.07 (age - 65), SD 0.9: it doubles in ten years
@@ -52,9 +52,9 @@ def _grow_along_ventricles(lesions: Lesions, anatomy: Anatomy, random: np.random
     y = np.arange(anatomy.shape[1]) * anatomy.voxel
     reach = np.flatnonzero(anatomy.ventricles.any(axis=(0, 2))) * anatomy.voxel
     cap = 1.3 * np.exp(-(((y - reach.max()) / 9.0) ** 2)) + 1.6 * np.exp(-(((y - reach.min()) / 12.0) ** 2))
-    field = smooth_field(random, anatomy.shape, 14.0, anatomy.voxel)
+    field = random_field(random, anatomy.shape, 14.0, anatomy.voxel)
     rough = 0.7 * (field + field[::-1]) + 0.3 * field  # (ours) more alike than not on the two sides
-    rough += 0.5 * smooth_field(random, anatomy.shape, 5.0, anatomy.voxel)
+    rough += 0.5 * random_field(random, anatomy.shape, 5.0, anatomy.voxel)
     cost = anatomy.ventricle_distance / (1.0 + cap[None, :, None]) + rough
     where = (anatomy.white_matter > 0.55) & anatomy.brain & (anatomy.ventricle_distance < 25.0)
     candidates = np.flatnonzero(where)

@@ -11,7 +11,7 @@ import numpy as np
 from ..data.case import Case
 from ..evaluation.conformal import intervals_of_bundle
 from ..evaluation.segmentation import lesion_threshold, smallest_lesion
-from ..evaluation.task import HYPERINTENSITIES, SYNTHETIC, Outputs
+from ..evaluation.task import HYPERINTENSITIES, SYNTHETIC, ModelImages
 from ..imaging.volumes import Volume, resample
 from ..runtime.errors import MyelinSynthError
 from .model import TrainedModel
@@ -22,7 +22,7 @@ MIN_SHARE = 0.05  # smallest share of a voxel inside the resampled brain for whi
 
 def predict_case(
     model: TrainedModel, case: Case, uncertainty: bool = False, say: Callable[[str], None] = lambda message: None
-) -> Outputs:
+) -> ModelImages:
     """Run a model on a visit that was prepared for it.
 
     Args:
@@ -38,7 +38,7 @@ def predict_case(
         MyelinSynthError: a prediction is NaN or infinite in the brain, or there is not enough memory.
     """
     description = model.bundle.description
-    outputs = Outputs(
+    outputs = ModelImages(
         {},
         intervals=intervals_of_bundle(description),
         lesion_threshold=lesion_threshold(description),
@@ -63,14 +63,14 @@ def predict_case(
     return _checked(outputs, case)
 
 
-def _checked(outputs: Outputs, case: Case) -> Outputs:
+def _checked(outputs: ModelImages, case: Case) -> ModelImages:
     brain = np.asarray(case.volumes["brain"], bool)
     if not all(np.isfinite(image[brain]).all() for image in outputs.images.values()):
         raise MyelinSynthError(f"The model predicts NaN or infinite values for {case.label}: it cannot be used.")
     return outputs
 
 
-def outputs_on_grid(outputs: Outputs, own: Case, case: Case) -> Outputs:
+def outputs_on_grid(outputs: ModelImages, own: Case, case: Case) -> ModelImages:
     """Resample outputs from the grid of `own` to the grid of `case`."""
     images = {name: image_on_grid(image, own, case) for name, image in outputs.images.items()}
     maps = [image_on_grid(image, own, case) for image in outputs.maps]

@@ -34,7 +34,7 @@ label-lesion_mask is the same in whole voxels.
 """
 
 
-def check_places(data: Path, out: Path) -> None:
+def check_folders(data: Path, out: Path) -> None:
     """Raise BadInput where output and input lie inside each other, or `out` belongs to somebody else."""
     source, target = data.resolve(), out.resolve()
     root = source if source.is_dir() else None

@@ -175,7 +175,7 @@ def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
     from ..imaging.placement import in_one_world
     from ..imaging.reading import read_named
     from ..patient.case_preparation import prepare_volumes
-    from ..reporting.qc_measures import measure
+    from ..reporting.qc_measures import quality_measures
     from ..reporting.qc_pictures import case_picture
 
     stopwatch = Stopwatch()
@@ -188,7 +188,7 @@ def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
     picture = names.figure_path(task.person, task.visit)
     (work / picture).parent.mkdir(parents=True, exist_ok=True)
     (work / picture).write_bytes(case_picture(prepared))
-    measures = measure(prepared)
+    measures = quality_measures(prepared)
     outputs = outputs_of(work, [*made, picture.as_posix()])
     stopwatch.stop()
     registrations = prepared.aligned.registrations

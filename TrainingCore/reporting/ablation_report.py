@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import RESEARCH_USE
 from ..data.case import title_of
 from ..data.cohort import Cohort
-from ..evaluation.elimination import ALL, all_but, elimination_steps, margin, without
+from ..evaluation.elimination import ALL, all_but, elimination_steps, margin, name_without
 from ..evaluation.paired import mean_over_people
 from ..evaluation.task import Measure, Row, Task
 from ..evaluation.tasks import task_of
@@ -108,13 +108,13 @@ def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
         means = {name: _means(visits, task.measures) for name, visits in row["tried"].items()}
         best = {m.key: _best(m, {name: values[m.key]["mean"] for name, values in means.items()}) for m in shown}
         for name, result in means.items():
-            left = row["inputs"] if name == ALL else all_but(row["inputs"], name.removeprefix(without("")))
+            left = row["inputs"] if name == ALL else all_but(row["inputs"], name.removeprefix(name_without("")))
             papers = paper.with_inputs(left)
             cells: Row = {
                 "round": str(row["round"]) if name != ALL else "all",
                 **{i: "✓" if i in left else "✗" for i in first},
             }
-            cells["dropped"] = title_of(row["dropped"]) if name == without(row["dropped"]) else ""
+            cells["dropped"] = title_of(row["dropped"]) if name == name_without(row["dropped"]) else ""
             for measure in shown:
                 mark = " best" if name == best[measure.key] else ""
                 cells[measure.title] = printed(measure, result[measure.key]) + mark

@@ -38,7 +38,7 @@ def calibration_in_words(result: Row) -> str:
     )
     return (
         f"{verdict} Spearman's rho of uncertainty and absolute error: {rho} (perfectly calibrated SDs would give "
-        f"{figures.number(result['attainable'])}), {result['n']} lesions of {result['people']} people. Mean error "
+        f"{figures.number_text(result['attainable'])}), {result['n']} lesions of {result['people']} people. Mean error "
         f"{first['error']:.3f} in the third with the lowest uncertainty, {last['error']:.3f} in the third with the "
         f"highest.{times}"
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.case import title_of
 from ..evaluation.demyelination import REGIONS
-from .figures import MEASURED, SOFT, SYNTHETIC, new_figure, number, p_value
+from .figures import MEASURED, SOFT, SYNTHETIC, new_figure, number_text, p_value
 from .slice_figures import Slices, draw_slice
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def demyelination_examples(examples: Mapping[str, Sequence[Slices]]) -> Figure:
             if judged:
                 background, aspect = first.images[names[0]], example.millimetres[0] / example.millimetres[1]
                 agreement_slice(lower[1][column], background, example.images["agreement"], aspect)
-        head = f"{first.title}\nz = {number(first.z_mm, '{:.0f}')} mm"
+        head = f"{first.title}\nz = {number_text(first.z_mm, '{:.0f}')} mm"
         for row, text in zip((upper, *lower), (head, "synthetic DVR", "demyelinated\nin the lesions")):
             row[0].set_axis_on()
             row[0].set(xticks=[], yticks=[])

@@ -81,14 +81,14 @@ def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
     points = levels(rows["lesions"], compared.minimum_mm3)
     report.add_heading(name)
     slug = file_name(name)
-    r = {level: figures.number(summary[level]["r"]) for level in ("lesion", "patient")}
+    r = {level: figures.number_text(summary[level]["r"]) for level in ("lesion", "patient")}
     report.add_figure(
         figures.agreement_figure(points, summary),
         "Synthetic against measured mean DVR, one point per lesion (left) and per person (right).",
         f"Scatter plots of {name}: r = {r['lesion']} at lesion level, {r['patient']} at patient level.",
         f"agreement-{slug}",
     )
-    bias = figures.number(summary["lesion"]["bland_altman"]["bias"], "{:+.3f}")
+    bias = figures.number_text(summary["lesion"]["bland_altman"]["bias"], "{:+.3f}")
     report.add_figure(
         figures.bland_altman_figure(points, summary),
         "Difference of synthetic and measured DVR against their mean; bias (solid) and 95 % limits (dashed).",

@@ -59,7 +59,7 @@ def tissue_title(tissue: str, group: str) -> str:
     return named.get(tissue, TISSUE_TITLES[tissue])
 
 
-def number(value: float | None, form: str = "{:.2f}") -> str:
+def number_text(value: float | None, form: str = "{:.2f}") -> str:
     """A number for people, or the words for one that there is not."""
     return "not estimable" if value is None else form.format(value).replace("-", "\N{MINUS SIGN}")
 
@@ -67,8 +67,8 @@ def number(value: float | None, form: str = "{:.2f}") -> str:
 def with_interval(value: float | None, low: float | None, high: float | None, form: str = "{:.2f}") -> str:
     """`0.70 [0.61, 0.78]`, without the brackets where there is no interval."""
     if value is None or low is None or high is None:
-        return number(value, form)
-    return f"{number(value, form)} [{number(low, form)}, {number(high, form)}]"
+        return number_text(value, form)
+    return f"{number_text(value, form)} [{number_text(low, form)}, {number_text(high, form)}]"
 
 
 def p_value(p: float | None) -> str:
@@ -152,7 +152,7 @@ def bland_altman_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summa
             if result[key] is not None:
                 axis.axhline(result[key], color=SYNTHETIC, linewidth=1.3, linestyle=style)
                 axis.annotate(
-                    number(result[key], "{:+.3f}"),
+                    number_text(result[key], "{:+.3f}"),
                     (1, result[key]),
                     xycoords=("axes fraction", "data"),
                     xytext=(-2, -11 if key == "bias" and result[key] < 0 else 3),

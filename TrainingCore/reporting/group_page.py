@@ -179,11 +179,11 @@ def _association(row: Row, titles: Mapping[str, str]) -> Row:
 
 def scatter(rows: Sequence[Row], outcome: str, titles: Mapping[str, str]) -> Any:
     """Plot lesion and NAWM DVR of each person against an outcome."""
-    from ..study.associations import number, person_means
+    from ..study.associations import cell_number, person_means
 
     figure, axes = figures.new_figure(8.0, 3.4, ncols=2)
     for axis, measure in zip(axes[0], ("lesion_dvr", "nawm_dvr")):
-        values = np.array([[number(row[measure]), number(row.get(outcome))] for row in rows])
+        values = np.array([[cell_number(row[measure]), cell_number(row.get(outcome))] for row in rows])
         _, means = person_means([row["participant_id"] for row in rows], values)
         axis.scatter(means[:, 1], means[:, 0], s=16, color=figures.SYNTHETIC)
         axis.set(xlabel=outcome, ylabel=titles[measure])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..evaluation.information import as_table
-from .figures import number, p_value, tissue_title, with_interval
+from .figures import number_text, p_value, tissue_title, with_interval
 
 Row = dict[str, Any]
 CORRELATION_KEYS = ("n", "r", "r_low", "r_high", "p", "r_ceiling", "share_of_ceiling", "share_low", "share_high", "mae")
@@ -84,7 +84,7 @@ def interval_rows(summary: Row) -> list[Row]:
             "volume (mm3)": row["volume"],
             "lesions": row["lesions"],
             "measured DVR inside": with_interval(row["coverage"], row["low"], row["high"], "{:.0%}"),
-            "width (DVR)": number(row["width"], "{:.3f}"),
+            "width (DVR)": number_text(row["width"], "{:.3f}"),
         }
         for row in summary["intervals"]
     ]
@@ -103,7 +103,8 @@ def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
     if noise is not None:
         sentences.append(
             f"Noise ceiling of the whole cohort ({noise['lesions']} lesions of {noise['minimum_lesion_mm3']:g} mm3 or "
-            f"more): r = {number(noise['lesion_level_r'])} per lesion, {number(noise['patient_level_r'])} per visit."
+            f"more): r = {number_text(noise['lesion_level_r'])} per lesion, "
+            f"{number_text(noise['patient_level_r'])} per visit."
         )
     if information is not None and information.get("skipped"):
         sentences.append(information["skipped"])
@@ -119,7 +120,7 @@ def correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:
             result = summary[level]
             row[f"{level} r"] = with_interval(result["r"], result["r_low"], result["r_high"])
             row[f"{level} p"] = p_value(result["p"]).removeprefix("p = ").removeprefix("p ")
-            row[f"{level} noise ceiling"] = number(result["r_ceiling"])
+            row[f"{level} noise ceiling"] = number_text(result["r_ceiling"])
             share = result["share_of_ceiling"], result["share_low"], result["share_high"]
             row[f"{level} share of ceiling"] = with_interval(*share, "{:.0%}")
         rows.append(row)
@@ -132,7 +133,7 @@ def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
     for name, summary in summaries.items():
         for level in ("lesion", "patient"):
             result = summary[level]["bland_altman"]
-            limits = [number(result[key], "{:+.3f}") for key in ("lower_limit", "upper_limit")]
+            limits = [number_text(result[key], "{:+.3f}") for key in ("lower_limit", "upper_limit")]
             rows.append(
                 {
                     "model": name,
@@ -140,8 +141,8 @@ def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
                     "points": result["n"],
                     "bias": with_interval(result["bias"], result["bias_low"], result["bias_high"], "{:+.3f}"),
                     "95 % limits": limits[0] if result["sd"] is None else " to ".join(limits),
-                    "mean absolute error": number(summary[level]["mae"], "{:.3f}"),
-                    "slope": number(result["slope"]),
+                    "mean absolute error": number_text(summary[level]["mae"], "{:.3f}"),
+                    "slope": number_text(result["slope"]),
                 }
             )
     return rows
@@ -176,7 +177,7 @@ def group_rows(groups: Sequence[Row]) -> list[Row]:
         }
         for kind, title in (("measured", "measured"), ("synthetic", "synthetic"), ("clean", "noise-free truth")):
             mean, sd = group[f"{kind}_mean"], group[f"{kind}_sd"]
-            row[title] = number(mean, "{:.3f}") + ("" if sd is None else f" ({sd:.3f})")
+            row[title] = number_text(mean, "{:.3f}") + ("" if sd is None else f" ({sd:.3f})")
         rows.append(row)
     return rows
 
@@ -184,7 +185,7 @@ def group_rows(groups: Sequence[Row]) -> list[Row]:
 def models_alt(summaries: Mapping[str, Row]) -> str:
     """The correlations of every model in words, for those who cannot see the figure."""
     parts = [
-        f"{name}: lesion level {number(s['lesion']['r'])}, patient level {number(s['patient']['r'])}"
+        f"{name}: lesion level {number_text(s['lesion']['r'])}, patient level {number_text(s['patient']['r'])}"
         for name, s in summaries.items()
     ]
     return "Correlation of every model. " + "; ".join(parts) + "."

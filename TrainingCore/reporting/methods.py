@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..data.recipe import differences
+from ..data.recipe import differences_to_root
 from ..systems.registry import entry_of
 from .document import Report
 
@@ -29,7 +29,7 @@ def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int
 
 def changed_settings(recipe: dict[str, Any]) -> dict[str, str]:
     """Describe a recipe: `makes` (description), `from` (base recipe), `other` (settings that differ from the base)."""
-    result = differences(recipe)
+    result = differences_to_root(recipe)
     root, outputs = result.pop("base"), str(recipe["description"])
     result.pop("description", None)
     if entry_of(recipe["system"]).closed_form:  # ignores the training settings that its base may have

@@ -58,7 +58,7 @@ MEASURES = (
 )
 
 
-def measure(prepared: Prepared) -> dict[str, float | None]:
+def quality_measures(prepared: Prepared) -> dict[str, float | None]:
     """Compute the measures of a visit.
 
     Args:

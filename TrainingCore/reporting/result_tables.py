@@ -75,7 +75,7 @@ def printed(measure: Measure, result: Row) -> str:
     """`mean (sd)` in the paper's unit."""
     if result["mean"] is None:
         return "–"
-    mean = _unsigned_zero(figures.number(measure.scale * result["mean"], measure.form))
+    mean = _unsigned_zero(figures.number_text(measure.scale * result["mean"], measure.form))
     return mean if result["sd"] is None else f"{mean} ({measure.form.format(measure.scale * result['sd'])})"
 
 

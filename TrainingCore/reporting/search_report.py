@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.cohort import Cohort
-from ..data.recipe import changed, differences, value_of
+from ..data.recipe import differences_to_root, value_of, with_values
 from ..evaluation.tasks import task_of
 from ..runtime.files import write_json, write_text
 from ..runtime.tables import write_csv
@@ -47,7 +47,7 @@ def write_search(
     trials = study.get_trials(deepcopy=False)
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     best = min(complete, key=lambda trial: trial.value, default=None)
-    values = {} if best is None else plain(best.params, dimensions)
+    values = {} if best is None else recipe_values(best.params, dimensions)
     summary = {
         "trials": {name: sum(trial.state.name == name for trial in trials) for name in ("COMPLETE", "PRUNED", "FAIL")},
         "best": None if best is None else {"trial": best.number, "score": best.value, "values": values},
@@ -58,7 +58,8 @@ def write_search(
         text = "# The best values of a search: see report.html beside this file.\n"
         result = {"description": f"{recipe['description']} (searched)"} | values
         write_text(
-            out / "best_recipe.yaml", text + yaml.safe_dump(differences(changed(recipe, result)), sort_keys=False)
+            out / "best_recipe.yaml",
+            text + yaml.safe_dump(differences_to_root(with_values(recipe, result)), sort_keys=False),
         )
     write_csv(out / "trials.csv", [trial_row(trial, dimensions) for trial in trials])
     write_json(out / "summary.json", summary)
@@ -71,7 +72,7 @@ def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def plain(params: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
+def recipe_values(params: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
     """Convert the parameters of a trial, which store choices as JSON, to recipe values."""
     choices = {dimension.key for dimension in dimensions if dimension.choices}
     return {key: json.loads(value) if key in choices else value for key, value in params.items()}
@@ -85,7 +86,7 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
         "state": trial.state.name.lower(),
         "score": trial.value,
         **dict.fromkeys(dimension.key for dimension in dimensions),
-        **plain(trial.params, dimensions),
+        **recipe_values(trial.params, dimensions),
         "epochs": trial.user_attrs.get(EPOCHS),
         "seconds": seconds,
         "goes_on_with": trial.user_attrs.get(CONTINUES),

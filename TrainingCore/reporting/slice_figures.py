@@ -15,7 +15,7 @@ import numpy as np
 from ..data.case import title_of
 from ..runtime.errors import BadInput
 from ..runtime.files import atomic_path
-from .figures import DIFFERENCE_MAP, DIFFERENCE_WINDOW, DVR_MAP, DVR_WINDOW, OUTLINE, new_figure, number
+from .figures import DIFFERENCE_MAP, DIFFERENCE_WINDOW, DVR_MAP, DVR_WINDOW, OUTLINE, new_figure, number_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +111,7 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
         images = example.images | {"difference": example.images["synthetic"] - example.images[target]}
         for axis, name in zip(axes[row], heads):
             drawn[name] = draw_slice(axis, name, images[name], example)
-        height = number(example.z_mm, "{:.0f}")
+        height = number_text(example.z_mm, "{:.0f}")
         axes[row, 0].set_ylabel(f"{example.title}\nz = {height} mm", fontsize=9)
         axes[row, 0].text(0.03, 0.03, "R", transform=axes[row, 0].transAxes, color="white", fontsize=9)
     for axis, head in zip(axes[0], heads.values()):
@@ -191,7 +191,7 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
             draw_slice(lower[column], "difference", example.images["synthetic"] - example.images[target], example)
         for axis in lower[: len(inputs) + 1]:
             axis.set_axis_off()
-        upper[0].set_ylabel(f"{first.title}\nz = {number(first.z_mm, '{:.0f}')} mm", fontsize=9)
+        upper[0].set_ylabel(f"{first.title}\nz = {number_text(first.z_mm, '{:.0f}')} mm", fontsize=9)
         upper[0].text(0.03, 0.03, "R", transform=upper[0].transAxes, color="white", fontsize=9)
         lower[len(inputs)].text(1, 0.5, "synthetic \N{MINUS SIGN}\nmeasured", ha="right", va="center", fontsize=9)
     for axis, head in zip(axes[0], heads):

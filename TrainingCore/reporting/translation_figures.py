@@ -19,7 +19,7 @@ PLACES = {"ssim_brain": "whole brain", "ssim_lesion": "lesion"}
 MARKERS = (("o", SYNTHETIC), ("s", MEASURED), ("^", TRUTH), ("x", INK))
 
 
-def pairs_of(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+def before_and_after(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """(input against target, synthetic against target) of every visit that has both."""
     result = [(row.get(f"untouched_{key}"), row.get(key)) for row in rows]
     return [(before, after) for before, after in result if before is not None and after is not None]
@@ -30,7 +30,7 @@ def models_of(visits: Visits) -> Visits:
     return {
         name: rows
         for name, rows in visits.items()
-        if any(synthetic != untouched for synthetic, untouched in pairs_of(rows, "ssim_brain"))
+        if any(synthetic != untouched for synthetic, untouched in before_and_after(rows, "ssim_brain"))
     }
 
 
@@ -46,7 +46,7 @@ def similarity_figure(visits: Visits) -> Figure:
     for axis, (key, title) in zip(axes[0], PLACES.items()):
         ends = [0.0, 1.0]
         for (name, rows), (marker, colour) in zip(visits.items(), cycle(MARKERS)):
-            pairs = pairs_of(rows, key)
+            pairs = before_and_after(rows, key)
             ends += [value for pair in pairs for value in pair]
             if pairs:
                 axis.scatter(*zip(*pairs), s=26, marker=marker, color=colour, alpha=0.75, label=name.replace("_", " "))
@@ -69,7 +69,7 @@ def translation_section(report: Report, compared: ComparedModels) -> None:
     for name, rows in models.items():
         row: dict[str, Any] = {"recipe": name}
         for key, title in PLACES.items():
-            pairs = pairs_of(rows, key)
+            pairs = before_and_after(rows, key)
             row[title] = f"{sum(after > before for before, after in pairs)} of {len(pairs)}"
         table.append(row)
     report.add_heading("Synthetic and target beside input and target")

@@ -20,7 +20,7 @@ CATEGORIES = 6  # (ours) a column with more distinct texts cannot be a group
 Row = dict[str, Any]
 
 
-def number(content: Any) -> float:
+def cell_number(content: Any) -> float:
     """Convert a cell to a number, nan if it is not numeric."""
     try:
         return float(content)
@@ -38,7 +38,7 @@ def is_numeric(rows: Sequence[Row], column: str) -> bool:
     if not cells:
         known = sorted({name for row in rows for name in row})
         raise BadInput(f"The column {column!r} of participants.tsv is missing or empty. Available: {', '.join(known)}.")
-    return all(np.isfinite(number(cell)) for cell in cells)
+    return all(np.isfinite(cell_number(cell)) for cell in cells)
 
 
 def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
@@ -46,7 +46,7 @@ def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
     columns: list[np.ndarray] = []
     for name in covariates:
         if is_numeric(rows, name):
-            columns.append(np.array([number(row.get(name)) for row in rows]))
+            columns.append(np.array([cell_number(row.get(name)) for row in rows]))
             continue
         levels = sorted({row[name] for row in rows if row.get(name) is not None})
         if len(levels) > CATEGORIES:
@@ -109,7 +109,7 @@ def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Seque
         person; the same adjusted for the covariates (partial_*); beta of the mixed model per SD of the outcome, in SD
         of the measure; p of the adjusted correlation. None: cannot be estimated.
     """
-    values = np.array([[number(row.get(measure)), number(row.get(outcome))] for row in rows])
+    values = np.array([[cell_number(row.get(measure)), cell_number(row.get(outcome))] for row in rows])
     everything = np.column_stack([values, design(rows, covariates)])
     complete = np.isfinite(everything).all(axis=1)
     people = [row["participant_id"] for row, keep in zip(rows, complete) if keep]
@@ -176,7 +176,7 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
         raise BadInput(
             f"The outcome {group!r} has {len(levels)} different text values, so it is neither numeric nor categorical."
         )
-    values = np.array([[number(row.get(measure))] for row in rows])
+    values = np.array([[cell_number(row.get(measure))] for row in rows])
     comparisons = []
     for index, first in enumerate(levels):
         for second in levels[index + 1 :]:

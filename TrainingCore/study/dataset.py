@@ -160,6 +160,6 @@ def note_failure(out: Path, label: str, reason: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def failures(out: Path) -> list[dict[str, str]]:
+def visits_without_map(out: Path) -> list[dict[str, str]]:
     """List all visits without a map and the reason, over all jobs so far."""
     return [read_json(path) for path in sorted((out / LOGS).glob("*.json"))]

@@ -9,7 +9,7 @@ from typing import Any
 from ..runtime.errors import BadInput
 from ..runtime.files import write_json, write_text
 from .associations import associate, compare_groups, is_numeric, with_false_discovery
-from .dataset import failures
+from .dataset import visits_without_map
 from .names import RESULTS
 from .table import MEASURES, NAMES, as_tsv, dictionary, read_rows
 
@@ -35,7 +35,7 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
     write_text(out / "group.tsv", as_tsv(rows))
     write_json(out / "group.json", dictionary())
     write_json(out / "group_statistics.json", tables)
-    write_group_page(out / PAGE, rows, failures(out), tables, covariates, out / RESULTS, TITLES)
+    write_group_page(out / PAGE, rows, visits_without_map(out), tables, covariates, out / RESULTS, TITLES)
     return out / PAGE
 
 

@@ -52,7 +52,7 @@ def keys_of(out: Path, person: str, visits: Sequence[str]) -> str:
     return " ".join(keys)
 
 
-def pairs_of(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
+def session_pairs(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
     """Yield consecutive sessions (in the order of their labels) that both have a map."""
     complete = [task for task in tasks if (Path(task.out) / record_path(task.person, task.visit)).is_file()]
     for person in sorted({task.person for task in complete}):

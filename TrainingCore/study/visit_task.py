@@ -111,7 +111,7 @@ def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: s
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def synthesize_visit(task: VisitTask) -> VisitOutcome:
+def synthesize_bids_visit(task: VisitTask) -> VisitOutcome:
     """Write the Result and derivatives of a visit; failures are returned in the outcome, not raised (except a stop)."""
     return attempt(task.label, task.out, lambda: _synthesize(task), "Use fewer --n-procs.")
 

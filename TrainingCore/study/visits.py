@@ -37,7 +37,7 @@ class Compared:
     simulated: bool
 
 
-def compare(
+def compare_visits(
     results: tuple[Result, Result],
     t1w: tuple[Path | None, Path | None],
     spacing: float,

@@ -1,9 +1,9 @@
 """Registry of systems by name: their properties without torch, and their classes on demand.
 
 A system of this package has a file in `systems/papers` that registers it. Another package registers its own at run time
-with `register`, or is found by its entry point in the group `myelinsynth.systems`, a function that registers:
+with `register_system`, or is found by its entry point in the group `myelinsynth.systems`, a function that registers:
 
->>> register(SystemEntry("mine", load="my_package.mine:Mine", recipe=Path("mine.yaml")))               # doctest: +SKIP
+>>> register_system(SystemEntry("mine", load="my.mine:Mine", recipe=Path("mine.yaml")))           # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SystemEntry:
 _ENTRIES: dict[str, SystemEntry] = {}
 
 
-def register(entry: SystemEntry) -> None:
+def register_system(entry: SystemEntry) -> None:
     """Register a system; replaces a system of the same name."""
     _ENTRIES[entry.name] = entry
     if entry.recipe is not None:

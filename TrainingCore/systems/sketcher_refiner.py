@@ -95,7 +95,7 @@ class SketcherRefiner(System):
         for name, learner in self.learners.items():
             learner.set_rate(rates[name.split()[0]] * progress.decay(adam.decay))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: a resumed run draws the same
-        found = {"sketcher": self.sketcher.step(sample.inputs, sample, mean_absolute_error)}
+        found = {"sketcher": self.sketcher.step(sample.inputs, sample, brain_l1)}
         if self.refiner is not None:
             with_sketch = self._with_sketch(sample.inputs, self._drawn_sketch(sample.inputs))
             found["refiner"] = self.refiner.step(with_sketch, sample, region_weighted_error)
@@ -131,7 +131,7 @@ class SketcherRefiner(System):
         return {"patch of the grid": list(self.options.discriminator.patch)}
 
 
-def mean_absolute_error(fake: Tensor, sample: Sample) -> Tensor:
+def brain_l1(fake: Tensor, sample: Sample) -> Tensor:
     """Mean |y - G| over the brain, the sketcher's L1 (ours: the background is left out). All (N, 1, I, J, K)."""
     return mean_over(sample.brain, (fake - sample.target).abs())
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..data.bundle import Bundle
 from ..data.case import Case
-from ..data.recipe import Settings, changed, leaves, load_recipe, value_of
+from ..data.recipe import Settings, leaves, load_recipe, value_of, with_values
 from ..runtime.errors import BadInput
 from .learner import AnyLearner, Learner, Network
 from .parts import load_weights, other_network, parameters, precision
@@ -199,7 +199,7 @@ class System(ABC):
             recipe["losses"]["adversarial"] = 0.0
         architecture = dict(leaves(about["architecture"]))
         known = {key: architecture[key] for key in cls.architecture_keys if key in architecture}
-        described = changed(recipe, known, where=f"The model {bundle.path}")
+        described = with_values(recipe, known, where=f"The model {bundle.path}")
         cls._check_fits(described, bundle)
         system = cls(described, device)
         system.start_from(bundle)

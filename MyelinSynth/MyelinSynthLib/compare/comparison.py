@@ -23,7 +23,7 @@ from .nodes import loadChange
 
 
 @dataclass(frozen=True)
-class Visit:
+class ComparedVisit:
     """A Result to compare with: a folder, or the nodes (by role) of one in the scene. label: its name for people."""
 
     label: str
@@ -55,19 +55,19 @@ class Visit:
         return self.nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE) if "dvr" in self.nodes else None
 
 
-def visitOfFolder(folder: Path) -> Visit:
+def visitOfFolder(folder: Path) -> ComparedVisit:
     """A Result folder, named after itself."""
     importTrainingCore()
     from TrainingCore.study.visit_pair import visit_label
 
-    return Visit(visit_label(folder), folder)
+    return ComparedVisit(visit_label(folder), folder)
 
 
-def visitOfNodes(nodes: Mapping[str, Any]) -> Visit:
+def visitOfNodes(nodes: Mapping[str, Any]) -> ComparedVisit:
     """A Result in the scene, named after its T1w."""
     t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
     name = t1w.GetName() if t1w is not None else nodes["dvr"].GetName()
-    return Visit(name.removesuffix("_T1w"), None, provenance.get(nodes["dvr"], "Run"))
+    return ComparedVisit(name.removesuffix("_T1w"), None, provenance.get(nodes["dvr"], "Run"))
 
 
 class Comparison(Job[dict[str, Any]]):
@@ -78,7 +78,7 @@ class Comparison(Job[dict[str, Any]]):
 
     command = "change"
 
-    def __init__(self, before: Visit, after: Visit, **options: Any) -> None:
+    def __init__(self, before: ComparedVisit, after: ComparedVisit, **options: Any) -> None:
         super().__init__(**options)
         self.before, self.after = before, after
 

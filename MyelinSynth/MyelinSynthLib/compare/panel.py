@@ -17,7 +17,7 @@ from ..run.childprocess import State, Step, importTrainingCore
 from ..run.install import Installation, prepareInstallation
 from ..scene import provenance
 from ..words import _
-from .comparison import Comparison, Visit, visitOfFolder, visitOfNodes
+from .comparison import ComparedVisit, Comparison, visitOfFolder, visitOfNodes
 from .nodes import isOf, loadChange
 
 PUMP_MILLISECONDS = 100
@@ -32,8 +32,8 @@ class ComparePanel:
         self.nodes: dict[str, Any] = {}
         self.job: Installation | Comparison | None = None
         self._later: Comparison | None = None  # while packages are installed
-        self._folders: list[Visit] = []
-        self._visits: list[Visit] = []
+        self._folders: list[ComparedVisit] = []
+        self._visits: list[ComparedVisit] = []
         self._filling = False
         self._timer = qt.QTimer()
         self._timer.setInterval(PUMP_MILLISECONDS)
@@ -211,7 +211,7 @@ class ComparePanel:
             self.job.stop()
             self._end(_("Cancelled"))
 
-    def _chosen(self) -> Visit | None:
+    def _chosen(self) -> ComparedVisit | None:
         index = self.ui.earlierBox.currentIndex
         return self._visits[index] if 0 <= index < len(self._visits) else None
 

@@ -53,7 +53,7 @@ def descriptions() -> dict[int, str]:
     }
 
 
-def register(layoutNode: Any) -> None:
+def registerLayouts(layoutNode: Any) -> None:
     """Make the layouts known to the application; before a scene that was saved in one of them is opened, too."""
     for number, description in descriptions().items():
         if layoutNode.IsLayoutDescription(number):
@@ -76,7 +76,7 @@ class Layouts:
 
     def show(self, layoutNode: Any, number: int) -> None:
         """Go to a layout, one of these or of Slicer's own."""
-        register(layoutNode)
+        registerLayouts(layoutNode)
         if layoutNode.GetViewArrangement() not in (self._own, *descriptions()):
             self._previous = layoutNode.GetViewArrangement()
         self._own = number

@@ -15,7 +15,7 @@ from ..review.table import Review
 from ..words import _
 from . import framing, plots, surfaces
 from . import views as display
-from .layouts import SIDE_BY_SIDE, SIDE_BY_SIDE_MEASURED, TWO_VISITS, WITH_3D, Layouts, register
+from .layouts import SIDE_BY_SIDE, SIDE_BY_SIDE_MEASURED, TWO_VISITS, WITH_3D, Layouts, registerLayouts
 from .selection import showOnly, standOut
 from .shown import CHANGE_VIEW, CHANGE_VIEWS, FLAIR, MAP_VIEW, T1W, Shown, viewsOf
 
@@ -56,7 +56,7 @@ class DisplayPanel:
         ui.plotsButton.connect("clicked(bool)", self.onPlots)
         ui.previousLayoutButton.connect("clicked(bool)", self.onPreviousLayout)
         if self._layoutNode() is not None:
-            register(self._layoutNode())
+            registerLayouts(self._layoutNode())
         self.show({})
 
     def show(self, nodes: dict[str, Any]) -> None:

@@ -69,9 +69,9 @@ class Broken:
 def isInput(name: object) -> bool:
     """Whether the table of inputs has a row of this name, so that a selector can be made for it."""
     importTrainingCore()
-    from TrainingCore.data.inputs import find
+    from TrainingCore.data.inputs import find_input
 
-    return isinstance(name, str) and find(name) is not None
+    return isinstance(name, str) and find_input(name) is not None
 
 
 def furtherInputs(model: str) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def furtherInputs(model: str) -> tuple[str, ...]:
     from TrainingCore.runtime.errors import BadInput
 
     try:
-        path = bundle.find(model)
+        path = bundle.find_bundle(model)
         return Model(path, bundle.read_description(path)).furtherInputs
     except (BadInput, OSError):
         return ()

@@ -35,7 +35,7 @@ class Problem:
     blocking: bool = True
 
 
-def names() -> dict[str, str]:
+def fieldTitles() -> dict[str, str]:
     """What each field is called in a sentence."""
     return {
         "t1w": _("T1w"),
@@ -49,12 +49,12 @@ def names() -> dict[str, str]:
 
 def titleOf(field: str) -> str:
     """What a field or an input of the table of inputs is called in a sentence and over its selector."""
-    if field in names():
-        return names()[field]
+    if field in fieldTitles():
+        return fieldTitles()[field]
     importTrainingCore()
-    from TrainingCore.data.inputs import find
+    from TrainingCore.data.inputs import find_input
 
-    row = find(field)
+    row = find_input(field)
     return row.title if row else field
 
 

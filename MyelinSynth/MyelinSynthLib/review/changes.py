@@ -15,7 +15,7 @@ from ..run.childprocess import importTrainingCore
 from ..scene import provenance
 from ..scene.geometry import ijkToRas, toWorld
 from ..words import _
-from .edits import Memory, cells, measure
+from .edits import Memory, cells, measureLesions
 from .segments import labelsOnGrid, setMask
 from .table import ADDED, COMMENT, ID, MERGED, OUTLINE, SPLIT, STATE, UNREVIEWED, Review
 
@@ -23,7 +23,7 @@ Masks = dict[int, "np.ndarray | None"]  # by lesion: (K, J, I) on the map's grid
 
 
 @dataclass(frozen=True)
-class Change:
+class OutlineChange:
     """What was done. lesion: the one to look at now; lesions: all that changed; words: for people; undo: undoes it."""
 
     lesion: int
@@ -32,7 +32,7 @@ class Change:
     undo: Callable[[], None]
 
 
-def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) -> Change:
+def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) -> OutlineChange:
     """Grow a lesion from the probability map where somebody clicked, and measure it.
 
     nodes: those of one synthesis by role; position: world, mm RAS. Raises SynthesisError where there is a lesion
@@ -50,7 +50,7 @@ def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) 
     return _apply(nodes, {lesion: grown.mask.transpose(2, 1, 0)}, ADDED, memory, lesion, text, share=grown.threshold)
 
 
-def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) -> Change:
+def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) -> OutlineChange:
     """Make one lesion of several; it keeps the number of the largest. Raises SynthesisError for fewer than two."""
     review, masks = Review(nodes["table"]), _masks(nodes, lesions)
     if len(masks) < 2:
@@ -66,7 +66,7 @@ def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) 
     return _apply(nodes, newMasks, MERGED, memory, kept, text, comment=comment, others=names)
 
 
-def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> Change:
+def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> OutlineChange:
     """Divide a lesion into its pieces, or at its waists; the largest part keeps the number.
 
     Raises SynthesisError where it has no outline, or nothing divides it.
@@ -98,12 +98,12 @@ def canGrow(nodes: dict[str, Any]) -> bool:
 
 def _apply(
     nodes: dict[str, Any], wanted: Masks, mark: str, memory: Memory, lesion: int, text: str, **words: Any
-) -> Change:
+) -> OutlineChange:
     """Draw the masks and bring the table into line; `lesion` is the one whose region and comment the others take."""
     segmentation, review = nodes["lesions"], Review(nodes["table"])
     before: Masks = {**dict.fromkeys(wanted), **_masks(nodes, list(wanted))}
     rows = {number: review.values(row) for number in wanted if (row := review.rowOf(number)) is not None}
-    change = Change(
+    change = OutlineChange(
         lesion,
         frozenset(wanted),
         text.format(id=lesion, **words),
@@ -112,7 +112,7 @@ def _apply(
     try:
         for number, mask in wanted.items():
             setMask(segmentation, number, mask, nodes["dvr"])
-        measured = measure(nodes, set(wanted), memory)
+        measured = measureLesions(nodes, set(wanted), memory)
     except BaseException:
         _restore(nodes, before, rows, memory)
         raise
@@ -140,7 +140,7 @@ def _restore(nodes: dict[str, Any], masks: Masks, rows: dict[int, dict[str, Any]
         row = review.rowOf(number)
         row = review.addRow({ID: number}) if row is None else row
         review.setValues(row, rows[number])
-    measure(nodes, set(), memory)
+    measureLesions(nodes, set(), memory)
 
 
 def _masks(nodes: dict[str, Any], lesions: Sequence[int]) -> dict[int, np.ndarray]:

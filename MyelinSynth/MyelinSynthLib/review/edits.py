@@ -94,7 +94,7 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
     return edits
 
 
-def measure(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> dict[int, dict[str, Any]]:
+def measureLesions(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> dict[int, dict[str, Any]]:
     """What the maps say about some lesions as they are drawn now, by their numbers; the memory then knows them all.
 
     A lesion without a voxel inside the brain is not in it. Raises SynthesisError.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Step:
+class UndoStep:
     """lesion: the one to look at once it is undone; lesions: all that it changed; undo: undoes it."""
 
     lesion: int
@@ -19,14 +19,14 @@ class History:
     """The steps of one review, the last one first to go."""
 
     def __init__(self) -> None:
-        self._steps: list[Step] = []
+        self._steps: list[UndoStep] = []
 
     def __bool__(self) -> bool:
         return bool(self._steps)
 
     def add(self, lesion: int, lesions: Iterable[int], undo: Callable[[], None]) -> None:
         """Remember a step."""
-        self._steps.append(Step(lesion, frozenset(lesions), undo))
+        self._steps.append(UndoStep(lesion, frozenset(lesions), undo))
 
     def undo(self) -> int:
         """Take the last step back; returns the lesion to look at. Raises IndexError where there is none."""

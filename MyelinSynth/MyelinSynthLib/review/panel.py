@@ -17,7 +17,7 @@ from ..display.framing import jumpTo
 from ..errors import SynthesisError
 from ..scene import provenance
 from ..words import _
-from .changes import Change, addLesion, canGrow, mergeLesions, splitLesion
+from .changes import OutlineChange, addLesion, canGrow, mergeLesions, splitLesion
 from .clicks import Clicks
 from .dock import TableDock
 from .edits import Memory, measureAgain
@@ -278,7 +278,7 @@ class ReviewPanel(VTKObservationMixin):
         if lesion is not None:
             self._change(lambda: splitLesion(self.nodes, lesion, self._memory))
 
-    def _change(self, make: Callable[[], Change]) -> bool:
+    def _change(self, make: Callable[[], OutlineChange]) -> bool:
         """Change lesions, say what was done and show it; returns whether it could be done."""
         if self.review is None or "lesions" not in self.nodes:
             return False

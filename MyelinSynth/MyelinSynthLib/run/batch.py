@@ -25,7 +25,7 @@ WORKLIST_FILE = "worklist.json"  # which files each result was made of: the Resu
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchOutcome:
     """What became of one visit; done: whether there is a result; message: a sentence, empty where all went well."""
 
     label: str
@@ -41,7 +41,7 @@ def runBatch(
     scenes: bool = False,
     say: Callable[[str], None] = print,
     **options: Any,
-) -> list[Outcome]:
+) -> list[BatchOutcome]:
     """Synthesize every visit of a dataset. One that fails does not stop the others.
 
     dataset: BIDS folder, or a .csv / .tsv table of files; out: gets <label>_result, _lesions.csv and _report.html for
@@ -62,7 +62,7 @@ def runBatch(
     for number, visit in enumerate(visits, 1):
         say(_("{number} of {count}: {label}").format(number=number, count=len(visits), label=visit.label))
         if (out / f"{visit.label}_result").is_dir() and not again:
-            outcomes.append(Outcome(visit.label, True, _("Skipped: a result already exists.")))
+            outcomes.append(BatchOutcome(visit.label, True, _("Skipped: a result already exists.")))
         else:
             options["onStep"] = lambda step: say(f"  {step.message}")
             outcomes.append(_one(visit, out, synthesize, scenes, options))
@@ -72,7 +72,7 @@ def runBatch(
     return outcomes
 
 
-def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, options: dict[str, Any]) -> Outcome:
+def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, options: dict[str, Any]) -> BatchOutcome:
     try:
         nodes = {name: loadVolume(visit.files[name]) for name in VOLUMES if name in visit.files}
         further = {
@@ -89,16 +89,16 @@ def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, op
         if scenes and not slicer.mrmlScene.WriteToMRB(str(out / f"{visit.label}.mrb")):
             raise SynthesisError(_("The scene could not be saved."))
     except SynthesisError as error:
-        return Outcome(visit.label, False, str(error))
+        return BatchOutcome(visit.label, False, str(error))
     except Exception as error:  # the next patient is not to pay for it; the log has all of it
         logging.exception(f"MyelinSynth: {visit.label} failed")
-        return Outcome(visit.label, False, f"{type(error).__name__}: {error}")
+        return BatchOutcome(visit.label, False, f"{type(error).__name__}: {error}")
     finally:
         slicer.mrmlScene.Clear(0)
-    return Outcome(visit.label, True)
+    return BatchOutcome(visit.label, True)
 
 
-def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
+def _visits(dataset: Path) -> tuple[list[Any], Sequence[BatchOutcome]]:
     """The visits that have T1w and FLAIR, and an Outcome for each that has not."""
     importTrainingCore()
     from TrainingCore.data.cohort import Cohort, missing_sentences
@@ -113,10 +113,10 @@ def _visits(dataset: Path) -> tuple[list[Any], Sequence[Outcome]]:
         raise SynthesisError(text.format(dataset=dataset))
     incomplete = cohort.incomplete
     refused = [
-        Outcome(visit.label, False, why)
+        BatchOutcome(visit.label, False, why)
         for visit, why in zip(incomplete, missing_sentences(incomplete, ("t1w", "flair")))
     ]
-    return cohort.visits, refused + [Outcome(_("row"), False, why) for why in cohort.bad_rows]
+    return cohort.visits, refused + [BatchOutcome(_("row"), False, why) for why in cohort.bad_rows]
 
 
 def loadVolume(path: Path) -> Any:
@@ -158,7 +158,7 @@ def _writeWorklist(path: Path, visits: Sequence[Any], names: Sequence[str]) -> N
     write_json(path, known)
 
 
-def _writeStatus(path: Path, outcomes: Sequence[Outcome]) -> None:
+def _writeStatus(path: Path, outcomes: Sequence[BatchOutcome]) -> None:
     from TrainingCore.runtime.files import write_text
 
     clean = str.maketrans("\t\r\n", "   ")

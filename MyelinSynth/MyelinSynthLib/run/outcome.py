@@ -15,7 +15,7 @@ from ..review.summary import resultWords
 from ..words import _
 
 
-class Outcome:
+class OutcomeSentence:
     """The sentence follows the review. `review`: called when the user goes on to it."""
 
     def __init__(self, ui: Any, review: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from TrainingCore.patient import synthesis
 
 
 def test_names_are_unique_and_every_number_has_a_format() -> None:
-    names = lesion_columns.names(measured=True)
+    names = lesion_columns.column_names(measured=True)
     assert len(set(names)) == len(names)
     for column in lesion_columns.columns(measured=True):
         assert column.text or column.form.format(0.5)
@@ -25,7 +25,7 @@ def test_names_are_unique_and_every_number_has_a_format() -> None:
 
 
 def test_measured_columns_mirror_the_synthetic_ones() -> None:
-    assert [name for name in lesion_columns.names(measured=True) if name.startswith("measured_")] == [
+    assert [name for name in lesion_columns.column_names(measured=True) if name.startswith("measured_")] == [
         f"measured_{column.name}" for column in lesion_columns.COLUMNS if column.group == lesion_columns.DVR
     ]
     assert lesion_columns.titles()["volume_mm3"] == "volume (mm³)"

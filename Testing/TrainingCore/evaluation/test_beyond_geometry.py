@@ -114,7 +114,7 @@ def test_the_geometry_recipe_learns_lesions_and_makes_maps_of_their_means(slab, 
     from TrainingCore.data.bundle import Bundle
     from TrainingCore.data.recipe import load_recipe
     from TrainingCore.evaluation.cases import evaluate_case
-    from TrainingCore.evaluation.task import Outputs
+    from TrainingCore.evaluation.task import ModelImages
     from TrainingCore.runtime.errors import BadInput
     from TrainingCore.systems import system_class
     from TrainingCore.systems.samples import make_sample
@@ -136,7 +136,7 @@ def test_the_geometry_recipe_learns_lesions_and_makes_maps_of_their_means(slab, 
     rebuilt = load_system(Bundle.open(path))
     blind = cases[0]
     blind.volumes["t1w"] = np.zeros_like(blind.volumes["t1w"])
-    visit, rows = evaluate_case(blind, Outputs({"synthetic": rebuilt.predict_case(blind)}))
+    visit, rows = evaluate_case(blind, ModelImages({"synthetic": rebuilt.predict_case(blind)}))
     assert all(abs(row["mean_dvr"] - row["measured_mean_dvr"]) < 1e-3 for row in rows)
     assert visit["synthetic_grey"] == pytest.approx(visit["measured_grey"], abs=0.01)
     with pytest.raises(BadInput, match="uses masks only, not MRI"):

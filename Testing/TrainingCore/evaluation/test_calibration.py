@@ -11,7 +11,7 @@ import torch
 
 from TrainingCore.evaluation.calibration import calibration, error_by_spread, errors_by_spread, expected_error, spearman
 from TrainingCore.evaluation.cases import evaluate_case
-from TrainingCore.evaluation.task import Outputs
+from TrainingCore.evaluation.task import ModelImages
 from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.prediction.cases import predict_case
 from TrainingCore.prediction.model import TrainedModel
@@ -65,10 +65,10 @@ def test_the_uncertainty_of_a_lesion_is_the_spread_of_its_mean(make_case) -> Non
         label_lesions(case.volumes["lesions"] & case.volumes["brain"], case.voxel_volume)[0],
     )
     other = dvr + np.where(labels == 1, 0.2, 0).astype(np.float32)
-    _, rows = evaluate_case(case, Outputs({"synthetic": dvr}, [dvr, other]))
+    _, rows = evaluate_case(case, ModelImages({"synthetic": dvr}, [dvr, other]))
     assert rows[0]["uncertainty"] == pytest.approx(np.std([0.0, 0.2], ddof=1), rel=1e-4)
     assert all(row["uncertainty"] == pytest.approx(0, abs=1e-6) for row in rows[1:])
-    assert "uncertainty" not in evaluate_case(case, Outputs({"synthetic": dvr}))[1][0]
+    assert "uncertainty" not in evaluate_case(case, ModelImages({"synthetic": dvr}))[1][0]
 
 
 def test_the_head_as_it_is_is_predicted_once_for_the_map_and_its_spread() -> None:

@@ -10,14 +10,14 @@ import pytest
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.summary import (
     column,
-    differences,
     group_means,
+    lesion_differences,
     levels,
     mean_and_sd,
     pooled_level,
     summarise,
 )
-from TrainingCore.evaluation.task import Outputs
+from TrainingCore.evaluation.task import ModelImages
 from TrainingCore.runtime.errors import MyelinSynthError
 
 
@@ -32,7 +32,7 @@ def cohort(make_case):
         clean = case.volumes["dvr_clean"]
         flat = np.where(case.volumes["white_matter"], 1.15, clean) + 0.02 * generator.standard_normal(clean.shape)
         for name, prediction in {"good": clean, "poor": flat}.items():
-            visit, rows = evaluate_case(case, Outputs({"synthetic": prediction}))
+            visit, rows = evaluate_case(case, ModelImages({"synthetic": prediction}))
             results[name][0].append(visit)
             results[name][1].extend(rows)
     return results
@@ -41,7 +41,7 @@ def cohort(make_case):
 def test_a_visit_has_image_measures_lesions_and_tissue_means(make_case):
     case = make_case()
     dvr, lesion, white = (case.volumes[name] for name in ("dvr", "lesions", "white_matter"))
-    visit, rows = evaluate_case(case, Outputs({"synthetic": dvr + np.float32(0.1)}))
+    visit, rows = evaluate_case(case, ModelImages({"synthetic": dvr + np.float32(0.1)}))
     assert visit["mae_brain"] == pytest.approx(0.1, abs=1e-5)
     assert visit["mae_lesions"] == pytest.approx(0.1, abs=1e-5)
     assert visit["measured_lesion"] == pytest.approx(dvr[lesion].mean(), abs=1e-5)
@@ -57,8 +57,8 @@ def test_what_lies_outside_the_brain_does_not_count(make_case):
     case = make_case()
     prediction = case.volumes["dvr_clean"].copy()
     spoilt = np.where(case.volumes["brain"], prediction, 50)
-    assert evaluate_case(case, Outputs({"synthetic": prediction})) == evaluate_case(
-        case, Outputs({"synthetic": spoilt})
+    assert evaluate_case(case, ModelImages({"synthetic": prediction})) == evaluate_case(
+        case, ModelImages({"synthetic": spoilt})
     )
 
 
@@ -66,21 +66,21 @@ def test_voxels_that_were_not_measured_are_left_out(make_case):
     case = make_case()
     case.volumes["dvr"] = case.volumes["dvr"].copy()
     case.volumes["dvr"][:, :, :22] = np.nan
-    visit, _ = evaluate_case(case, Outputs({"synthetic": np.nan_to_num(case.volumes["dvr"])}))
+    visit, _ = evaluate_case(case, ModelImages({"synthetic": np.nan_to_num(case.volumes["dvr"])}))
     assert visit["mae_brain"] == 0
 
 
 def test_a_prediction_of_nan_is_an_error_and_not_a_gap(make_case):
     case = make_case()
     with pytest.raises(MyelinSynthError, match="sub-A01_ses-1"):
-        evaluate_case(case, Outputs({"synthetic": np.full(case.shape, np.nan)}))
+        evaluate_case(case, ModelImages({"synthetic": np.full(case.shape, np.nan)}))
 
 
 def test_a_visit_without_lesions_or_tissues_has_what_it_has(make_case):
     case = make_case(lesions=0)
     for name in ("grey_matter", "dvr_clean", "lesions"):
         del case.volumes[name]
-    visit, rows = evaluate_case(case, Outputs({"synthetic": case.volumes["dvr"]}))
+    visit, rows = evaluate_case(case, ModelImages({"synthetic": case.volumes["dvr"]}))
     assert rows == []
     assert visit["lesions"] == 0
     assert visit["measured_nawm"] == pytest.approx(1.22, abs=0.02)
@@ -112,7 +112,7 @@ def test_a_map_that_knows_less_than_geometry_says_so(cohort):
     assert geometry_sentence("good", summaries["good"]) == ""
     assert geometry_sentence("poor", summaries["poor"]).startswith("poor does not beat geometry alone")
     assert [row["beats geometry"] for row in knowledge_rows(summaries)] == ["yes", "no", "–"]
-    gaps = differences(cohort["poor"][1], cohort["good"][1])
+    gaps = lesion_differences(cohort["poor"][1], cohort["good"][1])
     assert gaps["partial"]["low"] > 0
     assert gaps["mae"]["high"] < 0
     assert gaps["myelin"]["difference"] is None
@@ -151,12 +151,12 @@ def test_patients_are_averaged_by_volume():
 
 def test_differences_are_paired_and_refuse_other_lesions(cohort):
     good, poor = cohort["good"][1], cohort["poor"][1]
-    found = differences(good, poor)
+    found = lesion_differences(good, poor)
     assert found["lesion"]["difference"] < 0
     assert found["lesion"]["high"] < 0
     assert found["patient"]["n"] == 10
     with pytest.raises(ValueError, match="same lesions"):
-        differences(good, poor[:-1])
+        lesion_differences(good, poor[:-1])
 
 
 def test_groups_are_told_apart(cohort):
@@ -172,14 +172,14 @@ def test_cohorts_too_small_to_say_anything_say_nothing(make_case, people, lesion
     visits, rows = [], []
     for number in range(people):
         case = make_case(f"A{number}", lesions=lesions)
-        visit, found = evaluate_case(case, Outputs({"synthetic": case.volumes["dvr_clean"]}))
+        visit, found = evaluate_case(case, ModelImages({"synthetic": case.volumes["dvr_clean"]}))
         visits.append(visit)
         rows += found
     summary = summarise(visits, rows)
     json.dumps(summary, allow_nan=False)
     assert summary["patient"]["r"] is None
     assert summary["patient"]["bland_altman"]["slope"] is None
-    assert differences(rows, rows)["patient"]["difference"] is None
+    assert lesion_differences(rows, rows)["patient"]["difference"] is None
     assert (summary["lesion"]["r"] is None) == (summary["lesion"]["n"] < 3)
     assert summary["lesion"]["r_low"] is None
 

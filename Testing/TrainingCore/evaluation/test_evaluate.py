@@ -93,13 +93,13 @@ def test_every_evaluation_says_what_a_model_knows_beyond_geometry(evaluated):
 
 def test_true_myelin_and_the_ceilings_of_a_simulated_cohort_stand_in_the_report(tmp_path, make_case, bids, linear):
     from TrainingCore.evaluation.cases import evaluate_case
-    from TrainingCore.evaluation.task import Outputs
+    from TrainingCore.evaluation.task import ModelImages
 
     case = make_case("B01", "1", seed=1)
     case.volumes["myelin_loss"] = np.where(case.volumes["lesions"], 0.4, 0).astype(np.float32)
     assert all(
         row["myelin_loss"] == pytest.approx(0.4)
-        for row in evaluate_case(case, Outputs({"synthetic": case.volumes["dvr"]}))[1]
+        for row in evaluate_case(case, ModelImages({"synthetic": case.volumes["dvr"]}))[1]
     )
     cohort = bids(tmp_path / "cohort", [make_case("B01", "1", seed=1)])
     levels = {"lesion_r": 0.876, "patient_r": 0.9}

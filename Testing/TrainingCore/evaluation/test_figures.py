@@ -9,7 +9,7 @@ import pytest
 
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.summary import levels, summarise
-from TrainingCore.evaluation.task import Outputs
+from TrainingCore.evaluation.task import ModelImages
 from TrainingCore.reporting import figures, slice_figures
 from TrainingCore.reporting.document import png_bytes
 from TrainingCore.runtime.errors import BadInput
@@ -20,7 +20,7 @@ def results(make_case):
     visits, lesions = [], []
     for number in range(4):
         case = make_case(f"A{number}")
-        visit, rows = evaluate_case(case, Outputs({"synthetic": case.volumes["dvr_clean"]}))
+        visit, rows = evaluate_case(case, ModelImages({"synthetic": case.volumes["dvr_clean"]}))
         visits.append(visit)
         lesions += rows
     return visits, lesions

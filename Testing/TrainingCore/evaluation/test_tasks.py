@@ -9,7 +9,7 @@ from TrainingCore.data.case import Case
 from TrainingCore.data.recipe import available, load_recipe
 from TrainingCore.evaluation.compared import compare_models
 from TrainingCore.evaluation.paired import paired_differences, summarise_measures
-from TrainingCore.evaluation.task import Outputs
+from TrainingCore.evaluation.task import ModelImages
 from TrainingCore.evaluation.tasks import DEMYELINATION, DETECTION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
 from TrainingCore.reporting.document import Report
 from TrainingCore.reporting.evaluation_report import add_results
@@ -18,10 +18,10 @@ from TrainingCore.reporting.result_tables import comparison_rows, measure_row
 SHAPE = (12, 14, 10)
 
 
-def outputs(truth: np.ndarray, error: float = 0.0, probability: np.ndarray | None = None) -> Outputs:
+def outputs(truth: np.ndarray, error: float = 0.0, probability: np.ndarray | None = None) -> ModelImages:
     """What a model makes that knows the truth but for an error everywhere."""
     images = {"synthetic": truth + np.float32(error)}
-    return Outputs(images if probability is None else images | {"hyperintensities": probability})
+    return ModelImages(images if probability is None else images | {"hyperintensities": probability})
 
 
 def case(group: str = "patient", **more: np.ndarray) -> Case:
@@ -71,7 +71,7 @@ def test_hyperintensities_and_the_flair_are_measured_where_a_system_makes_them()
     assert row["mae"] == pytest.approx(0.25)
     linear, _ = WMH.measure(one, outputs(one.volumes["flair"]), recipe["data"], None)
     assert "dsc" not in linear
-    only = Outputs({"hyperintensities": probability})
+    only = ModelImages({"hyperintensities": probability})
     assert "mae" not in WMH.measure(one, only, recipe["data"], None)[0]
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from ball_cohort import write_ball_cohort
 
-from TrainingCore.evaluation.asymptotes import asymptote, fit
-from TrainingCore.evaluation.elimination import ALL, margin, without
+from TrainingCore.evaluation.asymptotes import asymptote, fit_power_laws
+from TrainingCore.evaluation.elimination import ALL, margin, name_without
 from TrainingCore.evaluation.tasks import ENHANCEMENT
 from TrainingCore.experiments.ablation import RoundProgress, round_ends
 from TrainingCore.reporting.ablation_report import margin_text, tried_rows
@@ -69,7 +69,7 @@ def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_bes
         return [{"person": str(i), **dict.fromkeys(keys, error)} for i, error in enumerate(errors)]
 
     worse = {"t1ce_low": 9e-5, "t1w": 4e-5, "adc": 2e-5}
-    tried = {ALL: visits(*[1e-5] * 8)} | {without(name): visits(*[error] * 8) for name, error in worse.items()}
+    tried = {ALL: visits(*[1e-5] * 8)} | {name_without(name): visits(*[error] * 8) for name, error in worse.items()}
     row = {"round": 1, "inputs": list(worse), "tried": tried, "dropped": "adc", "by": ENHANCEMENT.measures[0]}
     rows = tried_rows([row], ENHANCEMENT)
     low = next(one for one in rows if one["t1ce_low"] == "✗")
@@ -82,7 +82,7 @@ def test_the_table_of_combinations_has_ticks_the_best_and_the_papers_numbers_bes
     assert (found["runner_up"], found["n"]) == ("t1w", 8)
     assert found["difference"] == pytest.approx(2e-5)
     assert "cannot be distinguished" not in margin_text(row, found)
-    row["tried"][without("t1w")] = visits(*(2e-5 + 1e-6 * (-1) ** i for i in range(8)))
+    row["tried"][name_without("t1w")] = visits(*(2e-5 + 1e-6 * (-1) ** i for i in range(8)))
     assert "cannot be distinguished" in margin_text(row, margin(row, row["by"]))
 
 
@@ -135,7 +135,7 @@ def test_learning_curve_trains_every_cell_on_its_number_of_people(cohort: Path, 
 
 def test_a_planted_asymptote_is_found_and_its_interval_holds_it() -> None:
     sizes = np.array([20, 40, 60, 80])
-    ((a, b, c),) = fit(sizes, (0.3 + 2.0 * sizes**-0.8)[None])
+    ((a, b, c),) = fit_power_laws(sizes, (0.3 + 2.0 * sizes**-0.8)[None])
     assert (a, b, c) == (pytest.approx(0.3, abs=1e-6), pytest.approx(2.0, abs=1e-4), pytest.approx(0.8))
     found = asymptote(sizes, measured(0.3 + 2.0 * sizes**-0.8), "lower", 0.0)
     assert found.low < 0.3 < found.high
@@ -189,5 +189,8 @@ def test_an_error_on_its_way_to_nothing_has_no_asymptote_and_still_says_what_twi
 def test_an_error_never_approaches_less_than_nothing() -> None:
     sizes = np.array([2, 4, 6, 8])
     falling = measured(0.02 + 0.5 * sizes**-1.0 - 0.03, noise=0.0005) - 0.02
-    free, bound = fit(sizes, falling.mean(axis=0)[None]), fit(sizes, falling.mean(axis=0)[None], 0.0)
+    free, bound = (
+        fit_power_laws(sizes, falling.mean(axis=0)[None]),
+        fit_power_laws(sizes, falling.mean(axis=0)[None], 0.0),
+    )
     assert free[0, 0] < 0 <= bound[0, 0]

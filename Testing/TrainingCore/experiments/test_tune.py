@@ -56,23 +56,23 @@ PLANE = [Dimension("optimizer.generator_rate", 1e-6, 1e-1, log=True), Dimension(
 
 
 def test_a_planted_optimum_is_found(tmp_path: Path) -> None:
-    from TrainingCore.experiments.search import open_study, search
+    from TrainingCore.experiments.search import open_study, run_trials
 
     study = open_study(tmp_path / "study", {"recipe": 1}, seed=3)
-    search(study, PLANE, quadratic, 60)
+    run_trials(study, PLANE, quadratic, 60)
     assert abs(study.best_params["losses.l1"] - 3) < 0.7
     assert 2e-5 < study.best_params["optimizer.generator_rate"] < 5e-4
     assert study.best_value < 0.5  # of 60 random points the best lies above that in three of four seeds
 
 
 def test_the_report_tells_what_mattered_once_enough_trials_have_finished(tmp_path: Path) -> None:
-    from TrainingCore.experiments.search import open_study, search
+    from TrainingCore.experiments.search import open_study, run_trials
     from TrainingCore.reporting.search_report import write_search
 
     recipe, cohort = load_recipe("curricular"), Cohort([Visit("A", "1", info={"simulated": "true"})], tmp_path)
     study, pages = open_study(tmp_path / "study", {"recipe": 1}, seed=3), []
     for trials in (4, 16):
-        search(study, PLANE, quadratic, trials)
+        run_trials(study, PLANE, quadratic, trials)
         summary = write_search(tmp_path / "study", study, recipe, PLANE, cohort)
         pages.append((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
     assert sum(summary["importance"].values()) == pytest.approx(1)
@@ -85,7 +85,7 @@ def test_the_report_tells_what_mattered_once_enough_trials_have_finished(tmp_pat
 
 
 def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path) -> None:
-    from TrainingCore.experiments.search import open_study, search
+    from TrainingCore.experiments.search import open_study, run_trials
     from TrainingCore.reporting.search_report import REASON
 
     def breaks(trial: object, values: dict[str, float]) -> float:
@@ -94,7 +94,7 @@ def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path)
         return values["losses.l1"]
 
     study = open_study(tmp_path / "study", {"recipe": 1}, seed=0)
-    search(study, PLANE, breaks, 12)
+    run_trials(study, PLANE, breaks, 12)
     reasons = [trial.user_attrs[REASON] for trial in study.trials if REASON in trial.user_attrs]
     assert reasons
     assert all("NaN or infinite" in reason for reason in reasons)
@@ -102,7 +102,7 @@ def test_values_that_make_a_loss_no_number_do_not_end_the_search(tmp_path: Path)
 
 
 def test_two_workers_that_both_draw_the_last_trial_do_not_train_one_too_many(tmp_path: Path, monkeypatch) -> None:
-    from TrainingCore.experiments.search import open_study, search
+    from TrainingCore.experiments.search import open_study, run_trials
 
     study = open_study(tmp_path / "study", {"recipe": 1}, seed=0)
     own = study.optimize
@@ -113,7 +113,7 @@ def test_two_workers_that_both_draw_the_last_trial_do_not_train_one_too_many(tmp
         study.tell(theirs, 1.0)
 
     monkeypatch.setattr(study, "optimize", optimize_while_another_draws)
-    search(study, PLANE, quadratic, 3)
+    run_trials(study, PLANE, quadratic, 3)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
     assert not study.trials[-1].params
 
@@ -233,14 +233,14 @@ def test_a_twin_keeps_what_makes_it_one_when_it_is_searched() -> None:
 
 
 def test_half_a_line_in_the_journal_is_forgotten_and_rubbish_is_named(tmp_path: Path) -> None:
-    from TrainingCore.experiments.search import open_study, search
+    from TrainingCore.experiments.search import open_study, run_trials
 
-    search(open_study(tmp_path / "study", {"recipe": 1}, seed=0), PLANE, quadratic, 3)
+    run_trials(open_study(tmp_path / "study", {"recipe": 1}, seed=0), PLANE, quadratic, 3)
     journal = tmp_path / "study" / "study.journal"
     whole = journal.read_bytes()
     journal.write_bytes(whole + whole.splitlines()[-1][:20])  # as a full disk leaves it
     study = open_study(tmp_path / "study", {"recipe": 1}, seed=0)
-    search(study, PLANE, quadratic, 5)
+    run_trials(study, PLANE, quadratic, 5)
     assert len(study.trials) == 5
     journal.write_text("rubbish\nrubbish\n")
     with pytest.raises(BadInput, match="is damaged"):

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from TrainingCore.imaging.transforms import changed, generators, read_transform, turns_and_shifts, write_transform
+from TrainingCore.imaging.transforms import generators, moved_along, read_transform, turns_and_shifts, write_transform
 from TrainingCore.runtime.errors import BadInput
 
 CENTRE = np.array([4.0, -20.0, 11.0])
 
 
 def _some_matrix() -> np.ndarray:
-    return changed(np.eye(4), generators(CENTRE, 60.0), np.array([5.0, -3.0, 8.0, 10.0, -6.0, 12.0]))
+    return moved_along(np.eye(4), generators(CENTRE, 60.0), np.array([5.0, -3.0, 8.0, 10.0, -6.0, 12.0]))
 
 
 def test_a_rigid_change_stays_rigid_and_turns_about_the_centre():
-    turned = changed(np.eye(4), generators(CENTRE, 60.0), np.array([0, 0, 0, 30.0, -50.0, 20.0]))
+    turned = moved_along(np.eye(4), generators(CENTRE, 60.0), np.array([0, 0, 0, 30.0, -50.0, 20.0]))
     np.testing.assert_allclose(turned[:3, :3] @ turned[:3, :3].T, np.eye(3), atol=1e-12)
     assert np.linalg.det(turned[:3, :3]) == pytest.approx(1)
     np.testing.assert_allclose(turned[:3, :3] @ CENTRE + turned[:3, 3], CENTRE, atol=1e-12)
@@ -25,7 +25,7 @@ def test_a_rigid_change_stays_rigid_and_turns_about_the_centre():
 def test_one_unit_of_a_turn_moves_the_rim_by_at_most_one_mm(affine):
     rim = CENTRE + 60 * np.eye(3)
     for direction in generators(CENTRE, 60.0, affine):
-        moved = changed(np.eye(4), direction[None], np.array([1.0]))
+        moved = moved_along(np.eye(4), direction[None], np.array([1.0]))
         length = np.linalg.norm(rim @ moved[:3, :3].T + moved[:3, 3] - rim, axis=1).max()
         assert length == pytest.approx(1.0, abs=0.02)
 
@@ -85,8 +85,8 @@ def test_what_is_no_linear_transform_is_refused_in_one_sentence(tmp_path):
 def test_the_exponential_is_that_of_scipy(size: float) -> None:
     from scipy.linalg import expm
 
-    from TrainingCore.imaging.transforms import exponential
+    from TrainingCore.imaging.transforms import matrix_exponential
 
     change = np.zeros((4, 4))
     change[:3] = size * np.random.default_rng(0).normal(size=(3, 4)) * [1, 1, 1, 80]
-    assert np.allclose(exponential(change), expm(change), rtol=1e-12, atol=1e-12)
+    assert np.allclose(matrix_exponential(change), expm(change), rtol=1e-12, atol=1e-12)

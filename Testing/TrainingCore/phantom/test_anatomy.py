@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from deformations import jacobian
 
-from TrainingCore.phantom.anatomy import COARSE, FIELD_OF_VIEW_MM, coarse_displacement, exponential, grow_anatomy
+from TrainingCore.phantom.anatomy import COARSE, FIELD_OF_VIEW_MM, coarse_displacement, displacement_of, grow_anatomy
 from TrainingCore.phantom.randomness import stream
 from TrainingCore.phantom.template import load_template
 
@@ -35,7 +35,7 @@ def test_exponential_follows_a_rotation() -> None:
     size, angle = 33, 0.3
     position = np.stack(np.meshgrid(*(np.arange(size) - 16.0,) * 3, indexing="ij"))
     velocity = angle * np.stack([-position[1], position[0], np.zeros_like(position[0])])
-    flow = exponential(velocity, steps=8)
+    flow = displacement_of(velocity, steps=8)
     expected = (
         np.stack(
             [

@@ -14,7 +14,7 @@ from TrainingCore.phantom.pet import (
     SCANNERS,
     blur,
     draw_noise,
-    measure,
+    scan_dvr,
     spherical_region,
     true_dvr,
 )
@@ -82,7 +82,7 @@ def test_site_b_is_smoother_than_site_a(anatomy) -> None:
     dvr = true_dvr(anatomy, no_lesions(anatomy.shape), 3)
     rough = {}
     for site in ("A", "B"):
-        measured, clean, used = measure(dvr, anatomy, 3, 1, site)
+        measured, clean, used = scan_dvr(dvr, anatomy, 3, 1, site)
         rough[site] = (np.abs(np.diff(clean, axis=0)).mean(), (measured - clean)[anatomy.brain].std())
         low, high = SCANNERS[site].fwhm
         assert low <= used["fwhm_mm"] <= high

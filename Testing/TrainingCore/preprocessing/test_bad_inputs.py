@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from TrainingCore.preprocess import main
-from TrainingCore.preprocessing.dataset import check_places, claimed
+from TrainingCore.preprocessing.dataset import check_folders, claimed
 from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.errors import BadInput
 
@@ -67,7 +67,7 @@ def test_what_a_run_that_was_killed_at_its_beginning_left_is_no_hindrance_and_go
     left = [tmp_path / "out" / ".work", tmp_path / "out" / ".0123.partial.json", tmp_path / "out" / ".0123.partial"]
     for path in left:
         path.mkdir(parents=True) if path.suffix != ".json" else path.touch()
-    check_places(raw_cohort, tmp_path / "out")
+    check_folders(raw_cohort, tmp_path / "out")
     with claimed(tmp_path / "out"):
         assert not any(path.exists() for path in left)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from TrainingCore.data.lesion_columns import names
+from TrainingCore.data.lesion_columns import column_names
 from TrainingCore.data.result import FILES, LESION_LABELS, UNCERTAINTY, Result
 from TrainingCore.evaluation.lesions import lesion_table
 from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
@@ -59,7 +59,7 @@ def test_the_lesion_table_describes_the_lesions_of_the_mask(made, head):
 
 def test_measured_values_stand_beside_the_synthetic_ones(made):
     with open(made.path / "lesions.csv", encoding="utf-8") as stream:
-        assert tuple(csv.DictReader(stream).fieldnames) == names(measured=True)
+        assert tuple(csv.DictReader(stream).fieldnames) == column_names(measured=True)
     assert all(row["measured_mean_dvr"] == pytest.approx(0.9, abs=0.05) for row in made.lesions())
     assert made.provenance["summary"]["lesion_correlation"]["n"] == 3
 
@@ -86,7 +86,7 @@ def test_the_columns_of_the_table_are_those_the_evaluation_computes():
     labels[1, 1, 1] = 1
     rows = lesion_table(labels, np.ones(labels.shape), labels == 0, np.eye(4))
     later = {"region", "confidence", "uncertainty", "dvr_low", "dvr_high"}
-    assert tuple(rows[0]) == tuple(name for name in names() if name not in later)
+    assert tuple(rows[0]) == tuple(name for name in column_names() if name not in later)
 
 
 def test_the_provenance_names_no_file_and_no_folder(made, patient):

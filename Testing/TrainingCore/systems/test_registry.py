@@ -23,7 +23,7 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import NAMES, system_class
 from TrainingCore.systems.checks import check_recipe, volumes_to_learn
 from TrainingCore.systems.parts import mean_over
-from TrainingCore.systems.registry import SystemEntry, register, unregister
+from TrainingCore.systems.registry import SystemEntry, register_system, unregister
 from TrainingCore.systems.samples import Sample
 from TrainingCore.systems.system import System
 from TrainingCore.systems.training_progress import TrainingProgress
@@ -83,7 +83,7 @@ def sixth(tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "sixth.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     entry = SystemEntry("sixth", Sixth, "Nobody et al. 2026", rules, lambda recipe: ("white_matter",), recipe=path)
-    register(entry)
+    register_system(entry)
     yield "sixth"
     unregister("sixth")
 
@@ -111,7 +111,7 @@ def test_a_system_added_at_run_time_is_checked_described_trained_and_evaluated(
 
 def test_a_system_that_was_unregistered_is_unknown_again(sixth: str) -> None:
     assert system_class(sixth) is Sixth
-    register(SystemEntry("seventh", Sixth))
+    register_system(SystemEntry("seventh", Sixth))
     unregister("seventh")
     with pytest.raises(BadInput, match="no system called 'seventh'"):
         system_class("seventh")

@@ -28,7 +28,7 @@ from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.parts import parameters
 from TrainingCore.systems.patches import grid_patches
 from TrainingCore.systems.samples import Sample, joined
-from TrainingCore.systems.sketcher_refiner import SketcherRefiner, mean_absolute_error, region_weighted_error
+from TrainingCore.systems.sketcher_refiner import SketcherRefiner, brain_l1, region_weighted_error
 from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.systems.two_layer_dnn import TwoLayerDNN
 from TrainingCore.train import main
@@ -75,7 +75,7 @@ def test_the_refiners_l1_is_the_sum_of_the_means_over_each_region_by_hand():
     assert float(region_weighted_error(sample.target + error, sample)) == pytest.approx(0.5 + 0.25 + 0.125, rel=1e-5)
     counts = [int(region.sum()) for region in (lesions, nawm, other)]
     mean = (0.5 * counts[0] + 0.25 * counts[1] + 0.125 * counts[2]) / sum(counts)
-    assert float(mean_absolute_error(sample.target + error, sample)) == pytest.approx(mean, rel=1e-5)
+    assert float(brain_l1(sample.target + error, sample)) == pytest.approx(mean, rel=1e-5)
 
 
 def test_a_control_without_lesions_has_two_terms_and_a_gradient():

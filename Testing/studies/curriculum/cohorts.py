@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from TrainingCore.phantom.bids import DERIVATIVES
-from TrainingCore.phantom.edition import provenance
+from TrainingCore.phantom.edition import phantom_edition
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.runtime.files import read_json
 from TrainingCore.simulate import simulate
@@ -22,8 +22,8 @@ def make_cohort(folder: Path, name: str, protocol: Protocol) -> Path:
 
     Raises BadInput where this software's digital patient, or the one that made the cohort, is not the frozen one.
     """
-    if provenance() != PHANTOM:
-        raise BadInput(f"The study needs the digital patient {PHANTOM}; this software has {provenance()}.")
+    if phantom_edition() != PHANTOM:
+        raise BadInput(f"The study needs the digital patient {PHANTOM}; this software has {phantom_edition()}.")
     out = folder / "cohorts" / name
     kept = out / DERIVATIVES / "noise_ceiling.json"  # the last thing that `simulate` writes
     if not kept.is_file():

@@ -15,7 +15,7 @@ import numpy as np
 
 from TrainingCore.evaluation.beyond_geometry import partial_replicates
 from TrainingCore.evaluation.statistics import REPLICATES, ClusterBootstrap, bootstrap_test, pearson
-from TrainingCore.evaluation.summary import column, geometry_of, lesion_level
+from TrainingCore.evaluation.summary import column, geometry_features, lesion_level
 
 from .protocol import BUNDLES, MEASURES, PRIMARY
 
@@ -53,7 +53,7 @@ class Lesions:
                 synthetic.setdefault(arm, {})[seed] = column(points, "synthetic")
         people = [row["person"] for row in points]
         myelin = 1.0 - column(points, "myelin_loss")
-        return cls(people, column(points, "measured"), myelin, geometry_of(points), synthetic)
+        return cls(people, column(points, "measured"), myelin, geometry_features(points), synthetic)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.run import Run
 from TrainingCore.evaluation.cases import GEOMETRY
-from TrainingCore.experiments.evaluation import Candidate, measure_candidates, task_of
+from TrainingCore.experiments.evaluation import Candidate, common_task_of, measure_candidates
 from TrainingCore.runtime.files import read_json, write_json
 from TrainingCore.train import train
 
@@ -75,7 +75,7 @@ def _lesions(bundles: dict[str, Bundle], cohort: Path) -> dict[str, list[dict[st
     candidates = [Candidate(which, bundle) for which, bundle in bundles.items()]
     for candidate in candidates:
         candidate.load("cpu")
-    measured = measure_candidates(candidates, task_of(candidates), Cohort.read(cohort), False, lambda *_: None)
+    measured = measure_candidates(candidates, common_task_of(candidates), Cohort.read(cohort), False, lambda *_: None)
     return {which: [_kept(row) for row in rows["lesions"]] for which, rows in measured.rows.items()}
 
 

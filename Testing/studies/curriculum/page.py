@@ -124,7 +124,7 @@ def _level_rows(part: Row, geometry: Row) -> list[Row]:
         | {measure: _interval(levels[measure], "value") for measure in MEASURES}
         for arm, levels in part["arms"].items()
     ]
-    alone = {measure: figures.number(geometry[measure], "{:.3f}") for measure in MEASURES}
+    alone = {measure: figures.number_text(geometry[measure], "{:.3f}") for measure in MEASURES}
     return [*rows, {"arm": "size and place alone, fitted to these people", "seeds": 0} | alone]
 
 
@@ -144,7 +144,7 @@ def _game_rows(games: Mapping[str, Row]) -> list[Row]:
     rows = []
     for name, game in games.items():
         gap = None if game["D_real"] is None else game["D_real"] - game["D_fake"]
-        thirds = [figures.number(value) for value in game["gradient_ratio_by_third"] if value is not None]
+        thirds = [figures.number_text(value) for value in game["gradient_ratio_by_third"] if value is not None]
         rows.append(
             {
                 "training": name,

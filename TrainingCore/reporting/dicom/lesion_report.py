@@ -16,7 +16,7 @@ from .codes import (
     REGION,
     Concept,
 )
-from .objects import code, common, equipment, finish
+from .objects import code, common, equipment, stamp_object
 from .origin import MANUFACTURER, Origin
 from .reference import Reference
 
@@ -61,7 +61,7 @@ def lesion_report(
         contributing_equipment=equipment(origin),
         series_description="Lesion table, SYNTHETIC PiB DVR, RESEARCH USE ONLY",
     )
-    finish(data, reference, origin.uid("report", "dimensions"))
+    stamp_object(data, reference, origin.uid("report", "dimensions"))
     return data
 
 

@@ -75,7 +75,7 @@ def coding_schemes() -> list[Any]:
     return [CodingSchemeIdentificationItem(OWN_SCHEME, name=OWN_SCHEME_NAME, responsible_organization=MANUFACTURER)]
 
 
-def finish(data: Any, reference: Reference, uid: str) -> None:
+def stamp_object(data: Any, reference: Reference, uid: str) -> None:
     """Name the body part of images; replace dates and UIDs that depend on the run, dates by those of the MRI."""
     if data.Modality != "SR":
         data.BodyPartExamined = "BRAIN"

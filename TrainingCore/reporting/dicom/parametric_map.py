@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .codes import BRAIN, DVR, RATIO_UNIT, SYNTHESIS
-from .objects import code, common, equipment, finish
+from .objects import code, common, equipment, stamp_object
 from .origin import Origin
-from .planes import Planes, geometry_of
+from .planes import Planes, plane_geometry
 from .reference import Reference
 
 WINDOW = (1.0, 0.8)  # centre and width, that of reports and viewer
@@ -51,12 +51,12 @@ def parametric_map(dvr: np.ndarray, planes: Planes, reference: Reference, origin
         contributing_equipment=equipment(origin),
         derivation=code(SYNTHESIS),
         series_description="SYNTHETIC PiB DVR (not PET), RESEARCH USE ONLY",
-        **geometry_of(planes),
+        **plane_geometry(planes),
     )
     add_anatomy(data)
     order_frames(data)
     describe_derivation(data, origin)
-    finish(data, reference, origin.uid("map", "dimensions"))
+    stamp_object(data, reference, origin.uid("map", "dimensions"))
     return data
 
 

@@ -85,7 +85,7 @@ def planes_of(shape: tuple[int, ...], affine: np.ndarray, reference: Reference) 
     return planes
 
 
-def geometry_of(planes: Planes) -> dict[str, Any]:
+def plane_geometry(planes: Planes) -> dict[str, Any]:
     """The arguments by which highdicom is told where planes lie."""
     import highdicom
 

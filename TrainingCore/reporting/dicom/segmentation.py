@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .codes import ABNORMAL_STRUCTURE, BRAIN, LESION
-from .objects import code, common, equipment, finish, lesion_algorithm
+from .objects import code, common, equipment, lesion_algorithm, stamp_object
 from .origin import Origin, uid_of
-from .planes import Planes, geometry_of
+from .planes import Planes, plane_geometry
 from .reference import Reference
 
 GIVEN = "Mask given by the user"
@@ -70,9 +70,9 @@ def segmentation(
         content_description="Lesions of a synthetic DVR map; not for diagnosis",
         contributing_equipment=equipment(origin),
         series_description="Lesions of SYNTHETIC PiB DVR, RESEARCH USE ONLY",
-        **geometry_of(planes),
+        **plane_geometry(planes),
     )
-    finish(data, reference, origin.uid("lesions", "dimensions"))
+    stamp_object(data, reference, origin.uid("lesions", "dimensions"))
     return data
 
 

@@ -54,7 +54,7 @@ def world_of_visit(patient: PatientImages, reference: Reference) -> np.ndarray:
     return world_of_reference(patient.images["t1w"], reference, patient.own_grids["t1w"])
 
 
-def write_visit(
+def write_dicom_visit(
     folder: Path, result: Result, findings: Findings, reference: Reference, world: np.ndarray
 ) -> DicomFolder:
     """Write map, lesions and table of a visit on the T1w's own grid.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import SystemEntry, register
+from ..registry import SystemEntry, register_system
 
-register(SystemEntry("linear", load="TrainingCore.systems.linear:LinearVoxelwise", closed_form=True))
-register(SystemEntry("geometry", load="TrainingCore.systems.geometry:Geometry", closed_form=True))
+register_system(SystemEntry("linear", load="TrainingCore.systems.linear:LinearVoxelwise", closed_form=True))
+register_system(SystemEntry("geometry", load="TrainingCore.systems.geometry:Geometry", closed_form=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...data.case import ALL_MRI
-from ..registry import SystemEntry, register
+from ..registry import SystemEntry, register_system
 from ..reported import Reported
 from ..rules import Rule, adam_rules, depth_rules
 from ..settings import AdamSettings
@@ -97,7 +97,7 @@ def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield from adam_rules(recipe["optimizer"])
 
 
-register(
+register_system(
     SystemEntry(
         "contrast_enhancement",
         load="TrainingCore.systems.contrast_enhancement:ContrastEnhancement",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...data.recipe import grid_shape, patch_voxels
 from ...networks.sizes import size_after_strides
-from ..registry import SystemEntry, register
+from ..registry import SystemEntry, register_system
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 from ..schedules import SCHEDULES
@@ -138,7 +138,7 @@ def _training_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield 0 < balance["floor"] <= 1 and 0 < balance["step"] <= 1, "optimizer.balance needs floor and step in (0, 1]"
 
 
-register(
+register_system(
     SystemEntry(
         "curricular",
         load="TrainingCore.systems.curricular:Curricular",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..registry import SystemEntry, register
+from ..registry import SystemEntry, register_system
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, width_rules
 from ..settings import AdamSettings
@@ -51,7 +51,7 @@ def joint_flair_wmh_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield from no_float16(recipe)
 
 
-register(
+register_system(
     SystemEntry(
         "joint_flair_wmh",
         load="TrainingCore.systems.joint_flair_wmh:JointFlairWMH",

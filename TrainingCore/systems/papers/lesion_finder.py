@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..registry import SystemEntry, register
+from ..registry import SystemEntry, register_system
 from ..rules import Rule, adam_rules, depth_rules, no_float16
 from ..settings import AdamSettings
 
@@ -64,7 +64,7 @@ def lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield from no_float16(recipe)
 
 
-register(
+register_system(
     SystemEntry(
         "lesion_finder",
         load="TrainingCore.systems.lesion_finder:LesionFinder",

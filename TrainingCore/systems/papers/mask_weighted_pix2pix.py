@@ -8,7 +8,7 @@ from typing import Any
 
 from ...data.case import ALL_MRI
 from ...data.recipe import grid_shape
-from ..registry import SystemEntry, register
+from ..registry import SystemEntry, register_system
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16
 from ..settings import AdamSettings
@@ -96,7 +96,7 @@ def masks_of_mask_weighted_pix2pix(recipe: dict[str, Any]) -> tuple[str, ...]:
     return ("lesions",) if recipe["losses"]["mask"] > 0 else ()
 
 
-register(
+register_system(
     SystemEntry(
         "mask_weighted_pix2pix",
         load="TrainingCore.systems.mask_weighted_pix2pix:MaskWeightedPix2Pix",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..registry import SystemEntry, register
+from ..registry import SystemEntry, register_system
 from ..reported import Reported
 from ..rules import Rule, adam_rules, no_float16, unet3d_rules, width_rules
 from ..settings import AdamSettings
@@ -119,7 +119,7 @@ def two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield from no_float16(recipe)
 
 
-register(
+register_system(
     SystemEntry(
         "sketcher_refiner",
         load="TrainingCore.systems.sketcher_refiner:SketcherRefiner",
@@ -130,7 +130,7 @@ register(
         masks=lambda recipe: ("white_matter",),  # a visit without lesion mask is one of a control
     )
 )
-register(
+register_system(
     SystemEntry(
         "two_layer_dnn",
         load="TrainingCore.systems.two_layer_dnn:TwoLayerDNN",
