@@ -215,7 +215,6 @@ def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: P
         "simulated",
         "sub-P2_ses-1",
         "needs the FLAIR",
-        "mean lesion DVR",
         "Research use only",
     ):
         assert part in page
