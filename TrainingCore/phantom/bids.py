@@ -1,4 +1,4 @@
-"""Writing digital patients as a BIDS dataset: raw MRI with sidecars, masks and PET as derivatives."""
+"""Write simulated patients as a BIDS dataset: raw MRI with sidecars, masks and PET as derivatives."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ per person.
 
 
 def description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What dataset_description.json says of a simulated dataset; kind: raw or derivative."""
+    """Content of dataset_description.json of a simulated dataset; kind: raw or derivative."""
     return {
         "Name": name,
         "BIDSVersion": "1.9.0",
@@ -77,7 +77,7 @@ def description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, Any
 
 
 def statistics_path(out: Path, label: str, visit: int, settings: dict[str, Any]) -> Path:
-    """The file written last for a visit: it says with which settings the visit was made, and its lesions' means."""
+    """Path of the file that is written last for a visit: settings of the simulation, and lesion means."""
     folder, tracer = ("pet", "trc-PiB_") if "dvr" in settings["contrasts"] else ("anat", "")
     name = f"sub-{label}_ses-{visit}_space-T1w_{tracer}desc-lesions_stats.json"
     return out / DERIVATIVES / f"sub-{label}" / f"ses-{visit}" / folder / name
@@ -146,7 +146,7 @@ def _write_image(stem: Path, case: Case, name: str) -> None:
 
 
 def write_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
-    """Write .nii.gz atomically and without a date, so that the same data are the same bytes. Units: mm.
+    """Write .nii.gz atomically and without a date, so that the same data give identical files. Units: mm.
 
     Args:
         data: (I, J, K).

@@ -1,4 +1,4 @@
-"""T1w and FLAIR of digital lesions beside those of real ones, relative to normal-appearing white matter, as a figure.
+"""Compare T1w and FLAIR of simulated and real lesions, relative to normal-appearing white matter, as a figure.
 
 Real patients: skull-stripped, bias-corrected T1w and FLAIR in MNI space with a lesion mask (two of Lesjak et al.,
 Neuroinformatics 2018, CC-BY). Their white matter is the template's, so that its border is only as good as the

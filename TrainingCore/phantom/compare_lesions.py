@@ -1,4 +1,4 @@
-"""Digital lesions beside real ones: number, volumes and place, as a figure and a table.
+"""Compare simulated and real lesions: number, volumes and location, as a figure and a table.
 
 The real masks are the consensus masks of 29 patients in MNI space (Lesjak et al., Neuroinformatics 2018, CC-BY).
 """

@@ -1,4 +1,4 @@
-"""The folder a digital cohort is written to: what describes it, and what may be in it already."""
+"""Output folder of a simulated cohort: its description, and checks of existing content."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def participant_columns(disease: str) -> dict[str, Any]:
 def prepare_dataset(
     out: Path, settings: dict[str, Any], people: list[tuple[str, Person]], visits: int, overwrite: bool = False
 ) -> None:
-    """Write what describes the dataset, and clear what a killed run left.
+    """Write the description of the dataset, and remove partial files of a killed run.
 
     Args:
         overwrite: replace a simulated cohort that is there and was made with other settings, or has more people or

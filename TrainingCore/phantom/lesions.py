@@ -1,4 +1,4 @@
-"""MS lesions of one visit as volumes: whose voxel it is, and what is left of its tissue."""
+"""MS lesions of one visit as volumes: label of every voxel, and state of its tissue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lesion finder may take for a lesion and is none: never in the lesion mask.
+"""Structures that mimic lesions but are none; they are never in the lesion mask.
 
 Caps and bands, punctate vascular hyperintensities of the old, perivascular spaces, choroid plexus, inflow in the fluid
 of FLAIR, ghosts of motion, and a brain mask that keeps dura or loses cortex. Names as in STRIVE (Wardlaw et al. 2013);
@@ -28,7 +28,7 @@ STRIP_CHANCE, STRIP_MM = 0.5, (1.0, 3.0)  # dura that is kept or cortex that is 
 
 @dataclass
 class LookAlikes:
-    """What is seen besides tissue at a visit.
+    """Look-alikes and artefacts of a visit.
 
     Attributes:
         flow: signal that FLAIR adds to pure fluid, relative to white matter, (n, n, n) or None.

@@ -1,4 +1,4 @@
-"""MRI contrasts of a digital patient: weighted images here, maps of microstructure in microstructure.py."""
+"""MRI contrasts of the digital patient: weighted images; maps of microstructure are in microstructure.py."""
 
 from __future__ import annotations
 

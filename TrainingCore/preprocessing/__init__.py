@@ -1,1 +1,1 @@
-"""`preprocess` behind its command: one patient, what is kept of it, the schedulers, the page for people."""
+"""Implementation of `preprocess`: one visit, records, schedulers and the derivatives dataset."""

@@ -1,4 +1,4 @@
-"""The dataset that `preprocess` writes: where it may lie, what describes it, which visits are to be made."""
+"""Derivatives dataset of `preprocess`: location, description and pending visits."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def check_folders(data: Path, out: Path) -> None:
 
 @contextlib.contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Work in `out` alone.
+    """Lock the dataset for this process.
 
     Raises:
-        BadInput: it cannot be written, or somebody else is at work there.
+        BadInput: the folder is not writable, or another process is using it.
     """
     make_writable(out)
     with contextlib.ExitStack() as stack:
@@ -80,7 +80,7 @@ def _clear(out: Path) -> None:
 
 
 def begin(out: Path, cohort: Cohort, settings: Mapping[str, Any]) -> None:
-    """Write what describes the dataset; say which of its visits are no longer in the input."""
+    """Write the description of the dataset; note which of its visits are no longer in the input."""
     about = {
         "Name": "Aligned cases for MyelinSynth",
         "BIDSVersion": "1.9.0",
@@ -127,7 +127,7 @@ def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[Pre
 
 
 def up_to_date(task: PreparationJob) -> bool:
-    """Whether a visit is there, complete, from inputs that nobody touched, with these settings and this code."""
+    """Whether a visit is complete and its inputs, settings and code are unchanged."""
     out = Path(task.out)
     record = read_record(out / names.record_path(task.person, task.visit))
     if record is None or not untouched(task.inputs(), record):
@@ -136,7 +136,7 @@ def up_to_date(task: PreparationJob) -> bool:
 
 
 def prepared_visits(out: Path, tasks: Sequence[PreparationJob]) -> list[PreparedVisit]:
-    """What the page shows of the visits that are complete."""
+    """Complete visits for the quality-control page."""
     visits = []
     for task in tasks:
         record = read_record(out / names.record_path(task.person, task.visit))

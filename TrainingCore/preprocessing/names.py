@@ -1,4 +1,4 @@
-"""What the files of a prepared visit are called: BIDS derivatives that the cohort reader finds again."""
+"""File names of a prepared visit: BIDS derivatives that the cohort reader recognises."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(person: str, visit: str) -> Path:
 
 
 def volume_path(person: str, visit: str, name: str, space: str) -> Path:
-    """Where a volume goes below the dataset; space: `T1w` or `PET`."""
+    """Path of a volume below the dataset; space: `T1w` or `PET`."""
     ending = ENDINGS[name] if "{space}" in ENDINGS[name] else "space-{space}_" + ENDINGS[name]
     file = f"{label_of(person, visit)}_{ending.format(space=space)}.nii.gz"
     return folder(person, visit) / FOLDERS.get(name, "anat") / file
@@ -52,7 +52,7 @@ def transform_path(person: str, visit: str, name: str, space: str) -> Path:
 
 
 def lesion_table_path(person: str, visit: str, space: str) -> Path:
-    """Where the lesions' volumes and centres go."""
+    """Path of the table of lesion volumes and centres."""
     return folder(person, visit) / "anat" / f"{label_of(person, visit)}_space-{space}_label-lesion_morph.tsv"
 
 

@@ -1,7 +1,7 @@
-"""What was made of a visit, from what, and whether it would come out the same today.
+"""Record of a prepared visit: its inputs and outputs, and whether they are up to date.
 
-The key of a visit is a hash of the bytes of its inputs, the options, and the code that prepares it. A file that has not
-been touched (size, times, inode) since it was hashed is not read again.
+The key of a visit is a hash of its inputs, the options, and the code that prepares it. A file whose size, times and
+inode are unchanged since it was hashed is not read again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ CODE = (
     "patient/case_preparation.py",
     "preprocessing/worker.py",
 )
-PACKAGES = ("SimpleITK", "deepbet")  # their versions change what comes out
+PACKAGES = ("SimpleITK", "deepbet")  # packages whose version affects the result
 
 
 @functools.cache
 def code_version() -> str:
-    """A hash of the source files and packages that decide what comes out of a visit."""
+    """Hash of the source files and packages that affect the result of a visit."""
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for name in CODE:
@@ -47,7 +47,7 @@ def code_version() -> str:
 
 
 def stamp(path: Path) -> list[int]:
-    """What tells that a file was touched: size, inode, times of data and of the entry, in ns."""
+    """Attributes that reveal a change of a file: size, inode, and modification times in ns."""
     status = path.stat()
     return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
@@ -56,7 +56,7 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
     """`{file, sha256, stamp}` of an input: a file, or a DICOM folder (all its files, `#SERIES` included in the hash).
 
     Args:
-        known: what an earlier record says of it; its hash is taken where the stamp is the same.
+        known: entry of an earlier record; its hash is reused if the stamp is unchanged.
     """
     source = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
     if source.is_dir():
@@ -70,7 +70,7 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
 
 
 def key_of(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
-    """The key of a visit: inputs (see `content_of`) by their hashes, and everything else that decides the outcome."""
+    """Key of a visit: hash of the inputs (see `content_of`) and of everything else that affects the result."""
     hashes = {name: content["sha256"] for name, content in sorted(inputs.items())}
     text = json.dumps({"inputs": hashes, "settings": settings, "code": code_version()}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -23,9 +23,10 @@ MISSING = "{} needs the package {}: pip install '{}'."
 def on_this_machine(
     tasks: Sequence[Any], jobs: int, work: Callable[[Any], VisitOutcome] = prepare_visit
 ) -> Iterator[VisitOutcome]:
-    """Outcomes as they come, from `jobs` processes. A process that dies (out of memory, a crash) takes no other along.
+    """Yield outcomes from `jobs` processes as they arrive; a process that dies does not affect other visits.
 
-    After a death the rest goes on with half as many processes; with one at a time, the visit that dies is known.
+    If a process dies (out of memory, a crash), the remaining visits are processed with half as many processes, until
+    the failing visit is identified with a single one.
     """
     left = {task.label: task for task in tasks}
     while left:
@@ -50,16 +51,17 @@ def on_a_cluster(
     work: Callable[[Any], VisitOutcome] = prepare_visit,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[VisitOutcome]:
-    """Outcomes as they come, from the workers of a Dask cluster.
+    """Yield outcomes from the workers of a Dask cluster as they arrive.
 
-    A worker that is killed gives its tasks back to the others; a task that kills four workers fails.
+    Tasks of a killed worker are given to the other workers; a task that kills four workers fails.
 
     Args:
         address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine.
-        meanwhile: called now and then while nothing arrives.
+        meanwhile: called repeatedly while waiting.
 
     Raises:
-        BadInput: no scheduler answers, MyelinSynthError where it is lost on the way.
+        BadInput: the scheduler cannot be reached.
+        MyelinSynthError: the connection to the scheduler is lost.
     """
     joblib = _import("joblib", "--scheduler", "joblib")
     distributed = _import("distributed", "--scheduler", "dask[distributed]")

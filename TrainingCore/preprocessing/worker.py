@@ -1,7 +1,7 @@
-"""What one process does for one visit: read, prepare, write. Everything it needs comes in a `PreparationJob`.
+"""Prepare one visit in one process: read, prepare, write. A `PreparationJob` holds everything it needs.
 
-A visit is written into a folder of its own beside the dataset's, then moved file by file, its record last: a visit with
-a record is complete, whenever the process or the machine was killed.
+A visit is written to a temporary folder, then moved file by file, the record last. A visit with a record is complete,
+even if the process or the machine was killed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ UNITS = {"dvr": "distribution volume ratio", "dvr_clean": "distribution volume r
 
 @dataclass(frozen=True)
 class PreparationJob:
-    """One visit to prepare; plain values, so that it travels to another process or machine.
+    """One visit to prepare; plain values, so that it can be sent to another process or machine.
 
     Attributes:
         files: absolute paths (or `identity`) by volume name.
         transforms: absolute paths (or `identity`) by volume name.
-        settings: what decides the outcome (space, grid, spacing_mm).
+        settings: settings that affect the result (space, grid, spacing_mm).
         out: absolute path of the dataset.
-        threads: for inner loops.
+        threads: CPU threads.
     """
 
     person: str
@@ -62,7 +62,7 @@ class PreparationJob:
         return label_of(self.person, self.visit)
 
     def all_settings(self) -> dict[str, Any]:
-        """Everything but the inputs' bytes that decides the outcome."""
+        """Everything that affects the result, except the contents of the inputs."""
         identities = {name: value for name, value in self.transforms.items() if value == "identity"}
         return {**self.settings, "spaces": self.spaces, "identity": identities, "simulated": self.simulated}
 
@@ -75,12 +75,12 @@ class PreparationJob:
 
 @dataclass(frozen=True)
 class VisitOutcome:
-    """How a visit went.
+    """Outcome of one visit.
 
     Attributes:
         state: `prepared`, `unchanged` or `failed`.
-        sentence: why.
-        fatal: others would fail too.
+        sentence: reason of a failure.
+        fatal: whether other visits would fail too.
     """
 
     label: str
@@ -92,7 +92,7 @@ class VisitOutcome:
 
 
 def prepare_visit(task: PreparationJob) -> VisitOutcome:
-    """Prepare one visit, whatever happens: what goes wrong is in the outcome, never raised (but for being stopped)."""
+    """Prepare one visit; failures are returned in the outcome, not raised (except a stop)."""
 
     def work() -> tuple[str, list[str]]:
         with _threads(task.threads):

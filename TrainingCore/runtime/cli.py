@@ -1,4 +1,4 @@
-"""What every command shares: the way it ends, the way it shows progress, the way it is stopped.
+"""Shared by all commands: exit codes, error messages, progress and interruption.
 
 Exit codes: 0 done, 2 bad input, 1 failure, 130 stopped by Ctrl-C, 143 stopped by SIGTERM, 129 by SIGHUP.
 """
@@ -26,7 +26,15 @@ STOPPED = "stopped: nothing half-written was left behind"
 
 
 def run_command(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
-    """Run a command's main and turn what it raises into one sentence on stderr and an exit code."""
+    """Run a command; exceptions become one sentence on stderr and an exit code.
+
+    Args:
+        main: `main` of the command.
+        argv: command-line arguments (default: those of the process).
+
+    Returns:
+        The exit code.
+    """
     try:
         try:
             listen()
@@ -39,20 +47,20 @@ def run_command(main: Callable[[Sequence[str] | None], int | None], argv: Sequen
 
 
 def _code(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None) -> int:
-    """The exit code of a command, once what it raised is said; raises Stopped if that is why."""
+    """Run a command and return its exit code after printing its error; raises Stopped if it was interrupted."""
     try:
         with warnings.catch_warnings():
-            if not os.environ.get("MYELINSYNTH_DEBUG"):  # what libraries have to say is nothing for people to read
+            if not os.environ.get("MYELINSYNTH_DEBUG"):  # warnings of libraries are of no use to users
                 warnings.simplefilter("ignore")
             return main(argv) or 0
     except Exception as error:
-        if asked():  # what a library made of it does not matter
+        if asked():  # a library may have replaced the Stopped exception by another one
             raise Stopped(asked()) from error
         return _failed(error)
 
 
 def _failed(error: Exception) -> int:
-    """Say an error; returns the exit code."""
+    """Print an error; returns the exit code."""
     if isinstance(error, MyelinSynthError):
         return _say(f"error: {error}", error.exit_code)
     if isinstance(error, MemoryError):
@@ -108,7 +116,7 @@ def add_progress_option(arguments: argparse.ArgumentParser) -> None:
 
 
 class Progress:
-    """Says how far a command is: a bar on stderr, JSON lines on stdout, or nothing.
+    """Progress of a command: a bar on stderr, JSON lines on stdout, or nothing.
 
     >>> progress = Progress("none")
     >>> progress.report("register", 0.25, "Registering FLAIR to T1w")
@@ -125,7 +133,13 @@ class Progress:
         self._started = time.monotonic()
 
     def report(self, step: str, fraction: float, message: str) -> None:
-        """Tell that `step` is under way, `fraction` in [0, 1] of the whole command being done."""
+        """Report progress.
+
+        Args:
+            step: identifier of the current step.
+            fraction: progress of the whole command, 0 to 1.
+            message: text to show.
+        """
         check_stopped()
         fraction = min(max(float(fraction), 0.0), 1.0)
         LOGGER.debug("%s (%.0f %%): %s", step, 100 * fraction, message)
@@ -138,7 +152,7 @@ class Progress:
             self._bar.refresh()
 
     def say(self, message: str) -> None:
-        """A line for people that is not progress: above the bar, or on stderr; as a `note` step in JSON."""
+        """Print a message: above the bar, or on stderr; as a `note` step in JSON."""
         LOGGER.info("%s", message)
         if self.mode == "json":
             print(json.dumps({"step": "note", "fraction": None, "message": message}, ensure_ascii=False), flush=True)
@@ -148,7 +162,7 @@ class Progress:
             print(message, file=sys.stderr, flush=True)
 
     def note(self, sentence: str) -> None:
-        """Say what people should know though nothing is wrong; nothing where the sentence is empty."""
+        """Print a note; nothing if the sentence is empty."""
         if sentence:
             self.say(f"Note: {sentence}")
 

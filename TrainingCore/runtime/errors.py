@@ -1,4 +1,4 @@
-"""The two ways a command can end badly, each with one sentence for the person who reads it."""
+"""The two kinds of errors that commands report to users, each as one sentence."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ class MyelinSynthError(Exception):
 
 
 class BadInput(MyelinSynthError):
-    """What was given cannot be used (a file, an option, a recipe, a bundle). Exit code 2."""
+    """An input cannot be used (a file, an option, a recipe, a bundle). Exit code 2."""
 
     exit_code = 2

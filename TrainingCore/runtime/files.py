@@ -1,4 +1,4 @@
-"""Writing so that nothing is ever half there: write beside, flush, then rename."""
+"""Atomic writing: write to a temporary file, flush, then rename."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def _beside(target: Path, suffix: str, prefix: str = "") -> Path:
 
 
 def remove_unfinished() -> None:
-    """Remove what is still unfinished, the last act of a program that was stopped.
+    """Remove unfinished files and folders when a program was stopped.
 
-    An exception that a signal raises may come in the middle of any `finally`; what that did not get to is done here.
+    An exception raised by a signal can interrupt any `finally`, so the clean-up is completed here.
     """
     for temporary, target in list(_unfinished.items()):
         with contextlib.suppress(OSError):
@@ -83,14 +83,14 @@ def remove_unfinished() -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed processes left half-written below a folder in which nobody is at work."""
+    """Remove partial files left by killed processes below a folder that no process is using."""
     for left in list(folder.rglob(f".*{PARTIAL_SUFFIX}*")):
         shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def scratch(parent: Path, prefix: str) -> Iterator[Path]:
-    """A folder for the time of the block, made in `parent`, which others may not read."""
+    """Create a private temporary folder in `parent` for the duration of the block."""
     folder = _beside(parent / prefix, "", f"{prefix}.")
     _unfinished[folder] = folder
     try:
@@ -102,10 +102,10 @@ def scratch(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder and try to write there.
+    """Create a folder and check that it is writable.
 
     Raises:
-        BadInput: that is not possible.
+        BadInput: the folder is not writable.
     """
     probe = _beside(folder / "probe", PARTIAL_SUFFIX)
     _unfinished[probe] = probe
@@ -121,10 +121,14 @@ def make_writable(folder: Path) -> None:
 
 
 def check_replaceable(target: Path, marker: str) -> None:
-    """Raise BadInput where `target` is a file, or a folder of anything but what this program wrote there.
+    """Check that `target` may be replaced.
 
     Args:
-        marker: the file that every folder of this kind holds; without it nothing is ever replaced, unless it is empty.
+        target: output folder.
+        marker: file that every output folder of this kind holds; without it only an empty folder may be replaced.
+
+    Raises:
+        BadInput: `target` is a file, or a folder with other content.
     """
     target = Path(target)
     if target.is_file() or (target.is_dir() and not (target / marker).is_file() and any(target.iterdir())):
@@ -140,8 +144,7 @@ def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
     An older folder at `target` stays whole until the new one is complete.
 
     Raises:
-        BadInput: nothing can be written, and where `target` holds files but no `marker`: somebody else's folder is
-            never replaced.
+        BadInput: the folder is not writable, or holds files but no `marker`; other folders are never replaced.
     """
     check_replaceable(target, marker)
     target = Path(os.path.abspath(target))
@@ -170,7 +173,7 @@ def _make_beside(target: Path, temporary: Path) -> None:
 
 
 def _take_place(temporary: Path, target: Path) -> None:
-    """Rename a folder onto another; whatever stops this, the older folder is back or the new one is there."""
+    """Replace a folder by another; if interrupted, either the older or the new folder is in place."""
     if not target.exists():
         os.replace(temporary, target)
         return
@@ -203,12 +206,12 @@ def _remove(folder: Path) -> None:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Work in a folder as the only process; the folder is created where it does not exist.
+    """Lock a folder for this process; the folder is created if it does not exist.
 
-    What a killed process left half-written there is removed. A file system without locks is used without one.
+    Partial files of killed processes are removed. On a file system without locks, no lock is used.
 
     Raises:
-        BadInput: another process works there.
+        BadInput: another process is using the folder.
     """
     from filelock import FileLock, Timeout  # Slicer's panel opens before it is installed
 

@@ -73,7 +73,7 @@ def explain_broken_pool(what: str, remedy: str) -> Iterator[None]:
 
 
 def _end_processes(results: Any) -> None:
-    """Close joblib's generator, which ends its processes; what it and its thread say of that is for nobody to read."""
+    """Close joblib's generator, which ends its processes, and suppress its warnings about this."""
     excepthook = threading.excepthook
     with warnings.catch_warnings(), contextlib.suppress(Exception):  # the pool may be broken already
         warnings.simplefilter("ignore", UserWarning)

@@ -1,4 +1,4 @@
-"""Where a run computes: one device, or the processes that `torchrun` started."""
+"""Device of a run, and its processes under `torchrun`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from .errors import BadInput
 
 @dataclass(frozen=True)
 class Processes:
-    """rank: this process among `count`; device: what it computes on."""
+    """The processes of a run.
+
+    Attributes:
+        rank: number of this process, from 0.
+        count: number of processes.
+        device: device of this process.
+    """
 
     rank: int
     count: int
@@ -21,7 +27,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and shows progress."""
         return self.rank == 0
 
     def share(self, order: list[int]) -> list[int]:
@@ -39,7 +45,7 @@ class Processes:
 
 
 def join_processes(device: str) -> Processes:
-    """Join the other processes of `torchrun`, or be the only one."""
+    """Connect to the other processes of `torchrun`, if there are any."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Processes(0, 1, choose_device(device))
@@ -53,17 +59,23 @@ def join_processes(device: str) -> Processes:
 
 
 def leave_processes() -> None:
-    """Leave together: one that left while another still wrote its bundles has been seen to abort."""
+    """Wait for all processes and disconnect; leaving while another still wrote its bundles has caused aborts."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()
 
 
 def choose_device(wish: str) -> torch.device:
-    """`auto` (a CUDA GPU if there is one), `cpu` or `cuda:N`.
+    """Select a device.
+
+    Args:
+        wish: `auto` (a CUDA GPU if there is one), `cpu` or `cuda:N`.
+
+    Returns:
+        The device.
 
     Raises:
-        BadInput: it does not exist.
+        BadInput: the device does not exist.
     """
     if wish == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")

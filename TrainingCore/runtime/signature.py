@@ -1,4 +1,4 @@
-"""A command line made from a typed function: its signature gives the options, its docstring the help.
+"""Generate a command line from a typed function: the signature defines the options, the docstring the help.
 
     def greet(name: str, *, times: Annotated[int, AtLeast(1)] = 1) -> int:
         '''Greet somebody.
@@ -13,9 +13,9 @@
 
     main = command(greet, done=lambda count: f"Greeted {count} times")
 
-So help, documentation and code cannot drift apart. Written on argparse and not with jsonargparse (ours): options
-that take several values keep the form people know (`--people 01 02`), Slicer's Python needs no further package, and
-`--help` answers in a tenth of the time that importing torch takes.
+Help, documentation and code are therefore always consistent. Based on argparse instead of jsonargparse (ours): options
+with several values keep their usual form (`--people 01 02`), Slicer's Python needs no further package, and `--help`
+takes a tenth of the time of importing torch.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ def command(
     code: Callable[[Any], int] = lambda _result: 0,
     keywords: Mapping[str, str] | None = None,
 ) -> Callable[[Sequence[str] | None], int]:
-    """Make the `main` of a command module from its function.
+    """Create the `main` of a command module from its function.
 
     Args:
         function: keyword arguments in, a result out; docstring in Google style with an `Example:` section.
         done: sentence to print from the function's result, or None for nothing; silent with `--progress json`.
-        exclusive: groups of parameters of which one at most may be given; one must be, where all are in `required`.
-        required: parameters the command line insists on although the function has a default for them.
-        code: the exit code of a result, where a command may end well in part only.
+        exclusive: groups of mutually exclusive parameters; one of them is required if all are in `required`.
+        required: parameters that are required on the command line although the function has a default.
+        code: computes the exit code from the result, for commands that can succeed partially.
         keywords: names and help of the options that the function takes as `**keywords`, in its annotation's type.
 
     Returns:

@@ -20,7 +20,7 @@ REPEAT_SECONDS = 0.05
 
 
 class Stopped(SystemExit):
-    """Raised in the main thread when somebody asks the program to stop; `code` is 128 + signal, as shells have it."""
+    """Raised in the main thread when the program is asked to stop; `code` is 128 + signal, as in shells."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)

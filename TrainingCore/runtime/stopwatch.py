@@ -1,4 +1,4 @@
-"""How long each step of some work takes."""
+"""Measure the duration of steps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Stopwatch:
         self._step, self._since = "", (0.0, 0.0)
 
     def start(self, step: str) -> None:
-        """Begin a step, ending the one before; a step that begins again adds to its time."""
+        """Start a step and end the previous one; time of a repeated step is added up."""
         self.stop()
         self._step, self._since = step, (time.monotonic(), time.process_time())
 
     def stop(self) -> None:
-        """End the step under way."""
+        """End the current step."""
         if self._step:
             wall, cpu = self.seconds.get(self._step, (0.0, 0.0))
             wall, cpu = wall + time.monotonic() - self._since[0], cpu + time.process_time() - self._since[1]
