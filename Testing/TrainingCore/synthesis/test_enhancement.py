@@ -66,7 +66,7 @@ def test_the_report_has_the_low_dose_for_comparison_and_shows_where_the_model_is
     assert facts["network"]["predictions"] == 2 + 2 * 3  # T1w before and after the low dose change together
     assert not any("swapped" in sentence for sentence in facts["warnings"])
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "the T1w, low dose taken for it has" in page
+    assert "for the unchanged T1w, low dose" in page
     assert "Uncertainty" in page
     assert "The model works on voxels of 6 mm, these images have 3 mm" in page
     assert (out / "uncertainty.nii.gz").is_file()
