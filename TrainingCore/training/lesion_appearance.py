@@ -37,21 +37,22 @@ def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.r
 
     Lesions of real patients stand out more than those of the simulated patient do in many of its random protocols
     (measured: FLAIR 1.1 to 1.6 SD of the brain above normal-appearing white matter in two patients, 0.4 to 1.0 in
-    simulated people), small ones as much as large ones.
+    simulated people), small ones as much as large ones; in T1w many small ones are all but invisible.
 
     Args:
-        largest: added to FLAIR at most, in the unit of the images; T1w loses half of that at most (ours).
+        largest: added to FLAIR at most, in the unit of the images; T1w loses half of that at most, often nothing (ours).
     """
     labels, sizes = label_lesions(volumes["lesions"], 1.0)
-    of_visit, of_lesion = rng.uniform((0.4, 0.2), 1.0), rng.uniform(0.5, 1.2, len(sizes)).astype(np.float32)
+    of_visit = rng.uniform((0.2, 0.0), 1.0)
+    of_lesion = rng.uniform(((0.5,), (0.0,)), 1.2, (2, len(sizes)))
     if not len(sizes):
         return
     soft = gaussian_filter((labels > 0).astype(np.float32), 0.7)
     peaks = maximum(soft, labels, range(1, len(sizes) + 1))  # about 0.5 in a lesion of 8 voxels
-    soft = gaussian_filter(np.append(0.0, of_lesion / peaks).astype(np.float32)[labels], 0.7)
-    added = soft * (1 + 0.3 * smooth_field(labels.shape, rng))
-    for name, share, drawn in (("flair", 1.0, of_visit[0]), ("t1w", -0.5, of_visit[1])):
+    variation = 1 + 0.3 * smooth_field(labels.shape, rng)
+    for name, share, drawn, amounts in zip(("flair", "t1w"), (1.0, -0.5), of_visit, of_lesion):
         if name in volumes:
+            added = gaussian_filter(np.append(0.0, amounts / peaks).astype(np.float32)[labels], 0.7) * variation
             volumes[name] = volumes[name] + np.float32(share * largest * drawn) * added * volumes["brain"]
 
 
