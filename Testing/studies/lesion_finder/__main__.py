@@ -16,9 +16,12 @@ import csv
 import json
 import resource
 import time
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from TrainingCore.data.bundle import LESION_FINDER, Bundle
 from TrainingCore.evaluation.segmentation import smallest_lesion
@@ -28,10 +31,11 @@ from TrainingCore.prediction.model import TrainedModel
 
 from .agreement import agreement
 from .methods import above_threshold, best_multiple, classified, measured
-from .people import Files, clinical_files, digital_files, glioma_files, mni_files, prepared
+from .people import Files, Person, clinical_files, digital_files, glioma_files, mni_files, prepared
 from .pictures import picture
 from .visits import two_visits
 
+MRI = ("t1w", "flair")
 SHOWN = ("person", "method", "given_ml", "found_ml", "dsc", "f1", "f1_10", "sensitivity", "precision", "seconds")
 
 
@@ -85,6 +89,8 @@ def detection(
         mask = found.data > 0.5
         rows.append(measured(person, "lesion finder", mask) | {"seconds": seconds})
         rows.append(measured(person, f"FLAIR > mean + {multiple:g} SD", above_threshold(person, multiple, smallest)))
+        if person.truth is not None:
+            rows += [measured(person, f"lesion finder, {name} alone", found_in(model, person, name)) for name in MRI]
         if classifier is not None:
             rows.append(measured(person, "joint_flair_wmh", classified(classifier, person, smallest)))
         if not any(person.name == name for name, _ in digital):
@@ -93,6 +99,12 @@ def detection(
         own = next(row for row in rows if row["person"] == person.name)
         print({key: own.get(key) for key in SHOWN}, flush=True)
     return rows, masks
+
+
+def found_in(model: TrainedModel, person: Person, name: str) -> np.ndarray:
+    """Lesions found from one of the images, bool (I, J, K)."""
+    alone = replace(person.aligned, images={name: person.aligned.images[name]})
+    return find_lesions(model, alone)[0].data > 0.5
 
 
 def write_rows(rows: list[dict[str, Any]], out: Path) -> None:
