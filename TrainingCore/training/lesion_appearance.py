@@ -40,7 +40,7 @@ def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.r
     simulated people), small ones as much as large ones; in T1w many small ones are all but invisible.
 
     Args:
-        largest: added to FLAIR at most, in the unit of the images; T1w loses half of that at most, often nothing (ours).
+        largest: added to FLAIR at most, in the images' unit; T1w loses at most half of that, often nothing (ours).
     """
     labels, sizes = label_lesions(volumes["lesions"], 1.0)
     of_visit = rng.uniform((0.2, 0.0), 1.0)

@@ -389,7 +389,10 @@ def test_lesions_are_found_where_no_mask_is_given(patient, bundle, head, command
     result = Result.open(out)
     assert result.provenance["lesion_source"] == "found"
     assert "lesions" in result.provenance["synthetic_inputs"]
-    assert result.provenance["inputs"]["lesions_found_by"]["lesion_threshold"] == 0.8, "that of the shipped finder"
+    from TrainingCore.data.bundle import Bundle
+
+    shipped = Bundle.open("lesion_finder").description["lesion_threshold"]
+    assert result.provenance["inputs"]["lesions_found_by"]["lesion_threshold"] == shipped
     assert result.lesions()
     assert all(0 < row["confidence"] <= 1 for row in result.lesions())
     probability = nib.load(out / "lesions_probability.nii.gz")
