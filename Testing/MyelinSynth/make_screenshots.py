@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from slicer_scene import ROOT, Application, addModuleToPath
 
-PANEL_WIDTH, VIEW, TABLE_HEIGHT = 480, (420, 420), 330
+PANEL_WIDTH, PANEL_HEIGHT, VIEW, TABLE_HEIGHT = 480, 3200, (420, 420), 330  # pixels; room for the whole card
 TITLE_HEIGHT, CAPTION_HEIGHT, GAP = 30, 26, 8
 BACKGROUND, INK, TITLE = (240, 240, 240), (40, 40, 40), (205, 212, 222)
 FOOT = "Simulated patient and model. Research use only. Panel drawn by the stand-in host, views by Slicer's own MRML."
@@ -48,7 +48,7 @@ class Studio:
         self.widget.setup()
         self.widget.enter()
         self.ui = self.widget.ui
-        self.host.window.resize(PANEL_WIDTH, 2600)
+        self.host.window.resize(PANEL_WIDTH, PANEL_HEIGHT)
         self.host.window.show()
         self.views = {
             name: SliceView(self.application, orientation, (0, 0, 0), VIEW, millimetres, name)
@@ -74,7 +74,7 @@ class Studio:
     def panel(self, sections: Sequence[tuple[str, str]]) -> Image.Image:
         """Sections of the panel under each other, each with its title."""
         for _turn in range(LAYOUT_TURNS):
-            self.host.window.resize(PANEL_WIDTH, max(2600, self.host.window.sizeHint().height()))
+            self.host.window.resize(PANEL_WIDTH, max(PANEL_HEIGHT, self.host.window.sizeHint().height()))
             self.host.process()
         grabbed = []
         for section, title in sections:
