@@ -498,6 +498,12 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
 
         checkExportAndReopening(self)
 
+    def test_reopened_result(self):
+        """An exported Result folder opens again with its review."""
+        from MyelinSynthLib.selftest.review import checkReopenedResult
+
+        checkReopenedResult(self)
+
     def test_found_lesions(self):
         """Lesions are added by a click, merged, split, and taken back."""
         from MyelinSynthLib.selftest.review import checkFoundLesions

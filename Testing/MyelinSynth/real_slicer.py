@@ -89,6 +89,17 @@ class Review:
         self.ui.samplePatientButton.click()
         self.hand.wait()
         assert self.ui.synthesizeButton.enabled
+        box, selector = self.ui.findLesionsBox, self.ui.lesionsSelector
+        given = selector.currentNode()
+        assert not box.enabled, "a given mask always wins"
+        selector.setCurrentNode(None)
+        assert box.enabled
+        says = []
+        for _turn in (1, 2):
+            box.click()
+            says.append(selector.noneDisplay)
+        assert says[0] != says[1], says
+        selector.setCurrentNode(given)
 
     def map(self):
         """The map is made, or made up."""
@@ -192,6 +203,9 @@ class Review:
             self.hand.wait()
             assert panel.review.state(row) == state, (row, panel.review.state(row))
         self.hand.picture("after_keys")
+        self.ui.log.setFocus()  # nobody types into it
+        self.hand.wait()
+        assert all(one.isEnabled() for one in panel._keys._shortcuts), "keys are on in a log that was clicked"
         self.ui.commentEdit.setFocus()
         self.hand.wait()
         if self.ui.commentEdit.hasFocus():  # a window manager may keep the focus elsewhere
@@ -244,6 +258,24 @@ class Review:
         self.shows()
         assert arrangement.GetViewArrangement() == before, (arrangement.GetViewArrangement(), before)
 
+    def openResult(self):
+        """A reviewed export is opened again: everything as it was left, and one set of outlines."""
+        panel, name = self.widget.reviewPanel, f"reviewed_{int(time.time())}"
+        panel.choose(0)
+        panel.decide("rejected")
+        before = [(panel.review.lesion(row), panel.review.state(row)) for row in range(len(panel.review))]
+        self.ui.exportFolderEdit.text, self.ui.exportNameEdit.text = str(self.hand.folder), name
+        self.ui.exportButton.click()
+        assert (self.hand.folder / f"{name}_result").is_dir(), self.ui.exportLabel.text
+        self.widget.opener.open(self.hand.folder / f"{name}_result")
+        self.hand.wait()
+        after = [(panel.review.lesion(row), panel.review.state(row)) for row in range(len(panel.review))]
+        assert after == before, (after, before)
+        self.shows()
+        nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        shown = [one for one in nodes if one.GetAttribute("MyelinSynth.Role") and one.GetDisplayNode().GetVisibility()]
+        assert shown == [panel.nodes["lesions"]], [one.GetName() for one in shown]
+
     def editor(self):
         """Into the Segment Editor and back: the map is there again."""
         self.ui.editButton.click()
@@ -256,8 +288,9 @@ class Review:
     def deletion(self):
         """The map is deleted, as in the Data module: the T1w alone remains."""
         shown = self.widget.displayPanel.shown
-        slicer.mrmlScene.RemoveNode(self.widget.displayPanel.nodes["dvr"])
-        self.hand.wait()
+        while "dvr" in self.widget.displayPanel.nodes:  # without this map, that of another synthesis is shown
+            slicer.mrmlScene.RemoveNode(self.widget.displayPanel.nodes["dvr"])
+            self.hand.wait()
         assert not shown.hasMap
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
             if composite.GetLayoutName() in slicer.app.layoutManager().sliceViewNames():
@@ -311,6 +344,7 @@ def main(arguments):
         "review",
         "lesions",
         "comparison",
+        "openResult",
         "editor",
         "deletion",
         "selfTest",

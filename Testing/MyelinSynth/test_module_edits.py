@@ -128,7 +128,7 @@ def test_a_deleted_and_an_emptied_lesion_are_said_and_their_reviews_kept(
     draw(outputs, 2, np.zeros_like(whole))
     edits = measureAgain(outputs.nodes())
     assert edits.removed == [1, 2]
-    assert "Lesion 1, 2 has no outline" in edits.words()
+    assert "The outline of lesion 1, 2 was removed" in edits.words()
     assert [review.outline(row) for row in (0, 1)] == [REMOVED, REMOVED]
     assert (review.state(0), review.comment(1), review.number(0, "volume_mm3")) == (ACCEPTED, "doubtful", volume)
     assert not measureAgain(outputs.nodes()), "said once"

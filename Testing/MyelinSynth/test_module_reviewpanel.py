@@ -330,7 +330,7 @@ def test_an_edited_lesion_is_measured_again(host: Host, reviewed: Any) -> None: 
     reviewed.enter()
     until(host, lambda: float(cell(reviewed, 1, 3)) < float(before))
     outputs["lesions"].GetSegmentation().RemoveSegment(told["setCurrentSegmentID"])
-    until(host, lambda: "no outline" in reviewed.ui.editsLabel.text)
+    until(host, lambda: "was removed" in reviewed.ui.editsLabel.text)
     reviewed.ui.reviewTable.setCurrentCell(1, 0)
     reviewed.ui.editButton.click()  # there is no segment to choose any more
 

@@ -356,10 +356,10 @@ class ReviewPanel(VTKObservationMixin):
 
     def onEdit(self, _checked: bool = False) -> None:
         """Open the Segment Editor with the segment of the lesion that is chosen."""
-        lesion = self._currentLesion()
-        if lesion is None or "lesions" not in self.nodes:
+        if "lesions" not in self.nodes:
             return
-        identifier = segmentIds(self.nodes["lesions"]).get(lesion)
+        lesion = self._currentLesion()
+        identifier = None if lesion is None else segmentIds(self.nodes["lesions"]).get(lesion)
         slicer.util.selectModule("SegmentEditor")
         editor = slicer.util.getModuleWidget("SegmentEditor").editor
         editor.setSegmentationNode(self.nodes["lesions"])

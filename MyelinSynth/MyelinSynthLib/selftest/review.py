@@ -18,10 +18,12 @@ from ..display import framing, layouts, plots, surfaces
 from ..display import views as display
 from ..display.shown import Shown
 from ..export.files import Export, writeExport
+from ..patient.exchange import Patient
 from ..review.changes import addLesion, mergeLesions, splitLesion
 from ..review.edits import Memory, measureAgain
 from ..review.segments import colourSegments, labelsOnGrid, segmentIds, segmentsByLesion
-from ..review.table import ACCEPTED, ADDED, EDITED, FLAGGED, MERGED, REMOVED, UNREVIEWED, Review
+from ..review.table import ACCEPTED, ADDED, EDITED, FLAGGED, MERGED, REJECTED, REMOVED, UNREVIEWED, Review
+from ..run.results import loadResult
 from ..scene import provenance
 from ..scene.geometry import toArray
 from .nodes import LESION_DVRS, MISSED_PROBABILITY, NAWM_DVR, VOXEL_MM, makeNodes, missedPosition
@@ -60,6 +62,7 @@ def checkFoundLesions(case: Any) -> None:
     row = len(review) - 1
     case.assertEqual(review.lesion(row), 3)
     case.assertEqual((review.outline(row), review.number(row, "volume_mm3")), (ADDED, 27 * VOXEL_MM**3))
+    case.assertEqual(review.text(row, "region"), "periventricular")
     case.assertAlmostEqual(review.number(row, "confidence"), MISSED_PROBABILITY, places=4)
     case.assertAlmostEqual(review.number(row, "mean_dvr"), NAWM_DVR, places=4)
     added.undo()
@@ -166,6 +169,26 @@ def checkExportAndReopening(case: Any) -> None:
         case.assertIn(provenance.RESEARCH_USE, page)
 
 
+def checkReopenedResult(case: Any) -> None:
+    """An exported Result folder opens again as it was left: rejected lesions among the others, and marked."""
+    if importlib.util.find_spec("nibabel") is None:
+        return  # it is installed before the first synthesis
+    nodes = makeNodes(found=True)
+    review = Review(nodes["table"])
+    addLesion(nodes, missedPosition(nodes), Memory())
+    review.setState(1, REJECTED)
+    t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
+    with tempfile.TemporaryDirectory(dir=slicer.app.temporaryPath) as name:
+        writeExport(nodes, Export(Path(name), "reviewed", table=False, report=False))
+        outputs = loadResult(Path(name) / "reviewed_result", Patient(t1w, nodes["flair"]), "self-test-reopened")
+    again = Review(outputs.table)
+    case.assertEqual([again.lesion(row) for row in range(len(again))], [1, 2, 3])
+    case.assertEqual([again.state(row) for row in range(3)], [UNREVIEWED, REJECTED, UNREVIEWED])
+    case.assertEqual(again.outline(2), ADDED)
+    case.assertEqual(sorted(segmentIds(outputs.segmentation)), [1, 2, 3])
+    case.assertFalse(measureAgain(outputs.nodes()))
+
+
 def _shrink(nodes: dict[str, Any], lesion: int) -> None:
     """Take the first layer of voxels away from a lesion, as an eraser would."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
@@ -181,4 +204,4 @@ def _shrink(nodes: dict[str, Any], lesion: int) -> None:
     )
 
 
-CHECKS = (checkReviewAndEdits, checkFoundLesions, checkViews, checkExportAndReopening)
+CHECKS = (checkReviewAndEdits, checkFoundLesions, checkViews, checkExportAndReopening, checkReopenedResult)
