@@ -322,13 +322,13 @@ def _summaryAfterReview(
     nodes: dict[str, Any], summary: dict[str, Any], labels: np.ndarray, counts: np.ndarray
 ) -> dict[str, Any]:
     """What of the summary is about lesions, of those that count. NAWM is that of the synthesis."""
-    from TrainingCore.data.lesion_columns import names
+    from TrainingCore.data.lesion_columns import column_names
     from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
 
     review = Review(nodes["table"])
     mask, pet = (labels > 0) & counts, measuredOnGrid(nodes, Memory())
     measured = "measured_mean_dvr" in review.columns
-    blank = dict.fromkeys(names(measured))  # a Result of another version may lack a column
+    blank = dict.fromkeys(column_names(measured))  # a Result of another version may lack a column
     again = summarise_lesions([blank | review.values(row) for row in review.counted()], measured)
     maps = {"synthetic_dvr": slicer.util.arrayFromVolume(nodes["dvr"]), "measured_dvr": pet}
     for name, values in maps.items():
