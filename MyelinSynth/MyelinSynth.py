@@ -1,5 +1,5 @@
 # ruff: noqa: PT009 - the self-test is a unittest that runs in the application
-"""MyelinSynth: from T1w and FLAIR to a synthetic myelin map, and its review lesion by lesion."""
+"""MyelinSynth: synthesize a myelin map from T1w and FLAIR, and review it lesion by lesion."""
 
 import contextlib
 import logging
@@ -46,7 +46,7 @@ NAMES_MILLISECONDS = 200  # after a volume was added: a reader names it and its 
 
 
 class MyelinSynth(ScriptedLoadableModule):
-    """What the application knows about the module."""
+    """Description of the module for the application."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -130,7 +130,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self):
-        """The application closes or the module is reloaded."""
+        """Called when the application closes or the module is reloaded."""
         if self.exportPanel is None:
             self.removeObservers()  # setup did not come to its end
             return
@@ -161,7 +161,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneStartClose(self, _caller=None, _event=None):
-        """What is under way belongs to the scene that closes."""
+        """Stop the synthesis and release all nodes of the closing scene."""
         self.runPanel.sceneCloses()
         self.comparePanel.sceneCloses()
         self.patientPanel.forget()
@@ -178,7 +178,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def onSceneEndImport(self, _caller=None, _event=None):
-        """A scene was opened: a review that was saved with it goes on."""
+        """A scene was opened: resume the review that was saved with it."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -195,7 +195,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, _caller, _event, node):
-        """The views let go of a volume before it is deleted."""
+        """Remove a volume from the views before it is deleted."""
         self.displayPanel.release(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -225,7 +225,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.onChoice()
 
     def onChoice(self, _caller=None, _event=None):
-        """Say what is missing or suspicious, and offer the button only where it can work."""
+        """Show missing or suspicious inputs, and enable the button only if synthesis is possible."""
         if self._parameterNode is None:
             return
         further = self.furtherInputs()
@@ -243,7 +243,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.goToPatient()
 
     def goToPatient(self):
-        """Another T1w was chosen: where a map of it was made, show that and go on with its review."""
+        """Another T1w was selected: if the scene has a map of it, show the map and resume its review."""
         nodes, shown = self.logic.chosenRun(self._parameterNode), self.displayPanel.nodes.get("dvr")
         if shown is not None and nodes.get("dvr", shown) is not shown:
             self._parameterNode.run = provenance.get(nodes["dvr"], "Run")
@@ -287,7 +287,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return self.modelPanel.model.furtherInputs if self.modelPanel.model else ()
 
     def beginSynthesis(self, onStep, onLog):
-        """The Synthesis of what is chosen."""
+        """Create the Synthesis for the current selection."""
         if self.modelPanel.model is None:
             raise SynthesisError(_("There is no model. Add one, or reinstall the extension."))
         if self.modelPanel.model.trouble:
@@ -305,7 +305,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
 
     def showOutputs(self, outputs):
-        """The map is there: show it and begin the review."""
+        """Show the finished map and begin the review."""
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         parameterNode.run = outputs.run
         self.reviewPanel.trust(outputs.run)

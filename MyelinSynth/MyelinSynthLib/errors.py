@@ -1,4 +1,4 @@
-"""The one exception that the module shows to people."""
+"""The exception that the module shows to users."""
 
 from __future__ import annotations
 

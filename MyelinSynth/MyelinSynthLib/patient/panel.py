@@ -1,4 +1,4 @@
-"""What happens in the section Patient: choices are checked as they are made, and a sample patient can be loaded."""
+"""Section Patient of the panel: checks the selected inputs, and loads the sample patient."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_AFTER_MILLISECONDS = 300  # without another choice, so that choosing stays 
 
 
 class PatientPanel:
-    """Says beside each field what is wrong with it. `choose` gets the nodes of the sample patient."""
+    """Shows problems below each field. `choose` is called with the nodes of the sample patient."""
 
     def __init__(self, ui: Any, choose: Callable[[Patient], None]) -> None:
         self.ui, self._choose = ui, choose
@@ -44,7 +44,7 @@ class PatientPanel:
         ui.samplePatientButton.connect("clicked(bool)", self.onSamplePatient)
 
     def show(self, patient: Patient, problems: Iterable[Problem]) -> bool:
-        """Show the problems of a patient; True where nothing keeps a map from being made."""
+        """Show the problems of a patient; True if synthesis is possible."""
         self._patient, self._problems = patient, list(problems)
         blocking = {problem.field for problem in self._problems if problem.blocking}
         pair = () if blocking & {"t1w", "flair"} else _stateOf(patient)
@@ -58,7 +58,7 @@ class PatientPanel:
         return not blocking
 
     def showLesionSource(self, given: bool, find: bool) -> None:
-        """Say where the lesions come from: a mask that is given, the network, or nowhere."""
+        """Show the source of the lesions: given mask, network, or none."""
         self.ui.findLesionsBox.enabled = not given
         self.ui.lesionsSelector.noneDisplay = _("none: segment automatically") if find else _("none: no lesion table")
 

@@ -1,4 +1,4 @@
-"""Lesions added, merged and split: outlines and table together, measured as `synthesize` would, and taken back."""
+"""Add, merge and split lesions: updates outlines and table, measures as `synthesize` does, and supports undo."""
 
 from __future__ import annotations
 

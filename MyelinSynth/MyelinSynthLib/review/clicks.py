@@ -1,4 +1,4 @@
-"""The next click into a slice view, as a position in the world."""
+"""Position of the next click into a slice view, in world coordinates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A synthesis that nobody waits for and no panel shows: for scripts in the running application."""
+"""Synthesis in the background, without a panel, for scripts in the running application."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Background:
         self.synthesis.cancel()
 
     def onTimer(self) -> None:
-        """Listen to the child, and tell how it ended."""
+        """Poll the child process, and report its result."""
         try:
             if self.synthesis.pump():
                 return

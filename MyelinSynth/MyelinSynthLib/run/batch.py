@@ -1,4 +1,4 @@
-"""Many patients, one after the other, without a GUI: a BIDS folder or a table in, a result for each patient out."""
+"""Batch processing without a GUI: synthesizes all patients of a BIDS folder or table, one after another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKLIST_FILE = "worklist.json"  # which files each result was made of: the Resu
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What became of one visit; done: whether there is a result; message: a sentence, empty where all went well."""
+    """Outcome of one visit; done: whether there is a result; message: a sentence, empty on success."""
 
     label: str
     done: bool

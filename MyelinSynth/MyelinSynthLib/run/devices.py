@@ -1,4 +1,4 @@
-"""Which devices a synthesis can run on. A child process is asked: importing PyTorch here would freeze Slicer."""
+"""Devices for the synthesis, queried in a child process, because importing PyTorch would freeze Slicer."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class DeviceQuery:
 
     @property
     def running(self) -> bool:
-        """Whether an answer is awaited."""
+        """Whether the query is running."""
         return self._child is not None and self._child.state not in ENDED
 
     def start(self) -> None:
-        """Ask. Raises SynthesisError where there is no Python to ask."""
+        """Start the query. Raises SynthesisError if Slicer's Python is missing."""
         if not self.running:
             self._child = ChildProcess([childprocess.pythonExecutable(), "-c", QUESTION], onLog=self._heard)
             self._child.start()
 
     def pump(self) -> bool:
-        """Listen; True while the answer is awaited."""
+        """Poll the child process; True while the query is running."""
         return self._child is not None and self._child.pump()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop the query."""
         if self._child is not None:
             self._child.stop()
 

@@ -1,4 +1,4 @@
-"""What must be there before the first synthesis: PyTorch as its extension installs it, and the requirements.
+"""Installation of the Python packages needed for synthesis: PyTorch (as its extension does it) and requirements.
 
 Nothing is installed without asking, nothing is imported into Slicer, and Slicer does not wait: the installer runs as a
 child process with progress and log in the panel, and can be cancelled.
@@ -63,7 +63,7 @@ class Installation:
         self._next()
 
     def pump(self) -> bool:
-        """Go on; True while it is under way. Raises SynthesisError where something could not be installed."""
+        """Poll; True while the installation is running. Raises SynthesisError if a package could not be installed."""
         if self._child is None or self._ended:
             return False
         if self._child.pump():
@@ -88,12 +88,12 @@ class Installation:
         return False
 
     def cancel(self) -> None:
-        """Ask the installer to stop; `pump` notices the end."""
+        """Request the installer to stop; `pump` detects the end."""
         if self._child:
             self._child.cancel()
 
     def stop(self) -> None:
-        """Stop now: for a closing application."""
+        """Stop immediately, for a closing application."""
         self._commands.clear()
         self._instead = []
         if self._child and self._child.state not in ENDED:
@@ -152,7 +152,7 @@ def _isMet(requirement: Any) -> bool:
 
 
 def _othersInstall() -> bool:
-    """Whether another module installs packages at this moment."""
+    """Whether another module is installing packages."""
     try:
         from slicer.packaging import isPipInstallInProgress
     except ImportError:
@@ -217,7 +217,7 @@ def _checkTorchExtension(missing: Sequence[str]) -> None:
 
 
 def _writeConstraints() -> Path | None:
-    """A file that keeps pip from replacing what Slicer is using."""
+    """Write a constraints file that keeps pip from replacing packages in use by Slicer."""
     lines = []
     for name in KEPT:
         try:

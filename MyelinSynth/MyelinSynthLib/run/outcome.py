@@ -1,4 +1,4 @@
-"""What came of a synthesis, in the section Myelin map: one sentence, its report, and the way on to the review."""
+"""Result of a synthesis in the section Myelin map: summary, report, and the button to start the review."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OutcomeSentence:
         self.update()
 
     def update(self) -> None:
-        """Say it as the table says now."""
+        """Update the summary from the lesion table."""
         ui, there = self.ui, "dvr" in self.nodes
         ui.resultLabel.text = resultWords(self.nodes) if there else ""
         ui.resultLabel.visible = there

@@ -1,4 +1,4 @@
-"""What happens in the section Myelin map: the one button, the device, progress, warnings and log."""
+"""Section Myelin map of the panel: start and cancel button, device, progress, warnings and log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .results import Outputs
 from .synthesis import Synthesis
 
 PUMP_MILLISECONDS = 100
-TELL_TIME_FROM = 0.05  # of the work; before that a guess of the time left is worth nothing (ours)
+TELL_TIME_FROM = 0.05  # share of the work from which the time left is estimated (ours)
 
 
 class RunPanel:
@@ -97,7 +97,7 @@ class RunPanel:
         self.ui.log.appendPlainText(line)
 
     def onTimer(self) -> None:
-        """Listen to the children; at the end of a synthesis show the map, or say why there is none."""
+        """Poll the child processes; at the end of a synthesis, show the map or the error."""
         asking = self._query.pump()
         if self.job is None:
             if not asking:
@@ -129,14 +129,14 @@ class RunPanel:
             self._finished(job.outputs)
 
     def sceneCloses(self) -> None:
-        """End the synthesis, whose patient goes; an installation is for every scene and goes on."""
+        """Stop the synthesis of the closing scene; an installation continues."""
         self._clearWarnings()
         self._later = None
         if not isinstance(self.job, Installation):
             self.stop()
 
     def stop(self) -> None:
-        """End everything that is under way and wait for it: the module or the application closes."""
+        """Stop all jobs and wait for them, when the module or the application closes."""
         self._query.stop()
         self._later = None
         if self.job is not None:
@@ -144,7 +144,7 @@ class RunPanel:
             self._end(_("Cancelled"))
 
     def askForDevices(self) -> None:
-        """Find the GPUs by name, in the background and only once. Without PyTorch nothing changes."""
+        """Query the names of the GPUs once, in the background. Without PyTorch nothing changes."""
         if self._asked:
             return
         self._asked = True
@@ -202,13 +202,13 @@ class RunPanel:
         self.ui.synthesizeButton.text = _("Cancel") if running else _("&Synthesize myelin map")
         self.ui.synthesizeButton.enabled = True
         self.ui.progressBar.visible = running
-        self.ui.progressBar.setRange(0, 0 if busy else 100)  # without an end it shows only that something goes on
+        self.ui.progressBar.setRange(0, 0 if busy else 100)  # a busy indicator without a known end
         self.ui.progressBar.value = 0
         self._step, self._endsAt = "", None
         self.ui.stepLabel.text = _("Writing files") if running else ""
 
     def _showTimeLeft(self) -> None:
-        """The step, and how long it may still take: a guess from what was done so far."""
+        """Show the step and the time left, estimated from the progress so far."""
         if self._endsAt is not None and self.ui.synthesizeButton.enabled:
             left = _roughly(self._endsAt - time.monotonic())
             self.ui.stepLabel.text = _("{step}, {time} left").format(step=self._step, time=left)
@@ -221,7 +221,7 @@ class RunPanel:
 
 
 def _roughly(seconds: float) -> str:
-    """A time that a person would say: `about 40 s`, `about 3 min`."""
+    """Rounded time, e.g. `about 40 s`, `about 3 min`."""
     if seconds > 90:
         return _("about {minutes} min").format(minutes=round(seconds / 60))
     return _("about {seconds} s").format(seconds=5 * max(1, round(seconds / 5)))

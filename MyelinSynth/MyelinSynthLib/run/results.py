@@ -1,4 +1,4 @@
-"""From files to the scene: a Result folder as nodes, beside the T1w that they belong to."""
+"""Load a Result folder into the scene as nodes, beside the T1w."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole way, without a GUI: nodes in, child process, nodes out."""
+"""Synthesis without a GUI: exports the input nodes, runs a child process, loads the result as nodes."""
 
 from __future__ import annotations
 
