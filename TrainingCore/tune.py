@@ -194,6 +194,7 @@ def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort
     from .training.session import new_split, split_as_before, train_split
 
     def objective(trial: Any, values: dict[str, Any]) -> float:
+        """Train with the values of a trial; its best validation score, lower is better."""
         own = with_values(recipe, values, "the search space")
         try:
             check_recipe(own)

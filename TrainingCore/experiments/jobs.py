@@ -76,6 +76,7 @@ def fold_outcome(task: FoldTask) -> VisitOutcome:
     """`train_fold` on a cluster's worker: what goes wrong is in the outcome, never raised."""
 
     def work() -> tuple[str, list[str]]:
+        """Train the fold; what `attempt` wants is a word for the outcome and its warnings."""
         if not (task.plan.path / PLAN).is_file():
             raise MyelinSynthError(
                 f"The worker does not see {task.plan.path}. It must lie on a disk all workers share."

@@ -239,6 +239,7 @@ def _search(
     state = optuna.trial.TrialState
 
     def run(trial: Any) -> float:
+        """Run one trial; Optuna's own errors say that it failed, was pruned or was one too many."""
         trial.set_user_attr(WORKER, worker_name())
         if CONTINUES not in trial.user_attrs and count(state.COMPLETE, state.PRUNED, state.RUNNING, to=trial) >= trials:
             raise _Surplus  # two workers drew what they both took for the last one

@@ -48,6 +48,7 @@ class _Moments(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, D, H, W) -> mean and variance, (N, C) float64 each."""
         voxels = x[0, 0].numel()
         mean = channel_sums(x) / voxels
         variance = channel_products(x, x) / voxels - mean**2

@@ -7,18 +7,18 @@ registration to MNI space.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from .. import SIMULATED
-from ..runtime.cli import Progress, add_progress_option, parser, run_command
+from ..runtime.cli import Progress, run_command
 from ..runtime.errors import BadInput
+from ..runtime.signature import AtLeast, ProgressMode, command
 
-EXAMPLE = "python -m TrainingCore.phantom.compare_intensities --patients-folder ms_mni --out comparison"
 SMALLEST_MM3, LARGE_MM3 = 10.0, 150.0
 IMAGES = ("t1w", "flair")
 REAL_FILES = {
@@ -131,7 +131,7 @@ def draw_intensities(real: Sequence[Intensities], digital: Sequence[Intensities]
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    draw_intensities, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
+    figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
     colours = ("#555555", "#0f766e", "#6d28d9")
     everyone = [(person.name, [person], colour) for person, colour in zip(real, colours)]
     everyone.append((f"digital (n = {len(digital)})", list(digital), "#c2410c"))
@@ -158,43 +158,58 @@ def draw_intensities(real: Sequence[Intensities], digital: Sequence[Intensities]
         axis.set(title=title, xlabel="T1w relative to NAWM", ylabel="FLAIR relative to NAWM")
         axis.set(xlim=(0.2, 1.4), ylim=(0.4, 2.6))
         axis.legend(frameon=False, fontsize=8)
-    draw_intensities.suptitle(f"{SIMULATED} beside real lesions (Lesjak et al. 2018, CC-BY)")
-    draw_intensities.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(draw_intensities)
+    figure.suptitle(f"{SIMULATED} beside real lesions (Lesjak et al. 2018, CC-BY)")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure real and digital lesions and draw phantom_intensities.png."""
-    options = _parse(argv)
+def compare_intensities(
+    patients_folder: Path,
+    out: Path,
+    *,
+    patients: Annotated[int, AtLeast(1)] = 12,
+    site: str = "A",
+    seed: int = 1,
+    size: int = 128,
+    progress: ProgressMode = "bar",
+) -> str:
+    """Measure the intensities of real and simulated lesions and draw phantom_intensities.png.
+
+    Args:
+        patients_folder: folder of real people in MNI space.
+        out: folder for the figure.
+        patients: simulated patients.
+        site: site of the simulated patients.
+        seed: seed of the simulated patients.
+        size: voxels along each edge.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        Percentiles of the lesions' voxels, a line for each person and contrast.
+
+    Raises:
+        BadInput: the folder holds nobody, or an option is invalid.
+
+    Example:
+        python -m TrainingCore.phantom.compare_intensities --patients-folder ms_mni --out comparison
+    """
     from ..runtime.files import atomic_path
 
-    if options.patients < 1:
-        raise BadInput("At least one simulated patient is needed. Give --patients of 1 or more.")
-    with Progress(options.progress, "Comparing intensities") as progress:
-        real = real_intensities(options.patients_folder)
-        digital = digital_intensities(options.patients, options.site, options.seed, options.size, progress)
-    with atomic_path(options.out / "phantom_intensities.png") as temporary:
+    with Progress(progress, "Comparing intensities") as bar:
+        real = real_intensities(patients_folder)
+        digital = digital_intensities(patients, site, seed, size, bar)
+    with atomic_path(out / "phantom_intensities.png") as temporary:
         draw_intensities(real, digital, temporary)
-    if options.progress == "bar":
-        for name, samples in (*((sample.name, [sample]) for sample in real), ("digital", digital)):
-            voxels = np.concatenate([sample.voxels for sample in samples], axis=1)
-            middle = np.percentile(voxels, [5, 25, 50, 75, 95], axis=1)
-            for index, image in enumerate(IMAGES):
-                print(f"{name} {image}: 5, 25, 50, 75, 95 % of voxels {np.round(middle[:, index], 2).tolist()}")
-    return 0
+    lines = []
+    for name, samples in (*((sample.name, [sample]) for sample in real), ("digital", digital)):
+        voxels = np.concatenate([sample.voxels for sample in samples], axis=1)
+        middle = np.percentile(voxels, [5, 25, 50, 75, 95], axis=1)
+        for index, image in enumerate(IMAGES):
+            lines.append(f"{name} {image}: 5, 25, 50, 75, 95 % of voxels {np.round(middle[:, index], 2).tolist()}")
+    return "\n".join(lines)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    arguments = parser("phantom.compare_intensities", __doc__ or "", EXAMPLE)
-    arguments.add_argument("--patients-folder", type=Path, required=True, help="folder of real people in MNI space")
-    arguments.add_argument("--out", type=Path, required=True, help="folder for the figure")
-    arguments.add_argument("--patients", type=int, default=12, help="digital patients to simulate (default: 12)")
-    arguments.add_argument("--site", default="A", help="site of the digital patients (default: A)")
-    arguments.add_argument("--seed", type=int, default=1, help="seed of the digital patients (default: 1)")
-    arguments.add_argument("--size", type=int, default=128, help="voxels along each edge (default: 128)")
-    add_progress_option(arguments)
-    return arguments.parse_args(argv)
-
+main = command(compare_intensities, done=str)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -5,18 +5,18 @@ The real masks are the consensus masks of 29 patients in MNI space (Lesjak et al
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from .. import SIMULATED
-from ..runtime.cli import Progress, add_progress_option, parser, run_command
+from ..runtime.cli import Progress, run_command
 from ..runtime.errors import BadInput
+from ..runtime.signature import AtLeast, ProgressMode, command
 
-EXAMPLE = "python -m TrainingCore.phantom.compare_lesions --masks ms_lesion_masks_mni --out comparison"
 SMALLEST_MM3 = 10.0  # a digital voxel has 3.4 mm3: smaller components have no shape on that grid
 BANDS_MM = ((0.0, 3.0), (3.0, 8.0), (8.0, 15.0), (15.0, 100.0))
 
@@ -134,7 +134,7 @@ def draw_lesions(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], pa
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    draw_lesions, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
+    figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
     styles = (("real", real, "#555555", "o"), ("digital", digital, "#c2410c", "x"))
     for name, group, colour, marker in styles:
         loads = np.sort([f.load for f in group])
@@ -178,50 +178,62 @@ def draw_lesions(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], pa
     axes[1].set(xscale="log", yscale="log", ylabel="lesions of 10 mm3 or more")
     axes[2].set(xscale="log", yscale="log", ylabel="share of lesions")
     axes[3].set_ylabel("share of lesional volume")
-    draw_lesions.suptitle(
+    figure.suptitle(
         f"{SIMULATED} beside 29 real consensus masks (Lesjak et al. 2018, CC-BY)"
         if len(real) == 29
         else f"{SIMULATED} beside real masks"
     )
-    draw_lesions.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(draw_lesions)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure real and digital lesions, write phantom_lesions.png, .csv and .md."""
-    options = _parse(argv)
+def compare_lesions(
+    masks: Path,
+    out: Path,
+    *,
+    patients: Annotated[int, AtLeast(1)] = 60,
+    site: str = "A",
+    seed: int = 1,
+    size: int = 128,
+    progress: ProgressMode = "bar",
+) -> str:
+    """Measure real and simulated lesions; write phantom_lesions.png, .csv and .md.
+
+    Args:
+        masks: folder of *label-lesion_mask.nii.gz in MNI space.
+        out: folder for the figure and the table.
+        patients: simulated patients.
+        site: site of the simulated patients.
+        seed: seed of the simulated patients.
+        size: voxels along each edge.
+        progress: how to show progress; bar is on stderr, json on stdout.
+
+    Returns:
+        The table as Markdown.
+
+    Raises:
+        BadInput: the folder holds no masks, or an option is invalid.
+
+    Example:
+        python -m TrainingCore.phantom.compare_lesions --masks ms_lesion_masks_mni --out comparison
+    """
     from ..runtime.files import atomic_path, write_text
 
-    if options.patients < 1:
-        raise BadInput("At least one simulated patient is needed. Give --patients of 1 or more.")
-    with Progress(options.progress, "Comparing lesions") as progress:
-        real = real_facts(options.masks)
-        digital = digital_facts(options.patients, options.site, options.seed, options.size, progress)
+    with Progress(progress, "Comparing lesions") as bar:
+        real = real_facts(masks)
+        digital = digital_facts(patients, site, seed, size, bar)
     rows = [("measure", "real", "digital (simulated)"), *table(real, digital)]
-    with atomic_path(options.out / "phantom_lesions.png") as temporary:
+    with atomic_path(out / "phantom_lesions.png") as temporary:
         draw_lesions(real, digital, temporary)
-    write_text(
-        options.out / "phantom_lesions.csv", "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows)
-    )
+    write_text(out / "phantom_lesions.csv", "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows))
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---|---|---|")
-    write_text(options.out / "phantom_lesions.md", "\n".join(lines) + "\n")
-    if options.progress == "bar":
-        print("\n".join(lines))
-    return 0
+    text = "\n".join(lines)
+    write_text(out / "phantom_lesions.md", text + "\n")
+    return text
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    arguments = parser("phantom.compare_lesions", __doc__ or "", EXAMPLE)
-    arguments.add_argument("--masks", type=Path, required=True, help="folder of *label-lesion_mask.nii.gz in MNI space")
-    arguments.add_argument("--out", type=Path, required=True, help="folder for the figure and the table")
-    arguments.add_argument("--patients", type=int, default=60, help="digital patients to grow (default: 60)")
-    arguments.add_argument("--site", default="A", help="site of the digital patients (default: A)")
-    arguments.add_argument("--seed", type=int, default=1, help="seed of the digital patients (default: 1)")
-    arguments.add_argument("--size", type=int, default=128, help="voxels along each edge (default: 128)")
-    add_progress_option(arguments)
-    return arguments.parse_args(argv)
-
+main = command(compare_lesions, done=str)
 
 if __name__ == "__main__":
     raise SystemExit(run_command(main))

@@ -119,6 +119,7 @@ def _collect(
     arrived: queue.Queue[VisitOutcome | BaseException] = queue.Queue()
 
     def collect() -> None:
+        """Put results, or the error that ended them, into the queue."""
         try:
             with joblib.parallel_config(backend="dask", client=client):
                 parallel = joblib.Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")

@@ -110,7 +110,9 @@ def parser_of(
     text = read_docstring(function)
     options = parser(function.__module__.rpartition(".")[2], text.summary, text.example)
     if function.__module__ == "__main__":
-        options.prog = f"python -m TrainingCore.{function.__name__}"
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        module = spec.name.removesuffix(".__main__") if spec else f"TrainingCore.{function.__name__}"
+        options.prog = f"python -m {module}"
     groups: dict[str, Any] = {}
     for names in exclusive:
         group = options.add_mutually_exclusive_group(required=set(names) <= set(required))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import logging
 import shutil
@@ -19,7 +20,7 @@ SCRATCH_PREFIX = "myelinsynth-run-"
 Made = TypeVar("Made")
 
 
-class Job(Generic[Made]):
+class Job(abc.ABC, Generic[Made]):
     """Nodes in, child process, nodes out; the subclasses say which.
 
     `run`, or, not blocking: `start()`, then `pump()` from a timer until it says False, then `outputs`. Temporary files
@@ -46,13 +47,13 @@ class Job(Generic[Made]):
     def check(self) -> None:
         """Raises SynthesisError where it cannot work."""
 
+    @abc.abstractmethod
     def writeInputs(self, scratch: Path) -> list[str]:
         """Write the files and return the options of the command. Raises SynthesisError."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def load(self, scratch: Path) -> Made:
         """Make the nodes of what the command wrote. Raises SynthesisError."""
-        raise NotImplementedError
 
     @property
     def state(self) -> State:
