@@ -295,10 +295,12 @@ def test_another_layout_shows_the_open_result_and_its_review(
     nodes = opened.displayPanel.nodes
     assert nodes["change_lesions"].GetDisplayNode().GetVisibility()
     assert not nodes["lesions"].GetDisplayNode().GetVisibility()
+    assert not opened.ui.editButton.enabled, "the outlines of two visits are not edited"
     opened.ui.sideBySideButton.click()
     settle(host, opened)
     assert not opened.ui.compareBox.checked
     assert opened.reviewPanel.nodes["table"] is nodes["table"]
+    assert opened.ui.editButton.enabled
     assert nodes["lesions"].GetDisplayNode().GetVisibility()
     assert not nodes["change_lesions"].GetDisplayNode().GetVisibility()
     opened.ui.compareBox.click()

@@ -181,10 +181,10 @@ class ReviewPanel(VTKObservationMixin):
             ui.rejectButton,
             ui.unreviewButton,
             ui.commentEdit,
-            ui.editButton,
         ):
             button.enabled = bool(self._rows.order)
-        ui.mergeButton.enabled = ui.splitButton.enabled = bool(self._rows.order) and "lesions" in self.nodes
+        for button in (ui.mergeButton, ui.splitButton, ui.editButton):  # not the lesions of two visits
+            button.enabled = bool(self._rows.order) and "lesions" in self.nodes
         ui.addButton.enabled = canGrow(self.nodes)
         ui.undoButton.enabled = bool(self._history)
         done, total = self.review.progress() if self.review else (0, 0)
