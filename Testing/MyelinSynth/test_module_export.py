@@ -213,7 +213,7 @@ def test_somebody_elses_folder_is_never_replaced(application: Application, tmp_p
     outputs = through(makePatient(), tmp_path)
     (tmp_path / "mine_result").mkdir()
     (tmp_path / "mine_result" / "thesis.docx").write_text("years of work")
-    with pytest.raises(SynthesisError, match="holds something else"):
+    with pytest.raises(SynthesisError, match="holds other files"):
         writeExport(outputs.nodes(), Export(tmp_path, "mine"))
     assert (tmp_path / "mine_result" / "thesis.docx").read_text() == "years of work"
 
