@@ -216,6 +216,8 @@ class Review:
         from MyelinSynthLib.selftest.nodes import missedPosition
 
         panel, table = self.widget.reviewPanel, self.ui.reviewTable
+        table.setFocus()  # the comment has it, where keys are off
+        self.hand.wait()
         before = len(panel.review)
         if self.ui.addButton.enabled:
             press(panel, "N")

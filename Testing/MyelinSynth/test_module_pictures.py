@@ -201,6 +201,19 @@ def test_the_legend_is_small_and_beside_the_head(
         assert (np.abs(colours - end).max(axis=1) < 0.06).any(), "the whole window is in it"
 
 
+def test_a_view_that_opens_later_draws_the_legend(application: Application, view: Callable, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path / "files")
+    first = view("Axial", CENTRE)
+    display.showInSlices(None, outputs.dvr, 1.0)
+    display.addLegend(outputs.dvr, first.node)
+    second = view("Axial", CENTRE, name="Green")
+    display.showInSlices(None, outputs.dvr, 1.0)
+    plain = second.picture()
+    display.removeLegends()
+    display.addLegend(outputs.dvr, second.node)
+    assert (np.abs(second.picture().astype(int) - plain).max(axis=2) > 30).sum() > 300
+
+
 def test_the_chosen_lesion_stands_out_in_a_slice(
     application: Application, view: Callable, tmp_path: Path, pictures: Path
 ) -> None:

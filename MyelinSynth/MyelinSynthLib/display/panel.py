@@ -233,6 +233,7 @@ class DisplayPanel:
                 self.shown.clear()
             return
         self.frame()
+        display.removeLegends()
         self._placeLegend()
         if "table" in self.nodes:
             plots.fillViews(self.nodes)

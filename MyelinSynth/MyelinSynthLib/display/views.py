@@ -105,6 +105,17 @@ def addLegend(mapNode: Any, view: Any = None) -> Any:
     return legend
 
 
+def removeLegends() -> None:
+    """Take the legends of our maps away, to be added again where they are wanted.
+
+    Seen in the application: a view draws a legend that is added, but none that comes to it from another view.
+    """
+    for legend in list(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")):
+        carrier = legend.GetDisplayableNode()
+        if carrier is not None and (carrier.GetAttribute("MyelinSynth.Role") or legend.GetTitleText() == _("DVR")):
+            slicer.mrmlScene.RemoveNode(legend)
+
+
 def showOutlines(segmentation: Any) -> None:
     """Lesions as outlines alone, on top of whatever a slice view shows; solid in 3D where a surface is made."""
     segmentation.CreateDefaultDisplayNodes()

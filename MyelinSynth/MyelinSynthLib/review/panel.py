@@ -35,6 +35,7 @@ from .table import (
     Review,
 )
 
+CORNER_CHARACTERS = 60  # of a line in the corner of a view: more lie outside of a narrow one (ours)
 EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor before the lesions are measured again
 
 
@@ -334,7 +335,7 @@ class ReviewPanel(VTKObservationMixin):
         self._did = ""
         if self.review is not None and row is not None:
             lines += [lesionLine(self.review, row), "{} / {}".format(*self.review.progress())]
-        self._annotation.say("\n".join(lines))
+        self._annotation.say("\n".join(_short(line) for line in lines))
 
     def onHeader(self, column: int) -> None:
         """Sort by a column; a second click turns the order round."""
@@ -395,3 +396,12 @@ class ReviewPanel(VTKObservationMixin):
         self._keys.close()
         self._dock.close()
         self._annotation.close()
+
+
+def _short(line: str) -> str:
+    """A line that a narrow view can hold; the panel says all of it."""
+    return (
+        line
+        if len(line) <= CORNER_CHARACTERS
+        else line[: CORNER_CHARACTERS - 1].rstrip(" ,") + "\N{HORIZONTAL ELLIPSIS}"
+    )

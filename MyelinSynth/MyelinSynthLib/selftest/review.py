@@ -83,6 +83,7 @@ def checkViews(case: Any) -> None:
     ours, layoutNode = layouts.Layouts(), None
     if layoutManager is not None:
         layoutNode = layoutManager.layoutLogic().GetLayoutNode()
+        layoutNode.SetViewArrangement(layoutNode.SlicerLayoutFourUpView)  # the panel may have left one of ours
         before = layoutNode.GetViewArrangement()
     surfaces.showIn3D(nodes)
     chosen = plots.show(nodes)
