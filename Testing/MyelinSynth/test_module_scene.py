@@ -350,7 +350,7 @@ application = Application()
 assert application.scene.ReadFromMRB({bundle!r}), "not read"
 nodes = provenance.nodesOfRun(application.scene, "run-1")
 missing = set(provenance.ROLES) - set(nodes)
-assert missing == {{"probability"}}, missing  # the lesions were given
+assert missing == {{"probability", *provenance.CHANGE_ROLES}}, missing  # lesions were given, no second visit
 review = Review(nodes["table"])
 assert (review.state(0), review.comment(0)) == ("accepted", "typical"), review.state(0)
 assert review.progress() == (1, 2), review.progress()
