@@ -1,4 +1,4 @@
-"""Folds by person, alike in what they are stratified by."""
+"""Stratified folds by person."""
 
 from __future__ import annotations
 

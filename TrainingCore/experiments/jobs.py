@@ -1,4 +1,4 @@
-"""Running the trainings of a plan: one after the other in this process, or several at a time in parallel processes."""
+"""Run the trainings of a plan: sequentially in this process, in parallel processes, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FoldTask:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Name of the training in messages."""
         return f"{self.name}, fold {self.fold}"
 
 
@@ -73,7 +73,7 @@ def _run_in_parallel(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: C
 
 
 def fold_outcome(task: FoldTask) -> VisitOutcome:
-    """`train_fold` on a cluster's worker: what goes wrong is in the outcome, never raised."""
+    """Run `train_fold` on a worker of a cluster; failures are returned in the outcome, not raised."""
 
     def work() -> tuple[str, list[str]]:
         """Train the fold; what `attempt` wants is a word for the outcome and its warnings."""
@@ -88,7 +88,7 @@ def fold_outcome(task: FoldTask) -> VisitOutcome:
 
 
 def _run_on_cluster(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: Compute, progress: Progress) -> None:
-    """All trainings on a Dask cluster; one that fails does not stop the others and is raised at the end."""
+    """Run all trainings on a Dask cluster; a failure does not stop the others and is raised at the end."""
     plan = replace(plan, path=plan.path.absolute())
     tasks = [FoldTask(plan, cohort, name, fold, compute.device, compute.threads) for name, fold in jobs]
     outcomes = on_a_cluster(tasks, str(compute.scheduler), fold_outcome) if tasks else iter(())

@@ -1,4 +1,4 @@
-"""Learning curves over training fraction and network width, with the asymptote that more people would approach.
+"""Learning curves over the fraction of training subjects and the network width, with asymptotes.
 
 Every cell (fraction F, width C) is a cross-validation with the same folds: all people are measured at every size. For
 the asymptote and when there is none see evaluation.asymptotes.
@@ -22,7 +22,7 @@ from .settings import Compute, FoldSettings
 
 
 def cell_name(fraction: float, width: int) -> str:
-    """What the recipe of one cell is called."""
+    """Name of the recipe of one cell."""
     return f"F{100 * fraction:g}_C{width}"
 
 

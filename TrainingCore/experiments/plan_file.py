@@ -1,4 +1,4 @@
-"""plan.json: what a folder of results was begun as. Written once; going on means to be asked for the same again."""
+"""plan.json: settings with which an experiment was started. Written once; resuming needs the same settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_NAMED = 3
 
 
 def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
-    """Begin a folder with this plan, or find that it was begun with the same; `what` names it in messages.
+    """Start a folder with this plan, or check that it was started with the same one; `what` names it in messages.
 
     Several jobs may begin one folder at the same moment.
 
@@ -40,7 +40,7 @@ def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
 
 
 def _difference(key: str, found: Any, wanted: Any) -> str:
-    """The name of what differs; of the files, whose."""
+    """Names of the settings that differ; for files, of the visits."""
     if key != "files" or not isinstance(found, dict):
         return key
     whose = sorted(label for label in {*found, *wanted} if found.get(label) != wanted.get(label))

@@ -53,7 +53,7 @@ def name_recipes_without_key(recipes: dict[str, dict[str, Any]], changes: Sequen
 
 
 def open_cohort(path: Path, recipes: dict[str, dict[str, Any]]) -> Cohort:
-    """The visits that every recipe can learn from."""
+    """The visits usable for training by every recipe."""
     needed = dict.fromkeys(name for recipe in recipes.values() for name in volumes_to_learn(recipe))
     inputs = dict.fromkeys(name for recipe in recipes.values() for name in recipe["data"]["inputs"])
     return Cohort.read(path, list(inputs)).ready_to_learn(list(needed))

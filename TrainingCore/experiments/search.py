@@ -1,4 +1,4 @@
-"""Hyper-parameter search with Optuna: a study that any number of workers may share and any kill may interrupt.
+"""Hyperparameter search with Optuna: a study that can be shared by several workers and resumed.
 
 OUT/study.journal       Optuna's journal (JSON lines): every trial, its values and its course
 OUT/plan.json           recipe, space and cohort: written once
@@ -37,7 +37,7 @@ Objective = Callable[[Any, dict[str, Any]], float]
 
 
 def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -> Any:
-    """The study of a folder, new or as it stands.
+    """Open or create the study of a folder.
 
     Raises:
         BadInput: Optuna is missing or the plan is another.
@@ -69,7 +69,7 @@ def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -
 
 
 def _drop_half_a_line(path: Path, lock: Any) -> None:
-    """Cut off what a full disk or a kill left of the journal's last line: Optuna would write on in the middle of it."""
+    """Remove an incomplete last line of the journal (full disk, kill), because Optuna would append to it."""
     if not path.is_file():
         return
     lock.acquire()
@@ -97,7 +97,7 @@ def import_optuna() -> Any:
 
 
 def _workers_before(out: Path) -> int:
-    """How many workers have joined this study before this one; each gets another seed."""
+    """Number of workers that joined this study before; every worker gets a different seed."""
     folder = out / "workers"
     folder.mkdir(parents=True, exist_ok=True)
     number = 0
@@ -200,13 +200,13 @@ def trial_folder(number: int) -> str:
 
 
 def finished_trials(study: Any) -> int:
-    """How many trials have a score or were pruned."""
+    """Number of trials that have a score or were pruned."""
     state = import_optuna().trial.TrialState
     return len(study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
 
 
 class _Surplus(Exception):
-    """Raised in a trial that is one too many; Optuna keeps it as failed."""
+    """Raised in a surplus trial; Optuna records it as failed."""
 
 
 def run_trials(

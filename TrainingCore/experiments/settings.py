@@ -1,4 +1,4 @@
-"""What every experiment takes besides its cohort and recipes, and what it leaves behind."""
+"""Settings shared by all experiments, and their output folder."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class Experiment:
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """Path of the report."""
         return self.path / "report.html"
 
     def summary(self) -> dict[str, Any]:
-        """What was measured, as summary.json holds it."""
+        """Content of summary.json."""
         summary: dict[str, Any] = read_json(self.path / "summary.json")
         return summary

@@ -37,7 +37,7 @@ class Dimension:
     choices: tuple[Any, ...] = ()
 
     def suggest(self, trial: Any) -> Any:
-        """The value that a trial of Optuna draws."""
+        """Draw a value for a trial of Optuna."""
         if self.choices:  # as text: Optuna's choices cannot be lists
             return json.loads(trial.suggest_categorical(self.key, [json.dumps(choice) for choice in self.choices]))
         if self.whole:
@@ -46,7 +46,7 @@ class Dimension:
 
 
 def spaces() -> list[str]:
-    """The systems that come with a search space."""
+    """Systems with a default search space."""
     return sorted(path.stem for path in SPACES.glob("*.yaml"))
 
 
