@@ -19,7 +19,8 @@ from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.export.panel import ExportPanel
 from MyelinSynthLib.model.panel import ModelPanel
 from MyelinSynthLib.patient.checks import Problem, findProblems
-from MyelinSynthLib.patient.exchange import ALIGNED, Patient, checkPatient
+from MyelinSynthLib.patient.exchange import ALIGNED, checkPatient
+from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.patient.panel import PatientPanel
 from MyelinSynthLib.patient.sampledata import registerSampleData
 from MyelinSynthLib.patient.studies import volumeByName

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import slicer
 
 if TYPE_CHECKING:
-    from stand_in_host import Proxy
+    from stand_in_proxy import Proxy
 
 
 @dataclass

@@ -21,7 +21,7 @@ pytest.importorskip("nibabel", reason="nibabel is not installed")
 import nibabel
 import slicer
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.patient.exchange import Patient
+from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.run.batch import STATUS_FILE, runBatch
 from slicer_scene import ROOT, geometry
 from stand_in_host import Host

@@ -19,7 +19,8 @@ from MyelinSynthLib.display import framing, layouts, plots
 from MyelinSynthLib.display.shown import SIDE_BY_SIDE_VIEWS
 from MyelinSynthLib.review.segments import segmentIds
 from MyelinSynthLib.scene import geometry, provenance
-from stand_in_host import SHAPES, Host
+from stand_in_host import Host
+from stand_in_views import SHAPES
 from test_module_panel import child, host, widget  # noqa: F401 - fixtures
 from test_module_reviewpanel import click, press, reviewed  # noqa: F401 - fixtures
 

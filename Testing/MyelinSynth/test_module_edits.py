@@ -18,7 +18,7 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 import slicer
 from MyelinSynthLib.export.files import lesionsCsv
 from MyelinSynthLib.patient import exchange
-from MyelinSynthLib.patient.exchange import Patient
+from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.review.edits import NOT_AGAIN, Memory, measureAgain
 from MyelinSynthLib.review.segments import _exportedLayer, _sharedLayer, labelsOnGrid, segmentIds
 from MyelinSynthLib.review.table import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review

@@ -19,7 +19,7 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
 import slicer
 from MyelinSynthLib.errors import SynthesisError
-from MyelinSynthLib.patient.exchange import Patient
+from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.review.changes import addLesion, canGrow, mergeLesions, splitLesion
 from MyelinSynthLib.review.edits import Memory, measureAgain, regionsOf
 from MyelinSynthLib.review.segments import labelsOnGrid, segmentIds

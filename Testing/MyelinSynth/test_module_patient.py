@@ -16,7 +16,8 @@ import slicer
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.patient import checks, contrast, sampledata
 from MyelinSynthLib.patient.checks import findProblems
-from MyelinSynthLib.patient.exchange import ALIGNED, Patient
+from MyelinSynthLib.patient.exchange import ALIGNED
+from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.scene.geometry import addVolume, toVtk
 from test_module_scene import makePatient
 

@@ -19,7 +19,7 @@ import slicer
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.patient import exchange
-from MyelinSynthLib.patient.exchange import Patient
+from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.review.segments import segmentIds
 from MyelinSynthLib.review.table import ACCEPTED, FLAGGED, UNREVIEWED, Review
 from MyelinSynthLib.run.results import loadResult

@@ -15,7 +15,8 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PyS
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
 import slicer
-from MyelinSynthLib.patient.exchange import Patient, checkPatient
+from MyelinSynthLib.patient.exchange import checkPatient
+from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.patient.studies import studyOf, volumeByName
 from stand_in_host import Host
 from test_module_panel import host, until, widget  # noqa: F401 - fixtures

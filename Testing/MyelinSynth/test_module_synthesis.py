@@ -315,7 +315,7 @@ sys.exit(run_command(main))
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed beside slicer-core")
 @pytest.mark.skipif(importlib.util.find_spec("nilearn") is None, reason="the digital patient needs nilearn")
 def test_a_digital_patient_through_the_real_command(application: Application, tmp_path: Path, scratch: Path) -> None:
-    from MyelinSynthLib.patient.exchange import Patient
+    from MyelinSynthLib.patient.nodes import Patient
     from MyelinSynthLib.review.table import Review
 
     from TrainingCore.demo import simulate_example

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +11,8 @@ from ..errors import SynthesisError
 from ..run.childprocess import importTrainingCore
 from ..scene.geometry import checkAxes, ijkToRas, toWorld
 from ..words import _
+from .nodes import Patient
 from .studies import studyOf
-
-if TYPE_CHECKING:
-    from .exchange import Patient
 
 VOLUMES, MASKS = ("t1w", "flair", "dvr"), ("lesions", "brain")
 LARGEST_DVR = (

@@ -6,7 +6,6 @@ header of the written copy, any other is refused with a sentence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +18,9 @@ from ..run.childprocess import importTrainingCore
 from ..scene.geometry import checkAxes, ijkToRas, toArray, toVtk, toWorld, writeTransform
 from ..words import _
 from .checks import findProblems, titleOf
+from .nodes import Patient
 
 ALIGNED = "identity"
-
-
-@dataclass
-class Patient:
-    """The nodes of one patient.
-
-    t1w, flair, dvr: scalar volumes; lesions, brain: segmentation or (label) volume; flairToT1: None to register,
-    ALIGNED, or a linear transform node that moves the FLAIR from where the scene shows it onto the T1w (or under which
-    the FLAIR lies already); further: volumes by the name of the input (t2w, mtr, ...) that only some models need, None
-    for one that is needed and not chosen.
-    """
-
-    t1w: Any
-    flair: Any
-    lesions: Any = None
-    dvr: Any = None
-    brain: Any = None
-    flairToT1: Any = None
-    further: dict[str, Any] = field(default_factory=dict)
 
 
 def exportPatient(patient: Patient, folder: Path) -> list[str]:

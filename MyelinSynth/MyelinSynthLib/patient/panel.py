@@ -12,7 +12,7 @@ from ..errors import SynthesisError
 from ..words import _
 from .checks import Problem
 from .contrast import swappedWarning
-from .exchange import Patient
+from .nodes import Patient
 from .sampledata import loadSamplePatient
 from .selectors import InputSelectors
 

@@ -12,7 +12,7 @@ import slicer
 
 from ..errors import SynthesisError
 from ..words import _
-from .exchange import Patient
+from .nodes import Patient
 
 FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "SamplePatient"
 CATEGORY, NAME = "MyelinSynth", "MyelinSynth simulated patient"

@@ -14,7 +14,7 @@ import slicer
 
 from ..errors import SynthesisError
 from ..export.files import lesionsCsv, writeResult
-from ..patient.exchange import Patient
+from ..patient.nodes import Patient
 from ..run.batch import VOLUMES, WORKLIST_FILE, flairToT1, loadVolume
 from ..run.childprocess import importTrainingCore
 from ..run.results import Outputs, loadResult

@@ -11,7 +11,7 @@ import qt
 import slicer
 
 from ..errors import SynthesisError
-from ..patient.exchange import Patient
+from ..patient.nodes import Patient
 from ..words import _
 from .results import Outputs, loadResult
 

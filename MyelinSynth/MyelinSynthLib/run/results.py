@@ -15,7 +15,8 @@ import vtk
 
 from ..display import views as display
 from ..errors import SynthesisError
-from ..patient.exchange import Patient, flairToT1Space
+from ..patient.exchange import flairToT1Space
+from ..patient.nodes import Patient
 from ..review import segments as lesions
 from ..review.table import Review, fillTable
 from ..scene import provenance

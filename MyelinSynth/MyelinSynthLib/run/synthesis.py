@@ -10,7 +10,8 @@ import slicer
 
 from ..errors import SynthesisError
 from ..patient.checks import titleOf
-from ..patient.exchange import Patient, checkPatient, exportPatient
+from ..patient.exchange import checkPatient, exportPatient
+from ..patient.nodes import Patient
 from ..words import _
 from .job import Job
 from .results import Outputs, loadResult

@@ -18,7 +18,7 @@ from ..display import framing, layouts, plots, surfaces
 from ..display import views as display
 from ..display.shown import Shown
 from ..export.files import Export, writeExport
-from ..patient.exchange import Patient
+from ..patient.nodes import Patient
 from ..review.changes import addLesion, mergeLesions, splitLesion
 from ..review.edits import Memory, measureAgain
 from ..review.segments import colourSegments, labelsOnGrid, segmentIds, segmentsByLesion
