@@ -92,11 +92,11 @@ def bids_app(
         )
     cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=read_filters(bids_filter_file))
     visits = dataset.select_visits(cohort, participant_label, session_label)
-    dataset.begin(data, out)
+    dataset.begin_study(data, out)
     dataset.write_worklist(cohort, out)
     finder = None if lesion_finder == "none" else str(lesion_finder)
     source = dicom_source(data, dicom, dicom_reference)
-    tasks = dataset.tasks_of(visits, out, str(model), device, uncertainty, viewer, finder, source)
+    tasks = dataset.study_tasks(visits, out, str(model), device, uncertainty, viewer, finder, source)
     with Progress(progress, "bids_app") as reporter:
         for note in cohort.notes:
             reporter.note(note)

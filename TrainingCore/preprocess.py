@@ -78,7 +78,7 @@ def preprocess(
     target = Path(os.path.abspath(out))
     dataset.check_folders(data, target)
     with dataset.claimed(target):
-        dataset.begin(target, cohort, settings)
+        dataset.begin_dataset(target, cohort, settings)
         tasks = dataset.tasks_of(cohort, target, settings)
         waiting = [task for task in tasks if not dataset.up_to_date(task)]
         with Progress(progress, "Preparing") as reporter:

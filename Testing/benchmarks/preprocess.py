@@ -20,7 +20,7 @@ from typing import Any
 
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.preprocessing import names
-from TrainingCore.preprocessing.dataset import begin, tasks_of
+from TrainingCore.preprocessing.dataset import begin_dataset, tasks_of
 from TrainingCore.preprocessing.worker import prepare_visit
 
 SETTINGS = {"space": "t1w", "grid": [128, 128, 128], "spacing_mm": 1.5}
@@ -43,7 +43,7 @@ def one_round(options: argparse.Namespace) -> dict[str, Any]:
     imports = time.process_time() - start
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        begin(out, cohort, SETTINGS)
+        begin_dataset(out, cohort, SETTINGS)
         (task,) = tasks_of(cohort, out, SETTINGS)
         outcome = prepare_visit(type(task)(**{**vars(task), "threads": options.threads}))
         if outcome.state != "prepared":

@@ -19,7 +19,7 @@ from ..reporting.qc_page import PAGE, PreparedVisit
 from ..runtime.errors import BadInput
 from ..runtime.files import PARTIAL_SUFFIX, make_writable, remove_partials, write_json, write_text
 from . import names
-from .records import code_version, key_of, outputs_intact, read_record, untouched
+from .records import code_version, outputs_intact, read_record, record_key, untouched
 from .worker import WORK, PreparationJob
 
 FAILURES = "failures.json"
@@ -79,7 +79,7 @@ def _clear(out: Path) -> None:
     remove_partials(out)
 
 
-def begin(out: Path, cohort: Cohort, settings: Mapping[str, Any]) -> None:
+def begin_dataset(out: Path, cohort: Cohort, settings: Mapping[str, Any]) -> None:
     """Write the description of the dataset; note which of its visits are no longer in the input."""
     about = {
         "Name": "Aligned cases for MyelinSynth",
@@ -132,7 +132,7 @@ def up_to_date(task: PreparationJob) -> bool:
     record = read_record(out / names.record_path(task.person, task.visit))
     if record is None or not untouched(task.inputs(), record):
         return False
-    return record["key"] == key_of(record["inputs"], task.all_settings()) and outputs_intact(out, record["outputs"])
+    return record["key"] == record_key(record["inputs"], task.all_settings()) and outputs_intact(out, record["outputs"])
 
 
 def prepared_visits(out: Path, tasks: Sequence[PreparationJob]) -> list[PreparedVisit]:

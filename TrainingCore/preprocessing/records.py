@@ -32,13 +32,23 @@ PACKAGES = ("SimpleITK", "deepbet")  # packages whose version affects the result
 @functools.cache
 def code_version() -> str:
     """Hash of the source files and packages that affect the result of a visit."""
+    return hash_of_code(CODE, PACKAGES)
+
+
+def hash_of_code(names: Iterable[str], packages: Iterable[str] = ()) -> str:
+    """Hash of source files and package versions, 16 hexadecimal digits.
+
+    Args:
+        names: files and folders of this package, relative to its root.
+        packages: distributions that also affect the result.
+    """
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for name in CODE:
-        path_of_code = root / name
-        for path in sorted(path_of_code.rglob("*.py")) if path_of_code.is_dir() else [path_of_code]:
+    for name in names:
+        code = root / name
+        for path in sorted(code.rglob("*.py")) if code.is_dir() else [code]:
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    for package in PACKAGES:
+    for package in packages:
         try:
             digest.update(f"{package} {version(package)}".encode())
         except PackageNotFoundError:
@@ -69,7 +79,7 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
     return {"file": path.name, "sha256": known["sha256"] if same and known else sha256(source), "stamp": now}
 
 
-def key_of(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+def record_key(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
     """Key of a visit: hash of the inputs (see `content_of`) and of everything else that affects the result."""
     hashes = {name: content["sha256"] for name, content in sorted(inputs.items())}
     text = json.dumps({"inputs": hashes, "settings": settings, "code": code_version()}, sort_keys=True)

@@ -26,7 +26,7 @@ from ..runtime.errors import BadInput, MyelinSynthError
 from ..runtime.files import scratch, write_json, write_text
 from ..runtime.stopwatch import Stopwatch
 from . import names
-from .records import code_version, content_of, key_of, outputs_intact, outputs_of, read_record
+from .records import code_version, content_of, outputs_intact, outputs_of, read_record, record_key
 
 WORK = ".work"  # folder below the dataset for what is not complete
 READ = (*ALL_MRI, "dvr", "dvr_clean", "brain", "lesions", "white_matter", "grey_matter", "csf", "label_map")
@@ -159,7 +159,7 @@ def _prepare(task: PreparationJob) -> tuple[str, list[str]]:
     old = read_record(out / record_name)
     before = old["inputs"] if old else {}
     inputs = {name: content_of(path, before.get(name)) for name, path in task.inputs().items()}
-    key = key_of(inputs, task.all_settings())
+    key = record_key(inputs, task.all_settings())
     if old and old["key"] == key and outputs_intact(out, old["outputs"]):
         write_json(out / record_name, {**old, "inputs": inputs})
         return "unchanged", old["warnings"]

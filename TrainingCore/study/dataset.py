@@ -53,7 +53,7 @@ def ours(out: Path) -> bool:
         return False
 
 
-def begin(data: Path, out: Path) -> None:
+def begin_study(data: Path, out: Path) -> None:
     """Write the description of the dataset; every job writes identical files."""
     make_writable(out)
     about = {
@@ -116,7 +116,7 @@ def write_worklist(cohort: Cohort, out: Path) -> None:
     write_json(out / RESULTS / WORKLIST, listed)
 
 
-def tasks_of(
+def study_tasks(
     visits: Sequence[Visit],
     out: Path,
     model: str,

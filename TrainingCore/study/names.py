@@ -42,6 +42,6 @@ def result_path(person: str, visit: str) -> Path:
     return Path(RESULTS) / label_of(person, visit)
 
 
-def record_path(person: str, visit: str) -> Path:
+def result_record_path(person: str, visit: str) -> Path:
     """The file written last: with it, a visit is complete."""
     return bids_path(person, visit, ("anat", "desc-synthetic_record.json"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..data.review import REVIEW
 from ..runtime.files import read_json, sha256
-from .names import CHANGES, record_path, result_path
+from .names import CHANGES, result_path, result_record_path
 from .visit_task import VisitTask
 
 SOURCE, MADE_FROM = "change.json", "made_from.json"
@@ -46,7 +46,7 @@ def keys_of(out: Path, person: str, visits: Sequence[str]) -> str:
     """What a comparison of visits rests on: the keys of their records, and their reviews."""
     keys = []
     for visit in visits:
-        keys.append(read_json(out / record_path(person, visit))["key"])
+        keys.append(read_json(out / result_record_path(person, visit))["key"])
         review = out / result_path(person, visit) / REVIEW
         keys += [sha256(review)] if review.is_file() else []
     return " ".join(keys)
@@ -54,7 +54,7 @@ def keys_of(out: Path, person: str, visits: Sequence[str]) -> str:
 
 def session_pairs(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
     """Yield consecutive sessions (in the order of their labels) that both have a map."""
-    complete = [task for task in tasks if (Path(task.out) / record_path(task.person, task.visit)).is_file()]
+    complete = [task for task in tasks if (Path(task.out) / result_record_path(task.person, task.visit)).is_file()]
     for person in sorted({task.person for task in complete}):
         own = sorted((task for task in complete if task.person == person), key=lambda task: natural(task.visit))
         yield from (Pair(first, second) for first, second in pairwise(own))

@@ -21,7 +21,7 @@ from ..data.bundle import Bundle
 from ..data.case import label_of
 from ..data.result import LESIONS, PROVENANCE, Result
 from ..patient.options import SynthesisOptions
-from ..preprocessing.records import content_of, outputs_intact, outputs_of, read_record
+from ..preprocessing.records import content_of, hash_of_code, outputs_intact, outputs_of, read_record
 from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.errors import MyelinSynthError
 from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
@@ -88,23 +88,19 @@ class VisitTask:
 
 
 @functools.cache
-def code_version() -> str:
+def result_code_version() -> str:
     """Hash of the source files that affect the result of a visit."""
-    root, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
-    for room in MRI_ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return hash_of_code(MRI_ROOMS)
 
 
-def key_of(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: str) -> str:
+def result_key(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: str) -> str:
     """Hash of everything that affects the result: contents of the inputs, model, settings, code."""
     about = {
         "inputs": {name: content["sha256"] for name, content in sorted(inputs.items())},
         "spaces": task.spaces,
         "weights": weights_sha256,
         "uncertainty": task.uncertainty,
-        "code": code_version(),
+        "code": result_code_version(),
         **({"viewer": True} if task.viewer else {}),
         **({"finder": finder.sha256} if (finder := _finder(task.lesion_finder)) else {}),
     }
@@ -123,14 +119,14 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
     from ..synthesize import synthesize_visit as make_result
 
     torch.set_num_threads(task.threads)
-    out, record_name = Path(task.out), names.record_path(task.person, task.visit)
+    out, record_name = Path(task.out), names.result_record_path(task.person, task.visit)
     old = read_record(out / record_name)
     known = old["inputs"] if old else {}
     inputs = {name: content_of(Path(path), known.get(name)) for name, path in task.files.items()}
     missing = no_dicom(Path(task.dicom)) if task.dicom else ""
     if task.dicom and not missing:
         inputs["dicom"] = content_of(Path(task.dicom))
-    key = key_of(task, inputs, _bundle(task.model).sha256)
+    key = result_key(task, inputs, _bundle(task.model).sha256)
     folder = out / names.result_path(task.person, task.visit)
     if old and old["key"] == key and (is_reviewed(folder) or outputs_intact(out, old["outputs"])):
         write_json(out / record_name, {**old, "inputs": inputs})
@@ -152,7 +148,7 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
         "label": task.label,
         "key": key,
         "settings": {"model": result.provenance["model"]["weights_sha256"], "uncertainty": task.uncertainty},
-        "software": {"myelinsynth": __version__, "code": code_version()},
+        "software": {"myelinsynth": __version__, "code": result_code_version()},
         "measures": result.provenance["summary"],
         "warnings": warnings,
         "inputs": inputs,

@@ -19,23 +19,11 @@ import numpy as np
 import slicer
 
 from ..errors import SynthesisError
+from ..review import table as lesionTable
 from ..review.edits import Memory, measuredOnGrid
 from ..review.segments import labelsOnGrid
 from ..review.summary import lesionWords
-from ..review.table import (
-    ADDED,
-    EDITED,
-    FLAGGED,
-    ID,
-    MERGED,
-    REJECTED,
-    REMOVED,
-    REVIEW_COLUMNS,
-    SPLIT,
-    STATE,
-    STATES,
-    Review,
-)
+from ..review.table import ID, REVIEW_COLUMNS, Review
 from ..run.childprocess import importTrainingCore
 from ..run.reviewed import REJECTED_LABELS, REJECTED_LESIONS, REVIEW
 from ..scene import provenance
@@ -135,7 +123,7 @@ def lesionsCsv(review: Review, columns: Sequence[str] | None = None, rows: Seque
 def _cell(review: Review, row: int, column: str) -> str:
     if column == ID:
         return str(review.lesion(row))
-    if column == STATE:
+    if column == lesionTable.STATE:
         return review.state(row)
     if review.isText(column):
         text = review.text(row, column)
@@ -196,7 +184,7 @@ def reviewSection(nodes: dict[str, Any]) -> str:
     if simulated:
         words.append(_("Simulated: the model was trained on simulated patients only."))
     parts = [f"<h2>{_escape(_('Review'))}</h2>", f"<p><strong>{_escape(' '.join(words))}</strong></p>"]
-    numbers = ", ".join(f"{counts[state]} {state}" for state in STATES)
+    numbers = ", ".join(f"{counts[state]} {state}" for state in lesionTable.STATES)
     parts.append(f"<p>{_escape(review.progressText())}: {_escape(numbers)}.</p>")
     if len(review):
         parts += [_reviewTable(review), *_pictures(nodes, review)]
@@ -228,7 +216,7 @@ def _reviewTable(review: Review) -> str:
 
 def _pictures(nodes: dict[str, Any], review: Review) -> list[str]:
     """Figures of the flagged and rejected lesions, largest table rows first."""
-    rows = [row for state in (FLAGGED, REJECTED) for row in review.order(states=(state,))]
+    rows = [row for state in (lesionTable.FLAGGED, lesionTable.REJECTED) for row in review.order(states=(state,))]
     rows = [row for row in rows if np.isfinite(review.place(row, nodes["dvr"])).all()]
     if not rows or "lesions" not in nodes:
         return []
@@ -341,11 +329,11 @@ def reviewRecord(review: Review) -> dict[str, Any]:
     """The review in numbers for provenance.json: counts by state, and the lesions that were edited or removed."""
     marks = {review.lesion(row): review.outline(row) for row in range(len(review))}
     by = {
-        "edited_lesions": EDITED,
-        "added_lesions": ADDED,
-        "merged_lesions": MERGED,
-        "split_lesions": SPLIT,
-        "lesions_without_outline": REMOVED,
+        "edited_lesions": lesionTable.EDITED,
+        "added_lesions": lesionTable.ADDED,
+        "merged_lesions": lesionTable.MERGED,
+        "split_lesions": lesionTable.SPLIT,
+        "lesions_without_outline": lesionTable.REMOVED,
     }
     marked = {name: [lesion for lesion, lesionMark in marks.items() if lesionMark == mark] for name, mark in by.items()}
     return {"states": review.counts(), "lesions_that_count": len(review.counted()), **marked}
