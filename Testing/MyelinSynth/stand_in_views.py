@@ -120,7 +120,9 @@ class LayoutManager:
             logic.FitSliceToBackground()
 
     def sliceViewNames(self) -> list[str]:
-        return [node.GetLayoutName() for node in self._nodes("vtkMRMLSliceNode")]
+        """Every view that was ever made, as in the application; those of the layout are mapped."""
+        made = [logic.GetSliceNode() for logic in self._sliceLogics.values() if logic.GetMRMLScene() is not None]
+        return [node.GetLayoutName() for node in made if node is not None]
 
     def sliceWidget(self, name: str) -> SliceWidget:
         return self._widgets.setdefault(name, SliceWidget(name))
@@ -140,6 +142,10 @@ class LayoutManager:
             logic.ResizeSliceNode(*FIRST_SHAPE)
             self._application.logic.GetSliceLogics().AddItem(logic)
             self._sliceLogics[node.GetID()] = logic
+        mapped = {node.GetID() for node in self._nodes("vtkMRMLSliceNode")}
+        for identifier, logic in self._sliceLogics.items():
+            if logic.GetSliceNode() is not None:
+                logic.GetSliceNode().SetMappedInLayout(identifier in mapped)  # as qMRMLLayoutManager does
         if fresh:
             QtCore.QTimer.singleShot(0, self._layOut)
 

@@ -218,9 +218,13 @@ def test_one_view_has_the_legend(host: Host, reviewed: Any, views: Any) -> None:
         return [slicer.mrmlScene.GetNodeByID(one).GetLayoutName() for one in ids]
 
     assert carriers() == ["Red"]
-    reviewed.ui.sideBySideButton.click()
-    settle(host)
-    assert carriers() == ["Myelin"]
+    for button, wanted in (("sideBySideButton", "Myelin"), ("fourUpButton", "Red"), ("sideBySideButton", "Myelin")):
+        before = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+        getattr(reviewed.ui, button).click()
+        settle(host)
+        assert carriers() == [wanted], "a view of another layout shows nothing"
+        # As seen in the application: a view draws no legend that is older than itself
+        assert slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")[0] is not before[0]
 
 
 @pytest.mark.usefixtures("views")

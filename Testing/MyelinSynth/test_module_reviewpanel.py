@@ -465,3 +465,23 @@ def test_the_sample_patient_reviewed_exported_and_reopened(
     first = (place / "MyelinSynth_lesions.csv").read_text(encoding="utf-8")
     widget.ui.exportButton.click()
     assert (place / "MyelinSynth_lesions.csv").read_text(encoding="utf-8") == first
+
+
+def test_the_corner_follows_every_step(host: Host, application: Application, reviewed: Any) -> None:  # noqa: F811
+    """Seen in the real application: an old text after the last decision, and none in the views of a new layout."""
+    manager, panel = host.openViews(application), reviewed.reviewPanel
+    reviewed.enter()
+    click(reviewed, 0)
+    panel.decide(ACCEPTED)
+    panel.decide(FLAGGED)
+    view = manager.sliceViewNames()[0]
+    assert panel._annotation.text(view).splitlines() == ["Lesion 2: flagged", "Lesion 2 (flagged), DVR 0.95", "2 / 2"]
+    reviewed.ui.sideBySideButton.click()
+    until(host, lambda: "T1w" in manager.sliceViewNames() and panel._annotation.text("T1w"))
+    for name in manager.sliceViewNames():
+        assert panel._annotation.text(name).splitlines()[-1] == "2 / 2", name
+    panel._did = "Lesion 1: split into " + ", ".join(map(str, range(1, 59)))
+    panel._annotate()
+    lines = panel._annotation.text(view).splitlines()
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= 48, "a view of 300 pixels cuts off what is longer"

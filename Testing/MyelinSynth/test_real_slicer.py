@@ -40,6 +40,7 @@ def test_every_step_passes(
     monkeypatch.setattr(slicer.util, "forceRenderAllViews", lambda: None)
     monkeypatch.setattr(real_slicer, "SETTLE_SECONDS", 0.3)
     monkeypatch.setattr(real_slicer.Review, "selfTest", lambda _self: None)  # has a test of its own
+    monkeypatch.setattr(real_slicer.Review, "legend", lambda _self: None)  # these views draw nothing
     monkeypatch.setattr(slicer.app, "os", "stand-in", raising=False)
     code = real_slicer.main([str(tmp_path), "--no-synthesis"])
     assert code == 0, (tmp_path / "results.json").read_text(encoding="utf-8")

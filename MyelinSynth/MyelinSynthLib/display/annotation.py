@@ -16,9 +16,11 @@ class Annotation:
     def __init__(self) -> None:
         self._actors: dict[str, tuple[Any, Any]] = {}  # renderer and text by view
         self.titles: dict[str, str] = {}  # by view: what it shows, above the text
+        self._said = ""
 
     def say(self, text: str) -> None:
         """Show the text in the slice views of the layout; an empty one takes it away."""
+        self._said = text
         layoutManager = slicer.app.layoutManager()
         if layoutManager is None:
             return
@@ -29,6 +31,10 @@ class Annotation:
                 view = widget.sliceView()
                 self._actorOf(name, view).SetInput(lines)
                 view.scheduleRender()
+
+    def repeat(self) -> None:
+        """Show the same text in the views of a layout that was switched to since."""
+        self.say(self._said)
 
     def text(self, name: str) -> str:
         """What stands in a view."""

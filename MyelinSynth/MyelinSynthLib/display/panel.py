@@ -36,6 +36,7 @@ class DisplayPanel:
         self.closely = False
         self.comparing = False  # whether the views show two visits
         self._beforeComparison: int | None = None  # the layout
+        self.settled: Callable[[], None] = lambda: None  # called when the views of a new layout are in line
         self._layouts = Layouts()
         self._corners: tuple[Any, int, np.ndarray] | None = None
         self._settling: list[int] = []
@@ -240,6 +241,7 @@ class DisplayPanel:
         if self._resetSolid:
             self._resetSolid = False
             slicer.util.resetThreeDViews()
+        self.settled()
 
     def settle(self) -> None:
         """Bring all views into line once they are there and have their size."""
@@ -265,7 +267,9 @@ class DisplayPanel:
         layoutManager = slicer.app.layoutManager()
         if layoutManager is None:
             return
-        names = list(layoutManager.sliceViewNames())
+        # Slicer names every view that it ever made, with those of other layouts
+        every = layoutManager.sliceViewNames()
+        names = [name for name in every if layoutManager.sliceWidget(name).mrmlSliceNode().IsMappedInLayout()]
         if self.shown.hasChange:
             self._placeChangeLegends(names)
         if not self.shown.hasMap:

@@ -35,7 +35,7 @@ from .table import (
     Review,
 )
 
-CORNER_CHARACTERS = 60  # of a line in the corner of a view: more lie outside of a narrow one (ours)
+CORNER_CHARACTERS = 46  # of a line in the corner: a slice view may be as narrow as 327 pixels (seen in Slicer 5.13)
 EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor before the lesions are measured again
 
 
@@ -56,6 +56,7 @@ class ReviewPanel(VTKObservationMixin):
         self._open, self._did = False, ""
         self._clicks = Clicks(self.onClick)
         self._dock, self._keys, self._annotation = TableDock(ui.reviewTable), Keys(self._actions()), Annotation()
+        views.settled = self._annotation.repeat
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(EDIT_MILLISECONDS)
@@ -235,6 +236,8 @@ class ReviewPanel(VTKObservationMixin):
         self._changed()
         if following is not None:
             self.choose(following)
+        else:
+            self._annotate()
 
     def _setState(self, lesion: int, state: str) -> None:
         row = None if self.review is None else self.review.rowOf(lesion)
