@@ -249,6 +249,7 @@ def test_from_no_mask_to_a_reviewed_export_that_is_reopened(
     assert not others, "Slicer's own interaction does not get these clicks"
     assert ui.reviewTable.rowCount == 3
     assert panel.review.lesion(panel.currentRow()) == 3
+    assert panel._annotation.text("Red").startswith(ui.editsLabel.text[:20])
     assert ui.resultLabel.text.startswith("Found automatically, to be reviewed: 3 lesions")
     clickInView(host, MISSED[0])
     assert ui.reviewTable.rowCount == 3, "a click is a click again"

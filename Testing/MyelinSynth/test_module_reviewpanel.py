@@ -485,3 +485,7 @@ def test_the_corner_follows_every_step(host: Host, application: Application, rev
     lines = panel._annotation.text(view).splitlines()
     assert len(lines) == 4
     assert max(map(len, lines)) <= 48, "a view of 300 pixels cuts off what is longer"
+    reviewed.exit()
+    assert panel._annotation.text(view) == ""
+    reviewed.enter()
+    assert panel._annotation.text(view).splitlines()[-1] == "2 / 2", "back from the Segment Editor"

@@ -109,6 +109,8 @@ class ReviewPanel(VTKObservationMixin):
         """Whether the module is the one that is open: keys and the table below the views are there only then."""
         self._open = isOpen
         self._updateReviewing()
+        if isOpen:
+            self._annotate()
 
     def _updateReviewing(self) -> None:
         reviewing = self._open and self.review is not None and len(self.review) > 0
@@ -267,6 +269,7 @@ class ReviewPanel(VTKObservationMixin):
     def onClick(self, position: list[float]) -> None:
         """Somebody clicked where a lesion is missing."""
         if self._change(lambda: addLesion(self.nodes, position, self._memory)):
+            self._did = self.ui.editsLabel.text  # the corner goes on saying it when the button is up again
             self.stopAdding()
 
     def onMerge(self, _checked: bool = False) -> None:
