@@ -131,17 +131,15 @@ class Review:
                 assert abs(composite.GetForegroundOpacity() - opacity) < 0.01, composite.GetLayoutName()
 
     def legend(self):
-        """One slice view of the layout draws a legend: that of the map, or the axial one."""
+        """One slice view of the layout draws a legend (that of the map, or the axial one); with two visits two do."""
         manager, drawn = slicer.app.layoutManager(), []
-        for name in manager.sliceViewNames():
+        for name in viewsOfLayout():
             renderers = manager.sliceWidget(name).sliceView().renderWindow().GetRenderers()
             props = [renderers.GetItemAsObject(index).GetViewProps() for index in range(renderers.GetNumberOfItems())]
-            bars = [
-                prop for some in props for prop in some if "ScalarBar" in prop.GetClassName() and prop.GetVisibility()
-            ]
-            if bars and manager.sliceWidget(name).mrmlSliceNode().IsMappedInLayout():
+            bars = [prop for some in props for prop in some if "ScalarBar" in prop.GetClassName()]
+            if any(bar.GetVisibility() for bar in bars):
                 drawn.append(name)
-        assert len(drawn) == 1, f"legends in {drawn}"
+        assert len(drawn) == (2 if self.widget.displayPanel.comparing else 1), f"legends in {drawn}"
 
     def framed(self):
         """Every view of the layout goes through the chosen lesion, with the brain (or the lesion) inside."""
@@ -151,7 +149,7 @@ class Review:
 
         panel = self.widget.displayPanel
         point, corners = self.widget.reviewPanel.position(), brainCorners(panel.nodes["brain"])
-        for name in slicer.app.layoutManager().sliceViewNames():
+        for name in viewsOfLayout():
             node = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
             fromWorld = np.linalg.inv(toArray(node.GetSliceToRAS()))
             width, height, _depth = node.GetDimensions()
@@ -313,7 +311,7 @@ class Review:
             self.hand.wait()
         assert not shown.hasMap
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-            if composite.GetLayoutName() in slicer.app.layoutManager().sliceViewNames():
+            if composite.GetLayoutName() in viewsOfLayout():
                 assert not composite.GetForegroundVolumeID(), composite.GetLayoutName()
 
     def selfTest(self):
@@ -325,6 +323,12 @@ class Review:
         result = unittest.TestResult()
         unittest.TestLoader().loadTestsFromTestCase(MyelinSynth.MyelinSynthTest).run(result)
         assert result.wasSuccessful(), [text.splitlines()[-1] for _test, text in result.errors + result.failures]
+
+
+def viewsOfLayout():
+    """The slice views of the layout. (sliceViewNames() has every view that was ever made.)"""
+    manager = slicer.app.layoutManager()
+    return [name for name in manager.sliceViewNames() if manager.sliceWidget(name).mrmlSliceNode().IsMappedInLayout()]
 
 
 def click(name, position):
