@@ -97,7 +97,7 @@ class Review:
         says = []
         for _turn in (1, 2):
             box.click()
-            says.append(selector.noneDisplay)
+            says.append(box.text)
         assert says[0] != says[1], says
         selector.setCurrentNode(given)
 

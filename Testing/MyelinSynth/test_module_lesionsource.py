@@ -29,11 +29,11 @@ def test_lesions_are_looked_for_unless_switched_off(host: Host, widget: Any, chi
     ui.lesionsSelector.setCurrentNode(None)
     child(FINDS)
     assert (ui.findLesionsBox.checked, ui.findLesionsBox.enabled) == (True, True)
-    assert ui.lesionsSelector.noneDisplay == "none: segment automatically"
+    assert ui.findLesionsBox.text == "Find lesions automatically"
     synthesize(host, widget)
     assert provenance.areFound(widget.reviewPanel.nodes)
     ui.findLesionsBox.click()
-    assert ui.lesionsSelector.noneDisplay == "none: no lesion table"
+    assert ui.findLesionsBox.text.endswith("(off: no lesion table)")
     synthesize(host, widget)
     assert not host.messages, host.messages
     assert "lesions" not in widget.reviewPanel.nodes

@@ -60,7 +60,9 @@ class PatientPanel:
     def showLesionSource(self, given: bool, find: bool) -> None:
         """Show the source of the lesions: given mask, network, or none."""
         self.ui.findLesionsBox.enabled = not given
-        self.ui.lesionsSelector.noneDisplay = _("none: segment automatically") if find else _("none: no lesion table")
+        # In the box: seen in the application, a selector whose noneDisplay is set chooses a node again
+        words = _("Find lesions automatically") if find else _("Find lesions automatically (off: no lesion table)")
+        self.ui.findLesionsBox.text = _("A lesion mask is given") if given else words
 
     def forget(self) -> None:
         """Let go of the patient: the scene closes or another module is opened."""
