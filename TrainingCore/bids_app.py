@@ -83,7 +83,7 @@ def bids_app(
     from .study import dataset
 
     data, out = Path(bids_dir), Path(os.path.abspath(out_dir))
-    dataset.check_folders(data, out)
+    dataset.check_study_folder(data, out)
     if analysis_level == "group":
         from .study.group import analyse
 

@@ -60,12 +60,12 @@ def change(
         raise BadInput("Give both T1w images (--before-t1 and --after-t1), or neither.")
     if not 0.3 <= spacing <= 5:
         raise BadInput(f"--spacing {spacing:g} is out of range. Use 0.3 to 5 mm.")
-    from .study.visit_pair import check_pair, visit_label
+    from .study.visit_pair import check_same_person, visit_label
 
     labels = (before_label or visit_label(results[0].path), after_label or visit_label(results[1].path))
     if Path(before).resolve() == Path(after).resolve():
         raise BadInput("Both visits are the same Result folder. Choose two visits.")
-    check_pair(labels, (results[0].provenance, results[1].provenance))
+    check_same_person(labels, (results[0].provenance, results[1].provenance))
     known = read_repeatability(repeatability, results)
 
     from .study.visits import compare_visits

@@ -34,7 +34,7 @@ the group level.
 """
 
 
-def check_folders(data: Path, out: Path) -> None:
+def check_study_folder(data: Path, out: Path) -> None:
     """Raise BadInput where `out` is the input itself, a file, or a dataset of somebody else."""
     if out.resolve() == data.resolve() or data.resolve().is_relative_to(out.resolve()):
         raise BadInput(f"The output folder {out} holds the input {data}. Choose another one.")

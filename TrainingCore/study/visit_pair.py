@@ -23,7 +23,7 @@ def scan_of(record: Mapping[str, Any]) -> str | None:
     return None if scan is None else str(scan)
 
 
-def check_pair(labels: tuple[str, str], records: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
+def check_same_person(labels: tuple[str, str], records: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
     """Two visits of one person, as far as that is known.
 
     Args:

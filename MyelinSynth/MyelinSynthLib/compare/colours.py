@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..display.views import LEGEND_POINTS, LEGEND_POSITION, LEGEND_SIZE
+from ..display.views import LEGEND_POINTS, LEGEND_POSITION, LEGEND_SIZE, sharedColourTable
 from ..review.segments import segmentsByLesion
 from ..review.table import Review
 from ..words import _
 
 CHANGE_WINDOW = (-0.15, 0.15)  # DVR, as in the report of two visits
-TABLE_NAME, TABLE_ATTRIBUTE = "MyelinSynth change (diverging)", "MyelinSynth.ColourTable"
+TABLE_NAME = "MyelinSynth change (diverging)"
 COLOURS = 256
 # From black, which is no change and outside the brain, over vermilion (loss) and blue (gain; both Okabe and Ito 2008)
 # to light: told apart with common kinds of colour blindness, and nothing shines that has not changed (ours)
@@ -48,22 +48,11 @@ def changeColour(difference: float) -> tuple[float, float, float]:
     return tuple(table[min(max(int((difference - low) / (high - low) * COLOURS), 0), COLOURS - 1)].tolist())
 
 
-def colourTable() -> Any:
-    """The colour table node of the change, made once per scene and saved with it."""
-    for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
-        if node.GetAttribute(TABLE_ATTRIBUTE) == "change":
-            return node
-    node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
-    node.UnRegister(None)  # the variable holds it
-    node.SetName(TABLE_NAME)
-    node.SetAttribute(TABLE_ATTRIBUTE, "change")
-    node.SetAttribute("Category", "MyelinSynth")
-    node.SetTypeToUser()
-    node.SetNumberOfColors(COLOURS)
+def changeColourTable() -> Any:
+    """The colour table node of the change."""
     low, high = CHANGE_WINDOW
-    for index, row in enumerate(diverging().tolist()):
-        node.SetColor(index, f"{low + (index + 0.5) / COLOURS * (high - low):+.3f}", *row, 1.0)
-    return slicer.mrmlScene.AddNode(node)
+    labels = [f"{low + (index + 0.5) / COLOURS * (high - low):+.3f}" for index in range(COLOURS)]
+    return sharedColourTable("change", TABLE_NAME, diverging(), labels)
 
 
 def showChange(volume: Any) -> None:
@@ -72,7 +61,7 @@ def showChange(volume: Any) -> None:
     display = volume.GetScalarVolumeDisplayNode()
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*CHANGE_WINDOW)
-    display.SetAndObserveColorNodeID(colourTable().GetID())
+    display.SetAndObserveColorNodeID(changeColourTable().GetID())
     display.InterpolateOff()
 
 

@@ -86,13 +86,13 @@ class Comparison(Job[dict[str, Any]]):
         """Raises SynthesisError where the two cannot be compared."""
         importTrainingCore()
         from TrainingCore.runtime.errors import BadInput
-        from TrainingCore.study.visit_pair import check_pair, check_same_model
+        from TrainingCore.study.visit_pair import check_same_model, check_same_person
 
         if self.before == self.after:
             raise SynthesisError(_("This is the Result that is open. Choose an earlier visit of the same person."))
         records = self.before.record(), self.after.record()
         try:
-            check_pair((self.before.label, self.after.label), records)
+            check_same_person((self.before.label, self.after.label), records)
             check_same_model(records)
         except BadInput as error:
             raise SynthesisError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,29 @@ def dvrColour(dvr: float) -> tuple[float, float, float]:
 
 
 def colourTable() -> Any:
-    """The colour table node, made once per scene. It is saved with the scene: a map looks the same everywhere."""
+    """The colour table node of DVR maps."""
+    colours = viridis()
+    labels = [f"{index / (len(colours) - 1):.3f}" for index in range(len(colours))]
+    return sharedColourTable("viridis", COLOUR_TABLE_NAME, colours, labels)
+
+
+def sharedColourTable(kind: str, name: str, colours: np.ndarray, labels: Sequence[str]) -> Any:
+    """A colour table node, made once per scene and saved with it: an image looks the same everywhere.
+
+    kind: by which the node is found in a reopened scene; colours: (n, 3) in [0, 1]; labels: one for each colour.
+    """
     for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
-        if node.GetAttribute(COLOUR_TABLE_ATTRIBUTE) == "viridis":
+        if node.GetAttribute(COLOUR_TABLE_ATTRIBUTE) == kind:
             return node
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
     node.UnRegister(None)  # the variable holds it
-    node.SetName(COLOUR_TABLE_NAME)
-    node.SetAttribute(COLOUR_TABLE_ATTRIBUTE, "viridis")
+    node.SetName(name)
+    node.SetAttribute(COLOUR_TABLE_ATTRIBUTE, kind)
     node.SetAttribute("Category", "MyelinSynth")
     node.SetTypeToUser()
-    colours = viridis()
     node.SetNumberOfColors(len(colours))
-    for index, colour in enumerate(colours):
-        node.SetColor(index, f"{index / (len(colours) - 1):.3f}", *colour, 1.0)
+    for index, (label, colour) in enumerate(zip(labels, colours.tolist())):
+        node.SetColor(index, label, *colour, 1.0)
     return slicer.mrmlScene.AddNode(node)
 
 
