@@ -301,3 +301,28 @@ def test_plots_have_titles_that_fit_and_half_of_the_width(host: Host, reviewed: 
         assert 0 < len(chart.GetTitle()) <= 34, chart.GetTitle()
     assert "450" in layouts.descriptions()[layouts.TWO_PLOTS]
     assert plots.TITLE_SIZE <= 13
+
+
+@pytest.mark.usefixtures("views")
+def test_a_linked_view_passes_no_opacity_on_while_the_views_are_written(host: Host, reviewed: Any) -> None:
+    """As the controllers of the application do: a new opacity of a linked view is given to all other linked views."""
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+
+    def passOn(one: Any, _event: str) -> None:
+        for other in composites:
+            if one.GetLinkedControl() and other.GetLinkedControl() and other is not one:
+                other.SetForegroundOpacity(one.GetForegroundOpacity())
+
+    reviewed.ui.sideBySideButton.click()
+    settle(host)
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    assert len(composites) > 3
+    tags = [(one, one.AddObserver("ModifiedEvent", passOn)) for one in composites]
+    reviewed.ui.opacitySlider.value = 0.25
+    settle(host)
+    shown = {one.GetLayoutName(): one.GetForegroundOpacity() for one in composites}
+    for one, tag in tags:
+        one.RemoveObserver(tag)
+    assert shown["Myelin"] == pytest.approx(0.25)
+    assert shown["Red"] == pytest.approx(0.25)
+    assert all(one.GetLinkedControl() for one in composites)

@@ -96,8 +96,14 @@ class Shown:
 
     def apply(self) -> None:
         """Write the description to every slice view there is."""
-        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        # Seen in the application: the controller of a linked view passes a new opacity on to all others
+        for composite in composites:
+            composite.SetLinkedControl(False)
+        for composite in composites:
             _write(composite, *self.layers(composite.GetLayoutName()))
+        for composite in composites:
+            composite.SetLinkedControl(True)
         refreshLegends()
 
     def isApplied(self) -> bool:
@@ -144,7 +150,6 @@ def _write(composite: Any, background: Any, foreground: Any, opacity: float) -> 
         composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
         composite.SetForegroundOpacity(opacity if foreground else 0.0)
         composite.SetLabelVolumeID(None)
-        composite.SetLinkedControl(True)
 
 
 def _wanted(background: Any, foreground: Any, opacity: float) -> tuple[str, str, float]:
