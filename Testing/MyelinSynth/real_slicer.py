@@ -281,14 +281,14 @@ class Review:
         panel, name = self.widget.reviewPanel, f"reviewed_{int(time.time())}"
         panel.choose(0)
         panel.decide("rejected")
-        before = [(panel.review.lesion(row), panel.review.state(row)) for row in range(len(panel.review))]
+        before = {panel.review.lesion(row): panel.review.state(row) for row in range(len(panel.review))}
         self.ui.exportFolderEdit.text, self.ui.exportNameEdit.text = str(self.hand.folder), name
         self.ui.exportButton.click()
         assert (self.hand.folder / f"{name}_result").is_dir(), self.ui.exportLabel.text
         self.widget.opener.open(self.hand.folder / f"{name}_result")
         self.hand.wait()
-        after = [(panel.review.lesion(row), panel.review.state(row)) for row in range(len(panel.review))]
-        assert after == before, (after, before)
+        after = {panel.review.lesion(row): panel.review.state(row) for row in range(len(panel.review))}
+        assert after == before, set(after.items()) ^ set(before.items())
         self.shows()
         nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
         shown = [one for one in nodes if one.GetAttribute("MyelinSynth.Role") and one.GetDisplayNode().GetVisibility()]
