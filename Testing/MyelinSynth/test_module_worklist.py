@@ -90,6 +90,10 @@ def reopen(host: Host, widget: Any, results: Path) -> Any:
 
 
 def test_every_edit_of_an_outline_is_kept_the_second_one_too(host: Host, widget: Any, results: Path) -> None:
+    result = results / "sub-01_result"
+    (result / "viewer.html").write_text("as it was")
+    (result / "dicom").mkdir()
+    (result / "dicom" / "map.dcm").write_bytes(b"map")
     panel = reopen(host, widget, results)
     for radius in (0.9, 2.5):
         centre, size, _dvr = LESIONS[1]
@@ -103,6 +107,9 @@ def test_every_edit_of_an_outline_is_kept_the_second_one_too(host: Host, widget:
     panel.onEdited()
     assert panel.review.outline(1) == EDITED
     assert panel.review.number(1, "volume_mm3") == volume, "outline and row belong together"
+    assert (result / "before_edit" / "viewer.html").read_text() == "as it was"
+    assert (result / "before_edit" / "dicom" / "map.dcm").read_bytes() == b"map"
+    assert not (result / "viewer.html").exists(), "it would show the lesions from before the edit"
 
 
 def test_lesions_that_were_found_added_rejected_and_split_are_kept(

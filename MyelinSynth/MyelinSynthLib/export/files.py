@@ -10,6 +10,7 @@ import csv
 import html
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from ..words import _
 from .snapshots import Photographer
 
 MAX_PICTURES = 40
+BEFORE_EDIT = "before_edit"  # folder in a Result: what showed its lesions before an outline was edited
 NEEDED = ("table", "dvr", "brain", "report", "nawm", "transform", "provenance")  # one, four, all: table, report, Result
 # What a spreadsheet would run, and the mark itself, so that reading it back loses nothing
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "'")
@@ -250,7 +252,8 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
 
     Lesions are in it as they are now, and the summary in provenance.json counts them; rejected ones are in files of
     their own, REJECTED_LESIONS and REJECTED_LABELS. everything: a review that goes on: rejected ones stay where they
-    are, and the summary is that of the synthesis. It replaces an older Result of the same name, and nothing else.
+    are, the summary is that of the synthesis, and files that show the lesions as they were go to BEFORE_EDIT. It
+    replaces an older Result of the same name, and nothing else.
     """
     importTrainingCore()
     from TrainingCore.data.result import (
@@ -299,6 +302,21 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
         write_text(temporary / REVIEW, lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
         write_text(temporary / REPORT, nodes["report"].GetText())
         write_json(temporary / PROVENANCE, record)
+        if everything:
+            _keepOthers(folder, temporary)
+
+
+def _keepOthers(folder: Path, temporary: Path) -> None:
+    """Copy what the older Result holds beside its own files (viewer.html, dicom/) into BEFORE_EDIT of the new one."""
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if (temporary / entry.name).exists():
+            continue
+        kept = temporary if entry.name == BEFORE_EDIT else temporary / BEFORE_EDIT
+        kept.mkdir(exist_ok=True)
+        if entry.is_dir():
+            shutil.copytree(entry, kept / entry.name, dirs_exist_ok=True)
+        else:
+            shutil.copy2(entry, kept / entry.name)
 
 
 def _isChanged(review: Review) -> bool:
