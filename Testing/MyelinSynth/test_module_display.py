@@ -239,17 +239,20 @@ def test_the_legend_stays_while_the_map_is_wiped(host: Host, reviewed: Any) -> N
     assert len(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")) == 1
 
 
+def showMeasured(reviewed: Any) -> Any:
+    """A measured DVR that belongs to the map on display."""
+    nodes = reviewed.displayPanel.nodes
+    values = np.full((20, 32, 28), 1.1, np.float32)
+    measured = geometry.addVolume("vtkMRMLScalarVolumeNode", "PET", values, geometry.ijkToRas(nodes["dvr"]))
+    measured.CreateDefaultDisplayNodes()
+    nodes["dvr"].SetNodeReferenceID(provenance.MEASURED_REFERENCE, measured.GetID())
+    reviewed.displayPanel.show(nodes)
+    return measured
+
+
 @pytest.mark.usefixtures("views")
 def test_the_measured_map_has_the_window_and_colours_of_the_synthetic_one(host: Host, reviewed: Any) -> None:
-    measured = geometry.addVolume(
-        "vtkMRMLScalarVolumeNode",
-        "PET",
-        np.full((20, 32, 28), 1.1, np.float32),
-        geometry.ijkToRas(reviewed.displayPanel.nodes["dvr"]),
-    )
-    measured.CreateDefaultDisplayNodes()
-    reviewed.displayPanel.nodes["dvr"].SetNodeReferenceID(provenance.MEASURED_REFERENCE, measured.GetID())
-    reviewed.displayPanel.show(reviewed.displayPanel.nodes)
+    measured = showMeasured(reviewed)
     reviewed.ui.sideBySideButton.click()
     settle(host)
     shown, wanted = (one.GetScalarVolumeDisplayNode() for one in (measured, reviewed.displayPanel.nodes["dvr"]))
@@ -258,6 +261,8 @@ def test_the_measured_map_has_the_window_and_colours_of_the_synthetic_one(host: 
     shown.SetWindowLevelMinMax(0.5, 1.5)
     reviewed.ui.sideBySideButton.click()
     assert shown.GetWindowLevelMax() == pytest.approx(1.5), "the user's own window stays"
+    another = showMeasured(reviewed)  # a Result is opened while this layout is shown
+    assert another.GetScalarVolumeDisplayNode().GetColorNode() is wanted.GetColorNode()
 
 
 def test_the_way_back_from_a_fresh_start_leads_to_where_it_began(host: Host, reviewed: Any, views: Any) -> None:

@@ -85,6 +85,7 @@ class DisplayPanel:
         if self.shown.hasMap or self.shown.hasChange:
             self.shown.opacity = self.ui.opacitySlider.value
             self.shown.under = UNDER[max(self.ui.underBox.currentIndex, 0)]
+            self._showMeasured()
             self.shown.apply()
             self._placeLegend()
 
@@ -185,10 +186,16 @@ class DisplayPanel:
 
     def onSideBySide(self, _checked: bool = False) -> None:
         """T1w, FLAIR, map and, where there is one, the measured DVR beside each other."""
-        measured = self.shown.measured
-        if measured is not None and not display.isShownAsMap(measured):
+        self._goTo(SIDE_BY_SIDE if self.shown.measured is None else SIDE_BY_SIDE_MEASURED)
+        self._showMeasured()
+
+    def _showMeasured(self) -> None:
+        """The measured DVR in the window and colours of the map, where both are in the views."""
+        node, measured = self._layoutNode(), self.shown.measured
+        if node is None or measured is None or node.GetViewArrangement() != SIDE_BY_SIDE_MEASURED:
+            return
+        if not display.isShownAsMap(measured):
             display.showMap(measured)  # in another window it could not be compared with the map
-        self._goTo(SIDE_BY_SIDE if measured is None else SIDE_BY_SIDE_MEASURED)
 
     def onFourUp(self, _checked: bool = False) -> None:
         """The map over the T1w in three directions, and the 3D view."""
