@@ -198,7 +198,7 @@ def test_a_model_that_is_not_here_or_broken_is_said(host: Host, widget: Any, tmp
 def test_a_model_for_other_images_is_not_begun_with(host: Host, widget: Any, tmp_path: Path) -> None:
     choosePatient(widget)
     for name, changes, word in (
-        ("a", {"inputs": ["mtr", "fa"]}, "mtr, fa"),
+        ("a", {"inputs": ["t1w", "susceptibility"]}, "susceptibility"),
         ("b", {"output": "flair"}, "not a myelin"),
     ):
         host.answers = [str(writeBundle(tmp_path / name, name=name, raw=name.encode(), **changes))]
