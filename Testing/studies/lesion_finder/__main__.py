@@ -59,9 +59,9 @@ def main() -> None:
     summary: dict[str, Any] = {"peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
     if real:
         summary["two_visits"] = two_visits(options.data, {s: masks[f"sub-12_ses-{s}"] for s in ("1", "2")})
-        summary["agreement_real"] = agreement(mni_files(options.data), options.finder, options.out)
-    ill = [(name, files) for name, files in digital if "lesions" in files and lesional(rows, name)]
-    summary["agreement_digital"] = agreement(ill, options.finder, options.out)
+        summary["agreement_real"] = agreement(mni_files(options.data), options.finder, options.out, "pairs_real.csv")
+    ill = [(name, files) for name, files in digital if lesional(rows, name)]
+    summary["agreement_digital"] = agreement(ill, options.finder, options.out, "pairs_digital.csv")
     (options.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     print(json.dumps(summary, indent=1))
 

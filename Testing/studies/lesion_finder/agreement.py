@@ -58,20 +58,21 @@ def mean_lesion_dvr(result: Result) -> float:
     return float(np.average([row["mean_dvr"] for row in rows], weights=volumes)) if rows else float("nan")
 
 
-def agreement(people: Iterable[tuple[str, Files]], finder: str, out: Path) -> dict[str, float]:
-    """Write pairs.csv; returns r, mean absolute difference and bias of the mean DVR of lesions that were matched.
+def agreement(people: Iterable[tuple[str, Files]], finder: str, out: Path, table: str) -> dict[str, float]:
+    """Write the pairs; returns r, mean absolute difference and bias of the mean DVR of lesions that were matched.
 
     Args:
         people: names and files, each with a mask.
         finder: bundle of the lesion finder.
-        out: folder for the results and the table.
+        out: folder for the results and the table of pairs.
+        table: name of that table.
     """
     pairs, patients = [], []
     for name, files in people:
         given, found = synthesized(name, files, finder, out)
         pairs += [{"person": name, **pair} for pair in matched(given, found)]
         patients.append((mean_lesion_dvr(given), mean_lesion_dvr(found)))
-    with open(out / "pairs.csv", "w", newline="", encoding="utf-8") as stream:
+    with open(out / table, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, ["person", "given_dvr", "found_dvr", "given_mm3", "found_mm3"])
         writer.writeheader()
         writer.writerows(pairs)
