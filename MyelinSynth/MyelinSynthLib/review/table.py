@@ -173,7 +173,10 @@ class Review:
 
     def counted(self) -> list[int]:
         """Rows of the lesions that count: neither rejected nor without an outline."""
-        return [row for row in range(len(self)) if self.state(row) != REJECTED and self.outline(row) != REMOVED]
+        importTrainingCore()
+        from TrainingCore.data.review import counts
+
+        return [row for row in range(len(self)) if counts(self.state(row), self.outline(row))]
 
     def newNumber(self) -> int:
         """A number that no lesion has."""
