@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"myelinsynth {__version__}")
         return 0
     if not words or words[0] in ("-h", "--help"):
-        print(overview())
+        print(_overview())
         return 0
     name = words[0].replace("-", "_")
     if name not in COMMANDS:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(importlib.import_module(f"TrainingCore.{name}").main, words[1:])
 
 
-def overview() -> str:
+def _overview() -> str:
     """Help text with every command and the summary line of its module, read without importing it."""
     lines = ["usage: myelinsynth COMMAND [options]", "", "commands:"]
     lines += [f"  {name:<16}{_summary(name)}" for name in COMMANDS]

@@ -90,12 +90,12 @@ def bids_app(
         return StudyDataset(
             out, analyse(data, out, list(outcome), list(covariate), seed), dataset.visits_without_map(out)
         )
-    cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=read_filters(bids_filter_file))
+    cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=_read_filters(bids_filter_file))
     visits = dataset.select_visits(cohort, participant_label, session_label)
     dataset.begin_study(data, out)
     dataset.write_worklist(cohort, out)
     finder = None if lesion_finder == "none" else str(lesion_finder)
-    source = dicom_source(data, dicom, dicom_reference)
+    source = _dicom_source(data, dicom, dicom_reference)
     tasks = dataset.study_tasks(visits, out, str(model), device, uncertainty, viewer, finder, source)
     with Progress(progress, "bids_app") as reporter:
         for note in cohort.notes:
@@ -131,8 +131,8 @@ class StudyDataset:
     notes: list[str] = field(default_factory=list)
 
 
-def dicom_source(data: Path, dicom: bool, reference: Path | None) -> Path | None:
-    """Folder with the DICOM of all visits, or None for no DICOM output. Raises BadInput if it does not exist."""
+def _dicom_source(data: Path, dicom: bool, reference: Path | None) -> Path | None:
+    """Folder with the DICOM of all visits, or None for no DICOM output; raises BadInput if it does not exist."""
     if not dicom and reference is None:
         return None
     from .reporting.dicom.needs import check_installed
@@ -145,7 +145,7 @@ def dicom_source(data: Path, dicom: bool, reference: Path | None) -> Path | None
     return source
 
 
-def read_filters(path: Path | None) -> list[str]:
+def _read_filters(path: Path | None) -> list[str]:
     """Read a BIDS filter file.
 
     Args:

@@ -67,7 +67,7 @@ def preprocess(
     """
     data = Path(data)
     settings = settings_of(grid, spacing, space) | (finder_settings() if find_lesions else {})
-    check_volumes(needs)
+    _check_volumes(needs)
     if jobs < 0:
         raise BadInput("--jobs must be 1 or more.")
     cohort = find_visits(data, space, needs, choose, people)
@@ -86,14 +86,14 @@ def preprocess(
                 reporter.say(f"note: {note}")
             for file in cohort.unused:
                 reporter.say(f"not used: {file}")
-            failures = prepare_visits(waiting, len(tasks), jobs, scheduler, reporter)
+            failures = _prepare_visits(waiting, len(tasks), jobs, scheduler, reporter)
             failures = [*failures, *({"visit": "", "reason": sentence} for sentence in cohort.bad_rows)]
             reporter.report("page", 0.99, "Writing the page")
             dataset.finish(target, cohort, failures)
             notes = [*cohort.notes, *(f"not used: {file}" for file in cohort.unused)]
             write_page(target, dataset.prepared_visits(target, tasks), failures, notes)
             reporter.report("page", 1.0, "Done")
-            say_end(target, tasks, waiting, failures, reporter)
+            _say_end(target, tasks, waiting, failures, reporter)
     return PreparedDataset(target, len(tasks), failures)
 
 
@@ -155,7 +155,7 @@ def settings_of(grid: str, spacing: float | None, space: str) -> dict[str, Any]:
     return {"space": space, "grid": shape or grid, "spacing_mm": spacing}
 
 
-def check_volumes(needs: Sequence[str]) -> None:
+def _check_volumes(needs: Sequence[str]) -> None:
     """Raise BadInput for an unknown volume name."""
     unknown = sorted(set(needs) - set(VOLUME_NAMES))
     if unknown:
@@ -215,7 +215,7 @@ def _without_t1w_or_flair(visit: Visit) -> list[str]:
     return [f"{visit.label} has no T1w: its images were registered to its {word_of(reference or '')}{lost}"]
 
 
-def prepare_visits(
+def _prepare_visits(
     waiting: Sequence[Any], of: int, jobs: int, scheduler: str | None, progress: Progress
 ) -> list[dict[str, str]]:
     """Prepare visits and report progress.
@@ -238,7 +238,7 @@ def prepare_visits(
     failures = []
     done = of - len(waiting)
     progress.report("prepare", done / of, f"{done} of {of} visits already prepared" if done else f"{of} visits")
-    for outcome in outcomes_of(waiting, jobs, scheduler):
+    for outcome in _outcomes_of(waiting, jobs, scheduler):
         done += 1
         for warning in outcome.warnings:
             progress.say(f"warning: {outcome.label}: {warning}")
@@ -252,7 +252,7 @@ def prepare_visits(
     return failures
 
 
-def outcomes_of(waiting: Sequence[Any], jobs: int, scheduler: str | None) -> Iterator[Any]:
+def _outcomes_of(waiting: Sequence[Any], jobs: int, scheduler: str | None) -> Iterator[Any]:
     """Prepare the visits on this machine or on a Dask cluster and yield an outcome per visit."""
     from .preprocessing.schedulers import on_a_cluster, on_this_machine
 
@@ -277,7 +277,7 @@ def jobs_that_fit() -> int:
     return max(min(cores, int(free / JOB_GB)), 1)
 
 
-def say_end(
+def _say_end(
     out: Path, tasks: Sequence[Any], waiting: Sequence[Any], failures: Sequence[dict[str, str]], progress: Progress
 ) -> None:
     """Print a summary and the failures of table rows, which have not been reported yet."""

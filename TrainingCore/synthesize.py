@@ -149,7 +149,7 @@ def synthesize_visit(
     from .patient.leftovers import claim, remove_leftovers
 
     bundle = Bundle.open(options.model)
-    check_task(options, bundle)
+    _check_task(options, bundle)
     myelin = bundle.description["output"] == "dvr"
     reference = None
     if options.dicom:
@@ -260,7 +260,7 @@ def _write_contrast(
     write_translation(folder, prepared, model, prediction, clock, options.flips)
 
 
-def check_task(options: SynthesisOptions, bundle: Bundle) -> None:
+def _check_task(options: SynthesisOptions, bundle: Bundle) -> None:
     """Raise BadInput if the model's output is not that of --task, or an option does not apply to it."""
     output = bundle.description["output"]
     if options.task is not None and output != TASKS[options.task]:

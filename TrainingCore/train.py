@@ -83,7 +83,7 @@ def train(
     simulation = (before["sites"], before["seed"]) if before else (site, simulate_seed) if simulate else None
     cohort = None
     if simulation is not None:
-        check_simulation(data, simulation[0], settings)
+        _check_simulation(data, simulation[0], settings)
     else:
         folder = data or (Path(run.facts["data"]) if run else None)
         if folder is None:
@@ -97,7 +97,7 @@ def train(
     return _train(simulation or cohort, settings, out, run, began, list(stratify), compute, progress)
 
 
-def check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> None:
+def _check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> None:
     """Raise BadInput if the options or the recipe do not allow training on simulated people."""
     from .phantom.people import check_site
     from .phantom.template import template_folder

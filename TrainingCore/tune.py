@@ -77,26 +77,28 @@ def tune(
     check_recipe(settings)
     dimensions = read_space(Path(space), settings) if space else own_space(settings)
     stratify = list(stratify)
-    cohort = open_training_visits(Path(data).absolute() if scheduler else Path(data), settings, stratify)
+    cohort = _open_training_visits(Path(data).absolute() if scheduler else Path(data), settings, stratify)
 
     from .experiments.search import finished_trials, open_study, run_trials
     from .reporting.search_report import write_search
 
     out = Path(out).absolute() if scheduler else Path(out)
     trial_settings = TrialSettings(out, stratify, device, threads)
-    plan = plan_of(stratify, settings, dimensions, cohort)
+    plan = _plan_of(stratify, settings, dimensions, cohort)
     study = open_study(out, plan, seed, not no_pruning)
     task = WorkerTask(plan, trial_settings, dimensions, settings, cohort, trials, seed, not no_pruning)
-    with other_workers(task, 0 if scheduler else workers - 1) as failed, Progress(progress, "searching") as reporter:
+    with _other_workers(task, 0 if scheduler else workers - 1) as failed, Progress(progress, "searching") as reporter:
         reporter.note(cohort.left_out())
 
         def report(finished: int, study: Any) -> None:
-            reporter.report("tune", 0.98 * min(finished / trials, 1.0), describe_search(finished, trials, study))
+            reporter.report("tune", 0.98 * min(finished / trials, 1.0), _describe_search(finished, trials, study))
 
         if scheduler:
             _search_on_cluster(task, workers, scheduler, lambda: report(finished_trials(study), study))
         else:
-            run_trials(study, dimensions, objective_of(trial_settings, settings, cohort, reporter), trials, report, out)
+            run_trials(
+                study, dimensions, _objective_of(trial_settings, settings, cohort, reporter), trials, report, out
+            )
         best = write_search(out, study, settings, dimensions, cohort)["best"]
         for sentence in failed:
             reporter.note(sentence)
@@ -104,13 +106,13 @@ def tune(
     if best is None:
         where = out / "trials.csv"
         raise MyelinSynthError(
-            f"There is no best recipe, because no trial finished with a score: {reason_without_score(study)} "
+            f"There is no best recipe, because no trial finished with a score: {_reason_without_score(study)} "
             f"(see {where})."
         )
     return out / "best_recipe.yaml"
 
 
-def open_training_visits(data: Path, recipe: dict[str, Any], stratify: list[str]) -> Cohort:
+def _open_training_visits(data: Path, recipe: dict[str, Any], stratify: list[str]) -> Cohort:
     """Open the visits usable for training.
 
     Args:
@@ -141,7 +143,7 @@ class TrialSettings:
     threads: int
 
 
-def plan_of(
+def _plan_of(
     stratify: list[str], recipe: dict[str, Any], dimensions: Sequence[Dimension], cohort: Cohort
 ) -> dict[str, Any]:
     """Everything that must be unchanged for a study to be resumed, as JSON."""
@@ -164,12 +166,25 @@ class Course:
         self.share, self.part = 0.0, 0  # finished share of the training, from 0 to 1 and in whole parts
 
     def report(self, step: str, share: float, message: str) -> None:
-        """Forward the progress of the training."""
+        """Forward the progress of the training.
+
+        Args:
+            step: step of the training, as in `session.Report`.
+            share: finished share of the step, 0 to 1.
+            message: sentence for the progress line.
+        """
         self.share = share if step == "train" else self.share
         self.progress.report(step, 0.0, f"trial {self.trial.number}: {message}")
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """Record the log entry of an epoch; raises optuna.TrialPruned if the trial is behind at the end of a part."""
+        """Record the log entry of an epoch, and prune the trial if it is behind at the end of a part.
+
+        Args:
+            entry: log entry by key; an epoch without validation has no `validation_score`.
+
+        Raises:
+            optuna.TrialPruned: the trial is behind the others.
+        """
         from .experiments.search import PARTS, import_optuna
         from .reporting.search_report import EPOCHS
 
@@ -186,7 +201,7 @@ class Course:
             raise import_optuna().TrialPruned(f"behind the others at epoch {entry['epoch']}")
 
 
-def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
+def _objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort, progress: Progress) -> Any:
     """Objective of a search: best validation score of a training with the values of a trial (lower is better)."""
     from .data.run import Run
     from .experiments.search import FOLDER
@@ -212,7 +227,7 @@ def objective_of(settings: TrialSettings, recipe: dict[str, Any], cohort: Cohort
     return objective
 
 
-def reason_without_score(study: Any) -> str:
+def _reason_without_score(study: Any) -> str:
     """Reason given by the last trial that ended without a score."""
     from .reporting.search_report import REASON
 
@@ -220,7 +235,7 @@ def reason_without_score(study: Any) -> str:
     return reasons[-1].rstrip(".") if reasons else "all fell behind"
 
 
-def describe_search(finished: int, trials: int, study: Any) -> str:
+def _describe_search(finished: int, trials: int, study: Any) -> str:
     """State of the search, e.g. `3 of 20 trials, best score 0.1234`."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     best = f", best score {min(trial.value for trial in complete):.4f}" if complete else ""
@@ -241,7 +256,7 @@ class WorkerTask:
     prune: bool
 
 
-def work_on_study(task: WorkerTask) -> str:
+def _work_on_study(task: WorkerTask) -> str:
     """Run trials of the study until all are done.
 
     Args:
@@ -254,7 +269,7 @@ def work_on_study(task: WorkerTask) -> str:
 
     try:
         study = open_study(task.settings.out, task.plan, task.seed, task.prune)
-        objective = objective_of(task.settings, task.recipe, task.cohort, Progress("none"))
+        objective = _objective_of(task.settings, task.recipe, task.cohort, Progress("none"))
         run_trials(study, task.dimensions, objective, task.trials, out=task.settings.out)
     except Exception as error:  # the other workers run the remaining trials
         return str(error) or type(error).__name__
@@ -274,9 +289,9 @@ class ClusterTask:
         return f"worker {self.number}"
 
 
-def work_on_cluster(task: ClusterTask) -> VisitOutcome:
-    """Run `work_on_study` on a worker of the cluster."""
-    reason = work_on_study(task.share)
+def _work_on_cluster(task: ClusterTask) -> VisitOutcome:
+    """Run `_work_on_study` on a worker of the cluster."""
+    reason = _work_on_study(task.share)
     return VisitOutcome(task.label, "failed" if reason else "done", reason)
 
 
@@ -286,25 +301,25 @@ def _search_on_cluster(share: WorkerTask, workers: int, scheduler: str, meanwhil
 
     count = local_workers(scheduler) if scheduler.startswith("local:") else workers
     tasks = [ClusterTask(number, share) for number in range(1, count + 1)]
-    outcomes = list(on_a_cluster(tasks, scheduler, work_on_cluster, meanwhile))
+    outcomes = list(on_a_cluster(tasks, scheduler, _work_on_cluster, meanwhile))
     failed = [outcome.sentence for outcome in outcomes if outcome.state == "failed"]
     if len(failed) == len(tasks):
         raise MyelinSynthError(f"Every worker of the search failed: {failed[0]}")
 
 
 @contextlib.contextmanager
-def other_workers(task: WorkerTask, count: int) -> Iterator[Iterator[str]]:
+def _other_workers(task: WorkerTask, count: int) -> Iterator[Iterator[str]]:
     """Run `count` additional workers during the block; yields an iterator over messages of those that failed."""
     if count == 0:
         yield iter(())
         return
     from .runtime.parallel import parallel_results
 
-    with parallel_results(work_on_study, [task] * count, count, task.settings.threads or os.cpu_count()) as results:
-        yield worker_failures(results)
+    with parallel_results(_work_on_study, [task] * count, count, task.settings.threads or os.cpu_count()) as results:
+        yield _worker_failures(results)
 
 
-def worker_failures(results: Iterator[str]) -> Iterator[str]:
+def _worker_failures(results: Iterator[str]) -> Iterator[str]:
     """Wait for the other workers and yield a message for each one that failed."""
     from .runtime.parallel import BrokenProcessPool
 

@@ -71,7 +71,16 @@ def _checked(outputs: ModelImages, case: Case) -> ModelImages:
 
 
 def outputs_on_grid(outputs: ModelImages, own: Case, case: Case) -> ModelImages:
-    """Resample outputs from the grid of `own` to the grid of `case`."""
+    """Resample outputs from the grid of `own` to the grid of `case`.
+
+    Args:
+        outputs: what a model predicted for `own`.
+        own: the visit on the grid of the model; its brain mask limits the interpolation, see `image_on_grid`.
+        case: the same visit on the output grid.
+
+    Returns:
+        A copy with all images and maps on the grid of `case`.
+    """
     images = {name: image_on_grid(image, own, case) for name, image in outputs.images.items()}
     maps = [image_on_grid(image, own, case) for image in outputs.maps]
     return replace(outputs, images=images, maps=maps)

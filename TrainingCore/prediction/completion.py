@@ -23,7 +23,14 @@ UNITS = 100.0  # intensity of a synthetic MRI per unit of the network, to give a
 
 
 def check_completing(bundle: Bundle) -> None:
-    """Raise BadInput if a model cannot complete a patient; it must synthesize FLAIR from T1w only."""
+    """Check that a model can complete a patient: it must synthesize FLAIR from T1w only.
+
+    Args:
+        bundle: model given with --complete-with.
+
+    Raises:
+        BadInput: the model has another output or other inputs, or it only segments.
+    """
     about = bundle.description
     if about["output"] != "flair" or about["inputs"] != ["t1w"]:
         raise BadInput(
@@ -37,7 +44,14 @@ def check_completing(bundle: Bundle) -> None:
 
 
 def makes_no_image(bundle: Bundle) -> bool:
-    """Whether a model only segments lesions, as the unimodal comparator of Orbes-Arteaga et al. 2018."""
+    """Check whether a model only segments lesions, as the unimodal comparator of Orbes-Arteaga et al. 2018.
+
+    Args:
+        bundle: any model.
+
+    Returns:
+        True if the model has no generator.
+    """
     return bundle.description["architecture"].get("mode") == "unimodal"
 
 
@@ -101,7 +115,15 @@ def as_image(values: np.ndarray, inside: np.ndarray, background: float) -> np.nd
 
 
 def describe_completion(outputs: list[str], bundle: Bundle) -> str:
-    """Warning for inputs that a model filled in; empty if there are none."""
+    """Write the warning about inputs that a model filled in.
+
+    Args:
+        outputs: names of the inputs that were filled in: `flair`, `lesions`.
+        bundle: the model that filled them in.
+
+    Returns:
+        Two or three sentences; empty if no input was filled in.
+    """
     if not outputs:
         return ""
     what = {"flair": "FLAIR is synthetic", "lesions": "lesion mask was found by a network"}

@@ -55,7 +55,14 @@ class TrainedModel:
         return cls(bundle, device, _LOADED[key])
 
     def system(self, device: torch.device) -> Any:
-        """The trained system on a device."""
+        """Load the trained system onto a device; it stays loaded.
+
+        Args:
+            device: device to predict on, not necessarily that of the model.
+
+        Returns:
+            The system, or an Ensemble if the bundle has several members.
+        """
         if device not in self._systems:
             from ..systems.loading import load_system
 
@@ -94,7 +101,18 @@ class TrainedModel:
     def maps(
         self, variants: Iterable[tuple[np.ndarray, bool]], say: Callable[[str], None]
     ) -> tuple[list[list[np.ndarray]], str]:
-        """Predict one map per variant and member; see `inference.predict_maps`."""
+        """Predict one map per variant of the inputs and member of the model; see `inference.predict_maps`.
+
+        Args:
+            variants: inputs, float32 (C, I, J, K) on the grid of the model, and whether they are mirrored.
+            say: called with a message if memory did not suffice.
+
+        Returns:
+            Maps, float32 (I, J, K), by variant and member; description of the device and of the use of tiles.
+
+        Raises:
+            MyelinSynthError: a map is NaN or infinite, or there is not enough memory even for tiles on the CPU.
+        """
         return predict_maps(self.system, variants, self.device, say)
 
     def segment(self, inputs: np.ndarray) -> np.ndarray:

@@ -47,7 +47,14 @@ def variants(inputs: np.ndarray, inside: np.ndarray, names: Sequence[str] = ()) 
 
 
 def channels_of_one_sequence(names: Sequence[str]) -> list[list[int]]:
-    """Group channel numbers by sequence."""
+    """Group channel numbers by sequence, so that images of one sequence are changed together.
+
+    Args:
+        names: name of the MRI in each channel; those in SAME_AS_T1W are one sequence.
+
+    Returns:
+        Channel numbers of each sequence, in order of first appearance.
+    """
     result: dict[str, list[int]] = {}
     for channel, name in enumerate(names):
         result.setdefault("t1w" if name in SAME_AS_T1W else name, []).append(channel)
@@ -91,7 +98,15 @@ def fitted_errors(description: Mapping[str, Any], predictions: int) -> dict[str,
 
 
 def describe_uncertainty(description: Mapping[str, Any], predictions: int) -> str:
-    """Describe how the uncertainty of a map is defined."""
+    """Describe how the uncertainty of a map is defined.
+
+    Args:
+        description: description of the bundle.
+        predictions: number of predictions that the map's SD is over.
+
+    Returns:
+        A phrase that says whether the SD is calibrated, and on what.
+    """
     if fitted_errors(description, predictions) is None:
         return f"SD over {predictions} predictions, not calibrated: the error may be many times larger"
     return f"SD of the expected error, calibrated on a {description['uncertainty']['measured on']}"

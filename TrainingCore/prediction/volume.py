@@ -37,7 +37,14 @@ class Prediction:
     lesions: np.ndarray | None = None
 
     def mean(self, flips: bool) -> np.ndarray:
-        """Mean over the members, for the original inputs and, with flips, also the mirrored inputs."""
+        """Average the maps over the members of the model.
+
+        Args:
+            flips: also include the predictions for the mirrored inputs.
+
+        Returns:
+            Map, float32 (I, J, K) on the patient's grid, 0 outside the brain.
+        """
         return np.mean(self.maps[: self.members * (2 if flips else 1)], axis=0)
 
     @property

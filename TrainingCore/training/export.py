@@ -25,7 +25,7 @@ PURPOSES = {  # what a model of each target is for
 }
 
 
-def intended_use(inputs: list[str], target: str) -> str:
+def _intended_use(inputs: list[str], target: str) -> str:
     """Sentence about the intended use of a model."""
     titles = [word_of(name) for name in inputs]
     named = " and ".join(filter(None, [", ".join(titles[:-1]), titles[-1]]))
@@ -69,7 +69,11 @@ def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bu
 
 
 def export_bundles(run: Run) -> None:
-    """Write bundles/last and bundles/best of a finished run."""
+    """Write `bundles/last` and `bundles/best` of a finished run.
+
+    Args:
+        run: a run that has reached its last epoch; the bundles are written into its folder.
+    """
     for which in ("last", "best"):
         weights, epoch, system = trained_weights(run, which)
         write_bundle(run.path / "bundles" / which, run, system, which, weights, epoch)
@@ -113,7 +117,20 @@ def write_bundle(
     epoch: dict[str, Any],
     changes: dict[str, Any] | None = None,
 ) -> Bundle:
-    """Write one bundle of a run; `changes` replace entries of its description (name, licence, performance)."""
+    """Write one bundle of a run.
+
+    Args:
+        folder: folder of the bundle.
+        run: source of recipe, training data and software versions.
+        system: system of the run, which describes its architecture.
+        which: `last` or `best`, named in the bundle.
+        weights: tensors of the prediction networks.
+        epoch: log entry of the epoch of these weights; its validation measures are stored as `performance`.
+        changes: entries that replace those of the description (name, licence, performance), or None.
+
+    Returns:
+        The bundle that was written.
+    """
     data, facts = run.recipe["data"], run.facts
     validated = {
         key.replace("validation_", "validation "): round(value, 5)
@@ -132,7 +149,7 @@ def write_bundle(
         "simulated_training_data": facts["simulated"],
         "performance": {"epoch": epoch.get("epoch"), **validated},
         "licence": "not stated",
-        "intended_use": intended_use(data["inputs"], data["target"]),
+        "intended_use": _intended_use(data["inputs"], data["target"]),
         **system.chosen_on_validation(epoch),
         "recipe": run.recipe,
         "versions": facts["versions"],

@@ -46,7 +46,11 @@ class Feed(Protocol):
         ...
 
     def steps(self, epochs: range) -> Generator[Batch, None, None]:
-        """All steps of some epochs, one after the other."""
+        """Yield all steps of some epochs, one after the other.
+
+        Args:
+            epochs: numbers of the epochs, from 0; a resumed run starts above 0.
+        """
         ...
 
     def first_visit(self) -> Case:
@@ -144,7 +148,7 @@ def one_ahead(
 
 
 @dataclass(frozen=True)
-class CohortMaker:
+class _CohortMaker:
     """Augments the visits of a step: (seed, epoch, visits) -> Batch."""
 
     visits: Visits
@@ -167,9 +171,13 @@ class CohortFeed:
         return math.ceil(math.ceil(len(self.visits) / self.processes.count) / self.per_step)
 
     def steps(self, epochs: range) -> Generator[Batch, None, None]:
-        """All steps of some epochs; see Feed."""
+        """Yield all steps of some epochs; see Feed.
+
+        Args:
+            epochs: numbers of the epochs, from 0.
+        """
         tasks = [(self.recipe["seed"], epoch, chosen) for epoch in epochs for chosen in self._chosen(epoch)]
-        return made_ahead(tasks, CohortMaker(self.visits, self.recipe), self.workers)
+        return made_ahead(tasks, _CohortMaker(self.visits, self.recipe), self.workers)
 
     def first_visit(self) -> Case:
         """See Feed."""
@@ -186,7 +194,7 @@ class CohortFeed:
 
 
 @dataclass(frozen=True)
-class SimulatedMaker:
+class _SimulatedMaker:
     """Simulates a person once and augments the visit for each use: (number, uses) -> {use: Case}."""
 
     people: SimulatedPeople
@@ -215,14 +223,18 @@ class SimulatedFeed:
     def __len__(self) -> int:
         return max(1, self.visits // (self.processes.count * self.per_step))
 
-    def visit_of(self, use: int) -> int:
-        """Number of the visit of a use; the new visit as long as there are no older ones."""
+    def _visit_of(self, use: int) -> int:
+        """Number of the visit of a use; the newest visit as long as there are no older ones."""
         new, turn = use // self.reuse, use % self.reuse
         old = new - turn * self.apart
         return old if old >= 0 else new
 
     def steps(self, epochs: range) -> Generator[Batch, None, None]:
-        """All steps of some epochs; see Feed."""
+        """Yield all steps of some epochs; see Feed.
+
+        Args:
+            epochs: numbers of the epochs, from 0.
+        """
         first, last = epochs.start * len(self), epochs.stop * len(self)
         cases = self._cases(range(first * self.per_step, last * self.per_step))
         try:
@@ -240,10 +252,10 @@ class SimulatedFeed:
         """Yield use after use; visits are simulated on demand and kept until their last use."""
         uses_of: dict[int, list[int]] = {}
         for use in uses:
-            uses_of.setdefault(self.visit_of(use), []).append(use)
+            uses_of.setdefault(self._visit_of(use), []).append(use)
         tasks = [(self._person(visit), own) for visit, own in uses_of.items()]
         kept: dict[int, Case] = {}
-        with contextlib.closing(made_ahead(tasks, SimulatedMaker(self.people), self.workers)) as simulated:
+        with contextlib.closing(made_ahead(tasks, _SimulatedMaker(self.people), self.workers)) as simulated:
             for use in uses:
                 while use not in kept:
                     kept.update(next(simulated))
@@ -255,7 +267,16 @@ class SimulatedFeed:
 
 
 def augmented(case: Case, recipe: dict[str, Any], rng: np.random.Generator) -> Case:
-    """Augment a visit, or a random window of it, according to the recipe."""
+    """Augment a visit, or a random window of it, according to the recipe.
+
+    Args:
+        case: a prepared visit; it is not changed.
+        recipe: its keys `window`, `lesion_windows` and `augmentation` are used.
+        rng: source of all draws.
+
+    Returns:
+        The augmented visit, on the grid of `case` or of the window.
+    """
     if edge := recipe.get("window", 0):
         case = random_window(case, (edge, edge, edge), recipe["lesion_windows"], rng)
     return augment(case, recipe["augmentation"], recipe["data"]["intensity"], rng, recipe["data"]["target"])

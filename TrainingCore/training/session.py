@@ -82,7 +82,9 @@ def train_split(
         system.start_from(start)
     feed, validation = _visits(split, recipe, processes, workers, report)
     if processes.first and run is None:
-        facts = facts_of(split, start) if isinstance(split, Split) else facts_on_the_fly(split, feed, validation, start)
+        facts = (
+            _facts_of(split, start) if isinstance(split, Split) else _facts_on_the_fly(split, feed, validation, start)
+        )
         run = Run.create(out, recipe, {**facts, "threads": torch.get_num_threads()})
     elif run is None:
         run = Run(out, {}, recipe)
@@ -112,6 +114,13 @@ def _visits(
 def split_as_before(cohort: Cohort, run: Run) -> Split:
     """Restore the split of a run.
 
+    Args:
+        cohort: the cohort of the run, as it is now.
+        run: the run to resume.
+
+    Returns:
+        The same training and validation people as at the start of the run.
+
     Raises:
         BadInput: people of the split are missing from the cohort.
     """
@@ -126,7 +135,16 @@ def split_as_before(cohort: Cohort, run: Run) -> Split:
 
 
 def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = ()) -> Split:
-    """Split a cohort by person with the seed and validation size of the recipe, stratified by participant columns."""
+    """Split a cohort by person with the seed and validation size of the recipe.
+
+    Args:
+        cohort: all visits usable for training.
+        recipe: its seed, `data.validation_people` and `data.training_people` (0: all others) are used.
+        stratify: columns of participants.tsv to stratify by.
+
+    Returns:
+        Training and validation visits.
+    """
     training, validation = cohort.split(recipe["data"]["validation_people"], recipe["seed"], stratify)
     few = recipe["data"]["training_people"]
     if few:  # drawn, as neighbours in a list often come from one site; a smaller number is part of a larger one
@@ -134,7 +152,7 @@ def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = 
     return Split(training, validation)
 
 
-def facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bundle | None) -> dict[str, Any]:
+def _facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bundle | None) -> dict[str, Any]:
     """Entries of run.json for people simulated on the fly, including the edition of the phantom."""
     example = validation[0] if len(validation) else feed.first_visit()
     phantom = example.info.get("phantom", {"edition": 1})
@@ -143,7 +161,7 @@ def facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bun
         made_by += f", constants {phantom['constants']}"
     sites = ", ".join(sorted(set(asked.sites)))
     people = [validation[index].person for index in range(len(validation))]
-    started, words = started_from(start)
+    started, words = _initial_model(start)
     return {
         **started,
         "data": "simulated on the fly",
@@ -155,7 +173,7 @@ def facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bun
     }
 
 
-def started_from(start: Bundle | None) -> tuple[dict[str, Any], str]:
+def _initial_model(start: Bundle | None) -> tuple[dict[str, Any], str]:
     """Entry of run.json for the initial model, and description of that model's training data."""
     if start is None:
         return {}, ""
@@ -163,12 +181,12 @@ def started_from(start: Bundle | None) -> tuple[dict[str, Any], str]:
     return {"started_from": facts}, f"; before that, {start.description['training_data']}"
 
 
-def facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:
+def _facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:
     """Entries of run.json for the data: people of each part, description of the training data, initial model."""
     training, validation = split.training, split.validation
     simulated = training.simulated or validation.simulated
     kind = "simulated (digital patients)" if simulated else "measured"
-    started, words = started_from(start)
+    started, words = _initial_model(start)
     return {
         **started,
         "data": str(training.path.resolve() if training.path else ""),

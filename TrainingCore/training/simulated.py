@@ -30,12 +30,27 @@ class OnTheFly:
     seed: int = 1
 
     def people(self, recipe: dict[str, Any], purpose: str) -> SimulatedPeople:
-        """The people for `training` or `validation`; only training people may have a noise-free DVR."""
+        """Simulated people for one purpose.
+
+        Args:
+            recipe: defines grid, intensities and contrasts.
+            purpose: `training` or `validation`; only training people may have a noise-free DVR.
+
+        Returns:
+            The people, who are simulated when asked for by number.
+        """
         noise_free = purpose == "training" and recipe["simulated"]["noise_free"]
         return SimulatedPeople(self.sites, self.seed, purpose, recipe, noise_free)
 
     def validation(self, recipe: dict[str, Any]) -> SimulatedVisits:
-        """Validation people, as many as set in the recipe."""
+        """Simulated validation people, as many as set in the recipe.
+
+        Args:
+            recipe: its `data.validation_people` is their number.
+
+        Returns:
+            Their visits, kept in memory once simulated.
+        """
         return SimulatedVisits(self.people(recipe, "validation"), recipe["data"]["validation_people"])
 
 
@@ -62,11 +77,25 @@ class SimulatedPeople:
     noise_free: bool = False
 
     def label(self, number: int) -> str:
-        """Name of a person, e.g. `R12`."""
+        """Name of a person, e.g. `R12`: letter of the site and number.
+
+        Args:
+            number: number of the person, from 0.
+
+        Returns:
+            The name.
+        """
         return f"{self.sites[number % len(self.sites)]}{number}"
 
     def case(self, number: int) -> Case:
-        """First visit of person `number` (0 or more), prepared for the recipe's network."""
+        """Simulate the first visit of a person and prepare it for the recipe's network.
+
+        Args:
+            number: number of the person, from 0.
+
+        Returns:
+            The visit, on the grid and with the intensity rule of the recipe.
+        """
         from ..phantom.patient import simulate_case
         from ..phantom.randomness import stream
 
@@ -74,7 +103,7 @@ class SimulatedPeople:
         person_seed = int(stream(self.seed, "on the fly", self.purpose, site, number).integers(2**62))
         spacing, disease = FIELD_OF_VIEW_MM / self._size(), disease_of(self.recipe)
         raw = simulate_case(person_seed, site, spacing, disease=disease, contrasts=self.contrasts)
-        return prepared(raw, self.recipe, self.label(number), self.noise_free)
+        return _prepare(raw, self.recipe, self.label(number), self.noise_free)
 
     @property
     def contrasts(self) -> tuple[str, ...]:
@@ -89,11 +118,18 @@ class SimulatedPeople:
 
 
 def disease_of(recipe: dict[str, Any]) -> str:
-    """The disease that a recipe's system is for: ms, wmh or glioma."""
+    """Look up the disease that a recipe's system is for.
+
+    Args:
+        recipe: a complete recipe.
+
+    Returns:
+        ms, wmh or glioma.
+    """
     return entry_of(recipe["system"]).disease
 
 
-def prepared(raw: Case, recipe: dict[str, Any], label: str, noise_free: bool) -> Case:
+def _prepare(raw: Case, recipe: dict[str, Any], label: str, noise_free: bool) -> Case:
     """Prepare a simulated visit with the recipe's grid and intensity rule, as if it had been read from files."""
     grid = brain_grid(raw.volumes["brain"], raw.affine, grid_shape(recipe), grid_spacing(recipe))
     volumes = {name: Volume(array, raw.affine, name) for name, array in raw.volumes.items() if name not in NOT_LEARNT}

@@ -11,16 +11,44 @@ KNOTS = 4  # control points along each axis (ours)
 
 
 def smooth_field(shape: tuple[int, ...], rng: np.random.Generator, knots: int = KNOTS) -> np.ndarray:
-    """A smooth random field of about unit SD, float32: cubic interpolation of a few normal control points."""
+    """Draw a smooth random field of about unit SD: cubic interpolation of a few normal control points.
+
+    Args:
+        shape: voxels along each axis, (I, J, K).
+        rng: source of the draws; their number does not depend on the shape.
+        knots: control points along each axis.
+
+    Returns:
+        The field, float32 (I, J, K).
+    """
     return interpolated(field_knots(rng, knots), shape)
 
 
 def field_knots(rng: np.random.Generator, knots: int = KNOTS) -> np.ndarray:
+    """Draw the control points of a smooth field.
+
+    Args:
+        rng: source of the draws.
+        knots: control points along each axis.
+
+    Returns:
+        Standard normal values, float32 (knots, knots, knots).
+    """
     return rng.standard_normal((knots,) * 3).astype(np.float32)
 
 
 def interpolated(knots: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Cubic spline through the knots at every voxel, (I, J, K); axis by axis, twenty times faster than at once."""
+    """Interpolate control points at every voxel by a cubic spline.
+
+    Done axis by axis, which is twenty times faster than at once.
+
+    Args:
+        knots: control points, float32 (K, K, K).
+        shape: voxels along each axis, (I, J, K).
+
+    Returns:
+        The field, float32 (I, J, K).
+    """
     along = [_spline_weights(length, len(knots)) for length in shape]
     return np.einsum("ia,jb,kc,abc->ijk", *along, knots, optimize=True).astype(np.float32, copy=False)
 

@@ -19,6 +19,11 @@ from ..systems.tensors import Tensors
 def save_state(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write a checkpoint atomically.
 
+    Args:
+        path: the safetensors file.
+        tensors: tensors by name, on any device.
+        facts: everything else; must be JSON-serialisable.
+
     Raises:
         OSError: the disk is full.
     """
@@ -34,7 +39,17 @@ def save_state(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """Read a checkpoint; raises BadInput naming the file where it is damaged."""
+    """Read a checkpoint.
+
+    Args:
+        path: file written by `save_state`.
+
+    Returns:
+        Tensors by name, on the CPU; the facts.
+
+    Raises:
+        BadInput: the file is missing or damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})["facts"])

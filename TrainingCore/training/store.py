@@ -12,7 +12,18 @@ from ..imaging.preparation import load_visit
 
 
 def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:
-    """Read a visit and prepare it for a recipe: grid, intensity rule, inputs and target."""
+    """Read a visit and prepare it for a recipe: grid, intensity rule, inputs and target.
+
+    Args:
+        visit: a visit of a cohort.
+        recipe: its group `data` is used.
+
+    Returns:
+        The prepared visit.
+
+    Raises:
+        BadInput: a file is missing or cannot be used.
+    """
     data = recipe["data"]
     mri = [name for name in (*data["inputs"], data["target"]) if name in ALL_MRI]
     return load_visit(visit, grid_shape(recipe), grid_spacing(recipe), data["intensity"], mri)
@@ -45,7 +56,14 @@ class CaseStore:
         return case
 
     def read_all(self, tell: Callable[[int, int], None]) -> None:
-        """Read every visit once, so that a broken file is found before training starts; `tell(done, of)`."""
+        """Read every visit once, so that a broken file is noticed before training starts.
+
+        Args:
+            tell: called with the number of visits read so far and of all visits.
+
+        Raises:
+            BadInput: a file is missing or cannot be used.
+        """
         for index in range(len(self)):
             tell(index, len(self))
             self[index]
