@@ -40,32 +40,52 @@ Measured, one core, forward and backward: 40x48x40 voxels of 8 channels 86 ms ag
 """
 
 
-def normalised_convolution(x: Tensor, norm: nn.GroupNorm, weight: Tensor) -> Tensor:
+def normalised_convolution(
+    x: Tensor, norm: nn.GroupNorm, weight: Tensor, kind: torch.dtype | None = None
+) -> Tensor:
     """conv3d(GroupNorm(x), weight), 3x3x3 with padding 1; without gradients `x` is overwritten.
 
-    x (N, A, D, H, W), weight (C, A, 3, 3, 3) -> (N, C, D, H, W).
+    Args:
+        x: (N, A, D, H, W).
+        norm: of A channels.
+        weight: (C, A, 3, 3, 3).
+        kind: what the products are taken in; None for the type of `x`. Moments and maps keep the type of `x`.
+
+    Returns:
+        (N, C, D, H, W).
     """
     scale, shift = scale_and_shift(*channel_moments(x), norm, x.dtype)
-    return _scaled_convolution(x, scale, shift, weight)
+    return _scaled_convolution(x, scale, shift, weight, kind)
 
 
-def joined_convolution(deep: Tensor, skip: Tensor, norm: nn.GroupNorm, weight: Tensor) -> Tensor:
+def joined_convolution(
+    deep: Tensor, skip: Tensor, norm: nn.GroupNorm, weight: Tensor, kind: torch.dtype | None = None
+) -> Tensor:
     """conv3d(GroupNorm(cat(trilinear x2 of deep, skip)), weight) without upsampling or joining anything.
 
-    deep (N, A, D/2, H/2, W/2), skip (N, B, D, H, W), weight (C, A + B, 3, 3, 3) -> (N, C, D, H, W). Convolution is
-    linear in its input channels, so the two parts are convolved each with its part of the weight and added.
-    Without gradients `skip` is overwritten.
+    Convolution is linear in its input channels, so the two parts are convolved each with its part of the weight and
+    added. Without gradients `skip` is overwritten.
+
+    Args:
+        deep: (N, A, D/2, H/2, W/2).
+        skip: (N, B, D, H, W).
+        norm: of A + B channels.
+        weight: (C, A + B, 3, 3, 3).
+        kind: as in `normalised_convolution`.
+
+    Returns:
+        (N, C, D, H, W).
     """
-    if deep[0, 0].numel() < FEW_VOXELS or _is_slow(deep):
+    if deep[0, 0].numel() < FEW_VOXELS or _is_slow(deep, kind or deep.dtype):
         deep = F.interpolate(deep, scale_factor=2, mode="trilinear", align_corners=False)
-        return normalised_convolution(torch.cat((deep, skip), dim=1), norm, weight)
+        return normalised_convolution(torch.cat((deep, skip), dim=1), norm, weight, kind)
     moments = zip(upsampled_channel_moments(deep), channel_moments(skip))
     mean, variance = (torch.cat(parts, dim=1) for parts in moments)
     scale, shift = scale_and_shift(mean, variance, norm, skip.dtype)
     channels = deep.shape[1]
     deep = torch.addcmul(each_voxel(shift[:, :channels], deep), deep, each_voxel(scale[:, :channels], deep))
-    joined = upsampled_convolution(deep, weight[:, :channels])
-    return joined.add_(_scaled_convolution(skip, scale[:, channels:], shift[:, channels:], weight[:, channels:]))
+    joined = upsampled_convolution(deep, weight[:, :channels], kind)
+    return joined.add_(_scaled_convolution(skip, scale[:, channels:], shift[:, channels:], weight[:, channels:], kind))
 
 
 def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -85,37 +105,47 @@ def pointwise_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
     return voxels.permute(0, 4, 1, 2, 3)
 
 
-def _scaled_convolution(x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor) -> Tensor:
+def _scaled_convolution(
+    x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor, kind: torch.dtype | None
+) -> Tensor:
     if torch.is_grad_enabled():
-        return _ScaledConvolution.apply(x, scale, shift, weight)
+        return _ScaledConvolution.apply(x, scale, shift, weight, kind or x.dtype)
     x = torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x), out=x)
-    return padded_convolution(x, weight)
+    return _convolution_in(kind or x.dtype, x, weight)
+
+
+def _convolution_in(kind: torch.dtype, x: Tensor, weight: Tensor) -> Tensor:
+    """`padded_convolution` that multiplies in one type and returns that of `x`."""
+    return padded_convolution(x.to(kind), weight.to(kind)).to(x.dtype)
 
 
 class _ScaledConvolution(Function):
     """conv3d(scale * x + shift, weight) that keeps x alone: the scaled map is made again in backward."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor, kind: torch.dtype) -> Tensor:
         ctx.save_for_backward(x, scale, shift, weight)
-        return padded_convolution(torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x)), weight)
+        ctx.kind = kind
+        return _convolution_in(kind, torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x)), weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
         x, scale, shift, weight = ctx.saved_tensors
         scaled = torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x))
-        below, of_weight = _convolution_backward(gradient, scaled, weight)
+        below, of_weight = _convolution_backward(*(values.to(ctx.kind) for values in (gradient, scaled, weight)))
+        below = below.to(x.dtype)
         of_scale, of_shift = channel_products(x, below), channel_sums(below)
-        return below.mul_(each_voxel(scale, x)), of_scale.to(scale.dtype), of_shift.to(scale.dtype), of_weight
+        below = below.mul_(each_voxel(scale, x))
+        return below, of_scale.to(scale.dtype), of_shift.to(scale.dtype), of_weight.to(weight.dtype), None
 
 
-def _is_slow(x: Tensor) -> bool:
-    """Whether torch would convolve these maps without oneDNN."""
-    return len(x) == 1 and x.shape[1] * x.shape[2] * x.shape[3] <= FEW_VALUES
+def _is_slow(x: Tensor, kind: torch.dtype) -> bool:
+    """Whether torch would convolve these maps without oneDNN, as it does in float32 only."""
+    return kind is not torch.bfloat16 and len(x) == 1 and x.shape[1] * x.shape[2] * x.shape[3] <= FEW_VALUES
 
 
 def _in_halves(x: Tensor) -> bool:
-    return _is_slow(x) and x.shape[2] % 2 == 0
+    return _is_slow(x, x.dtype) and x.shape[2] % 2 == 0
 
 
 def _halves(x: Tensor) -> Tensor:
@@ -141,20 +171,29 @@ def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[
     return below, of_weight
 
 
-def upsampled_convolution(x: Tensor, weight: Tensor) -> Tensor:
+def upsampled_convolution(x: Tensor, weight: Tensor, kind: torch.dtype | None = None) -> Tensor:
     """conv3d(trilinear x2 of x, weight), 3x3x3 with padding 1, at 8/27 of the multiplications.
 
     Along one axis, trilinear upsampling (half-pixel centres) is nearest-neighbour upsampling followed by the binomial
     filter [1, 2, 1] / 4. Filters commute: so the convolution works on the nearest-neighbour map, where two of three
     taps meet the same voxel (2^3 products in place of 3^3: a transposed convolution with stride 2), and the filter
     comes last, on fewer channels. At the faces the zero padding does not commute: what a repeated border adds there
-    is taken off again. (N, A, D, H, W), (C, A, 3, 3, 3) -> (N, C, 2 D, 2 H, 2 W).
+    is taken off again.
+
+    Args:
+        x: (N, A, D, H, W).
+        weight: (C, A, 3, 3, 3).
+        kind: as in `normalised_convolution`.
+
+    Returns:
+        (N, C, 2 D, 2 H, 2 W).
     """
+    kind = kind or x.dtype
     kernel = weight.transpose(0, 1).flip(2, 3, 4)
     for axis in (2, 3, 4):
         kernel = _pad(kernel, axis, (0, 1)) + _pad(kernel, axis, (1, 0))
     repeated = replicated(x)
-    nearest = F.conv_transpose3d(repeated, kernel, stride=2, padding=2)
+    nearest = F.conv_transpose3d(repeated.to(kind), kernel.to(kind), stride=2, padding=2).to(x.dtype)
     return _SubtractFaces.apply(_Binomial.apply(nearest), *_beyond_faces(x, weight))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -32,17 +33,17 @@ class Convolution(nn.Module):
         self.norm = nn.GroupNorm(group_count(channels, groups), channels)
         self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
 
-    def forward(self, x: Tensor, deep: Tensor | None = None, fast: bool = False) -> Tensor:
+    def forward(self, x: Tensor, deep: Tensor | None = None, fast: torch.dtype | None = None) -> Tensor:
         """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W), not negative where `slope` is 0.
 
         Args:
             deep: a map of half the size to be upsampled and joined before x.
-            fast: see `fast_convolution`.
+            fast: what `fast_convolution` multiplies in; None for torch's plain operators.
         """
         if fast and deep is not None:
-            x = joined_convolution(deep, x, self.norm, self.conv.weight)
+            x = joined_convolution(deep, x, self.norm, self.conv.weight, fast)
         elif fast:
-            x = normalised_convolution(x, self.norm, self.conv.weight)
+            x = normalised_convolution(x, self.norm, self.conv.weight, fast)
         else:
             if deep is not None:
                 x = torch.cat((F.interpolate(deep, scale_factor=2, mode="trilinear", align_corners=False), x), dim=1)
@@ -59,7 +60,7 @@ class Encoder(nn.Module):
         self.first = Convolution(in_channels, middle, order, groups, slope)
         self.second = Convolution(middle, out_channels, order, groups, slope)
 
-    def forward(self, x: Tensor, fast: bool = False) -> Tensor:
+    def forward(self, x: Tensor, fast: torch.dtype | None = None) -> Tensor:
         """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W)."""
         return self.second(self.first(x, fast=fast), fast=fast)
 
@@ -75,7 +76,7 @@ class Decoder(nn.Module):
         self.join = Convolution(deep_channels + skip_channels, skip_channels, order, groups, slope)
         self.second = Convolution(skip_channels, skip_channels, order, groups, slope)
 
-    def forward(self, deep: Tensor, skip: Tensor, fast: bool = False) -> Tensor:
+    def forward(self, deep: Tensor, skip: Tensor, fast: torch.dtype | None = None) -> Tensor:
         """deep (N, deep_channels, D/2, H/2, W/2), skip (N, C, D, H, W) -> (N, C, D, H, W)."""
         joined = self.join(skip, deep, fast=fast)
         if self.dropout:
@@ -94,7 +95,8 @@ class UNet3D(nn.Module):
         whose full-size maps would only become noisy.
     checkpointing: keep only each block's input for backward and compute the rest again: less memory, more time.
     fast: on a CPU, use `fast_convolution` (the same numbers to about 1e-6, the same weights) where it applies: order
-        "gcr" without autocast. Everything else, CUDA included, runs torch's plain operators.
+        "gcr" without autocast, or under autocast to bfloat16, which then multiplies only. Everything else, CUDA
+        included, runs torch's plain operators.
 
     >>> UNet3D(width=8)(torch.zeros(1, 2, 32, 48, 20)).shape
     torch.Size([1, 1, 32, 48, 20])
@@ -136,8 +138,11 @@ class UNet3D(nn.Module):
         Sizes that 2^(levels - 1) does not divide are padded with their last plane and cropped again.
         """
         size = x.shape[2:]
-        fast = self._may_be_fast(x)
-        x = self._pad(x)
+        fast = self._fast_type(x)
+        with torch.autocast("cpu", enabled=False) if fast else nullcontext():
+            return self._layers(self._pad(x), fast)[..., : size[0], : size[1], : size[2]]
+
+    def _layers(self, x: Tensor, fast: torch.dtype | None) -> Tensor:
         if x.device.type == "cpu":  # torch 2.13's GroupNorm is wrong on channels-last volumes, `fast` brings its own
             x = x.clone(memory_format=torch.channels_last_3d) if fast else x.contiguous()
         skips: list[Tensor] = []
@@ -147,15 +152,18 @@ class UNet3D(nn.Module):
         skips.pop()
         for decoder in self.decoders:
             x = self._run(decoder, x, skips.pop(), fast=fast)
-        x = pointwise_convolution(x, self.last) if fast else self.last(x)
-        return x[..., : size[0], : size[1], : size[2]]
+        return pointwise_convolution(x, self.last) if fast else self.last(x)
 
-    def _may_be_fast(self, x: Tensor) -> bool:
+    def _fast_type(self, x: Tensor) -> torch.dtype | None:
+        """What `fast_convolution` multiplies in; None where it does not apply."""
         if not self.fast or self.order != "gcr" or x.device.type != "cpu":
-            return False
-        return x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+            return None
+        if torch.is_autocast_enabled("cpu"):
+            reduced = torch.get_autocast_dtype("cpu")
+            return reduced if reduced is torch.bfloat16 and x.dtype is torch.float32 else None
+        return x.dtype if x.dtype in (torch.float32, torch.float64) else None
 
-    def _run(self, block: nn.Module, *maps: Tensor, fast: bool) -> Tensor:
+    def _run(self, block: nn.Module, *maps: Tensor, fast: torch.dtype | None) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(block, *maps, fast, use_reentrant=False)
         return block(*maps, fast)

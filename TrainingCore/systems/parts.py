@@ -91,8 +91,12 @@ def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[
 
 
 def infer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
-    """Predict with a network in evaluation mode, without gradients; the output is float32 on its device."""
+    """Predict with a network in evaluation mode, without gradients; the output is float32 on its device.
+
+    A CPU predicts in float32 whatever the recipe trained in: a map must not depend on which CPU made it.
+    """
     device = next(network.parameters()).device
+    kind = torch.float32 if device.type == "cpu" else kind
     network.eval()
     with torch.no_grad(), autocast(device, kind):
         return network(inputs.to(device)).float()

@@ -142,6 +142,25 @@ def test_the_fast_generator_is_within_1e_5_of_double_precision_with_and_without_
     close(without, truth, 1e-5)
 
 
+def test_under_bfloat16_only_the_products_are_rounded(monkeypatch):
+    monkeypatch.setattr(fast_convolution, "FEW_VOXELS", 100)
+    network = network_of_random_norms(torch.float32)
+    x, errors, gradients = torch.randn(1, 2, 32, 32, 16), [], []
+    truth = network(x).detach()
+    for fast in (True, False):
+        network.fast = fast
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = network(x)
+        errors.append(float((output.detach().float() - truth).abs().mean() / truth.abs().mean()))
+        (output.float() - truth - 1).square().mean().backward()
+        gradients.append(torch.cat([weight.grad.flatten() for weight in network.parameters()]))
+        assert all(weight.grad.dtype is torch.float32 for weight in network.parameters())
+        network.zero_grad()
+        assert output.dtype is (torch.float32 if fast else torch.bfloat16)
+    assert 0 < errors[0] < errors[1] < 0.05
+    assert float(F.cosine_similarity(*gradients, dim=0)) > 0.98
+
+
 def test_inference_leaves_the_input_as_it_was():
     network, x = UNet3D(width=4), torch.randn(1, 2, 16, 16, 16).to(memory_format=LAST)
     before = x.clone()

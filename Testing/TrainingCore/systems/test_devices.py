@@ -13,11 +13,12 @@ from TrainingCore.data.case import Case
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
+from TrainingCore.networks.unet3d import UNet3D
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import system_class
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.learner import Learner
-from TrainingCore.systems.parts import use_memory_format
+from TrainingCore.systems.parts import infer, use_memory_format
 from TrainingCore.systems.samples import Sample, make_sample
 from TrainingCore.systems.training_progress import TrainingProgress
 from TrainingCore.training.session import new_split, split_as_before, train_split
@@ -174,3 +175,8 @@ def test_a_stopped_run_reaches_the_same_bits(device: str, ball_cohort: Path, tmp
     parts = training(tmp_path / "parts", run=Run.open(tmp_path / "parts"))
     weights = [load_state(run.checkpoint)[0] for run in (whole, parts)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_cpu_predicts_in_float32_whatever_the_recipe_trained_in():
+    network, inputs = UNet3D(width=4, levels=2), torch.randn(1, 2, 8, 8, 8)
+    assert torch.equal(infer(network, inputs, torch.bfloat16), infer(network, inputs, torch.float32))
