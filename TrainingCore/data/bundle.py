@@ -277,7 +277,14 @@ def _largest(value: Any) -> float:
 
 
 def encode_weights(weights: dict[str, Any]) -> bytes:
-    """Encode tensors as safetensors; the SHA-256 of these bytes identifies the model."""
+    """Encode tensors as safetensors; the SHA-256 of these bytes identifies the model.
+
+    Args:
+        weights: tensors by name, on any device; written in the order of their names.
+
+    Returns:
+        Content of weights.safetensors.
+    """
     from safetensors.torch import save
 
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
@@ -372,7 +379,14 @@ def _repeatability(description: dict[str, Any]) -> list[str]:
 
 
 def model_card(description: dict[str, Any]) -> str:
-    """Format the model card as Markdown: system, training data, measured performance, licence and intended use."""
+    """Format the model card as Markdown: system, training data, measured performance, licence and intended use.
+
+    Args:
+        description: content of bundle.json.
+
+    Returns:
+        The whole card.
+    """
     performance = description["performance"]
     lines = [f"- {key}: {value}" for key, value in performance.items()] or ["- not measured"]
     simulated = "**Simulated training data.** " if description["simulated_training_data"] else ""

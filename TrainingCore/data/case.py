@@ -29,23 +29,43 @@ WORDS = {row.name: row.word or row.title for row in INPUTS} | {
 
 
 def label_of(person: str, visit: str) -> str:
-    """BIDS label of a visit, e.g. `sub-A01_ses-1`; `sub-A01` if the visit has no name."""
+    """Return the BIDS label of a visit, e.g. `sub-A01_ses-1`.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; empty if the person has one unnamed visit, then the label is `sub-A01`.
+    """
     return f"sub-{person}_ses-{visit}" if visit else f"sub-{person}"
 
 
 def title_of(name: str) -> str:
-    """Title of a volume in figures and tables, e.g. `T1w, low dose`, `MTR`; other names are returned unchanged."""
+    """Return the title of a volume in figures and tables, e.g. `T1w, low dose`, `MTR`.
+
+    Args:
+        name: volume name; one without a title is returned unchanged.
+    """
     return TITLES.get(name, name)
 
 
 def reference_of(names: Iterable[str]) -> str | None:
-    """Registration reference of a visit: the first of REFERENCES among `names`, or None."""
+    """Select the image that all others of a visit are registered to.
+
+    Args:
+        names: volume names of the visit.
+
+    Returns:
+        The first of REFERENCES among them, or None.
+    """
     there = set(names)
     return next((name for name in REFERENCES if name in there), None)
 
 
 def word_of(name: str) -> str:
-    """Name of a volume in sentences, e.g. `T1w after contrast agent`, `white matter mask`."""
+    """Return the name of a volume in sentences, e.g. `T1w after contrast agent`, `white matter mask`.
+
+    Args:
+        name: volume name, see VOLUME_NAMES.
+    """
     if name in MASKS and name not in WORDS:
         return f"{name.replace('_', ' ')} mask"
     return WORDS.get(name) or title_of(name)

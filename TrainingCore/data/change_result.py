@@ -17,7 +17,11 @@ FILES = (CHANGE, TABLE, SUMMARY, REPORT, DVR_BEFORE, DVR_AFTER, LESION_LABELS)
 
 
 def is_complete(path: Path) -> bool:
-    """Whether a folder holds every file of a comparison; those of earlier versions lack the maps before and after."""
+    """Check whether a folder holds every file of a comparison.
+
+    Args:
+        path: folder; one written by an earlier version lacks the maps before and after.
+    """
     return all((path / name).is_file() for name in FILES)
 
 
@@ -34,10 +38,16 @@ class Change:
 
     @classmethod
     def open(cls, path: str | Path) -> Change:
-        """Open a folder of `change`.
+        """Open a folder written by `change`.
+
+        Args:
+            path: folder.
+
+        Returns:
+            The comparison.
 
         Raises:
-            BadInput: it is none, or an earlier version wrote it.
+            BadInput: it is not such a folder, or an earlier version wrote it.
         """
         path = Path(path)
         if not (path / SUMMARY).is_file():

@@ -130,12 +130,26 @@ class Cohort:
         return any(str(visit.info.get("simulated", "")).lower() in {"true", "1", "yes"} for visit in self.visits)
 
     def of(self, people: set[str] | list[str]) -> Cohort:
-        """The visits of some people only."""
+        """Select the visits of some people.
+
+        Args:
+            people: labels without `sub-`.
+
+        Returns:
+            Cohort of those visits, without notes and incomplete visits.
+        """
         chosen = set(people)
         return Cohort([visit for visit in self.visits if visit.person in chosen], self.path)
 
     def without(self, people: Iterable[str]) -> Cohort:
-        """The visits of all other people."""
+        """Select the visits of all people except some.
+
+        Args:
+            people: labels without `sub-` to leave out.
+
+        Returns:
+            Cohort of the other visits, without notes and incomplete visits.
+        """
         left_out = set(people)
         return Cohort([visit for visit in self.visits if visit.person not in left_out], self.path)
 
@@ -275,7 +289,14 @@ def _value(info: dict[str, Any], column: str) -> str:
 
 
 def how_to_get(missing: Sequence[str]) -> str:
-    """Where what visits lack can come from, as a sentence with a space before it; empty if only a scanner helps."""
+    """Say how missing volumes can be obtained.
+
+    Args:
+        missing: volume names.
+
+    Returns:
+        Sentence that begins with a space; empty if `preprocess` computes none of them.
+    """
     preparable = [name for name in missing if name in FOUND_BY_PREPROCESS]
     if not preparable:
         return ""
@@ -284,7 +305,12 @@ def how_to_get(missing: Sequence[str]) -> str:
 
 
 def missing_sentences(visits: Sequence[Visit], needs: Sequence[str]) -> list[str]:
-    """One sentence per visit that lacks something."""
+    """Write one sentence per visit that names its missing volumes.
+
+    Args:
+        visits: visits that lack at least one volume.
+        needs: required volume names.
+    """
     return [
         f"{visit.label} has no {' and no '.join(name for name in needs if name not in visit.files)}" for visit in visits
     ]

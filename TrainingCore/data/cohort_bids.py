@@ -22,7 +22,7 @@ from .visit import Visit
 
 PREPARED_BY = "MyelinSynth preprocess"  # GeneratedBy of datasets whose volumes are aligned and on one grid
 
-# What a file must be called, by volume: suffixes, and entities it must have. Any line of a volume will do.
+# File names by volume: suffixes, and entities the name must have. One matching line of a volume is enough.
 NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     *bids_names(),
     ("brain", ("mask",), {"desc": "brain"}),
@@ -38,7 +38,7 @@ NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("label_map", ("dseg",), {"desc": "aseg|aparcaseg|synthseg"}),
 )
 FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>[^.]+)\.nii(?:\.gz)?$")
-NEVER_LOOKED_INTO = {"func", "fmap", "eeg", "meg", "ieeg", "beh", "nirs", "motion", "micr"}
+SKIPPED_FOLDERS = {"func", "fmap", "eeg", "meg", "ieeg", "beh", "nirs", "motion", "micr"}
 SPACES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w", "t1ce": "T1w"}  # as BIDS calls them
 SPACE_NAMES = {"t1w": "T1w", "t1": "T1w", "flair": "FLAIR", "t2w": "T2w"}  # however they are written
 UNUSABLE_PARTS = {"phase", "real", "imag"}
@@ -47,7 +47,14 @@ DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One image file; `dataset` is empty for raw data, else the folder's name below derivatives/."""
+    """One image file.
+
+    Attributes:
+        path: absolute or relative path.
+        volume: volume name, see case.VOLUME_NAMES.
+        entities: BIDS entities of the name.
+        dataset: empty for raw data, else the folder's name below derivatives/.
+    """
 
     path: str
     person: str
@@ -72,12 +79,12 @@ def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit
     groups: dict[tuple[str, str], list[ImageFile]] = defaultdict(list)
     prepared: set[str] = set()
     unused = Unused()
-    for dataset, folder in datasets(root):
+    for dataset, folder in _datasets(root):
         if made_by_preprocess(folder):
             if raw and dataset:
                 continue
             prepared.add(dataset)
-        for image in images(folder, dataset, unused):
+        for image in _images(folder, dataset, unused):
             groups[image.person, image.visit].append(image)
     _share_session_free(groups)
     visits = [_visit(key, groups[key], prepared, choose) for key in sorted(groups)]
@@ -86,8 +93,15 @@ def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit
     return visits, unused.sentences()
 
 
-def datasets(root: Path) -> Iterator[tuple[str, Path]]:
-    """The dataset itself (named "") and those below its derivatives/."""
+def _datasets(root: Path) -> Iterator[tuple[str, Path]]:
+    """List the raw dataset and its derivatives.
+
+    Args:
+        root: folder of the raw dataset.
+
+    Yields:
+        (name, folder): ("", root), then every folder below derivatives/, sorted by name.
+    """
     yield "", root
     derivatives = root / "derivatives"
     if derivatives.is_dir():
@@ -97,19 +111,23 @@ def datasets(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def made_by_preprocess(folder: Path) -> bool:
-    """Whether `preprocess` wrote this dataset: its volumes are aligned, masked and on one grid."""
+    """Check whether `preprocess` wrote a dataset: its volumes are aligned, masked and on one grid.
+
+    Args:
+        folder: dataset; one without a readable description was not written by `preprocess`.
+    """
     try:
         about = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
         return any(entry.get("Name") == PREPARED_BY for entry in about["GeneratedBy"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # no description, or one that says nothing of the kind
+        return False  # no description, or an unreadable one
 
 
-def _left_over(found: list[ImageFile], visit: Visit, unused: Unused) -> None:
-    """Say which usable files of a visit gave way to others."""
+def _left_over(candidates: list[ImageFile], visit: Visit, unused: Unused) -> None:
+    """Report the usable files of a visit that were not selected because others were."""
     taken = {str(path) for path in visit.files.values()}
     noted = " ".join(visit.notes)
-    for image in found:
+    for image in candidates:
         if image.path not in taken and image.name not in noted and not visit.prepared:
             instead = visit.files.get(image.volume)
             word = word_of(image.volume)
@@ -117,8 +135,17 @@ def _left_over(found: list[ImageFile], visit: Visit, unused: Unused) -> None:
             unused.add(image.path, image.dataset, reason, f"another file was taken as {word_of(image.volume)}")
 
 
-def images(folder: Path, dataset: str, unused: Unused) -> Iterator[ImageFile]:
-    """Image files below the sub-* folders of one dataset, by name alone; what cannot be used goes to `unused`."""
+def _images(folder: Path, dataset: str, unused: Unused) -> Iterator[ImageFile]:
+    """List the image files below the sub-* folders of one dataset, from names alone.
+
+    Args:
+        folder: folder of the dataset.
+        dataset: its name below derivatives/, empty for raw data.
+        unused: collects the files that cannot be used, with the reason.
+
+    Yields:
+        Usable files, in no particular order.
+    """
     with os.scandir(folder) as entries:
         people = [entry.path for entry in entries if entry.name.startswith("sub-") and entry.is_dir()]
     for person in people:
@@ -138,7 +165,7 @@ def _files(folder: str, session: str, depth: int) -> Iterator[tuple[str, str]]:
             if name.endswith(NIFTI) or (name.startswith("sub-") and name.endswith(OTHER_IMAGES)):
                 if not name.startswith("."):
                     yield entry.path, session
-            elif "." not in name and depth < DEEPEST and name not in NEVER_LOOKED_INTO and entry.is_dir():
+            elif "." not in name and depth < DEEPEST and name not in SKIPPED_FOLDERS and entry.is_dir():
                 yield from _files(entry.path, name[4:] if name.startswith("ses-") else session, depth + 1)
 
 
@@ -178,19 +205,19 @@ def _share_session_free(groups: dict[tuple[str, str], list[ImageFile]]) -> None:
             groups[sessions[0]] += groups.pop((person, visit))
 
 
-def _visit(key: tuple[str, str], found: list[ImageFile], prepared: set[str], choose: Sequence[str]) -> Visit:
+def _visit(key: tuple[str, str], candidates: list[ImageFile], prepared: set[str], choose: Sequence[str]) -> Visit:
     visit = Visit(*key)
-    ready = sorted({image.dataset for image in found if image.dataset in prepared})
+    ready = sorted({image.dataset for image in candidates if image.dataset in prepared})
     if ready:
         visit.prepared = True
-        found = [image for image in found if image.dataset == ready[0]]
+        candidates = [image for image in candidates if image.dataset == ready[0]]
         if len(ready) > 1:
             visit.notes.append(f"{visit.label} was prepared {len(ready)} times: took derivatives/{ready[0]}")
     by_volume: dict[str, list[ImageFile]] = defaultdict(list)
-    for image in found:
+    for image in candidates:
         by_volume[image.volume].append(image)
-    first = next((name for name in ALL_MRI if name in by_volume), "t1w")  # the T1w, where there is one
-    spaces = sorted({SPACES[name] for name in by_volume if name in SPACES})  # where there is none, any MRI's will do
+    first = next((name for name in ALL_MRI if name in by_volume), "t1w")  # the T1w if the visit has one
+    spaces = sorted({SPACES[name] for name in by_volume if name in SPACES})  # without a T1w, the space of any MRI
     own = ["T1w"] if first == "t1w" or not spaces else spaces
     reference = _best(by_volume.pop(first, []), choose, visit)
     home = reference.entities.get("space") if reference else None
@@ -204,13 +231,15 @@ def _visit(key: tuple[str, str], found: list[ImageFile], prepared: set[str], cho
     return visit
 
 
-def _take(visit: Visit, one: ImageFile) -> None:
-    visit.files[one.volume] = Path(one.path)
-    if "space" in one.entities:
-        visit.spaces[one.volume] = one.entities["space"]
+def _take(visit: Visit, image: ImageFile) -> None:
+    visit.files[image.volume] = Path(image.path)
+    if "space" in image.entities:
+        visit.spaces[image.volume] = image.entities["space"]
 
 
-def _in_space(found: list[ImageFile], volume: str, home: str | None, own: list[str], visit: Visit) -> list[ImageFile]:
+def _in_space(
+    candidates: list[ImageFile], volume: str, home: str | None, own: list[str], visit: Visit
+) -> list[ImageFile]:
     """Files that can be used with a T1w of space `home` (None: its own). What lies elsewhere is said, not used.
 
     MRI and DVR are registered to the T1w, so they may lie in a space of their own; a mask belongs to the image it was
@@ -218,40 +247,40 @@ def _in_space(found: list[ImageFile], volume: str, home: str | None, own: list[s
     or those of the other MRI where there is no T1w.
     """
     spaces = {home, "orig", *own} if home is None else {home}
-    same = [image for image in found if image.entities.get("space") in spaces]
+    same = [image for image in candidates if image.entities.get("space") in spaces]
     if same:
         return same
     if volume in ALL_MRI or volume == "dvr":
         allowed: set[str | None] = {None, "orig", volume.upper()}
     else:
         allowed = {None, "orig"} | ({"FLAIR", "flair"} if volume == "lesions" else set())
-        allowed |= {"T1w"} if home is None else set()  # where there is no T1w, its masks are better than none
-    fitting = [image for image in found if image.entities.get("space") in allowed]
+        allowed |= {"T1w"} if home is None else set()  # without a T1w, a mask in its space is better than none
+    fitting = [image for image in candidates if image.entities.get("space") in allowed]
     if not fitting and volume in {*ALL_MRI, *MASKS, "dvr"}:
         space = f"the space of its {' or '.join(own)}" + (f" ({home})" if home else "")
-        visit.notes.append(f"{visit.label}: {found[0].name} was not used, it is not in {space}")
+        visit.notes.append(f"{visit.label}: {candidates[0].name} was not used, it is not in {space}")
     return fitting
 
 
-def _best(found: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageFile | None:
+def _best(candidates: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageFile | None:
     """Raw before derived, unprocessed before processed, then what was asked for, then the plainest name and last run.
 
     A scan is mostly repeated because the one before was not good, so the last run is taken (ours), and said.
     """
-    if not found:
+    if not candidates:
         return None
 
-    def class_of(one: ImageFile) -> tuple[Any, ...]:
-        preferred = sum(f"{key}-{value}" in choose for key, value in one.entities.items())
-        derived = one.volume in {"t1w", "flair"} and "desc" in one.entities
-        return (one.dataset != "", "space" in one.entities and one.volume in ALL_MRI, derived, -preferred)
+    def class_of(image: ImageFile) -> tuple[Any, ...]:
+        preferred = sum(f"{key}-{value}" in choose for key, value in image.entities.items())
+        derived = image.volume in {"t1w", "flair"} and "desc" in image.entities
+        return (image.dataset != "", "space" in image.entities and image.volume in ALL_MRI, derived, -preferred)
 
-    def plainness(one: ImageFile) -> tuple[Any, ...]:
-        others = len(set(one.entities) - {"run", "ce"})
-        run = re.sub(r"\D", "", one.entities.get("run", "")) or "0"
-        return (others, -int(run), one.name)
+    def plainness(image: ImageFile) -> tuple[Any, ...]:
+        others = len(set(image.entities) - {"run", "ce"})
+        run = re.sub(r"\D", "", image.entities.get("run", "")) or "0"
+        return (others, -int(run), image.name)
 
-    ranked = sorted(found, key=lambda one: (class_of(one), plainness(one)))
+    ranked = sorted(candidates, key=lambda image: (class_of(image), plainness(image)))
     rivals = [image for image in ranked if class_of(image) == class_of(ranked[0])]
     if len(rivals) > 1 and ranked[0].volume in {*ALL_MRI, "dvr", "lesions"}:
         left = ", ".join(rival.name for rival in rivals[1:])
@@ -263,12 +292,33 @@ def _best(found: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageF
 
 
 def participants(path: Path) -> dict[str, dict[str, Any]]:
-    """Columns of participants.tsv by person (label without `sub-`); empty if there is none. Raises BadInput."""
+    """Read participants.tsv.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Columns by person (label without `sub-`); empty if there is no such file.
+
+    Raises:
+        BadInput: the file is not a table, or has no column participant_id.
+    """
     return _rows(path, "participant_id", "sub-")
 
 
 def sessions(root: Path, person: str) -> dict[str, dict[str, Any]]:
-    """Columns of a person's sessions.tsv by session (label without `ses-`); empty if there is none."""
+    """Read a person's sessions.tsv.
+
+    Args:
+        root: folder of the dataset.
+        person: label without `sub-`.
+
+    Returns:
+        Columns by session (label without `ses-`); empty if there is no such file.
+
+    Raises:
+        BadInput: the file is not a table, or has no column session_id.
+    """
     return _rows(root / f"sub-{person}" / f"sub-{person}_sessions.tsv", "session_id", "ses-")
 
 
@@ -283,10 +333,10 @@ def _rows(path: Path, first: str, prefix: str) -> dict[str, dict[str, Any]]:
         raise BadInput(
             f"{path} is not a tab-separated table in UTF-8 ({error}). Save it again in this format."
         ) from error
-    found: dict[str, dict[str, Any]] = {}
+    by_label: dict[str, dict[str, Any]] = {}
     for row in rows:
         named = {key.strip(): value for key, value in row.items() if key and key.strip()}
         label = (named.pop(first, "") or "").strip().removeprefix(prefix)
         if label:
-            found[label] = named
-    return found
+            by_label[label] = named
+    return by_label

@@ -33,9 +33,13 @@ OTHER_NAMES = {
 
 
 def read_table(path: Path) -> tuple[list[Visit], list[str]]:
-    """Visits of the good rows in the table's order, and one sentence per bad row with its line number.
+    """Read a cohort table; the files it names must exist, but are not opened.
 
-    Files must exist, but are not opened.
+    Args:
+        path: CSV or TSV; file names are relative to its folder.
+
+    Returns:
+        Visits of the valid rows in the table's order, and one sentence per invalid row with its line number.
 
     Raises:
         BadInput: the table as a whole cannot be used: not a table, no participant_id, no MRI, no row.
@@ -117,7 +121,7 @@ def _visit(table: Path, columns: list[str], row: list[str]) -> Visit:
 
 
 def _left_empty(table: Path, column: str, cell: str) -> bool:
-    """Whether a cell says that there is nothing: `n/a` and the like, unless a file is called so."""
+    """Check whether a cell is empty: `n/a` and the like, unless a file has that name."""
     known = column in (PERSON, SESSION, *VOLUMES, *TRANSFORMS)
     return known and is_empty(cell) and not (column in VOLUMES and (table.parent / cell).is_file())
 
@@ -166,7 +170,7 @@ def _label(cell: str, prefix: str, column: str) -> str:
 
 
 def _existing(table: Path, cell: str, column: str) -> Path:
-    path = table.parent / cell  # an absolute path stays one
+    path = table.parent / cell  # an absolute path is unchanged
     if not path.exists() and "\\" in cell:
         path = table.parent / cell.replace("\\", "/")  # written on Windows
     reason = without_content(path)

@@ -1,4 +1,4 @@
-"""Files of a BIDS dataset that were seen and not used, with the reason, told in few sentences."""
+"""Files of a BIDS dataset that are not used, with the reason, summarised in a few sentences."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ KNOWN_SUFFIXES = ("T1w", "FLAIR", "T2w", "MTRmap", "MTR", "mask", "mimap", "dwim
 
 
 class Unused:
-    """Files that were not used; alike ones of many visits make one sentence."""
+    """Files that were not used; similar files of many visits are reported in one sentence."""
 
     def __init__(self) -> None:
         self._files: dict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
 
     def add(self, path: str, dataset: str, reason: str, general: str = "") -> None:
-        """Keep a file; general: the reason where it stands for several files, if another one."""
+        """Record a file that is not used.
+
+        Args:
+            path: path of the file; only its name is kept.
+            dataset: name below derivatives/, empty for raw data.
+            reason: why this file is not used.
+            general: wording of the reason for several similar files, if it differs.
+        """
         kind = re.sub(r"(sub|ses|run)-[0-9A-Za-z]+_?", "", os.path.basename(path))
         self._files[dataset, kind, general or reason].append((os.path.basename(path), reason))
 
@@ -47,14 +54,21 @@ def contradiction(path: str, person: str, session: str) -> str:
     name = os.path.basename(path)
     entities = dict(part.split("-", 1) for part in name.split(".")[0].split("_") if "-" in part)
     if "sub" in entities and f"sub-{entities['sub']}" != person:
-        return f"it lies in the folder of {person}, but its name says sub-{entities['sub']}"
+        return f"it is in the folder of {person}, but its name has sub-{entities['sub']}"
     if session and "ses" in entities and entities["ses"] != session:
-        return f"it lies in the folder of ses-{session}, but its name says ses-{entities['ses']}"
+        return f"it is in the folder of ses-{session}, but its name has ses-{entities['ses']}"
     return without_content(Path(path))
 
 
 def reason_unused(path: str) -> str:
-    """Why a file that no rule knows is not used."""
+    """Explain why a file that matches no volume is not used.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        Reason without a full stop, with a suggestion if the name is close to a BIDS name.
+    """
     name = os.path.basename(path)
     stem, ending = name.split(".", 1)
     if f".{ending}" not in NIFTI:
@@ -64,10 +78,10 @@ def reason_unused(path: str) -> str:
     parts = stem.split("_")
     suffix = parts[-1]
     if set(parts) & {"part-phase", "part-real", "part-imag"}:
-        return "it is no magnitude image"
+        return "it is not a magnitude image"
     near = next((known for known in KNOWN_SUFFIXES if known.casefold() == suffix.casefold()), "")
     if near and near != suffix:
         return f"BIDS writes _{near}, not _{suffix}: rename it"
     if suffix in ("mask", "roi", "seg", "dseg", "probseg"):
-        return "its name does not say which of our masks it is (label-lesion_mask, desc-brain_mask, label-WM_mask, ...)"
-    return f"_{suffix} is no kind of image that is used here"
+        return "its name does not identify the mask (label-lesion_mask, desc-brain_mask, label-WM_mask, ...)"
+    return f"_{suffix} is not a kind of image that MyelinSynth uses"

@@ -1,6 +1,6 @@
-"""The one table of MRI inputs: options of `synthesize`, columns of a cohort table, BIDS names, selectors in Slicer.
+"""Table of MRI inputs: options of `synthesize`, columns of a cohort table, BIDS names, selectors in Slicer.
 
-A new contrast is one row here, and a recipe that names it among its `data.inputs`.
+To add a contrast, add a row to INPUTS and name it in the `data.inputs` of a recipe.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ class Input:
     """One MRI contrast.
 
     Attributes:
-        name: of the volume in a Case, a recipe and a cohort table.
-        option: of `synthesize`, without dashes.
-        title: over a picture, a column or a selector.
-        word: in a sentence, with the title where it is empty.
-        bids: (suffixes, entities with patterns) of the file names that are it, any of them.
-        quantitative: a ratio or a physical unit, no coil shading to remove.
-        diffusion: a map of the diffusion acquisition, all of which share one position.
+        name: volume name in a Case, a recipe and a cohort table.
+        option: option of `synthesize`, without dashes.
+        title: heading of a picture, a column or a selector.
+        word: name in sentences; empty if it is the title.
+        bids: accepted file names, each as (suffixes, entities with patterns).
+        quantitative: whether values have a physical unit or are ratios, so that no coil shading is removed.
+        diffusion: whether it is a map of the diffusion acquisition; all such maps share one registration.
     """
 
     name: str
@@ -57,16 +57,27 @@ INPUTS: list[Input] = [
         for name, pattern in (("fa", "fa"), ("rd", "rd"), ("ad", "ad"), ("adc", "adc|md"))
     ),
 ]
-NEEDED_BY_MYELIN = ("t1w", "flair")  # what every person with MS has; the others are inputs of some systems
+NEEDED_BY_MYELIN = ("t1w", "flair")  # acquired in every person with MS; some systems need others
 
 
 def find_input(name: str) -> Input | None:
-    """The row of a volume, None if it is no MRI."""
+    """Look up an MRI contrast.
+
+    Args:
+        name: volume name.
+
+    Returns:
+        Its row in INPUTS, or None if the volume is not an MRI contrast.
+    """
     return next((row for row in INPUTS if row.name == name), None)
 
 
 def option_of(name: str) -> str:
-    """The option that gives a volume: `--t1` for t1w, `--lesions` for lesions."""
+    """Return the command-line option for a volume: `--t1` for t1w, `--lesions` for lesions.
+
+    Args:
+        name: volume name.
+    """
     row = find_input(name)
     return f"--{(row.option if row else name).replace('_', '-')}"
 

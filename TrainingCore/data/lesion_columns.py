@@ -1,6 +1,6 @@
-"""The one list of lesion columns: lesions.csv, the report, Slicer's table and the export all read it.
+"""List of lesion columns, read by lesions.csv, the report, Slicer's table and the export.
 
-A new column is one entry here; whoever measures lesions puts its value into the row under the entry's name.
+To add a column, add an entry here and let the measurement write its value into the row under the entry's name.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class LesionColumn:
     """One column.
 
     Attributes:
-        name: in lesions.csv.
-        title: for people.
+        name: name in lesions.csv.
+        title: heading on screen.
         unit: mm, mm3, DVR, or empty.
         form: format of a number on screen.
-        tooltip: what it means, in a sentence.
+        tooltip: meaning, one sentence.
         group: place | dvr | uncertainty | measured (only with a measured DVR) | change (only of two visits).
         text: whether cells hold text.
         shown: whether reports and Slicer show it.
@@ -119,12 +119,20 @@ SUPERSCRIPT = {"mm3": "mm\N{SUPERSCRIPT THREE}"}
 
 
 def columns(measured: bool = False) -> list[LesionColumn]:
-    """Every column in its order; with a measured DVR, its columns after the others (`measured_mean_dvr`, ...)."""
+    """List every lesion column in its order.
+
+    Args:
+        measured: whether to append the columns of a measured DVR (`measured_mean_dvr`, ...).
+    """
     return [*COLUMNS, *(_of_measured(column) for column in COLUMNS if column.group == DVR and measured)]
 
 
 def column_names(measured: bool = False) -> tuple[str, ...]:
-    """Names of the columns, as the header of lesions.csv."""
+    """List the names of the columns, as in the header of lesions.csv.
+
+    Args:
+        measured: whether to append the columns of a measured DVR.
+    """
     return tuple(column.name for column in columns(measured))
 
 
@@ -139,7 +147,14 @@ def change_columns() -> list[LesionColumn]:
 
 
 def titles(chosen: Iterable[LesionColumn] | None = None) -> dict[str, str]:
-    """Name -> title with its unit, for people."""
+    """Return the titles of columns with their units (mm, mm3).
+
+    Args:
+        chosen: columns; None for those that reports and Slicer show.
+
+    Returns:
+        Name -> title.
+    """
     units = {"mm", "mm3"}
     return {
         column.name: f"{column.title} ({SUPERSCRIPT.get(column.unit, column.unit)})"
@@ -150,7 +165,14 @@ def titles(chosen: Iterable[LesionColumn] | None = None) -> dict[str, str]:
 
 
 def formats(chosen: Iterable[LesionColumn] | None = None) -> dict[str, str]:
-    """Name -> format of its numbers; columns of text have none."""
+    """Return the number formats of columns.
+
+    Args:
+        chosen: columns; None for those that reports and Slicer show.
+
+    Returns:
+        Name -> format string; text columns are left out.
+    """
     return {column.name: column.form for column in (shown() if chosen is None else chosen) if column.form}
 
 

@@ -1,4 +1,4 @@
-"""What lesion masks are called in datasets of hospitals and of OpenNeuro, beyond `label-lesion_mask`."""
+"""Names of lesion masks in datasets of hospitals and of OpenNeuro, beyond `label-lesion_mask`."""
 
 from __future__ import annotations
 

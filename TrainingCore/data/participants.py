@@ -1,4 +1,4 @@
-"""Rows of participants.tsv for the people of a dataset, whose labels a spreadsheet may have changed."""
+"""Match rows of participants.tsv to the people of a dataset; a spreadsheet may have changed the labels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from typing import Any
 def rows_of_people(
     rows: dict[str, dict[str, Any]], people: Sequence[str]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Columns by person, and what was not clear, in sentences.
+    """Match rows of participants.tsv to people.
 
-    A label is matched as it is; else without leading zeros, case and punctuation, where that leaves one row for one
-    person (spreadsheets turn 001 into 1).
+    Labels are matched exactly; if that fails, without leading zeros, case and punctuation (spreadsheets turn 001 into
+    1), provided that this leaves one row for one person.
+
+    Args:
+        rows: columns by label, without `sub-`.
+        people: labels of the people, without `sub-`.
+
+    Returns:
+        Columns by person, and sentences about inexact matches and people without a row.
     """
     known = {person: rows[person] for person in people if person in rows}
     free_rows, free_people = defaultdict(list), defaultdict(list)

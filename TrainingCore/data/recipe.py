@@ -1,8 +1,8 @@
 """Recipes: every setting of a training run in one YAML, read strictly.
 
-Every system has a root: the recipe of its name, which holds every key there is and the settings of its paper. Another
-recipe names its `base` and only what differs (no base: the root of its `system`, or `curricular`). A key or a type that
-the base does not know is bad input, never ignored.
+Every system has a root recipe of the same name, with every key and the settings of its paper. Other recipes name a
+`base` and list only the differences (without `base`: the root of their `system`, or `curricular`). A key that the base
+does not have, or a value of another type, is bad input and never ignored.
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 Settings = dict[str, Any]
 
 
-_ROOTS: dict[str, Path] = {}  # of systems that were registered at run time
+_ROOTS: dict[str, Path] = {}  # systems registered at run time
 
 
 def add_root(name: str, path: Path | None) -> None:
-    """Make the root recipe of another package's system known by name; None forgets it."""
+    """Register the root recipe of another package's system.
+
+    Args:
+        name: name of the system.
+        path: YAML file with every setting; None removes the registration.
+    """
     if path is None:
         _ROOTS.pop(name, None)
     else:
@@ -36,17 +41,31 @@ def available() -> list[str]:
 
 
 def similar(name: str) -> str:
-    """What may have been meant by the name of a recipe that there is not, and where all are listed."""
+    """Suggest recipes for a name that does not exist.
+
+    Args:
+        name: unknown recipe name.
+
+    Returns:
+        Sentence with up to three similar names, and how to list all.
+    """
     near = difflib.get_close_matches(name, available(), n=3)
     meant = f"Is {' or '.join(near)} meant? " if near else ""
     return f"{meant}`python -m TrainingCore.describe` lists all."
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Settings:
-    """A recipe by name or path, with `key=value` changes.
+    """Load a recipe by name or path.
+
+    Args:
+        name: name of a recipe in the package, or path of a YAML file.
+        changes: `key=value` with full or short keys, applied in order.
+
+    Returns:
+        All settings, those of the base recipes included.
 
     Raises:
-        BadInput: for anything it does not know.
+        BadInput: the recipe does not exist, a key is unknown or ambiguous, or a value has the wrong type.
     """
     recipe = _read(_find(name))
     for change in changes:
@@ -84,9 +103,15 @@ def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
 
 
 def completed(recipe: Settings) -> Settings:
-    """A recipe that an older version wrote, with the settings that its system has gained since, as the root has them.
+    """Add settings that the system gained since a recipe was written, with the values of its root recipe.
 
-    A root has new settings off, so that the recipe means what it meant. Without a root it comes back as it is.
+    New settings are off in a root, so that the recipe keeps its meaning.
+
+    Args:
+        recipe: recipe written by an older version.
+
+    Returns:
+        A completed copy; `recipe` itself if its system has no root.
     """
     if recipe.get("system") not in available():
         return recipe
@@ -101,7 +126,18 @@ def completed(recipe: Settings) -> Settings:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """YAML text as values, numbers like 1e-4 included; raises BadInput saying where it stands."""
+    """Parse YAML text, including numbers like 1e-4, which YAML 1.1 reads as text.
+
+    Args:
+        text: YAML.
+        where: source of the text, for the error message.
+
+    Returns:
+        The value.
+
+    Raises:
+        BadInput: the text is not valid YAML.
+    """
     import yaml
 
     try:
@@ -117,7 +153,15 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested settings with its full key, e.g. `("generator.width", 32)`."""
+    """Iterate over every value of nested settings.
+
+    Args:
+        settings: nested dict.
+        prefix: text before each key.
+
+    Yields:
+        Full key and value, e.g. `("generator.width", 32)`.
+    """
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{prefix}{key}.")
@@ -135,7 +179,19 @@ def _set(recipe: Settings, key: str, value: Any, where: str = "--set") -> None:
 
 
 def with_values(recipe: Settings, values: Mapping[str, Any], where: str = "--set") -> Settings:
-    """A copy of a recipe with other values, by full or short key; raises BadInput as `load_recipe` does."""
+    """Copy a recipe with some values changed.
+
+    Args:
+        recipe: complete recipe; not changed.
+        values: new values by full or short key.
+        where: source of the values, for error messages.
+
+    Returns:
+        The changed copy.
+
+    Raises:
+        BadInput: a key is unknown or ambiguous, or a value has the wrong type.
+    """
     copy = deepcopy(recipe)
     for key, value in values.items():
         _set(copy, key, value, where)
@@ -143,22 +199,45 @@ def with_values(recipe: Settings, values: Mapping[str, Any], where: str = "--set
 
 
 def value_of(recipe: Settings, key: str) -> Any:
-    """The value of a full key such as `optimizer.rate`."""
+    """Look up a setting.
+
+    Args:
+        recipe: complete recipe.
+        key: full key such as `optimizer.rate`.
+
+    Raises:
+        KeyError: the recipe has no such key.
+    """
     return dict(leaves(recipe))[key]
 
 
 def differences_to_root(recipe: Settings) -> Settings:
-    """What a recipe says other than the root of its system, as a recipe with that root as `base`."""
+    """Reduce a recipe to its differences from the root recipe of its system.
+
+    Args:
+        recipe: complete recipe.
+
+    Returns:
+        Recipe in short form: `base` is the root, the other entries have full keys.
+    """
     root = next(name for name in (recipe["system"], "curricular") if name in available())
     before = dict(leaves(load_recipe(root)))
     return {"base": root} | {key: value for key, value in leaves(recipe) if before.get(key, ...) != value}
 
 
 def full_key(recipe: Settings, key: str, where: str) -> str:
-    """The full key that a short one means.
+    """Complete a short key.
+
+    Args:
+        recipe: complete recipe.
+        key: full key, or its last part if that is unique.
+        where: source of the key, for error messages.
+
+    Returns:
+        The full key.
 
     Raises:
-        BadInput: there is none, or more than one.
+        BadInput: the recipe has no such key, or several.
     """
     known = [name for name, _ in leaves(recipe)]
     if key in known:
@@ -174,7 +253,12 @@ def full_key(recipe: Settings, key: str, where: str) -> str:
 
 
 def has_key(recipe: Settings, change: str) -> bool:
-    """Whether a recipe has the key of `key=value`, written in full or short."""
+    """Check whether a recipe has the key of a change.
+
+    Args:
+        recipe: complete recipe.
+        change: `key=value` with a full or short key.
+    """
     key = change.partition("=")[0].strip()
     return any(key in (full, full.split(".")[-1]) for full, _ in leaves(recipe))
 
@@ -199,26 +283,18 @@ def _as_type_of(old: Any, value: Any, key: str) -> Any:
     return deepcopy(value)
 
 
-def without_input(recipe: Settings, name: str) -> Settings:
-    """The same recipe with one input less, for an ablation.
+def grid_shape(recipe: Settings) -> tuple[int, int, int]:
+    """Return the shape of the model's grid.
+
+    Args:
+        recipe: complete recipe; `data.size` is one number or three.
+
+    Returns:
+        Voxels along each axis.
 
     Raises:
-        BadInput: it is not there or the only one.
+        BadInput: an axis has fewer than 16 voxels (one patch).
     """
-    inputs = recipe["data"]["inputs"]
-    if name not in inputs:
-        raise BadInput(f"{name} cannot be left out: the recipe's inputs are {', '.join(inputs)}.")
-    if len(inputs) == 1:
-        raise BadInput(f"{name} cannot be left out: it is the recipe's only input.")
-    kept = [input_name for input_name in inputs if input_name != name]
-    left = deepcopy(recipe)
-    left["data"]["inputs"] = kept
-    left["description"] = f"{recipe['description'].split(' [inputs ')[0]} [inputs {', '.join(kept)}]"
-    return left
-
-
-def grid_shape(recipe: Settings) -> tuple[int, int, int]:
-    """Voxels along each axis of the model's grid; raises BadInput below 16 (one patch)."""
     size = recipe["data"]["size"]
     shape = tuple(size) if isinstance(size, list) else (size,) * 3
     if not all(isinstance(n, int) and n >= 16 for n in shape):
@@ -227,10 +303,21 @@ def grid_shape(recipe: Settings) -> tuple[int, int, int]:
 
 
 def patch_voxels(recipe: Settings) -> int:
-    """Edge in voxels of the patches that a recipe gives in mm (`discriminator.patch_mm`), at least 1."""
+    """Convert the discriminator's patch size from mm (`discriminator.patch_mm`) to voxels.
+
+    Args:
+        recipe: complete recipe.
+
+    Returns:
+        Edge of the patches in voxels, at least 1.
+    """
     return max(1, round(recipe["discriminator"]["patch_mm"] / grid_spacing(recipe)))
 
 
 def grid_spacing(recipe: Settings) -> float:
-    """Voxel edge of the model's grid in mm."""
+    """Return the voxel edge of the model's grid in mm.
+
+    Args:
+        recipe: complete recipe; `data.field_of_view` (mm) is the longest edge of the grid.
+    """
     return recipe["data"]["field_of_view"] / max(grid_shape(recipe))

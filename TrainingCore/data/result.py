@@ -1,4 +1,4 @@
-"""Result: the folder that `synthesize` makes for one patient."""
+"""Result: the folder that `synthesize` writes for one patient."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ from .lesion_columns import column_names, text_columns
 DVR, BRAIN, NAWM, TRANSFORM = "dvr.nii.gz", "brain_mask.nii.gz", "nawm_mask.nii.gz", "flair_to_t1.tfm"
 LESIONS, REPORT, PROVENANCE = "lesions.csv", "report.html", "provenance.json"
 FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
-LESION_LABELS, UNCERTAINTY = "lesion_labels.nii.gz", "uncertainty.nii.gz"  # only where lesions, a spread were asked for
-LESION_PROBABILITY = "lesions_probability.nii.gz"  # only where the lesions were found automatically
-PLACES = "places.nii.gz"  # only where there are lesions, or a network looked for them
+LESION_LABELS, UNCERTAINTY = (
+    "lesion_labels.nii.gz",
+    "uncertainty.nii.gz",
+)  # only with lesions; only with --uncertainty or an ensemble
+LESION_PROBABILITY = "lesions_probability.nii.gz"  # only if the lesions were segmented automatically
+PLACES = "places.nii.gz"  # only with lesions, given or segmented
 VIEWER = "viewer.html"  # only with --viewer
 DICOM = "dicom"  # folder, only with --dicom; the only part of a Result that carries the patient's identity
-FOUND_LESIONS = "found_lesions.nii.gz"  # only of a model that makes an MRI contrast and finds lesions in it
-SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only where the patient had none and --complete-with made one
+FOUND_LESIONS = "found_lesions.nii.gz"  # only from a model of an MRI contrast that also segments lesions
+SYNTHETIC_FLAIR = "synthetic_flair.nii.gz"  # only if the patient had none and --complete-with generated it
 
 
 def transform_file(name: str, reference: str = "t1w") -> str:
-    """Name of the file that holds the transform of an input into the space of the reference: `t2w_to_t1.tfm`."""
+    """Name the file that holds the transform of an input into reference space, e.g. `t2w_to_t1.tfm`.
+
+    Args:
+        name: volume name of the input.
+        reference: volume name of the reference image.
+    """
     return f"{name}_to_{'t1' if reference == 't1w' else reference}.tfm"
 
 
@@ -54,6 +62,12 @@ class Result:
     def open(cls, path: str | Path) -> Result:
         """Open a result folder.
 
+        Args:
+            path: folder written by `synthesize`.
+
+        Returns:
+            The result; its volumes are not read yet.
+
         Raises:
             BadInput: a file is missing.
         """
@@ -64,14 +78,14 @@ class Result:
         return cls(path, read_json(path / PROVENANCE))
 
     def map(self) -> Any:
-        """The synthetic DVR (unitless, on the T1w's grid) as a nibabel image, read when its data are asked for."""
+        """Return the synthetic DVR (unitless, on the T1w's grid) as a nibabel image; its data are read on demand."""
         import nibabel
 
         return nibabel.load(self.path / DVR)
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """Path of the HTML report."""
         return self.path / REPORT
 
     def lesions(self) -> list[dict[str, Any]]:
@@ -80,7 +94,14 @@ class Result:
 
 
 def read_lesions(path: Path) -> list[dict[str, Any]]:
-    """Rows of a lesion table, see `Result.lesions`; columns that are not measured (a review's) are text."""
+    """Read a lesion table, see `Result.lesions`.
+
+    Args:
+        path: CSV file.
+
+    Returns:
+        One dict per row; columns that are not in `lesion_columns` (a review's) are text.
+    """
     with open(path, encoding="utf-8", newline="") as stream:
         return [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
 

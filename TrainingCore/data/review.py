@@ -20,12 +20,23 @@ REJECTED, REMOVED = "rejected", "removed"  # a state, and what happened to an ou
 
 
 def counts(state: str | None, outline: str | None) -> bool:
-    """Whether a lesion of this state, whose outline had this happen to it, is one of the patient's lesions."""
+    """Check whether a reviewed lesion still counts as one of the patient's lesions.
+
+    Args:
+        state: state in review.csv.
+        outline: what was done to the outline, or None in reviews without this column.
+    """
     return state != REJECTED and outline != REMOVED
 
 
 def rejected_lesions(folder: Path) -> set[int]:
-    """Numbers of the lesions that do not count after the review in a Result folder; none where there is no review.
+    """Read which lesions no longer count after the review in a Result folder.
+
+    Args:
+        folder: Result folder.
+
+    Returns:
+        Numbers of the lesions; empty without a review.
 
     Raises:
         BadInput: review.csv is not a review.
@@ -44,6 +55,15 @@ def rejected_lesions(folder: Path) -> set[int]:
 def without(
     lesions: set[int], labels: np.ndarray | None, rows: Sequence[Mapping[str, Any]]
 ) -> tuple[np.ndarray | None, list[Mapping[str, Any]]]:
-    """Labels and rows of the other lesions."""
+    """Remove lesions from labels and table.
+
+    Args:
+        lesions: numbers of the lesions to remove.
+        labels: (I, J, K) lesion numbers, or None.
+        rows: lesion table.
+
+    Returns:
+        Labels with those lesions set to 0 (None if none were given), and the other rows.
+    """
     kept = [row for row in rows if int(row["id"]) not in lesions]
     return labels if labels is None else np.where(np.isin(labels, sorted(lesions)), 0, labels), kept

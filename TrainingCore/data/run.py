@@ -1,6 +1,6 @@
 """Run: the folder a training run lives in, from which a killed one resumes.
 
-run.json            versions, people of each split, what is done
+run.json            versions, people of each split, state
 recipe.yaml         the recipe as used
 log.jsonl           one JSON line per epoch; metrics.csv is the same as a table
 checkpoints/        last.safetensors (everything a resumed run needs), best.safetensors (generator alone)
@@ -34,10 +34,18 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> Run:
-        """Start a run folder.
+        """Create a run folder.
+
+        Args:
+            path: folder; created with its parents if it does not exist.
+            recipe: complete recipe, written to recipe.yaml.
+            facts: content of run.json, to which the versions of the packages are added.
+
+        Returns:
+            The new run.
 
         Raises:
-            BadInput: one exists already or the place cannot be written.
+            BadInput: the folder already holds a run, or cannot be written.
         """
         import yaml
 
@@ -57,8 +65,14 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Open a run folder.
 
+        Args:
+            path: --out of `train`.
+
+        Returns:
+            The run; a recipe of an older version is completed.
+
         Raises:
-            BadInput: it is none.
+            BadInput: the folder is not a run, or one of its files is damaged.
         """
         import yaml
 
@@ -88,7 +102,14 @@ class Run:
         return self.path / "checkpoints" / "best.safetensors"
 
     def bundle_path(self, which: str = "best") -> Path:
-        """Where the trained model lies; raises BadInput while the run is not finished."""
+        """Return the folder of the trained model.
+
+        Args:
+            which: `best` (lowest validation score) or `last`.
+
+        Raises:
+            BadInput: the run is not finished.
+        """
         folder = self.path / "bundles" / which
         if not folder.is_dir():
             raise BadInput(
@@ -97,7 +118,7 @@ class Run:
         return folder
 
     def log(self) -> list[dict[str, Any]]:
-        """The epochs so far; a line cut off by a kill is left out."""
+        """Read the epochs so far; a line cut off by a kill is left out."""
         path = self.path / "log.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         epochs = []
@@ -109,7 +130,11 @@ class Run:
         return epochs
 
     def write_log(self, epochs: list[dict[str, Any]]) -> None:
-        """Write log.jsonl and metrics.csv from the epochs so far."""
+        """Write log.jsonl and metrics.csv.
+
+        Args:
+            epochs: one dict per epoch so far; keys may differ between epochs.
+        """
         write_text(self.path / "log.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in epochs))
         columns = list(dict.fromkeys(key for epoch in epochs for key in epoch))
         table = io.StringIO()
@@ -120,13 +145,20 @@ class Run:
 
 
 def check_not_begun(path: Path) -> None:
-    """Raise BadInput where a folder holds a run with a whole epoch, which must not be started over by accident."""
+    """Check that a folder holds no run with a finished epoch, which must not be overwritten by accident.
+
+    Args:
+        path: run folder; it need not exist.
+
+    Raises:
+        BadInput: the folder holds such a run.
+    """
     if (path / "checkpoints" / "last.safetensors").is_file():
         raise BadInput(f"{path} already holds a run. Add --resume to continue it, or choose another --out.")
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a run depends on."""
+    """Return the versions of Python and of the packages that a run depends on."""
     from importlib.metadata import PackageNotFoundError, version
 
     packages = {"myelinsynth": __version__, "python": platform.python_version()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..runtime.errors import BadInput
 
-# What stands for an empty cell: BIDS and R, pandas, Excel's errors in several languages, and people.
+# Text of empty cells: BIDS, R, pandas, Excel's errors in several languages, and what people type.
 EMPTY = {
     "", "n/a", "na", "#n/a", "#na", "#nv", "#n/d", "#n/v", "<na>", "nan", "none", "null", "nil", "n.a.", "k.a.", "n/d",
     "nd", "s/d", "-", "--", "\u2013", "\u2014", ".", "?", "missing", "unknown",
@@ -18,7 +18,17 @@ LARGEST_POINTER = 512  # bytes; git-annex and Git LFS write fewer
 
 
 def read_text(path: Path) -> str:
-    """A table's text with `\\n` line ends, from UTF-8 or, where a mark says so, UTF-16. Raises BadInput."""
+    """Read a table's text.
+
+    Args:
+        path: file in UTF-8, or in UTF-16 with a byte-order mark.
+
+    Returns:
+        Text with `\\n` line ends.
+
+    Raises:
+        BadInput: the file cannot be read or is not text.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -32,7 +42,15 @@ def read_text(path: Path) -> str:
 
 
 def separator_of(text: str, among: str = ",;\t") -> tuple[str, int]:
-    """What separates the cells, and how many lines stand before the column names (Excel's `sep=;`, empty lines)."""
+    """Detect the separator of a table, and the lines before its header (Excel's `sep=;`, empty lines).
+
+    Args:
+        text: table with `\\n` line ends.
+        among: candidate separators; the most frequent one in the header wins.
+
+    Returns:
+        Separator, and the number of lines before the header.
+    """
     lines = text.split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     separator = SEPARATOR_LINE.match(lines[first].rstrip(" "))
@@ -42,12 +60,23 @@ def separator_of(text: str, among: str = ",;\t") -> tuple[str, int]:
 
 
 def is_empty(cell: str) -> bool:
-    """Whether a cell says that there is nothing."""
+    """Check whether a cell is empty: blank, or one of EMPTY (`n/a`, `#NV`, `-`, ...) in any case.
+
+    Args:
+        cell: text of the cell.
+    """
     return cell.strip().casefold() in EMPTY
 
 
 def without_content(path: Path) -> str:
-    """Why a file holds no image though its name is there (datalad, git-annex, Git LFS), or nothing."""
+    """Check whether a file is a placeholder without content (datalad, git-annex, Git LFS).
+
+    Args:
+        path: file or link.
+
+    Returns:
+        What is wrong and how to get the content, or an empty string.
+    """
     get = "get its content first (datalad get, git annex get or git lfs pull)"
     try:
         size = path.stat().st_size

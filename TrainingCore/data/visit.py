@@ -1,4 +1,4 @@
-"""Visit: where the files of one visit of one person lie, and which volumes they hold."""
+"""Visit: paths of the files of one visit, by volume."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Visit:
     Attributes:
         files: volume name -> file.
         info: participant columns.
-        spaces: the BIDS `space` of a file whose name has one.
-        transforms: volume name -> `identity` or an ITK transform file that a table gave.
-        notes: what was chosen among several files, or not used, in sentences.
-        prepared: whether `preprocess` made the files.
+        spaces: volume name -> BIDS `space` entity, for files that have one.
+        transforms: volume name -> `identity` or an ITK transform file, from a cohort table.
+        notes: sentences about files selected among several, and files not used.
+        prepared: whether `preprocess` wrote the files.
     """
 
     person: str

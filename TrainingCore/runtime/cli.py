@@ -60,7 +60,7 @@ def _code(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str
 
 
 def _failed(error: Exception) -> int:
-    """Print an error; returns the exit code."""
+    """Print an error to stderr and return its exit code."""
     if isinstance(error, MyelinSynthError):
         return _say(f"error: {error}", error.exit_code)
     if isinstance(error, MemoryError):
@@ -84,7 +84,16 @@ def _say(sentence: str, code: int) -> int:
 
 
 def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
-    """An argument parser whose help shows an example; summary: paragraphs between empty lines."""
+    """Create an argument parser whose help ends with an example.
+
+    Args:
+        command: module name after `python -m TrainingCore.`.
+        summary: what the command does; paragraphs are separated by empty lines.
+        example: one complete command line.
+
+    Returns:
+        The parser, without options.
+    """
     width = max(shutil.get_terminal_size().columns - 2, 40)
     return argparse.ArgumentParser(
         prog=f"python -m TrainingCore.{command}",
@@ -95,7 +104,14 @@ def parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """The `type` of an option that takes whole numbers from `least` upwards."""
+    """Create the argparse `type` of an option that accepts whole numbers from a minimum upwards.
+
+    Args:
+        least: smallest number accepted.
+
+    Returns:
+        Function that converts text to int, or raises ArgumentTypeError.
+    """
 
     def number(text: str) -> int:
         if not text.strip().lstrip("-").isdecimal() or int(text) < least:
@@ -106,7 +122,11 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def add_progress_option(arguments: argparse.ArgumentParser) -> None:
-    """Add --progress bar|json|none; `json` prints one object per line on stdout and nothing else there."""
+    """Add the option `--progress bar|json|none`; `json` prints one object per line on stdout and nothing else there.
+
+    Args:
+        arguments: parser to extend in place.
+    """
     arguments.add_argument(
         "--progress",
         choices=("bar", "json", "none"),
@@ -152,7 +172,11 @@ class Progress:
             self._bar.refresh()
 
     def say(self, message: str) -> None:
-        """Print a message: above the bar, or on stderr; as a `note` step in JSON."""
+        """Print a message: above the bar, or on stderr; as a `note` step in JSON.
+
+        Args:
+            message: one sentence.
+        """
         LOGGER.info("%s", message)
         if self.mode == "json":
             print(json.dumps({"step": "note", "fraction": None, "message": message}, ensure_ascii=False), flush=True)
@@ -162,7 +186,11 @@ class Progress:
             print(message, file=sys.stderr, flush=True)
 
     def note(self, sentence: str) -> None:
-        """Print a note; nothing if the sentence is empty."""
+        """Print a sentence with the prefix `Note:`.
+
+        Args:
+            sentence: nothing is printed if it is empty.
+        """
         if sentence:
             self.say(f"Note: {sentence}")
 

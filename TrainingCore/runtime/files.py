@@ -18,11 +18,18 @@ PARTIAL_SUFFIX = ".partial"
 LOCK = ".lock"
 OLD_SUFFIX, PREVIOUS = ".old", "previous"
 
-_unfinished: dict[Path, Path] = {}  # what is being made, by its temporary name, and where it is to be
+_unfinished: dict[Path, Path] = {}  # temporary path -> final path of what is being written
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Compute the SHA-256 of a file's bytes.
+
+    Args:
+        path: file of any size; read in blocks of 1 MiB.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while chunk := stream.read(1 << 20):
@@ -32,10 +39,16 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` with the same ending, renamed onto it if the block succeeds, removed if not.
+    """Write a file atomically: the block writes a temporary file, which is renamed to `target` if the block succeeds.
+
+    Args:
+        target: file to create or replace; missing parent folders are created.
+
+    Yields:
+        Temporary path beside `target` with the same ending; removed if the block fails.
 
     Raises:
-        OSError: that names `target` where the disk is full or may not be written to.
+        OSError: the disk is full or not writable; the error names `target`.
     """
     target = Path(target)
     temporary = _beside(target, PARTIAL_SUFFIX + "".join(target.suffixes[-2:]))
@@ -48,20 +61,20 @@ def atomic_path(target: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        if error.filename is None or PARTIAL_SUFFIX in str(error.filename):  # names that mean something to people alone
+        if error.filename is None or PARTIAL_SUFFIX in str(error.filename):  # name the file that the user knows
             error.filename = str(target)
         raise
     finally:
-        with contextlib.suppress(OSError):  # the reason above is the one to be told
+        with contextlib.suppress(OSError):  # report the first error, not this one
             temporary.unlink(missing_ok=True)
         _unfinished.pop(temporary, None)
 
 
 def _beside(target: Path, suffix: str, prefix: str = "") -> Path:
-    """A name beside `target` that no other process has.
+    """Return a name beside `target` that no other process uses.
 
-    Named before it is made: whoever is stopped while the file system makes it still knows what to remove, which
-    `tempfile` does not, as its name is only known once the call returns.
+    The name is known before anything is created under it: if the process is stopped during creation,
+    `remove_unfinished` still knows what to remove. With `tempfile` the name is only known once the call returns.
     """
     return target.parent / f".{prefix}{secrets.token_hex(8)}{suffix}"
 
@@ -83,14 +96,26 @@ def remove_unfinished() -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove partial files left by killed processes below a folder that no process is using."""
+    """Remove partial files left by killed processes.
+
+    Args:
+        folder: searched with its subfolders; no running process may be using it.
+    """
     for left in list(folder.rglob(f".*{PARTIAL_SUFFIX}*")):
         shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def scratch(parent: Path, prefix: str) -> Iterator[Path]:
-    """Create a private temporary folder in `parent` for the duration of the block."""
+    """Create a private temporary folder (mode 0700) for the duration of the block.
+
+    Args:
+        parent: existing folder.
+        prefix: start of the folder's name.
+
+    Yields:
+        The folder; removed with its content at the end.
+    """
     folder = _beside(parent / prefix, "", f"{prefix}.")
     _unfinished[folder] = folder
     try:
@@ -104,6 +129,9 @@ def scratch(parent: Path, prefix: str) -> Iterator[Path]:
 def make_writable(folder: Path) -> None:
     """Create a folder and check that it is writable.
 
+    Args:
+        folder: created with its parents if it does not exist.
+
     Raises:
         BadInput: the folder is not writable.
     """
@@ -115,7 +143,7 @@ def make_writable(folder: Path) -> None:
     except OSError as error:
         raise BadInput(f"Cannot write to {folder}: {error.strerror or error}. Choose another output folder.") from error
     finally:
-        with contextlib.suppress(OSError):  # the reason above is the one to be told
+        with contextlib.suppress(OSError):  # report the first error, not this one
             probe.unlink(missing_ok=True)
         _unfinished.pop(probe, None)
 
@@ -139,12 +167,19 @@ def check_replaceable(target: Path, marker: str) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
-    """A temporary folder beside `target` that takes its place if the block succeeds, and is removed if not.
+    """Write a folder atomically: the block fills a temporary folder, which replaces `target` if the block succeeds.
 
     An older folder at `target` stays whole until the new one is complete.
 
+    Args:
+        target: folder to create or replace.
+        marker: file that every output folder of this kind holds; no other folder is replaced.
+
+    Yields:
+        Temporary folder beside `target`; removed if the block fails.
+
     Raises:
-        BadInput: the folder is not writable, or holds files but no `marker`; other folders are never replaced.
+        BadInput: the folder is not writable, or holds files but no `marker`.
     """
     check_replaceable(target, marker)
     target = Path(os.path.abspath(target))
@@ -196,7 +231,7 @@ def _put_back(previous: Path, target: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder with what is in it; somebody who stops this half-way stops it after that."""
+    """Remove a folder with its content; if interrupted half-way, finish before the interruption goes on."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
@@ -206,9 +241,12 @@ def _remove(folder: Path) -> None:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Lock a folder for this process; the folder is created if it does not exist.
+    """Lock a folder for this process during the block.
 
     Partial files of killed processes are removed. On a file system without locks, no lock is used.
+
+    Args:
+        folder: created if it does not exist, and removed again if the block fails before writing anything.
 
     Raises:
         BadInput: another process is using the folder.
@@ -225,20 +263,28 @@ def only_one(folder: Path) -> Iterator[None]:
         raise BadInput(
             f"Another process is working in {folder}. Wait until it ends, or stop it; finished work is kept."
         ) from error
-    except (OSError, NotImplementedError):  # no locks on this file system: what is left there may be in use
+    except (OSError, NotImplementedError):  # no locks on this file system: partial files may be in use
         pass
     try:
         yield
     except BaseException:
         if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
-            shutil.rmtree(folder, ignore_errors=True)  # nothing was begun
+            shutil.rmtree(folder, ignore_errors=True)  # nothing was written yet
         raise
     finally:
         lock.release()
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, keys in the order given, refusing NaN and infinity."""
+    """Write JSON atomically, indented, keys in the order given.
+
+    Args:
+        path: file to create or replace.
+        content: JSON-compatible values.
+
+    Raises:
+        ValueError: `content` holds NaN or infinity.
+    """
     with atomic_path(path) as temporary:
         temporary.write_text(
             json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
@@ -246,7 +292,17 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; raises BadInput naming the file where it is missing or broken."""
+    """Read a JSON file.
+
+    Args:
+        path: file in UTF-8.
+
+    Returns:
+        Its content.
+
+    Raises:
+        BadInput: the file is missing or not readable JSON; the message names it.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -256,6 +312,11 @@ def read_json(path: Path) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically.
+
+    Args:
+        path: file to create or replace.
+        text: whole content.
+    """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

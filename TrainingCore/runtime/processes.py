@@ -31,12 +31,27 @@ class Processes:
         return self.rank == 0
 
     def share(self, order: list[int]) -> list[int]:
-        """This process's part of an epoch; the last visits come twice where the count does not divide."""
+        """Select this process's part of an epoch.
+
+        Args:
+            order: indices of the visits, the same in every process.
+
+        Returns:
+            Every `count`-th index; if the count does not divide their number, the first ones are used twice, so that
+            all processes take the same number of steps.
+        """
         short = -len(order) % self.count
         return (order + order[:short])[self.rank :: self.count]
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Mean of each value over all processes."""
+        """Average each value over all processes.
+
+        Args:
+            values: this process's values; every process must pass the same keys in the same order.
+
+        Returns:
+            Means by the same keys.
+        """
         if self.count == 1:
             return values
         together = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
@@ -45,7 +60,14 @@ class Processes:
 
 
 def join_processes(device: str) -> Processes:
-    """Connect to the other processes of `torchrun`, if there are any."""
+    """Connect to the other processes of `torchrun`, if there are any.
+
+    Args:
+        device: auto, cpu or cuda:N; under `torchrun`, each process takes the GPU of its local rank unless this is cpu.
+
+    Returns:
+        Rank, count and device of this process; (0, 1) without `torchrun`.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Processes(0, 1, choose_device(device))

@@ -106,7 +106,17 @@ def parser_of(
     required: Sequence[str] = (),
     keywords: Mapping[str, str] | None = None,
 ) -> argparse.ArgumentParser:
-    """An argument parser with one option per parameter of a function (see `command`)."""
+    """Create an argument parser with one option per parameter of a function.
+
+    Args:
+        function: annotated function with a Google-style docstring.
+        exclusive: groups of parameters of which at most one may be given.
+        required: parameters that must be given.
+        keywords: name -> help of the options that `**keywords` accepts.
+
+    Returns:
+        The parser (see `command`).
+    """
     text = read_docstring(function)
     options = parser(function.__module__.rpartition(".")[2], text.summary, text.example)
     if function.__module__ == "__main__":
@@ -137,10 +147,15 @@ def _expanded(parameters: Mapping[str, inspect.Parameter], keywords: Mapping[str
 
 
 def read_docstring(function: Callable[..., Any]) -> Documentation:
-    """Split a Google-style docstring.
+    """Split a Google-style docstring into summary, arguments and example.
 
-    Raises:
-        KeyError: later for a parameter that it does not describe.
+    A parameter without an entry raises KeyError later, when its option is added.
+
+    Args:
+        function: the documented function.
+
+    Returns:
+        The parts; lines of an argument's text are joined.
     """
     text = inspect.getdoc(function) or ""
     head, *sections = re.split(r"^(Args|Returns|Raises|Example|Note):\n", text, flags=re.MULTILINE)
@@ -155,7 +170,7 @@ def read_docstring(function: Callable[..., Any]) -> Documentation:
 
 
 def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    """The annotation of one parameter, evaluated; the others, and what is returned, may need heavy imports."""
+    """Evaluate the annotation of one parameter only: the other annotations may need heavy imports."""
     if not isinstance(parameter.annotation, str):
         return parameter.annotation
     return eval(parameter.annotation, vars(sys.modules[function.__module__]))  # our own source text
@@ -186,7 +201,7 @@ def _add_option(group: Any, parameter: inspect.Parameter, annotation: Any, text:
 
 
 def _value_settings(annotation: Any, extras: Sequence[Any]) -> dict[str, Any]:
-    """What argparse needs to read a value: type, choices, nargs."""
+    """Return argparse's settings for reading a value: type, choices, nargs."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         members = [member for member in typing.get_args(annotation) if member is not type(None)]

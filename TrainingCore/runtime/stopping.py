@@ -76,7 +76,7 @@ def _unwinding() -> bool:
 
 
 def _unraisable(what: Any) -> None:
-    """Print what a destructor could not raise, as Python does; where that was Stopped, repeat the signal soon."""
+    """Print an error raised in a destructor, as Python does; if it was Stopped, send the signal again soon."""
     if not isinstance(what.exc_value, Stopped):
         sys.__unraisablehook__(what)
         return

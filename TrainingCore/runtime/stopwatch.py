@@ -13,7 +13,11 @@ class Stopwatch:
         self._step, self._since = "", (0.0, 0.0)
 
     def start(self, step: str) -> None:
-        """Start a step and end the previous one; time of a repeated step is added up."""
+        """Start a step and end the previous one.
+
+        Args:
+            step: name; the times of a repeated step are added up.
+        """
         self.stop()
         self._step, self._since = step, (time.monotonic(), time.process_time())
 

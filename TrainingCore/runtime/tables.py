@@ -12,7 +12,12 @@ from .files import write_text
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV with a header of all their keys; what is not estimable is `n/a`, as in BIDS tables."""
+    """Write rows as CSV with a header of all their keys, in order of first appearance.
+
+    Args:
+        path: file to create or replace, atomically.
+        rows: values by column; None and missing keys (not estimable) become `n/a`, as in BIDS tables.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")

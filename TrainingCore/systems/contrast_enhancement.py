@@ -11,7 +11,7 @@ the large black background first, its sigmoid saturates at 0 everywhere, and it 
 While training every axis is flipped with probability 1/2; for validation and test all eight flips are computed and
 averaged, on the device. On a GPU the network computes in half precision, with a scaled loss where that is float16. The
 paper names no batch size; one volume at a time is ours. `loss: l1` is the L1 twin. No input but the T1w after the low
-dose carries what the target shows: `recipe.without_input` drops inputs one by one as the paper does. The recipe's group
+dose carries what the target shows: `ablate ` drops inputs one by one as the paper does. The recipe's group
 `enhancement`, off in the paper, lets the network add to an input and shows it the low dose's uptake enlarged.
 """
 

@@ -102,12 +102,12 @@ def test_files_that_are_not_used_have_a_reason(tmp_path: Path) -> None:
     (tmp_path / "sub-02/anat/sub-02_FLAIR.nii.gz").write_text("version https://git-lfs.github.com/spec/v1\n")
     cohort = Cohort.scan(tmp_path, raw=True)
     assert cohort.people == ["01"]
-    said = "\n".join(cohort.unused)
+    sentences = "\n".join(cohort.unused)
     for reason in (
-        "BIDS writes _T1w, not _t1w", "its name says sub-02", "folder of ses-1, but its name says ses-2", ".mgz",
-        "_T2star is no kind", "link to a file that is not there", "pointer without the image",
+        "BIDS writes _T1w, not _t1w", "its name has sub-02", "folder of ses-1, but its name has ses-2", ".mgz",
+        "_T2star is not a kind", "link to a file that is not there", "pointer without the image",
     ):  # fmt: skip
-        assert reason in said
+        assert reason in sentences
     with pytest.raises(BadInput, match="BIDS writes _T1w"):
         preprocess.find_visits(touch(tmp_path / "lower", "sub-03/anat/sub-03_t1w.nii.gz"), "t1w", (), (), ())
 
