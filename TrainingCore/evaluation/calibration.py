@@ -81,22 +81,43 @@ def attainable(spread: np.ndarray, seed: int = 0) -> float | None:
     return float(np.mean([spearman(spread, error) for error in errors]))
 
 
-def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
-    """SD over the maps of each label's mean, (n + 1,), entry i for label i, NaN if a label has no voxel.
-
-    The spread of a mean is what a row of the lesion table needs: the mean of the voxels' spreads would count what
-    cancels out within a lesion.
+def total_spread(spread: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
+    """Join the SD over several predictions with the SD of the error that the network itself predicts.
 
     Args:
-        maps: two or more (I, J, K).
+        spread: SD over the predictions, any shape, DVR.
+        scale: predicted SD, same shape; None if the network does not predict it.
+
+    Returns:
+        Root of the sum of both variances, DVR.
+    """
+    return spread if scale is None else np.hypot(spread, scale)
+
+
+def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+    """SD of each label's mean over the maps, joined with the mean SD that the network predicts for its voxels.
+
+    The spread of a mean is what a row of the lesion table needs: the mean of the voxels' spreads would count what
+    cancels out within a lesion. A predicted scale is averaged, because errors within a lesion go together.
+
+    Args:
+        maps: two or more (I, J, K), DVR.
         labels: int (I, J, K).
+        scale: predicted SD (I, J, K), DVR; None if the network does not predict it.
+
+    Returns:
+        (n + 1,), entry i for label i, NaN if a label has no voxel.
     """
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]
     counts = np.bincount(owner).astype(float)
     counts[counts == 0] = np.nan
-    means = [np.bincount(owner, result.ravel()[inside]) / counts for result in maps]
-    return np.std(means, axis=0, ddof=1)
+
+    def means(values: np.ndarray) -> np.ndarray:
+        return np.bincount(owner, values.ravel()[inside]) / counts
+
+    spread = np.std([means(values) for values in maps], axis=0, ddof=1)
+    return total_spread(spread, None if scale is None else means(scale))
 
 
 def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from ..data.case import Case
 from ..imaging.labelling import label_lesions
 from ..imaging.tissues import normal_appearing_white_matter
 from ..runtime.errors import MyelinSynthError
-from .calibration import error_by_spread, expected_error, spread_by_label
+from .calibration import error_by_spread, expected_error, spread_by_label, total_spread
 from .conformal import interval_of
 from .lesion_geometry import FEATURES, lesion_geometry
 from .lesions import lesion_table
@@ -72,9 +71,9 @@ def evaluate_case(
     clean = _label_means(labels, dvr["clean"]) if "clean" in dvr else None
     lost = _label_means(labels, case.volumes["myelin_loss"]) if "myelin_loss" in case.volumes else None
     geometry = _geometry(case, labels, brain)
-    spread = spread_by_label(maps, labels) if len(maps) > 1 and rows else None
+    spread = spread_by_label(maps, labels, outputs.scale) if len(maps) > 1 and rows else None
     if len(maps) > 1:
-        visit |= {"predictions": len(maps)} | _voxel_errors(maps, dvr["synthetic"] - dvr["measured"], brain)
+        visit |= {"predictions": len(maps)} | _voxel_errors(outputs, dvr["synthetic"] - dvr["measured"], brain)
     for row in rows:
         if spread is not None:
             row["spread"] = float(spread[row["id"]])
@@ -95,8 +94,9 @@ def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return lesion_geometry(labels, brain, white, grey, case.affine)
 
 
-def _voxel_errors(maps: Sequence[np.ndarray], error: np.ndarray, brain: np.ndarray) -> dict[str, float]:
-    spread = np.std([prediction[brain] for prediction in maps], axis=0, ddof=1)
+def _voxel_errors(outputs: ModelImages, error: np.ndarray, brain: np.ndarray) -> dict[str, float]:
+    spread = np.std([prediction[brain] for prediction in outputs.maps], axis=0, ddof=1)
+    spread = total_spread(spread, None if outputs.scale is None else outputs.scale[brain])
     return {f"voxel_{key}": value for key, value in error_by_spread(spread, error[brain]).items()}
 
 

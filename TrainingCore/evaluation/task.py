@@ -24,6 +24,7 @@ class ModelImages:
     images: name -> (I, J, K): `synthetic`, the target (outside the brain it means nothing), and `hyperintensities`, a
         probability, each where the model makes it.
     maps: several predictions of the synthetic image, for its uncertainty; empty if none was asked for.
+    scale: SD of the synthetic image's error that the network itself predicts; None if it does not or was not asked.
     expected_errors, intervals: what the model's bundle says of its errors, see `calibration.expected_error` and
         `conformal.interval_of`; None if it was not calibrated.
     lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation people;
@@ -32,6 +33,7 @@ class ModelImages:
 
     images: dict[str, np.ndarray]
     maps: Sequence[np.ndarray] = ()
+    scale: np.ndarray | None = None
     expected_errors: Mapping[str, Mapping[str, float]] | None = None
     intervals: Mapping[str, Any] | None = None
     lesion_threshold: float = HYPERINTENSE

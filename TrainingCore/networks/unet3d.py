@@ -91,6 +91,8 @@ class UNet3D(nn.Module):
     with trilinear upsampling, and a last 1x1x1 convolution with bias. Defaults: 16,471,077 trainable parameters; order
     "cgr" (the paper's prose): 16,470,177.
 
+    scale: add a second output channel, the logarithm of the scale of its error: a 1x1x1 convolution of the last
+        maps, through which no gradients reach them.
     slope: of LeakyReLU in place of ReLU (0: ReLU). dropout: share of values dropped in every decoder but the last,
         whose full-size maps would only become noisy.
     checkpointing: keep only each block's input for backward and compute the rest again: less memory, more time.
@@ -114,6 +116,7 @@ class UNet3D(nn.Module):
         fast: bool = True,
         slope: float = 0.0,
         dropout: float = 0.0,
+        scale: bool = False,
     ) -> None:
         super().__init__()
         if order not in ("gcr", "cgr"):
@@ -130,11 +133,13 @@ class UNet3D(nn.Module):
             for deep, skip in zip(widths[:0:-1], widths[-2::-1])
         )
         self.last = nn.Conv3d(width, out_channels, 1)
+        self.scale = nn.Conv3d(width, 1, 1) if scale else None
         self.divisor = 2 ** (levels - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, D, H, W), intensities in [-1, 1] -> (N, out_channels, D, H, W) in the target's unit (DVR).
 
+        With `scale`, one channel more, the logarithm of a scale in that unit.
         Sizes that 2^(levels - 1) does not divide are padded with their last plane and cropped again.
         """
         size = x.shape[2:]
@@ -152,7 +157,9 @@ class UNet3D(nn.Module):
         skips.pop()
         for decoder in self.decoders:
             x = self._run(decoder, x, skips.pop(), fast=fast)
-        return pointwise_convolution(x, self.last) if fast else self.last(x)
+        last = pointwise_convolution if fast else lambda maps, convolution: convolution(maps)
+        output = last(x, self.last)
+        return output if self.scale is None else torch.cat((output, last(x.detach(), self.scale)), dim=1)
 
     def _fast_type(self, x: Tensor) -> torch.dtype | None:
         """What `fast_convolution` multiplies in; None where it does not apply."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.bundle import Bundle
-from ..evaluation.calibration import expected_error, spread_by_label
+from ..evaluation.calibration import expected_error, spread_by_label, total_spread
 from ..evaluation.conformal import interval_of, intervals_of_bundle
 from ..evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
 from ..evaluation.plausibility import Finding, plausibility
@@ -138,7 +138,7 @@ def synthesize_prepared(
     else:
         rows, labels, limit = own.finish(prepared.brain.mask, dvr, spread, prepared.tissues["nawm"])
     if prediction.has_spread and rows:
-        expected = expected_error(spread_by_label(prediction.maps, labels), fitted.get("lesions"))
+        expected = expected_error(spread_by_label(prediction.maps, labels, prediction.scale), fitted.get("lesions"))
         rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
     intervals = intervals_of_bundle(bundle.description)
     rows = [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
@@ -168,7 +168,7 @@ def synthesize_prepared(
 
 
 def _voxel_uncertainty(prediction: Prediction, brain: Brain, fitted: dict[str, float] | None) -> np.ndarray:
-    spread = np.std(prediction.maps, axis=0, ddof=1)
+    spread = total_spread(np.std(prediction.maps, axis=0, ddof=1), prediction.scale)
     return np.where(brain.mask.data > 0.5, expected_error(spread, fitted), 0).astype(np.float32)
 
 

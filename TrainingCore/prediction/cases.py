@@ -57,6 +57,7 @@ def predict_case(
         outputs.images[SYNTHETIC] = np.asarray(np.mean(maps[0], axis=0), np.float32)
         if uncertainty:
             outputs.maps = [image for members in maps for image in members]
+            outputs.scale = model.scale(inputs, say)
             outputs.expected_errors = fitted_errors(description, len(outputs.maps))
     if model.segments:
         outputs.images[HYPERINTENSITIES] = model.segment(inputs)
@@ -83,7 +84,8 @@ def outputs_on_grid(outputs: ModelImages, own: Case, case: Case) -> ModelImages:
     """
     images = {name: image_on_grid(image, own, case) for name, image in outputs.images.items()}
     maps = [image_on_grid(image, own, case) for image in outputs.maps]
-    return replace(outputs, images=images, maps=maps)
+    scale = None if outputs.scale is None else image_on_grid(outputs.scale, own, case)
+    return replace(outputs, images=images, maps=maps, scale=scale)
 
 
 def image_on_grid(image: np.ndarray, own: Case, case: Case) -> np.ndarray:

@@ -20,6 +20,7 @@ def predict_maps(
     variants: Iterable[tuple[np.ndarray, bool]],
     device: torch.device,
     say: Callable[[str], None],
+    method: str = "predict",
 ) -> tuple[list[list[np.ndarray]], str]:
     """Predict maps on the grid of the model: for each variant of the inputs, one map per member of the model.
 
@@ -29,6 +30,7 @@ def predict_maps(
             prediction is mirrored back.
         device: device to try first.
         say: called with a message if memory did not suffice.
+        method: of the system, called instead of `predict`; shapes as there.
 
     Returns:
         Maps, float32 (I, J, K), by variant and member; description of the device and of the use of tiles.
@@ -43,7 +45,7 @@ def predict_maps(
     inputs_to_predict = list(variants)
     for attempt, (where, tiled) in enumerate(ways):
         try:
-            result = [_predict(load(where), inputs, mirrored, tiled) for inputs, mirrored in inputs_to_predict]
+            result = [_predict(load(where), inputs, mirrored, tiled, method) for inputs, mirrored in inputs_to_predict]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -73,22 +75,22 @@ def _out_of_memory(error: BaseException) -> bool:
     return any(words in str(error).lower() for words in ("allocate memory", "out of memory"))
 
 
-def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool) -> list[np.ndarray]:
+def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool, method: str) -> list[np.ndarray]:
     import torch
 
     volume = torch.from_numpy(np.ascontiguousarray(inputs[None], dtype=np.float32))
     maps = []
     for member in getattr(system, "members", [system]):
-        result = (_in_tiles if tiled else _whole)(member, volume)[0, 0].numpy()
+        result = (_in_tiles if tiled else _whole)(getattr(member, method), volume)[0, 0].numpy()
         maps.append(np.ascontiguousarray(result[::-1]) if mirrored else result)
     return maps
 
 
-def _whole(system: Any, volume: torch.Tensor) -> torch.Tensor:
-    return system.predict(volume).float().cpu()
+def _whole(predict: Callable[[torch.Tensor], torch.Tensor], volume: torch.Tensor) -> torch.Tensor:
+    return predict(volume).float().cpu()
 
 
-def _in_tiles(system: Any, volume: torch.Tensor) -> torch.Tensor:
+def _in_tiles(predict: Callable[[torch.Tensor], torch.Tensor], volume: torch.Tensor) -> torch.Tensor:
     from ..networks.inference import tiled_forward
 
-    return tiled_forward(lambda tile: _whole(system, tile.contiguous()), volume, TILE, OVERLAP)
+    return tiled_forward(lambda tile: _whole(predict, tile.contiguous()), volume, TILE, OVERLAP)

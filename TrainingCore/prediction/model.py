@@ -115,6 +115,22 @@ class TrainedModel:
         """
         return predict_maps(self.system, variants, self.device, say)
 
+    def scale(self, inputs: np.ndarray, say: Callable[[str], None]) -> np.ndarray | None:
+        """Predict the SD of the map's error in each voxel, where the network was trained to (`losses.scale`).
+
+        Args:
+            inputs: float32 (C, I, J, K) on the grid of the model.
+            say: called with a message if memory did not suffice.
+
+        Returns:
+            SD in the unit of the output, float32 (I, J, K), root mean square over the members; None if the model does
+            not predict it.
+        """
+        if not getattr(self.system(self.device), "predicts_scale", False):
+            return None
+        ((*members,),), _way = predict_maps(self.system, [(inputs, False)], self.device, say, method="predict_scale")
+        return np.sqrt(np.mean(np.square(members), axis=0, dtype=np.float32))
+
     def segment(self, inputs: np.ndarray) -> np.ndarray:
         """Predict the probability of a lesion.
 

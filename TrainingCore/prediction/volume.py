@@ -28,12 +28,14 @@ class Prediction:
             then of every member for each augmentation.
         members: number of members of the model.
         way: device and use of tiles.
+        scale: SD of the error that the network itself predicts, (I, J, K); None if it does not or was not asked.
         lesions: probability of a lesion, (I, J, K), if the model segments lesions, else None.
     """
 
     maps: list[np.ndarray]
     members: int
     way: str
+    scale: np.ndarray | None = None
     lesions: np.ndarray | None = None
 
     def mean(self, flips: bool) -> np.ndarray:
@@ -86,10 +88,13 @@ def predict_patient(
     count = None if uncertainty else 2 if flips else 1
     result, how = model.maps(itertools.islice(variants(inputs, inside, model.inputs), count), say)
     maps = maps_to_t1w([prediction for members in result for prediction in members], inside, grid, mask)
-    lesions = None
+    scale = lesions = None
+    expected = model.scale(inputs, say) if uncertainty else None
+    if expected is not None:
+        (scale,) = maps_to_t1w([expected], inside, grid, mask)
     if model.segments:
         (lesions,) = maps_to_t1w([model.segment(inputs)], inside, grid, mask)
-    return Prediction(maps, len(result[0]), how, lesions)
+    return Prediction(maps, len(result[0]), how, scale, lesions)
 
 
 def maps_to_t1w(result: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:

@@ -12,6 +12,10 @@ al. 2017). Measured and generated DVR are masked by the brain alike before D see
 there is no discriminator at all: the L1-only twin. The last term is ours and off in the paper (w, losses.patch_l1, is
 0): without a discriminator it keeps the schedule alone, as weights of L1.
 
+Also ours and off in the paper (losses.scale is 0): a second output b of G, the scale of a Laplace distribution of its
+error in each voxel, with the loss mean_brain |y - G(x)| / b + log b. It sees G's last maps but sends them no gradients,
+so the DVR map is the same with it and without. With losses.l1 0 it alone is trained, on a finished generator.
+
 D has BatchNorm, so its output for a patch depends on the batch. In the discriminator and in the generator step, the
 batch contains measured and generated patches (ours; in the generator step the measured half has no gradients): in a
 batch of generated patches only, their own statistics would hide how they differ from measured ones. Running statistics
@@ -23,6 +27,7 @@ brain that lesion and random patches contain equal amounts of lesion. `lesion_sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -39,7 +44,7 @@ from .balance import AdversarialBalance
 from .learner import Learner
 from .moving_average import MovingAverage
 from .papers.curricular import CurricularSettings
-from .parts import build_generator, combine_losses, infer, mean_over
+from .parts import SMALLEST_SCALE, build_generator, combine_losses, infer, laplace_loss, load_weights, mean_over
 from .patches import cut_patches, patch_corners, share_in_patches
 from .samples import Sample
 from .schedules import choose_centres, random_share, spread_evenly
@@ -62,13 +67,14 @@ class Curricular(System):
         "loss_D": "D {:.3f}",
         "random_share": "random {:.0%}",
     }
-    architecture_keys = ("generator.width", "generator.levels", "generator.order")
+    architecture_keys = ("generator.width", "generator.levels", "generator.order", "losses.scale")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
         self.options = read_settings(CurricularSettings, recipe)
         self.patch = patch_voxels(recipe)
-        generator = build_generator(asdict(self.options.generator), self.channels)
+        self.predicts_scale = self.options.losses.scale > 0
+        generator = build_generator(asdict(self.options.generator), self.channels, self.predicts_scale)
         self.generator = self.learner("generator", generator, "generator_rate")
         self.discriminator: Learner[PatchDiscriminator] | None = None
         if self.options.losses.adversarial > 0:
@@ -90,7 +96,8 @@ class Curricular(System):
         """
         (sample,) = batch
         self._set_rates(progress)
-        fake, real = self.generator(sample.inputs) * sample.brain, sample.target * sample.brain
+        output = self.generator(sample.inputs)
+        fake, real = output[:, :1] * sample.brain, sample.target * sample.brain
         weights = self.options.losses
         losses: dict[str, float] = {}
         adversarial = patch_l1 = torch.zeros((), device=self.device)
@@ -105,15 +112,18 @@ class Curricular(System):
             adversarial = F.mse_loss(of_fake, self._labels(self.options.labels.real, of_fake, rng))
         if weights.patch_l1 > 0:
             patch_l1 = self._patch_l1(sample, (fake - real).abs(), corners)
-        l1 = mean_over(sample.brain * (1 + weights.lesion_l1 * sample.lesions), (fake - real).abs())
+        weighted = sample.brain * (1 + weights.lesion_l1 * sample.lesions)
+        l1 = mean_over(weighted, (fake - real).abs())
         pixel = weights.l1 * l1
         patch_term = self._adversarial_weight() * adversarial + weights.patch_l1 * patch_l1
-        loss_G = pixel + patch_term
+        loss_G = combined = pixel + patch_term
         if scheduled:
             combined, losses["gradient_ratio"] = combine_losses(fake, pixel, patch_term)
-            self.generator.step(combined)
-        else:
-            self.generator.step(loss_G)
+        if self.predicts_scale:
+            scale = mean_over(weighted, laplace_loss((fake - real).abs().detach(), output[:, 1:]))
+            losses["scale"] = scale.item()
+            combined = combined + weights.scale * scale
+        self.generator.step(combined)
         self.average.follow()
         return {"loss_G": loss_G.item(), "l1": l1.item(), "adversarial": adversarial.item(), **losses}
 
@@ -184,7 +194,19 @@ class Curricular(System):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """DVR map (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
-        return infer(self.inference_networks()[""], inputs, self.precision)
+        return infer(self.inference_networks()[""], inputs, self.precision)[:, :1]
+
+    def predict_scale(self, inputs: Tensor) -> Tensor:
+        """SD of the map's error that the generator expects, in DVR; only where `predicts_scale`.
+
+        Args:
+            inputs: (N, C, I, J, K), rescaled MRI.
+
+        Returns:
+            (N, 1, I, J, K), float32.
+        """
+        log_scale = infer(self.inference_networks()[""], inputs, self.precision)[:, 1:]
+        return math.sqrt(2) * log_scale.exp().clamp(min=SMALLEST_SCALE)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
         """G, or its moving average if there is one."""
@@ -203,12 +225,15 @@ class Curricular(System):
         self.balance.load(facts["balance"])
 
     def start_from(self, bundle: Bundle) -> None:
-        """Take the generator's weights from a bundle.
+        """Take the generator's weights from a bundle; one that predicts no scale leaves that output untrained.
 
         Raises:
             BadInput: they are of another network.
         """
-        super().start_from(bundle)
+        network = self.average.predicting
+        untrained = {name: value for name, value in network.state_dict().items() if name.startswith("scale.")}
+        taken = {name: value for name, value in bundle.weights().items() if untrained or not name.startswith("scale.")}
+        load_weights(network, untrained | taken, bundle)
         self.average.hand_back()
 
     def settings(self) -> dict[str, Any]:

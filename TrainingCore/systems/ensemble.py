@@ -26,6 +26,11 @@ class Ensemble:
         """Mean of the members' targets, (N, 1, I, J, K), from inputs (N, C, I, J, K)."""
         return torch.stack([member.predict(inputs).float() for member in self.members]).mean(dim=0)
 
+    @property
+    def predicts_scale(self) -> bool:
+        """Whether every member predicts the scale of its error."""
+        return all(getattr(member, "predicts_scale", False) for member in self.members)
+
     def segment(self, inputs: Tensor) -> Tensor:
         """Mean of the members' probabilities, where the system segments. (N, C, I, J, K) -> (N, 1, I, J, K)."""
         return torch.stack([member.segment(inputs).float() for member in self.members]).mean(dim=0)

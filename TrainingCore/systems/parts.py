@@ -17,13 +17,41 @@ from ..networks.unet3d import UNet3D
 from ..runtime.errors import BadInput
 
 TYPICAL_DVR = 1.0  # output of a generator before training (ours): the middle of the DVR range
+TYPICAL_ERROR = 0.05  # its scale before training (ours), in DVR
+SMALLEST_SCALE = 1e-3  # in DVR (ours): far below any error, so that the logarithm stays finite
 
 
-def build_generator(settings: dict[str, Any], channels: int) -> UNet3D:
-    """Build the 3D U-Net of a recipe's `generator`; before training its output is a typical DVR."""
-    network = UNet3D(in_channels=channels, out_channels=1, **settings)
+def build_generator(settings: dict[str, Any], channels: int, scale: bool = False) -> UNet3D:
+    """Build the 3D U-Net of a recipe's `generator`; before training its output is a typical DVR.
+
+    Args:
+        settings: of the recipe's `generator`.
+        channels: number of input contrasts.
+        scale: whether it also predicts the scale of its error; before training that is the same everywhere.
+
+    Returns:
+        The network.
+    """
+    network = UNet3D(in_channels=channels, out_channels=1, scale=scale, **settings)
     init_output_bias(network.last, TYPICAL_DVR)
+    if network.scale is not None:
+        nn.init.zeros_(network.scale.weight)
+        init_output_bias(network.scale, math.log(TYPICAL_ERROR))
     return network
+
+
+def laplace_loss(error: Tensor, log_scale: Tensor) -> Tensor:
+    """Negative log-likelihood of absolute errors under Laplace distributions, without its constant.
+
+    Args:
+        error: absolute errors, any shape.
+        log_scale: logarithm of the scale b of each, same shape; the SD is sqrt(2) b.
+
+    Returns:
+        error / b + log b of each, same shape.
+    """
+    log_scale = log_scale.clamp(min=math.log(SMALLEST_SCALE))
+    return error * torch.exp(-log_scale) + log_scale
 
 
 def init_output_bias(last: nn.Conv2d | nn.Conv3d, value: float) -> None:
