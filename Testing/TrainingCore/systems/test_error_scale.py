@@ -79,7 +79,8 @@ def test_without_the_l1_loss_it_alone_is_trained_and_finds_the_size_of_the_error
     before = {name: value.clone() for name, value in system.weights().items()}
     train(system, 200)
     moved = {name for name, value in system.weights().items() if not torch.equal(value, before[name])}
-    assert moved <= {"scale.weight", "scale.bias"} and moved
+    assert moved <= {"scale.weight", "scale.bias"}
+    assert moved
     visit = noisy_visit(1000)
     expected, error = system.predict_scale(visit.inputs), (system.predict(visit.inputs) - visit.target).abs()
     for half in (slice(3, 6), slice(10, 13)):
@@ -117,4 +118,5 @@ def test_a_lesions_uncertainty_joins_the_spread_with_the_predicted_error(tmp_pat
     model = TrainedModel.load(bundle(build("losses.scale=1"), tmp_path / "model"), "cpu")
     volumes = {name: np.random.default_rng(0).random((16, 16, 16), np.float32) for name in ("t1w", "flair")}
     outputs = predict_case(model, SimpleNamespace(volumes=volumes | {"brain": np.ones((16, 16, 16), bool)}), True)
-    assert outputs.scale is not None and np.allclose(outputs.scale, math.sqrt(2) * 0.05, rtol=1e-4)
+    assert outputs.scale is not None
+    assert np.allclose(outputs.scale, math.sqrt(2) * 0.05, rtol=1e-4)
