@@ -507,9 +507,9 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
 
     def test_found_lesions(self):
         """Lesions are added by a click, merged, split, and taken back."""
-        from MyelinSynthLib.selftest.review import checkFoundLesions
+        from MyelinSynthLib.selftest.review import checkNetworkLesions
 
-        checkFoundLesions(self)
+        checkNetworkLesions(self)
 
     def test_models(self):
         """The model of the extension is there."""

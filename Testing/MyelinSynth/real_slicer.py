@@ -109,7 +109,7 @@ class Review:
         else:
             from MyelinSynthLib.selftest.nodes import makeNodes
 
-            nodes = makeNodes("real-slicer", found=True)
+            nodes = makeNodes("real-slicer", fromNetwork=True)
             self.widget._parameterNode.t1w = nodes["dvr"].GetNodeReference("MyelinSynth.T1w")
             self.widget.showNodes(nodes)
             self.widget.displayPanel.showResult()

@@ -182,7 +182,7 @@ def test_no_mask_to_a_reviewed_export_with_the_models_of_the_extension(
     assertSame(before, state(widget))
     assert ui.resultLabel.text == sentence
     assert state(widget)[doubtful]["colour"] == tuple(round(part, 3) for part in COLOURS_OF_STATE[REJECTED])
-    assert provenance.areFound(panel.nodes)
+    assert provenance.hasNetworkLesions(panel.nodes)
 
     # The saved scene, too
     slicer.mrmlScene.Clear(0)

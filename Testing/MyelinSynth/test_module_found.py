@@ -60,7 +60,7 @@ def contents(outputs: Any) -> list[dict[str, Any]]:
 
 def test_found_lesions_arrive_as_segments_that_say_so(application: Application, tmp_path: Path) -> None:
     outputs = foundPatient(tmp_path)
-    assert provenance.areFound(outputs.nodes())
+    assert provenance.hasNetworkLesions(outputs.nodes())
     assert outputs.segmentation.GetName() == "T1w lesions found automatically, to be reviewed"
     assert sorted(segmentIds(outputs.segmentation)) == [1, 2]
     review = Review(outputs.table)

@@ -31,7 +31,7 @@ def test_lesions_are_looked_for_unless_switched_off(host: Host, widget: Any, chi
     assert (ui.findLesionsBox.checked, ui.findLesionsBox.enabled) == (True, True)
     assert ui.findLesionsBox.text == "Find lesions automatically"
     synthesize(host, widget)
-    assert provenance.areFound(widget.reviewPanel.nodes)
+    assert provenance.hasNetworkLesions(widget.reviewPanel.nodes)
     ui.findLesionsBox.click()
     assert ui.findLesionsBox.text.endswith("(off: no lesion table)")
     synthesize(host, widget)
@@ -52,7 +52,7 @@ def test_a_given_mask_wins_whatever_the_switch_says(host: Host, widget: Any, chi
     for find in (True, False):
         widget._parameterNode.findLesions = find
         synthesize(host, widget)
-        assert not provenance.areFound(widget.reviewPanel.nodes)
+        assert not provenance.hasNetworkLesions(widget.reviewPanel.nodes)
         assert len(widget.reviewPanel.review) == 2
         outlines = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
         shown = [one for one in outlines if one.GetDisplayNode().GetVisibility()]

@@ -118,7 +118,7 @@ def test_lesions_that_were_found_added_rejected_and_split_are_kept(
     shutil.rmtree(results / "sub-01_result")
     write_result(results / "sub-01_result", tmp_path / "sub-01_t1w.nrrd", None, found=True)
     panel = reopen(host, widget, results)
-    assert provenance.areFound(panel.nodes)
+    assert provenance.hasNetworkLesions(panel.nodes)
     panel.choose(panel.review.rowOf(2))
     panel.decide(REJECTED)
     panel.onClick(list(MISSED[0]))

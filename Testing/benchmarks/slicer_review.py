@@ -42,7 +42,7 @@ def make_nodes(lesions: int = LESIONS) -> dict[str, Any]:
         "VOXEL_MM": 1.0,
     }
     with mock.patch.multiple(maker, **sizes):
-        nodes = maker.makeNodes(found=True)
+        nodes = maker.makeNodes(fromNetwork=True)
     generator = np.random.default_rng(0)
     for node in (nodes["flair"], nodes["dvr"].GetNodeReference("MyelinSynth.T1w")):
         array = slicer.util.arrayFromVolume(node)

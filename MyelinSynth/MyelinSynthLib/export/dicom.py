@@ -25,7 +25,17 @@ PACKAGE = "highdicom>=0.28"
 
 
 def t1wOf(nodes: dict[str, Any]) -> Any:
-    """The T1w that a map belongs to. Raises SynthesisError where it was deleted."""
+    """Return the T1w volume that a myelin map was computed from.
+
+    Args:
+        nodes: nodes of one synthesis by role (`provenance.sameRun`).
+
+    Returns:
+        The vtkMRMLScalarVolumeNode that the map refers to.
+
+    Raises:
+        SynthesisError: the T1w, or a node that a Result needs, is no longer in the scene.
+    """
     provenance.require(nodes, NEEDED)
     t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
     if t1w is None:
@@ -34,7 +44,15 @@ def t1wOf(nodes: dict[str, Any]) -> Any:
 
 
 def seriesFiles(t1w: Any) -> list[Path]:
-    """The DICOM files that Slicer loaded a volume from; none where it did not, or they are gone."""
+    """List the DICOM files that a volume was loaded from.
+
+    Args:
+        t1w: scalar volume; Slicer's DICOM module notes the instance UIDs on it.
+
+    Returns:
+        The files, in the order of the instances; empty if the volume was not loaded from the DICOM database, or if one
+        of its files no longer exists.
+    """
     database = getattr(slicer, "dicomDatabase", None)
     uids = (t1w.GetAttribute("DICOM.instanceUIDs") or "").split()
     if database is None or not uids:
@@ -44,7 +62,11 @@ def seriesFiles(t1w: Any) -> list[Path]:
 
 
 def ensureHighdicom() -> None:
-    """Install highdicom after asking, where it is missing. Raises SynthesisError where it is declined or fails."""
+    """Install highdicom after asking, unless it can be imported already.
+
+    Raises:
+        SynthesisError: the user declined, or pip failed.
+    """
     if find_spec("highdicom") is not None:
         return
     question = _("DICOM output needs the Python package highdicom. Download it and install it into Slicer?")
@@ -59,9 +81,18 @@ def ensureHighdicom() -> None:
 
 
 def writeDicom(nodes: dict[str, Any], series: Sequence[Path], target: Path) -> list[str]:
-    """Write one synthesis (nodes by role) as DICOM, rejected lesions left out.
+    """Write one synthesis as DICOM objects derived from the T1w's series; rejected lesions are left out.
 
-    series: a folder, or the files of one series. Returns what people should know. Raises SynthesisError.
+    Args:
+        nodes: nodes of one synthesis by role.
+        series: the T1w's DICOM files, or a single folder that holds them.
+        target: folder to write, replaced if it exists.
+
+    Returns:
+        Sentences the user should read, such as whom the files name.
+
+    Raises:
+        SynthesisError: a node is missing, the series does not match the T1w, or a file cannot be written.
     """
     importTrainingCore()
     from TrainingCore.data.result import Result
@@ -84,7 +115,7 @@ def writeDicom(nodes: dict[str, Any], series: Sequence[Path], target: Path) -> l
 
 
 def _oneFolder(series: Sequence[Path], folder: Path) -> Path:
-    """A folder with these files alone, since others of the study may lie beside them."""
+    """Return a folder that holds only these files: others of the study may lie beside them."""
     if len(series) == 1 and not series[0].is_file():
         return series[0]
     folder.mkdir()

@@ -1,7 +1,7 @@
-"""The button Export DICOM: which series, what is replaced, and the package highdicom, which is installed after asking.
+"""The button Export DICOM: finds the T1w's series, asks before replacing files, and installs highdicom after asking.
 
-The series is that of the T1w node where Slicer loaded it from its DICOM database; otherwise the button asks for its
-folder.
+The series is the one from which Slicer loaded the T1w node; for a T1w that did not come from the DICOM database, the
+button asks for the folder.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .files import Export
 
 
 class DicomButton:
-    """The button: asks for what is missing, writes, says what was written and whom it names."""
+    """Export DICOM button: asks for what is missing, writes, and reports what was written and whom it names."""
 
     def __init__(self, ui: Any, wanted: Callable[[], Export], nodes: Callable[[], dict[str, Any]]) -> None:
         self.ui, self.wanted, self.nodes = ui, wanted, nodes
-        ui.exportDicomButton.connect("clicked(bool)", self.onExport)
+        ui.exportDicomButton.connect("clicked(bool)", self._onExport)
 
-    def onExport(self, _checked: bool = False) -> None:
-        """Write the folder NAME_dicom; ask first where it is there already."""
+    def _onExport(self, _checked: bool = False) -> None:
+        """Write the folder NAME_dicom, after asking if it would be replaced."""
         message = ""
         with slicer.util.tryWithErrorDisplay(_("The export failed."), waitCursor=True):
             try:

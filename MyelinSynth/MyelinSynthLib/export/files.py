@@ -1,6 +1,6 @@
-"""What leaves the scene: the reviewed lesion table, the report with the review, and the Result folder.
+"""Exports: the reviewed lesion table, the report with the review, and the Result folder.
 
-Everything is made from nodes, so it can be made as well from a scene that was saved and opened again.
+All of them are made from nodes alone, so they can also be exported from a scene that was saved and reopened.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ FORMULA_BEGINNINGS = ("=", "+", "-", "@", "'")
 
 @dataclass(frozen=True)
 class Export:
-    """What is wanted, and where: folder / name_lesions.csv, name_report.html and name_result.
+    """What to export and where: folder / name_lesions.csv, name_report.html and name_result.
 
-    Lesions that were rejected, or lost their outline, are in name_rejected_lesions.csv.
+    Lesions that were rejected, or that lost their outline, go to name_rejected_lesions.csv.
     """
 
     folder: Path
@@ -54,24 +54,32 @@ class Export:
     result: bool = True
 
     def paths(self) -> list[Path]:
-        """The files and the folder that will be written."""
+        """Return the files and the folder that will be written."""
         outputs = [(self.table, "_lesions.csv"), (self.report, "_report.html"), (self.result, "_result")]
         return [self.folder / (self.name + ending) for selected, ending in outputs if selected]
 
     def existing(self) -> list[Path]:
-        """Those of them that are there already."""
+        """Return the paths that exist already and would be replaced."""
         return [path for path in (*self.paths(), *([self.rejected] if self.table else [])) if path.exists()]
 
     @property
     def rejected(self) -> Path:
-        """The table of what does not count; only where there is any."""
+        """Table of the lesions that do not count; written only if there are any."""
         return self.folder / f"{self.name}_{REJECTED_LESIONS}"
 
 
 def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
-    """Write what is wanted of one synthesis (nodes by role), replacing what is there.
+    """Write the selected parts of one synthesis, replacing older ones; each file is written completely or not at all.
 
-    Each file is complete or not there. Returns what was written. Raises SynthesisError.
+    Args:
+        nodes: nodes of one synthesis by role.
+        export: what to write and where.
+
+    Returns:
+        The paths of `export.paths()`.
+
+    Raises:
+        SynthesisError: the name or folder is not valid, a node was deleted from the scene, or a file cannot be written.
     """
     importTrainingCore()
     from TrainingCore.runtime.errors import MyelinSynthError
@@ -99,7 +107,7 @@ def writeExport(nodes: dict[str, Any], export: Export) -> list[Path]:
 
 
 def _writeTables(review: Review, path: Path, rejected: Path, columns: Sequence[str] | None = None) -> None:
-    """The lesions that count, and beside them those that do not, where there are any."""
+    """Write the lesions that count, and those that do not, if any, to a second file."""
     from TrainingCore.runtime.files import write_text
 
     counted = review.counted()
@@ -112,7 +120,16 @@ def _writeTables(review: Review, path: Path, rejected: Path, columns: Sequence[s
 
 
 def lesionsCsv(review: Review, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> str:
-    """The lesion table as CSV, with the review; or only some of its columns and rows. Empty cells: not estimable."""
+    """Format the lesion table, including the review, as CSV.
+
+    Args:
+        review: review of the lesion table node.
+        columns: names of the columns to write; None for all.
+        rows: indices of the table rows to write; None for all.
+
+    Returns:
+        The CSV text. An empty cell means that the value could not be estimated.
+    """
     columns = list(columns or review.columns)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -139,8 +156,15 @@ TABLE_STYLE = "<style>.scroll table { width: 100%; } .scroll th, .scroll td { wh
 
 
 def reviewReport(nodes: dict[str, Any]) -> str:
-    """The Result's report with the review added: its figures at the top; states, comments and pictures of what was not
-    accepted at the end."""
+    """Add the review to the Result's report.
+
+    Args:
+        nodes: nodes of one synthesis by role; `report` holds the HTML page written by `synthesize`.
+
+    Returns:
+        The HTML page with the figures after review at the top, and the states, comments and pictures of flagged and
+        rejected lesions at the end.
+    """
     page, section = nodes["report"].GetText(), reviewSection(nodes)
     for begin in ("<main>", "<body>"):
         before, marker, after = page.partition(begin)
@@ -155,7 +179,18 @@ def reviewReport(nodes: dict[str, Any]) -> str:
 
 
 def writeReviewReport(nodes: dict[str, Any], folder: Path) -> Path:
-    """Write the report with the review into a folder, to be looked at. Raises SynthesisError."""
+    """Write the report with the review as an HTML file for viewing.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+        folder: existing folder to write into.
+
+    Returns:
+        Path of the file, named after the run.
+
+    Raises:
+        SynthesisError: a node was deleted from the scene, or the file cannot be written.
+    """
     importTrainingCore()
     from TrainingCore.runtime.files import write_text
 
@@ -169,7 +204,7 @@ def writeReviewReport(nodes: dict[str, Any], folder: Path) -> Path:
 
 
 def _afterReview(review: Review) -> str:
-    """The figures after the review, before those of the synthesis, which count every lesion."""
+    """Return the figures after review, placed before those of the synthesis, which count every lesion."""
     words = _("After review: {result} {progress}.").format(result=lesionWords(review), progress=review.progressText())
     note = _(
         "What follows, up to the section Review, is as synthesized: it counts every lesion, rejected ones as well."
@@ -178,7 +213,14 @@ def _afterReview(review: Review) -> str:
 
 
 def reviewSection(nodes: dict[str, Any]) -> str:
-    """The review as HTML, to stand in the report; everything that was typed is escaped."""
+    """Format the review as a section of the report.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+
+    Returns:
+        An HTML section; all text that users typed is escaped.
+    """
     review = Review(nodes["table"])
     counts = review.counts()
     simulated = provenance.get(nodes["dvr"], "SimulatedTrainingData") == "yes"
@@ -217,7 +259,7 @@ def _reviewTable(review: Review) -> str:
 
 
 def _pictures(nodes: dict[str, Any], review: Review) -> list[str]:
-    """Figures of the flagged and rejected lesions, largest table rows first."""
+    """Return figures of the flagged and rejected lesions, largest lesions first."""
     rows = [row for state in (lesionTable.FLAGGED, lesionTable.REJECTED) for row in review.order(states=(state,))]
     rows = [row for row in rows if np.isfinite(review.place(row, nodes["dvr"])).all()]
     if not rows or "lesions" not in nodes:
@@ -248,12 +290,19 @@ def _escape(text: str) -> str:
 
 
 def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -> None:
-    """Make the Result folder again (read by TrainingCore.data.result). Raises MyelinSynthError or SynthesisError.
+    """Write the Result folder again from nodes (read by TrainingCore.data.result), with the outlines as they are now.
 
-    Lesions are in it as they are now, and the summary in provenance.json counts them; rejected ones are in files of
-    their own, REJECTED_LESIONS and REJECTED_LABELS. everything: a review that goes on: rejected ones stay where they
-    are, the summary is that of the synthesis, and files that show the lesions as they were go to BEFORE_EDIT. It
-    replaces an older Result of the same name, and nothing else.
+    Args:
+        nodes: nodes of one synthesis by role.
+        folder: folder to write; it replaces an older Result of this name and nothing else.
+        everything: False to export: rejected lesions go to REJECTED_LESIONS and REJECTED_LABELS, and the summary in
+            provenance.json leaves them out. True to save a review in progress: rejected lesions stay with the others,
+            the summary remains that of the synthesis, and files that show the lesions before editing move to
+            BEFORE_EDIT.
+
+    Raises:
+        MyelinSynthError: a file cannot be written.
+        SynthesisError: a package that writes images is missing, or the outlines have no binary labelmap.
     """
     importTrainingCore()
     from TrainingCore.data.result import (
@@ -282,7 +331,7 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
             _writeVolume(nodes["probability"], temporary / LESION_PROBABILITY, np.float32, "probability of a lesion")
         if "places" in nodes:
             _writeVolume(nodes["places"], temporary / PLACES, np.uint8, "1 infratentorial, 2 ventricles, 4 cortex")
-        record = json.loads(nodes["provenance"].GetText()) | {"review": reviewRecord(review)}
+        record = json.loads(nodes["provenance"].GetText()) | {"review": _reviewRecord(review)}
         if "lesions" in nodes:
             labels = _labels(nodes)
             counts = np.isin(labels, [review.lesion(row) for row in review.counted()]) | everything
@@ -307,7 +356,7 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
 
 
 def _keepOthers(folder: Path, temporary: Path) -> None:
-    """Copy what the older Result holds beside its own files (viewer.html, dicom/) into BEFORE_EDIT of the new one."""
+    """Copy what the older Result holds besides its own files (viewer.html, dicom/) into BEFORE_EDIT of the new one."""
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
         if (temporary / entry.name).exists():
             continue
@@ -320,14 +369,14 @@ def _keepOthers(folder: Path, temporary: Path) -> None:
 
 
 def _isChanged(review: Review) -> bool:
-    """Whether the lesions that count are others than those of the synthesis."""
+    """Return whether the review changed the set of lesions that count or an outline."""
     return len(review.counted()) < len(review) or any(review.outline(row) for row in range(len(review)))
 
 
 def _summaryAfterReview(
     nodes: dict[str, Any], summary: dict[str, Any], labels: np.ndarray, counts: np.ndarray
 ) -> dict[str, Any]:
-    """What of the summary is about lesions, of those that count. NAWM is that of the synthesis."""
+    """Recompute the lesion part of the summary for the lesions that count; NAWM stays that of the synthesis."""
     from TrainingCore.data.lesion_columns import column_names
     from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
 
@@ -343,8 +392,8 @@ def _summaryAfterReview(
     return again
 
 
-def reviewRecord(review: Review) -> dict[str, Any]:
-    """The review in numbers for provenance.json: counts by state, and the lesions that were edited or removed."""
+def _reviewRecord(review: Review) -> dict[str, Any]:
+    """Summarise the review for provenance.json: counts by state, and the lesions edited or removed."""
     marks = {review.lesion(row): review.outline(row) for row in range(len(review))}
     by = {
         "edited_lesions": lesionTable.EDITED,
@@ -362,7 +411,7 @@ def _writeVolume(node: Any, path: Path, kind: Any, words: str) -> None:
 
 
 def _labels(nodes: dict[str, Any]) -> np.ndarray:
-    """All layers in one label map (K, J, I); where edited lesions overlap, the later one has the voxel."""
+    """Merge all layers into one label map (K, J, I); where edited lesions overlap, the later one gets the voxel."""
     labels = np.zeros(slicer.util.arrayFromVolume(nodes["dvr"]).shape, np.int32)
     for layer in labelsOnGrid(nodes["lesions"], nodes["dvr"]):
         labels[layer > 0] = layer[layer > 0]

@@ -1,4 +1,4 @@
-"""The export section: what to write, where, and the question before anything is replaced."""
+"""The Export section: what to write and where, and a question before anything is replaced."""
 
 from __future__ import annotations
 
@@ -15,30 +15,34 @@ from .files import Export, writeExport
 
 
 class ExportPanel:
-    """Folder, name, three boxes and two buttons."""
+    """Folder, name, three check boxes and two buttons of the Export section."""
 
     def __init__(self, ui: Any) -> None:
         self.ui = ui
         self.nodes: dict[str, Any] = {}
-        ui.exportFolderButton.connect("clicked(bool)", self.onChooseFolder)
-        ui.exportButton.connect("clicked(bool)", self.onExport)
-        ui.exportFolderEdit.connect("textChanged(QString)", self.update)
-        ui.exportNameEdit.connect("textChanged(QString)", self.update)
-        ui.exportTableBox.connect("toggled(bool)", self.update)
-        ui.exportReportBox.connect("toggled(bool)", self.update)
-        ui.exportResultBox.connect("toggled(bool)", self.update)
-        self.dicom = DicomButton(ui, self.wanted, lambda: self.nodes)
+        ui.exportFolderButton.connect("clicked(bool)", self._onChooseFolder)
+        ui.exportButton.connect("clicked(bool)", self._onExport)
+        ui.exportFolderEdit.connect("textChanged(QString)", self._update)
+        ui.exportNameEdit.connect("textChanged(QString)", self._update)
+        ui.exportTableBox.connect("toggled(bool)", self._update)
+        ui.exportReportBox.connect("toggled(bool)", self._update)
+        ui.exportResultBox.connect("toggled(bool)", self._update)
+        self.dicom = DicomButton(ui, self._wanted, lambda: self.nodes)
         self.show({})
 
     def show(self, nodes: dict[str, Any]) -> None:
-        """Export these nodes (by role) from now on, or none."""
+        """Select the synthesis to export.
+
+        Args:
+            nodes: nodes of one synthesis by role; empty disables the buttons.
+        """
         if nodes.get("dvr") is not self.nodes.get("dvr"):
             self.ui.exportLabel.text = ""
         self.nodes = nodes
-        self.update()
+        self._update()
 
-    def wanted(self) -> Export:
-        """What is chosen."""
+    def _wanted(self) -> Export:
+        """Return what the widgets select."""
         ui = self.ui
         return Export(
             Path(ui.exportFolderEdit.text.strip()),
@@ -48,21 +52,21 @@ class ExportPanel:
             ui.exportResultBox.checked,
         )
 
-    def update(self, _given: Any = None) -> None:
-        """The button is there for what can be done."""
+    def _update(self, _given: Any = None) -> None:
+        """Enable each button when there is something to export and a place to export it to."""
         named = self.ui.exportFolderEdit.text.strip() and self.ui.exportNameEdit.text.strip()
-        self.ui.exportButton.enabled = bool(named and self.wanted().paths() and "dvr" in self.nodes)
+        self.ui.exportButton.enabled = bool(named and self._wanted().paths() and "dvr" in self.nodes)
         self.ui.exportDicomButton.enabled = bool(named and "dvr" in self.nodes)
 
-    def onChooseFolder(self, _checked: bool = False) -> None:
-        """Ask for a folder."""
+    def _onChooseFolder(self, _checked: bool = False) -> None:
+        """Ask for the folder."""
         chosen = qt.QFileDialog.getExistingDirectory(None, _("Export to"), self.ui.exportFolderEdit.text)
         if chosen:
             self.ui.exportFolderEdit.text = chosen
 
-    def onExport(self, _checked: bool = False) -> None:
-        """Write; ask first where something would be replaced."""
-        export = self.wanted()
+    def _onExport(self, _checked: bool = False) -> None:
+        """Export, after asking if something would be replaced."""
+        export = self._wanted()
         existing = export.existing()
         if existing:
             question = _("Replace {names} in {folder}?").format(

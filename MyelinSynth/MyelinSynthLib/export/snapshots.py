@@ -1,6 +1,6 @@
-"""Small pictures of one lesion for the report: T1w, FLAIR and map around it, with its outline.
+"""Small pictures of single lesions for the report: T1w, FLAIR and map around the lesion, with its outline.
 
-They are sampled from the volumes themselves, so that they look the same with any layout of views, and with none.
+They are sampled from the volumes, so they do not depend on the layout of the views and need no view at all.
 """
 
 from __future__ import annotations
@@ -23,22 +23,33 @@ LOW_SHARE, HIGH_SHARE = 1, 99.5  # percentiles of the brain between which T1w an
 
 
 class Photographer:
-    """Draws lesions of one synthesis (nodes by role); windows and transforms are found once.
+    """Draws lesions of one synthesis; display windows and transforms are computed once.
 
     >>> Photographer(nodes).png(3, point, "flagged")                                      # doctest: +SKIP
     """
 
     def __init__(self, nodes: dict[str, Any], labels: list[np.ndarray]) -> None:
-        """labels: the lesions on the map's grid, see `lesions.labelsOnGrid`."""
+        """Set up the pictures of one synthesis.
+
+        Args:
+            nodes: nodes of one synthesis by role.
+            labels: label maps (K, J, I) of the lesions on the map's grid (`segments.labelsOnGrid`).
+        """
         self._map, self._labels = nodes["dvr"], labels
         self._volumes = [node for node in (nodes["dvr"].GetNodeReference(T1W_REFERENCE), nodes.get("flair")) if node]
         inside = slicer.util.arrayFromVolume(nodes["brain"]) > 0
         self._windows = [self._window(node, inside) for node in self._volumes]
 
     def picture(self, lesion: int, centre: Any, state: str) -> np.ndarray:
-        """Axial slices through a world point (mm RAS): T1w, FLAIR, map; uint8 (PIXELS, panels x PIXELS, 3).
+        """Draw axial slices of T1w, FLAIR and map through a point; the patient's right is on the left.
 
-        The patient's right is on the left. The outline has the colour of the review state.
+        Args:
+            lesion: number of the lesion to outline.
+            centre: world point in RAS mm.
+            state: review state, which sets the colour of the outline.
+
+        Returns:
+            RGB image, uint8, (PIXELS, panels x PIXELS, 3); first row anterior.
         """
         points = self._plane(np.asarray(centre, float))
         panels = []
@@ -52,7 +63,16 @@ class Photographer:
         return (np.concatenate(panels, axis=1) * 255 + 0.5).astype(np.uint8)
 
     def png(self, lesion: int, centre: Any, state: str) -> bytes:
-        """The picture as a PNG file."""
+        """Draw the picture and encode it as PNG.
+
+        Args:
+            lesion: number of the lesion to outline.
+            centre: world point in RAS mm.
+            state: review state, which sets the colour of the outline.
+
+        Returns:
+            Content of a PNG file.
+        """
         pixels = np.ascontiguousarray(self.picture(lesion, centre, state)[::-1])  # VTK draws from the bottom
         image = vtk.vtkImageData()
         image.SetDimensions(pixels.shape[1], pixels.shape[0], 1)
@@ -64,12 +84,12 @@ class Photographer:
         return vtk_to_numpy(writer.GetResult()).tobytes()
 
     def names(self) -> str:
-        """What the panels show, from left to right."""
+        """Return what the panels show, from left to right."""
         known = [_("T1w"), _("FLAIR")][: len(self._volumes)]
         return ", ".join([*known, _("myelin map")])
 
     def _plane(self, centre: np.ndarray) -> np.ndarray:
-        """World points (rows, columns, 3) of an axial plane, first row anterior, first column the patient's right."""
+        """Return world points (rows, columns, 3) of an axial plane, first row anterior, patient's right on the left."""
         along = (np.arange(PIXELS) - (PIXELS - 1) / 2) * WIDTH_MM / PIXELS
         points = np.empty((PIXELS, PIXELS, 3))
         points[..., 0] = centre[0] - along[None, :]
@@ -78,13 +98,13 @@ class Photographer:
         return points
 
     def _index(self, node: Any, points: np.ndarray) -> np.ndarray:
-        """Voxel indices (k, j, i) of world points, not rounded: (3, rows, columns)."""
+        """Return voxel indices (k, j, i) of world points, not rounded: (3, rows, columns)."""
         toIndex = np.linalg.inv(toWorld(node, _("volume")) @ ijkToRas(node))
         index = points @ toIndex[:3, :3].T + toIndex[:3, 3]
         return np.moveaxis(index[..., ::-1], -1, 0)
 
     def _nearest(self, array: np.ndarray, index: np.ndarray) -> np.ndarray:
-        """Values of the nearest voxels, 0 outside."""
+        """Return the values of the nearest voxels, 0 outside the volume."""
         whole = np.rint(index).astype(int)
         limits = np.array(array.shape)[:, None, None]
         inside = ((whole >= 0) & (whole < limits)).all(axis=0)
@@ -100,7 +120,7 @@ class Photographer:
         return np.where((dvr > OUTSIDE_BRAIN)[..., None], table[index], 0.0)
 
     def _outline(self, lesion: int, points: np.ndarray) -> np.ndarray:
-        """Pixels just outside the lesion."""
+        """Return the pixels just outside the lesion."""
         index = self._index(self._map, points)
         lesional = np.zeros(points.shape[:2], bool)
         for labels in self._labels:
@@ -112,7 +132,10 @@ class Photographer:
         return wide & ~lesional
 
     def _window(self, node: Any, inside: np.ndarray) -> tuple[float, float]:
-        """Percentiles over the brain where the volume lies on the map's grid, over what is not 0 elsewhere."""
+        """Return the grey window of a volume.
+
+        Percentiles are taken over the brain for a volume on the map's grid, otherwise over its non-zero voxels.
+        """
         voxels = slicer.util.arrayFromVolume(node)
         values = voxels[inside] if voxels.shape == inside.shape else voxels[voxels != 0]
         values = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""The trained models to choose from, their cards, and a folder of the user's for more of them."""
+"""The trained models to choose from, their cards, and a folder for the user's own models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ FILES = ("bundle.json", "weights.safetensors", "README.md")
 class Model:
     """A bundle that looks complete; its hash is checked when it is added and whenever it is used.
 
-    path: folder or .zip; own: whether it is the user's, and can be removed.
+    Attributes:
+        path: folder or .zip file of the bundle.
+        description: content of its bundle.json.
+        own: True for a model that the user added, which can be removed.
     """
 
     path: Path
@@ -34,14 +37,14 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What it calls itself."""
+        """Name from the description."""
         return str(self.description["name"])
 
     @property
     def trouble(self) -> str:
-        """Why the panel cannot use it, in a sentence; empty where it can."""
+        """Sentence that says why the panel cannot use the model; empty if it can."""
         inputs, output = self.description["inputs"], self.description["output"]
-        unknown = [str(name) for name in inputs if not isInput(name)] if isinstance(inputs, list) else [str(inputs)]
+        unknown = [str(name) for name in inputs if not _isInput(name)] if isinstance(inputs, list) else [str(inputs)]
         if unknown:
             text = _("The model {name} needs {inputs}, which Slicer has no selector for. Choose another one.")
             return text.format(name=self.name, inputs=", ".join(unknown))
@@ -52,22 +55,22 @@ class Model:
 
     @property
     def furtherInputs(self) -> tuple[str, ...]:
-        """Names of the images it needs beside T1w and FLAIR, in the order in which its network sees them."""
+        """Names of the images it needs besides T1w and FLAIR, in the order in which its network reads them."""
         inputs = self.description["inputs"]
         names = inputs if isinstance(inputs, list) else []
-        return tuple(name for name in names if name not in ALWAYS and isInput(name))
+        return tuple(name for name in names if name not in ALWAYS and _isInput(name))
 
 
 @dataclass(frozen=True)
 class Broken:
-    """Something that was meant to be a model and cannot be used; reason: a sentence."""
+    """A file or folder that looks like a model but cannot be used; `reason` is a sentence."""
 
     path: Path
     reason: str
 
 
-def isInput(name: object) -> bool:
-    """Whether the table of inputs has a row of this name, so that a selector can be made for it."""
+def _isInput(name: object) -> bool:
+    """Return whether the table of inputs has a row of this name, so that a selector can be made for it."""
     importTrainingCore()
     from TrainingCore.data.inputs import find_input
 
@@ -75,9 +78,13 @@ def isInput(name: object) -> bool:
 
 
 def furtherInputs(model: str) -> tuple[str, ...]:
-    """Names of the images that a model needs beside T1w and FLAIR. model: name, folder or .zip of a bundle.
+    """List the images that a model needs besides T1w and FLAIR.
 
-    Empty where the model cannot be read: the synthesis says why.
+    Args:
+        model: name, folder or .zip file of a bundle, as for `--model`.
+
+    Returns:
+        Names of inputs, such as t2w; empty if the model cannot be read (the synthesis then reports why).
     """
     importTrainingCore()
     from TrainingCore.data import bundle
@@ -91,12 +98,12 @@ def furtherInputs(model: str) -> tuple[str, ...]:
 
 
 def ownModelFolders() -> list[Path]:
-    """Where the extension keeps its models, installed or in a source tree."""
+    """Return the folders of the extension's own models, in an installation or a source tree."""
     return [trainingCoreFolder() / relative for relative in RELATIVE_PLACES]
 
 
 def userModelFolder() -> Path:
-    """The user's folder: the one in the application's settings, else one beside them."""
+    """Return the folder of the user's models: from the application settings, by default beside the settings file."""
     import slicer
 
     chosen = slicer.app.userSettings().value(FOLDER_SETTING)
@@ -104,25 +111,35 @@ def userModelFolder() -> Path:
 
 
 def setUserModelFolder(folder: Path) -> None:
-    """Remember another folder of the user's."""
+    """Store the folder of the user's models in the application settings.
+
+    Args:
+        folder: folder to list models from and to add them to; it need not exist yet.
+    """
     import slicer
 
     slicer.app.userSettings().setValue(FOLDER_SETTING, str(folder))
 
 
-def availableModels(folders: Iterable[Path]) -> list[Model]:
-    """Bundles in the folders, by name. What is not one is passed over; no weights are read."""
+def _availableModels(folders: Iterable[Path]) -> list[Model]:
+    """Return the usable bundles in the folders, by name, without reading their weights."""
     return sorted(
         (candidate for candidate in _lookInto(folders) if isinstance(candidate, Model)), key=lambda model: model.name
     )
 
 
 def allModels(folder: Path) -> tuple[list[Model], list[Broken]]:
-    """The models of the extension and those in the user's folder, by name, and what there cannot be used.
+    """List the models of the extension and those of the user, without reading their weights.
 
-    Those of the extension that make no myelin map, as the lesion finder, are not there to be chosen.
+    Models of the extension that do not make a myelin map, such as the lesion finder, are not listed.
+
+    Args:
+        folder: folder of the user's models; it need not exist.
+
+    Returns:
+        The models, those of the extension first, and what in `folder` looks like a model but cannot be used.
     """
-    shipped = [model for model in availableModels(ownModelFolders()) if not model.trouble]
+    shipped = [model for model in _availableModels(ownModelFolders()) if not model.trouble]
     candidates = list(_lookInto([folder]))
     own = [Model(item.path, item.description, own=True) for item in candidates if isinstance(item, Model)]
     models = shipped + sorted(own, key=lambda model: model.name)
@@ -158,7 +175,17 @@ def _describe(path: Path) -> Model | Broken:
 
 
 def modelCard(model: Model) -> str:
-    """Training data, measured performance and intended use of a model, as Markdown."""
+    """Format the card of a model: training data, measured performance and intended use.
+
+    Args:
+        model: model from `allModels` or `addModel`.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        SynthesisError: the description lacks what a card needs.
+    """
     importTrainingCore()
     from TrainingCore.data.bundle import model_card
 
@@ -171,10 +198,20 @@ def modelCard(model: Model) -> str:
 
 
 def addModel(source: Path, folder: Path) -> Model:
-    """Copy a bundle (folder or .zip) into the user's folder, after checking its hash; returns the copy.
+    """Copy a bundle into the user's folder after checking its hash.
 
-    Nothing is unpacked: the two checked files are written under names of our own, whatever paths an archive holds.
-    Raises SynthesisError where it is no sound bundle, is there already, or cannot be written.
+    An archive is not unpacked: its two checked files are written under fixed names, whatever paths the archive holds.
+
+    Args:
+        source: folder or .zip file of the bundle.
+        folder: folder of the user's models; created if missing.
+
+    Returns:
+        The copy.
+
+    Raises:
+        SynthesisError: the bundle is damaged, a model with the same weights is listed already, or the copy cannot be
+            written.
     """
     importTrainingCore()
     from TrainingCore.data import bundle
@@ -203,7 +240,14 @@ def addModel(source: Path, folder: Path) -> Model:
 
 
 def removeModel(model: Model) -> None:
-    """Delete one of the user's models: its own files, and the folder where nothing else is in it."""
+    """Delete the files of one of the user's models, and its folder if nothing else is in it.
+
+    Args:
+        model: model with `own` set.
+
+    Raises:
+        SynthesisError: the model belongs to the extension, or a file cannot be deleted.
+    """
     if not model.own:
         raise SynthesisError(_("The model {name} belongs to the extension and stays.").format(name=model.name))
     try:
@@ -220,7 +264,7 @@ def removeModel(model: Model) -> None:
 
 
 def _write(folder: Path, name: str, content: dict[str, bytes]) -> Path:
-    """Write files as a new folder after `name`, all of them or nothing."""
+    """Write files as a new folder named after `name`, all of them or none."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".adding-{uuid.uuid4().hex}"
     try:
@@ -235,7 +279,7 @@ def _write(folder: Path, name: str, content: dict[str, bytes]) -> Path:
 
 
 def _freeName(folder: Path, name: str) -> Path:
-    """A folder that does not exist yet, after the model's name reduced to harmless characters."""
+    """Return a folder that does not exist yet, named after the model, with safe characters only."""
     stem = re.sub(r"[^\w.-]+", "-", name).strip("-._")[:60] or "model"
     number, path = 1, folder / stem
     while path.exists():

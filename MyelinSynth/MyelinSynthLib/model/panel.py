@@ -1,4 +1,4 @@
-"""What happens in the section Model: the list, the card, adding and removing models of one's own."""
+"""The Model section: the list of models, the card, adding and removing models."""
 
 from __future__ import annotations
 
@@ -17,41 +17,46 @@ from .bundles import Model, addModel, allModels, modelCard, removeModel, setUser
 
 
 class ModelPanel:
-    """The list of models and the card of the one that is chosen. `changed` gets its path when the user chooses one."""
+    """List of models and card of the chosen one; `changed` is called with its path when the user chooses one."""
 
     def __init__(self, ui: Any, changed: Callable[[str], None]) -> None:
         self.ui, self._changed = ui, changed
         self._models: list[Model] = []
         self._troubles: list[str] = []
         self._filling = False
-        ui.modelBox.connect("currentIndexChanged(int)", self.onIndex)
-        ui.addModelButton.connect("clicked(bool)", self.onAdd)
-        ui.addModelFolderButton.connect("clicked(bool)", self.onAddFolder)
-        ui.removeModelButton.connect("clicked(bool)", self.onRemove)
-        ui.refreshModelsButton.connect("clicked(bool)", self.onRefresh)
+        ui.modelBox.connect("currentIndexChanged(int)", self._onIndex)
+        ui.addModelButton.connect("clicked(bool)", self._onAdd)
+        ui.addModelFolderButton.connect("clicked(bool)", self._onAddFolder)
+        ui.removeModelButton.connect("clicked(bool)", self._onRemove)
+        ui.refreshModelsButton.connect("clicked(bool)", self._onRefresh)
         ui.modelFolderButton.directory = str(userModelFolder())
-        ui.modelFolderButton.connect("directorySelected(QString)", self.onFolder)
-        self.refresh()
+        ui.modelFolderButton.connect("directorySelected(QString)", self._onFolder)
+        self._refresh()
 
     @property
     def model(self) -> Model | None:
-        """The chosen model, or None where there is none at all."""
+        """The chosen model; None if there is no model at all."""
         index = self.ui.modelBox.currentIndex
         return self._models[index] if 0 <= index < len(self._models) else None
 
-    def refresh(self, wished: str = "") -> None:
-        """List the models again; `wished`: path of the one to choose, otherwise the one that is chosen."""
-        wished = wished or (str(self.model.path) if self.model else "")
+    def _refresh(self, selected: str = "") -> None:
+        """List the models again, keeping the choice or selecting the model at the path `selected`."""
+        selected = selected or (str(self.model.path) if self.model else "")
         self._models, broken = allModels(userModelFolder())
         self._troubles = [bundle.reason for bundle in broken]
         self._filling = True
         self.ui.modelBox.clear()
         self.ui.modelBox.addItems([_("{name} (yours)").format(name=m.name) if m.own else m.name for m in self._models])
         self._filling = False
-        self.choose(wished)
+        self.choose(selected)
 
     def choose(self, path: str) -> None:
-        """Show the model at `path`; the first one, which comes with the extension, where it is empty or not there."""
+        """Show a model without calling `changed`.
+
+        Args:
+            path: path of a bundle. If it is empty or not listed, the first model is shown, which comes with the
+                extension; a path that is not listed is reported in the note.
+        """
         paths = [str(model.path) for model in self._models]
         missing = bool(path) and path not in paths
         self._filling = True
@@ -59,37 +64,37 @@ class ModelPanel:
         self._filling = False
         words = list(self._troubles)
         if missing and self.model:
-            text = _("The model {path} of this scene is not here; {name} is chosen instead.")
+            text = _("The model {path} of this scene was not found; {name} is used instead.")
             words.insert(0, text.format(path=path, name=self.model.name))
         if not self._models:
             words.append(_("There is no model. Add one, or reinstall the extension."))
         self._showCard("\n".join(words))
 
-    def onIndex(self, _index: int = 0) -> None:
-        """The user chose a model."""
+    def _onIndex(self, _index: int = 0) -> None:
+        """Show the card of the model the user chose, and report the choice."""
         if not self._filling and self.model:
             self._showCard("\n".join(self._troubles))
             self._changed(str(self.model.path))
 
-    def onRefresh(self, _checked: bool = False) -> None:
-        """Look into the folders again."""
-        self.refresh()
+    def _onRefresh(self, _checked: bool = False) -> None:
+        """Read the folders again."""
+        self._refresh()
 
-    def onFolder(self, folder: str) -> None:
-        """Another folder of the user's."""
+    def _onFolder(self, folder: str) -> None:
+        """Use another folder for the user's models."""
         setUserModelFolder(Path(folder))
-        self.refresh()
+        self._refresh()
 
-    def onAdd(self, _checked: bool = False) -> None:
-        """Add a model from a .zip that the user picks."""
+    def _onAdd(self, _checked: bool = False) -> None:
+        """Add a model from a .zip file that the user picks."""
         self._add(qt.QFileDialog.getOpenFileName(None, _("Add a model"), "", _("Model (*.zip)")))
 
-    def onAddFolder(self, _checked: bool = False) -> None:
+    def _onAddFolder(self, _checked: bool = False) -> None:
         """Add a model from a folder that the user picks."""
         self._add(qt.QFileDialog.getExistingDirectory(None, _("Add a model")))
 
-    def onRemove(self, _checked: bool = False) -> None:
-        """Delete the chosen model after asking, where it is the user's own."""
+    def _onRemove(self, _checked: bool = False) -> None:
+        """Delete the chosen model after asking, if it is the user's own."""
         model = self.model
         if model is None or not model.own:
             return
@@ -101,7 +106,7 @@ class ModelPanel:
         except SynthesisError as error:
             self._say(error)
         logging.info(f"MyelinSynth: model {model.name} removed")
-        self.refresh()
+        self._refresh()
         self._tell()
 
     def _add(self, source: str) -> None:
@@ -114,7 +119,7 @@ class ModelPanel:
                 self._say(error)
                 return
             logging.info(f"MyelinSynth: model {added.name} added")
-            self.refresh(str(added.path))
+            self._refresh(str(added.path))
             self._tell()
 
     def _tell(self) -> None:
@@ -139,6 +144,6 @@ class ModelPanel:
 
 
 def _compact(card: str) -> str:
-    """A card for a narrow panel: small headings, and hashes that do not make the panel wide."""
+    """Adapt a card to the narrow panel: small headings and shortened hashes."""
     card = re.sub(r"^#+ ", "##### ", card, flags=re.MULTILINE)
     return re.sub(r"`?([0-9a-f]{12})[0-9a-f]{52}`?", r"\1...", card)

@@ -195,7 +195,7 @@ class ReviewPanel(VTKObservationMixin):
         ui.reviewBar.maximum = max(total, 1)
         ui.reviewBar.value = done
         text = self.review.progressText() if self.review and total else _("No lesions to review")
-        if total and provenance.areFound(self.nodes):
+        if total and provenance.hasNetworkLesions(self.nodes):
             text += _(" (found automatically, to be reviewed)")
         ui.reviewLabel.text = text
         counts = self.review.counts() if self.review else {}

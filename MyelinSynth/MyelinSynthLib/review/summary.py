@@ -49,7 +49,7 @@ def resultWords(nodes: dict[str, Any]) -> str:
     """The result of a synthesis (nodes by role) in a sentence or two."""
     parts = []
     if "lesions" in nodes and "table" in nodes:
-        if provenance.areFound(nodes):
+        if provenance.hasNetworkLesions(nodes):
             parts.append(_("Found automatically, to be reviewed:"))
         parts.append(lesionWords(Review(nodes["table"])))
     elif "dvr" in nodes:

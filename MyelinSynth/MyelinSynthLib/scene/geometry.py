@@ -1,4 +1,4 @@
-"""Where volumes lie: 4x4 matrices in RAS mm, numpy arrays in Slicer's (K, J, I) order."""
+"""Geometry of volumes: 4 x 4 matrices in RAS mm, numpy arrays in Slicer's (K, J, I) order."""
 
 from __future__ import annotations
 
@@ -17,28 +17,57 @@ TOLERANCE = 1e-4  # of a matrix element; mm over one voxel at most (ours)
 
 
 def toArray(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
-    """A VTK matrix as numpy (4, 4)."""
+    """Convert a VTK matrix to numpy.
+
+    Args:
+        matrix: any 4 x 4 matrix; not modified.
+
+    Returns:
+        Array (4, 4), float64.
+    """
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
 def toVtk(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
-    """A numpy (4, 4) as VTK matrix."""
+    """Convert a numpy matrix to VTK.
+
+    Args:
+        matrix: array (4, 4); copied.
+
+    Returns:
+        A new vtkMatrix4x4.
+    """
     copy = vtk.vtkMatrix4x4()
     copy.DeepCopy(np.asarray(matrix, float).ravel().tolist())
     return copy
 
 
 def ijkToRas(volumeNode: Any) -> np.ndarray:
-    """Voxel (i, j, k) -> mm RAS of the volume's own space, its parent transform not applied."""
+    """Return the voxel-to-space matrix of a volume, without its parent transform.
+
+    Args:
+        volumeNode: vtkMRMLVolumeNode of any kind.
+
+    Returns:
+        4 x 4 matrix from (i, j, k) to RAS mm in the volume's own space.
+    """
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     return toArray(matrix)
 
 
 def toWorld(node: Any, what: str) -> np.ndarray:
-    """The node's own space -> world, through its parent transforms.
+    """Return the matrix of a node's parent transforms.
 
-    Raises SynthesisError where one of them is not linear; `what` names the node in the sentence.
+    Args:
+        node: any transformable node.
+        what: name of the node in the error message, such as "FLAIR".
+
+    Returns:
+        4 x 4 matrix, RAS mm, from the node's own space to world; identity without a parent transform.
+
+    Raises:
+        SynthesisError: one of the transforms is not linear.
     """
     parent = node.GetParentTransformNode()
     if parent is None:
@@ -55,7 +84,15 @@ def toWorld(node: Any, what: str) -> np.ndarray:
 
 
 def checkAxes(matrix: np.ndarray, what: str) -> None:
-    """Raises SynthesisError where the axes are sheared or flat, which no image file can say without being resampled."""
+    """Check that an image file can store a grid without resampling.
+
+    Args:
+        matrix: 4 x 4 matrix from (i, j, k) to RAS mm.
+        what: name of the image in the error message.
+
+    Raises:
+        SynthesisError: the axes are not orthogonal, or one has no length.
+    """
     axes = np.asarray(matrix)[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     if lengths.min() > 1e-6:
@@ -72,10 +109,21 @@ def checkAxes(matrix: np.ndarray, what: str) -> None:
 def onGrid(
     array: np.ndarray, arrayIjkToRas: np.ndarray, shape: tuple[int, ...], gridIjkToRas: np.ndarray
 ) -> np.ndarray:
-    """The same voxels in another order of axes: `array` (K, J, I) on a grid that has the same voxel centres.
+    """Reorder the axes of an array to match a grid with the same voxel centres.
 
-    Files keep the place of every voxel, but readers turn axes round (Slicer flips left-handed NIfTI along K). Raises
-    SynthesisError where the two grids do not have the same voxels.
+    Files keep the position of every voxel, but readers reorder and flip axes (Slicer flips left-handed NIfTI along K).
+
+    Args:
+        array: voxels (K, J, I).
+        arrayIjkToRas: 4 x 4 matrix of the array, (i, j, k) to RAS mm.
+        shape: shape (K, J, I) of the grid.
+        gridIjkToRas: 4 x 4 matrix of the grid, (i, j, k) to RAS mm.
+
+    Returns:
+        The same voxels on the grid, a contiguous copy (K, J, I).
+
+    Raises:
+        SynthesisError: the two grids do not have the same voxel centres.
     """
     steps = np.linalg.inv(arrayIjkToRas) @ gridIjkToRas  # index on the grid -> index in the array
     turns = np.rint(steps[:3, :3])
@@ -95,7 +143,12 @@ def onGrid(
 
 
 def writeTransform(path: Path, matrix: np.ndarray) -> None:
-    """Write a 4x4 RAS matrix as an ITK text transform (LPS mm), which maps a fixed to a moving point."""
+    """Write an affine transform as an ITK text file (LPS mm).
+
+    Args:
+        path: .tfm file, overwritten.
+        matrix: 4 x 4 matrix, RAS mm, mapping fixed points to moving points (the inverse of a Slicer transform node).
+    """
     lps = LPS_FROM_RAS @ np.asarray(matrix, float) @ LPS_FROM_RAS
     numbers = " ".join(f"{value:.17g}" for value in (*lps[:3, :3].ravel(), *lps[:3, 3]))
     path.write_text(
@@ -106,7 +159,17 @@ def writeTransform(path: Path, matrix: np.ndarray) -> None:
 
 
 def readTransform(path: Path) -> np.ndarray:
-    """The 4x4 RAS matrix (fixed -> moving point) of an ITK text transform that was written about the origin."""
+    """Read an ITK text transform that `writeTransform` or TrainingCore wrote.
+
+    Args:
+        path: .tfm file.
+
+    Returns:
+        4 x 4 matrix, RAS mm, mapping fixed points to moving points.
+
+    Raises:
+        SynthesisError: it is not one affine transform with its centre at the origin.
+    """
     lines = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
     numbers = np.array([float(text) for text in lines["Parameters"].split()])
     centre = [float(text) for text in lines["FixedParameters"].split()]
@@ -118,7 +181,17 @@ def readTransform(path: Path) -> np.ndarray:
 
 
 def addVolume(className: str, name: str, array: np.ndarray, matrix: np.ndarray) -> Any:
-    """A new volume node in the scene: array (K, J, I), matrix (i, j, k) -> RAS of its own space."""
+    """Add a volume node to the scene.
+
+    Args:
+        className: scalar or label map volume class, such as "vtkMRMLScalarVolumeNode".
+        name: node name; a number is appended if the scene has it already.
+        array: voxels (K, J, I), copied; the node takes over the data type.
+        matrix: 4 x 4 matrix from (i, j, k) to RAS mm.
+
+    Returns:
+        The node, without display nodes.
+    """
     node = slicer.mrmlScene.AddNewNodeByClass(className, slicer.mrmlScene.GenerateUniqueName(name))
     node.SetIJKToRASMatrix(toVtk(matrix))
     slicer.util.updateVolumeFromArray(node, array)

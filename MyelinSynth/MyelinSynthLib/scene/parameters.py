@@ -1,4 +1,4 @@
-"""What the user has chosen, kept in the scene by Slicer's parameter node wrapper."""
+"""The user's choices, stored in the scene by Slicer's parameter node wrapper."""
 
 import enum
 import typing
@@ -23,14 +23,14 @@ TransformNode = Union[slicer.vtkMRMLLinearTransformNode, slicer.vtkMRMLTransform
 
 
 class Alignment(enum.Enum):
-    """How FLAIR and T1w come to lie on each other."""
+    """How the FLAIR is brought onto the T1w."""
 
     REGISTER = "register"
     ALIGNED = "aligned"
     TRANSFORM = "transform"
 
     def label(self) -> str:
-        """What the choice is called."""
+        """Return the text of the choice."""
         return {
             Alignment.REGISTER: _("Register FLAIR to T1w"),
             Alignment.ALIGNED: _("Already aligned"),
@@ -39,19 +39,26 @@ class Alignment(enum.Enum):
 
 
 class Under(enum.Enum):
-    """The volume that lies under the map."""
+    """The volume shown under the map."""
 
     T1W = "t1w"
     FLAIR = "flair"
 
     def label(self) -> str:
-        """What the choice is called."""
+        """Return the text of the choice."""
         return {Under.T1W: _("T1w"), Under.FLAIR: _("FLAIR")}[self]
 
 
 @parameterNodeWrapper
 class MyelinSynthParameterNode:
-    """The choices of one scene. model: path of a bundle, empty for the first in the list; device: as for `--device`."""
+    """Choices of one scene.
+
+    Attributes:
+        model: path of a bundle; empty for the first in the list.
+        device: as for `--device`.
+        run: run of the synthesis shown in the panel (`provenance.sign`); empty for none.
+        comparing: whether the views show the change from an earlier visit.
+    """
 
     t1w: slicer.vtkMRMLScalarVolumeNode
     flair: slicer.vtkMRMLScalarVolumeNode
@@ -72,10 +79,24 @@ class MyelinSynthParameterNode:
 
 
 def inputNode(parameterNode: typing.Any, name: str) -> typing.Any:
-    """The volume that is chosen for an input which only some models need, or None."""
+    """Return the volume chosen for an input that only some models need.
+
+    Args:
+        parameterNode: MyelinSynthParameterNode of the scene.
+        name: name in the table of inputs, such as t2w.
+
+    Returns:
+        The scalar volume, or None if none is chosen.
+    """
     return parameterNode.parameterNode.GetNodeReference(INPUT_REFERENCE + name)
 
 
 def setInputNode(parameterNode: typing.Any, name: str, node: typing.Any) -> None:
-    """Choose the volume of such an input; the scene keeps it whichever model is chosen."""
+    """Choose the volume of an input that only some models need; the scene keeps it when another model is chosen.
+
+    Args:
+        parameterNode: MyelinSynthParameterNode of the scene.
+        name: name in the table of inputs, such as t2w.
+        node: scalar volume, or None for no choice.
+    """
     parameterNode.parameterNode.SetNodeReferenceID(INPUT_REFERENCE + name, None if node is None else node.GetID())

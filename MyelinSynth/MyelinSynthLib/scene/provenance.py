@@ -1,4 +1,4 @@
-"""How a node came about, written on the node: it survives saving, and says so without any file."""
+"""How a node came about, stored in its attributes, so that it survives saving the scene without any other file."""
 
 from __future__ import annotations
 
@@ -34,9 +34,17 @@ RESEARCH_USE = "Research use only, not for diagnosis."
 
 
 def sign(node: Any, role: str, run: str, record: dict[str, Any], t1w: Any) -> None:
-    """Write role, run, model and software on a node, and which T1w it belongs to.
+    """Store role, run, model and software in the attributes of a node, and refer to the T1w it belongs to.
 
-    role: one of ROLES; run: what all nodes of one synthesis share; record: the content of provenance.json.
+    Args:
+        node: any node of the result.
+        role: one of ROLES.
+        run: identifier shared by all nodes of one synthesis.
+        record: content of provenance.json.
+        t1w: volume that was synthesized from; None leaves the reference unset.
+
+    Raises:
+        ValueError: the role is not in ROLES.
     """
     if role not in ROLES:
         raise ValueError(f"unknown role {role}")
@@ -58,7 +66,16 @@ def sign(node: Any, role: str, run: str, record: dict[str, Any], t1w: Any) -> No
 
 
 def signLike(node: Any, role: str, like: Any) -> None:
-    """Write on a node that was made later what is written on another one of the same synthesis."""
+    """Sign a node that was made later as part of the same synthesis as another node.
+
+    Args:
+        node: the new node.
+        role: its role, one of ROLES.
+        like: signed node whose attributes and T1w reference are copied.
+
+    Raises:
+        ValueError: the role is not in ROLES.
+    """
     if role not in ROLES:
         raise ValueError(f"unknown role {role}")
     for name in like.GetAttributeNames():
@@ -69,7 +86,12 @@ def signLike(node: Any, role: str, like: Any) -> None:
 
 
 def putBeside(node: Any, other: Any) -> None:
-    """Put a node into the same folder of the subject hierarchy as another one."""
+    """Move a node into the subject hierarchy folder of another node.
+
+    Args:
+        node: node to move; added to the hierarchy if it has no item.
+        other: node already in the folder.
+    """
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(slicer.mrmlScene)
     item = hierarchy.GetItemByDataNode(other)
     folder = hierarchy.GetItemParent(item) if item else hierarchy.GetSceneItemID()
@@ -81,17 +103,37 @@ def putBeside(node: Any, other: Any) -> None:
 
 
 def get(node: Any, name: str) -> str:
-    """One of the attributes that `sign` wrote, or the empty text."""
+    """Return one of the attributes that `sign` stored.
+
+    Args:
+        node: any node.
+        name: attribute without the prefix, such as "Run".
+
+    Returns:
+        Its text; empty if the node does not have it.
+    """
     return node.GetAttribute(PREFIX + name) or ""
 
 
-def areFound(nodes: dict[str, Any]) -> bool:
-    """Whether a network found the lesions of these nodes (by role): somebody has to look at them."""
+def hasNetworkLesions(nodes: dict[str, Any]) -> bool:
+    """Return whether a network, rather than the user, outlined the lesions, so that they need a review.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+    """
     return "table" in nodes and get(nodes["table"], "LesionSource") == FOUND
 
 
 def require(nodes: dict[str, Any], roles: Sequence[str]) -> None:
-    """Raises SynthesisError where nodes of these roles were deleted from the scene."""
+    """Check that nodes were not deleted from the scene.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+        roles: roles that must be among them, each with a name in the error message below.
+
+    Raises:
+        SynthesisError: a node is missing; the message names all that are.
+    """
     words = {
         "dvr": _("myelin map"),
         "brain": _("brain mask"),
@@ -108,23 +150,47 @@ def require(nodes: dict[str, Any], roles: Sequence[str]) -> None:
 
 
 def nodesOfRun(scene: Any, run: str) -> dict[str, Any]:
-    """All nodes of one synthesis by role, found again after a scene was reopened."""
-    found = {}
+    """Collect the nodes of one synthesis, also in a scene that was reopened.
+
+    Args:
+        scene: vtkMRMLScene to search.
+        run: value of the attribute Run.
+
+    Returns:
+        Nodes by role; empty if the scene has none of this run.
+    """
+    byRole = {}
     nodes = scene.GetNodes()
     for index in range(nodes.GetNumberOfItems()):
         node = nodes.GetItemAsObject(index)
         if get(node, "Run") == run and get(node, "Role"):
-            found[get(node, "Role")] = node
-    return found
+            byRole[get(node, "Role")] = node
+    return byRole
 
 
 def sameRun(node: Any) -> dict[str, Any]:
-    """All nodes of the synthesis that a node belongs to, by role, as they are in the scene now."""
+    """Collect the nodes of the synthesis that a node belongs to, as the scene holds them now.
+
+    Args:
+        node: signed node.
+
+    Returns:
+        Nodes by role.
+    """
     return nodesOfRun(slicer.mrmlScene, get(node, "Run"))
 
 
 def runs(scene: Any, t1w: Any = None, role: str = "dvr") -> list[str]:
-    """Every synthesis in the scene (or, by another role, every comparison), or those of one T1w, oldest first."""
+    """List the syntheses in a scene, oldest first.
+
+    Args:
+        scene: vtkMRMLScene to search.
+        t1w: list only those synthesized from this volume; None for all.
+        role: role to look for; "change_map" lists comparisons instead.
+
+    Returns:
+        Run identifiers.
+    """
     nodes = scene.GetNodes()
     matching = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
     maps = [node for node in matching if get(node, "Role") == role]

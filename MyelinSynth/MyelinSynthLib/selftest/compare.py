@@ -1,5 +1,5 @@
 # ruff: noqa: PT009 - the self-test is a unittest that runs in the application
-"""Self-test of two visits: the folder of a comparison as nodes, views and table, and after a scene was reopened."""
+"""Self-test of two visits: nodes, views and table of a comparison, also after the scene was reopened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ CHANGES = (-0.15, 0.05)  # of the first lesion between the visits, and of all ot
 
 
 def checkComparison(case: Any) -> None:
-    """Before, after and change are shown in their views, the table begins with the largest change, and all is saved."""
+    """Check a comparison's views, its table (largest change first), and that both survive saving the scene.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     nodes = makeNodes()
     with tempfile.TemporaryDirectory(dir=slicer.app.temporaryPath) as name:
         folder = Path(name) / "change"
@@ -57,7 +61,12 @@ def _checkNodes(case: Any) -> None:
 
 
 def writeComparison(folder: Path, nodes: dict[str, Any]) -> None:
-    """What `change` would write for these nodes as the later visit, without registering anything."""
+    """Write a folder like that of the command `change`, without registering anything.
+
+    Args:
+        folder: folder to create.
+        nodes: nodes of `makeNodes` by role, used as the later visit.
+    """
     importTrainingCore()
     from TrainingCore.data import change_result as names
 

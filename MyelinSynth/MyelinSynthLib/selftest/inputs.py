@@ -1,7 +1,7 @@
 # ruff: noqa: PT009, PT027 - checks of a unittest that runs in the application
-"""What the module's self-test checks of patient, model and child process, in the real application as well as elsewhere.
+"""Self-test of patient, model and child process, in the application as well as under pytest.
 
-Each check takes the running unittest case; none needs PyTorch, internet or a main window.
+Each check takes the running test case; none needs PyTorch, internet or a main window.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from ..patient.exchange import ALIGNED, exportPatient
 from ..patient.sampledata import CATEGORY, loadSamplePatient, registerSampleData
 from ..run.childprocess import ChildProcess, State, Step, pythonExecutable, trainingCommand
 
-SAYS = """import json, sys
+SCRIPT = """import json, sys
 print('{"step": "greet", "fraction": 0.5, "message": "Gr\\u00fc\\u00dfe"}')
 print("words", file=sys.stderr)
 """
 
 
 def checkSamplePatient(case: Any) -> None:
-    """It is loaded without internet, has no problems, is written for the command, and swapping is noticed."""
+    """Check that the sample patient loads offline, can be exported, and that swapping its images is noticed.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     patient = loadSamplePatient()
     case.assertEqual(findProblems(patient), [])
     case.assertEqual(swappedWarning(patient.t1w, patient.flair), "")
@@ -39,7 +43,11 @@ def checkSamplePatient(case: Any) -> None:
 
 
 def checkSampleData(case: Any) -> None:
-    """The Sample Data module offers the patient, once."""
+    """Check that registering twice offers the patient once in the Sample Data module.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     try:
         import SampleData
     except ImportError:
@@ -50,7 +58,11 @@ def checkSampleData(case: Any) -> None:
 
 
 def checkModels(case: Any) -> None:
-    """The model of the extension is there, has a card, and is not taken for a new one."""
+    """Check that the extension's model is listed, has a card, and cannot be added a second time.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     with tempfile.TemporaryDirectory() as folder:
         models, broken = allModels(Path(folder))
         case.assertTrue(models)
@@ -62,10 +74,14 @@ def checkModels(case: Any) -> None:
 
 
 def checkChildProcess(case: Any) -> None:
-    """Slicer's Python is found, is heard while it runs, finds TrainingCore, and stops when it is told to."""
+    """Check that Slicer's Python runs, reports its steps, imports TrainingCore, and stops when asked to.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     steps: list[Step] = []
     lines: list[str] = []
-    child = ChildProcess([pythonExecutable(), "-c", SAYS], steps.append, lines.append)
+    child = ChildProcess([pythonExecutable(), "-c", SCRIPT], steps.append, lines.append)
     child.start()
     case.assertTrue(child.wait(60))
     case.assertEqual(child.state, State.SUCCEEDED, child.reason)

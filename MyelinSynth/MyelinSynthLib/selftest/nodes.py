@@ -1,5 +1,4 @@
-"""The nodes of a synthesis without a synthesis: data for the module's self-test, which must need neither PyTorch nor
-files."""
+"""Nodes of a synthesis without running one: data for the self-test, which must need neither PyTorch nor files."""
 
 from __future__ import annotations
 
@@ -30,10 +29,16 @@ COLUMNS = (
 )
 
 
-def makeNodes(run: str = "self-test", found: bool = False) -> dict[str, Any]:
-    """Nodes by role of a box-shaped patient with two lesions, an oblique grid of 2 mm, and a measured DVR.
+def makeNodes(run: str = "self-test", fromNetwork: bool = False) -> dict[str, Any]:
+    """Add a box-shaped patient to the scene, with two lesions, a grid of 2 mm and a measured DVR.
 
-    found: a network found the lesions, and missed one.
+    Args:
+        run: run identifier to sign the nodes with.
+        fromNetwork: sign the lesions as outlined by a network that missed another one (MISSED); adds its probability
+            map and the regions beside that lesion.
+
+    Returns:
+        Nodes by role.
     """
     matrix = np.diag([-VOXEL_MM, -VOXEL_MM, VOXEL_MM, 1.0])
     matrix[:3, 3] = (20, 30, -15)
@@ -46,7 +51,7 @@ def makeNodes(run: str = "self-test", found: bool = False) -> dict[str, Any]:
         labels[box], dvr[box] = number, value
     t1w = addVolume("vtkMRMLScalarVolumeNode", "self-test T1w", 100 * dvr, matrix)
     measured = addVolume("vtkMRMLScalarVolumeNode", "self-test PET", dvr + 0.1 * brain, matrix)
-    record = _record() | {"lesion_source": provenance.FOUND if found else provenance.GIVEN}
+    record = _record() | {"lesion_source": provenance.FOUND if fromNetwork else provenance.GIVEN}
     names = {"report": "<html><body><main></main></body></html>", "provenance": json.dumps(record)}
     nodes = {role: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"self-test {role}") for role in names}
     for role, text in names.items():
@@ -65,7 +70,7 @@ def makeNodes(run: str = "self-test", found: bool = False) -> dict[str, Any]:
     display.showOutlines(nodes["lesions"])
     lesions.addSegments(nodes["lesions"], labels, t1w, list(range(1, len(BOXES) + 1)))
     nodes["lesions"].SetReferenceImageGeometryParameterFromVolumeNode(t1w)
-    if found:
+    if fromNetwork:
         probability = np.where(labels > 0, 0.9, 0.0).astype(np.float32)
         probability[MISSED] = MISSED_PROBABILITY
         nodes["probability"] = addVolume("vtkMRMLScalarVolumeNode", "self-test probability", probability, matrix)
@@ -80,7 +85,14 @@ def makeNodes(run: str = "self-test", found: bool = False) -> dict[str, Any]:
 
 
 def missedPosition(nodes: dict[str, Any]) -> list[float]:
-    """World position, mm RAS, of the middle of the lesion that was missed."""
+    """Locate the lesion that the network missed.
+
+    Args:
+        nodes: nodes of `makeNodes` with `fromNetwork`.
+
+    Returns:
+        World position of its centre, RAS mm.
+    """
     middle = [(part.start + part.stop - 1) / 2 for part in reversed(MISSED)]
     return (ijkToRas(nodes["dvr"]) @ [*middle, 1.0])[:3].tolist()
 

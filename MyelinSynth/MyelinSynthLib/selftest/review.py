@@ -1,7 +1,7 @@
 # ruff: noqa: PT009 - checks of a unittest that runs in the application
-"""What the module's self-test checks of display, review and export, in the real application as well as elsewhere.
+"""Self-test of display, review and export, in the application as well as under pytest.
 
-Each check takes the running unittest case and makes its own data; none needs PyTorch, files or a main window.
+Each check takes the running test case and makes its own data; none needs PyTorch, files or a main window.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from .nodes import LESION_DVRS, MISSED_PROBABILITY, NAWM_DVR, VOXEL_MM, makeNode
 
 
 def checkReviewAndEdits(case: Any) -> None:
-    """Decisions colour the outlines; an edited lesion is measured again, a removed one keeps its review."""
+    """Check outline colours, that an edited lesion is measured again, and that a removed one keeps its review.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     nodes = makeNodes()
     review = Review(nodes["table"])
     case.assertFalse(measureAgain(nodes), "nothing was edited")
@@ -52,11 +56,15 @@ def checkReviewAndEdits(case: Any) -> None:
     case.assertEqual((review.state(1), review.outline(1)), (ACCEPTED, REMOVED))
 
 
-def checkFoundLesions(case: Any) -> None:
-    """A lesion that was missed grows from a click, lesions are merged and split, and each is taken back."""
-    nodes = makeNodes(found=True)
+def checkNetworkLesions(case: Any) -> None:
+    """Check adding a missed lesion with a click, merging, splitting, and undoing each of them.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
+    nodes = makeNodes(fromNetwork=True)
     review, memory = Review(nodes["table"]), Memory()
-    case.assertTrue(provenance.areFound(nodes))
+    case.assertTrue(provenance.hasNetworkLesions(nodes))
     before = [review.values(row) for row in (0, 1)]
     added = addLesion(nodes, missedPosition(nodes), memory)
     row = len(review) - 1
@@ -77,7 +85,11 @@ def checkFoundLesions(case: Any) -> None:
 
 
 def checkViews(case: Any) -> None:
-    """Layouts, volume under the map, curtain, 3D and plots; after each step the views show what they should."""
+    """Check what the views show after each change of layout, background volume, wipe, 3D view and plot.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     nodes = makeNodes()
     layoutManager = slicer.app.layoutManager()
     ours, layoutNode = layouts.Layouts(), None
@@ -117,7 +129,7 @@ def checkViews(case: Any) -> None:
 
 
 def _checkFraming(case: Any, nodes: dict[str, Any]) -> None:
-    """Every slice view goes through the lesion and holds the whole brain."""
+    """Check that every slice view cuts the lesion and fits the whole brain."""
     slicer.app.processEvents()
     corners, point = framing.brainCorners(nodes["brain"]), Review(nodes["table"]).place(0, nodes["dvr"])
     framing.frame(point.tolist(), corners)
@@ -131,7 +143,7 @@ def _checkFraming(case: Any, nodes: dict[str, Any]) -> None:
 
 
 def _checkWipe(case: Any, nodes: dict[str, Any], shown: Shown) -> None:
-    """The curtain leaves nothing behind, and the views as they were."""
+    """Check that the wipe removes its nodes and restores the views."""
     shown.startWipe(1.0)
     copy = shown.wipe.copy if shown.wipe else None
     case.assertTrue(shown.isApplied())
@@ -144,7 +156,11 @@ def _checkWipe(case: Any, nodes: dict[str, Any], shown: Shown) -> None:
 
 
 def checkExportAndReopening(case: Any) -> None:
-    """Table, report and (where nibabel is there) Result folder are written, from a reopened scene as well."""
+    """Check that table, report and (with nibabel) Result folder are exported alike after reopening the scene.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     nodes = makeNodes()
     review = Review(nodes["table"])
     review.setState(0, FLAGGED)
@@ -171,10 +187,14 @@ def checkExportAndReopening(case: Any) -> None:
 
 
 def checkReopenedResult(case: Any) -> None:
-    """An exported Result folder opens again as it was left: rejected lesions among the others, and marked."""
+    """Check that an exported Result folder reopens with rejected lesions among the others, still marked.
+
+    Args:
+        case: the running unittest.TestCase; its assertions report the failures.
+    """
     if importlib.util.find_spec("nibabel") is None:
         return  # it is installed before the first synthesis
-    nodes = makeNodes(found=True)
+    nodes = makeNodes(fromNetwork=True)
     review = Review(nodes["table"])
     addLesion(nodes, missedPosition(nodes), Memory())
     review.setState(1, REJECTED)
@@ -191,7 +211,7 @@ def checkReopenedResult(case: Any) -> None:
 
 
 def _shrink(nodes: dict[str, Any], lesion: int) -> None:
-    """Take the first layer of voxels away from a lesion, as an eraser would."""
+    """Erase the first layer of voxels of a lesion."""
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     mask = labelsOnGrid(nodes["lesions"], nodes["dvr"])[0] == lesion
     mask[: int(np.nonzero(mask)[0].min()) + 1] = False
@@ -205,4 +225,4 @@ def _shrink(nodes: dict[str, Any], lesion: int) -> None:
     )
 
 
-CHECKS = (checkReviewAndEdits, checkFoundLesions, checkViews, checkExportAndReopening, checkReopenedResult)
+CHECKS = (checkReviewAndEdits, checkNetworkLesions, checkViews, checkExportAndReopening, checkReopenedResult)
