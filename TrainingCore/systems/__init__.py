@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 def system_class(name: str) -> type[System]:
     """Look up the class of a system by name; imports torch.
 
+    Args:
+        name: value of `system` in a recipe.
+
+    Returns:
+        The class, not yet built.
+
     Raises:
         BadInput: unknown name.
     """

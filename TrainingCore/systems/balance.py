@@ -55,6 +55,9 @@ class AdversarialBalance:
     def load(self, state: dict[str, float]) -> None:
         """Restore a saved state.
 
+        Args:
+            state: what `state` returned.
+
         Raises:
             BadInput: state of the earlier rule, which scaled the generator's rate.
         """

@@ -13,13 +13,23 @@ from .settings import read_settings
 
 
 def volumes_to_learn(recipe: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the volumes that a visit must have to be usable for training."""
+    """List the volumes that a visit must have to be usable for training.
+
+    Args:
+        recipe: a complete recipe.
+
+    Returns:
+        Names of inputs, target, brain mask, and the masks that the system needs.
+    """
     data = recipe["data"]
     return (*data["inputs"], data["target"], "brain", *entry_of(recipe["system"]).masks(recipe))
 
 
 def check_recipe(recipe: dict[str, Any]) -> None:
     """Check the values of a recipe by the rules that all systems share and by those of its own system.
+
+    Args:
+        recipe: a complete recipe.
 
     Raises:
         BadInput: a value is invalid, or the system is unknown.

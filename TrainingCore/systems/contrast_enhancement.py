@@ -6,13 +6,14 @@ with the brain mask b,
     L = mean_v (y_v - b_v G(x)_v)^2
 
 The paper's volumes are brain-masked too; that the prediction is masked with them is ours. Without it the network learns
-the large black background first, its sigmoid saturates at 0 everywhere, and it was never seen to come back.
+the large black background first, its sigmoid saturates at 0 everywhere, and in our runs it never recovered.
 
 While training every axis is flipped with probability 1/2; for validation and test all eight flips are computed and
 averaged, on the device. On a GPU the network computes in half precision, with a scaled loss where that is float16. The
 paper names no batch size; one volume at a time is ours. `loss: l1` is the L1 twin. No input but the T1w after the low
-dose carries what the target shows: `ablate ` drops inputs one by one as the paper does. The recipe's group
-`enhancement`, off in the paper, lets the network add to an input and shows it the low dose's uptake enlarged.
+dose carries what the target shows: `ablate` drops inputs one by one as the paper does. The recipe's group
+`enhancement`, off in the paper, adds the output to an input, and gives the network the amplified uptake of the low
+dose as one more input.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from ..evaluation.image_quality import enhancement_quality
 from ..networks.vnet import VNet
 from .papers.contrast_enhancement import ContrastEnhancementSettings
-from .parts import numbers
+from .parts import select_measures
 from .samples import Sample
 from .settings import read_settings
 from .system import System
@@ -55,26 +56,22 @@ class ContrastEnhancement(System):
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
         self.options = read_settings(ContrastEnhancementSettings, recipe)
-        self.network = self.learner("network", VNet(self.channels, **asdict(self.options.network), **self._help()))
+        self.network = self.learner("network", VNet(self.channels, **asdict(self.options.network), **self._additions()))
 
-    def _help(self) -> dict[str, Any]:
-        """What the network is helped by, as far as the inputs that it needs are there (an ablation drops some)."""
+    def _additions(self) -> dict[str, Any]:
+        """Arguments of the V-Net for our additions, as far as their inputs are available (an ablation drops some)."""
         settings, inputs = self.options.enhancement, self.recipe["data"]["inputs"]
-        help_settings: dict[str, Any] = {}
+        additions: dict[str, Any] = {}
         if settings.added_to in inputs:
-            help_settings["added_to"] = inputs.index(settings.added_to)
+            additions["added_to"] = inputs.index(settings.added_to)
         if settings.amplified and {"t1ce_low", "t1w"} <= set(inputs):
-            help_settings["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings.amplified)
-        return help_settings
+            additions["amplified"] = (inputs.index("t1ce_low"), inputs.index("t1w"), settings.amplified)
+        return additions
 
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step on whole volumes, flipped on the device.
-
-        Returns:
-            The loss over all voxels.
-        """
+        """Train on whole volumes, flipped on the device; returns the loss over all voxels."""
         inputs, target, brain = (torch.cat(column) for column in zip(*(self._flipped(sample, rng) for sample in batch)))
         loss = LOSSES[self.options.loss](self.network(inputs) * brain, target)
         self.network.step(loss)
@@ -90,10 +87,10 @@ class ContrastEnhancement(System):
         target, predicted = (volume[0, 0].cpu().numpy() for volume in (sample.target, self.predict(sample.inputs)))
         brain, tumour = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
         quality = enhancement_quality(target, predicted, brain, tumour)
-        return numbers(quality, ("l2", "tumour_l2", "psnr", "ssim"))
+        return select_measures(quality, ("l2", "tumour_l2", "psnr", "ssim"))
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Target (N, 1, I, J, K) in (0, 1) from MRI (N, C, I, J, K), the mean of all eight flips where asked for."""
+        """Predict the target, in (0, 1); with `flips.averaged` the mean over all eight flips."""
         inputs = inputs.to(self.device)
         flips = ALL_FLIPS if self.options.flips.averaged else ((),)
         total = self.network.infer(inputs)
@@ -110,10 +107,10 @@ class ContrastEnhancement(System):
         flips = self.options.flips
         averaged = "eight averaged" if flips.averaged else "none averaged"
         flip_text = f"each axis with probability {flips.training:g}, {averaged}"
-        return {"loss": self.options.loss, "flips": flip_text, "helped by": self._told_help()}
+        return {"loss": self.options.loss, "flips": flip_text, "additions": self._describe_additions()}
 
-    def _told_help(self) -> str:
-        options, inputs = self._help(), self.recipe["data"]["inputs"]
-        help_texts = [f"added to {inputs[options['added_to']]}"] if "added_to" in options else []
-        help_texts += [f"{options['amplified'][2]:g} times the low dose's uptake"] if "amplified" in options else []
-        return " and ".join(help_texts) or "nothing, as in the paper"
+    def _describe_additions(self) -> str:
+        options, inputs = self._additions(), self.recipe["data"]["inputs"]
+        additions = [f"added to {inputs[options['added_to']]}"] if "added_to" in options else []
+        additions += [f"{options['amplified'][2]:g} times the low dose's uptake"] if "amplified" in options else []
+        return " and ".join(additions) or "none, as in the paper"

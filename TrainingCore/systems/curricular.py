@@ -89,11 +89,7 @@ class Curricular(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One visit: a generator pass, a discriminator step on its patches, a generator step.
-
-        Returns:
-            The losses.
-        """
+        """Train on one visit: a generator pass, a discriminator step on its patches, a generator step."""
         (sample,) = batch
         self._set_rates(progress)
         output = self.generator(sample.inputs)
@@ -193,7 +189,7 @@ class Curricular(System):
     # -- prediction, state -----------------------------------------------------------------------------------------
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """DVR map (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
+        """Predict the DVR map."""
         return infer(self.inference_networks()[""], inputs, self.precision)[:, :1]
 
     def predict_scale(self, inputs: Tensor) -> Tensor:
@@ -219,7 +215,7 @@ class Curricular(System):
         return tensors, facts | {"balance": self.balance.state()}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint."""
+        """Restore a checkpoint, including the moving average and the adversarial balance."""
         super().load_state(tensors, facts)
         self.average.load_state(tensors)
         self.balance.load(facts["balance"])
@@ -244,7 +240,7 @@ class Curricular(System):
         return {"schedule": self.options.schedule.name, "patch": edge}
 
     def warnings(self, entry: dict[str, float]) -> list[str]:
-        """Warning if the patches are so large that the curriculum has no effect."""
+        """Warn if the patches are so large that the curriculum has no effect."""
         keys = ("lesion_share_lesion_patches", "lesion_share_random_patches")
         of_lesion, of_random = (entry.get(key, 0.0) for key in keys)
         if of_random <= 0 or of_lesion / of_random >= MIN_SHARE_RATIO:

@@ -23,7 +23,14 @@ class Ensemble:
         self.device = members[0].device
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Mean of the members' targets, (N, 1, I, J, K), from inputs (N, C, I, J, K)."""
+        """Average the members' predictions.
+
+        Args:
+            inputs: rescaled MRI, (N, C, I, J, K).
+
+        Returns:
+            Mean target, float32 (N, 1, I, J, K).
+        """
         return torch.stack([member.predict(inputs).float() for member in self.members]).mean(dim=0)
 
     @property
@@ -32,5 +39,12 @@ class Ensemble:
         return all(getattr(member, "predicts_scale", False) for member in self.members)
 
     def segment(self, inputs: Tensor) -> Tensor:
-        """Mean of the members' probabilities, where the system segments. (N, C, I, J, K) -> (N, 1, I, J, K)."""
+        """Average the members' probabilities, if the system segments.
+
+        Args:
+            inputs: rescaled MRI, (N, C, I, J, K).
+
+        Returns:
+            Mean probability, float32 (N, 1, I, J, K) in [0, 1].
+        """
         return torch.stack([member.segment(inputs).float() for member in self.members]).mean(dim=0)

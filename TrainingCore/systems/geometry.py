@@ -57,11 +57,7 @@ class Geometry(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Add the lesions and tissues of the visits.
-
-        Returns:
-            The mean absolute error of their lesions' mean DVR.
-        """
+        """Add the lesions and tissues of the visits; returns the mean absolute error of their lesions' mean DVR."""
         errors: list[float] = []
         for sample in batch:
             masks = _masks(sample.masks)
@@ -87,13 +83,17 @@ class Geometry(System):
         return labels, terms, np.minimum(volumes / FULL_WEIGHT_MM3, 1.0)
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Raises BadInput: there is nothing to predict from MRI alone."""
+        """Refuse to predict: there is nothing to predict from MRI alone.
+
+        Raises:
+            BadInput: always.
+        """
         raise BadInput(
             "The regression on geometry uses masks only, not MRI. It can only be used as a comparator in evaluate."
         )
 
-    def predict_masks(self, masks: Mapping[str, np.ndarray]) -> np.ndarray:
-        """DVR map, float32 (I, J, K), from masks by name; what a visit lacks is empty. 0 outside the brain."""
+    def _predict_masks(self, masks: Mapping[str, np.ndarray]) -> np.ndarray:
+        """DVR map, float32 (I, J, K), from masks by name; a mask that a visit lacks is empty. 0 outside the brain."""
         whole = {"brain": np.asarray(masks["brain"], bool)}
         nothing = np.zeros_like(whole["brain"])
         whole |= {
@@ -108,13 +108,13 @@ class Geometry(System):
         return np.where(labels > 0, values[labels], dvr)
 
     def predict_case(self, case: Case) -> np.ndarray:
-        """As `predict_masks`, of a prepared visit on a grid of any spacing."""
+        """Predict the DVR map of a prepared visit on a grid of any spacing."""
         self.spacing = float(np.linalg.norm(case.affine[:3, 0]))
-        return self.predict_masks(case.volumes)
+        return self._predict_masks(case.volumes)
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
         """Mean absolute DVR error over the brain and over its lesions."""
-        predicted = torch.from_numpy(self.predict_masks(_masks(sample.masks))).to(sample.target.device)
+        predicted = torch.from_numpy(self._predict_masks(_masks(sample.masks))).to(sample.target.device)
         return dvr_errors(predicted[None, None], sample)
 
     def weights(self) -> Tensors:
@@ -126,17 +126,21 @@ class Geometry(System):
         return {"products": self.products, "moments": self.moments, **self.weights()}, {}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Resume from a checkpoint."""
+        """Restore a checkpoint."""
         self.products, self.moments = tensors["products"], tensors["moments"]
         self.coefficients, self.sums = tensors["coefficients"], tensors["tissues"]
 
     def start_from(self, bundle: Bundle) -> None:
-        """Raises BadInput: a closed form starts from nothing."""
+        """Refuse to start from a bundle, because the solution has a closed form.
+
+        Raises:
+            BadInput: always.
+        """
         raise BadInput("The regression on geometry is solved directly. Leave out --start-from.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> Geometry:
-        """The regression of a bundle."""
+        """Load the regression of a bundle, with the spacing of its grid."""
         system, weights = cls(load_recipe("geometry"), device), bundle.weights()
         for name, own in system.weights().items():
             if name not in weights or weights[name].shape != own.shape:

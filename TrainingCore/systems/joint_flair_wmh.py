@@ -43,7 +43,7 @@ from .papers.joint_flair_wmh import JointFlairWMHSettings
 from .parts import init_output_bias, inside, mean_over
 from .samples import Sample
 from .settings import read_settings
-from .slices import drawn, slice_by_slice
+from .slices import random_slices, slice_by_slice
 from .system import System
 from .training_progress import TrainingProgress
 
@@ -81,12 +81,8 @@ class JointFlairWMH(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Slices of the visits: one step of C, one of G, depending on the mode.
-
-        Returns:
-            The losses.
-        """
-        slices = drawn(batch, self.options.slices_per_visit, rng)
+        """Train on slices of the visits: one step of C, one of G, depending on the mode."""
+        slices = random_slices(batch, self.options.slices_per_visit, rng)
         G, C = self.generator, self.classifier
         learning = self._learning(progress)
         self._set_rates(progress)
@@ -125,7 +121,7 @@ class JointFlairWMH(System):
     # -- validation, prediction --------------------------------------------------------------------------------------
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
-        """Over the brain: cross-entropy, Dice, squared and absolute error of the FLAIR.
+        """Cross-entropy, Dice, squared and absolute error of the FLAIR, over the brain.
 
         `dice` (0 to 1, nan without WMH) is at a probability of 0.5; `dice_at_<threshold>` at each of THRESHOLDS.
         """
@@ -145,7 +141,7 @@ class JointFlairWMH(System):
         return measures
 
     def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
-        """The threshold with the highest mean Dice over the validation people; the one nearest to 0.5 of several."""
+        """Choose the threshold with the highest mean Dice over the validation people; on ties, nearest 0.5."""
         dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
         best = max(dice.values())
         if best <= 0:
@@ -154,7 +150,7 @@ class JointFlairWMH(System):
         return {"lesion_threshold": min(highest, key=lambda threshold: abs(threshold - HALF))}
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """FLAIR (N, 1, I, J, K) in the units of the intensity rule from T1w (N, C, I, J, K), slice by slice.
+        """Synthesize the FLAIR, in the units of the intensity rule, slice by slice.
 
         Raises:
             BadInput: the mode is `unimodal`, which synthesizes no FLAIR.
@@ -167,7 +163,14 @@ class JointFlairWMH(System):
         return slice_by_slice(lambda t1w: self._flair(infer, t1w), inputs.to(self.device), empty)
 
     def segment(self, inputs: Tensor) -> Tensor:
-        """Probability of a hyperintensity, (N, 1, I, J, K) in [0, 1], from T1w (N, C, I, J, K); 0 outside the brain."""
+        """Segment the hyperintensities.
+
+        Args:
+            inputs: rescaled T1w, (N, C, I, J, K).
+
+        Returns:
+            Probability of a hyperintensity, (N, 1, I, J, K) in [0, 1]; 0 outside the brain.
+        """
         return slice_by_slice(self._probability, inputs.to(self.device), 0.0)
 
     def _probability(self, t1w: Tensor) -> Tensor:
@@ -195,6 +198,14 @@ def _dice(found: Tensor, truth: Tensor) -> float:
 
 
 def cross_entropy(logits: Tensor, slices: dict[str, Tensor]) -> Tensor:
-    """Mean cross-entropy of C's logits (S, 1, I, J) to the hyperintensities, over the brain."""
+    """Mean cross-entropy of C's output to the hyperintensities, over the brain.
+
+    Args:
+        logits: output of C before the sigmoid, (S, 1, I, J).
+        slices: `lesions` and `brain`, (S, 1, I, J) each, 0 or 1.
+
+    Returns:
+        A single number, with gradients.
+    """
     each = F.binary_cross_entropy_with_logits(logits, slices["lesions"], reduction="none")
     return mean_over(slices["brain"], each)

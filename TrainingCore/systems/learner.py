@@ -61,7 +61,14 @@ class Learner(Generic[Network]):
             return self._shared(inputs).float()
 
     def frozen(self, inputs: Tensor) -> Tensor:
-        """The output in the current mode, with gradients for its inputs but none for its weights."""
+        """Run the network in its current mode, with gradients for the inputs but none for the weights.
+
+        Args:
+            inputs: (N, C, ...).
+
+        Returns:
+            Output, float32.
+        """
         self.module.requires_grad_(False)
         with autocast(self.device, self.kind):
             output = self.module(inputs).float()
@@ -69,7 +76,14 @@ class Learner(Generic[Network]):
         return output
 
     def infer(self, inputs: Tensor) -> Tensor:
-        """The output in evaluation mode (no dropout, running means of the norms), without gradients."""
+        """Run the network in evaluation mode (no dropout, running means of the norms), without gradients.
+
+        Args:
+            inputs: (N, C, ...), on any device.
+
+        Returns:
+            Output, float32 on the device of the network.
+        """
         return infer(self.module, inputs, self.kind)
 
     def step(self, loss: Tensor) -> None:
@@ -84,17 +98,33 @@ class Learner(Generic[Network]):
         self.scaler.update()
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate."""
+        """Set the learning rate.
+
+        Args:
+            rate: learning rate of all weights.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
     def state(self, name: str) -> Tensors:
-        """Weights and state of Adam, named `name`/ and `name`_adam/."""
+        """Collect what a checkpoint needs: the weights and the state of Adam.
+
+        Args:
+            name: name of the network; the keys start with `name`/ and `name`_adam/.
+
+        Returns:
+            Tensors by key, on the device of the network.
+        """
         weights = prefixed(name, dict(self.module.state_dict()))
         return weights | prefixed(f"{name}_adam", optimizer_tensors(self.optimizer))
 
     def load_state(self, name: str, tensors: Tensors) -> None:
-        """Restore what `state` returned."""
+        """Restore what `state` returned.
+
+        Args:
+            name: name of the network, as given to `state`.
+            tensors: all tensors of the checkpoint.
+        """
         self.module.load_state_dict(part(name, tensors))
         load_optimizer(self.optimizer, part(f"{name}_adam", tensors))
 

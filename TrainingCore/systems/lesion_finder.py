@@ -7,9 +7,9 @@ often centred on a lesion, in prediction overlapping ones that are blended. With
 
 Voxels of a small lesion weigh more in the cross-entropy than those of a large one (w, up to `small_lesions`), since
 the Dice of a head is that of its large lesions while a count of lesions is one of its small ones. One input in a few is
-blank in training, so that the network also answers where T1w or FLAIR is missing. What is
-predicted is the moving average of the weights. The threshold and the smallest lesion are those with the highest Dice
-and, at that threshold, the highest lesion-wise F1 over the validation people; the bundle keeps both.
+blank in training, so that the network also works where T1w or FLAIR is missing. It predicts with the moving average of
+its weights. The threshold and the smallest lesion are those with the highest Dice and, at that threshold, the highest
+lesion-wise F1 over the validation people; the bundle keeps both.
 """
 
 from __future__ import annotations
@@ -69,20 +69,16 @@ class LesionFinder(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step on a window of each visit, all windows of one size.
-
-        Returns:
-            The losses.
-        """
+        """Train on a window of each visit, all windows of one size."""
         optimizer, weights = self.options.optimizer, self.options.losses
         self.network.set_rate(optimizer.rate * progress.decay(optimizer.decay))
-        x = torch.cat([self._some_blank(self._seen(sample.inputs, sample.brain), rng) for sample in batch])
+        x = torch.cat([self._some_blank(self._network_input(sample.inputs, sample.brain), rng) for sample in batch])
         brain = torch.cat([sample.brain for sample in batch])
         truth = torch.cat([sample.lesions for sample in batch]) * brain
         logits = self.network(x)
         each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         each = each * lesion_weights(truth, self.options.small_lesions)
-        cross_entropy, dice_loss = mean_over(brain, each), soft_dice_loss(logits.sigmoid() * brain, truth)
+        cross_entropy, dice_loss = mean_over(brain, each), _soft_dice_loss(logits.sigmoid() * brain, truth)
         self.network.step(weights.cross_entropy * cross_entropy + weights.dice * dice_loss)
         self.average.follow()
         return {"dice_loss": dice_loss.item(), "cross_entropy": cross_entropy.item()}
@@ -96,7 +92,7 @@ class LesionFinder(System):
         return x
 
     @staticmethod
-    def _seen(inputs: Tensor, brain: Tensor) -> Tensor:
+    def _network_input(inputs: Tensor, brain: Tensor) -> Tensor:
         """What the network sees: the brain's mean (0) outside the brain, as in an input that is missing."""
         return inputs * brain
 
@@ -110,7 +106,7 @@ class LesionFinder(System):
         probability = self.segment(sample.inputs)[0, 0].cpu()
         predicted, brain = probability.numpy(), sample.brain[0, 0].cpu().numpy() > 0.5
         truth = (sample.lesions[0, 0].cpu().numpy() > 0.5) & brain
-        loss = soft_dice_loss(probability, torch.from_numpy(truth.astype(np.float32)))
+        loss = _soft_dice_loss(probability, torch.from_numpy(truth.astype(np.float32)))
         measures = {"dice_loss": float(loss) if truth.any() else math.nan}
         voxel = float(self.recipe["data"]["field_of_view"] / max(sample.brain.shape[2:])) ** 3
         for threshold in THRESHOLDS:
@@ -121,7 +117,7 @@ class LesionFinder(System):
         return measures
 
     def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
-        """Threshold with the highest mean Dice over the validation people, then smallest lesion with the highest F1."""
+        """Choose the threshold with the highest mean Dice over the validation people, then the lesion size by F1."""
         dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
         if max(dice.values()) <= 0:
             return {}
@@ -134,14 +130,18 @@ class LesionFinder(System):
         return self.segment(inputs)
 
     def segment(self, inputs: Tensor) -> Tensor:
-        """Probability of a lesion, (N, 1, I, J, K) in [0, 1], from MRI (N, C, I, J, K); 0 outside the brain.
+        """Segment the lesions in overlapping windows that are blended; windows without brain are skipped.
 
-        An input whose voxels are all background counts as missing. Windows without brain are left out.
+        Args:
+            inputs: rescaled MRI, (N, C, I, J, K); an input whose voxels are all background counts as missing.
+
+        Returns:
+            Probability of a lesion, (N, 1, I, J, K) in [0, 1]; 0 outside the brain.
         """
         inputs = inputs.to(self.device)
         rule = self.recipe["data"]["intensity"]
         brain = inside(inputs, rule)
-        x, box = cropped_to(brain, inputs * (inputs != background_of(rule)))
+        x, box = _cropped_to(brain, inputs * (inputs != background_of(rule)))
         network, window = self.inference_networks()[""], self.options.window
         probability = torch.zeros_like(brain)
 
@@ -166,16 +166,12 @@ class LesionFinder(System):
         return tensors, facts
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint."""
+        """Restore a checkpoint, including the moving average."""
         super().load_state(tensors, facts)
         self.average.load_state(tensors)
 
     def start_from(self, bundle: Bundle) -> None:
-        """Take the weights of a bundle.
-
-        Raises:
-            BadInput: they are of another network.
-        """
+        """Initialise the network and its moving average from a bundle."""
         super().start_from(bundle)
         self.average.hand_back()
 
@@ -185,7 +181,15 @@ class LesionFinder(System):
 
 
 def lesion_weights(truth: Tensor, largest: float) -> Tensor:
-    """sqrt(ORDINARY / size) between 1 and `largest` at the voxels of a lesion, 1 elsewhere; (N, 1, I, J, K) both."""
+    """Weights of the cross-entropy: sqrt(ORDINARY / size) within a lesion of `size` voxels, 1 elsewhere.
+
+    Args:
+        truth: lesion mask of each window, (N, 1, I, J, K), 0 or 1.
+        largest: upper limit of the weights; the lower limit is 1.
+
+    Returns:
+        Weights, float32 (N, 1, I, J, K) on the device of `truth`.
+    """
     weights = np.ones(tuple(truth.shape), np.float32)
     for window, mask in zip(weights, truth.cpu().numpy()):
         labels, sizes = label_lesions(mask[0], 1.0)
@@ -194,13 +198,13 @@ def lesion_weights(truth: Tensor, largest: float) -> Tensor:
     return torch.from_numpy(weights).to(truth.device)
 
 
-def soft_dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
-    """1 - (2 sum p m + 1) / (sum p + sum m + 1), a single number; shapes alike."""
+def _soft_dice_loss(probability: Tensor, truth: Tensor) -> Tensor:
+    """1 - (2 sum p m + 1) / (sum p + sum m + 1), a single number; both arguments have one shape."""
     return 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
 
 
-def cropped_to(brain: Tensor, x: Tensor) -> tuple[Tensor, Any]:
-    """The part of x (N, C, I, J, K) that holds the brain (N, 1, I, J, K), and its place; all of x without a brain."""
+def _cropped_to(brain: Tensor, x: Tensor) -> tuple[Tensor, Any]:
+    """Crop x (N, C, I, J, K) to the brain (N, 1, I, J, K); returns the box as an index, all of x without a brain."""
     voxels = brain.amax(dim=(0, 1)).nonzero()
     if len(voxels) == 0:
         return x, ...

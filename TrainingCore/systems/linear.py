@@ -23,9 +23,16 @@ from .training_progress import TrainingProgress
 
 
 def solve(products: Tensor, moments: Tensor) -> Tensor:
-    """Solve the normal equations (minimum norm): (terms, terms), (terms) -> (terms).
+    """Solve the normal equations (minimum norm).
 
     With NumPy, because the last bits of torch's solver (gelsy) depend on memory alignment.
+
+    Args:
+        products: sums of products of the terms, float64 (terms, terms).
+        moments: sums of products of terms and target, float64 (terms,).
+
+    Returns:
+        Coefficients, float64 (terms,).
     """
     return torch.from_numpy(np.linalg.lstsq(products.numpy(), moments.numpy(), rcond=None)[0])
 
@@ -51,11 +58,7 @@ class LinearVoxelwise(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Add the visits to the normal equations.
-
-        Returns:
-            The error of the fit so far on them.
-        """
+        """Add the visits to the normal equations; returns the mean absolute error on them of the fit so far."""
         masks = [sample.brain[0, 0] > 0 for sample in batch]
         inputs = [sample.inputs[0][:, inside] for sample, inside in zip(batch, masks)]
         terms = self._terms(torch.cat(inputs, dim=1).double().cpu())
@@ -70,7 +73,7 @@ class LinearVoxelwise(System):
         return torch.cat([torch.ones(1, values.shape[1], dtype=values.dtype), values])
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """DVR map (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K)."""
+        """Predict the target from the intensities of each voxel."""
         weights = self.coefficients.to(inputs.device, torch.float32)
         return (weights[0] + torch.einsum("c,ncijk->nijk", weights[1:], inputs.float()))[:, None]
 
@@ -83,17 +86,21 @@ class LinearVoxelwise(System):
         return {"products": self.products, "moments": self.moments, **self.weights()}, {}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint."""
+        """Restore a checkpoint."""
         self.products, self.moments = tensors["products"], tensors["moments"]
         self.coefficients = tensors["coefficients"]
 
     def start_from(self, bundle: Bundle) -> None:
-        """A closed form starts from nothing."""
+        """Refuse to start from a bundle, because the solution has a closed form.
+
+        Raises:
+            BadInput: always.
+        """
         raise BadInput("The linear regression is solved directly. Leave out --start-from.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> LinearVoxelwise:
-        """The regression of a bundle."""
+        """Load the regression of a bundle."""
         recipe = load_recipe("linear")
         recipe["data"] |= {"inputs": bundle.description["inputs"], "target": bundle.description["output"]}
         system = cls(recipe, device)

@@ -10,7 +10,14 @@ from .ensemble import Ensemble
 
 
 def load_system(bundle: Bundle, device: Any = "cpu") -> Any:
-    """Load the trained system of a bundle, or an Ensemble if it has several members, onto a device.
+    """Load the trained system of a bundle onto a device.
+
+    Args:
+        bundle: any bundle.
+        device: torch device, or its name.
+
+    Returns:
+        The system, or an Ensemble if the bundle has several members.
 
     Raises:
         BadInput: the weights do not belong to the described network.

@@ -1,6 +1,6 @@
 """Genc et al. 2022: a missing contrast of a glioma patient, with a 2D conditional GAN and a lesion mask loss.
 
-The generator G, ResNet blocks, makes an axial slice of the missing contrast from one of the contrast that is there (T2w
+The generator G, ResNet blocks, makes an axial slice of the missing contrast from one of an available contrast (T2w
 FSE -> FLAIR, T1w after gadolinium -> before); the PatchGAN D looks at both side by side. With m the lesion mask, D(.)
 logits and bce the cross-entropy to a label, every mean over all pixels of the slices as in pix2pix (Isola et al. 2017):
 
@@ -10,10 +10,11 @@ logits and bce the cross-entropy to a label, every mean over all pixels of the s
 The adversarial weight a = 1, the layers of G beyond "ResNet blocks", the 70x70 patches, batch norm and Adam's betas are
 pix2pix's; the paper names none of them. A step sees `visits_per_step` scans (the paper's batch size) and of each
 `samples` random slices that hold brain (our reading of its "number of batch samples"). Measured and synthetic slices
-have the same background before anything looks at them. a = 0: the L1-only twin; c2 = 0: without mask loss.
-As in pix2pix, D judges measured and generated slices in batches of their own, generated ones both when it learns and
-when it teaches G, so that BatchNorm shows G the D that learnt.
-The recipe's `generator.skips` and `generator.added_to`, both off in the paper, help G to keep what the input shows.
+have the same background before any network or loss sees them. a = 0: the L1-only twin; c2 = 0: without mask loss.
+As in pix2pix, D sees measured and generated slices in separate batches, both in its own step and in the step of G, so
+that BatchNorm gives G the statistics that D was trained with.
+The recipe's `generator.skips` and `generator.added_to`, both off in the paper, help G to preserve the content of its
+input.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ from ..networks.patchgan2d import PatchGAN2D
 from ..networks.resnet2d import ResNetGenerator2D
 from .learner import Learner
 from .papers.mask_weighted_pix2pix import MaskWeightedPix2PixSettings
-from .parts import combine_losses, cross_entropy_to, numbers
+from .parts import combine_losses, cross_entropy_to, select_measures
 from .samples import Sample
 from .settings import read_settings
-from .slices import drawn, slice_by_slice
+from .slices import random_slices, slice_by_slice
 from .system import System
 from .training_progress import TrainingProgress
 
@@ -44,7 +45,7 @@ class MaskWeightedPix2Pix(System):
     """G, D and their losses; see System for the verbs."""
 
     name = "mask_weighted_pix2pix"
-    score = ("dissimilarity",)  # 1 - mean SSIM of the brain, which the paper's search makes as small as it can
+    score = ("dissimilarity",)  # 1 - mean SSIM of the brain, which the paper's search minimises
     progress_losses: ClassVar = {"l1": "L1 {:.3f}", "mask": "mask {:.4f}", "loss_G": "G {:.2f}", "loss_D": "D {:.3f}"}
     architecture_keys = tuple(f"generator.{key}" for key in ("width", "blocks", "norm", "skips", "added_to"))
 
@@ -69,12 +70,8 @@ class MaskWeightedPix2Pix(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """Some slices of every visit: a generator pass, a discriminator step, a generator step.
-
-        Returns:
-            The losses.
-        """
-        slices = drawn(batch, self.options.samples, rng)
+        """Train on some slices of every visit: a generator pass, a discriminator step, a generator step."""
+        slices = random_slices(batch, self.options.samples, rng)
         x, brain, m = slices["inputs"], slices["brain"], slices["lesions"] * slices["brain"]
         y, generated = self._masked(slices["target"], brain), self._masked(self.generator(x), brain)
         losses: dict[str, float] = {}
@@ -114,11 +111,11 @@ class MaskWeightedPix2Pix(System):
         target, image = (volume[0, 0].cpu().numpy() for volume in (sample.target, prediction))
         brain, lesions = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
         kept = ("ssim_brain", "ssim_lesion", "mae_brain", "mae_lesion")
-        measured = numbers(translation_quality(target, image, brain, lesions), kept)
+        measured = select_measures(translation_quality(target, image, brain, lesions), kept)
         return {"dissimilarity": 1 - measured["ssim_brain"], **measured}
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Target (N, 1, I, J, K) in [-1, 1] from MRI (N, C, I, J, K); outside the brain it means nothing."""
+        """Predict the target, in [-1, 1], slice by slice."""
         return slice_by_slice(self.generator.infer, inputs.to(self.device), empty=self.background)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
@@ -131,11 +128,11 @@ class MaskWeightedPix2Pix(System):
         return {
             "slices per step": f"{self.options.samples} of each of {visits} visits",
             "discriminator's patches": f"{D.module.receptive_field} pixels" if D is not None else "none",
-            "generator's help": self._told_help(),
+            "generator's additions": self._describe_additions(),
         }
 
-    def _told_help(self) -> str:
+    def _describe_additions(self) -> str:
         layout = self._layout()
-        help_texts = ["skips"] if layout["skips"] else []
-        help_texts += [f"added to {self.options.generator.added_to}"] if layout["added_to"] is not None else []
-        return " and ".join(help_texts) or "none, as in the paper"
+        additions = ["skips"] if layout["skips"] else []
+        additions += [f"added to {self.options.generator.added_to}"] if layout["added_to"] is not None else []
+        return " and ".join(additions) or "none, as in the paper"

@@ -41,7 +41,11 @@ class MovingAverage(Generic[Network]):
         return {} if self._slow is None else prefixed(NAME, dict(self._slow.state_dict()))
 
     def load_state(self, tensors: Tensors) -> None:
-        """Restore what `state` returned."""
+        """Restore what `state` returned.
+
+        Args:
+            tensors: all tensors of the checkpoint.
+        """
         if self._slow is not None:
             self._slow.load_state_dict(part(NAME, tensors))
 

@@ -22,15 +22,15 @@ SMALLEST_SCALE = 1e-3  # in DVR (ours): far below any error, so that the logarit
 
 
 def build_generator(settings: dict[str, Any], channels: int, scale: bool = False) -> UNet3D:
-    """Build the 3D U-Net of a recipe's `generator`; before training its output is a typical DVR.
+    """Build the 3D U-Net of a recipe; before training its output is a typical DVR.
 
     Args:
-        settings: of the recipe's `generator`.
-        channels: number of input contrasts.
-        scale: whether it also predicts the scale of its error; before training that is the same everywhere.
+        settings: width, levels, order and further arguments of UNet3D.
+        channels: number of input channels.
+        scale: also predict the scale of the error; before training that is the same everywhere.
 
     Returns:
-        The network.
+        The network, with one output channel, or two with the scale.
     """
     network = UNet3D(in_channels=channels, out_channels=1, scale=scale, **settings)
     init_output_bias(network.last, TYPICAL_DVR)
@@ -55,28 +55,64 @@ def laplace_loss(error: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def init_output_bias(last: nn.Conv2d | nn.Conv3d, value: float) -> None:
-    """Initialise the bias of the last convolution, so that the initial output has this mean."""
+    """Initialise the bias of the last convolution, so that the initial output has this mean.
+
+    Args:
+        last: a convolution with bias.
+        value: mean of the output before training.
+    """
     assert last.bias is not None
     nn.init.constant_(last.bias, value)
 
 
 def inside(inputs: Tensor, intensity: dict[str, Any]) -> Tensor:
-    """Brain mask (N, 1, ...) of 0 and 1 from prepared MRI (N, C, ...): voxels that are not background."""
+    """Derive the brain mask from prepared MRI: voxels where any channel is not background.
+
+    Args:
+        inputs: prepared MRI, (N, C, ...).
+        intensity: group `data.intensity` of the recipe, which sets the value of the background.
+
+    Returns:
+        Mask, (N, 1, ...), 0 or 1 in the type of `inputs`.
+    """
     return (inputs != background_of(intensity)).any(dim=1, keepdim=True).to(inputs.dtype)
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Count the trainable parameters of a network.
+
+    Args:
+        network: any network.
+
+    Returns:
+        Number of parameters that receive gradients.
+    """
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def mean_over(mask: Tensor, values: Tensor) -> Tensor:
-    """Mean of the values in a mask of 0 and 1 (or of weights) of the same shape; 0 if it is empty."""
+    """Average values over a mask.
+
+    Args:
+        mask: 0 and 1, or weights.
+        values: same shape as the mask.
+
+    Returns:
+        A single number; 0 if the mask is empty.
+    """
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
-def numbers(measures: Mapping[str, float | None], names: Sequence[str]) -> dict[str, float]:
-    """Some measures by name; nan if one could not be taken (SSIM of lesions if there are none)."""
+def select_measures(measures: Mapping[str, float | None], names: Sequence[str]) -> dict[str, float]:
+    """Select measures by name.
+
+    Args:
+        measures: None for a measure that is undefined, such as SSIM of lesions if there are none.
+        names: measures to select.
+
+    Returns:
+        The selected measures; nan for None.
+    """
     chosen = {name: measures[name] for name in names}
     return {name: math.nan if value is None else float(value) for name, value in chosen.items()}
 
@@ -114,14 +150,30 @@ def use_memory_format(network: nn.Module, wish: str, device: torch.device, kind:
 
 
 def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[Any]:
-    """Mixed precision of a kind on a device; nothing for float32."""
+    """Context of mixed precision.
+
+    Args:
+        device: device of the computation.
+        kind: bfloat16 or float16; float32 changes nothing.
+
+    Returns:
+        Context manager for the forward pass.
+    """
     return nullcontext() if kind is torch.float32 else torch.autocast(device.type, dtype=kind)
 
 
 def infer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
-    """Predict with a network in evaluation mode, without gradients; the output is float32 on its device.
+    """Predict with a network in evaluation mode, without gradients.
 
     A CPU predicts in float32 whatever the recipe trained in: a map must not depend on which CPU made it.
+
+    Args:
+        network: is left in evaluation mode.
+        inputs: (N, C, ...), on any device.
+        kind: precision of the computation on a GPU.
+
+    Returns:
+        Output, float32 on the device of the network.
     """
     device = next(network.parameters()).device
     kind = torch.float32 if device.type == "cpu" else kind
@@ -133,6 +185,11 @@ def infer(network: nn.Module, inputs: Tensor, kind: torch.dtype) -> Tensor:
 def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle) -> None:
     """Load weights of a bundle into a network.
 
+    Args:
+        network: network with the described architecture.
+        weights: tensors by the names of the network's state dict.
+        bundle: source of the weights, named in the error.
+
     Raises:
         BadInput: the weights belong to another network.
     """
@@ -143,7 +200,14 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], bundle: Bundle)
 
 
 def other_network(bundle: Bundle) -> BadInput:
-    """Error for weights that belong to another network."""
+    """Build the error for weights that belong to another network.
+
+    Args:
+        bundle: source of the weights.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
     return BadInput(
         f"The model {bundle.path} has weights of another network than it describes. Get the bundle again, "
         f"or use its architecture: {bundle.description['architecture']}."
@@ -151,7 +215,15 @@ def other_network(bundle: Bundle) -> BadInput:
 
 
 def distributed(network: nn.Module, device: torch.device) -> nn.Module:
-    """Wrap a network so that the processes of `torchrun` share gradients (DistributedDataParallel)."""
+    """Wrap a network so that the processes of `torchrun` share gradients (DistributedDataParallel).
+
+    Args:
+        network: network on `device`.
+        device: device of this process.
+
+    Returns:
+        The wrapped network.
+    """
     from torch.nn.parallel import DistributedDataParallel
 
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
@@ -177,6 +249,14 @@ def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor) -> tuple[
     return (output * (of_pixel + of_adversarial)).sum(), ratio
 
 
-def cross_entropy_to(answers: Tensor, label: float) -> Tensor:
-    """Adversarial cross-entropy of a discriminator's logits, of any shape, to one label (1: real, 0: generated)."""
-    return F.binary_cross_entropy_with_logits(answers, torch.full_like(answers, label))
+def cross_entropy_to(logits: Tensor, label: float) -> Tensor:
+    """Adversarial cross-entropy of a discriminator's output to one label.
+
+    Args:
+        logits: output of the discriminator before a sigmoid, any shape.
+        label: 1 for real, 0 for generated.
+
+    Returns:
+        A single number, with gradients.
+    """
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))

@@ -50,11 +50,19 @@ def share_in_patches(mask: np.ndarray, centres: np.ndarray, size: int) -> float:
 
 
 def cut_patches(volume: Tensor, corners: np.ndarray | Tensor, size: int = 16) -> Tensor:
-    """Cubes of size^3 whose first voxels are `corners`: (C, D, H, W), (N, 3) -> (N, C, size, size, size).
+    """Cut cubes out of a volume.
 
     Gradients flow back into `volume`; those of overlapping patches add up. Implemented as one flat index_select,
     because `unfold` would need 71 GB in backward for 48 patches of a 128^3 volume, and slices with `stack` are forty
     times slower.
+
+    Args:
+        volume: (C, D, H, W).
+        corners: first voxel of each patch, integers (N, 3).
+        size: edge of a patch in voxels.
+
+    Returns:
+        Patches, (N, C, size, size, size).
 
     Raises:
         ValueError: a patch extends beyond the volume.
@@ -72,9 +80,16 @@ def cut_patches(volume: Tensor, corners: np.ndarray | Tensor, size: int = 16) ->
 
 
 def grid_patches(volume: Tensor, size: Sequence[int]) -> Tensor:
-    """All patches of a regular grid: (N, C, D, H, W) -> (N P, C, *size), P patches of each volume one after the other.
+    """Cut a volume into all patches of a regular grid.
 
     The last plane is repeated until the grid fits. Nothing overlaps, so the gradient is a rearrangement as well.
+
+    Args:
+        volume: (N, C, D, H, W).
+        size: edges of a patch in voxels, three numbers.
+
+    Returns:
+        Patches, (N P, C, *size): P patches of each volume one after the other.
     """
     missing = [-length % edge for length, edge in zip(volume.shape[2:], size)]
     if any(missing):

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 Recipe = dict[str, Any]
 
 
-def no_rules(recipe: Recipe) -> Iterator[Rule]:
+def _no_rules(recipe: Recipe) -> Iterator[Rule]:
     """No rules, for systems without settings of their own."""
     yield from ()
 
 
-def no_masks(recipe: Recipe) -> tuple[str, ...]:
+def _no_masks(recipe: Recipe) -> tuple[str, ...]:
     """No masks besides the brain mask."""
     return ()
 
@@ -58,8 +58,8 @@ class SystemEntry:
     name: str
     load: str | type[System]
     citation: str = ""
-    rules: Callable[[Recipe], Iterator[Rule]] = no_rules
-    masks: Callable[[Recipe], tuple[str, ...]] = no_masks
+    rules: Callable[[Recipe], Iterator[Rule]] = _no_rules
+    masks: Callable[[Recipe], tuple[str, ...]] = _no_masks
     disease: str = "ms"
     closed_form: bool = False
     recipe: Path | None = None
@@ -78,14 +78,25 @@ _ENTRIES: dict[str, SystemEntry] = {}
 
 
 def register_system(entry: SystemEntry) -> None:
-    """Register a system; replaces a system of the same name."""
+    """Register a system; replaces a system of the same name.
+
+    Args:
+        entry: the system; its recipe, if it has one, becomes a base recipe of that name.
+    """
     _ENTRIES[entry.name] = entry
     if entry.recipe is not None:
         add_root(entry.name, entry.recipe)
 
 
 def unregister(name: str) -> None:
-    """Remove a system that was registered at run time."""
+    """Remove a system that was registered at run time.
+
+    Args:
+        name: name of the system.
+
+    Raises:
+        KeyError: no such system.
+    """
     entry = _ENTRIES.pop(name)
     if entry.recipe is not None:
         add_root(name, None)
@@ -127,7 +138,14 @@ def entry_of(name: str) -> SystemEntry:
 
 
 def reported_for(task: str) -> Reported:
-    """Results that the paper of a task reports; empty if no registered paper has any."""
+    """Look up the results that a paper reports for a task.
+
+    Args:
+        task: name of the task (see evaluation.tasks).
+
+    Returns:
+        The results; empty if no registered paper has any.
+    """
     _discover()
     known = (entry.reported for entry in _ENTRIES.values() if entry.reported is not None)
     return next((figures for figures in known if figures.task == task), Reported(task))

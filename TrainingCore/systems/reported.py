@@ -33,9 +33,24 @@ class Reported:
     searched: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def of_measure(self, key: str, target: str = "") -> Mapping[str, str]:
-        """The paper's name for a model -> its value of a measure, for models with this target; may be empty."""
+        """Values of a measure in the paper.
+
+        Args:
+            key: key of the measure.
+            target: target of the models, which matters only for papers with several.
+
+        Returns:
+            The paper's name for a model -> its value as printed; may be empty.
+        """
         return self.by_target.get(target, self.measures).get(key, {})
 
     def with_inputs(self, inputs: Iterable[str]) -> Mapping[str, str]:
-        """Measure -> mean (SD) of the paper's model with these inputs; empty if the paper has none."""
+        """Row of the paper's ablation table.
+
+        Args:
+            inputs: names of the model's inputs, in any order.
+
+        Returns:
+            Measure -> mean (SD) as printed; empty if the paper has no such model.
+        """
         return self.inputs.get(frozenset(inputs), {})

@@ -16,7 +16,14 @@ MEMORY_FORMATS = ("auto", "contiguous", "channels_last")
 
 
 def common_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise) for data, epochs, augmentation and log."""
+    """Check data, epochs, augmentation and log, which all systems share.
+
+    Args:
+        recipe: a complete recipe.
+
+    Yields:
+        Whether a rule holds, and what is wrong otherwise.
+    """
     data, amounts = recipe["data"], recipe["augmentation"]
     yield data["field_of_view"] > 0, "data.field_of_view must be above 0 mm"
     yield min(grid_shape(recipe)) >= 1, "data.size must be at least one voxel"
@@ -51,7 +58,14 @@ def _intensity_rules(rule: dict[str, Any]) -> Iterator[Rule]:
 
 
 def adam_rules(rates: dict[str, Any]) -> Iterator[Rule]:
-    """Rules for an `optimizer` group: every key that ends in `rate` above 0, betas in [0, 1), a known decay."""
+    """Check an `optimizer` group: rates above 0, betas in [0, 1), a known decay.
+
+    Args:
+        rates: the group; every key that ends in `rate` is a learning rate.
+
+    Yields:
+        Whether a rule holds, and what is wrong otherwise.
+    """
     positive = all(value > 0 for key, value in rates.items() if key.endswith("rate"))
     yield positive, "the learning rates must be above 0"
     betas = rates["betas"]
@@ -61,7 +75,15 @@ def adam_rules(rates: dict[str, Any]) -> Iterator[Rule]:
 
 
 def depth_rules(recipe: dict[str, Any], name: str) -> Iterator[Rule]:
-    """Rules for a 3D network that halves its maps from level to level; name: its group in the recipe."""
+    """Check a 3D network that halves its feature maps from level to level.
+
+    Args:
+        recipe: a complete recipe.
+        name: group of the network in the recipe.
+
+    Yields:
+        Whether a rule holds, and what is wrong otherwise.
+    """
     network = recipe[name]
     yield network["width"] >= 1, f"{name}.width must be at least 1"
     yield 1 <= network["levels"] <= 7, f"{name}.levels must be between 1 and 7"
@@ -69,17 +91,40 @@ def depth_rules(recipe: dict[str, Any], name: str) -> Iterator[Rule]:
 
 
 def unet3d_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """Rules for a `generator` that is the 3D U-Net."""
+    """Check a `generator` that is the 3D U-Net.
+
+    Args:
+        recipe: a complete recipe.
+
+    Yields:
+        Whether a rule holds, and what is wrong otherwise.
+    """
     yield from depth_rules(recipe, "generator")
     yield recipe["generator"]["order"] in ("gcr", "cgr"), "generator.order must be gcr or cgr"
 
 
-def width_rules(widths: Any, name: str, least: int = 1) -> Iterator[Rule]:
-    """Rules for a list of channels, one number per stage; least: stages there must be."""
-    whole = len(widths) >= least and all(isinstance(width, int) and width >= 1 for width in widths)
-    yield whole, f"{name} must be a list of {'at least two ' if least == 2 else ''}whole numbers"
+def width_rules(widths: Any, name: str, min_stages: int = 1) -> Iterator[Rule]:
+    """Check a list of channels, one number per stage.
+
+    Args:
+        widths: value of the recipe.
+        name: its key, for the message.
+        min_stages: smallest length of the list.
+
+    Yields:
+        Whether a rule holds, and what is wrong otherwise.
+    """
+    whole = len(widths) >= min_stages and all(isinstance(width, int) and width >= 1 for width in widths)
+    yield whole, f"{name} must be a list of {'at least two ' if min_stages == 2 else ''}whole numbers"
 
 
 def no_float16(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """Rule for systems that were never tried in float16."""
+    """Check the precision of a system that was never tried in float16.
+
+    Args:
+        recipe: a complete recipe.
+
+    Yields:
+        Whether the rule holds, and what is wrong otherwise.
+    """
     yield recipe["precision"] != "float16", "precision must be auto, float32 or bfloat16"

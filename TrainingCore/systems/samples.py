@@ -85,7 +85,17 @@ class Sample:
 
 
 def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu") -> Sample:
-    """Turn a Case into a Sample."""
+    """Turn a Case into a Sample.
+
+    Args:
+        case: a prepared visit.
+        inputs: names of the volumes that become channels, in this order.
+        target: name of the volume to predict.
+        device: torch device, or its name.
+
+    Returns:
+        The visit on the device; masks are moved there when they are first used.
+    """
     return Sample(
         inputs=_on_device(np.stack([case.volumes[name] for name in inputs])[None], device),
         target=_tensor(case.volumes[target], device),
@@ -94,7 +104,14 @@ def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu")
 
 
 def joined(batch: list[Sample]) -> Sample:
-    """Join several visits to one Sample of (N, ...) tensors; a mask that a visit lacks is empty."""
+    """Join several visits to one Sample of (N, ...) tensors.
+
+    Args:
+        batch: visits on one grid.
+
+    Returns:
+        The joined Sample; a mask that a visit lacks is empty.
+    """
     if len(batch) == 1:
         return batch[0]
     names = {name for sample in batch for name in sample.masks}
@@ -121,7 +138,14 @@ def _on_device(array: np.ndarray, device: Any) -> torch.Tensor:
 
 
 def lesion_centres(lesions: np.ndarray) -> np.ndarray:
-    """Centres of gravity of the lesions of a mask, (L, 3) in voxels; (0, 3) if there is none."""
+    """Compute the centres of gravity of the lesions of a mask.
+
+    Args:
+        lesions: mask, (I, J, K).
+
+    Returns:
+        Centres in voxels, (L, 3); (0, 3) if there is no lesion.
+    """
     labels, volumes = label_lesions(lesions, 1.0)
     if len(volumes) == 0:
         return np.zeros((0, 3))

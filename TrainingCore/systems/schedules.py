@@ -37,11 +37,19 @@ def random_share(name: str, epoch: int, epochs: int, share: float = 0.5) -> floa
     return {"curricular": progress, "anticurricular": 1.0 - progress, "fixed": share, "uniform": 1.0}[name]
 
 
-def spread_evenly(places: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` rows of a list, at equal distances in it: (N, 3) -> (min(N, count), 3)."""
-    if len(places) <= count:
-        return places
-    return places[np.linspace(0, len(places) - 1, count).astype(int)]
+def spread_evenly(points: np.ndarray, count: int) -> np.ndarray:
+    """Thin out a list to rows at equal distances in it.
+
+    Args:
+        points: coordinates, (N, 3).
+        count: largest number of rows to keep.
+
+    Returns:
+        (min(N, count), 3).
+    """
+    if len(points) <= count:
+        return points
+    return points[np.linspace(0, len(points) - 1, count).astype(int)]
 
 
 def choose_centres(

@@ -14,7 +14,7 @@ sketcher, whose loss is its own; the noise z is the generators' dropout (Isola e
 refiner learns from sketches drawn with it, I_S ~ S(x, z) as in the paper's equation 3. Ours too: the
 generator's widths, levels, GroupNorm and place of the dropout (networks/unet3d.py); patch size; both lambdas; epochs.
 
-`generator.linear_path` adds a linear function of every voxel's own MRI to what a generator answers (ours, off in the
+`generator.linear_path` adds a linear function of every voxel's own MRI to the output of a generator (ours, off in the
 paper's recipe; networks/linear_path.py): DVR follows quantitative MRI voxel by voxel, and GroupNorm hides their values.
 
 `stages: 1` is the paper's comparator, a single cGAN (the sketcher alone); adversarial weight 0 the L1-only twin.
@@ -67,14 +67,14 @@ class SketcherRefiner(System):
         self.refiner = self._gan("refiner", self.channels + 1) if self.options.stages == 2 else None
 
     def _gan(self, stage: str, channels: int) -> ConditionalGAN:
-        losses, judge, rate = self.options.losses, self.options.discriminator, f"{stage}_rate"
+        losses, settings, rate = self.options.losses, self.options.discriminator, f"{stage}_rate"
         generator = self.learner(f"{stage} G", self._generator(channels), rate)
         discriminator = None
         if losses.adversarial > 0:
-            network = GridDiscriminator(self.channels + 1, judge.patch, judge.widths)
+            network = GridDiscriminator(self.channels + 1, settings.patch, settings.widths)
             discriminator = self.learner(f"{stage} D", network, rate)
         weight = losses.lambda_sketcher if stage == "sketcher" else losses.lambda_refiner
-        return ConditionalGAN(generator, discriminator, judge.patch, losses.adversarial, weight)
+        return ConditionalGAN(generator, discriminator, settings.patch, losses.adversarial, weight)
 
     def _generator(self, channels: int) -> nn.Module:
         layout = asdict(self.options.generator)
@@ -85,24 +85,20 @@ class SketcherRefiner(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step of the sketcher, then one of the refiner on what the sketcher now draws.
-
-        Returns:
-            Their losses.
-        """
+        """Train the sketcher, then the refiner on what the sketcher now draws."""
         sample, adam = joined(batch), self.options.optimizer
         rates = {"sketcher": adam.sketcher_rate, "refiner": adam.refiner_rate}
         for name, learner in self.learners.items():
             learner.set_rate(rates[name.split()[0]] * progress.decay(adam.decay))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout: a resumed run draws the same
-        found = {"sketcher": self.sketcher.step(sample.inputs, sample, brain_l1)}
+        losses = {"sketcher": self.sketcher.step(sample.inputs, sample, brain_l1)}
         if self.refiner is not None:
-            with_sketch = self._with_sketch(sample.inputs, self._drawn_sketch(sample.inputs))
-            found["refiner"] = self.refiner.step(with_sketch, sample, region_weighted_error)
-        return {f"{stage}_{key}": value for stage, losses in found.items() for key, value in losses.items()}
+            with_sketch = self._with_sketch(sample.inputs, self._training_sketch(sample.inputs))
+            losses["refiner"] = self.refiner.step(with_sketch, sample, region_weighted_error)
+        return {f"{stage}_{key}": value for stage, values in losses.items() for key, value in values.items()}
 
-    def _drawn_sketch(self, inputs: Tensor) -> Tensor:
-        """A sketch (N, 1, I, J, K) with the noise of dropout; no gradients."""
+    def _training_sketch(self, inputs: Tensor) -> Tensor:
+        """A sketch (N, 1, I, J, K) with dropout, which is the noise of the paper; no gradients."""
         with torch.no_grad():
             return self.sketcher.generator(inputs)
 
@@ -111,14 +107,21 @@ class SketcherRefiner(System):
         return torch.cat([inputs, sketch * inside(inputs, self.recipe["data"]["intensity"])], dim=1)
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """DVR map (N, 1, I, J, K) from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
+        """Predict the DVR map with both stages, or with the sketcher alone if `stages` is 1."""
         if self.refiner is None:
             return self.sketch(inputs)
         inputs = inputs.to(self.device)
         return self.refiner.generator.infer(self._with_sketch(inputs, self.sketch(inputs)))
 
     def sketch(self, inputs: Tensor) -> Tensor:
-        """The sketcher's map alone, shapes as in `predict`."""
+        """Predict the DVR map of the sketcher alone.
+
+        Args:
+            inputs: rescaled MRI, (N, C, I, J, K).
+
+        Returns:
+            Sketch, float32 (N, 1, I, J, K); undefined outside the brain.
+        """
         return self.sketcher.generator.infer(inputs)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
@@ -132,12 +135,28 @@ class SketcherRefiner(System):
 
 
 def brain_l1(fake: Tensor, sample: Sample) -> Tensor:
-    """Mean |y - G| over the brain, the sketcher's L1 (ours: the background is left out). All (N, 1, I, J, K)."""
+    """The sketcher's L1: mean |y - G| over the brain (ours: the background is left out).
+
+    Args:
+        fake: generated DVR, (N, 1, I, J, K).
+        sample: the visits, with target and brain mask.
+
+    Returns:
+        A single number, with gradients.
+    """
     return mean_over(sample.brain, (fake - sample.target).abs())
 
 
 def region_weighted_error(fake: Tensor, sample: Sample) -> Tensor:
-    """The refiner's L1: mean |y - G| in lesions + in NAWM + in the rest of the brain, of those that are not empty."""
+    """The refiner's L1: mean |y - G| in lesions + in NAWM + in the rest of the brain; empty regions are left out.
+
+    Args:
+        fake: generated DVR, (N, 1, I, J, K).
+        sample: the visits, with target and masks.
+
+    Returns:
+        A single number, with gradients.
+    """
     lesions, error = sample.lesions * sample.brain, (fake - sample.target).abs()
     other = sample.brain * (1 - lesions) * (1 - sample.nawm)
     return mean_over(lesions, error) + mean_over(sample.nawm, error) + mean_over(other, error)

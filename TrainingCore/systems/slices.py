@@ -16,7 +16,7 @@ from .samples import Sample
 CHUNK = 16  # slices per batch outside training (ours): limits memory, does not affect the result
 
 
-def brain_slices(brain: Tensor) -> np.ndarray:
+def _brain_slices(brain: Tensor) -> np.ndarray:
     """Indices of the axial slices that hold brain, (S,).
 
     Args:
@@ -26,23 +26,45 @@ def brain_slices(brain: Tensor) -> np.ndarray:
 
 
 def draw_slices(sample: Sample, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw `count` axial slices of a visit uniformly from those with brain, without replacement if possible.
+    """Draw axial slices of a visit uniformly from those with brain, without replacement if possible.
+
+    Args:
+        sample: one visit.
+        count: number of slices.
+        rng: source of the draws.
 
     Returns:
-        (count,) indices, rising.
+        (count,) indices in ascending order.
     """
-    indices = brain_slices(sample.brain)
+    indices = _brain_slices(sample.brain)
     return np.sort(rng.choice(indices, count, replace=len(indices) < count))
 
 
 def axial(volume: Tensor, slices: Sequence[int] | np.ndarray) -> Tensor:
-    """(1, C, I, J, K) -> (S, C, I, J), the chosen axial slices as a batch of 2D images."""
+    """Take axial slices of a volume as a batch of 2D images.
+
+    Args:
+        volume: (1, C, I, J, K).
+        slices: S indices along the last axis.
+
+    Returns:
+        (S, C, I, J).
+    """
     chosen = torch.as_tensor(np.asarray(slices), device=volume.device)
     return volume[0].index_select(3, chosen).permute(3, 0, 1, 2).contiguous()
 
 
-def drawn(batch: Sequence[Sample], count: int, rng: np.random.Generator) -> dict[str, Tensor]:
-    """`count` random axial slices of every visit as one batch: `inputs` (S, C, I, J); `target`, `brain`, `lesions`."""
+def random_slices(batch: Sequence[Sample], count: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    """Draw random axial slices of every visit as one batch.
+
+    Args:
+        batch: the visits.
+        count: slices of each visit.
+        rng: source of the draws.
+
+    Returns:
+        `inputs` (S, C, I, J); `target`, `brain`, `lesions` (S, 1, I, J), with S = count times the number of visits.
+    """
     parts: dict[str, list[Tensor]] = {"inputs": [], "target": [], "brain": [], "lesions": []}
     for sample in batch:
         chosen = draw_slices(sample, count, rng)
@@ -52,9 +74,18 @@ def drawn(batch: Sequence[Sample], count: int, rng: np.random.Generator) -> dict
 
 
 def slice_by_slice(network: Callable[[Tensor], Tensor], volume: Tensor, empty: float, chunk: int = CHUNK) -> Tensor:
-    """Run a 2D network over the axial slices of a volume: (N, C, I, J, K) -> (N, C', I, J, K).
+    """Run a 2D network over the axial slices of a volume.
 
-    Slices without any contrast, which hold no brain, are not computed and become `empty`.
+    Slices without any contrast, which hold no brain, are not computed.
+
+    Args:
+        network: (S, C, I, J) -> (S, C', I, J).
+        volume: (N, C, I, J, K).
+        empty: output for slices without contrast.
+        chunk: slices per call of the network.
+
+    Returns:
+        (N, C', I, J, K).
     """
     images = volume.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N K, C, I, J)
     shown = (images.flatten(1).amax(1) > images.flatten(1).amin(1)).nonzero()[:, 0]

@@ -106,15 +106,41 @@ class System(ABC):
         """
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
-        """Mean absolute DVR error over the brain and over its lesions (nan if there is none)."""
+        """Measure the prediction for one validation visit.
+
+        By default the mean absolute DVR error over the brain and over its lesions.
+
+        Args:
+            sample: the visit.
+
+        Returns:
+            Measures by name; nan if undefined, e.g. over lesions if there are none. Those in `score` select the epoch.
+        """
         return dvr_errors(self.predict(sample.inputs), sample)
 
     @abstractmethod
     def predict(self, inputs: Tensor) -> Tensor:
-        """Target (N, 1, I, J, K) in float32 from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
+        """Predict the target.
+
+        Args:
+            inputs: rescaled MRI, (N, C, I, J, K), on any device; channels as in `data.inputs`.
+
+        Returns:
+            Target, float32 (N, 1, I, J, K); undefined outside the brain.
+
+        Raises:
+            BadInput: the system does not predict from MRI.
+        """
 
     def predict_case(self, case: Case) -> np.ndarray:
-        """Synthetic target of a prepared visit, float32 (I, J, K)."""
+        """Predict the target of a prepared visit.
+
+        Args:
+            case: a visit on the grid of the recipe.
+
+        Returns:
+            Target, float32 (I, J, K); undefined outside the brain.
+        """
         stacked = np.stack([case.volumes[name] for name in self.recipe["data"]["inputs"]]).astype(np.float32)
         return self.predict(torch.from_numpy(stacked[None]).to(self.device))[0, 0].float().cpu().numpy()
 
@@ -127,19 +153,36 @@ class System(ABC):
         return {}
 
     def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
-        """Parameters selected on the validation set besides the epoch, by name in a bundle.
+        """Choose parameters on the validation set besides the epoch, such as a threshold.
 
         Args:
             entry: the log entry of the epoch, with its `validation_` measures.
+
+        Returns:
+            Parameters by name in a bundle; empty by default.
         """
         return {}
 
     def lesion_shares(self, sample: Sample) -> dict[str, float]:
-        """Share of lesional voxels in each kind of patch that the discriminator sees; empty without such patches."""
+        """Share of lesional voxels in each kind of patch that the discriminator sees.
+
+        Args:
+            sample: one visit.
+
+        Returns:
+            Share, 0 to 1, by kind of patch; empty for a system without such patches.
+        """
         return {}
 
     def warnings(self, entry: dict[str, float]) -> list[str]:
-        """Warnings about an epoch, from its mean losses by name."""
+        """Check an epoch for signs of unsuitable settings.
+
+        Args:
+            entry: mean losses of the epoch by name.
+
+        Returns:
+            Sentences to print; empty by default.
+        """
         return []
 
     # -- state -------------------------------------------------------------------------------------------------------
@@ -158,7 +201,11 @@ class System(ABC):
         return tensors, {"scalers": {name: learner.scaler.state_dict() for name, learner in self.learners.items()}}
 
     def load_state(self, tensors: Tensors, facts: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint.
+        """Restore a checkpoint.
+
+        Args:
+            tensors: tensors that `state` returned.
+            facts: facts that `state` returned.
 
         Raises:
             BadInput: the checkpoint belongs to other networks.
@@ -178,6 +225,9 @@ class System(ABC):
     def start_from(self, bundle: Bundle) -> None:
         """Initialise the prediction networks from a bundle.
 
+        Args:
+            bundle: a trained model of this system with the same architecture.
+
         Raises:
             BadInput: the weights belong to other networks.
         """
@@ -189,6 +239,13 @@ class System(ABC):
     @classmethod
     def from_bundle(cls: type[Kind], bundle: Bundle, device: Any = "cpu") -> Kind:
         """Build the system of a bundle for prediction, without discriminators.
+
+        Args:
+            bundle: a trained model of this system.
+            device: torch device, or its name.
+
+        Returns:
+            The system with the weights of the bundle.
 
         Raises:
             BadInput: the bundle belongs to other networks.

@@ -8,17 +8,40 @@ Tensors = dict[str, torch.Tensor]
 
 
 def prefixed(prefix: str, tensors: Tensors) -> Tensors:
-    """The same tensors under names that start with `prefix/`."""
+    """Add a prefix to names.
+
+    Args:
+        prefix: prefix without the slash.
+        tensors: tensors by name.
+
+    Returns:
+        The same tensors by `prefix/name`.
+    """
     return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
 
 
 def part(prefix: str, tensors: Tensors) -> Tensors:
-    """The tensors whose names start with `prefix/`, without it."""
+    """Select the tensors of one prefix.
+
+    Args:
+        prefix: prefix without the slash.
+        tensors: tensors by name.
+
+    Returns:
+        The tensors whose names start with `prefix/`, by the rest of their names.
+    """
     return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
-    """State of an optimiser (moments and step counts of Adam) as flat tensors."""
+    """Flatten the state of an optimiser (moments and step counts of Adam).
+
+    Args:
+        optimizer: any optimiser.
+
+    Returns:
+        Tensors by `<number of the parameter>.<key>`.
+    """
     return {
         f"{index}.{key}": torch.as_tensor(value)
         for index, memory in optimizer.state_dict()["state"].items()
@@ -27,7 +50,12 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Restore the state of an optimiser from `optimizer_tensors`."""
+    """Restore the state of an optimiser.
+
+    Args:
+        optimizer: optimiser of the same parameters; its learning rate is kept.
+        tensors: what `optimizer_tensors` returned.
+    """
     memory: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")

@@ -21,5 +21,12 @@ class TrainingProgress:
     share: float
 
     def decay(self, kind: str) -> float:
-        """Factor on the learning rates: 1 (`none`), or half a cosine from 1 to 0 over all steps (`cosine`)."""
+        """Factor on the learning rates at this point of the run.
+
+        Args:
+            kind: `none`, or `cosine` for half a cosine over all steps.
+
+        Returns:
+            1, or a value that falls from 1 to 0.
+        """
         return 0.5 * (1 + math.cos(math.pi * self.share)) if kind == "cosine" else 1.0

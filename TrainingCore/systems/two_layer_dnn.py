@@ -43,11 +43,7 @@ class TwoLayerDNN(System):
     def training_step(
         self, batch: list[Sample], progress: TrainingProgress, rng: np.random.Generator
     ) -> dict[str, float]:
-        """One step on all patches of the visits.
-
-        Returns:
-            The squared and the absolute error.
-        """
+        """Train on all patches of the visits; returns the squared and the absolute error."""
         sample, adam = joined(batch), self.options.optimizer
         self.network.set_rate(adam.rate * progress.decay(adam.decay))
         error = (self.network(sample.inputs) - sample.target) * sample.brain
@@ -57,7 +53,7 @@ class TwoLayerDNN(System):
         return {"l2": loss.item(), "l1": float(error.detach().abs().sum() / voxels)}
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """DVR map (N, 1, I, J, K) from rescaled MRI (N, C, I, J, K); outside the brain it means nothing."""
+        """Predict the DVR map."""
         return self.network.infer(inputs)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:

@@ -82,7 +82,7 @@ def _start_worker(_number: int) -> None:
         os.nice(NICENESS)
 
 
-def made_ahead(tasks: Sequence[Any], make: Callable[[Any], Any], workers: int) -> Generator[Any, None, None]:
+def prefetch(tasks: Sequence[Any], make: Callable[[Any], Any], workers: int) -> Generator[Any, None, None]:
     """Yield make(task) for every task in order.
 
     Workers end with the iterator, and also if this process is killed.
@@ -113,7 +113,7 @@ def made_ahead(tasks: Sequence[Any], make: Callable[[Any], Any], workers: int) -
             stop()
 
 
-def one_ahead(
+def prefetch_one(
     items: Generator[Any, None, None], change: Callable[[Any], Any], wait: bool = False
 ) -> Generator[Any, None, None]:
     """Yield change(item) for every item in order; a thread computes the next one in the meantime.
@@ -177,7 +177,7 @@ class CohortFeed:
             epochs: numbers of the epochs, from 0.
         """
         tasks = [(self.recipe["seed"], epoch, chosen) for epoch in epochs for chosen in self._chosen(epoch)]
-        return made_ahead(tasks, _CohortMaker(self.visits, self.recipe), self.workers)
+        return prefetch(tasks, _CohortMaker(self.visits, self.recipe), self.workers)
 
     def first_visit(self) -> Case:
         """See Feed."""
@@ -255,7 +255,7 @@ class SimulatedFeed:
             uses_of.setdefault(self._visit_of(use), []).append(use)
         tasks = [(self._person(visit), own) for visit, own in uses_of.items()]
         kept: dict[int, Case] = {}
-        with contextlib.closing(made_ahead(tasks, _SimulatedMaker(self.people), self.workers)) as simulated:
+        with contextlib.closing(prefetch(tasks, _SimulatedMaker(self.people), self.workers)) as simulated:
             for use in uses:
                 while use not in kept:
                     kept.update(next(simulated))

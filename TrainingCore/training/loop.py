@@ -22,7 +22,7 @@ from ..runtime.processes import Processes
 from ..systems.samples import Sample, make_sample
 from ..systems.system import System
 from ..systems.training_progress import TrainingProgress
-from .feeds import Batch, Feed, Visits, one_ahead
+from .feeds import Batch, Feed, Visits, prefetch_one
 from .state import load_state, save_state
 
 LOG = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Trainer:
             return [make_sample(case, data["inputs"], data["target"], device) for case in cases], rng
 
         steps = self.training.steps(range(start, self.epochs))
-        return one_ahead(steps, on_device, wait=device.type == "cpu")
+        return prefetch_one(steps, on_device, wait=device.type == "cpu")
 
     def _one_epoch(
         self, epoch: int, samples: Iterator[tuple[list[Sample], np.random.Generator]], tell: Tell

@@ -238,8 +238,8 @@ def test_skips_bring_detail_past_the_quarter_of_the_resolution() -> None:
     assert with_skips(image).std() > 1e-3
     recipe = load_recipe("mask_weighted_pix2pix_t1_improved", SMALL)
     told = MaskWeightedPix2Pix(recipe).describe()
-    assert told["generator's help"] == "skips and added to t1ce"
-    assert build().describe()["generator's help"] == "none, as in the paper"
+    assert told["generator's additions"] == "skips and added to t1ce"
+    assert build().describe()["generator's additions"] == "none, as in the paper"
 
 
 def test_it_learns_through_the_command_and_its_bundle_predicts_the_same(ball_cohort: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.runtime.processes import Processes
 from TrainingCore.train import train
 from TrainingCore.training import feeds, simulated
-from TrainingCore.training.feeds import SimulatedFeed, one_ahead
+from TrainingCore.training.feeds import SimulatedFeed, prefetch_one
 from TrainingCore.training.simulated import OnTheFly, SimulatedPeople
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -110,7 +110,7 @@ def test_workers_end_with_the_steps() -> None:
     import multiprocessing
 
     before = set(multiprocessing.active_children())
-    course = feeds.made_ahead(list(range(20)), abs, 1)
+    course = feeds.prefetch(list(range(20)), abs, 1)
     assert next(course) == 0
     course.close()
     deadline = time.monotonic() + 10
@@ -125,7 +125,7 @@ def test_items_made_ahead_keep_their_order_and_their_errors(wait: bool) -> None:
         yield from range(5)
         raise ValueError("no sixth")
 
-    course = one_ahead(items(), lambda item: item * 10, wait)
+    course = prefetch_one(items(), lambda item: item * 10, wait)
     assert [next(course) for _ in range(5)] == [0, 10, 20, 30, 40]
     with pytest.raises(ValueError, match="no sixth"):
         next(course)

@@ -50,12 +50,12 @@ class VNetSettings:
 
 
 @dataclass(frozen=True)
-class HelpSettings:
-    """Ours.
+class AdditionSettings:
+    """Additions of ours, off in the paper.
 
     Attributes:
-        added_to: input that the output is added to.
-        amplified: gain of the low dose's uptake as one more input.
+        added_to: input that the output is added to; empty for none.
+        amplified: gain of the low dose's uptake as one more input; 0 for none.
     """
 
     added_to: str
@@ -75,14 +75,14 @@ class ContrastEnhancementSettings:
     """loss: l2 or l1."""
 
     network: VNetSettings
-    enhancement: HelpSettings
+    enhancement: AdditionSettings
     loss: str
     flips: FlipSettings
     optimizer: AdamSettings
 
 
-def contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise)."""
+def _contrast_enhancement_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Yield (whether the rule holds, what is wrong otherwise)."""
     data, network = recipe["data"], recipe["network"]
     yield data["intensity"]["rule"] == "unit", "data.intensity.rule must be unit: the network ends in [0, 1]"
     yield data["target"] != "dvr", "data.target must be an MRI: the network ends in [0, 1]"
@@ -114,7 +114,7 @@ register_system(
             inputs_order="FLAIR → ADC → T1w. Kept to the end: T1w, low dose",
             learning_curves=FIGURE_4,
         ),
-        rules=contrast_enhancement_rules,
+        rules=_contrast_enhancement_rules,
         settings=ContrastEnhancementSettings,
         disease="glioma",
     )

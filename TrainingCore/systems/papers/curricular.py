@@ -104,8 +104,8 @@ class CurricularSettings:
     ema: float
 
 
-def curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise)."""
+def _curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Yield (whether the rule holds, what is wrong otherwise)."""
     yield from _network_rules(recipe)
     yield from _training_rules(recipe)
 
@@ -151,7 +151,7 @@ register_system(
                 "patient level r": {"curricular": "0.74", "anticurricular": "0.61"},
             },
         ),
-        rules=curricular_rules,
+        rules=_curricular_rules,
         settings=CurricularSettings,
         masks=lambda recipe: ("lesions", "white_matter"),
     )

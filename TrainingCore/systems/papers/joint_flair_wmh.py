@@ -37,15 +37,15 @@ class JointFlairWMHSettings:
     optimizer: AdamSettings
 
 
-def joint_flair_wmh_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise)."""
+def _joint_flair_wmh_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Yield (whether the rule holds, what is wrong otherwise)."""
     networks = recipe["networks"]
     yield recipe["mode"] in MODES, f"mode must be one of {', '.join(MODES)}"
     pictures = recipe["mode"] != "unimodal" or recipe["log"]["pictures_every"] == 0
     yield pictures, "mode unimodal makes no FLAIR to draw: set log.pictures_every=0"
     yield recipe["data"]["target"] != "dvr", "data.target must be an MRI contrast, such as flair"
     yield recipe["slices_per_visit"] >= 1, "slices_per_visit must be at least 1"
-    yield from width_rules(networks["widths"], "networks.widths", least=2)
+    yield from width_rules(networks["widths"], "networks.widths", min_stages=2)
     yield networks["first_kernel"] >= 1 and networks["first_kernel"] % 2 == 1, "networks.first_kernel must be odd"
     yield from adam_rules(recipe["optimizer"])
     yield from no_float16(recipe)
@@ -66,7 +66,7 @@ register_system(
                 "psnr_unit_peak": {"joint": "11.01", "offline": "9.65"},
             },
         ),
-        rules=joint_flair_wmh_rules,
+        rules=_joint_flair_wmh_rules,
         settings=JointFlairWMHSettings,
         masks=lambda recipe: ("lesions",),
         disease="wmh",

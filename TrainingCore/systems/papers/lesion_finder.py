@@ -47,19 +47,19 @@ class LesionFinderSettings:
     ema: float
 
 
-def lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise)."""
-    network, least = recipe["network"], 2 ** recipe["network"]["levels"]
+def _lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Yield (whether the rule holds, what is wrong otherwise)."""
+    network, factor = recipe["network"], 2 ** recipe["network"]["levels"]
     yield from depth_rules(recipe, "network")
     yield recipe["data"]["target"] == "lesions", "data.target must be lesions"
-    fits = recipe["window"] >= least and recipe["window"] % least == 0
-    yield fits, f"window must be a multiple of {least} voxels with network.levels {network['levels']}"
+    fits = recipe["window"] >= factor and recipe["window"] % factor == 0
+    yield fits, f"window must be a multiple of {factor} voxels with network.levels {network['levels']}"
     yield 0 <= recipe["lesion_windows"] <= 1, "lesion_windows is a probability, 0 to 1"
     yield 0 <= recipe["missing_input"] <= 0.5, "missing_input is a probability, 0 to 0.5"
-    yield recipe["small_lesions"] >= 1, "small_lesions must be at least 1"
+    yield recipe["small_lesions"] >= 1, "small_lesions must be at factor 1"
     yield min(recipe["losses"].values()) >= 0, "losses must not be negative"
     yield max(recipe["losses"].values()) > 0, "one of the losses must be above 0"
-    yield 0 <= recipe["ema"] < 1, "ema must be at least 0 and below 1"
+    yield 0 <= recipe["ema"] < 1, "ema must be at factor 0 and below 1"
     yield from adam_rules(recipe["optimizer"])
     yield from no_float16(recipe)
 
@@ -68,7 +68,7 @@ register_system(
     SystemEntry(
         "lesion_finder",
         load="TrainingCore.systems.lesion_finder:LesionFinder",
-        rules=lesion_finder_rules,
+        rules=_lesion_finder_rules,
         settings=LesionFinderSettings,
         masks=lambda recipe: ("lesions",),
     )

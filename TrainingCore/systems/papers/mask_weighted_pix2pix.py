@@ -64,8 +64,8 @@ class MaskWeightedPix2PixSettings:
     optimizer: AdamSettings
 
 
-def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise)."""
+def _mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Yield (whether the rule holds, what is wrong otherwise)."""
     data, generator, discriminator = recipe["data"], recipe["generator"], recipe["discriminator"]
     intensity = data["intensity"]
     ends = intensity["rule"] == "symmetric" or (intensity["rule"] == "percentile" and intensity["clip"] is True)
@@ -91,8 +91,8 @@ def mask_weighted_pix2pix_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield from adam_rules(recipe["optimizer"])
 
 
-def masks_of_mask_weighted_pix2pix(recipe: dict[str, Any]) -> tuple[str, ...]:
-    """Lesion masks are needed for the mask loss alone."""
+def _masks(recipe: dict[str, Any]) -> tuple[str, ...]:
+    """Lesion masks are needed only for the mask loss."""
     return ("lesions",) if recipe["losses"]["mask"] > 0 else ()
 
 
@@ -118,9 +118,9 @@ register_system(
                 "t1w": dict(zip(SEARCHED, (2, 4, 1.49e-4, 90.24, 124.85))),
             },
         ),
-        rules=mask_weighted_pix2pix_rules,
+        rules=_mask_weighted_pix2pix_rules,
         settings=MaskWeightedPix2PixSettings,
-        masks=masks_of_mask_weighted_pix2pix,
+        masks=_masks,
         disease="glioma",
     )
 )

@@ -87,8 +87,8 @@ class TwoLayerDNNSettings:
     optimizer: AdamSettings
 
 
-def sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise)."""
+def _sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Yield (whether the rule holds, what is wrong otherwise)."""
     generator = recipe["generator"]
     yield recipe["stages"] in (1, 2), "stages must be 1 (the sketcher alone) or 2"
     yield from unet3d_rules(recipe)
@@ -110,8 +110,8 @@ def _discriminator_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield fits, f"each edge of discriminator.patch must be a multiple of {halvings}, which its stages halve away"
 
 
-def two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    """(holds, what is wrong otherwise)."""
+def _two_layer_dnn_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
+    """Yield (whether the rule holds, what is wrong otherwise)."""
     network = recipe["network"]
     yield network["features"] >= 1, "network.features must be at least 1"
     yield network["kernel"] >= 1 and network["kernel"] % 2 == 1, "network.kernel must be odd"
@@ -125,7 +125,7 @@ register_system(
         load="TrainingCore.systems.sketcher_refiner:SketcherRefiner",
         citation="Wei et al. 2018",
         reported=Reported("demyelination", {"dice": {"sketcher-refiner": "0.83"}}),
-        rules=sketcher_refiner_rules,
+        rules=_sketcher_refiner_rules,
         settings=SketcherRefinerSettings,
         masks=lambda recipe: ("white_matter",),  # a visit without lesion mask is one of a control
     )
@@ -135,7 +135,7 @@ register_system(
         "two_layer_dnn",
         load="TrainingCore.systems.two_layer_dnn:TwoLayerDNN",
         citation="Li et al. 2014",
-        rules=two_layer_dnn_rules,
+        rules=_two_layer_dnn_rules,
         settings=TwoLayerDNNSettings,
     )
 )
