@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from .data.cohort import Cohort
 from .data.recipe import load_recipe, with_values
-from .experiments.space import Dimension, own_space, read_space
+from .experiments.space import Dimension, default_space, read_space
 from .preprocessing.worker import VisitOutcome
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
@@ -75,7 +75,7 @@ def tune(
     """
     settings = load_recipe(recipe, changes)
     check_recipe(settings)
-    dimensions = read_space(Path(space), settings) if space else own_space(settings)
+    dimensions = read_space(Path(space), settings) if space else default_space(settings)
     stratify = list(stratify)
     cohort = _open_training_visits(Path(data).absolute() if scheduler else Path(data), settings, stratify)
 

@@ -26,10 +26,21 @@ from .settings import Compute, FoldSettings
 def eliminate(
     cohort: Cohort, recipe: Row, out: Path, folds: FoldSettings, compute: Compute, progress: Progress
 ) -> list[Row]:
-    """Run every round.
+    """Run all rounds of the elimination.
+
+    Args:
+        cohort: visits usable for training with all inputs.
+        recipe: recipe with all inputs; its key data.inputs is varied.
+        out: folder of the experiment; each round is a cross-validation in it.
+        folds: division of the people, the same in every round.
+        compute: where the trainings run.
+        progress: shows the share of all rounds.
 
     Returns:
-        One row per round: inputs it began with, visits of what was tried, dropped, by what.
+        One row per round: inputs at its start, visit rows of every variant, dropped input, and the deciding measure.
+
+    Raises:
+        BadInput: the folder holds another experiment, or an image cannot be used.
     """
     task = task_of(recipe)
     inputs = list(recipe["data"]["inputs"])
@@ -51,7 +62,14 @@ def eliminate(
 
 
 def round_ends(inputs: int) -> list[float]:
-    """Share of all trainings that is done when round 1, 2, ... begins, and 1 at the end."""
+    """Share of all trainings that is done when round 1, 2, ... begins, and 1 at the end.
+
+    Args:
+        inputs: number of inputs at the start.
+
+    Returns:
+        As many shares as there are rounds, plus one; ascending from 0 to 1.
+    """
     tried = [inputs + 1, *range(inputs - 1, 1, -1)]
     return [sum(tried[:number]) / sum(tried) for number in range(len(tried) + 1)]
 
@@ -64,9 +82,9 @@ class RoundProgress(Progress):
         self.whole, self.number, self.first, self.last = whole, number, first, last
 
     def report(self, step: str, fraction: float, message: str) -> None:
-        """As Progress.report, of this round."""
+        """Forward a report as part of the whole."""
         self.whole.report(step, self.first + (self.last - self.first) * fraction, f"round {self.number}: {message}")
 
     def say(self, message: str) -> None:
-        """As Progress.say."""
+        """Forward a message."""
         self.whole.say(message)

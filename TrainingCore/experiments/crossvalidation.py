@@ -1,10 +1,10 @@
 """k-fold cross-validation of one or more recipes on the same people, in a folder that any number of jobs may fill.
 
-OUT/plan.json                    the folds by person, the recipes, who validates: written once, never changed
+OUT/plan.json                    the folds by person, the recipes, the task: written once, never changed
 OUT/<name>/fold-1/run            the training run, resumable
-OUT/<name>/fold-1/example.safetensors  one slice of one of the people left out, as this recipe makes it
+OUT/<name>/fold-1/example.safetensors  one slice of one of the people left out, predicted with this recipe
 OUT/<name>/fold-1/rows.json      measures of the people left out, written when the fold is done; also of the last epoch
-OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds of all recipes are done, or with --report so far
+OUT/report.html, summary.json, visits.csv, lesions.csv   when all folds are done, or of those done with --report
 
 Run the same command again to resume a killed job: finished folds are kept, unfinished trainings continue.
 """
@@ -24,14 +24,14 @@ from ..data.run import Run
 from ..runtime.errors import BadInput
 from ..runtime.files import only_one, read_json, write_json
 from .folds import make_folds
-from .plan_file import PLAN, begin_or_go_on, read_plan
+from .plan_file import PLAN, read_plan, start_or_resume
 from .settings import FoldSettings
 
 if TYPE_CHECKING:
     from ..prediction.model import TrainedModel
 
 ROWS = "rows.json"
-CROSSVALIDATION = "cross-validation"  # what a plan is called
+CROSSVALIDATION = "cross-validation"  # kind of plan, named in messages
 EXAMPLE = "example.safetensors"
 TABLED = (
     "group",
@@ -48,7 +48,7 @@ Report = Callable[[str, float, str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is left out in which fold, and what is trained on the others."""
+    """Which people each fold leaves out, and the recipes that are trained on the others."""
 
     path: Path
     folds: list[list[str]]
@@ -66,13 +66,20 @@ class Plan:
         folds: FoldSettings,
         task: str = "",
     ) -> Plan:
-        """The plan of a folder: the one that is there, or a new one.
+        """Start a plan in a folder, or open the one that was started with the same settings.
 
         Args:
-            task: name of what is measured (see evaluation.tasks); the one that suits all recipes where it is empty.
+            path: folder of the cross-validation.
+            cohort: all visits usable for training.
+            recipes: recipes to compare, by name.
+            folds: division of the people.
+            task: name of what is measured (see evaluation.tasks); empty: the one common to all recipes.
+
+        Returns:
+            The plan.
 
         Raises:
-            BadInput: another one is there, or where a fold leaves too few people to learn from.
+            BadInput: the folder holds another plan, or a fold leaves too few people for training.
         """
         from ..evaluation.tasks import common_task
 
@@ -88,15 +95,21 @@ class Plan:
         for left_out in plan["folds"]:
             for recipe in recipes.values():
                 cohort.without(left_out).split(recipe["data"]["validation_people"], recipe["seed"], folds.stratify)
-        begin_or_go_on(path, plan, CROSSVALIDATION)
+        start_or_resume(path, plan, CROSSVALIDATION)
         return cls(path, plan["folds"], dict(recipes), folds.seed, plan["task"], folds.stratify)
 
     @classmethod
     def open(cls, path: Path) -> Plan:
-        """The plan of a folder that `begin` made.
+        """Open the plan of a folder.
+
+        Args:
+            path: folder of a cross-validation.
+
+        Returns:
+            The plan.
 
         Raises:
-            BadInput: there is none.
+            BadInput: the folder holds no plan, or that of another experiment.
         """
         if not (path / PLAN).is_file():
             raise BadInput(f"{path} is not a cross-validation: it has no {PLAN}. Give the --out of crossvalidate.")
@@ -104,18 +117,31 @@ class Plan:
         return cls(path, stored["folds"], stored["recipes"], stored["seed"], stored["task"], stored["stratified_by"])
 
     def jobs(self) -> list[tuple[str, int]]:
-        """(recipe name, fold counted from 1) of everything there is to do, fold by fold."""
+        """(recipe name, fold counted from 1) of all trainings, fold by fold."""
         return [(name, fold) for fold in range(1, len(self.folds) + 1) for name in self.recipes]
 
     def folder(self, name: str, fold: int) -> Path:
-        """Where one fold of one recipe lives."""
+        """Folder of one fold of one recipe.
+
+        Args:
+            name: name of the recipe.
+            fold: number of the fold, from 1.
+
+        Returns:
+            The folder, which may not exist yet.
+        """
         return self.path / name / f"fold-{fold}"
 
     def rows(self, name: str, fold: int) -> dict[str, Any] | None:
-        """What a finished fold measured: {visits, lesions, last_epoch}; None while it is not finished.
+        """Read the measures of a finished fold.
 
-        last_epoch: {visits, lesions} of the last epoch's model, None if that is the best one; a fold measured by an
-        earlier version lacks it.
+        Args:
+            name: name of the recipe.
+            fold: number of the fold, from 1.
+
+        Returns:
+            {visits, lesions, last_epoch}; None if the fold is not finished. last_epoch: {visits, lesions} of the last
+            epoch's model, or None if that is the best one; missing if an earlier version measured the fold.
 
         Raises:
             BadInput: the file is damaged.
@@ -129,7 +155,15 @@ class Plan:
         return content
 
     def example(self, name: str, fold: int) -> Path:
-        """Where the example slice of one fold of one recipe lies, if there is one."""
+        """File with the example slice of one fold of one recipe.
+
+        Args:
+            name: name of the recipe.
+            fold: number of the fold, from 1.
+
+        Returns:
+            The file, which may not exist.
+        """
         return self.folder(name, fold) / EXAMPLE
 
     def missing(self) -> list[tuple[str, int]]:
@@ -137,15 +171,20 @@ class Plan:
         return [job for job in self.jobs() if self.rows(*job) is None]
 
     def finished(self) -> list[int]:
-        """The folds, counted from 1, that every recipe has finished: those that a report can compare on."""
+        """The folds, counted from 1, that every recipe has finished; reports compare on these."""
         left = {fold for _name, fold in self.missing()}
         return [fold for fold in range(1, len(self.folds) + 1) if fold not in left]
 
     def pooled(self, name: str, folds: Sequence[int] = (), last_epoch: bool = False) -> dict[str, list[dict[str, Any]]]:
-        """Out-of-fold rows of a recipe, of the people of some folds (all where empty), which must be finished.
+        """Out-of-fold rows of a recipe.
 
         Args:
-            last_epoch: of the last epochs' models instead of the best ones'.
+            name: name of the recipe.
+            folds: finished folds, counted from 1; empty: all.
+            last_epoch: measures of the last epochs' models instead of the best ones'.
+
+        Returns:
+            {visits, lesions}: one row each, over all people of these folds.
         """
         measured = [self.rows(name, fold) for fold in folds or range(1, len(self.folds) + 1)]
         parts = [part for part in measured if part is not None]
@@ -154,16 +193,32 @@ class Plan:
         return {kind: [row for part in parts for row in part[kind]] for kind in ("visits", "lesions")}
 
     def last_epochs_differ(self, folds: Sequence[int]) -> bool:
-        """Whether the last epochs of all recipes were measured in some finished folds, and any is not the best one."""
+        """Check whether a comparison of best and last epochs is possible and of interest.
+
+        Args:
+            folds: finished folds, counted from 1.
+
+        Returns:
+            True if the last epochs of all recipes were measured in these folds, and any of them is not the best epoch.
+        """
         parts = [self.rows(name, fold) or {} for name in self.recipes for fold in folds]
         return all("last_epoch" in part for part in parts) and any(part["last_epoch"] for part in parts)
 
 
 def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, device: str, threads: int) -> None:
-    """Train one recipe without the people of one fold and measure it on them; does nothing where that is done.
+    """Train one recipe without the people of one fold and measure it on them; a finished fold is skipped.
+
+    Args:
+        plan: plan of the cross-validation.
+        cohort: all visits of the plan.
+        name: name of the recipe.
+        fold: number of the fold, from 1.
+        report: called with step, finished share of the fold (0 to 1) and message.
+        device: device of the training, e.g. `auto` or `cuda`.
+        threads: CPU threads; 0: all.
 
     Raises:
-        BadInput: another process is at work on it, or an image of one of the people cannot be used.
+        BadInput: another process works on this fold, or an image of one of the people cannot be used.
     """
     with only_one(plan.folder(name, fold)):
         if plan.rows(name, fold) is not None:
@@ -181,7 +236,7 @@ def _train(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, dev
     left_out = plan.folds[fold - 1]
     split = split_as_before(cohort, run) if run else new_split(cohort.without(left_out), recipe, plan.stratified_by)
     if run is None:
-        for visit in cohort.of(left_out):  # a broken image is better found before the training than after it
+        for visit in cohort.of(left_out):  # a broken image should stop the job before the training, not after it
             report("read", 0.0, f"reading {visit.label}, which is left out")
             load_case(visit, recipe)
     return train_split(
@@ -196,7 +251,7 @@ def _train(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, dev
 
 
 def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, models: list[TrainedModel]) -> None:
-    """Measure the best epoch's model and, where it is another, the last one's on the people left out."""
+    """Measure the best epoch's model on the people left out, and the last epoch's model if it differs."""
     from ..evaluation.tasks import TASKS
     from ..prediction.cases import predict_case
     from ..reporting.slice_figures import save_slices
@@ -228,7 +283,7 @@ def _measure(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, m
 
 
 def _begun(path: Path) -> Run | None:
-    """The run of a fold that a kill interrupted; one without a whole epoch is begun anew."""
+    """The interrupted run of a fold, or None; a run without a complete epoch is deleted."""
     if (path / "run.json").is_file():
         return Run.open(path)
     if path.exists():
@@ -237,7 +292,7 @@ def _begun(path: Path) -> Run | None:
 
 
 def _trained(run: Run, device: str) -> list[TrainedModel]:
-    """The best epoch's model, and the last one's where it is another."""
+    """The best epoch's model, and the last epoch's model if it differs."""
     from ..data.bundle import Bundle
     from ..prediction.model import TrainedModel
 

@@ -30,7 +30,9 @@ class Candidate:
     """A trained model under the name that the report gives it.
 
     Attributes:
-        trained_on: (cohort folder, people) where a Run says so, to recognise people it was trained on.
+        name: name in the report.
+        bundle: the trained model.
+        trained_on: (cohort folder, training people) if it was opened from a run, to recognise in-sample results.
     """
 
     name: str
@@ -39,7 +41,11 @@ class Candidate:
     _model: TrainedModel | None = field(default=None, repr=False)
 
     def load(self, device: str) -> None:
-        """Read the weights onto a device."""
+        """Load the weights onto a device.
+
+        Args:
+            device: `auto`, `cpu`, `cuda`, ...
+        """
         self._model = TrainedModel.load(self.bundle, device)
 
     @property
@@ -70,7 +76,18 @@ class Candidate:
         return json.dumps([self.shape, self.spacing, self.bundle.description["intensity"]], sort_keys=True)
 
     def prepare(self, visit: Visit, mri: Sequence[str]) -> Case:
-        """A visit on this model's grid with its intensity rule; mri: the images to read."""
+        """Read a visit on this model's grid with its intensity rule.
+
+        Args:
+            visit: a visit of the cohort.
+            mri: names of the images to read.
+
+        Returns:
+            The prepared visit with its masks.
+
+        Raises:
+            BadInput: a file is missing or cannot be used.
+        """
         return load_visit(visit, self.shape, self.spacing, self.bundle.description["intensity"], mri)
 
     def facts(self) -> dict[str, Any]:
@@ -83,8 +100,15 @@ class Candidate:
             "simulated_training_data": self.bundle.simulated,
         }
 
-    def seen_before(self, cohort: Cohort) -> str:
-        """A warning where people of this cohort were used for training, else an empty string."""
+    def in_sample_warning(self, cohort: Cohort) -> str:
+        """Write a warning if people of a cohort were used for training.
+
+        Args:
+            cohort: visits to evaluate on.
+
+        Returns:
+            A sentence, or an empty string.
+        """
         if self.trained_on is None or cohort.path is None or self.trained_on[0] != cohort.path.resolve():
             return ""
         seen = self.trained_on[1] & set(cohort.people)
@@ -97,10 +121,17 @@ class Candidate:
 
 
 def open_candidate(path: Path, name: str = "") -> Candidate:
-    """Open a bundle (folder, .zip, name) or a finished run; the name defaults to that of its folder.
+    """Open a bundle or the best epoch of a finished run.
+
+    Args:
+        path: folder or .zip of a bundle, name of a supplied bundle, or folder of a run.
+        name: name in the report; empty: that of the folder.
+
+    Returns:
+        The model; its weights are not loaded yet.
 
     Raises:
-        BadInput: it is neither.
+        BadInput: it is neither a bundle nor a finished run.
     """
     trained_on = None
     if (path / "run.json").is_file():
@@ -114,10 +145,18 @@ def open_candidate(path: Path, name: str = "") -> Candidate:
 
 
 def open_candidates(first: Path, name: str, compare: Sequence[str]) -> list[Candidate]:
-    """The model to evaluate and those to compare it with (`NAME=PATH`).
+    """Open the model to evaluate and the models to compare it with.
+
+    Args:
+        first: bundle or run to evaluate.
+        name: its name in the report; empty: that of its folder.
+        compare: further models as NAME=PATH.
+
+    Returns:
+        The models, the first one first.
 
     Raises:
-        BadInput: for what cannot be opened.
+        BadInput: a model cannot be opened, an entry is not NAME=PATH, or two models have one name.
     """
     candidates = [open_candidate(first, name)]
     for entry in compare:
@@ -135,15 +174,28 @@ def open_candidates(first: Path, name: str, compare: Sequence[str]) -> list[Cand
 
 
 def inputs_of(candidates: Sequence[Candidate]) -> list[str]:
-    """The MRI that the models see, each once."""
+    """List the inputs of all models.
+
+    Args:
+        candidates: opened models.
+
+    Returns:
+        Names of MRI contrasts, each once.
+    """
     return list(dict.fromkeys(name for candidate in candidates for name in candidate.data["inputs"]))
 
 
 def common_task_of(candidates: Sequence[Candidate]) -> Task:
-    """What the models are measured by.
+    """Choose the task by which the models are measured.
+
+    Args:
+        candidates: opened models.
+
+    Returns:
+        The task common to all models.
 
     Raises:
-        BadInput: they make different things.
+        BadInput: the models have different targets.
     """
     targets = sorted({candidate.data["target"] for candidate in candidates})
     if len(targets) > 1:
@@ -152,17 +204,34 @@ def common_task_of(candidates: Sequence[Candidate]) -> Task:
 
 
 def volumes_needed(candidates: Sequence[Candidate], task: Task) -> list[str]:
-    """The volumes that a visit must have to be measured."""
+    """List the volumes that a visit must have to be measured.
+
+    Args:
+        candidates: opened models.
+        task: their task.
+
+    Returns:
+        Names of volumes, each once.
+    """
     return list(dict.fromkeys([*inputs_of(candidates), candidates[0].data["target"], "brain", *task.needs]))
 
 
 def choose_visits(
     cohort: Cohort, people: Sequence[str], visits: Sequence[str], needs: Sequence[str]
 ) -> tuple[Cohort, int]:
-    """The chosen visits that have all volumes of `needs`, and how many have not.
+    """Select visits by person and session, and leave out those that lack a volume.
+
+    Args:
+        cohort: all visits.
+        people: labels, with or without `sub-`; empty: all.
+        visits: session labels, with or without `ses-`; empty: all.
+        needs: names of the volumes that a visit must have.
+
+    Returns:
+        The visits that can be measured; number of chosen visits that cannot.
 
     Raises:
-        BadInput: a person or visit does not exist, or none of them can be measured.
+        BadInput: a person or session does not exist, or no chosen visit can be measured.
     """
     labels = {name.removeprefix("sub-") for name in people}, {name.removeprefix("ses-") for name in visits}
     for kind, names, known in zip(
@@ -186,13 +255,20 @@ def choose_visits(
 
 
 def finest(candidates: Sequence[Candidate]) -> Candidate:
-    """The model with the smallest voxels: quantitative maps are compared on its grid."""
+    """Find the model with the smallest voxels; quantitative maps are compared on its grid.
+
+    Args:
+        candidates: opened models.
+
+    Returns:
+        One of them.
+    """
     return min(candidates, key=lambda one: one.spacing)
 
 
 @dataclass
 class Measured:
-    """What was measured: rows by model; slices by model and lesional voxels, both visit by visit."""
+    """Measurements: rows by model, slices by model, and lesional voxels; the latter two in the order of the visits."""
 
     rows: Pooled
     slices: dict[str, list[Slices]]
@@ -204,13 +280,22 @@ def measure_candidates(
 ) -> Measured:
     """Predict and measure every visit with every model.
 
-    Models of one task with a common grid are measured on the finest one, others each on its own grid and with its own
+    Models of a task with a common grid are measured on the finest one, others each on its own grid and with its own
     intensity rule.
 
     Args:
-        candidates: loaded.
+        candidates: loaded models.
+        task: the task of all models.
         cohort: visits that have all `volumes_needed`.
-        uncertainty: also predict augmented variants; tell(fraction, message) shows progress.
+        uncertainty: also predict augmented variants.
+        tell: called with the finished share, 0 to 1, and a message.
+
+    Returns:
+        Rows, slices and lesion loads.
+
+    Raises:
+        BadInput: an image cannot be used.
+        MyelinSynthError: a prediction failed.
     """
     names = [candidate.name for candidate in candidates]
     measured = Measured({name: {"visits": [], "lesions": []} for name in names}, {name: [] for name in names}, [])
@@ -218,10 +303,10 @@ def measure_candidates(
     for index, visit in enumerate(cohort):
         message = f"{visit.label}, visit {index + 1} of {len(cohort)}"
 
-        def told(share: float, index: int = index, message: str = message) -> None:
+        def report(share: float, index: int = index, message: str = message) -> None:
             tell((index + share) / len(cohort), message)
 
-        _measure_visit(visit, candidates, task, uncertainty, context, measured, told)
+        _measure_visit(visit, candidates, task, uncertainty, context, measured, report)
     return measured
 
 
@@ -240,7 +325,7 @@ def _measure_visit(
     uncertainty: bool,
     context: Any,
     measured: Measured,
-    told: Callable[[float], None],
+    report: Callable[[float], None],
 ) -> None:
     target = candidates[0].data["target"]
     mri = list(dict.fromkeys([*inputs_of(candidates), target]))
@@ -248,7 +333,7 @@ def _measure_visit(
     prepared = {reference.key: reference.prepare(visit, mri)}
     measured.loads.append(int(np.count_nonzero(prepared[reference.key].volumes.get("lesions", 0))))
     for index, candidate in enumerate(candidates):
-        told(index / len(candidates))
+        report(index / len(candidates))
         if candidate.key not in prepared:
             prepared[candidate.key] = candidate.prepare(visit, mri)
         case, outputs = prepared[candidate.key], predict_case(candidate.model, prepared[candidate.key], uncertainty)
@@ -261,15 +346,37 @@ def _measure_visit(
 
 
 def slice_of(case: Case, outputs: ModelImages, task: Task, context: Any, data: dict[str, Any], title: str) -> Slices:
-    """The slice of a visit with most lesional voxels, with everything that the task shows of it."""
+    """Cut the axial slice with most lesional voxels out of a visit, with everything that the task shows of it.
+
+    Args:
+        case: the visit.
+        outputs: what the model predicted, on the grid of the case.
+        task: task of the model.
+        context: what `task.prepare` returned, or None.
+        data: {inputs, target, intensity} of the model.
+        title: title of the picture.
+
+    Returns:
+        The slices of all images.
+    """
     images = task.images(case, outputs, context)
     synthetic = images.pop(SYNTHETIC, None)
     return axial_slices(case, synthetic, title, data["inputs"], data["target"], images)
 
 
 def warnings_of(candidates: Sequence[Candidate], task: Task, cohort: Cohort, left_out: int) -> list[str]:
-    """What a reader must know first: people used for training, visits left out, grids and intensities that differ."""
-    warnings = [note for candidate in candidates if (note := candidate.seen_before(cohort))]
+    """Collect what a reader must know before the results.
+
+    Args:
+        candidates: opened models.
+        task: their task.
+        cohort: visits that were measured.
+        left_out: number of visits that lack an image or mask.
+
+    Returns:
+        Sentences about in-sample people, visits left out, and grids or intensities that differ.
+    """
+    warnings = [note for candidate in candidates if (note := candidate.in_sample_warning(cohort))]
     if left_out:
         warnings.append(f"{left_out} visits lack an image or mask and were left out.")
     if len({candidate.key for candidate in candidates}) > 1:

@@ -20,7 +20,19 @@ Job = tuple[str, int]
 
 
 def run_jobs(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: Compute, progress: Progress) -> None:
-    """Run jobs of a plan, `compute.jobs` at a time, on its device and threads; stopping this stops them all."""
+    """Run trainings of a plan; if this process is stopped, all of them are.
+
+    Args:
+        plan: plan of the cross-validation.
+        cohort: all visits of the plan.
+        jobs: (name of the recipe, fold from 1) of each training.
+        compute: number of parallel trainings, device, threads, and the cluster if there is one.
+        progress: shows the finished share.
+
+    Raises:
+        BadInput: an image cannot be used, or another process works on one of the folds.
+        MyelinSynthError: a training failed.
+    """
     if compute.scheduler:
         _run_on_cluster(plan, cohort, jobs, compute, progress)
         return
@@ -52,7 +64,7 @@ class FoldTask:
         return f"{self.name}, fold {self.fold}"
 
 
-def train_fold(task: FoldTask) -> None:
+def _train_fold(task: FoldTask) -> None:
     """Train and measure one recipe on one fold; the command that started this process shows the progress."""
     try:
         run_fold(task.plan, task.cohort, task.name, task.fold, lambda *_: None, task.device, task.threads)
@@ -66,14 +78,14 @@ def _run_in_parallel(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: C
     progress.report("crossvalidate", 0.0, f"0 of {len(jobs)} trained")
     with (
         explain_broken_pool("a training", "Resume with the same command and fewer --jobs."),
-        parallel_results(train_fold, tasks, min(compute.jobs, len(jobs)), threads) as results,
+        parallel_results(_train_fold, tasks, min(compute.jobs, len(jobs)), threads) as results,
     ):
         for done, _ in enumerate(results, start=1):
             progress.report("crossvalidate", 0.98 * done / len(jobs), f"{done} of {len(jobs)} trained")
 
 
-def fold_outcome(task: FoldTask) -> VisitOutcome:
-    """Run `train_fold` on a worker of a cluster; failures are returned in the outcome, not raised."""
+def _fold_outcome(task: FoldTask) -> VisitOutcome:
+    """Run `_train_fold` on a worker of a cluster; failures are returned in the outcome, not raised."""
 
     def work() -> tuple[str, list[str]]:
         """Train the fold; what `attempt` wants is a word for the outcome and its warnings."""
@@ -81,7 +93,7 @@ def fold_outcome(task: FoldTask) -> VisitOutcome:
             raise MyelinSynthError(
                 f"The worker does not see {task.plan.path}. It must lie on a disk all workers share."
             )
-        train_fold(task)
+        _train_fold(task)
         return "trained", []
 
     return attempt(task.label, str(task.plan.path), work, "Use a smaller network or image.")
@@ -91,7 +103,7 @@ def _run_on_cluster(plan: Plan, cohort: Cohort, jobs: Sequence[Job], compute: Co
     """Run all trainings on a Dask cluster; a failure does not stop the others and is raised at the end."""
     plan = replace(plan, path=plan.path.absolute())
     tasks = [FoldTask(plan, cohort, name, fold, compute.device, compute.threads) for name, fold in jobs]
-    outcomes = on_a_cluster(tasks, str(compute.scheduler), fold_outcome) if tasks else iter(())
+    outcomes = on_a_cluster(tasks, str(compute.scheduler), _fold_outcome) if tasks else iter(())
     failed = []
     for done, outcome in enumerate(outcomes, start=1):
         if outcome.state == "failed":

@@ -21,13 +21,13 @@ from .jobs import run_jobs
 from .settings import Compute, FoldSettings
 
 
-def cell_name(fraction: float, width: int) -> str:
-    """Name of the recipe of one cell."""
+def _cell_name(fraction: float, width: int) -> str:
+    """Name of the recipe of one cell, e.g. `F50_C8`."""
     return f"F{100 * fraction:g}_C{width}"
 
 
-def people_at(fraction: float, cohort: Cohort, folds: int, recipe: Row) -> int:
-    """People to train on at a fraction: of those that neither the smallest other fold nor validation takes."""
+def _people_at(fraction: float, cohort: Cohort, folds: int, recipe: Row) -> int:
+    """Number of training subjects at a fraction of those left by the smallest other fold and by validation."""
     available = len(cohort.people) - -(-len(cohort.people) // folds) - recipe["data"]["validation_people"]
     return max(round(fraction * available), 1)
 
@@ -44,13 +44,26 @@ class Sizes:
 def run_curves(
     cohort: Cohort, recipe: Row, sizes: Sizes, out: Path, folds: FoldSettings, compute: Compute, progress: Progress
 ) -> tuple[Plan, list[Row]]:
-    """Cross-validate every cell.
+    """Cross-validate every combination of fraction and width.
+
+    Args:
+        cohort: visits usable for training.
+        recipe: recipe whose width and number of training people are varied.
+        sizes: fractions and widths.
+        out: folder of the experiment.
+        folds: division of the people, the same for all sizes.
+        compute: where the trainings run.
+        progress: shows the finished share.
 
     Returns:
-        The plan and one row per cell: name, fraction, people, width, visits.
+        The plan, and one row per cell: name, fraction, people, width, visits.
+
+    Raises:
+        BadInput: two fractions give the same number of people, a width is invalid, or the folder holds another
+            experiment.
     """
     fractions = sizes.fractions
-    counts = [people_at(fraction, cohort, folds.number, recipe) for fraction in fractions]
+    counts = [_people_at(fraction, cohort, folds.number, recipe) for fraction in fractions]
     for first, second, people, other in zip(fractions, fractions[1:], counts, counts[1:]):
         if people == other:
             raise BadInput(
@@ -59,10 +72,10 @@ def run_curves(
     cells: list[Row] = []
     for width in sizes.widths:
         for fraction in fractions:
-            people = people_at(fraction, cohort, folds.number, recipe)
+            people = _people_at(fraction, cohort, folds.number, recipe)
             own = with_values(recipe, {sizes.width_key: width, "data.training_people": people})
             check_recipe(own)
-            cells.append({"name": cell_name(fraction, width), "fraction": fraction, "people": people, "width": width,
+            cells.append({"name": _cell_name(fraction, width), "fraction": fraction, "people": people, "width": width,
                           "recipe": own})  # fmt: skip
     recipes = {cell["name"]: cell.pop("recipe") for cell in cells}
     plan = Plan.begin(out / "crossvalidation", cohort, recipes, folds)

@@ -13,14 +13,19 @@ PLAN, KIND = "plan.json", "kind"
 MAX_NAMED = 3
 
 
-def begin_or_go_on(folder: Path, wanted: dict[str, Any], what: str) -> None:
-    """Start a folder with this plan, or check that it was started with the same one; `what` names it in messages.
+def start_or_resume(folder: Path, wanted: dict[str, Any], what: str) -> None:
+    """Start a folder with a plan, or check that it was started with the same one.
 
-    Several jobs may begin one folder at the same moment.
+    Several jobs may start one folder at the same time.
+
+    Args:
+        folder: folder of the experiment, which may not exist yet.
+        wanted: settings as JSON.
+        what: kind of experiment, named in messages.
 
     Raises:
-        BadInput: it holds another plan, or something else; hidden files, which a killed job or a file manager leaves,
-            do not count.
+        BadInput: the folder holds another plan or other files; hidden files, left by a killed job or a file manager,
+            are ignored.
     """
     if folder.is_file() or any(parent.is_file() for parent in folder.parents):
         raise BadInput(f"{folder} cannot be created: a file of that name exists. Choose another --out.")
@@ -48,10 +53,18 @@ def _difference(key: str, found: Any, wanted: Any) -> str:
 
 
 def read_plan(folder: Path, what: str, keys: Sequence[str]) -> dict[str, Any]:
-    """The plan of a folder with these keys.
+    """Read the plan of a folder.
+
+    Args:
+        folder: folder of an experiment.
+        what: kind of experiment that is expected.
+        keys: keys that the plan must have.
+
+    Returns:
+        The plan.
 
     Raises:
-        BadInput: it is of something else, or damaged.
+        BadInput: the plan is missing or damaged, or that of another kind of experiment.
     """
     plan = read_json(folder / PLAN)
     if isinstance(plan, dict) and plan.get(KIND, what) != what:

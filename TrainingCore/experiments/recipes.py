@@ -46,14 +46,33 @@ def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dic
 
 
 def name_recipes_without_key(recipes: dict[str, dict[str, Any]], changes: Sequence[str]) -> str:
-    """Name the recipes that lack a changed key, in one sentence; empty if every recipe has every key."""
+    """Name the recipes that lack a changed key, for a message.
+
+    Args:
+        recipes: recipes by name.
+        changes: changes as key=value.
+
+    Returns:
+        One sentence; empty if every recipe has every key.
+    """
     missing = {key: [name for name, recipe in recipes.items() if not has_key(recipe, key)] for key in changes}
     sentences = [f"{', '.join(names)} without --set {key.split('=')[0]}" for key, names in missing.items() if names]
     return f"Not every recipe has every key: {'; '.join(sentences)}." if sentences else ""
 
 
 def open_cohort(path: Path, recipes: dict[str, dict[str, Any]]) -> Cohort:
-    """The visits usable for training by every recipe."""
+    """Open the visits that every recipe can be trained on.
+
+    Args:
+        path: prepared BIDS dataset.
+        recipes: recipes by name.
+
+    Returns:
+        Visits that have all volumes needed.
+
+    Raises:
+        BadInput: the dataset cannot be read, or no visit is usable.
+    """
     needed = dict.fromkeys(name for recipe in recipes.values() for name in volumes_to_learn(recipe))
     inputs = dict.fromkeys(name for recipe in recipes.values() for name in recipe["data"]["inputs"])
     return Cohort.read(path, list(inputs)).ready_to_learn(list(needed))

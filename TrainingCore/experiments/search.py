@@ -1,14 +1,14 @@
 """Hyperparameter search with Optuna: a study that can be shared by several workers and resumed.
 
-OUT/study.journal       Optuna's journal (JSON lines): every trial, its values and its course
+OUT/study.journal       Optuna's journal (JSON lines): every trial, its values and its scores
 OUT/plan.json           recipe, space and cohort: written once
 OUT/trials/0007/run     the training run of trial 7, resumable
-OUT/best_recipe.yaml    the best values found so far, as a recipe
+OUT/best_recipe.yaml    the best values so far, as a recipe
 
 Bayesian optimisation is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011); a trial whose validation
 score lies above the median of the others after the same share of its training is pruned. (Not at the same epoch: where
 visits per step are searched, epochs differ in steps.) A worker leaves its name in its trial; a trial whose worker has
-died is taken up again with the same values, where its run stopped.
+died is queued again with the same values and resumes its run.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from typing import Any
 
 from ..reporting.search_report import CONTINUES, REASON
 from ..runtime.errors import BadInput, MyelinSynthError
-from .plan_file import begin_or_go_on
+from .plan_file import start_or_resume
 from .space import Dimension
 
 JOURNAL, NAME = "study.journal", "myelinsynth"
-WAIT_S, UNSIGNED_S = 0.5, 30.0
-SIGN_S, SILENT_S = 10.0, 120.0  # between signs of life, and without one until a worker counts as dead (ours)
+WAIT_S, UNCLAIMED_S = 0.5, 30.0  # between polls; until a trial without the name of its worker counts as dead (ours)
+HEARTBEAT_S, DEAD_AFTER_S = 10.0, 120.0  # between heartbeats, and without one until a worker counts as dead (ours)
 PARTS, SAFE_PARTS = 10, 3  # of a training, at whose ends trials are compared, and in which none is pruned (ours)
 WORKER, FOLDER = "worker", "folder"
 Objective = Callable[[Any, dict[str, Any]], float]
@@ -39,15 +39,24 @@ Objective = Callable[[Any, dict[str, Any]], float]
 def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -> Any:
     """Open or create the study of a folder.
 
+    Args:
+        out: folder of the search.
+        plan: settings that must be unchanged to resume the study, as JSON.
+        seed: seed of the sampler; every worker adds its number.
+        prune: stop trials that fall behind the median.
+
+    Returns:
+        Optuna study that minimises.
+
     Raises:
-        BadInput: Optuna is missing or the plan is another.
+        BadInput: Optuna is missing, the folder holds another plan, or the journal is damaged.
     """
     optuna = import_optuna()
-    begin_or_go_on(out, plan, "search")
+    start_or_resume(out, plan, "search")
     path = out / JOURNAL
-    # a lock that is a file, not Optuna's link: one that a killed worker left is then found old after half a minute
+    # a file as lock, not Optuna's link: one left by a killed worker is then recognised as stale after half a minute
     lock = optuna.storages.journal.JournalFileOpenLock(str(path))
-    _drop_half_a_line(path, lock)
+    _drop_partial_line(path, lock)
     backend = optuna.storages.journal.JournalFileBackend(str(path), lock)
     pruner = (
         optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=SAFE_PARTS)
@@ -57,7 +66,7 @@ def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -
     try:
         return optuna.create_study(
             storage=optuna.storages.JournalStorage(backend),
-            # workers of one study must not draw the same values; constant_liar keeps those under way apart
+            # workers of one study must not draw the same values; constant_liar separates those of running trials
             sampler=optuna.samplers.TPESampler(seed=1000 * seed + _workers_before(out), constant_liar=True),
             pruner=pruner,
             study_name=NAME,
@@ -68,7 +77,7 @@ def open_study(out: Path, plan: dict[str, Any], seed: int, prune: bool = True) -
         raise BadInput(f"{path} is damaged ({error}). Restore it, or choose another --out.") from error
 
 
-def _drop_half_a_line(path: Path, lock: Any) -> None:
+def _drop_partial_line(path: Path, lock: Any) -> None:
     """Remove an incomplete last line of the journal (full disk, kill), because Optuna would append to it."""
     if not path.is_file():
         return
@@ -83,7 +92,10 @@ def _drop_half_a_line(path: Path, lock: Any) -> None:
 
 
 def import_optuna() -> Any:
-    """Optuna, quiet.
+    """Import Optuna and silence its log.
+
+    Returns:
+        The module.
 
     Raises:
         BadInput: it is not installed.
@@ -92,7 +104,9 @@ def import_optuna() -> Any:
         import optuna
     except ImportError as error:
         raise BadInput("A search needs Optuna: run `pip install 'myelinsynth[search]'` and try again.") from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are tracebacks of what the command says itself
+    optuna.logging.set_verbosity(
+        optuna.logging.ERROR
+    )  # it logs tracebacks of failures that the command reports in one sentence
     return optuna
 
 
@@ -109,36 +123,44 @@ def _workers_before(out: Path) -> int:
 
 
 def worker_name() -> str:
-    """Host, process and its start, so that a process number that is used again is not taken for the same worker."""
+    """Host, process and its start time, so that a reused process number is not taken for the same worker."""
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
-def alive(worker: str, out: Path | None = None) -> bool:
-    """Whether the worker of a trial still runs; one on another machine while it shows signs of life (`signs_of_life`).
+def is_running(worker: str, out: Path | None = None) -> bool:
+    """Check whether the worker of a trial still runs; on another machine, whether its last `heartbeat` is recent.
 
     Args:
-        out: folder of the study, None: whoever is on another machine is taken to run.
+        worker: its `worker_name`.
+        out: folder of the study; None: workers on other machines count as running.
+
+    Returns:
+        True if it runs, or if nothing is known of it.
     """
     host, pid, started = worker.rsplit(":", 2)
     if host == socket.gethostname():
         return _started(int(pid)) == started
-    if out is None or not (sign := _sign(out, worker)).is_file():
+    if out is None or not (file := _heartbeat_file(out, worker)).is_file():
         return True
-    own = _sign(out, worker_name())
+    own = _heartbeat_file(out, worker_name())
     own.touch()  # both times are the file server's: clocks of machines may differ
-    return own.stat().st_mtime - sign.stat().st_mtime < SILENT_S
+    return own.stat().st_mtime - file.stat().st_mtime < DEAD_AFTER_S
 
 
 @contextlib.contextmanager
-def signs_of_life(out: Path) -> Iterator[None]:
-    """Show workers on other machines that this one is alive, by touching a file every now and then."""
-    sign, stop = _sign(out, worker_name()), threading.Event()
+def heartbeat(out: Path) -> Iterator[None]:
+    """Touch a file every HEARTBEAT_S seconds during the block, so that other machines see that this worker is alive.
+
+    Args:
+        out: folder of the study.
+    """
+    file, stop = _heartbeat_file(out, worker_name()), threading.Event()
 
     def touch() -> None:
         while True:
-            with contextlib.suppress(OSError):  # a disk that is away for a moment
-                sign.touch()
-            if stop.wait(SIGN_S):
+            with contextlib.suppress(OSError):  # a network disk may be unavailable for a moment
+                file.touch()
+            if stop.wait(HEARTBEAT_S):
                 return
 
     thread = threading.Thread(target=touch, daemon=True)
@@ -150,7 +172,7 @@ def signs_of_life(out: Path) -> Iterator[None]:
         thread.join(1.0)
 
 
-def _sign(out: Path, worker: str) -> Path:
+def _heartbeat_file(out: Path, worker: str) -> Path:
     return out / "workers" / f"{worker.replace(':', '_')}.alive"
 
 
@@ -164,23 +186,24 @@ def _started(pid: int) -> str:
     return "gone"
 
 
-def take_up_the_dead(study: Any, out: Path | None = None) -> int:
+def requeue_dead_trials(study: Any, out: Path | None = None) -> int:
     """Queue again every trial whose worker has died.
 
     Args:
-        out: see `alive`.
+        study: Optuna study.
+        out: see `is_running`.
 
     Returns:
-        How many.
+        Number of trials that were queued.
     """
     optuna = import_optuna()
     state = optuna.trial.TrialState
-    revived = 0
+    requeued = 0
     for trial in study.get_trials(deepcopy=False, states=[state.RUNNING]):
         if WORKER in trial.user_attrs:
-            busy = alive(trial.user_attrs[WORKER], out)
-        else:  # just drawn by a worker that has not signed it yet, or by one that died before it could
-            busy = (datetime.now() - trial.datetime_start).total_seconds() < UNSIGNED_S
+            busy = is_running(trial.user_attrs[WORKER], out)
+        else:  # its worker has not written its name yet, or died before it could
+            busy = (datetime.now() - trial.datetime_start).total_seconds() < UNCLAIMED_S
         if busy:
             continue
         try:
@@ -188,19 +211,26 @@ def take_up_the_dead(study: Any, out: Path | None = None) -> int:
         except (ValueError, RuntimeError):
             continue  # another worker was faster
         if trial.params:
-            folder = trial.user_attrs.get(FOLDER, trial_folder(trial.number))
+            folder = trial.user_attrs.get(FOLDER, _trial_folder(trial.number))
             study.enqueue_trial(trial.params, user_attrs={CONTINUES: trial.number, FOLDER: folder})
-            revived += 1
-    return revived
+            requeued += 1
+    return requeued
 
 
-def trial_folder(number: int) -> str:
-    """Where a trial's run lies below OUT/trials; one that goes on with another's keeps its folder."""
+def _trial_folder(number: int) -> str:
+    """Folder of a trial below OUT/trials; a trial that resumes another one keeps its folder."""
     return f"{number:04d}"
 
 
 def finished_trials(study: Any) -> int:
-    """Number of trials that have a score or were pruned."""
+    """Count the trials that have a score or were pruned.
+
+    Args:
+        study: Optuna study.
+
+    Returns:
+        Number of trials, of all workers.
+    """
     state = import_optuna().trial.TrialState
     return len(study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
 
@@ -214,17 +244,24 @@ def run_trials(
     dimensions: Sequence[Dimension],
     objective: Objective,
     trials: int,
-    told: Callable[[int, Any], None] | None = None,
+    after_trial: Callable[[int, Any], None] | None = None,
     out: Path | None = None,
 ) -> None:
-    """Work on a study until it has `trials` finished trials, together with whoever else does.
+    """Run trials until a study has enough finished ones, together with all other workers of the study.
 
-    objective(trial, values): a score to make small, from recipe values by key; may raise optuna.TrialPruned;
-    told(finished, study) is called after every trial; out: folder of the study, so that workers on other machines
-    notice when this one has died, and this one when they have.
+    Args:
+        study: Optuna study.
+        dimensions: search space.
+        objective: (trial, recipe values by key) -> score, lower is better; may raise optuna.TrialPruned.
+        trials: number of finished trials of all workers at which to end.
+        after_trial: called with the number of finished trials and the study after every trial.
+        out: folder of the study, for the heartbeats of workers on other machines; None: all run on this machine.
+
+    Raises:
+        BadInput: raised by the objective; ends the search.
     """
-    with signs_of_life(out) if out else contextlib.nullcontext():
-        _search(study, dimensions, objective, trials, told, out)
+    with heartbeat(out) if out else contextlib.nullcontext():
+        _search(study, dimensions, objective, trials, after_trial, out)
 
 
 def _search(
@@ -232,7 +269,7 @@ def _search(
     dimensions: Sequence[Dimension],
     objective: Objective,
     trials: int,
-    told: Callable[[int, Any], None] | None,
+    after_trial: Callable[[int, Any], None] | None,
     out: Path | None,
 ) -> None:
     optuna = import_optuna()
@@ -242,15 +279,15 @@ def _search(
         """Run one trial; Optuna's own errors say that it failed, was pruned or was one too many."""
         trial.set_user_attr(WORKER, worker_name())
         if CONTINUES not in trial.user_attrs and count(state.COMPLETE, state.PRUNED, state.RUNNING, to=trial) >= trials:
-            raise _Surplus  # two workers drew what they both took for the last one
+            raise _Surplus  # two workers both drew what they took for the last trial
         if FOLDER not in trial.user_attrs:
-            trial.set_user_attr(FOLDER, trial_folder(trial.number))
+            trial.set_user_attr(FOLDER, _trial_folder(trial.number))
         values = {dimension.key: dimension.suggest(trial) for dimension in dimensions}
         try:
             return objective(trial, values)
         except BadInput:
             raise
-        except MyelinSynthError as error:  # a loss that is no number says that these values are bad, not the search
+        except MyelinSynthError as error:  # a loss that is not a number disqualifies these values, not the search
             trial.set_user_attr(REASON, str(error))
             raise optuna.TrialPruned(str(error)) from error
 
@@ -259,10 +296,10 @@ def _search(
         return sum(to is None or trial.number < to.number for trial in trials)
 
     while (done := count(state.COMPLETE, state.PRUNED)) < trials:
-        take_up_the_dead(study, out)
+        requeue_dead_trials(study, out)
         if done + count(state.RUNNING) >= trials:
-            time.sleep(WAIT_S)  # the last trials are under way elsewhere; one whose worker dies is taken up here
+            time.sleep(WAIT_S)  # other workers run the last trials; if one dies, its trial is queued again here
             continue
         study.optimize(run, n_trials=1, catch=_Surplus)
-        if told is not None:
-            told(count(state.COMPLETE, state.PRUNED), study)
+        if after_trial is not None:
+            after_trial(count(state.COMPLETE, state.PRUNED), study)

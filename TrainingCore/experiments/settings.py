@@ -42,7 +42,16 @@ class Compute:
     scheduler: str | None = None
 
     def processes_ahead(self, simulated: bool) -> int:
-        """Workers of a training: one that simulates keeps up with a CPU; a GPU is faster than one core augments."""
+        """Choose the number of processes that prepare visits ahead of one training.
+
+        On a CPU one process that simulates keeps up with the training; a GPU is faster than one core augments.
+
+        Args:
+            simulated: whether the people are simulated on the fly.
+
+        Returns:
+            `workers` if it is set, else GPU_WORKERS on a GPU, else 1 for simulated people and 0 for a cohort.
+        """
         if self.workers is not None:
             return self.workers
         from ..runtime.processes import choose_device

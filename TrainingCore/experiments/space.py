@@ -37,7 +37,14 @@ class Dimension:
     choices: tuple[Any, ...] = ()
 
     def suggest(self, trial: Any) -> Any:
-        """Draw a value for a trial of Optuna."""
+        """Draw a value for a trial.
+
+        Args:
+            trial: Optuna trial.
+
+        Returns:
+            Value of the recipe key.
+        """
         if self.choices:  # as text: Optuna's choices cannot be lists
             return json.loads(trial.suggest_categorical(self.key, [json.dumps(choice) for choice in self.choices]))
         if self.whole:
@@ -50,11 +57,19 @@ def spaces() -> list[str]:
     return sorted(path.stem for path in SPACES.glob("*.yaml"))
 
 
-def own_space(recipe: dict[str, Any]) -> list[Dimension]:
-    """The dimensions that come with a recipe's system. What a recipe has switched off (0), as a twin a loss, stays off.
+def default_space(recipe: dict[str, Any]) -> list[Dimension]:
+    """Read the search space that is supplied for a recipe's system.
+
+    What a recipe has switched off (0), such as one loss of an L1-only twin, stays off.
+
+    Args:
+        recipe: recipe to search around.
+
+    Returns:
+        One dimension per recipe key.
 
     Raises:
-        BadInput: none come with it.
+        BadInput: the system has no such space.
     """
     if recipe["system"] not in spaces():
         raise BadInput(
@@ -65,10 +80,17 @@ def own_space(recipe: dict[str, Any]) -> list[Dimension]:
 
 
 def read_space(path: Path, recipe: dict[str, Any]) -> list[Dimension]:
-    """The dimensions of a space file.
+    """Read a search space.
+
+    Args:
+        path: YAML file, see the head of this module.
+        recipe: recipe to search around, against which keys and ranges are checked.
+
+    Returns:
+        One dimension per recipe key.
 
     Raises:
-        BadInput: key or a range that the recipe does not allow.
+        BadInput: the file cannot be read, or has a key or a range that the recipe does not allow.
     """
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"), f"The search space {path}")

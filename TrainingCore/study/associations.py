@@ -21,7 +21,14 @@ Row = dict[str, Any]
 
 
 def cell_number(content: Any) -> float:
-    """Convert a cell to a number, nan if it is not numeric."""
+    """Convert a table cell to a number.
+
+    Args:
+        content: text, number or None.
+
+    Returns:
+        The number; nan if it is not numeric.
+    """
     try:
         return float(content)
     except (TypeError, ValueError):
@@ -29,7 +36,14 @@ def cell_number(content: Any) -> float:
 
 
 def is_numeric(rows: Sequence[Row], column: str) -> bool:
-    """Whether all non-empty cells of a column are numeric.
+    """Check whether all non-empty cells of a column are numeric.
+
+    Args:
+        rows: rows of the table.
+        column: name of the column.
+
+    Returns:
+        True if all are finite numbers.
 
     Raises:
         BadInput: the column is missing or empty.
@@ -42,7 +56,18 @@ def is_numeric(rows: Sequence[Row], column: str) -> bool:
 
 
 def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
-    """Covariates as columns (n, k): numbers as they are, text as an indicator per further level; nan if missing."""
+    """Code covariates as columns of numbers: text becomes an indicator for every level but the first.
+
+    Args:
+        rows: n rows of the table.
+        covariates: names of columns.
+
+    Returns:
+        (n, k) float; nan if a cell is empty.
+
+    Raises:
+        BadInput: a covariate is missing or has more than CATEGORIES different texts.
+    """
     columns: list[np.ndarray] = []
     for name in covariates:
         if is_numeric(rows, name):
@@ -102,12 +127,22 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, covariates: np.ndarray) -> np
 
 
 def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Sequence[str], seed: int = 0) -> Row:
-    """Association of a measure with a numeric outcome.
+    """Estimate the association of a measure with a numeric outcome.
+
+    Args:
+        rows: rows of the study table, one per visit.
+        measure: column of the measure.
+        outcome: numeric column.
+        covariates: columns to adjust for.
+        seed: seed of the bootstrap.
 
     Returns:
         Row with measure, outcome, people, visits, missing (visits without a value); rho with its 95 % interval by
         person; the same adjusted for the covariates (partial_*); beta of the mixed model per SD of the outcome, in SD
         of the measure; p of the adjusted correlation. None: cannot be estimated.
+
+    Raises:
+        BadInput: a covariate cannot be used.
     """
     values = np.array([[cell_number(row.get(measure)), cell_number(row.get(outcome))] for row in rows])
     everything = np.column_stack([values, design(rows, covariates)])
@@ -129,11 +164,11 @@ def associate(rows: Sequence[Row], measure: str, outcome: str, covariates: Seque
         rho = float(partial_spearman(x, y, extra))
         low, high = np.percentile(replicates, [2.5, 97.5]) if len(replicates) > REPLICATES / 2 else (np.nan, np.nan)
         result |= {f"{name}rho": _known(rho), f"{name}low": _known(low), f"{name}high": _known(high)}
-    result["p"] = p_of_correlation(result["partial_rho"], len(labels), adjust.shape[1])
-    return result | mixed_model(everything[complete], people)
+    result["p"] = _p_of_correlation(result["partial_rho"], len(labels), adjust.shape[1])
+    return result | _mixed_model(everything[complete], people)
 
 
-def p_of_correlation(r: float | None, n: int, covariates: int) -> float | None:
+def _p_of_correlation(r: float | None, n: int, covariates: int) -> float | None:
     """Two-sided p of a (partial) correlation from its t, n - 2 - covariates degrees of freedom."""
     from scipy import stats
 
@@ -143,7 +178,7 @@ def p_of_correlation(r: float | None, n: int, covariates: int) -> float | None:
     return float(2 * stats.t.sf(abs(r) * np.sqrt(freedom / (1 - r * r)), freedom))
 
 
-def mixed_model(values: np.ndarray, people: Sequence[str]) -> Row:
+def _mixed_model(values: np.ndarray, people: Sequence[str]) -> Row:
     """beta of outcome -> measure in SD, with a random intercept per person; ordinary regression with one visit each.
 
     Args:
@@ -168,7 +203,21 @@ def mixed_model(values: np.ndarray, people: Sequence[str]) -> Row:
 
 
 def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0) -> list[Row]:
-    """Every pair of groups of a column of text: means, Hedges' g with its 95 % interval by person, Mann-Whitney's p."""
+    """Compare a measure between every pair of groups of a text column.
+
+    Args:
+        rows: rows of the study table, one per visit.
+        measure: column of the measure.
+        group: text column with 2 to CATEGORIES levels.
+        seed: seed of the bootstrap.
+
+    Returns:
+        One row per pair: difference of means, Hedges' g with its 95 % interval by person, p of Mann and Whitney's test;
+        None in a group of fewer than three people.
+
+    Raises:
+        BadInput: the column has one level only, or too many.
+    """
     from scipy import stats
 
     levels = sorted({row[group] for row in rows if row.get(group) is not None})
@@ -200,14 +249,29 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
 
 
 def hedges_g(first: np.ndarray, second: np.ndarray) -> float:
-    """Difference of means in pooled SD, corrected for small samples (Hedges 1981)."""
+    """Difference of means in pooled SD, corrected for small samples (Hedges 1981).
+
+    Args:
+        first: values of one group, (n,).
+        second: values of the other group, (m,).
+
+    Returns:
+        g, positive if the first mean is larger; nan without variation.
+    """
     n, m = len(first), len(second)
     pooled = np.sqrt(((n - 1) * first.var(ddof=1) + (m - 1) * second.var(ddof=1)) / (n + m - 2))
     return float((first.mean() - second.mean()) / pooled * (1 - 3 / (4 * (n + m) - 9))) if pooled > 0 else float("nan")
 
 
 def with_false_discovery(rows: list[Row]) -> list[Row]:
-    """The same rows with `q`: p corrected for the number of rows that have one."""
+    """Add `q` to rows: p corrected for the number of rows that have one (Benjamini and Hochberg 1995).
+
+    Args:
+        rows: rows of one table, with `p`; they are changed.
+
+    Returns:
+        The same rows.
+    """
     correct = _statsmodels("statsmodels.stats.multitest").multipletests
     known = [row for row in rows if row["p"] is not None]
     corrected = correct([row["p"] for row in known], method="fdr_bh")[1] if known else []

@@ -82,7 +82,16 @@ def _row(
 
 
 def classify(kind: str, low: float | None, high: float | None) -> str:
-    """Classify a lesion as demyelinating, remyelinating, stable, new, gone, or not judged (without repeatability)."""
+    """Classify a lesion by its change.
+
+    Args:
+        kind: kind of the match: new, gone, or one of those present at both visits.
+        low: lower end of the 95 % interval of the change in DVR; None without repeatability.
+        high: upper end.
+
+    Returns:
+        Demyelinating, remyelinating, stable, new, gone, or not judged (without repeatability).
+    """
     if kind in (NEW, GONE):
         return kind
     if low is None or high is None:
@@ -113,7 +122,14 @@ def voxel_indices(
 
 
 def summarise_changes(rows: Sequence[Row]) -> dict[str, Any]:
-    """Count lesions by type of change, and compute the volume-weighted mean difference of those at both visits."""
+    """Count lesions by type of change, and average the change of those present at both visits.
+
+    Args:
+        rows: rows of `lesion_changes`.
+
+    Returns:
+        {lesions, by_change, mean_difference}: the latter in DVR, weighted by volume, None if there is no such lesion.
+    """
     classes = [row["change"] for row in rows]
     both = [row for row in rows if row["difference"] is not None and row["kind"] not in (NEW, GONE)]
     weights = np.array([max(row["volume_before_mm3"], row["volume_after_mm3"]) for row in both])

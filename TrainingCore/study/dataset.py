@@ -35,18 +35,33 @@ the group level.
 
 
 def check_study_folder(data: Path, out: Path) -> None:
-    """Raise BadInput where `out` is the input itself, a file, or a dataset of somebody else."""
+    """Check that a dataset can be written to a folder.
+
+    Args:
+        data: BIDS dataset of the MRI.
+        out: folder of the derivatives dataset, which may not exist yet.
+
+    Raises:
+        BadInput: `out` contains the input, is a file, or holds other files.
+    """
     if out.resolve() == data.resolve() or data.resolve().is_relative_to(out.resolve()):
         raise BadInput(f"The output folder {out} holds the input {data}. Choose another one.")
     if out.is_file():
         raise BadInput(f"{out} is a file. Choose a folder.")
     visible = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else []
-    if visible and not ours(out):
+    if visible and not written_by_bids_app(out):
         raise BadInput(f"{out} is not empty and was not written by bids_app. Choose an empty folder.")
 
 
-def ours(out: Path) -> bool:
-    """Whether a dataset was written by `bids_app`."""
+def written_by_bids_app(out: Path) -> bool:
+    """Check whether a dataset was written by `bids_app`.
+
+    Args:
+        out: any folder.
+
+    Returns:
+        True if its description says so.
+    """
     try:
         return bool(read_json(out / DESCRIPTION)["GeneratedBy"][0]["Name"] == GENERATOR)
     except (BadInput, KeyError, IndexError, TypeError):
@@ -54,7 +69,12 @@ def ours(out: Path) -> bool:
 
 
 def begin_study(data: Path, out: Path) -> None:
-    """Write the description of the dataset; every job writes identical files."""
+    """Write the description of the dataset; every job writes identical files.
+
+    Args:
+        data: BIDS dataset of the MRI.
+        out: folder of the derivatives dataset.
+    """
     make_writable(out)
     about = {
         "Name": "Synthetic PiB DVR maps",
@@ -64,7 +84,7 @@ def begin_study(data: Path, out: Path) -> None:
         "SourceDatasets": [{"URL": data.resolve().name}],
         "DatasetLinks": {"raw": data.resolve().name},
     }
-    if not ours(out):
+    if not written_by_bids_app(out):
         write_json(out / DESCRIPTION, about)
         write_text(out / "README", README)
         write_text(out / ".bidsignore", "\n".join(NOT_IN_BIDS) + "\n")
@@ -103,6 +123,10 @@ def write_worklist(cohort: Cohort, out: Path) -> None:
     """Write the worklist of all visits and their images, with which Slicer opens the Results for review.
 
     Every job writes identical files, because the list includes the visits of other jobs.
+
+    Args:
+        cohort: all visits of the input dataset.
+        out: folder of the derivatives dataset.
     """
     listed = {
         visit.label: {
@@ -126,7 +150,21 @@ def study_tasks(
     lesion_finder: str | None = None,
     dicom: Path | None = None,
 ) -> list[VisitTask]:
-    """One task per visit with a T1w, paths absolute. dicom: folder with the DICOM of all visits (`dicom_of_visit`)."""
+    """Make one task for every visit with a T1w.
+
+    Args:
+        visits: visits of the input dataset.
+        out: folder of the derivatives dataset, absolute.
+        model: folder, .zip or name of a bundle.
+        device: `auto`, `cpu`, `cuda`, ...
+        uncertainty: also write the uncertainty map.
+        viewer: also write viewer.html.
+        lesion_finder: bundle that segments the lesions of visits without a mask, or None.
+        dicom: folder with the DICOM of all visits (see `dicom_of_visit`), or None for no DICOM output.
+
+    Returns:
+        Tasks with absolute paths.
+    """
     return [
         VisitTask(
             visit.person,
@@ -147,12 +185,25 @@ def study_tasks(
 
 
 def without_t1w(visits: Sequence[Visit]) -> list[dict[str, str]]:
-    """Failures of the visits that cannot be synthesized at all."""
+    """List the visits that cannot be synthesized at all.
+
+    Args:
+        visits: visits of the input dataset.
+
+    Returns:
+        {visit, reason} of every visit without T1w.
+    """
     return [{"visit": v.label, "reason": "It has no T1w."} for v in visits if "t1w" not in v.files]
 
 
 def note_failure(out: Path, label: str, reason: str) -> None:
-    """Record why a visit has no map, or remove the record if the reason is empty; one file per visit needs no lock."""
+    """Record why a visit has no map, or remove the record; one file per visit needs no lock.
+
+    Args:
+        out: folder of the derivatives dataset.
+        label: label of the visit, e.g. `sub-01_ses-1`.
+        reason: one sentence; empty to remove the record.
+    """
     path = out / LOGS / f"{label}.json"
     if reason:
         write_json(path, {"visit": label, "reason": reason})
@@ -161,5 +212,12 @@ def note_failure(out: Path, label: str, reason: str) -> None:
 
 
 def visits_without_map(out: Path) -> list[dict[str, str]]:
-    """List all visits without a map and the reason, over all jobs so far."""
+    """List all visits without a map, over all jobs so far.
+
+    Args:
+        out: folder of the derivatives dataset.
+
+    Returns:
+        {visit, reason} of each.
+    """
     return [read_json(path) for path in sorted((out / LOGS).glob("*.json"))]

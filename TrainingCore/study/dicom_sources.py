@@ -10,9 +10,17 @@ SOURCEDATA = "sourcedata"  # where BIDS keeps what a dataset was converted from
 
 
 def dicom_of_visit(root: Path, person: str, visit: str) -> Path:
-    """DICOM folder of a visit below `root`: sub-01/ses-1, or sub-01 if it has no session folders.
+    """Find the DICOM folder of a visit.
 
     It may hold several series; synthesis selects the T1w and checks that it shows the same image as the visit's T1w.
+
+    Args:
+        root: folder with the DICOM of all visits.
+        person: label without `sub-`.
+        visit: label without `ses-`; empty if there are no sessions.
+
+    Returns:
+        `root`/sub-01/ses-1, or `root`/sub-01 if it has no session folders; it may not exist.
     """
     own = root / visit_folder(person, visit)
     whole = root / visit_folder(person, "")
@@ -20,7 +28,14 @@ def dicom_of_visit(root: Path, person: str, visit: str) -> Path:
 
 
 def no_dicom(folder: Path) -> str:
-    """Reason why a visit has no DICOM output: `folder` does not exist. Empty if it does."""
+    """Explain why a visit has no DICOM output.
+
+    Args:
+        folder: DICOM folder of the visit.
+
+    Returns:
+        One sentence; empty if the folder exists.
+    """
     if folder.is_dir():
         return ""
     return f"The DICOM series of the T1w is missing: there is no {'/'.join(folder.parts[-3:])}."

@@ -19,7 +19,17 @@ TITLES = {measure.name: measure.title for measure in MEASURES}
 
 
 def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence[str], seed: int) -> Path:
-    """Write group.tsv, group.json, associations.json and group.html; returns the page.
+    """Write group.tsv, group.json, group_statistics.json and group.html.
+
+    Args:
+        data: BIDS dataset with participants.tsv.
+        out: derivatives dataset of the participant level.
+        outcomes: columns to test the measures against.
+        covariates: columns to adjust for.
+        seed: seed of the bootstrap.
+
+    Returns:
+        The page.
 
     Raises:
         BadInput: no visit has a map yet, or a column does not exist.
@@ -42,7 +52,20 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
 def statistics(
     rows: Sequence[dict[str, Any]], outcomes: Sequence[str], covariates: Sequence[str], seed: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """{associations, groups}: one row per tested measure and outcome; q corrects for all rows of one kind."""
+    """Test every measure against every outcome.
+
+    Args:
+        rows: rows of the study table, one per visit.
+        outcomes: numeric columns and text columns.
+        covariates: columns to adjust for, used for numeric outcomes.
+        seed: seed of the bootstrap.
+
+    Returns:
+        {associations, groups}: one row per measure and outcome; q corrects for all rows of one kind.
+
+    Raises:
+        BadInput: a column cannot be used.
+    """
     tested = [name for name in TESTED if any(row[name] is not None for row in rows)]
     numeric = [name for name in outcomes if is_numeric(rows, name)]
     associations = [associate(rows, measure, name, covariates, seed) for name in numeric for measure in tested]

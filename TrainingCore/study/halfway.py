@@ -26,11 +26,27 @@ class HalfWay:
     affine: np.ndarray
 
     def before(self, volume: Volume, interpolation: str = "linear") -> np.ndarray:
-        """A volume of the first visit on the half-way grid, float32."""
+        """Resample a volume of the first visit.
+
+        Args:
+            volume: any grid.
+            interpolation: `linear`, or another one of `resample`.
+
+        Returns:
+            Values on the half-way grid, float32 (I, J, K).
+        """
         return resample(volume, self.shape, self.affine, self.to_before, interpolation)
 
     def after(self, volume: Volume, interpolation: str = "linear") -> np.ndarray:
-        """A volume of the second visit on the half-way grid, float32."""
+        """Resample a volume of the second visit.
+
+        Args:
+            volume: any grid.
+            interpolation: `linear`, or another one of `resample`.
+
+        Returns:
+            Values on the half-way grid, float32 (I, J, K).
+        """
         return resample(volume, self.shape, self.affine, self.to_after, interpolation)
 
 

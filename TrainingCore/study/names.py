@@ -27,21 +27,54 @@ TABLE = ("anat", "space-T1w_desc-lesions_morph.tsv")  # lesions.csv as BIDS has 
 
 
 def visit_folder(person: str, visit: str) -> Path:
-    """Folder of a visit below the dataset."""
+    """Folder of a visit below the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; empty if there are no sessions.
+
+    Returns:
+        Relative path.
+    """
     return Path(f"sub-{person}", f"ses-{visit}") if visit else Path(f"sub-{person}")
 
 
-def bids_path(person: str, visit: str, place: tuple[str, str]) -> Path:
-    """Path of a file below the dataset; place: folder and end of the name."""
-    folder, ending = place
+def bids_path(person: str, visit: str, location: tuple[str, str]) -> Path:
+    """Path of a file of a visit below the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; empty if there are no sessions.
+        location: folder (`anat`, `pet`) and end of the file name.
+
+    Returns:
+        Relative path.
+    """
+    folder, ending = location
     return visit_folder(person, visit) / folder / f"{label_of(person, visit)}_{ending}"
 
 
 def result_path(person: str, visit: str) -> Path:
-    """The complete Result folder of a visit, below the dataset."""
+    """Complete Result folder of a visit below the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; empty if there are no sessions.
+
+    Returns:
+        Relative path.
+    """
     return Path(RESULTS) / label_of(person, visit)
 
 
 def result_record_path(person: str, visit: str) -> Path:
-    """The file written last: with it, a visit is complete."""
+    """Record of a visit, which is written last: with it, the visit is complete.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; empty if there are no sessions.
+
+    Returns:
+        Relative path.
+    """
     return bids_path(person, visit, ("anat", "desc-synthetic_record.json"))

@@ -33,10 +33,16 @@ class Repeatability:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Repeatability:
-        """Read {classes_mm3, sd, source, nawm_sd}.
+        """Read the repeatability of a bundle.
+
+        Args:
+            content: {classes_mm3, sd, source, nawm_sd}; the latter two are optional.
+
+        Returns:
+            The repeatability.
 
         Raises:
-            ValueError: they do not fit together.
+            ValueError: the entries are inconsistent.
         """
         classes, sd = (tuple(map(float, content[key])) for key in ("classes_mm3", "sd"))
         if len(classes) != len(sd) or not classes or list(classes) != sorted(classes) or min(sd) <= 0:
@@ -45,7 +51,14 @@ class Repeatability:
         return cls(classes, sd, str(content.get("source", "")), None if nawm is None else float(nawm))
 
     def of(self, volume_mm3: float) -> float:
-        """SD for a lesion of this volume in mm3, that of its volume class."""
+        """SD of the difference for a lesion, that of its volume class.
+
+        Args:
+            volume_mm3: volume of the lesion.
+
+        Returns:
+            SD in DVR.
+        """
         return self.sd[max(int(np.searchsorted(self.classes_mm3, volume_mm3, side="right")) - 1, 0)]
 
     def in_words(self) -> str:

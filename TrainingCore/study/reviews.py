@@ -15,7 +15,14 @@ BEFORE = "reviewed_before"  # folder beside the Results
 
 
 def is_reviewed(folder: Path) -> bool:
-    """Whether a complete Result holds a review. Slicer writes its files again where outlines were edited."""
+    """Check whether a complete Result holds a review; Slicer rewrites its files if outlines were edited.
+
+    Args:
+        folder: folder of a Result.
+
+    Returns:
+        True if the review exists and the Result can be opened.
+    """
     if not (folder / REVIEW).is_file():
         return False
     try:
@@ -26,32 +33,41 @@ def is_reviewed(folder: Path) -> bool:
 
 
 def set_aside(folder: Path) -> None:
-    """Move a reviewed Result away before its visit is synthesized again."""
+    """Move a reviewed Result away before its visit is synthesized again.
+
+    Args:
+        folder: folder of the Result; without a review nothing happens.
+    """
     if (folder / REVIEW).is_file():
-        place = _place(folder)
-        while place.exists():
-            place = place.with_name(f"{place.name}_older")
-        place.parent.mkdir(exist_ok=True)
-        os.replace(folder, place)
+        backup = _backup_folder(folder)
+        while backup.exists():
+            backup = backup.with_name(f"{backup.name}_older")
+        backup.parent.mkdir(exist_ok=True)
+        os.replace(folder, backup)
 
 
 def bring_back(folder: Path) -> str:
-    """Give the new Result its review where the lesions are the same; else say where the reviewed Result is kept.
+    """Copy the review of the previous Result to the new one if their lesions are the same.
+
+    Args:
+        folder: folder of the new Result.
 
     Returns:
-        A sentence, or an empty text.
+        A sentence that says where the reviewed Result is kept if the lesions differ; else an empty string.
     """
-    before = _place(folder)
+    before = _backup_folder(folder)
     if not (before / REVIEW).is_file():
         return ""
     labels = [path / LESION_LABELS for path in (before, folder)]
     if not all(path.is_file() for path in labels) or sha256(labels[0]) != sha256(labels[1]):
-        place = before.relative_to(folder.parents[1]).as_posix()
-        return f"Its lesions are not those that were reviewed: review it again. The reviewed Result is kept in {place}."
+        backup = before.relative_to(folder.parents[1]).as_posix()
+        return (
+            f"Its lesions are not those that were reviewed: review it again. The reviewed Result is kept in {backup}."
+        )
     write_text(folder / REVIEW, (before / REVIEW).read_text(encoding="utf-8"))
     shutil.rmtree(before)
     return ""
 
 
-def _place(folder: Path) -> Path:
+def _backup_folder(folder: Path) -> Path:
     return folder.parent / BEFORE / folder.name

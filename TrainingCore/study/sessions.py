@@ -43,7 +43,16 @@ class Pair:
 
 
 def keys_of(out: Path, person: str, visits: Sequence[str]) -> str:
-    """What a comparison of visits rests on: the keys of their records, and their reviews."""
+    """Collect what a comparison of visits depends on: the keys of their records, and the hashes of their reviews.
+
+    Args:
+        out: derivatives dataset.
+        person: label without `sub-`.
+        visits: session labels without `ses-`.
+
+    Returns:
+        Keys separated by spaces; a different text means that the comparison is outdated.
+    """
     keys = []
     for visit in visits:
         keys.append(read_json(out / result_record_path(person, visit))["key"])
@@ -53,13 +62,20 @@ def keys_of(out: Path, person: str, visits: Sequence[str]) -> str:
 
 
 def session_pairs(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
-    """Yield consecutive sessions (in the order of their labels) that both have a map."""
+    """Yield consecutive sessions that both have a map, in the order of their labels.
+
+    Args:
+        tasks: tasks of all visits.
+
+    Yields:
+        Pairs, person by person.
+    """
     complete = [task for task in tasks if (Path(task.out) / result_record_path(task.person, task.visit)).is_file()]
     for person in sorted({task.person for task in complete}):
-        own = sorted((task for task in complete if task.person == person), key=lambda task: natural(task.visit))
+        own = sorted((task for task in complete if task.person == person), key=lambda task: _natural_order(task.visit))
         yield from (Pair(first, second) for first, second in pairwise(own))
 
 
-def natural(label: str) -> tuple[int, str]:
-    """Order of session labels: numbers by value, other labels after them."""
+def _natural_order(label: str) -> tuple[int, str]:
+    """Sort key of session labels: numbers by value, other labels after them."""
     return (int(label), label) if label.isdecimal() else (10**9, label)

@@ -66,9 +66,15 @@ NAMES = tuple(column.name for column in MEASURES)
 
 
 def read_rows(data: Path, out: Path) -> list[Row]:
-    """One row per visit that has a map: participant_id, session_id, measures, QC, and the columns of the raw dataset.
+    """Read one row per visit that has a map.
 
-    Columns of participants.tsv and sessions.tsv keep their text; `n/a` and empty cells are None.
+    Args:
+        data: BIDS dataset with participants.tsv and sessions.tsv.
+        out: derivatives dataset.
+
+    Returns:
+        Rows with participant_id, session_id, measures, QC, and the columns of the input dataset. Columns of
+        participants.tsv and sessions.tsv keep their text; `n/a` and empty cells are None.
     """
     folders = sorted((out / RESULTS).glob("sub-*"))
     labels = sorted({folder.name.removeprefix("sub-").partition("_ses-")[0] for folder in folders})
@@ -83,9 +89,16 @@ def read_rows(data: Path, out: Path) -> list[Row]:
 
 
 def change_since(out: Path, person: str, visit: str) -> Row:
-    """Change measures of a visit since the session before it; empty without a comparison.
+    """Read the change measures of a visit since the session before it.
 
-    `outdated`: whether a visit was made again, or reviewed, after the comparison: then there are no measures.
+    Args:
+        out: derivatives dataset.
+        person: label without `sub-`.
+        visit: label without `ses-`.
+
+    Returns:
+        Measures by name; empty without a comparison; {outdated: True} if one of the visits was synthesized again or
+        reviewed after the comparison.
     """
     files = sorted((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")) if visit else []
     if not files:
@@ -102,7 +115,18 @@ def change_since(out: Path, person: str, visit: str) -> Row:
 
 
 def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], changed: Row) -> Row:
-    """The row of one visit."""
+    """Make the row of one visit.
+
+    Args:
+        result: the visit's Result.
+        person: label without `sub-`.
+        visit: label without `ses-`; empty if there are no sessions.
+        about: columns of participants.tsv and sessions.tsv.
+        changed: what `change_since` returned.
+
+    Returns:
+        Row of the study table; None for what is not known.
+    """
     summary = result.provenance["summary"]
     tissue = {name: (summary["synthetic_dvr"].get(name) or {}).get("mean") for name in ("nawm", "grey_matter")}
     drawn = (result.path / LESION_LABELS).is_file()  # without a mask nothing is known of the lesions
@@ -131,7 +155,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     row["qc"] = "; ".join(points) or None
     row["lesion_source"] = result.provenance["lesion_source"]
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]
-    return row | {name: value(text) for name, text in about.items() if name not in row}
+    return row | {name: _text_or_none(text) for name, text in about.items() if name not in row}
 
 
 def _warnings(provenance: Mapping[str, Any]) -> list[str]:
@@ -141,7 +165,15 @@ def _warnings(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def flags(row: Row, warnings: Sequence[str]) -> list[str]:
-    """Quality-control flags of a visit, as text."""
+    """Derive the quality-control flags of a visit.
+
+    Args:
+        row: measures of the visit.
+        warnings: sentences of its provenance.
+
+    Returns:
+        Short texts.
+    """
     sentences = [" ".join(text.split()).rstrip(".") for text in warnings]
     if row["nawm_dvr"] is not None and row["grey_matter_dvr"] is not None and row["nawm_dvr"] < row["grey_matter_dvr"]:
         sentences.append("NAWM below grey matter")
@@ -158,13 +190,20 @@ def flags(row: Row, warnings: Sequence[str]) -> list[str]:
     return sentences
 
 
-def value(text: Any) -> Any:
-    """A cell of participants.tsv: None if it is empty, else its text."""
+def _text_or_none(text: Any) -> Any:
+    """Text of a cell of participants.tsv; None if it is empty or `n/a`."""
     return None if str(text).strip().lower() in ("", "n/a", "na", "nan") else str(text).strip()
 
 
 def as_tsv(rows: Sequence[Row]) -> str:
-    """The table as BIDS has it: tab-separated, `n/a` for None, numbers with five digits."""
+    """Write the table in the form of BIDS: tab-separated, `n/a` for None, numbers with five digits.
+
+    Args:
+        rows: rows of the study table; missing keys become `n/a`.
+
+    Returns:
+        Text of the file.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")

@@ -13,12 +13,26 @@ PERSON = re.compile(r"sub-[A-Za-z0-9]+")  # as BIDS names people
 
 
 def visit_label(path: Path) -> str:
-    """Name of a visit for people: that of its Result folder, which holds no date unless the user put one there."""
+    """Name of a visit for people: that of its Result folder, which holds no date unless the user put one there.
+
+    Args:
+        path: folder of a Result.
+
+    Returns:
+        Name without `_result`.
+    """
     return path.resolve().name.removesuffix("_result")
 
 
 def scan_of(record: Mapping[str, Any]) -> str | None:
-    """SHA-256 of the T1w that a map was made from, by its provenance; None if it is not recorded."""
+    """Hash of the T1w from which a map was made.
+
+    Args:
+        record: provenance of the Result.
+
+    Returns:
+        SHA-256, or None if it is not recorded.
+    """
     scan = record.get("inputs", {}).get("t1w", {}).get("sha256")
     return None if scan is None else str(scan)
 
@@ -44,7 +58,14 @@ def check_same_person(labels: tuple[str, str], records: tuple[Mapping[str, Any],
 
 
 def check_same_model(records: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
-    """Raises BadInput if different models made the maps: their difference is not a change of tissue."""
+    """Check that one model made both maps; otherwise their difference is not a change of tissue.
+
+    Args:
+        records: provenance of the earlier and the later Result.
+
+    Raises:
+        BadInput: the weights differ.
+    """
     models = [record["model"] for record in records]
     if models[0]["weights_sha256"] != models[1]["weights_sha256"]:
         raise BadInput(

@@ -88,19 +88,19 @@ class VisitTask:
 
 
 @functools.cache
-def result_code_version() -> str:
+def _code_version() -> str:
     """Hash of the source files that affect the result of a visit."""
     return hash_of_code(MRI_ROOMS)
 
 
-def result_key(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: str) -> str:
+def _result_key(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: str) -> str:
     """Hash of everything that affects the result: contents of the inputs, model, settings, code."""
     about = {
         "inputs": {name: content["sha256"] for name, content in sorted(inputs.items())},
         "spaces": task.spaces,
         "weights": weights_sha256,
         "uncertainty": task.uncertainty,
-        "code": result_code_version(),
+        "code": _code_version(),
         **({"viewer": True} if task.viewer else {}),
         **({"finder": finder.sha256} if (finder := _finder(task.lesion_finder)) else {}),
     }
@@ -108,7 +108,14 @@ def result_key(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha25
 
 
 def synthesize_bids_visit(task: VisitTask) -> VisitOutcome:
-    """Write the Result and derivatives of a visit; failures are returned in the outcome, not raised (except a stop)."""
+    """Write the Result and the derivatives of a visit.
+
+    Args:
+        task: the visit.
+
+    Returns:
+        Outcome; failures are returned, not raised, except a stop by the user.
+    """
     return attempt(task.label, task.out, lambda: _synthesize(task), "Use fewer --n-procs.")
 
 
@@ -126,7 +133,7 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
     missing = no_dicom(Path(task.dicom)) if task.dicom else ""
     if task.dicom and not missing:
         inputs["dicom"] = content_of(Path(task.dicom))
-    key = result_key(task, inputs, _bundle(task.model).sha256)
+    key = _result_key(task, inputs, _bundle(task.model).sha256)
     folder = out / names.result_path(task.person, task.visit)
     if old and old["key"] == key and (is_reviewed(folder) or outputs_intact(out, old["outputs"])):
         write_json(out / record_name, {**old, "inputs": inputs})
@@ -140,7 +147,7 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
         raise MyelinSynthError(f"The model {task.model} synthesizes no myelin map. Give another --model.")
     _without_times(folder)
     shutil.rmtree(out / names.visit_folder(task.person, task.visit), ignore_errors=True)
-    written = write_derivatives(task, result)
+    written = _write_derivatives(task, result)
     warnings = result.provenance["warnings"]
     files = [path.relative_to(out).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
     record = {
@@ -148,7 +155,7 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
         "label": task.label,
         "key": key,
         "settings": {"model": result.provenance["model"]["weights_sha256"], "uncertainty": task.uncertainty},
-        "software": {"myelinsynth": __version__, "code": result_code_version()},
+        "software": {"myelinsynth": __version__, "code": _code_version()},
         "measures": result.provenance["summary"],
         "warnings": warnings,
         "inputs": inputs,
@@ -186,8 +193,8 @@ def _without_times(folder: Path) -> None:
     write_json(folder / PROVENANCE, provenance)
 
 
-def write_derivatives(task: VisitTask, result: Result) -> list[str]:
-    """Give a Result its BIDS names (hard links where the disk has them), with sidecars and the table of lesions.
+def _write_derivatives(task: VisitTask, result: Result) -> list[str]:
+    """Give a Result its BIDS names (hard links if the file system has them), with sidecars and the lesion table.
 
     Returns:
         Paths below the dataset.

@@ -21,11 +21,17 @@ from .visit_pair import scan_of
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Two visits on one grid: dvr before and after, their difference (0 outside either brain), lesions of either.
+class VisitComparison:
+    """Two visits on one grid.
 
     Attributes:
-        lesions: int32, number of the row of `rows` whose outlines at either visit hold the voxel.
+        space: half-way space whose grid all arrays are on.
+        dvr: synthetic DVR before and after, float32 (I, J, K), 0 outside either brain.
+        difference: after - before.
+        lesions: int32 (I, J, K), number of the row of `rows` whose outlines at either visit hold the voxel; else 0.
+        rows: one row per lesion, see `lesion_changes`.
+        summary: counts, means, registration and models, as JSON.
+        simulated: whether a model was trained on simulated data.
     """
 
     space: HalfWay
@@ -42,8 +48,17 @@ def compare_visits(
     t1w: tuple[Path | None, Path | None],
     spacing: float,
     repeatability: Repeatability | None,
-) -> Compared:
+) -> VisitComparison:
     """Register two Results, resample each once, match lesions and measure the change.
+
+    Args:
+        results: earlier and later Result of one person.
+        t1w: T1w of each to register by; None: register the synthetic maps.
+        spacing: voxel edge of the half-way grid in mm.
+        repeatability: repeatability of the model, or None: changes of lesions are not judged.
+
+    Returns:
+        The comparison.
 
     Raises:
         BadInput: the visits do not overlap, or their registration cannot be trusted.
@@ -65,7 +80,7 @@ def compare_visits(
         np.where(inside, image, 0).astype(np.float32) for image in (space.before(maps[0]), space.after(maps[1]))
     )
     labels = (_labels(results[0], space, first=True), _labels(results[1], space, first=False))
-    lesions = united_labels(labels)
+    lesions = _united_labels(labels)
     rows = lesion_changes(labels, (dvr[0], dvr[1]), space.affine, repeatability)
     limits = [result.provenance["summary"]["demyelination_limit_dvr"] for result in results]
     limit = float(np.mean(limits)) if None not in limits else None
@@ -75,7 +90,7 @@ def compare_visits(
         "note": RESEARCH_USE,
         **summarise_changes(rows),
         "limit": limit,
-        "nawm": nawm_change(results),
+        "nawm": _nawm_change(results),
         "voxels": voxel_indices(lesions > 0, (dvr[0], dvr[1]), limit),
         "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
         "to_before": space.to_before.tolist(),
@@ -89,11 +104,11 @@ def compare_visits(
         "repeatability": repeatability.in_words() if repeatability else None,
     }
     simulated = any(model["simulated_training_data"] for model in models)
-    return Compared(space, (dvr[0], dvr[1]), dvr[1] - dvr[0], lesions, rows, summary, simulated)
+    return VisitComparison(space, (dvr[0], dvr[1]), dvr[1] - dvr[0], lesions, rows, summary, simulated)
 
 
-def united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Number of the match in every voxel of its outlines at either visit, int32; of two matches, the later visit's."""
+def _united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Number of the match in every voxel of its outlines at either visit, int32; on overlap the later visit's."""
     united = np.zeros(labels[0].shape, np.int32)
     matches = match_lesions(*labels)
     for side in (0, 1):
@@ -104,7 +119,7 @@ def united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     return united
 
 
-def nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
+def _nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
     """Mean DVR of the normal-appearing white matter {before, after, difference}; None if it was not segmented."""
     means = [result.provenance["summary"]["synthetic_dvr"].get("nawm") for result in results]
     before, after = (float(statistics["mean"]) if statistics else None for statistics in means)

@@ -52,19 +52,19 @@ def test_a_worker_elsewhere_counts_as_dead_once_it_shows_no_sign_of_life(tmp_pat
     trial.suggest_float("rate", 0.0, 1.0)
     trial.set_user_attr(search.WORKER, "elsewhere:7:9")
     sign = tmp_path / "workers" / "elsewhere_7_9.alive"
-    assert search.take_up_the_dead(study, tmp_path) == 0, "nobody knows, so it is taken to run"
+    assert search.requeue_dead_trials(study, tmp_path) == 0, "nobody knows, so it is taken to run"
     sign.touch()
-    assert search.take_up_the_dead(study, tmp_path) == 0
-    earlier = time.time() - 2 * search.SILENT_S
+    assert search.requeue_dead_trials(study, tmp_path) == 0
+    earlier = time.time() - 2 * search.DEAD_AFTER_S
     os.utime(sign, (earlier, earlier))
-    assert search.take_up_the_dead(study, tmp_path) == 1
+    assert search.requeue_dead_trials(study, tmp_path) == 1
     assert study.get_trials()[-1].system_attrs["fixed_params"] == {"rate": 0.1}
 
 
 def test_a_working_search_shows_signs_of_life(tmp_path: Path) -> None:
-    from TrainingCore.experiments.search import signs_of_life, worker_name
+    from TrainingCore.experiments.search import heartbeat, worker_name
 
     (tmp_path / "workers").mkdir()
-    with signs_of_life(tmp_path):
+    with heartbeat(tmp_path):
         time.sleep(0.2)
         assert (tmp_path / "workers" / f"{worker_name().replace(':', '_')}.alive").is_file()

@@ -1,4 +1,4 @@
-"""plan.json: begun once by however many jobs, gone on with by the same alone."""
+"""plan.json: any number of jobs may start a folder; only those with the same settings resume it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from TrainingCore.experiments.plan_file import PLAN, begin_or_go_on, read_plan
+from TrainingCore.experiments.plan_file import PLAN, read_plan, start_or_resume
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.runtime.files import only_one
 
@@ -22,7 +22,7 @@ def test_jobs_that_begin_a_folder_at_the_same_moment_agree(tmp_path: Path) -> No
 
         def begin(_job: int, folder: Path = tmp_path / str(attempt), start: threading.Barrier = start) -> None:
             start.wait()
-            begin_or_go_on(folder, WANTED, "search")
+            start_or_resume(folder, WANTED, "search")
             (folder / "trials").mkdir(exist_ok=True)
 
         with ThreadPoolExecutor(jobs) as pool:
@@ -30,11 +30,11 @@ def test_jobs_that_begin_a_folder_at_the_same_moment_agree(tmp_path: Path) -> No
 
 
 def test_changed_data_and_options_are_named(tmp_path: Path) -> None:
-    begin_or_go_on(tmp_path / "out", WANTED, "search")
+    start_or_resume(tmp_path / "out", WANTED, "search")
     with pytest.raises(BadInput, match=r"files \(sub-B_ses-1\) differ"):
-        begin_or_go_on(tmp_path / "out", {**WANTED, "files": {"sub-A_ses-1": 10}}, "search")
+        start_or_resume(tmp_path / "out", {**WANTED, "files": {"sub-A_ses-1": 10}}, "search")
     with pytest.raises(BadInput, match="seed differ"):
-        begin_or_go_on(tmp_path / "out", {**WANTED, "seed": 1}, "search")
+        start_or_resume(tmp_path / "out", {**WANTED, "seed": 1}, "search")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_changed_data_and_options_are_named(tmp_path: Path) -> None:
 def test_a_plan_of_something_else_is_refused(tmp_path: Path, content: str, says: str) -> None:
     (tmp_path / PLAN).write_text(content)
     with pytest.raises(BadInput, match=says):
-        begin_or_go_on(tmp_path, WANTED, "cross-validation")
+        start_or_resume(tmp_path, WANTED, "cross-validation")
     with pytest.raises(BadInput, match=says):
         read_plan(tmp_path, "cross-validation", list(WANTED))
 
@@ -52,11 +52,11 @@ def test_a_plan_of_something_else_is_refused(tmp_path: Path, content: str, says:
 def test_what_a_killed_job_left_is_no_hindrance_but_a_file_is(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".x.partial.json").touch()
-    begin_or_go_on(tmp_path / "out", WANTED, "search")
+    start_or_resume(tmp_path / "out", WANTED, "search")
     (tmp_path / "notes.txt").touch()
     for place in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "below"):
         with pytest.raises(BadInput, match="a file of that name"):
-            begin_or_go_on(place, WANTED, "search")
+            start_or_resume(place, WANTED, "search")
 
 
 def test_a_folder_is_worked_in_by_one_at_a_time(tmp_path: Path) -> None:

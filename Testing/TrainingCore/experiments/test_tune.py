@@ -16,7 +16,7 @@ from strikes import struck_command, waiting_command
 
 from TrainingCore.data.cohort import Cohort, Visit
 from TrainingCore.data.recipe import load_recipe, value_of
-from TrainingCore.experiments.space import Dimension, own_space, read_space, spaces
+from TrainingCore.experiments.space import Dimension, default_space, read_space, spaces
 from TrainingCore.reporting.document import SIMULATED_BANNER
 from TrainingCore.runtime.errors import BadInput, MyelinSynthError
 
@@ -209,7 +209,7 @@ def test_a_killed_search_takes_up_its_trial_where_it_stopped(cohort: Path, tmp_p
 @pytest.mark.parametrize("system", spaces())
 def test_every_space_that_comes_with_a_system_holds_the_settings_of_its_paper(system: str) -> None:
     recipe = load_recipe(system)
-    dimensions = own_space(recipe)
+    dimensions = default_space(recipe)
     assert dimensions
     for dimension in dimensions:
         value = value_of(recipe, dimension.key)
@@ -219,17 +219,17 @@ def test_every_space_that_comes_with_a_system_holds_the_settings_of_its_paper(sy
 def test_the_five_hyper_parameters_of_genc_et_al_are_searched_around_both_of_their_optima() -> None:
     for name in ("mask_weighted_pix2pix", "mask_weighted_pix2pix_t1"):
         recipe = load_recipe(name)
-        found = {one.key: one for one in own_space(recipe)}
+        found = {one.key: one for one in default_space(recipe)}
         assert set(found) == {"data.visits_per_step", "samples", "optimizer.rate", "losses.l1", "losses.mask"}
         assert all(one.low < value_of(recipe, key) < one.high for key, one in found.items())
 
 
 def test_a_twin_keeps_what_makes_it_one_when_it_is_searched() -> None:
-    keys = [one.key for one in own_space(load_recipe("mask_weighted_pix2pix_without_mask"))]
+    keys = [one.key for one in default_space(load_recipe("mask_weighted_pix2pix_without_mask"))]
     assert "losses.mask" not in keys
     assert "losses.l1" in keys
     with pytest.raises(BadInput, match="--space FILE"):
-        own_space(load_recipe("mask_weighted_pix2pix_linear"))
+        default_space(load_recipe("mask_weighted_pix2pix_linear"))
 
 
 def test_half_a_line_in_the_journal_is_forgotten_and_rubbish_is_named(tmp_path: Path) -> None:
