@@ -51,13 +51,13 @@ def write_ablation(out: Path, rounds: list[Row], recipe: Row, cohort: Cohort) ->
             "steps": [{"inputs": name, "measures": result} for name, result in summaries.items()],
         },
     )
-    ablation_report(rounds, summaries, margins, recipe, cohort).write(out / "report.html")
+    _ablation_report(rounds, summaries, margins, recipe, cohort).write(out / "report.html")
 
 
-def ablation_report(
+def _ablation_report(
     rounds: Sequence[Row], summaries: dict[str, dict[str, Row]], margins: Sequence[Row], recipe: Row, cohort: Cohort
 ) -> Report:
-    """Build the report. See write_ablation."""
+    """Build the report; see write_ablation."""
     task = task_of(recipe)
     paper = reported_for(task.name)
     report = Report("Backward elimination of inputs", [SIMULATED_BANNER] if cohort.simulated else [])
@@ -88,7 +88,7 @@ def ablation_report(
     rows = [measure_row(measure, summaries, paper.of_measure(measure.key)) for measure in task.measures]
     report.add_table(rows, "", ["measure", *summaries], titles=heads)
     report.add_figure(
-        elimination_figure(summaries, rounds[0]["by"]),
+        _elimination_figure(summaries, rounds[0]["by"]),
         "Mean and SD over people.",
         "Measure against remaining inputs",
     )
@@ -97,9 +97,14 @@ def ablation_report(
 
 
 def tried_rows(rounds: Sequence[Row], task: Task) -> list[Row]:
-    """One row per combination, as in table 1 of the paper: a tick per input, then measures; below it the paper's row.
+    """Make one row per combination, as in table 1 of the paper: a tick per input, then measures, then the paper's row.
 
-    All measures are shown if the task's paper has no such table.
+    Args:
+        rounds: rows of `eliminate`.
+        task: the task; all its measures are shown if its paper has no such table, else those of the paper.
+
+    Returns:
+        Rows of text, round by round.
     """
     first, rows = rounds[0]["inputs"], []
     paper = reported_for(task.name)
@@ -133,7 +138,15 @@ def _best(measure: Measure, means: dict[str, float | None]) -> str | None:
 
 
 def margin_text(row: Row, result: Row) -> str:
-    """Describe the margin between the dropped input and the runner-up, and whether they can be distinguished."""
+    """Describe the margin between the dropped input and the runner-up, and whether they can be distinguished.
+
+    Args:
+        row: row of the round.
+        result: paired difference of the two: dropped, runner_up, difference, p, n.
+
+    Returns:
+        One or two sentences.
+    """
     measure = row["by"]
     names = [title_of(name) for name in (result["dropped"], result["runner_up"])]
     if result["difference"] is None:
@@ -153,7 +166,7 @@ def _flat(result: dict[str, Row]) -> Row:
     return {f"{key}_{part}": value[part] for key, value in result.items() for part in ("mean", "sd")}
 
 
-def elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -> Figure:
+def _elimination_figure(summaries: dict[str, dict[str, Row]], measure: Measure) -> Figure:
     """Plot the measure with its SD against the remaining inputs."""
     figure, axes = figures.new_figure(1.6 + 1.6 * len(summaries), 3.4)
     axis = axes[0, 0]

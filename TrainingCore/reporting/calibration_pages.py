@@ -45,7 +45,15 @@ def calibration_in_words(result: Row) -> str:
 
 
 def calibration_figure(lesions: Sequence[Row], result: Row) -> Figure:
-    """Plot absolute error against uncertainty, one point per lesion; large points: means of the three parts."""
+    """Plot absolute error against uncertainty, one point per lesion; large points: means of the three parts.
+
+    Args:
+        lesions: lesion rows of the model; rows without uncertainty are left out.
+        result: calibration, with its `parts`.
+
+    Returns:
+        The figure.
+    """
     rows = [row for row in lesions if row.get("uncertainty") is not None and _has_means(row)]
     figure, axes = figures.new_figure(4.8, 4.0)
     axis = axes[0, 0]

@@ -30,12 +30,12 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
     if "lesion" in summary:
         for level in ("lesion", "patient"):
             performance[f"{level} level Pearson r"] = _correlation(summary[level])
-        performance |= beyond_size_and_place(summary)
+        performance |= _performance_beyond_geometry(summary)
     measures = TASKS[summary["task"]].measures
     return performance | {measure.title: printed(measure, summary["measures"][measure.key]) for measure in measures}
 
 
-def beyond_size_and_place(summary: dict[str, Any]) -> dict[str, str]:
+def _performance_beyond_geometry(summary: dict[str, Any]) -> dict[str, str]:
     """Card entries on true myelin and on the comparison with geometry; a model that does not beat geometry says so."""
     geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]["synthetic"]
     gap, partial = geometry["difference"], geometry["partial"]

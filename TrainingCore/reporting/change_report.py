@@ -56,7 +56,12 @@ def write_change_report(
 def slices(dvr: tuple[np.ndarray, np.ndarray], lesions: np.ndarray) -> Any:
     """Draw before, after and difference in rows; columns are the axial levels with the most lesion.
 
-    dvr, lesions: on a grid along the world axes, RAS; the patient's right is drawn on the left.
+    Args:
+        dvr: maps before and after, (I, J, K) on a grid along the world axes, RAS; 0 outside the brain.
+        lesions: lesions of either visit, same grid; any number above 0.
+
+    Returns:
+        The figure; the patient's right is on the left.
     """
     dvr, lesions = (dvr[0][::-1], dvr[1][::-1]), lesions[::-1]
     inside = (dvr[0] > 0) & (dvr[1] > 0)

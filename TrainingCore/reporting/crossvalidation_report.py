@@ -77,17 +77,25 @@ def _recipe_summary(summary: Row) -> Row:
 
 
 def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
-    """Out-of-fold performance of a recipe as entries of a model card."""
+    """Summarise the out-of-fold performance of a recipe for a model card.
+
+    Args:
+        plan: finished cross-validation.
+        name: name of the recipe.
+
+    Returns:
+        Text by title.
+    """
     task = TASKS[plan.task]
     rows = plan.pooled(name)
     summary = summarise_measures(task, rows)
     people = len({row["person"] for row in rows["visits"]})
     performance = {"measured on": f"{people} people, out-of-fold (each by the one member not trained on them)"}
     performance |= {measure.title: printed(measure, summary[measure.key]) for measure in task.measures}
-    return performance | {title: correlation_text(result) for title, result in summary["pooled"].items()}
+    return performance | {title: _correlation_text(result) for title, result in summary["pooled"].items()}
 
 
-def correlation_text(result: Row) -> str:
+def _correlation_text(result: Row) -> str:
     """r with its interval and number of points."""
     if result["r"] is None:
         return "–"
@@ -119,16 +127,16 @@ def crossvalidation_report(
     )
     add_results(report, compared)
     if last is not None:
-        add_last_epochs(report, last)
-    add_strata(report, plan, cohort, compared.task, compared.rows)
-    add_examples(report, plan, compared.task)
+        _add_last_epochs(report, last)
+    _add_strata(report, plan, cohort, compared.task, compared.rows)
+    _add_examples(report, plan, compared.task)
     add_by_person(report, compared.task, compared.rows)
-    add_folds(report, plan, cohort, compared.first)
+    _add_folds(report, plan, cohort, compared.first)
     add_methods(report, plan.recipes, plan.seed)
     return report
 
 
-def add_last_epochs(report: Report, last: ComparedModels) -> None:
+def _add_last_epochs(report: Report, last: ComparedModels) -> None:
     """Add the measures of the models of the last epochs."""
     report.add_heading("Last epochs")
     report.add_text(
@@ -145,7 +153,7 @@ def add_last_epochs(report: Report, last: ComparedModels) -> None:
         report.add_table(rows, f"{other} minus {last.first}, last epochs.", missing="–")
 
 
-def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: Pooled) -> None:
+def _add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: Pooled) -> None:
     """Add the first measures by stratum, because an overall mean can hide differences between strata."""
     for column in plan.stratified_by:
         stratum, rows = cohort.strata([column]), []
@@ -171,7 +179,7 @@ def add_strata(report: Report, plan: Plan, cohort: Cohort, task: Task, pooled: P
         report.add_table(rows, "Mean (SD).", [column, "people", "measure", *pooled], missing="–")
 
 
-def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
+def _add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
     """Add the people of each fold and, if stratified, the number of people per stratum and part."""
     report.add_heading("Folds")
     sizes = [{"fold": index + 1, "people left out": ", ".join(part)} for index, part in enumerate(plan.folds)]
@@ -191,7 +199,7 @@ def add_folds(report: Report, plan: Plan, cohort: Cohort, recipe: str) -> None:
     report.add_table(list(counts.values()), "People for training / validation / test, by stratum.")
 
 
-def add_examples(report: Report, plan: Plan, task: Task) -> None:
+def _add_examples(report: Report, plan: Plan, task: Task) -> None:
     """Add example slices of test people: the image of every recipe beside the measured image."""
     folds = [f for f in range(1, len(plan.folds) + 1) if all(plan.example(n, f).is_file() for n in plan.recipes)]
     examples = {name: [load_slices(plan.example(name, fold)) for fold in folds[:MAX_EXAMPLES]] for name in plan.recipes}

@@ -69,11 +69,11 @@ def write_curves(out: Path, cells: Sequence[Row], recipe: Row, cohort: Cohort, s
     text = {key: {width: fit.facts() for width, fit in result.items()} for key, result in fits.items()}
     summary = {"note": RESEARCH_USE, "simulated": cohort.simulated, "cells": table, "asymptotes": text}
     write_json(out / "summary.json", summary)
-    curves_report(cells, recipe, cohort, fits).write(out / "report.html")
+    _curves_report(cells, recipe, cohort, fits).write(out / "report.html")
     return summary
 
 
-def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[str, Fits]) -> Report:
+def _curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[str, Fits]) -> Report:
     """Build the report: for each measure the paper's figure, its values and the asymptotes."""
     task = task_of(recipe)
     paper = reported_for(task.name).learning_curves
@@ -90,11 +90,11 @@ def curves_report(cells: Sequence[Row], recipe: Row, cohort: Cohort, fits: dict[
             continue
         report.add_heading(measure.title)
         report.add_figure(
-            curve_figure(cells, measure, fits[measure.key]),
+            _curve_figure(cells, measure, fits[measure.key]),
             "Mean and standard error over people; line: fit, dotted where extrapolated; dashed: asymptote.",
             f"{measure.title} against training subjects",
         )
-        report.add_table(size_rows(cells, measure), "Mean (SD) by training subjects and network width C.")
+        report.add_table(_size_rows(cells, measure), "Mean (SD) by training subjects and network width C.")
         rows = [_fit_row(width, fit, measure) for width, fit in fits[measure.key].items()]
         report.add_table(rows, "Fits with 95 % intervals.", titles={"why": "why not"}, missing="–")
     add_methods(report, {recipe["system"]: recipe})
@@ -109,7 +109,7 @@ def _steps_text(recipe: Row) -> str:
     )
 
 
-def size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:
+def _size_rows(cells: Sequence[Row], measure: Measure) -> list[Row]:
     """Table of mean (SD), one row per size and one column per width."""
     rows: dict[float, Row] = {}
     for cell in cells:
@@ -138,7 +138,7 @@ def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
     return {"width C": width, "asymptote": text(one.a, one.low, one.high), twice: ahead, "why": one.why or None}
 
 
-def curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
+def _curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:
     """Plot the measure against training subjects, one line per width."""
     figure, axes = figures.new_figure(6.4, 3.8)
     axis = axes[0, 0]

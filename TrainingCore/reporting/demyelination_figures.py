@@ -73,7 +73,14 @@ def regions_figure(rows: Sequence[Mapping[str, Any]], comparison: Mapping[str, M
 
 
 def people_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Mean DVR of every visit: (NA)WM with a solid line, lesions with a dotted one, measured and synthetic."""
+    """Plot the mean DVR of every visit: (NA)WM with a solid line, lesions with a dotted one, measured and synthetic.
+
+    Args:
+        rows: visit rows of one model.
+
+    Returns:
+        The figure; visits are ordered by group and person.
+    """
     figure, axes = new_figure(max(6.0, 0.35 * len(rows) + 2.5), 4.0)
     axis = axes[0, 0]
     ordered = sorted(rows, key=lambda row: (row["group"], row["person"]))

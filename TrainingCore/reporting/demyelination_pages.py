@@ -12,7 +12,12 @@ from .document import Report
 
 
 def demyelination_section(report: Report, compared: ComparedModels) -> None:
-    """Add figures 4 and 5 (A) of the paper: DVR by region with p values and by person, and demyelinated shares."""
+    """Add figures 4 and 5 (A) of the paper: DVR by region with p values and by person, and demyelinated shares.
+
+    Args:
+        report: report to extend.
+        compared: results of all models.
+    """
     visits = {name: rows["visits"] for name, rows in compared.rows.items()}
     rows: list[Any] = []
     for name, result in visits.items():

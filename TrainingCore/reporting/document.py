@@ -44,12 +44,26 @@ class Report:
         self._parts: list[dict[str, Any]] = []
 
     def add_heading(self, text: str) -> Report:
-        """Start a section."""
+        """Start a section.
+
+        Args:
+            text: heading.
+
+        Returns:
+            The report itself.
+        """
         self._parts.append({"kind": "heading", "text": text})
         return self
 
     def add_text(self, text: str) -> Report:
-        """Add paragraphs of plain text, split at empty lines."""
+        """Add paragraphs of plain text.
+
+        Args:
+            text: paragraphs, separated by empty lines.
+
+        Returns:
+            The report itself.
+        """
         self._parts += [{"kind": "text", "text": part.strip()} for part in text.split("\n\n") if part.strip()]
         return self
 
@@ -126,12 +140,23 @@ class Report:
         return template.render(title=self.title, banners=self.banners, parts=self._parts, footer=footer)
 
     def write(self, path: Path | str) -> None:
-        """Write the page as UTF-8, atomically."""
+        """Write the page as UTF-8, atomically.
+
+        Args:
+            path: HTML file.
+        """
         write_text(Path(path), self.html())
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """Render a matplotlib figure as PNG at 150 dots per inch; the bytes are reproducible."""
+    """Render a matplotlib figure as PNG at 150 dots per inch; the bytes are reproducible.
+
+    Args:
+        figure: the figure.
+
+    Returns:
+        Content of the PNG file.
+    """
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
     return stream.getvalue()

@@ -47,7 +47,12 @@ MAX_GROUP_FIGURES = 4  # with more models, only the first gets box plots
 
 
 def dvr_section(report: Report, compared: ComparedModels) -> None:
-    """Add tables and figures that compare all models, then a section per model."""
+    """Add tables and figures that compare all models, then a section per model.
+
+    Args:
+        report: report to extend.
+        compared: results of all models.
+    """
     summaries, first = compared.summaries, compared.first
     about = summaries[first]
     report.add_text(
@@ -57,7 +62,7 @@ def dvr_section(report: Report, compared: ComparedModels) -> None:
     for name, summary in summaries.items():
         report.add_text(geometry_sentence(name, summary))
     report.add_heading("Lesions and people")
-    rows = correlation_rows(summaries) + paper_rows(compared)
+    rows = correlation_rows(summaries) + _paper_rows(compared)
     report.add_table(rows, caption="Pearson r of measured and synthetic DVR, 95 % by patient", missing="–")
     gaps = {name: gap for name, gap in compared.gaps.items() if "lesion" in gap}
     if gaps:
@@ -119,11 +124,18 @@ def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
 
 
 def file_name(name: str) -> str:
-    """A model's name as part of a file name: letters and digits, `-` for everything else."""
+    """Convert a model's name to a part of a file name.
+
+    Args:
+        name: name of the model.
+
+    Returns:
+        Letters and digits; `-` for everything else.
+    """
     return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
-def paper_rows(compared: ComparedModels) -> list[Row]:
+def _paper_rows(compared: ComparedModels) -> list[Row]:
     """Correlations reported in the system's paper, one row per model of the paper."""
     papers = reported_for(compared.task.name).pooled
     names = dict.fromkeys(name for values in papers.values() for name in values)
@@ -155,6 +167,13 @@ def example_visits(visits: Sequence[Row]) -> list[int]:
 
 
 def dvr_tables(compared: ComparedModels) -> dict[str, list[Row]]:
-    """Further tables of an evaluation, besides visits and lesions: rows by file name."""
+    """Make further tables of an evaluation, besides visits and lesions.
+
+    Args:
+        compared: results of all models.
+
+    Returns:
+        Rows by name of the CSV file.
+    """
     groups = [{"model": name} | row for name, summary in compared.summaries.items() for row in summary["groups"]]
     return {"models.csv": model_rows(compared.summaries), "groups.csv": groups}

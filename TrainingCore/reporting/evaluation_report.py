@@ -82,7 +82,7 @@ def write_evaluation(
             write_csv(folder / f"{kind}.csv", rows)
     for name, rows in PAGES[compared.task.name].tables(compared).items():
         write_csv(folder / name, rows)
-    evaluation_report(folder, compared, slices, loads, facts).write(folder / "report.html")
+    _evaluation_report(folder, compared, slices, loads, facts).write(folder / "report.html")
     return summary
 
 
@@ -108,7 +108,7 @@ def calibrated(rows: Rows, compared: ComparedModels, seed: int) -> Row:
     return entries
 
 
-def evaluation_report(
+def _evaluation_report(
     folder: Path,
     compared: ComparedModels,
     slices: Mapping[str, Sequence[Slices]],
@@ -129,13 +129,18 @@ def evaluation_report(
     for name, model in facts.models.items():
         report.add_text(f"{name}: {model['description']}")
     add_results(report, compared)
-    add_slices(report, compared, slices, loads)
+    _add_slices(report, compared, slices, loads)
     add_by_person(report, compared.task, compared.rows)
     return report
 
 
 def add_results(report: Report, compared: ComparedModels) -> None:
-    """Add measures beside those of the paper, sections of the task, and comparisons with the first model."""
+    """Add measures beside those of the paper, sections of the task, and comparisons with the first model.
+
+    Args:
+        report: report to extend.
+        compared: results of all models.
+    """
     report.add_heading("Measures")
     measures = {name: summary["measures"] for name, summary in compared.summaries.items()}
     add_measures(report, compared.task, measures, compared.target)
@@ -144,7 +149,7 @@ def add_results(report: Report, compared: ComparedModels) -> None:
     add_comparisons(report, compared.task, compared.gaps, compared.first)
 
 
-def add_slices(
+def _add_slices(
     report: Report, compared: ComparedModels, slices: Mapping[str, Sequence[Slices]], loads: Sequence[int]
 ) -> None:
     """Add example slices: per model with the difference to the measured image, or all models in one figure."""

@@ -43,7 +43,16 @@ GROUP_TITLES = {"patient": "patients", "control": "controls"}
 
 
 def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of `width` x `height` inches with an array (rows, columns) of axes; subplots: as matplotlib's."""
+    """Create a figure in the style of all reports.
+
+    Args:
+        width: inches.
+        height: inches.
+        **subplots: arguments of matplotlib's Figure.subplots.
+
+    Returns:
+        The figure, and an array (rows, columns) of axes.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -54,25 +63,58 @@ def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, np
 
 
 def tissue_title(tissue: str, group: str) -> str:
-    """What a tissue is called in a group: the white matter of controls is not "normal-appearing"."""
+    """Name a tissue as it is called in a group: the white matter of controls is not "normal-appearing".
+
+    Args:
+        tissue: `lesion`, `nawm` or `grey`.
+        group: `patient`, `control`, or empty.
+
+    Returns:
+        Name for people.
+    """
     named = TISSUES_OF_CONTROLS if group == "control" else {}
     return named.get(tissue, TISSUE_TITLES[tissue])
 
 
 def number_text(value: float | None, form: str = "{:.2f}") -> str:
-    """A number for people, or the words for one that there is not."""
+    """Format a number for people, with a real minus sign.
+
+    Args:
+        value: the number, or None.
+        form: format for str.format.
+
+    Returns:
+        The number; `not estimable` for None.
+    """
     return "not estimable" if value is None else form.format(value).replace("-", "\N{MINUS SIGN}")
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, form: str = "{:.2f}") -> str:
-    """`0.70 [0.61, 0.78]`, without the brackets where there is no interval."""
+    """Format a number with its interval, as `0.70 [0.61, 0.78]`.
+
+    Args:
+        value: the estimate, or None.
+        low: lower end, or None for no interval.
+        high: upper end, or None for no interval.
+        form: format for str.format.
+
+    Returns:
+        The text, without brackets if there is no interval.
+    """
     if value is None or low is None or high is None:
         return number_text(value, form)
     return f"{number_text(value, form)} [{number_text(low, form)}, {number_text(high, form)}]"
 
 
 def p_value(p: float | None) -> str:
-    """`p = 0.012` or `p < 0.00001`, as the paper prints it."""
+    """Format a p value as the paper prints it.
+
+    Args:
+        p: p value, or None.
+
+    Returns:
+        `p = 0.012`, `p < 0.00001` or `p not estimable`.
+    """
     if p is None:
         return "p not estimable"
     return "p < 0.00001" if p < 1e-5 else f"p = {p:.2g}" if p < 0.001 else f"p = {p:.3f}"
@@ -133,7 +175,15 @@ def _regression_line(axis: Axes, x: np.ndarray, line: Mapping[str, Any]) -> None
 
 
 def bland_altman_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summary: Mapping[str, Any]) -> Figure:
-    """Synthetic - measured against their mean, with bias and 95 % limits; lesion level left, patient level right."""
+    """Plot synthetic - measured against their mean, with bias and 95 % limits; lesion level left, patient level right.
+
+    Args:
+        points: rows {measured, synthetic} by level (`lesion`, `patient`).
+        summary: summary of the model, with `bland_altman` of each level.
+
+    Returns:
+        The figure.
+    """
     figure, axes = new_figure(9.0, 4.0, ncols=2)
     for axis, (level, title) in zip(axes[0], (("lesion", "lesions"), ("patient", "patients"))):
         rows, result = points[level], summary[level]["bland_altman"]
@@ -169,7 +219,14 @@ def bland_altman_figure(points: Mapping[str, Sequence[Mapping[str, Any]]], summa
 
 
 def groups_figure(visits: Sequence[Mapping[str, Any]]) -> Figure:
-    """Box plots over visits of the mean DVR in lesions, NAWM and grey matter: measured, synthetic, noise-free."""
+    """Draw box plots over visits of the mean DVR in lesions, NAWM and grey matter: measured, synthetic, noise-free.
+
+    Args:
+        visits: visit rows of one model.
+
+    Returns:
+        The figure; a tissue without measured values in a group has no box.
+    """
     kinds = [("measured", MEASURED), ("synthetic", SYNTHETIC), ("clean", TRUTH)]
     kinds = [pair for pair in kinds if any(visit[f"{pair[0]}_nawm"] is not None for visit in visits)]
     groups = sorted({str(visit["group"]) for visit in visits}, reverse=True)
@@ -216,7 +273,14 @@ def _boxes(axis: Axes, series: list[np.ndarray], places: np.ndarray, width: floa
 
 
 def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Lesion and patient r of every model with its interval by patient, and the noise ceiling as a line."""
+    """Plot lesion and patient r of every model with its interval by patient, and the noise ceiling as a line.
+
+    Args:
+        summaries: summary by name of the model.
+
+    Returns:
+        The figure.
+    """
     figure, axes = new_figure(9.0, 1.3 + 0.42 * len(summaries), ncols=2, sharey=True)
     names = list(summaries)
     for axis, level in zip(axes[0], ("lesion", "patient")):

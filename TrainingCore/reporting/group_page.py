@@ -54,7 +54,7 @@ def write_group_page(
     _add_pictures(report, [results / row["visit"] for row in flagged])
     report.add_heading("Distributions")
     report.add_figure(
-        distributions(rows, titles), "One point per visit, line: median.", "Distributions of the measures"
+        _distributions(rows, titles), "One point per visit, line: median.", "Distributions of the measures"
     )
     report.add_table(missing(rows, titles), "Missing values.")
     _add_associations(report, tables, covariates, rows, titles)
@@ -112,7 +112,7 @@ def missing(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
     ]
 
 
-def distributions(rows: Sequence[Row], titles: Mapping[str, str]) -> Any:
+def _distributions(rows: Sequence[Row], titles: Mapping[str, str]) -> Any:
     """Draw a strip plot of every measure."""
     figure, axes = figures.new_figure(9.0, 4.6, nrows=2, ncols=3)
     rng = np.random.default_rng(0)
@@ -158,7 +158,7 @@ def _add_associations(
         report.add_table(groups, "Group comparisons.")
     for outcome in dict.fromkeys(row["outcome"] for row in tables["associations"]):
         report.add_figure(
-            scatter(rows, outcome, titles), f"Person means against {outcome}.", f"Lesion DVR against {outcome}"
+            _scatter(rows, outcome, titles), f"Person means against {outcome}.", f"Lesion DVR against {outcome}"
         )
 
 
@@ -177,7 +177,7 @@ def _association(row: Row, titles: Mapping[str, str]) -> Row:
     }
 
 
-def scatter(rows: Sequence[Row], outcome: str, titles: Mapping[str, str]) -> Any:
+def _scatter(rows: Sequence[Row], outcome: str, titles: Mapping[str, str]) -> Any:
     """Plot lesion and NAWM DVR of each person against an outcome."""
     from ..study.associations import cell_number, person_means
 

@@ -26,7 +26,14 @@ CAPTION = (
 
 
 def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
-    """Table of r with measured DVR, r with true myelin, partial r and difference to geometry, one row per model."""
+    """Make the table of r with measured DVR, r with true myelin, partial r and difference to geometry.
+
+    Args:
+        summaries: summary by name of the model.
+
+    Returns:
+        One row per model, and one of geometry alone.
+    """
     rows = []
     for name, summary in summaries.items():
         geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]["synthetic"]
@@ -51,7 +58,15 @@ def _r(result: Row) -> str:
 
 
 def geometry_sentence(name: str, summary: Row) -> str:
-    """Warning for a model that does not beat geometry alone; empty otherwise."""
+    """Warn about a model that does not beat geometry alone.
+
+    Args:
+        name: name of the model.
+        summary: its summary.
+
+    Returns:
+        One sentence; empty if the model beats geometry or this cannot be estimated.
+    """
     geometry = summary["geometry"]
     if geometry["beats"] is not False:
         return ""
@@ -64,7 +79,14 @@ def geometry_sentence(name: str, summary: Row) -> str:
 
 
 def volume_rows(summary: Row) -> list[Row]:
-    """Agreement by lesion volume."""
+    """Make the table of agreement by lesion volume.
+
+    Args:
+        summary: summary of a model.
+
+    Returns:
+        One row per volume class.
+    """
     return [
         {
             "volume (mm3)": row["volume"],
@@ -78,7 +100,14 @@ def volume_rows(summary: Row) -> list[Row]:
 
 
 def interval_rows(summary: Row) -> list[Row]:
-    """Coverage and width of the 95 % prediction intervals by lesion volume."""
+    """Make the table of coverage and width of the 95 % prediction intervals by lesion volume.
+
+    Args:
+        summary: summary of a model.
+
+    Returns:
+        One row per volume class.
+    """
     return [
         {
             "volume (mm3)": row["volume"],
@@ -91,13 +120,27 @@ def interval_rows(summary: Row) -> list[Row]:
 
 
 def ceiling_rows(information: Mapping[str, Any]) -> list[Row]:
-    """Information ceiling that `simulate` wrote, as rows: r of regressions on increasing lesion information."""
+    """Make the table of the information ceiling: r of regressions on increasing lesion information.
+
+    Args:
+        information: information ceiling that `simulate` wrote.
+
+    Returns:
+        One row per regression.
+    """
     header, *lines = as_table(information)
     return [dict(zip(header, (cell or "–" for cell in line))) for line in lines]
 
 
 def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
-    """Noise ceiling of the whole cohort, and the reason if there is no information ceiling."""
+    """Describe the noise ceiling of the whole cohort, and the reason if there is no information ceiling.
+
+    Args:
+        ceilings: {noise, information} that `simulate` wrote; each may be None.
+
+    Returns:
+        Sentences; may be empty.
+    """
     noise, information = ceilings["noise"], ceilings["information"]
     sentences = []
     if noise is not None:
@@ -112,7 +155,14 @@ def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
 
 
 def correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:
-    """One row per model: r with its interval, p, noise ceiling and share of it, by lesion and by patient."""
+    """Make the table of r with its interval, p, noise ceiling and share of it, by lesion and by patient.
+
+    Args:
+        summaries: summary by name of the model.
+
+    Returns:
+        One row per model.
+    """
     rows = []
     for name, summary in summaries.items():
         row: Row = {"model": name}
@@ -128,7 +178,14 @@ def correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:
 
 
 def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
-    """Bias, limits of agreement, mean absolute error and slope of every model and level."""
+    """Make the table of bias, limits of agreement, mean absolute error and slope.
+
+    Args:
+        summaries: summary by name of the model.
+
+    Returns:
+        One row per model and level.
+    """
     rows = []
     for name, summary in summaries.items():
         for level in ("lesion", "patient"):
@@ -149,7 +206,15 @@ def agreement_rows(summaries: Mapping[str, Row]) -> list[Row]:
 
 
 def difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
-    """Differences of every other model to the first, with 95 % intervals by patient."""
+    """Make the table of differences of every other model to the first, with 95 % intervals by patient.
+
+    Args:
+        against: differences to the first model, by name of the other one.
+        first: name of the first model.
+
+    Returns:
+        One row per other model.
+    """
     rows = []
     for name, result in against.items():
         row: Row = {"model": f"{name} \N{MINUS SIGN} {first}"}
@@ -167,7 +232,14 @@ def difference_rows(against: Mapping[str, Row], first: str) -> list[Row]:
 
 
 def group_rows(groups: Sequence[Row]) -> list[Row]:
-    """Mean DVR (SD over visits) of each tissue and group: measured, synthetic, noise-free."""
+    """Make the table of mean DVR (SD over visits) of each tissue and group: measured, synthetic, noise-free.
+
+    Args:
+        groups: `groups` of a model's summary.
+
+    Returns:
+        One row per group and tissue.
+    """
     rows = []
     for group in groups:
         row = {
@@ -183,7 +255,14 @@ def group_rows(groups: Sequence[Row]) -> list[Row]:
 
 
 def models_alt(summaries: Mapping[str, Row]) -> str:
-    """The correlations of every model in words, for those who cannot see the figure."""
+    """Describe the figure of all models for readers who cannot see it.
+
+    Args:
+        summaries: summary by name of the model.
+
+    Returns:
+        The correlations of every model in words.
+    """
     parts = [
         f"{name}: lesion level {number_text(s['lesion']['r'])}, patient level {number_text(s['patient']['r'])}"
         for name, s in summaries.items()
@@ -192,7 +271,14 @@ def models_alt(summaries: Mapping[str, Row]) -> str:
 
 
 def model_rows(summaries: Mapping[str, Row]) -> list[Row]:
-    """One row per model with plain numbers: correlations, intervals, shares of the ceiling, image measures."""
+    """Make the CSV table of models: correlations, intervals, shares of the ceiling, image measures.
+
+    Args:
+        summaries: summary by name of the model.
+
+    Returns:
+        One row of plain numbers per model.
+    """
     rows = []
     for name, summary in summaries.items():
         row: Row = {"model": name, "visits": summary["visits"], "people": summary["people"]}

@@ -28,29 +28,43 @@ def add_methods(report: Report, recipes: Mapping[str, dict[str, Any]], seed: int
 
 
 def changed_settings(recipe: dict[str, Any]) -> dict[str, str]:
-    """Describe a recipe: `makes` (description), `from` (base recipe), `other` (settings that differ from the base)."""
+    """Describe a recipe and what it changes.
+
+    Args:
+        recipe: a complete recipe.
+
+    Returns:
+        `makes` (description), `from` (base recipe), `other` (settings that differ from the base).
+    """
     result = differences_to_root(recipe)
     root, outputs = result.pop("base"), str(recipe["description"])
     result.pop("description", None)
     if entry_of(recipe["system"]).closed_form:  # ignores the training settings that its base may have
         result = {key: value for key, value in result.items() if key.startswith("data.")}
-    other = "; ".join(f"{key} {value_text(value)}" for key, value in result.items())
+    other = "; ".join(f"{key} {_value_text(value)}" for key, value in result.items())
     return {"makes": outputs, "from": root, "other": other or "none"}
 
 
-def value_text(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """Format a setting: lists with commas, numbers in six digits."""
     if isinstance(value, list):
-        return ", ".join(map(value_text, value))
+        return ", ".join(map(_value_text, value))
     return f"{value:g}" if isinstance(value, float) else "off" if value is False else str(value)
 
 
 def length_text(recipe: Mapping[str, Any]) -> str:
-    """Training length, e.g. `each trained for 20 epochs`."""
+    """Describe the length of a training, e.g. `each trained for 20 epochs`.
+
+    Args:
+        recipe: a complete recipe.
+
+    Returns:
+        A phrase.
+    """
     steps, epochs = recipe["iterations"], recipe["epochs"]
-    return f"each trained for {plural(steps, 'step')}" if steps else f"each trained for {plural(epochs, 'epoch')}"
+    return f"each trained for {_plural(steps, 'step')}" if steps else f"each trained for {_plural(epochs, 'epoch')}"
 
 
-def plural(count: int, noun: str) -> str:
+def _plural(count: int, noun: str) -> str:
     """`1 epoch`, `2 epochs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

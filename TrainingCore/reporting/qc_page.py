@@ -94,7 +94,14 @@ def _picture(path: Path) -> tuple[str, int, int]:
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height of a JPEG in pixels, from its frame header; (0, 0) without one."""
+    """Read the size of a JPEG from its frame header.
+
+    Args:
+        content: content of the file.
+
+    Returns:
+        Width and height in pixels; (0, 0) without such a header.
+    """
     offset = 2
     while offset + 9 < len(content) and content[offset] == 0xFF:
         marker, length = content[offset + 1], struct.unpack(">H", content[offset + 2 : offset + 4])[0]

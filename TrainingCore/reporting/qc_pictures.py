@@ -24,25 +24,34 @@ BRAIN, EDGE, LESION, WHITE, GREY = (255, 217, 47), (0, 190, 255), (255, 90, 40),
 
 
 def case_picture(prepared: Prepared) -> bytes:
-    """A row of panels as JPEG: T1w in three planes with FLAIR edges and brain outline, FLAIR with lesions, tissues.
+    """Draw a row of panels: T1w in three planes with FLAIR edges and brain outline, FLAIR with lesions, tissues.
 
-    Without a T1w, what all others were brought to stands in for it; without a FLAIR, the next image that there is. The
-    right side of the person is on the left of a panel (radiological). About 40 kB.
+    Without a T1w, the reference image takes its place; without a FLAIR, the next image that there is. The right side of
+    the person is on the left of a panel (radiological).
+
+    Args:
+        prepared: the prepared visit.
+
+    Returns:
+        Content of a JPEG file, about 40 kB.
     """
     from PIL import Image
 
     shape, affine = box_around(_volume(prepared, "brain"), SPACING_MM, MARGIN_MM)
 
-    def here(name: str, mask: bool = False) -> np.ndarray | None:
+    def on_picture_grid(name: str, mask: bool = False) -> np.ndarray | None:
         if name not in prepared.volumes:
             return None
         values = resample(_volume(prepared, name), shape, affine)
         return values > 0.5 if mask else values
 
-    brain = here("brain", mask=True)
+    brain = on_picture_grid("brain", mask=True)
     assert brain is not None  # every prepared visit has one
     others = [name for name in ("flair", *REFERENCES) if name != prepared.reference and name in prepared.volumes]
-    t1w, flair = _grey(here(prepared.reference), brain), _grey(here(others[0]) if others else None, brain)
+    t1w, flair = (
+        _grey(on_picture_grid(prepared.reference), brain),
+        _grey(on_picture_grid(others[0]) if others else None, brain),
+    )
     lesions = _lesions(prepared, shape, affine)
     middle = [
         int(np.round(np.average(np.arange(n), weights=brain.sum(axis=_others(axis))))) for axis, n in enumerate(shape)
@@ -55,7 +64,7 @@ def case_picture(prepared: Prepared) -> bytes:
     if flair is not None:
         panels.append(_panel(flair, middle, 2, [(LESION, _outline(lesions, 2, middle))]))
         panels.append(_panel(flair, middle, 0, [(LESION, _outline(lesions, 0, middle))]))
-    white, grey = here("white_matter", mask=True), here("grey_matter", mask=True)
+    white, grey = on_picture_grid("white_matter", mask=True), on_picture_grid("grey_matter", mask=True)
     panels.append(
         _panel(
             t1w,
@@ -68,7 +77,7 @@ def case_picture(prepared: Prepared) -> bytes:
             ],
         )
     )
-    dvr = here("dvr")
+    dvr = on_picture_grid("dvr")
     if dvr is not None:
         panels.append(_panel(np.clip(dvr / 1.5, 0, 1), middle, 2, [(LESION, _outline(lesions, 2, middle))]))
     stream = io.BytesIO()

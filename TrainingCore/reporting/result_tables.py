@@ -46,7 +46,7 @@ def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: st
         rows = [measure_row(measure, recipes, paper[measure.key]) for measure in task.measures]
         report.add_table(rows, caption, ["measure", *recipes, *(["paper"] if papers else [])], missing="–")
         return
-    titles = {measure.key: arrowed(measure) for measure in task.measures}
+    titles = {measure.key: _arrowed(measure) for measure in task.measures}
     lines: list[Row] = [
         {"recipe": name} | {m.key: printed(m, result[m.key]) for m in task.measures} for name, result in recipes.items()
     ]
@@ -55,15 +55,24 @@ def add_measures(report: Report, task: Task, recipes: dict[str, Row], target: st
     report.add_table(lines, caption, titles=titles, missing="–")
 
 
-def arrowed(measure: Measure) -> str:
+def _arrowed(measure: Measure) -> str:
     """Title of a measure with an arrow in the direction of improvement."""
     arrow = {"higher": "\N{NO-BREAK SPACE}↑", "lower": "\N{NO-BREAK SPACE}↓"}.get(measure.better, "")
     return f"{measure.title}{arrow}"
 
 
 def measure_row(measure: Measure, recipes: dict[str, Row], paper: Mapping[str, str] | None = None) -> Row:
-    """Table row of a measure: mean (SD) of every recipe, and the results of the paper."""
-    row: Row = {"measure": arrowed(measure)}
+    """Make the table row of a measure.
+
+    Args:
+        measure: the measure.
+        recipes: summary of the measures by name of the recipe or model.
+        paper: the paper's values by its name for a model, or None.
+
+    Returns:
+        `measure`, mean (SD) of every recipe, and `paper` if it has values.
+    """
+    row: Row = {"measure": _arrowed(measure)}
     for name, result in recipes.items():
         row[name] = printed(measure, result[measure.key])
     if paper:
@@ -72,7 +81,15 @@ def measure_row(measure: Measure, recipes: dict[str, Row], paper: Mapping[str, s
 
 
 def printed(measure: Measure, result: Row) -> str:
-    """`mean (sd)` in the paper's unit."""
+    """Format mean and SD of a measure as `mean (sd)` in the paper's unit.
+
+    Args:
+        measure: the measure, with its scale and format.
+        result: {mean, sd} in our unit; each may be None.
+
+    Returns:
+        The text; a dash without a mean.
+    """
     if result["mean"] is None:
         return "–"
     mean = _unsigned_zero(figures.number_text(measure.scale * result["mean"], measure.form))
@@ -85,7 +102,13 @@ def _unsigned_zero(number: str) -> str:
 
 
 def add_by_person(report: Report, task: Task, pooled: Pooled) -> None:
-    """Add a figure of the first measure of every person by recipe."""
+    """Add a figure of the first measure of every person by recipe.
+
+    Args:
+        report: report to extend.
+        task: task whose first measure is shown.
+        pooled: rows by recipe or model.
+    """
     report.add_heading("By person")
     report.add_figure(
         measure_by_person_figure(task.measures[0], pooled),
@@ -95,7 +118,15 @@ def add_by_person(report: Report, task: Task, pooled: Pooled) -> None:
 
 
 def measure_by_person_figure(measure: Measure, pooled: Pooled) -> Figure:
-    """Plot a measure of every person for each recipe; lines connect the values of a person."""
+    """Plot a measure of every person for each recipe; lines connect the values of a person.
+
+    Args:
+        measure: the measure.
+        pooled: rows by recipe or model; those without values are left out.
+
+    Returns:
+        The figure.
+    """
     values_of = {name: by_person(result["visits"], measure.key) for name, result in pooled.items()}
     names = [name for name, result in values_of.items() if result] or list(pooled)
     series = [values_of[name] for name in names]
@@ -134,7 +165,17 @@ def add_comparisons(report: Report, task: Task, result: Mapping[str, Row], first
 
 
 def comparison_rows(task: Task, gaps: Mapping[str, Row], first: str, other: str) -> list[Row]:
-    """One row per measure with a direction that both recipes have: difference, p and the better recipe."""
+    """Make the table of differences between two recipes.
+
+    Args:
+        task: task whose measures with a direction are compared.
+        gaps: paired difference by key of the measure.
+        first: name of the first recipe.
+        other: name of the other recipe.
+
+    Returns:
+        One row per measure that both recipes have: difference, p, n and the better recipe.
+    """
     measures = [measure for measure in task.measures if measure.better]
     measures += [Measure(title, title, "higher", form="{:.2f}") for title, _function in task.pooled]
     rows = []
@@ -146,15 +187,15 @@ def comparison_rows(task: Task, gaps: Mapping[str, Row], first: str, other: str)
             {
                 "measure": measure.title,
                 "difference": difference_text(measure, gap),
-                "p": p_cell(gap["p"]),
+                "p": _p_cell(gap["p"]),
                 "n": gap["n"],
-                "better": ahead(measure, gap, first, other),
+                "better": _ahead(measure, gap, first, other),
             }
         )
     return rows
 
 
-def ahead(measure: Measure, gap: Row, first: str, other: str) -> str:
+def _ahead(measure: Measure, gap: Row, first: str, other: str) -> str:
     """Name of the better recipe, or a note that no difference is detectable."""
     if gap["difference"] == 0:
         return "no difference"
@@ -166,24 +207,40 @@ def ahead(measure: Measure, gap: Row, first: str, other: str) -> str:
 
 
 def difference_text(measure: Measure, gap: Row) -> str:
-    """Format a difference with its interval: `+0.014 [+0.002, +0.025]`, in the measure's unit."""
+    """Format a difference with its interval: `+0.014 [+0.002, +0.025]`, in the measure's unit.
+
+    Args:
+        measure: the measure, with its scale and format.
+        gap: {difference, low, high}; each may be None.
+
+    Returns:
+        The text.
+    """
     value, low, high = (None if gap[key] is None else measure.scale * gap[key] for key in ("difference", "low", "high"))
-    return figures.with_interval(value, low, high, fine_enough(measure.form.replace("{:", "{:+"), value or 0.0))
+    return figures.with_interval(value, low, high, _fine_enough(measure.form.replace("{:", "{:+"), value or 0.0))
 
 
-def fine_enough(form: str, value: float) -> str:
+def _fine_enough(form: str, value: float) -> str:
     """Return the format, or one with two significant digits if it would print a nonzero value as 0."""
     rounded_away = value != 0 and float(form.format(value)) == 0
     return "{:+.1e}" if rounded_away and "+" in form else "{:.1e}" if rounded_away else form
 
 
-def p_cell(p: float | None) -> str | None:
+def _p_cell(p: float | None) -> str | None:
     """p value for a table cell, without `p = `."""
     return None if p is None else figures.p_value(p).removeprefix("p = ").removeprefix("p ")
 
 
 def gap_text(measure: Measure, gap: Row) -> str:
-    """Format an absolute paired difference with its p value, `0.014 (p = 0.001, n = 16)`; gap: from `paired_gap`."""
+    """Format an absolute paired difference with its p value: `0.014 (p = 0.001, n = 16)`.
+
+    Args:
+        measure: the measure, with its scale and format.
+        gap: result of `paired_gap`.
+
+    Returns:
+        The text.
+    """
     size = abs(gap["difference"]) * measure.scale
     sure = "too few people to test" if gap["p"] is None else figures.p_value(gap["p"])
-    return f"{fine_enough(measure.form, size).format(size)} ({sure}, n = {gap['n']})"
+    return f"{_fine_enough(measure.form, size).format(size)} ({sure}, n = {gap['n']})"

@@ -47,11 +47,11 @@ def write_search(
     trials = study.get_trials(deepcopy=False)
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     best = min(complete, key=lambda trial: trial.value, default=None)
-    values = {} if best is None else recipe_values(best.params, dimensions)
+    values = {} if best is None else _recipe_values(best.params, dimensions)
     summary = {
         "trials": {name: sum(trial.state.name == name for trial in trials) for name in ("COMPLETE", "PRUNED", "FAIL")},
         "best": None if best is None else {"trial": best.number, "score": best.value, "values": values},
-        "importance": importance(study, complete),
+        "importance": _importance(study, complete),
         "simulated": cohort.simulated,
     }
     if best is not None:
@@ -63,30 +63,38 @@ def write_search(
         )
     write_csv(out / "trials.csv", [trial_row(trial, dimensions) for trial in trials])
     write_json(out / "summary.json", summary)
-    search_report(summary, trials, dimensions, recipe, cohort).write(out / "report.html")
+    _search_report(summary, trials, dimensions, recipe, cohort).write(out / "report.html")
     return summary
 
 
-def short(value: Any) -> str:
+def _short(value: Any) -> str:
     """Format a value, numbers in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def recipe_values(params: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
+def _recipe_values(params: dict[str, Any], dimensions: Sequence[Dimension]) -> dict[str, Any]:
     """Convert the parameters of a trial, which store choices as JSON, to recipe values."""
     choices = {dimension.key for dimension in dimensions if dimension.choices}
     return {key: json.loads(value) if key in choices else value for key, value in params.items()}
 
 
 def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
-    """One line of the table of trials."""
+    """Make one row of the table of trials.
+
+    Args:
+        trial: Optuna trial.
+        dimensions: search space.
+
+    Returns:
+        Number, state, score, values by recipe key, epochs, seconds, resumed trial and reason of a failure.
+    """
     seconds = None if trial.duration is None else round(trial.duration.total_seconds(), 1)
     return {
         "trial": trial.number,
         "state": trial.state.name.lower(),
         "score": trial.value,
         **dict.fromkeys(dimension.key for dimension in dimensions),
-        **recipe_values(trial.params, dimensions),
+        **_recipe_values(trial.params, dimensions),
         "epochs": trial.user_attrs.get(EPOCHS),
         "seconds": seconds,
         "goes_on_with": trial.user_attrs.get(CONTINUES),
@@ -94,7 +102,7 @@ def trial_row(trial: Any, dimensions: Sequence[Dimension]) -> dict[str, Any]:
     }
 
 
-def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
+def _importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
     """Importance of each key for a good score (PED-ANOVA, Watanabe et al. 2023); empty with too few trials."""
     if len(complete) < MIN_FOR_IMPORTANCE:
         return {}
@@ -109,14 +117,14 @@ def importance(study: Any, complete: Sequence[Any]) -> dict[str, float]:
     return {key: float(value) for key, value in result.items()}
 
 
-def search_report(
+def _search_report(
     summary: dict[str, Any],
     trials: Sequence[Any],
     dimensions: Sequence[Dimension],
     recipe: dict[str, Any],
     cohort: Cohort,
 ) -> Report:
-    """Build the report of a search. See write_search."""
+    """Build the report of a search; see write_search."""
     report = Report("Hyperparameter search", [SIMULATED_BANNER] if cohort.simulated else [])
     counts, best = summary["trials"], summary["best"]
     report.add_text(
@@ -129,13 +137,13 @@ def search_report(
     add_best(report, best, recipe)
     report.add_heading("History")
     report.add_figure(
-        history_figure(trials),
+        _history_figure(trials),
         "Score of every finished trial and the best score so far; hollow points: pruned trials, at their best score.",
         "Score against trial number",
     )
     if summary["importance"]:
         report.add_heading("Importance").add_figure(
-            importance_figure(summary["importance"]),
+            _importance_figure(summary["importance"]),
             "Importance of each key for a good score (PED-ANOVA).",
             "Bars of the importance of each key",
         )
@@ -159,12 +167,18 @@ def search_report(
 
 
 def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> None:
-    """Add the best values beside those of the recipe and of the search in the system's paper."""
+    """Add the best values beside those of the recipe and of the search in the system's paper.
+
+    Args:
+        report: report to extend.
+        best: {trial, score, values}.
+        recipe: recipe that was searched around.
+    """
     papers = reported_for(task_of(recipe).name).searched.get(recipe["data"]["target"], {})
     papers = {key: value for key, value in papers.items() if key in best["values"]}
     rows = [
-        {"key": key, "best": short(value), "recipe": short(value_of(recipe, key))}
-        | ({"paper": short(papers[key]) if key in papers else "–"} if papers else {})
+        {"key": key, "best": _short(value), "recipe": _short(value_of(recipe, key))}
+        | ({"paper": _short(papers[key]) if key in papers else "–"} if papers else {})
         for key, value in best["values"].items()
     ]
     entries = (
@@ -175,7 +189,7 @@ def add_best(report: Report, best: dict[str, Any], recipe: dict[str, Any]) -> No
     report.add_heading("Best values").add_table(rows, entries, titles={"recipe": "in the recipe"})
 
 
-def history_figure(trials: Sequence[Any]) -> Any:
+def _history_figure(trials: Sequence[Any]) -> Any:
     """Plot the score of finished trials in order, and the best score so far."""
     figure, axes = figures.new_figure(7.0, 3.2)
     axis = axes[0, 0]
@@ -194,7 +208,7 @@ def history_figure(trials: Sequence[Any]) -> Any:
     return figure
 
 
-def importance_figure(result: dict[str, float]) -> Any:
+def _importance_figure(result: dict[str, float]) -> Any:
     """Plot importance as horizontal bars, largest on top."""
     figure, axes = figures.new_figure(6.0, 0.6 + 0.35 * len(result))
     keys = sorted(result, key=lambda key: result[key])
@@ -204,7 +218,15 @@ def importance_figure(result: dict[str, float]) -> Any:
 
 
 def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
-    """Plot score against each key; pruned trials are hollow."""
+    """Plot the score against each key; pruned trials are hollow.
+
+    Args:
+        trials: Optuna trials.
+        dimensions: search space, one panel each.
+
+    Returns:
+        The figure.
+    """
     columns = min(len(dimensions), 3)
     rows = -(-len(dimensions) // columns)
     figure, axes = figures.new_figure(3.2 * columns, 2.8 * rows, nrows=rows, ncols=columns)
@@ -218,7 +240,7 @@ def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
         if dimension.log:
             _log_axis(axis, dimension)
         if dimension.choices:
-            axis.set_xticks(range(len(dimension.choices)), [short(choice) for choice in dimension.choices])
+            axis.set_xticks(range(len(dimension.choices)), [_short(choice) for choice in dimension.choices])
             axis.set_xlim(-0.5, len(dimension.choices) - 0.5)
         axis.set(xlabel=dimension.key, ylabel="score")
     for axis in axes.ravel()[len(dimensions) :]:

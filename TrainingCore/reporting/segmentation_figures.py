@@ -29,7 +29,7 @@ class SliceOfMethods:
     """One axial slice ready to draw; every array (rows, columns), rows from the back to the front of the head.
 
     Attributes:
-        title: what it shows.
+        title: title of the row.
         images: name -> image, such as T1w, true and synthetic FLAIR, drawn in grey.
         truth: mask.
         masks: method -> mask.
@@ -44,10 +44,17 @@ class SliceOfMethods:
 
 
 def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
-    """One row per slice: its images, then every method's positives over the image called `under`.
+    """Draw one row per slice: its images, then every method's positives over one of the images.
 
-    All slices must have the images and methods of the first. Images of one row share the window of the first whose name
-    starts alike (`FLAIR`, `FLAIR, joint`), so that a synthetic image is shown as the true one is.
+    Images of one row share the window of the first whose name starts with the same word (`FLAIR`, `FLAIR, joint`), so
+    that a synthetic image is shown like the true one.
+
+    Args:
+        slices: all with the images and methods of the first.
+        under: name of the image below the positives.
+
+    Returns:
+        The figure.
     """
     names, methods = list(slices[0].images), list(slices[0].masks)
     columns = len(names) + len(methods)
@@ -77,14 +84,24 @@ def positives_figure(slices: Sequence[SliceOfMethods], under: str) -> Figure:
 
 
 def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
-    """Slices of the same people under several models: T1w, FLAIR, synthetic FLAIRs, then every model's positives."""
+    """Draw slices of the same people for several models: T1w, FLAIR, synthetic FLAIRs, then every model's positives.
+
+    Args:
+        examples: slices by model, in one order of people.
+
+    Returns:
+        The figure.
+    """
     firsts = next(iter(examples.values()))
     slices = []
     for index, first in enumerate(firsts):
         images = {"T1w": first.images[first.inputs[0]], "FLAIR": first.images[first.target]}
         result = {}
-        for name, ones in examples.items():
-            images_of_model, short = ones[index].images, name.removeprefix("joint_flair_wmh").strip("_") or "joint"
+        for name, slices_of_model in examples.items():
+            images_of_model, short = (
+                slices_of_model[index].images,
+                name.removeprefix("joint_flair_wmh").strip("_") or "joint",
+            )
             if "synthetic" in images_of_model:
                 images[f"FLAIR, {short}"] = images_of_model["synthetic"]
             if HYPERINTENSITIES in images_of_model:
@@ -95,15 +112,22 @@ def examples_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
 
 
 def detection_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
-    """Slices of the same people: their MRI, then what every model found, over the last of them."""
+    """Draw slices of the same people: their MRI, then the positives of every model over the last of them.
+
+    Args:
+        examples: slices by model, in one order of people.
+
+    Returns:
+        The figure.
+    """
     firsts = next(iter(examples.values()))
     slices = []
     for index, first in enumerate(firsts):
         images = {title_of(name): first.images[name] for name in first.inputs}
         masks = {
-            name: ones[index].images[HYPERINTENSITIES] > 0.5
-            for name, ones in examples.items()
-            if HYPERINTENSITIES in ones[index].images
+            name: slices_of_model[index].images[HYPERINTENSITIES] > 0.5
+            for name, slices_of_model in examples.items()
+            if HYPERINTENSITIES in slices_of_model[index].images
         }
         height, width = first.millimetres
         slices.append(SliceOfMethods(first.title, images, first.outline, masks, height / width))
@@ -111,7 +135,14 @@ def detection_figure(examples: Mapping[str, Sequence[Slices]]) -> Figure:
 
 
 def coloured(classes: np.ndarray) -> np.ndarray:
-    """RGBA (rows, columns, 4) of `positives`, transparent where neither mask is."""
+    """Colour the classes of `positives`.
+
+    Args:
+        classes: (rows, columns), keys of COLOURS; 0 where neither mask is.
+
+    Returns:
+        RGBA, (rows, columns, 4) in [0, 1]; transparent at 0.
+    """
     from matplotlib.colors import to_rgba
 
     picture = np.zeros((*classes.shape, 4))

@@ -29,11 +29,11 @@ class Slices:
     """One axial slice of one visit, ready to draw: rows run from the back to the front of the head.
 
     Attributes:
-        title: what it shows.
-        inputs: their names.
-        target: their names.
-        images: name -> (rows, columns) of the inputs, the target, `synthetic` where the model makes one, and what else
-            it makes (a mask of `hyperintensities`).
+        title: title of the row.
+        inputs: names of the input images.
+        target: name of the target image.
+        images: name -> (rows, columns) of the inputs, the target, `synthetic` if the model synthesizes, and further
+            outputs (a mask of `hyperintensities`).
         outline: lesion mask.
         millimetres: (height, width) of one pixel.
         z_mm: height in world RAS.
@@ -90,8 +90,14 @@ def axial_slices(
 
 
 def slices_figure(examples: Sequence[Slices]) -> Figure:
-    """One row per visit: inputs, measured and synthetic target (DVR from 0.6 to 1.4), their difference; lesions
-    outlined. All visits must have the inputs and the target of the first."""
+    """Draw one row per visit: inputs, measured and synthetic target (DVR from 0.6 to 1.4), their difference.
+
+    Args:
+        examples: slices, all with the inputs and the target of the first; lesions are outlined.
+
+    Returns:
+        The figure; the patient's right is on the left.
+    """
     inputs, target = examples[0].inputs, examples[0].target
     what = title_of(target)
     heads = {name: title_of(name) for name in inputs}
@@ -124,36 +130,41 @@ def slices_figure(examples: Sequence[Slices]) -> Figure:
     return figure
 
 
-def draw_slice(axis: Axes, name: str, image: np.ndarray, one: Slices) -> Any:
-    """Draw an image (rows, columns) of a slice in the colours of `name` (an input, the target, synthetic, difference),
-    lesions outlined.
+def draw_slice(axis: Axes, name: str, image: np.ndarray, example: Slices) -> Any:
+    """Draw an image of a slice with the outlines of its lesions.
+
+    Args:
+        axis: matplotlib axes.
+        name: kind of image, which sets the colours: an input, the target, `synthetic` or `difference`.
+        image: (rows, columns).
+        example: the slice.
 
     Returns:
-        Matplotlib's image.
+        Matplotlib's image, for a colour bar.
     """
-    colours, (low, high) = _look(name, one)
-    aspect = one.millimetres[0] / one.millimetres[1]
+    colours, (low, high) = _look(name, example)
+    aspect = example.millimetres[0] / example.millimetres[1]
     drawn = axis.imshow(
         image, origin="lower", cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest"
     )
-    if one.outline.any():
-        axis.contour(one.outline, levels=[0.5], colors=OUTLINE, linewidths=0.7)
+    if example.outline.any():
+        axis.contour(example.outline, levels=[0.5], colors=OUTLINE, linewidths=0.7)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     return drawn
 
 
-def _look(name: str, one: Slices) -> tuple[str, tuple[float, float]]:
+def _look(name: str, example: Slices) -> tuple[str, tuple[float, float]]:
     """Colour map and window of one kind of image; a synthetic one is shown as the measured one is."""
     if name == "synthetic":
-        name = one.target
+        name = example.target
     if name == "dvr":
         return DVR_MAP, DVR_WINDOW
-    shown = one.images[one.target if name == "difference" else name]
+    shown = example.images[example.target if name == "difference" else name]
     low, high = (float(value) for value in np.percentile(shown, [1, 99.5]))
     if name != "difference":
         return "gray", (low, max(high, low + 1e-6))
-    if one.target == "dvr":
+    if example.target == "dvr":
         return DIFFERENCE_MAP, DIFFERENCE_WINDOW
     reach = max(high - low, 1e-6) / 2
     return DIFFERENCE_MAP, (-reach, reach)
@@ -199,20 +210,35 @@ def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int
     return figure
 
 
-def save_slices(path: Path, one: Slices) -> None:
-    """Write a slice as one safetensors file: images as tensors, the rest as JSON in its header."""
+def save_slices(path: Path, example: Slices) -> None:
+    """Write a slice as one safetensors file: images as tensors, the rest as JSON in its header.
+
+    Args:
+        path: the file.
+        example: the slice.
+    """
     from safetensors.numpy import save_file
 
-    arrays = {name: np.ascontiguousarray(image, np.float32) for name, image in one.images.items()}
-    arrays["outline"] = np.ascontiguousarray(one.outline, np.float32)
-    facts: dict[str, Any] = {"title": one.title, "inputs": one.inputs, "target": one.target}
-    facts |= {"millimetres": one.millimetres, "z_mm": one.z_mm}
+    arrays = {name: np.ascontiguousarray(image, np.float32) for name, image in example.images.items()}
+    arrays["outline"] = np.ascontiguousarray(example.outline, np.float32)
+    facts: dict[str, Any] = {"title": example.title, "inputs": example.inputs, "target": example.target}
+    facts |= {"millimetres": example.millimetres, "z_mm": example.z_mm}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={"facts": json.dumps(facts)})
 
 
 def load_slices(path: Path) -> Slices:
-    """Read what `save_slices` wrote; raises BadInput naming the file where it is damaged."""
+    """Read what `save_slices` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The slice.
+
+    Raises:
+        BadInput: the file is missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

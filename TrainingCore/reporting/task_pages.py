@@ -40,7 +40,7 @@ class Pages:
     tables: Callable[[ComparedModels], dict[str, list[Row]]] = lambda compared: {}
 
 
-def tumour_section(report: Report, compared: ComparedModels) -> None:
+def _tumour_section(report: Report, compared: ComparedModels) -> None:
     """Explain which mask tumour L2 is computed over."""
     rows = compared.rows[compared.first]["visits"]
     people = len({row["person"] for row in rows})
@@ -63,7 +63,7 @@ PAGES = {
     "wmh": Pages(examples=examples_figure),
     "detection": Pages(examples=detection_figure),
     "translation": Pages((translation_section,)),
-    "enhancement": Pages((tumour_section,)),
+    "enhancement": Pages((_tumour_section,)),
 }
 
 

@@ -19,18 +19,25 @@ PLACES = {"ssim_brain": "whole brain", "ssim_lesion": "lesion"}
 MARKERS = (("o", SYNTHETIC), ("s", MEASURED), ("^", TRUTH), ("x", INK))
 
 
-def before_and_after(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+def _before_and_after(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     """(input against target, synthetic against target) of every visit that has both."""
     result = [(row.get(f"untouched_{key}"), row.get(key)) for row in rows]
     return [(before, after) for before, after in result if before is not None and after is not None]
 
 
 def models_of(visits: Visits) -> Visits:
-    """The recipes that make an image, without the input taken as it is."""
+    """Leave out the comparator that takes the input for the target.
+
+    Args:
+        visits: visit rows by recipe or model.
+
+    Returns:
+        Rows of those that synthesize an image.
+    """
     return {
         name: rows
         for name, rows in visits.items()
-        if any(synthetic != untouched for synthetic, untouched in before_and_after(rows, "ssim_brain"))
+        if any(synthetic != untouched for synthetic, untouched in _before_and_after(rows, "ssim_brain"))
     }
 
 
@@ -46,7 +53,7 @@ def similarity_figure(visits: Visits) -> Figure:
     for axis, (key, title) in zip(axes[0], PLACES.items()):
         ends = [0.0, 1.0]
         for (name, rows), (marker, colour) in zip(visits.items(), cycle(MARKERS)):
-            pairs = before_and_after(rows, key)
+            pairs = _before_and_after(rows, key)
             ends += [value for pair in pairs for value in pair]
             if pairs:
                 axis.scatter(*zip(*pairs), s=26, marker=marker, color=colour, alpha=0.75, label=name.replace("_", " "))
@@ -60,7 +67,12 @@ def similarity_figure(visits: Visits) -> Figure:
 
 
 def translation_section(report: Report, compared: ComparedModels) -> None:
-    """Predicted and target beside input and target, visit by visit, as the paper draws them."""
+    """Add similarity of synthetic image and target beside that of input and target, as the paper draws it.
+
+    Args:
+        report: report to extend.
+        compared: results of all models; without a model that synthesizes an image nothing is added.
+    """
     models = models_of({name: rows["visits"] for name, rows in compared.rows.items()})
     if not models:
         return
@@ -69,7 +81,7 @@ def translation_section(report: Report, compared: ComparedModels) -> None:
     for name, rows in models.items():
         row: dict[str, Any] = {"recipe": name}
         for key, title in PLACES.items():
-            pairs = before_and_after(rows, key)
+            pairs = _before_and_after(rows, key)
             row[title] = f"{sum(after > before for before, after in pairs)} of {len(pairs)}"
         table.append(row)
     report.add_heading("Synthetic and target beside input and target")

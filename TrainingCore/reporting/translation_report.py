@@ -27,7 +27,14 @@ MUCH_COARSER = 1.1  # ratio of the model's voxel size to the patient's above whi
 
 
 def nearest_input(about: Mapping[str, Any]) -> str:
-    """Input that is most similar to the target, as baseline of the comparison."""
+    """Choose the input that is most similar to the target, as baseline of the comparison.
+
+    Args:
+        about: description of the bundle.
+
+    Returns:
+        Name of the input.
+    """
     near = NEAR_ENHANCED if about["output"] == "t1ce" else ()
     return next((name for name in near if name in about["inputs"]), about["inputs"][0])
 
@@ -36,7 +43,7 @@ def translation_report(
     patient: PatientImages,
     model: TrainedModel,
     aligned: AlignedPatient,
-    made: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
+    outputs: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
     facts: dict[str, Any],
 ) -> Report:
     """Build the report of a synthetic MRI contrast.
@@ -45,13 +52,13 @@ def translation_report(
         patient: input images.
         model: model that synthesized the image.
         aligned: images aligned with the reference.
-        made: synthetic image, lesion mask or None, SD map or None.
+        outputs: synthetic image, lesion mask or None, SD map or None.
         facts: content of provenance.json.
 
     Returns:
         The report, to be written as HTML.
     """
-    about, (image, lesions, spread) = model.bundle.description, made
+    about, (image, lesions, spread) = model.bundle.description, outputs
     name = title_of(about["output"])
     banners = [f"{SIMULATED}: the model was not trained on images of people."] if model.bundle.simulated else []
     if patient.simulated:
@@ -85,7 +92,7 @@ def translation_report(
             "a model may miss structures that no input shows without a high uncertainty."
         )
     report.add_figure(
-        translation_slices_figure(aligned, image, lesions, about, spread),
+        _translation_slices_figure(aligned, image, lesions, about, spread),
         "Axial slices, patient's right on the left. A synthetic image shows what the network expects of a patient with "
         "these inputs: a finding in it that no input shows is no finding.",
         "Axial slices of the inputs and the synthetic image",
@@ -98,14 +105,14 @@ def translation_report(
     return report
 
 
-def translation_slices_figure(
+def _translation_slices_figure(
     aligned: AlignedPatient,
     image: np.ndarray,
     lesions: np.ndarray | None,
     about: dict[str, Any],
     spread: np.ndarray | None = None,
 ) -> Any:
-    """Rows: inputs, synthetic image (and the real one, and the spread); columns: axial levels, evenly spread."""
+    """Draw inputs, synthetic image (and the real one, and the spread) in rows; columns are evenly spaced levels."""
     mask = aligned.brain.mask
     shape, affine = box_around(mask, SPACING_MM, 5.0)
 

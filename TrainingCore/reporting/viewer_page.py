@@ -85,7 +85,12 @@ def write_viewer(
 
 
 def viewer_of(path: Path, findings: Findings) -> None:
-    """Write viewer.html for the findings of a synthesis."""
+    """Write viewer.html for the findings of a synthesis.
+
+    Args:
+        path: HTML file.
+        findings: map, lesions and images of the patient.
+    """
     prepared = findings.prepared
     images = {title_of(name): image for name in ("t1w", "flair") if (image := prepared.image(name)) is not None}
     affine = prepared.reference.affine

@@ -29,11 +29,12 @@ NO_LESIONS = "There are no lesions: the DICOM folder holds the map alone."
 
 @dataclass(frozen=True)
 class DicomFolder:
-    """What was written.
+    """DICOM files that were written.
 
     Attributes:
-        files: names.
-        notes: sentences for people.
+        path: the folder.
+        files: names of the files.
+        notes: sentences for the user.
     """
 
     path: Path
@@ -71,7 +72,7 @@ def write_dicom(
 
     marked = None if labels is None or not lesion_numbers(labels) else labels
     if marked is not None:
-        check_table(rows, marked)
+        _check_table(rows, marked)
     planes = planes_of(dvr.data.shape, dvr.affine, reference)
     parts = [np.ascontiguousarray(array).tobytes() for array in (dvr.data, dvr.affine, marked) if array is not None]
     tracking = {} if marked is None else tracking_uids(marked, reference, earlier)
@@ -91,8 +92,8 @@ def write_dicom(
     return DicomFolder(folder, tuple(files), tuple(notes))
 
 
-def check_table(rows: Sequence[Mapping[str, Any]], labels: np.ndarray) -> None:
-    """Raise BadInput where a lesion of the label map has no row in the table."""
+def _check_table(rows: Sequence[Mapping[str, Any]], labels: np.ndarray) -> None:
+    """Raise BadInput if a lesion of the label map has no row in the table."""
     if not set(np.unique(labels).tolist()) - {0} <= {int(row["id"]) for row in rows}:
         raise BadInput(f"{LESION_LABELS} holds lesions that {LESIONS} does not. Run synthesize again.")
 

@@ -1,4 +1,4 @@
-"""Identity of patient and study, copied from a series: what DICOM demands is filled in where anonymisers removed it."""
+"""Identity of patient and study, copied from a series; attributes that DICOM requires are filled in if missing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ SEXES = ("M", "F", "O", "")
 
 
 def complete_identity(headers: list[Any], label: str) -> tuple[str, ...]:
-    """Fill in what DICOM demands of every object and these headers lack.
+    """Fill in attributes that DICOM requires of every object and these headers lack.
+
+    Args:
+        headers: pydicom data sets of one series; they are changed.
+        label: name of the series in messages.
 
     Returns:
-        What people should know.
+        Sentences for the user.
 
     Raises:
-        BadInput: the headers do not say which study and series they belong to.
+        BadInput: a UID of study, series or instance is missing, or the headers belong to several series.
     """
     for header in headers:
         lacking = [word for keyword, word in DEMANDED.items() if not header.get(keyword)]
@@ -45,7 +49,14 @@ def complete_identity(headers: list[Any], label: str) -> tuple[str, ...]:
 
 
 def identity_of(header: Any) -> str:
-    """What an object copies from the series, as text: part of what its UIDs are made of."""
+    """Join the attributes that an object copies from the series; its UIDs are derived from this text.
+
+    Args:
+        header: pydicom data set of the series.
+
+    Returns:
+        One line per attribute.
+    """
     return "\n".join(str(header.get(keyword)) for keyword in (*DEMANDED, *MAY_BE_EMPTY, "FrameOfReferenceUID"))
 
 
@@ -65,7 +76,14 @@ def _refuse_mixed(headers: list[Any], label: str) -> None:
 
 
 def date_of(header: Any) -> tuple[str, str]:
-    """Date and time of the MRI (YYYYMMDD, HHMMSS); today where an anonymiser left no date at all."""
+    """Find date and time of the MRI.
+
+    Args:
+        header: pydicom data set of the series.
+
+    Returns:
+        (YYYYMMDD, HHMMSS); the current date if an anonymiser removed all dates.
+    """
     for keyword in DATES:
         date = str(header.get(keyword) or "")
         if _is_date(date):

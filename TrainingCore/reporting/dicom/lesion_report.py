@@ -86,7 +86,7 @@ def _group(row: Mapping[str, Any], segment: Any, dvr_map: Any, segments: Any, or
     )
 
     region = row.get("region")
-    region_item = [QualitativeEvaluation(code(REGION), code(region_concept(str(region))))] if region else []
+    region_item = [QualitativeEvaluation(code(REGION), code(_region_concept(str(region))))] if region else []
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(segment.TrackingUID, segment.TrackingID),
         referenced_segment=ReferencedSegment(
@@ -121,6 +121,6 @@ def _measurement(column: str, value: float, dvr_map: Any, origin: Origin) -> Any
     )
 
 
-def region_concept(region: str) -> Concept:
-    """The name of a region as a code of ours."""
+def _region_concept(region: str) -> Concept:
+    """Name of a region as a code of our own scheme."""
     return Concept(region.upper().replace(" ", "_")[:16], OWN_SCHEME, region)

@@ -1,4 +1,4 @@
-"""What all DICOM objects of a result share: identity, equipment, series, and bytes that depend on nothing but input."""
+"""Parts that all DICOM objects of a result share: identity, equipment, series, and dates that depend on the input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ RUN_DATES = ("InstanceCreationDate", "InstanceCreationTime")
 
 
 def code(concept: Concept) -> Any:
-    """A concept as highdicom wants it."""
+    """Convert a concept to the form that highdicom uses.
+
+    Args:
+        concept: value, scheme and meaning.
+
+    Returns:
+        highdicom's CodedConcept.
+    """
     from highdicom.sr import CodedConcept
 
     return CodedConcept(concept.value, concept.scheme_designator, concept.meaning)
@@ -45,7 +52,14 @@ def common(reference: Reference, origin: Origin, role: str, number: int) -> dict
 
 
 def equipment(origin: Origin) -> list[Any]:
-    """The model and its version as contributing equipment."""
+    """Name the model and its version as contributing equipment.
+
+    Args:
+        origin: how the result was made.
+
+    Returns:
+        One highdicom ContributingEquipment.
+    """
     from highdicom import ContributingEquipment
 
     name, version = origin.algorithm
@@ -61,7 +75,14 @@ def equipment(origin: Origin) -> list[Any]:
 
 
 def lesion_algorithm(origin: Origin) -> Any:
-    """The network that found the lesions."""
+    """Name the network that segmented the lesions.
+
+    Args:
+        origin: how the result was made.
+
+    Returns:
+        highdicom's AlgorithmIdentificationSequence.
+    """
     from highdicom import AlgorithmIdentificationSequence
 
     name, version = origin.lesion_algorithm
@@ -76,7 +97,13 @@ def coding_schemes() -> list[Any]:
 
 
 def stamp_object(data: Any, reference: Reference, uid: str) -> None:
-    """Name the body part of images; replace dates and UIDs that depend on the run, dates by those of the MRI."""
+    """Name the body part of images, and replace dates and UIDs that depend on the run; dates become those of the MRI.
+
+    Args:
+        data: DICOM object; it is changed.
+        reference: the T1w series.
+        uid: UID of the dimension organization.
+    """
     if data.Modality != "SR":
         data.BodyPartExamined = "BRAIN"
         data.ContentCreatorName = data.get("ContentCreatorName") or ""

@@ -1,4 +1,4 @@
-"""What every DICOM object of a result says about where it comes from, and its identifiers.
+"""Provenance that every DICOM object of a result states, and its identifiers.
 
 Identifiers (UIDs) are hashes of everything that decides an object's content: the slices it is derived from, the
 weights, the map, the lesions. The same run writes the same bytes under the same UIDs, so that sending twice leaves one
@@ -27,7 +27,7 @@ def uid_of(*words: object) -> str:
     return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
 
 
-def named(model: str, weights_sha256: str) -> tuple[str, str]:
+def _named(model: str, weights_sha256: str) -> tuple[str, str]:
     """Name and version of a model as an algorithm; each fits a DICOM string of type LO."""
     return f"MyelinSynth, model {model}"[:LONG_STRING], f"{__version__}, weights {weights_sha256[:16]}"
 
@@ -39,8 +39,8 @@ class Origin:
     Attributes:
         model: name of the bundle.
         weights_sha256: of its weights.
-        simulated_training: whether a phantom made what the model learnt from, or this patient.
-        simulated_patient: whether a phantom made what the model learnt from, or this patient.
+        simulated_training: whether simulated data trained the model.
+        simulated_patient: whether the patient is simulated.
         lesions: `given`, `found` (by a network) or `none`.
         reviewed: whether a person has looked at the lesions.
         finder: name and weights of the network that found them.
@@ -58,7 +58,15 @@ class Origin:
 
     @classmethod
     def of(cls, provenance: Mapping[str, Any], *content: bytes) -> Origin:
-        """From a Result's provenance.json and the bytes of what is stored."""
+        """Read how a result was made.
+
+        Args:
+            provenance: content of the Result's provenance.json.
+            *content: bytes of everything that is stored.
+
+        Returns:
+            The origin, with the hash of the content.
+        """
         model = provenance["model"]
         origin = cls(
             model["name"],
@@ -81,12 +89,12 @@ class Origin:
     @property
     def algorithm(self) -> tuple[str, str]:
         """Name and version of the model that made the map."""
-        return named(self.model, self.weights_sha256)
+        return _named(self.model, self.weights_sha256)
 
     @property
     def lesion_algorithm(self) -> tuple[str, str]:
         """Name and version of the network that found the lesions."""
-        return named(*self.finder) if self.finder else self.algorithm
+        return _named(*self.finder) if self.finder else self.algorithm
 
     @property
     def description(self) -> str:

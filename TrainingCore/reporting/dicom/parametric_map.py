@@ -53,15 +53,15 @@ def parametric_map(dvr: np.ndarray, planes: Planes, reference: Reference, origin
         series_description="SYNTHETIC PiB DVR (not PET), RESEARCH USE ONLY",
         **plane_geometry(planes),
     )
-    add_anatomy(data)
-    order_frames(data)
-    describe_derivation(data, origin)
+    _add_anatomy(data)
+    _order_frames(data)
+    _describe_derivation(data, origin)
     stamp_object(data, reference, origin.uid("map", "dimensions"))
     return data
 
 
-def order_frames(data: Any) -> None:
-    """Put the frames in the order in which slices follow each other, along row x column.
+def _order_frames(data: Any) -> None:
+    """Put the frames in the order of the slices, along row x column.
 
     highdicom writes them the other way round. Programs that do not look at each frame's position, such as dcmqi, with
     which 3D Slicer loads parametric maps, would show the head upside down.
@@ -79,8 +79,8 @@ def order_frames(data: Any) -> None:
         frame.FrameContentSequence[0].DimensionIndexValues = [number]
 
 
-def add_anatomy(data: Any) -> None:
-    """Name the brain as what every frame shows; dcmqi reads no map without it."""
+def _add_anatomy(data: Any) -> None:
+    """Name the brain as the anatomy of every frame; dcmqi reads no map without it."""
     from pydicom.dataset import Dataset
 
     anatomy = Dataset()
@@ -89,8 +89,8 @@ def add_anatomy(data: Any) -> None:
     data.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [anatomy]
 
 
-def describe_derivation(data: Any, origin: Origin) -> None:
-    """Say beside every reference to a source that the frame is synthetic."""
+def _describe_derivation(data: Any, origin: Origin) -> None:
+    """State beside every reference to a source that the frame is synthetic."""
     for frame in data.PerFrameFunctionalGroupsSequence:
         for item in frame.get("DerivationImageSequence") or []:
             item.DerivationDescription = origin.derivation

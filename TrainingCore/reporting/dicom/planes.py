@@ -1,4 +1,4 @@
-"""Arrays of a NIfTI grid as the planes of a DICOM image: no voxel is resampled, axes are only reordered and turned.
+"""Arrays of a NIfTI grid as the planes of a DICOM image: no voxel is resampled, axes are only reordered and flipped.
 
 A T1w that was converted to NIfTI has its axes in another order and direction than the slices, may be cropped, or lie on
 a grid of its own. Axes are brought as near to those of the series as they can be, so that a map's slices look like the
@@ -27,7 +27,7 @@ class Planes:
 
     Attributes:
         order: axes of the array along columns, rows and slices.
-        turned: which of those run backwards.
+        turned: which of those are flipped.
         affine: (column, row, slice) -> LPS mm.
         positions: (slices, 3) in LPS mm.
         same: whether they are the slices of the series.
@@ -40,7 +40,14 @@ class Planes:
     same: bool
 
     def of(self, data: np.ndarray) -> np.ndarray:
-        """An array (I, J, K) as planes (slices, rows, columns), contiguous."""
+        """Reorder an array as planes.
+
+        Args:
+            data: (I, J, K) on the NIfTI grid.
+
+        Returns:
+            (slices, rows, columns), contiguous.
+        """
         turned = np.transpose(data, self.order)[tuple(slice(None, None, -1 if back else 1) for back in self.turned)]
         return np.ascontiguousarray(turned.T)
 
@@ -86,7 +93,14 @@ def planes_of(shape: tuple[int, ...], affine: np.ndarray, reference: Reference) 
 
 
 def plane_geometry(planes: Planes) -> dict[str, Any]:
-    """The arguments by which highdicom is told where planes lie."""
+    """Describe position, orientation and spacing of planes for highdicom.
+
+    Args:
+        planes: the planes.
+
+    Returns:
+        Keyword arguments of highdicom's image classes.
+    """
     import highdicom
 
     patient = highdicom.CoordinateSystemNames.PATIENT

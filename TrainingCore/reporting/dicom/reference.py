@@ -51,7 +51,13 @@ class Reference:
 
 
 def read_reference(path: Path) -> Reference:
-    """Read the T1w series of a folder, or the one chosen as `FOLDER#NUMBER`.
+    """Read the T1w series of a folder.
+
+    Args:
+        path: folder, or `FOLDER#NUMBER` to choose one of several series.
+
+    Returns:
+        Headers, voxels and identity of the series.
 
     Raises:
         BadInput: there is no such series, or its files lack what DICOM output refers to.

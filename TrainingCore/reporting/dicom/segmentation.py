@@ -18,7 +18,14 @@ GIVEN = "Mask given by the user"
 
 
 def lesion_numbers(labels: np.ndarray) -> list[int]:
-    """Numbers of the lesions that have voxels, ascending; segments are numbered 1, 2, ... in this order."""
+    """List the lesions that have voxels; segments are numbered 1, 2, ... in this order.
+
+    Args:
+        labels: lesion label map, (I, J, K), 0: background.
+
+    Returns:
+        Labels, ascending.
+    """
     return [int(number) for number in np.unique(labels) if number]
 
 

@@ -1,4 +1,4 @@
-"""Sending DICOM objects to an archive (DIMSE C-STORE), with the answer to each of them."""
+"""Sending DICOM objects to an archive (DIMSE C-STORE), with the status of each of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REASONS = {  # first two digits of a C-STORE status (PS3.4, table B.2-1)
 
 @dataclass(frozen=True)
 class Archive:
-    """Where to send: application entity title, host and port."""
+    """Address of an archive: application entity title, host and port."""
 
     title: str
     host: str
@@ -34,7 +34,17 @@ class Archive:
 
     @classmethod
     def parse(cls, text: str) -> Archive:
-        """From `AET@HOST:PORT`. Raises BadInput."""
+        """Read an address.
+
+        Args:
+            text: `AET@HOST:PORT`; an IPv6 host is in brackets.
+
+        Returns:
+            The archive.
+
+        Raises:
+            BadInput: the text is no such address.
+        """
         match = ADDRESS.fullmatch(text.strip())
         if match is None or not 0 < int(match["port"]) < 65536:
             raise BadInput(
@@ -48,7 +58,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one object.
+    """Outcome for one object.
 
     Attributes:
         reason: why it was not stored, empty if it was.
@@ -65,10 +75,16 @@ class Sent:
 
 
 def read_objects(folder: Path) -> dict[Path, Any]:
-    """Every DICOM object in a folder, by file.
+    """Read every DICOM object in a folder.
+
+    Args:
+        folder: DICOM folder of a result; subfolders are not read.
+
+    Returns:
+        pydicom data sets by file.
 
     Raises:
-        BadInput: there is none, or one is damaged.
+        BadInput: there is no DICOM, or a file is damaged.
     """
     import pydicom
 

@@ -46,7 +46,14 @@ def reference_of_visit(t1w: Path | None, given: Path | None) -> Reference:
 
 
 def world_of_visit(patient: PatientImages, reference: Reference) -> np.ndarray:
-    """See `world_of_reference`.
+    """Relate the world of a visit's T1w to that of the DICOM series; see `world_of_reference`.
+
+    Args:
+        patient: images of the visit, with the T1w as it was read.
+        reference: the DICOM series.
+
+    Returns:
+        4 x 4 matrix as that of `world_of_reference`.
 
     Raises:
         BadInput: the series is not that of the patient's T1w.
