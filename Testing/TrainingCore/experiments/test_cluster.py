@@ -52,7 +52,7 @@ def test_a_worker_elsewhere_counts_as_dead_once_it_shows_no_sign_of_life(tmp_pat
     trial.suggest_float("rate", 0.0, 1.0)
     trial.set_user_attr(search.WORKER, "elsewhere:7:9")
     sign = tmp_path / "workers" / "elsewhere_7_9.alive"
-    assert search.requeue_dead_trials(study, tmp_path) == 0, "nobody knows, so it is taken to run"
+    assert search.requeue_dead_trials(study, tmp_path) == 0, "without a heartbeat it counts as running"
     sign.touch()
     assert search.requeue_dead_trials(study, tmp_path) == 0
     earlier = time.time() - 2 * search.DEAD_AFTER_S
@@ -61,7 +61,7 @@ def test_a_worker_elsewhere_counts_as_dead_once_it_shows_no_sign_of_life(tmp_pat
     assert study.get_trials()[-1].system_attrs["fixed_params"] == {"rate": 0.1}
 
 
-def test_a_working_search_shows_signs_of_life(tmp_path: Path) -> None:
+def test_a_running_search_touches_its_heartbeat(tmp_path: Path) -> None:
     from TrainingCore.experiments.search import heartbeat, worker_name
 
     (tmp_path / "workers").mkdir()

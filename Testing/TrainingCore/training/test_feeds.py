@@ -120,7 +120,7 @@ def test_workers_end_with_the_steps() -> None:
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_items_made_ahead_keep_their_order_and_their_errors(wait: bool) -> None:
+def test_prefetched_items_keep_their_order_and_their_errors(wait: bool) -> None:
     def items() -> feeds.Generator[int, None, None]:
         yield from range(5)
         raise ValueError("no sixth")

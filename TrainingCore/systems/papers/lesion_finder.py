@@ -56,10 +56,10 @@ def _lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield fits, f"window must be a multiple of {factor} voxels with network.levels {network['levels']}"
     yield 0 <= recipe["lesion_windows"] <= 1, "lesion_windows is a probability, 0 to 1"
     yield 0 <= recipe["missing_input"] <= 0.5, "missing_input is a probability, 0 to 0.5"
-    yield recipe["small_lesions"] >= 1, "small_lesions must be at factor 1"
+    yield recipe["small_lesions"] >= 1, "small_lesions must be at least 1"
     yield min(recipe["losses"].values()) >= 0, "losses must not be negative"
     yield max(recipe["losses"].values()) > 0, "one of the losses must be above 0"
-    yield 0 <= recipe["ema"] < 1, "ema must be at factor 0 and below 1"
+    yield 0 <= recipe["ema"] < 1, "ema must be at least 0 and below 1"
     yield from adam_rules(recipe["optimizer"])
     yield from no_float16(recipe)
 
