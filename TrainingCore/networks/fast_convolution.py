@@ -1,8 +1,8 @@
-"""The convolutions of the U-Net on a CPU: the same numbers as torch's plain operators, with less work and memory.
+"""Convolutions of the U-Net on a CPU: same results as torch's plain operators, with less work and memory.
 
-Four ideas: volumes lie channels-last, which oneDNN convolves fastest; a normalised map is used once and made again in
+Four ideas: volumes are channels-last, which oneDNN convolves fastest; a normalised map is used once and recomputed in
 backward instead of being kept; the trilinear upsampling before a decoder's convolution is never carried out; and a
-small volume is convolved as a batch of its two halves, because torch keeps oneDNN from small volumes that come alone.
+small volume is convolved as a batch of its two halves, because torch does not use oneDNN for a small single volume.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .group_norm import (
 
 BINOMIAL = (1 / 4, 2 / 4, 1 / 4)
 FEW_VOXELS = 1024
-"""Deeper maps of fewer voxels than this are upsampled after all: preparing the kernels would cost more than it saves.
+"""Deeper maps with fewer voxels than this are upsampled: preparing the kernels would cost more than it saves.
 
 Measured, forward and backward on one core: 8^3 voxels of 256 channels 0.30 s either way, 4^3 0.11 s against 0.05 s,
 16^3 1.9 s against 3.1 s.
@@ -41,13 +41,12 @@ Measured, one core, forward and backward: 40x48x40 voxels of 8 channels 86 ms ag
 
 
 def normalised_convolution(x: Tensor, norm: nn.GroupNorm, weight: Tensor, kind: torch.dtype | None = None) -> Tensor:
-    """conv3d(GroupNorm(x), weight), 3x3x3 with padding 1; without gradients `x` is overwritten.
+    """Compute conv3d(GroupNorm(x), weight), 3x3x3 with padding 1.
 
     Args:
-        x: (N, A, D, H, W).
-        norm: of A channels.
+        x: (N, A, D, H, W); overwritten if gradients are disabled.
+        norm: normalisation of the A channels.
         weight: (C, A, 3, 3, 3).
-        kind: what the products are taken in; None for the type of `x`. Moments and maps keep the type of `x`.
 
     Returns:
         (N, C, D, H, W).
@@ -59,17 +58,16 @@ def normalised_convolution(x: Tensor, norm: nn.GroupNorm, weight: Tensor, kind: 
 def joined_convolution(
     deep: Tensor, skip: Tensor, norm: nn.GroupNorm, weight: Tensor, kind: torch.dtype | None = None
 ) -> Tensor:
-    """conv3d(GroupNorm(cat(trilinear x2 of deep, skip)), weight) without upsampling or joining anything.
+    """Compute conv3d(GroupNorm(cat(trilinear x2 of deep, skip)), weight) without upsampling or concatenating.
 
-    Convolution is linear in its input channels, so the two parts are convolved each with its part of the weight and
-    added. Without gradients `skip` is overwritten.
+    Convolution is linear in its input channels, so each part is convolved with its part of the weight, and the results
+    are added.
 
     Args:
         deep: (N, A, D/2, H/2, W/2).
-        skip: (N, B, D, H, W).
-        norm: of A + B channels.
+        skip: (N, B, D, H, W); overwritten if gradients are disabled.
+        norm: normalisation of the A + B channels.
         weight: (C, A + B, 3, 3, 3).
-        kind: as in `normalised_convolution`.
 
     Returns:
         (N, C, D, H, W).
@@ -87,7 +85,16 @@ def joined_convolution(
 
 
 def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """conv3d(x, weight, bias), 3x3x3 with padding 1: (N, A, D, H, W), (C, A, 3, 3, 3), (C,) -> (N, C, D, H, W)."""
+    """Compute conv3d(x, weight, bias), 3x3x3 with padding 1.
+
+    Args:
+        x: (N, A, D, H, W).
+        weight: (C, A, 3, 3, 3).
+        bias: (C,), or None.
+
+    Returns:
+        (N, C, D, H, W).
+    """
     if not _in_halves(x):
         return F.conv3d(x, weight, bias, padding=1)
     return torch.cat(F.conv3d(_halves(x), weight, bias, padding=(0, 1, 1)).chunk(2), dim=2)
@@ -116,7 +123,7 @@ def _convolution_in(kind: torch.dtype, x: Tensor, weight: Tensor) -> Tensor:
 
 
 class _ScaledConvolution(Function):
-    """conv3d(scale * x + shift, weight) that keeps x alone: the scaled map is made again in backward."""
+    """conv3d(scale * x + shift, weight) that keeps only x: the scaled map is recomputed in backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor, kind: torch.dtype) -> Tensor:
@@ -168,18 +175,17 @@ def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[
 
 
 def upsampled_convolution(x: Tensor, weight: Tensor, kind: torch.dtype | None = None) -> Tensor:
-    """conv3d(trilinear x2 of x, weight), 3x3x3 with padding 1, at 8/27 of the multiplications.
+    """Compute conv3d(trilinear x2 of x, weight), 3x3x3 with padding 1, with 8/27 of the multiplications.
 
     Along one axis, trilinear upsampling (half-pixel centres) is nearest-neighbour upsampling followed by the binomial
-    filter [1, 2, 1] / 4. Filters commute: so the convolution works on the nearest-neighbour map, where two of three
-    taps meet the same voxel (2^3 products in place of 3^3: a transposed convolution with stride 2), and the filter
-    comes last, on fewer channels. At the faces the zero padding does not commute: what a repeated border adds there
-    is taken off again.
+    filter [1, 2, 1] / 4. Filters commute, so the convolution is applied to the nearest-neighbour map, where two of
+    three taps fall on the same voxel (2^3 products instead of 3^3: a transposed convolution with stride 2), and the
+    filter comes last, on fewer channels. Zero padding does not commute at the faces: what a repeated border adds there
+    is subtracted.
 
     Args:
         x: (N, A, D, H, W).
         weight: (C, A, 3, 3, 3).
-        kind: as in `normalised_convolution`.
 
     Returns:
         (N, C, 2 D, 2 H, 2 W).

@@ -1,7 +1,7 @@
-"""A 3D U-Net that works at half the resolution of its images, and loses none of it.
+"""3D U-Net that works at half the resolution of its images without losing resolution.
 
-Every 2x2x2 block of voxels becomes one position with eight times the channels (Shi et al. 2016 for 2D, backwards and
-forwards), so that a volume of 1 mm costs what one of 2 mm would, while each voxel keeps an output of its own.
+Every 2x2x2 block of voxels becomes one position with eight times the channels (Shi et al. 2016 for 2D, in both
+directions). A 1 mm volume then costs as much as a 2 mm volume, while each voxel keeps an output of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ BLOCK = 2  # voxels along each edge that become one position
 
 
 def fold_voxels(x: Tensor) -> Tensor:
-    """(N, C, D, H, W) -> (N, 8 C, D/2, H/2, W/2): blocks of 2x2x2 voxels become channels. Sizes must be even."""
+    """Turn blocks of 2x2x2 voxels into channels.
+
+    Args:
+        x: (N, C, D, H, W), even sizes.
+
+    Returns:
+        (N, 8 C, D/2, H/2, W/2).
+    """
     n, channels, depth, height, width = x.shape
     x = x.reshape(n, channels, depth // BLOCK, BLOCK, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(
@@ -24,7 +31,14 @@ def fold_voxels(x: Tensor) -> Tensor:
 
 
 def unfold_voxels(x: Tensor) -> Tensor:
-    """(N, 8 C, D, H, W) -> (N, C, 2 D, 2 H, 2 W): what `fold_voxels` folded."""
+    """Turn channels back into blocks of 2x2x2 voxels; inverse of `fold_voxels`.
+
+    Args:
+        x: (N, 8 C, D, H, W).
+
+    Returns:
+        (N, C, 2 D, 2 H, 2 W).
+    """
     n, channels, depth, height, width = x.shape
     x = x.reshape(n, channels // BLOCK**3, BLOCK, BLOCK, BLOCK, depth, height, width)
     return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(
@@ -51,11 +65,18 @@ class FoldedUNet3D(nn.Module):
 
     @property
     def last(self) -> nn.Conv3d:
-        """The last convolution, whose bias is where the output begins."""
+        """Last convolution; its bias sets the initial output."""
         return self.unet.last
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W); odd sizes are padded with their last plane."""
+        """Apply the network.
+
+        Args:
+            x: (N, in_channels, D, H, W); odd sizes are padded with their last plane and cropped again.
+
+        Returns:
+            (N, out_channels, D, H, W).
+        """
         size = x.shape[2:]
         odd = [length % BLOCK for length in size]
         if any(odd):

@@ -1,4 +1,4 @@
-"""The 3D patch discriminator of Wei et al. 2018: is each patch of the grid measured or generated?"""
+"""3D patch discriminator of Wei et al. 2018: classifies each patch of a grid as measured or generated."""
 
 from __future__ import annotations
 
@@ -42,5 +42,12 @@ class GridDiscriminator(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * left[0] * left[1] * left[2], 2))
 
     def forward(self, patches: Tensor) -> Tensor:
-        """(P, in_channels, l, w, h) -> (P, 2), logits of generated and measured."""
+        """Classify patches.
+
+        Args:
+            patches: (P, in_channels, l, w, h).
+
+        Returns:
+            (P, 2), logits of generated and measured.
+        """
         return self.head(self.stages(patches))

@@ -1,9 +1,9 @@
-"""GroupNorm taken apart: moments of each channel, then one scale and one shift per channel.
+"""GroupNorm in two parts: moments of each channel, then one scale and one shift per channel.
 
-torch 2.13's own GroupNorm (and BatchNorm) on channels-last volumes on a CPU adds millions of float32 values one after
-the other: errors up to 8e-3, other ones with every number of threads. Here each plane is added up on its own and the
-planes in float64. Taken apart it is also cheaper: the scale and shift are done in place, joined maps never need to be
-put together, and an upsampled map's moments come from the map before it was upsampled.
+On a CPU, torch 2.13's GroupNorm (and BatchNorm) sums millions of float32 values of a channels-last volume one after the
+other, with errors up to 8e-3 that depend on the number of threads. In this module each plane is summed on its own, and
+the sums of the planes are added in float64. It is also cheaper: scale and shift are applied in place, joined maps need
+not be concatenated, and the moments of an upsampled map are computed from the map before upsampling.
 """
 
 from __future__ import annotations
@@ -16,20 +16,34 @@ from torch import Tensor
 from torch.autograd import Function
 
 FLAT = 1e-3
-"""Where a channel's variance is under this share of its squared mean, the mean is taken off before squaring."""
+"""If a channel's variance is below this share of its squared mean, the mean is subtracted before squaring."""
 
 
 def channel_products(x: Tensor, y: Tensor) -> Tensor:
-    """Sum over the voxels of x * y for every channel: two (N, C, D, H, W) -> (N, C) float64, nothing large allocated.
+    """Sum x * y over the voxels of every channel without allocating a large array.
 
-    The diagonal of a matrix product per plane: 5 times as fast as multiplying and adding up.
+    The diagonal of a matrix product per plane is 5 times as fast as multiplying and summing.
+
+    Args:
+        x: (N, C, D, H, W).
+        y: (N, C, D, H, W).
+
+    Returns:
+        (N, C) float64.
     """
     products = torch.bmm(_planes(x).transpose(1, 2), _planes(y)).diagonal(dim1=1, dim2=2)
     return products.double().unflatten(0, (x.shape[0], x.shape[2])).sum(1)
 
 
 def channel_sums(x: Tensor) -> Tensor:
-    """Sum over the voxels of every channel: (N, C, D, H, W) -> (N, C) float64."""
+    """Sum over the voxels of every channel.
+
+    Args:
+        x: (N, C, D, H, W).
+
+    Returns:
+        (N, C) float64.
+    """
     return _planes(x).sum(1).double().unflatten(0, (x.shape[0], x.shape[2])).sum(1)
 
 
@@ -39,7 +53,15 @@ def _planes(x: Tensor) -> Tensor:
 
 
 def each_voxel(values: Tensor, like: Tensor) -> Tensor:
-    """(N, C) -> (N, C, 1, 1, 1) in the type of `like`, to be broadcast over its voxels."""
+    """Reshape values per channel for broadcasting over voxels.
+
+    Args:
+        values: (N, C).
+        like: tensor whose type is used.
+
+    Returns:
+        (N, C, 1, 1, 1).
+    """
     return values.to(like.dtype)[:, :, None, None, None]
 
 
@@ -92,15 +114,28 @@ def _filtered(x: Tensor) -> Tensor:
 
 
 def replicated(x: Tensor) -> Tensor:
-    """`x` with one more voxel on every side, a copy of its last one, channels-last (`F.pad` would lose that order).
+    """Pad each side by one voxel that repeats the border; the result is channels-last (`F.pad` would lose that order).
 
-    (N, C, D, H, W) -> (N, C, D + 2, H + 2, W + 2).
+    Args:
+        x: (N, C, D, H, W).
+
+    Returns:
+        (N, C, D + 2, H + 2, W + 2).
     """
     return F.pad(x, (1,) * 6, mode="replicate").contiguous(memory_format=torch.channels_last_3d)
 
 
 def separable_filter(x: Tensor, taps: tuple[float, float, float], padding: int = 0) -> Tensor:
-    """The three taps along each of the three axes of every channel: (N, C, D, H, W) -> each axis 2 shorter."""
+    """Filter every channel with the same three taps along each of the three axes.
+
+    Args:
+        x: (N, C, D, H, W).
+        taps: filter along one axis.
+        padding: voxels of zeros added to each side.
+
+    Returns:
+        Each axis is 2 voxels shorter if `padding` is 0.
+    """
     line = torch.tensor(taps, dtype=x.dtype, device=x.device)
     cube = line[:, None, None] * line[:, None] * line
     channels = x.shape[1]
@@ -108,7 +143,14 @@ def separable_filter(x: Tensor, taps: tuple[float, float, float], padding: int =
 
 
 def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of every channel: (N, C, D, H, W) -> two (N, C) float64. Differentiable."""
+    """Compute mean and variance of every channel; differentiable.
+
+    Args:
+        x: (N, C, D, H, W).
+
+    Returns:
+        Mean and variance over the voxels, (N, C) float64 each.
+    """
     return _Moments.apply(x)
 
 
@@ -127,9 +169,19 @@ def upsampled_channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 def scale_and_shift(
     mean: Tensor, variance: Tensor, norm: torch.nn.GroupNorm, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:
-    """The scale and shift per channel, (N, C) each, that GroupNorm `norm` amounts to given every channel's moments.
+    """Convert the channels' moments to the scale and shift per channel that a GroupNorm applies.
 
-    A group's variance is the mean of its channels' variances and of their means' squared distances from the group's.
+    The variance of a group is the mean of its channels' variances plus the mean squared distance of the channels' means
+    from the group's mean.
+
+    Args:
+        mean: (N, C) of every channel.
+        variance: (N, C) of every channel.
+        norm: the GroupNorm, with its weight, bias and eps.
+        dtype: type of the result.
+
+    Returns:
+        Scale and shift, (N, C) each.
     """
     groups = (norm.num_groups, norm.num_channels // norm.num_groups)
     mean, variance = mean.unflatten(1, groups), variance.unflatten(1, groups)

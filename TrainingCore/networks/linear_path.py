@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class WithLinearPath(nn.Module):
-    """`network`'s answer plus a linear function of every voxel's own inputs (ours).
+    """Sum of a network and a linear function of every voxel's own inputs (ours).
 
-    GroupNorm rescales each visit's maps, so that a U-Net alone has to find the absolute values of its inputs again.
-    The path starts at 0: before it has learnt anything the answer is the network's.
+    GroupNorm rescales each visit's maps, so that a U-Net alone has to recover the absolute values of its inputs. The
+    linear path starts at 0: the initial output is that of the network.
     """
 
     def __init__(self, network: nn.Module, in_channels: int) -> None:
@@ -19,5 +19,12 @@ class WithLinearPath(nn.Module):
         nn.init.zeros_(self.path.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, D, H, W) -> (N, 1, D, H, W)."""
+        """Apply network and linear path.
+
+        Args:
+            x: (N, in_channels, D, H, W).
+
+        Returns:
+            (N, 1, D, H, W).
+        """
         return self.network(x) + self.path(x)

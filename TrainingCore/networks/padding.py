@@ -1,4 +1,4 @@
-"""Sizes that a network cannot halve as often as it wants."""
+"""Padding to sizes that a network can halve several times."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from torch import Tensor
 
 
 def padded(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row of every spatial axis until `multiple` divides it: (N, C, H, W) or (N, C, D, H, W).
+    """Pad every spatial axis by repeating its last row until its size is a multiple of `multiple`.
 
-    The caller crops the answer to the size that `x` had.
+    Args:
+        x: (N, C, H, W) or (N, C, D, H, W).
+        multiple: usually 2^(levels - 1).
+
+    Returns:
+        The padded tensor; the caller crops the network's output to the original size.
     """
     missing = [-length % multiple for length in x.shape[2:]]
     if not any(missing):

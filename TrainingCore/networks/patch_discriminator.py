@@ -1,4 +1,4 @@
-"""The discriminator: is this patch of T1w, FLAIR and DVR a real one? (Soulier et al. 2024), 4,653,441 parameters."""
+"""Discriminator that classifies patches of T1w, FLAIR and DVR as real or generated (Soulier et al. 2024)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from .sizes import size_after_strides
 class PatchDiscriminator(nn.Module):
     """Four blocks of 3x3x3 convolution (with bias), BatchNorm, LeakyReLU; then flatten, linear(1), sigmoid.
 
-    patch: edge of the patches in voxels, 2 or more: 16 in the paper, where they span 24 mm; 8 at voxels of 3 mm.
-    strides: the paper writes "striding = 3". Stride 3 with padding 1 does bring 16 to 1 (16-6-2-1-1), but the last
-        block then sees a single voxel amid its own padding: 26 of 27 taps of its 3.5 million weights multiply zeros and
-        never learn, and no two windows overlap. Stride 2 with padding 1 (16-8-4-2-1) keeps the same 4,653,441
-        parameters, halves the patch in every block, lets windows overlap and puts 8 times as many of the last
-        block's weights to use. So 2 is the default (ours); `strides=(3, 3, 3, 3)` is the paper to the letter.
-    negative_slope: of LeakyReLU, 0.2 (ours; the paper gives none, 0.2 is usual since Radford et al. 2016).
+    4,653,441 parameters at the defaults.
 
-    Raises ValueError if the strides do not bring `patch` to one voxel.
+    Args:
+        patch: edge of the patches in voxels, 2 or more: 16 in the paper, where they span 24 mm; 8 at voxels of 3 mm.
+        strides: the paper writes "striding = 3". Stride 3 with padding 1 reduces 16 to 1 (16-6-2-1-1), but the last
+            block then sees a single voxel surrounded by padding: 26 of 27 taps of its 3.5 million weights multiply
+            zeros and never learn, and no two windows overlap. Stride 2 with padding 1 (16-8-4-2-1) has the same number
+            of parameters, halves the patch in every block, lets windows overlap and uses 8 times as many of the last
+            block's weights. Therefore 2 is the default (ours); `strides=(3, 3, 3, 3)` is the paper to the letter.
+        negative_slope: of LeakyReLU, 0.2 (ours; the paper gives none, 0.2 is usual since Radford et al. 2016).
+
+    Raises:
+        ValueError: the strides do not reduce `patch` to one voxel.
     """
 
     def __init__(
@@ -51,5 +55,12 @@ class PatchDiscriminator(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1], 1), nn.Sigmoid())
 
     def forward(self, patches: Tensor) -> Tensor:
-        """(N, in_channels, patch, patch, patch) -> (N, 1), the probability that each patch is real, in [0, 1]."""
+        """Classify patches.
+
+        Args:
+            patches: (N, in_channels, patch, patch, patch).
+
+        Returns:
+            (N, 1), probability that each patch is real, in [0, 1].
+        """
         return self.head(self.blocks(patches))

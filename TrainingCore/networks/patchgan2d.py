@@ -1,4 +1,4 @@
-"""PatchGAN: is each patch of this image real? (Isola et al. 2017), in 2D."""
+"""2D PatchGAN: classifies patches of an image as real or generated (Isola et al. 2017)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ KERNEL, SLOPE = 4, 0.2  # Isola et al. 2017
 
 
 class PatchGAN2D(nn.Module):
-    """4x4 convolutions C64-C128-C256-C512, the last with stride 1 and all others with 2, and one more to a single map.
+    """4x4 convolutions C64-C128-C256-C512 with stride 2 (the last: 1), and one more to a single map.
 
-    Norm and LeakyReLU 0.2 after each but the first (no norm) and the last (neither). Every answer looks at 70x70 pixels
-    at the defaults: 2,764,609 parameters for two channels, input and target side by side.
+    Norm and LeakyReLU 0.2 after each but the first (no norm) and the last (neither). At the defaults each output sees
+    70x70 pixels: 2,764,609 parameters for two channels, input and target side by side.
     """
 
     def __init__(
@@ -38,5 +38,12 @@ class PatchGAN2D(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, 1, h, w), the logit of each patch being real."""
+        """Classify overlapping patches of images.
+
+        Args:
+            images: (N, in_channels, H, W).
+
+        Returns:
+            (N, 1, h, w), logit of each patch being real.
+        """
         return self.layers(images)

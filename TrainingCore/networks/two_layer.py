@@ -1,4 +1,4 @@
-"""Two convolutions and nothing else: the small network of Li et al. 2014."""
+"""Small network of Li et al. 2014: two convolutions and an output layer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class TwoLayerNetwork(nn.Module):
     """Two hidden layers of 10 feature maps with 7x7x7 filters and sigmoids, then one output map (1x1x1).
 
-    From patches of 15^3 voxels it predicts patches of 3^3 (Li et al. 2014: 37,761 parameters for one input). Run over a
-    whole volume whose border is repeated, it gives every voxel what the patch around that voxel would give it.
+    It predicts patches of 3^3 voxels from patches of 15^3 (Li et al. 2014: 37,761 parameters for one input). Applied to
+    a whole volume whose border is repeated, it gives every voxel the value that the patch around it would give.
     """
 
     def __init__(self, in_channels: int = 1, features: int = 10, kernel: int = 7) -> None:
@@ -23,6 +23,13 @@ class TwoLayerNetwork(nn.Module):
         self.reach = kernel - 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, D, H, W) -> (N, 1, D, H, W) in the target's unit."""
+        """Apply the network to a whole volume.
+
+        Args:
+            x: (N, in_channels, D, H, W).
+
+        Returns:
+            (N, 1, D, H, W) in the target's unit.
+        """
         x = nn.functional.pad(x, (self.reach,) * 6, mode="replicate")
         return self.last(torch.sigmoid(self.second(torch.sigmoid(self.first(x)))))

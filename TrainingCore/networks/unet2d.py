@@ -30,9 +30,9 @@ class ConvolutionPair(nn.Sequential):
 class UNet2D(nn.Module):
     """Five levels of 64-96-128-256-512 channels, max-pooling, nearest-neighbour upsampling, a last 1x1 convolution.
 
-    The first level has 5x5 kernels, all others 3x3 (Li et al. 2018). BatchNorm after every convolution is what
-    Orbes-Arteaga et al. 2018 say; the convolutions before it then need no bias (ours). `forward` gives what the last
-    convolution gives: the sigmoid of the classifier and the LeakyReLU of the generator stand in the system.
+    The first level has 5x5 kernels, all others 3x3 (Li et al. 2018). BatchNorm follows every convolution, as in
+    Orbes-Arteaga et al. 2018; the convolutions then need no bias (ours). `forward` returns the output of the last
+    convolution: the sigmoid of the classifier and the LeakyReLU of the generator are part of the system.
     """
 
     def __init__(
@@ -55,7 +55,14 @@ class UNet2D(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H, W)."""
+        """Apply the network.
+
+        Args:
+            x: (N, in_channels, H, W) of any size.
+
+        Returns:
+            (N, out_channels, H, W).
+        """
         height, width = x.shape[2:]
         x = padded(x, self.divisor)
         skips: list[Tensor] = []

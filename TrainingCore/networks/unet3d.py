@@ -1,4 +1,4 @@
-"""The generator: a 3D U-Net (Soulier et al. 2024), exactly 16,471,077 trainable parameters at its defaults."""
+"""Generator: a 3D U-Net (Soulier et al. 2024), exactly 16,471,077 trainable parameters at its defaults."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch.utils.checkpoint import checkpoint
 from .fast_convolution import joined_convolution, normalised_convolution, pointwise_convolution
 
 
-def group_count(channels: int, groups: int = 8) -> int:
-    """How many groups normalise `channels`: `groups`, fewer where they do not divide, 1 under `groups` channels."""
+def _group_count(channels: int, groups: int = 8) -> int:
+    """Return the number of groups: `groups`, fewer if it does not divide `channels`, 1 below `groups` channels."""
     return math.gcd(channels, groups) if channels >= groups else 1
 
 
 class Convolution(nn.Module):
-    """One 3x3x3 convolution without bias with its GroupNorm and ReLU, in the order the letters say.
+    """One 3x3x3 convolution without bias with its GroupNorm and ReLU, in a given order.
 
     Args:
         order: "gcr" = GroupNorm, convolution, ReLU (gives the paper's count); "cgr" = the paper's prose.
-        slope: of a LeakyReLU in place of ReLU, 0 for ReLU.
+        slope: of a LeakyReLU instead of ReLU, 0 for ReLU.
     """
 
     def __init__(self, in_channels: int, out_channels: int, order: str, groups: int, slope: float = 0.0) -> None:
         super().__init__()
         self.order, self.slope = order, slope
         channels = in_channels if order == "gcr" else out_channels
-        self.norm = nn.GroupNorm(group_count(channels, groups), channels)
+        self.norm = nn.GroupNorm(_group_count(channels, groups), channels)
         self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, deep: Tensor | None = None, fast: torch.dtype | None = None) -> Tensor:
@@ -61,7 +61,15 @@ class Encoder(nn.Module):
         self.second = Convolution(middle, out_channels, order, groups, slope)
 
     def forward(self, x: Tensor, fast: torch.dtype | None = None) -> Tensor:
-        """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W)."""
+        """Apply both convolutions.
+
+        Args:
+            x: (N, in_channels, D, H, W).
+            fast: whether to use `fast_convolution`.
+
+        Returns:
+            (N, out_channels, D, H, W).
+        """
         return self.second(self.first(x, fast=fast), fast=fast)
 
 
@@ -77,7 +85,16 @@ class Decoder(nn.Module):
         self.second = Convolution(skip_channels, skip_channels, order, groups, slope)
 
     def forward(self, deep: Tensor, skip: Tensor, fast: torch.dtype | None = None) -> Tensor:
-        """deep (N, deep_channels, D/2, H/2, W/2), skip (N, C, D, H, W) -> (N, C, D, H, W)."""
+        """Upsample the deeper map, join it with the skip and apply both convolutions.
+
+        Args:
+            deep: (N, deep_channels, D/2, H/2, W/2).
+            skip: (N, C, D, H, W).
+            fast: whether to use `fast_convolution`.
+
+        Returns:
+            (N, C, D, H, W).
+        """
         joined = self.join(skip, deep, fast=fast)
         if self.dropout:
             joined = F.dropout(joined, self.dropout, self.training)
@@ -91,17 +108,18 @@ class UNet3D(nn.Module):
     with trilinear upsampling, and a last 1x1x1 convolution with bias. Defaults: 16,471,077 trainable parameters; order
     "cgr" (the paper's prose): 16,470,177.
 
-    scale: add a second output channel, the logarithm of the scale of its error: a 1x1x1 convolution of the last
-        maps, through which no gradients reach them.
-    slope: of LeakyReLU in place of ReLU (0: ReLU). dropout: share of values dropped in every decoder but the last,
-        whose full-size maps would only become noisy.
-    checkpointing: keep only each block's input for backward and compute the rest again: less memory, more time.
-    fast: on a CPU, use `fast_convolution` (the same numbers to about 1e-6, the same weights) where it applies: order
-        "gcr" without autocast, or under autocast to bfloat16, which then multiplies only. Everything else, CUDA
-        included, runs torch's plain operators.
-
     >>> UNet3D(width=8)(torch.zeros(1, 2, 32, 48, 20)).shape
     torch.Size([1, 1, 32, 48, 20])
+
+    Args:
+        checkpointing: keep only each block's input for backward and recompute the rest: less memory, more time.
+        fast: on a CPU, use `fast_convolution` (same results to about 1e-6, same weights) where it applies: order "gcr"
+            without autocast, or with autocast to bfloat16, which is then used for products only. Everything else, CUDA
+            included, uses torch's plain operators.
+        slope: of a LeakyReLU instead of ReLU, 0 for ReLU.
+        dropout: share of values dropped in every decoder but the last, whose full-size maps would only become noisy.
+        scale: whether to add an output channel, the logarithm of the scale of the error: a 1x1x1 convolution of the
+            last maps, through which no gradient reaches them.
     """
 
     def __init__(
@@ -137,10 +155,15 @@ class UNet3D(nn.Module):
         self.divisor = 2 ** (levels - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, D, H, W), intensities in [-1, 1] -> (N, out_channels, D, H, W) in the target's unit (DVR).
+        """Apply the network.
 
-        With `scale`, one channel more, the logarithm of a scale in that unit.
-        Sizes that 2^(levels - 1) does not divide are padded with their last plane and cropped again.
+        Args:
+            x: (N, in_channels, D, H, W), intensities in [-1, 1]. Sizes that 2^(levels - 1) does not divide are padded
+                with their last plane and cropped again.
+
+        Returns:
+            (N, out_channels, D, H, W) in the target's unit (DVR); with `scale`, one more channel, the logarithm of a scale
+            in that unit.
         """
         size = x.shape[2:]
         fast = self._fast_type(x)
@@ -148,7 +171,7 @@ class UNet3D(nn.Module):
             return self._layers(self._pad(x), fast)[..., : size[0], : size[1], : size[2]]
 
     def _layers(self, x: Tensor, fast: torch.dtype | None) -> Tensor:
-        if x.device.type == "cpu":  # torch 2.13's GroupNorm is wrong on channels-last volumes, `fast` brings its own
+        if x.device.type == "cpu":  # torch 2.13's GroupNorm is inaccurate on channels-last volumes; `fast` has its own
             x = x.clone(memory_format=torch.channels_last_3d) if fast else x.contiguous()
         skips: list[Tensor] = []
         for encoder in self.encoders:

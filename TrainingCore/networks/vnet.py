@@ -14,7 +14,7 @@ from .fast_convolution import padded_convolution
 from .padding import padded
 
 SLOPE = 0.2  # of every LeakyReLU (Bone et al. 2021)
-DARKEST = 0.01  # a logit is taken of at least this and at most one less it (ours)
+DARKEST = 0.01  # inputs are clipped to [this, 1 - this] before the logit (ours)
 
 
 class ResidualBlock3D(nn.Module):
@@ -73,18 +73,15 @@ class VNet(nn.Module):
     `in_channels` its M. Five levels as in V-Net (Milletari et al. 2016) and two convolutions in every block are ours:
     the paper's text gives neither. No normalisation, as the paper names none. 7,213,473 parameters at the defaults.
 
-    Both are ours and off in the paper.
-
     >>> VNet(in_channels=4, width=4)(torch.zeros(1, 4, 32, 48, 20)).shape
     torch.Size([1, 1, 32, 48, 20])
 
     Args:
-        checkpointing: keep only the input of each level for backward and compute the rest again: less memory, more
-            time.
-        added_to: channel whose logit the answer is added to before the sigmoid; the network then begins as that
-            channel.
-        amplified: (after, before, factor), a further channel: factor times their difference, which is small and hard to
-            learn from two channels that are nearly the same.
+        checkpointing: keep only the input of each level for backward and recompute the rest: less memory, more time.
+        added_to: index of the input channel to whose logit the output is added before the sigmoid, so that the network
+            starts as that channel; None as in the paper (ours).
+        amplified: (after, before, factor) adds the input channel factor * (after - before), a small difference that is
+            hard to learn from two nearly equal channels; None as in the paper (ours).
     """
 
     def __init__(
@@ -126,9 +123,14 @@ class VNet(nn.Module):
         nn.init.xavier_normal_(self.last.weight) if self.added_to is None else nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, D, H, W), intensities in [0, 1] -> (N, out_channels, D, H, W) in (0, 1).
+        """Apply the network.
 
-        Sizes that 2^(levels - 1) does not divide are padded with their last plane and cropped again.
+        Args:
+            x: (N, in_channels, D, H, W), intensities in [0, 1]. Sizes that 2^(levels - 1) does not divide are padded
+                with their last plane and cropped again.
+
+        Returns:
+            (N, out_channels, D, H, W) in (0, 1).
         """
         size = x.shape[2:]
         x = padded(x, self.divisor)

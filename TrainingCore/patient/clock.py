@@ -31,7 +31,12 @@ class Clock:
         self.progress.report(name, fraction, message)
 
     def warn(self, patient: PatientImages, *sentences: str) -> None:
-        """Show warnings and keep them for the report; empty sentences are ignored."""
+        """Show warnings and keep them for the report.
+
+        Args:
+            patient: receives the warnings.
+            sentences: empty ones are ignored.
+        """
         for sentence in filter(None, sentences):
             patient.warnings.append(sentence)
             self.progress.say(f"Warning: {sentence}")

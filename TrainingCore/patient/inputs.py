@@ -100,7 +100,7 @@ def read_patient(
         BadInput: a file is missing or cannot be used.
     """
     paths = dict(files)
-    check_complete(paths, bundle, completed)
+    _check_complete(paths, bundle, completed)
     read = in_one_world({name: read_named(path, name) for name, path in paths.items()}, reference_of(paths))
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
@@ -111,7 +111,7 @@ def read_patient(
         dvr=read.get("dvr"),
         brain=read.get("brain"),
         label_map=read.get("label_map"),
-        simulated=any(says_simulated(path) for path in paths.values()),
+        simulated=any(_is_marked_simulated(path) for path in paths.values()),
     )
     for name, volume in read.items():
         patient.warnings += [f"The {word_of(name)} {volume.name} {note}." for note in volume.notes]
@@ -127,13 +127,13 @@ def read_patient(
         }
         for name, volume in read.items()
     }
-    check_headers(patient)
+    _check_headers(patient)
     if bundle.description["output"] == "dvr":
         patient.work_on_about_1_mm()
     return patient
 
 
-def check_headers(patient: PatientImages) -> None:
+def _check_headers(patient: PatientImages) -> None:
     """Raise BadInput if a mask or map has lost its header, before the slow steps start."""
     if patient.lesions is not None:
         place(patient.lesions, "lesion mask", patient.images, patient.reference)
@@ -141,7 +141,7 @@ def check_headers(patient: PatientImages) -> None:
         refuse_lost_header(patient.dvr, "measured DVR", {patient.reference: patient.images[patient.reference]})
 
 
-def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> None:
+def _check_complete(given: Container[str], bundle: Bundle, completed: bool) -> None:
     """Raise BadInput if an input of the model is missing, or the T1w that defines the grid of a myelin map.
 
     Args:
@@ -163,8 +163,8 @@ def check_complete(given: Container[str], bundle: Bundle, completed: bool) -> No
     raise BadInput(f"The model {about['name']} needs {images}. Give {'them' if len(missing) > 1 else 'it'}{hint}.")
 
 
-def says_simulated(image: Path) -> bool:
-    """Whether the BIDS sidecar of an image (same name, .json) marks it as simulated."""
+def _is_marked_simulated(image: Path) -> bool:
+    """Check whether the BIDS sidecar of an image (same name, .json) marks it as simulated."""
     sidecar = image.with_name(image.name.split(".")[0] + ".json")
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))

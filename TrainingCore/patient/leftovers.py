@@ -16,7 +16,14 @@ UNCLAIMED_SECONDS = 60.0  # a younger folder may not have been claimed yet
 
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold a lock in a temporary folder during the block; the operating system releases it if the process dies."""
+    """Hold a lock in a temporary folder during the block; the operating system releases it if the process dies.
+
+    Args:
+        folder: existing folder.
+
+    Raises:
+        filelock.Timeout: another process holds the lock.
+    """
     from filelock import FileLock  # imported late, because Slicer's panel opens before filelock is installed
 
     path = folder / CLAIM
@@ -43,7 +50,14 @@ def remove_leftovers(target: Path) -> None:
 
 
 def abandoned(folder: Path) -> bool:
-    """Whether no running process holds the lock of a temporary folder."""
+    """Check that no running process holds the lock of a temporary folder.
+
+    Args:
+        folder: temporary folder.
+
+    Returns:
+        False if it is locked, younger than a minute without a lock file, or on a file system without locks.
+    """
     from filelock import FileLock
 
     if not (folder / CLAIM).is_file():

@@ -52,16 +52,16 @@ def write_result(folder: Path, findings: Findings) -> None:
     """
     from ..reporting.patient_report import patient_report
 
-    write_maps(folder, findings)
-    write_transforms(folder, findings.prepared.aligned)
+    _write_maps(folder, findings)
+    _write_transforms(folder, findings.prepared.aligned)
     columns = column_names(measured=findings.measured is not None)
     write_text(folder / LESIONS, lesions_csv(findings.rows, columns))
-    summary = summarise_findings(findings)
+    summary = _summarise_findings(findings)
     patient_report(findings, summary).write(folder / REPORT)
-    write_json(folder / PROVENANCE, provenance_of(findings, summary))
+    write_json(folder / PROVENANCE, _provenance_of(findings, summary))
 
 
-def write_transforms(folder: Path, aligned: AlignedPatient) -> None:
+def _write_transforms(folder: Path, aligned: AlignedPatient) -> None:
     """Write the transform of every registered input, which resamples it into T1w space.
 
     flair_to_t1.tfm is always written, as the identity if there is no FLAIR.
@@ -76,7 +76,14 @@ def write_transforms(folder: Path, aligned: AlignedPatient) -> None:
 
 
 def describe_registration(registration: Registration) -> dict[str, Any]:
-    """Registration of one image as JSON, for the provenance."""
+    """Describe the registration of one image for the provenance.
+
+    Args:
+        registration: result of the registration to the reference.
+
+    Returns:
+        JSON: how, distance moved (mm), share of the brain that the image covers (0 to 1), 4x4 matrix (RAS mm).
+    """
     return {
         "how": registration.how,
         "moved_mm": round(registration.moved_mm, 3),
@@ -85,7 +92,7 @@ def describe_registration(registration: Registration) -> dict[str, Any]:
     }
 
 
-def write_maps(folder: Path, findings: Findings) -> None:
+def _write_maps(folder: Path, findings: Findings) -> None:
     """Write all volumes of the Result on the original grid of the T1w, with its qform and sform."""
     own, generated = findings.prepared.own, findings.patient.made
     mask = findings.brain.mask if own is None else own.brain
@@ -157,8 +164,8 @@ def _cell(value: Any) -> Any:
     return f"{value:.5g}" if isinstance(value, float) else value
 
 
-def summarise_findings(findings: Findings) -> dict[str, Any]:
-    """Summary statistics: mean DVR by tissue, lesion load, lesions against surrounding NAWM and measured DVR."""
+def _summarise_findings(findings: Findings) -> dict[str, Any]:
+    """Return summary statistics: mean DVR by tissue, lesion load, lesions against surrounding NAWM and measured DVR."""
     masks = {"nawm": findings.tissues["nawm"], "grey_matter": findings.tissues["grey_matter"]}
     masks["lesions"] = findings.labels > 0
     summary: dict[str, Any] = {
@@ -173,12 +180,12 @@ def summarise_findings(findings: Findings) -> dict[str, Any]:
     return summary
 
 
-def provenance_of(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
+def _provenance_of(findings: Findings, summary: dict[str, Any]) -> dict[str, Any]:
     """Content of provenance.json, without file names, paths or other patient identifiers.
 
     Args:
         findings: map, lesions and everything else that was measured.
-        summary: from `summarise_findings`.
+        summary: from `_summarise_findings`.
 
     Returns:
         JSON-ready provenance.

@@ -39,7 +39,14 @@ class OwnGrid:
     labels: np.ndarray | None = None
 
     def on_working_grid(self, t1w: Volume) -> tuple[Volume | None, Volume | None]:
-        """Resample lesions and measured DVR to the working grid; every lesion keeps at least one voxel."""
+        """Resample lesions and measured DVR to the working grid.
+
+        Args:
+            t1w: T1w on the working grid.
+
+        Returns:
+            Lesion mask (0/1, every lesion keeps at least one voxel) and measured DVR, each None if not given.
+        """
         shape, affine = t1w.data.shape, t1w.affine
         lesions = measured = None
         if self.lesions is not None:

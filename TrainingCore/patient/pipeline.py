@@ -87,7 +87,14 @@ class PreparedPatient:
         return self.aligned.images[self.patient.reference]
 
     def image(self, name: str) -> Volume | None:
-        """Bias-corrected MRI contrast on the reference grid, or None if the patient has no such image."""
+        """Return a bias-corrected MRI contrast on the reference grid.
+
+        Args:
+            name: volume name.
+
+        Returns:
+            The image, or None if the patient has no such image.
+        """
         return self.aligned.on_reference_grid(name) if name in self.aligned.images else None
 
 
@@ -182,7 +189,14 @@ def _find_lesions(
 
 
 def describe_finder(bundle: Bundle) -> dict[str, Any]:
-    """Provenance entry of a model that segments lesions; lesions added later are grown at its threshold."""
+    """Describe a model that segments lesions for the provenance.
+
+    Args:
+        bundle: the model.
+
+    Returns:
+        JSON: name, hash, performance, and the threshold at which lesions that are added later are grown.
+    """
     description = bundle.description
     return {
         "name": description["name"],

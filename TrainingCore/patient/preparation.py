@@ -90,11 +90,11 @@ def lesions_where_drawn(
         BadInput: the image that the mask belongs to is ambiguous.
     """
     placed = place(mask, "lesion mask", images, reference, space)
-    moved = mask if placed.follows == reference else moved_with(mask, patient.matrix(placed.follows))
+    moved = mask if placed.follows == reference else _moved_with(mask, patient.matrix(placed.follows))
     return moved, [placed.note] if placed.note else []
 
 
-def moved_with(mask: Volume, matrix: np.ndarray) -> Volume:
+def _moved_with(mask: Volume, matrix: np.ndarray) -> Volume:
     """Move a volume from the world of an image to T1w world; matrix: T1w world -> world of that image, RAS mm."""
     return Volume(mask.data, np.linalg.inv(matrix) @ mask.affine, mask.name, mask.notes)
 

@@ -1,4 +1,4 @@
-"""One MRI contrast from others: FLAIR from T1w (with the lesions it shows), T1w before contrast from after, T1ce."""
+"""Predict an MRI contrast from others: FLAIR (with lesions) from T1w, T1w from T1w + Gd, T1w + Gd from T1w."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .outputs import describe_registration
 from .pipeline import PreparedPatient
 from .synthesis import predict_prepared
 
-SWAPPED = 0.0  # skewness of the uptake below which T1w and T1w after a low dose are taken for swapped (ours)
+SWAPPED = 0.0  # skewness of the uptake below which T1w and T1w after a low dose look swapped (ours)
 
 
 def translate_prepared(
@@ -37,19 +37,30 @@ def translate_prepared(
 ) -> Prediction:
     """Predict an MRI contrast of a prepared patient.
 
-    The image lies on the grid of the T1w (of the first input if there is none). Raises BadInput.
+    Args:
+        prepared: the patient, with all inputs of the model.
+        model: model of an MRI contrast.
+        clock: progress and warnings.
+        flips: whether to average with the left-right mirrored prediction.
+        uncertainty: whether to predict several augmented versions as well.
+
+    Returns:
+        Predictions on the grid of the T1w (of the first input if there is none).
+
+    Raises:
+        BadInput: T1w before and after a low dose are the same image.
     """
-    clock.warn(prepared.patient, check_doses(prepared.aligned, model.bundle.description["inputs"]))
+    clock.warn(prepared.patient, _check_doses(prepared.aligned, model.bundle.description["inputs"]))
     title = title_of(model.bundle.description["output"])
     return predict_prepared(prepared, model, clock, title, flips, uncertainty)
 
 
-def check_doses(aligned: AlignedPatient, inputs: Sequence[str]) -> str:
-    """A warning where T1w before and after the low dose look swapped, else an empty string.
+def _check_doses(aligned: AlignedPatient, inputs: Sequence[str]) -> str:
+    """Return a warning if T1w before and after the low dose look swapped, else an empty string.
 
-    An agent brightens little of the brain by much: vessels, tumours. The difference of the two images, each in SDs of
-    the brain, has a tail on one side alone. Its skewness was 3.1 to 7.3 in 16 digital gliomas after a quarter of the
-    dose, and 2.6 to 5.4 in three real patients after the whole.
+    Contrast agent brightens a small part of the brain strongly: vessels, tumours. The difference of the two images,
+    each in SDs of the brain, therefore has a tail on one side only. Its skewness was 3.1 to 7.3 in 16 simulated gliomas
+    after a quarter of the dose, and 2.6 to 5.4 in three real patients after the full dose.
 
     Raises:
         BadInput: both are the same image.
@@ -64,8 +75,8 @@ def check_doses(aligned: AlignedPatient, inputs: Sequence[str]) -> str:
     if float(np.mean(uptake**3)) > SWAPPED:
         return ""
     return (
-        "What differs between T1w and T1w after a low dose is darker after it, where an agent makes it brighter: check "
-        "that --t1 and --t1ce-low are not swapped."
+        "The T1w after a low dose is darker than the T1w where they differ, but contrast agent brightens: check that "
+        "--t1 and --t1ce-low are not swapped."
     )
 
 
@@ -76,12 +87,21 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 def write_translation(
     folder: Path, prepared: PreparedPatient, model: TrainedModel, prediction: Prediction, clock: Clock, flips: bool
 ) -> dict[str, Any]:
-    """Write `<target>.nii.gz` (arbitrary units from 0, exactly 0 outside the brain), what belongs to it, the report.
+    """Write the predicted contrast `<target>.nii.gz`, its masks and transforms, the report and the provenance.
 
-    Where the patient has the real contrast, too, it is compared with.
+    If the patient also has the real contrast, the prediction is compared with it.
+
+    Args:
+        folder: existing folder.
+        prepared: the patient.
+        model: model of an MRI contrast.
+        prediction: its predictions.
+        clock: progress and timing.
+        flips: whether the mirrored prediction is averaged in.
 
     Returns:
-        The provenance, written last.
+        Content of provenance.json, which is written last. The image has arbitrary units from 0 and is exactly 0 outside
+        the brain.
     """
     patient, aligned, about = prepared.patient, prepared.aligned, model.bundle.description
     mask, target, inside = aligned.brain.mask, about["output"], aligned.brain.mask.data > 0.5
@@ -115,7 +135,7 @@ def write_translation(
             name: describe_registration(registration) for name, registration in aligned.registrations.items()
         },
         "network": {"run_on": prediction.way, "flip_averaging": flips, "predictions": len(prediction.maps)},
-        "compared_with_the_real_one": compare_with_real(aligned, predicted, about),
+        "compared_with_the_real_one": _compare_with_real(aligned, predicted, about),
         "warnings": patient.anonymous_warnings(),
     }
     if lesions is not None:
@@ -127,11 +147,13 @@ def write_translation(
     return facts
 
 
-def compare_with_real(
+def _compare_with_real(
     aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]
 ) -> dict[str, float | None] | None:
-    """SSIM and MAE of the brain against the real contrast, in the network's units, of the image and, with the prefix
-    `untouched_`, of the input nearest to it; None if the patient has no real one."""
+    """Return SSIM and MAE in the brain against the real contrast, in the network's units; None if the patient has none.
+
+    Keys with the prefix `untouched_` compare the input most similar to the target instead of the prediction.
+    """
     target = about["output"]
     if target not in aligned.images:
         return None

@@ -1,4 +1,4 @@
-"""Derivatives dataset of `preprocess`: location, description and pending visits."""
+"""Derivatives dataset of `preprocess`: folder, description and pending visits."""
 
 from __future__ import annotations
 
@@ -26,16 +26,25 @@ FAILURES = "failures.json"
 DESCRIPTION = "dataset_description.json"
 README = f"""{RESEARCH_USE}
 
-Aligned cases made by MyelinSynth {__version__} (python -m TrainingCore.preprocess): MRI without bias field, brain,
+Aligned cases written by MyelinSynth {__version__} (python -m TrainingCore.preprocess): MRI without bias field, brain,
 tissue and lesion masks, transforms (ITK), one grid per visit. {PAGE} shows every case, outliers first: look at it
-before training. {FAILURES} lists what was not prepared. *_desc-preproc_record.json says how a visit was made, from
-which bytes. label-lesion_probseg holds each voxel's lesional share, which keeps every lesion's volume and centre;
-label-lesion_mask is the same in whole voxels.
+before training. {FAILURES} lists what was not prepared. *_desc-preproc_record.json records how a visit was prepared
+and the hashes of its inputs. label-lesion_probseg holds the lesional share of each voxel, which keeps the volume and
+centre of every lesion; label-lesion_mask is the same in whole voxels.
 """
 
 
 def check_folders(data: Path, out: Path) -> None:
-    """Raise BadInput where output and input lie inside each other, or `out` belongs to somebody else."""
+    """Check that the output folder may be used.
+
+    Args:
+        data: input folder or table.
+        out: output folder; it need not exist.
+
+    Raises:
+        BadInput: input and output lie inside each other (except below derivatives/), or `out` holds files that
+            `preprocess` did not write.
+    """
     source, target = data.resolve(), out.resolve()
     root = source if source.is_dir() else None
     if root is not None and root.is_relative_to(target):
@@ -55,7 +64,10 @@ def check_folders(data: Path, out: Path) -> None:
 
 @contextlib.contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Lock the dataset for this process.
+    """Lock the dataset for this process during the block, and remove what killed runs left in it.
+
+    Args:
+        out: folder of the dataset; created if it does not exist.
 
     Raises:
         BadInput: the folder is not writable, or another process is using it.
@@ -66,11 +78,11 @@ def claimed(out: Path) -> Iterator[None]:
             stack.enter_context(claim(out))
         except OSError as error:
             raise BadInput(f"Another preprocess is writing to {out}. Wait for it, or choose another --out.") from error
-        _clear(out)  # after a run that was killed: nobody else is here
+        _clear(out)  # left by a killed run: this process holds the lock
         try:
             yield
         finally:
-            _clear(out)  # after processes that were
+            _clear(out)  # left by killed child processes
             (out / CLAIM).unlink(missing_ok=True)
 
 
@@ -80,7 +92,15 @@ def _clear(out: Path) -> None:
 
 
 def begin_dataset(out: Path, cohort: Cohort, settings: Mapping[str, Any]) -> None:
-    """Write the description of the dataset; note which of its visits are no longer in the input."""
+    """Write the description and the README of the dataset.
+
+    Visits that were prepared before and are no longer in the input are kept and noted.
+
+    Args:
+        out: folder of the dataset.
+        cohort: the input; `notes` is extended.
+        settings: settings that affect the result (space, grid, spacing_mm).
+    """
     about = {
         "Name": "Aligned cases for MyelinSynth",
         "BIDSVersion": "1.9.0",
@@ -104,7 +124,16 @@ def _in_words(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[PreparationJob]:
-    """One task per visit, paths absolute."""
+    """Create one job per complete visit.
+
+    Args:
+        cohort: the input.
+        out: folder of the dataset.
+        settings: settings that affect the result (space, grid, spacing_mm).
+
+    Returns:
+        Jobs with absolute paths, in the order of the visits.
+    """
     tasks = []
     for visit in cohort.visits:
         tasks.append(
@@ -127,7 +156,11 @@ def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[Pre
 
 
 def up_to_date(task: PreparationJob) -> bool:
-    """Whether a visit is complete and its inputs, settings and code are unchanged."""
+    """Check whether a visit is complete and its inputs, settings and code are unchanged.
+
+    Args:
+        task: the visit; its files are only read again if their size or times changed.
+    """
     out = Path(task.out)
     record = read_record(out / names.record_path(task.person, task.visit))
     if record is None or not untouched(task.inputs(), record):
@@ -136,7 +169,15 @@ def up_to_date(task: PreparationJob) -> bool:
 
 
 def prepared_visits(out: Path, tasks: Sequence[PreparationJob]) -> list[PreparedVisit]:
-    """Complete visits for the quality-control page."""
+    """List the complete visits for the quality-control page.
+
+    Args:
+        out: folder of the dataset.
+        tasks: visits of this run.
+
+    Returns:
+        Visits with a record, in the order of the tasks.
+    """
     visits = []
     for task in tasks:
         record = read_record(out / names.record_path(task.person, task.visit))
@@ -148,7 +189,13 @@ def prepared_visits(out: Path, tasks: Sequence[PreparationJob]) -> list[Prepared
 
 
 def finish(out: Path, cohort: Cohort, failures: Sequence[Mapping[str, str]]) -> None:
-    """Write the failures, participants.tsv, and *_sessions.tsv where a column differs between a person's visits."""
+    """Write failures.json, participants.tsv, and *_sessions.tsv if a column differs between a person's visits.
+
+    Args:
+        out: folder of the dataset; people of earlier runs keep their rows.
+        cohort: the input.
+        failures: visit and reason of every visit that was not prepared.
+    """
     write_json(out / FAILURES, list(failures))
     people = participants(out / "participants.tsv")  # of earlier runs over other people
     sessions: dict[str, list[Visit]] = {}

@@ -33,34 +33,69 @@ FIGURES = "figures"
 
 
 def folder(person: str, visit: str) -> Path:
-    """Folder of a visit below the dataset."""
+    """Return the folder of a visit, relative to the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; may be empty.
+    """
     return Path(f"sub-{person}", f"ses-{visit}") if visit else Path(f"sub-{person}")
 
 
 def volume_path(person: str, visit: str, name: str, space: str) -> Path:
-    """Path of a volume below the dataset; space: `T1w` or `PET`."""
+    """Return the path of a volume, relative to the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; may be empty.
+        name: volume name, a key of ENDINGS.
+        space: `T1w`, `PET` or the BIDS name of another reference image.
+    """
     ending = ENDINGS[name] if "{space}" in ENDINGS[name] else "space-{space}_" + ENDINGS[name]
     file = f"{label_of(person, visit)}_{ending.format(space=space)}.nii.gz"
     return folder(person, visit) / FOLDERS.get(name, "anat") / file
 
 
 def transform_path(person: str, visit: str, name: str, space: str) -> Path:
-    """Where the transform goes that brings an image into `space` (ITK: it maps a point of `space` to the image)."""
+    """Return the path of the transform that resamples an image into `space`, relative to the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; may be empty.
+        name: volume name of the image.
+        space: output space; as in ITK, the transform maps points of `space` to points of the image.
+    """
     source = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "dvr": "PET"}.get(name, name.replace("_", "").upper())
     stem = label_of(person, visit)
     return folder(person, visit) / "anat" / f"{stem}_from-{source}_to-{space}_mode-image_xfm.tfm"
 
 
 def lesion_table_path(person: str, visit: str, space: str) -> Path:
-    """Path of the table of lesion volumes and centres."""
+    """Return the path of the table of lesion volumes and centres, relative to the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; may be empty.
+        space: output space.
+    """
     return folder(person, visit) / "anat" / f"{label_of(person, visit)}_space-{space}_label-lesion_morph.tsv"
 
 
 def record_path(person: str, visit: str) -> Path:
-    """The file written last: with it, a visit is complete."""
+    """Return the path of a visit's record, relative to the dataset; it is written last and marks the visit as complete.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; may be empty.
+    """
     return folder(person, visit) / "anat" / f"{label_of(person, visit)}_{RECORD_ENDING}"
 
 
 def figure_path(person: str, visit: str) -> Path:
-    """The picture of a visit for the page of the cohort."""
+    """Return the path of a visit's picture on the quality-control page, relative to the dataset.
+
+    Args:
+        person: label without `sub-`.
+        visit: label without `ses-`; may be empty.
+    """
     return Path(FIGURES) / f"{label_of(person, visit)}.jpg"

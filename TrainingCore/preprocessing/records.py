@@ -56,8 +56,8 @@ def hash_of_code(names: Iterable[str], packages: Iterable[str] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
-def stamp(path: Path) -> list[int]:
-    """Attributes that reveal a change of a file: size, inode, and modification times in ns."""
+def _stamp(path: Path) -> list[int]:
+    """Return attributes that reveal a change of a file: size (bytes), inode, and modification and change times (ns)."""
     status = path.stat()
     return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
@@ -66,7 +66,7 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
     """`{file, sha256, stamp}` of an input: a file, or a DICOM folder (all its files, `#SERIES` included in the hash).
 
     Args:
-        known: entry of an earlier record; its hash is reused if the stamp is unchanged.
+        known: entry of an earlier record; its hash is reused if its stamp is unchanged.
     """
     source = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
     if source.is_dir():
@@ -74,20 +74,35 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
         for file in sorted(file for file in source.rglob("*") if file.is_file()):
             digest.update(file.relative_to(source).as_posix().encode() + bytes.fromhex(sha256(file)))
         return {"file": path.name, "sha256": digest.hexdigest(), "stamp": []}
-    now = stamp(source)
+    now = _stamp(source)
     same = known is not None and known.get("stamp") == now and known.get("file") == path.name
     return {"file": path.name, "sha256": known["sha256"] if same and known else sha256(source), "stamp": now}
 
 
 def record_key(inputs: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
-    """Key of a visit: hash of the inputs (see `content_of`) and of everything else that affects the result."""
+    """Compute the key of a visit.
+
+    Args:
+        inputs: contents of the inputs by name, see `content_of`.
+        settings: everything else that affects the result.
+
+    Returns:
+        SHA-256 of both and of the code, 64 hexadecimal digits.
+    """
     hashes = {name: content["sha256"] for name, content in sorted(inputs.items())}
     text = json.dumps({"inputs": hashes, "settings": settings, "code": code_version()}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record of a visit, or None if there is none or it is damaged: then the visit is made again."""
+    """Read the record of a visit.
+
+    Args:
+        path: the record.
+
+    Returns:
+        Its content, or None if it is missing or damaged; the visit is then prepared again.
+    """
     try:
         record = read_json(path)
     except BadInput:
@@ -97,7 +112,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def outputs_intact(out: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether every file of a record is there with the size it was written with."""
+    """Check that every file of a record exists with the size that was written.
+
+    Args:
+        out: folder of the dataset.
+        outputs: `{bytes, sha256}` by relative path.
+    """
     for name, about in outputs.items():
         try:
             if (out / name).stat().st_size != about["bytes"]:
@@ -108,7 +128,15 @@ def outputs_intact(out: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def untouched(files: Mapping[str, Path], record: Mapping[str, Any]) -> bool:
-    """Whether no input has been touched since the record was written (DICOM folders: never sure, so False)."""
+    """Check that no input was modified since the record was written.
+
+    Args:
+        files: inputs by name.
+        record: record of the visit.
+
+    Returns:
+        False if an input changed, or is a DICOM folder, for which this cannot be known without reading it.
+    """
     inputs = record["inputs"]
     if set(files) != set(inputs):
         return False
@@ -117,7 +145,7 @@ def untouched(files: Mapping[str, Path], record: Mapping[str, Any]) -> bool:
         if not known["stamp"] or known["file"] != path.name:
             return False
         try:
-            if stamp(path) != known["stamp"]:
+            if _stamp(path) != known["stamp"]:
                 return False
         except OSError:
             return False
@@ -125,5 +153,13 @@ def untouched(files: Mapping[str, Path], record: Mapping[str, Any]) -> bool:
 
 
 def outputs_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`{bytes, sha256}` of every file made, by its path below the dataset."""
+    """Hash the outputs of a visit for its record.
+
+    Args:
+        folder: folder that the names are relative to.
+        names: relative paths of the files.
+
+    Returns:
+        `{bytes, sha256}` by relative path, sorted.
+    """
     return {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in sorted(names)}

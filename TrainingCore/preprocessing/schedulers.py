@@ -1,4 +1,4 @@
-"""Many visits at once: on the cores of this machine (joblib's loky) or on a cluster (joblib's Dask backend)."""
+"""Prepare many visits in parallel: on this machine (joblib's loky) or on a cluster (joblib's Dask backend)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,26 @@ from .worker import VisitOutcome, prepare_visit
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
 POLL_SECONDS = 0.5
-QUIET_SECONDS = 10  # that nothing is under way on a cluster before the rest counts as given up
-HERE = "127.0.0.1:0"  # Dask's pages: any free port, for this machine alone (None would mean 8787, taken or not)
+QUIET_SECONDS = 10  # without a running task before the remaining tasks count as lost
+DASHBOARD = "127.0.0.1:0"  # Dask's dashboard: any free port, local only (None would mean 8787 even if in use)
 MISSING = "{} needs the package {}: pip install '{}'."
 
 
 def on_this_machine(
     tasks: Sequence[Any], jobs: int, work: Callable[[Any], VisitOutcome] = prepare_visit
 ) -> Iterator[VisitOutcome]:
-    """Yield outcomes from `jobs` processes as they arrive; a process that dies does not affect other visits.
+    """Prepare visits in parallel processes on this machine.
 
     If a process dies (out of memory, a crash), the remaining visits are processed with half as many processes, until
-    the failing visit is identified with a single one.
+    the failing visit is identified with a single process.
+
+    Args:
+        tasks: objects with a `label`, which can be pickled.
+        jobs: number of processes.
+        work: function of one task.
+
+    Yields:
+        Outcomes in the order in which they arrive.
     """
     left = {task.label: task for task in tasks}
     while left:
@@ -72,7 +80,7 @@ def on_a_cluster(
         if address.startswith("local:"):
             count = local_workers(address)
             cluster = distributed.LocalCluster(
-                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=HERE, silence_logs=50
+                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=DASHBOARD, silence_logs=50
             )
             client = stack.enter_context(distributed.Client(stack.enter_context(cluster), set_as_default=False))
         else:
@@ -87,10 +95,13 @@ def on_a_cluster(
 
 
 def local_workers(address: str) -> int:
-    """N of `local:N`.
+    """Parse the number of workers in `local:N`.
+
+    Args:
+        address: value of --scheduler that starts with `local:`.
 
     Raises:
-        BadInput: that is no number.
+        BadInput: N is not a whole number of at least 1.
     """
     number = address.removeprefix("local:")
     if not number.isdigit() or int(number) < 1:
@@ -115,7 +126,7 @@ def _collect(
     work: Callable[[Any], VisitOutcome],
     meanwhile: Callable[[], None],
 ) -> Iterator[VisitOutcome]:
-    """Read joblib's results in a thread, so that a task Dask gave up on, or a lost scheduler, is noticed here."""
+    """Read joblib's results in a thread, so that a task that Dask gave up on, or a lost scheduler, is noticed."""
     arrived: queue.Queue[VisitOutcome | BaseException] = queue.Queue()
 
     def collect() -> None:
@@ -133,7 +144,7 @@ def _collect(
     quiet, begun = 0.0, False  # on a busy machine it takes a while until the first task is sent
     while left:
         try:
-            found = arrived.get(timeout=POLL_SECONDS)
+            outcome = arrived.get(timeout=POLL_SECONDS)
             quiet = 0.0
         except queue.Empty:
             meanwhile()
@@ -149,10 +160,12 @@ def _collect(
                     yield VisitOutcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
                 return
             continue
-        if isinstance(found, BaseException):
-            raise MyelinSynthError(f"The Dask cluster at {address} failed: {found}. Run again to resume.") from found
-        left.discard(found.label)
-        yield found
+        if isinstance(outcome, BaseException):
+            raise MyelinSynthError(
+                f"The Dask cluster at {address} failed: {outcome}. Run again to resume."
+            ) from outcome
+        left.discard(outcome.label)
+        yield outcome
 
 
 def _import(package: str, what: str, install: str) -> Any:

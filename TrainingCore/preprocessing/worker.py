@@ -92,7 +92,14 @@ class VisitOutcome:
 
 
 def prepare_visit(task: PreparationJob) -> VisitOutcome:
-    """Prepare one visit; failures are returned in the outcome, not raised (except a stop)."""
+    """Prepare one visit.
+
+    Args:
+        task: the visit, with absolute paths.
+
+    Returns:
+        Outcome; failures are reported in it and raise no error, except a request to stop.
+    """
 
     def work() -> tuple[str, list[str]]:
         with _threads(task.threads):
@@ -146,7 +153,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _check_place(task: PreparationJob) -> None:
-    """That this machine sees the same files and runs the same code as the one that asked."""
+    """Check that this machine sees the same files and runs the same code as the machine that sent the job."""
     where = f"The worker on {platform.node()}"
     if not (Path(task.out) / "dataset_description.json").is_file():
         raise MyelinSynthError(f"{where} does not see {task.out}. Data and --out must lie on a disk all workers share.")
@@ -171,7 +178,7 @@ def _prepare(task: PreparationJob) -> tuple[str, list[str]]:
 
 
 def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
-    """Read, prepare and write a visit below `work`; returns its record but for key and inputs."""
+    """Read, prepare and write a visit below `work`; returns its record without key and inputs."""
     from ..imaging.placement import in_one_world
     from ..imaging.reading import read_named
     from ..patient.case_preparation import prepare_volumes
@@ -184,12 +191,12 @@ def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
     read = in_one_world({name: read_named(path, name) for name, path in files.items()}, reference_of(files))
     prepared = prepare_volumes(read, task.settings, task.spaces, _transforms(task), stopwatch)
     stopwatch.start("write")
-    made = write_volumes(task, prepared, work)
+    paths = _write_volumes(task, prepared, work)
     picture = names.figure_path(task.person, task.visit)
     (work / picture).parent.mkdir(parents=True, exist_ok=True)
     (work / picture).write_bytes(case_picture(prepared))
     measures = quality_measures(prepared)
-    outputs = outputs_of(work, [*made, picture.as_posix()])
+    outputs = outputs_of(work, [*paths, picture.as_posix()])
     stopwatch.stop()
     registrations = prepared.aligned.registrations
     return {
@@ -218,8 +225,11 @@ def _about(registration: Any) -> dict[str, Any]:
 
 
 def _transforms(task: PreparationJob) -> dict[str, np.ndarray]:
-    """Transforms that are known, reference world -> world of an image: given, or said by BIDS names (`space-T1w` is
-    aligned with the T1w). Those that are given start from the T1w: without one, they go back over the reference's."""
+    """Return the known transforms, reference world -> world of an image, RAS mm.
+
+    They are given, or follow from BIDS names (an image in `space-T1w` is aligned with the T1w). Given transforms start
+    from the T1w; without a T1w, they are composed with that of the reference.
+    """
     from ..imaging.transforms import read_transform
 
     reference = reference_of(task.files)
@@ -243,12 +253,8 @@ def _transforms(task: PreparationJob) -> dict[str, np.ndarray]:
     return known | {name: matrix @ back for name, matrix in moves.items()}
 
 
-def write_volumes(task: PreparationJob, prepared: Any, work: Path) -> list[str]:
-    """Write volumes with sidecars, transforms and the lesion table below `work`.
-
-    Returns:
-        Their relative paths.
-    """
+def _write_volumes(task: PreparationJob, prepared: Any, work: Path) -> list[str]:
+    """Write volumes with sidecars, transforms and the lesion table below `work`; returns their relative paths."""
     from ..imaging.transforms import write_transform
     from ..imaging.volumes import write_volume
 
@@ -310,7 +316,7 @@ def _take_places(
 ) -> None:
     """Move a visit's files from `work` to their places, an older visit's away, the record last."""
     (out / record_name).unlink(missing_ok=True)
-    if old is None:  # files without a record are what a killed run left
+    if old is None:  # files without a record were left by a killed run
         for part in {"anat", *names.FOLDERS.values()}:
             shutil.rmtree(out / record_name.parents[1] / part, ignore_errors=True)
     for name in set(old["outputs"] if old else ()) - set(record["outputs"]):
