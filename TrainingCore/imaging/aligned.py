@@ -1,4 +1,4 @@
-"""The images of one patient, registered to each other: what a model predicts from."""
+"""Images of one patient, registered to each other: the input of a model."""
 
 from __future__ import annotations
 
@@ -28,11 +28,25 @@ class AlignedPatient:
     warnings: list[str] = field(default_factory=list)
 
     def matrix(self, name: str) -> np.ndarray:
-        """4x4 RAS mm, T1w world -> world of an image."""
+        """Return the transform of an image.
+
+        Args:
+            name: volume name.
+
+        Returns:
+            4x4 RAS mm, T1w world -> world of the image; the identity for the T1w itself.
+        """
         return self.registrations[name].matrix if name in self.registrations else np.eye(4)
 
     def on_reference_grid(self, name: str) -> Volume:
-        """An image on the grid of the brain mask, by linear interpolation."""
+        """Resample an image to the grid of the brain mask by linear interpolation.
+
+        Args:
+            name: volume name.
+
+        Returns:
+            The image itself if it is on this grid already.
+        """
         image, matrix, mask = self.images[name], self.matrix(name), self.brain.mask
         if same_grid(mask, image) and np.array_equal(matrix, np.eye(4)):
             return image

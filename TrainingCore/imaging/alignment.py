@@ -1,4 +1,4 @@
-"""The steps of a registration by mutual information: sample points, images at a resolution, search and ascent."""
+"""Steps of a registration by mutual information: sample points, images at a resolution, search and ascent."""
 
 from __future__ import annotations
 
@@ -39,17 +39,24 @@ def one_thread() -> Iterator[None]:
 
 
 def brain_and_rim(brain: Volume) -> Volume:
-    """The brain and 4 mm around it on a 2 mm grid, bool."""
+    """Dilate a brain mask by 4 mm.
+
+    Args:
+        brain: 0/1 mask on any grid.
+
+    Returns:
+        bool on an isotropic 2 mm grid.
+    """
     shape, affine = box_around(brain, RIM_GRID_MM, RIM_MM + 2 * RIM_GRID_MM)
     outside = resample(brain, shape, affine) <= 0.5
     return Volume(ndimage.distance_transform_edt(outside, sampling=RIM_GRID_MM) <= RIM_MM, affine)
 
 
-def sample_points(region: Volume, spacing: float) -> np.ndarray:
-    """One point in every cube of `spacing` mm of `brain_and_rim`, (n, 3) RAS mm, the same every time.
+def _sample_points(region: Volume, spacing: float) -> np.ndarray:
+    """Return one point in every cube of `spacing` mm of `brain_and_rim`, (n, 3) RAS mm, the same every time.
 
-    Where in its cube a point lies is random: points on a lattice make mutual information ripple with the voxels of
-    the moving image (Pluim et al. 2000).
+    The position of a point within its cube is random: points on a lattice make mutual information ripple with the
+    voxels of the moving image (Pluim et al. 2000).
     """
     near, shape = region.data, region.data.shape
     low = region.affine[:3, 3] - RIM_GRID_MM / 2
@@ -65,7 +72,15 @@ def sample_points(region: Volume, spacing: float) -> np.ndarray:
 
 
 def at_resolution(image: Volume, spacing: float) -> Volume:
-    """The image blurred to FWHM `spacing` mm, on a coarser grid where one suffices (means over whole voxels)."""
+    """Blur an image to a given resolution, on a coarser grid where that suffices (means over whole voxels).
+
+    Args:
+        image: volume to blur.
+        spacing: FWHM in mm.
+
+    Returns:
+        The blurred image.
+    """
     factors = np.maximum((spacing / 2 / image.spacing + 0.01).astype(int), 1)
     if factors.max() > 1:
         image = block_means(image, factors)
@@ -76,7 +91,16 @@ def at_resolution(image: Volume, spacing: float) -> Volume:
 
 
 def block_means(image: Volume, factors: np.ndarray) -> Volume:
-    """Means over blocks of `factors` (3,) voxels; the image itself where fewer than two blocks would be left."""
+    """Average an image over blocks of voxels.
+
+    Args:
+        image: volume to average.
+        factors: (3,) voxels per block along each axis.
+
+    Returns:
+        Image on the coarser grid; incomplete blocks at the end are cut off. The image itself if an axis would have
+        fewer than two blocks.
+    """
     shape = [n // f for n, f in zip(image.data.shape, factors)]
     if min(shape) < 2:
         return image
@@ -92,7 +116,15 @@ def block_means(image: Volume, factors: np.ndarray) -> Volume:
 
 
 def cropped(image: Volume, corners: np.ndarray) -> Volume:
-    """The part of an image that holds world points (n, 3), RAS mm; the image itself where it holds none."""
+    """Crop an image to the box that contains world points.
+
+    Args:
+        image: volume to crop.
+        corners: (n, 3) points, RAS mm.
+
+    Returns:
+        The cropped image; the image itself if the box misses it.
+    """
     to_voxel = np.linalg.inv(image.affine)
     voxels = corners @ to_voxel[:3, :3].T + to_voxel[:3, 3]
     first = np.clip(np.floor(voxels.min(axis=0)).astype(int), 0, None)
@@ -106,7 +138,16 @@ def cropped(image: Volume, corners: np.ndarray) -> Volume:
 
 
 def values_at(image: Volume, points: np.ndarray, outside: float = np.nan) -> np.ndarray:
-    """Linearly interpolated values at world points (n, 3), float32; `outside` beyond the centres of the last voxels."""
+    """Interpolate an image linearly at world points.
+
+    Args:
+        image: volume.
+        points: (n, 3), RAS mm.
+        outside: value beyond the centres of the outermost voxels.
+
+    Returns:
+        (n,) float32.
+    """
     to_voxel = np.linalg.inv(image.affine)
     voxels = points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
     return ndimage.map_coordinates(image.data, voxels.T, order=1, mode="constant", cval=outside, output=np.float32)
@@ -114,13 +155,13 @@ def values_at(image: Volume, points: np.ndarray, outside: float = np.nan) -> np.
 
 @dataclass(frozen=True)
 class ImagePair:
-    """Both images at one resolution.
+    """Two images at one resolution.
 
     Attributes:
         points: (n, 3) samples, RAS mm.
-        fixed: (n,) positions in the histogram.
-        moving: blurred.
-        device: where torch works.
+        fixed: (n,) intensities of the fixed image at the samples, as histogram positions.
+        moving: blurred moving image.
+        device: torch device.
     """
 
     points: np.ndarray
@@ -129,7 +170,14 @@ class ImagePair:
     device: str
 
     def information(self, matrix: np.ndarray) -> MutualInformation:
-        """Mutual information with the histogram's bins spread over what the brain shows at `matrix`."""
+        """Create the similarity function; its bins span the intensities of the brain at a given alignment.
+
+        Args:
+            matrix: 4x4 RAS mm, a point of the fixed image -> the point of the moving image.
+
+        Returns:
+            Mutual information as a function of the matrix.
+        """
         seen = values_at(self.moving, self.points @ matrix[:3, :3].T + matrix[:3, 3])
         seen = seen[np.isfinite(seen)]
         low, high = np.percentile(seen, [1, 99]) if len(seen) else (0.0, 1.0)
@@ -148,7 +196,7 @@ def level(
     Raises:
         ValueError: the fixed image covers none of it.
     """
-    points = sample_points(region, spacing)
+    points = _sample_points(region, spacing)
     values = values_at(at_resolution(fixed, resolution), points)
     kept = np.isfinite(values)
     points, values = points[kept], values[kept]
@@ -175,37 +223,37 @@ def ascend(
         tolerance: stop at steps shorter than this, mm.
 
     Returns:
-        The matrix and what was found there.
+        Final matrix, and the similarity at it.
     """
     directions = generators(centre, RADIUS_MM, affine)
 
-    def slope(at: np.ndarray, found: Similarity) -> np.ndarray:
-        return CURVATURE * np.einsum("ij,kij->k", at[:3, :3].T @ found.gradient, directions[:, :3])
+    def slope(at: np.ndarray, similarity: Similarity) -> np.ndarray:
+        return CURVATURE * np.einsum("ij,kij->k", at[:3, :3].T @ similarity.gradient, directions[:, :3])
 
-    found = information(matrix)
-    gradient = slope(matrix, found)
+    similarity = information(matrix)
+    gradient = slope(matrix, similarity)
     inverse = np.eye(len(directions))
     for _ in range(MAX_STEPS):
         step = inverse @ gradient
         step *= min(1.0, longest / max(float(np.linalg.norm(step)), 1e-12))
         for _ in range(8):
-            there = moved_along(matrix, directions, step)
-            trial = information(there)
-            if CURVATURE * (trial.information - found.information) > 1e-4 * float(step @ gradient):
+            candidate = moved_along(matrix, directions, step)
+            trial = information(candidate)
+            if CURVATURE * (trial.information - similarity.information) > 1e-4 * float(step @ gradient):
                 break
             step = step / 3
         else:
             break
-        new = slope(there, trial)
+        new = slope(candidate, trial)
         inverse = _bfgs(inverse, step, gradient - new)
-        matrix, found, gradient = there, trial, new
+        matrix, similarity, gradient = candidate, trial, new
         if np.linalg.norm(step) < tolerance:
             break
-    return matrix, found
+    return matrix, similarity
 
 
 def _bfgs(inverse: np.ndarray, step: np.ndarray, fall: np.ndarray) -> np.ndarray:
-    """The estimate of the inverse curvature after one more step; fall: how much the slope fell."""
+    """Update the estimate of the inverse curvature after a step; fall: decrease of the slope."""
     product = float(step @ fall)
     if product <= 1e-10 * float(step @ step):
         return inverse

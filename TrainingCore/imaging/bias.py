@@ -1,7 +1,7 @@
-"""Bias field: the slow shading that coils leave in MRI, estimated by N4 and divided out.
+"""Bias field: slow shading from the coils in MRI, estimated by N4 and divided out.
 
 ITK's N4 fits its B-splines to scattered points, which takes three seconds of CPU time on a 4 mm grid. On a regular grid
-the same fit is a product along each axis, so the same algorithm takes a tenth of a second here.
+the same fit is a product along each axis, so that this implementation of the same algorithm takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ HISTOGRAM_BINS, BIAS_FWHM, WIENER_NOISE = 200, 0.15, 0.01  # Tustison et al. 201
 
 
 def box_around(mask: Volume, spacing: float, margin: float) -> tuple[tuple[int, int, int], np.ndarray]:
-    """Shape and affine (RAS mm) of an isotropic grid along the world axes that holds the mask and a margin in mm.
+    """Compute an isotropic grid along the world axes that contains a mask.
+
+    Args:
+        mask: 0/1 mask.
+        spacing: voxel edge in mm.
+        margin: distance from the mask to the border in mm.
+
+    Returns:
+        Shape, and affine 4x4 (voxel -> RAS mm).
 
     Raises:
         ValueError: empty mask.
@@ -79,7 +87,7 @@ def log_bias_field(log_image: np.ndarray, inside: np.ndarray) -> np.ndarray:
         for _ in range(ITERATIONS):
             values = (log_image - field)[inside]
             residual = np.zeros(log_image.shape)
-            residual[inside] = values - sharpened(values)
+            residual[inside] = values - _sharpened(values)
             update = fit(residual)
             field += update
             change = np.exp(update[inside])
@@ -88,14 +96,8 @@ def log_bias_field(log_image: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return field
 
 
-def sharpened(values: np.ndarray) -> np.ndarray:
-    """What each log intensity is expected to be once the bias is gone: the histogram's Wiener deconvolution.
-
-    Sled et al. 1998, equations 10 to 13.
-
-    Args:
-        values: (n,) log intensities.
-    """
+def _sharpened(values: np.ndarray) -> np.ndarray:
+    """Estimate each log intensity without bias, by Wiener deconvolution of the histogram."""
     low, high = values.min(), values.max()
     if high <= low:
         return values

@@ -68,14 +68,21 @@ def find_brain(t1w: Volume, given: Volume | None = None) -> Brain:
     support = stripped_support(t1w)
     if support is not None:
         return Brain(t1w.with_data(support.astype(np.float32)), "skull-stripped input")
-    return Brain(t1w.with_data(extract_brain(t1w).astype(np.float32)), "deepbet")
+    return Brain(t1w.with_data(_extract_brain(t1w).astype(np.float32)), "deepbet")
 
 
 def mask_on_grid(mask: Volume, reference: Volume) -> np.ndarray:
-    """A 0/1 mask resampled in world coordinates to the grid of `reference`, float32.
+    """Resample a 0/1 mask in world coordinates to the grid of another volume.
+
+    Args:
+        mask: brain mask.
+        reference: volume that defines the grid.
+
+    Returns:
+        0/1, float32 (I, J, K).
 
     Raises:
-        BadInput: the mask is empty or less than half of it lies within the reference.
+        BadInput: the mask is empty, lost its header, or less than half of it lies within the reference.
     """
     total = float(mask.data.sum()) * mask.voxel_volume
     if total == 0:
@@ -93,9 +100,15 @@ def mask_on_grid(mask: Volume, reference: Volume) -> np.ndarray:
 
 
 def stripped_support(image: Volume) -> np.ndarray | None:
-    """The filled support of a skull-stripped image as bool (I, J, K), or None if the head is still on.
+    """Determine the support of a skull-stripped image.
 
-    The background may be exact zero or close to it: interpolation leaves values that dip slightly below.
+    The background may be exactly zero or close to it: interpolation leaves values slightly below.
+
+    Args:
+        image: MRI in arbitrary units.
+
+    Returns:
+        bool (I, J, K) with holes filled, or None if the image is not skull-stripped.
     """
     data = image.data
     faces = np.concatenate([np.take(data, end, axis).ravel() for axis in range(3) for end in (0, -1)])
@@ -115,15 +128,12 @@ def stripped_support(image: Volume) -> np.ndarray | None:
     return support if STRIPPED_RIM_TO_CORE[0] < ratio < STRIPPED_RIM_TO_CORE[1] else None
 
 
-def extract_brain(t1w: Volume) -> np.ndarray:
-    """Brain mask of a raw T1w by deepbet (Fisch et al. 2024; weights come with the package), bool on the T1w's grid.
+def _extract_brain(t1w: Volume) -> np.ndarray:
+    """Extract the brain of a raw T1w with deepbet, bool on the T1w's grid.
 
-    Runs on a 1 mm copy in RAS order, so that thick and oblique slices resemble the training data of deepbet; takes
-    about 3 s and 1.2 GB on two CPU cores.
-
-    Raises:
-        BadInput: no brain is detected.
-        MyelinSynthError: deepbet is not installed.
+    Fisch et al. 2024; the weights come with the package. Runs on a 1 mm copy in RAS order, so that thick and oblique
+    slices resemble deepbet's training data; takes about 3 s and 1.2 GB on two CPU cores. Raises BadInput if no brain is
+    detected, MyelinSynthError if deepbet is not installed.
     """
     try:
         from deepbet.bet import BrainExtraction
@@ -156,7 +166,14 @@ def _no_brain(t1w: Volume) -> str:
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
-    """The largest face-connected part of a mask, bool; an empty mask stays empty."""
+    """Select the largest face-connected component of a mask.
+
+    Args:
+        mask: (I, J, K).
+
+    Returns:
+        bool (I, J, K); empty if the mask is empty.
+    """
     labels, count = ndimage.label(mask)
     if count < 2:
         return np.asarray(mask, bool)

@@ -51,7 +51,15 @@ DISTRUST = "Check the file given as {}; do not trust the result."
 
 
 def check_different_images(t1w: Volume, flair: Volume) -> str:
-    """Warn if T1w and FLAIR hold the same values, regardless of file names; empty string otherwise."""
+    """Check that T1w and FLAIR differ, regardless of their file names.
+
+    Args:
+        t1w: T1w as read.
+        flair: FLAIR as read.
+
+    Returns:
+        Warning if shape and values are equal, else an empty string.
+    """
     same = t1w.data.shape == flair.data.shape and np.array_equal(t1w.data, flair.data)
     return (
         "T1w and FLAIR are the same file or copies of it: the result means nothing. Give two different images."
@@ -61,7 +69,15 @@ def check_different_images(t1w: Volume, flair: Volume) -> str:
 
 
 def refuse_label_map(image: Volume, what: str) -> None:
-    """Raise BadInput if a mask or label map was given as an image."""
+    """Check that an image is not a mask or label map.
+
+    Args:
+        image: volume as read.
+        what: name of the input in the message, e.g. `T1w`.
+
+    Raises:
+        BadInput: it is a mask or label map.
+    """
     if is_label_map(image.data):
         raise BadInput(f"The {what} {image.name} is a mask or label map, not an image. Give the {what} itself.")
 
@@ -153,7 +169,15 @@ def _looks_like(given: str, name: str, found: str) -> str:
 
 
 def check_whole(brain: Volume, name: str = "") -> str:
-    """Warn if the brain mask is cut off at an end of the image; empty string otherwise."""
+    """Check that the brain is not cut off at an end of the image.
+
+    Args:
+        brain: brain mask.
+        name: file name of the T1w, for the message.
+
+    Returns:
+        Warning that names the ends, else an empty string.
+    """
     inside, cut_ends = brain.data > 0.5, []
     towards = np.argmax(np.abs(brain.affine[:3, :3] / brain.spacing), axis=0)
     for axis in range(3):
@@ -169,7 +193,16 @@ def check_whole(brain: Volume, name: str = "") -> str:
 
 
 def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:
-    """Relative contrast between deep and superficial brain tissue: above 0 if white matter is brighter."""
+    """Measure the contrast between deep and superficial brain tissue.
+
+    Args:
+        image: MRI in arbitrary units.
+        brain: brain mask on the reference grid.
+        matrix: 4x4 RAS mm, reference world -> world of the image.
+
+    Returns:
+        (deep - superficial) / deep, of medians; above 0 if white matter is brighter, 0 if it cannot be measured.
+    """
     shape, affine = box_around(brain, SPACING_MM, 4.0)
     inside = resample(brain, shape, affine) > 0.5
     values = resample(image, shape, affine, matrix)

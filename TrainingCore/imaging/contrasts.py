@@ -55,14 +55,21 @@ class Look:
 
 @dataclass(frozen=True)
 class View:
-    """An image on a 2 mm grid along the world's axes: values / median of the brain; inside: the brain; depth: mm below
-    the brain's surface (the end of an image that cuts through the brain is none); seen: within the image."""
+    """An image on a 2 mm grid along the world axes.
+
+    Attributes:
+        values: (I, J, K), divided by the median of the brain.
+        inside: brain, bool.
+        depth: mm below the brain's surface; where the image cuts through the brain is not a surface.
+        median: median of the brain in the unit of the image.
+        visible: voxels within the field of view of the image, bool.
+    """
 
     values: np.ndarray
     inside: np.ndarray
     depth: np.ndarray
     median: float
-    seen: np.ndarray
+    visible: np.ndarray
 
 
 def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> View | None:
@@ -78,20 +85,20 @@ def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, correct
     inside = resample(brain, shape, affine) > 0.5
     flattened = image if corrected else correct_bias(image, brain, matrix)
     values = resample(flattened, shape, affine, matrix)
-    seen = resample(image.with_data(np.ones_like(image.data)), shape, affine, matrix) > 0.5
-    depth = _depth(inside, seen)
-    inside &= seen
+    visible = resample(image.with_data(np.ones_like(image.data)), shape, affine, matrix) > 0.5
+    depth = _depth(inside, visible)
+    inside &= visible
     depth[~inside] = 0
     if np.count_nonzero(depth > CENTRE_MM) < 500:
         return None
     median = float(np.median(values[inside]))
     level = float(np.median(resample(image, shape, affine, matrix)[inside]))
-    return View(values / median, inside, depth, level, seen) if median > 0 else None
+    return View(values / median, inside, depth, level, visible) if median > 0 else None
 
 
-def _depth(inside: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _depth(inside: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Distance in mm from what an image shows around the brain; from the brain's mask where it shows nothing else."""
-    around = seen & ~inside
+    around = visible & ~inside
     if not around.any():
         return ndimage.distance_transform_edt(np.pad(inside, 1), sampling=SPACING_MM)[1:-1, 1:-1, 1:-1]
     return ndimage.distance_transform_edt(~around, sampling=SPACING_MM)
@@ -113,41 +120,64 @@ def is_label_map(data: np.ndarray) -> bool:
 
 
 def look(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> Look:
-    """Determine the contrast of an image; arguments as for `view`. Empty contrast if too little brain is visible."""
+    """Determine the contrast of an image.
+
+    Args:
+        image: MRI or map, in any unit.
+        brain: brain mask on the reference grid.
+        matrix: 4x4 RAS mm, reference world -> world of the image; None for the identity.
+        corrected: whether the bias field was removed already.
+
+    Returns:
+        Contrast and measures; an empty contrast if too little of the brain is visible.
+    """
     if is_label_map(image.data):
         return Look(LABELS)
-    seen = view(image, brain, matrix, corrected)
-    return Look("") if seen is None else judge(seen)
+    picture = view(image, brain, matrix, corrected)
+    return Look("") if picture is None else judge(picture)
 
 
-def judge(seen: View) -> Look:
-    """Determine the contrast of a view by the rules of this module."""
-    centre, surface = seen.values[seen.depth > CENTRE_MM], seen.values[seen.inside & (seen.depth < SURFACE_MM)]
+def judge(picture: View) -> Look:
+    """Determine the contrast of a view by the rules of this module.
+
+    Args:
+        picture: image on the 2 mm grid.
+
+    Returns:
+        Contrast and measures.
+    """
+    centre, surface = (
+        picture.values[picture.depth > CENTRE_MM],
+        picture.values[picture.inside & (picture.depth < SURFACE_MM)],
+    )
     fluid, bright = (float(np.percentile(centre, share)) for share in (1, 97))
     vessels = float(np.percentile(surface, 99)) / bright
-    order = tissue_order(seen, fluid)
+    order = _tissue_order(picture, fluid)
     contrast = T1W if order > ORDER_LIMIT else FLAIR
     if bright > FLUID_BRIGHT:
         contrast = T2W
-    elif DVR_MEDIAN[0] < seen.median < DVR_MEDIAN[1] and fluid > DVR_FLUID:
+    elif DVR_MEDIAN[0] < picture.median < DVR_MEDIAN[1] and fluid > DVR_FLUID:
         contrast = DVR
     elif contrast == T1W and vessels > VESSELS_BRIGHT:
         contrast = T1CE
-    return Look(contrast, order, fluid, bright, vessels, seen.median)
+    return Look(contrast, order, fluid, bright, vessels, picture.median)
 
 
-def tissue_order(seen: View, fluid: float) -> float:
-    """How much brighter white matter is than grey: the rank correlation of brightness with the distance from fluid
-    (cortex lies beside fluid), plus twice the difference between deep and superficial tissue. Ours."""
-    tissue = seen.inside & (seen.values > 0.5)
-    deep, surface = tissue & (seen.depth > DEEP_MM), tissue & (seen.depth < SURFACE_MM)
+def _tissue_order(picture: View, fluid: float) -> float:
+    """Measure how much brighter white matter is than grey matter (ours).
+
+    Rank correlation of brightness with the distance from fluid (cortex lies beside fluid), plus twice the difference
+    between deep and superficial tissue.
+    """
+    tissue = picture.inside & (picture.values > 0.5)
+    deep, surface = tissue & (picture.depth > DEEP_MM), tissue & (picture.depth < SURFACE_MM)
     if not deep.any() or not surface.any():
         return 0.0
-    step = float(np.median(seen.values[deep]) - np.median(seen.values[surface]))
-    dark = seen.seen & (~seen.inside | (seen.values < (fluid + 1) / 2))
+    step = float(np.median(picture.values[deep]) - np.median(picture.values[surface]))
+    dark = picture.visible & (~picture.inside | (picture.values < (fluid + 1) / 2))
     away = ndimage.distance_transform_edt(~dark, sampling=SPACING_MM)
-    counted = seen.inside & (away > SPACING_MM) & (away < FAR_FROM_FLUID_MM + 5)
-    return _rank_correlation(np.minimum(away[counted], FAR_FROM_FLUID_MM), seen.values[counted]) + 2 * step
+    counted = picture.inside & (away > SPACING_MM) & (away < FAR_FROM_FLUID_MM + 5)
+    return _rank_correlation(np.minimum(away[counted], FAR_FROM_FLUID_MM), picture.values[counted]) + 2 * step
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -160,8 +190,13 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two images of one place go together: information: normalised mutual information (0: none); edges: rank
-    correlation of the gradients' lengths; tissue: rank correlation of the values outside fluid."""
+    """Similarity of two images at the same position.
+
+    Attributes:
+        information: normalised mutual information minus 1 (0: independent).
+        edges: rank correlation of the gradient magnitudes.
+        tissue: rank correlation of the values outside fluid.
+    """
 
     information: float
     edges: float
@@ -169,13 +204,21 @@ class Agreement:
 
 
 def contrast_agreement(first: View, second: View) -> Agreement:
-    """Compare two views on one grid, a little inside the brain."""
+    """Compare two views on one grid, at least 4 mm below the brain's surface.
+
+    Args:
+        first: one image.
+        second: the other image.
+
+    Returns:
+        Three measures of similarity; `information` is 0 if fewer than 1000 voxels are in both brains.
+    """
     inner = (first.depth > 4) & (second.depth > 4)
-    first_smooth, second_smooth = (ndimage.gaussian_filter(seen.values, 0.7) for seen in (first, second))
+    first_smooth, second_smooth = (ndimage.gaussian_filter(picture.values, 0.7) for picture in (first, second))
     lengths = [ndimage.gaussian_gradient_magnitude(values, 0.8)[inner] for values in (first_smooth, second_smooth)]
     solid = inner.copy()
-    for seen in (first, second):
-        solid &= seen.values > (np.percentile(seen.values[seen.depth > CENTRE_MM], 1) + 1) / 2
+    for picture in (first, second):
+        solid &= picture.values > (np.percentile(picture.values[picture.depth > CENTRE_MM], 1) + 1) / 2
     return Agreement(
         normalised_information(first_smooth[inner], second_smooth[inner]) - 1 if inner.sum() >= MIN_VOXELS else 0.0,
         _rank_correlation(*lengths),
@@ -184,9 +227,15 @@ def contrast_agreement(first: View, second: View) -> Agreement:
 
 
 def normalised_information(first: np.ndarray, second: np.ndarray, bins: int = 32) -> float:
-    """(H(a) + H(b)) / H(a, b) of two equally long arrays, 1 (nothing in common) to 2 (Studholme et al. 1999).
+    """Compute normalised mutual information, (H(a) + H(b)) / H(a, b) (Studholme et al. 1999).
 
-    Values beyond the 1st and 99th percentile count as these.
+    Args:
+        first: (n,) values, clipped at their 1st and 99th percentiles.
+        second: (n,) values, clipped likewise.
+        bins: bins per axis of the joint histogram.
+
+    Returns:
+        1 (independent) to 2.
     """
     a, b = (np.clip(values, *np.percentile(values, [1, 99])) for values in (first, second))
     joint = np.histogram2d(a, b, bins=bins)[0] / len(first)
@@ -214,11 +263,11 @@ def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> 
     matrix = np.eye(4) if matrix is None else matrix
     inside = resample(brain, shape, affine) > 0.5
     values = np.abs(resample(image, shape, affine, matrix))
-    seen = resample(image.with_data((image.data != 0).astype(np.float32)), shape, affine, matrix) > 0.99
+    visible = resample(image.with_data((image.data != 0).astype(np.float32)), shape, affine, matrix) > 0.99
     away = ndimage.distance_transform_edt(~inside, sampling=AIR_SPACING_MM) > AIR_DISTANCE_MM
     above = np.arange(shape[2]) >= np.argwhere(inside)[:, 2].mean()
     known = resample(brain.with_data(np.ones_like(brain.data)), shape, affine) > 0.99  # where the mask's image ends,
-    air = values[away & seen & known & above[None, None]]  # another image may show more brain
+    air = values[away & visible & known & above[None, None]]  # another image may show more brain
     if air.size < MIN_AIR:
         return None
     middle, top = np.percentile(air, [50, 98])

@@ -27,7 +27,14 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def split_choice(path: Path) -> tuple[Path, str | None]:
-    """A path and the series number after its last `#`, unless a file or folder has that very name."""
+    """Split a path and the series number after its last `#`.
+
+    Args:
+        path: e.g. `folder#3`; an existing file or folder of this very name is not split.
+
+    Returns:
+        Path, and series number or None.
+    """
     head, mark, number = path.name.rpartition("#")
     if path.exists() or not mark or not head:
         return path, None
@@ -44,7 +51,14 @@ class Series:
 
 
 def read_dicom(path: Path, what: str) -> RawImage:
-    """The volume of the series that is `what` (T1w or FLAIR by its tags), or of the one chosen as `FOLDER#NUMBER`.
+    """Read one series of a DICOM folder.
+
+    Args:
+        path: file, folder or `FOLDER#NUMBER`.
+        what: T1w or FLAIR, to select the series by its tags if none is chosen; also used in messages.
+
+    Returns:
+        The volume, with notes.
 
     Raises:
         BadInput: the series cannot be read or selected; the message does not identify the patient.
@@ -53,7 +67,18 @@ def read_dicom(path: Path, what: str) -> RawImage:
 
 
 def read_series(path: Path, what: str) -> Series:
-    """As `read_dicom`, with the tags and the files of the slices."""
+    """Read one series of a DICOM folder with its tags and the files of its slices.
+
+    Args:
+        path: file, folder or `FOLDER#NUMBER`.
+        what: T1w or FLAIR, see `read_dicom`.
+
+    Returns:
+        The series, its frames in order.
+
+    Raises:
+        BadInput: the series cannot be read or selected; the message does not identify the patient.
+    """
     path, number = split_choice(path)
     where = f"The folder {path.name or path}" if path.is_dir() else f"The file {path.name}"
     folder = scan(path)
@@ -61,22 +86,19 @@ def read_series(path: Path, what: str) -> Series:
     label = f"The {what} {stack.title}"
     if stack.modality == "SEG":
         raise BadInput(f"{label} is a DICOM segmentation. Load it in 3D Slicer and save it as NRRD or NIfTI.")
-    frames, step = in_order(stack, label, folder)
+    frames, step = _in_order(stack, label, folder)
     shape = (stack.columns, stack.rows, len(frames))
     stored = sum(path.stat().st_size for path in {frame.path for frame in frames})
     check_size(shape, 1, stored, True, label)
     affine = _affine(stack, frames[0], step)
-    notes += slice_notes(stack, frames, step, folder) + shear_notes(affine)
+    notes += _slice_notes(stack, frames, step, folder) + shear_notes(affine)
     return Series(stack, frames, RawImage(_voxels(stack, frames, label), affine, notes, stack.title))
 
 
-def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[list[Frame], np.ndarray]:
-    """The frames from the first slice to the last, and the step between them in LPS mm.
+def _in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[list[Frame], np.ndarray]:
+    """Return the frames from the first slice to the last, and the step between slices, (3,) LPS mm.
 
-    The step is (3,).
-
-    Raises:
-        BadInput: slices are missing, doubled or unevenly spaced.
+    Raises BadInput if slices are missing, duplicated or unevenly spaced.
     """
     row, column = np.array(stack.orientation[:3]), np.array(stack.orientation[3:])
     normal = np.cross(row, column)
@@ -108,8 +130,8 @@ def in_order(stack: Stack, label: str, folder: Folder | None = None) -> tuple[li
     return frames, step
 
 
-def slice_notes(stack: Stack, frames: list[Frame], step: np.ndarray, folder: Folder) -> tuple[str, ...]:
-    """What hints at missing slices though those there are evenly spaced, in sentences without a subject."""
+def _slice_notes(stack: Stack, frames: list[Frame], step: np.ndarray, folder: Folder) -> tuple[str, ...]:
+    """Return notes about slices that seem to be missing from an evenly spaced series, sentences without a subject."""
     notes = []
     apart, expected = float(np.linalg.norm(step)), stack.thickness
     if stack.distance and stack.distance >= FULL_DISTANCE * (stack.thickness or 0.0):  # else it is the gap alone

@@ -1,7 +1,7 @@
-"""Before or after contrast agent: what the words of a description say, in the languages of many sites.
+"""Before or after contrast agent, from the words of a series description, in the languages of many sites.
 
-Words are compared whole, after `postGd` and `T1+C` have been taken apart. Sources: DICOM PS3.3 C.7.6.4 (contrast/bolus
-module) for the tags; the words are those of radiology departments (ours).
+Whole words are compared, after splitting `postGd` and `T1+C`. Sources: DICOM PS3.3 C.7.6.4 (contrast/bolus module) for
+the tags; the words are those of radiology departments (ours).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ NEUTRAL = re.compile(
 NO_ACCENT = str.maketrans({"\u00f8": "o", "\u0142": "l", "\u00e6": "ae", "\u0131": "i", "\u0111": "d"})
 
 
-def words_of(text: str) -> list[str]:
-    """A description as lower-case words without accents; `+C` and `-C` become `plusc` and `minusc`."""
+def _words_of(text: str) -> list[str]:
+    """Split a description into lower-case words without accents; `+C` and `-C` become `plusc` and `minusc`."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z][A-Z])(?=[a-z]{3})", " ", plain).casefold()
@@ -70,7 +70,7 @@ def words_of(text: str) -> list[str]:
     plain = re.sub(r"\+ ?/ ?-|\+ ?-|\u00b1", " with without ", plain)
     plain = re.sub(
         r"\b(s|c) ?/ ?(?:[cg]\b|(?=contr|cte|gad|gd))",
-        lambda found: " minusc " if found[1] == "s" else " plusc ",
+        lambda match: " minusc " if match[1] == "s" else " plusc ",
         plain,
     )
     plain = re.sub(r"\bw ?/ ?(and )?w ?/? ?o\b|\bw ?/ ?wo\b", " with without ", plain)
@@ -80,13 +80,20 @@ def words_of(text: str) -> list[str]:
     plain = re.sub(r"(?<=[\s_])- ?(c|km|gd|mdc)\b|\bc ?-(?=\s|$)", " minusc ", plain)
     plain = re.sub(r"[\W_]+", " ", plain)
     plain = re.sub(r"\b(t[12]w?)(?=[a-z]{2,})(?!i\b)", r"\1 ", plain)
-    plain = AFTER_T1.sub(lambda found: f"{found[1]} plusc", plain)
+    plain = AFTER_T1.sub(lambda match: f"{match[1]} plusc", plain)
     return GLUED.sub(r"\1 ", plain).split()
 
 
 def says(text: str) -> str:
-    """`after`, `before`, `both`, or nothing where a description says nothing of contrast agent."""
-    words = words_of(text)
+    """Determine from a description whether a series was acquired before or after contrast agent.
+
+    Args:
+        text: description, protocol or sequence name, in any of the supported languages.
+
+    Returns:
+        `after`, `before`, `both`, or an empty string if the description does not mention contrast agent.
+    """
+    words = _words_of(text)
     agent = any(AGENT.fullmatch(word) for word in words)
     joined = " ".join(words)
     before = any(
@@ -116,9 +123,15 @@ def _two_ways(joined: str) -> bool:
 
 
 def unknown_words(text: str) -> set[str]:
-    """Words of a description that are neither an agent's nor those of a sequence: they might say anything."""
+    """List the words of a description that name neither an agent nor a property of a sequence.
+
+    Such words may have any meaning, contrast agent included.
+
+    Args:
+        text: description, protocol or sequence name.
+    """
     return {
         word
-        for word in words_of(text)
+        for word in _words_of(text)
         if len(word) > 1 and not (NEUTRAL.fullmatch(word) or AGENT.fullmatch(word) or re.search(r"\d", word))
     }

@@ -31,7 +31,14 @@ FLAIR_ECHO_MS, T2_ECHO_MS, T1_ECHO_MS, MPRAGE_INVERSION_MS = 60.0, 60.0, 40.0, (
 
 
 def contrast_of(stack: Stack) -> str:
-    """T1w, T1w after contrast agent, FLAIR, T2w or other: by names first, held against echo and inversion times."""
+    """Determine the contrast of a series from its names, checked against echo and inversion times.
+
+    Args:
+        stack: tags of the series.
+
+    Returns:
+        T1W, T1CE, FLAIR, T2W or OTHER.
+    """
     names = plain_words(stack.names)
     words = {word.upper() for word in stack.image_type}
     if stack.modality != "MR" or words & NO_MAGNITUDE or NOT_AN_ANATOMY.search(names):
@@ -77,7 +84,7 @@ def _t1w(stack: Stack) -> str:
 
 
 def _after_agent(stack: Stack, flagged: bool) -> bool:
-    """What its own words and tags say; words go before tags, which many sites fill in for a whole examination."""
+    """Decide by the series' own words, then its tags, which many sites set for a whole examination."""
     agent = says(stack.names)
     if agent in ("after", "before"):
         return agent == "after"
@@ -87,9 +94,13 @@ def _after_agent(stack: Stack, flagged: bool) -> bool:
 
 
 def settle_agent(stacks: Sequence[Stack]) -> None:
-    """Decide for every T1w of a folder whether it was acquired after contrast agent, by all series of its study.
+    """Decide for every T1w of a folder whether it was acquired after contrast agent, from all series of its study.
 
-    A tag that even series before the agent carry says nothing; what follows a series after the agent is after it too.
+    A tag that is also set in series before the agent is ignored; series that follow one after the agent are after it
+    too.
+
+    Args:
+        stacks: all series of the folder; `after_agent` of each T1w is set.
     """
     for study in {stack.study for stack in stacks}:
         candidates = [stack for stack in stacks if stack.study == study and stack.modality == "MR"]
@@ -104,7 +115,7 @@ def settle_agent(stacks: Sequence[Stack]) -> None:
 
 
 def _tags_tell(here: Sequence[Stack], t1w: Sequence[Stack]) -> bool:
-    """Whether the agent's tag tells series apart: not where one before the agent carries it, or all carry it."""
+    """Check whether the agent's tag distinguishes series: not if one before the agent has it, or all have it."""
     flagged = [stack for stack in here if stack.contrast_agent]
     if any(says(stack.names) == "before" for stack in flagged):
         return False
@@ -119,8 +130,8 @@ def _later(stack: Stack, other: Stack) -> bool:
     return stack.number is not None and other.number is not None and stack.number > other.number
 
 
-def series_title(stack: Stack) -> str:
-    """One entry of a list: `3 "MPRAGE" (T1w, 3D, 176 slices)`."""
+def _series_title(stack: Stack) -> str:
+    """Format one entry of a list: `3 "MPRAGE" (T1w, 3D, 176 slices)`."""
     kind = "3D" if _thin(stack) else "2D"
     contrast = contrast_of(stack) if contrast_of(stack) != OTHER else stack.modality or "?"
     title = f'{stack.label} "{stack.description}"' if stack.description else stack.label
@@ -216,7 +227,7 @@ def _thin(stack: Stack) -> bool:
 
 
 def _list(stacks: Iterable[Stack]) -> str:
-    entries = [series_title(stack) for stack in stacks]
+    entries = [_series_title(stack) for stack in stacks]
     more = [f"and {len(entries) - LISTED} more"] if len(entries) > LISTED else []
     return ", ".join(entries[:LISTED] + more)
 

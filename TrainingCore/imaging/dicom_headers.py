@@ -1,6 +1,6 @@
-"""What the headers of DICOM files say of each slice, and of the stack of slices that it belongs to.
+"""Read from the headers of DICOM files the properties of each slice and of its stack.
 
-pydicom reads the headers, also the nested ones of enhanced multi-frame files that SimpleITK does not show; it is pure
+pydicom reads the headers, also the nested ones of enhanced multi-frame files that SimpleITK does not expose; it is pure
 Python and comes with 3D Slicer. Identities are compared, not kept (dicom_person).
 """
 
@@ -122,7 +122,11 @@ class Folder:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file carries DICOM's magic number, or begins as a DICOM data set without preamble does."""
+    """Check whether a file has DICOM's magic number, or starts like a DICOM data set without preamble.
+
+    Args:
+        path: any file; False if it cannot be read.
+    """
     try:
         with open(path, "rb") as stream:
             first = stream.read(MAGIC_AT + len(MAGIC))
@@ -161,10 +165,17 @@ def quiet_pydicom() -> Iterator[None]:
 
 
 def read_header(path: Path, pixels: bool = False) -> Any:
-    """The pydicom data set of one file. Reads through a memory map, so that a lying length allocates nothing.
+    """Read the header of one file through a memory map, so that a wrong length allocates nothing.
+
+    Args:
+        path: DICOM file.
+        pixels: whether to read all tags and the pixel data, not only KEYWORDS.
+
+    Returns:
+        pydicom data set.
 
     Raises:
-        ValueError: deflated file, and what pydicom raises for others that it cannot read.
+        ValueError: deflated file. Other files that pydicom cannot read raise its own errors.
     """
     import pydicom
 
@@ -179,7 +190,18 @@ def read_header(path: Path, pixels: bool = False) -> Any:
 
 
 def frames_of(path: Path, header: Any) -> Iterator[tuple[Stack, Frame]]:
-    """Every slice of a file with what its tags say; raises ValueError and others where geometry is missing."""
+    """Iterate over the slices of a file.
+
+    Args:
+        path: DICOM file.
+        header: its pydicom data set.
+
+    Yields:
+        Tags of the stack that the slice belongs to, and the slice.
+
+    Raises:
+        ValueError: colour image, missing geometry, or direction cosines that are not unit vectors.
+    """
     from pydicom.dataset import Dataset
 
     if int(header.get("SamplesPerPixel", 1)) != 1:

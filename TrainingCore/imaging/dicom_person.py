@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DicomIdentity:
-    """Hashes of number, parts of the name and date of birth, each empty if it is not said."""
+    """Hashes of patient ID, parts of the name and date of birth, each empty if not given."""
 
     number: str = ""
     name: frozenset[str] = frozenset()
@@ -19,10 +19,16 @@ class DicomIdentity:
 
 
 def person_of(header: Any) -> DicomIdentity:
-    """The identity in a pydicom data set.
+    """Hash the identity in a header.
 
-    A number counts without case, blanks and leading zeros; a name without case, accents, punctuation and order, so
-    that `A^B`, `A^B^^^` and `a, b` are one name.
+    A patient ID is compared without case, blanks and leading zeros; a name without case, accents, punctuation and
+    order, so that `A^B`, `A^B^^^` and `a, b` are one name.
+
+    Args:
+        header: pydicom data set.
+
+    Returns:
+        Hashes only.
     """
     return DicomIdentity(
         number=_hash(re.sub(r"\W", "", _plain(header.get("PatientID"))).lstrip("0")),
@@ -32,9 +38,13 @@ def person_of(header: Any) -> DicomIdentity:
 
 
 def same_person(one: DicomIdentity, other: DicomIdentity) -> bool:
-    """Whether nothing contradicts that both are one person: what one does not say contradicts nothing.
+    """Check that nothing contradicts that two identities are one person.
 
-    A name may hold more than the other (a middle name, a title).
+    Missing values contradict nothing, and a name may have additional parts (a middle name, a title).
+
+    Args:
+        one: identity of a series.
+        other: identity of another series.
     """
     numbers = one.number == other.number or not one.number or not other.number
     born = one.born == other.born or not one.born or not other.born

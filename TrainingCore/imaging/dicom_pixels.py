@@ -24,10 +24,17 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 def stored_values(path: Path, stack: Stack) -> np.ndarray:
-    """(frames, rows, columns) as stored, before rescaling.
+    """Read the pixel values of a file before rescaling.
+
+    Args:
+        path: DICOM file.
+        stack: its tags.
+
+    Returns:
+        (frames, rows, columns), integers or floats as stored.
 
     Raises:
-        ValueError: and others where the file is damaged.
+        ValueError: unsupported bit depth, or too little data. Other damaged files raise errors of pydicom or GDCM.
     """
     data = read_header(path, pixels=True)
     syntax = getattr(data.file_meta, "TransferSyntaxUID", None)  # a file without preamble says nothing

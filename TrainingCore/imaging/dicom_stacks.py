@@ -1,7 +1,7 @@
-"""What a DICOM folder holds: slices gathered to stacks, one stack being one possible volume.
+"""Group the slices of a DICOM folder into stacks, each one possible volume.
 
-Tags that a scanner or an anonymiser writes slightly differently from slice to slice are compared with tolerances; what
-tells two acquisitions of the same places apart is looked for only where slices lie upon each other.
+Tags that a scanner or an anonymiser writes slightly differently from slice to slice are compared with tolerances.
+Differences between repeated acquisitions are only evaluated if slices overlap.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .dicom_choice import settle_agent
 from .dicom_headers import DICOMDIR_CLASS, Folder, Frame, Stack, frames_of, is_dicom, quiet_pydicom, read_header
 from .dicom_person import same_person
 
-MAX_FILES = 50_000  # more is a picture archive, not a patient (ours)
+MAX_FILES = 50_000  # more is an archive, not a patient (ours)
 SAME_PLACE = 0.1  # of the slice distance: two slices nearer than this lie at one place (ours)
 SAME_PLACE_MM = 0.01  # slices nearer than this lie at one place, whatever their distance (ours)
 FEW_SLICES = 4  # series of fewer may be one that lost its series number to an anonymiser (ours)
@@ -27,7 +27,13 @@ COSINE, ECHO_SHARE, ECHO_MS, SPACING_SHARE, INVERSION_SHARE = 0.01, 0.02, 0.05, 
 
 
 def scan(path: Path) -> Folder:
-    """Find the stacks of a folder (recursively), or of the series that a single DICOM file belongs to.
+    """List the stacks of a folder, or of the series that a single DICOM file belongs to.
+
+    Args:
+        path: folder (searched recursively), DICOM file or DICOMDIR.
+
+    Returns:
+        Stacks, and the number of unreadable DICOM files.
 
     Raises:
         BadInput: there is no DICOM image.
@@ -100,7 +106,7 @@ def _stacks_of_files(files: list[Path]) -> tuple[list[Stack], int]:
                 continue
             for tags, frame in parts:
                 kind = tags.image_type[2] if len(tags.image_type) > 2 else ""
-                _add(groups[tags.study, tags.series, tags.rows, tags.columns, kind], tags, [frame], alike)
+                _add(groups[tags.study, tags.series, tags.rows, tags.columns, kind], tags, [frame], _same_stack)
     return [stack for group in groups.values() for stack in group], unreadable
 
 
@@ -114,8 +120,8 @@ def _add(group: list[Stack], said: Stack, frames: list[Frame], fits: Callable[[S
     stack.frames += frames
 
 
-def alike(one: Stack, other: Stack) -> bool:
-    """Whether two slices may be of one stack: orientation, echo, inversion and voxels agree but for rounding."""
+def _same_stack(one: Stack, other: Stack) -> bool:
+    """Check whether two slices may belong to one stack: orientation, echo, inversion and voxels nearly agree."""
     turned = np.abs(np.subtract(one.orientation, other.orientation)).max() <= COSINE
     spaced = all(abs(a - b) <= SPACING_SHARE * a for a, b in zip(one.spacing, other.spacing))
     return bool(
@@ -131,14 +137,14 @@ def _near(one: float | None, other: float | None, share: float, least: float) ->
 
 
 def _parts(stack: Stack) -> list[Stack]:
-    """A stack without slices that were sent twice, taken apart where several acquisitions lie upon each other."""
+    """Remove slices that were sent twice from a stack, and split it if it holds several acquisitions."""
     stack.frames = list(_without_copies(stack))
     slabs = _split_by(stack, lambda frame: dict(frame.repeats)["StackID"])
     return [part for slab in slabs for part in _repetitions(slab)]
 
 
 def _without_copies(stack: Stack) -> Iterable[Frame]:
-    """The frames, but one of those that have the same place, the same tags and the same values."""
+    """Yield the frames, only one of those with the same position, tags and values."""
     there: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in stack.frames:
         there[(*_place(frame), frame.repeats)].append(frame)
@@ -168,7 +174,7 @@ def _place(frame: Frame) -> tuple[int, ...]:
 
 
 def _repetitions(stack: Stack) -> list[Stack]:
-    """The acquisitions of the same places that a stack mixes, by the first tag that tells them apart."""
+    """Split a stack into acquisitions of the same positions, by the first tag that distinguishes them."""
     if not _doubled(stack.frames):
         return [stack]
     for name, _ in stack.frames[0].repeats:
@@ -197,7 +203,7 @@ def _with_frames(stack: Stack, frames: list[Frame]) -> Stack:
 
 
 def _split_by_instance(stack: Stack) -> list[Stack]:
-    """Volumes by the order of their instance numbers, where every place was acquired equally often."""
+    """Split a stack into volumes by instance number, if every position was acquired equally often."""
     there: dict[tuple[int, ...], list[Frame]] = defaultdict(list)
     for frame in stack.frames:
         there[_place(frame)].append(frame)
@@ -232,7 +238,7 @@ def _one_series_but_for_numbers(one: Stack, other: Stack) -> bool:
     tags = [(s.description, s.modality, s.image_type, s.sequence, s.rows, s.columns, s.date) for s in (one, other)]
     positions = {_place(frame) for frame in one.frames}
     apart = not any(_place(frame) in positions for frame in other.frames)
-    return tags[0] == tags[1] and apart and alike(one, other) and same_person(one.person, other.person)
+    return tags[0] == tags[1] and apart and _same_stack(one, other) and same_person(one.person, other.person)
 
 
 def _number(stacks: list[Stack]) -> None:

@@ -1,4 +1,4 @@
-"""Voxels of a measured DVR map that no DVR can have: noise of a fit that did not converge, left out of every mean."""
+"""Implausible voxels of a measured DVR map, from fits that did not converge; excluded from every mean."""
 
 from __future__ import annotations
 

@@ -33,7 +33,13 @@ class Grid:
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     def same_as(self, shape: tuple[int, ...], affine: np.ndarray, tolerance_mm: float = 1e-3) -> bool:
-        """Whether another grid has this shape and puts its corners at the same places."""
+        """Check whether another grid is the same.
+
+        Args:
+            shape: voxels along each axis.
+            affine: 4x4, voxel -> world mm.
+            tolerance_mm: largest distance between corresponding corners.
+        """
         if tuple(shape) != tuple(self.shape):
             return False
         corners = np.array([[i, j, k, 1] for i in (0, shape[0]) for j in (0, shape[1]) for k in (0, shape[2])]).T
@@ -84,7 +90,14 @@ def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:
 
 
 def world_bounds(mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest world coordinates (RAS mm) of the voxels of a mask, edges of the voxels included.
+    """Compute the lowest and highest world coordinates of a mask, voxel edges included.
+
+    Args:
+        mask: (I, J, K).
+        affine: 4x4, voxel -> world mm.
+
+    Returns:
+        Two (3,) arrays, RAS mm.
 
     Raises:
         ValueError: empty mask.

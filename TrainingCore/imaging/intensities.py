@@ -1,9 +1,9 @@
-"""Intensity rules: how raw MRI becomes what a network was trained on.
+"""Intensity rules: rescale raw MRI to the values that a network was trained on.
 
 A recipe names its rule: `{rule: percentile, low: 2.5, high: 97.5, clip: true}` to [-1, 1] (Soulier et al. 2024),
-`{rule: gaussian}` to mean 0 and SD 1 over the brain (Li et al. 2018, Orbes-Arteaga et al. 2018),
-`{rule: unit, below: 3.0, above: 5.0}` to [0, 1] by the brain's mean and SD, extremes clipped (Bone et al. 2021), or
-`{rule: symmetric, below: 3.0, above: 5.0}`, the same to [-1, 1].
+`{rule: gaussian}` to mean 0 and SD 1 over the brain (Li et al. 2018, Orbes-Arteaga et al. 2018), `{rule: unit, below:
+3.0, above: 5.0}` to [0, 1] by the brain's mean and SD, extremes clipped (Bone et al. 2021), or `{rule: symmetric,
+below: 3.0, above: 5.0}`, the same to [-1, 1].
 """
 
 from __future__ import annotations
@@ -134,7 +134,14 @@ def apply_rule(image: np.ndarray, brain: np.ndarray, rule: Mapping[str, Any]) ->
 
 
 def can_be_applied(rule: Mapping[str, Any]) -> bool:
-    """Whether a rule from somewhere else is one of these with numbers that make sense: it is tried."""
+    """Check an intensity rule from an untrusted file by applying it to a test image.
+
+    Args:
+        rule: name and numbers.
+
+    Returns:
+        True if the result is finite and not constant.
+    """
     image = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
     try:
         with np.errstate(all="ignore"):
@@ -145,10 +152,13 @@ def can_be_applied(rule: Mapping[str, Any]) -> bool:
 
 
 def background_of(rule: Mapping[str, Any]) -> float:
-    """The value outside the brain that a rule leaves.
+    """Return the value outside the brain after a rule was applied.
+
+    Args:
+        rule: name and numbers.
 
     Raises:
-        ValueError: unknown one.
+        ValueError: unknown rule.
     """
     values = {"percentile": BACKGROUND, "gaussian": GAUSSIAN_BACKGROUND, "unit": 0.0, "symmetric": BACKGROUND}
     if rule.get("rule") not in values:

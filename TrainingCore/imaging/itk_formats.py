@@ -1,4 +1,4 @@
-"""NRRD and MetaImage with SimpleITK, and what must be checked in their text headers before ITK sees them."""
+"""Read NRRD and MetaImage with SimpleITK, after checks of their text headers that ITK lacks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ LARGEST_MM = 1e6  # of any number in a header that says where an image lies (our
 def read_itk(path: Path, label: str) -> RawImage:
     """Read an NRRD or MetaImage file.
 
+    Args:
+        path: file or detached header.
+        label: name of the file in messages.
+
+    Returns:
+        Its voxels and affine.
+
     Raises:
-        BadInput: naming `label`.
+        BadInput: the file is damaged, or not a 3D image with one value per voxel.
     """
     with path_for_itk(path) as readable:
         return _read(readable, label)
@@ -71,10 +78,13 @@ def _several_values(reader: Any, label: str) -> str:
 
 
 def affine_of_sitk(image: Any) -> np.ndarray:
-    """Voxel -> world RAS mm of a SimpleITK image or file reader.
+    """Compute the affine of a SimpleITK image or file reader.
+
+    Args:
+        image: SimpleITK image or ImageFileReader (LPS mm).
 
     Returns:
-        4x4.
+        4x4, voxel -> world RAS mm.
     """
     lps = np.eye(4)
     lps[:3, :3] = np.reshape(image.GetDirection(), (image.GetDimension(), -1))[:3, :3] * image.GetSpacing()[:3]

@@ -1,4 +1,4 @@
-"""Paths for ITK, which ends the process where a path is not UTF-8 (an old Windows share, an unpacked archive)."""
+"""Paths for ITK, which terminates the process if a path is not UTF-8 (an old Windows share, an unpacked archive)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from ..runtime.files import scratch
 
 @contextlib.contextmanager
 def path_for_itk(path: Path) -> Iterator[Path]:
-    """The path itself, or for the time of the block another one in UTF-8 that leads to the same file.
+    """Provide a UTF-8 path for the duration of the block.
 
-    Files beside it that a header may name are reached as well. Nothing of it is left afterwards.
+    Files beside it that a header may name can be reached as well.
+
+    Args:
+        path: existing file.
+
+    Yields:
+        The path itself, or a temporary link or copy if it is not UTF-8.
     """
     if _is_utf8(str(path)):
         yield path
@@ -24,16 +30,16 @@ def path_for_itk(path: Path) -> Iterator[Path]:
     with scratch(Path(tempfile.gettempdir()), "myelinsynth-path") as folder:
         if _is_utf8(path.name):
             with contextlib.suppress(OSError, NotImplementedError):
-                (folder / "there").symlink_to(Path(os.path.abspath(path)).parent, target_is_directory=True)
-        there = folder / "there" / path.name
-        if not (_is_utf8(path.name) and there.is_file()):
-            there = folder / f"image{''.join(path.suffixes[-2:]) if _is_utf8(path.suffix) else ''}"
-            shutil.copyfile(path, there)
+                (folder / "link").symlink_to(Path(os.path.abspath(path)).parent, target_is_directory=True)
+        readable = folder / "link" / path.name
+        if not (_is_utf8(path.name) and readable.is_file()):
+            readable = folder / f"image{''.join(path.suffixes[-2:]) if _is_utf8(path.suffix) else ''}"
+            shutil.copyfile(path, readable)
         try:
-            yield there
+            yield readable
         finally:
             with contextlib.suppress(OSError):
-                (folder / "there").unlink()
+                (folder / "link").unlink()
 
 
 def _is_utf8(text: str) -> bool:

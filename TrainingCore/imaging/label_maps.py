@@ -1,6 +1,6 @@
-"""Tissues from a label map that somebody made already: FreeSurfer's aseg and aparc+aseg, FastSurfer's, SynthSeg's.
+"""Tissue masks from a given label map: aseg and aparc+aseg of FreeSurfer or FastSurfer, SynthSeg.
 
-The numbers are those of FreeSurferColorLUT.txt, which all of them share.
+All of them use the numbers of FreeSurferColorLUT.txt.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def tissues_from_label_map(
     Raises:
         BadInput: the map misses the T1w's head, or is of another numbering.
     """
-    values = on_grid_of(labels, t1w)
+    values = _on_grid_of(labels, t1w)
     tissues = {
         "white_matter": _any(values, (*CEREBRAL_WHITE, *CEREBELLAR_WHITE, *CORPUS_CALLOSUM, *HYPOINTENSITIES))
         | _within(values, WHITE_PARCELS),
@@ -79,7 +79,17 @@ def infratentorial(values: np.ndarray) -> np.ndarray:
 
 
 def read_label_map(path: Path | str) -> Volume:
-    """Read a label map (FreeSurfer's .mgz, NIfTI, NRRD, MetaImage). Raises BadInput."""
+    """Read a label map.
+
+    Args:
+        path: FreeSurfer's .mgz, NIfTI, NRRD or MetaImage.
+
+    Returns:
+        Labels as whole numbers, float32.
+
+    Raises:
+        BadInput: the file cannot be read or holds values that are not whole numbers.
+    """
     path = Path(path)
     label = f"The label map {path.name}"
     raw = readers.read_image(path, "label map")
@@ -89,14 +99,10 @@ def read_label_map(path: Path | str) -> Volume:
     return Volume(np.ascontiguousarray(data, np.float32), raw.affine, path.name, raw.notes)
 
 
-def on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
-    """The labels at each voxel of the T1w (nearest), int32.
+def _on_grid_of(labels: Volume, t1w: Volume) -> np.ndarray:
+    """Resample labels to the T1w's grid (nearest neighbour), int32 (I, J, K).
 
-    Returns:
-        (I, J, K) of the T1w.
-
-    Raises:
-        BadInput: they are of another kind.
+    Raises BadInput if the labels are not FreeSurfer's, or less than half of them lie within the T1w.
     """
     counted = labels.data[(labels.data != 0) & ~_of_the_head(labels.data)]
     known = _known(np.unique(counted))

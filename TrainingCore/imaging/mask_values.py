@@ -63,7 +63,18 @@ def binary_mask(data: np.ndarray, label: str) -> tuple[np.ndarray, str]:
 
 
 def understand(data: np.ndarray, label: str) -> MaskValues:
-    """Determine the meaning of the values of a mask; arguments and errors as for `binary_mask`."""
+    """Determine the meaning of the values of a mask.
+
+    Args:
+        data: (I, J, K) as stored.
+        label: name of the file in messages.
+
+    Returns:
+        Kind, background, threshold and note.
+
+    Raises:
+        BadInput: the values cannot be interpreted as a mask.
+    """
     low, top = float(data.min()), float(data.max())
     if low == top == 0:
         return MaskValues("empty")

@@ -31,8 +31,13 @@ def to_bins(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Similarity:
-    """information: mutual information in nats; covered: share of the samples inside the moving image; gradient: of the
-    information with respect to the 12 numbers of the upper 3x4 of the matrix, (3, 4), or None."""
+    """Mutual information at one matrix.
+
+    Attributes:
+        information: nats.
+        covered: share of the samples inside the moving image.
+        gradient: (3, 4) with respect to the upper 3x4 of the matrix, or None.
+    """
 
     information: float
     covered: float
@@ -40,15 +45,16 @@ class Similarity:
 
 
 class MutualInformation:
-    """The information that a moving image holds about a fixed one, as a function of the matrix between their worlds.
+    """Mutual information of two images as a function of the matrix between their worlds.
 
     Samples that leave the moving image fade out over half a voxel. float32, with sums in float64.
 
     Args:
         points: (n, 3) world of the fixed image, RAS mm.
-        fixed: (n,) and moving: (I, J, K), intensities from `to_bins`.
+        fixed: (n,) intensities from `to_bins`.
+        moving: (I, J, K) intensities from `to_bins`.
         affine: 4x4 of the moving image, voxel -> world RAS mm.
-        device: where torch works.
+        device: torch device.
     """
 
     def __init__(
@@ -67,7 +73,14 @@ class MutualInformation:
         self.to_voxel = np.linalg.inv(affine)
 
     def half(self, number: int) -> MutualInformation:
-        """The same over every second sample, from the first (0) or the second (1)."""
+        """Restrict the samples to every second one.
+
+        Args:
+            number: 0 for the first, third, ... sample, 1 for the second, fourth, ...
+
+        Returns:
+            The same function over half of the samples.
+        """
         other = copy.copy(self)
         other.points = self.points[:, number::2].contiguous()
         other.rows = self.rows[number::2].contiguous()
@@ -81,7 +94,7 @@ class MutualInformation:
             coordinates, weight, edge = self._places(matrix)
             value, slopes = self._interpolated(coordinates)
             column, shares = _parzen_shares(value)
-            histogram = joint_histogram(self.rows, column, [weight * share for share in shares])
+            histogram = _joint_histogram(self.rows, column, [weight * share for share in shares])
             total = float(histogram.sum())
             if total < 1.0:
                 return Similarity(0.0, 0.0, np.zeros((3, 4)) if gradient else None)
@@ -104,7 +117,9 @@ class MutualInformation:
         return Similarity(information, covered, by_world)
 
     def _places(self, matrix: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Voxel coordinates of the samples, (3, n); how much each counts, (n,); slope of that, (3, n), where not 0."""
+        """Return voxel coordinates of the samples, (3, n), their weights, (n,), and the weights' slope, (3, n), or
+        None.
+        """
         import torch
 
         to_voxel = self.to_voxel @ matrix
@@ -166,11 +181,11 @@ def _parzen_slopes(value: torch.Tensor) -> list[torch.Tensor]:
     return [first, second, -first - second - last, last]
 
 
-def joint_histogram(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
-    """Joint histogram (BINS, BINS), float64: sample n adds shares[k][n] to cell (rows[n], column[n] + k).
+def _joint_histogram(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
+    """Compute the joint histogram (BINS, BINS), float64: sample n adds shares[k][n] to cell (rows[n], column[n] + k).
 
-    The same bits every time: on a GPU scattered sums come in whatever order its threads arrive, so there it is a
-    product of matrices.
+    The result is reproducible to the bit: on a GPU, scattered sums are added in the order in which its threads arrive,
+    so there it is a matrix product.
     """
     if rows.device.type == "cpu":
         return histogram_by_counting(rows, column, shares)
@@ -178,7 +193,16 @@ def joint_histogram(rows: torch.Tensor, column: torch.Tensor, shares: list[torch
 
 
 def histogram_by_counting(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
-    """`joint_histogram`, one sample after the other."""
+    """Compute the joint histogram by counting, for the CPU.
+
+    Args:
+        rows: (n,) bin of the fixed image, int64.
+        column: (n,) first bin of the moving image, int64.
+        shares: four (n,) weights, of bins column to column + 3.
+
+    Returns:
+        (BINS, BINS) float64.
+    """
     import torch
 
     index = rows * BINS + column
@@ -189,7 +213,16 @@ def histogram_by_counting(rows: torch.Tensor, column: torch.Tensor, shares: list
 
 
 def histogram_by_product(rows: torch.Tensor, column: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
-    """`joint_histogram` as the product of which bin of the fixed image and how much of each bin of the moving one."""
+    """Compute the joint histogram as a product of two matrices, for the GPU.
+
+    Args:
+        rows: (n,) bin of the fixed image, int64.
+        column: (n,) first bin of the moving image, int64.
+        shares: four (n,) weights, of bins column to column + 3.
+
+    Returns:
+        (BINS, BINS) float64.
+    """
     import torch
 
     moving = torch.zeros((len(rows), BINS), dtype=torch.float64, device=rows.device)

@@ -1,6 +1,6 @@
-"""NIfTI-1 and -2, single files and .hdr/.img pairs, Analyze and FreeSurfer's MGH, with nibabel.
+"""Read NIfTI-1 and -2, single files and .hdr/.img pairs, Analyze and FreeSurfer's MGH, with nibabel.
 
-A file is opened by what it holds, not by what its name says: gzip in a .nii and no gzip in a .nii.gz are read.
+The content decides, not the file name: gzip in a .nii and no gzip in a .nii.gz are read.
 """
 
 from __future__ import annotations
@@ -24,29 +24,36 @@ MAGIC1, MAGIC2 = (b"n+1\0", b"ni1\0"), (b"n+2\0", b"ni2\0")
 CIFTI_INTENTS = range(3000, 3100)
 MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 PAIR_ENDINGS = ((".hdr", ".img"), (".hdr.gz", ".img.gz"))
-QUIET = logging.getLogger(f"{__name__}.nibabel")  # what nibabel repairs in a header is nothing for people to read
+QUIET = logging.getLogger(f"{__name__}.nibabel")  # nibabel's messages about repaired headers are not shown to users
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
-ANALYZE_NOTES = ("is an Analyze file, which says nothing about its orientation; left and right may be swapped",)
+ANALYZE_NOTES = ("is an Analyze file, which does not store its orientation; left and right may be swapped",)
 DAMAGED = "{} is a truncated or damaged .gz file. Copy it again from its source."
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether a file begins with the magic number of gzip."""
+def _is_gzip(path: Path) -> bool:
+    """Check whether a file starts with the magic number of gzip."""
     with open(path, "rb") as stream:
         return stream.read(2) == GZIP
 
 
-def open_stream(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked where it is gzip whatever its name."""
-    return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")  # type: ignore[return-value]
+def _open_stream(path: Path) -> IO[bytes]:
+    """Open a file, decompressed if it is gzip, whatever its name."""
+    return gzip.open(path, "rb") if _is_gzip(path) else open(path, "rb")  # type: ignore[return-value]
 
 
 def read_nifti(path: Path, label: str) -> RawImage:
-    """Read a NIfTI file or a .hdr/.img pair, given by either of its two files.
+    """Read a NIfTI file or a .hdr/.img pair.
+
+    Args:
+        path: the file, or either file of a pair; Analyze pairs are read too.
+        label: name of the file in messages.
+
+    Returns:
+        Its voxels, affine (RAS mm), forms and notes.
 
     Raises:
-        BadInput: naming `label`.
+        BadInput: the file is not a NIfTI volume, or is damaged.
     """
     header_path, data_path = _pair(path, label)
     start = _damage_named(lambda: _start(header_path), header_path, label)
@@ -63,12 +70,12 @@ def read_nifti(path: Path, label: str) -> RawImage:
 def _read_voxels(header: Any, path: Path, label: str) -> RawImage:
     import nibabel as nib
 
-    compressed = is_gzip(path)
+    compressed = _is_gzip(path)
     try:
         shape, itemsize = header.get_data_shape(), header.get_data_dtype().itemsize
         scale, affine, forms, other, notes = _place(header, shape)
         check_size(shape, itemsize, path.stat().st_size, compressed, label)
-        with open_stream(path) as stream:
+        with _open_stream(path) as stream:
             data = np.asanyarray(nib.arrayproxy.ArrayProxy(stream, header, mmap=False))
     except (nib.spatialimages.HeaderDataError, KeyError, np.linalg.LinAlgError) as error:
         raise BadInput(f"{label} has a broken header (data type, units or position). Export it again.") from error
@@ -95,7 +102,7 @@ def _place(
 
 
 def _pair(path: Path, label: str) -> tuple[Path, Path]:
-    """The files of header and voxels: twice the same where it is one file."""
+    """Return the files of header and voxels, the same file twice unless it is a pair."""
     name = path.name.lower()
     for endings in PAIR_ENDINGS:
         ending = next((known for known in endings if name.endswith(known)), None)
@@ -115,7 +122,7 @@ def _pair(path: Path, label: str) -> tuple[Path, Path]:
 
 
 def _start(path: Path) -> bytes:
-    with open_stream(path) as stream:
+    with _open_stream(path) as stream:
         return stream.read(NIFTI2_SIZE)
 
 
@@ -129,7 +136,7 @@ def _damage_named(action: Callable[[], bytes], path: Path, label: str) -> bytes:
 
 
 def _header(start: bytes, path: Path, label: str) -> Any | None:
-    """The checked header of a NIfTI file, or None if it is none."""
+    """Return the checked header of a NIfTI file, or None for other files."""
     import nibabel as nib
 
     kind: Any
@@ -155,7 +162,18 @@ def _read_analyze(path: Path, label: str) -> RawImage:
 
 
 def read_mgh(path: Path, label: str) -> RawImage:
-    """Read FreeSurfer's .mgz or .mgh. Raises BadInput."""
+    """Read FreeSurfer's .mgz or .mgh.
+
+    Args:
+        path: the file.
+        label: name of the file in messages.
+
+    Returns:
+        Its voxels and affine (RAS mm).
+
+    Raises:
+        BadInput: the file is damaged.
+    """
     return _by_nibabel(path, label, "in FreeSurfer's format", "MGHImage", ())
 
 
@@ -166,7 +184,7 @@ def _by_nibabel(path: Path, label: str, kind: str, class_name: str, notes: tuple
         image = getattr(nib, class_name).from_filename(path)
         shape, size = image.shape, image.header.get_data_dtype().itemsize
         voxels = Path(image.file_map["image"].filename)
-        check_size(shape, size, voxels.stat().st_size, is_gzip(voxels), label)
+        check_size(shape, size, voxels.stat().st_size, _is_gzip(voxels), label)
         affine = np.asarray(image.affine, float)
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
             raise ValueError(f"affine of {times(shape)}")

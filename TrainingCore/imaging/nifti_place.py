@@ -1,7 +1,7 @@
-"""Where a NIfTI file says that its voxels lie: qform, sform, units, and which to believe where they disagree.
+"""World position of a NIfTI file: qform, sform, units, and which to use if they disagree.
 
-Volumes and thicknesses need scanner millimetres. So a sform that scales or shears (an affine to MNI, code 4) never
-replaces a scanner's qform, and a form that lost the spacing gives way to the one that kept it.
+Volumes and thicknesses need scanner millimetres. Therefore a sform that scales or shears (an affine to MNI, code 4)
+never replaces a scanner's qform, and a form that lost the spacing is replaced by the one that kept it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,14 @@ class Forms:
 
 @dataclass(frozen=True)
 class Choice:
-    """affine: 4x4 voxel -> world in the file's unit; other: the form that was not used and is no error, or None; notes:
-    sentences without their subject; kept: whether outputs may carry the same two forms."""
+    """Selected form of a header.
+
+    Attributes:
+        affine: 4x4 voxel -> world in the file's unit.
+        other: valid form that was not selected, or None.
+        notes: sentences without their subject.
+        kept: whether outputs may have the same two forms.
+    """
 
     affine: np.ndarray
     other: np.ndarray | None = None
@@ -43,7 +49,14 @@ class Choice:
 
 
 def forms_of(header: Any) -> Forms:
-    """The forms of a nibabel NIfTI header. A quaternion that is slightly too long is made one of length 1."""
+    """Read the forms of a NIfTI header; a slightly too long quaternion is normalised.
+
+    Args:
+        header: nibabel NIfTI-1 or NIfTI-2 header.
+
+    Returns:
+        qform and sform with their codes; None and 0 if absent or invalid.
+    """
     q_code, s_code = int(header["qform_code"]), int(header["sform_code"])
     qform = _qform(header) if q_code > 0 else None
     sform = np.asarray(header.get_sform(), float) if s_code > 0 else None
@@ -133,7 +146,15 @@ def _disagreement(q: np.ndarray, s: np.ndarray, shape: tuple[int, ...]) -> tuple
 
 
 def opposite_axes(first: np.ndarray, second: np.ndarray) -> list[str]:
-    """World axes along which two affines of one array run in opposite directions: names from AXES."""
+    """List the world axes along which two affines of one array run in opposite directions.
+
+    Args:
+        first: 4x4.
+        second: 4x4.
+
+    Returns:
+        Names from AXES.
+    """
     first_axes, second_axes = (
         np.asarray(m)[:3, :3] / np.linalg.norm(np.asarray(m)[:3, :3], axis=0) for m in (first, second)
     )

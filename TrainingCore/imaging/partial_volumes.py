@@ -1,10 +1,10 @@
-"""Lesion masks through grids of any spacing and direction, with every lesion's volume and centre kept.
+"""Resample lesion masks to grids of any spacing and direction while keeping every lesion's volume and centre.
 
-A lesion of a few voxels cannot keep its volume within 1 % in a mask of coarser voxels. So what travels between grids is
-how much of each voxel a lesion fills. Every voxel of the mask is cut into equal points, and every point is shared out
-to the eight grid voxels around it with the weights of linear interpolation. These sum to one, and their centre is the
-point itself: the volume of every lesion and its centre of gravity in the world are the same on every grid, up to
-rounding of floating point numbers. Only `mask` gives back whole voxels.
+A lesion of a few voxels cannot keep its volume within 1 % in a mask of coarser voxels. Therefore the share of each
+voxel that a lesion fills is resampled. Every voxel of the mask is divided into equal points, and every point is
+distributed to the eight grid voxels around it with the weights of linear interpolation. These sum to one, and their
+centre is the point itself: the volume of every lesion and its centre of gravity in the world are the same on every
+grid, up to rounding of floating point numbers. Only `mask` returns whole voxels.
 """
 
 from __future__ import annotations
@@ -71,7 +71,15 @@ class PartialVolumes:
         return flat.reshape(self.shape).astype(np.float32)
 
     def to(self, shape: tuple[int, int, int], affine: np.ndarray) -> PartialVolumes:
-        """The same lesions on another grid; what lies outside of it is lost."""
+        """Resample the lesions to another grid.
+
+        Args:
+            shape: voxels along each axis.
+            affine: 4x4, voxel -> world mm, RAS+.
+
+        Returns:
+            The lesions on that grid; parts outside of it are lost.
+        """
         return _shared_out(self.shape, self.affine, self.lesion, self.voxel, self.share, shape, affine)
 
     def labels(self) -> np.ndarray:
@@ -109,7 +117,16 @@ class PartialVolumes:
 
 
 def partial_volumes(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray) -> PartialVolumes:
-    """The lesions of a mask (26-neighbourhood, largest first) on a grid of `shape` and `affine` (voxel -> world mm)."""
+    """Resample the lesions of a mask (26-neighbourhood, largest first).
+
+    Args:
+        mask: 0/1 lesion mask.
+        shape: voxels of the target grid along each axis.
+        affine: 4x4 of the target grid, voxel -> world mm, RAS+.
+
+    Returns:
+        Share of every lesion in every voxel of the target grid.
+    """
     labels, _ = label_lesions(mask.data > 0.5, mask.voxel_volume)
     return partial_volumes_of_labels(labels, mask.affine, shape, affine)
 
@@ -117,14 +134,33 @@ def partial_volumes(mask: Volume, shape: tuple[int, int, int], affine: np.ndarra
 def partial_volumes_of_labels(
     labels: np.ndarray, own_affine: np.ndarray, shape: tuple[int, int, int], affine: np.ndarray
 ) -> PartialVolumes:
-    """As `partial_volumes`, for lesions that are numbered already: int (I, J, K), 0 outside."""
+    """Resample lesions that are already labelled.
+
+    Args:
+        labels: int (I, J, K), 0 outside.
+        own_affine: 4x4 of the labels, voxel -> world mm, RAS+.
+        shape: voxels of the target grid along each axis.
+        affine: 4x4 of the target grid, voxel -> world mm, RAS+.
+
+    Returns:
+        Share of every lesion in every voxel of the target grid.
+    """
     voxel = np.flatnonzero(labels)
     lesion = labels.ravel()[voxel].astype(np.int64)
     return _shared_out(labels.shape, own_affine, lesion, voxel, np.ones(voxel.size), shape, affine)
 
 
 def lesion_mask_on_grid(mask: Volume, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
-    """A lesion mask in whole voxels of another grid, bool: no lesion vanishes, volumes are kept to half a voxel."""
+    """Resample a lesion mask to another grid in whole voxels.
+
+    Args:
+        mask: 0/1 lesion mask.
+        shape: voxels of the target grid along each axis.
+        affine: 4x4 of the target grid, voxel -> world mm, RAS+.
+
+    Returns:
+        bool (I, J, K); no lesion vanishes, and volumes are kept to half a voxel.
+    """
     return partial_volumes(mask, shape, affine).mask()
 
 

@@ -1,8 +1,9 @@
-"""Which image of a visit a mask was drawn on, decided by where its voxels lie in the world.
+"""Determine from world positions which image of a visit a mask was drawn on.
 
 A mask moves with the image it was drawn on. It may have that image's grid, the same voxels in another order (a copy
-turned to RAS), a part of them (3D Slicer's .seg.nrrd keeps the box around the segments), or the same field of view
-in other voxels. What has an image's shape but lies elsewhere has lost its header, and nobody can say where it belongs.
+turned to RAS), a part of them (3D Slicer's .seg.nrrd keeps the box around the segments), or the same field of view in
+other voxels. A mask with the shape of an image but another position has lost its header, and its position cannot be
+recovered.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ SPACE = re.compile(r"(?:^|_)space-(T1w|FLAIR|T2w)(?=_|\.|$)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a mask belongs.
+    """Image that a mask belongs to.
 
     Attributes:
         follows: volume name of the image it moves with.
         fit: WHOLE to NONE.
-        note: a sentence for people, empty if the mask lies on the reference's grid.
+        note: sentence for the report, empty if the mask lies on the reference's grid.
     """
 
     follows: str
@@ -60,7 +61,7 @@ def place(
     """
     order = [reference, *(name for name in images if name != reference)]
     fits = {name: fit_to(mask, images[name]) for name in order}
-    space_name = _said_space(space if space is not None else space_in_name(mask.name), order)
+    space_name = _said_space(space if space is not None else _space_in_name(mask.name), order)
     if space_name is not None:
         how = "as its space- entity says"
         return Placement(
@@ -68,7 +69,7 @@ def place(
             fits[space_name],
             _sentence(mask, what, space_name, reference, how) if space_name != reference else "",
         )
-    gaps = {name: lattice_gap(mask, images[name]) for name in order}
+    gaps = {name: _lattice_gap(mask, images[name]) for name in order}
     follows = max(order, key=lambda name: (fits[name], -max(gaps[name] - EXACT_VOXELS, 0.0)))
     if fits[follows] < FIELD:
         refuse_lost_header(mask, what, images)
@@ -85,8 +86,16 @@ def place(
 
 
 def fit_to(mask: Volume, image: Volume) -> int:
-    """How well the voxels of a mask fit those of an image: WHOLE, PART, FIELD, AXES or NONE."""
-    if lattice_gap(mask, image) <= VOXEL_TOLERANCE:
+    """Classify how well the voxels of a mask fit those of an image.
+
+    Args:
+        mask: mask.
+        image: image that it may have been drawn on.
+
+    Returns:
+        WHOLE, PART, FIELD, AXES or NONE.
+    """
+    if _lattice_gap(mask, image) <= VOXEL_TOLERANCE:
         ends = corners(mask.data.shape, np.linalg.inv(image.affine) @ mask.affine)
         low, high = ends.min(axis=0), ends.max(axis=0)
         own_low, own_high = np.full(3, -0.5), np.array(image.data.shape) - 0.5
@@ -94,15 +103,15 @@ def fit_to(mask: Volume, image: Volume) -> int:
             return WHOLE
         if (low > own_low - 2 * VOXEL_TOLERANCE).all() and (high < own_high + 2 * VOXEL_TOLERANCE).all():
             return PART
-    if corner_gap(mask, image) <= FIELD_TOLERANCE * max(mask.spacing.max(), image.spacing.max()):
+    if _corner_gap(mask, image) <= FIELD_TOLERANCE * max(mask.spacing.max(), image.spacing.max()):
         return FIELD
     return AXES if _parallel_and_oblique(mask, image) else NONE
 
 
-def lattice_gap(mask: Volume, image: Volume) -> float:
-    """How far the centres of a mask's voxels are at most from centres of the image's lattice, in the image's voxels.
+def _lattice_gap(mask: Volume, image: Volume) -> float:
+    """Return the largest distance of a mask's voxel centres from the image's lattice, in voxels of the image.
 
-    The order and direction of the axes do not matter. Infinite where the voxels have other sizes or directions.
+    The order and direction of the axes do not matter. Infinite if the voxels have other sizes or directions.
     """
     between = np.linalg.inv(image.affine) @ mask.affine
     turn = np.round(between[:3, :3])
@@ -113,18 +122,25 @@ def lattice_gap(mask: Volume, image: Volume) -> float:
     return float(np.abs(corners(mask.data.shape, between) - corners(mask.data.shape, exact)).max())
 
 
-def corner_gap(first: Volume, second: Volume) -> float:
-    """Largest distance in mm between the corners of two fields of view, each to the nearest of the other."""
+def _corner_gap(first: Volume, second: Volume) -> float:
+    """Return the largest distance in mm from a corner of one field of view to the nearest corner of the other."""
     first_corners, second_corners = corners(first.data.shape, first.affine), corners(second.data.shape, second.affine)
     distances = np.linalg.norm(first_corners[:, None] - second_corners[None], axis=2)
     return float(max(distances.min(axis=0).max(), distances.min(axis=1).max()))
 
 
 def in_one_world(volumes: Mapping[str, Volume], reference: str | None) -> dict[str, Volume]:
-    """Volumes in the world of the reference, also those that know its grid by the form of its header not used.
+    """Move volumes to the world of the reference if they use the form of its header that was not selected.
 
-    A T1w with a scanner's qform and a sform to MNI is read in scanner mm. A mask of its voxels that was saved with the
-    sform alone lies in MNI; it is brought back.
+    A T1w with a scanner's qform and a sform to MNI is read in scanner mm. A mask on its voxels that was saved with the
+    sform only lies in MNI; it is moved back.
+
+    Args:
+        volumes: volumes by name, as read.
+        reference: volume name of the reference, or None.
+
+    Returns:
+        Volumes by name.
     """
     if reference is None or volumes[reference].other is None:
         return dict(volumes)
@@ -139,8 +155,8 @@ def in_one_world(volumes: Mapping[str, Volume], reference: str | None) -> dict[s
     return moved
 
 
-def space_in_name(name: str) -> str:
-    """The `space-` entity of a file name where it names an image (T1w, FLAIR, T2w), else an empty string."""
+def _space_in_name(name: str) -> str:
+    """Return the `space-` entity of a file name if it names an image (T1w, FLAIR, T2w), else an empty string."""
     match = SPACE.search(name)
     return match[1] if match else ""
 
@@ -150,7 +166,7 @@ def _said_space(space: str, order: list[str]) -> str | None:
 
 
 def _parallel_and_oblique(mask: Volume, image: Volume) -> bool:
-    """Whether both have the same axes and these are not the world's, to which anybody resamples."""
+    """Check whether both have the same axes, and these are not the world axes, to which any image may be resampled."""
     mask_axes, image_axes = mask.affine[:3, :3] / mask.spacing, image.affine[:3, :3] / image.spacing
     return bool(
         np.abs(mask_axes.T @ image_axes).max(axis=0).min() > PARALLEL and np.abs(image_axes).max(axis=0).min() < OBLIQUE
@@ -158,11 +174,20 @@ def _parallel_and_oblique(mask: Volume, image: Volume) -> bool:
 
 
 def _one_place(first: Volume, second: Volume) -> bool:
-    return first.data.shape == second.data.shape and corner_gap(first, second) < 0.01
+    return first.data.shape == second.data.shape and _corner_gap(first, second) < 0.01
 
 
 def refuse_lost_header(mask: Volume, what: str, images: Mapping[str, Volume]) -> None:
-    """Raise BadInput where a mask has the shape of an image but lies elsewhere; arguments as for `place`."""
+    """Check that a mask or map has not lost its header.
+
+    Args:
+        mask: mask or map.
+        what: its name in messages.
+        images: images by volume name that it may belong to.
+
+    Raises:
+        BadInput: it has the shape and spacing of an image but lies elsewhere.
+    """
     if any(fit_to(mask, image) >= FIELD for image in images.values()):
         return
     for name, image in images.items():
@@ -171,7 +196,7 @@ def refuse_lost_header(mask: Volume, what: str, images: Mapping[str, Volume]) ->
         if sorted(mask.data.shape) == sorted(image.data.shape) and spacing_kept:
             raise BadInput(
                 f"The {what} {mask.name} has the shape of the {word_of(name)} {image.name} "
-                f"({times(image.data.shape)} voxels), but its header puts it up to {corner_gap(mask, image):.0f} mm "
+                f"({times(image.data.shape)} voxels), but its header puts it up to {_corner_gap(mask, image):.0f} mm "
                 "away: its header was lost or changed, or it was drawn on another image. Export it again, or copy the "
                 "header of that image to it."
             )

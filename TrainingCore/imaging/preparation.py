@@ -1,4 +1,4 @@
-"""From a patient's volumes, wherever they lie, to a Case on the grid a network expects."""
+"""Resample a patient's volumes to a Case on the grid of a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file holds once it is opened, before its voxels mean anything; checks that every format shares."""
+"""Content of a file before its voxels are interpreted; checks that all formats share."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ GZIP_BEST_RATIO = 1032  # the most that deflate can shrink (zlib technical detai
 
 @dataclass(frozen=True)
 class RawImage:
-    """What a file holds.
+    """Content of an image file.
 
     Attributes:
         data: any dimension and type.
         affine: 4x4 voxel -> world mm RAS.
-        notes: for people, sentences without their subject.
-        name: for messages, where it is not the file's.
+        notes: sentences without their subject.
+        name: name in messages, if it is not that of the file.
         forms: of a NIfTI header, for outputs.
-        other: a second affine by which other files of the same visit may know this grid, or None.
+        other: a second affine by which other files of the same visit may refer to this grid, or None.
     """
 
     data: np.ndarray
@@ -102,5 +102,9 @@ def check_size(shape: tuple[int, ...], itemsize: int, stored: int | None, compre
 
 
 def times(shape: tuple[int, ...]) -> str:
-    """`182 x 218 x 182`."""
+    """Format a shape, e.g. `182 x 218 x 182`.
+
+    Args:
+        shape: voxels along each axis.
+    """
     return " x ".join(str(int(n)) for n in shape)

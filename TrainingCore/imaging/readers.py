@@ -1,4 +1,4 @@
-"""How each file format is opened, and everything that can be wrong with a file before its voxels mean anything.
+"""Open image files of every format, with all checks that do not depend on the meaning of the voxels.
 
 NIfTI, Analyze and MGH are read in nifti.py, NRRD and MetaImage in itk_formats.py, DICOM in dicom.py.
 """
@@ -30,12 +30,23 @@ SHEAR_LIMIT = 0.5  # 30 degrees: more than any gantry tilts (ours)
 
 
 def read_image(path: Path, what: str) -> RawImage:
-    """Open a file in the format its name says, or a folder or file of DICOM. Raises BadInput."""
+    """Open an image file, or a folder or file of DICOM.
+
+    Args:
+        path: file, whose ending gives the format; DICOM folder or file, with `#NUMBER` to choose a series.
+        what: name of the input in messages, e.g. `T1w`.
+
+    Returns:
+        Voxels, affine and notes.
+
+    Raises:
+        BadInput: the file cannot be read, or its affine is invalid.
+    """
     label = f"The {what} {path.name}"
     if is_dicom_choice(path):
         raw = dicom.read_dicom(path, what)
     else:
-        raw = _read_file(path, check_file(path, what), label)
+        raw = _read_file(path, _check_file(path, what), label)
     if not np.isfinite(raw.affine).all() or abs(np.linalg.det(raw.affine[:3, :3])) < 1e-12:
         raise BadInput(f"{label} has no valid position or orientation: its affine is broken. Export it again.")
     if shear(raw.affine) > SHEAR_LIMIT:
@@ -54,13 +65,17 @@ def _read_file(path: Path, ending: str, label: str) -> RawImage:
 
 
 def is_dicom_choice(path: Path) -> bool:
-    """Whether a path means DICOM: a folder, a file with DICOM's magic number, either with `#NUMBER` of a series."""
+    """Check whether a path refers to DICOM: a folder or a file with DICOM's magic number, also with `#NUMBER`.
+
+    Args:
+        path: path as given by the user.
+    """
     location, _number = dicom.split_choice(path)
     return location.is_dir() or (location.is_file() and dicom.is_dicom(location))
 
 
-def check_file(path: Path, what: str) -> str:
-    """The ending of a file that exists, is no folder, is not empty and has a known format. Raises BadInput."""
+def _check_file(path: Path, what: str) -> str:
+    """Return the ending of a file; raises BadInput if it is missing, a folder, empty or of an unknown format."""
     name = path.name.lower()
     label = f"The {what} {path.name}"
     if path.is_dir():

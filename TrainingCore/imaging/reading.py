@@ -1,4 +1,4 @@
-"""One named volume of a patient from its file: what its values mean follows from what it is."""
+"""Read one named volume of a patient; its name determines how its values are interpreted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ DVR_MAPS = ("dvr", "dvr_clean")
 
 
 def read_named(path: Path | str, name: str) -> Volume:
-    """Read a volume by the name it has in a Case: `t1w`, `lesions`, `dvr`, `label_map`, ...
+    """Read a volume by the name it has in a Case.
 
-    MRI get their air at 0, masks become 0/1, voxels that no DVR can have are left out. Raises BadInput.
+    The air of MRI is shifted to 0, masks become 0/1, and implausible voxels of a DVR map are filled.
+
+    Args:
+        path: file, or DICOM folder for MRI.
+        name: volume name: `t1w`, `lesions`, `dvr`, `label_map`, ...
+
+    Returns:
+        The volume, with notes.
+
+    Raises:
+        BadInput: the file cannot be read or used as this volume.
     """
     if name == "label_map":
         return read_label_map(path)

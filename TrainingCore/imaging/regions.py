@@ -1,8 +1,8 @@
-"""Where in the brain a lesion lies, in the terms that MS is described in.
+"""Location of a lesion in the brain, in the terms in which MS is described.
 
 Regions after the MAGNIMS / McDonald terms (Filippi et al. 2016; Thompson et al. 2018): infratentorial, periventricular
-(touching the lateral ventricles), juxtacortical (touching the cortex), deep white matter (none of these). What counts
-as touching at the resolution of clinical MRI is ours: TOUCH_MM.
+(touching the lateral ventricles), juxtacortical (touching the cortex), deep white matter (none of these). The distance
+that counts as touching at the resolution of clinical MRI is ours: TOUCH_MM.
 """
 
 from __future__ import annotations
@@ -43,13 +43,27 @@ class Places(NamedTuple):
 
 
 def encode_places(places: Places) -> np.ndarray:
-    """Places as one image: uint8 (I, J, K), bit 0 infratentorial, bit 1 lateral ventricles, bit 2 cortex."""
+    """Encode places as one image.
+
+    Args:
+        places: three masks (I, J, K).
+
+    Returns:
+        uint8 (I, J, K): bit 0 infratentorial, bit 1 lateral ventricles, bit 2 cortex.
+    """
     bits = [np.asarray(mask, np.uint8) << bit for bit, mask in enumerate(places)]
     return np.bitwise_or.reduce(bits)
 
 
 def decode_places(coded: np.ndarray) -> Places:
-    """The places that `encode_places` put into one image."""
+    """Decode an image of `encode_places`.
+
+    Args:
+        coded: integers (I, J, K).
+
+    Returns:
+        Three bool masks.
+    """
     return Places(*((coded >> bit & 1).astype(bool) for bit in range(len(Places._fields))))
 
 
@@ -104,7 +118,7 @@ def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_a
 
 
 def _sheets(mask: np.ndarray, voxel_volume: float) -> np.ndarray:
-    """Without small islands: the dim rim of a lesion often counts as grey matter and would make it touch a cortex."""
+    """Remove small islands: the dim rim of a lesion is often classified as grey matter and would count as cortex."""
     labels, _count = ndimage.label(mask)
     volumes = np.bincount(labels.ravel()) * voxel_volume
     volumes[0] = 0
@@ -116,10 +130,18 @@ def _within(mask: np.ndarray, reach: float, spacing: tuple[float, ...]) -> np.nd
 
 
 def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...]) -> list[str]:
-    """The region of lesion 1, 2, ... in `labels`, int (I, J, K); spacing: mm.
+    """Determine the region of each lesion.
 
-    Infratentorial where most of the lesion is; else periventricular where any of it touches the ventricles; else
-    juxtacortical where MIN_CORTEX of it touches the cortex; else deep white matter. Labels without a voxel: "".
+    Infratentorial if most of the lesion is; else periventricular if any of it touches the ventricles; else
+    juxtacortical if MIN_CORTEX of it touches the cortex; else deep white matter.
+
+    Args:
+        labels: int (I, J, K), lesions 1, 2, ...
+        places: anatomy on the same grid.
+        spacing: voxel edges in mm.
+
+    Returns:
+        Region of lesion 1, 2, ...; an empty string for labels without a voxel.
     """
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]

@@ -1,6 +1,6 @@
 """Rigid or affine registration of any contrast of a patient to T1w by mutual information (Mattes et al. 2003).
 
-Both images are freed of their bias field first: on four raw clinical pairs that took the mean distance to the
+The bias field of both images is removed first: on four raw clinical pairs this reduced the mean distance to the
 publishers' transforms from 0.8 mm to 0.25 mm, more than any finer sampling did.
 """
 
@@ -41,12 +41,19 @@ MIRROR_DISTINCT, MIRROR_INFORMATION = 1.4, 1.2  # how much clearer a mirrored im
 
 @dataclass(frozen=True)
 class Registration:
-    """matrix: 4x4 RAS mm, a point of T1w space -> the point of the other image that shows it; how: `identity (...)`,
-    `rigid`, `affine` or `given`; moved_mm: mean distance over the brain by which it differs from the identity;
-    covered: share of the brain inside the other image; information: mutual information in nats; spread_mm: mean
-    distance over the brain between what two halves of the samples find, a measure of its precision; warning: a
-    sentence where the images fit each other badly, else empty; distinct: how many times more information there is than
-    10 mm beside the matrix."""
+    """Result of a registration.
+
+    Attributes:
+        matrix: 4x4 RAS mm, a point of T1w space -> the point of the other image that shows it.
+        how: `identity (...)`, `rigid`, `affine` or `given`.
+        moved_mm: mean distance over the brain between the matrix and the identity.
+        covered: share of the brain inside the other image.
+        information: mutual information in nats.
+        spread_mm: mean distance over the brain between the results of two halves of the samples, a measure of
+            precision.
+        warning: sentence if the images fit badly, else empty.
+        distinct: ratio of the information to that 10 mm beside the matrix.
+    """
 
     matrix: np.ndarray
     how: str
@@ -100,7 +107,7 @@ def register(
         BadInput: the volumes do not overlap, are mirror images, or where the result is not to be trusted.
     """
     identity = np.eye(4)
-    brain = foreground(fixed) if brain is None else brain
+    brain = _foreground(fixed) if brain is None else brain
     start = identity if start is None else np.asarray(start, float)
     points = brain_points(brain)
     if inside_share(points, moving, start) < MIN_OVERLAP:
@@ -108,16 +115,16 @@ def register(
             f"The {contrast} {moving.name} does not overlap with the brain in the {reference} {fixed.name} (world "
             "coordinates). Check that both are of one person and one session, and that their headers were kept."
         )
-    if same_grid(fixed, moving) and np.array_equal(start, identity) and stripped_alike(fixed, moving):
+    if same_grid(fixed, moving) and np.array_equal(start, identity) and _stripped_alike(fixed, moving):
         return Registration(identity, "identity (one grid, skull-stripped alike)", 0.0, 1.0)
     box = corners(*box_around(brain, MASK_GRID_MM, BOX_MARGIN_MM))
     with one_thread():
         fixed_cropped = correct_bias(cropped(fixed, box), brain) if corrected is None else cropped(corrected, box)
         region = brain_and_rim(brain)
         matrix = _captured(fixed_cropped, moving, region, start, device)
-        there = cropped(moving, _mapped(box, matrix))
-        there = correct_bias(there, brain, matrix) if moving_bias else there
-        refined = _refined(fixed_cropped, there, region, matrix, affine, device)
+        moving_cropped = cropped(moving, _mapped(box, matrix))
+        moving_cropped = correct_bias(moving_cropped, brain, matrix) if moving_bias else moving_cropped
+        refined = _refined(fixed_cropped, moving_cropped, region, matrix, affine, device)
         if check_mirrored and refined.distinct < MIRROR_TRIED:
             _refuse_mirrored(
                 fixed_cropped, moving, brain, refined, (contrast, reference, fixed.name), moving_bias, device
@@ -144,11 +151,11 @@ def _refuse_mirrored(
     turned = replace(moving, affine=mirror @ moving.affine)
     region, box = brain_and_rim(brain), corners(*box_around(brain, MASK_GRID_MM, BOX_MARGIN_MM))
     matrix = _captured(fixed, turned, region, refined.matrix, device)
-    there = cropped(turned, _mapped(box, matrix))
-    there = correct_bias(there, brain, matrix) if moving_bias else there
-    other = _refined(fixed, there, region, matrix, False, device)
+    moving_cropped = cropped(turned, _mapped(box, matrix))
+    moving_cropped = correct_bias(moving_cropped, brain, matrix) if moving_bias else moving_cropped
+    other = _refined(fixed, moving_cropped, region, matrix, False, device)
     clearer = other.distinct > MIRROR_DISTINCT * refined.distinct
-    if clearer and other.found.information > MIRROR_INFORMATION * refined.found.information:
+    if clearer and other.similarity.information > MIRROR_INFORMATION * refined.similarity.information:
         raise BadInput(
             f"The {words[0]} {moving.name} and the {words[1]} {words[2]} are mirror images: left and right are "
             "exchanged in one of them. Find out which (a known one-sided lesion), and export that one again."
@@ -159,7 +166,7 @@ def _judged(
     fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, names: tuple[str, str], how: str
 ) -> Registration:
     """The result with its quality; names: of moving and fixed. Raises BadInput if it is wrong."""
-    matrix, information = refined.matrix, refined.found.information
+    matrix, information = refined.matrix, refined.similarity.information
     spread, covered = mean_distance(points, *refined.halves), inside_share(points, moving, matrix)
     reason = _failure(covered, spread, refined.distinct)
     if reason:
@@ -211,11 +218,16 @@ def _captured(fixed: Volume, moving: Volume, region: Volume, start: np.ndarray, 
 
 @dataclass(frozen=True)
 class _Refined:
-    """The final matrix and what was found there; halves: what either half of the samples finds by itself; distinct: how
-    many times more information there is than 10 mm beside it, in whatever direction there is most."""
+    """Final matrix and its quality.
+
+    Attributes:
+        similarity: at the matrix.
+        halves: results of either half of the samples.
+        distinct: ratio of the information to the largest one 10 mm beside the matrix.
+    """
 
     matrix: np.ndarray
-    found: Similarity
+    similarity: Similarity
     halves: list[np.ndarray]
     distinct: float
 
@@ -227,23 +239,23 @@ def _refined(fixed: Volume, moving: Volume, region: Volume, matrix: np.ndarray, 
         at = level(fixed, moving, region, resolution, spacing, device)
         centre = at.points.mean(axis=0)
         information = at.information(matrix)
-        matrix, found = ascend(information, matrix, centre, resolution, TOLERANCE_MM, affine)
+        matrix, similarity = ascend(information, matrix, centre, resolution, TOLERANCE_MM, affine)
         if resolution == FINE_LEVELS[0][0]:
             away = turns_and_shifts(centre, np.zeros(3), BESIDE_MM * np.vstack([np.eye(3), -np.eye(3)]))
             beside = max(information(matrix @ shift, gradient=False).information for shift in away)
-            distinct = found.information / max(beside, 1e-9)
+            distinct = similarity.information / max(beside, 1e-9)
     halves = [
         ascend(information.half(number), matrix, centre, resolution, 5 * TOLERANCE_MM, affine)[0] for number in (0, 1)
     ]
-    return _Refined(np.round(matrix, DIGITS), found, halves, distinct)
+    return _Refined(np.round(matrix, DIGITS), similarity, halves, distinct)
 
 
 def _mapped(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def foreground(image: Volume) -> Volume:
-    """The largest part of an image that is brighter than its background (Otsu), holes filled, 0/1 on its grid."""
+def _foreground(image: Volume) -> Volume:
+    """Return the largest part that is brighter than the background (Otsu), holes filled, 0/1 on the image's grid."""
     import SimpleITK as sitk
 
     smooth = resample(at_resolution(image, OTSU_MM), image.data.shape, image.affine, outside=float(image.data.min()))
@@ -252,27 +264,55 @@ def foreground(image: Volume) -> Volume:
 
 
 def brain_points(brain: Volume, step: int = 53) -> np.ndarray:
-    """World coordinates (n, 3) RAS mm of every `step`-th voxel of a mask."""
+    """Sample the world coordinates of a mask.
+
+    Args:
+        brain: 0/1 mask.
+        step: use every `step`-th voxel.
+
+    Returns:
+        (n, 3) RAS mm.
+    """
     voxels = np.argwhere(brain.data > 0.5)[::step]
     return voxels @ brain.affine[:3, :3].T + brain.affine[:3, 3]
 
 
 def mean_distance(points: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
-    """Mean distance in mm between where two 4x4 matrices send points (n, 3)."""
+    """Compute the mean distance between the images of points under two transforms.
+
+    Args:
+        points: (n, 3), mm.
+        first: 4x4.
+        second: 4x4.
+
+    Returns:
+        Distance in mm.
+    """
     difference = np.asarray(first) - np.asarray(second)
     return float(np.linalg.norm(points @ difference[:3, :3].T + difference[:3, 3], axis=1).mean())
 
 
 def inside_share(points: np.ndarray, image: Volume, matrix: np.ndarray) -> float:
-    """Share of points (n, 3) that a matrix sends inside the field of view of an image."""
+    """Compute the share of points that a transform maps into the field of view of an image.
+
+    Args:
+        points: (n, 3), RAS mm.
+        image: volume.
+        matrix: 4x4 RAS mm, world of the points -> world of the image.
+
+    Returns:
+        0 to 1.
+    """
     to_voxel = np.linalg.inv(image.affine) @ matrix
     voxels = points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
     inside = ((voxels >= -0.5) & (voxels <= np.array(image.data.shape) - 0.5)).all(axis=1)
     return float(inside.mean())
 
 
-def stripped_alike(first: Volume, second: Volume) -> bool:
-    """Whether two images of one grid are skull-stripped with practically the same mask: somebody co-registered them."""
+def _stripped_alike(first: Volume, second: Volume) -> bool:
+    """Check whether two images on one grid have nearly the same skull-stripping mask, so that they are
+    co-registered.
+    """
     first_support, second_support = stripped_support(first), stripped_support(second)
     if first_support is None or second_support is None:
         return False

@@ -1,4 +1,4 @@
-"""What the names of series, protocols and files say about the contrast of an image."""
+"""Contrast of an image from the names of series, protocols and files."""
 
 from __future__ import annotations
 
@@ -29,15 +29,25 @@ SPELT_T1 = re.compile(r"\bt1w?\b")
 
 
 def plain_words(name: str) -> str:
-    """A name in small letters, its separators as spaces."""
+    """Convert a name to lower case with spaces as separators.
+
+    Args:
+        name: name of a series, protocol or file.
+    """
     return re.sub(r"[_\-./():]+", " ", name.lower())
 
 
 def named_contrast(name: str) -> str | None:
-    """`T1w` or `FLAIR` where a name says so, None if it says neither, or both ("T1 FLAIR", GE's).
+    """Determine T1w or FLAIR from a name.
 
     >>> [named_contrast(name) for name in ("5: t2_spc_da-fl_sag", "patient1_FLAIR", "FLAIR to T1w", "3: T1 FLAIR")]
     ['FLAIR', 'FLAIR', 'FLAIR', None]
+
+    Args:
+        name: name of a series or file.
+
+    Returns:
+        `T1w`, `FLAIR`, or None if the name contains neither, or both (GE's "T1 FLAIR").
     """
     words = plain_words(BIDS_PERSON.sub("", name.lower()))
     if NOT_AN_ANATOMY.search(words) or (ANOTHER_PART.search(words) and not HEAD.search(words)):
@@ -51,10 +61,16 @@ def named_contrast(name: str) -> str | None:
 
 
 def named_input(name: str) -> str | None:
-    """Name of the input of `data.inputs` that a series or file name says, None if it says none or two.
+    """Determine the model input that the name of a series or file stands for.
 
     >>> [named_input(name) for name in ("sub-01_T1w", "5: t2_spc_da-fl_sag", "t2_tse_tra", "MTRmap", "T1 and T2")]
     ['t1w', 'flair', 't2w', 'mtr', None]
+
+    Args:
+        name: name of a series or file.
+
+    Returns:
+        Volume name as in `data.inputs`, or None if the name fits none or two.
     """
     contrast = named_contrast(name)
     if contrast is not None:
@@ -65,6 +81,6 @@ def named_input(name: str) -> str | None:
 
 
 def _words_of(row: Input) -> set[str]:
-    """Words that name an input: its name, option and title, and BIDS suffixes that are its alone."""
+    """Return the words that name an input: its name, option and title, and BIDS suffixes that no other input has."""
     suffixes = {suffix for kinds, entities in row.bids if not entities for suffix in kinds}
     return {word.lower() for word in (row.name, row.option, row.title, *suffixes)}

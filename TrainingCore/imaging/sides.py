@@ -1,4 +1,4 @@
-"""Left and right of a lesion mask, checked against the FLAIR: lesions are bright in it, their mirror images are not."""
+"""Check left and right of a lesion mask against the FLAIR: lesions are bright in it, their mirror images are not."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""White matter, grey matter and CSF from T1w and FLAIR, with lesions kept out of all three.
+"""White matter, grey matter and CSF from T1w and FLAIR, with lesions excluded from all three.
 
-A mixture of three Gaussians over T1w, fitted away from lesions and smoothed by the neighbourhood, in which lesions are
-filled with white matter (Chard et al. 2010); FLAIR keeps unmarked lesions out. Good enough to say which
-white matter is normal-appearing; not a replacement for a volumetric tool.
+A mixture of three Gaussians over T1w is fitted away from lesions and smoothed by the neighbourhood; lesions are filled
+with white matter for this (Chard et al. 2010), and FLAIR excludes unmarked lesions. Sufficient to determine which white
+matter is normal-appearing; not a replacement for a volumetric tool.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def segment_tissues(
     values = t1w_scaled[crop_allowed]
     if len(values) > SAMPLES:
         values = np.random.default_rng(seed).choice(values, SAMPLES, replace=False)
-    means, spread = fit_mixture(values)
+    means, spread = _fit_mixture(values)
     if lesions is not None:  # filled, so that a lesion does not make its neighbours look like grey matter
         t1w_scaled = np.where(lesions[box] > 0, np.float32(means[-1]), t1w_scaled)
-    joint = np.moveaxis(densities(t1w_scaled, means, spread), -1, 0)
+    joint = np.moveaxis(_densities(t1w_scaled, means, spread), -1, 0)
     labels = _smoothed_labels(joint, crop_inside, np.asarray(spacing, float))
     bright = np.zeros(labels.shape, bool)
     if flair is not None:
@@ -78,7 +78,7 @@ def _scaled(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return np.clip((image - low) / max(float(high - low), 1e-12), -0.2, 1.2).astype(np.float32)
 
 
-def fit_mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit_mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expectation maximisation of three Gaussians whose weights stay at those of a typical adult brain.
 
     With free weights, or with FLAIR as a second dimension, grey and white matter of an atrophic brain with many lesions
@@ -101,13 +101,13 @@ def fit_mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         total = share.sum(axis=0) + 1e-9
         means = share.T @ values / total
         spread = np.sqrt((share * (values[:, None] - means) ** 2).sum(axis=0) / total + 1e-4)
-        share = densities(values, means, spread)
+        share = _densities(values, means, spread)
         share /= share.sum(axis=1, keepdims=True) + 1e-30
     order = np.argsort(means)
     return means[order], spread[order]
 
 
-def densities(values: np.ndarray, means: np.ndarray, spread: np.ndarray) -> np.ndarray:
+def _densities(values: np.ndarray, means: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """(..., 3) weighted densities of the three classes; beyond its mean the outer classes do not fall off.
 
     Args:
@@ -122,7 +122,7 @@ def densities(values: np.ndarray, means: np.ndarray, spread: np.ndarray) -> np.n
 
 
 def _smoothed_labels(joint: np.ndarray, inside: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Most probable class after each voxel has listened to its neighbours (one mean-field step; ours)."""
+    """Return the most probable class of each voxel, weighted by its neighbours (one mean-field step; ours)."""
     posterior = joint / (joint.sum(axis=0) + 1e-30)
     sigma = SMOOTHING_MM / spacing
     prior = np.stack([ndimage.gaussian_filter(np.where(inside, share, 0), sigma) for share in posterior])

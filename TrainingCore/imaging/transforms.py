@@ -19,10 +19,18 @@ SERIES_REACH, SERIES_TERMS = 0.25, 12  # 0.25^13 / 13! is below the rounding of 
 
 
 def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.ndarray:
-    """Directions in which a transform can change, (6 or 12, 4, 4), one mm at `radius` mm from `centre` each.
+    """Return the directions in which a transform can change.
 
-    Three shifts and three turns about the centre; or, for an affine transform, three shifts and the nine numbers of
-    the linear part. `moved_along` follows them.
+    Three shifts and three turns about the centre; or, for an affine transform, three shifts and the nine numbers of the
+    linear part. `moved_along` applies them.
+
+    Args:
+        centre: (3,) RAS mm.
+        radius: distance from the centre in mm at which one unit of each direction moves a point by one mm.
+        affine: whether to return 12 directions instead of 6.
+
+    Returns:
+        (6 or 12, 4, 4).
     """
     directions = []
     for axis in range(3):
@@ -52,9 +60,15 @@ def moved_along(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray)
 
 
 def matrix_exponential(change: np.ndarray) -> np.ndarray:
-    """Matrix exponential of a 4x4 whose last row is 0, by scaling, a Taylor series and squaring.
+    """Compute the matrix exponential by scaling, a Taylor series and squaring.
 
-    scipy's general one wakes every BLAS thread for these 16 numbers: half of a registration's CPU time.
+    scipy's general function wakes every BLAS thread for these 16 numbers: half of a registration's CPU time.
+
+    Args:
+        change: 4x4 whose last row is 0.
+
+    Returns:
+        4x4.
     """
     squarings = max(math.ceil(math.log2(max(float(np.linalg.norm(change[:3, :3])), 1e-12) / SERIES_REACH)), 0)
     step = change / 2.0**squarings
@@ -68,7 +82,16 @@ def matrix_exponential(change: np.ndarray) -> np.ndarray:
 
 
 def turns_and_shifts(centre: np.ndarray, turns: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Rigid matrices (turns x shifts, 4, 4): rotation vectors (n, 3) in radians about the centre, then shifts in mm."""
+    """Create rigid transforms from all combinations of turns and shifts.
+
+    Args:
+        centre: (3,) centre of the turns, mm.
+        turns: (n, 3) rotation vectors in radians.
+        shifts: (m, 3) in mm, applied after the turn.
+
+    Returns:
+        (n * m, 4, 4).
+    """
     from scipy.spatial.transform import Rotation
 
     rotations = Rotation.from_rotvec(np.atleast_2d(turns)).as_matrix()
@@ -79,12 +102,17 @@ def turns_and_shifts(centre: np.ndarray, turns: np.ndarray, shifts: np.ndarray) 
 
 
 def read_transform(path: Path | str, what: str = "transform") -> np.ndarray:
-    """The 4x4 (RAS mm) of a linear ITK transform file as ANTs, Slicer, elastix and SimpleITK write them.
+    """Read a linear ITK transform file as written by ANTs, Slicer, elastix and SimpleITK.
 
-    .tfm, .txt, .mat, .xfm or .h5, composites of linear transforms too.
+    Args:
+        path: .tfm, .txt, .mat, .xfm or .h5; composites of linear transforms are supported.
+        what: name of the file in messages.
+
+    Returns:
+        4x4, RAS mm.
 
     Raises:
-        BadInput: it cannot be used.
+        BadInput: the file is not a linear, invertible 3D transform.
     """
     import SimpleITK as sitk
 
@@ -105,7 +133,12 @@ def read_transform(path: Path | str, what: str = "transform") -> np.ndarray:
 
 
 def write_transform(path: Path | str, matrix: np.ndarray) -> None:
-    """Write a 4x4 RAS matrix as an ITK text transform (LPS mm), atomically; Slicer and ANTs read .tfm and .txt."""
+    """Write an ITK text transform (LPS mm) atomically; Slicer and ANTs read .tfm and .txt.
+
+    Args:
+        path: file to create or replace.
+        matrix: 4x4, RAS mm.
+    """
     lps = sitk_transform(matrix)
     numbers = " ".join(f"{value:.17g}" for value in lps.GetParameters())
     text = f"#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\nParameters: {numbers}\n"

@@ -31,15 +31,15 @@ GZIP_LEVEL = 3  # level 6 takes three times as long for 3 % less (measured on a 
 
 @dataclass(frozen=True)
 class Volume:
-    """One 3D image and where it lies.
+    """One 3D image and its position.
 
     Attributes:
         data: float32 (I, J, K).
         affine: 4x4, voxel indices -> world mm, RAS+.
-        name: the file name as given, for messages.
-        notes: what a person should know about how the file was read.
-        forms: of its NIfTI header, which outputs on this grid carry on.
-        other: a second 4x4 by which other files may know this grid (a sform to MNI beside a scanner's qform).
+        name: file name as given, for messages.
+        notes: sentences for the user about how the file was read.
+        forms: of its NIfTI header, which outputs on this grid keep.
+        other: a second 4x4 by which other files may refer to this grid (a sform to MNI beside a scanner's qform).
     """
 
     data: np.ndarray
@@ -60,7 +60,11 @@ class Volume:
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
     def with_data(self, data: np.ndarray) -> Volume:
-        """Another array on the same grid."""
+        """Return a volume with other values on the same grid.
+
+        Args:
+            data: (I, J, K).
+        """
         return replace(self, data=data)
 
 
@@ -112,7 +116,14 @@ def _finite(data: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def content_sha256(volume: Volume) -> str:
-    """SHA-256 of a volume's values and place, as 64 hexadecimal digits: what identifies a series of many files."""
+    """Hash the values and position of a volume; this identifies a series of many files.
+
+    Args:
+        volume: volume.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256(np.ascontiguousarray(volume.data).tobytes())
     digest.update(np.asarray(volume.affine, "<f8").tobytes())
     return digest.hexdigest()
@@ -161,7 +172,14 @@ def write_volume(
 
 
 def to_sitk(volume: Volume) -> sitk.Image:
-    """A SimpleITK image (float32, LPS mm) at the same place in the world."""
+    """Convert a volume to a SimpleITK image at the same world position.
+
+    Args:
+        volume: volume (RAS mm).
+
+    Returns:
+        float32 image (LPS mm).
+    """
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(np.asarray(volume.data, np.float32).T))
@@ -211,7 +229,14 @@ def resample(
 
 
 def sitk_transform(matrix: np.ndarray) -> sitk.AffineTransform:
-    """The ITK transform (LPS mm) of a 4x4 matrix in RAS mm."""
+    """Convert a matrix to an ITK transform.
+
+    Args:
+        matrix: 4x4, RAS mm.
+
+    Returns:
+        Affine transform in LPS mm.
+    """
     import SimpleITK as sitk
 
     lps = LPS_FROM_RAS @ np.asarray(matrix, float) @ LPS_FROM_RAS
@@ -222,7 +247,14 @@ def sitk_transform(matrix: np.ndarray) -> sitk.AffineTransform:
 
 
 def matrix_of_sitk(transform: sitk.Transform) -> np.ndarray:
-    """The 4x4 matrix in RAS mm of a linear ITK transform (LPS mm), whatever its class and centre."""
+    """Convert a linear ITK transform to a matrix.
+
+    Args:
+        transform: linear transform of any class and centre, LPS mm.
+
+    Returns:
+        4x4, RAS mm.
+    """
     points = np.vstack([np.zeros(3), np.eye(3)])
     mapped = np.array([transform.TransformPoint(point.tolist()) for point in points])
     lps = np.eye(4)
@@ -232,14 +264,28 @@ def matrix_of_sitk(transform: sitk.Transform) -> np.ndarray:
 
 
 def corners(shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
-    """The eight outer corners of a grid in world mm, (8, 3)."""
+    """Compute the eight outer corners of a grid.
+
+    Args:
+        shape: voxels along each axis.
+        affine: 4x4, voxel -> world mm.
+
+    Returns:
+        (8, 3), world mm.
+    """
     ends = [(-0.5, n - 0.5) for n in shape[:3]]
     grid = np.array([[i, j, k, 1.0] for i in ends[0] for j in ends[1] for k in ends[2]])
     return (grid @ np.asarray(affine, float).T)[:, :3]
 
 
 def same_grid(first: Volume, second: Volume, tolerance_mm: float = 0.01) -> bool:
-    """Whether two volumes have the same shape and their corners lie within `tolerance_mm` of each other."""
+    """Check whether two volumes have the same grid.
+
+    Args:
+        first: volume.
+        second: volume.
+        tolerance_mm: largest distance between corresponding corners.
+    """
     if first.data.shape != second.data.shape:
         return False
     gap = corners(first.data.shape, first.affine) - corners(second.data.shape, second.affine)

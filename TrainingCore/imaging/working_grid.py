@@ -1,6 +1,6 @@
-"""Working on about 1 mm where an image is finer: registration, brain, tissues and the network need no more.
+"""Process fine images at about 1 mm: registration, brain, tissues and the network need no more.
 
-A head of 0.5 mm has 58 million voxels, 230 MB for each array; the 20 and more arrays of a patient took 5.8 GB.
+A head at 0.5 mm has 58 million voxels, 230 MB for each array; the 20 and more arrays of a patient took 5.8 GB.
 """
 
 from __future__ import annotations
@@ -18,24 +18,37 @@ WORKING_MM = 1.1  # edge that blocks come near to (ours)
 
 
 def is_fine(volume: Volume) -> bool:
-    """Whether a volume has more voxels than the steps need."""
-    return volume.voxel_volume < FINE_MM3 and bool(block_size(volume).max() > 1)
+    """Check whether a volume has more voxels than the processing steps need.
+
+    Args:
+        volume: volume.
+
+    Returns:
+        True below 0.3 mm3 per voxel (0.67 mm), if at least one axis can be averaged.
+    """
+    return volume.voxel_volume < FINE_MM3 and bool(_block_size(volume).max() > 1)
 
 
-def block_size(volume: Volume) -> np.ndarray:
-    """Voxels along each axis that are averaged into one, (3,) int."""
+def _block_size(volume: Volume) -> np.ndarray:
+    """Return the number of voxels along each axis that are averaged into one, (3,) int."""
     return np.maximum(np.round(WORKING_MM / volume.spacing), 1).astype(int)
 
 
 def working_copy(volume: Volume) -> Volume:
-    """The means of blocks of voxels, about 1 mm; the volume itself where it is no finer.
+    """Average blocks of voxels to about 1 mm.
 
-    Where the background was set to one value (a stripped brain) it does not count in the means, and a block is
-    background from one half on, so that the brain keeps its size.
+    If the background was set to one value (a stripped brain), it is left out of the means, and a block is background if
+    at least half of it is, so that the brain keeps its size.
+
+    Args:
+        volume: volume.
+
+    Returns:
+        Averaged volume; the volume itself if it is not fine.
     """
     if not is_fine(volume):
         return volume
-    size = block_size(volume)
+    size = _block_size(volume)
     means = block_means(volume, size)
     faces = np.concatenate([np.take(volume.data, end, axis).ravel() for axis in range(3) for end in (0, -1)])
     air = np.float32(np.median(faces))
@@ -49,7 +62,11 @@ def working_copy(volume: Volume) -> Volume:
 
 
 def grid_only(volume: Volume) -> Volume:
-    """A volume with the same grid, name and header, whose zeros take no memory."""
+    """Copy a volume's grid, name and header with zeros that take no memory.
+
+    Args:
+        volume: volume.
+    """
     return replace(volume, data=np.broadcast_to(np.float32(0), volume.data.shape))
 
 
