@@ -1,4 +1,4 @@
-"""What a scanner adds to a signal: receive field, blur, slices, motion, Rician noise."""
+"""Effects of the scanner on a signal: receive field, blur, slices, motion, Rician noise."""
 
 from __future__ import annotations
 

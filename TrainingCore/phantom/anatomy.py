@@ -1,4 +1,4 @@
-"""One person's anatomy: the template under a smooth invertible deformation of that person's own."""
+"""Anatomy of one person: the template under a smooth invertible deformation."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ class Anatomy:
     """Tissue fractions of one person on a grid of (size, size, size) voxels.
 
     Attributes:
-        white_matter: fractions in [0, 1], summing to 1 inside `brain` and 0 outside.
-        grey_matter: fractions in [0, 1], summing to 1 inside `brain` and 0 outside.
-        fluid: fractions in [0, 1], summing to 1 inside `brain` and 0 outside.
+        white_matter: fraction in [0, 1]; the three tissues sum to 1 inside `brain` and are 0 outside.
+        grey_matter: fraction in [0, 1].
+        fluid: fraction in [0, 1].
         texture: see Template.
-        ventricle_distance: mm to the lateral ventricles and to cortical grey matter.
-        cortex_distance: mm to the lateral ventricles and to cortical grey matter.
+        brain: bool.
+        ventricles: lateral ventricles.
+        ventricle_distance: mm to the lateral ventricles.
+        cortex_distance: mm to cortical grey matter.
         displacement: mm, (3, COARSE, COARSE, COARSE) over the same field of view.
         affine: voxel -> world mm, RAS+.
         voxel: edge in mm.
@@ -62,7 +64,13 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Mass:
-    """Something that takes place in the brain: centre (mm from the middle of the field of view), radius, push (mm)."""
+    """A mass that displaces the brain.
+
+    Attributes:
+        centre: mm from the centre of the field of view.
+        radius: mm.
+        push: outward displacement of its surface in mm.
+    """
 
     centre: tuple[float, float, float]
     radius: float
@@ -70,10 +78,14 @@ class Mass:
 
 
 def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
-    """Affine of a cube of `size` voxels and 192 mm edge around `centre` (world mm), RAS+.
+    """Compute the affine of the cube of 192 mm edge around a point.
+
+    Args:
+        size: voxels along each edge.
+        centre: (3,) world mm.
 
     Returns:
-        4x4; centre: (3,).
+        4x4, voxel -> world mm, RAS+.
     """
     voxel = FIELD_OF_VIEW_MM / size
     affine = np.diag([voxel, voxel, voxel, 1.0])
@@ -207,9 +219,16 @@ def _ventricle_velocity(template: Template, widening: float) -> np.ndarray:
 
 
 def displacement_of(velocity: np.ndarray, steps: int = STEPS) -> np.ndarray:
-    """Displacement (3, n, n, n) in voxels reached by following `velocity` (voxels) for unit time: scaling and squaring.
+    """Integrate a velocity field over unit time by scaling and squaring (Arsigny et al. 2006).
 
-    Arsigny et al. 2006. The result is a diffeomorphism (Jacobian > 0) for a smooth velocity.
+    The result is a diffeomorphism (Jacobian > 0) for a smooth velocity.
+
+    Args:
+        velocity: (3, n, n, n) in voxels.
+        steps: number of squarings.
+
+    Returns:
+        Displacement, (3, n, n, n) in voxels.
     """
     from scipy import ndimage
 
@@ -275,7 +294,15 @@ def _distance_to(target: np.ndarray, brain: np.ndarray, voxel: float) -> np.ndar
 
 
 def spread_coarse(part: np.ndarray, size: int) -> np.ndarray:
-    """A field on the coarse grid (48, 48, 48), read linearly on a grid of (size, size, size) over the same space."""
+    """Interpolate a field of the coarse grid linearly.
+
+    Args:
+        part: (48, 48, 48).
+        size: voxels along each edge of the target grid over the same field of view.
+
+    Returns:
+        (size, size, size) float32.
+    """
     line = (np.arange(size) - (size - 1) / 2.0) * FIELD_OF_VIEW_MM / size
     matrix = linear_matrix(line / (FIELD_OF_VIEW_MM / COARSE) + (COARSE - 1) / 2.0, part.shape[0])
     for axis in range(3):

@@ -30,7 +30,14 @@ REAL_FILES = {
 
 @dataclass
 class Intensities:
-    """Voxels (2, n) and means (2, lesions) of T1w and FLAIR in lesions relative to NAWM's median, and volumes (mm3)."""
+    """T1w and FLAIR in the lesions of one person, relative to the median of NAWM.
+
+    Attributes:
+        name: person.
+        voxels: (2, n) T1w and FLAIR of every lesional voxel.
+        means: (2, lesions) means of every lesion.
+        volumes: (lesions,) mm3.
+    """
 
     name: str
     voxels: np.ndarray
@@ -67,10 +74,16 @@ def lesion_intensities(
 
 
 def real_intensities(folder: Path) -> list[Intensities]:
-    """Every person of a BIDS-like folder that has the three files.
+    """Measure every person of a BIDS-like folder that has T1w, FLAIR and lesion mask in MNI space.
+
+    Args:
+        folder: folder with sub-*.
+
+    Returns:
+        One entry per person.
 
     Raises:
-        BadInput: there is none.
+        BadInput: no person has the three files.
     """
     import nibabel
     from scipy import ndimage
@@ -100,7 +113,7 @@ def real_intensities(folder: Path) -> list[Intensities]:
 
 
 def _like_white_matter(t1w: np.ndarray, white: np.ndarray) -> np.ndarray:
-    """Where T1w is near the brightest common value of the template's white matter: leaves out misplaced fluid."""
+    """Select voxels whose T1w is near the mode of the template's white matter: excludes misplaced fluid."""
     level = np.percentile(t1w[white], 75)
     return np.abs(t1w / level - 1.0) < 0.25
 
@@ -110,7 +123,18 @@ def _volume(image: object) -> float:
 
 
 def digital_intensities(count: int, site: str, seed: int, size: int, progress: Progress) -> list[Intensities]:
-    """`count` simulated patients of a site at their first visit."""
+    """Measure simulated patients at their first visit.
+
+    Args:
+        count: number of patients.
+        site: A, B, C or R.
+        seed: seed of the cohort.
+        size: voxels along each edge of 192 mm.
+        progress: receives one step per patient.
+
+    Returns:
+        One entry per patient.
+    """
     from ..simulate import draw_people
     from .patient import simulate_with_truth
 
@@ -124,8 +148,8 @@ def digital_intensities(count: int, site: str, seed: int, size: int, progress: P
     return people
 
 
-def draw_intensities(real: Sequence[Intensities], digital: Sequence[Intensities], path: Path) -> None:
-    """Draw the distributions of voxels, and each lesion's means, of both groups as PNG."""
+def _draw(real: Sequence[Intensities], digital: Sequence[Intensities], path: Path) -> None:
+    """Draw the distributions of voxels, and the means of each lesion, of both groups as PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -134,7 +158,7 @@ def draw_intensities(real: Sequence[Intensities], digital: Sequence[Intensities]
     figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
     colours = ("#555555", "#0f766e", "#6d28d9")
     everyone = [(person.name, [person], colour) for person, colour in zip(real, colours)]
-    everyone.append((f"digital (n = {len(digital)})", list(digital), "#c2410c"))
+    everyone.append((f"simulated (n = {len(digital)})", list(digital), "#c2410c"))
     for index, (title, limits) in enumerate((("T1w", (0.2, 1.4)), ("FLAIR", (0.4, 2.6)))):
         for name, group, colour in everyone:
             values = np.concatenate([person.voxels[index] for person in group])
@@ -199,9 +223,9 @@ def compare_intensities(
         real = real_intensities(patients_folder)
         digital = digital_intensities(patients, site, seed, size, bar)
     with atomic_path(out / "phantom_intensities.png") as temporary:
-        draw_intensities(real, digital, temporary)
+        _draw(real, digital, temporary)
     lines = []
-    for name, samples in (*((sample.name, [sample]) for sample in real), ("digital", digital)):
+    for name, samples in (*((sample.name, [sample]) for sample in real), ("simulated", digital)):
         voxels = np.concatenate([sample.voxels for sample in samples], axis=1)
         middle = np.percentile(voxels, [5, 25, 50, 75, 95], axis=1)
         for index, image in enumerate(IMAGES):

@@ -17,14 +17,19 @@ from ..runtime.cli import Progress, run_command
 from ..runtime.errors import BadInput
 from ..runtime.signature import AtLeast, ProgressMode, command
 
-SMALLEST_MM3 = 10.0  # a digital voxel has 3.4 mm3: smaller components have no shape on that grid
+SMALLEST_MM3 = 10.0  # a simulated voxel has 3.4 mm3: smaller components have no shape on that grid
 BANDS_MM = ((0.0, 3.0), (3.0, 8.0), (8.0, 15.0), (15.0, 100.0))
 
 
 @dataclass
 class LesionFacts:
-    """One mask in numbers: component volumes (mm3), each component's least distance to the ventricles (mm), and the
-    distance of every lesion voxel (mm)."""
+    """Measurements of one mask; components below 10 mm3 are left out.
+
+    Attributes:
+        volumes: (lesions,) mm3.
+        nearest: (lesions,) smallest distance to the ventricles in mm.
+        voxel_distances: (n,) distance of every lesional voxel in mm.
+    """
 
     volumes: np.ndarray
     nearest: np.ndarray
@@ -37,7 +42,16 @@ class LesionFacts:
 
 
 def lesion_facts(mask: np.ndarray, distance: np.ndarray, voxel_volume: float) -> LesionFacts:
-    """Measure a lesion mask; distance: mm to the lateral ventricles on the same grid. 26-connected, 10 mm3 or more."""
+    """Measure the components (26-neighbourhood) of a lesion mask.
+
+    Args:
+        mask: (I, J, K).
+        distance: mm to the lateral ventricles on the same grid.
+        voxel_volume: mm3.
+
+    Returns:
+        Measurements of the components of 10 mm3 or more.
+    """
     from scipy import ndimage
 
     boxes = ndimage.find_objects(mask.astype(np.uint8))
@@ -52,10 +66,17 @@ def lesion_facts(mask: np.ndarray, distance: np.ndarray, voxel_volume: float) ->
 
 
 def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
-    """Facts of the real masks in a folder, in MNI space.
+    """Measure the real masks in a folder.
+
+    Args:
+        folder: folder with *label-lesion_mask.nii.gz in MNI space.
+        limit: number of masks, None for all.
+
+    Returns:
+        One entry per mask.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is no mask.
     """
     import nibabel
     from scipy import ndimage
@@ -82,7 +103,18 @@ def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
 
 
 def digital_facts(count: int, site: str, seed: int, size: int, progress: Progress) -> list[LesionFacts]:
-    """Facts of `count` simulated patients of a site at their first visit."""
+    """Measure simulated patients at their first visit.
+
+    Args:
+        count: number of patients.
+        site: A, B, C or R.
+        seed: seed of the cohort.
+        size: voxels along each edge of 192 mm.
+        progress: receives one step per patient.
+
+    Returns:
+        One entry per patient.
+    """
     from ..simulate import draw_people
     from .patient import anatomy_and_lesions
 
@@ -95,7 +127,15 @@ def digital_facts(count: int, site: str, seed: int, size: int, progress: Progres
 
 
 def table(real: Sequence[LesionFacts], digital: Sequence[LesionFacts]) -> list[tuple[str, str, str]]:
-    """Rows (what, real, digital) with medians and quartiles over people, and pooled shares."""
+    """Compare both groups in a table.
+
+    Args:
+        real: real masks.
+        digital: simulated patients.
+
+    Returns:
+        Rows (measure, real, simulated): medians and quartiles over people, and pooled shares.
+    """
     rows = [("people", str(len(real)), str(len(digital)))]
     for name, measure in (
         ("lesion load (ml)", lambda f: f.load),
@@ -127,7 +167,7 @@ def _share(values: np.ndarray, low: float, high: float) -> str:
     return f"{100.0 * float(((values >= low) & (values < high)).mean()):.0f} %"
 
 
-def draw_lesions(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Path) -> None:
+def _draw(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Path) -> None:
     """Draw load, number against load, volumes and distance to the ventricles of both groups as PNG."""
     import matplotlib
 
@@ -135,7 +175,7 @@ def draw_lesions(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], pa
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
-    styles = (("real", real, "#555555", "o"), ("digital", digital, "#c2410c", "x"))
+    styles = (("real", real, "#555555", "o"), ("simulated", digital, "#c2410c", "x"))
     for name, group, colour, marker in styles:
         loads = np.sort([f.load for f in group])
         axes[0].step(loads, np.arange(1, len(loads) + 1) / len(loads), color=colour, label=f"{name} (n = {len(group)})")
@@ -167,7 +207,7 @@ def draw_lesions(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], pa
             ("Lesion load", "ml"),
             ("Number of lesions", "load, ml"),
             ("Volume of a lesion", "mm3"),
-            ("Lesional volume by place", "mm to the ventricles"),
+            ("Lesional volume by location", "mm to the ventricles"),
         ),
     ):
         axis.set_title(title)
@@ -224,7 +264,7 @@ def compare_lesions(
         digital = digital_facts(patients, site, seed, size, bar)
     rows = [("measure", "real", "digital (simulated)"), *table(real, digital)]
     with atomic_path(out / "phantom_lesions.png") as temporary:
-        draw_lesions(real, digital, temporary)
+        _draw(real, digital, temporary)
     write_text(out / "phantom_lesions.csv", "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows))
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---|---|---|")

@@ -1,6 +1,6 @@
-"""Cortical lesions: leukocortical lesions reach into grey matter; intracortical ones no rater sees at 3 T.
+"""Cortical lesions: leukocortical lesions reach into grey matter; intracortical ones are invisible to raters at 3 T.
 
-Most cortical lesions stay invisible in T1w and FLAIR (Geurts et al. 2005); number and size here are ours.
+Most cortical lesions are invisible in T1w and FLAIR (Geurts et al. 2005); number and size are ours.
 """
 
 from __future__ import annotations
@@ -16,9 +16,14 @@ INTRACORTICAL_LOSS = (0.4, 0.9)  # (ours) share of cortical myelin
 
 
 def add_cortical(lesions: Lesions, anatomy: Anatomy, person_seed: int) -> None:
-    """Set `cortical` of a patient: what white matter lesions take of the grey matter they cover, and lesions of cortex.
+    """Set the myelin loss of grey matter: where white matter lesions cover it, and in intracortical lesions.
 
     Intracortical lesions are not in the mask.
+
+    Args:
+        lesions: `cortical` is set in place.
+        anatomy: of the same person.
+        person_seed: seed of the person.
     """
     random = stream(person_seed, "cortical lesions")
     mask = lesions.mask

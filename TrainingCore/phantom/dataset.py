@@ -19,17 +19,17 @@ LABELS_TABLE = f"{TUMOUR.removeprefix('space-T1w_')}.tsv"
 OURS = re.compile(rf"sub-[{''.join(SITES)}](HC)?\d{{2,}}")
 
 
-def participant_columns(disease: str) -> dict[str, Any]:
-    """Columns of participants.tsv (BIDS data dictionary); gliomas add those that their cohorts are stratified by."""
+def _participant_columns(disease: str) -> dict[str, Any]:
+    """Describe the columns of participants.tsv (BIDS); gliomas add those that cohorts are stratified by."""
     description: dict[str, Any] = {
         "group": {
-            "Description": f"Digital patient with {DISEASE_NAMES[disease]} or healthy control",
+            "Description": f"Simulated patient with {DISEASE_NAMES[disease]} or healthy control",
             "Levels": {"patient": DISEASE_NAMES[disease], "control": "healthy"},
         },
-        "site": {"Description": f"Digital site: {', '.join(SITES)} (R: every visit its own protocol)"},
+        "site": {"Description": f"Simulated site: {', '.join(SITES)} (R: every visit its own protocol)"},
         "age": {"Description": "Age at the first visit", "Units": "year"},
         "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
-        "simulated": {"Description": "Whether the person is simulated; always true here"},
+        "simulated": {"Description": "Whether the person is simulated; true for everybody"},
     }
     if disease == "glioma":
         description["subtype"] = {"Description": "Subtype of the glioma (WHO 2021)", "Levels": SUBTYPE_LEVELS}
@@ -78,7 +78,7 @@ def prepare_dataset(
 
 
 def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
-    """Whether the cohort in `out`, if any, has these settings. Raises BadInput if `out` holds something else."""
+    """Check whether the cohort in `out`, if any, has these settings; raises BadInput if `out` holds other files."""
     path = out / "dataset_description.json"
     about = read_json(path) if path.is_file() else {}
     generator = about.get("GeneratedBy") if isinstance(about, dict) else None
@@ -91,7 +91,7 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
 
 
 def _sessions(out: Path) -> Iterator[Path]:
-    """Session folders of the simulated people in `out`; raises BadInput if there are people of somebody else's."""
+    """Yield session folders of the simulated people in `out`; raises BadInput if there are other people."""
     for folder in (out, out / DERIVATIVES):
         for person in sorted(folder.glob("sub-*")):
             sessions = sorted(person.iterdir()) if person.is_dir() else []
@@ -115,7 +115,7 @@ def _clear(out: Path, surplus: list[Path]) -> None:
 
 
 def _write_participants(out: Path, people: list[tuple[str, Person]], disease: str) -> None:
-    named = participant_columns(disease)
+    named = _participant_columns(disease)
     lines = ["\t".join(["participant_id", *named])]
     for label, person in people:
         facts = {

@@ -1,6 +1,6 @@
-"""Damage outside of lesions: normal-appearing and dirty white matter, the ventricle's wall, halos.
+"""Damage outside lesions: normal-appearing and dirty white matter, ventricle wall, halos.
 
-MRI and PET see the same damage: T1, T2, MTR and diffusion follow from it as they do in lesions.
+MRI and PET show the same damage: T1, T2, MTR and diffusion follow from it as in lesions.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def set_diffuse_damage(lesions: Lesions, anatomy: Anatomy, person_seed: int, dir
 
 
 def _halos(lesions: Lesions, anatomy: Anatomy, outside: np.ndarray) -> np.ndarray:
-    """The share of DVR lost around lesions; adds their water and axonal loss to what lies outside, in place."""
+    """Return the share of DVR lost around lesions; adds their water and axonal loss outside lesions, in place."""
     from scipy import ndimage
 
     sigma = HALO_MM / 2.3548 / anatomy.voxel

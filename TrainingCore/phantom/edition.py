@@ -1,7 +1,7 @@
-"""Which digital patient made an image: an edition, and a fingerprint of every number that defines it.
+"""Edition of the simulated patient, and a fingerprint of every number that defines it.
 
-An edition is frozen before schedules or systems are compared, so that nothing can be tuned to favour one. Its
-fingerprint stands in every sidecar; FROZEN records it, and a test fails where a number changed without a new edition.
+An edition is frozen before schedules or systems are compared, so that it cannot be tuned to favour one of them. Its
+fingerprint is stored in every sidecar; FROZEN records it, and a test fails if a number changes without a new edition.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MODULES = (
 
 
 def constants() -> list[str]:
-    """Every named constant of the simulated patient (`NAME = value`), and the decimal numbers in its code.
+    """List every named constant of the simulated patient (`NAME = value`), and the decimal numbers in its code.
 
-    Without the modules' names: to move or import a constant elsewhere changes nothing.
+    Module names are left out, so that moving or importing a constant changes nothing.
     """
     named: set[str] = set()
     numbers: list[float] = []
@@ -57,11 +57,11 @@ def _decimals(module_name: str) -> tuple[float, ...]:
 
 
 def fingerprint() -> str:
-    """Sixteen hex digits that change with any of `constants`."""
+    """Return sixteen hexadecimal digits that change with any of `constants`."""
     return hashlib.sha256("\n".join(constants()).encode()).hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=1)
 def phantom_edition() -> dict[str, Any]:
-    """What sidecars, cards and cases say of the simulated patient: {edition, constants}."""
+    """Return {edition, constants} of the simulated patient for sidecars, cards and cases."""
     return {"edition": EDITION, "constants": fingerprint()}

@@ -1,4 +1,4 @@
-"""Gadolinium: where a contrast agent goes and what it does to relaxation."""
+"""Gadolinium: distribution of a contrast agent and its effect on relaxation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ ACTIVE_SHARE, ACTIVE_RANGE, ACTIVE_BELOW_MM3 = 0.55, (0.08, 0.30), 1500.0
 
 
 def enhanced(tissue: Relaxation, concentration: np.ndarray) -> Relaxation:
-    """Relaxation with `concentration` mmol/l of agent: 1/T = 1/T0 + r C (times in ms)."""
+    """Compute relaxation with contrast agent: 1/T = 1/T0 + r C.
+
+    Args:
+        tissue: relaxation without agent, times in ms.
+        concentration: mmol/l, one value or one per voxel.
+
+    Returns:
+        Relaxation with agent; proton density is unchanged.
+    """
     t1 = 1.0 / (1.0 / tissue.t1 + RELAXIVITY_T1 * concentration / 1000.0)
     t2 = 1.0 / (1.0 / tissue.t2 + RELAXIVITY_T2 * concentration / 1000.0)
     return Relaxation(t1, t2, tissue.density)
@@ -32,9 +40,19 @@ def enhanced(tissue: Relaxation, concentration: np.ndarray) -> Relaxation:
 def uptake(
     anatomy: Anatomy, lesions: Lesions, tumour: Tumour | None, person_seed: int, visit: int
 ) -> dict[str, np.ndarray]:
-    """Agent in mmol/l after the whole dose, per tissue, as flat arrays over the brain (or a single value).
+    """Compute the concentration of agent in each tissue after the full dose.
 
-    Normal tissue has it in its blood only, fluid where vessels cross it; active MS lesions and tumours leak.
+    Normal tissue has it only in its blood, fluid where vessels cross it; active MS lesions and tumours leak.
+
+    Args:
+        anatomy: of the person.
+        lesions: of the visit.
+        tumour: glioma, or None.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+
+    Returns:
+        Tissue -> mmol/l, flat over the brain or a single value.
     """
     brain = anatomy.brain
     white = np.full(int(brain.sum()), TISSUE_UPTAKE["white"], np.float32)
@@ -49,10 +67,16 @@ def uptake(
 
 
 def active_lesions(lesions: Lesions, voxel: float, person_seed: int, visit: int) -> np.ndarray:
-    """Agent in mmol/l after the whole dose in MS lesions whose blood-brain barrier leaks at this visit.
+    """Compute the concentration of agent in MS lesions whose blood-brain barrier leaks at this visit.
+
+    Args:
+        lesions: of the visit.
+        voxel: edge in mm.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
 
     Returns:
-        (n, n, n) float32, 0 elsewhere.
+        mmol/l after the full dose, (n, n, n) float32, 0 elsewhere.
     """
     count = int(lesions.owner.max())
     random = stream(person_seed, "active lesions", visit)

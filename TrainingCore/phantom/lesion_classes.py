@@ -1,11 +1,11 @@
-"""Classes of MS lesions, and what each does to myelin, axons and water.
+"""Classes of MS lesions, and their effect on myelin, axons and water.
 
 From histology: inactive, active, smouldering and shadow (remyelinated) plaques (Frischer et al. 2015, 2,476 plaques;
 Luchetti et al. 2018, 7,562 lesions, 57 % active or mixed). Remyelination differs widely between people (Patrikios et
-al. 2006; Bodini et al. 2016) and is commoner in small and in deep white matter lesions than along the ventricles
-(Goldschmidt et al. 2009; Kolb et al. 2021: short-T1 lesions are the remyelinated ones). Axons are lost most where T1 is
-longest (van Waesberghe et al. 1999), and the core of large old lesions may be fluid. The numbers are ours, set so that
-the mean deficit and its spread between people are those of PMC4660647 (17.6 +- 6.2 % of DVR in 12 patients).
+al. 2006; Bodini et al. 2016) and is more frequent in small and in deep white matter lesions than along the ventricles
+(Goldschmidt et al. 2009; Kolb et al. 2021: short-T1 lesions are the remyelinated ones). Axonal loss is greatest where
+T1 is longest (van Waesberghe et al. 1999), and the core of large old lesions may be fluid. The numbers are ours, set so
+that the mean deficit and its spread between people are those of PMC4660647 (17.6 +- 6.2 % of DVR in 12 patients).
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from .randomness import random_field, stream
 
 
 class LesionClass(NamedTuple):
-    """A class: (mean, SD) of lost myelin, lost axons and water, each a share of 1, and how often it is met.
+    """A class: (mean, SD) of lost myelin, lost axons and water, each a share of 1, and its frequency.
+
+    The weight of a class is exp(logit + per_log_volume ln(volume / 100 mm3) + near_ventricles n + repair r), with n 1
+    at the ventricle wall and falling to 0, and r the person's capacity for repair (SD 1).
 
     Attributes:
-        depth: how much deeper the centre than the rim, 0 none to 1.
-        logit: the class's weight is exp(logit + per_log_volume ln(volume / 100 mm3) + near_ventricles n + repair r), n
-            1 at the ventricle wall and falling to 0, r the person's capacity for repair (SD 1).
-        per_log_volume: like `logit`.
-        near_ventricles: like `logit`.
-        repair: like `logit`.
+        depth: how much deeper the loss is in the centre than at the rim, 0 to 1.
+        logit: term of the weight.
+        per_log_volume: term of the weight.
+        near_ventricles: term of the weight.
+        repair: term of the weight.
     """
 
     name: str
@@ -61,14 +63,18 @@ PATCHINESS, PATCH_MM = 0.12, 6.0  # (ours) variation within a lesion
 
 
 class Traits(NamedTuple):
-    """What is a person's own: repair (SD 1) and a shift of lost myelin in all lesions."""
+    """Traits of a person: capacity for repair (SD 1) and a shift of lost myelin in all lesions."""
 
     repair: float
     loss: float
 
 
 def draw_traits(person_seed: int) -> Traits:
-    """Capacity for repair and severity of a person."""
+    """Draw a person's capacity for repair and severity.
+
+    Args:
+        person_seed: seed of the person.
+    """
     random = stream(person_seed, "repair")
     return Traits(float(random.normal()), PERSON_LOSS_SD * float(random.normal()))
 
@@ -131,7 +137,7 @@ def set_states(
 def _levels(
     kinds: np.ndarray, traits: Traits, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean lost myelin, lost axons and water of each lesion."""
+    """Draw mean lost myelin, lost axons and water of each lesion."""
     table = np.array([[0.0] * 6, *([*kind.myelin, *kind.axons, *kind.water] for kind in CLASSES)])[kinds]
     noise = random.standard_normal((3, len(kinds)))
     own = traits.loss + table[:, 1] * noise[0]

@@ -1,4 +1,4 @@
-"""MS lesions grown: how many, how large, where, and what a later visit changes.
+"""Generate MS lesions: number, size, location, and the changes of a later visit.
 
 Numbers taken from, or tuned to, the 29 consensus masks of Lesjak et al., Neuroinformatics 2018 (3D MR image database of
 MS patients with white-matter lesion segmentations, CC-BY); see compare_lesions.py. Shapes are generated, or placed from
@@ -66,7 +66,17 @@ def draw_volumes(
 
 
 def grow_lesions(anatomy: Anatomy, person_seed: int, load_factor: float = 1.0, count_factor: float = 1.0) -> Lesions:
-    """The lesions of a patient at the first visit."""
+    """Generate the lesions of a patient at the first visit.
+
+    Args:
+        anatomy: of the person.
+        person_seed: seed of the person.
+        load_factor: multiplies the lesion load of the distribution.
+        count_factor: multiplies the number of lesions.
+
+    Returns:
+        Lesions with classes, tissue and diffuse damage.
+    """
     random = stream(person_seed, "lesions")
     lesions = no_lesions(anatomy.shape)
     ordinary, confluent = draw_volumes(random, load_factor, count_factor)
@@ -80,10 +90,15 @@ def grow_lesions(anatomy: Anatomy, person_seed: int, load_factor: float = 1.0, c
 
 
 def with_states(lesions: Lesions, anatomy: Anatomy, person_seed: int) -> Lesions:
-    """Classes, tissue, and diffuse damage for lesions of which only `owner` is set, in place.
+    """Set classes, tissue and diffuse damage of lesions.
+
+    Args:
+        lesions: only `owner` needs to be set; changed in place.
+        anatomy: of the person.
+        person_seed: seed of the person.
 
     Returns:
-        them.
+        The same object.
     """
     set_states(lesions, anatomy, draw_traits(person_seed), stream(person_seed, "lesion states"))
     add_cortical(lesions, anatomy, person_seed)
@@ -92,7 +107,17 @@ def with_states(lesions: Lesions, anatomy: Anatomy, person_seed: int) -> Lesions
 
 
 def next_visit(lesions: Lesions, anatomy: Anatomy, person_seed: int, visit: int) -> Lesions:
-    """The lesions at a later visit: 8-22 % of the lesional volume demyelinated or remyelinated, and some are new."""
+    """Generate the lesions of a later visit: 8-22 % of the lesional volume de- or remyelinates, and new lesions appear.
+
+    Args:
+        lesions: of the previous visit; not changed.
+        anatomy: of the person.
+        person_seed: seed of the person.
+        visit: number of the later visit, from 2.
+
+    Returns:
+        Lesions of the later visit.
+    """
     random = stream(person_seed, "change", visit)
     later = Lesions(*(getattr(lesions, part.name).copy() for part in fields(lesions)))
     mask = lesions.mask
@@ -115,7 +140,7 @@ def next_visit(lesions: Lesions, anatomy: Anatomy, person_seed: int, visit: int)
 
 
 def _resolve_acute(later: Lesions) -> None:
-    """Oedema goes; the lesion that is left counts as shadow where its deficit is small, else as inactive."""
+    """Remove the oedema of acute lesions; the rest becomes a shadow lesion if its deficit is small, else inactive."""
     acute = later.kinds == ACUTE
     if not acute.any():
         return

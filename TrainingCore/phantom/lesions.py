@@ -11,18 +11,18 @@ FULL_LOSS = 0.40  # (ours) DVR deficit of wholly demyelinated white matter, shar
 
 @dataclass
 class Lesions:
-    """Lesions of one visit on the anatomy's grid.
+    """Lesions of one visit on the anatomy's grid, (n, n, n) each.
 
     Attributes:
         owner: int32, 0 = none, k = lesion k.
         kinds: int8 (lesions + 1,), class of lesion k, see lesion_classes (0: no MS lesion).
-        deficit: share of DVR that a lesion lost against the white matter around it, 0 to FULL_LOSS.
-        diffuse: the same for what is no lesion (normal-appearing and dirty white matter, halos), against healthy white
-            matter.
-        axonal_loss: 0 to 1, cavity the share of a voxel that is fluid where tissue was.
-        water: 0 to 1, cavity the share of a voxel that is fluid where tissue was.
-        cavity: 0 to 1, cavity the share of a voxel that is fluid where tissue was.
-        cortical: share of its myelin that grey matter lost, 0 to 1.
+        deficit: share of DVR lost in lesions, against the surrounding white matter, 0 to FULL_LOSS.
+        diffuse: share of DVR lost outside lesions (normal-appearing and dirty white matter, halos), against healthy
+            white matter.
+        axonal_loss: share of axons lost, 0 to 1.
+        water: additional water, 0 to 1.
+        cavity: share of a voxel that is fluid instead of tissue, 0 to 1.
+        cortical: share of myelin lost in grey matter, 0 to 1.
     """
 
     owner: np.ndarray
@@ -49,13 +49,24 @@ class Lesions:
 
 
 def no_lesions(shape: tuple[int, int, int]) -> Lesions:
-    """A healthy person's lesions: none."""
+    """Create the lesions of a healthy person: none.
+
+    Args:
+        shape: voxels along each axis.
+    """
     volumes = (np.zeros(shape, np.float32) for _ in range(6))
     return Lesions(np.zeros(shape, np.int32), np.zeros(1, np.int8), *volumes)
 
 
 def depth_profile(lesions: Lesions) -> np.ndarray:
-    """How deep inside its lesion each voxel lies, 0 at the rim to 1 at the centre, as a flat array over the mask."""
+    """Compute the relative depth of each voxel inside its lesion.
+
+    Args:
+        lesions: lesions.
+
+    Returns:
+        Flat array over the mask, 0 at the rim to 1 at the centre.
+    """
     from scipy import ndimage
 
     mask = lesions.mask

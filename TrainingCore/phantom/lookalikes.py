@@ -1,6 +1,6 @@
-"""Structures that mimic lesions but are none; they are never in the lesion mask.
+"""Structures that mimic lesions and are never in the lesion mask.
 
-Caps and bands, punctate vascular hyperintensities of the old, perivascular spaces, choroid plexus, inflow in the fluid
+Caps and bands, punctate vascular hyperintensities of old age, perivascular spaces, choroid plexus, inflow in the fluid
 of FLAIR, ghosts of motion, and a brain mask that keeps dura or loses cortex. Names as in STRIVE (Wardlaw et al. 2013);
 all numbers are ours. Random protocols (site R) have them, other sites on request.
 """
@@ -28,7 +28,7 @@ STRIP_CHANCE, STRIP_MM = 0.5, (1.0, 3.0)  # dura that is kept or cortex that is 
 
 @dataclass
 class LookAlikes:
-    """Look-alikes and artefacts of a visit.
+    """Artefacts of a visit.
 
     Attributes:
         flow: signal that FLAIR adds to pure fluid, relative to white matter, (n, n, n) or None.
@@ -42,7 +42,18 @@ class LookAlikes:
 def add_lookalikes(
     anatomy: Anatomy, lesions: Lesions, person_seed: int, visit: int, age: float
 ) -> tuple[Anatomy, Lesions, LookAlikes]:
-    """The same brain with look-alikes; lesions keep their owners, so that no mask changes. Inputs stay as they are."""
+    """Add look-alikes to a brain; lesions keep their owners, so that no mask changes.
+
+    Args:
+        anatomy: of the person; not changed.
+        lesions: of the visit; not changed.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+        age: years.
+
+    Returns:
+        Anatomy and lesions with look-alikes, and artefacts of the visit.
+    """
     random = stream(person_seed, "look-alikes")
     old = float(np.clip((age - 30.0) / 50.0, 0.0, 1.0))
     water, diffuse = lesions.water.copy(), lesions.diffuse.copy()
@@ -51,9 +62,9 @@ def add_lookalikes(
     water += (cap * np.exp(-anatomy.ventricle_distance / reach) * anatomy.brain).astype(np.float32)
     _add_vascular(water, diffuse, anatomy, lesions.mask, random, age)
     cavity = np.maximum(lesions.cavity, _perivascular(anatomy, random) * ~lesions.mask)
-    seen = replace(lesions, water=np.clip(water, 0.0, 1.0), diffuse=diffuse, cavity=cavity.astype(np.float32))
+    mimicked = replace(lesions, water=np.clip(water, 0.0, 1.0), diffuse=diffuse, cavity=cavity.astype(np.float32))
     anatomy = _with_choroid(anatomy, random)
-    return anatomy, seen, _artefacts(anatomy, stream(person_seed, "artefacts", visit))
+    return anatomy, mimicked, _artefacts(anatomy, stream(person_seed, "artefacts", visit))
 
 
 def _add_vascular(
@@ -115,7 +126,11 @@ def _artefacts(anatomy: Anatomy, random: np.random.Generator) -> LookAlikes:
 
 
 def with_ghost(signal: np.ndarray, ghost: tuple[int, int, float] | None) -> np.ndarray:
-    """A signal and its two faint copies along the phase-encoding axis.
+    """Add two faint copies of a signal along the phase-encoding axis.
+
+    Args:
+        signal: (n, n, n).
+        ghost: axis, shift in voxels and strength, or None.
 
     Returns:
         (n, n, n).
@@ -128,7 +143,16 @@ def with_ghost(signal: np.ndarray, ghost: tuple[int, int, float] | None) -> np.n
 
 
 def badly_stripped(anatomy: Anatomy, person_seed: int, visit: int) -> Anatomy:
-    """The anatomy as a flawed brain extraction leaves it: patches of dura kept, patches of cortex lost."""
+    """Simulate a flawed brain extraction: patches of dura kept, patches of cortex lost.
+
+    Args:
+        anatomy: of the person; not changed.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+
+    Returns:
+        Anatomy with the flawed mask; unchanged in half of the visits.
+    """
     from scipy import ndimage
 
     random = stream(person_seed, "skull strip", visit)

@@ -1,7 +1,7 @@
-"""The small atlas that lesions are placed with: `python -m TrainingCore.phantom.make_atlas` writes it anew.
+"""Small atlas for the regions of lesions: `python -m TrainingCore.phantom.make_atlas` writes it again.
 
-T1 and regions of the ICBM152 2009a template (Fonov et al. 2011) at 4 mm, small enough to travel with the code: placing
-a lesion needs neither nilearn nor the network.
+T1 and regions of the ICBM152 2009a template (Fonov et al. 2011) at 4 mm, small enough to be part of the package, so
+that the region of a lesion needs neither nilearn nor the network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ SUPRATENTORIAL, INFRATENTORIAL, VENTRICLE = 1, 2, 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write t1w.nii.gz and regions.nii.gz."""
+    """Write t1w.nii.gz and regions.nii.gz.
+
+    Args:
+        argv: command-line arguments (default: those of the process).
+
+    Returns:
+        0.
+    """
     from ..imaging.regions import ATLAS
 
     example = "python -m TrainingCore.phantom.make_atlas --out atlas"
@@ -45,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cut = data[tuple(slice(0, size * step) for size in shape)]
         return cut.reshape(shape[0], step, shape[1], step, shape[2], step).mean(axis=(1, 3, 5))
 
-    below = below_tentorium(template.affine, template.brain.shape)
+    below = _below_tentorium(template.affine, template.brain.shape)
     regions = np.where(blocks(below) > 0.5, INFRATENTORIAL, SUPRATENTORIAL) * (blocks(template.brain) > 0.5)
     regions[blocks(template.ventricles) > 0.4] = VENTRICLE
     same = Volume(resample(t1w, template.brain.shape, template.affine) * template.brain, template.affine)
@@ -56,9 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def below_tentorium(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Mask (I, J, K) of everything below the tentorium in MNI space, drawn as a tent over the cerebellum with the
-    brainstem below the midbrain's upper edge; read off the template's slices (ours)."""
+def _below_tentorium(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a mask (I, J, K) of everything below the tentorium in MNI space; read off the template's slices (ours).
+
+    It is a tent over the cerebellum, and the brainstem below the upper edge of the midbrain.
+    """
     voxels = np.indices(shape, np.float32)
     x, y, z = (sum(affine[row, axis] * voxels[axis] for axis in range(3)) + affine[row, 3] for row in range(3))
     side = np.abs(x)

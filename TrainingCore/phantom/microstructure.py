@@ -1,8 +1,8 @@
 """Maps of microstructure: magnetisation transfer ratio and diffusion, from simulated measurements and their noise.
 
-What the myelin of a lesion does to each map is our reading of the literature: MTR falls with myelin and, less, with
-axons (Schmierer et al. 2004, post mortem), radial diffusivity rises with demyelination while axial diffusivity stays
-(Song et al. 2002, 2005). Water and a variation of every lesion's own keep any of the maps from telling myelin alone.
+The effect of myelin loss on each map is our reading of the literature: MTR falls with myelin and, less, with axons
+(Schmierer et al. 2004, post mortem), radial diffusivity rises with demyelination while axial diffusivity stays (Song et
+al. 2002, 2005). Because of water and a random variation of every lesion, none of the maps reveals myelin alone.
 """
 
 from __future__ import annotations
@@ -41,9 +41,15 @@ class Diffusion(NamedTuple):
 
 
 def simulate_maps(scene: Scene, names: Many[str]) -> dict[str, np.ndarray]:
-    """MTR in percent, FA unitless, RD, AD, ADC in um2/ms: float32, exactly 0 outside the brain and above 0 inside.
+    """Simulate quantitative maps.
 
-    Each (n, n, n).
+    Args:
+        scene: brain and scanner.
+        names: any of mtr, fa, rd, ad, adc.
+
+    Returns:
+        MTR in percent, FA unitless, RD, AD and ADC in um2/ms, by name: float32 (n, n, n), exactly 0 outside the brain
+        and above 0 inside.
     """
     maps = {}
     if "mtr" in names:
@@ -54,13 +60,13 @@ def simulate_maps(scene: Scene, names: Many[str]) -> dict[str, np.ndarray]:
 
 
 def _finished(values: np.ndarray, anatomy: Anatomy) -> np.ndarray:
-    """To 1/4096: below the noise, and no dependence on the last digit of the arithmetic."""
+    """Round to 1/4096: below the noise, and independent of the last digit of the arithmetic."""
     rounded = np.maximum(np.round(values * 4096.0), 1.0) / 4096.0
     return np.where(anatomy.brain, rounded, 0.0).astype(np.float32)
 
 
-def mt_ratios(scene: Scene) -> dict[str, np.ndarray]:
-    """True MTR in percent per tissue, flat over the brain or one number."""
+def _mt_ratios(scene: Scene) -> dict[str, np.ndarray]:
+    """Return the true MTR in percent per tissue, flat over the brain or a single value."""
     brain = scene.anatomy.brain
     lesions = scene.lesions
     myelin, axons, water = lesions.myelin_loss()[brain], lesions.axonal_loss[brain], lesions.water[brain]
@@ -74,8 +80,8 @@ def mt_ratios(scene: Scene) -> dict[str, np.ndarray]:
     return ratios
 
 
-def diffusion(scene: Scene) -> dict[str, Diffusion]:
-    """True diffusivities per tissue, flat over the brain or one number."""
+def _diffusion(scene: Scene) -> dict[str, Diffusion]:
+    """Return the true diffusivities per tissue, flat over the brain or a single value."""
     brain = scene.anatomy.brain
     lesions = scene.lesions
     myelin, axons, water = lesions.myelin_loss()[brain], lesions.axonal_loss[brain], lesions.water[brain]
@@ -99,7 +105,15 @@ def diffusion(scene: Scene) -> dict[str, Diffusion]:
 
 
 def axial_and_radial(mean: Values | float, anisotropy: Values) -> tuple[Values, Values]:
-    """Axial and radial diffusivity of an axially symmetric tensor of a mean diffusivity and fractional anisotropy."""
+    """Compute the diffusivities of an axially symmetric tensor.
+
+    Args:
+        mean: mean diffusivity in um2/ms.
+        anisotropy: FA, 0 to 1.
+
+    Returns:
+        Axial and radial diffusivity in um2/ms.
+    """
     difference = anisotropy * np.sqrt(3.0) * mean / np.sqrt(1.0 - 2.0 * anisotropy**2 / 3.0)
     return mean + 2.0 * difference / 3.0, mean - difference / 3.0
 
@@ -115,7 +129,7 @@ def fractional_anisotropy(axial: np.ndarray, radial: np.ndarray) -> np.ndarray:
 
 
 def _own_variation(scene: Scene, what: str) -> np.ndarray:
-    """Relative variation of white matter that no myelin explains: smooth in a person, and one number per lesion."""
+    """Draw variation of white matter not due to myelin: smooth in a person, and one number per lesion."""
     owner = scene.lesions.owner
     person = stream(scene.person_seed, "white matter", what)
     smooth = NAWM_SPREAD * random_field(person, owner.shape, 25.0, scene.anatomy.voxel)[scene.anatomy.brain]
@@ -128,7 +142,7 @@ def _measured_mt_ratio(scene: Scene) -> np.ndarray:
     """MTR = 100 (M0 - Ms) / M0 of two noisy images; saturation takes its share of each tissue's signal."""
     sequence = scene.protocol.mt
     unsaturated = {name: spoiled_signal(tissue, sequence) for name, tissue in scene.tissues.items()}
-    ratios = mt_ratios(scene)
+    ratios = _mt_ratios(scene)
     saturated = {name: signal * (1.0 - ratios[name] / 100.0) for name, signal in unsaturated.items()}
     reference = float(np.median(unsaturated["white"]))
     random = stream(scene.person_seed, "acquire", "mtr", scene.visit)
@@ -145,7 +159,7 @@ def _measured_diffusion(scene: Scene, with_trace: bool) -> dict[str, np.ndarray]
     sequence = scene.protocol.dwi
     plain = {name: np.exp(-sequence.echo / tissue.t2) * tissue.density for name, tissue in scene.tissues.items()}
     reference = float(np.median(plain["white"]))
-    diffused = diffusion(scene)
+    diffused = _diffusion(scene)
     ways = {"ad": lambda one: one.axial, "rd": lambda one: one.radial}
     if with_trace:
         ways["adc"] = lambda one: (one.axial + 2.0 * one.radial) / 3.0

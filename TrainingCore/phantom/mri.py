@@ -1,4 +1,4 @@
-"""MRI contrasts of the digital patient: weighted images; maps of microstructure are in microstructure.py."""
+"""MRI contrasts of the simulated patient: weighted images; maps are in microstructure.py."""
 
 from __future__ import annotations
 
@@ -29,10 +29,20 @@ def simulate_mri(
     contrasts: Many[str] = MRI,
     tumour: Tumour | None = None,
 ) -> dict[str, np.ndarray]:
-    """The contrasts asked for (names of case.ALL_MRI), float32, exactly 0 outside the brain.
+    """Simulate MRI contrasts.
 
-    Weighted images: arbitrary units, white matter about 1000; for maps see microstructure.simulate_maps.
-    All (n, n, n).
+    Args:
+        anatomy: of the person.
+        lesions: of the visit.
+        protocol: of the visit.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+        contrasts: names of case.ALL_MRI.
+        tumour: glioma, or None.
+
+    Returns:
+        float32 (n, n, n) by name, exactly 0 outside the brain. Weighted images have arbitrary units, white matter about
+        1000; for maps see microstructure.simulate_maps.
     """
     return render(make_scene(anatomy, lesions, protocol, person_seed, visit, tumour), contrasts)
 
@@ -44,16 +54,34 @@ def make_scene(
     person_seed: int,
     visit: int,
     tumour: Tumour | None = None,
-    seen: LookAlikes | None = None,
+    artefacts: LookAlikes | None = None,
 ) -> Scene:
-    """A brain in a scanner, with the relaxation of its tissues; seen: artefacts of the visit."""
+    """Combine a brain and a scanner, with the relaxation of the tissues.
+
+    Args:
+        anatomy: of the person.
+        lesions: of the visit.
+        protocol: of the visit.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+        tumour: glioma, or None.
+        artefacts: of the visit, None for none.
+    """
     shares = fractions(anatomy, tumour, lesions)
     tissues = relaxation(anatomy, lesions, protocol, person_seed, visit, tumour)
-    return Scene(anatomy, lesions, tumour, protocol, person_seed, visit, shares, tissues, seen or LookAlikes())
+    return Scene(anatomy, lesions, tumour, protocol, person_seed, visit, shares, tissues, artefacts or LookAlikes())
 
 
 def render(scene: Scene, contrasts: Many[str]) -> dict[str, np.ndarray]:
-    """The contrasts of a scene; see `simulate_mri`."""
+    """Simulate the contrasts of a scene.
+
+    Args:
+        scene: brain and scanner.
+        contrasts: names of case.ALL_MRI.
+
+    Returns:
+        See `simulate_mri`.
+    """
     images = {name: _weighted(scene, name) for name in contrasts if name not in QUANTITATIVE}
     maps = [name for name in contrasts if name in QUANTITATIVE]
     images.update(simulate_maps(scene, maps))
@@ -73,7 +101,7 @@ def _weighted(scene: Scene, name: str) -> np.ndarray:
             signal[tissue] = SIGNALS[sequence.kind](with_agent, sequence)
         coil = stream(scene.person_seed, "acquire", "t1w", scene.visit)
     mixed = mix(scene, signal, reference)
-    if name == "flair" and scene.seen.flow is not None:
-        mixed += scene.seen.flow
-    mixed = with_ghost(mixed, (scene.seen.ghosts or {}).get(name))
+    if name == "flair" and scene.artefacts.flow is not None:
+        mixed += scene.artefacts.flow
+    mixed = with_ghost(mixed, (scene.artefacts.ghosts or {}).get(name))
     return acquire(mixed, scene.anatomy, sequence, random, coil)

@@ -1,4 +1,4 @@
-"""The noise ceiling: how well even the noise-free truth agrees with what the scanner measured."""
+"""Noise ceiling: agreement of the noise-free truth with the scanner's measurement."""
 
 from __future__ import annotations
 

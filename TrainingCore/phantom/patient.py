@@ -1,4 +1,4 @@
-"""One visit of one digital person, without files."""
+"""Simulate one visit of one person, without files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,14 @@ from .vascular import grow_hyperintensities
 
 
 def check_phantom_size(size: int) -> None:
-    """Raises BadInput for a size that the networks cannot halve four times."""
+    """Check the size of the images, which the networks halve four times.
+
+    Args:
+        size: voxels along each edge of 192 mm.
+
+    Raises:
+        BadInput: it is not a multiple of 16 from 32 to 256.
+    """
     if size < 32 or size % 16 or size > 256:
         raise BadInput(f"Size {size} is invalid. Choose a multiple of 16 from 32 to 256, e.g. 128.")
 
@@ -62,7 +69,13 @@ def _body(person: Person, size: int) -> tuple[Anatomy, Lesions]:
 
 
 def anatomy_and_lesions(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions]:
-    """Anatomy of a person with MS, or of a control, and the lesions at visit 1, 2, ..."""
+    """Generate the anatomy and the lesions of a person with MS, or of a control.
+
+    Args:
+        person: the person.
+        visit: number of the visit, from 1.
+        size: voxels along each edge of 192 mm.
+    """
     anatomy, lesions = _body(person, size)
     if person.patient:
         for number in range(2, visit + 1):
@@ -155,10 +168,20 @@ def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequ
 def simulate_with_truth(
     person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = ""
 ) -> tuple[Case, Scene]:
-    """As `simulate_person_visit`, and the scene behind the images: true lesions, tissue shares and relaxation.
+    """Simulate a visit and return the scene behind the images too.
 
-    On one thread of the linear algebra: with more, its sums round in another order, and the same seed would not give
-    the same bytes.
+    Runs on one BLAS thread: with more, sums are rounded in another order, and the same seed would not give the same
+    bytes.
+
+    Args:
+        person: the person.
+        visit: number of the visit, from 1.
+        size: voxels along each edge of 192 mm.
+        contrasts: names of case.ALL_MRI, and `dvr`.
+        label: label of the person in the Case.
+
+    Returns:
+        Case, see `simulate_person_visit`, and scene: true lesions, tissue shares and relaxation.
     """
     from threadpoolctl import threadpool_limits
 
@@ -198,12 +221,28 @@ def _simulate(person: Person, visit: int, size: int, contrasts: Sequence[str], l
 
 
 def lost_myelin(lesions: Lesions) -> np.ndarray:
-    """Share of the myelin that is lost, cavities included, (n, n, n)."""
+    """Compute the share of myelin that is lost, cavities included.
+
+    Args:
+        lesions: of the visit.
+
+    Returns:
+        (n, n, n), 0 to 1.
+    """
     return 1.0 - (1.0 - lesions.myelin_loss()) * (1.0 - lesions.cavity)
 
 
 def body(person: Person, visit: int, size: int) -> tuple[Anatomy, Lesions, Tumour | None]:
-    """Anatomy, lesions and tumour of a person at a visit."""
+    """Generate anatomy, lesions and tumour of a person.
+
+    Args:
+        person: the person.
+        visit: number of the visit, from 1.
+        size: voxels along each edge of 192 mm.
+
+    Returns:
+        Tumour is None except for gliomas.
+    """
     visit = visit if person.changes else 1
     if person.disease == "ms" or not person.patient:
         return *anatomy_and_lesions(person, visit, size), None
@@ -246,7 +285,7 @@ def _about(person: Person, protocol: dict[str, Any]) -> dict[str, Any]:
 
 
 def _peeled(anatomy: Anatomy, rim: int) -> Anatomy:
-    """The same anatomy seen through a brain mask that is `rim` voxels tighter."""
+    """Return the anatomy under a brain mask that is `rim` voxels tighter."""
     if rim == 0:
         return anatomy
     from scipy import ndimage
@@ -255,5 +294,5 @@ def _peeled(anatomy: Anatomy, rim: int) -> Anatomy:
 
 
 def _rounded(dvr: np.ndarray) -> np.ndarray:
-    """To 1/8192: far below the noise, small files, and no dependence on the last digit of the arithmetic."""
+    """Round to 1/8192: far below the noise, small files, and independent of the last digit of the arithmetic."""
     return (np.round(dvr * 8192.0) / 8192.0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Who a digital person is: disease, site, age, sex; and what may be asked for."""
+"""Simulated people: disease, site, age, sex; and checks of requested cohorts."""
 
 from __future__ import annotations
 
@@ -60,13 +60,21 @@ SUBTYPE_LEVELS = {
 
 @dataclass(frozen=True)
 class Person:
-    """Who a digital person is: seed, site, age in years, sex (F | M), patient or healthy control, and of which study.
+    """A simulated person.
 
     Attributes:
-        disease: ms | wmh | glioma (of a control: whose control); subtype, grade, enhancement (yes | no): of a glioma.
-        lookalikes: with what is no lesion but looks like it, see lookalikes.py.
+        seed: determines everything random about the person.
+        site: A, B, C or R.
+        age: years at the first visit.
+        sex: F or M.
+        patient: whether the person is a patient or a healthy control.
+        disease: ms, wmh or glioma; of a control: the disease of the cohort.
+        subtype: of a glioma.
+        grade: of a glioma, WHO 2 to 4.
+        enhancement: of a glioma: yes or no.
+        lookalikes: whether structures that mimic lesions are added, see lookalikes.py.
         lesion_mask: path of a real mask whose lesions the person has, see placed_masks.py.
-        changes: False where every visit shows the brain of the first one, as two scans in a row do.
+        changes: False if every visit shows the brain of the first one, as in scan-rescan studies.
         scanners: sites whose scanners the visits use in turn (empty: that of `site`).
     """
 
@@ -85,7 +93,11 @@ class Person:
     scanners: str = ""
 
     def scanner(self, visit: int) -> str:
-        """Site of the scanner at visit 1, 2, ..."""
+        """Return the site of the scanner of a visit.
+
+        Args:
+            visit: number of the visit, from 1.
+        """
         return self.scanners[(visit - 1) % len(self.scanners)] if self.scanners else self.site
 
 
@@ -122,19 +134,41 @@ def _draw_glioma(random: np.random.Generator) -> tuple[Glioma, str]:
 
 
 def check_site(site: str) -> None:
-    """Raises BadInput for an unknown site."""
+    """Check a site.
+
+    Args:
+        site: A, B, C or R.
+
+    Raises:
+        BadInput: unknown site.
+    """
     if site not in SITES:
         raise BadInput(f"Site {site} is unknown. Choose one of {', '.join(SITES)}.")
 
 
 def check_disease(disease: str) -> None:
-    """Raises BadInput for an unknown disease."""
+    """Check a disease.
+
+    Args:
+        disease: ms, wmh or glioma.
+
+    Raises:
+        BadInput: unknown disease.
+    """
     if disease not in DISEASES:
         raise BadInput(f"Disease {disease} is unknown. Choose one of {', '.join(DISEASES)}.")
 
 
 def check_simulated_contrasts(contrasts: Iterable[str], disease: str) -> None:
-    """Raises BadInput for a contrast that is unknown, or that nobody knows in this disease."""
+    """Check the contrasts of a simulation.
+
+    Args:
+        contrasts: names of case.ALL_MRI, and `dvr`.
+        disease: ms, wmh or glioma.
+
+    Raises:
+        BadInput: a contrast is unknown, or not modelled in this disease.
+    """
     known = (*ALL_MRI, "dvr")
     for name in contrasts:
         if name not in known:

@@ -53,17 +53,22 @@ CORTICAL_LOSS = 0.15  # (ours) share of grey matter's DVR that whole cortical de
 
 
 def true_dvr(anatomy: Anatomy, lesions: Lesions, person_seed: int) -> np.ndarray:
-    """DVR before the scanner, float32, 0 outside the brain.
+    """Compute the DVR before the scanner.
+
+    Args:
+        anatomy: of the person.
+        lesions: of the visit.
+        person_seed: seed of the person.
 
     Returns:
-        (n, n, n).
+        float32 (n, n, n), 0 outside the brain.
     """
     random = stream(person_seed, "pet")
     grey = random.uniform(*GREY_RANGE)
     fluid = random.uniform(*FLUID_RANGE)
     ratio = random.uniform(*WHITE_TO_GREY_RANGE)
     tract = tract_myelin(anatomy, person_seed)
-    value = white_level(anatomy, grey, fluid, ratio, tract) * tract
+    value = _white_level(anatomy, grey, fluid, ratio, tract) * tract
     value *= (1.0 - lesions.diffuse) * (1.0 - lesions.deficit)
     bare_grey = grey * (1.0 - CORTICAL_LOSS * lesions.cortical)
     # what shares a voxel with a lesion is lesion too, save for cortex that the lesion covers and for fluid
@@ -75,7 +80,7 @@ def true_dvr(anatomy: Anatomy, lesions: Lesions, person_seed: int) -> np.ndarray
     return np.where(anatomy.brain, tissue, 0.0).astype(np.float32)
 
 
-def white_level(anatomy: Anatomy, grey: float, fluid: float, ratio: float, tract: np.ndarray) -> float:
+def _white_level(anatomy: Anatomy, grey: float, fluid: float, ratio: float, tract: np.ndarray) -> float:
     """White matter's DVR such that after a 2.5 mm blur its mean is `ratio` times grey matter's (the blur is linear).
 
     Args:
@@ -104,10 +109,20 @@ def blur(volume: np.ndarray, fwhm: float, voxel: float) -> np.ndarray:
 def scan_dvr(
     dvr: np.ndarray, anatomy: Anatomy, person_seed: int, visit: int, site: str
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """What the site's scanner makes of a DVR map: (measured, noise-free but blurred, what was used).
+    """Simulate the site's PET scanner.
 
-    The measured map carries noise and lies a little off the MRI (misregistration); the noise-free one carries neither.
-    Both see the activity of scalp and sinuses that blurs into the brain's rim.
+    The measured map has noise and is slightly misregistered with the MRI; the noise-free map is only blurred. Both
+    contain the activity of scalp and sinuses that blurs into the brain's rim.
+
+    Args:
+        dvr: true DVR, (n, n, n).
+        anatomy: of the person.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+        site: A, B, C or R.
+
+    Returns:
+        Measured map, noise-free map, and the parameters used.
     """
     random = stream(person_seed, "scan", visit)
     scanner = SCANNERS[site]
@@ -116,7 +131,7 @@ def scan_dvr(
     clean = blur(dvr + _outside_activity(anatomy, random), fwhm, anatomy.voxel)
     white = anatomy.white_matter > 0.5
     level = float(clean[white].mean()) if white.any() else 1.0
-    moved = shifted(clean, shift / anatomy.voxel)
+    moved = _shifted(clean, shift / anatomy.voxel)
     gain = level * (np.maximum(moved, 0.0) / level) ** NOISE_POWER
     noise = draw_noise(random, anatomy.shape, anatomy.voxel, scanner) * gain
     measured = np.where(anatomy.brain, np.maximum(moved + noise, 0.0), 0.0).astype(np.float32)
@@ -125,8 +140,8 @@ def scan_dvr(
     return measured, clean, used | {"shift_mm": [round(float(part), 3) for part in shift]}
 
 
-def shifted(volume: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """A volume moved by fractions of a voxel along each axis, read linearly; ends are repeated."""
+def _shifted(volume: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Shift a volume by fractions of a voxel along each axis, with linear interpolation; ends are repeated."""
     for axis, step in enumerate(voxels):
         volume = apply_along(linear_matrix(np.arange(volume.shape[axis]) - step, volume.shape[axis]), volume, axis)
     return volume
@@ -143,18 +158,24 @@ def _outside_activity(anatomy: Anatomy, random: np.random.Generator) -> np.ndarr
 
 
 def draw_noise(random: np.random.Generator, shape: tuple[int, int, int], voxel: float, scanner: Scanner) -> np.ndarray:
-    """Spatially correlated noise as a share of the white-matter level, calibrated to the scanner's variability.
+    """Draw spatially correlated noise, calibrated to the scanner's variability.
+
+    Args:
+        random: random generator.
+        shape: voxels along each axis.
+        voxel: edge in mm.
+        scanner: resolution and variability.
 
     Returns:
-        (n, n, n) float32.
+        (n, n, n) float32, as a share of the white-matter level.
     """
     white = random.standard_normal(shape, dtype=np.float32)
-    return blur(white, scanner.noise_fwhm, voxel) * noise_gain(voxel, scanner)
+    return blur(white, scanner.noise_fwhm, voxel) * _noise_gain(voxel, scanner)
 
 
 @functools.lru_cache(maxsize=32)
-def noise_gain(voxel: float, scanner: Scanner) -> float:
-    """Factor of the blurred unit noise so that a 106 mm3 region repeats as the scanner's variability says.
+def _noise_gain(voxel: float, scanner: Scanner) -> float:
+    """Return the factor of the blurred unit noise at which a 106 mm3 region has the scanner's variability.
 
     Two repeats with SD s differ by 2 s / sqrt(pi) on average (normal noise).
     """
@@ -165,10 +186,15 @@ def noise_gain(voxel: float, scanner: Scanner) -> float:
 
 
 def spherical_region(voxel: float, volume: float, pad: int = 0) -> np.ndarray:
-    """A ball of about `volume` mm3, at least one voxel, as 0/1 float32 with `pad` empty voxels around it.
+    """Create a ball.
+
+    Args:
+        voxel: edge in mm.
+        volume: mm3; the ball has at least one voxel.
+        pad: empty voxels around it.
 
     Returns:
-        (m, m, m).
+        (m, m, m) float32, 0 or 1.
     """
     count = max(1, round(volume / voxel**3))
     half = int(np.ceil((3.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0) / voxel)) + 1 + pad

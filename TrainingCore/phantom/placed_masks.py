@@ -1,4 +1,4 @@
-"""Real lesion masks in MNI space, placed into digital brains through the template's deformation."""
+"""Real lesion masks in MNI space, placed into simulated brains through the template's deformation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ PATTERN = "*mask.nii.gz"
 
 
 def list_masks(folder: Path) -> list[Path]:
-    """The masks of a folder, sorted.
+    """List the masks of a folder.
+
+    Args:
+        folder: folder of lesion masks in MNI space.
+
+    Returns:
+        Paths, sorted.
 
     Raises:
         BadInput: there is none.
@@ -31,7 +37,14 @@ def list_masks(folder: Path) -> list[Path]:
 
 
 def digest_of(paths: list[Path]) -> str:
-    """Sixteen hex digits that change with the names or bytes of the masks."""
+    """Hash masks.
+
+    Args:
+        paths: the masks.
+
+    Returns:
+        Sixteen hexadecimal digits that change with their names or bytes.
+    """
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -39,7 +52,12 @@ def digest_of(paths: list[Path]) -> str:
 
 
 def choose_mask(paths: list[Path], person_seed: int) -> Path:
-    """Whose lesions a person gets."""
+    """Choose the mask whose lesions a person gets.
+
+    Args:
+        paths: masks to choose from.
+        person_seed: seed of the person.
+    """
     return paths[int(stream(person_seed, "lesion mask").integers(len(paths)))]
 
 

@@ -1,4 +1,4 @@
-"""How each site scans: sequence families, their timing, resolution, noise and bias; and the randomised site R."""
+"""Scan protocol of each site: sequences, their timing, resolution, noise and bias; and the randomised site R."""
 
 from __future__ import annotations
 
@@ -48,13 +48,16 @@ DWI = Sequence("diffusion", 8000.0, 85.0, thickness=2.0, in_plane=2.0, noise=0.0
 
 @dataclass(frozen=True)
 class Protocol:
-    """What one visit's MRI looks like: field strength (tesla), tissue jitter (relative SD), sequences.
+    """MRI protocol of one visit.
 
     Attributes:
-        mt: the pair of images, with and without saturation, behind the MTR map.
-        dwi: the images behind FA, RD, AD and ADC.
-        t1ce_low: the T1w sequence again, after a quarter and after the whole of the gadolinium.
-        t1ce: like `t1ce_low`.
+        field_strength: tesla.
+        jitter: relative SD of the tissue values.
+        rim: voxels peeled off the brain mask, as a tight brain extraction does.
+        mt: sequence of the pair of images, with and without saturation, behind the MTR map.
+        dwi: sequence of the images behind FA, RD, AD and ADC.
+        t1ce_low: T1w after a quarter of the gadolinium.
+        t1ce: T1w after the full dose.
     """
 
     field_strength: float
@@ -70,10 +73,15 @@ class Protocol:
 
 
 def visit_protocol(person_seed: int, visit: int, site: str) -> Protocol:
-    """The protocol of a visit. Sites A, B and C are fixed but for small drifts; R draws everything anew.
+    """Draw the protocol of a visit. Sites A, B and C are fixed except for small drifts; R draws everything at random.
 
-    With A, B and C the three scanners of the WMH challenge (Kuijf et al. 2019) come near: 3D FLAIR at Amsterdam, 3 mm
-    slices at Utrecht and at Singapore, each with its own TR, TE and TI.
+    A, B and C resemble the three scanners of the WMH challenge (Kuijf et al. 2019): 3D FLAIR at Amsterdam, 3 mm slices
+    at Utrecht and at Singapore, each with its own TR, TE and TI.
+
+    Args:
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+        site: A, B, C or R.
     """
     random = stream(person_seed, "protocol", visit)
     if site == "R":
@@ -86,7 +94,7 @@ def visit_protocol(person_seed: int, visit: int, site: str) -> Protocol:
 
 
 def _shift(random: np.random.Generator, spread: float) -> tuple[float, float, float]:
-    """How far FLAIR lies off T1w after registration: `spread` mm SD along each axis, MAX_SHIFT_MM at most (ours)."""
+    """Draw the misregistration of FLAIR and T1w: `spread` mm SD along each axis, MAX_SHIFT_MM at most (ours)."""
     values = random.normal(0.0, spread, 3)
     return _three(values * min(1.0, MAX_SHIFT_MM / max(float(np.linalg.norm(values)), 1e-6)))
 
@@ -119,7 +127,7 @@ def _fixed(site: str, small: float, shift: tuple[float, float, float]) -> Protoc
 
 
 def _with_more_contrasts(basic: Protocol, site: str, random: np.random.Generator) -> Protocol:
-    """The other sequences, drawn apart so that T1w and FLAIR are the same whatever else is asked for."""
+    """Add the other sequences, drawn separately so that T1w and FLAIR do not depend on the requested contrasts."""
     spread = 0.3 if site == "R" else 0.1
 
     def shift() -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Independent random streams: every random thing of a digital patient hangs on a seed and a name, never on order."""
+"""Independent random streams: all randomness of a simulated patient depends on a seed and a name, never on order."""
 
 from __future__ import annotations
 
@@ -38,15 +38,11 @@ def random_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm:
     field = (field - field.mean()) / max(float(field.std()), 1e-12)
     if step == 1:
         return field[: shape[0], : shape[1], : shape[2]].astype(np.float32)
-    return upsample(field.astype(np.float32), shape, step)
+    return _upsample(field.astype(np.float32), shape, step)
 
 
-def upsample(field: np.ndarray, shape: tuple[int, ...], step: float) -> np.ndarray:
-    """Spread a coarse field linearly, `step` fine voxels per coarse voxel; both grids start at one voxel centre.
-
-    Returns:
-        float32 of `shape`.
-    """
+def _upsample(field: np.ndarray, shape: tuple[int, ...], step: float) -> np.ndarray:
+    """Upsample a coarse field linearly, `step` fine voxels per coarse voxel; both grids start at one voxel centre."""
     for axis, size in enumerate(shape):
         field = apply_along(linear_matrix(np.arange(size) / step, field.shape[axis]), field, axis)
     return np.ascontiguousarray(field, dtype=np.float32)
@@ -68,7 +64,16 @@ def linear_matrix(positions: np.ndarray, size: int) -> np.ndarray:
 
 
 def apply_along(matrix: np.ndarray, volume: np.ndarray, axis: int) -> np.ndarray:
-    """Multiply every line of `volume` along `axis` with `matrix` (n_out, n_in)."""
+    """Multiply every line of a volume along one axis with a matrix.
+
+    Args:
+        matrix: (n_out, n_in).
+        volume: array with n_in voxels along `axis`.
+        axis: 0, 1 or 2.
+
+    Returns:
+        Volume with n_out voxels along `axis`.
+    """
     moved = np.moveaxis(volume, axis, 0)
     lines = np.ascontiguousarray(moved).reshape(volume.shape[axis], -1)  # one large product, not many small ones
     product = (matrix @ lines).reshape(len(matrix), *moved.shape[1:])

@@ -1,4 +1,4 @@
-"""Lesion masks as a rater draws them: borders a little off, halos partly included, specks missed."""
+"""Lesion masks as drawn by a rater: inaccurate borders, partly included halos, missed specks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import numpy as np
 from .anatomy import Anatomy
 from .randomness import random_field, stream
 
-JITTER_MM, JITTER_SMOOTHNESS_MM = 0.55, 5.0  # (ours) SD of a border, and how far along it errors are alike
-HABIT_MM = (0.1, 0.3)  # (ours) mean and SD between people of how far outside the border is drawn: halos are tempting
+JITTER_MM, JITTER_SMOOTHNESS_MM = 0.55, 5.0  # (ours) SD of the border, and correlation length of the error along it
+HABIT_MM = (
+    0.1,
+    0.3,
+)  # (ours) mean and SD between people of the distance at which the border is drawn outside the lesion, because of halos
 
 
 def drawn_mask(lesions: np.ndarray, anatomy: Anatomy, person_seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One picture of every contrast of digital people with each disease."""
+"""Draw every contrast of simulated people with each disease in one picture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ WINDOWS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Simulate the people of the picture with all contrasts and draw it."""
+    """Simulate the people of the picture with all contrasts and draw it.
+
+    Args:
+        argv: command-line arguments (default: those of the process).
+
+    Returns:
+        0.
+    """
     arguments = parser("phantom.show_contrasts", __doc__ or "", EXAMPLE)
     arguments.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
     arguments.add_argument("--size", type=int, default=128, help="voxels along each edge of 192 mm (default: 128)")
@@ -42,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress.report("simulate", done / len(PEOPLE), f"Simulating {disease}")
             contrasts = ALL_MRI if disease == "glioma" else (*ALL_MRI, "dvr")
             cases.append(simulate_visit(seed, 1, site, options.size, disease=disease, contrasts=contrasts))
-    draw(cases, options.out)
+    _draw(cases, options.out)
     return 0
 
 
-def draw(cases: Sequence[Case], out: Path) -> None:
-    """One row per person, one column per contrast, at the axial slice with most lesion."""
+def _draw(cases: Sequence[Case], out: Path) -> None:
+    """Draw one row per person and one column per contrast, at the axial slice with most lesion."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
@@ -65,7 +72,7 @@ def draw(cases: Sequence[Case], out: Path) -> None:
                 axes.text(
                     -0.08,
                     0.5,
-                    about(case),
+                    _row_title(case),
                     color="white",
                     fontsize=6,
                     rotation=90,
@@ -74,7 +81,7 @@ def draw(cases: Sequence[Case], out: Path) -> None:
                     transform=axes.transAxes,
                 )
             if name in case.volumes or name == "truth":
-                image, low, high = section(case, name)
+                image, low, high = _section(case, name)
                 axes.imshow(image, cmap="gray", vmin=low, vmax=high)
     figure.text(0.5, 0.012, f"{SIMULATED}. {RESEARCH_USE}", color="white", fontsize=8, ha="center")
     figure.subplots_adjust(0.025, 0.05, 0.998, 0.95, 0.03, 0.03)
@@ -85,20 +92,16 @@ def draw(cases: Sequence[Case], out: Path) -> None:
         Image.fromarray(grey).save(temporary, format="PNG", optimize=True)
 
 
-def about(case: Case) -> str:
-    """Who a row shows, e.g. `glioblastoma, grade 4, 52 y`."""
+def _row_title(case: Case) -> str:
+    """Return the title of a row, e.g. `glioblastoma, grade 4, 52 y`."""
     if "subtype" in case.info:
         return f"{case.info['subtype']},\ngrade {case.info['grade']}, {case.info['age']} y"
     name = {"ms": "multiple sclerosis", "wmh": "small-vessel disease"}[case.info["disease"]]
     return f"{name},\n{case.info['age']} y"
 
 
-def section(case: Case, name: str) -> tuple[np.ndarray, float, float]:
-    """An axial slice seen from below (left is right), cut to the brain, and its window.
-
-    Returns:
-        (rows, columns) and the ends of the window.
-    """
+def _section(case: Case, name: str) -> tuple[np.ndarray, float, float]:
+    """Return an axial slice seen from below (left is right), cut to the brain, and the ends of its window."""
     brain = case.volumes["brain"]
     level = int(case.volumes["lesions"].sum(axis=(0, 1)).argmax())
     voxels = np.argwhere(brain.any(axis=2))

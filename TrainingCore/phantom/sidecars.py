@@ -1,4 +1,4 @@
-"""What the JSON beside every simulated image says of it."""
+"""JSON sidecars of simulated images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ STANDARD_DOSE = 0.1  # mmol/kg
 
 
 def sidecar(case: Case, name: str) -> dict[str, Any]:
-    """The sidecar of one volume, numbers rounded so that the same seed is the same bytes."""
+    """Create the sidecar of one volume; numbers are rounded so that the same seed gives the same bytes.
+
+    Args:
+        case: simulated visit.
+        name: volume name.
+
+    Returns:
+        BIDS metadata, with the edition of the simulated patient.
+    """
     made_by = {"PhantomEdition": EDITION, "PhantomConstants": phantom_edition()["constants"]}
     if name in ("dvr", "dvr_clean"):
         return _pet(case, name) | made_by

@@ -9,16 +9,30 @@ from .tissues import Relaxation
 
 
 def spoiled_signal(tissue: Relaxation, sequence: Sequence) -> np.ndarray:
-    """Spoiled gradient echo (Ernst): M0 sin a (1 - E1) / (1 - E1 cos a) exp(-TE / T2*)."""
+    """Compute a spoiled gradient echo (Ernst): M0 sin a (1 - E1) / (1 - E1 cos a) exp(-TE / T2*).
+
+    Args:
+        tissue: T1 and T2 in ms, proton density.
+        sequence: times in ms, flip in degrees.
+
+    Returns:
+        Signal relative to the equilibrium magnetisation of water.
+    """
     flip = np.deg2rad(sequence.flip)
     e1 = np.exp(-sequence.repetition / tissue.t1)
     return tissue.density * np.sin(flip) * (1.0 - e1) / (1.0 - e1 * np.cos(flip)) * _t2_star(tissue, sequence)
 
 
 def mprage_signal(tissue: Relaxation, sequence: Sequence) -> np.ndarray:
-    """MPRAGE in its steady state at the centre of k-space (Deichmann et al. 2000), inversion perfect.
+    """Compute MPRAGE in its steady state at the centre of k-space (Deichmann et al. 2000), with perfect inversion.
 
-    inversion: from the pulse to the centre of the readout train, as scanners report TI.
+    Args:
+        tissue: T1 and T2 in ms, proton density.
+        sequence: times in ms, flip in degrees; the inversion time ends at the centre of the readout train, as scanners
+            report TI.
+
+    Returns:
+        Signal relative to the equilibrium magnetisation of water.
     """
     flip, spacing = np.deg2rad(sequence.flip), 2.0 * sequence.echo + 3.0
     half = min(sequence.train / 2.0, 0.9 * sequence.inversion / spacing)
@@ -37,12 +51,28 @@ def mprage_signal(tissue: Relaxation, sequence: Sequence) -> np.ndarray:
 
 
 def spin_echo_signal(tissue: Relaxation, sequence: Sequence) -> np.ndarray:
-    """Spin echo: M0 (1 - exp(-TR / T1)) exp(-TE / T2)."""
+    """Compute a spin echo: M0 (1 - exp(-TR / T1)) exp(-TE / T2).
+
+    Args:
+        tissue: T1 and T2 in ms, proton density.
+        sequence: times in ms.
+
+    Returns:
+        Signal relative to the equilibrium magnetisation of water.
+    """
     return tissue.density * (1.0 - np.exp(-sequence.repetition / tissue.t1)) * np.exp(-sequence.echo / tissue.t2)
 
 
 def flair_signal(tissue: Relaxation, sequence: Sequence) -> np.ndarray:
-    """Inversion-recovery turbo spin echo, magnitude: M0 |1 - 2 exp(-TI / T1) + exp(-TR / T1)| exp(-TE / T2)."""
+    """Compute FLAIR (inversion-recovery TSE, magnitude): M0 |1 - 2 exp(-TI / T1) + exp(-TR / T1)| exp(-TE / T2).
+
+    Args:
+        tissue: T1 and T2 in ms, proton density.
+        sequence: times in ms.
+
+    Returns:
+        Signal relative to the equilibrium magnetisation of water.
+    """
     recovered = 1.0 - 2.0 * np.exp(-sequence.inversion / tissue.t1) + np.exp(-sequence.repetition / tissue.t1)
     return tissue.density * np.abs(recovered) * np.exp(-sequence.echo / tissue.t2)
 

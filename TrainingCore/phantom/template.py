@@ -1,4 +1,4 @@
-"""The anatomy every digital patient is grown from: the ICBM152 2009a template that the `nilearn` wheel carries.
+"""Anatomy that every simulated patient is derived from: the ICBM152 2009a template in the `nilearn` wheel.
 
 Fonov et al. 2009 / 2011 (MNI-ICBM152 nonlinear symmetric 2009a, 1 mm): T1, grey- and white-matter probability.
 """
@@ -115,7 +115,7 @@ def _lateral_ventricles(fluid: np.ndarray, brain: np.ndarray, affine: np.ndarray
 def _without_ventricle_rim(
     white: np.ndarray, grey: np.ndarray, fluid: np.ndarray, ventricles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The thin grey rim of the ventricles is partial volume of white matter and fluid: give it back to them."""
+    """Return the thin grey rim of the ventricles, partial volume of white matter and fluid, to these two."""
     from scipy import ndimage
 
     ball = ndimage.generate_binary_structure(3, 1)

@@ -1,4 +1,4 @@
-"""Where lesions may grow in one brain, of what shape, and over which tissue."""
+"""Location and shape of lesions in one brain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONFLUENT_DEEP_SHARE = 0.35  # (ours) confluent lesions that start away from the
 
 
 class Terrain:
-    """Where a lesion may grow in one brain, and how easily."""
+    """Probability of lesions at each voxel of one brain, and the cost of growing into it."""
 
     def __init__(self, anatomy: Anatomy, random: np.random.Generator) -> None:
         self.anatomy, self.random = anatomy, random
@@ -40,8 +40,8 @@ class Terrain:
         tissue = anatomy.white_matter + anatomy.grey_matter
         self.open = np.where(tissue > 0.6, 0.0, np.inf).astype(np.float32)  # a leukocortical lesion crosses the border
 
-    def pick(self, place: str) -> tuple[int, int, int]:
-        """A voxel where a lesion of that kind starts."""
+    def _pick(self, place: str) -> tuple[int, int, int]:
+        """Draw a voxel where a lesion of that kind starts."""
         if place == "confluent":
             place = "deep" if self.random.random() < CONFLUENT_DEEP_SHARE else "periventricular"
         where, cumulated = self.cumulated[place]
@@ -50,9 +50,15 @@ class Terrain:
         return int(i), int(j), int(k)
 
     def add(self, lesions: Lesions, volume: float, place: str) -> None:
-        """Grow one lesion of `volume` mm3 from a seed over the cheapest voxels; none if no voxel is free."""
+        """Grow one lesion from a seed over the voxels of lowest cost; none if no voxel is free.
+
+        Args:
+            lesions: `owner` is extended in place.
+            volume: mm3.
+            place: periventricular, juxtacortical, leukocortical, deep or confluent.
+        """
         voxel = self.anatomy.voxel
-        seed = self.pick(place)
+        seed = self._pick(place)
         radius = (3.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0)
         reach = max(2, int(np.ceil(radius * (3.2 if place == "confluent" else 2.4) / voxel)))
         box = tuple(slice(max(0, i - reach), min(n, i + reach + 1)) for i, n in zip(seed, self.anatomy.shape))
@@ -88,7 +94,7 @@ class Terrain:
 
 
 def _outwards(distance: np.ndarray, seed: tuple[int, int, int]) -> np.ndarray:
-    """Direction away from the ventricles at a voxel: Dawson's fingers follow the veins, across the ventricle wall."""
+    """Return the direction away from the ventricles at a voxel: Dawson's fingers follow the veins, across the wall."""
     slopes = []
     for axis in range(3):
         ahead, back = list(seed), list(seed)

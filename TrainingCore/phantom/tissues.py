@@ -1,4 +1,4 @@
-"""What a digital brain's tissues are to MRI: their shares of every voxel, relaxation times and water content."""
+"""MRI properties of a simulated brain's tissues: their share of every voxel, relaxation times and water content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CORTICAL_SHARE = 0.4  # (ours) grey matter holds less myelin: whole loss changes
 
 @dataclass
 class Relaxation:
-    """T1, T2 in ms and proton density (water = 1) of some voxels."""
+    """T1 and T2 in ms and proton density (water = 1), flat arrays over voxels."""
 
     t1: np.ndarray
     t2: np.ndarray
@@ -34,12 +34,12 @@ class Relaxation:
 
 @dataclass
 class Scene:
-    """One brain in one scanner: all that a sequence needs to know.
+    """One brain in one scanner.
 
     Attributes:
         shares: tissue -> fraction of every brain voxel, flat.
         tissues: tissue -> relaxation.
-        seen: artefacts.
+        artefacts: of the visit.
     """
 
     anatomy: Anatomy
@@ -50,15 +50,21 @@ class Scene:
     visit: int
     shares: dict[str, np.ndarray]
     tissues: dict[str, Relaxation]
-    seen: LookAlikes = field(default_factory=LookAlikes)
+    artefacts: LookAlikes = field(default_factory=LookAlikes)
 
 
 def tissue_values(field_strength: float) -> dict[str, tuple[float, float, float]]:
-    """T1 and T2 in ms and proton density of healthy tissue at a field strength in tesla.
+    """Return relaxation of healthy tissue.
 
     T1: Rooney et al. 2007 (white 0.00071 (gamma B0)^0.382 s, grey 0.00116 (gamma B0)^0.376 s, fluid 4.3 s); at 3 T that
     is 0.89 and 1.30 s, near Wansapura et al. 1999 (0.83, 1.33). T2 at 3 T: Wansapura et al. 1999 (80, 110 ms) and
     Stanisz et al. 2005 (69, 99 ms), between them; 12 % longer at 1.5 T (ours). Water: Tofts 2003 (0.70, 0.82, 1).
+
+    Args:
+        field_strength: tesla.
+
+    Returns:
+        Tissue -> T1 and T2 in ms, proton density.
     """
     larmor = GAMMA_HZ * field_strength
     longer = 1.0 + 0.08 * (3.0 - field_strength)
@@ -70,11 +76,18 @@ def tissue_values(field_strength: float) -> dict[str, tuple[float, float, float]
 
 
 def fractions(anatomy: Anatomy, tumour: Tumour | None = None, lesions: Lesions | None = None) -> dict[str, np.ndarray]:
-    """Share of each tissue in every brain voxel, as flat arrays over `anatomy.brain`; they sum to 1.
+    """Compute the share of each tissue in every brain voxel.
 
     Deep grey matter and thalamus look partly like white matter: the template's texture shifts the shares. Cavities of
     lesions are fluid.
-    (n,) each.
+
+    Args:
+        anatomy: of the person.
+        tumour: glioma, or None.
+        lesions: of the visit, or None.
+
+    Returns:
+        Tissue -> (n,) flat over `anatomy.brain`; they sum to 1.
     """
     brain = anatomy.brain
     white, grey = anatomy.white_matter[brain], anatomy.grey_matter[brain]
@@ -97,9 +110,20 @@ def relaxation(
     visit: int,
     tumour: Tumour | None = None,
 ) -> dict[str, Relaxation]:
-    """Relaxation of each tissue in every brain voxel; it follows from myelin, axons and water.
+    """Compute the relaxation of each tissue in every brain voxel from myelin, axons and water.
 
-    White matter carries lesions, caps, tracts and diffuse change, grey matter the lesions that reach it.
+    White matter contains lesions, caps, tracts and diffuse change, grey matter the lesions that reach it.
+
+    Args:
+        anatomy: of the person.
+        lesions: of the visit.
+        protocol: field strength and jitter.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
+        tumour: glioma, or None.
+
+    Returns:
+        Tissue -> relaxation, flat over `anatomy.brain` or a single value.
     """
     random = stream(person_seed, "tissue", visit)
     brain = anatomy.brain
@@ -134,12 +158,20 @@ def relaxation(
 
 
 def damaged(tissue: Relaxation, myelin: np.ndarray, axons: np.ndarray, water: np.ndarray) -> Relaxation:
-    """Tissue after losing a share of its myelin and axons and taking up water (each 0 to 1).
+    """Compute relaxation after loss of myelin and axons and uptake of water.
 
     T1 grows mainly by demyelination (Kolb et al. 2021) and with the loss of axons (van Waesberghe et al. 1999), T2
-    mainly with water; see ON_T1, ON_T2, ON_WATER for our numbers: T1 of chronic lesions 1.0-1.8 s, of black holes
-    more; T2 100-200 ms.
-    All (n,), or one number for all voxels.
+    mainly with water; see ON_T1, ON_T2, ON_WATER for our numbers: T1 of chronic lesions 1.0-1.8 s, of black holes more;
+    T2 100-200 ms.
+
+    Args:
+        tissue: healthy tissue, (n,) or single values.
+        myelin: share lost, 0 to 1.
+        axons: share lost, 0 to 1.
+        water: additional water, 0 to 1.
+
+    Returns:
+        Damaged tissue.
     """
     return Relaxation(
         tissue.t1 * np.exp(ON_T1[0] * myelin + ON_T1[1] * axons + ON_T1[2] * water),
@@ -149,10 +181,15 @@ def damaged(tissue: Relaxation, myelin: np.ndarray, axons: np.ndarray, water: np
 
 
 def mix(scene: Scene, signal: dict[str, np.ndarray], reference: float) -> np.ndarray:
-    """Partial volume: shares times signals, relative to `reference`, on the anatomy's grid.
+    """Combine the signals of the tissues in each voxel (partial volume).
+
+    Args:
+        scene: shares of the tissues.
+        signal: tissue -> signal, flat over the brain or a single value.
+        reference: signal that becomes 1.
 
     Returns:
-        (n, n, n) float32.
+        (n, n, n) float32 on the anatomy's grid, 0 outside the brain.
     """
     out = np.zeros(scene.anatomy.shape, dtype=np.float32)
     values = scene.shares["white"] * signal["white"]

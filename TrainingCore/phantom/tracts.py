@@ -1,7 +1,7 @@
-"""How white matter differs from tract to tract: anisotropy and myelin, alike in everybody.
+"""Differences between white matter tracts: anisotropy and myelin, with the same pattern in everybody.
 
-The myelin water fraction runs from 3.9 % (inferior fronto-occipital fasciculus) to 18.6 % (cerebral peduncle); how much
-of that [11C]PiB shows is not known, so that our spread is much smaller.
+The myelin water fraction ranges from 3.9 % (inferior fronto-occipital fasciculus) to 18.6 % (cerebral peduncle); how
+much of that [11C]PiB shows is not known, so our spread is much smaller.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ TRACT_SPREAD, COMMISSURE_GAIN, OWN_SPREAD, OWN_SMOOTHNESS_MM = 0.03, 0.05, 0.015
 
 
 def tract_anisotropy(anatomy: Anatomy) -> np.ndarray:
-    """FA of healthy white matter, the same tracts in everybody: lowest under the cortex, highest in the commissure.
+    """Compute FA of healthy white matter: lowest under the cortex, highest in the commissure.
 
-    (ours) a stand-in for tractography: depth below the cortex, nearness to the midline above the ventricles, and a
-    smooth pattern that is fixed in the template's space and carried along by the person's deformation.
+    A stand-in for tractography (ours): depth below the cortex, nearness to the midline above the ventricles, and a
+    smooth pattern that is fixed in template space and moved by the person's deformation.
+
+    Args:
+        anatomy: of the person.
 
     Returns:
         (n, n, n) float32.
@@ -34,10 +37,14 @@ def tract_anisotropy(anatomy: Anatomy) -> np.ndarray:
 
 
 def tract_myelin(anatomy: Anatomy, person_seed: int) -> np.ndarray:
-    """Myelin of healthy white matter relative to its mean, 1 on average over the white matter.
+    """Compute myelin of healthy white matter relative to its mean.
+
+    Args:
+        anatomy: of the person.
+        person_seed: seed of the person.
 
     Returns:
-        (n, n, n) float32, as a factor of the DVR.
+        (n, n, n) float32, a factor of the DVR; 1 on average over the white matter.
     """
     pattern, midline = _layout(anatomy)
     own = random_field(stream(person_seed, "tract myelin"), anatomy.shape, OWN_SMOOTHNESS_MM, anatomy.voxel)
@@ -48,7 +55,7 @@ def tract_myelin(anatomy: Anatomy, person_seed: int) -> np.ndarray:
 
 
 def _layout(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
-    """The template's fixed pattern (SD 1, alike on both sides) and nearness to the midline, in a person's brain."""
+    """Return the template's fixed pattern (SD 1, symmetric) and nearness to the midline, in a person's brain."""
     from scipy import ndimage
 
     step = FIELD_OF_VIEW_MM / COARSE

@@ -1,7 +1,7 @@
-"""Gliomas: where they grow, what they are made of, and what they do to the brain around them.
+"""Gliomas: location, composition, and effect on the surrounding brain.
 
-Facts about the people (subtype, grade, enhancement) are drawn in people.py. Tissue values are ours: orders of magnitude
-of published relaxometry and diffusion of gliomas at 3 T, not measurements of any one study.
+Properties of the people (subtype, grade, enhancement) are drawn in people.py. Tissue values are ours: orders of
+magnitude of published relaxometry and diffusion of gliomas at 3 T, not measurements of any one study.
 """
 
 from __future__ import annotations
@@ -53,9 +53,14 @@ class Part:
     spread: float = 0.06
 
     def relaxation(self, brain: np.ndarray, field_strength: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """T1, T2 in ms and proton density of every brain voxel; T1 grows with the field as white matter's.
+        """Compute relaxation in every brain voxel; T1 grows with the field like that of white matter.
 
-        Three of (n,), over the brain.
+        Args:
+            brain: (I, J, K) mask.
+            field_strength: tesla.
+
+        Returns:
+            T1 and T2 in ms and proton density, (n,) each.
         """
         varied = np.exp(self.spread * self.variation[brain])
         t1 = self.t1 * (field_strength / 3.0) ** 0.38 * varied
@@ -63,11 +68,25 @@ class Part:
         return t1, t2, np.full(t1.shape, self.density)
 
     def uptake_in(self, brain: np.ndarray) -> np.ndarray:
-        """Agent in mmol/l after the whole dose in every brain voxel of this tissue. (n,); brain: (I, J, K) mask."""
+        """Compute the concentration of agent after the full dose in every brain voxel of this tissue.
+
+        Args:
+            brain: (I, J, K) mask.
+
+        Returns:
+            mmol/l, (n,).
+        """
         return (self.uptake * np.exp(-4.0 * self.spread * self.variation[brain])).astype(np.float32)
 
     def mean_diffusivity_in(self, brain: np.ndarray) -> np.ndarray:
-        """Mean diffusivity in um2/ms in every brain voxel of this tissue. (n,); brain: (I, J, K) mask."""
+        """Compute the mean diffusivity in every brain voxel of this tissue.
+
+        Args:
+            brain: (I, J, K) mask.
+
+        Returns:
+            um2/ms, (n,).
+        """
         return self.mean_diffusivity * np.exp(1.5 * self.spread * self.variation[brain])
 
 
@@ -92,7 +111,13 @@ NECROSIS = (2700.0, 290.0, 0.96, 0.006, 7.0, 2.10, 0.05)
 
 
 def place_mass(coarse: Anatomy, person: Person, visit: int) -> Mass:
-    """Where a person's tumour sits and how far it pushes, chosen on an anatomy without it, of any (small) size."""
+    """Draw the position, size and displacement of a person's tumour.
+
+    Args:
+        coarse: the person's anatomy without the tumour, of any (small) size.
+        person: a person with glioma.
+        visit: number of the visit, from 1.
+    """
     random = stream(person.seed, "tumour")
     volume = float(np.clip(np.exp(random.normal(*CORE_LOG_ML)), *CORE_RANGE_ML))
     radius = (3000.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0) * GROWTH_PER_VISIT ** (visit - 1)
@@ -112,7 +137,16 @@ def place_mass(coarse: Anatomy, person: Person, visit: int) -> Mass:
 
 
 def grow_tumour(anatomy: Anatomy, person: Person, mass: Mass) -> tuple[Anatomy, Lesions, Tumour]:
-    """A tumour in an anatomy that its mass has already displaced: the tissues that are left, oedema, and the tumour."""
+    """Generate the tumour in an anatomy that its mass has already displaced.
+
+    Args:
+        anatomy: displaced anatomy; not changed.
+        person: a person with glioma.
+        mass: position and size of the core.
+
+    Returns:
+        Remaining tissues, oedema as a lesion, and the tumour.
+    """
     random = stream(person.seed, "tumour growth")
     depth, variation = _depth_in_core(anatomy, mass, random)
     fractions = _parts(depth, variation, person, random)

@@ -1,7 +1,8 @@
 """White matter hyperintensities of small-vessel disease: caps and bands at the ventricles, and deep lesions.
 
-Places and names as in the STRIVE standards (Wardlaw et al. 2013) and Fazekas et al. 1987; the loads are near those of
-the WMH segmentation challenge (Kuijf et al. 2019), on whose patients Orbes-Arteaga et al. 2018 train. The rest is ours.
+Locations and names as in the STRIVE standards (Wardlaw et al. 2013) and Fazekas et al. 1987; the loads are near those
+of the WMH segmentation challenge (Kuijf et al. 2019), on whose patients Orbes-Arteaga et al. 2018 train. The rest is
+ours.
 """
 
 from __future__ import annotations
@@ -24,13 +25,29 @@ HALO_MM, HALO_SHARE = 4.0, 0.35  # (ours) FWHM of the paler rim around a lesion,
 
 
 def draw_load(person_seed: int, age: float, visit: int = 1) -> float:
-    """Volume in ml of a person's hyperintensities at a visit."""
+    """Draw the load of a person's hyperintensities.
+
+    Args:
+        person_seed: seed of the person.
+        age: years at the first visit.
+        visit: number of the visit, from 1.
+
+    Returns:
+        Volume in ml.
+    """
     load = LOAD_AT_65_ML * np.exp(LOAD_PER_YEAR * (age - 65.0) + stream(person_seed, "wmh load").normal(0.0, LOAD_SD))
     return float(np.clip(load, *LOAD_RANGE_ML)) * GROWTH_PER_VISIT ** (visit - 1)
 
 
 def grow_hyperintensities(anatomy: Anatomy, person_seed: int, age: float, visit: int = 1) -> Lesions:
-    """The hyperintensities of a person of an age in years (at the first visit); later visits have a little more."""
+    """Generate the hyperintensities of a person; later visits have slightly more.
+
+    Args:
+        anatomy: of the person.
+        person_seed: seed of the person.
+        age: years at the first visit.
+        visit: number of the visit, from 1.
+    """
     random = stream(person_seed, "wmh")
     lesions = no_lesions(anatomy.shape)
     load = 1000.0 * draw_load(person_seed, age, visit)
@@ -46,7 +63,7 @@ def grow_hyperintensities(anatomy: Anatomy, person_seed: int, age: float, visit:
 
 
 def _grow_along_ventricles(lesions: Lesions, anatomy: Anatomy, random: np.random.Generator, volume: float) -> None:
-    """Bands along the walls and caps on the horns: the `volume` mm3 of white matter that are cheapest to reach."""
+    """Grow bands along the walls and caps on the horns: the `volume` mm3 of white matter with the lowest cost."""
     from scipy import ndimage
 
     y = np.arange(anatomy.shape[1]) * anatomy.voxel
@@ -68,7 +85,7 @@ def _grow_along_ventricles(lesions: Lesions, anatomy: Anatomy, random: np.random
 
 
 def _deep_volumes(random: np.random.Generator, volume: float) -> np.ndarray:
-    """Volumes in mm3, largest first: many punctate lesions, and patches that carry the rest of a high load."""
+    """Draw volumes in mm3, largest first: many punctate lesions, and patches that carry the rest of a high load."""
     count = 3 + int(random.poisson(1.2 * volume / 1000.0))
     punctate = np.exp(random.normal(*PUNCTATE_LOG, count))
     rest = volume - punctate.sum()
