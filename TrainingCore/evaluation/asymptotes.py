@@ -1,8 +1,9 @@
-"""What a learning curve approaches: a + b n^-c against training subjects, n (Cortes et al. 1994), with its interval.
+"""Asymptote of a learning curve: a + b n^-c against training subjects, n (Cortes et al. 1994), with its interval.
 
-Few sizes and noisy trainings give curves of every shape. A curve that gets worse with more people, or one that shows no
-sign of levelling off within the sizes tried (its fit ends at the best value there can be, as an error of 0), has no
-asymptote that these numbers could tell, and none is given; one that bends still says what twice the people would bring.
+Few sizes and noisy trainings give curves of every shape. A curve that gets worse with more people, or that shows no
+sign of levelling off within the sizes tried (its fit ends at the best possible value, such as an error of 0), has no
+asymptote that can be estimated from these numbers, and none is reported; if it bends, the value at twice the people
+still is.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ FARTHER = 2.0  # the paper asks what twice the people would bring (Bone et al. 2
 
 @dataclass(frozen=True)
 class Asymptote:
-    """a, b, c of the fit; low, high: 95 % interval of a; farther (with its interval): the fit at twice the largest
-    number of people. None if it is not estimable, and `why` says why in words; farther is there for every curve that
-    gets better and bends.
+    """Fit of a learning curve; None for values that cannot be estimated.
 
     Attributes:
         people: measured at every size.
+        why: reason if there is no asymptote.
+        a: asymptote.
+        b: amplitude.
+        c: exponent.
+        low: lower end of the 95 % interval of a.
+        high: upper end of the 95 % interval of a.
+        farther: fit at twice the largest number of people, for every curve that improves and bends.
+        farther_low: lower end of its 95 % interval.
+        farther_high: upper end of its 95 % interval.
         usable: share of resampled cohorts whose curve has an asymptote.
     """
 
@@ -118,7 +126,7 @@ def asymptote(
 
 
 def _why(improves: bool, levels_off: bool, share: float) -> str:
-    """Why there is no asymptote; empty if there is one."""
+    """Return why there is no asymptote; empty if there is one."""
     if not improves:
         return "it does not get better with more people"
     if not levels_off:

@@ -1,8 +1,8 @@
-"""What a map knows of lesions beyond their size and place.
+"""Information of a map about lesions beyond their size and location.
 
 Two measures on the same lesions: the partial correlation of measured and synthetic DVR given geometry, and the
-difference to a regression on geometry that was fitted to this cohort's own measured DVR, each person predicted from the
-others. Such a regression has seen the very scanner, which no model has: to beat it is hard on purpose.
+difference to a regression on geometry fitted to this cohort's own measured DVR, each person predicted from the others.
+Such a regression was fitted to data of the same scanner, which no model was: the comparison is strict on purpose.
 """
 
 from __future__ import annotations
@@ -49,9 +49,15 @@ def partial_difference(
     people: Sequence[Any],
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Partial correlation of `second` minus that of `first` on the same lesions, paired by person.
+    """Compute the partial correlation of `second` minus that of `first` on the same lesions, paired by person.
 
-    Arguments as in `partial_correlation`.
+    Args:
+        measured: (n,) measured mean DVR of each lesion.
+        first: (n,) synthetic mean DVR of one model.
+        second: (n,) synthetic mean DVR of the other model.
+        features: (n, F) geometry of each lesion.
+        people: (n,) person of each lesion.
+        seed: of the bootstrap.
 
     Returns:
         {difference, low, high, p, n}; None: not estimable.
@@ -68,19 +74,26 @@ def partial_difference(
 def partial_replicates(
     measured: np.ndarray, synthetic: np.ndarray, features: np.ndarray, people: Sequence[Any], seed: int = 0
 ) -> tuple[float | None, np.ndarray]:
-    """The partial correlation and its bootstrap replicates by person, the same draws for the same lesions and seed.
+    """Compute the partial correlation and its bootstrap replicates by person.
 
-    Arguments as in `partial_correlation`.
+    The same lesions and seed give the same draws, so that replicates of several models are paired.
+
+    Args:
+        measured: (n,) measured mean DVR of each lesion.
+        synthetic: (n,) synthetic mean DVR of each lesion.
+        features: (n, F) geometry of each lesion.
+        people: (n,) person of each lesion.
+        seed: of the bootstrap.
 
     Returns:
-        (r, (replicates,)); (None, empty) where it is not estimable.
+        (r, (replicates,)); (None, empty) if it is not estimable.
     """
     table, owners = _complete(np.column_stack([features, measured, synthetic]), people)
     return _with_replicates(table, owners, seed)
 
 
 def _complete(table: np.ndarray, people: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """The rows without a gap, and whose they are."""
+    """Return the rows without a gap, and their people."""
     keep = np.isfinite(table.astype(float)).all(axis=1)
     return table[keep].astype(float), np.asarray(people)[keep]
 
@@ -145,13 +158,13 @@ def geometry_predictions(measured: np.ndarray, features: np.ndarray, people: Seq
     for person in np.unique(owners):
         others, own = usable & (owners != person), (owners == person) & np.isfinite(scaled).all(axis=1)
         if others.sum() >= features.shape[1] + MIN_SPARE:
-            weights = fit_linear(scaled[others], measured[others])
+            weights = _fit_linear(scaled[others], measured[others])
             predicted[own] = weights[0] + scaled[own] @ weights[1:]
     return predicted
 
 
-def fit_linear(features: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Least-squares weights, a constant first: (n, F), (n,) -> (F + 1,). RIDGE keeps what is not determined small."""
+def _fit_linear(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return least-squares weights, a constant first: (n, F), (n,) -> (F + 1,). RIDGE shrinks undetermined ones."""
     full = np.column_stack([np.ones(len(features)), features])
     penalty = RIDGE * len(full) * np.eye(full.shape[1])
     penalty[0, 0] = 0.0
@@ -161,9 +174,14 @@ def fit_linear(features: np.ndarray, values: np.ndarray) -> np.ndarray:
 def beside_geometry(
     measured: np.ndarray, synthetic: np.ndarray, features: np.ndarray, people: Sequence[Any], seed: int = 0
 ) -> dict[str, Any]:
-    """The partial correlation, the correlation of geometry alone, and whether a model beats it.
+    """Compare a model with geometry alone.
 
-    Arguments as in `partial_correlation`.
+    Args:
+        measured: (n,) measured mean DVR of each lesion.
+        synthetic: (n,) synthetic mean DVR of each lesion.
+        features: (n, F) geometry of each lesion.
+        people: (n,) person of each lesion.
+        seed: of the bootstrap.
 
     Returns:
         {partial: of `partial_correlation`, alone: of `statistics.correlation_with_interval` for `geometry_predictions`,

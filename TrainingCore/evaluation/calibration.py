@@ -1,9 +1,8 @@
-"""Does a model know where it is wrong? The spread of its predictions for a lesion beside the error of its mean DVR.
+"""Calibration of a model's uncertainty: the spread of its predictions for a lesion against the error of its mean DVR.
 
-An uncertainty is useful where lesions with a high one have larger errors (Spearman's rho above 0), and calibrated where
-the error is about as large as it says (ratio about 1, 95 % of the errors within 1.96 of it). What was measured of error
-and spread on one cohort, `errors_by_spread`, calibrates a model for the next one. Intervals resample people, as
-everywhere.
+An uncertainty is useful if lesions with a high one have larger errors (Spearman's rho above 0), and calibrated if the
+error is about as large as stated (ratio about 1, 95 % of the errors within 1.96 of it). Error and spread measured on
+one cohort, `errors_by_spread`, calibrate a model for the next one. Intervals resample people, as everywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One visit: a synthetic map beside the measured one, as numbers. Arrays in, rows out, no files."""
+"""Compare the synthetic map of one visit with the measured one. Arrays in, rows out, no files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def evaluate_case(
     if "dvr_clean" in case.volumes:
         given["clean"] = case.volumes["dvr_clean"]
     dvr = {kind: np.where(brain, values, 0).astype(np.float32) for kind, values in given.items()}
-    regions = disjoint_tissues(case, brain)
+    regions = _disjoint_tissues(case, brain)
     labels, volumes = label_lesions(regions["lesion"], case.voxel_volume)
     visit: dict[str, Any] = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
     visit |= image_measures(
@@ -100,8 +100,8 @@ def _voxel_errors(outputs: ModelImages, error: np.ndarray, brain: np.ndarray) ->
     return {f"voxel_{key}": value for key, value in error_by_spread(spread, error[brain]).items()}
 
 
-def disjoint_tissues(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
-    """Masks (I, J, K) of lesion, NAWM and grey matter inside the brain, without overlap; empty if not known."""
+def _disjoint_tissues(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
+    """Return masks (I, J, K) of lesion, NAWM and grey matter inside the brain, without overlap; empty if unknown."""
     nothing = np.zeros(brain.shape, bool)
     lesion = np.asarray(case.volumes.get("lesions", nothing), bool) & brain
     white = np.asarray(case.volumes.get("white_matter", nothing), bool) & brain & ~lesion

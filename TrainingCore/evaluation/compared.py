@@ -1,4 +1,4 @@
-"""Models measured on the same visits: what each reaches, and what the others have more than the first."""
+"""Comparison of models on the same visits: results of each, and differences from the first."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .task import Pooled, Row, Task
 
 @dataclass(frozen=True)
 class ComparedModels:
-    """What a report shows.
+    """Results of several models for a report.
 
     Attributes:
-        task: what was measured, and the volume the models make.
-        target: what was measured, and the volume the models make.
-        rows: visits and lesions by model, the first one being what the others are compared with.
-        summaries: by model, {measures, pooled, people, visits} and what the task adds.
-        gaps: by model but the first, see `paired.paired_differences` and Task.differences.
-        minimum_mm3: of a lesion at lesion level.
-        ceilings: what `simulate` wrote of the cohort (see data.ceilings), or None.
+        task: measures.
+        target: volume that the models predict.
+        rows: visits and lesions by model; the others are compared with the first.
+        summaries: by model, {measures, pooled, people, visits} and the task's own entries.
+        gaps: by model except the first, see `paired.paired_differences` and Task.differences.
+        minimum_mm3: smallest lesion at lesion level.
+        ceilings: ceilings of a simulated cohort (see data.ceilings), or None.
     """
 
     task: Task
@@ -46,10 +46,19 @@ def compare_models(
     minimum_mm3: float = PAPER_MINIMUM_MM3,
     ceilings: dict[str, Any] | None = None,
 ) -> ComparedModels:
-    """Summarise every model and compare it with the first; an input taken for the target counts as one more model."""
+    """Summarise every model and compare it with the first; the unchanged input counts as one more model.
+
+    Args:
+        task: measures.
+        target: volume that the models predict.
+        rows: visits and lesions by model.
+        seed: of the bootstrap.
+        minimum_mm3: smallest lesion at lesion level.
+        ceilings: ceilings of a simulated cohort, or None.
+    """
     first = next(iter(rows))
     rows = rows | untouched_input(task, rows[first])
-    summaries = {name: summarise_model(task, own, seed, minimum_mm3) for name, own in rows.items()}
+    summaries = {name: _summarise_model(task, own, seed, minimum_mm3) for name, own in rows.items()}
     gaps = {}
     for name in list(rows)[1:]:
         gaps[name] = paired_differences(task, rows[first], rows[name])
@@ -61,8 +70,8 @@ def compare_models(
     return ComparedModels(task, target, rows, summaries, gaps, minimum_mm3, ceilings)
 
 
-def summarise_model(task: Task, rows: dict[str, list[Row]], seed: int, minimum_mm3: float) -> Row:
-    """What one model reaches: {task, people, visits, measures, pooled} and the task's own entries."""
+def _summarise_model(task: Task, rows: dict[str, list[Row]], seed: int, minimum_mm3: float) -> Row:
+    """Return {task, people, visits, measures, pooled} of one model and the task's own entries."""
     measures = summarise_measures(task, rows)
     pooled = measures.pop("pooled")
     summary = {

@@ -1,9 +1,9 @@
-"""Intervals of a lesion's mean DVR that hold the measured one as often as they say, in every class of lesion size.
+"""Prediction intervals of a lesion's mean DVR with the stated coverage in every class of lesion size.
 
-Split conformal prediction in groups (Vovk 2012: Mondrian): on people who were not used for training, the error that
-95 % of the lesions of a size class stay within is half the interval's width for new lesions of that class. Errors
-differ by scanner too, and a new patient's scanner is unknown, so that the widest of the calibration cohort's sites
-counts (ours).
+Split conformal prediction in groups (Vovk 2012: Mondrian): on people who were not used for training, the error that 95
+% of the lesions of a size class stay within is half the interval's width for new lesions of that class. Errors also
+differ by scanner, and a new patient's scanner is unknown, so the widest of the calibration cohort's sites is used
+(ours).
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ def volume_class(volume_mm3: float, classes: Sequence[float] = CLASSES_MM3) -> i
 
 
 def class_title(index: int) -> str:
-    """`50-100`, `> 1000`: a size class in mm3."""
+    """Return the title of a size class in mm3, e.g. `50-100`, `> 1000`.
+
+    Args:
+        index: index in CLASSES_MM3.
+    """
     if index + 1 == len(CLASSES_MM3):
         return f"> {CLASSES_MM3[index]:g}"
     return f"{CLASSES_MM3[index]:g}-{CLASSES_MM3[index + 1]:g}"
@@ -66,7 +70,7 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
 
 
 def _widths(lesions: Sequence[Row]) -> list[float | None]:
-    """The conformal quantile of the absolute errors of one site, by size class."""
+    """Return the conformal quantile of the absolute errors of one site, by size class."""
     errors: list[list[float]] = [[] for _ in CLASSES_MM3]
     for row in lesions:
         errors[volume_class(row["volume_mm3"])].append(abs(row["mean_dvr"] - row["measured_mean_dvr"]))
@@ -82,10 +86,16 @@ def _widths(lesions: Sequence[Row]) -> list[float | None]:
 
 
 def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The `intervals` of a bundle's description, None if the model was not calibrated.
+    """Read the `intervals` of a bundle's description.
+
+    Args:
+        description: content of bundle.json.
+
+    Returns:
+        {classes_mm3, half_width}, or None if the model was not calibrated.
 
     Raises:
-        BadInput: they are not what `calibrate_intervals` writes.
+        BadInput: the entry is not what `calibrate_intervals` writes.
     """
     result = description.get("intervals")
     if result is None:

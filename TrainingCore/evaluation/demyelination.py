@@ -1,8 +1,9 @@
-"""Myelin in groups, people and voxels, as Wei et al. 2018 measure it. Arrays in, numbers out.
+"""Myelin in groups, people and voxels, as measured by Wei et al. 2018. Arrays in, numbers out.
 
-Groups: DVR of the white matter of controls, of NAWM and of lesions, measured and synthetic, and whether they differ.
-People: the means of one person. Voxels: lesional voxels below a threshold count as demyelinated; their share of the
-lesion load, and the Dice index of the measured and the synthetic demyelination map (paper: 0.83 on average).
+Groups: DVR of the white matter of controls, of NAWM and of lesions, measured and synthetic, and the significance of
+their differences. People: the means of one person. Voxels: lesional voxels below a threshold count as demyelinated;
+their share of the lesion load, and the Dice index of the measured and the synthetic demyelination map (paper: 0.83 on
+average).
 """
 
 from __future__ import annotations
@@ -45,7 +46,16 @@ def control_threshold(
 
 
 def demyelinated(dvr: np.ndarray, lesions: np.ndarray, threshold: float) -> np.ndarray:
-    """Demyelination map: lesional voxels whose DVR is below the threshold, bool (I, J, K)."""
+    """Compute a demyelination map: lesional voxels with a DVR below the threshold.
+
+    Args:
+        dvr: (I, J, K).
+        lesions: mask (I, J, K).
+        threshold: DVR.
+
+    Returns:
+        bool (I, J, K).
+    """
     return np.asarray(lesions, bool) & (dvr < threshold)
 
 
@@ -83,7 +93,15 @@ def demyelination_measures(
 
 
 def dice(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Dice index of two masks, 0 to 1; None if both are empty."""
+    """Compute the Dice index of two masks.
+
+    Args:
+        first: bool array.
+        second: bool array of the same shape.
+
+    Returns:
+        0 to 1; None if both are empty.
+    """
     both = int(first.sum()) + int(second.sum())
     return float(2 * (first & second).sum() / both) if both else None
 
@@ -91,9 +109,19 @@ def dice(first: np.ndarray, second: np.ndarray) -> float | None:
 def agreement_classes(
     measured: np.ndarray, synthetic: np.ndarray, lesions: np.ndarray, threshold: float, own: float | None = None
 ) -> np.ndarray:
-    """Lesional voxels by map, uint8 (I, J, K): 1 demyelinated in neither, 2 both, 3 measured only, 4 synthetic only.
+    """Classify lesional voxels by the agreement of the demyelination maps.
 
-    The four colours of the paper's figure 5 (white, yellow, red, orange).
+    Colours of figure 5 of the paper: white, yellow, red, orange.
+
+    Args:
+        measured: measured DVR, (I, J, K).
+        synthetic: synthetic DVR, (I, J, K).
+        lesions: mask (I, J, K).
+        threshold: DVR below which a voxel counts as demyelinated.
+        own: threshold of the synthetic map, None for the same.
+
+    Returns:
+        uint8 (I, J, K): 0 outside, 1 demyelinated in neither, 2 both, 3 measured only, 4 synthetic only.
     """
     lesions = np.asarray(lesions, bool)
     truth = demyelinated(measured, lesions, threshold)

@@ -1,7 +1,7 @@
-"""The image measures of the papers on missing contrasts, as each of them takes them. Arrays in, numbers out.
+"""Image measures of the papers on missing contrasts, defined as in each paper. Arrays in, numbers out.
 
 `translation_quality`: SSIM of brain and lesion (Genc et al. 2022). `enhancement_quality`: L2, tumour L2, PSNR and SSIM
-(Bone et al. 2021). A value is None where it is not defined.
+(Bone et al. 2021). A value is None if it is not defined.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""How much of lesion DVR and of true myelin loss can be known: from geometry, from MRI, from the tissue itself.
+"""Information ceiling of lesion DVR and true myelin loss: from geometry, from MRI, from the tissue itself.
 
-A noise ceiling says how well the noise-free truth agrees with what a scanner measured. Most of that truth may not be in
-the MRI at all. The information ceiling says what regressions reach that see size and place, then the intensities of T1w
-and FLAIR, then the true relaxation times and partial volumes; each person is predicted from the others.
+A noise ceiling is the agreement of the noise-free truth with a scanner's measurement. Most of that truth may not be
+contained in the MRI. The information ceiling is the performance of regressions on size and location, then on the
+intensities of T1w and FLAIR, then on the true relaxation times and partial volumes; each person is predicted from the
+others.
 """
 
 from __future__ import annotations
@@ -63,7 +64,15 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def feature_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> np.ndarray:
-    """Features of the groups, (n, F) float; a gap (None, NaN) becomes the column's median."""
+    """Collect the features of some groups; gaps (None, NaN) are replaced by the median of the column.
+
+    Args:
+        rows: lesions with features as `<group>_<name>`.
+        groups: names of the groups.
+
+    Returns:
+        (n, F) float; columns without any value are left out.
+    """
     names = sorted({name for row in rows for name in row if name.split("_", 1)[0] in groups})
     table = np.array([[row.get(name) for name in names] for row in rows], dtype=float)
     table = table[:, np.isfinite(table).any(axis=0)]
@@ -130,7 +139,14 @@ def _best(rows: Sequence[Mapping[str, Any]], target: str, sets: Sequence[str]) -
 
 
 def as_table(ceiling: Mapping[str, Any]) -> list[list[str]]:
-    """Header and rows of text: what is known, model, and r of each target per lesion and per patient."""
+    """Format a ceiling as a table.
+
+    Args:
+        ceiling: result of `information_ceiling`.
+
+    Returns:
+        Header and rows of text: features, model, and r of each target per lesion and per patient.
+    """
     header = ["known", "model", *(f"{title}, {level}" for title in TARGETS.values() for level in ("lesion", "patient"))]
     order = dict.fromkeys((row["knows"], row["model"]) for row in ceiling["rows"])
     lines = [header]

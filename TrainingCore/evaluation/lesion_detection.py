@@ -1,7 +1,7 @@
-"""Lesions found, missed and invented, as the lesion segmentation literature counts them.
+"""Detected, missed and false lesions, as counted in the literature on lesion segmentation.
 
-Lesions are 26-connected. A true lesion is found where at least one of its voxels is marked (as in the ISBI 2015
-challenge, Carass et al. 2017); a marked lesion is false where it touches no true one. From these come, lesion-wise,
+Lesions are 26-connected. A true lesion is found if at least one of its voxels is marked (as in the ISBI 2015 challenge,
+Carass et al. 2017); a marked lesion is false if it touches no true one. From these follow, lesion-wise,
 
     sensitivity = found / true      precision = 1 - false / marked      F1 = 2 sensitivity precision / (sum of both)
 """
@@ -28,13 +28,30 @@ MIN_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks 
 
 
 def dice_of(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Dice index of two masks, 0 to 1; nan if there is no true lesion."""
+    """Compute the Dice index of a segmentation for averages that skip people without lesions.
+
+    Args:
+        truth: bool array.
+        mask: bool array of the same shape.
+
+    Returns:
+        0 to 1; nan if there is no true lesion.
+    """
     total = int(truth.sum())
     return math.nan if total == 0 else 2 * int((truth & mask).sum()) / (total + int(mask.sum()))
 
 
 def without_small(mask: np.ndarray, voxel_volume: float, smallest_mm3: float) -> np.ndarray:
-    """A mask without the lesions of less than `smallest_mm3`."""
+    """Remove small lesions from a mask.
+
+    Args:
+        mask: (I, J, K).
+        voxel_volume: mm3.
+        smallest_mm3: smallest volume that is kept.
+
+    Returns:
+        bool (I, J, K).
+    """
     return label_lesions(mask, voxel_volume, smallest_mm3)[0] > 0
 
 
@@ -63,7 +80,7 @@ def _touched(mask: np.ndarray, other: np.ndarray, voxel_volume: float) -> tuple[
 def _counts(
     true: tuple[np.ndarray, np.ndarray], marked: tuple[np.ndarray, np.ndarray], least_mm3: float
 ) -> dict[str, int]:
-    """`lesion_counts` from what `_touched` says of either mask."""
+    """Compute `lesion_counts` from the results of `_touched` for either mask."""
     counted, touched = true[0] >= least_mm3 - ROUNDING_MM3, true[1]
     large, right = marked[0] >= least_mm3 - ROUNDING_MM3, marked[1]
     return {
@@ -75,7 +92,14 @@ def _counts(
 
 
 def rates(counts: Mapping[str, int]) -> dict[str, float | None]:
-    """Sensitivity, precision and F1, 0 to 1, from counts that may be sums over people; None if undefined."""
+    """Compute sensitivity, precision and F1.
+
+    Args:
+        counts: of `lesion_counts`; may be sums over people.
+
+    Returns:
+        {sensitivity, precision, f1}, 0 to 1; None if undefined.
+    """
     sensitivity = counts["found"] / counts["true"] if counts["true"] else None
     precision = 1 - counts["false"] / counts["marked"] if counts["marked"] else None
     f1 = None
@@ -86,7 +110,16 @@ def rates(counts: Mapping[str, int]) -> dict[str, float | None]:
 
 
 def f1_by_smallest(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> dict[float, float]:
-    """Lesion-wise F1 if marked lesions under each of SMALLEST (mm3) are left out; nan without a true lesion."""
+    """Compute the lesion-wise F1 after removing small marked lesions.
+
+    Args:
+        truth: bool (I, J, K).
+        mask: bool (I, J, K).
+        voxel_volume: mm3.
+
+    Returns:
+        F1 for each of SMALLEST (mm3); nan without a true lesion.
+    """
     true_labels, _ = label_lesions(truth, voxel_volume, MIN_MM3)
     labels, volumes = label_lesions(mask, voxel_volume)
     touching = np.zeros(len(volumes) + 1, bool)

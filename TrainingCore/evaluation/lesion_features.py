@@ -1,4 +1,4 @@
-"""What T1w and FLAIR say of every lesion, its rim and its person, as numbers for a regression."""
+"""Features of every lesion, its rim and its person in T1w and FLAIR, for a regression."""
 
 from __future__ import annotations
 
@@ -75,7 +75,16 @@ def rim_labels(labels: np.ndarray, brain: np.ndarray, spacing: np.ndarray, width
 
 
 def label_means(labels: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    """Mean of `values` over each label 1..count, (count,), NaN if a label has no voxel."""
+    """Compute the mean of an image over each label.
+
+    Args:
+        labels: int (I, J, K).
+        values: (I, J, K).
+        count: largest label.
+
+    Returns:
+        (count,), entry i for label i + 1; NaN if a label has no voxel.
+    """
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]
     voxels = np.bincount(owner, minlength=count + 1).astype(float)

@@ -1,7 +1,8 @@
-"""Size and place of a lesion as numbers, without any image intensity: what a model has to know more than.
+"""Size and location of a lesion, without any image intensity: the baseline that a model has to exceed.
 
 PET blurs: the mean DVR of a small lesion beside grey matter is mostly that of its surroundings. Size, distances and
-tissue fractions alone therefore explain much of what a scanner measures in lesions, and nothing of their myelin.
+tissue fractions alone therefore explain much of the DVR that a scanner measures in lesions, and nothing of their
+myelin.
 """
 
 from __future__ import annotations

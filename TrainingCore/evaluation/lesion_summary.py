@@ -1,4 +1,4 @@
-"""What the lesions of one patient say together: for provenance.json, as synthesized and again after a review."""
+"""Summary of the lesions of one patient for provenance.json, after synthesis and again after a review."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from .statistics import pearson
 
 
 def summarise_lesions(rows: list[dict[str, Any]], measured: bool) -> dict[str, Any]:
-    """Count, load and comparisons of the rows of a lesion table; measured: whether they have a measured DVR, too.
+    """Summarise a lesion table.
 
-    Keys: lesions, lesion_load_ml, lesions_of_50_mm3, share_below_surrounding_nawm (0 to 1, of the lesions of 50 mm3 or
-    more; None if there is none), and with `measured` lesion_correlation, see `correlation`.
+    Args:
+        rows: lesion table.
+        measured: whether it has the columns of a measured DVR.
+
+    Returns:
+        lesions, lesion_load_ml, lesions_of_50_mm3, share_below_surrounding_nawm (0 to 1, of the lesions of 50 mm3 or
+        more; None without such a lesion), and if `measured`, lesion_correlation, see `_correlation`.
     """
     large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
     compared = [row for row in large if row["ratio_to_surrounding"] is not None]
@@ -25,18 +30,33 @@ def summarise_lesions(rows: list[dict[str, Any]], measured: bool) -> dict[str, A
         "lesions_of_50_mm3": len(large),
         "share_below_surrounding_nawm": below / len(compared) if compared else None,
     }
-    return summary | ({"lesion_correlation": correlation(large)} if measured else {})
+    return summary | ({"lesion_correlation": _correlation(large)} if measured else {})
 
 
-def correlation(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Pearson r of synthetic with measured mean DVR over lesions: {r, p, n}."""
+def _correlation(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Correlate synthetic and measured mean DVR over lesions.
+
+    Args:
+        rows: lesion table with the columns of a measured DVR.
+
+    Returns:
+        {r, p, n}, Pearson.
+    """
     pairs = [(row["mean_dvr"], row["measured_mean_dvr"]) for row in rows]
     pairs = [pair for pair in pairs if None not in pair]
     return pearson(np.array([a for a, _ in pairs], float), np.array([b for _, b in pairs], float))
 
 
 def mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float] | None:
-    """Mean and SD of the values in a mask, None if it is empty."""
+    """Compute mean and SD in a mask.
+
+    Args:
+        values: (I, J, K).
+        mask: bool (I, J, K).
+
+    Returns:
+        {mean, sd}, rounded to 5 digits; None if the mask is empty.
+    """
     inside = values[mask]
     if inside.size == 0:
         return None

@@ -64,7 +64,7 @@ def _plain(value: float) -> float | None:
 
 
 def _classes(labels: np.ndarray, kinds: np.ndarray, count: int) -> np.ndarray:
-    """The commonest class among each label's voxels, 0 if a rater drew what is no lesion."""
+    """Return the most frequent class of each label's voxels, 0 if a rater marked something that is no lesion."""
     votes = np.bincount(labels.ravel() * len(NAMES) + kinds.ravel(), minlength=(count + 1) * len(NAMES))
     votes = votes.reshape(-1, len(NAMES))[1 : count + 1]
     return np.where(votes[:, 1:].any(axis=1), 1 + votes[:, 1:].argmax(axis=1), 0)

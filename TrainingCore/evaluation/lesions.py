@@ -1,6 +1,6 @@
-"""Lesion by lesion: which voxels belong together, and what a DVR map says about each lesion.
+"""Label lesions and measure each of them in a DVR map.
 
-Every statistic of every lesion comes from one pass over the lesional voxels: hundreds cost what one costs.
+All statistics of all lesions come from one pass over the lesional voxels, so that hundreds cost no more than one.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _statistics(
     around: np.ndarray,
     threshold: float | None,
 ) -> dict[str, np.ndarray]:
-    """Columns indexed by label with what one DVR map says; `owner` is sorted, so that reduceat finds the minima."""
+    """Return the columns of one DVR map, indexed by label; `owner` is sorted, so that reduceat finds the minima."""
     size = int(owner[-1]) + 1
     voxels = values.ravel()[inside].astype(float)
     finite = np.isfinite(voxels)
@@ -155,10 +155,17 @@ def surrounding_nawm_mean(
     inner_mm: float = 2.0,
     outer_mm: float = 8.0,
 ) -> np.ndarray:
-    """Mean DVR of the NAWM around each lesion: from `inner_mm` to `outer_mm` from its nearest voxel (ours).
+    """Compute the mean DVR of the NAWM around each lesion (ours).
 
-    The inner distance keeps the blur of the PET out; voxels as close as that to any other lesion are left out too.
-    Shapes and units as in `lesion_table`.
+    The inner distance excludes the blur of the PET; voxels that close to any other lesion are left out too.
+
+    Args:
+        labels: int (I, J, K).
+        nawm: mask (I, J, K).
+        dvr: (I, J, K).
+        affine: 4x4, voxel -> world mm.
+        inner_mm: smallest distance from the lesion's nearest voxel.
+        outer_mm: largest distance from the lesion's nearest voxel.
 
     Returns:
         (n,), entry i for label i + 1, NaN if no such NAWM is near.

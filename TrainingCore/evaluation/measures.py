@@ -1,4 +1,4 @@
-"""How close a synthetic image is to the measured one: MAE, PSNR and SSIM over any mask.
+"""Similarity of a synthetic image and the measured one: MAE, PSNR and SSIM over any mask.
 
 The background is not counted: over the exact zeros of a skull-stripped volume every method is perfect.
 """
@@ -18,13 +18,31 @@ K1, K2 = 0.01, 0.03  # stabilising constants of Wang et al. 2004
 
 
 def mean_absolute_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) -> float | None:
-    """Mean |image - truth| over the mask, in the images' unit; None if the mask is empty."""
+    """Compute the mean of |image - truth| over a mask.
+
+    Args:
+        truth: (I, J, K).
+        image: (I, J, K) in the same unit.
+        mask: bool (I, J, K).
+
+    Returns:
+        Error in the images' unit; None if the mask is empty.
+    """
     difference = image[mask].astype(float) - truth[mask]
     return float(np.abs(difference).mean()) if difference.size else None
 
 
 def mean_squared_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) -> float | None:
-    """Mean (image - truth)^2 over the mask, in the images' unit squared; None if the mask is empty."""
+    """Compute the mean of (image - truth)^2 over a mask.
+
+    Args:
+        truth: (I, J, K).
+        image: (I, J, K) in the same unit.
+        mask: bool (I, J, K).
+
+    Returns:
+        Error in the images' unit squared; None if the mask is empty.
+    """
     difference = image[mask].astype(float) - truth[mask]
     return float((difference**2).mean()) if difference.size else None
 
@@ -32,9 +50,16 @@ def mean_squared_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) -
 def peak_signal_to_noise(
     truth: np.ndarray, image: np.ndarray, mask: np.ndarray, data_range: float = DVR_RANGE
 ) -> float | None:
-    """PSNR in dB: 10 log10(data_range^2 / mean squared error over the mask).
+    """Compute PSNR over a mask: 10 log10(data_range^2 / mean squared error).
 
-    None if the mask is empty or the images are equal, for which it has no finite value.
+    Args:
+        truth: (I, J, K).
+        image: (I, J, K) in the same unit.
+        mask: bool (I, J, K).
+        data_range: peak, in the images' unit.
+
+    Returns:
+        dB; None if the mask is empty or the images are equal, for which it has no finite value.
     """
     error = mean_squared_error(truth, image, mask)
     return float(10 * np.log10(data_range**2 / error)) if error else None
@@ -99,7 +124,7 @@ def image_measures(
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The box around a mask with room for one SSIM window, so that nothing in the mask sees the box's edge."""
+    """Return the box around a mask, enlarged by an SSIM window so that the box's edge does not affect the mask."""
     sides = []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)

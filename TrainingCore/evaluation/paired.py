@@ -1,4 +1,4 @@
-"""Models on the same people: means by person, paired differences and how sure they are."""
+"""Models on the same people: means by person, paired differences and their intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ MIN_PEOPLE_TO_TEST = 6  # with five the smallest p that Wilcoxon's signed-rank t
 
 
 def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
-    """Mean of one measure over the visits of each person, people without a value left out."""
+    """Average one measure over the visits of each person.
+
+    Args:
+        visits: rows of visits.
+        key: key of the measure.
+
+    Returns:
+        Mean by person; people without a finite value are left out.
+    """
     values: dict[str, list[float]] = {}
     for row in visits:
         if row.get(key) is not None and np.isfinite(row[key]):
@@ -46,10 +54,16 @@ def _pooled_gaps(task: Task, first: Sequence[Row], other: Sequence[Row]) -> Row:
 
 
 def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:
-    """Mean of `other` minus `first` over the people that both have: {difference, low, high, p, n}.
+    """Compute the mean of `other` minus `first` over the people that both have.
 
-    low, high: 95 % interval, bootstrap of people (None of fewer than five). p: Wilcoxon's signed-rank test,
-    two-sided (None of fewer than six).
+    Args:
+        first: visits of one model.
+        other: visits of the other model.
+        measure: measure to compare.
+
+    Returns:
+        {difference, low, high, p, n}. low, high: 95 % interval, bootstrap of people (None for fewer than five). p:
+        Wilcoxon's signed-rank test, two-sided (None for fewer than six).
     """
     from scipy.stats import wilcoxon
 
@@ -66,19 +80,43 @@ def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> 
 
 
 def mean_over_people(visits: Sequence[Row], key: str) -> Row:
-    """{mean, sd (n - 1), n} of one measure over people, visits of a person averaged first; None: not estimable."""
+    """Compute mean and SD of one measure over people; the visits of a person are averaged first.
+
+    Args:
+        visits: rows of visits.
+        key: key of the measure.
+
+    Returns:
+        {mean, sd (n - 1), n}; None: not estimable.
+    """
     return mean_and_sd(np.array(list(by_person(visits, key).values()), float))
 
 
 def summarise_measures(task: Task, rows: Rows) -> Row:
-    """Mean, SD and number of people of each measure, and under `pooled` what is taken from all lesions together."""
+    """Summarise the measures of one model.
+
+    Args:
+        task: measures.
+        rows: its visits and lesions.
+
+    Returns:
+        {mean, sd, n} of each measure, and under `pooled` the measures over all lesions together.
+    """
     measured: Row = {measure.key: mean_over_people(rows["visits"], measure.key) for measure in task.measures}
     measured["pooled"] = {title: function(rows["lesions"]) for title, function in task.pooled if rows["lesions"]}
     return measured
 
 
 def untouched_input(task: Task, rows: Rows) -> Pooled:
-    """{name of an input: rows} of that input taken for the target, as if it were one more model; empty without one."""
+    """Create the rows of an unchanged input that is compared with the target, as if it were one more model.
+
+    Args:
+        task: measures.
+        rows: visits that may hold `untouched_*` measures.
+
+    Returns:
+        Name of the input -> rows; empty if the task does not measure an input.
+    """
     pooled: Pooled = {}
     for row in rows["visits"]:
         if "untouched" in row:

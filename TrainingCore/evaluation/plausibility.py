@@ -1,10 +1,10 @@
-"""Does a DVR map look like myelin PET of people with MS? Five known findings, checked in one map.
+"""Check a DVR map against five known findings of myelin PET in people with MS.
 
-No open PiB PET of MS exists, so a map of a real patient has no reference. What published PET and MRI studies agree on
-can be checked all the same: white matter lies above grey matter (Veronese 2015), lesions lie below the white matter
-around them (Zeydan et al., Bodini 2016), DVR falls from the lesion's edge to its centre (Bodini 2016), lesions that are
-dark in T1w have lost more than isointense ones (after van Waesberghe 1999: T1 contrast and axonal density), and
-normal-appearing white matter loses towards the ventricles (Brown et al.: MTR). A map that fails one of them is not
+No open PiB PET of MS exists, so a map of a real patient has no reference. Findings on which published PET and MRI
+studies agree can still be checked: white matter is above grey matter (Veronese 2015), lesions are below the white
+matter around them (Zeydan et al., Bodini 2016), DVR falls from the lesion's edge to its centre (Bodini 2016), lesions
+that are dark in T1w have lost more than isointense ones (after van Waesberghe 1999: T1 contrast and axonal density),
+and normal-appearing white matter loses towards the ventricles (Brown et al.: MTR). A map that fails one of them is not
 plausible; one that passes all need not be accurate.
 """
 
@@ -33,12 +33,12 @@ class Finding:
     """One row of the table.
 
     Attributes:
-        check: what should hold.
-        value: the number, None if it cannot be computed.
-        unit: what the number is.
-        n: lesions or voxels it rests on.
-        expected: what is plausible.
-        holds: whether it is so, None if there is no number.
+        check: published finding.
+        value: measured number, None if it cannot be computed.
+        unit: unit or kind of the number.
+        n: number of lesions or voxels.
+        expected: plausible range.
+        holds: whether the value is plausible, None without a value.
     """
 
     check: str

@@ -1,14 +1,14 @@
-"""White-matter hyperintensities found and missed, and the FLAIR made on the way (Orbes-Arteaga et al. 2018).
+"""Segmentation of white-matter hyperintensities, and the intermediate synthetic FLAIR (Orbes-Arteaga et al. 2018).
 
 The paper prints DSC, FPR and FNR in % and defines none of them. With TP, FP and FN voxels,
 
     DSC = 2 TP / (2 TP + FP + FN)      FNR = FN / (TP + FN)      FPR = FP / (TP + FN)
 
 fits its own table: from its FNR and FPR of 41.33 and 58.20 % follows a DSC of 54 % where it prints 57.81, and so on for
-the other rows (51 for 55.99, 51 for 54.42), means of ratios being no ratios of means. The false positive rate of
-textbooks, FP / (FP + TN), is under 1 % for any usable segmentation, and a false discovery rate FP / (TP + FP) of
-78.67 % would leave the unimodal method a DSC of 32 %, not 56. So FPR is the volume wrongly found as a share of the true
-volume, and may exceed 100 %. All three are here; the other two under their own names.
+the other rows (51 for 55.99, 51 for 54.42), as means of ratios are not ratios of means. The false positive rate of
+textbooks, FP / (FP + TN), is under 1 % for any usable segmentation, and a false discovery rate FP / (TP + FP) of 78.67
+% would leave the unimodal method a DSC of 32 %, not 56. Therefore FPR is the false positive volume as a share of the
+true volume, and may exceed 100 %. All three are computed; the other two under their own names.
 
 Its PSNR of 11.01 dB beside a MAE of 0.2566 can be read as the usual formula with a peak of 1 on intensities of mean 0
 and SD 1: `psnr_unit_peak`. `psnr` takes the range of the measured FLAIR's brain as the peak, as is usual.
@@ -42,7 +42,14 @@ def lesion_threshold(description: Mapping[str, Any]) -> float:
 
 
 def smallest_lesion(description: Mapping[str, Any]) -> float:
-    """Volume in mm3 under which a marked lesion is left out, chosen on the validation people of a bundle; else 0."""
+    """Return the volume below which a marked lesion is left out, chosen on the validation people of a model.
+
+    Args:
+        description: content of bundle.json.
+
+    Returns:
+        mm3; 0 if the model has no such limit.
+    """
     return float(description.get("smallest_lesion_mm3", 0.0))
 
 
@@ -97,7 +104,16 @@ def synthesis_measures(truth: np.ndarray, image: np.ndarray, brain: np.ndarray) 
 
 
 def positives(truth: np.ndarray, segmentation: np.ndarray, brain: np.ndarray | None = None) -> np.ndarray:
-    """uint8 of the masks' shape: 0 neither, 1 true positive, 2 false positive, 3 false negative; 0 outside `brain`."""
+    """Classify the voxels of a segmentation.
+
+    Args:
+        truth: mask.
+        segmentation: mask of the same shape.
+        brain: mask of the same shape, or None for all voxels.
+
+    Returns:
+        uint8 of the same shape: 0 neither, 1 true positive, 2 false positive, 3 false negative; 0 outside `brain`.
+    """
     truth, segmentation = np.asarray(truth, bool), np.asarray(segmentation, bool)
     classes = np.zeros(truth.shape, np.uint8)
     classes[truth & segmentation], classes[~truth & segmentation], classes[truth & ~segmentation] = (

@@ -1,8 +1,8 @@
 """Agreement between measured and synthetic DVR: correlation, its uncertainty by patient, bias and limits.
 
 Lesions of one patient resemble each other, so every interval resamples patients, not lesions (cluster bootstrap). The
-sums that a correlation needs are taken once per patient; a replicate is a weighted sum of them, and all replicates are
-one matrix product.
+sums for a correlation are computed once per patient; a replicate is a weighted sum of them, and all replicates are one
+matrix product.
 """
 
 from __future__ import annotations
@@ -102,7 +102,15 @@ class ClusterBootstrap:
 
     @staticmethod
     def interval(replicates: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float | None, float | None]:
-        """Percentile interval; (None, None) where fewer than half of the replicates have a value."""
+        """Compute a percentile interval.
+
+        Args:
+            replicates: (replicates,), NaN for replicates without a value.
+            confidence: 0 to 1.
+
+        Returns:
+            Low and high; (None, None) if fewer than half of the replicates have a value.
+        """
         finite = replicates[np.isfinite(replicates)]
         if finite.size == 0 or finite.size < replicates.size / 2:
             return None, None
@@ -178,9 +186,14 @@ def correlation_difference(
 
 
 def bootstrap_test(replicates: np.ndarray) -> dict[str, float | None]:
-    """{low, high, p} of a difference from its replicates: 95 % percentiles, and twice the share beyond 0.
+    """Compute interval and p value of a difference from its replicates.
 
-    p is never below 2 / (replicates + 1); all None if there is no interval.
+    Args:
+        replicates: (replicates,) differences.
+
+    Returns:
+        {low, high, p}: 95 % percentiles, and twice the share beyond 0, never below 2 / (replicates + 1); all None if
+        there is no interval.
     """
     low, high = ClusterBootstrap.interval(replicates)
     if low is None:
@@ -191,9 +204,15 @@ def bootstrap_test(replicates: np.ndarray) -> dict[str, float | None]:
 
 
 def mean_difference(differences: np.ndarray, clusters: Sequence[Any], seed: int = 0) -> dict[str, Any]:
-    """Mean of paired differences, (n,), with a 95 % interval and p by patient: {difference, low, high, p, n}.
+    """Average paired differences, with a 95 % interval and p by patient.
 
-    Differences that are not finite are left out. None: not estimable.
+    Args:
+        differences: (n,); values that are not finite are left out.
+        clusters: (n,) patient of each difference.
+        seed: of the bootstrap.
+
+    Returns:
+        {difference, low, high, p, n}; None: not estimable.
     """
     differences = np.asarray(differences, float)
     keep = np.isfinite(differences)
@@ -243,6 +262,14 @@ def bland_altman(
 
 
 def weighted_mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
-    """Mean of the values that are finite, by weight; None if there is none."""
+    """Compute the weighted mean of the finite values.
+
+    Args:
+        values: None counts as missing.
+        weights: not negative.
+
+    Returns:
+        Mean; None without a finite value of positive weight.
+    """
     array, weight = _finite([np.nan if value is None else value for value in values], weights)
     return float(array @ weight / weight.sum()) if weight.sum() > 0 else None

@@ -1,4 +1,4 @@
-"""From visits and lesions to what a paper's table says: lesion level, visit level, patient level, images, groups."""
+"""Summarise visits and lesions as in a paper's table: lesion level, visit level, patient level, images, groups."""
 
 from __future__ import annotations
 
@@ -33,11 +33,15 @@ COLUMNS = {
 
 
 def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> list[Row]:
-    """Lesions of at least `minimum_mm3`, all visits of all people pooled (Soulier et al. 2024: 50 mm3).
+    """Select lesions for the lesion level, all visits of all people pooled.
+
+    Args:
+        lesions: rows of `evaluate_case`.
+        minimum_mm3: smallest lesion (Soulier et al. 2024: 50 mm3).
 
     Returns:
         Rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), myelin_loss (true share), and
-        `geometry`, the lesion's features; None: not known.
+        `geometry`, the lesion's features; None: unknown.
     """
     kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
     return [
@@ -74,7 +78,15 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
 
 
 def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> dict[str, list[Row]]:
-    """The points of the three levels, lesion, visit and patient, all from the lesions of at least `minimum_mm3`."""
+    """Compute the points of the three levels.
+
+    Args:
+        lesions: rows of `evaluate_case`.
+        minimum_mm3: smallest lesion, for all three levels.
+
+    Returns:
+        Points by level: lesion, visit, patient.
+    """
     kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
     return {
         "lesion": lesion_level(kept, minimum_mm3),
@@ -84,12 +96,28 @@ def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> di
 
 
 def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """One column as floats, (n,), NaN if there is no value."""
+    """Extract one column.
+
+    Args:
+        rows: dicts.
+        name: key.
+
+    Returns:
+        (n,) float, NaN if there is no value.
+    """
     return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
 
 
 def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
-    """Correlation, share of the noise ceiling, Bland-Altman and mean absolute error of the points of one level."""
+    """Measure the agreement of the points of one level.
+
+    Args:
+        points: rows with measured, synthetic and clean.
+        seed: of the bootstrap.
+
+    Returns:
+        Correlation and share of the noise ceiling, mae with interval, bland_altman.
+    """
     measured, synthetic, clean = (column(points, kind) for kind in KINDS)
     people = [row["person"] for row in points]
     ceiling = clean if np.isfinite(clean).any() else None
@@ -102,11 +130,10 @@ def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
     return result | {"bland_altman": bland_altman(measured, synthetic, people, seed)}
 
 
-def with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
-    """Correlation with the true myelin that is left (1 - loss), which is known of simulated patients alone.
+def _with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
+    """Correlate with the remaining true myelin (1 - loss), which is known for simulated patients only.
 
-    Returns:
-        {synthetic, measured}: each as `correlation_with_interval`; `measured` is what the scanner itself reaches.
+    Returns {synthetic, measured}, each as `correlation_with_interval`; `measured` is the result of the scanner itself.
     """
     left = 1.0 - column(points, "myelin_loss")
     people = [row["person"] for row in points]
@@ -116,12 +143,19 @@ def with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
 
 
 def geometry_features(points: Sequence[Row]) -> np.ndarray:
-    """Geometry of lesion-level points, (n, features), NaN if it is not known."""
+    """Collect the geometry of lesion-level points.
+
+    Args:
+        points: rows of `lesion_level`.
+
+    Returns:
+        (n, features), NaN if unknown.
+    """
     rows = [[np.nan if value is None else value for value in row["geometry"]] for row in points]
     return np.array(rows, float).reshape(len(rows), len(FEATURES))
 
 
-def beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
+def _beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
     """What a model knows beyond geometry (see `beyond_geometry.beside_geometry`), and of geometry alone its correlation
     with the true myelin.
 
@@ -137,8 +171,8 @@ def beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
     return result | {"myelin": correlation_with_interval(1.0 - column(points, "myelin_loss"), alone, people, seed)}
 
 
-def by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
-    """Agreement of the lesions of each size class.
+def _by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
+    """Measure the agreement of the lesions of each size class.
 
     Rows: volume, lesions, r, r_low, r_high, mae, mae_low, mae_high, bias, bias_low, bias_high.
     """
@@ -168,9 +202,13 @@ def mean_and_sd(values: np.ndarray) -> Row:
 
 
 def group_means(visits: Sequence[Row]) -> list[Row]:
-    """Mean and SD over visits of the mean DVR of each tissue, by group (patient, control, ...) and kind of map.
+    """Compute mean and SD over visits of the mean DVR of each tissue, by group and kind of map.
 
-    Rows: group, tissue, n, `<kind>_mean`, `<kind>_sd` for kind measured, synthetic, clean.
+    Args:
+        visits: rows of `evaluate_case`, with `group` (patient, control, ...).
+
+    Returns:
+        Rows: group, tissue, n, `<kind>_mean`, `<kind>_sd` for kind measured, synthetic, clean.
     """
     rows = []
     for group in sorted({str(visit["group"]) for visit in visits}, reverse=True):
@@ -189,7 +227,14 @@ def group_means(visits: Sequence[Row]) -> list[Row]:
 def summarise(
     visits: Sequence[Row], lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3
 ) -> Row:
-    """Everything about one model: counts, agreement at each level, image measures over visits, group means."""
+    """Summarise one model: counts, agreement at each level, image measures over visits, group means.
+
+    Args:
+        visits: rows of `evaluate_case`.
+        lesions: rows of `evaluate_case`.
+        seed: of the bootstrap.
+        minimum_mm3: smallest lesion at the three levels.
+    """
     points = levels(lesions, minimum_mm3)
     return {
         "people": len({visit["person"] for visit in visits}),
@@ -198,9 +243,9 @@ def summarise(
         "lesions_in_correlation": len(points["lesion"]),
         "minimum_mm3": minimum_mm3,
         **{level: point_agreement(points[level], seed) for level in LEVELS},
-        "myelin": {level: with_true_myelin(points[level], seed) for level in ("lesion", "patient")},
-        "geometry": beyond_geometry(points["lesion"], seed),
-        "by_volume": by_volume(lesions, seed),
+        "myelin": {level: _with_true_myelin(points[level], seed) for level in ("lesion", "patient")},
+        "geometry": _beyond_geometry(points["lesion"], seed),
+        "by_volume": _by_volume(lesions, seed),
         "intervals": coverage(lesions, seed),
         "images": {name: mean_and_sd(column(visits, name)) for name in IMAGE_MEASURES},
         "groups": group_means(visits),

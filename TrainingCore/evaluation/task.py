@@ -1,4 +1,4 @@
-"""What a kind of model is measured by: its measures, and how they are taken of one visit."""
+"""Measures of a kind of model, and how they are computed for one visit."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ SYNTHETIC, HYPERINTENSITIES = "synthetic", "hyperintensities"
 
 @dataclass
 class ModelImages:
-    """What a model makes of one visit, on the grid of its Case.
+    """Outputs of a model for one visit, on the grid of its Case.
 
-    images: name -> (I, J, K): `synthetic`, the target (outside the brain it means nothing), and `hyperintensities`, a
-        probability, each where the model makes it.
-    maps: several predictions of the synthetic image, for its uncertainty; empty if none was asked for.
-    scale: SD of the synthetic image's error that the network itself predicts; None if it does not or was not asked.
-    expected_errors, intervals: what the model's bundle says of its errors, see `calibration.expected_error` and
-        `conformal.interval_of`; None if it was not calibrated.
-    lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation people;
-        smallest_lesion: in mm3, what is smaller is left out, chosen likewise.
+    Attributes:
+        images: name -> (I, J, K): `synthetic`, the target (meaningless outside the brain), and `hyperintensities`, a
+            probability, if the model predicts them.
+        maps: several predictions of the synthetic image, for its uncertainty; empty if not requested.
+        scale: SD of the synthetic image's error as predicted by the network itself, (I, J, K), or None.
+        expected_errors: calibration in the model's bundle, see `calibration.expected_error`; None if not calibrated.
+        intervals: calibration in the model's bundle, see `conformal.interval_of`; None if not calibrated.
+        lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation
+            people.
+        smallest_lesion: volume in mm3 below which lesions are left out, chosen likewise.
     """
 
     images: dict[str, np.ndarray]
@@ -45,11 +47,12 @@ class Measure:
     """One number per visit.
 
     Attributes:
-        key: in a visit's row; title.
-        better: `higher`, `lower`, or empty if it only describes.
-        scale: what the number is multiplied by for print.
-        form: its format.
-        highest: the highest possible value, if there is one.
+        key: key in a visit's row.
+        title: title in tables and figures.
+        better: `higher`, `lower`, or empty for descriptive measures.
+        scale: factor for printing.
+        form: number format.
+        highest: highest possible value, if there is one.
     """
 
     key: str
@@ -70,21 +73,22 @@ MeasureVisit = Callable[[Case, ModelImages, Mapping[str, Any], Any], tuple[Row, 
 
 @dataclass(frozen=True)
 class Task:
-    """What models of one kind are measured by.
+    """Measures of one kind of model.
 
-    name: also names its pages in reporting.task_pages.
-    measures: the first one decides in experiments.
-    measure: (case, outputs, data, context) -> (visit row, lesion rows). data: {inputs, target, intensity} of the model;
-        a row that holds `untouched` (the name of an input) and every measure with the prefix `untouched_` gives the
-        report a column of that input taken for the target.
-    needs: volumes besides inputs, target and brain without which a visit cannot be measured.
-    prepare: measured cases -> context, for instance a threshold from controls; prepared_from: the participants' group
-        whose visits alone it needs (empty: all).
-    pictures: what an example slice shows besides the outputs, (case, outputs, context) -> images.
-    pooled: (title, lesion rows of all people -> {r, r_low, r_high, n}).
-    summarise: what else a summary says, (visit rows, lesion rows, seed, minimum mm3) -> entries.
-    differences: what else is compared on the same lesions, (first's, other's lesion rows, seed, minimum mm3) -> gaps.
-    common_grid: whether models of different grids are compared on the finest one, as quantitative maps can be.
+    Attributes:
+        name: also identifies its pages in reporting.task_pages.
+        measures: the first one decides in experiments.
+        measure: (case, outputs, data, context) -> (visit row, lesion rows). data: {inputs, target, intensity} of the
+            model; a row with `untouched` (the name of an input) and every measure with the prefix `untouched_` adds a
+            column to the report that compares that input with the target.
+        needs: volumes besides inputs, target and brain without which a visit cannot be measured.
+        prepare: measured cases -> context, for instance a threshold from controls.
+        prepared_from: the participants' group whose visits `prepare` needs (empty: all).
+        pictures: images of an example slice besides the outputs, (case, outputs, context) -> images.
+        pooled: (title, lesion rows of all people -> {r, r_low, r_high, n}).
+        summarise: further entries of a summary, (visit rows, lesion rows, seed, minimum mm3) -> entries.
+        differences: further comparisons on the same lesions, (first's, other's lesion rows, seed, minimum mm3) -> gaps.
+        common_grid: whether models of different grids are compared on the finest one, as quantitative maps can be.
     """
 
     name: str
@@ -100,5 +104,14 @@ class Task:
     common_grid: bool = False
 
     def images(self, case: Case, outputs: ModelImages, context: Any) -> dict[str, np.ndarray]:
-        """Everything that an example slice shows, by name."""
+        """Collect the images of an example slice.
+
+        Args:
+            case: the visit.
+            outputs: outputs of the model.
+            context: result of `prepare`.
+
+        Returns:
+            (I, J, K) by name.
+        """
         return outputs.images | self.pictures(case, outputs, context)

@@ -1,7 +1,7 @@
-"""The tasks: DVR, demyelination, hyperintensities, detection, translation, enhancement, measured as in their papers.
+"""Tasks: DVR, demyelination, hyperintensities, detection, translation, enhancement, measured as in their papers.
 
-Experiments know no paper: they ask here what to measure, which way is better, how the paper prints it and what it
-reports. Arrays in, rows out.
+Experiments contain no knowledge of papers: the tasks define the measures, their direction, print format and reports.
+Arrays in, rows out.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ NEAR_ENHANCED = ("t1ce_low", "t1w")  # what a reader would look at who has no T1
 Data = Mapping[str, Any]  # inputs, target and intensity rule of a model
 
 
-def measure_dvr(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
-    """DVR: errors in brain and lesions, and a row for every lesion (see evaluation.cases)."""
+def _measure_dvr(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+    """Measure errors in brain and lesions, with a row for every lesion (see evaluation.cases)."""
     return evaluate_case(case, outputs)
 
 
-def measure_demyelination(case: Case, outputs: ModelImages, data: Data, context: Any) -> tuple[Row, list[Row]]:
+def _measure_demyelination(case: Case, outputs: ModelImages, data: Data, context: Any) -> tuple[Row, list[Row]]:
     """DVR as above, and demyelination below the controls' threshold (Wei et al. 2018).
 
     Args:
@@ -57,8 +57,8 @@ def measure_demyelination(case: Case, outputs: ModelImages, data: Data, context:
     return row, lesions
 
 
-def threshold_of_controls(cases: Iterable[Case]) -> float | None:
-    """DVR below which white matter counts as demyelinated, from the controls' measured maps; None without controls."""
+def _threshold_of_controls(cases: Iterable[Case]) -> float | None:
+    """Return the DVR below which white matter counts as demyelinated, from the controls; None without controls."""
     controls = [case for case in cases if case.info.get("group") == CONTROL]
     return control_threshold(
         [case.volumes["dvr"] for case in controls],
@@ -66,7 +66,7 @@ def threshold_of_controls(cases: Iterable[Case]) -> float | None:
     )
 
 
-def picture_demyelination(case: Case, outputs: ModelImages, context: Any) -> dict[str, np.ndarray]:
+def _picture_demyelination(case: Case, outputs: ModelImages, context: Any) -> dict[str, np.ndarray]:
     """Where measured and synthetic map agree on what is demyelinated, (I, J, K).
 
     Args:
@@ -78,8 +78,8 @@ def picture_demyelination(case: Case, outputs: ModelImages, context: Any) -> dic
     return {"agreement": agreement_classes(case.volumes["dvr"], outputs.images[SYNTHETIC], marked, context)}
 
 
-def measure_wmh(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
-    """FLAIR and hyperintensities from T1w, whichever it makes: MAE, PSNR; DSC, FPR, FNR (Orbes-Arteaga et al. 2018)."""
+def _measure_wmh(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+    """Measure FLAIR (MAE, PSNR) and hyperintensities (DSC, FPR, FNR) from T1w (Orbes-Arteaga et al. 2018)."""
     row = _row(case)
     brain = np.asarray(case.volumes["brain"], bool)
     if SYNTHETIC in outputs.images:
@@ -92,15 +92,15 @@ def measure_wmh(case: Case, outputs: ModelImages, data: Data, context: Any = Non
     return row, []
 
 
-def picture_wmh(case: Case, outputs: ModelImages, context: Any = None) -> dict[str, np.ndarray]:
-    """The mask of hyperintensities, where the model makes one."""
+def _picture_wmh(case: Case, outputs: ModelImages, context: Any = None) -> dict[str, np.ndarray]:
+    """Return the mask of hyperintensities, if the model predicts one."""
     if HYPERINTENSITIES not in outputs.images:
         return {}
     return {HYPERINTENSITIES: outputs.images[HYPERINTENSITIES] > outputs.lesion_threshold}
 
 
-def measure_detection(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
-    """Lesions found in MRI: DSC, lesion-wise rates and volumes (see evaluation.lesion_detection)."""
+def _measure_detection(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+    """Measure lesion segmentation: DSC, lesion-wise rates and volumes (see evaluation.lesion_detection)."""
     brain = np.asarray(case.volumes["brain"], bool)
     truth, mask = _lesions(case) & brain, _marked(outputs, case)
     segmented = segmentation_measures(truth, mask, brain)
@@ -113,8 +113,8 @@ def measure_detection(case: Case, outputs: ModelImages, data: Data, context: Any
     }, []
 
 
-def picture_detection(case: Case, outputs: ModelImages, context: Any = None) -> dict[str, np.ndarray]:
-    """The mask of the lesions that were found."""
+def _picture_detection(case: Case, outputs: ModelImages, context: Any = None) -> dict[str, np.ndarray]:
+    """Return the mask of the segmented lesions."""
     return {HYPERINTENSITIES: _marked(outputs, case)}
 
 
@@ -123,8 +123,8 @@ def _marked(outputs: ModelImages, case: Case) -> np.ndarray:
     return without_small(mask, case.voxel_volume, outputs.smallest_lesion)
 
 
-def measure_translation(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
-    """One MRI contrast from another: SSIM and MAE of brain and lesion, and of the first input taken for the target."""
+def _measure_translation(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+    """Measure SSIM and MAE of brain and lesion, for the prediction and for the unchanged first input."""
     truth, synthetic, brain = _inside(case, outputs, data)
     source, span = data["inputs"][0], SPANS[data["intensity"]["rule"]]
     untouched_image = np.where(brain, case.volumes[source], truth)
@@ -135,10 +135,10 @@ def measure_translation(case: Case, outputs: ModelImages, data: Data, context: A
     return _row(case) | own | row, []
 
 
-def measure_enhancement(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
-    """T1w after contrast: L2, tumour L2, PSNR, SSIM (Bone et al. 2021), and of the T1w that is nearest to it.
+def _measure_enhancement(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:
+    """Measure L2, tumour L2, PSNR and SSIM (Bone et al. 2021), for the prediction and for the most similar input.
 
-    The tumour is its enhancing part, as in the paper, where a visit has such a mask, else the whole lesion mask.
+    The tumour is its enhancing part, as in the paper, if a visit has such a mask, else the whole lesion mask.
     """
     truth, synthetic, brain = _inside(case, outputs, data)
     kind = "enhancing" if "enhancing" in case.volumes else "lesions"
@@ -181,7 +181,7 @@ DVR = Task(
         Measure("psnr_brain", "PSNR in the brain (dB)", "higher", form="{:.1f}"),
         Measure("ssim_brain", "SSIM in the brain", "higher"),
     ),
-    measure_dvr,
+    _measure_dvr,
     pooled=(("lesion level r", _level("lesion")), ("patient level r", _level("patient"))),
     summarise=summarise,
     differences=lesion_differences,
@@ -197,10 +197,10 @@ DEMYELINATION = Task(
         Measure("percent_error", "error of the demyelinated share (percentage points)", "lower", form="{:.1f}"),
         *DVR.measures,
     ),
-    measure_demyelination,
-    prepare=threshold_of_controls,
+    _measure_demyelination,
+    prepare=_threshold_of_controls,
     prepared_from=CONTROL,
-    pictures=picture_demyelination,
+    pictures=_picture_demyelination,
     pooled=DVR.pooled,
     summarise=DVR.summarise,
     differences=DVR.differences,
@@ -229,9 +229,9 @@ WMH = Task(
         Measure("psnr_unit_peak", "PSNR, peak 1 (dB)", "higher", 1.0, "{:.2f}"),
         Measure("psnr", "PSNR, peak at the range of the true FLAIR (dB)", "higher", 1.0, "{:.2f}"),
     ),
-    measure_wmh,
+    _measure_wmh,
     needs=("lesions",),  # without a mask nothing can be missed
-    pictures=picture_wmh,
+    pictures=_picture_wmh,
 )
 DETECTION = Task(
     "detection",
@@ -248,9 +248,9 @@ DETECTION = Task(
         Measure("absolute_volume_error", "error of the lesion load (ml)", "lower", form="{:.2f}"),
         Measure("volume", "true lesion load (ml)", "", form="{:.2f}"),
     ),
-    measure_detection,
+    _measure_detection,
     needs=("lesions",),
-    pictures=picture_detection,
+    pictures=_picture_detection,
 )
 TRANSLATION = Task(
     "translation",
@@ -269,7 +269,7 @@ TRANSLATION = Task(
         Measure("mae_brain", "MAE in the brain", "lower"),
         Measure("mae_lesion", "MAE in the lesion", "lower"),
     ),
-    measure_translation,
+    _measure_translation,
 )
 ENHANCEMENT = Task(
     "enhancement",
@@ -281,7 +281,7 @@ ENHANCEMENT = Task(
         Measure("l2_brain", "L2 in the brain (10⁻⁵)", "lower", 1e5, "{:.1f}"),
         Measure("ssim_brain", "SSIM in the brain (%)", "higher", 100.0, "{:.1f}", highest=1.0),
     ),
-    measure_enhancement,
+    _measure_enhancement,
 )
 
 
@@ -290,13 +290,21 @@ RICHEST = (DEMYELINATION, WMH)  # they measure all that the plainer tasks of the
 
 
 def common_task(recipes: Iterable[dict[str, Any]]) -> Task:
-    """What recipes of one target are compared by: the richest task that any of them has."""
+    """Select the task by which recipes of one target are compared: the richest task of any of them.
+
+    Args:
+        recipes: complete recipes.
+    """
     tasks = [task_of(recipe) for recipe in recipes]
     return next((task for task in RICHEST if task in tasks), tasks[0])
 
 
 def task_of(recipe: dict[str, Any]) -> Task:
-    """What a recipe's system is measured by: its target and its inputs decide."""
+    """Select the task of a recipe by its target and inputs.
+
+    Args:
+        recipe: complete recipe.
+    """
     data = recipe["data"]
     if data["target"] == "dvr":
         return DEMYELINATION if set(data["inputs"]) & set(QUANTITATIVE) else DVR

@@ -84,12 +84,12 @@ def test_the_figure_has_an_axis_for_every_image_and_method_and_shows_synthetic_f
 def test_a_visit_is_measured_at_the_models_own_threshold_and_at_a_half():
     from TrainingCore.data.case import Case
     from TrainingCore.evaluation.task import ModelImages
-    from TrainingCore.evaluation.tasks import measure_wmh
+    from TrainingCore.evaluation.tasks import WMH
 
     probability = np.linspace(0, 1, 1000, dtype=np.float32).reshape(10, 10, 10)
     volumes = {"brain": np.ones((10, 10, 10), bool), "lesions": probability > 0.2}
     case = Case("01", "1", volumes, np.eye(4))
-    row, _ = measure_wmh(
+    row, _ = WMH.measure(
         case, ModelImages({"hyperintensities": probability}, lesion_threshold=0.2), {"target": "flair"}
     )
     assert row["dsc"] == 100
