@@ -162,8 +162,8 @@ class UNet3D(nn.Module):
                 with their last plane and cropped again.
 
         Returns:
-            (N, out_channels, D, H, W) in the target's unit (DVR); with `scale`, one more channel, the logarithm of a scale
-            in that unit.
+            (N, out_channels, D, H, W) in the target's unit (DVR); with `scale`, one more channel, the logarithm of its
+            scale.
         """
         size = x.shape[2:]
         fast = self._fast_type(x)
