@@ -1,6 +1,7 @@
-"""Compare simulated and real lesions: number, volumes and location, as a figure and a table.
+"""Compare simulated and real lesions: number, volumes and location by masks, T1w and FLAIR contrast by MRI.
 
-The real masks are the consensus masks of 29 patients in MNI space (Lesjak et al., Neuroinformatics 2018, CC-BY).
+The real masks are the consensus masks of 29 patients in MNI space (Lesjak et al., Neuroinformatics 2018, CC-BY); MRI in
+MNI space exist of two of them (see lesion_intensities.py).
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ from typing import Annotated
 
 import numpy as np
 
-from .. import SIMULATED
+from ..imaging.labelling import label_lesions
 from ..runtime.cli import Progress, run_command
 from ..runtime.errors import BadInput
+from ..runtime.files import atomic_path, write_text
 from ..runtime.signature import AtLeast, ProgressMode, command
+from .lesion_intensities import SMALLEST_MM3, digital_intensities, percentile_lines, real_intensities
 
-SMALLEST_MM3 = 10.0  # a simulated voxel has 3.4 mm3: smaller components have no shape on that grid
 BANDS_MM = ((0.0, 3.0), (3.0, 8.0), (8.0, 15.0), (15.0, 100.0))
 
 
 @dataclass
 class LesionFacts:
-    """Measurements of one mask; components below 10 mm3 are left out.
+    """One mask in numbers.
 
     Attributes:
-        volumes: (lesions,) mm3.
-        nearest: (lesions,) smallest distance to the ventricles in mm.
-        voxel_distances: (n,) distance of every lesional voxel in mm.
+        volumes: volume of every lesion in mm3, (lesions,).
+        nearest: smallest distance of every lesion to the ventricles in mm, (lesions,).
+        voxel_distances: distance of every voxel of these lesions in mm, (voxels,).
     """
 
     volumes: np.ndarray
@@ -42,41 +44,39 @@ class LesionFacts:
 
 
 def lesion_facts(mask: np.ndarray, distance: np.ndarray, voxel_volume: float) -> LesionFacts:
-    """Measure the components (26-neighbourhood) of a lesion mask.
+    """Measure the lesions of a mask that have SMALLEST_MM3 or more (26-neighbourhood).
 
     Args:
-        mask: (I, J, K).
-        distance: mm to the lateral ventricles on the same grid.
-        voxel_volume: mm3.
+        mask: lesion mask, bool (I, J, K).
+        distance: distance to the lateral ventricles in mm, (I, J, K).
+        voxel_volume: mm3 of one voxel.
 
     Returns:
-        Measurements of the components of 10 mm3 or more.
+        Volumes and distances.
     """
     from scipy import ndimage
 
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     if boxes:
         mask, distance = mask[boxes[0]], distance[boxes[0]]
-    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
-    numbers = np.arange(1, count + 1)
-    volumes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_volume
-    nearest = np.asarray(ndimage.minimum(distance, labels, numbers)) if count else np.zeros(0)
-    kept = volumes >= SMALLEST_MM3
-    return LesionFacts(volumes[kept], nearest[kept], distance[np.isin(labels, numbers[kept])])
+    labels, volumes = label_lesions(mask, voxel_volume, SMALLEST_MM3)
+    numbers = np.arange(1, len(volumes) + 1)
+    nearest = np.asarray(ndimage.minimum(distance, labels, numbers)) if len(volumes) else np.zeros(0)
+    return LesionFacts(volumes, nearest, distance[labels > 0])
 
 
 def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
-    """Measure the real masks in a folder.
+    """Measure the real masks of a folder.
 
     Args:
-        folder: folder with *label-lesion_mask.nii.gz in MNI space.
-        limit: number of masks, None for all.
+        folder: folder of *label-lesion_mask.nii.gz in MNI space.
+        limit: number of masks to read, in the order of their names; None: all.
 
     Returns:
         One entry per mask.
 
     Raises:
-        BadInput: there is no mask.
+        BadInput: there is no such mask, or none holds a lesion.
     """
     import nibabel
     from scipy import ndimage
@@ -99,18 +99,20 @@ def real_facts(folder: Path, limit: int | None = None) -> list[LesionFacts]:
                 to_ventricles, matrix, output_shape=mask.shape, order=1, mode="nearest"
             )
         facts.append(lesion_facts(mask, grids[grid], float(abs(np.linalg.det(image.affine[:3, :3])))))
+    if not any(len(mask.volumes) for mask in facts):
+        raise BadInput(f"No mask in {folder} holds a lesion of {SMALLEST_MM3:g} mm3. Check that they are lesion masks.")
     return facts
 
 
 def digital_facts(count: int, site: str, seed: int, size: int, progress: Progress) -> list[LesionFacts]:
-    """Measure simulated patients at their first visit.
+    """Grow the lesions of simulated patients at their first visit and measure them.
 
     Args:
         count: number of patients.
         site: A, B, C or R.
-        seed: seed of the cohort.
+        seed: seed of the patients.
         size: voxels along each edge of 192 mm.
-        progress: receives one step per patient.
+        progress: shows the finished share.
 
     Returns:
         One entry per patient.
@@ -127,14 +129,14 @@ def digital_facts(count: int, site: str, seed: int, size: int, progress: Progres
 
 
 def table(real: Sequence[LesionFacts], digital: Sequence[LesionFacts]) -> list[tuple[str, str, str]]:
-    """Compare both groups in a table.
+    """Make the table of medians and quartiles over people, and of pooled shares.
 
     Args:
         real: real masks.
         digital: simulated patients.
 
     Returns:
-        Rows (measure, real, simulated): medians and quartiles over people, and pooled shares.
+        Rows (measure, real, digital) of text.
     """
     rows = [("people", str(len(real)), str(len(digital)))]
     for name, measure in (
@@ -167,81 +169,25 @@ def _share(values: np.ndarray, low: float, high: float) -> str:
     return f"{100.0 * float(((values >= low) & (values < high)).mean()):.0f} %"
 
 
-def _draw(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Path) -> None:
-    """Draw load, number against load, volumes and distance to the ventricles of both groups as PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), constrained_layout=True)
-    styles = (("real", real, "#555555", "o"), ("simulated", digital, "#c2410c", "x"))
-    for name, group, colour, marker in styles:
-        loads = np.sort([f.load for f in group])
-        axes[0].step(loads, np.arange(1, len(loads) + 1) / len(loads), color=colour, label=f"{name} (n = {len(group)})")
-        axes[1].scatter(
-            [f.load for f in group], [len(f.volumes) for f in group], s=18, color=colour, marker=marker, label=name
-        )
-        volumes = np.concatenate([f.volumes for f in group])
-        axes[2].hist(
-            volumes,
-            np.geomspace(10, 60000, 28),
-            density=False,
-            weights=np.full(len(volumes), 1 / len(volumes)),
-            histtype="step",
-            color=colour,
-            label=name,
-        )
-        distances = np.concatenate([f.voxel_distances for f in group])
-        axes[3].hist(
-            distances,
-            np.arange(0, 52, 2),
-            weights=np.full(len(distances), 1 / len(distances)),
-            histtype="step",
-            color=colour,
-            label=name,
-        )
-    for axis, (title, label) in zip(
-        axes,
-        (
-            ("Lesion load", "ml"),
-            ("Number of lesions", "load, ml"),
-            ("Volume of a lesion", "mm3"),
-            ("Lesional volume by location", "mm to the ventricles"),
-        ),
-    ):
-        axis.set_title(title)
-        axis.set_xlabel(label)
-        axis.legend(frameon=False, fontsize=8)
-    axes[0].set_xscale("log")
-    axes[0].set_ylabel("share of people")
-    axes[1].set(xscale="log", yscale="log", ylabel="lesions of 10 mm3 or more")
-    axes[2].set(xscale="log", yscale="log", ylabel="share of lesions")
-    axes[3].set_ylabel("share of lesional volume")
-    figure.suptitle(
-        f"{SIMULATED} beside 29 real consensus masks (Lesjak et al. 2018, CC-BY)"
-        if len(real) == 29
-        else f"{SIMULATED} beside real masks"
-    )
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
-
-
 def compare_lesions(
-    masks: Path,
     out: Path,
     *,
+    masks: Path | None = None,
+    mri: Path | None = None,
     patients: Annotated[int, AtLeast(1)] = 60,
     site: str = "A",
     seed: int = 1,
     size: int = 128,
     progress: ProgressMode = "bar",
 ) -> str:
-    """Measure real and simulated lesions; write phantom_lesions.png, .csv and .md.
+    """Compare simulated with real lesions.
+
+    With --masks it writes phantom_lesions.png, .csv and .md; with --mri it draws phantom_intensities.png.
 
     Args:
-        masks: folder of *label-lesion_mask.nii.gz in MNI space.
-        out: folder for the figure and the table.
+        out: folder for figures and tables.
+        masks: folder of *label-lesion_mask.nii.gz in MNI space, to compare number, volumes and location.
+        mri: folder of real people with T1w, FLAIR and lesion mask in MNI space, to compare intensities.
         patients: simulated patients.
         site: site of the simulated patients.
         seed: seed of the simulated patients.
@@ -249,22 +195,34 @@ def compare_lesions(
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
-        The table as Markdown.
+        The table as Markdown, and percentiles of the lesions' voxels, one line for each person and contrast.
 
     Raises:
-        BadInput: the folder holds no masks, or an option is invalid.
+        BadInput: neither folder is given, a folder holds no real lesions, or an option is invalid.
 
     Example:
-        python -m TrainingCore.phantom.compare_lesions --masks ms_lesion_masks_mni --out comparison
+        python -m TrainingCore.phantom.compare_lesions --masks ms_lesion_masks_mni --mri ms_mni --out comparison
     """
-    from ..runtime.files import atomic_path, write_text
+    from .lesion_figures import draw_intensities, draw_lesions
 
+    if masks is None and mri is None:
+        raise BadInput("There is nothing to compare with. Give --masks, --mri or both.")
+    texts = []
     with Progress(progress, "Comparing lesions") as bar:
-        real = real_facts(masks)
-        digital = digital_facts(patients, site, seed, size, bar)
-    rows = [("measure", "real", "digital (simulated)"), *table(real, digital)]
-    with atomic_path(out / "phantom_lesions.png") as temporary:
-        _draw(real, digital, temporary)
+        if masks is not None:
+            real, digital = real_facts(masks), digital_facts(patients, site, seed, size, bar)
+            with atomic_path(out / "phantom_lesions.png") as temporary:
+                draw_lesions(real, digital, temporary)
+            texts.append(_write_table([("measure", "real", "simulated"), *table(real, digital)], out))
+        if mri is not None:
+            people, simulated = real_intensities(mri), digital_intensities(patients, site, seed, size, bar)
+            with atomic_path(out / "phantom_intensities.png") as temporary:
+                draw_intensities(people, simulated, temporary)
+            texts.append(percentile_lines(people, simulated))
+    return "\n\n".join(texts)
+
+
+def _write_table(rows: Sequence[tuple[str, str, str]], out: Path) -> str:
     write_text(out / "phantom_lesions.csv", "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows))
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---|---|---|")

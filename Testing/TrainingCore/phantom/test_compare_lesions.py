@@ -6,8 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from TrainingCore.phantom.compare_intensities import digital_intensities, lesion_intensities, real_intensities
 from TrainingCore.phantom.compare_lesions import digital_facts, lesion_facts, main, real_facts, table
+from TrainingCore.phantom.lesion_intensities import digital_intensities, lesion_intensities, real_intensities
 from TrainingCore.runtime.cli import Progress, run_command
 from TrainingCore.runtime.errors import BadInput
 
@@ -40,18 +40,40 @@ def test_digital_lesions_are_like_real_ones(real_data: Path) -> None:
     assert len(table(real, digital)) == 19
 
 
-def test_the_command_writes_figure_and_tables(tmp_path: Path) -> None:
-    mask = np.zeros((60, 60, 60), np.uint8)
-    mask[20:30, 20:24, 20:26] = 1
+def saved(values: np.ndarray, path: Path) -> None:
     affine = np.diag([-1.0, 1.0, 1.0, 1.0])
     affine[:3, 3] = [50.0, -40.0, 0.0]
-    nibabel.save(nibabel.Nifti1Image(mask, affine), tmp_path / "sub-01_label-lesion_mask.nii.gz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+
+
+def test_the_command_writes_figures_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mask = np.zeros((60, 60, 60), np.uint8)
+    mask[20:30, 20:24, 20:26] = 1
+    saved(mask, tmp_path / "masks" / "sub-01_label-lesion_mask.nii.gz")
+    person = tmp_path / "mri" / "sub-01"
+    saved(mask, person / "sub-01_label-lesion_mask.nii.gz")
+    saved(np.where(mask, 80, 100).astype(np.int16), person / "sub-01_space-MNI152_desc-brain_T1w.nii.gz")
+    saved(np.where(mask, 150, 100).astype(np.int16), person / "sub-01_space-MNI152_desc-brain_FLAIR.nii.gz")
     out = tmp_path / "out"
-    arguments = ["--masks", str(tmp_path), "--out", str(out), "--patients", "2", "--size", "32", "--progress", "none"]
-    assert run_command(main, arguments) == 0
-    assert (out / "phantom_lesions.png").read_bytes().startswith(b"\x89PNG")
+    folders = ["--masks", str(tmp_path / "masks"), "--mri", str(tmp_path / "mri"), "--out", str(out)]
+    assert run_command(main, [*folders, "--patients", "2", "--size", "32", "--progress", "none"]) == 0
+    for name in ("phantom_lesions.png", "phantom_intensities.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
     assert (out / "phantom_lesions.md").read_text().startswith("| measure | real |")
     assert (out / "phantom_lesions.csv").is_file()
+    assert "sub-01 t1w: 5, 25, 50, 75, 95 % of voxels [0.8, 0.8, 0.8, 0.8, 0.8]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("folders", "words"), [([], "--masks, --mri"), (["--masks", "empty"], "10 mm3")])
+def test_nothing_to_compare_with_is_refused(
+    folders: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved(np.zeros((8, 8, 8), np.uint8), tmp_path / "empty" / "sub-01_label-lesion_mask.nii.gz")
+    assert run_command(main, [*folders, "--out", "out", "--progress", "none"]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_intensities_are_relative_to_normal_appearing_white_matter() -> None:
