@@ -148,7 +148,6 @@ set(TRAINING_CORE_SCRIPTS
   phantom/acquisition.py
   phantom/anatomy.py
   phantom/bids.py
-  phantom/compare_intensities.py
   phantom/compare_lesions.py
   phantom/cortex.py
   phantom/dataset.py
@@ -156,7 +155,9 @@ set(TRAINING_CORE_SCRIPTS
   phantom/edition.py
   phantom/gadolinium.py
   phantom/lesion_classes.py
+  phantom/lesion_figures.py
   phantom/lesion_growth.py
+  phantom/lesion_intensities.py
   phantom/lesions.py
   phantom/lookalikes.py
   phantom/make_atlas.py
