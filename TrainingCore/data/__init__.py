@@ -1,1 +1,1 @@
-"""The nouns every command passes on: case, visit, cohort, run, bundle, result, recipe."""
+"""Objects shared by all commands: case, visit, cohort, run, bundle, result, recipe."""

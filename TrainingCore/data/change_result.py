@@ -1,4 +1,4 @@
-"""Change: the folder that `change` makes for two visits of one person."""
+"""Change: the folder that `change` writes for two visits of one person."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Change:
 
     change.nii.gz: DVR after minus before, 0 outside either brain; dvr_before.nii.gz, dvr_after.nii.gz: the maps;
     lesion_labels.nii.gz: int16, the row of lesions_change.csv that a voxel of either visit's outlines belongs to;
-    change.json: counts, indices, registration, repeatability; report.html: for people.
+    change.json: counts, indices, registration, repeatability; report.html: the report.
     """
 
     path: Path

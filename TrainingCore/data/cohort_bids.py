@@ -1,4 +1,4 @@
-"""Which files of a BIDS dataset (raw + derivatives) belong to which visit. Only names are read, no image is opened."""
+"""Assign the files of a BIDS dataset (raw + derivatives) to visits. Only names are read, no image is opened."""
 
 from __future__ import annotations
 
@@ -70,11 +70,15 @@ class ImageFile:
 
 
 def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit], list[str]]:
-    """Every visit of a dataset with the file chosen for each volume, sorted by person and visit; and what is not used.
+    """List every visit of a dataset with the file selected for each volume.
 
     Args:
-        raw: what a scanner made (for `preprocess`), else what is ready for a network, where the dataset has it.
-        choose: entities such as `acq-mprage` or `run-1` to prefer where a visit has several images of one kind.
+        root: folder of the dataset.
+        raw: select images as acquired (for `preprocess`), else those ready for a network, if the dataset has them.
+        choose: entities such as `acq-mprage` or `run-1` that are preferred among several images of one kind.
+
+    Returns:
+        Visits sorted by person and visit, and sentences about files that are not used.
     """
     groups: dict[tuple[str, str], list[ImageFile]] = defaultdict(list)
     prepared: set[str] = set()
@@ -198,7 +202,7 @@ def _volume_of(entities: dict[str, str], words: list[str], suffix: str) -> str:
 
 
 def _share_session_free(groups: dict[tuple[str, str], list[ImageFile]]) -> None:
-    """Where a person has sessions, derivatives without one (FreeSurfer style) belong to the only session there is."""
+    """Assign derivatives without a session (FreeSurfer style) to a person's session if there is only one."""
     for person, visit in list(groups):
         sessions = [key for key in groups if key[0] == person and key[1]] if not visit else []
         if len(sessions) == 1:
@@ -240,11 +244,10 @@ def _take(visit: Visit, image: ImageFile) -> None:
 def _in_space(
     candidates: list[ImageFile], volume: str, home: str | None, own: list[str], visit: Visit
 ) -> list[ImageFile]:
-    """Files that can be used with a T1w of space `home` (None: its own). What lies elsewhere is said, not used.
+    """Select the files that can be used with a T1w of space `home` (None: its native space); note if there are none.
 
     MRI and DVR are registered to the T1w, so they may lie in a space of their own; a mask belongs to the image it was
-    drawn on. Where there are files of the T1w's own space, the others are not wanted. own: what BIDS calls that space,
-    or those of the other MRI where there is no T1w.
+    drawn on. Files in the T1w's space are preferred. own: BIDS names of that space, or of the other MRI without a T1w.
     """
     spaces = {home, "orig", *own} if home is None else {home}
     same = [image for image in candidates if image.entities.get("space") in spaces]
@@ -263,9 +266,9 @@ def _in_space(
 
 
 def _best(candidates: list[ImageFile], choose: Sequence[str], visit: Visit) -> ImageFile | None:
-    """Raw before derived, unprocessed before processed, then what was asked for, then the plainest name and last run.
+    """Select raw before derived, unprocessed before processed, then by `choose`, then the simplest name and last run.
 
-    A scan is mostly repeated because the one before was not good, so the last run is taken (ours), and said.
+    A scan is usually repeated because the previous one was not good, so the last run is selected (ours), with a note.
     """
     if not candidates:
         return None

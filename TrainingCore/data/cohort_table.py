@@ -1,4 +1,4 @@
-"""A cohort as a table: one row per visit, one column per volume. CSV or TSV, paths relative to the table."""
+"""Read a cohort from a table: one row per visit, one column per volume. CSV or TSV, paths relative to the table."""
 
 from __future__ import annotations
 
@@ -127,9 +127,9 @@ def _left_empty(table: Path, column: str, cell: str) -> bool:
 
 
 def _twins(columns: list[str], rows: list[tuple[int, list[str]]]) -> dict[tuple[str, str], list[str]]:
-    """Different ids, or sessions of one person, that would become one label: (column, label) -> as they are written.
+    """Return different ids, or sessions of one person, that give the same label: (column, label) -> their spellings.
 
-    Labels that differ in case alone would share a folder on many disks.
+    Labels that differ in case only would share a folder on many disks.
     """
     written: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for _, row in rows:
@@ -147,7 +147,7 @@ def _identities(columns: list[str], row: list[str]) -> list[tuple[tuple[str, str
 
 
 def _refuse_twins(twins: dict[tuple[str, str], list[str]], columns: list[str], row: list[str]) -> None:
-    """Raise ValueError where the id or session of a row becomes the same label as another."""
+    """Raise ValueError if the id or session of a row gives the same label as another."""
     for (column, label), _ in _identities(columns, row):
         if (column, label) in twins:
             both = " and ".join(repr(cell) for cell in twins[column, label])

@@ -45,11 +45,15 @@ class Unused:
 
 
 def contradiction(path: str, person: str, session: str) -> str:
-    """Why a file's name cannot be believed, or nothing: other person or session than its folder's, no content.
+    """Check a file's name against its folder.
 
     Args:
+        path: path of the file.
         person: the folder's name (`sub-01`).
         session: the label of its session folder, empty without one.
+
+    Returns:
+        Why the file cannot be used (other person or session than its folder's, no content), or an empty string.
     """
     name = os.path.basename(path)
     entities = dict(part.split("-", 1) for part in name.split(".")[0].split("_") if "-" in part)

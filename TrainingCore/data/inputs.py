@@ -83,7 +83,7 @@ def option_of(name: str) -> str:
 
 
 def further_options() -> dict[str, str]:
-    """Option -> help of the inputs that only some models need."""
+    """Return option -> help of the inputs that only some models need."""
     return {
         row.option: f"{row.word or row.title}, for models that need it"
         for row in INPUTS
@@ -92,6 +92,6 @@ def further_options() -> dict[str, str]:
 
 
 def bids_names() -> tuple[tuple[str, tuple[str, ...], dict[str, str]], ...]:
-    """(volume, suffixes, entities) of every BIDS name, the more particular first: longer patterns before shorter."""
+    """Return (volume, suffixes, entities) of every BIDS name, longer patterns before shorter ones."""
     rows = [(row.name, suffixes, entities) for row in INPUTS for suffixes, entities in row.bids]
     return tuple(sorted(rows, key=lambda row: -sum(map(len, row[2].values()))))

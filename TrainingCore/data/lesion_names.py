@@ -17,12 +17,12 @@ DESCRIBING = ("label", "desc", "seg", "roi", "class")
 
 
 def is_lesion_mask(entities: dict[str, str], words: Sequence[str], suffix: str) -> bool:
-    """Whether a name is that of a lesion mask.
+    """Check whether a file name is that of a lesion mask.
 
     Args:
-        entities: `label` -> `lesion`, ...
+        entities: entities of the name, e.g. `label` -> `lesion`.
         words: parts without a key before the suffix.
-        suffix: the last part, empty where that has a key, as in `seg-lst`.
+        suffix: the last part, empty if it has a key, as in `seg-lst`.
     """
     if suffix and suffix.lower() not in MASK_SUFFIXES and not LESION.fullmatch(suffix):
         return False

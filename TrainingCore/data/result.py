@@ -41,16 +41,17 @@ class Result:
     """A complete result folder.
 
     dvr.nii.gz: synthetic DVR (unitless) on the T1w's grid, 0 outside the brain; brain_mask.nii.gz, nawm_mask.nii.gz:
-    the brain and its normal-appearing white matter there; flair_to_t1.tfm: ITK transform (LPS mm) that resamples the
-    FLAIR into T1w space, as t2w_to_t1.tfm and so on do for further inputs; lesions.csv: one row per lesion, see
-    lesion_columns; report.html: for people; provenance.json: how it was made. Where lesions were given
-    or found, lesion_labels.nii.gz: int16 on the same grid, the number of the row that each lesional voxel belongs to.
-    places.nii.gz: what decides on a lesion's region, for lesions that are added or edited later (see
-    imaging.regions.encode_places).
-    Where they were found automatically, lesions_probability.nii.gz: probability of a lesion, 0 to 1, on that grid. With
-    --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or, of a calibrated model, of the error to
-    be expected; provenance.json says which. Where a FLAIR was made first, synthetic_flair.nii.gz: that image (arbitrary
-    units) on the same grid. With --dicom, dicom/: map, lesions and table as DICOM, with the patient's identity.
+    brain and normal-appearing white matter on the same grid; flair_to_t1.tfm: ITK transform (LPS mm) that resamples the
+    FLAIR into T1w space, likewise t2w_to_t1.tfm and so on for further inputs; lesions.csv: one row per lesion, see
+    lesion_columns; report.html: the report; provenance.json: model, inputs and settings.
+
+    With lesions, given or segmented, lesion_labels.nii.gz: int16 on the same grid, the number of the row that each
+    lesional voxel belongs to; places.nii.gz: anatomy that determines a lesion's region, for lesions that are added or
+    edited later (see imaging.regions.encode_places). If they were segmented automatically, lesions_probability.nii.gz:
+    probability of a lesion, 0 to 1. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or,
+    for a calibrated model, of the expected error; provenance.json says which. If a FLAIR was generated first,
+    synthetic_flair.nii.gz: that image (arbitrary units). With --dicom, dicom/: map, lesions and table as DICOM, with
+    the patient's identity.
 
     >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
     """

@@ -1,4 +1,4 @@
-"""Text tables as spreadsheets, trials and hospitals write them: encoding, line ends, separator, empty cells."""
+"""Text tables from spreadsheets, trials and hospitals: encoding, line ends, separator, empty cells."""
 
 from __future__ import annotations
 

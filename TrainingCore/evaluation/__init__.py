@@ -1,1 +1,1 @@
-"""Image, lesion and patient measures, statistics, figures, reports."""
+"""Image, lesion and patient measures, and statistics."""

@@ -57,17 +57,18 @@ class Asymptote:
 
 
 def fit_power_laws(sizes: np.ndarray, values: np.ndarray, limit: float | None = None) -> np.ndarray:
-    """Least-squares a + b n^-c for many curves at once, a on this side of `limit` (the best value there can be).
+    """Fit a + b n^-c to many curves by least squares, with a within `limit`.
 
-    For every exponent of a fine grid the other two are a linear problem; the best exponent wins. A curve that lies on
-    both sides of the limit is fitted without it.
+    For every exponent of a fine grid the other two are a linear problem; the best exponent is used. A curve that lies
+    on both sides of the limit is fitted without it.
 
     Args:
         sizes: (k,) people.
         values: (m, k) means.
+        limit: best possible value, or None.
 
     Returns:
-        (m, 3).
+        (m, 3): a, b, c.
     """
     best, result = np.full(len(values), np.inf), np.full((len(values), 3), np.nan)
     for exponent in EXPONENTS:
@@ -88,17 +89,20 @@ def fit_power_laws(sizes: np.ndarray, values: np.ndarray, limit: float | None = 
 def asymptote(
     sizes: np.ndarray, values: np.ndarray, better: str, limit: float | None = None, seed: int = 0
 ) -> Asymptote:
-    """Asymptote of the mean curve, with an interval that resamples people (bootstrap).
+    """Estimate the asymptote of the mean curve, with an interval that resamples people (bootstrap).
 
-    The interval knows that other people might have been measured, not that other people might have been trained on: it
-    is too narrow rather than too wide.
+    The interval covers the choice of the people measured, not that of the people trained on, so it is rather too
+    narrow.
 
     Args:
         sizes: (k,) training subjects.
         values: (people measured, k).
         better: `lower` or `higher`.
-        limit: the best value there can be (0 for an error), if there is one.
+        limit: best possible value (0 for an error), if there is one.
         seed: random seed.
+
+    Returns:
+        The fit.
     """
     people = len(values)
     if len(set(sizes.tolist())) < MIN_SIZES or people < MIN_PEOPLE:

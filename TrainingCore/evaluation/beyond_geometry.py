@@ -21,12 +21,13 @@ RIDGE = 1e-6  # share of the variance, against features that are constant or tha
 def partial_correlation(
     measured: np.ndarray, synthetic: np.ndarray, features: np.ndarray, people: Sequence[Any], seed: int = 0
 ) -> dict[str, Any]:
-    """Correlation of measured and synthetic DVR once what a linear function of geometry explains is taken from both.
+    """Correlate measured and synthetic DVR after removing a linear function of geometry from both.
 
     Args:
-        measured, synthetic: (n,) mean DVR of lesions.
+        measured: (n,) measured mean DVR of each lesion.
+        synthetic: (n,) synthetic mean DVR of each lesion.
         features: (n, F) geometry of the same lesions; lesions with a value that is not finite are left out.
-        people: (n,) whose lesion it is.
+        people: (n,) person of each lesion.
         seed: of the bootstrap.
 
     Returns:
@@ -136,14 +137,14 @@ def _partial(moments: np.ndarray) -> np.ndarray:
 
 
 def geometry_predictions(measured: np.ndarray, features: np.ndarray, people: Sequence[Any]) -> np.ndarray:
-    """Mean DVR that geometry alone predicts for each lesion, fitted to the lesions of all other people.
+    """Predict the mean DVR of each lesion from geometry alone, fitted to the lesions of all other people.
 
     Least squares with a constant.
 
     Args:
-        measured: (n,).
-        features: (n, F).
-        people: (n,).
+        measured: (n,) measured mean DVR of each lesion.
+        features: (n, F) geometry of each lesion.
+        people: (n,) person of each lesion.
 
     Returns:
         (n,), NaN if the others are too few or a feature is not finite.

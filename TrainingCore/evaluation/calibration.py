@@ -26,7 +26,7 @@ LIMIT_95 = 1.96  # SDs of a normal error
 
 
 def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3) -> Row | None:
-    """Spearman's rho of uncertainty and absolute error over lesions, and the mean error of three parts by uncertainty.
+    """Compare the uncertainty of lesions with their absolute error.
 
     Args:
         lesions: rows with person, volume_mm3, mean_dvr, measured_mean_dvr and uncertainty.
@@ -34,9 +34,10 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
         minimum_mm3: smallest lesion volume in mm3.
 
     Returns:
-        {rho, low, high, n, people, attainable (the rho that these very uncertainties would reach if each were the exact
-        SD of a normal error), ratio (root mean square error over root mean square uncertainty), within_95 (share of the
-        errors within 1.96 uncertainties), parts: [{uncertainty, error, n}]}; None with too few lesions.
+        {rho (Spearman), low, high, n, people, attainable (the rho that these uncertainties would reach if each were the
+        exact SD of a normal error), ratio (root mean square error over root mean square uncertainty), within_95 (share
+        of the errors within 1.96 uncertainties), parts: [{uncertainty, error, n}] of three parts by uncertainty}; None
+        with too few lesions.
     """
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
     if len(rows) < MIN_LESIONS:
@@ -65,14 +66,17 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
 
 
 def attainable(spread: np.ndarray, seed: int = 0) -> float | None:
-    """Spearman's rho of |error| and SD that is to be expected where every SD is exactly right.
+    """Compute the Spearman's rho of |error| and SD that is expected if every SD is exactly right.
 
-    Nearly equal SDs rank errors badly even if all are right: an observed rho is read beside this one. Mean over 200
-    draws of normal errors; None if all SDs are the same.
+    Nearly equal SDs rank errors badly even if all are right, so an observed rho has to be compared with this one. Mean
+    over 200 draws of normal errors.
 
     Args:
         spread: (n,) SDs.
         seed: random seed.
+
+    Returns:
+        rho; None if all SDs are the same.
     """
     if np.ptp(spread) == 0:
         return None
@@ -120,10 +124,15 @@ def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray, scale: np.nd
 
 
 def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:
-    """SD of the error to be expected where predictions spread so far: sqrt(floor^2 + slope^2 spread^2), DVR.
+    """Convert the spread of predictions to the SD of the expected error: sqrt(floor^2 + slope^2 spread^2).
 
     Args:
-        fitted: floor (DVR) and slope (error per spread) as measured, see `errors_by_spread`; None: the spread itself.
+        spread: SD over predictions, any shape, DVR.
+        fitted: measured floor (DVR) and slope (error per spread), see `errors_by_spread`; None returns the spread
+            itself.
+
+    Returns:
+        DVR, same shape.
     """
     if fitted is None:
         return spread
@@ -131,12 +140,15 @@ def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np
 
 
 def error_by_spread(spread: np.ndarray, error: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """{floor, slope} of error^2 = floor^2 + slope^2 spread^2, neither negative: weighted least squares.
+    """Fit error^2 = floor^2 + slope^2 spread^2 by weighted least squares, neither negative.
 
     Args:
-        spread: (n,); see `expected_error` for how they are used.
-        error: (n,); see `expected_error` for how they are used.
-        weights: (n,); see `expected_error` for how they are used.
+        spread: (n,) SD over predictions, DVR.
+        error: (n,) absolute error, DVR.
+        weights: (n,), or None for equal weights.
+
+    Returns:
+        {floor, slope}.
     """
     root = np.ones(len(spread)) if weights is None else np.sqrt(weights)
     unit = float(np.sqrt((spread**2).mean())) or 1.0  # both columns of about one size
@@ -148,14 +160,16 @@ def error_by_spread(spread: np.ndarray, error: np.ndarray, weights: np.ndarray |
 def errors_by_spread(
     lesions: Sequence[Row], visits: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3
 ) -> Row | None:
-    """What calibrates a model: {"lesions": {floor, slope}, "voxels": {floor, slope}, predictions}, every person alike.
-
-    None with too few lesions or people, or without several predictions.
+    """Measure the errors that calibrate a model; every person has the same weight.
 
     Args:
         lesions: rows as in `calibration`, with the raw `spread`.
         visits: rows with voxel_floor, voxel_slope, predictions (see `cases.evaluate_case`).
         minimum_mm3: smallest lesion volume in mm3.
+
+    Returns:
+        {"lesions": {floor, slope}, "voxels": {floor, slope}, predictions}; None with too few lesions or people, or
+        without several predictions.
     """
     rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
     people = [row["person"] for row in rows]
@@ -180,11 +194,14 @@ def _complete(row: Row) -> bool:
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None if one of both is constant.
+    """Compute Spearman's rank correlation.
 
     Args:
-        x: (n,) numbers of one pair each.
-        y: (n,) numbers of one pair each.
+        x: (n,).
+        y: (n,).
+
+    Returns:
+        rho; None if one variable is constant.
     """
     a, b = rankdata(x), rankdata(y)
     if np.ptp(a) == 0 or np.ptp(b) == 0:

@@ -23,9 +23,10 @@ MIN_LESIONS = 20  # of a class and site; with fewer, the next smaller class is a
 
 
 def volume_class(volume_mm3: float, classes: Sequence[float] = CLASSES_MM3) -> int:
-    """Index of the size class that a volume falls into, 0 for the smallest lesions.
+    """Return the index of the size class of a volume, 0 for the smallest lesions.
 
     Args:
+        volume_mm3: volume.
         classes: lower ends in mm3.
     """
     return int(np.searchsorted(classes, volume_mm3 + 1e-6, side="right")) - 1
@@ -43,7 +44,7 @@ def class_title(index: int) -> str:
 
 
 def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
-    """Half widths by size class from the errors on people who were not used for training.
+    """Compute half widths by size class from the errors on people who were not used for training.
 
     Args:
         lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` if it is known.
@@ -112,11 +113,15 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: float | None) -> dict[str, float | None]:
-    """{dvr_low, dvr_high} of one lesion; None if the model was not calibrated for lesions of this size.
+    """Compute the prediction interval of one lesion.
 
     Args:
         fitted: `intervals` of a bundle (see `calibrate_intervals`), or None.
-        mean_dvr: synthetic mean DVR of the lesion.
+        volume_mm3: volume of the lesion.
+        mean_dvr: synthetic mean DVR of the lesion, or None.
+
+    Returns:
+        {dvr_low, dvr_high}; None if the model was not calibrated for lesions of this size.
     """
     width = None if fitted is None else fitted["half_width"][volume_class(volume_mm3, fitted["classes_mm3"])]
     if width is None or mean_dvr is None:
@@ -125,15 +130,15 @@ def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: f
 
 
 def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
-    """How often the intervals hold the measured DVR, by size class.
+    """Compute how often the intervals contain the measured DVR, by size class.
 
     Args:
         lesions: rows with dvr_low, dvr_high, measured_mean_dvr, volume_mm3 and person.
         seed: random seed.
 
     Returns:
-        A row per class that has lesions: {volume, lesions, people, coverage, low, high (95 % by person; None of fewer
-        than five), width (DVR)}.
+        A row per class that has lesions: {volume, lesions, people, coverage, low, high (95 % by person; None for fewer
+            than five), width (DVR)}.
     """
     known = [row for row in lesions if None not in (row.get("dvr_low"), row.get("measured_mean_dvr"))]
     rows = []

@@ -26,15 +26,18 @@ MIN_PEOPLE = 3  # in each group of a test
 def control_threshold(
     maps: Sequence[np.ndarray], white_matter: Sequence[np.ndarray], deviations: float = THRESHOLD_DEVIATIONS
 ) -> float | None:
-    """DVR below which a voxel counts as demyelinated: mean of the controls' white matter minus `deviations` SD.
+    """Compute the DVR below which a voxel counts as demyelinated: mean of the controls' white matter minus some SDs.
 
-    Mean and SD are taken over each control's voxels and then averaged over controls, so that a large brain counts no
-    more than a small one. None without any control. The number of SD is ours: Wei et al. 2018 refer to another study
-    for their procedure.
+    Mean and SD are computed over each control's voxels and then averaged over controls, so that a large brain has the
+    same weight as a small one. The number of SDs is ours: Wei et al. 2018 refer to another study for their procedure.
 
     Args:
         maps: (I, J, K) DVR of each control.
-        white_matter: their masks.
+        white_matter: mask of each control.
+        deviations: number of SDs.
+
+    Returns:
+        DVR; None without controls.
     """
     moments = [
         (dvr[mask].mean(dtype=float), dvr[mask].std(dtype=float)) for dvr, mask in zip(maps, white_matter) if mask.any()
@@ -62,18 +65,21 @@ def demyelinated(dvr: np.ndarray, lesions: np.ndarray, threshold: float) -> np.n
 def demyelination_measures(
     measured: np.ndarray, synthetic: np.ndarray, lesions: np.ndarray, threshold: float, own: float | None = None
 ) -> dict[str, float | None]:
-    """Demyelinated share of the lesion load (%) in both maps, and how far the maps agree voxel by voxel.
+    """Compare the demyelinated share of the lesion load in both maps, and the maps voxel by voxel.
 
-    `percent_error` is how far the shares are apart. `dice` is None where neither map has a demyelinated voxel, and
-    `dice_all` is what a map that calls every lesional voxel demyelinated would reach: a Dice is worth what it has above
-    that. Everything is None without lesions.
+    `dice_all` is the Dice of a map that marks every lesional voxel as demyelinated: only the excess over it is
+    meaningful.
 
     Args:
         measured: (I, J, K) DVR.
         synthetic: (I, J, K) DVR.
         lesions: mask.
         threshold: DVR.
-        own: that of the synthetic map where it is to have one of its own (the same for both otherwise).
+        own: threshold of the synthetic map, None for the same.
+
+    Returns:
+        {measured_percent, synthetic_percent, percent_error (difference of the shares), dice (None if neither map has a
+        demyelinated voxel), dice_all}; all None without lesions.
     """
     names = ("measured_percent", "synthetic_percent", "percent_error", "dice", "dice_all")
     lesions = np.asarray(lesions, bool)
@@ -139,7 +145,7 @@ def person_regions(
     group: str,
     person: str = "",
 ) -> Row:
-    """Mean and quantiles of both maps in a visit's regions.
+    """Compute mean and quantiles of both maps in a visit's regions.
 
     Regions: the white matter of a control is `wm_control`; of a patient, `nawm` is white matter without lesions.
 
@@ -149,6 +155,7 @@ def person_regions(
         white_matter: mask.
         lesions: mask.
         group: `control` or `patient`.
+        person: label of the person.
 
     Returns:
         {person, group, `<kind>_<region>` mean, `<kind>_<region>_quantiles` (5, 25, 50, 75, 95 %), `<region>_voxels`}
@@ -174,16 +181,19 @@ def person_regions(
 
 
 def group_comparison(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Group means and the significance of their differences, for the measured and the synthetic maps.
+    """Compare group means, for the measured and the synthetic maps.
 
-    For each kind: `<region>_mean`, `<region>_sd` over people, `<region>_n`, and two-sided p values over people, never
-    over voxels, which are not independent: `p_nawm_against_control` (Mann-Whitney U, as these are different people),
-    `p_lesions_against_nawm` (Wilcoxon signed rank, as these are the same people). The paper reports no difference of
-    the first kind and p < 0.0001 for the second, over 18 patients and 10 controls. None if a group has under three
-    people.
+    The paper reports no difference between NAWM and controls and p < 0.0001 between lesions and NAWM, over 18 patients
+    and 10 controls.
 
     Args:
-        rows: of `person_regions`; several visits of a person are averaged first.
+        rows: rows of `person_regions`; several visits of a person are averaged first.
+
+    Returns:
+        For each kind: `<region>_mean`, `<region>_sd` over people, `<region>_n`, and two-sided p values over people,
+            never over voxels, which are not independent: `p_nawm_against_control` (Mann-Whitney U, different people),
+            `p_lesions_against_nawm` (Wilcoxon signed rank, the same people). None if a group has fewer than three
+            people.
     """
     return {kind: _compare(_by_person(rows, kind)) for kind in ("measured", "synthetic")}
 

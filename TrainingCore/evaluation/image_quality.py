@@ -23,20 +23,24 @@ def translation_quality(
     lesions: np.ndarray,
     data_range: float = PERCENTILE_RANGE,
 ) -> Measures:
-    """SSIM and MAE of brain and lesion of a synthetic image, or of what it was made from taken for it.
+    """Compute SSIM and MAE of brain and lesion of a synthetic image, or of an unchanged input.
 
-    SSIM looks at axial slices, as the paper's network does (ours; the paper does not say).
+    SSIM is computed in axial slices, like the paper's network (ours; the paper does not say).
 
-    `ssim_brain`, `ssim_lesion`: mean of the SSIM map over the mask. `ssim_lesion_masked`: both images multiplied by the
-    lesion mask first and the mean taken over the brain, where all that is not lesion agrees exactly: the reading of
-    "SSIM values of tumor lesion" under which the paper's 0.986 to 0.994 beside 0.78 to 0.89 for the brain can come
-    about (ours). Images in [-1, 1] are lifted to [0, 2] for it, so that the mask's zero is the background.
+    `ssim_brain`, `ssim_lesion`: mean of the SSIM map over the mask. `ssim_lesion_masked`: both images are multiplied by
+    the lesion mask first and the mean is taken over the brain, where everything outside the lesion agrees exactly: the
+    reading of "SSIM values of tumor lesion" that can explain the paper's 0.986 to 0.994 beside 0.78 to 0.89 for the
+    brain (ours). Images in [-1, 1] are shifted to [0, 2] for it, so that the mask's zero is the background.
 
     Args:
-        truth: (I, J, K) in one unit, alike outside the brain.
-        image: (I, J, K) in one unit, alike outside the brain.
+        truth: (I, J, K).
+        image: (I, J, K) in the same unit, equal to `truth` outside the brain.
         brain: mask.
         lesions: mask.
+        data_range: range of the intensities.
+
+    Returns:
+        The measures above, mae_brain and mae_lesion; None if not defined.
     """
     result: Measures = {}
     lesions = lesions & brain
@@ -52,17 +56,20 @@ def translation_quality(
 
 
 def enhancement_quality(truth: np.ndarray, image: np.ndarray, brain: np.ndarray, tumour: np.ndarray) -> Measures:
-    """L2, tumour L2, PSNR (dB) and SSIM of a synthetic contrast-enhanced image.
+    """Compute L2, tumour L2, PSNR (dB) and SSIM of a synthetic contrast-enhanced image.
 
-    `l2`, `psnr` and `ssim` are over all voxels of the volume, background included, as the paper trains and prints them
-    (its PSNR fits its L2: -10 log10 of 31.6e-5 is 35.0 dB); `l2_brain`, `psnr_brain` and `ssim_brain` are over the
-    brain alone and do not depend on how much background there is. `tumour_l2`: over the mask of the enhancing lesion.
+    `l2`, `psnr` and `ssim` are over all voxels of the volume, background included, as in the paper's training and
+    tables (its PSNR fits its L2: -10 log10 of 31.6e-5 is 35.0 dB); `l2_brain`, `psnr_brain` and `ssim_brain` are over
+    the brain only and do not depend on the amount of background. `tumour_l2`: over the mask of the enhancing lesion.
 
     Args:
         truth: (I, J, K) in [0, 1].
         image: (I, J, K) in [0, 1].
-        brain: mask; what lies outside the brain is set to 0 in both.
-        tumour: mask; what lies outside the brain is set to 0 in both.
+        brain: mask; both images are set to 0 outside.
+        tumour: mask.
+
+    Returns:
+        The measures above; None if not defined.
     """
     truth, image = np.where(brain, truth, 0.0), np.where(brain, image, 0.0)
     similarity = ssim_map(truth, image, UNIT_RANGE)

@@ -20,11 +20,11 @@ TARGETS = {"measured": "measured DVR", "myelin_loss": "true myelin loss"}
 
 
 def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Correlations that regressions on known features reach, over lesions and over visits.
+    """Measure how well regressions on known features predict lesions and visits.
 
     Args:
-        rows: one per lesion: person, visit, volume_mm3, measured, clean (DVR), myelin_loss (0 to 1), and features
-            whose names begin with geometry_, mri_ or tissue_.
+        rows: one per lesion: person, visit, volume_mm3, measured, clean (DVR), myelin_loss (0 to 1), and features whose
+            names begin with geometry_, mri_ or tissue_.
 
     Returns:
         {lesions, people, skipped: a sentence or None, rows: [{target, knows, model, lesion_r, patient_r}], best:
@@ -81,12 +81,12 @@ def feature_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> n
 
 
 def cross_validated(features: np.ndarray, target: np.ndarray, owners: np.ndarray, model: str) -> np.ndarray:
-    """What a regression predicts of each lesion, fitted to the lesions of other people.
+    """Predict each lesion by a regression fitted to the lesions of other people.
 
     Args:
         features: (n, F), finite.
         target: (n,).
-        owners: (n,) int, whose lesion.
+        owners: (n,) int, person of each lesion.
         model: linear (ridge) or boosting.
 
     Returns:

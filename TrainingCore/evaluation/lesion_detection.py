@@ -58,13 +58,16 @@ def without_small(mask: np.ndarray, voxel_volume: float, smallest_mm3: float) ->
 def lesion_counts(
     truth: np.ndarray, mask: np.ndarray, voxel_volume: float, least_mm3: float = MIN_MM3
 ) -> dict[str, int]:
-    """True, found, marked and false lesions.
+    """Count true, found, marked and false lesions.
 
     Args:
         truth: mask of the true lesions, bool (I, J, K).
-        mask: the marked ones.
+        mask: mask of the marked lesions.
         voxel_volume: mm3 of a voxel.
         least_mm3: smaller lesions, true or marked, are not counted; one that touches a small true lesion is not false.
+
+    Returns:
+        {true, found, marked, false}.
     """
     return _counts(_touched(truth, mask, voxel_volume), _touched(mask, truth, voxel_volume), least_mm3)
 
@@ -140,14 +143,16 @@ def f1_by_smallest(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> 
 
 
 def detection_measures(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> dict[str, float | int | None]:
-    """Everything about one visit: counts and rates, of all lesions and by true volume; volumes in ml.
-
-    Keys: true, found, marked, false, sensitivity, precision, f1, f1_10 (lesions of 10 mm3 or more), sensitivity_<class
-    of CLASSES_MM3>, volume, marked_volume, volume_error (marked - true).
+    """Measure the detection of lesions in one visit: counts and rates, of all lesions and by true volume.
 
     Args:
         truth: bool (I, J, K).
         mask: bool (I, J, K).
+        voxel_volume: mm3 of a voxel.
+
+    Returns:
+        true, found, marked, false, sensitivity, precision, f1, f1_10 (lesions of 10 mm3 or more), sensitivity_<class of
+        CLASSES_MM3>, volume, marked_volume, volume_error (marked - true), volumes in ml.
     """
     true, marked = _touched(truth, mask, voxel_volume), _touched(mask, truth, voxel_volume)
     counts = _counts(true, marked, MIN_MM3)

@@ -16,7 +16,7 @@ CORE_DEPTH = 0.6  # (ours) share of the greatest depth beyond which a voxel belo
 def image_features(
     labels: np.ndarray, images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray], spacing: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Intensities of lesions relative to the person's normal-appearing white matter.
+    """Measure the intensities of lesions relative to the person's normal-appearing white matter.
 
     Args:
         labels: int (I, J, K), lesions 1..n (see `lesions.label_lesions`).
@@ -57,12 +57,13 @@ def image_features(
 
 
 def rim_labels(labels: np.ndarray, brain: np.ndarray, spacing: np.ndarray, width: float = RIM_MM) -> np.ndarray:
-    """Around each lesion, the voxels of the brain within `width` mm that are nearest to it and in no lesion.
+    """Label the rim of each lesion: voxels of the brain near it that belong to no lesion.
 
     Args:
         labels: int (I, J, K).
         brain: bool (I, J, K).
         spacing: (3,), mm.
+        width: width of the rim in mm; a voxel belongs to the nearest lesion.
 
     Returns:
         int (I, J, K).

@@ -28,11 +28,13 @@ FARTHEST_MM = 50.0  # stands for the distance to a tissue that no mask shows
 def lesion_geometry(
     labels: np.ndarray, brain: np.ndarray, white_matter: np.ndarray, grey_matter: np.ndarray, affine: np.ndarray
 ) -> np.ndarray:
-    """Features of every lesion from masks alone.
+    """Compute features of every lesion from masks alone.
 
     Args:
         labels: int (I, J, K), lesions 1..n, 0 elsewhere (see `lesions.label_lesions`).
-        brain, white_matter, grey_matter: bool (I, J, K); what is none of these inside the brain is fluid.
+        brain: bool (I, J, K); fluid is what is neither lesion nor white or grey matter inside it.
+        white_matter: bool (I, J, K).
+        grey_matter: bool (I, J, K).
         affine: 4 x 4, voxel to world, mm.
 
     Returns:

@@ -34,14 +34,7 @@ def summarise_lesions(rows: list[dict[str, Any]], measured: bool) -> dict[str, A
 
 
 def _correlation(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Correlate synthetic and measured mean DVR over lesions.
-
-    Args:
-        rows: lesion table with the columns of a measured DVR.
-
-    Returns:
-        {r, p, n}, Pearson.
-    """
+    """Return {r, p, n}, the Pearson correlation of synthetic with measured mean DVR over lesions."""
     pairs = [(row["mean_dvr"], row["measured_mean_dvr"]) for row in rows]
     pairs = [pair for pair in pairs if None not in pair]
     return pearson(np.array([a for a, _ in pairs], float), np.array([b for _, b in pairs], float))

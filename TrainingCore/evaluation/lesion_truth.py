@@ -1,4 +1,4 @@
-"""A simulated visit's lesions as rows: truth, measured DVR, and the features of the information ceiling."""
+"""True state, measured DVR and features for the information ceiling of a simulated visit's lesions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .lesion_geometry import FEATURES, lesion_geometry
 
 
 def lesion_truth(case: Case, scene: Scene) -> list[dict[str, Any]]:
-    """One row per lesion of a visit with a DVR, by falling volume.
+    """Create one row per lesion of a simulated visit with a DVR, by decreasing volume.
 
     Args:
-        case: with t1w, dvr, dvr_clean, myelin_loss and masks; lesions are the connected parts of its (drawn) mask.
-        scene: behind it, see `phantom.patient.simulate_with_truth`.
+        case: with t1w, dvr, dvr_clean, myelin_loss and masks; lesions are the components of its (drawn) mask.
+        scene: scene behind it, see `phantom.patient.simulate_with_truth`.
 
     Returns:
         Rows with phantom.bids.TRUTH_COLUMNS, `measured` and `clean` (the DVR again), and features geometry_*, mri_* (of
-        the T1w and FLAIR that are there) and tissue_*, rounded to 5 digits, None where
-        a region has no voxel. The class is that of most of its voxels.
+        the available T1w and FLAIR) and tissue_*, rounded to 5 digits, None if a region has no voxel. The class is that
+        of most of its voxels.
     """
     box = ndimage.find_objects(case.volumes["brain"].astype(np.uint8))[0]
     volumes = {name: volume[box] for name, volume in case.volumes.items()}

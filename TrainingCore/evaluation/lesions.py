@@ -15,13 +15,15 @@ THRESHOLD_DEVIATIONS = 2.0  # demyelinated = below NAWM mean - 2 SD (ours)
 
 
 def demyelination_limit(dvr: np.ndarray, nawm: np.ndarray, deviations: float = THRESHOLD_DEVIATIONS) -> float | None:
-    """DVR below which a voxel counts as demyelinated: mean of NAWM minus `deviations` SD of NAWM (ours).
-
-    None if no voxel of NAWM has a finite value.
+    """Compute the DVR below which a voxel counts as demyelinated: mean minus some SDs of the patient's own NAWM (ours).
 
     Args:
         dvr: (I, J, K), unitless.
         nawm: (I, J, K) mask.
+        deviations: number of SDs.
+
+    Returns:
+        DVR; None if no voxel of NAWM has a finite value.
     """
     mean, sd = _mean_and_sd(dvr, np.asarray(nawm, bool))
     return mean - deviations * sd if np.isfinite(mean) else None
@@ -44,20 +46,21 @@ def lesion_table(
     measured: np.ndarray | None = None,
     demyelination_threshold: float | None = None,
 ) -> list[dict[str, Any]]:
-    """One row per lesion.
-
-    Keys: id, volume_mm3, x_mm, y_mm, z_mm (centre of gravity, world RAS), mean_dvr, sd_dvr (over voxels), min_dvr,
-    ratio_to_nawm, surrounding_nawm_dvr (see `surrounding_nawm_mean`), ratio_to_surrounding, demyelinated_share (share
-    of the voxels below the threshold, 0 to 1); with `measured` the DVR keys again as measured_*. What cannot be
-    estimated (no NAWM, no finite voxel) is None. No lesions give an empty list.
+    """Measure every lesion.
 
     Args:
         labels: int (I, J, K), lesions 1..n (see `label_lesions`).
         dvr: (I, J, K), unitless.
-        nawm: (I, J, K) mask of white matter, lesional voxels in it are left out.
+        nawm: (I, J, K) mask of white matter; lesional voxels in it are left out.
         affine: 4x4, voxel -> world mm RAS+.
-        measured: a second, measured DVR map on the same grid.
-        demyelination_threshold: DVR, for both maps; where None, each map's own `demyelination_limit`.
+        measured: a second, measured DVR map on the same grid, or None.
+        demyelination_threshold: DVR, for both maps; None for each map's own `demyelination_limit`.
+
+    Returns:
+        One row per lesion: id, volume_mm3, x_mm, y_mm, z_mm (centre of gravity, world RAS), mean_dvr, sd_dvr (over
+            voxels), min_dvr, ratio_to_nawm, surrounding_nawm_dvr (see `surrounding_nawm_mean`), ratio_to_surrounding,
+            demyelinated_share (share of the voxels below the threshold, 0 to 1); with `measured` the DVR keys again as
+            measured_*. None if not estimable (no NAWM, no finite voxel).
     """
     inside = np.flatnonzero(labels)
     if inside.size == 0:
@@ -76,11 +79,14 @@ def lesion_table(
 
 
 def confidence_by_label(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean probability of each lesion that a network found, (n + 1,), entry i for label i, NaN without a voxel.
+    """Compute the mean probability of each segmented lesion.
 
     Args:
         probability: (I, J, K), 0 to 1.
         labels: int (I, J, K).
+
+    Returns:
+        (n + 1,), entry i for label i, NaN without a voxel.
     """
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside]

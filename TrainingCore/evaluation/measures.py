@@ -68,15 +68,15 @@ def peak_signal_to_noise(
 def ssim_map(
     truth: np.ndarray, image: np.ndarray, data_range: float = DVR_RANGE, axes: Sequence[int] = (0, 1, 2)
 ) -> np.ndarray:
-    """Structural similarity at every voxel (Wang et al. 2004) in a Gaussian window of SD 1.5 voxels along `axes`.
+    """Compute structural similarity at every voxel (Wang et al. 2004) in a Gaussian window of SD 1.5 voxels.
 
     Population covariances, mirrored edges.
 
     Args:
-        truth: (I, J, K), one unit.
-        image: (I, J, K), one unit.
-        data_range: distance between the highest and the lowest value meant.
-        axes: (0, 1) looks at every axial slice on its own.
+        truth: (I, J, K).
+        image: (I, J, K) in the same unit.
+        data_range: nominal range of the intensities.
+        axes: axes of the window; (0, 1) treats every axial slice separately.
 
     Returns:
         float64 (I, J, K), within [-1, 1].
@@ -99,12 +99,13 @@ def _window(image: np.ndarray, axes: Sequence[int]) -> np.ndarray:
 def image_measures(
     truth: np.ndarray, image: np.ndarray, regions: dict[str, np.ndarray], data_range: float = DVR_RANGE
 ) -> dict[str, float | None]:
-    """MAE, PSNR (dB) and mean SSIM over each region.
+    """Compute MAE, PSNR (dB) and mean SSIM over each region.
 
     Args:
-        truth: (I, J, K), already masked alike outside the brain.
-        image: (I, J, K), already masked alike outside the brain.
+        truth: (I, J, K).
+        image: (I, J, K) in the same unit, equal to `truth` outside the brain.
         regions: name -> (I, J, K) mask.
+        data_range: range of the intensities, for PSNR and SSIM.
 
     Returns:
         `{mae_<name>, psnr_<name>, ssim_<name>}`, None if a region is empty.

@@ -32,12 +32,17 @@ def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
 
 
 def paired_differences(task: Task, first: Mapping[str, Sequence[Row]], other: Mapping[str, Sequence[Row]]) -> Row:
-    """Each measure of `other` minus that of `first`, paired by person, and of what is pooled where both have the same
-    lesions: {key or title: see `paired_gap`}.
+    """Compute each measure of `other` minus that of `first`, paired by person.
+
+    Measures over all lesions together are compared if both models have the same lesions.
 
     Args:
+        task: measures.
         first: {visits, lesions}, rows.
         other: {visits, lesions}, rows.
+
+    Returns:
+        Key or title -> difference, see `paired_gap`.
     """
     result = {measure.key: paired_gap(first["visits"], other["visits"], measure) for measure in task.measures}
     return result | _pooled_gaps(task, first["lesions"], other["lesions"])

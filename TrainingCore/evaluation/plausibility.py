@@ -73,7 +73,7 @@ def plausibility(
         ventricles: mask (I, J, K), or None.
 
     Returns:
-        Five findings, always in the same order; what cannot be computed has value None and holds None.
+        Five findings, always in the same order; value and holds are None if a finding cannot be computed.
     """
     lesional = labels > 0
     white = np.asarray(tissues["white_matter"], bool) & ~lesional
@@ -191,13 +191,13 @@ def _towards_ventricles(
 
 
 def pooled(findings: list[list[Finding]]) -> list[dict[str, Any]]:
-    """The same five rows over several patients: in how many of those with a number each finding holds.
+    """Count in how many patients each finding holds.
 
     Args:
-        findings: of `plausibility`, one list per patient.
+        findings: results of `plausibility`, one list per patient.
 
     Returns:
-        {check, holds, patients, mean, unit, expected}.
+        Five rows {check, holds, patients, mean, unit, expected}; patients without a number are not counted.
     """
     rows = []
     for same in zip(*findings):

@@ -33,10 +33,13 @@ HALF = 0.5  # the usual threshold, whose DSC is reported beside
 
 
 def lesion_threshold(description: Mapping[str, Any]) -> float:
-    """Probability above which a voxel counts as found, 0 to 1.
+    """Return the probability above which a voxel counts as lesional.
 
     Args:
-        description: of a bundle; it holds the threshold that the training chose on its validation people, if it did.
+        description: content of bundle.json; it holds the threshold chosen on the validation people, if there was one.
+
+    Returns:
+        0 to 1.
     """
     return float(description.get("lesion_threshold", HYPERINTENSE))
 
@@ -54,12 +57,12 @@ def smallest_lesion(description: Mapping[str, Any]) -> float:
 
 
 def segmentation_measures(truth: np.ndarray, segmentation: np.ndarray, brain: np.ndarray) -> dict[str, float | None]:
-    """DSC, FPR and FNR in % as this module defines them, and the other readings of FPR.
+    """Compute DSC, FPR and FNR as defined in this module, and the other readings of FPR.
 
     Args:
-        truth: mask (I, J, K); only the brain counts.
-        segmentation: mask (I, J, K); only the brain counts.
-        brain: mask (I, J, K); only the brain counts.
+        truth: mask (I, J, K).
+        segmentation: mask (I, J, K).
+        brain: mask (I, J, K); voxels outside are ignored.
 
     Returns:
         {dsc, fpr, fnr, false_discovery, fall_out}: false_discovery = FP / (TP + FP), fall_out = FP / (FP + TN), all in
@@ -84,15 +87,15 @@ def _percent(part: int, whole: int) -> float | None:
 
 
 def synthesis_measures(truth: np.ndarray, image: np.ndarray, brain: np.ndarray) -> dict[str, float | None]:
-    """MAE and PSNR (dB) of a synthetic FLAIR over the brain, both in units of the intensity rule (SD of the brain).
+    """Compute MAE and PSNR (dB) of a synthetic FLAIR over the brain.
 
     Args:
-        truth: (I, J, K).
-        image: (I, J, K).
+        truth: (I, J, K) in units of the intensity rule (SD of the brain).
+        image: (I, J, K) in the same unit.
         brain: mask.
 
     Returns:
-        {mae, psnr, psnr_unit_peak}, see above; None if the brain is empty.
+        {mae, psnr, psnr_unit_peak}, see the module; None if the brain is empty.
     """
     brain = np.asarray(brain, bool)
     span = float(np.ptp(truth[brain])) if brain.any() else 0.0

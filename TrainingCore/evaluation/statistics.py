@@ -21,16 +21,17 @@ LIMIT_DEVIATIONS = 1.96  # Bland and Altman 1986
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Pearson correlation with its two-sided p value.
+    """Compute the Pearson correlation with its two-sided p value.
+
+    p is from t = r sqrt((n - 2) / (1 - r^2)) with n - 2 degrees of freedom. It treats the pairs as independent, which
+    the lesions of one patient are not: prefer the interval.
 
     Args:
-        x: (n,), pairs with a value that is not finite are left out.
-        y: (n,), pairs with a value that is not finite are left out.
+        x: (n,); pairs with a value that is not finite are left out.
+        y: (n,).
 
     Returns:
-        {r, p, n}; r and p are None with fewer than three pairs or where one variable is constant. p is from t = r
-        sqrt((n - 2) / (1 - r^2)) with n - 2 degrees of freedom and takes the pairs as independent, which the lesions of
-        one patient are not: read the interval first.
+        {r, p, n}; r and p are None with fewer than three pairs or if one variable is constant.
     """
     x, y = _finite(x, y)
     n = int(x.size)
@@ -75,11 +76,14 @@ class ClusterBootstrap:
             self.weights = generator.multinomial(self.patients, shares, size=replicates).astype(float)
 
     def correlations(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Pearson r of every replicate, (replicates,); NaN if a replicate has no spread.
+        """Compute the Pearson r of every replicate.
 
         Args:
             x: (n,), finite.
             y: (n,), finite.
+
+        Returns:
+            (replicates,); NaN if a replicate has no spread.
         """
         x, y = np.asarray(x, float), np.asarray(y, float)
         x, y = x - x.mean(), y - y.mean()
@@ -92,10 +96,13 @@ class ClusterBootstrap:
         return np.where(possible, np.clip(r, -1, 1), np.nan)
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """Mean over the points of every replicate, (replicates,).
+        """Compute the mean over the points of every replicate.
 
         Args:
             values: (n,), finite.
+
+        Returns:
+            (replicates,).
         """
         counts = self.weights @ np.bincount(self.index, minlength=self.patients)
         return self.weights @ np.bincount(self.index, values, self.patients) / counts
@@ -121,15 +128,15 @@ class ClusterBootstrap:
 def correlation_with_interval(
     x: np.ndarray, y: np.ndarray, clusters: Sequence[Any], seed: int = 0, ceiling: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """Pearson r of measured `x` and synthetic `y` with a 95 % interval by patient, and its share of the noise ceiling.
+    """Correlate measured and synthetic DVR (Pearson), with a 95 % interval by patient.
 
     Args:
-        x: (n,).
-        y: (n,).
+        x: (n,) measured.
+        y: (n,) synthetic.
         clusters: (n,) patients.
         seed: random seed.
         ceiling: (n,) noise-free truth of the same points, if it is known: r_ceiling is its correlation with `x`, the
-            best that anything without knowledge of the noise can expect.
+            best that can be expected without knowledge of the noise.
 
     Returns:
         {r, p, n, patients, r_low, r_high, r_ceiling, share_of_ceiling, share_low, share_high}; None: not estimable.
@@ -159,7 +166,7 @@ def correlation_with_interval(
 def correlation_difference(
     truth: np.ndarray, first: np.ndarray, second: np.ndarray, clusters: Sequence[Any], seed: int = 0
 ) -> dict[str, Any]:
-    """r(truth, second) - r(truth, first) on the same points, with a paired 95 % interval and p by patient.
+    """Compute r(truth, second) - r(truth, first) on the same points, with a paired 95 % interval and p by patient.
 
     p: two-sided, from the share of replicates on the other side of 0, never below 2 / (replicates + 1).
 
@@ -227,12 +234,14 @@ def mean_difference(differences: np.ndarray, clusters: Sequence[Any], seed: int 
 def bland_altman(
     measured: np.ndarray, synthetic: np.ndarray, clusters: Sequence[Any] | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Bias and 95 % limits of agreement of synthetic - measured (Bland and Altman 1986), and the calibration line.
+    """Compute bias and 95 % limits of agreement of synthetic - measured, and the calibration line.
+
+    Limits of agreement after Bland and Altman 1986.
 
     Args:
         measured: (n,), unitless DVR.
         synthetic: (n,), unitless DVR.
-        clusters: (n,) patients, for the interval of the bias.
+        clusters: (n,) patients, for the interval of the bias; None for no interval.
         seed: random seed.
 
     Returns:

@@ -53,15 +53,15 @@ def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3)
 
 
 def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
-    """Mean DVR over the lesions of a visit or a person with their volumes as weights.
-
-    People without lesions have no row.
+    """Average DVR over the lesions of a visit or a person, weighted by volume.
 
     Args:
+        lesions: rows of `evaluate_case`.
         by: `("person", "visit")` or `("person",)`.
 
     Returns:
-        Rows of person, visit ("" for a person), volume_mm3, measured, synthetic, clean, myelin_loss.
+        Rows of person, visit ("" for a person), volume_mm3, measured, synthetic, clean, myelin_loss. People without
+        lesions have no row.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in lesions:
@@ -156,12 +156,9 @@ def geometry_features(points: Sequence[Row]) -> np.ndarray:
 
 
 def _beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
-    """What a model knows beyond geometry (see `beyond_geometry.beside_geometry`), and of geometry alone its correlation
-    with the true myelin.
+    """Compare a model with geometry alone (see `beyond_geometry.beside_geometry`).
 
-    Args:
-        points: of the lesion level.
-        seed: random seed.
+    The correlation of geometry alone with the true myelin is added. points: of the lesion level.
     """
     measured, synthetic = column(points, "measured"), column(points, "synthetic")
     people = [row["person"] for row in points]
@@ -188,10 +185,13 @@ def _by_volume(lesions: Sequence[Row], seed: int = 0) -> list[Row]:
 
 
 def mean_and_sd(values: np.ndarray) -> Row:
-    """Mean, SD (n - 1) and number of the finite values; None if not estimable.
+    """Compute mean, SD (n - 1) and number of the finite values.
 
     Args:
         values: (n,).
+
+    Returns:
+        {mean, sd, n}; None: not estimable.
     """
     finite = values[np.isfinite(values)]
     return {
@@ -255,15 +255,17 @@ def summarise(
 def lesion_differences(
     first: Sequence[Row], other: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3
 ) -> Row:
-    """What `other` has more than `first`, paired on the same lesions and the same bootstrap replicates.
-
-    r at each level, and over lesions `partial` (r given geometry), `myelin` (r with the true myelin) and `mae`.
+    """Compare two models on the same lesions and the same bootstrap replicates: `other` minus `first`.
 
     Args:
-        first: lesion rows of two models on one evaluation grid.
-        other: lesion rows of two models on one evaluation grid.
+        first: lesion rows on one evaluation grid.
+        other: lesion rows on the same grid.
         seed: random seed.
         minimum_mm3: smallest lesion volume in mm3.
+
+    Returns:
+        Differences of r at each level, and over lesions of `partial` (r given geometry), `myelin` (r with the true
+        myelin) and `mae`.
 
     Raises:
         ValueError: their lesions differ.

@@ -64,7 +64,7 @@ class Measure:
 
     @property
     def limit(self) -> float | None:
-        """The best possible value: errors and rates end at 0."""
+        """Best possible value: 0 for errors and rates."""
         return 0.0 if self.better == "lower" else self.highest
 
 

@@ -39,11 +39,7 @@ def _measure_dvr(case: Case, outputs: ModelImages, data: Data, context: Any = No
 
 
 def _measure_demyelination(case: Case, outputs: ModelImages, data: Data, context: Any) -> tuple[Row, list[Row]]:
-    """DVR as above, and demyelination below the controls' threshold (Wei et al. 2018).
-
-    Args:
-        context: DVR, or None.
-    """
+    """Measure DVR, and demyelination below the controls' DVR threshold (context; Wei et al. 2018)."""
     row, lesions = evaluate_case(case, outputs)
     synthetic = outputs.images[SYNTHETIC]
     brain = np.asarray(case.volumes["brain"], bool)
@@ -67,11 +63,7 @@ def _threshold_of_controls(cases: Iterable[Case]) -> float | None:
 
 
 def _picture_demyelination(case: Case, outputs: ModelImages, context: Any) -> dict[str, np.ndarray]:
-    """Where measured and synthetic map agree on what is demyelinated, (I, J, K).
-
-    Args:
-        context: DVR threshold, or None.
-    """
+    """Return the agreement of measured and synthetic demyelination map, (I, J, K); context: DVR threshold or None."""
     if context is None:
         return {}
     marked = _lesions(case) & np.asarray(case.volumes["brain"], bool)
@@ -156,7 +148,7 @@ def _row(case: Case) -> Row:
 
 
 def _inside(case: Case, outputs: ModelImages, data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, synthetic image and brain; outside the brain, where a prediction means nothing, both are the same."""
+    """Return truth, synthetic image and brain; outside the brain, where predictions are meaningless, both are equal."""
     brain = np.asarray(case.volumes["brain"], bool)
     truth = case.volumes[data["target"]]
     return truth, np.where(brain, outputs.images[SYNTHETIC], truth), brain

@@ -188,13 +188,21 @@ class ImagePair:
 def level(
     fixed: Volume, moving: Volume, region: Volume, resolution: float, spacing: float, device: str = "cpu"
 ) -> ImagePair:
-    """Prepare one level: images blurred to FWHM `resolution` mm, one sample in every cube of `spacing` mm.
+    """Prepare one level of the registration.
 
     Args:
-        region: what `brain_and_rim` gives.
+        fixed: fixed image.
+        moving: moving image.
+        region: result of `brain_and_rim`.
+        resolution: FWHM in mm to which both images are blurred.
+        spacing: one sample is taken in every cube of this edge, mm.
+        device: torch device.
+
+    Returns:
+        Both images at this resolution.
 
     Raises:
-        ValueError: the fixed image covers none of it.
+        ValueError: the fixed image covers no part of the region.
     """
     points = _sample_points(region, spacing)
     values = values_at(at_resolution(fixed, resolution), points)
@@ -217,10 +225,12 @@ def ascend(
     """Find the nearest maximum of mutual information by BFGS on 6 or 12 parameters in mm.
 
     Args:
-        matrix: 4x4 RAS mm to begin with.
-        centre: (3,) mm, of the rotations.
-        longest: no step moves the brain's edge further, mm.
+        information: similarity and its gradient as a function of the matrix.
+        matrix: initial 4x4, RAS mm.
+        centre: (3,) mm, centre of the rotations.
+        longest: largest displacement of the brain's edge in one step, mm.
         tolerance: stop at steps shorter than this, mm.
+        affine: 12 parameters instead of 6.
 
     Returns:
         Final matrix, and the similarity at it.
@@ -262,16 +272,18 @@ def _bfgs(inverse: np.ndarray, step: np.ndarray, fall: np.ndarray) -> np.ndarray
 
 
 def search_rigid(coarse: ImagePair, start: np.ndarray, best: int) -> list[np.ndarray]:
-    """The most promising of some 2,500 rigid transforms around `start` and around alignment by centre of mass.
+    """Search about 2,500 rigid transforms around `start` and around alignment by centre of mass.
 
-    Nearest voxels and a plain histogram are enough to rank them; information counts times the share of the brain that
-    is seen, so that a sliver of overlap cannot win.
+    Nearest voxels and a plain histogram are sufficient for ranking; information is multiplied by the share of the brain
+    that is covered, so that a narrow overlap cannot win.
 
     Args:
+        coarse: images at the coarsest resolution.
         start: 4x4 RAS mm.
+        best: number of matrices to return.
 
     Returns:
-        The `best` matrices, the most promising first.
+        The best matrices, the most promising first.
     """
     centre = coarse.points.mean(axis=0)
     steps = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)

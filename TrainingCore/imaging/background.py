@@ -1,6 +1,6 @@
 """Background of MRI files: NaN, padding, or air that is not 0. Networks and N4 expect air at 0.
 
-Masks, maps with a unit (ADC, MTR, FA, DVR) and label maps are not shifted; only their NaN are looked at.
+Masks, maps with a unit (ADC, MTR, FA, DVR) and label maps are not shifted; only their NaN are treated.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ NEGATIVE_SHARE = 0.05  # of the filled voxels below the background: z-scores of 
 def without_nan(data: np.ndarray) -> tuple[np.ndarray, int, int]:
     """Replace NaN and infinite voxels that reach the image's border by the background.
 
-    SPM, PMOD and division by a mask write NaN around the brain. What is enclosed by the image stays, and so does a
-    part that cuts straight through the head.
+    SPM, PMOD and division by a mask write NaN around the brain. NaN enclosed by the image are kept, and so are those of
+    a region that cuts straight through the head.
 
     Args:
         data: (I, J, K) float32; changed in place.

@@ -52,13 +52,17 @@ def box_around(mask: Volume, spacing: float, margin: float) -> tuple[tuple[int, 
 
 
 def correct_bias(image: Volume, mask: Volume, matrix: np.ndarray | None = None) -> Volume:
-    """The image divided by its bias field (Tustison et al. 2010, N4), mean field 1 inside the mask.
+    """Divide an image by its bias field (Tustison et al. 2010, N4), normalised to mean 1 inside the mask.
 
-    Beyond 20 mm around the brain the image stays as it is.
+    Beyond 20 mm around the brain the image is unchanged.
 
     Args:
-        mask: 0/1 brain mask anywhere in the world.
-        matrix: 4x4 RAS mm, world of the mask -> world of the image (identity where None).
+        image: MRI in arbitrary units.
+        mask: 0/1 brain mask on any grid.
+        matrix: 4x4 RAS mm, world of the mask -> world of the image; None for the identity.
+
+    Returns:
+        The corrected image.
     """
     matrix = np.eye(4) if matrix is None else matrix
     shape, affine = box_around(mask, SPACING_MM, MARGIN_MM)
@@ -75,11 +79,14 @@ def correct_bias(image: Volume, mask: Volume, matrix: np.ndarray | None = None) 
 
 
 def log_bias_field(log_image: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Logarithm of the bias field on the whole grid by N4 (Tustison et al. 2010), (I, J, K).
+    """Estimate the logarithm of the bias field by N4 (Tustison et al. 2010).
 
     Args:
         log_image: logarithm of the image, (I, J, K).
-        inside: bool of that shape, the voxels to learn from.
+        inside: bool of that shape, the voxels to fit.
+
+    Returns:
+        (I, J, K), on the whole grid.
     """
     field = np.zeros(log_image.shape)
     for level in range(LEVELS):

@@ -83,37 +83,48 @@ def refuse_label_map(image: Volume, what: str) -> None:
 
 
 def check_contrasts(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray) -> str:
-    """Join the warnings of `check_pair`; empty string if T1w and FLAIR are plausible.
+    """Check a registered T1w and FLAIR, see `check_pair`.
 
     Args:
-        t1w: bias-corrected.
-        flair: bias-corrected.
+        t1w: bias-corrected T1w.
+        flair: bias-corrected FLAIR on its own grid.
         brain: mask on the T1w's grid.
-        matrix: T1w world -> FLAIR world.
+        matrix: 4x4 RAS mm, T1w world -> FLAIR world.
+
+    Returns:
+        Warnings joined to one string, empty if both are plausible.
     """
     return " ".join(check_pair(t1w, flair, brain, matrix, corrected=True))
 
 
 def check_t1w(t1w: Volume, brain: Volume) -> str:
-    """Warn about the contrast or a cut-off brain of a T1w without FLAIR; empty string if it is plausible.
+    """Check contrast and completeness of a T1w without FLAIR.
 
     Args:
-        t1w: bias-corrected.
+        t1w: bias-corrected T1w.
         brain: mask on its grid.
+
+    Returns:
+        Warnings joined to one string, empty if it is plausible.
     """
     sentences = [check_whole(brain, t1w.name), *_wrong_t1w(look(t1w, brain, corrected=True), t1w.name)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, corrected: bool = False) -> list[str]:
-    """Warn about a registered T1w and FLAIR: wrong or swapped contrasts, two people, motion, a cut-off brain.
+    """Check a registered T1w and FLAIR: wrong or swapped contrasts, two people, motion, a cut-off brain.
 
-    There are no warnings if too little brain is visible.
+    There are no warnings if too little of the brain is visible.
 
     Args:
+        t1w: T1w.
+        flair: FLAIR on its own grid.
         brain: mask on the T1w's grid.
-        matrix: T1w world -> FLAIR world.
+        matrix: 4x4 RAS mm, T1w world -> FLAIR world.
         corrected: whether bias fields are removed already.
+
+    Returns:
+        Warnings, one sentence each.
     """
     warnings = [sentence for sentence in (check_whole(brain, t1w.name),) if sentence]
     for what, image, where in (("T1w", t1w, None), ("FLAIR", flair, matrix)):
@@ -216,11 +227,14 @@ def white_to_grey(image: Volume, brain: Volume, matrix: np.ndarray) -> float:
 
 
 def check_lesion_load(mask: Volume, brain: Volume) -> str:
-    """Warn if a lesion mask is implausibly large; empty string otherwise.
+    """Check that a lesion mask is not implausibly large.
 
     Args:
-        mask: 0/1.
+        mask: 0/1 lesion mask.
         brain: 0/1 mask, on any grid.
+
+    Returns:
+        Warning, or an empty string.
 
     Raises:
         BadInput: the mask covers at least a third of the brain.

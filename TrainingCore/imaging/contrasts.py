@@ -1,10 +1,10 @@
 """Determine the contrast of an image from its intensities, with a few interpretable measures and rules.
 
-Everything is measured inside the brain on a 2 mm grid, in units of the brain's median. Fluid (CSF) is dark in T1w and
+All measures are taken inside the brain on a 2 mm grid, in units of the brain's median. Fluid (CSF) is dark in T1w and
 FLAIR and bright in T2w; white matter, far from fluid and deep in the brain, is brighter than the cortex in T1w and not
 in FLAIR; contrast agent makes vessels at the brain's surface brighter than any tissue; a DVR map is about 1 in tissue
-and not dark in fluid; a mask or label map has next to no neighbours that differ. The limits were set with the files
-listed in docs/benchmarks/checks.md, which also has what each rule catches and misses.
+and not dark in fluid; in a mask or label map nearly all neighbouring voxels are equal. The limits were set with the
+files listed in docs/benchmarks/checks.md, which also lists what each rule detects and misses.
 """
 
 from __future__ import annotations
@@ -73,12 +73,16 @@ class View:
 
 
 def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, corrected: bool = False) -> View | None:
-    """The image as the measures see it, None if too little brain is in it.
+    """Resample an image to the 2 mm grid on which contrasts are measured.
 
     Args:
-        brain: 0/1 mask anywhere in the world.
-        matrix: 4x4 RAS mm, world of the mask -> world of the image (identity where None).
-        corrected: whether the bias field is removed already.
+        image: MRI or map, in any unit.
+        brain: 0/1 mask on any grid.
+        matrix: 4x4 RAS mm, world of the mask -> world of the image; None for the identity.
+        corrected: whether the bias field was removed already.
+
+    Returns:
+        The image relative to the brain's median; None if too little of the brain is visible.
     """
     shape, affine = box_around(brain, SPACING_MM, 4.0)
     matrix = np.eye(4) if matrix is None else matrix
@@ -97,7 +101,7 @@ def view(image: Volume, brain: Volume, matrix: np.ndarray | None = None, correct
 
 
 def _depth(inside: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Distance in mm from what an image shows around the brain; from the brain's mask where it shows nothing else."""
+    """Return the distance in mm from what an image shows around the brain; from the brain mask if it shows nothing."""
     around = visible & ~inside
     if not around.any():
         return ndimage.distance_transform_edt(np.pad(inside, 1), sampling=SPACING_MM)[1:-1, 1:-1, 1:-1]
@@ -105,7 +109,7 @@ def _depth(inside: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def is_label_map(data: np.ndarray) -> bool:
-    """Whether an image holds few values, or values that nearly always repeat in the next voxel.
+    """Check whether an image has few values, or values that are nearly always equal in the next voxel.
 
     Args:
         data: (I, J, K), any unit.
@@ -249,15 +253,19 @@ def normalised_information(first: np.ndarray, second: np.ndarray, bins: int = 32
 
 
 def ghosting(image: Volume, brain: Volume, matrix: np.ndarray | None = None) -> float | None:
-    """Brightest structure in the air above and beside the head against the brain's median; None if nobody can say.
+    """Measure ghosts: the brightest structure in the air above and beside the head.
 
-    A patient who moved leaves copies of the head there (Mortamet et al. 2009); noise alone is even: its 98th percentile
-    stays under four times its median, and counts as 0. Only what is neither brain, skull nor skin is looked at: over 30
-    mm from the brain and above its centre. None if the background was set to zero.
+    Motion leaves copies of the head there (Mortamet et al. 2009); noise is uniform: its 98th percentile is below four
+    times its median, and counts as 0. Brain, skull and skin are excluded: only voxels over 30 mm from the brain and
+    above its centre are used.
 
     Args:
+        image: MRI in arbitrary units.
         brain: 0/1 mask.
-        matrix: 4x4 RAS mm, world of the mask -> world of the image.
+        matrix: 4x4 RAS mm, world of the mask -> world of the image; None for the identity.
+
+    Returns:
+        Relative to the brain's median; None if there is too little air, or the background was set to zero.
     """
     shape, affine = box_around(brain, AIR_SPACING_MM, AIR_MARGIN_MM)
     matrix = np.eye(4) if matrix is None else matrix

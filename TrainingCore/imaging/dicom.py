@@ -43,7 +43,7 @@ def split_choice(path: Path) -> tuple[Path, str | None]:
 
 @dataclass(frozen=True)
 class Series:
-    """One volume of a DICOM folder: its tags, its frames from the first slice to the last, and its voxels."""
+    """One volume of a DICOM folder: tags, frames from the first slice to the last, and voxels."""
 
     stack: Stack
     frames: list[Frame]

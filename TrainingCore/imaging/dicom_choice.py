@@ -140,16 +140,21 @@ def _series_title(stack: Stack) -> str:
 
 
 def choose_stack(folder: Folder, what: str, number: str | None, where: str) -> tuple[Stack, tuple[str, ...]]:
-    """The stack to read as `what`, and notes.
+    """Select the stack to read.
 
-    T1w and FLAIR are found by their tags; anything else only where there is no choice.
+    T1w and FLAIR are identified by their tags; any other image only if there is no alternative.
 
     Args:
-        number: the series that was asked for, else None.
-        where: for messages.
+        folder: stacks of the folder.
+        what: T1w, FLAIR or another name of the input.
+        number: series chosen by the user, or None.
+        where: description of the folder for messages.
+
+    Returns:
+        The stack, and notes.
 
     Raises:
-        BadInput: with a list of series numbers and descriptions where there is doubt, and where a folder mixes people
+        BadInput: the choice is ambiguous (the message lists series numbers and descriptions), or a folder mixes people
             or studies.
     """
     usable = [stack for stack in folder.stacks if len(stack.frames) >= MINIMUM_SLICES]
@@ -188,7 +193,7 @@ def choose_stack(folder: Folder, what: str, number: str | None, where: str) -> t
 
 
 def _might_be_after(chosen: Stack, matching: list[Stack]) -> list[Stack]:
-    """Earlier candidates, where the chosen one may have followed contrast agent: words unknown to us, or theirs."""
+    """Return earlier candidates if the chosen series may follow contrast agent: its words are unknown, or say so."""
     if says(chosen.names) == "before" or contrast_of(chosen) != T1W:
         return []
     earlier = [stack for stack in matching if _later(chosen, stack)]

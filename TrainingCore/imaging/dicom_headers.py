@@ -44,11 +44,11 @@ KEYWORDS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """One slice: where its voxels are stored, where it lies (LPS mm, as DICOM says) and how to rescale it.
+    """One slice: location of its voxels in a file, position (LPS mm, as in DICOM) and rescaling.
 
     Attributes:
-        instance: its number in the series, None if unknown.
-        repeats: what may tell it from another acquisition of the same place, by name of the tag.
+        instance: number in the series, None if unknown.
+        repeats: tags that may distinguish it from another acquisition at the same position, by name.
     """
 
     path: Path
@@ -63,18 +63,21 @@ class Frame:
 
 @dataclass
 class Stack:
-    """Frames of one series, orientation, matrix, echo and kind: one possible volume, and what its tags say.
+    """Frames of one series, orientation, matrix, echo and kind: one possible volume with its tags.
 
     Attributes:
-        names: description and sequence, with the protocol where that is the series' own.
+        names: description and sequence, with the protocol if that is the series' own.
         orientation: six direction cosines (LPS): along a row, then down a column.
-        spacing: mm between rows, then columns; times in ms, None if unknown.
-        label: how people choose it, the series number with `.2` for a second stack.
-        date: of the study.
+        spacing: mm between rows, then columns.
+        repetition_time: ms, None if unknown.
+        echo_time: ms, None if unknown.
+        inversion_time: ms, None if unknown.
+        label: series number for the user's choice, with `.2` for a second stack.
+        date: date of the study.
         acquired: YYYYMMDDHHMMSS, empty if unknown.
-        after_agent: as all series of the study tell it together, None if nobody asked.
+        after_agent: decided from all series of the study, None before that.
         distance: mm between slices by the tags.
-        promised: slices that the tags announce.
+        promised: number of slices by the tags.
     """
 
     study: str
@@ -109,13 +112,13 @@ class Stack:
 
     @property
     def title(self) -> str:
-        """How messages call it: series number and description, nothing else."""
+        """Name in messages: series number and description, nothing else."""
         return f'series {self.label} "{self.description}"' if self.description else f"series {self.label}"
 
 
 @dataclass
 class Folder:
-    """All stacks found in a folder or file, and how many DICOM files could not be read."""
+    """All stacks of a folder or file, and the number of DICOM files that could not be read."""
 
     stacks: list[Stack]
     unreadable: int = 0
@@ -275,7 +278,7 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
 
 
 def _acquired(header: Any) -> str:
-    """When the acquisition began, as YYYYMMDDHHMMSS; an anonymous date is 0, empty if no time is said."""
+    """Return the start of the acquisition as YYYYMMDDHHMMSS; an anonymous date is 0, empty without a time."""
     timestamp = str(header.get("AcquisitionDateTime") or "")
     if not timestamp:
         date, time = (str(header.get(name) or "") for name in ("AcquisitionDate", "AcquisitionTime"))
@@ -284,7 +287,7 @@ def _acquired(header: Any) -> str:
 
 
 def _agent_given(header: Any, groups: tuple[Any, Any]) -> bool:
-    """Whether the tags say that contrast agent was in the blood: an agent's name that is not a word for none."""
+    """Check whether the tags name a contrast agent, and not a word for none."""
     usage = [item for group in groups for item in group.get("ContrastBolusUsageSequence") or []]
     if usage:
         return any(str(item.get("ContrastBolusAgentAdministered") or "YES").upper() == "YES" for item in usage)
@@ -293,7 +296,7 @@ def _agent_given(header: Any, groups: tuple[Any, Any]) -> bool:
 
 
 def _repeats(header: Any, groups: tuple[Any, Any], image_type: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """What may tell two acquisitions of the same place apart, the most telling first."""
+    """Return tags that may distinguish two acquisitions at the same position, the most specific first."""
     times = _value(header, groups, "TemporalPositionSequence", "TemporalPositionTimeOffset")
     temporal = _value(header, groups, "FrameContentSequence", "TemporalPositionIndex")
     values = {
@@ -308,7 +311,7 @@ def _repeats(header: Any, groups: tuple[Any, Any], image_type: tuple[str, ...]) 
 
 
 def _enhanced_sequence(header: Any, groups: tuple[Any, Any]) -> frozenset[str]:
-    """Enhanced files say SPIN, GRADIENT or BOTH, and whether there was an inversion; in the old two-letter codes."""
+    """Return the old two-letter codes of an enhanced file, which stores SPIN, GRADIENT or BOTH, and inversion."""
     codes = {"SPIN": {"SE"}, "GRADIENT": {"GR"}, "BOTH": {"SE", "GR"}}.get(str(header.get("EchoPulseSequence")), set())
     inverted = _value(header, groups, "MRModifierSequence", "InversionRecovery")
     return frozenset(codes | ({"IR"} if str(inverted) == "YES" else set()))

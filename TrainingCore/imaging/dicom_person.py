@@ -1,4 +1,4 @@
-"""Whether two DICOM headers belong to one person. Identities are compared as hashes; nothing readable is stored."""
+"""Compare the patients of two DICOM headers by hashes of their identities; nothing readable is stored."""
 
 from __future__ import annotations
 

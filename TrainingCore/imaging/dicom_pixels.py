@@ -1,7 +1,7 @@
-"""The stored values of DICOM files, before rescaling.
+"""Stored values of DICOM files, before rescaling.
 
-Uncompressed voxels are taken straight from the file; compressed ones (JPEG, JPEG-LS, JPEG 2000, RLE) are decoded by
-GDCM, which comes with SimpleITK, from a copy that holds nothing but the pixels.
+Uncompressed voxels are read directly from the file; compressed ones (JPEG, JPEG-LS, JPEG 2000, RLE) are decoded by
+GDCM, which comes with SimpleITK, from a copy that contains only the pixels.
 """
 
 from __future__ import annotations

@@ -216,9 +216,9 @@ def _split_by_instance(stack: Stack) -> list[Stack]:
 
 
 def _joined(stacks: list[Stack]) -> list[Stack]:
-    """Stacks of a few slices that an anonymiser gave a series or study of their own, joined again.
+    """Join stacks of a few slices to which an anonymiser gave separate series or studies.
 
-    They must agree in all but these, and lie at places of their own.
+    They must agree in everything else and have different positions.
     """
     for fits in (_one_series, _one_series_but_for_numbers):
         whole = [stack for stack in stacks if len(stack.frames) >= FEW_SLICES]
@@ -253,9 +253,10 @@ def _number(stacks: list[Stack]) -> None:
 
 
 def _add_protocols(stacks: list[Stack]) -> None:
-    """Let the protocol's name speak for a series where it is that of the series and not of the whole examination.
+    """Add the protocol's name to a series if it belongs to the series and not to the whole examination.
 
-    GE writes the examination's name there; others the name of one acquisition, which then has one echo time.
+    GE stores the name of the examination in this tag, other vendors that of one acquisition, which then has one echo
+    time.
     """
     sharing: dict[tuple[str, str], list[Stack]] = defaultdict(list)
     for stack in stacks:

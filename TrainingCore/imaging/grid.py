@@ -1,7 +1,7 @@
 """Grid of the network input: a cube of isotropic voxels around the brain, along the world axes.
 
-Soulier et al. 2024 crop to the brain and resize to 128x128x128. Here the cube keeps isotropic voxels, 1.5 mm where the
-brain fits into it and just coarser where it does not, so that a lesion has the same shape in every patient (ours).
+Soulier et al. 2024 crop to the brain and resize to 128x128x128. This grid keeps isotropic voxels, 1.5 mm if the brain
+fits, slightly coarser otherwise, so that a lesion has the same shape in every patient (ours).
 """
 
 from __future__ import annotations
@@ -49,15 +49,18 @@ class Grid:
 def brain_grid(
     brain: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int] = (128, 128, 128), spacing: float = 1.5
 ) -> Grid:
-    """A cube of isotropic voxels along the world axes, centred on the brain.
+    """Compute a cube of isotropic voxels along the world axes, centred on the brain.
 
-    Where the volume has such voxels already the cube falls on its lattice, so that nothing is blurred by a resampling
-    that changes nothing.
+    If the volume has such voxels already, the cube uses its lattice, so that resampling does not blur.
 
     Args:
         brain: (I, J, K) mask, not empty.
         affine: its voxel -> world matrix, RAS mm.
-        spacing: voxel edge in mm, made larger where the brain with a margin of 3 mm would not fit.
+        shape: voxels along each axis.
+        spacing: voxel edge in mm, enlarged if the brain with a margin of 3 mm would not fit.
+
+    Returns:
+        The grid.
 
     Raises:
         ValueError: empty mask.
@@ -83,7 +86,10 @@ def _along_the_world(affine: np.ndarray, spacing: float) -> bool:
 
 
 def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:
-    """Whether a grid has the wanted voxels, or the larger ones this brain needs: its ends move by a voxel on a grid."""
+    """Check whether a grid has the desired voxels, or the larger ones that this brain needs.
+
+    The ends of a brain shift by up to a voxel when it is resampled.
+    """
     own = float(affine[0, 0])
     isotropic = own > 0 and np.allclose(affine[:3, :3], own * np.eye(3), atol=1e-4)
     return bool(isotropic and (abs(own - wanted) < 1e-4 or (own > wanted and abs(own / needed - 1) < ENDS_TOLERANCE)))

@@ -30,19 +30,22 @@ def percentile_rescale(
 ) -> np.ndarray:
     """Rescale MRI so that the brain's `low` and `high` percentiles become -1 and 1 (Soulier et al. 2024).
 
-    The paper leaves out 5 % of extreme values of the native histogram: 2.5 % at each end, over the brain's voxels, so
+    The paper excludes 5 % of extreme values of the native histogram: 2.5 % at each end, over the brain's voxels, so
     that skull and background do not count (ours).
-
-    Outside the brain the result is -1.
 
     Args:
         image: (I, J, K), any unit.
         brain: (I, J, K) mask.
-        clip: keep values within [-1, 1] (the paper), else within [-3, 3], which keeps the hyperintense lesions apart
-            from each other.
+        low: lower percentile.
+        high: upper percentile.
+        clip: limit values to [-1, 1] (the paper), else to [-3, 3], which keeps differences between hyperintense
+            lesions.
+
+    Returns:
+        float32 (I, J, K), -1 outside the brain.
 
     Raises:
-        ValueError: the brain is empty or has one single value.
+        ValueError: the brain is empty or has a single value.
     """
     bottom, top = _range(image, brain, low, high)
     limit = 1.0 if clip else EXTREME
@@ -51,14 +54,17 @@ def percentile_rescale(
 
 
 def gaussian_normalise(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Rescale MRI to mean 0 and standard deviation 1 over the brain (Li et al. 2018); -4 outside and as the least.
+    """Rescale MRI to mean 0 and standard deviation 1 over the brain (Li et al. 2018).
 
     Args:
         image: (I, J, K), any unit.
         brain: (I, J, K) mask.
 
+    Returns:
+        float32 (I, J, K), at least -4, and -4 outside the brain.
+
     Raises:
-        ValueError: the brain is empty or has one value.
+        ValueError: the brain is empty or has a single value.
     """
     mean, sd = _mean_sd(image, brain)
     scaled = (image.astype(np.float32) - mean) / sd
@@ -68,20 +74,23 @@ def gaussian_normalise(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
 def unit_rescale(
     image: np.ndarray, brain: np.ndarray, below: float = UNIT_BELOW, above: float = UNIT_ABOVE
 ) -> np.ndarray:
-    """Rescale MRI so that `below` SDs under the brain's mean become 0 and `above` SDs over it 1, clipped.
+    """Rescale MRI to [0, 1] by the brain's mean and SD, with clipping.
 
     Bone et al. 2021 normalise "using the signal statistics of their respective brain content", clip extremes and map to
-    [0, 1]; mean and SD are our reading. Percentiles would scale an enhanced image by the tumour: where it fills more of
-    the brain than they leave out, its uptake sets the brightness of all healthy tissue.
-
-    Outside the brain the result is 0.
+    [0, 1]; mean and SD are our reading. Percentiles would scale an enhanced image by the tumour: if it fills more of
+    the brain than they exclude, its uptake determines the brightness of all healthy tissue.
 
     Args:
         image: (I, J, K), any unit.
         brain: (I, J, K) mask.
+        below: SDs below the mean that become 0.
+        above: SDs above the mean that become 1.
+
+    Returns:
+        float32 (I, J, K), 0 outside the brain.
 
     Raises:
-        ValueError: the brain is empty or has one single value.
+        ValueError: the brain is empty or has a single value.
     """
     mean, sd = _mean_sd(image, brain)
     scaled = np.clip(((image.astype(np.float32) - mean) / sd + below) / (below + above), 0.0, 1.0)
@@ -114,10 +123,13 @@ def apply_rule(image: np.ndarray, brain: np.ndarray, rule: Mapping[str, Any]) ->
     Args:
         image: (I, J, K), any unit.
         brain: (I, J, K) mask.
-        rule: its name under `rule`, and the rule's own numbers.
+        rule: name under `rule`, and the rule's own numbers.
+
+    Returns:
+        float32 (I, J, K).
 
     Raises:
-        ValueError: unknown one.
+        ValueError: unknown rule, or the brain is empty or has a single value.
     """
     name = rule.get("rule")
     if name == "percentile":

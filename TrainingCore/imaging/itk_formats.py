@@ -65,7 +65,7 @@ def _read(path: Path, label: str) -> RawImage:
 
 
 def _several_values(reader: Any, label: str) -> str:
-    """The sentence for voxels of several values: overlapping segments of 3D Slicer, a series, or colours."""
+    """Return the message for voxels of several values: overlapping segments of 3D Slicer, a series, or colours."""
     count = reader.GetNumberOfComponents()
     named = [key for key in reader.GetMetaDataKeys() if re.fullmatch(r"Segment\d+_Name", key)]
     if named or label.lower().endswith(".seg.nrrd"):
@@ -93,7 +93,7 @@ def affine_of_sitk(image: Any) -> np.ndarray:
 
 
 def _check_dimension(path: Path, label: str) -> None:
-    """Refuse a text header without one plain number of dimensions: ITK's MetaImage reader dies of some others."""
+    """Refuse a text header without one plain number of dimensions: ITK's MetaImage reader crashes on some others."""
     with open(path, "rb") as stream:
         text = stream.read(TEXT_HEADER).decode("latin-1")
     name = r"NDims\s*=" if path.suffix.lower() in (".mha", ".mhd") else r"dimension\s*:"

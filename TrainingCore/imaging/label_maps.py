@@ -34,19 +34,23 @@ MAX_UNKNOWN = 0.05  # share of the labelled voxels whose number we do not know: 
 def tissues_from_label_map(
     labels: Volume, t1w: Volume, lesions: np.ndarray | None = None, brain: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Masks, bool on the T1w's grid: white_matter, grey_matter, csf, nawm, infratentorial and brain.
+    """Compute tissue masks from a label map.
 
     T1w hypointensities (77-79) and SAMSEG's lesions (25, 57, 99) are in white_matter and not in nawm; without a lesion
-    mask they stand for the lesions. The brain stem and the ventral diencephalon, where grey and white mix, are in no
-    tissue; infratentorial is brain stem and cerebellum.
+    mask they are used as the lesions. The brain stem and the ventral diencephalon, where grey and white matter mix, are
+    in no tissue; infratentorial is brain stem and cerebellum.
 
     Args:
-        labels: whole numbers, anywhere in the world (brought to the T1w by nearest neighbour).
-        lesions: bool on the T1w's grid, kept out of all tissues.
-        brain: bool on the T1w's grid, where the tissues are looked for.
+        labels: whole numbers on any grid (resampled to the T1w by nearest neighbour).
+        t1w: T1w that defines the grid.
+        lesions: bool on the T1w's grid, excluded from all tissues; None without a mask.
+        brain: bool on the T1w's grid that limits the tissues, or None.
+
+    Returns:
+        bool masks on the T1w's grid: white_matter, grey_matter, csf, nawm, infratentorial and brain.
 
     Raises:
-        BadInput: the map misses the T1w's head, or is of another numbering.
+        BadInput: the map does not match the T1w's position, or uses other numbers.
     """
     values = _on_grid_of(labels, t1w)
     tissues = {
@@ -70,10 +74,13 @@ def tissues_from_label_map(
 
 
 def infratentorial(values: np.ndarray) -> np.ndarray:
-    """Brain stem and cerebellum of a label map, bool.
+    """Select brain stem and cerebellum of a label map.
 
     Args:
-        values: labels, any shape, FreeSurfer's numbers.
+        values: labels with FreeSurfer's numbers, any shape.
+
+    Returns:
+        bool of the same shape.
     """
     return _any(values, (*BRAIN_STEM, *CEREBELLAR_WHITE, *CEREBELLAR_CORTEX))
 

@@ -8,16 +8,14 @@ import numpy as np
 def label_lesions(mask: np.ndarray, voxel_volume: float, minimum_mm3: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Number the lesions of a mask: voxels that touch by face, edge or corner (26-neighbourhood) are one lesion.
 
-    An empty mask gives n = 0.
-
     Args:
         mask: (I, J, K), lesional where not 0.
         voxel_volume: mm3 of one voxel.
         minimum_mm3: smaller lesions get no label.
 
     Returns:
-        Labels, int32 (I, J, K) with 0 outside, 1 the largest lesion and on by falling volume (equal ones in the order
-        of their first voxel), and the volumes in mm3, (n,), of label 1, 2, ...
+        Labels, int32 (I, J, K), 0 outside, 1, 2, ... by decreasing volume (equal ones in the order of their first
+        voxel); and volumes in mm3, (n,), of label 1, 2, ... n is 0 for an empty mask.
     """
     import SimpleITK
 

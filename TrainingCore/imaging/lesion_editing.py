@@ -76,11 +76,11 @@ def split_lesion(mask: np.ndarray, spacing: Sequence[float], least_mm3: float = 
 
     Args:
         mask: (I, J, K).
-        spacing: mm.
-        least_mm3: smaller parts go to the nearest larger one.
+        spacing: voxel edges in mm.
+        least_mm3: smaller parts are merged with the nearest larger one.
 
     Returns:
-        Labels, int32 (I, J, K), 1 for the largest part and on by falling volume; all 1 where there is no waist.
+        Labels, int32 (I, J, K), 1, 2, ... by decreasing volume; all 1 if there is no narrow point.
     """
     from .labelling import label_lesions
 

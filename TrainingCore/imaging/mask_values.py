@@ -29,9 +29,9 @@ class MaskValues:
 
     Attributes:
         kind: one of KINDS.
-        background: value outside.
-        cut: values from here on are inside (both in the file's unit).
-        note: what to say about it, a sentence without its subject, or an empty string.
+        background: value outside, in the file's unit.
+        cut: lowest value inside, in the file's unit.
+        note: sentence without its subject about the interpretation, or an empty string.
     """
 
     kind: str
@@ -41,14 +41,17 @@ class MaskValues:
 
 
 def binary_mask(data: np.ndarray, label: str) -> tuple[np.ndarray, str]:
-    """Convert a mask to float32 0/1, with a note about the interpretation of its values.
+    """Convert a mask to 0/1.
 
     Args:
         data: (I, J, K), finite, any unit.
         label: name of the file in messages, e.g. `The lesion mask les.nii.gz`.
 
+    Returns:
+        float32 (I, J, K), and a note about the interpretation of the values (empty if it is obvious).
+
     Raises:
-        BadInput: the values have no meaning as a mask, or never reach the middle of their scale.
+        BadInput: the values cannot be interpreted as a mask, or never reach the middle of their scale.
     """
     values = understand(data, label)
     if values.kind == "empty":
@@ -93,7 +96,7 @@ def understand(data: np.ndarray, label: str) -> MaskValues:
 
 
 def _agreement(distinct: np.ndarray) -> bool:
-    """Whether whole values are equal steps up to 100: how many of two to ten raters marked a voxel, in percent."""
+    """Check whether values are equal steps up to 100: percentages of two to ten raters who marked a voxel."""
     return bool(distinct[-1] == 100 and 3 <= len(distinct) <= 11 and np.ptp(np.diff(distinct)) <= 1)
 
 
@@ -138,7 +141,7 @@ def _scaled(data: np.ndarray, low: float, top: float, label: str) -> MaskValues:
 
 
 def _plateau(data: np.ndarray, top: float, width: float) -> float | None:
-    """The value that stands for "inside" where many voxels share it within a relative width, as after resampling."""
+    """Return the value of "inside" if many voxels share it within a relative width, as after resampling."""
     values = data[data > top / 10]
     upper = values[values > top / (2 * MAX_OVERSHOOT)]
     if upper.size == 0:

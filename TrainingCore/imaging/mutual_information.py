@@ -20,10 +20,15 @@ PADDING = 2  # empty bins at either end, so that every Parzen window fits
 
 
 def to_bins(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Intensities as positions in the histogram, float32 in [PADDING, BINS - 1 - PADDING]; clipped to low..high.
+    """Convert intensities to positions in the histogram.
 
     Args:
         values: any shape and unit.
+        low: intensity of the first bin; lower values are clipped.
+        high: intensity of the last bin; higher values are clipped.
+
+    Returns:
+        float32 in [PADDING, BINS - 1 - PADDING].
     """
     scale = (BINS - 1 - 2 * PADDING) / max(high - low, 1e-12)
     return (PADDING + (np.clip(values, low, high) - low) * scale).astype(np.float32)

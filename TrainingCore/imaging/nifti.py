@@ -157,7 +157,7 @@ def _header(start: bytes, path: Path, label: str) -> Any | None:
 
 
 def _read_analyze(path: Path, label: str) -> RawImage:
-    """An Analyze 7.5 pair, which says nothing about left and right; SPM's origin and .mat are used."""
+    """Read an Analyze 7.5 pair, which does not store left and right; SPM's origin and .mat are used."""
     return _by_nibabel(path, label, "an Analyze or NIfTI file", "Spm2AnalyzeImage", ANALYZE_NOTES)
 
 

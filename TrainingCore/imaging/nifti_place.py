@@ -71,11 +71,14 @@ def choose_form(
     """Decide between qform and sform.
 
     Args:
-        forms: as `forms_of` gives them.
-        spacing: voxel edges as the header's pixdim has them.
+        forms: result of `forms_of`.
+        spacing: voxel edges in the header's pixdim.
         shape: voxels along each axis.
-        base: 4x4 for files that say nothing about their orientation.
-        codes: of qform and sform as stored, whatever their matrices are worth.
+        base: 4x4 for files without an orientation.
+        codes: qform and sform code as stored, even if a matrix is invalid.
+
+    Returns:
+        The selected form, with notes.
     """
     q, s = forms.qform, forms.sform
     if q is None and s is None:
@@ -113,7 +116,10 @@ def _sform_alone(sform: np.ndarray, spacing: np.ndarray, shape: tuple[int, ...])
 
 
 def _one_lost_its_spacing(q: np.ndarray, s: np.ndarray, shape: tuple[int, ...]) -> Choice:
-    """Both point the same way with other voxel sizes: believe the one with which a head fits, else the scanner's."""
+    """Choose between forms of one direction and different voxel sizes.
+
+    The one with which a head fits is believed, else the scanner's qform.
+    """
     edges, q_edges = np.linalg.norm(s[:3, :3], axis=0), np.linalg.norm(q[:3, :3], axis=0)
     by_head = _head(edges, shape), _head(q_edges, shape)
     trust_sform = by_head[0] if by_head[0] != by_head[1] else _all_one(q_edges) and not _all_one(edges)
@@ -167,12 +173,16 @@ def opposite_axes(first: np.ndarray, second: np.ndarray) -> list[str]:
 
 
 def unit_scale(affine: np.ndarray, shape: tuple[int, ...], declared: float, unit: str) -> tuple[float, tuple[str, ...]]:
-    """Millimetres per unit of an affine, and a note where the declared unit cannot be right for a head.
+    """Determine millimetres per unit of an affine.
 
     Args:
         affine: 4x4 in the file's unit.
-        declared: mm per unit as the header says.
-        unit: its name, for the note.
+        shape: voxels along each axis.
+        declared: mm per unit according to the header.
+        unit: name of the unit, for the note.
+
+    Returns:
+        Millimetres per unit, and a note if the declared unit cannot be right for a head.
     """
     field = float((np.linalg.norm(affine[:3, :3], axis=0) * np.array(shape[:3])).max())
     low, high = HEAD_FIELD_MM[0] / 2, HEAD_FIELD_MM[1] * 2

@@ -27,16 +27,14 @@ CLOSE_MM = 0.02  # mean over the lesion: no need to come closer
 
 @dataclass(frozen=True)
 class PartialVolumes:
-    """How much of each voxel each lesion fills.
-
-    A pair of lesion and voxel occurs once.
+    """Share of each voxel that each lesion fills; a pair of lesion and voxel occurs once.
 
     Attributes:
-        shape: the grid (voxel -> world mm, RAS+).
-        affine: the grid (voxel -> world mm, RAS+).
-        lesion: (n,) number of a lesion, 1..
+        shape: voxels along each axis of the grid.
+        affine: 4x4 of the grid, voxel -> world mm, RAS+.
+        lesion: (n,) number of a lesion, from 1.
         voxel: (n,) flat index in C order.
-        share: (n,) lesion's volume there in voxels, float64.
+        share: (n,) volume of the lesion in the voxel, in voxels, float64.
     """
 
     shape: tuple[int, int, int]
@@ -83,12 +81,12 @@ class PartialVolumes:
         return _shared_out(self.shape, self.affine, self.lesion, self.voxel, self.share, shape, affine)
 
     def labels(self) -> np.ndarray:
-        """Whole voxels again: int32 (I, J, K), 0 outside, the lesion's number inside.
+        """Convert to whole voxels: int32 (I, J, K), 0 outside, the lesion's number inside.
 
         Each lesion gets as many voxels as its volume fills, rounded, at least one: those it fills most, exchanged until
-        their centre of gravity is the lesion's as nearly as whole voxels can. Volumes are therefore kept to half a
-        voxel, and where the lesion came from a mask on this very grid, exactly. A voxel goes to the lesion that fills
-        more of it.
+        their centre of gravity is as near to the lesion's as whole voxels allow. Volumes are therefore kept to half a
+        voxel, and exactly if the lesion comes from a mask on the same grid. A voxel goes to the lesion that fills more
+        of it.
         """
         flat = np.zeros(int(np.prod(self.shape)), np.int32)
         order = np.argsort(self.lesion, kind="stable")

@@ -47,14 +47,17 @@ class Placement:
 def place(
     mask: Volume, what: str, images: Mapping[str, Volume], reference: str = "t1w", space: str | None = None
 ) -> Placement:
-    """Decide which image a mask follows.
+    """Decide which image a mask moves with.
 
     Args:
         mask: as read, in one world with the images (see `in_one_world`).
-        what: how messages call it (`lesion mask`).
-        images: by volume name, as read; the reference among them.
-        reference: name of the image that wins where several fit equally well.
+        what: name of the mask in messages (`lesion mask`).
+        images: images by volume name, as read, the reference among them.
+        reference: image that wins if several fit equally well.
         space: BIDS `space` entity of the mask's file, or None to take it from its name.
+
+    Returns:
+        The image, quality of the fit and a note.
 
     Raises:
         BadInput: the mask has the shape of an image and another header.

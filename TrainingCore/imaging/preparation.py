@@ -30,13 +30,13 @@ def load_visit(
 
     Args:
         visit: its files, all in one space.
-        shape: voxels of the grid.
-        spacing: of the grid in mm.
-        intensity: the rule of a recipe or bundle.
-        inputs: the MRI that must be there (T1w and FLAIR where None); other MRI is read only where None.
+        shape: voxels of the grid along each axis.
+        spacing: voxel edge in mm.
+        intensity: rule of a recipe or bundle.
+        inputs: required MRI; None requires T1w and FLAIR and reads any other MRI too.
 
     Returns:
-        The visit on the grid that `brain_grid` lays around its brain.
+        The visit on the grid of `brain_grid` around its brain.
 
     Raises:
         BadInput: a volume is missing or a file cannot be used; the message names it.
@@ -64,13 +64,20 @@ def load_visit(
 def prepare_case(
     read: Mapping[str, Volume], grid: Grid, intensity: dict[str, Any], person: str = "patient", visit: str = ""
 ) -> Case:
-    """Resample the volumes of a visit to `grid` and rescale the MRI by the rule of a recipe or bundle.
+    """Resample the volumes of a visit to a grid and rescale the MRI by the rule of a recipe or bundle.
 
-    DVR is never rescaled. Masks are resampled linearly and cut at one half, so that thin structures keep their volume
-    better than by nearest neighbour; lesions keep theirs one by one (see imaging.partial_volumes).
+    DVR is never rescaled. Masks are resampled linearly and thresholded at one half, so that thin structures keep their
+    volume better than by nearest neighbour; every lesion keeps its volume (see imaging.partial_volumes).
 
     Args:
-        read: by name, all in one space; `brain` is needed.
+        read: volumes by name, all in one space; `brain` is required.
+        grid: target grid.
+        intensity: rule of a recipe or bundle.
+        person: label of the person in the Case.
+        visit: label of the visit in the Case.
+
+    Returns:
+        The visit on the grid.
 
     Raises:
         ValueError: the brain or an image is empty on the grid.
@@ -88,10 +95,16 @@ def prepare_case(
 
 
 def on_grid(volume: Volume, grid: Grid, matrix: np.ndarray | None = None, mask: bool = False) -> np.ndarray:
-    """Values of a volume on a grid, float32, or for a mask whether a voxel is at least half inside, bool.
+    """Resample a volume to a grid.
 
     Args:
-        matrix: 4x4 RAS mm, world of the grid -> world of the volume (identity where None).
+        volume: volume.
+        grid: target grid.
+        matrix: 4x4 RAS mm, world of the grid -> world of the volume; None for the identity.
+        mask: whether the volume is a mask.
+
+    Returns:
+        float32 values; for a mask bool, whether a voxel is at least half inside.
     """
     matrix = np.eye(4) if matrix is None else matrix
     if np.array_equal(matrix, np.eye(4)) and grid.same_as(volume.data.shape, volume.affine):
@@ -102,13 +115,18 @@ def on_grid(volume: Volume, grid: Grid, matrix: np.ndarray | None = None, mask: 
 
 
 def resample_antialiased(volume: Volume, grid: Grid, matrix: np.ndarray) -> np.ndarray:
-    """Values of `volume` on `grid`, smoothed first just enough that a coarser grid does not alias them.
+    """Resample a volume, smoothed just enough that a coarser grid does not alias it.
 
-    Gaussian of FWHM sqrt(target^2 - source^2) along each axis where the target voxel is larger (ours); linear
-    interpolation, 0 outside the volume.
+    Gaussian of FWHM sqrt(target^2 - source^2) along each axis if the target voxel is larger (ours); linear
+    interpolation.
 
     Args:
+        volume: volume.
+        grid: target grid.
         matrix: 4x4, world of the grid -> world of the volume, RAS mm.
+
+    Returns:
+        float32 on the grid, 0 outside the volume.
     """
     source, target = np.linalg.norm(volume.affine[:3, :3], axis=0), grid.spacing
     cosines = (grid.affine[:3, :3] / target).T @ matrix[:3, :3].T @ (volume.affine[:3, :3] / source)

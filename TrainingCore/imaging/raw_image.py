@@ -36,13 +36,17 @@ class RawImage:
 
 
 def to_three_dimensions(data: np.ndarray, label: str) -> np.ndarray:
-    """Drop axes of length one beyond the third; refuse series, colours, complex numbers and slices.
+    """Remove axes of length one beyond the third.
 
     Args:
-        data: as a file holds it; returns (I, J, K).
+        data: array as stored in the file.
+        label: name of the file in messages.
+
+    Returns:
+        (I, J, K).
 
     Raises:
-        BadInput: naming `label`.
+        BadInput: the file holds a series, colours, complex numbers or a single slice.
     """
     if data.dtype.kind not in "biuf":
         raise BadInput(f"{label} does not hold grey values (its type is {data.dtype}). Give a scalar image.")
@@ -57,10 +61,13 @@ def to_three_dimensions(data: np.ndarray, label: str) -> np.ndarray:
 
 
 def shear(affine: np.ndarray) -> float:
-    """The largest cosine between two axes of a grid: 0 if they are perpendicular.
+    """Compute the largest cosine between two axes of a grid.
 
     Args:
         affine: 4x4, voxel -> world.
+
+    Returns:
+        0 if the axes are perpendicular.
     """
     axes = np.asarray(affine, float)[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
@@ -68,10 +75,13 @@ def shear(affine: np.ndarray) -> float:
 
 
 def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
-    """What to tell of a grid whose axes are not perpendicular.
+    """Write a note about a grid whose axes are not perpendicular.
 
     Args:
         affine: 4x4, voxel -> world mm.
+
+    Returns:
+        At most one sentence without its subject.
     """
     if shear(affine) <= SHEAR_TOLERANCE:
         return ()
@@ -80,12 +90,17 @@ def shear_notes(affine: np.ndarray) -> tuple[str, ...]:
 
 
 def check_size(shape: tuple[int, ...], itemsize: int, stored: int | None, compressed: bool, label: str) -> None:
-    """Refuse a header that promises more voxels than the file can hold or than any head MRI has.
-
-    Raises BadInput.
+    """Check the size in a header before anything is allocated.
 
     Args:
-        stored: bytes of the file that holds the voxels (None if unknown).
+        shape: voxels along each axis.
+        itemsize: bytes per voxel.
+        stored: bytes of the file that holds the voxels; None if unknown.
+        compressed: whether that file is compressed.
+        label: name of the file in messages.
+
+    Raises:
+        BadInput: more voxels than the file can hold or than any head MRI has.
     """
     count = 1
     for n in shape:

@@ -68,14 +68,17 @@ def decode_places(coded: np.ndarray) -> Places:
 
 
 def align_to_atlas(t1w: Volume, brain: Volume) -> np.ndarray:
-    """Affine transform, 4x4 RAS mm: a point of the T1w -> the point of the atlas that shows it.
+    """Register the T1w to the atlas.
 
     Args:
-        t1w: without its bias field.
+        t1w: T1w without its bias field.
         brain: 0/1 mask on its grid.
 
+    Returns:
+        Affine transform, 4x4 RAS mm: a point of the T1w -> the point of the atlas that shows it.
+
     Raises:
-        MyelinSynthError: none is found.
+        MyelinSynthError: the registration fails.
     """
     atlas = read_volume(ATLAS / "t1w.nii.gz", "atlas")
     start = np.eye(4)
@@ -91,14 +94,12 @@ def _middle(mask: Volume) -> np.ndarray:
 
 
 def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_atlas: np.ndarray) -> Places:
-    """Places of one person, from the atlas and the person's own tissues.
-
-    The atlas says roughly where, the tissues say exactly.
+    """Determine the anatomy for the regions of lesions, approximately from the atlas and exactly from the tissues.
 
     Args:
-        t1w: on one grid.
-        brain: on one grid.
-        tissues: masks csf and grey_matter there.
+        t1w: T1w that defines the grid.
+        brain: 0/1 mask on its grid.
+        tissues: masks csf and grey_matter on its grid.
         to_atlas: 4x4 RAS mm, a point of the T1w -> the point of the atlas that shows it.
     """
     regions = read_volume(ATLAS / "regions.nii.gz", "atlas")

@@ -66,7 +66,7 @@ class Registration:
 
     @property
     def inverse(self) -> np.ndarray:
-        """4x4 RAS mm that resamples the T1w into the other image's space (T1w -> PET space, say)."""
+        """4x4 RAS mm that resamples the T1w into the space of the other image, e.g. PET."""
         return np.linalg.inv(self.matrix)
 
 
@@ -84,27 +84,30 @@ def register(
     check_mirrored: bool = True,
     device: str = "cpu",
 ) -> Registration:
-    """Find where `moving` shows each point of `fixed` space. The same input gives the same result.
+    """Register an image to the T1w by maximising mutual information; the same input gives the same result.
 
-    Finds its way from 30 degrees and 40 mm off. Images that lie on one grid and are skull-stripped alike, or turn out
-    to be in register within 0.5 mm, keep the exact identity.
+    Works from 30 degrees and 40 mm off. Images that lie on one grid and have the same skull-stripping, or turn out to
+    be aligned within 0.5 mm, keep the exact identity.
 
     Args:
-        fixed: the T1w (or another image) as read.
-        moving: FLAIR, T2w, MTR, a DTI map, PET, ... of the same person.
-        brain: 0/1 mask in fixed space (everything brighter than the background where None: less exact where the head is
-            on).
-        corrected: `fixed` without its bias field, if it is known already.
-        contrast: what messages call `moving` and `fixed`.
-        reference: what messages call `moving` and `fixed`.
-        affine: 12 parameters in place of 6.
-        start: 4x4 RAS mm to begin with, fixed -> moving (the world as the headers give it where None).
-        moving_bias: False for maps that have no coil shading (MTR, DTI, PET).
+        fixed: T1w (or another image) as read.
+        moving: FLAIR, T2w, MTR, a DTI map, PET, ... of the same person, on any grid.
+        brain: 0/1 mask in fixed space; None uses everything brighter than the background, which is less accurate if the
+            head is not skull-stripped.
+        corrected: `fixed` without its bias field, if it is available.
+        contrast: name of `moving` in messages.
+        reference: name of `fixed` in messages.
+        affine: 12 parameters instead of 6.
+        start: initial 4x4 RAS mm, fixed -> moving; None for the positions in the headers.
+        moving_bias: False for maps without coil shading (MTR, DTI, PET).
         check_mirrored: whether a bad fit is tried again with left and right exchanged.
-        device: where torch works.
+        device: torch device.
+
+    Returns:
+        Matrix and its quality.
 
     Raises:
-        BadInput: the volumes do not overlap, are mirror images, or where the result is not to be trusted.
+        BadInput: the volumes do not overlap, are mirror images, or the result is not reliable.
     """
     identity = np.eye(4)
     brain = _foreground(fixed) if brain is None else brain
@@ -142,7 +145,7 @@ def _refuse_mirrored(
     moving_bias: bool,
     device: str,
 ) -> None:
-    """Raise BadInput where an image that fits badly fits well once left and right are exchanged.
+    """Raise BadInput if an image that fits badly fits well once left and right are exchanged.
 
     words: contrast of the moving image, contrast and name of the fixed one.
     """
@@ -184,7 +187,7 @@ def _judged(
 
 
 def _failure(covered: float, spread: float, distinct: float) -> str:
-    """Why a result is wrong, else an empty string."""
+    """Return why a result is wrong, else an empty string."""
     if covered < MIN_COVERED:
         return f"only {100 * covered:.0f} % of the brain would lie inside it"
     if distinct < WRONG_DISTINCT:
@@ -195,7 +198,7 @@ def _failure(covered: float, spread: float, distinct: float) -> str:
 
 
 def _doubt(spread: float, distinct: float, which: str) -> str:
-    """A warning where a result is unlike those of two images of one person, else an empty string."""
+    """Return a warning if a result is unlike those of two images of one person, else an empty string."""
     if distinct < DOUBTFUL_DISTINCT or spread > DOUBTFUL_SPREAD_MM:
         return (
             f"{which} fit each other badly: look at the overlay, they may be of different people or of another organ."
@@ -204,7 +207,7 @@ def _doubt(spread: float, distinct: float, which: str) -> str:
 
 
 def _captured(fixed: Volume, moving: Volume, region: Volume, start: np.ndarray, device: str) -> np.ndarray:
-    """The matrix to within a few mm, from anywhere within 30 degrees and 40 mm of the start."""
+    """Return the matrix to within a few mm, from anywhere within 30 degrees and 40 mm of the start."""
     at = level(fixed, moving, region, *SEARCH_LEVEL)
     candidates = search_rigid(at, start, CANDIDATES)
     for (resolution, spacing), kept in zip(CAPTURE_LEVELS, (FINALISTS, 1)):
@@ -233,7 +236,7 @@ class _Refined:
 
 
 def _refined(fixed: Volume, moving: Volume, region: Volume, matrix: np.ndarray, affine: bool, device: str) -> _Refined:
-    """From a few mm to the end, at the finest resolutions."""
+    """Refine a matrix that is correct to a few mm, at the finest resolutions."""
     beside = 0.0
     for resolution, spacing in FINE_LEVELS:
         at = level(fixed, moving, region, resolution, spacing, device)

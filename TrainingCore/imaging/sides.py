@@ -15,13 +15,16 @@ MIN_VOXELS, MAX_POINTS = 30, 200_000  # (ours)
 
 
 def check_side(lesions: Volume, flair: Volume, brain: Volume, matrix: np.ndarray) -> str:
-    """A warning where a lesion mask fits the FLAIR better with left and right exchanged, else an empty string.
+    """Check whether a lesion mask fits the FLAIR better with left and right exchanged.
 
     Args:
         lesions: 0/1, in the world of the brain mask.
         flair: bias-corrected, on its own grid.
         brain: 0/1 mask.
         matrix: 4x4 RAS mm, world of the brain mask -> world of the FLAIR.
+
+    Returns:
+        Warning, or an empty string.
     """
     inside = brain_points(brain)
     marked = np.argwhere(lesions.data > 0.5)

@@ -27,20 +27,19 @@ def segment_tissues(
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Masks of the three tissues.
+    """Segment white matter, grey matter and CSF.
 
     Args:
-        t1w: (I, J, K), bias-corrected, any unit, on one grid; without FLAIR, lesions that no mask marks stay in the
-            tissues.
-        flair: like `t1w`.
+        t1w: (I, J, K), bias-corrected, any unit.
+        flair: like `t1w`; None leaves lesions that are not in the mask in the tissues.
         brain: (I, J, K) mask.
         lesions: mask or None.
         spacing: voxel edges in mm.
         seed: random seed.
 
     Returns:
-        White_matter, grey_matter and csf, bool (I, J, K), disjoint, inside the brain, without lesions and without what
-        is brighter in FLAIR than grey matter is.
+        white_matter, grey_matter and csf, bool (I, J, K), disjoint, inside the brain, without lesions and without
+        voxels that are brighter in FLAIR than grey matter.
 
     Raises:
         ValueError: the brain is too small.
@@ -141,15 +140,20 @@ def _hyperintense(flair: np.ndarray, labels: np.ndarray, inside: np.ndarray) -> 
 def normal_appearing_white_matter(
     white_matter: np.ndarray, lesions: np.ndarray | None, spacing: tuple[float, float, float]
 ) -> np.ndarray:
-    """White matter outside lesions and at least 2 mm from other tissue, bool (I, J, K).
+    """Select white matter outside lesions and at least 2 mm from other tissue (ours).
 
     A map with the resolution of PET mixes neighbouring tissues over about half its point spread function (2.5 mm FWHM
-    and more): white matter beside the cortex carries grey-matter values and would make lesions look normal. Lesions
-    count as white matter here, so that what lies beside them stays. Where next to nothing is that deep (thick slices),
-    all white matter outside lesions is taken. The 2 mm are ours.
+    and more): white matter beside the cortex has grey-matter values and would make lesions look normal. Lesions count
+    as white matter here, so that white matter beside them is kept. If almost no voxel is that deep (thick slices), all
+    white matter outside lesions is used.
 
     Args:
-        spacing: mm.
+        white_matter: (I, J, K) mask.
+        lesions: (I, J, K) mask, or None.
+        spacing: voxel edges in mm.
+
+    Returns:
+        bool (I, J, K).
     """
     marked = np.zeros_like(white_matter) if lesions is None else lesions
     outside = white_matter & ~marked

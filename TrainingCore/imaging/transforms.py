@@ -50,11 +50,15 @@ def generators(centre: np.ndarray, radius: float, affine: bool = False) -> np.nd
 
 
 def moved_along(matrix: np.ndarray, directions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """The matrix after a change by `amounts` mm along `generators`, made in the world of the fixed image.
+    """Change a matrix along `generators`, in the world of the fixed image.
 
     Args:
         matrix: 4x4 RAS mm, fixed -> moving.
-        amounts: one per direction.
+        directions: result of `generators`.
+        amounts: mm, one per direction.
+
+    Returns:
+        4x4.
     """
     return matrix @ matrix_exponential(np.tensordot(amounts, directions, axes=1))
 

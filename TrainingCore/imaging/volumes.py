@@ -1,4 +1,4 @@
-"""Volumes on disk and in the world: reading, checking, writing and resampling.
+"""Read, check, write and resample volumes.
 
 Arrays are (I, J, K), affines are 4x4 from voxel indices to world mm, RAS+. A transform between two images is a 4x4
 matrix in RAS mm that maps a point of the fixed (output) image to the moving (input) image, the direction ITK uses.
@@ -69,20 +69,23 @@ class Volume:
 
 
 def read_volume(path: Path | str, what: str = "T1w", mask: bool = False, may_be_empty: bool = False) -> Volume:
-    """Read a 3D image from NIfTI, Analyze (.hdr/.img), MGH (.mgz), NRRD, MetaImage or DICOM, its values as they are.
+    """Read a 3D image from NIfTI, Analyze (.hdr/.img), MGH (.mgz), NRRD, MetaImage or DICOM; values are not rescaled.
 
-    NaN around the image counts as background. The size that the header claims is checked against the size of the file
-    before anything is allocated.
+    NaN around the image count as background. The size in the header is checked against the size of the file before
+    anything is allocated.
 
     Args:
-        path: a file; or a folder of DICOM, in which the T1w or FLAIR is found by its tags, or `FOLDER#NUMBER` with the
+        path: file; or DICOM folder, in which the T1w or FLAIR is identified by its tags; or `FOLDER#NUMBER` with the
             number of a series.
-        what: how messages call it (`T1w`, `lesion mask`).
-        mask: return 0/1, cut at the middle of whatever scale the file has (see `mask_values`); accept an empty one.
-        may_be_empty: accept any other image of one value, too.
+        what: name of the input in messages (`T1w`, `lesion mask`).
+        mask: return 0/1, thresholded at the middle of the file's scale (see `mask_values`); an empty mask is accepted.
+        may_be_empty: accept any other image of a single value too.
+
+    Returns:
+        The volume, with notes.
 
     Raises:
-        BadInput: one sentence for everything that cannot be used.
+        BadInput: the image cannot be used; one sentence.
     """
     path = Path(path)
     raw = readers.read_image(path, what)
@@ -136,11 +139,11 @@ def write_volume(
 
     Args:
         path: file to write.
-        data: (I, J, K); bool is stored as uint8, floating point as float32, integers as they are.
+        data: (I, J, K); bool is stored as uint8, floating point as float32, integers unchanged.
         affine: 4x4 voxel -> world mm, RAS+.
         description: up to 79 characters of ASCII for the header.
-        forms: qform and sform of the image whose grid this is (`Volume.forms`), written with their codes, so that
-            every viewer lays the two over each other; None: both are `affine`, code 1.
+        forms: qform and sform of the image whose grid this is (`Volume.forms`), written with their codes, so that every
+            viewer overlays the two; None: both are `affine`, code 1.
     """
     import nibabel as nib
 
@@ -199,13 +202,18 @@ def resample(
     interpolation: str = "linear",
     outside: float = 0.0,
 ) -> np.ndarray:
-    """Values of `volume` on another grid, float32 of `shape`.
+    """Resample a volume to another grid.
 
     Args:
+        volume: volume.
+        shape: voxels of the output grid along each axis.
         affine: 4x4 of the output grid, voxel -> world RAS mm.
-        matrix: 4x4 that maps output world to input world, RAS mm (identity where None).
+        matrix: 4x4 that maps output world to input world, RAS mm; None for the identity.
         interpolation: `linear`, `nearest` or `bspline` (cubic).
         outside: value beyond the volume.
+
+    Returns:
+        float32 of `shape`.
 
     Raises:
         ValueError: unknown interpolation.

@@ -71,12 +71,15 @@ def grid_only(volume: Volume) -> Volume:
 
 
 def mask_on_own_grid(mask: np.ndarray, affine: np.ndarray, grid: Volume) -> Volume:
-    """A mask of the working grid on a patient's own finer grid: linear, cut at one half, uint8 0/1.
+    """Resample a mask from the working grid to a finer grid (linear, thresholded at one half).
 
     Args:
         mask: (I, J, K) bool.
         affine: 4x4 of its grid.
-        grid: volume whose shape and affine are wanted.
+        grid: volume that defines the target grid.
+
+    Returns:
+        uint8 0/1 on the target grid.
     """
     values = resample(Volume(np.asarray(mask, np.float32), affine), grid.data.shape, grid.affine)
     return replace(grid, data=(values > 0.5).astype(np.uint8))

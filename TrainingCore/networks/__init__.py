@@ -1,1 +1,1 @@
-"""Architectures, nothing else."""
+"""Network architectures."""

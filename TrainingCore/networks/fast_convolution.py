@@ -47,6 +47,7 @@ def normalised_convolution(x: Tensor, norm: nn.GroupNorm, weight: Tensor, kind: 
         x: (N, A, D, H, W); overwritten if gradients are disabled.
         norm: normalisation of the A channels.
         weight: (C, A, 3, 3, 3).
+        kind: type of the products, e.g. bfloat16; None for that of the input.
 
     Returns:
         (N, C, D, H, W).
@@ -68,6 +69,7 @@ def joined_convolution(
         skip: (N, B, D, H, W); overwritten if gradients are disabled.
         norm: normalisation of the A + B channels.
         weight: (C, A + B, 3, 3, 3).
+        kind: type of the products, e.g. bfloat16; None for that of the input.
 
     Returns:
         (N, C, D, H, W).
@@ -101,10 +103,14 @@ def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) ->
 
 
 def pointwise_convolution(x: Tensor, convolution: nn.Conv3d) -> Tensor:
-    """A 1x1x1 convolution as the matrix product that it is: torch would copy a channels-last `x` first.
+    """Apply a 1x1x1 convolution as a matrix product: torch would first copy a channels-last `x`.
 
     Args:
-        x: (N, C, D, H, W) -> (N, C', D, H, W).
+        x: (N, C, D, H, W).
+        convolution: 1x1x1, C to C' channels.
+
+    Returns:
+        (N, C', D, H, W).
     """
     voxels = F.linear(x.permute(0, 2, 3, 4, 1), convolution.weight.flatten(1), convolution.bias)
     return voxels.permute(0, 4, 1, 2, 3)
@@ -186,6 +192,7 @@ def upsampled_convolution(x: Tensor, weight: Tensor, kind: torch.dtype | None = 
     Args:
         x: (N, A, D, H, W).
         weight: (C, A, 3, 3, 3).
+        kind: type of the products, e.g. bfloat16; None for that of the input.
 
     Returns:
         (N, C, 2 D, 2 H, 2 W).
@@ -208,10 +215,10 @@ def _pad(x: Tensor, axis: int, sides: tuple[int, int], mode: str = "constant") -
 
 
 def _beyond_faces(x: Tensor, weight: Tensor) -> list[Tensor]:
-    """What the plane just beyond each of the six faces adds to the convolution if the border repeats there.
+    """Return what the plane just beyond each of the six faces adds to the convolution if the border repeats there.
 
-    The order is that of `_SubtractFaces`. Once an axis is corrected the map counts as zero beyond it, so that edges
-    and corners are taken off once.
+    In the order of `_SubtractFaces`. Once an axis is corrected, the map counts as zero beyond it, so that edges and
+    corners are subtracted once.
     """
     faces = []
     for axis in (2, 3, 4):
@@ -239,7 +246,7 @@ class _SubtractFaces(Function):
 
 
 class _Binomial(Function):
-    """The binomial filter along the three axes; being symmetric it is, padded, its own transpose."""
+    """Binomial filter along the three axes; it is symmetric, so with padding it is its own transpose."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 class GridDiscriminator(nn.Module):
     """Four stages of Conv3D, BatchNorm, LeakyReLU (0.2), downsampling; a fully connected layer; softmax over 2 classes.
 
-    Kernels are 3x3x3, as the paper says; downsampling is max-pooling by 2 and the widths are ours, as the paper gives
-    neither. The softmax is left to the cross-entropy, which takes it with the logarithm: `forward` gives its inputs.
+    Kernels are 3x3x3, as in the paper; downsampling by max-pooling and the widths are ours, as the paper gives neither.
+    The softmax is part of the cross-entropy, which combines it with the logarithm: `forward` returns its inputs.
 
     Args:
-        patch: edges l x w x h in voxels; each must be a multiple of 2 for every stage, else ValueError.
+        patch: edges l x w x h in voxels.
+
+    Raises:
+        ValueError: an edge of `patch` cannot be halved at every stage.
     """
 
     def __init__(

@@ -155,12 +155,15 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def upsampled_channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of every channel of the trilinear x2 upsampled x, without upsampling it. Differentiable.
+    """Compute mean and variance of every channel after trilinear x2 upsampling, without upsampling; differentiable.
 
-    Upsampling leaves the mean as it is. The variance's gradient through the mean is zero.
+    Upsampling does not change the mean. The gradient of the variance through the mean is zero.
 
     Args:
-        x: (N, C, D, H, W); returns two of (N, C).
+        x: (N, C, D, H, W).
+
+    Returns:
+        Mean and variance, (N, C) each.
     """
     mean = channel_sums(x) / x[0, 0].numel()
     return mean, _UpsampledVariance.apply(x, mean.detach())

@@ -1,4 +1,4 @@
-"""A volume through a network in overlapping tiles, for a device whose memory does not hold it whole."""
+"""Apply a network to a volume in overlapping tiles, for devices without enough memory for the whole volume."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from torch import Tensor
 
 
 def tiled_forward(network: Callable[[Tensor], Tensor], x: Tensor, tile: int = 96, overlap: int = 32) -> Tensor:
-    """Run `network` tile by tile and blend: (N, C, D, H, W) -> (N, C', D, H, W), on the device of `x`.
+    """Run a network tile by tile and blend the results.
 
-    The outer quarter of an overlap, which the network computed beside its zero padding, counts for nothing; over the
-    half between them one tile fades linearly into the other. Where every output depends on fewer than overlap / 4
-    voxels around it, the result is that of the whole volume; a U-Net with GroupNorm takes its means over each tile
-    instead, so its result is only near it.
+    The outer quarter of an overlap, which the network computed beside its zero padding, has weight 0; over the half
+    between them, one tile fades linearly into the other. If every output depends on fewer than overlap / 4 voxels
+    around it, the result equals that of the whole volume; a U-Net with GroupNorm computes its means over each tile, so
+    its result is only similar.
 
     Args:
-        tile: voxels along each axis that the network sees at once (the whole axis where it is shorter).
-        overlap: voxels that neighbouring tiles share at least.
+        network: (N, C, D, H, W) -> (N, C', D, H, W).
+        x: (N, C, D, H, W).
+        tile: voxels along each axis of a tile (the whole axis if it is shorter).
+        overlap: minimum number of voxels that neighbouring tiles share.
+
+    Returns:
+        (N, C', D, H, W), on the device of `x`.
 
     Raises:
-        ValueError: `overlap` leaves no step from tile to tile.
+        ValueError: `overlap` is too large for `tile`.
     """
     if not 0 <= overlap < tile:
         raise ValueError(f"an overlap of {overlap} voxels does not fit a tile of {tile}")

@@ -1,4 +1,4 @@
-"""A 2D generator of residual blocks (Johnson et al. 2016), as pix2pix offers it (Isola et al. 2017)."""
+"""2D generator of residual blocks (Johnson et al. 2016), as in pix2pix (Isola et al. 2017)."""
 
 from __future__ import annotations
 

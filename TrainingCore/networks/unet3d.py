@@ -34,11 +34,15 @@ class Convolution(nn.Module):
         self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, deep: Tensor | None = None, fast: torch.dtype | None = None) -> Tensor:
-        """(N, in_channels, D, H, W) -> (N, out_channels, D, H, W), not negative where `slope` is 0.
+        """Apply the convolution.
 
         Args:
-            deep: a map of half the size to be upsampled and joined before x.
-            fast: what `fast_convolution` multiplies in; None for torch's plain operators.
+            x: (N, in_channels, D, H, W).
+            deep: map of half the size that is upsampled and concatenated before x, or None.
+            fast: type in which `fast_convolution` multiplies; None for torch's plain operators.
+
+        Returns:
+            (N, out_channels, D, H, W), not negative if `slope` is 0.
         """
         if fast and deep is not None:
             x = joined_convolution(deep, x, self.norm, self.conv.weight, fast)
@@ -65,7 +69,7 @@ class Encoder(nn.Module):
 
         Args:
             x: (N, in_channels, D, H, W).
-            fast: whether to use `fast_convolution`.
+            fast: type in which `fast_convolution` multiplies; None for torch's plain operators.
 
         Returns:
             (N, out_channels, D, H, W).
@@ -90,7 +94,7 @@ class Decoder(nn.Module):
         Args:
             deep: (N, deep_channels, D/2, H/2, W/2).
             skip: (N, C, D, H, W).
-            fast: whether to use `fast_convolution`.
+            fast: type in which `fast_convolution` multiplies; None for torch's plain operators.
 
         Returns:
             (N, C, D, H, W).
@@ -185,7 +189,7 @@ class UNet3D(nn.Module):
         return output if self.scale is None else torch.cat((output, last(x.detach(), self.scale)), dim=1)
 
     def _fast_type(self, x: Tensor) -> torch.dtype | None:
-        """What `fast_convolution` multiplies in; None where it does not apply."""
+        """Return the type in which `fast_convolution` multiplies; None if it cannot be used."""
         if not self.fast or self.order != "gcr" or x.device.type != "cpu":
             return None
         if torch.is_autocast_enabled("cpu"):

@@ -20,10 +20,10 @@ DARKEST = 0.01  # inputs are clipped to [this, 1 - this] before the logit (ours)
 class ResidualBlock3D(nn.Module):
     """Residual convolution block: 3x3x3 convolutions added to their input, LeakyReLU after each and after the sum.
 
-    Where the channels change, a 1x1x1 convolution brings the input to `out_channels` (ours).
+    If the number of channels changes, a 1x1x1 convolution adapts the input to `out_channels` (ours).
 
     Args:
-        parts: channels of the maps that enter side by side; they are never put together in memory, each meets its own
+        parts: channels of the input maps; the maps are never concatenated in memory, each is convolved with its own
             part of the weights.
     """
 

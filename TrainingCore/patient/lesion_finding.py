@@ -37,14 +37,14 @@ def open_finder(name: str) -> Bundle | None:
 
 
 def finder_of(bundle: Bundle, device: str = "auto") -> LesionFinder:
-    """Make a function that segments the lesions of an aligned patient.
+    """Create a function that segments the lesions of an aligned patient.
 
     Args:
         bundle: the lesion finder.
         device: auto, cpu or cuda:N.
 
     Returns:
-        The function.
+        Function of the aligned patient.
     """
     about = describe_finder(bundle)
 

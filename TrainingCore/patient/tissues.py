@@ -26,14 +26,14 @@ def tissue_masks(
     label_map: Volume | None = None,
     given: Mapping[str, Volume] | None = None,
 ) -> dict[str, np.ndarray]:
-    """White matter, grey matter, CSF and NAWM on the grid of the reference.
+    """Compute white matter, grey matter, CSF and NAWM on the grid of the reference.
 
     Args:
-        aligned: images without bias field; the brain mask lies on the reference's grid.
-        reference: name of the image all others were brought to.
+        aligned: images without bias field; the brain mask is on the reference's grid.
+        reference: name of the image to which all others were registered.
         lesions: bool mask on that grid, or None.
-        label_map: FreeSurfer or SynthSeg labels anywhere in the world of the reference; goes before everything else.
-        given: tissue masks in the world of the reference; white and grey matter are used, CSF if it exists.
+        label_map: FreeSurfer or SynthSeg labels in reference space, on any grid; has priority.
+        given: tissue masks in reference space; white and grey matter are used, CSF if it exists.
 
     Returns:
         bool masks (I, J, K) by name; NAWM is white matter outside lesions and at least 2 mm from other tissue. Empty

@@ -20,11 +20,17 @@ def acquire(
     random: np.random.Generator,
     coil: np.random.Generator | None = None,
 ) -> np.ndarray:
-    """Bias, blur, slices, motion, Rician noise: signal relative to white matter in, image on the same grid out.
+    """Simulate the acquisition of one image: receive field, blur, slices, motion, Rician noise.
 
     Args:
-        signal: (n, n, n) of cubic voxels, 0 outside the head.
-        coil: draws the receive field in place of `random`, for images of one session that share it.
+        signal: (n, n, n) relative to white matter, 0 outside the head.
+        anatomy: of the same grid.
+        sequence: resolution, noise, bias and motion.
+        random: random generator.
+        coil: draws the receive field instead of `random`, for images of one session that share it.
+
+    Returns:
+        Image on the same grid.
     """
     return acquire_together([signal], anatomy, sequence, random, coil)[0]
 
@@ -36,16 +42,18 @@ def acquire_together(
     random: np.random.Generator,
     coil: np.random.Generator | None = None,
 ) -> list[np.ndarray]:
-    """As `acquire`, for images that share receive field, slices and position, each with noise of its own.
-
-    Exactly 0 outside the brain and at least 1 inside.
+    """Simulate the acquisition of images that share receive field, slices and position, each with its own noise.
 
     Args:
-        signals: (n, n, n) each.
+        signals: (n, n, n) each, relative to white matter.
+        anatomy: of the same grid.
+        sequence: resolution, noise, bias and motion.
+        random: random generator.
+        coil: draws the receive field instead of `random`, or None.
 
     Returns:
-        Whole numbers as float32, as scanners store them: small files, and the same bytes whatever the rounding of the
-        last digit.
+        Whole numbers as float32, as scanners store them (small files, and the same bytes whatever the rounding of the
+        last digit); exactly 0 outside the brain and at least 1 inside.
     """
     readers, images = None, []
     bias = np.exp(sequence.bias * random_field(random if coil is None else coil, anatomy.shape, 110.0, anatomy.voxel))

@@ -51,7 +51,7 @@ class Anatomy:
     voxel: float
 
     def positions(self) -> np.ndarray:
-        """Mm of every voxel relative to the middle of the field of view, (3, size, size, size)."""
+        """Position of every voxel in mm relative to the centre of the field of view, (3, size, size, size)."""
         size = self.shape[0]
         line = ((np.arange(size) - (size - 1) / 2.0) * self.voxel).astype(np.float32)
         return np.stack(np.meshgrid(line, line, line, indexing="ij"))
@@ -94,14 +94,14 @@ def grid_affine(size: int, centre: np.ndarray) -> np.ndarray:
 
 
 def grow_anatomy(person_seed: int, site: str, size: int, age: float, mass: Mass | None = None) -> Anatomy:
-    """The anatomy of a person: size, ventricles, asymmetry and folding of their own.
+    """Generate the anatomy of a person, with individual size, ventricles, asymmetry and folding.
 
     Args:
-        person_seed: who.
-        site: R varies more.
-        size: voxels along each edge.
-        age: years, widens the ventricles.
-        mass: pushes the tissue around it aside.
+        person_seed: seed of the person.
+        site: A, B, C or R; R varies more.
+        size: voxels along each edge of 192 mm.
+        age: years; widens the ventricles.
+        mass: displaces the tissue around it, or None.
     """
     template = load_template()
     displacement, atrophy = _deformation(person_seed, site, age)
@@ -129,11 +129,16 @@ def _deformation(person_seed: int, site: str, age: float) -> tuple[np.ndarray, f
 def coarse_displacement(
     random: np.random.Generator, template: Template, scale: np.ndarray, widening: float
 ) -> np.ndarray:
-    """Displacement in mm, (3, 48, 48, 48), that maps a person's point to the template's, invertible by construction.
+    """Draw the displacement that maps a person's points to the template's, invertible by construction.
 
     Args:
-        scale: the person's size relative to the template along each axis.
+        random: random generator.
+        template: the template.
+        scale: (3,) size of the person relative to the template.
         widening: mm by which the ventricle walls move.
+
+    Returns:
+        (3, 48, 48, 48) in mm.
     """
     from scipy import ndimage
 
@@ -174,12 +179,17 @@ def _centred(displacement: np.ndarray, template: Template) -> np.ndarray:
 
 
 def pushed_aside(displacement: np.ndarray, template: Template, mass: Mass) -> np.ndarray:
-    """The same deformation around a mass: its surface moved outwards by `push`, less further away, 0 at the skull.
+    """Add the displacement by a mass: its surface moves outwards, tissue further away less, 0 at the skull.
 
-    (ours) the push falls to 1/e over 22 mm and over the outer 12 mm of the brain; tissue inside is stretched evenly.
+    The push falls to 1/e over 22 mm and over the outer 12 mm of the brain; tissue inside is stretched evenly (ours).
 
     Args:
-        displacement: (3, n, n, n) in mm; push: mm.
+        displacement: (3, n, n, n) in mm.
+        template: the template.
+        mass: position, radius and push.
+
+    Returns:
+        (3, n, n, n) in mm.
     """
     from scipy import ndimage
 
@@ -283,7 +293,7 @@ def _sample(template: Template, displacement: np.ndarray, affine: np.ndarray, si
 
 
 def _distance_to(target: np.ndarray, brain: np.ndarray, voxel: float) -> np.ndarray:
-    """Distance in mm of every voxel around the brain to `target`, 0 if nobody asks (far outside the brain)."""
+    """Return the distance of every voxel around the brain to `target` in mm, 0 far outside the brain."""
     from scipy import ndimage
 
     found = ndimage.find_objects(brain.astype(np.uint8))[0]

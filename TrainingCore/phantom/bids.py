@@ -111,13 +111,16 @@ def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -
 def write_bids_visit(
     out: Path, case: Case, settings: dict[str, Any], truth: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """Write one visit, every file whole or not at all.
+    """Write one visit; every file is written atomically.
 
     Args:
+        out: folder of the dataset.
+        case: simulated visit.
+        settings: settings of the simulation.
         truth: rows of `evaluation.lesion_truth`, one per lesion.
 
     Returns:
-        Its lesions of 50 mm3 or more (none without a DVR).
+        Means of the lesions of 50 mm3 or more (none without a DVR).
     """
     session = Path(f"sub-{case.person}") / f"ses-{case.visit}"
     derived = out / DERIVATIVES / session
@@ -162,12 +165,7 @@ def _write_image(stem: Path, case: Case, name: str) -> None:
 
 
 def _write_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
-    """Write .nii.gz atomically and without a date, so that the same data give identical files. Units: mm.
-
-    Args:
-        data: (I, J, K).
-        affine: 4x4, voxel -> world.
-    """
+    """Write .nii.gz atomically and without a date, so that the same data give identical files. Units: mm."""
     import nibabel
 
     image = nibabel.Nifti1Image(data, affine)

@@ -47,11 +47,14 @@ def prepare_dataset(
     """Write the description of the dataset, and remove partial files of a killed run.
 
     Args:
-        overwrite: replace a simulated cohort that is there and was made with other settings, or has more people or
-            visits.
+        out: folder of the dataset.
+        settings: settings of the simulation.
+        people: label and person.
+        visits: number of visits of each person.
+        overwrite: replace an existing simulated cohort that has other settings, or more people or visits.
 
     Raises:
-        BadInput: `out` cannot be written, holds something else, or such a cohort and `overwrite` is False.
+        BadInput: `out` cannot be written, holds other files, or such a cohort and `overwrite` is False.
     """
     make_writable(out)
     same = _same_settings(out, settings)

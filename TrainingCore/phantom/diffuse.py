@@ -20,10 +20,13 @@ HALO_MM, HALO_SHARE = 5.0, 0.45  # (ours) FWHM of a lesion's halo, and its share
 
 
 def set_diffuse_damage(lesions: Lesions, anatomy: Anatomy, person_seed: int, dirty: bool = True) -> None:
-    """Set `diffuse`, and water and axonal loss outside lesions, of a patient, in place.
+    """Set the damage outside lesions: `diffuse`, water and axonal loss.
 
     Args:
-        dirty: with dirty white matter and halos.
+        lesions: changed in place.
+        anatomy: of the person.
+        person_seed: seed of the person.
+        dirty: whether to add dirty white matter and halos.
     """
     random = stream(person_seed, "diffuse damage")
     nawm, wall_loss = random.uniform(*NAWM_LOSS_RANGE), random.uniform(*PERIVENTRICULAR_LOSS_RANGE)

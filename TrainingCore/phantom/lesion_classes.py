@@ -82,14 +82,16 @@ def draw_traits(person_seed: int) -> Traits:
 def draw_kinds(
     volumes: np.ndarray, ventricle_mm: np.ndarray, traits: Traits, random: np.random.Generator
 ) -> np.ndarray:
-    """Class (1 to 5) of each lesion from its volume in mm3, distance to the ventricles in mm, and the person.
+    """Draw the class of each lesion.
 
     Args:
-        volumes: (n,).
-        ventricle_mm: (n,).
+        volumes: (n,) mm3.
+        ventricle_mm: (n,) distance to the ventricles in mm.
+        traits: of the person.
+        random: random generator.
 
     Returns:
-        int8 (n,).
+        int8 (n,), 1 to 5.
     """
     near = np.exp(-ventricle_mm / NEAR_VENTRICLES_MM)
     size = np.log(np.maximum(volumes, 1.0) / 100.0)
@@ -107,10 +109,14 @@ def set_states(
     random: np.random.Generator,
     kinds: np.ndarray | None = None,
 ) -> None:
-    """Give every lesion a class and set its tissue accordingly, in place.
+    """Draw the class of every lesion and set its tissue accordingly.
 
     Args:
-        kinds: int8 (lesions + 1,) to use in place of drawn classes.
+        lesions: changed in place.
+        anatomy: of the person.
+        traits: of the person.
+        random: random generator.
+        kinds: int8 (lesions + 1,), given classes; None to draw them.
     """
     count = int(lesions.owner.max())
     lesions.kinds = np.zeros(count + 1, np.int8)

@@ -39,14 +39,15 @@ NEW_ACUTE_SHARE = 0.8  # (ours)
 def draw_volumes(
     random: np.random.Generator, load_factor: float = 1.0, count_factor: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lesion volumes in mm3 of one patient: many small ones, and the few confluent ones that carry most of a high load.
+    """Draw the lesion volumes of one patient: many small ones, and few confluent ones in a high load.
 
     Args:
-        load_factor: multiply load and number.
-        count_factor: multiply load and number.
+        random: random generator.
+        load_factor: multiplies the load.
+        count_factor: multiplies the number.
 
     Returns:
-        (ordinary, confluent) volumes, largest first.
+        (ordinary, confluent) volumes in mm3, largest first.
     """
     quantiles = np.linspace(0.0, 1.0, len(LOAD_QUANTILES_ML))
     load = load_factor * float(np.exp(np.interp(random.random(), quantiles, np.log(LOAD_QUANTILES_ML))))

@@ -40,11 +40,7 @@ class Lesions:
         return self.owner > 0
 
     def myelin_loss(self) -> np.ndarray:
-        """Share of the healthy tissue's myelin that is lost, in and around lesions, 0 to 1.
-
-        Returns:
-            (n, n, n).
-        """
+        """Share of the healthy tissue's myelin that is lost, in and around lesions, 0 to 1, (n, n, n)."""
         return np.clip((1.0 - (1.0 - self.deficit) * (1.0 - self.diffuse)) / FULL_LOSS, 0.0, 1.0)
 
 

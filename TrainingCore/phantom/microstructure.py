@@ -119,11 +119,14 @@ def axial_and_radial(mean: Values | float, anisotropy: Values) -> tuple[Values, 
 
 
 def fractional_anisotropy(axial: np.ndarray, radial: np.ndarray) -> np.ndarray:
-    """FA of an axially symmetric tensor, 0 to 1: |AD - RD| / sqrt(AD^2 + 2 RD^2).
+    """Compute FA of an axially symmetric tensor: |AD - RD| / sqrt(AD^2 + 2 RD^2).
 
     Args:
-        axial: diffusivities of one unit and any shape.
-        radial: diffusivities of one unit and any shape.
+        axial: axial diffusivity, any unit and shape.
+        radial: radial diffusivity, same unit and shape.
+
+    Returns:
+        0 to 1.
     """
     return np.clip(np.abs(axial - radial) / np.sqrt(np.maximum(axial**2 + 2.0 * radial**2, 1e-6)), 0.0, 1.0)
 

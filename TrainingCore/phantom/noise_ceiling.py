@@ -11,13 +11,14 @@ MINIMUM_MM3 = 50.0  # as in Soulier et al. 2024
 
 
 def noise_ceiling(visits: Sequence[Sequence[dict[str, float]]]) -> dict[str, Any]:
-    """Pearson correlation of noise-free with measured DVR over the lesions of all visits.
-
-    Lesion level pools all lesions; patient level takes each visit's means weighted by lesion volume. A correlation that
-    cannot be computed (fewer than three points) is None.
+    """Correlate noise-free with measured DVR over the lesions of all visits (Pearson).
 
     Args:
         visits: one list of rows (volume_mm3, measured, clean) per visit.
+
+    Returns:
+        Lesion level pools all lesions; patient level uses each visit's means weighted by lesion volume. None for a
+        correlation over fewer than three points.
     """
     pooled = [row for rows in visits for row in rows]
     weighted = [

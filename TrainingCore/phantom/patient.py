@@ -93,17 +93,23 @@ def simulate_visit(
     disease: str = "ms",
     contrasts: Sequence[str] | None = None,
 ) -> Case:
-    """One visit as a Case: raw MRI, `dvr` measured, `dvr_clean` noise-free, masks; see `simulate_person_visit`.
+    """Simulate one visit of a person, see `simulate_person_visit`.
 
     Args:
-        person_seed: who.
+        person_seed: seed of the person.
+        visit: number of the visit, from 1.
         site: A, B, C or R.
+        size: voxels along each edge of 192 mm.
         patient: False for a healthy control.
+        label: label of the person in the Case.
         disease: ms, wmh or glioma.
-        contrasts: see DEFAULT_CONTRASTS.
+        contrasts: names of case.ALL_MRI, and `dvr`; None for DEFAULT_CONTRASTS.
+
+    Returns:
+        Case with raw MRI, `dvr` (measured), `dvr_clean` (noise-free) and masks.
 
     Raises:
-        BadInput: unknown site, disease or contrast, a bad size or visit, or where nilearn's template is missing.
+        BadInput: unknown site, disease or contrast, invalid size or visit, or nilearn's template is missing.
     """
     check_site(site)
     check_disease(disease)
@@ -121,10 +127,11 @@ def simulate_case(
     disease: str = "ms",
     contrasts: Sequence[str] | None = None,
 ) -> Case:
-    """One first visit of one random person, for networks that train on visits simulated as they go; no files.
+    """Simulate the first visit of a random person, for networks that train on visits simulated on the fly; no files.
 
     Args:
-        seed: who; the same seed, site and spacing give the same arrays. Seeds up to 2**63 - 1 are independent people.
+        seed: seed of the person; the same seed, site and spacing give the same arrays. Seeds up to 2**63 - 1 are
+            independent people.
         site: A, B, C, or R for a random MRI protocol.
         spacing: voxel edge in mm; 192 mm over it must be a multiple of 16 voxels (1, 1.5, 2, 3, 4, 6 mm).
         patient: False for a healthy control.
@@ -132,8 +139,8 @@ def simulate_case(
         contrasts: see DEFAULT_CONTRASTS (ms: t1w, flair, dvr).
 
     Returns:
-        Case with raw images in arbitrary units (0 outside the brain), dvr, dvr_clean, myelin_loss and masks, on a
-        cube of 192 mm, RAS+.
+        Case with raw images in arbitrary units (0 outside the brain), dvr, dvr_clean, myelin_loss and masks, on a cube
+        of 192 mm, RAS+.
 
     Raises:
         BadInput: the site, spacing, disease or contrasts do not exist, or nilearn's template is missing.
@@ -148,16 +155,18 @@ def simulate_case(
 
 
 def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = "") -> Case:
-    """One visit of a person with the contrasts asked for and nothing else computed.
-
-    Weighted images in arbitrary units; for the units of maps see microstructure.simulate_maps; `lesions` is the mask as
-    a rater draws it; `tumour` (gliomas only) is a label map, see tumours.Tumour.
+    """Simulate one visit of a person; only the requested contrasts are computed.
 
     Args:
-        visit: 1, 2, ...
+        person: the person.
+        visit: number of the visit, from 1.
         size: voxels along each edge of the 192 mm cube.
         contrasts: names of case.ALL_MRI, and `dvr`.
-        label: BIDS label of the person, made from the seed if empty.
+        label: BIDS label of the person; empty for one derived from the seed.
+
+    Returns:
+        Case. Weighted images have arbitrary units; for the units of maps see microstructure.simulate_maps; `lesions` is
+        the mask as drawn by a rater; `tumour` (gliomas only) is a label map, see tumours.Tumour.
 
     Raises:
         BadInput: size or site that cannot be simulated.

@@ -104,10 +104,14 @@ class Person:
 def draw_person(
     person_seed: int, site: str, patient: bool = True, disease: str = "ms", lookalikes: bool | None = None
 ) -> Person:
-    """Age and sex of a person, and what kind of glioma; MS affects about three women for one man.
+    """Draw age and sex of a person, and the kind of glioma; MS affects about three women for one man.
 
     Args:
-        lookalikes: default, those of site R have them.
+        person_seed: seed of the person.
+        site: A, B, C or R.
+        patient: False for a healthy control.
+        disease: ms, wmh or glioma.
+        lookalikes: whether to add structures that mimic lesions; None: only at site R.
     """
     check_site(site)
     random = stream(person_seed, "person")

@@ -81,10 +81,9 @@ def true_dvr(anatomy: Anatomy, lesions: Lesions, person_seed: int) -> np.ndarray
 
 
 def _white_level(anatomy: Anatomy, grey: float, fluid: float, ratio: float, tract: np.ndarray) -> float:
-    """White matter's DVR such that after a 2.5 mm blur its mean is `ratio` times grey matter's (the blur is linear).
+    """Return the white matter DVR whose mean after a 2.5 mm blur is `ratio` times that of grey matter.
 
-    Args:
-        tract: relative DVR of the white matter, (n, n, n).
+    The blur is linear. tract: relative DVR of the white matter, (n, n, n).
     """
     parts = (anatomy.white_matter * tract, anatomy.grey_matter, anatomy.fluid)
     blurred = [blur(part, REFERENCE_FWHM, anatomy.voxel) for part in parts]
@@ -96,10 +95,12 @@ def _white_level(anatomy: Anatomy, grey: float, fluid: float, ratio: float, trac
 
 
 def blur(volume: np.ndarray, fwhm: float, voxel: float) -> np.ndarray:
-    """Gaussian blur, fwhm in mm.
+    """Blur a volume with a Gaussian.
 
     Args:
         volume: (n, n, n).
+        fwhm: mm.
+        voxel: edge in mm.
     """
     from scipy import ndimage
 

@@ -78,11 +78,13 @@ def _read(path: str) -> tuple[np.ndarray, np.ndarray]:
 def split_confluent(
     lesional: np.ndarray, voxel: float, random: np.random.Generator, territory_mm3: int = 3000
 ) -> np.ndarray:
-    """Number lesions; confluent ones become a mosaic of lesions that have grown together, one per 3 ml (ours).
+    """Number lesions; confluent ones are split into a mosaic of adjoining lesions, one per 3 ml (ours).
 
     Args:
         lesional: bool (n, n, n).
         voxel: edge in mm.
+        random: random generator.
+        territory_mm3: volume per lesion of a mosaic.
 
     Returns:
         int32 (n, n, n), 0 outside.
@@ -105,15 +107,17 @@ def split_confluent(
 
 
 def place_lesions(anatomy: Anatomy, mask_path: str, person_seed: int) -> Lesions:
-    """Lesions of a real mask in a person's brain, one in two mirrored left to right (ours), with states of our own.
+    """Place the lesions of a real mask into a person's brain, half of them mirrored left to right (ours).
+
+    Their tissue states are simulated.
 
     Args:
-        anatomy: of the person, whose displacement leads from a point of the brain to the template's.
+        anatomy: of the person; its displacement maps a point of the brain to the template's.
         mask_path: lesion mask in MNI space, any grid.
-        person_seed: who.
+        person_seed: seed of the person.
 
     Returns:
-        Lesions of the first visit; voxels that fall outside tissue are left out.
+        Lesions of the first visit; voxels outside tissue are left out.
 
     Raises:
         BadInput: the mask cannot be read or lies outside the template.

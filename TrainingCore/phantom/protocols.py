@@ -15,7 +15,11 @@ class Sequence:
     """One MRI acquisition.
 
     Attributes:
-        kind: mprage | spoiled | spin_echo | flair | diffusion; times in ms, flip in degrees.
+        kind: mprage | spoiled | spin_echo | flair | diffusion.
+        repetition: ms.
+        echo: ms.
+        inversion: ms.
+        flip: degrees.
         thickness: mm along `slice_axis` (0 R-L, 1 P-A, 2 I-S).
         in_plane: mm.
         noise: SD as a share of the white-matter signal.

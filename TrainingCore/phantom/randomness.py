@@ -8,26 +8,27 @@ import numpy as np
 
 
 def stream(*keys: int | str) -> np.random.Generator:
-    """A random generator for these keys, e.g. `stream(person_seed, "lesions", visit)`.
+    """Create a random generator for some keys, e.g. `stream(person_seed, "lesions", visit)`.
 
-    Different keys give statistically independent streams, so that adding a draw in one place changes nothing elsewhere.
+    Different keys give statistically independent streams, so that an additional draw changes nothing elsewhere.
     """
     entropy = [zlib.crc32(key.encode()) if isinstance(key, str) else int(key) for key in keys]
     return np.random.default_rng(np.random.SeedSequence(entropy))
 
 
 def random_field(random: np.random.Generator, shape: tuple[int, int, int], fwhm: float, voxel: float) -> np.ndarray:
-    """A smooth random field of mean about 0 and standard deviation 1.
+    """Draw a smooth random field of mean about 0 and standard deviation 1.
 
-    Drawn on a grid no finer than the field needs, then spread, because smooth fields do not need every voxel.
+    It is drawn on a grid no finer than its smoothness requires, then upsampled.
 
     Args:
+        random: random generator.
         shape: voxels along each axis.
         fwhm: smoothness in mm.
         voxel: edge of the (isotropic) voxel in mm.
 
     Returns:
-        An array of `shape`.
+        float32 of `shape`.
     """
     from scipy import ndimage
 
@@ -49,10 +50,14 @@ def _upsample(field: np.ndarray, shape: tuple[int, ...], step: float) -> np.ndar
 
 
 def linear_matrix(positions: np.ndarray, size: int) -> np.ndarray:
-    """Matrix (len(positions), size) that reads a line of `size` samples at fractional positions; ends are repeated.
+    """Create the matrix that interpolates a line of samples linearly; ends are repeated.
 
     Args:
-        positions: (m,) in samples.
+        positions: (m,) fractional positions in samples.
+        size: number of samples.
+
+    Returns:
+        (m, size).
     """
     positions = np.clip(np.asarray(positions, dtype=np.float64), 0, size - 1)
     low = np.minimum(positions.astype(int), size - 2)

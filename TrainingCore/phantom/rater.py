@@ -15,10 +15,12 @@ HABIT_MM = (
 
 
 def drawn_mask(lesions: np.ndarray, anatomy: Anatomy, person_seed: int) -> np.ndarray:
-    """A rater's mask of the true lesions; the same errors at every visit, as in a reading of all visits together.
+    """Draw the mask of a rater; the errors are the same at every visit, as if all visits were read together.
 
     Args:
-        lesions: bool (n, n, n).
+        lesions: true lesions, bool (n, n, n).
+        anatomy: of the person.
+        person_seed: seed of the person.
 
     Returns:
         bool (n, n, n), inside tissue that is not mostly fluid.

@@ -45,7 +45,7 @@ class Template:
 
 
 def template_folder() -> Path:
-    """Where nilearn keeps the template.
+    """Return the folder of the template in nilearn.
 
     Raises:
         BadInput: nilearn is not installed.
@@ -63,7 +63,7 @@ def _map_path(folder: Path, name: str) -> Path:
 
 @functools.lru_cache(maxsize=1)
 def load_template() -> Template:
-    """The template, read once per process.
+    """Load the template once per process.
 
     Raises:
         BadInput: nilearn is missing.

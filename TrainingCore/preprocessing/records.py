@@ -31,16 +31,19 @@ PACKAGES = ("SimpleITK", "deepbet")  # packages whose version affects the result
 
 @functools.cache
 def code_version() -> str:
-    """Hash of the source files and packages that affect the result of a visit."""
+    """Hash the source files and packages that affect the result of a visit."""
     return hash_of_code(CODE, PACKAGES)
 
 
 def hash_of_code(names: Iterable[str], packages: Iterable[str] = ()) -> str:
-    """Hash of source files and package versions, 16 hexadecimal digits.
+    """Hash source files and package versions.
 
     Args:
         names: files and folders of this package, relative to its root.
         packages: distributions that also affect the result.
+
+    Returns:
+        16 hexadecimal digits.
     """
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
@@ -63,10 +66,14 @@ def _stamp(path: Path) -> list[int]:
 
 
 def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """`{file, sha256, stamp}` of an input: a file, or a DICOM folder (all its files, `#SERIES` included in the hash).
+    """Hash an input: a file, or a DICOM folder (all its files, `#SERIES` included in the hash).
 
     Args:
+        path: file, folder or `FOLDER#SERIES`.
         known: entry of an earlier record; its hash is reused if its stamp is unchanged.
+
+    Returns:
+        `{file, sha256, stamp}`.
     """
     source = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
     if source.is_dir():

@@ -59,13 +59,18 @@ def on_a_cluster(
     work: Callable[[Any], VisitOutcome] = prepare_visit,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[VisitOutcome]:
-    """Yield outcomes from the workers of a Dask cluster as they arrive.
+    """Prepare visits on the workers of a Dask cluster.
 
     Tasks of a killed worker are given to the other workers; a task that kills four workers fails.
 
     Args:
+        tasks: objects with a `label`, which can be pickled.
         address: `tcp://HOST:PORT` of a running scheduler, or `local:N` for N worker processes on this machine.
+        work: function of one task.
         meanwhile: called repeatedly while waiting.
+
+    Yields:
+        Outcomes in the order in which they arrive.
 
     Raises:
         BadInput: the scheduler cannot be reached.

@@ -110,13 +110,16 @@ def prepare_visit(task: PreparationJob) -> VisitOutcome:
 
 
 def attempt(label: str, out: str, work: Callable[[], tuple[str, list[str]]], with_less_memory: str) -> VisitOutcome:
-    """Work on one visit of a batch and turn whatever goes wrong into its outcome.
+    """Run the work on one visit of a batch and turn errors into its outcome.
 
     Args:
-        label: of the visit.
-        out: the dataset that is written to, for the sentence about its disk.
+        label: label of the visit.
+        out: output dataset, for the message about its disk.
         work: returns the visit's state and warnings.
-        with_less_memory: what to do where the memory does not suffice, a sentence.
+        with_less_memory: sentence about what to do if the memory is not sufficient.
+
+    Returns:
+        The outcome.
     """
     began = time.monotonic()
     try:
@@ -138,7 +141,7 @@ def attempt(label: str, out: str, work: Callable[[], tuple[str, list[str]]], wit
 
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Keep the inner loops of this process to `count` threads while it works; processes side by side do the rest."""
+    """Limit the inner loops of this process to `count` threads; parallel processes use the other cores."""
     import SimpleITK as sitk
     import torch
 

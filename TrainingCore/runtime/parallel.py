@@ -25,13 +25,16 @@ Result = TypeVar("Result")
 def parallel_results(
     work: Callable[[Task], Result], tasks: Sequence[Task], processes: int, threads: int | None = None
 ) -> Iterator[Iterator[Result]]:
-    """Results of work(task) in the order in which they arrive; the processes start at once and end with the block.
+    """Run tasks in parallel processes, which start at once and end with the block.
 
     Args:
-        work: function of one task; it, the tasks and the results can be pickled.
-        tasks: what to work on.
-        processes: how many tasks to work on at a time.
+        work: function of one task; it, the tasks and the results must be picklable.
+        tasks: arguments of `work`.
+        processes: number of processes.
         threads: threads of linear algebra in each process (default: its share of the cores).
+
+    Yields:
+        Iterator over the results in the order in which they arrive.
 
     Raises:
         BrokenProcessPool: the operating system ended a process, most likely for lack of memory.
@@ -55,11 +58,11 @@ def parallel_results(
 
 @contextlib.contextmanager
 def explain_broken_pool(what: str, remedy: str) -> Iterator[None]:
-    """Turn a broken pool into one sentence.
+    """Turn a broken pool in the block into one sentence.
 
     Args:
         what: what a process did, with its article: "a training".
-        remedy: sentence that says how to go on.
+        remedy: sentence that says what to do.
 
     Raises:
         MyelinSynthError: the operating system ended a process.

@@ -66,7 +66,7 @@ def _stop(signum: int, _frame: object) -> None:
 
 
 def _unwinding() -> bool:
-    """Whether the code that runs now cleans up after a Stopped: a `finally`, an `except`, or what they call."""
+    """Check whether the running code cleans up after a Stopped: a `finally`, an `except`, or what they call."""
     error = sys.exc_info()[1]
     while error is not None:
         if isinstance(error, Stopped):
