@@ -1,10 +1,10 @@
-"""Prepare many visits in parallel: on this machine (joblib's loky) or on a cluster (joblib's Dask backend)."""
+"""Prepare many visits in parallel: on this machine (joblib's loky) or on a cluster (Dask)."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,8 +15,9 @@ from .worker import VisitOutcome, prepare_visit
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
 POLL_SECONDS = 0.5
-QUIET_SECONDS = 10  # without a running task before the remaining tasks count as lost
 DASHBOARD = "127.0.0.1:0"  # Dask's dashboard: any free port, local only (None would mean 8787 even if in use)
+# Workers keep an hour of call stacks for Dask's dashboard: about 1 MB a visit until then (docs/cohorts.md)
+NO_PROFILE = {"distributed.worker.profile.enabled": False}
 MISSING = "{} needs the package {}: pip install '{}'."
 
 
@@ -76,12 +77,11 @@ def on_a_cluster(
         BadInput: the scheduler cannot be reached.
         MyelinSynthError: the connection to the scheduler is lost.
     """
-    joblib = _import("joblib", "--scheduler", "joblib")
     distributed = _import("distributed", "--scheduler", "dask[distributed]")
     import dask
 
-    # a scheduler that is busy must not look dead, and visits are long: do not move them between workers
-    with dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}), contextlib.ExitStack() as stack:
+    settings = {"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s", **NO_PROFILE}  # a busy scheduler is not dead
+    with dask.config.set(settings), contextlib.ExitStack() as stack:
         if address.startswith("local:"):
             count = local_workers(address)
             cluster = distributed.LocalCluster(
@@ -96,7 +96,7 @@ def on_a_cluster(
             raise BadInput(
                 f"The Dask scheduler at {address} has no worker. Start some: dask worker {address}"
             ) from error
-        yield from _collect(joblib, client, tasks, address, work, meanwhile)
+        yield from _collect(client, tasks, address, work, meanwhile)
 
 
 def local_workers(address: str) -> int:
@@ -124,53 +124,41 @@ def _connect(distributed: Any, address: str) -> Any:
 
 
 def _collect(
-    joblib: Any,
     client: Any,
     tasks: Sequence[Any],
     address: str,
     work: Callable[[Any], VisitOutcome],
     meanwhile: Callable[[], None],
 ) -> Iterator[VisitOutcome]:
-    """Read joblib's results in a thread, so that a task that Dask gave up on, or a lost scheduler, is noticed."""
-    arrived: queue.Queue[VisitOutcome | BaseException] = queue.Queue()
-
-    def collect() -> None:
-        """Put results, or the error that ended them, into the queue."""
+    """Yield the outcome of every task as it arrives, also of those that Dask gave up on."""
+    ended: queue.Queue[Any] = queue.Queue()
+    labels = {}
+    for task in tasks:
+        future = client.submit(work, task, pure=False)
+        labels[future.key] = task.label
+        future.add_done_callback(ended.put)
+    del future  # a future that is kept keeps its result in the memory of a worker
+    while labels:
         try:
-            with joblib.parallel_config(backend="dask", client=client):
-                parallel = joblib.Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
-                for outcome in parallel(joblib.delayed(work)(task) for task in tasks):
-                    arrived.put(outcome)
-        except BaseException as error:  # handed to the thread that waits
-            arrived.put(error)
-
-    threading.Thread(target=collect, daemon=True).start()
-    left = {task.label for task in tasks}
-    quiet, begun = 0.0, False  # on a busy machine it takes a while until the first task is sent
-    while left:
-        try:
-            outcome = arrived.get(timeout=POLL_SECONDS)
-            quiet = 0.0
+            future = ended.get(timeout=POLL_SECONDS)
         except queue.Empty:
             meanwhile()
             if client.status != "running":
                 raise MyelinSynthError(f"The Dask scheduler at {address} was lost. Run again to resume.") from None
-            under_way = any(state.status == "pending" for state in list(client.futures.values()))
-            begun = begun or under_way
-            quiet = 0.0 if under_way else quiet + POLL_SECONDS
-            if quiet > (
-                QUIET_SECONDS if begun else WORKERS_SECONDS
-            ):  # joblib silently drops tasks that Dask gave up on
-                for label in sorted(left):
-                    yield VisitOutcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
-                return
             continue
-        if isinstance(outcome, BaseException):
-            raise MyelinSynthError(
-                f"The Dask cluster at {address} failed: {outcome}. Run again to resume."
-            ) from outcome
-        left.discard(outcome.label)
-        yield outcome
+        yield _outcome(future, labels.pop(future.key), address)
+
+
+def _outcome(future: Any, label: str, address: str) -> VisitOutcome:
+    from distributed import KilledWorker
+
+    try:
+        outcome: VisitOutcome = future.result()
+        return outcome
+    except KilledWorker:
+        return VisitOutcome(label, "failed", "It ended every worker that tried it, most likely for memory.")
+    except (Exception, asyncio.CancelledError) as error:
+        raise MyelinSynthError(f"The Dask cluster at {address} failed: {error}. Run again to resume.") from error
 
 
 def _import(package: str, what: str, install: str) -> Any:

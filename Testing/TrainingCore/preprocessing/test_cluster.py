@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.preprocess import main
+from TrainingCore.preprocessing.schedulers import on_a_cluster
+from TrainingCore.preprocessing.worker import VisitOutcome
 from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.errors import BadInput
 
@@ -76,6 +80,31 @@ def test_a_visit_that_dask_gives_up_on_fails_alone(raw_cohort: Path, tmp_path: P
         mine(cluster, [one.worker_address for one in cluster.workers.values()])
         assert run_on(cluster, *given) == [1], "the run must end, and say that a visit failed"
     assert json.loads((out / "failures.json").read_text())[0]["visit"].startswith("sub-P")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task without work."""
+
+    label: str
+
+
+def answer(question: Question) -> VisitOutcome:
+    """Which process works, and whether its worker stores call stacks."""
+    worker = distributed.get_worker()
+    time.sleep(0.3)  # several samples of a profiler, which takes one every 10 ms
+    stored = len(worker.profile_recent["children"]) + len(worker.profile_history)
+    return VisitOutcome(question.label, "prepared", f"{os.getpid()} {stored}")
+
+
+def test_a_single_worker_does_the_work_and_stores_no_profile() -> None:
+    """Call stacks that workers store grow by about 1 MB a visit; with one worker, joblib would work in this process."""
+    outcomes = list(on_a_cluster([Question("a"), Question("b")], "local:1", answer))
+    assert sorted(outcome.label for outcome in outcomes) == ["a", "b"]
+    for outcome in outcomes:
+        process, stored = map(int, outcome.sentence.split())
+        assert process != os.getpid()
+        assert stored == 0
 
 
 def test_a_scheduler_that_is_not_there_is_named(raw_cohort: Path, tmp_path: Path, monkeypatch, capsys) -> None:
