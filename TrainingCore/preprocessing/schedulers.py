@@ -80,7 +80,10 @@ def on_a_cluster(
     distributed = _import("distributed", "--scheduler", "dask[distributed]")
     import dask
 
-    settings = {"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s", **NO_PROFILE}  # a busy scheduler is not dead
+    settings = {
+        "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+        **NO_PROFILE,
+    }  # a busy scheduler is not dead
     with dask.config.set(settings), contextlib.ExitStack() as stack:
         if address.startswith("local:"):
             count = local_workers(address)
