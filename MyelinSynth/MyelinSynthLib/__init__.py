@@ -1,13 +1,14 @@
-"""What the MyelinSynth module is made of: a room per section of the panel, and `scene` for what all of them need.
+"""Parts of the MyelinSynth module: one package per section of the panel, and `scene`, which all of them use.
 
-patient: volumes chosen, their checks, files for the command, the sample patient
+patient: chosen volumes, their checks, export for the command, the sample patient
 model: bundles and their cards
 run: installation, child process, synthesis, its nodes, batch
-display: what the views show
+display: views, layouts, plots, 3D surfaces
 review: lesion table, outlines, edits
-export: files with the review in them
+compare: change from an earlier visit
+export: files that include the review
 scene: geometry, provenance, the parameter node
-selftest: runs in the application
+selftest: checks that run in the application
 
-In each room `panel` says what a click does; everything else works without Qt, on real MRML.
+In each package, `panel` connects widgets; everything else works without Qt, on real MRML.
 """

@@ -1,7 +1,7 @@
-"""The exception that the module shows to users."""
+"""The exception whose message is shown to users."""
 
 from __future__ import annotations
 
 
 class SynthesisError(Exception):
-    """What went wrong and what to do about it, in one or two sentences a clinician understands."""
+    """Says in one or two sentences that a clinician understands what went wrong and what to do about it."""

@@ -1,4 +1,4 @@
-"""Translation: every sentence for people goes through `_`."""
+"""Translation: every text shown to users goes through `_`."""
 
 from __future__ import annotations
 

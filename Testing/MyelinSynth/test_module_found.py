@@ -256,8 +256,8 @@ def test_from_no_mask_to_a_reviewed_export_that_is_reopened(
     assert others
     press(found, "reviewTable", "A")
     assert panel.review.state(panel.review.rowOf(3)) == ACCEPTED
-    panel.onUndo()
-    panel.onUndo()
+    panel.ui.undoButton.click()
+    panel.ui.undoButton.click()
     assert ui.reviewTable.rowCount == 2, "one key takes it back"
     assert ui.resultLabel.text.startswith("Found automatically, to be reviewed: 2 lesions")
     until(host, lambda: not panel._timer.active)

@@ -263,7 +263,7 @@ def test_the_last_decisions_can_be_undone(reviewed: Any) -> None:
     reviewed.ui.undoButton.click()
     assert states(reviewed) == [ACCEPTED, UNREVIEWED]
     assert reviewed.reviewPanel.currentRow() == 1
-    reviewed.reviewPanel.onUndo()
+    reviewed.reviewPanel.ui.undoButton.click()
     assert states(reviewed) == [UNREVIEWED, UNREVIEWED]
     assert reviewed.reviewPanel.currentRow() == 0
     assert not reviewed.ui.undoButton.enabled

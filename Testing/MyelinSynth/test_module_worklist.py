@@ -126,8 +126,8 @@ def test_lesions_that_were_found_added_rejected_and_split_are_kept(
     panel.ui.reviewTable._real.clearSelection()
     for lesion in (1, 3):
         panel.ui.reviewTable._real.item(panel._rows.order.index(panel.review.rowOf(lesion)), 0).setSelected(True)
-    panel.onMerge()
-    panel.onSplit()
+    panel.ui.mergeButton.click()
+    panel.ui.splitButton.click()
     panel.decide(FLAGGED)
     rows = {panel.review.lesion(row): panel.review.values(row) for row in range(len(panel.review))}
     assert len(rows) == 3

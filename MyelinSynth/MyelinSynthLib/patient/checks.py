@@ -1,4 +1,4 @@
-"""What is missing, wrong or suspicious in a patient's nodes, field by field, before anything is computed."""
+"""Checks of a patient's nodes, field by field, before anything is computed: missing, wrong or suspicious inputs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ LARGEST_DVR = (
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong or suspicious.
+    """A problem with one input.
 
-    field: of a Patient, `transform`, or the name of a further input; text: a sentence; blocking: whether no map can be
-    made before it is solved.
+    Attributes:
+        field: field of a Patient, `transform`, or the name of a further input.
+        text: one sentence for the user.
+        blocking: True if no map can be made until the problem is solved.
     """
 
     field: str
@@ -34,7 +36,7 @@ class Problem:
 
 
 def fieldTitles() -> dict[str, str]:
-    """What each field is called in a sentence."""
+    """Return the name of each field as used in sentences."""
     return {
         "t1w": _("T1w"),
         "flair": _("FLAIR"),
@@ -46,7 +48,14 @@ def fieldTitles() -> dict[str, str]:
 
 
 def titleOf(field: str) -> str:
-    """What a field or an input of the table of inputs is called in a sentence and over its selector."""
+    """Return the name of an input as used in sentences and next to its selector.
+
+    Args:
+        field: field of a Patient, `transform`, or a name in the table of inputs.
+
+    Returns:
+        Its translated title; `field` itself if it is in neither list.
+    """
     if field in fieldTitles():
         return fieldTitles()[field]
     importTrainingCore()
@@ -57,7 +66,14 @@ def titleOf(field: str) -> str:
 
 
 def findProblems(patient: Patient) -> list[Problem]:
-    """Every problem of a patient that can be found without looking at single voxels: quick enough for every choice."""
+    """List the problems of a patient without reading single voxels, so fast enough to run after every choice.
+
+    Args:
+        patient: nodes to check; they are only read, and each may be None.
+
+    Returns:
+        Problems in no particular order; synthesis is possible if none is blocking.
+    """
     nodes = {field: getattr(patient, field) for field in (*VOLUMES, *MASKS) if getattr(patient, field) is not None}
     nodes |= {name: node for name, node in patient.further.items() if node is not None}
     problems = [
@@ -71,10 +87,10 @@ def findProblems(patient: Patient) -> list[Problem]:
         del nodes[problem.field]
     sound = []
     for field, node in nodes.items():
-        problems_found = _maskProblems(field, node) if field in MASKS else _volumeProblems(field, node)
-        problems_found = problems_found or _placeProblems(field, node)
-        problems += problems_found
-        if not any(problem.blocking for problem in problems_found):
+        ofField = _maskProblems(field, node) if field in MASKS else _volumeProblems(field, node)
+        ofField = ofField or _placeProblems(field, node)
+        problems += ofField
+        if not any(problem.blocking for problem in ofField):
             sound.append(field)
     if "t1w" in sound:
         problems += [problem for field in sound if field != "t1w" for problem in _relationProblems(field, nodes)]
@@ -83,7 +99,7 @@ def findProblems(patient: Patient) -> list[Problem]:
 
 
 def _studyProblems(given: dict[str, Any]) -> list[Problem]:
-    """The DICOM module keeps studies and patients apart; a FLAIR of another visit is chosen quickly."""
+    """Warn if T1w and FLAIR belong to different DICOM studies: a FLAIR of another visit is easily picked by mistake."""
     studies = [studyOf(given[field]) for field in ("t1w", "flair") if field in given]
     if len(studies) < 2 or None in studies or studies[0] == studies[1]:
         return []
@@ -143,7 +159,7 @@ def _maskProblems(field: str, node: Any) -> list[Problem]:
 
 
 def _placeProblems(field: str, node: Any) -> list[Problem]:
-    """Non-linear transforms above a node, and axes that no image file can describe."""
+    """Report non-linear parent transforms, and axes that no image file can describe."""
     try:
         toRas = toWorld(node, titleOf(field))
         if node.IsA("vtkMRMLVolumeNode"):
@@ -161,7 +177,7 @@ def _relationProblems(field: str, given: dict[str, Any]) -> list[Problem]:
 
 
 def _overlap(first: Any, second: Any) -> bool:
-    """Whether the boxes of two nodes meet in the world; an empty segmentation has no box and meets everything."""
+    """Return whether the world boxes of two nodes overlap; an empty segmentation has no box and overlaps everything."""
     boxes = np.zeros((2, 6))
     for box, node in zip(boxes, (first, second)):
         node.GetRASBounds(box)

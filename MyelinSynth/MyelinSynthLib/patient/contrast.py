@@ -1,7 +1,7 @@
-"""Whether T1w and FLAIR look swapped: a rough, quick look at their voxels in Slicer itself, for a warning only.
+"""Detects swapped T1w and FLAIR by a fast, rough look at their voxels, for a warning only.
 
-The command checks again with the brain mask and after registration (TrainingCore.imaging.checks); here there is
-neither, and a quarter of a second is all the time there is.
+The command checks again with the brain mask and after registration (TrainingCore.imaging.checks). Neither is available
+yet when images are chosen, and the check must take no more than a quarter of a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..words import _
 SPACING_MM = 3.0
 TISSUE_SHARE = 0.55  # of the typical value of what is not background: CSF, bone and air are below (ours)
 SHALLOW_LAYERS, DEEP_LAYERS = 2, 4  # voxels below the surface: up to 6 mm, and more than 12 mm
-PLAUSIBLE_ML = (600.0, 2000.0)  # what was found is a brain; otherwise nothing is said
+PLAUSIBLE_ML = (600.0, 2000.0)  # the mask is a brain; otherwise no warning
 # Log of T1w / FLAIR, deep minus superficial: +0.04 to +0.32 in 14 pairs (ten real, four digital), its negative when
 # they are swapped (ours)
 SWAPPED_BELOW = -0.03
@@ -26,8 +26,16 @@ FACE_NEIGHBOURS = [shift for shift in ALL_NEIGHBOURS if shift.count(1) == 2]
 
 
 def swappedWarning(t1w: Any, flair: Any) -> str:
-    """A sentence where the volume nodes look swapped, else an empty text; what cannot be judged is accepted."""
-    contrast = whiteMatterContrast(t1w, flair)
+    """Warn if the images look swapped.
+
+    Args:
+        t1w: scalar volume chosen as T1w.
+        flair: scalar volume chosen as FLAIR.
+
+    Returns:
+        A sentence for the user; empty if the images look right or cannot be judged.
+    """
+    contrast = _whiteMatterContrast(t1w, flair)
     if contrast is None or contrast >= SWAPPED_BELOW:
         return ""
     return _(
@@ -35,10 +43,11 @@ def swappedWarning(t1w: Any, flair: Any) -> str:
     )
 
 
-def whiteMatterContrast(t1w: Any, flair: Any) -> float | None:
-    """How much brighter deep brain tissue is against superficial in T1w than in FLAIR (log ratio), or None.
+def _whiteMatterContrast(t1w: Any, flair: Any) -> float | None:
+    """Return how much brighter deep tissue is than superficial tissue in T1w compared with FLAIR (log ratio), or None.
 
-    A bias field that both share cancels, and so does the scale of either. Numpy alone: importing more would be felt.
+    A bias field that both images share cancels, and so does the scale of either. Only numpy is used: importing more
+    would cause a noticeable delay.
     """
     images = _onCommonGrid(t1w, flair)
     if images is None:
@@ -60,9 +69,9 @@ def whiteMatterContrast(t1w: Any, flair: Any) -> float | None:
 
 
 def _roughBrain(tissue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Brain tissue, and the layers of voxels below the brain's filled outline: both on the coarse grid.
+    """Return a mask of brain tissue and the depth in voxels below the brain's filled outline, both on the coarse grid.
 
-    The dark layer of skull and CSF keeps the scalp apart once a voxel is peeled off.
+    The dark layer of skull and CSF separates the scalp from the brain once one voxel is eroded.
     """
     core = _erode(tissue)
     seed = np.zeros_like(core)
@@ -82,7 +91,7 @@ def _roughBrain(tissue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _smooth(image: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 x 2 voxels; the last plane of each axis stays as it is."""
+    """Average over 2 x 2 x 2 voxels; the last plane of each axis is kept."""
     for axis in range(3):
         image = image.swapaxes(0, axis).copy()
         image[:-1] = (image[:-1] + image[1:]) / 2
@@ -102,7 +111,7 @@ def _erode(mask: np.ndarray, neighbours: list[tuple[int, ...]] = FACE_NEIGHBOURS
 
 
 def _connected(seed: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The part of a mask that hangs together with the seed."""
+    """Return the part of a mask that is connected to the seed."""
     grown, count = seed & mask, -1
     while count != grown.sum():
         count = grown.sum()
@@ -112,7 +121,7 @@ def _connected(seed: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _layers(mask: np.ndarray) -> np.ndarray:
-    """How many layers of voxels lie between each voxel and the outside, itself included; octagonal distance."""
+    """Return each voxel's depth in layers below the surface, 1 at the surface; octagonal distance."""
     layers, turn = np.zeros(mask.shape, np.uint8), 0
     while mask.any() and turn < 100:
         layers += mask
@@ -122,7 +131,7 @@ def _layers(mask: np.ndarray) -> np.ndarray:
 
 
 def _onCommonGrid(first: Any, second: Any) -> list[np.ndarray] | None:
-    """Both volumes' nearest voxels on a coarse RAS grid over where they overlap; None where that is too small."""
+    """Sample both volumes (nearest voxel) on a coarse RAS grid over their overlap; None if the overlap is too small."""
     boxes = np.zeros((2, 6))
     for box, node in zip(boxes, (first, second)):
         node.GetRASBounds(box)

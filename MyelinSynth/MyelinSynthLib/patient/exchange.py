@@ -1,7 +1,7 @@
-"""From the scene to files: a patient's nodes as what `python -m TrainingCore.synthesize` reads.
+"""Exports a patient's nodes to the files that `python -m TrainingCore.synthesize` reads.
 
-Everything is written in the T1w's own space. Nodes and their transforms are only read: a linear transform goes into the
-header of the written copy, any other is refused with a sentence.
+All files are in the T1w's own space. Nodes and their transforms are only read: a linear transform is written to the
+header of the exported copy, any other is refused with a message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,18 @@ ALIGNED = "identity"
 
 
 def exportPatient(patient: Patient, folder: Path) -> list[str]:
-    """Write the patient's files into `folder`; returns the options for `synthesize`. Raises SynthesisError."""
+    """Write a patient's images and masks for `synthesize`.
+
+    Args:
+        patient: nodes to export; only read.
+        folder: existing folder, normally a temporary one.
+
+    Returns:
+        Command line options for `synthesize` that name the files.
+
+    Raises:
+        SynthesisError: an input is missing or unusable, or a file cannot be written.
+    """
     problems = checkPatient(patient)
     if problems:
         raise SynthesisError(" ".join(problems))
@@ -48,15 +59,31 @@ def exportPatient(patient: Patient, folder: Path) -> list[str]:
 
 
 def checkPatient(patient: Patient) -> list[str]:
-    """What is missing or cannot work, one sentence each; empty where nothing is."""
+    """List what prevents synthesis.
+
+    Args:
+        patient: nodes to check; only read.
+
+    Returns:
+        One sentence for each blocking problem; empty if synthesis is possible.
+    """
     return [problem.text for problem in findProblems(patient) if problem.blocking]
 
 
 def writeVolume(node: Any, matrix: np.ndarray, path: Path, what: str) -> str:
-    """Write a volume's voxels with the place `matrix` (i, j, k -> mm RAS) in the header; returns the path as text.
+    """Write a volume's voxels as an uncompressed NRRD file with another position in its header.
 
-    The voxels are shared with the node, not copied. Raises SynthesisError where the axes are sheared or the disk
-    refuses.
+    Args:
+        node: volume; its voxels are shared, not copied.
+        matrix: 4 x 4 matrix from (i, j, k) to RAS mm to write in the header.
+        path: .nrrd file.
+        what: name of the image in error messages.
+
+    Returns:
+        The path as text.
+
+    Raises:
+        SynthesisError: the axes are not orthogonal, or the file cannot be written completely.
     """
     checkAxes(matrix, what)
     copy = slicer.vtkMRMLScalarVolumeNode()
@@ -98,7 +125,7 @@ def _exportFlair(patient: Patient, worldToT1: np.ndarray, folder: Path) -> list[
 
 
 def _exportFurther(name: str, volume: Any, worldToT1: np.ndarray, folder: Path) -> list[str]:
-    """An input that only some models need: the command registers it to the T1w."""
+    """Write an input that only some models need; the command registers it to the T1w."""
     importTrainingCore()
     from TrainingCore.data.inputs import option_of
 
@@ -108,7 +135,18 @@ def _exportFurther(name: str, volume: Any, worldToT1: np.ndarray, folder: Path) 
 
 
 def flairToT1Space(patient: Patient, worldToT1: np.ndarray) -> np.ndarray:
-    """Where the scene puts the FLAIR: its own space -> the T1w's own space, before any registration."""
+    """Return the relation between FLAIR and T1w in the scene, before any registration.
+
+    Args:
+        patient: its FLAIR may be under linear transforms.
+        worldToT1: 4 x 4 matrix, RAS mm, from world to the T1w's own space.
+
+    Returns:
+        4 x 4 matrix, RAS mm, from the FLAIR's own space to the T1w's.
+
+    Raises:
+        SynthesisError: the FLAIR is under a non-linear transform.
+    """
     return worldToT1 @ toWorld(patient.flair, _("FLAIR"))
 
 
@@ -127,9 +165,18 @@ def _exportMask(node: Any, t1w: Any, worldToT1: np.ndarray, path: Path, what: st
 
 
 def segmentationOnGrid(segmentation: Any, reference: Any, segmentIds: list[str] | None = None) -> np.ndarray:
-    """All (or the given) segments as one mask, uint8 (K, J, I), on the grid of the reference volume.
+    """Resample segments to the grid of a volume, as one mask; transforms of both nodes are applied.
 
-    Transforms of both are taken into account. A segmentation without a binary labelmap is refused, never converted.
+    Args:
+        segmentation: must have a binary labelmap representation if it has segments; it is never converted.
+        reference: volume that defines the grid.
+        segmentIds: segments to include; None for all.
+
+    Returns:
+        Mask, uint8 (K, J, I).
+
+    Raises:
+        SynthesisError: there is no binary labelmap, or resampling failed.
     """
     content = segmentation.GetSegmentation()
     identifiers = list(content.GetSegmentIDs()) if segmentIds is None else segmentIds

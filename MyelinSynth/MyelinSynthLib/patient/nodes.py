@@ -1,4 +1,4 @@
-"""The nodes of one patient, as the panel, a script or a batch chooses them."""
+"""The nodes of one patient, as chosen in the panel, by a script or by a batch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import Any
 class Patient:
     """The nodes of one patient.
 
-    t1w, flair, dvr: scalar volumes; lesions, brain: segmentation or (label) volume; flairToT1: None to register,
-    ALIGNED, or a linear transform node that moves the FLAIR from where the scene shows it onto the T1w (or under which
-    the FLAIR lies already); further: volumes by the name of the input (t2w, mtr, ...) that only some models need, None
-    for one that is needed and not chosen.
+    Attributes:
+        t1w: scalar volume.
+        flair: scalar volume.
+        lesions: segmentation, label map or scalar volume, or None.
+        dvr: scalar volume of a measured DVR, or None.
+        brain: segmentation, label map or scalar volume, or None to compute a brain mask.
+        flairToT1: None to register, ALIGNED, or a linear transform node that moves the FLAIR from its position in the
+            scene onto the T1w (or under which the FLAIR already is).
+        further: volumes of inputs that only some models need, by name (t2w, mtr, ...); None for one not chosen yet.
     """
 
     t1w: Any

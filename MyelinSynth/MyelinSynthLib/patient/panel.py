@@ -1,4 +1,4 @@
-"""Section Patient of the panel: checks the selected inputs, and loads the sample patient."""
+"""The Patient section: checks the selected inputs, and loads the sample patient."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_AFTER_MILLISECONDS = 300  # without another choice, so that choosing stays 
 
 
 class PatientPanel:
-    """Shows problems below each field. `choose` is called with the nodes of the sample patient."""
+    """Shows problems below each selector; `choose` is called with the nodes of the sample patient."""
 
     def __init__(self, ui: Any, choose: Callable[[Patient], None]) -> None:
         self.ui, self._choose = ui, choose
@@ -40,11 +40,19 @@ class PatientPanel:
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(LOOK_AFTER_MILLISECONDS)
-        self._timer.connect("timeout()", self.onLook)
-        ui.samplePatientButton.connect("clicked(bool)", self.onSamplePatient)
+        self._timer.connect("timeout()", self._onLook)
+        ui.samplePatientButton.connect("clicked(bool)", self._onSamplePatient)
 
     def show(self, patient: Patient, problems: Iterable[Problem]) -> bool:
-        """Show the problems of a patient; True if synthesis is possible."""
+        """Show the problems of a patient; the check for swapped images follows once the choice is stable.
+
+        Args:
+            patient: chosen nodes; kept until `forget`.
+            problems: problems to show (`checks.findProblems`).
+
+        Returns:
+            True if synthesis is possible.
+        """
         self._patient, self._problems = patient, list(problems)
         blocking = {problem.field for problem in self._problems if problem.blocking}
         pair = () if blocking & {"t1w", "flair"} else _stateOf(patient)
@@ -58,25 +66,30 @@ class PatientPanel:
         return not blocking
 
     def showLesionSource(self, given: bool, find: bool) -> None:
-        """Show the source of the lesions: given mask, network, or none."""
+        """Show where the lesions will come from.
+
+        Args:
+            given: a lesion mask is chosen, so the check box has no effect and is disabled.
+            find: the network will segment lesions if no mask is chosen.
+        """
         self.ui.findLesionsBox.enabled = not given
         # In the box: seen in the application, a selector whose noneDisplay is set chooses a node again
         words = _("Find lesions automatically") if find else _("Find lesions automatically (off: no lesion table)")
         self.ui.findLesionsBox.text = _("A lesion mask is given") if given else words
 
     def forget(self) -> None:
-        """Let go of the patient: the scene closes or another module is opened."""
+        """Drop the references to the patient's nodes, when the scene closes or another module opens."""
         self._timer.stop()
         self._patient, self._pair, self._swapped = None, (), ""
 
-    def onLook(self) -> None:
-        """Look at the voxels: are T1w and FLAIR swapped?"""
+    def _onLook(self) -> None:
+        """Check the voxels for swapped T1w and FLAIR."""
         if self._patient is None or not self._pair:
             return
         self._swapped = swappedWarning(self._patient.t1w, self._patient.flair)
         self._write()
 
-    def onSamplePatient(self, _checked: bool = False) -> None:
+    def _onSamplePatient(self, _checked: bool = False) -> None:
         """Load the sample patient and choose it."""
         with slicer.util.tryWithErrorDisplay(_("The sample patient could not be loaded."), waitCursor=True):
             try:
@@ -99,7 +112,7 @@ def _sentence(problem: Problem) -> str:
 
 
 def _stateOf(patient: Patient) -> tuple[Any, ...]:
-    """What tells one pair of images in one place from another."""
+    """Return a key that changes when another image is chosen, or its voxels or position change."""
     nodes = (patient.t1w, patient.flair)
     return tuple(
         (node.GetID(), node.GetImageData().GetMTime(), node.GetTransformNodeID() or "", tuple(node.GetOrigin()))

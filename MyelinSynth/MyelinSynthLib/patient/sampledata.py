@@ -1,4 +1,4 @@
-"""The sample patient that comes with the module: simulated, loaded without internet."""
+"""The sample patient that is part of the module: simulated, and loaded without internet."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _incomplete() -> str:
 
 
 def nodeNames() -> dict[str, str]:
-    """Name of each node by its key in FILES; every one says that it is simulated."""
+    """Return the node name for each key in FILES; every name says "simulated"."""
     return {
         "T1w": _("Simulated patient T1w"),
         "FLAIR": _("Simulated patient FLAIR"),
@@ -43,9 +43,15 @@ def nodeNames() -> dict[str, str]:
 
 
 def registerSampleData(sampleDataLogic: Any) -> None:
-    """Offer the patient in the Sample Data module. sampleDataLogic: the class `SampleData.SampleDataLogic`.
+    """Offer the sample patient in the Sample Data module.
 
-    The addresses are files of this installation: Sample Data copies them into its cache and checks the SHA-256.
+    The URIs are files of this installation; Sample Data copies them to its cache and checks their SHA-256.
+
+    Args:
+        sampleDataLogic: the class `SampleData.SampleDataLogic`.
+
+    Raises:
+        SynthesisError: the installation lacks the description of the sample patient.
     """
     files = _description()
     sampleDataLogic.registerCustomSampleDataSource(
@@ -61,7 +67,14 @@ def registerSampleData(sampleDataLogic: Any) -> None:
 
 
 def loadSamplePatient() -> Patient:
-    """Load the patient into the scene, straight from the installation. Raises SynthesisError and leaves nothing."""
+    """Load the sample patient from the installation.
+
+    Returns:
+        Its nodes, with display nodes.
+
+    Raises:
+        SynthesisError: a file is missing or damaged; nodes loaded so far are removed.
+    """
     nodes: list[Any] = []
     try:
         for key in FILES:

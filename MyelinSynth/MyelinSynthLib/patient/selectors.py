@@ -1,4 +1,4 @@
-"""Selectors of the images that only some models need: made from the model's inputs and the table of inputs."""
+"""Selectors of the images that only some models need, created from the model's inputs and the table of inputs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ FIRST_ROW = 4  # of the form: below T1w and FLAIR, each with the row of its note
 
 @dataclass
 class InputRow:
-    """Label, selector and note of one input."""
+    """Label, selector and note of one input, in two rows of the form."""
 
     label: Any
     selector: Any
     note: Any
 
     def setVisible(self, visible: bool) -> None:
-        """Show or hide the row; a form gives no space to hidden rows."""
+        """Show or hide the row; the form reserves no space for hidden rows.
+
+        Args:
+            visible: True to show it; the note appears only if it has text.
+        """
         self.label.visible = self.selector.visible = visible
         self.note.visible = visible and bool(self.note.text)
 
 
 class InputSelectors:
-    """One selector for each further input of the chosen model; the choices are kept in the parameter node."""
+    """One selector for each further input of the chosen model; the choices are stored in the parameter node."""
 
     def __init__(self, ui: Any) -> None:
         self._form = ui.patientSection.layout()
@@ -41,7 +45,12 @@ class InputSelectors:
         self._filling = False
 
     def offer(self, names: Iterable[str], parameterNode: Any) -> None:
-        """Show the selectors of these inputs, with the choices of the scene, and hide all others."""
+        """Show the selectors of these inputs, with the choices stored in the scene, and hide all others.
+
+        Args:
+            names: names in the table of inputs; their selectors are created on first use.
+            parameterNode: MyelinSynthParameterNode that stores the choices; None clears and detaches the selectors.
+        """
         self._parameterNode = parameterNode
         self._offered = list(names)
         for name in self._offered:
@@ -56,7 +65,7 @@ class InputSelectors:
         self._filling = False
 
     def notes(self) -> dict[str, Any]:
-        """The note of each selector that is shown, by input."""
+        """Return the note label of each visible selector, by input."""
         return {name: self._rows[name].note for name in self._offered}
 
     def _addRow(self, name: str) -> InputRow:

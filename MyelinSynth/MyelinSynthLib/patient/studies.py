@@ -1,4 +1,4 @@
-"""Which volumes of the scene are a patient's T1w and FLAIR, by their names and by the study they were loaded from."""
+"""Finds a patient's T1w and FLAIR in the scene by node name and DICOM study."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from ..scene import provenance
 
 
 def volumeByName(name: str, partner: Any = None) -> Any:
-    """The one volume whose name says which input it is, or None where there is none or a choice.
+    """Find the volume whose name says that it is a certain input.
 
-    name: of the table of inputs, as t1w; partner: the T1w, or the FLAIR for a T1w, where it is chosen already; a volume
-    of another study is never taken then.
+    Args:
+        name: name in the table of inputs, such as t1w.
+        partner: volume that is already chosen as the T1w or FLAIR of the patient; volumes known to be of another study
+            are then excluded, and those known to be of its study are preferred.
+
+    Returns:
+        The scalar volume; None if none matches, or more than one.
     """
     importTrainingCore()
     from TrainingCore.imaging.series_names import named_input
@@ -29,7 +34,14 @@ def volumeByName(name: str, partner: Any = None) -> Any:
 
 
 def studyOf(node: Any) -> int | None:
-    """The subject hierarchy's item of the study that a node lies under, as the DICOM module makes it, or None."""
+    """Return the DICOM study of a node in the subject hierarchy.
+
+    Args:
+        node: any data node.
+
+    Returns:
+        Subject hierarchy item of the study above it; None if the node was not loaded from DICOM.
+    """
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(slicer.mrmlScene)
     study, item = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelStudy(), hierarchy.GetItemByDataNode(node)
     while item and item != hierarchy.GetSceneItemID():
@@ -40,7 +52,10 @@ def studyOf(node: Any) -> int | None:
 
 
 def _given() -> Sequence[Any]:
-    """Volumes that somebody loaded. Label maps are scalar volumes, too, but the selectors do not list them."""
+    """Return the volumes that the user loaded.
+
+    Label maps are excluded: they are scalar volumes, too, but the selectors do not list them.
+    """
     return [
         node
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")

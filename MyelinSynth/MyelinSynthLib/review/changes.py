@@ -24,7 +24,14 @@ Masks = dict[int, "np.ndarray | None"]  # by lesion: (K, J, I) on the map's grid
 
 @dataclass(frozen=True)
 class OutlineChange:
-    """What was done. lesion: the one to look at now; lesions: all that changed; words: for people; undo: undoes it."""
+    """A change of outlines that was made.
+
+    Attributes:
+        lesion: lesion to show now.
+        lesions: all lesions that changed.
+        words: sentence for the user.
+        undo: undoes the change.
+    """
 
     lesion: int
     lesions: frozenset[int]
@@ -33,10 +40,18 @@ class OutlineChange:
 
 
 def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) -> OutlineChange:
-    """Grow a lesion from the probability map where somebody clicked, and measure it.
+    """Grow a lesion from the probability map at a point, and measure it.
 
-    nodes: those of one synthesis by role; position: world, mm RAS. Raises SynthesisError where there is a lesion
-    already, or none to be found.
+    Args:
+        nodes: nodes of one synthesis by role, with `probability`; outlines and table are modified.
+        position: world point in RAS mm.
+        memory: result of the last measurement, updated.
+
+    Returns:
+        The change; the new lesion has a number that no other lesion has.
+
+    Raises:
+        SynthesisError: the point is in a lesion already, no lesion is found there, or a node was deleted.
     """
     provenance.require(nodes, ("dvr", "brain", "table"))
     review, labels = Review(nodes["table"]), _labels(nodes)
@@ -51,7 +66,19 @@ def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) 
 
 
 def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) -> OutlineChange:
-    """Make one lesion of several; it keeps the number of the largest. Raises SynthesisError for fewer than two."""
+    """Merge lesions into one, which keeps the number of the largest; comments are joined.
+
+    Args:
+        nodes: nodes of one synthesis by role; outlines and table are modified.
+        lesions: numbers of the lesions; those without an outline are ignored.
+        memory: result of the last measurement, updated.
+
+    Returns:
+        The change.
+
+    Raises:
+        SynthesisError: fewer than two of the lesions have an outline, or a node was deleted.
+    """
     review, masks = Review(nodes["table"]), _masks(nodes, lesions)
     if len(masks) < 2:
         raise SynthesisError(_("To merge lesions, select two or more in the table (Ctrl+click)."))
@@ -67,9 +94,18 @@ def mergeLesions(nodes: dict[str, Any], lesions: Sequence[int], memory: Memory) 
 
 
 def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> OutlineChange:
-    """Divide a lesion into its pieces, or at its waists; the largest part keeps the number.
+    """Split a lesion into its connected parts, or at narrow points; the largest part keeps the number.
 
-    Raises SynthesisError where it has no outline, or nothing divides it.
+    Args:
+        nodes: nodes of one synthesis by role; outlines and table are modified.
+        lesion: number of the lesion.
+        memory: result of the last measurement, updated.
+
+    Returns:
+        The change.
+
+    Raises:
+        SynthesisError: the lesion has no outline or cannot be split, or a node was deleted.
     """
     masks = _masks(nodes, [lesion])
     if lesion not in masks:
@@ -92,14 +128,18 @@ def splitLesion(nodes: dict[str, Any], lesion: int, memory: Memory) -> OutlineCh
 
 
 def canGrow(nodes: dict[str, Any]) -> bool:
-    """Whether there is a probability map to grow lesions from."""
+    """Return whether lesions can be added: that needs the lesion finder's probability map.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+    """
     return all(role in nodes for role in ("probability", "lesions", "table", "dvr", "brain"))
 
 
 def _apply(
     nodes: dict[str, Any], wanted: Masks, mark: str, memory: Memory, lesion: int, text: str, **words: Any
 ) -> OutlineChange:
-    """Draw the masks and bring the table into line; `lesion` is the one whose region and comment the others take."""
+    """Draw the masks and update the table; new rows copy region and comment from `lesion`."""
     segmentation, review = nodes["lesions"], Review(nodes["table"])
     before: Masks = {**dict.fromkeys(wanted), **_masks(nodes, list(wanted))}
     rows = {number: review.values(row) for number in wanted if (row := review.rowOf(number)) is not None}
@@ -130,7 +170,7 @@ def _apply(
 
 
 def _restore(nodes: dict[str, Any], masks: Masks, rows: dict[int, dict[str, Any]], memory: Memory) -> None:
-    """Outlines and rows as they were before a change."""
+    """Restore outlines and rows to their state before a change."""
     review = Review(nodes["table"])
     for number, mask in masks.items():
         setMask(nodes["lesions"], number, mask, nodes["dvr"])
@@ -144,7 +184,7 @@ def _restore(nodes: dict[str, Any], masks: Masks, rows: dict[int, dict[str, Any]
 
 
 def _masks(nodes: dict[str, Any], lesions: Sequence[int]) -> dict[int, np.ndarray]:
-    """The voxels of each lesion that has any, bool (K, J, I) on the map's grid."""
+    """Return the voxels of each lesion that has any, bool (K, J, I) on the map's grid."""
     provenance.require(nodes, ("dvr", "brain", "table"))
     layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
     masks = {lesion: np.any([layer == lesion for layer in layers], axis=0) for lesion in lesions if layers}
@@ -152,7 +192,7 @@ def _masks(nodes: dict[str, Any], lesions: Sequence[int]) -> dict[int, np.ndarra
 
 
 def _labels(nodes: dict[str, Any]) -> np.ndarray:
-    """The number of the lesion in each voxel of the map's grid, (K, J, I)."""
+    """Return the number of the lesion in each voxel of the map's grid, (K, J, I)."""
     labels = np.zeros(slicer.util.arrayFromVolume(nodes["dvr"]).shape, np.int32)
     for layer in labelsOnGrid(nodes["lesions"], nodes["dvr"]):
         labels[layer > 0] = layer[layer > 0]
@@ -173,14 +213,14 @@ def _grow(nodes: dict[str, Any], click: tuple[int, ...], free: np.ndarray) -> An
 
 
 def _finderThreshold(nodes: dict[str, Any]) -> float | None:
-    """The probability at which the network that found the lesions drew them; None in Results of earlier versions."""
+    """Return the probability at which the lesion finder drew outlines; None in Results of earlier versions."""
     inputs = json.loads(nodes["provenance"].GetText()).get("inputs", {}) if "provenance" in nodes else {}
     finder = inputs.get("lesions_found_by") or inputs.get("completed_with") or {}
     return finder.get("lesion_threshold")
 
 
 def _voxel(volume: Any, position: Sequence[float]) -> tuple[int, ...]:
-    """The voxel (i, j, k) at a world position, mm RAS; it may lie outside."""
+    """Return the voxel (i, j, k) at a world point in RAS mm; it may lie outside the volume."""
     voxel = np.linalg.inv(toWorld(volume, _("map")) @ ijkToRas(volume)) @ [*position, 1.0]
     return tuple(int(index) for index in np.rint(voxel[:3]))
 

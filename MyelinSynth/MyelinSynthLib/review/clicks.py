@@ -1,4 +1,4 @@
-"""Position of the next click into a slice view, in world coordinates."""
+"""World position of mouse clicks in slice views."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ PRIORITY = 10.0  # before Slicer's own interaction with the view
 
 
 class Clicks:
-    """While `active`, clicks of the left button into slice views go to `clicked`, and nowhere else."""
+    """While active, left clicks in slice views are reported to `clicked` and not passed on to Slicer."""
 
     def __init__(self, clicked: Callable[[list[float]], None]) -> None:
-        """clicked: gets the world position, mm RAS."""
+        """Create it inactive.
+
+        Args:
+            clicked: called with the world point, RAS mm.
+        """
         self._clicked = clicked
         self._observed: list[tuple[Any, Any, int]] = []  # view, interactor, tag
 
     @property
     def active(self) -> bool:
-        """Whether clicks are waited for."""
+        """Whether clicks are being reported."""
         return bool(self._observed)
 
     def setActive(self, active: bool) -> None:
-        """Wait for clicks in every slice view there is, or no longer."""
+        """Start or stop reporting clicks.
+
+        Args:
+            active: True to observe all slice views of the current layout.
+        """
         for _view, interactor, tag in self._observed:
             interactor.RemoveObserver(tag)
         self._observed = []

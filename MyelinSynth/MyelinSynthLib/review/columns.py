@@ -1,4 +1,4 @@
-"""Columns of the lesion table on screen: those of TrainingCore's one list, with state and comment."""
+"""Columns of the lesion table on screen: those of TrainingCore's list, plus state and comment."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from ..run.childprocess import importTrainingCore
 from ..words import _
 from .table import COMMENT, ID, STATE
 
-HIDDEN = {"x_mm", "y_mm", "z_mm", "sd_dvr", "min_dvr"}  # said by the views, or for the files
+HIDDEN = {"x_mm", "y_mm", "z_mm", "sd_dvr", "min_dvr"}  # shown by the views, or only written to files
 
 
 @dataclass(frozen=True)
 class Column:
-    """name: in the table node; form: format of a number, empty for text."""
+    """A column on screen.
+
+    Attributes:
+        name: name in the table node.
+        title: header.
+        tip: tooltip of the header.
+        form: format of a number, such as `{:.2f}`; empty for text.
+    """
 
     name: str
     title: str
@@ -24,7 +31,7 @@ class Column:
 
 @functools.lru_cache(maxsize=1)
 def screenColumns() -> tuple[Column, ...]:
-    """Lesion, state, everything TrainingCore shows of a lesion, comment."""
+    """Return the columns on screen: lesion, state, the columns that TrainingCore displays, comment."""
     importTrainingCore()
     from TrainingCore.data.lesion_columns import change_columns, shown, titles
 

@@ -1,4 +1,4 @@
-"""The lesion table below the views, as wide as the window: the module panel shows a third of its columns."""
+"""Dock below the views for the lesion table: the module panel is too narrow for most of its columns."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from ..words import _
 
 
 class TableDock:
-    """Moves a table out of the panel into a dock of the main window; without a main window it stays where it is."""
+    """Moves a table from the panel into a dock of the main window; without a main window the table is not moved."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
         self._dock: Any = None
 
     def setVisible(self, visible: bool) -> None:
-        """Show the dock, making it at the first time, or hide it."""
+        """Show or hide the dock.
+
+        Args:
+            visible: True to show it; it is created on first use.
+        """
         if visible and self._dock is None:
             self._make()
         if self._dock is not None:
             self._dock.setVisible(visible)
 
     def close(self) -> None:
-        """The module is closed for good."""
+        """Remove the dock with its table when the module is closed for good."""
         dock, self._dock = self._dock, None
         window = slicer.util.mainWindow()
         if dock is not None and window is not None:

@@ -1,4 +1,4 @@
-"""Lesions that were edited since the map was made: their rows are measured again, as `synthesize` would."""
+"""Measures lesions again whose outline was edited after synthesis, as `synthesize` would."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from .segments import labelsOnGrid
 from .table import AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Review
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
-SCREENED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "min_dvr")  # what no edit leaves all as it was
-RELATIVE, ABSOLUTE = 6e-5, 1e-3  # what five digits in lesions.csv leave open
-NOT_AGAIN = ("uncertainty",)  # needs what is not kept in the scene: every prediction
+SCREENED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "min_dvr")  # every edit changes at least one of these
+RELATIVE, ABSOLUTE = 6e-5, 1e-3  # rounding to five digits in lesions.csv
+NOT_AGAIN = ("uncertainty",)  # needs every single prediction, which the scene does not hold
 SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
 
 
 @dataclass
 class Edits:
-    """Lesion numbers: measured again, found without a voxel, and found to have voxels again as before."""
+    """What `measureAgain` found.
+
+    Attributes:
+        edited: lesions that were measured again.
+        removed: lesions without voxels since.
+        restored: lesions that have their former voxels again.
+    """
 
     edited: list[int] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
@@ -37,7 +43,7 @@ class Edits:
         return bool(self.edited or self.removed or self.restored)
 
     def words(self) -> str:
-        """What happened, for people."""
+        """Describe the edits in sentences for the user; empty if there are none."""
         sentences = []
         for lesions, sentence in (
             (self.edited, _("Lesion {ids} was edited: measured again and marked unreviewed.")),
@@ -51,9 +57,12 @@ class Edits:
 
 @dataclass
 class Memory:
-    """What was measured last, so that after an edit only the lesions that changed are measured.
+    """Result of the last measurement, so that after an edit only the lesions that changed are measured.
 
-    layers: the labels on the map's grid, None before the first time; measured, measuredKey: the measured DVR on it.
+    Attributes:
+        layers: labels on the map's grid; None before the first measurement.
+        measured: measured DVR on the map's grid, or None.
+        measuredKey: identifies the node state that `measured` was resampled from.
     """
 
     layers: list[np.ndarray] | None = None
@@ -61,16 +70,32 @@ class Memory:
     measuredKey: tuple[Any, ...] = ()
 
     def take(self, nodes: dict[str, Any]) -> None:
-        """Outlines and table were made together a moment ago."""
+        """Store the current outlines as measured, when outlines and table were just created together.
+
+        Args:
+            nodes: nodes of one synthesis by role.
+
+        Raises:
+            SynthesisError: a node was deleted, or the outlines have no binary labelmap.
+        """
         self.layers = _layers(nodes)
 
 
 def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
-    """Compare every row of the lesion table with its segment as it is drawn now, and rewrite the rows that differ.
+    """Compare every row of the lesion table with its segment, and rewrite the rows that differ.
 
-    nodes: those of one synthesis by role; memory: of the last time, for speed; without one every lesion is looked at. A
-    rewritten row is marked as edited and unreviewed again; its comment stays. A lesion without voxels keeps its row
-    and its review, and is marked as removed. Raises SynthesisError.
+    A rewritten row is marked as edited and unreviewed; its comment is kept. A lesion without voxels keeps its row
+    and its review, and is marked as removed.
+
+    Args:
+        nodes: nodes of one synthesis by role; the table node is modified.
+        memory: result of the last measurement, updated; None to examine every lesion.
+
+    Returns:
+        What changed; false if nothing did.
+
+    Raises:
+        SynthesisError: a node was deleted, the outlines have no binary labelmap, or a Python package is missing.
     """
     memory = Memory() if memory is None else memory
     edits, review, layers = Edits(), Review(nodes["table"]), _layers(nodes)
@@ -95,9 +120,18 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
 
 
 def measureLesions(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> dict[int, dict[str, Any]]:
-    """What the maps say about some lesions as they are drawn now, by their numbers; the memory then knows them all.
+    """Measure some lesions on the maps, with their current outlines; the table is not modified.
 
-    A lesion without a voxel inside the brain is not in it. Raises SynthesisError.
+    Args:
+        nodes: nodes of one synthesis by role.
+        lesions: numbers of the lesions to measure.
+        memory: result of the last measurement; afterwards it holds the current outlines of all lesions.
+
+    Returns:
+        Values by column name for each lesion; lesions without a voxel inside the brain are left out.
+
+    Raises:
+        SynthesisError: a node was deleted, the outlines have no binary labelmap, or a Python package is missing.
     """
     layers = _layers(nodes)
     present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
@@ -108,10 +142,19 @@ def measureLesions(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> 
 
 
 def regionsOf(nodes: dict[str, Any], layers: list[np.ndarray], lesions: set[int]) -> dict[int, dict[str, str]]:
-    """{"region": ...} of some lesions as they are drawn now; {} where the Result tells nothing about places."""
-    found: dict[int, dict[str, str]] = {lesion: {} for lesion in lesions}
+    """Classify the regions of some lesions, with their current outlines.
+
+    Args:
+        nodes: nodes of one synthesis by role; `places` holds the regions of the brain.
+        layers: label maps (K, J, I) on the map's grid (`segments.labelsOnGrid`).
+        lesions: numbers of the lesions.
+
+    Returns:
+        {"region": ...} for each lesion; {} for a lesion without voxels, and for all if the Result has no regions.
+    """
+    regions: dict[int, dict[str, str]] = {lesion: {} for lesion in lesions}
     if "places" not in nodes:
-        return found
+        return regions
     importTrainingCore()
     from TrainingCore.imaging.regions import decode_places, lesion_regions
 
@@ -123,12 +166,12 @@ def regionsOf(nodes: dict[str, Any], layers: list[np.ndarray], lesions: set[int]
             box = _boxAround(mask, SURROUNDINGS_MM / spacing[::-1])
             places = decode_places(coded[box].transpose(2, 1, 0))
             (region,) = lesion_regions(mask[box].transpose(2, 1, 0).astype(np.int32), places, tuple(spacing))
-            found[lesion] = {"region": region}
-    return found
+            regions[lesion] = {"region": region}
+    return regions
 
 
 def _layers(nodes: dict[str, Any]) -> list[np.ndarray]:
-    """The outlines as they are drawn now, on the map's grid; what lies outside the brain does not count."""
+    """Return the current outlines on the map's grid; voxels outside the brain do not count."""
     provenance.require(nodes, ("dvr", "brain", "provenance"))
     layers = labelsOnGrid(nodes["lesions"], nodes["dvr"])
     outside = slicer.util.arrayFromVolume(nodes["brain"]) == 0
@@ -138,7 +181,7 @@ def _layers(nodes: dict[str, Any]) -> list[np.ndarray]:
 
 
 def _changed(before: list[np.ndarray] | None, now: list[np.ndarray]) -> set[int] | None:
-    """Numbers of the lesions that gained or lost a voxel; None where that cannot be told."""
+    """Return the numbers of the lesions that gained or lost a voxel; None if that cannot be determined."""
     if before is None or [layer.shape for layer in before] != [layer.shape for layer in now]:
         return None
     numbers: set[int] = set()
@@ -149,9 +192,12 @@ def _changed(before: list[np.ndarray] | None, now: list[np.ndarray]) -> set[int]
 
 
 def _differing(dvr: Any, review: Review, layers: list[np.ndarray]) -> set[int]:
-    """Lesions whose place or DVR is not that of their row: by sums over voxels, a twentieth of a measurement's time."""
+    """Return the lesions whose centre, volume or DVR differs from their row.
+
+    Sums over voxels take a twentieth of a measurement's time.
+    """
     values, affine = slicer.util.arrayFromVolume(dvr), ijkToRas(dvr)
-    found: dict[int, dict[str, Any]] = {}
+    fromVoxels: dict[int, dict[str, Any]] = {}
     for labels in layers:
         where = np.nonzero(labels)
         owner, inside = labels[where], values[where]
@@ -165,16 +211,18 @@ def _differing(dvr: Any, review: Review, layers: list[np.ndarray]) -> set[int]:
         volumes = counts * abs(np.linalg.det(affine[:3, :3]))
         for lesion in np.flatnonzero(counts).tolist():
             numbers = (volumes[lesion], *place[:, lesion], means[lesion], lowest[lesion])
-            found[lesion] = dict(zip(SCREENED, map(float, numbers)))
-    rows = {lesion: review.rowOf(lesion) for lesion in found}
+            fromVoxels[lesion] = dict(zip(SCREENED, map(float, numbers)))
+    rows = {lesion: review.rowOf(lesion) for lesion in fromVoxels}
     return {
-        lesion for lesion, row in rows.items() if row is not None and not _same(review, row, found[lesion], SCREENED)
+        lesion
+        for lesion, row in rows.items()
+        if row is not None and not _same(review, row, fromVoxels[lesion], SCREENED)
     }
 
 
-def _same(review: Review, row: int, found: dict[str, Any], names: Sequence[str] = COMPARED) -> bool:
+def _same(review: Review, row: int, measured: dict[str, Any], names: Sequence[str] = COMPARED) -> bool:
     for name in names:
-        before, now = review.number(row, name), found[name]
+        before, now = review.number(row, name), measured[name]
         if now is None or not np.isfinite(before):
             if (now is None) != (not np.isfinite(before)):
                 return False
@@ -183,29 +231,34 @@ def _same(review: Review, row: int, found: dict[str, Any], names: Sequence[str] 
     return True
 
 
-def _rewrite(review: Review, row: int, found: dict[str, Any]) -> None:
-    review.setValues(row, cells(review, found) | {OUTLINE: EDITED, STATE: UNREVIEWED})
+def _rewrite(review: Review, row: int, measured: dict[str, Any]) -> None:
+    review.setValues(row, cells(review, measured) | {OUTLINE: EDITED, STATE: UNREVIEWED})
 
 
-def cells(review: Review, found: dict[str, Any]) -> dict[str, Any]:
-    """The cells of a lesion that was measured, with the digits of lesions.csv; what nobody can tell is empty.
+def cells(review: Review, measured: dict[str, Any]) -> dict[str, Any]:
+    """Format the measurements of a lesion as cells of its row, rounded as in lesions.csv.
 
-    A text stays as it is where nothing is known about it.
+    Args:
+        review: review whose columns to fill.
+        measured: values by column name (`measureLesions`).
+
+    Returns:
+        Cells by column name: None for numbers that could not be measured; text columns only if they are in `measured`.
     """
     values: dict[str, Any] = {}
     for name in review.columns:
         if name != ID and not review.isText(name):
-            value = None if name.removeprefix("measured_") in NOT_AGAIN else found.get(name)
+            value = None if name.removeprefix("measured_") in NOT_AGAIN else measured.get(name)
             values[name] = None if value is None else float(f"{value:.5g}")
-        elif name in found and name != ID:
-            values[name] = found[name]
+        elif name in measured and name != ID:
+            values[name] = measured[name]
     return values
 
 
 def _rows(
     nodes: dict[str, Any], review: Review, layers: list[np.ndarray], wanted: set[int], memory: Memory
 ) -> list[dict[str, Any]]:
-    """One row per wanted lesion, with what the maps say; DVR in NAWM is that of the synthesis."""
+    """Measure the wanted lesions on every map; the DVR of NAWM stays that of the synthesis."""
     dvr = nodes["dvr"]
     record = json.loads(nodes["provenance"].GetText())
     summary = record.get("summary", {})
@@ -218,27 +271,27 @@ def _rows(
     nawm = slicer.util.arrayFromVolume(nodes["nawm"]) if "nawm" in nodes else np.zeros_like(layers[0], np.uint8)
     rows: list[dict[str, Any]] = []
     for labels in layers:
-        here = wanted & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
-        if here:
-            measured = _layerRows(labels, here, maps, nawm, ijkToRas(dvr))
+        inLayer = wanted & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+        if inLayer:
+            measured = _layerRows(labels, inLayer, maps, nawm, ijkToRas(dvr))
             rows += _withConfidence(measured, labels, nodes.get("probability"))
     return _withIntervals(rows, record.get("model", {}))
 
 
 def _withIntervals(rows: list[dict[str, Any]], model: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows with the interval of the measured DVR, where the model is calibrated."""
+    """Add the interval of the measured DVR to the rows if the model is calibrated."""
     from TrainingCore.evaluation.conformal import interval_of, intervals_of_bundle
     from TrainingCore.runtime.errors import BadInput
 
     try:
         intervals = intervals_of_bundle(model)
     except BadInput:
-        intervals = None  # a record that somebody changed
+        intervals = None  # the record was changed by hand
     return [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
 
 
 def _withConfidence(rows: list[dict[str, Any]], labels: np.ndarray, probability: Any) -> list[dict[str, Any]]:
-    """The rows with how sure the network that found the lesions is of each, where there is its map."""
+    """Add the confidence of the lesion finder to the rows if its probability map is available."""
     if probability is not None and probability.GetImageData() is not None:
         confidence = _trainingCore().confidence_by_label(slicer.util.arrayFromVolume(probability), labels)
         for row in rows:
@@ -260,22 +313,22 @@ def _layerRows(
     rows: list[dict[str, Any]] = []
     for prefix, values, overall, limit in maps:
         threshold = np.nan if limit is None else limit
-        here = values[box].transpose(2, 1, 0)
-        found = lesionTable(turned, here, healthy, place, demyelination_threshold=threshold)
-        found = [row for row in found if row["id"] in wanted]  # the box may cut others
-        for row in found:
+        cropped = values[box].transpose(2, 1, 0)
+        measured = lesionTable(turned, cropped, healthy, place, demyelination_threshold=threshold)
+        measured = [row for row in measured if row["id"] in wanted]  # the box may cut others
+        for row in measured:
             mean = row["mean_dvr"]
             row["ratio_to_nawm"] = None if mean is None or overall is None else mean / overall["mean"]
             row["demyelinated_share"] = None if limit is None else row["demyelinated_share"]
         if not prefix:
-            rows = found
-        for row, other in zip(rows, found) if prefix else ():
+            rows = measured
+        for row, other in zip(rows, measured) if prefix else ():
             row |= {prefix + name: value for name, value in other.items()}
     return rows
 
 
 def _boxAround(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
-    """The part of the array (K, J, I) that holds the mask and `margin` voxels around it."""
+    """Return the part of the array (K, J, I) that holds the mask and `margin` voxels around it."""
     box = []
     for axis, room in enumerate(np.ceil(margin).astype(int).tolist()):
         occupied = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
@@ -285,12 +338,23 @@ def _boxAround(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
 
 
 def _nawm(summary: dict[str, Any], which: str) -> dict[str, float] | None:
-    found = (summary.get(which) or {}).get("nawm")
-    return found if found and found["mean"] > 0 else None
+    nawm = (summary.get(which) or {}).get("nawm")
+    return nawm if nawm and nawm["mean"] > 0 else None
 
 
 def measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
-    """The measured DVR on the map's grid as `synthesize` reads it, (K, J, I); None where it is gone."""
+    """Resample the measured DVR to the map's grid as `synthesize` does.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+        memory: keeps the resampled volume until one of the nodes changes.
+
+    Returns:
+        Measured DVR (K, J, I), owned by `memory`; None if the volume was deleted.
+
+    Raises:
+        SynthesisError: a parent transform is not linear, or a Python package is missing.
+    """
     dvr = nodes["dvr"]
     measured = dvr.GetNodeReference(provenance.MEASURED_REFERENCE)
     if measured is None or measured.GetImageData() is None:
@@ -311,7 +375,11 @@ def measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
 
 
 def _trainingCore() -> Any:
-    """TrainingCore.evaluation.lesions, which needs SciPy and SimpleITK. Raises SynthesisError where one is missing."""
+    """Import TrainingCore.evaluation.lesions, which needs SciPy and SimpleITK.
+
+    Raises:
+        SynthesisError: one of them is missing.
+    """
     importTrainingCore()
     try:
         import TrainingCore.evaluation.lesions as lesions

@@ -1,4 +1,4 @@
-"""What can be taken back in a review: decisions about lesions, and lesions that were added, merged or split."""
+"""Undo history of a review: decisions, and lesions that were added, merged or split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class UndoStep:
-    """lesion: the one to look at once it is undone; lesions: all that it changed; undo: undoes it."""
+    """One step that can be undone.
+
+    Attributes:
+        lesion: lesion to show after undoing.
+        lesions: all lesions that the step changed.
+        undo: undoes the step.
+    """
 
     lesion: int
     lesions: frozenset[int]
@@ -16,7 +22,7 @@ class UndoStep:
 
 
 class History:
-    """The steps of one review, the last one first to go."""
+    """The steps of one review; the last one is undone first."""
 
     def __init__(self) -> None:
         self._steps: list[UndoStep] = []
@@ -25,16 +31,33 @@ class History:
         return bool(self._steps)
 
     def add(self, lesion: int, lesions: Iterable[int], undo: Callable[[], None]) -> None:
-        """Remember a step."""
+        """Add a step.
+
+        Args:
+            lesion: lesion to show after undoing.
+            lesions: all lesions that the step changed.
+            undo: undoes the step; called at most once.
+        """
         self._steps.append(UndoStep(lesion, frozenset(lesions), undo))
 
     def undo(self) -> int:
-        """Take the last step back; returns the lesion to look at. Raises IndexError where there is none."""
+        """Undo the last step.
+
+        Returns:
+            Number of the lesion to show.
+
+        Raises:
+            IndexError: there is no step to undo.
+        """
         step = self._steps.pop()
         step.undo()
         return step.lesion
 
     def forget(self, lesions: Iterable[int]) -> None:
-        """These lesions were drawn anew elsewhere: what was done to them before cannot be taken back any more."""
+        """Drop the steps that changed any of these lesions.
+
+        Args:
+            lesions: lesions redrawn elsewhere (Segment Editor), so that undoing older steps would discard that work.
+        """
         gone = set(lesions)
         self._steps = [step for step in self._steps if not step.lesions & gone]

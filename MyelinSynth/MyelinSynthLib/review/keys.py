@@ -1,4 +1,4 @@
-"""Keys of the review: wherever the focus is while reviewing, and never while somebody types."""
+"""Keyboard shortcuts of the review: active wherever the focus is, except while the user types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import qt
 import slicer
 
-# Widgets that need letters, an open list of choices among them; those that need the arrows alone
+# Widgets that need letters (an open drop-down list, too), and widgets that need only the arrow keys
 TYPING = ("QLineEdit", "QTextEdit", "QPlainTextEdit", "QAbstractSpinBox", "QComboBox", "QComboBoxListView")
 SLIDING = ("QAbstractSlider",)
 ARROWS = ("Up", "Down")
@@ -16,40 +16,48 @@ FOCUS_CHANGED = "focusChanged(QWidget*,QWidget*)"
 
 
 class Keys:
-    """Shortcuts of the whole application that are on only while `active`, and off while a text field has the focus.
+    """Application-wide shortcuts that work while `active`, except when a text field has the focus.
 
-    A slider with the focus, such as that of a slice view, keeps its arrows. A key that is held acts once, arrows apart.
-
-    Shortcuts of a widget die when a slice or 3D view has the focus.
+    Shortcuts of a widget would not work while a slice or 3D view has the focus. A slider with the focus, such as that
+    of a slice view, keeps the arrow keys. A key that is held down acts once, except the arrow keys.
     """
 
     def __init__(self, actions: dict[str, Callable[[], None]]) -> None:
-        """actions: what each key does, e.g. {"A": accept, "Ctrl+Z": undo}."""
+        """Create the shortcuts inactive.
+
+        Args:
+            actions: function for each key, such as {"A": accept, "Ctrl+Z": undo}.
+        """
         self._actions = actions
         self._shortcuts: list[Any] = []
         self._active = self._typing = self._sliding = False
 
     def setActive(self, active: bool, parent: Any) -> None:
-        """Switch all keys on or off. parent: a widget that is there as long as the application's window."""
+        """Turn all shortcuts on or off.
+
+        Args:
+            active: True to turn them on.
+            parent: widget that lives as long as the main window; owns the shortcuts.
+        """
         if active and not self._shortcuts:
             self._make(parent)
         if active != self._active:
             self._active = active
-            self.onFocus(None, slicer.app.focusWidget())
+            self._onFocus(None, slicer.app.focusWidget())
             self._apply()
 
     def close(self) -> None:
-        """Let go of the application."""
+        """Remove the shortcuts from the application."""
         self._active = False
         self._apply()
         if self._shortcuts:
-            slicer.app.disconnect(FOCUS_CHANGED, self.onFocus)
+            slicer.app.disconnect(FOCUS_CHANGED, self._onFocus)
         for shortcut in self._shortcuts:
             shortcut.setParent(None)
         self._shortcuts = []
 
-    def onFocus(self, _before: Any, now: Any) -> None:
-        """Another widget has the focus, or none."""
+    def _onFocus(self, _before: Any, now: Any) -> None:
+        """Turn shortcuts on or off when another widget gets the focus."""
         typing, sliding = _inherits(now, TYPING) and not now.property("readOnly"), _inherits(now, SLIDING)
         if (typing, sliding) != (self._typing, self._sliding):
             self._typing, self._sliding = typing, sliding
@@ -62,9 +70,9 @@ class Keys:
             shortcut.setContext(qt.Qt.ApplicationShortcut)
             shortcut.setAutoRepeat(key in ARROWS)
             shortcut.connect("activated()", action)
-            shortcut.connect("activatedAmbiguously()", action)  # somebody else's shortcut has the same key
+            shortcut.connect("activatedAmbiguously()", action)  # another shortcut uses the same key
             self._shortcuts.append(shortcut)
-        slicer.app.connect(FOCUS_CHANGED, self.onFocus)
+        slicer.app.connect(FOCUS_CHANGED, self._onFocus)
 
     def _apply(self) -> None:
         for key, shortcut in zip(self._actions, self._shortcuts):

@@ -40,10 +40,16 @@ EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor befor
 
 
 class ReviewPanel(VTKObservationMixin):
-    """The lesion table on screen. `changed` is called after every decision and after lesions were measured again."""
+    """The lesion table on screen; `changed` is called after every decision and every new measurement."""
 
     def __init__(self, ui: Any, changed: Callable[[], None], views: Any) -> None:
-        """views: the display panel, which frames the views and lets the chosen lesion stand out."""
+        """Connect the widgets.
+
+        Args:
+            ui: widgets of the module panel.
+            changed: called after every decision and every new measurement.
+            views: DisplayPanel, which frames the views and highlights the chosen lesion.
+        """
         VTKObservationMixin.__init__(self)
         self.ui, self._changed, self._views = ui, changed, views
         self.nodes: dict[str, Any] = {}
@@ -63,15 +69,15 @@ class ReviewPanel(VTKObservationMixin):
         self._timer.connect("timeout()", self.onEdited)
         self._header = ui.reviewTable.horizontalHeader()
         self._header.connect("sectionClicked(int)", self.onHeader)
-        ui.reviewTable.connect("currentCellChanged(int,int,int,int)", self.onRow)
-        ui.reviewTable.connect("cellClicked(int,int)", self.onRow)
-        ui.unreviewedBox.connect("toggled(bool)", self.onFilter)
+        ui.reviewTable.connect("currentCellChanged(int,int,int,int)", self._onRow)
+        ui.reviewTable.connect("cellClicked(int,int)", self._onRow)
+        ui.unreviewedBox.connect("toggled(bool)", self._onFilter)
         self._connectDecisions()
-        ui.undoButton.connect("clicked(bool)", self.onUndo)
-        ui.addButton.connect("toggled(bool)", self.onAdd)
-        ui.mergeButton.connect("clicked(bool)", self.onMerge)
-        ui.splitButton.connect("clicked(bool)", self.onSplit)
-        ui.editButton.connect("clicked(bool)", self.onEdit)
+        ui.undoButton.connect("clicked(bool)", self._onUndo)
+        ui.addButton.connect("toggled(bool)", self._onAdd)
+        ui.mergeButton.connect("clicked(bool)", self._onMerge)
+        ui.splitButton.connect("clicked(bool)", self._onSplit)
+        ui.editButton.connect("clicked(bool)", self._onEdit)
         ui.commentEdit.connect("editingFinished()", self.onComment)
         ui.commentEdit.connect("returnPressed()", lambda: ui.reviewTable.setFocus())  # the keys work again
         self.show({})
@@ -86,7 +92,7 @@ class ReviewPanel(VTKObservationMixin):
         self.decide(state)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
-        """What each key does."""
+        """Return what each key does."""
         return {
             "A": lambda: self.decide(ACCEPTED),
             "F": lambda: self.decide(FLAGGED),
@@ -96,17 +102,21 @@ class ReviewPanel(VTKObservationMixin):
             "Down": lambda: self.step(1),
             "N": lambda: self.ui.addButton.click(),
             "Esc": self.stopAdding,
-            "M": self.onMerge,
-            "S": self.onSplit,
+            "M": self._onMerge,
+            "S": self._onSplit,
             "Z": self._toggleZoom,
-            "Ctrl+Z": self.onUndo,
+            "Ctrl+Z": self._onUndo,
         }
 
     def _toggleZoom(self) -> None:
         self.ui.closelyBox.setChecked(not self.ui.closelyBox.checked)
 
     def setOpen(self, isOpen: bool) -> None:
-        """Whether the module is the one that is open: keys and the table below the views are there only then."""
+        """Show or hide what the review adds outside the panel: keys, the table below the views, corner annotations.
+
+        Args:
+            isOpen: whether MyelinSynth is the module on screen.
+        """
         self._open = isOpen
         self._updateReviewing()
         if isOpen:
@@ -121,31 +131,43 @@ class ReviewPanel(VTKObservationMixin):
             self._annotation.say("")
 
     def begin(self) -> None:
-        """Start with the first lesion that has no decision."""
+        """Choose the first unreviewed lesion."""
         if self.review is None or not self._rows.order:
             return
         undecided = [row for row in self._rows.order if self.review.state(row) == UNREVIEWED]
         self.choose((undecided or self._rows.order)[0])
 
     def step(self, lines: int) -> None:
-        """Choose the lesion that many lines further down; the ends stay."""
+        """Choose another lesion relative to the current one, stopping at the ends of the table.
+
+        Args:
+            lines: lines to move down; negative moves up.
+        """
         if self._rows.order:
             line = self.ui.reviewTable.currentRow() + lines
             self.choose(self._rows.order[min(max(line, 0), len(self._rows.order) - 1)])
 
     def trust(self, run: str) -> None:
-        """The table and the outlines of this synthesis were made together a moment ago."""
+        """Announce that table and outlines of a synthesis were just created together, so none needs measuring.
+
+        Args:
+            run: run identifier of its nodes; call this before `show`.
+        """
         self._fresh = run
 
     def show(self, nodes: dict[str, Any]) -> None:
-        """Show the lesions of a synthesis (its nodes by role), or none."""
+        """Show the lesions of a synthesis.
+
+        Args:
+            nodes: nodes of one synthesis, or of a comparison of two visits, by role; empty for none.
+        """
         table = nodes.get("table")
         same = table is self.nodes.get("table") and nodes.get("lesions") is self.nodes.get("lesions")
         keep = self._currentLesion() if same else None
         if not same:
             self._history, self._memory = History(), Memory()
             self.stopAdding()
-            self.ui.editsLabel.text = ""  # otherwise it waits for who comes back from the Segment Editor
+            self.ui.editsLabel.text = ""  # otherwise it is kept for the return from the Segment Editor
         self.removeObservers()
         self._timer.stop()
         self.nodes = nodes
@@ -153,22 +175,30 @@ class ReviewPanel(VTKObservationMixin):
         if self.review is not None and "lesions" in nodes:
             content = nodes["lesions"].GetSegmentation()
             for event in (content.SourceRepresentationModified, content.SegmentRemoved, content.SegmentAdded):
-                self.addObserver(content, event, self.onSegmentation)
+                self.addObserver(content, event, self._onSegmentation)
             if not same and provenance.get(table, "Run") == self._fresh:
                 self._memory.take(nodes)
-            else:  # somebody may have edited the lesions where nobody was watching, or taken an edit back
+            else:  # the lesions may have been edited while they were not observed, or an edit undone
                 self._timer.start()
         self.refill(keep)
         self._updateReviewing()
 
     def setTitles(self, titles: dict[str, str]) -> None:
-        """Say in the corner of each of these views what it shows."""
+        """Show in the corner of slice views what they contain.
+
+        Args:
+            titles: text by view name; views that are not named get none.
+        """
         if titles != self._annotation.titles:
             self._annotation.titles = titles
             self._annotate()
 
     def refill(self, lesion: int | None = None) -> None:
-        """Fill the table from the node, with a lesion chosen in it where one is given and shown."""
+        """Fill the table from the node.
+
+        Args:
+            lesion: number of the lesion to choose; None, or one that the filter hides, leaves none chosen.
+        """
         self._filling = True
         try:
             self._rows.fill(self.review, (UNREVIEWED,) if self.ui.unreviewedBox.checked else STATES)
@@ -203,7 +233,7 @@ class ReviewPanel(VTKObservationMixin):
         ui.reviewBar.format = ", ".join(decided) or ("%v / %m" if total else "")
 
     def currentRow(self) -> int | None:
-        """The row of the node that is chosen, or None."""
+        """Return the chosen row of the table node, or None."""
         return self._rows.current()
 
     def _currentLesion(self) -> int | None:
@@ -211,17 +241,25 @@ class ReviewPanel(VTKObservationMixin):
         return None if row is None or self.review is None else self.review.lesion(row)
 
     def choose(self, row: int) -> None:
-        """Choose a row of the node, and so jump there."""
+        """Choose a lesion and show it in all views.
+
+        Args:
+            row: row of the table node; ignored if the filter hides it.
+        """
         if row not in self._rows.order:
             return
-        # Qt says nothing where the same line now shows another lesion, so it is asked to be silent
+        # Qt sends no signal if the same line now shows another lesion, so _onRow is called directly
         self._filling = True
         self._rows.choose(row)
         self._filling = False
-        self.onRow(self._rows.order.index(row))
+        self._onRow(self._rows.order.index(row))
 
     def decide(self, state: str) -> None:
-        """Record a decision about the lesion that is chosen and go on to the next one that has none."""
+        """Record a decision on the chosen lesion and move on to the next unreviewed one.
+
+        Args:
+            state: one of `table.STATES`; UNREVIEWED withdraws a decision and stays on the lesion.
+        """
         row = self.currentRow()
         if self.review is None or row is None:
             return
@@ -232,7 +270,7 @@ class ReviewPanel(VTKObservationMixin):
         self._did = _("Lesion {id}: {state}").format(id=self.review.lesion(row), state=stateName(state))
         if self.ui.unreviewedBox.checked or self._rows.sort == STATE:
             self.refill(self.review.lesion(row))
-        else:  # every row stays where it is: a quarter of a second less with 150 lesions
+        else:  # no row moves; saves a quarter of a second with 150 lesions
             self._rows.fillRow(self.review, row)
             self._showProgress()
         self._changed()
@@ -246,8 +284,8 @@ class ReviewPanel(VTKObservationMixin):
         if self.review is not None and row is not None:
             self.review.setState(row, state)
 
-    def onUndo(self, _checked: bool = False) -> None:
-        """Take the last decision or change back and show its lesion."""
+    def _onUndo(self, _checked: bool = False) -> None:
+        """Undo the last decision or change and show its lesion."""
         if self.review is None or not self._history:
             return
         lesion = self._history.undo()
@@ -255,38 +293,42 @@ class ReviewPanel(VTKObservationMixin):
         self.ui.editsLabel.text = ""
         self._afterChange(lesion)
 
-    def onAdd(self, adding: bool) -> None:
-        """Wait for a click into a slice view, or no longer."""
+    def _onAdd(self, adding: bool) -> None:
+        """Start or stop waiting for a click in a slice view."""
         self._clicks.setActive(adding)
         if adding:
             self._did = self.ui.editsLabel.text = _("Click on the lesion in a slice view. Press Esc to stop.")
         self._annotate()
 
     def stopAdding(self) -> None:
-        """Wait for no click any more."""
+        """Stop waiting for a click in a slice view."""
         self.ui.addButton.checked = False
 
     def onClick(self, position: list[float]) -> None:
-        """Somebody clicked where a lesion is missing."""
+        """Add a lesion where the user clicked; a failure is shown in the panel.
+
+        Args:
+            position: world point in RAS mm.
+        """
         if self._change(lambda: addLesion(self.nodes, position, self._memory)):
-            self._did = self.ui.editsLabel.text  # the corner goes on saying it when the button is up again
+            self._did = self.ui.editsLabel.text  # keep it in the corner when the button is released
             self.stopAdding()
 
-    def onMerge(self, _checked: bool = False) -> None:
-        """Make one lesion of those chosen in the table."""
+    def _onMerge(self, _checked: bool = False) -> None:
+        """Merge the lesions selected in the table."""
         if self.review is None:
             return
         lesions = [self.review.lesion(row) for row in self._rows.selected()]
         self._change(lambda: mergeLesions(self.nodes, lesions, self._memory))
 
-    def onSplit(self, _checked: bool = False) -> None:
-        """Divide the chosen lesion."""
+    def _onSplit(self, _checked: bool = False) -> None:
+        """Split the chosen lesion."""
         lesion = self._currentLesion()
         if lesion is not None:
             self._change(lambda: splitLesion(self.nodes, lesion, self._memory))
 
     def _change(self, make: Callable[[], OutlineChange]) -> bool:
-        """Change lesions, say what was done and show it; returns whether it could be done."""
+        """Change lesions, report and show the change; return whether it succeeded."""
         if self.review is None or "lesions" not in self.nodes:
             return False
         try:
@@ -301,7 +343,7 @@ class ReviewPanel(VTKObservationMixin):
         return True
 
     def _afterChange(self, lesion: int) -> None:
-        """Table, surfaces, colours and figures follow, and the lesion is chosen where it is there."""
+        """Update table, surfaces, colours and figures, and choose the lesion if it exists."""
         if "lesions" in self.nodes:
             surfaces.refresh(self.nodes["lesions"])
         self.refill(lesion)
@@ -311,23 +353,23 @@ class ReviewPanel(VTKObservationMixin):
         if row is not None:
             self.choose(row)
 
-    def onRow(self, line: int, _column: int = 0, _oldLine: int = 0, _oldColumn: int = 0) -> None:
-        """Jump to the lesion of a line."""
+    def _onRow(self, line: int, _column: int = 0, _oldLine: int = 0, _oldColumn: int = 0) -> None:
+        """Show the lesion of a table line in all views."""
         if self._filling or self.review is None or not 0 <= line < len(self._rows.order):
             return
         self.ui.commentEdit.text = self.review.comment(self._rows.order[line])
-        self.jump()
+        self._jump()
 
     def position(self) -> list[float] | None:
-        """World position (mm RAS) of the chosen lesion, or None."""
+        """Return the world point (RAS mm) of the chosen lesion, or None."""
         row = self.currentRow()
         if self.review is None or row is None or "dvr" not in self.nodes:
             return None
         position = self.review.place(row, self.nodes["dvr"])
         return position.tolist() if np.isfinite(position).all() else None
 
-    def jump(self) -> None:
-        """Show the chosen lesion in all views, and let it stand out there."""
+    def _jump(self) -> None:
+        """Show and highlight the chosen lesion in all views."""
         self._views.standOut(self._currentLesion())
         self._annotate()
         position = self.position()
@@ -336,7 +378,7 @@ class ReviewPanel(VTKObservationMixin):
             self._views.frame()
 
     def _annotate(self) -> None:
-        """What was done last, and the chosen lesion, in the corner of the views."""
+        """Show the last action and the chosen lesion in the corner of the views."""
         row, lines = self.currentRow(), [self._did] if self._did else []
         self._did = ""
         if self.review is not None and row is not None:
@@ -344,25 +386,29 @@ class ReviewPanel(VTKObservationMixin):
         self._annotation.say("\n".join(_short(line) for line in lines))
 
     def onHeader(self, column: int) -> None:
-        """Sort by a column; a second click turns the order round."""
+        """Sort by a column; sorting by the same column again reverses the order.
+
+        Args:
+            column: index of the column on screen.
+        """
         if self._rows.sortBy(column):
             self.refill(self._currentLesion())
 
-    def onFilter(self, _checked: bool = False) -> None:
-        """Show all lesions, or those without a decision."""
+    def _onFilter(self, _checked: bool = False) -> None:
+        """Show all lesions, or only unreviewed ones."""
         self.refill(self._currentLesion())
 
     def onComment(self) -> None:
-        """Keep what was written."""
+        """Store the comment that was typed."""
         row = self.currentRow()
         if self.review is None or row is None or self.review.comment(row) == self.ui.commentEdit.text:
             return
         self.review.setComment(row, self.ui.commentEdit.text)
-        self.ui.commentEdit.text = self.review.comment(row)  # as it is kept
+        self.ui.commentEdit.text = self.review.comment(row)  # as stored
         self.refill(self.review.lesion(row))
 
-    def onEdit(self, _checked: bool = False) -> None:
-        """Open the Segment Editor with the segment of the lesion that is chosen."""
+    def _onEdit(self, _checked: bool = False) -> None:
+        """Open the Segment Editor with the segment of the chosen lesion."""
         if "lesions" not in self.nodes:
             return
         lesion = self._currentLesion()
@@ -374,12 +420,12 @@ class ReviewPanel(VTKObservationMixin):
         if identifier is not None:
             editor.setCurrentSegmentID(identifier)
 
-    def onSegmentation(self, _caller: Any = None, _event: Any = None) -> None:
-        """A segment changed: wait until the hand is still."""
+    def _onSegmentation(self, _caller: Any = None, _event: Any = None) -> None:
+        """Restart the timer: lesions are measured again when drawing pauses."""
         self._timer.start()
 
     def onEdited(self) -> None:
-        """Measure the lesions that were edited again, and say so."""
+        """Measure edited lesions again, and report them."""
         self._timer.stop()
         if self.review is None or "lesions" not in self.nodes:
             return
@@ -396,7 +442,7 @@ class ReviewPanel(VTKObservationMixin):
             self._changed()
 
     def close(self) -> None:
-        """Let go of the scene and of the main window."""
+        """Remove everything added to the scene and the main window."""
         self.show({})
         self.setOpen(False)
         self._keys.close()
@@ -405,7 +451,7 @@ class ReviewPanel(VTKObservationMixin):
 
 
 def _short(line: str) -> str:
-    """A line that a narrow view can hold; the panel says all of it."""
+    """Shorten a line for a narrow view; the panel shows the whole text."""
     return (
         line
         if len(line) <= CORNER_CHARACTERS

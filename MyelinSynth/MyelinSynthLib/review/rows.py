@@ -1,4 +1,4 @@
-"""The rows of the lesion table on screen: which lesions, in which order, with which columns."""
+"""Rows of the lesion table on screen: which lesions, in which order, with which columns."""
 
 from __future__ import annotations
 
@@ -33,9 +33,14 @@ ALWAYS_SHOWN = ("id", "volume_mm3", "mean_dvr")
 RIGHT_AND_MIDDLE = 0x0082  # Qt::AlignRight | Qt::AlignVCenter
 
 
-@functools.lru_cache  # asked for every row after every decision, and a translation has to be looked up
+@functools.lru_cache  # called for every row after every decision, and translating takes time
 def stateName(state: str, outline: str = AS_GIVEN) -> str:
-    """A review state in the user's language, and whether the outline is another one now."""
+    """Return a review state in the user's language, with what happened to the outline.
+
+    Args:
+        state: one of `table.STATES`.
+        outline: one of `table.OUTLINES`; others add nothing.
+    """
     name = {
         UNREVIEWED: _("unreviewed"),
         ACCEPTED: _("accepted"),
@@ -53,8 +58,8 @@ def stateName(state: str, outline: str = AS_GIVEN) -> str:
     return name + marks.get(outline, "")
 
 
-def cellText(review: Review, row: int, column: str, form: str) -> str:
-    """What a cell says; a dash where it is not estimable."""
+def _cellText(review: Review, row: int, column: str, form: str) -> str:
+    """Return the text of a cell; a dash for a value that is not estimable."""
     if column == STATE:
         return stateName(review.state(row), review.outline(row))
     if review.isText(column):
@@ -64,23 +69,34 @@ def cellText(review: Review, row: int, column: str, form: str) -> str:
 
 
 def lesionLine(review: Review, row: int) -> str:
-    """The chosen lesion in a few words: of one visit its state and DVR, of two visits what happened to it."""
+    """Describe a lesion in one line: state and DVR, or its change between two visits.
+
+    Args:
+        review: review of a lesion table, or of the table of a comparison.
+        row: row of the table node.
+    """
     if DIFFERENCE in review.columns:
         return _("Lesion {id}: {change}, DVR {before} before, {after} after").format(
             id=review.lesion(row),
             change=review.text(row, "change"),
-            before=cellText(review, row, "dvr_before", "{:.2f}"),
-            after=cellText(review, row, "dvr_after", "{:.2f}"),
+            before=_cellText(review, row, "dvr_before", "{:.2f}"),
+            after=_cellText(review, row, "dvr_after", "{:.2f}"),
         )
     return _("Lesion {id} ({state}), DVR {dvr}").format(
         id=review.lesion(row),
         state=stateName(review.state(row), review.outline(row)),
-        dvr=cellText(review, row, "mean_dvr", "{:.2f}"),
+        dvr=_cellText(review, row, "mean_dvr", "{:.2f}"),
     )
 
 
 class Rows:
-    """Fills a QTableWidget from a review. `order`: rows of the review, line by line; sort: the column it follows."""
+    """Fills a QTableWidget from a review.
+
+    Attributes:
+        order: row of the review for each line on screen.
+        sort: name of the column that the lines are sorted by.
+        descending: whether the largest value comes first.
+    """
 
     def __init__(self, table: Any) -> None:
         self._table = table
@@ -90,7 +106,12 @@ class Rows:
         self._ofTwoVisits = False
 
     def fill(self, review: Review | None, states: Sequence[str]) -> None:
-        """Show the lesions in one of these states, or none."""
+        """Fill the table.
+
+        Args:
+            review: review to show; None empties the table.
+            states: review states to include.
+        """
         names = review.columns if review else []
         self._beginOrder(names)
         self._shown = [column for column in screenColumns() if _hasContent(review, column)] if review else []
@@ -108,20 +129,32 @@ class Rows:
         table.resizeColumnsToContents()
 
     def _beginOrder(self, names: Sequence[str]) -> None:
-        """A table of two visits begins with the largest change, any other with the first lesion."""
+        """Sort a comparison of two visits by the largest change at first, any other table by lesion number."""
         if (DIFFERENCE in names) != self._ofTwoVisits and names:
             self._ofTwoVisits = DIFFERENCE in names
             self.sort, self.descending = (DIFFERENCE, True) if self._ofTwoVisits else (ID, False)
 
     def fillRow(self, review: Review | None, row: int) -> None:
-        """Show one lesion anew, in its line."""
+        """Update the line of one lesion.
+
+        Args:
+            review: the review that `fill` was called with; not None.
+            row: row of the table node, which must be on screen.
+        """
         assert review is not None, "there are rows without a review"
         line = self.order.index(row)
         for index, column in enumerate(self._shown):
             self._table.setItem(line, index, _cell(review, row, column))
 
     def sortBy(self, index: int) -> bool:
-        """Follow a column of the screen; a second time turns the order round. Returns whether there is one."""
+        """Sort by a column at the next `fill`; choosing the same column again reverses the order.
+
+        Args:
+            index: index of the column on screen.
+
+        Returns:
+            False if there is no such column.
+        """
         if not 0 <= index < len(self._shown):
             return False
         name = self._shown[index].name
@@ -130,24 +163,28 @@ class Rows:
         return True
 
     def current(self) -> int | None:
-        """The row that is chosen, or None."""
+        """Return the chosen row of the table node, or None."""
         line = self._table.currentRow()
         return self.order[line] if 0 <= line < len(self.order) else None
 
     def choose(self, row: int | None) -> None:
-        """Choose a row and bring it into sight; none where it is not shown."""
+        """Choose a row and scroll to it.
+
+        Args:
+            row: row of the table node; None, or one that is not on screen, clears the choice.
+        """
         line = self.order.index(row) if row in self.order else -1
         self._table.setCurrentCell(line, 0)
         if line >= 0:
             self._table.scrollToItem(self._table.item(line, 0))
 
     def selected(self) -> list[int]:
-        """Every row that is selected, by Ctrl or Shift and a click."""
+        """Return all rows selected with Ctrl or Shift and a click."""
         return [row for line, row in enumerate(self.order) if self._table.item(line, 0).isSelected()]
 
 
 def _hasContent(review: Review, column: Column) -> bool:
-    """Whether the table has the column and, where it holds numbers, any of them."""
+    """Return whether the table has the column and, if it holds numbers, at least one of them."""
     if column.name not in review.columns:
         return False
     if not column.form or column.name in ALWAYS_SHOWN or review.isText(column.name):
@@ -156,7 +193,7 @@ def _hasContent(review: Review, column: Column) -> bool:
 
 
 def _cell(review: Review, row: int, column: Column) -> Any:
-    item = qt.QTableWidgetItem(cellText(review, row, column.name, column.form))
+    item = qt.QTableWidgetItem(_cellText(review, row, column.name, column.form))
     if column.form:
         item.setTextAlignment(RIGHT_AND_MIDDLE)
     if column.name == STATE:

@@ -1,4 +1,4 @@
-"""The lesions as segments: one for each row of the lesion table, made, coloured, found again and read."""
+"""Lesions as segments: one segment for each row of the lesion table, which a tag links to it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from ..scene.geometry import ijkToRas, toArray, toVtk
 from ..words import _
 from .table import Review
 
-LESION_TAG = "MyelinSynth.Lesion"  # which row a segment belongs to, whatever it is renamed to and in any language
-OFF_GRID = 0.01  # voxels that a labelmap may lie off the grid and still be taken as it is (ours)
+LESION_TAG = "MyelinSynth.Lesion"  # links a segment to its row, whatever its name and language
+OFF_GRID = 0.01  # largest offset from the grid, in voxels, at which voxels are used without resampling (ours)
 
 
 def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequence[int]) -> None:
-    """One segment per lesion, named after its row, on the grid of the reference volume.
+    """Add one segment per lesion, on the grid of a volume.
 
-    labels: (K, J, I), the number of the lesion in each voxel; ids: the numbers of the table. Raises SynthesisError
-    where labels and table do not have the same lesions.
+    Args:
+        segmentation: vtkMRMLSegmentationNode without segments.
+        labels: number of the lesion in each voxel, (K, J, I).
+        reference: volume that defines the grid.
+        ids: lesion numbers in the table.
+
+    Raises:
+        SynthesisError: labels and table do not have the same lesions.
     """
     numbers = [int(number) for number in np.flatnonzero(np.bincount(labels.ravel())) if number]
     if sorted(ids) != numbers:
@@ -42,19 +48,26 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
     content = segmentation.GetSegmentation()
     for lesion, identifier in zip(numbers, list(content.GetSegmentIDs())):
         segment = content.GetSegment(identifier)
-        segment.SetName(segmentName(lesion))
+        segment.SetName(_segmentName(lesion))
         segment.SetTag(LESION_TAG, str(lesion))
 
 
-def segmentName(lesion: int) -> str:
-    """What the segment of a lesion is called."""
+def _segmentName(lesion: int) -> str:
+    """Return the name of a lesion's segment."""
     return _("Lesion {id}").format(id=lesion)
 
 
 def setMask(segmentation: Any, lesion: int, mask: np.ndarray | None, reference: Any) -> None:
-    """Give a lesion these voxels, (K, J, I) on the grid of the reference volume; None takes its segment away.
+    """Set the voxels of a lesion; its segment is created if necessary.
 
-    A lesion without a segment gets one. Raises SynthesisError where Slicer refuses.
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+        lesion: number of the lesion.
+        mask: voxels (K, J, I) on the grid of the reference; None removes the segment.
+        reference: volume that defines the grid.
+
+    Raises:
+        SynthesisError: Slicer could not write the segment.
     """
     content, logic = segmentation.GetSegmentation(), slicer.vtkSlicerSegmentationsModuleLogic
     identifier = segmentIds(segmentation).get(lesion)
@@ -63,14 +76,14 @@ def setMask(segmentation: Any, lesion: int, mask: np.ndarray | None, reference: 
             content.RemoveSegment(identifier)
         return
     if identifier is None:
-        identifier = content.AddEmptySegment("", segmentName(lesion))
+        identifier = content.AddEmptySegment("", _segmentName(lesion))
         content.GetSegment(identifier).SetTag(LESION_TAG, str(lesion))
     if not logic.SetBinaryLabelmapToSegment(_oriented(mask, reference), segmentation, identifier, logic.MODE_REPLACE):
         raise SynthesisError(_("Slicer could not draw the outline of lesion {id}.").format(id=lesion))
 
 
 def _oriented(mask: np.ndarray, reference: Any) -> Any:
-    """The part of a mask that has voxels, as Slicer's image with a place of its own."""
+    """Return the occupied part of a mask as an oriented image."""
     where = np.nonzero(mask)
     ends = [(int(axis.min()), int(axis.max())) if axis.size else (0, 0) for axis in where]
     part = mask[tuple(slice(first, last + 1) for first, last in ends)].astype(np.uint8)
@@ -82,7 +95,13 @@ def _oriented(mask: np.ndarray, reference: Any) -> Any:
 
 
 def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None:
-    """Colour every lesion by its review `state`, or by a DVR column (which over the map is the map's own colour)."""
+    """Colour every lesion by its review state or by a DVR column.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+        review: review of their table.
+        by: "state", or the name of a DVR column, which gives the colours of the map.
+    """
     segments = segmentsByLesion(segmentation)
     for row in range(len(review)):
         segment = segments.get(review.lesion(row))
@@ -93,7 +112,11 @@ def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None
 
 
 def segmentIds(segmentation: Any) -> dict[int, str]:
-    """Segment IDs by the lesion number of their row; segments that belong to none are left out."""
+    """Return segment IDs by lesion number; segments that were not made from a row are left out.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+    """
     content = segmentation.GetSegmentation()
     segments = {}
     for identifier in list(content.GetSegmentIDs()):
@@ -104,16 +127,29 @@ def segmentIds(segmentation: Any) -> dict[int, str]:
 
 
 def segmentsByLesion(segmentation: Any) -> dict[int, Any]:
-    """Segments by the lesion number of their row; segments that belong to none are left out."""
+    """Return segments by lesion number; segments that were not made from a row are left out.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+    """
     content = segmentation.GetSegmentation()
     return {lesion: content.GetSegment(identifier) for lesion, identifier in segmentIds(segmentation).items()}
 
 
 def labelsOnGrid(segmentation: Any, reference: Any) -> list[np.ndarray]:
-    """The lesions as they are drawn now, on the grid of the reference volume: int32 (K, J, I), number of the lesion.
+    """Return the lesions with their current outlines on the grid of a volume.
 
-    Segments may overlap: there is one array for each layer of segments that do not. A volume under the same parent
-    transform as the segmentation is a good reference. Raises SynthesisError where there is no binary labelmap.
+    Segments may overlap, so there is one array for each layer of segments that do not.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions; it is never converted.
+        reference: volume that defines the grid; fastest if it is under the same parent transform as the segmentation.
+
+    Returns:
+        Label maps, int32 (K, J, I), each holding lesion numbers.
+
+    Raises:
+        SynthesisError: there is no binary labelmap, or resampling failed.
     """
     content = segmentation.GetSegmentation()
     lesionOf = {identifier: lesion for lesion, identifier in segmentIds(segmentation).items()}
@@ -137,9 +173,9 @@ def labelsOnGrid(segmentation: Any, reference: Any) -> list[np.ndarray]:
 def _sharedLayer(
     segmentation: Any, layer: int, ids: Sequence[str], lesionOf: dict[str, int], reference: Any
 ) -> np.ndarray | None:
-    """A layer whose voxels are those of the reference, as its outlines are from the beginning; else None.
+    """Return a layer without resampling if its voxels are those of the reference (true after synthesis), else None.
 
-    Slicer's own export looks at every voxel once for each segment: seconds with many lesions, after every stroke.
+    Slicer's export reads every voxel once for each segment, which takes seconds with many lesions after every stroke.
     """
     if segmentation.GetParentTransformNode() is not reference.GetParentTransformNode():
         return None
@@ -175,7 +211,7 @@ def _sharedLayer(
 
 
 def _exportedLayer(segmentation: Any, ids: Sequence[str], lesionOf: dict[str, int], reference: Any) -> np.ndarray:
-    """A layer on any grid, by Slicer's resampling."""
+    """Return a layer on any grid, using Slicer's resampling."""
     chosen = vtk.vtkStringArray()
     for identifier in ids:
         chosen.InsertNextValue(identifier)

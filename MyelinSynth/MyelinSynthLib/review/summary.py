@@ -1,4 +1,4 @@
-"""The result in a sentence: of the lesions that were not rejected, as the table says now."""
+"""One-sentence result, computed from the lesion table as it is now, without rejected lesions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from .table import Review
 
 @dataclass(frozen=True)
 class Summary:
-    """Lesions that count, their millilitres and mean DVR over voxels (NaN: not estimable), and the number left out."""
+    """Figures of the lesions that count.
+
+    Attributes:
+        lesions: their number.
+        load: their volume in ml.
+        dvr: mean DVR over their voxels; NaN if not estimable.
+        leftOut: number of lesions that do not count.
+    """
 
     lesions: int
     load: float
@@ -23,8 +30,8 @@ class Summary:
     leftOut: int
 
 
-def summarize(review: Review) -> Summary:
-    """The lesions that are neither rejected nor without an outline."""
+def _summarize(review: Review) -> Summary:
+    """Summarise the lesions that are neither rejected nor without an outline."""
     rows = review.counted()
     volumes = np.array([review.number(row, "volume_mm3") for row in rows], float)
     means = np.array([review.number(row, "mean_dvr") for row in rows], float)
@@ -34,8 +41,12 @@ def summarize(review: Review) -> Summary:
 
 
 def lesionWords(review: Review) -> str:
-    """`23 lesions, 8.4 ml, mean DVR 0.93; 2 rejected lesions are left out.`"""
-    statistics = summarize(review)
+    """Describe the lesions that count, such as `23 lesions, 8.4 ml, mean DVR 0.93.`
+
+    Args:
+        review: review of the lesion table node.
+    """
+    statistics = _summarize(review)
     words = _("1 lesion, {load:.1f} ml") if statistics.lesions == 1 else _("{n} lesions, {load:.1f} ml")
     words = words.format(n=statistics.lesions, load=statistics.load)
     if np.isfinite(statistics.dvr):
@@ -46,7 +57,11 @@ def lesionWords(review: Review) -> str:
 
 
 def resultWords(nodes: dict[str, Any]) -> str:
-    """The result of a synthesis (nodes by role) in a sentence or two."""
+    """Describe the result of a synthesis in one to three sentences.
+
+    Args:
+        nodes: nodes of one synthesis by role; parts whose node was deleted are left out.
+    """
     parts = []
     if "lesions" in nodes and "table" in nodes:
         if provenance.hasNetworkLesions(nodes):
@@ -58,5 +73,5 @@ def resultWords(nodes: dict[str, Any]) -> str:
         nawm = json.loads(nodes["provenance"].GetText())["summary"]["synthetic_dvr"]["nawm"]["mean"]
         parts.append(_("DVR of NAWM {dvr:.2f}.").format(dvr=nawm))
     except (KeyError, TypeError, ValueError):
-        pass  # a Result of another version, or a deleted node: the sentence goes without
+        pass  # a Result of another version, or a deleted node: that sentence is left out
     return " ".join(parts)

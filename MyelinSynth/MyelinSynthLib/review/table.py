@@ -15,17 +15,20 @@ from ..words import _
 UNREVIEWED, ACCEPTED, FLAGGED, REJECTED = "unreviewed", "accepted", "flagged", "rejected"
 STATES = (UNREVIEWED, ACCEPTED, FLAGGED, REJECTED)
 ID, STATE, COMMENT, OUTLINE = "id", "state", "comment", "outline"
-DIFFERENCE = "difference"  # of two visits
-AS_GIVEN, EDITED, REMOVED = "", "edited", "removed"  # what happened to an outline since the map was made
+DIFFERENCE = "difference"  # column of a comparison of two visits
+AS_GIVEN, EDITED, REMOVED = "", "edited", "removed"  # what happened to an outline since synthesis
 ADDED, MERGED, SPLIT = "added", "merged", "split"
 OUTLINES = (AS_GIVEN, EDITED, REMOVED, ADDED, MERGED, SPLIT)
 REVIEW_COLUMNS = (STATE, COMMENT, OUTLINE)
 
 
 def fillTable(tableNode: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Write the rows of a Result's lesions.csv, every lesion unreviewed.
+    """Fill a table node with the rows of a Result's lesions.csv; every lesion is unreviewed.
 
-    What is not estimable (None) becomes NaN, or the empty text.
+    Args:
+        tableNode: vtkMRMLTableNode; its content is replaced.
+        rows: values by column name; None (not estimable) becomes NaN, or empty text.
+        columns: names of the columns, in order; the review's columns are appended.
     """
     importTrainingCore()
     from TrainingCore.data.lesion_columns import text_columns
@@ -34,7 +37,7 @@ def fillTable(tableNode: Any, rows: Sequence[dict[str, Any]], columns: Sequence[
     kinds = {}
     for name in columns:
         values = [row[name] for row in rows]
-        # A region is text where no lesion has one as well: a lesion that is added later may
+        # A region column is text even if no lesion has a region: a lesion that is added later may
         isText = name in text_columns() or any(isinstance(value, str) for value in values)
         kinds[name] = vtk.VTK_STRING if isText else vtk.VTK_DOUBLE
         if name == ID:
@@ -79,30 +82,74 @@ class Review:
         return self.tableNode.GetNumberOfRows()
 
     def lesion(self, row: int) -> int:
-        """The number of the lesion."""
+        """Return the number of a lesion.
+
+        Args:
+            row: row of the table node.
+        """
         return int(self.number(row, ID))
 
     def rowOf(self, lesion: int) -> int | None:
-        """The row of a lesion number, or None."""
+        """Find the row of a lesion.
+
+        Args:
+            lesion: number of the lesion.
+
+        Returns:
+            Row of the table node; None if no row has this number.
+        """
         return next((row for row in range(len(self)) if self.lesion(row) == lesion), None)
 
     def isText(self, column: str) -> bool:
-        """Whether a column holds texts."""
+        """Return whether a column holds text.
+
+        Args:
+            column: name of the column.
+
+        Raises:
+            KeyError: there is no such column.
+        """
         return self.tableNode.GetTable().GetColumn(self._index(column)).IsA("vtkStringArray")
 
     def text(self, row: int, column: str) -> str:
-        """What a cell says."""
+        """Return the text of a cell.
+
+        Args:
+            row: row of the table node.
+            column: name of the column.
+
+        Raises:
+            KeyError: there is no such column.
+        """
         return self.tableNode.GetCellText(row, self._index(column))
 
     def number(self, row: int, column: str) -> float:
-        """A cell as number: NaN where it is not estimable, or a text, or where there is no such column."""
+        """Return a cell as a number.
+
+        Args:
+            row: row of the table node.
+            column: name of the column.
+
+        Returns:
+            Its value; NaN if it is not estimable, holds text, or there is no such column.
+        """
         index = self.tableNode.GetColumnIndex(column)
         if index < 0 or self.isText(column):
             return np.nan
         return self.tableNode.GetTable().GetValue(row, index).ToDouble()
 
     def setNumber(self, row: int, column: str, value: float | None) -> None:
-        """Write a number, None for what is not estimable."""
+        """Write a number.
+
+        Args:
+            row: row of the table node.
+            column: name of the column.
+            value: None if it is not estimable.
+
+        Raises:
+            KeyError: there is no such column.
+            ValueError: the column holds text.
+        """
         array = self.tableNode.GetTable().GetColumn(self._index(column))
         if array.IsA("vtkStringArray"):
             raise ValueError(f"the column {column} holds texts")
@@ -111,37 +158,79 @@ class Review:
         self.tableNode.Modified()
 
     def state(self, row: int) -> str:
-        """One of STATES."""
+        """Return the review state of a lesion, one of STATES.
+
+        Args:
+            row: row of the table node.
+        """
         state = self.text(row, STATE)
         return state if state in STATES else UNREVIEWED
 
     def setState(self, row: int, state: str) -> None:
-        """Record a decision. Raises ValueError where it is none of STATES."""
+        """Record a decision.
+
+        Args:
+            row: row of the table node.
+            state: one of STATES.
+
+        Raises:
+            ValueError: the state is not one of STATES.
+        """
         if state not in STATES:
             raise ValueError(f"a lesion cannot be {state}")
         self._setText(row, STATE, state)
 
     def comment(self, row: int) -> str:
-        """What was written about a lesion."""
+        """Return the reader's comment on a lesion.
+
+        Args:
+            row: row of the table node.
+        """
         return self.text(row, COMMENT)
 
     def setComment(self, row: int, comment: str) -> None:
-        """Record a comment, on one line and with typographic quotes: Slicer saves tables line by line, and a straight
-        quote in a cell swallows what follows when the scene is opened again."""
+        """Store a comment, on one line and with typographic quotes.
+
+        Slicer saves tables line by line, and a straight quote in a cell corrupts the cells after it when the scene is
+        reopened.
+
+        Args:
+            row: row of the table node.
+            comment: any text.
+        """
         self._setText(row, COMMENT, " ".join(comment.split()).replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}"))
 
     def outline(self, row: int) -> str:
-        """One of OUTLINES."""
+        """Return what happened to the outline of a lesion since synthesis, one of OUTLINES.
+
+        Args:
+            row: row of the table node.
+        """
         return self.text(row, OUTLINE) if self.tableNode.GetColumnIndex(OUTLINE) >= 0 else AS_GIVEN
 
     def setOutline(self, row: int, outline: str) -> None:
-        """Record what happened to the outline of a lesion. Raises ValueError where it is none of OUTLINES."""
+        """Record what happened to the outline of a lesion.
+
+        Args:
+            row: row of the table node.
+            outline: one of OUTLINES.
+
+        Raises:
+            ValueError: the mark is not one of OUTLINES.
+        """
         if outline not in OUTLINES:
             raise ValueError(f"an outline cannot be {outline}")
         self._setText(row, OUTLINE, outline)
 
     def values(self, row: int) -> dict[str, Any]:
-        """Every cell of a row: texts, and numbers, None where not estimable."""
+        """Return all cells of a row.
+
+        Args:
+            row: row of the table node.
+
+        Returns:
+            Texts and numbers by column name; None for numbers that are not estimable.
+        """
         values: dict[str, Any] = {}
         for name in self.columns:
             number = np.nan if self.isText(name) else self.number(row, name)
@@ -149,7 +238,15 @@ class Review:
         return values
 
     def setValues(self, row: int, values: dict[str, Any]) -> None:
-        """Write cells of a row; columns that are not named stay."""
+        """Write cells of a row; other cells keep their values.
+
+        Args:
+            row: row of the table node.
+            values: texts and numbers by column name; None for not estimable or empty.
+
+        Raises:
+            KeyError: there is no such column.
+        """
         for name, value in values.items():
             if name == ID:
                 self.tableNode.GetTable().GetColumn(self._index(ID)).SetValue(row, int(value))
@@ -159,46 +256,65 @@ class Review:
                 self.setNumber(row, name, value)
 
     def addRow(self, values: dict[str, Any]) -> int:
-        """Append a lesion, unreviewed; what is not named is empty, or not estimable. Returns its row."""
+        """Append a lesion, unreviewed.
+
+        Args:
+            values: cells by column name, with `id`; all others are empty or not estimable.
+
+        Returns:
+            Its row.
+        """
         row = self.tableNode.AddEmptyRow()
         empty = {name: "" if self.isText(name) else None for name in self.columns if name != ID}
         self.setValues(row, empty | {STATE: UNREVIEWED} | values)
         return row
 
     def removeRow(self, lesion: int) -> None:
-        """Take the row of a lesion out, where there is one."""
+        """Remove the row of a lesion, if it has one.
+
+        Args:
+            lesion: number of the lesion.
+        """
         row = self.rowOf(lesion)
         if row is not None:
             self.tableNode.RemoveRow(row)
 
     def counted(self) -> list[int]:
-        """Rows of the lesions that count: neither rejected nor without an outline."""
+        """Return the rows of the lesions that count: neither rejected nor without an outline."""
         importTrainingCore()
         from TrainingCore.data.review import counts
 
         return [row for row in range(len(self)) if counts(self.state(row), self.outline(row))]
 
     def newNumber(self) -> int:
-        """A number that no lesion has."""
+        """Return a number that no lesion has."""
         return max((self.lesion(row) for row in range(len(self))), default=0) + 1
 
     def progress(self) -> tuple[int, int]:
-        """(lesions reviewed, lesions)."""
+        """Return (lesions reviewed, lesions)."""
         return sum(self.state(row) != UNREVIEWED for row in range(len(self))), len(self)
 
     def counts(self) -> dict[str, int]:
-        """How many lesions are in each state."""
+        """Return the number of lesions in each state."""
         states = [self.state(row) for row in range(len(self))]
         return {state: states.count(state) for state in STATES}
 
     def progressText(self) -> str:
-        """The progress in words."""
+        """Return the progress as text."""
         done, total = self.progress()
         return _("{done} of {total} lesions reviewed").format(done=done, total=total)
 
     def order(self, column: str = ID, descending: bool = False, states: Sequence[str] = STATES) -> list[int]:
-        """Rows in one of `states`, sorted by a column: numbers as numbers, states as in STATES, texts as in a
-        dictionary; what is not estimable or empty comes last either way."""
+        """Return the rows in one of `states`, sorted by a column.
+
+        Numbers are sorted by value (differences by size, whatever their sign), states as in STATES, texts
+        alphabetically; cells that are empty or not estimable come last in both directions.
+
+        Args:
+            column: name of the column; one that does not exist leaves the rows in their order.
+            descending: largest first.
+            states: review states to include.
+        """
         rows = [row for row in range(len(self)) if self.state(row) in states]
         keys = {row: self._key(row, column) for row in rows}
         known = sorted((row for row in rows if keys[row] is not None), key=keys.__getitem__, reverse=descending)
@@ -210,18 +326,37 @@ class Review:
         if column in self.columns and self.isText(column):
             return self.text(row, column).casefold() or None
         value = self.number(row, column)
-        if column == DIFFERENCE:  # the largest change first, whichever way it went
+        if column == DIFFERENCE:  # the largest change first, gain or loss
             value = abs(value)
         return value if np.isfinite(value) else None
 
     def next(self, row: int, order: Sequence[int]) -> int | None:
-        """The row to go on to after `row`: the next unreviewed one in the order shown, starting over at its end."""
+        """Return the next unreviewed row in the displayed order, starting over at its end.
+
+        Args:
+            row: current row; it need not be in `order`.
+            order: rows as displayed.
+
+        Returns:
+            A row; None if no other row is unreviewed.
+        """
         position = order.index(row) if row in order else -1
         ahead = [*order[position + 1 :], *order[: max(position, 0)]]
         return next((candidate for candidate in ahead if self.state(candidate) == UNREVIEWED), None)
 
     def place(self, row: int, mapNode: Any) -> np.ndarray:
-        """Centre of gravity of a lesion in the world, mm RAS, wherever the map has been moved to since."""
+        """Return the centre of gravity of a lesion, following transforms applied to the map since.
+
+        Args:
+            row: row of the table node.
+            mapNode: the synthetic DVR map, in whose own space the table's coordinates are.
+
+        Returns:
+            World point in RAS mm; NaN if the table has no coordinates.
+
+        Raises:
+            SynthesisError: the map is under a non-linear transform.
+        """
         local = [self.number(row, name) for name in ("x_mm", "y_mm", "z_mm")] + [1.0]
         return (toWorld(mapNode, _("map")) @ local)[:3]
 

@@ -1,4 +1,4 @@
-"""Patients of a batch, reviewed one after the other; states are kept in each patient's Result folder."""
+"""Worklist: patients of a batch, reviewed one after the other, each review stored in the patient's Result folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ from .table import AS_GIVEN, ID, REVIEW_COLUMNS, UNREVIEWED, Review
 
 @dataclass(frozen=True)
 class Entry:
-    """One patient of the list: the Result folder, and the files that the map was made of, by role."""
+    """One patient of the list.
+
+    Attributes:
+        label: name shown in the list.
+        result: Result folder.
+        files: paths of the images that the map was made from, by role.
+        flairToT1: transform file, `identity`, or None if the FLAIR was registered.
+    """
 
     label: str
     result: Path
@@ -35,16 +42,23 @@ class Entry:
     flairToT1: str | None = None
 
     def progress(self) -> tuple[int, int]:
-        """(lesions reviewed, lesions), as the Result folder says."""
+        """Return (lesions reviewed, lesions) as stored in the Result folder."""
         states = {row[ID]: row.get("state", UNREVIEWED) for row in rowsOf(self.result / REVIEW)}
         lesions = [row[ID] for row in rowsOf(self.result / "lesions.csv")]
         return sum(states.get(lesion, UNREVIEWED) != UNREVIEWED for lesion in lesions), len(lesions)
 
 
 def readWorklist(folder: Path) -> list[Entry]:
-    """The patients of a batch folder, or of a dataset of bids_app, that have a result.
+    """Read the patients of a batch that have a result.
 
-    Raises SynthesisError where it is neither.
+    Args:
+        folder: results folder of batch_synthesize.py or bids_app, or the folder that holds `results`.
+
+    Returns:
+        Entries in the order of the batch.
+
+    Raises:
+        SynthesisError: the folder has no readable worklist.
     """
     if not (folder / WORKLIST_FILE).is_file() and (folder / "results" / WORKLIST_FILE).is_file():
         folder = folder / "results"
@@ -62,7 +76,17 @@ def readWorklist(folder: Path) -> list[Entry]:
 
 
 def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
-    """Load the images and the Result of a patient, with its review. Raises SynthesisError and leaves nothing."""
+    """Load the images and the Result of a patient, including its review.
+
+    Args:
+        entry: patient to load.
+
+    Returns:
+        The nodes of the inputs, and those of the result.
+
+    Raises:
+        SynthesisError: a file is missing or unreadable; nodes loaded so far are removed.
+    """
     loaded: dict[str, Any] = {}
     try:
         for role, path in entry.files.items():
@@ -82,7 +106,12 @@ def openEntry(entry: Entry) -> tuple[Patient, Outputs]:
 
 
 def closeEntry(patient: Patient, outputs: Outputs) -> None:
-    """Take a patient out of the scene, with everything that was made of the map."""
+    """Remove the nodes of a patient from the scene, including all that were made from the map.
+
+    Args:
+        patient: inputs from `openEntry`.
+        outputs: result from `openEntry`.
+    """
     images = [patient.t1w, patient.flair, patient.lesions, patient.dvr, patient.brain, patient.flairToT1]
     images += patient.further.values()
     for node in [*provenance.sameRun(outputs.dvr).values(), *images]:
@@ -91,7 +120,7 @@ def closeEntry(patient: Patient, outputs: Outputs) -> None:
 
 
 def _remove(node: Any) -> None:
-    """A node, and what shows and stores it."""
+    """Remove a node together with its display and storage nodes."""
     belongings = []
     if node.IsA("vtkMRMLDisplayableNode"):
         belongings += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
@@ -104,9 +133,14 @@ def _remove(node: Any) -> None:
 
 
 def keepReview(nodes: dict[str, Any], result: Path) -> None:
-    """Write the review into the Result folder; where an outline was edited since, the whole Result.
+    """Write the review to the Result folder; if an outline was edited since, write the whole Result again.
 
-    Raises SynthesisError where the folder cannot be written.
+    Args:
+        nodes: nodes of one synthesis by role.
+        result: its Result folder.
+
+    Raises:
+        SynthesisError: the folder cannot be written.
     """
     importTrainingCore()
     from TrainingCore.runtime.errors import MyelinSynthError
@@ -133,5 +167,8 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
 
 
 def _measured(rows: Iterable[dict[str, str]]) -> dict[str, tuple[str, ...]]:
-    """What tells one outline from another, by lesion, with the digits of lesions.csv: a second edit has no new mark."""
+    """Return measurements that tell outlines apart, by lesion, with the digits of lesions.csv.
+
+    The outline mark alone is not enough: it does not change when a lesion is edited a second time.
+    """
     return {row[ID]: tuple(row.get(name, "") for name in SCREENED) for row in rows}

@@ -1,4 +1,4 @@
-"""The section Worklist: open the results of a batch, go from patient to patient."""
+"""The Worklist section: opens the results of a batch and moves from patient to patient."""
 
 from __future__ import annotations
 
@@ -15,26 +15,30 @@ from .worklist import Entry, closeEntry, keepReview, openEntry, readWorklist
 
 
 class WorklistPanel:
-    """`opened` gets the Patient and the Outputs of the patient that was chosen."""
+    """List of patients; `opened` is called with the Patient and the Outputs of the one that was opened."""
 
     def __init__(self, ui: Any, opened: Callable[[Any, Any], None]) -> None:
         self.ui, self._opened = ui, opened
         self.entries: list[Entry] = []
         self._current: tuple[Entry, Any, Any] | None = None
         self._filling = False
-        ui.openWorklistButton.connect("clicked(bool)", self.onOpen)
-        ui.worklistBox.connect("currentIndexChanged(int)", self.onChosen)
-        ui.nextPatientButton.connect("clicked(bool)", self.onNext)
+        ui.openWorklistButton.connect("clicked(bool)", self._onOpen)
+        ui.worklistBox.connect("currentIndexChanged(int)", self._onChosen)
+        ui.nextPatientButton.connect("clicked(bool)", self._onNext)
         self._fill()
 
-    def onOpen(self, _checked: bool = False) -> None:
+    def _onOpen(self, _checked: bool = False) -> None:
         """Ask for a results folder."""
         folder = qt.QFileDialog.getExistingDirectory(None, _("Results of a batch"), "")
         if folder:
             self.open(Path(folder))
 
     def open(self, folder: Path) -> None:
-        """List the patients of a results folder, and open the first who is not finished."""
+        """List the patients of a results folder, and open the first one that is not completely reviewed.
+
+        Args:
+            folder: results folder (`worklist.readWorklist`); if it is not one, an error message is shown.
+        """
         try:
             self.entries = readWorklist(folder)
         except SynthesisError as error:
@@ -45,23 +49,23 @@ class WorklistPanel:
         if self.entries:
             self._go(self._firstOpen(0))
 
-    def onChosen(self, index: int) -> None:
-        """The user chose a patient."""
+    def _onChosen(self, index: int) -> None:
+        """Open the patient that the user chose."""
         if not self._filling and 0 <= index < len(self.entries):
             self._go(index)
 
-    def onNext(self, _checked: bool = False) -> None:
-        """The next patient who is not finished; the review of this one is kept."""
+    def _onNext(self, _checked: bool = False) -> None:
+        """Save the review and open the next patient that is not completely reviewed."""
         if self.entries:
             self._go(self._firstOpen(self._index() + 1))
 
     def onReviewed(self) -> None:
-        """A decision was made: keep it in the Result folder."""
+        """Save a decision in the Result folder."""
         if self._keep():
             self._fill()
 
     def forget(self) -> None:
-        """The scene closes: what was decided is kept already."""
+        """Drop the current patient when the scene closes; its decisions are saved already."""
         self._current = None
 
     def _keep(self) -> bool:
@@ -82,7 +86,7 @@ class WorklistPanel:
         return self.entries.index(self._current[0]) if self._current is not None else -1
 
     def _firstOpen(self, start: int) -> int:
-        """The first entry from `start` on that has lesions without a decision, starting over at the end."""
+        """Return the first entry from `start` with unreviewed lesions, starting over at the end."""
         order = [(start + step) % len(self.entries) for step in range(len(self.entries))]
         unfinished = [index for index in order if self.entries[index].progress()[0] < self.entries[index].progress()[1]]
         return (unfinished or order)[0]
