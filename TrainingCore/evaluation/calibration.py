@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
+from ..imaging.labelling import mean_by_label
 from .lesions import PAPER_MINIMUM_MM3
 from .statistics import CONFIDENCE, MIN_PATIENTS
 
@@ -111,16 +112,8 @@ def spread_by_label(maps: Sequence[np.ndarray], labels: np.ndarray, scale: np.nd
     Returns:
         (n + 1,), entry i for label i, NaN if a label has no voxel.
     """
-    inside = np.flatnonzero(labels)
-    owner = labels.ravel()[inside]
-    counts = np.bincount(owner).astype(float)
-    counts[counts == 0] = np.nan
-
-    def means(values: np.ndarray) -> np.ndarray:
-        return np.bincount(owner, values.ravel()[inside]) / counts
-
-    spread = np.std([means(values) for values in maps], axis=0, ddof=1)
-    return total_spread(spread, None if scale is None else means(scale))
+    spread = np.std([mean_by_label(labels, values) for values in maps], axis=0, ddof=1)
+    return total_spread(spread, None if scale is None else mean_by_label(labels, scale))
 
 
 def expected_error(spread: np.ndarray, fitted: Mapping[str, float] | None) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data.case import Case
-from ..imaging.labelling import label_lesions
+from ..imaging.labelling import label_lesions, mean_by_label
 from ..imaging.tissues import normal_appearing_white_matter
 from ..runtime.errors import MyelinSynthError
 from .calibration import error_by_spread, expected_error, spread_by_label, total_spread
@@ -28,8 +28,8 @@ def evaluate_case(
     """Compare a synthetic DVR map with the measured one of a visit.
 
     Outside the brain both maps count as 0. NAWM is white matter without lesions at least 2 mm from other tissue, as in
-    `synthesize`. With several maps, how far they are apart in a lesion's mean becomes its `spread` and, with what the
-    model was calibrated to, its `uncertainty`; the visit gets predictions (their number) and voxel_floor, voxel_slope
+    `synthesize`. With several maps, the SD of a lesion's mean over them is its `spread` and, after the model's
+    calibration, its `uncertainty`; the visit gets predictions (their number) and voxel_floor, voxel_slope
     (see `calibration.error_by_spread`). With a calibrated model each lesion gets dvr_low and dvr_high (see
     `conformal.interval_of`).
 
@@ -68,8 +68,8 @@ def evaluate_case(
         for tissue in TISSUES:
             visit[f"{kind}_{tissue}"] = _mean(dvr[kind], regions[tissue]) if kind in dvr else None
     rows = lesion_table(labels, dvr["synthetic"], regions["nawm"], case.affine, measured=dvr["measured"])
-    clean = _label_means(labels, dvr["clean"]) if "clean" in dvr else None
-    lost = _label_means(labels, case.volumes["myelin_loss"]) if "myelin_loss" in case.volumes else None
+    clean = mean_by_label(labels, dvr["clean"]) if "clean" in dvr else None
+    lost = mean_by_label(labels, case.volumes["myelin_loss"]) if "myelin_loss" in case.volumes else None
     geometry = _geometry(case, labels, brain)
     spread = spread_by_label(maps, labels, outputs.scale) if len(maps) > 1 and rows else None
     if len(maps) > 1:
@@ -112,10 +112,3 @@ def _disjoint_tissues(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
 
 def _mean(values: np.ndarray, mask: np.ndarray) -> float | None:
     return float(values[mask].mean(dtype=float)) if mask.any() else None
-
-
-def _label_means(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Mean of each label in one pass, indexed by label."""
-    inside = np.flatnonzero(labels)
-    owner = labels.ravel()[inside]
-    return np.bincount(owner, values.ravel()[inside]) / np.maximum(np.bincount(owner), 1)

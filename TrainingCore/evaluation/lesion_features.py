@@ -8,6 +8,8 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
+from ..imaging.labelling import mean_by_label
+
 RIM_MM = 4.0  # (ours) how far around a lesion its rim reaches
 NAWM_MARGIN = 2  # (ours) voxels between a lesion and normal-appearing white matter
 CORE_DEPTH = 0.6  # (ours) share of the greatest depth beyond which a voxel belongs to the core
@@ -86,11 +88,7 @@ def label_means(labels: np.ndarray, values: np.ndarray, count: int) -> np.ndarra
     Returns:
         (count,), entry i for label i + 1; NaN if a label has no voxel.
     """
-    inside = np.flatnonzero(labels)
-    owner = labels.ravel()[inside]
-    voxels = np.bincount(owner, minlength=count + 1).astype(float)
-    voxels[voxels == 0] = np.nan
-    return (np.bincount(owner, values.ravel()[inside].astype(float), count + 1) / voxels)[1:]
+    return mean_by_label(labels, values, count)[1:]
 
 
 def _variance(labels: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from ..imaging.labelling import mean_by_label
+
 PAPER_MINIMUM_MM3 = 50.0  # Soulier et al. 2024 leave smaller lesions out of the correlation
 THRESHOLD_DEVIATIONS = 2.0  # demyelinated = below NAWM mean - 2 SD (ours)
 
@@ -88,11 +90,7 @@ def confidence_by_label(probability: np.ndarray, labels: np.ndarray) -> np.ndarr
     Returns:
         (n + 1,), entry i for label i, NaN without a voxel.
     """
-    inside = np.flatnonzero(labels)
-    owner = labels.ravel()[inside]
-    counts = np.bincount(owner).astype(float)
-    counts[counts == 0] = np.nan
-    return np.bincount(owner, probability.ravel()[inside]) / counts
+    return mean_by_label(labels, probability)
 
 
 def _places(inside: np.ndarray, owner: np.ndarray, shape: tuple[int, ...], affine: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Label the lesions of a mask."""
+"""Label the lesions of a mask, and average an image over each label."""
 
 from __future__ import annotations
 
@@ -31,3 +31,21 @@ def label_lesions(mask: np.ndarray, voxel_volume: float, minimum_mm3: float = 0.
     renumbered = np.zeros(int(numbers[-1]) + 1, np.int32)
     renumbered[numbers[order]] = np.arange(1, order.size + 1)
     return renumbered[components].reshape(lesional.shape), counts[order] * float(voxel_volume)
+
+
+def mean_by_label(labels: np.ndarray, values: np.ndarray, count: int = 0) -> np.ndarray:
+    """Average an image over the voxels of each label.
+
+    Args:
+        labels: int (I, J, K), 0 outside.
+        values: (I, J, K).
+        count: largest label to report, if it may have no voxel.
+
+    Returns:
+        (n + 1,) float64, entry i for label i; NaN if a label has no voxel.
+    """
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    voxels = np.bincount(owner, minlength=count + 1).astype(float)
+    voxels[voxels == 0] = np.nan
+    return np.bincount(owner, values.ravel()[inside], voxels.size) / voxels

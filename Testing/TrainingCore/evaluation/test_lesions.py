@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from TrainingCore.evaluation.lesions import demyelination_limit, lesion_table, surrounding_nawm_mean
-from TrainingCore.imaging.labelling import label_lesions
+from TrainingCore.imaging.labelling import label_lesions, mean_by_label
 from TrainingCore.imaging.volumes import read_volume
 
 AFFINE = np.array([[-1.5, 0, 0, 60], [0, 1.5, 0, -70], [0, 0, 1.5, -40], [0, 0, 0, 1.0]])
@@ -150,3 +150,9 @@ def test_real_lesions_are_dark_on_t1w_against_what_surrounds_them(real_data):
     assert np.abs(centres).max() < 110
     assert (centres[:, 0] > 0).any()
     assert (centres[:, 0] < 0).any()
+
+
+def test_means_by_label_leave_empty_labels_without_a_value() -> None:
+    labels = np.array([[[0, 1], [1, 3]]])
+    means = mean_by_label(labels, np.array([[[9, 2], [4, 7]]], np.float32), count=4)
+    np.testing.assert_array_equal(means, [np.nan, 3.0, np.nan, 7.0, np.nan])
