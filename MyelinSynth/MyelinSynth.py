@@ -140,6 +140,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.comparePanel.stop()
         self.patientPanel.forget()
         self.reviewPanel.close()
+        self.displayPanel.setOpen(False)
         self.displayPanel.close()
         self.setParameterNode(None)
         self.removeObservers()
@@ -153,11 +154,13 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """The module is opened."""
         self.initializeParameterNode()
+        self.displayPanel.setOpen(True)
         self.reviewPanel.setOpen(True)
         self.runPanel.askForDevices()
 
     def exit(self):
         """Another module is opened: a synthesis continues, fields, keys and the lesion table rest."""
+        self.displayPanel.setOpen(False)
         self.reviewPanel.setOpen(False)
         self.setParameterNode(None)
 

@@ -53,7 +53,8 @@ def layers(name: str = "Red") -> tuple[str, str, float]:
 
 
 def sliceNodes(names: Any) -> list[Any]:
-    return [one for one in slicer.util.getNodesByClass("vtkMRMLSliceNode") if one.GetLayoutName() in names]
+    """Slice nodes of these views, as far as the layout has them."""
+    return [one for one in slicer.util.getNodesByClass("vtkMRMLSliceNode") if one.GetLayoutName() in names and one.IsMappedInLayout()]
 
 
 def assertFramed(manager: Any, nodes: dict[str, Any], lesion: int) -> None:
@@ -209,6 +210,22 @@ def test_a_close_look_centres_every_view_on_the_lesion(host: Host, reviewed: Any
         assert min(node.GetFieldOfView()[:2]) == pytest.approx(framing.CLOSE_LOOK_MM)
     reviewed.ui.closelyBox.setChecked(False)
     assertFramed(views, reviewed.displayPanel.nodes, 1)
+
+
+def test_a_layout_of_slicers_own_shows_the_chosen_lesion(host: Host, reviewed: Any, views: Any) -> None:
+    reviewed.exit()
+    reviewed.enter()  # in the stand-in the views are younger than the open module
+    reviewed.ui.sideBySideButton.click()
+    settle(host)
+    click(reviewed, 1)
+    views.layoutLogic().GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+    settle(host)
+    assert {"Red", "Green", "Yellow"} == {node.GetLayoutName() for node in sliceNodes(views.sliceViewNames())}
+    assertFramed(views, reviewed.displayPanel.nodes, 1)
+    reviewed.exit()
+    reviewed.displayPanel.frame = lambda: pytest.fail("another module is open: the views are its own")
+    views.layoutLogic().GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    settle(host)
 
 
 def test_one_view_has_the_legend(host: Host, reviewed: Any, views: Any) -> None:

@@ -1,18 +1,25 @@
 # ruff: noqa: F811 - fixtures that are imported
-"""A head of 1 mm with 150 lesions: how long a person waits. Slow, and run by hand."""
+"""Many lesions: how long a person waits. The head of 1 mm with 150 lesions is slow, and run by hand; what made the
+application slow is counted here: at every event it goes through all segments, or cuts a view through all of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from slicer_scene import Application
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
 
+import slicer
+from MyelinSynthLib.review import segments
+from MyelinSynthLib.review.table import ACCEPTED, Review, fillTable
 from stand_in_host import Host
-from test_module_panel import host, widget  # noqa: F401 - fixtures
+from test_module_display import settle, sliceNodes, views  # noqa: F401 - fixtures
+from test_module_panel import child, host, widget  # noqa: F401 - fixtures
+from test_module_reviewpanel import reviewed  # noqa: F401 - fixtures
 
 from Testing.benchmarks.slicer_review import measure
 
@@ -23,3 +30,49 @@ def test_choosing_and_reopening_are_quick(host: Host, application: Application, 
     assert seconds["choose_cpu"] < 0.1
     assert seconds["decide_cpu"] < 0.3
     assert seconds["reopen_cpu"] < 3
+
+
+def events(node: Any, *kinds: Any) -> list[str]:
+    """A list that grows with every event of these kinds, or with every modification."""
+    heard: list[str] = []
+    for kind in kinds or ("ModifiedEvent",):
+        node.AddObserver(kind, lambda _caller, event: heard.append(event))
+    return heard
+
+
+def test_many_lesions_are_made_and_coloured_at_once(host: Host, application: Application) -> None:
+    lesions = list(range(1, 28))
+    labels = np.zeros((12, 12, 12), np.int16)
+    for lesion, corner in zip(lesions, np.ndindex(3, 3, 3)):
+        labels[tuple(slice(4 * start, 4 * start + 2) for start in corner)] = lesion
+    reference = slicer.util.addVolumeFromArray(labels.astype(np.float32), name="T1w")
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    kinds = slicer.vtkSegmentation
+    heard = events(segmentation, kinds.SegmentAdded, kinds.SegmentModified)
+    segments.addSegments(segmentation, labels, reference, lesions)
+    assert len(segments.segmentIds(segmentation)) == len(lesions)
+    assert len(heard) <= 2, "one for all that were added, one for all names"
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    fillTable(table, [{"id": float(lesion), "mean_dvr": 1.0} for lesion in lesions], ("id", "mean_dvr"))
+    for row in range(len(lesions)):
+        Review(table).setState(row, ACCEPTED)
+    heard.clear()
+    segments.colourSegments(segmentation, Review(table))
+    assert len(heard) == 1
+
+
+def test_only_the_views_of_the_layout_follow_a_choice(host: Host, reviewed: Any, views: Any) -> None:
+    ui = reviewed.ui
+    ui.closelyBox.setChecked(True)
+    ui.sideBySideButton.click()
+    settle(host)
+    reviewed.reviewPanel.choose(0)
+    nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    heard = {node.GetLayoutName(): events(node) for node in nodes}
+    reviewed.reviewPanel.choose(1)
+    shown = {node.GetLayoutName() for node in nodes if node.IsMappedInLayout()}
+    assert {name for name, those in heard.items() if those} == shown, "the others follow when their layout comes"
+    assert all(len(those) == 1 for those in heard.values() if those)
+    ui.fourUpButton.click()
+    settle(host)
+    assert all(heard[node.GetLayoutName()] for node in sliceNodes(("Red", "Green", "Yellow")))

@@ -104,10 +104,11 @@ def read_lesions(path: Path) -> list[dict[str, Any]]:
         One dict per row; columns that are not in `lesion_columns` (a review's) are text.
     """
     with open(path, encoding="utf-8", newline="") as stream:
-        return [{key: _cell(key, text) for key, text in row.items()} for row in csv.DictReader(stream)]
+        numeric = set(column_names(measured=True)) - text_columns()
+        return [{key: _cell(text, key in numeric) for key, text in row.items()} for row in csv.DictReader(stream)]
 
 
-def _cell(column: str, text: str) -> float | str | None:
+def _cell(text: str, numeric: bool) -> float | str | None:
     if not text:
         return None
-    return float(text) if column in column_names(measured=True) and column not in text_columns() else text
+    return float(text) if numeric else text

@@ -82,7 +82,8 @@ def addChangeLegend(volume: Any, view: Any = None) -> Any:
 def colourByClass(segmentation: Any, table: Any) -> None:
     """Colour every lesion of two visits by what happened to it."""
     review, segments = Review(table), segmentsByLesion(segmentation)
-    for row in range(len(review)):
-        segment = segments.get(review.lesion(row))
-        if segment is not None:
-            segment.SetColor(*COLOURS_OF_CLASS.get(review.text(row, "change"), COLOURS_OF_CLASS["not judged"]))
+    with slicer.util.NodeModify(segmentation):  # at once, see addSegments
+        for row in range(len(review)):
+            segment = segments.get(review.lesion(row))
+            if segment is not None:
+                segment.SetColor(*COLOURS_OF_CLASS.get(review.text(row, "change"), COLOURS_OF_CLASS["not judged"]))

@@ -31,19 +31,21 @@ def brainCorners(brain: Any) -> np.ndarray:
 
 
 def frame(point: Sequence[float] | None, corners: np.ndarray | None, closely: bool = False) -> None:
-    """Let every slice view show the same position.
+    """Let every slice view of the layout show the same position; every one there is where no layout is known.
 
     point: world position, mm RAS, that all views cut through, or None for the middle of the brain; corners: what has
     to fit, see `brainCorners`, None to keep the size of what is shown; closely: centre the views on the point instead,
     CLOSE_LOOK_MM across.
     """
-    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-        if closely and point is not None:
-            _lookClosely(node, np.asarray(point, float))
-        elif corners is not None:
-            _fit(node, corners, None if point is None else np.asarray(point, float))
-        elif point is not None:
-            node.JumpSliceByCentering(*map(float, point))
+    nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    for node in [node for node in nodes if node.IsMappedInLayout()] or nodes:
+        with slicer.util.NodeModify(node):  # a view cuts through all lesions at every change
+            if closely and point is not None:
+                _lookClosely(node, np.asarray(point, float))
+            elif corners is not None:
+                _fit(node, corners, None if point is None else np.asarray(point, float))
+            elif point is not None:
+                node.JumpSliceByCentering(*map(float, point))
 
 
 def jumpTo(point: Sequence[float]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import qt
 import slicer
+from slicer.util import VTKObservationMixin
 
 from ..compare.colours import addChangeLegend
 from ..review import segments as lesions
@@ -25,12 +26,14 @@ UNDER = (T1W, FLAIR)  # in the order of the box
 SETTLE_MILLISECONDS = (0, 250)
 
 
-class DisplayPanel:
+class DisplayPanel(VTKObservationMixin):
     """Controls and layout buttons. What they say is kept in `shown`, and written to the views from there."""
 
     def __init__(self, ui: Any, chosen: Callable[[], Any] = lambda: None) -> None:
         """chosen: the world position of the lesion that is chosen in the review, or None."""
+        VTKObservationMixin.__init__(self)
         self.ui, self._chosen = ui, chosen
+        self._arrangement: int | None = None  # the layout that the views were brought into line for
         self.nodes: dict[str, Any] = {}
         self.shown = Shown()
         self.closely = False
@@ -88,6 +91,20 @@ class DisplayPanel:
             self._showMeasured()
             self.shown.apply()
             self._placeLegend()
+
+    def setOpen(self, isOpen: bool) -> None:
+        """Whether the module is open: every layout that is chosen then, in Slicer's own menu too, shows the lesion."""
+        node = self._layoutNode()
+        self.removeObservers()
+        if isOpen and node is not None:
+            self._arrangement = node.GetViewArrangement()
+            self.addObserver(node, "ModifiedEvent", self.onLayout)
+
+    def onLayout(self, layoutNode: Any, _event: str = "") -> None:
+        """Somebody chose another layout, whose views were not kept in line."""
+        if layoutNode.GetViewArrangement() != self._arrangement:
+            self._arrangement = layoutNode.GetViewArrangement()
+            self.settle()
 
     def release(self, node: Any) -> None:
         """A node is about to be removed from the scene, by whomever."""
