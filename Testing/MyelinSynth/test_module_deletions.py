@@ -69,6 +69,9 @@ def test_a_deleted_node_is_missed_by_nothing_else(
         assert not host.errors, host.errors
     assert not host.messages, host.messages
     ui = widget.ui
+    if role in ("table", "lesions"):
+        assert "deleted from the scene" in ui.resultLabel.text, "and not that no mask was given"
+        assert not ui.nextButton.enabled
     ui.exportFolderEdit.text = str(tmp_path)
     assert ui.exportButton.enabled == (role != "dvr")
     for box, works in zip((ui.exportTableBox, ui.exportReportBox, ui.exportResultBox), EXPORTED.get(role, ())):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import vtk
 from digital_result import LESIONS
 from slicer_scene import Application
 
@@ -54,7 +55,11 @@ def layers(name: str = "Red") -> tuple[str, str, float]:
 
 def sliceNodes(names: Any) -> list[Any]:
     """Slice nodes of these views, as far as the layout has them."""
-    return [one for one in slicer.util.getNodesByClass("vtkMRMLSliceNode") if one.GetLayoutName() in names and one.IsMappedInLayout()]
+    return [
+        one
+        for one in slicer.util.getNodesByClass("vtkMRMLSliceNode")
+        if one.GetLayoutName() in names and one.IsMappedInLayout()
+    ]
 
 
 def assertFramed(manager: Any, nodes: dict[str, Any], lesion: int) -> None:
@@ -212,6 +217,20 @@ def test_a_close_look_centres_every_view_on_the_lesion(host: Host, reviewed: Any
     assertFramed(views, reviewed.displayPanel.nodes, 1)
 
 
+def test_a_patient_that_is_moved_back_is_framed_anew(host: Host, reviewed: Any, views: Any) -> None:
+    nodes = reviewed.displayPanel.nodes
+    tilt, turn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode"), vtk.vtkTransform()
+    turn.Translate(30, -20, 10)
+    turn.RotateX(25)
+    tilt.SetMatrixTransformToParent(turn.GetMatrix())
+    for role in ("dvr", "brain"):
+        nodes[role].SetAndObserveTransformNodeID(tilt.GetID())
+    click(reviewed, 1)
+    tilt.SetMatrixTransformToParent(vtk.vtkMatrix4x4())
+    click(reviewed, 0)
+    assertFramed(views, nodes, 0)
+
+
 def test_a_layout_of_slicers_own_shows_the_chosen_lesion(host: Host, reviewed: Any, views: Any) -> None:
     reviewed.exit()
     reviewed.enter()  # in the stand-in the views are younger than the open module
@@ -226,6 +245,17 @@ def test_a_layout_of_slicers_own_shows_the_chosen_lesion(host: Host, reviewed: A
     reviewed.displayPanel.frame = lambda: pytest.fail("another module is open: the views are its own")
     views.layoutLogic().GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     settle(host)
+
+
+@pytest.mark.usefixtures("views")
+def test_the_map_has_its_legend_back_when_the_wipe_ends_in_another_layout(host: Host, reviewed: Any) -> None:
+    reviewed.ui.wipeBox.setChecked(True)
+    reviewed.ui.sideBySideButton.click()
+    settle(host)
+    reviewed.ui.wipeBox.setChecked(False)
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(reviewed.displayPanel.nodes["dvr"])
+    assert legend is not None
+    assert [slicer.mrmlScene.GetNodeByID(legend.GetNthViewNodeID(0)).GetLayoutName()] == ["Myelin"]
 
 
 def test_one_view_has_the_legend(host: Host, reviewed: Any, views: Any) -> None:

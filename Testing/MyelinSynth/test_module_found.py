@@ -284,7 +284,9 @@ def test_merge_and_split_by_keys(host: Host, found: Any) -> None:
 
 def test_another_module_gets_its_clicks_back(host: Host, found: Any) -> None:
     found.ui.addButton.click()
+    assert found.ui.editsLabel.text.startswith("Click on the lesion")
     found.exit()
+    assert found.ui.editsLabel.text == "", "nobody waits for a click any more"
     clickInView(host, MISSED[0])
     assert not found.ui.addButton.checked
     assert len(found.reviewPanel.review) == 2

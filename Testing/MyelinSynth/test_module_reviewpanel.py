@@ -92,6 +92,8 @@ def test_the_table_says_everything_about_a_lesion(reviewed: Any) -> None:
     assert (cells["Mean DVR"], cells["Ratio to NAWM"], cells["Demyelinated"]) == ("0.80", "0.67", "100%")
     assert float(cells["Measured mean DVR"]) == pytest.approx(0.9, abs=0.03)
     assert cells["Comment"] == ""
+    square = reviewed.ui.reviewTable.item(0, 1).data(QtCore.Qt.ItemDataRole.DecorationRole)
+    assert square.name() == reviewed.ui.reviewTable.item(0, 1).background().color().name(), "seen on a chosen row"
     assert (reviewed.ui.reviewBar.value, reviewed.ui.reviewBar.maximum) == (0, 2)
 
 

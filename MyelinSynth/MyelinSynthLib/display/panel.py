@@ -13,6 +13,7 @@ from slicer.util import VTKObservationMixin
 from ..compare.colours import addChangeLegend
 from ..review import segments as lesions
 from ..review.table import Review
+from ..scene.geometry import toWorld
 from ..words import _
 from . import framing, plots, surfaces
 from . import views as display
@@ -41,7 +42,7 @@ class DisplayPanel(VTKObservationMixin):
         self._beforeComparison: int | None = None  # the layout
         self.settled: Callable[[], None] = lambda: None  # called when the views of a new layout are in line
         self._layouts = Layouts()
-        self._corners: tuple[Any, int, np.ndarray] | None = None
+        self._corners: tuple[tuple[Any, ...], np.ndarray] | None = None  # of which brain mask, in which place
         self._settling: list[int] = []
         self._resetSolid = False  # whether the cameras are pointed at the surfaces once the layout is there
         self._timer = qt.QTimer()
@@ -178,6 +179,7 @@ class DisplayPanel(VTKObservationMixin):
             self._placeLegend()  # that of the map goes with the map
         else:
             self.stopWipe()
+            self._placeLegend()  # that of the curtain went with it
 
     def onWipeMoved(self, fraction: float) -> None:
         """Move the curtain."""
@@ -313,10 +315,10 @@ class DisplayPanel(VTKObservationMixin):
         brain = self.nodes.get("brain", self.nodes.get("change_before"))
         if brain is None or brain.GetImageData() is None:
             return None
-        modified = max(brain.GetMTime(), brain.GetImageData().GetMTime())
-        if self._corners is None or self._corners[0] is not brain or self._corners[1] != modified:
-            self._corners = (brain, modified, framing.brainCorners(brain))
-        return self._corners[2]
+        state = (brain.GetID(), brain.GetMTime(), brain.GetImageData().GetMTime(), toWorld(brain, _("brain")).tobytes())
+        if self._corners is None or self._corners[0] != state:
+            self._corners = (state, framing.brainCorners(brain))
+        return self._corners[1]
 
     def _layoutNode(self) -> Any:
         layoutManager = slicer.app.layoutManager()

@@ -296,8 +296,11 @@ class ReviewPanel(VTKObservationMixin):
     def _onAdd(self, adding: bool) -> None:
         """Start or stop waiting for a click in a slice view."""
         self._clicks.setActive(adding)
+        invitation = _("Click on the lesion in a slice view. Press Esc to stop.")
         if adding:
-            self._did = self.ui.editsLabel.text = _("Click on the lesion in a slice view. Press Esc to stop.")
+            self._did = self.ui.editsLabel.text = invitation
+        elif self.ui.editsLabel.text == invitation:
+            self.ui.editsLabel.text = ""
         self._annotate()
 
     def stopAdding(self) -> None:

@@ -31,6 +31,7 @@ from .table import (
 
 ALWAYS_SHOWN = ("id", "volume_mm3", "mean_dvr")
 RIGHT_AND_MIDDLE = 0x0082  # Qt::AlignRight | Qt::AlignVCenter
+DECORATION = 1  # Qt::DecorationRole, a square of the colour beside the text
 
 
 @functools.lru_cache  # called for every row after every decision, and translating takes time
@@ -200,4 +201,5 @@ def _cell(review: Review, row: int, column: Column) -> Any:
         colour = COLOURS_OF_STATE[review.state(row)]
         item.setBackground(qt.QBrush(qt.QColor(*(round(255 * part) for part in colour))))
         item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
+        item.setData(DECORATION, qt.QColor(*(round(255 * part) for part in colour)))  # seen on the chosen row, too
     return item

@@ -63,11 +63,15 @@ def resultWords(nodes: dict[str, Any]) -> str:
         nodes: nodes of one synthesis by role; parts whose node was deleted are left out.
     """
     parts = []
-    if "lesions" in nodes and "table" in nodes:
+    if "table" not in nodes:
+        parts.append(_("The lesion table was deleted from the scene."))
+    elif "lesions" in nodes or len(Review(nodes["table"])):
         if provenance.hasNetworkLesions(nodes):
             parts.append(_("Found automatically, to be reviewed:"))
         parts.append(lesionWords(Review(nodes["table"])))
-    elif "dvr" in nodes:
+        if "lesions" not in nodes:
+            parts.append(_("Their outlines were deleted from the scene."))
+    else:
         parts.append(_("No lesion mask was given and lesions were not segmented."))
     try:
         nawm = json.loads(nodes["provenance"].GetText())["summary"]["synthetic_dvr"]["nawm"]["mean"]

@@ -36,7 +36,7 @@ class OutcomeSentence:
         ui.resultLabel.text = resultWords(self.nodes) if there else ""
         ui.resultLabel.visible = there
         ui.showReportButton.enabled = "report" in self.nodes and "table" in self.nodes
-        ui.nextButton.enabled = there and "lesions" in self.nodes
+        ui.nextButton.enabled = there and "lesions" in self.nodes and "table" in self.nodes
 
     def onReport(self, _checked: bool = False) -> None:
         """Open the report in the browser, with the review as it is now."""
