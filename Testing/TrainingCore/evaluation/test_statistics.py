@@ -56,12 +56,12 @@ def test_a_perfect_line_has_r_one_and_p_zero():
 def test_bootstrap_replicates_are_correlations_of_resampled_patients():
     x, y, people = cohort(patients=6, lesions=4)
     draws = ClusterBootstrap(people, replicates=20, seed=4)
-    for weights, found in zip(draws.weights, draws.correlations(x, y)):
+    for weights, found in zip(draws.weights, draws.correlations(x, y), strict=True):
         rows = np.concatenate(
             [np.flatnonzero(people == person) for person, w in enumerate(weights) for _ in range(int(w))]
         )
         assert found == pytest.approx(np.corrcoef(x[rows], y[rows])[0, 1], abs=1e-9)
-    for weights, found in zip(draws.weights, draws.means(y)):
+    for weights, found in zip(draws.weights, draws.means(y), strict=True):
         assert found == pytest.approx(np.average(y, weights=weights[people]))
 
 

@@ -24,7 +24,9 @@ def test_a_rigid_change_stays_rigid_and_turns_about_the_centre():
 @pytest.mark.parametrize("affine", [False, True])
 def test_one_unit_of_a_turn_moves_the_rim_by_at_most_one_mm(affine):
     rim = CENTRE + 60 * np.eye(3)
-    for direction in generators(CENTRE, 60.0, affine):
+    directions = generators(CENTRE, 60.0, affine)
+    assert len(directions) == (12 if affine else 6)
+    for direction in directions:
         moved = moved_along(np.eye(4), direction[None], np.array([1.0]))
         length = np.linalg.norm(rim @ moved[:3, :3].T + moved[:3, 3] - rim, axis=1).max()
         assert length == pytest.approx(1.0, abs=0.02)
