@@ -68,7 +68,8 @@ class Proxy:
     def _call(self, name: str, given: tuple[Any, ...]) -> Any:
         found = getattr(self._real, name)(*native(given, name))
         kinds = (QtWidgets.QHeaderView, QtWidgets.QTableWidgetItem, QtGui.QAction, QtWidgets.QLayout)
-        return Proxy(self._host, found, type(found).__name__) if isinstance(found, kinds) else found
+        known = isinstance(found, kinds) or type(found) is QtWidgets.QWidget
+        return Proxy(self._host, found, type(found).__name__) if known else found
 
     def connect(self, signature: str, receiver: Callable[..., Any]) -> None:
         listed = self._known["signals"] or {f"{name}({signature.split('(')[1]}" for name in self._known["methods"]}

@@ -383,3 +383,25 @@ def test_a_linked_view_passes_no_opacity_on_while_the_views_are_written(host: Ho
     assert shown["Red"] == pytest.approx(0.25)
     assert shown["T1w"] == shown["FLAIR"] == 0.0
     assert all(one.GetLinkedControl() for one in composites)
+
+
+@pytest.mark.parametrize(("pixels", "rows"), [(930, 2), (1400, 1), (None, 1)])
+def test_views_stand_in_two_rows_where_the_window_is_narrow(
+    host: Host, reviewed: Any, views: Any, monkeypatch: pytest.MonkeyPatch, pixels: int | None, rows: int
+) -> None:
+    """The bars above four slice views need 1,320 pixels: Slicer would make its window wider than a small screen."""
+    window = slicer.util.mainWindow()
+    if pixels is None:
+        monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
+    else:
+        window.centralWidget().setFixedWidth(pixels)
+        window.resize(pixels, 1000)
+        host.process()
+    click(reviewed, 0)
+    reviewed.ui.sideBySideButton.click()
+    settle(host)
+    node = views.layoutLogic().GetLayoutNode()
+    description = node.GetLayoutDescription(node.GetViewArrangement())
+    assert description.count('type="horizontal"') == rows
+    assert {one.GetLayoutName() for one in sliceNodes(views.sliceViewNames())} == set(SIDE_BY_SIDE_VIEWS)
+    assertFramed(views, reviewed.displayPanel.nodes, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .shown import CHANGE_VIEWS, SIDE_BY_SIDE_VIEWS
@@ -9,6 +10,10 @@ from .shown import CHANGE_VIEWS, SIDE_BY_SIDE_VIEWS
 # Own numbers: Slicer's layouts end below 1000
 SIDE_BY_SIDE, WITH_3D, ONE_PLOT, TWO_PLOTS, SIDE_BY_SIDE_MEASURED = 8530, 8531, 8532, 8533, 8534
 TWO_VISITS = 8535
+# The same views in two rows, by the number of the layout that has them beside each other
+IN_ROWS = {SIDE_BY_SIDE: 8536, SIDE_BY_SIDE_MEASURED: 8537, TWO_VISITS: 8538}
+ACROSS = {SIDE_BY_SIDE: 3, SIDE_BY_SIDE_MEASURED: 4, TWO_VISITS: 3}  # views beside each other
+LEAST_VIEW_PIXELS = 330  # of the bar above a slice view, which makes the window wider where it must (Slicer 5.13)
 PLOT_VIEWS = ("MyelinSynthDistribution", "MyelinSynthComparison")
 AXIAL, CORONAL = ("Red", "Axial", "R", "#F34A33"), ("Green", "Coronal", "G", "#6EB04B")
 
@@ -35,6 +40,32 @@ def _split(direction: str, *parts: tuple[int, str]) -> str:
     return f'<layout type="{direction}" split="true">{items}</layout>'
 
 
+def _rows(images: Sequence[str]) -> str:
+    """Images two by two, the last one alone where they are odd."""
+    pairs = [images[first : first + 2] for first in range(0, len(images), 2)]
+    return _split("vertical", *((500, _split("horizontal", *((500, image) for image in pair))) for pair in pairs))
+
+
+def fitting(number: int, pixels: float | None) -> int:
+    """Choose the layout that shows the same views in a window of this width.
+
+    Args:
+        number: layout with views beside each other, or any other.
+        pixels: width of all views together; None where it is not known.
+
+    Returns:
+        The number of the layout with the views in two rows where the window is too narrow, else the same number.
+    """
+    if number in IN_ROWS and pixels is not None and pixels < ACROSS[number] * LEAST_VIEW_PIXELS:
+        return IN_ROWS[number]
+    return number
+
+
+def isLayout(arrangement: int, number: int) -> bool:
+    """Return whether a view arrangement is a layout of ours, in one row or in two."""
+    return arrangement in (number, IN_ROWS.get(number))
+
+
 def descriptions() -> dict[int, str]:
     """The layouts by number, in Slicer's layout language."""
     labels = ("T1", "F", "M", "P")
@@ -47,6 +78,9 @@ def descriptions() -> dict[int, str]:
         SIDE_BY_SIDE: _split("horizontal", *((330, image) for image in images[:3])),
         SIDE_BY_SIDE_MEASURED: _split("horizontal", *((250, image) for image in images)),
         TWO_VISITS: _split("horizontal", *((330, visit) for visit in visits)),
+        IN_ROWS[SIDE_BY_SIDE]: _rows(images[:3]),
+        IN_ROWS[SIDE_BY_SIDE_MEASURED]: _rows(images),
+        IN_ROWS[TWO_VISITS]: _rows(visits),
         WITH_3D: _split("horizontal", (600, solid), (400, slices)),
         ONE_PLOT: _split("horizontal", (450, _slice(*AXIAL)), (550, plots[0])),
         TWO_PLOTS: _split("horizontal", (450, slices), (550, _split("vertical", *((500, plot) for plot in plots)))),

@@ -17,7 +17,16 @@ from ..scene.geometry import toWorld
 from ..words import _
 from . import framing, plots, surfaces
 from . import views as display
-from .layouts import SIDE_BY_SIDE, SIDE_BY_SIDE_MEASURED, TWO_VISITS, WITH_3D, Layouts, registerLayouts
+from .layouts import (
+    SIDE_BY_SIDE,
+    SIDE_BY_SIDE_MEASURED,
+    TWO_VISITS,
+    WITH_3D,
+    Layouts,
+    fitting,
+    isLayout,
+    registerLayouts,
+)
 from .selection import showOnly, standOut
 from .shown import CHANGE_VIEW, CHANGE_VIEWS, FLAIR, MAP_VIEW, T1W, Shown, viewsOf
 
@@ -129,7 +138,7 @@ class DisplayPanel(VTKObservationMixin):
 
     def compare(self) -> None:
         """Show two visits and their change side by side."""
-        if self._layoutNode() is not None and self._layoutNode().GetViewArrangement() != TWO_VISITS:
+        if self._layoutNode() is not None and not isLayout(self._layoutNode().GetViewArrangement(), TWO_VISITS):
             self._beforeComparison = self._layoutNode().GetViewArrangement()
         self._goTo(TWO_VISITS)
 
@@ -211,7 +220,7 @@ class DisplayPanel(VTKObservationMixin):
     def _showMeasured(self) -> None:
         """The measured DVR in the window and colours of the map, where both are in the views."""
         node, measured = self._layoutNode(), self.shown.measured
-        if node is None or measured is None or node.GetViewArrangement() != SIDE_BY_SIDE_MEASURED:
+        if node is None or measured is None or not isLayout(node.GetViewArrangement(), SIDE_BY_SIDE_MEASURED):
             return
         if not display.isShownAsMap(measured):
             display.showMap(measured)  # in another window it could not be compared with the map
@@ -277,7 +286,10 @@ class DisplayPanel(VTKObservationMixin):
     def _goTo(self, layout: int) -> None:
         if self._layoutNode() is None or not (self.shown.hasMap or self.shown.hasChange):
             return
-        self._layouts.show(self._layoutNode(), layout)
+        window = slicer.util.mainWindow()
+        self._layouts.show(
+            self._layoutNode(), fitting(layout, None if window is None else window.centralWidget().width)
+        )
         self.restore()
         self.settle()
 
