@@ -1,4 +1,4 @@
-"""What MkDocs does besides Markdown: pictures of Resources/, help of every command, and pages of the repository's root.
+"""MkDocs hooks: pictures and tables of Resources/, help of every command, and pages of the repository's root.
 
 `<!-- help: train -->` becomes the command's --help, `<!-- include: CONTRIBUTING.md -->` a file of the repository and
 `<!-- recipes -->` the table of recipes, so that none of them can differ from the code.
@@ -21,8 +21,8 @@ PICTURES = ROOT / "Resources" / "pictures"
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pictures of Resources/pictures as pictures/."""
-    for path in sorted(PICTURES.rglob("*.png")):
+    """Add the pictures and tables of Resources/pictures as pictures/."""
+    for path in sorted([*PICTURES.rglob("*.png"), *PICTURES.rglob("*.csv")]):
         uri = f"pictures/{path.relative_to(PICTURES).as_posix()}"
         files.append(File.generated(config, uri, abs_src_path=str(path)))
     return files
