@@ -23,6 +23,7 @@ def change(
     before_label: Annotated[str | None, Option("NAME")] = None,
     after_label: Annotated[str | None, Option("NAME")] = None,
     repeatability: Annotated[Path | None, Option("FILE")] = None,
+    relative_to_nawm: bool = False,
     spacing: Annotated[float, Option("MM")] = 1.0,
     progress: ProgressMode = "bar",
 ) -> Change:
@@ -43,6 +44,8 @@ def change(
         after_label: name of the second visit.
         repeatability: JSON file with classes_mm3, sd and source: SD of the difference between two scans without true
             change (default: the repeatability in the model card).
+        relative_to_nawm: judge lesions by their change minus that of normal-appearing white matter, e.g. after a change
+            of scanner; hides a change of the whole white matter. Both numbers are always written.
         spacing: voxel size of the half-way space.
         progress: how to show progress; bar is on stderr, json on stdout.
 
@@ -72,7 +75,7 @@ def change(
 
     with Progress(progress, "comparing") as reporter, atomic_folder(Path(out), SUMMARY) as folder:
         reporter.report("register", 0.1, "Registering the visits")
-        compared = compare_visits(results, (before_t1, after_t1), spacing, known)
+        compared = compare_visits(results, (before_t1, after_t1), spacing, known, relative_to_nawm)
         reporter.report("write", 0.7, "Writing map, table and report")
         _write(folder, compared, labels)
         reporter.report("done", 1.0, f"Done: {out}")

@@ -99,6 +99,14 @@ CHANGE_COLUMNS: list[LesionColumn] = [
         True,
     ),
     LesionColumn("difference", "difference", "DVR", "{:+.3f}", "DVR after minus before.", CHANGE),
+    LesionColumn(
+        "difference_to_nawm",
+        "minus NAWM",
+        "DVR",
+        "{:+.3f}",
+        "Difference minus that of normal-appearing white matter (NAWM).",
+        CHANGE,
+    ),
     LesionColumn("low", "95 % from", "DVR", "{:+.3f}", "Lower end of the difference's interval.", CHANGE),
     LesionColumn("high", "to", "DVR", "{:+.3f}", "Upper end of the difference's interval.", CHANGE),
     LesionColumn(

@@ -35,6 +35,7 @@ def describe_changes(summary: dict[str, Any]) -> str:
             f"{summary['voxels']['remyelination_index']:.1%} (Bodini et al. 2016; threshold {summary['limit']:.2f} "
             "DVR, mean of NAWM minus 2 SD)."
         )
+    sentences += _nawm(summary)
     sentences.append(
         f"Threshold for a change: {summary['repeatability']}."
         if summary["repeatability"]
@@ -46,6 +47,38 @@ def describe_changes(summary: dict[str, Any]) -> str:
         )
     sentences.append(f"The maps are synthetic. {RESEARCH_USE}")
     return " ".join(sentences)
+
+
+def _nawm(summary: dict[str, Any]) -> list[str]:
+    """How much normal-appearing white matter changed, whether that is expected, and what remains of the lesions' change.
+
+    Comparisons of earlier versions hold no `expected` and no `relative_to_nawm`.
+    """
+    nawm, relative = summary.get("nawm") or {}, summary.get("relative_to_nawm")
+    if nawm.get("difference") is None or relative is None:
+        return []
+    shift, expected = nawm["difference"], nawm["expected"]
+    sentences = [f"Normal-appearing white matter (NAWM) changed by {shift:+.3f} DVR."]
+    if expected is not None:
+        beyond = abs(shift) > expected
+        sentences = [
+            f"{'Warning: normal' if beyond else 'Normal'}-appearing white matter (NAWM) changed by {shift:+.3f} DVR, "
+            f"{'more' if beyond else 'not more'} than between two scans without a change ({expected:.3f})."
+        ]
+        if beyond:
+            sentences.append(
+                "Another scanner, protocol or calibration shifts all tissue alike, and so does diffuse damage; the map "
+                "cannot tell them apart. The lesions' differences contain this shift."
+            )
+    by_change, mean = relative["by_change"], relative["mean_difference"]
+    if mean is not None:
+        sentences.append(f"Relative to NAWM, the mean difference of the lesions is {mean:+.3f} DVR.")
+    if summary.get("judged_relative_to_nawm"):
+        sentences.append("Lesions are classified relative to NAWM; the map of the difference is not corrected.")
+    elif expected is not None:
+        counts = [f"{by_change.get(name, 0)} would be {name}" for name in BEYOND]
+        sentences.append(f"Relative to NAWM, {' and '.join(counts)} (--relative-to-nawm).")
+    return sentences
 
 
 def _lesions(count: int, by_change: dict[str, int], judged: bool) -> str:

@@ -81,6 +81,33 @@ def _row(
     return row | {"change": classify(match.kind, row["low"], row["high"])}
 
 
+def relative_to_nawm(rows: Sequence[Row], shift: float | None, repeatability: Repeatability | None) -> list[Row]:
+    """Judge the same lesions by their difference minus that of normal-appearing white matter (NAWM).
+
+    A scanner, protocol or calibration that differs between the visits shifts lesions and NAWM alike. The variance of
+    NAWM between two scans without a change adds to that of the lesion (ours: their correlation is not known).
+
+    Args:
+        rows: rows of `lesion_changes`.
+        shift: difference of the mean DVR of NAWM, after minus before; None if there is no NAWM.
+        repeatability: threshold for a change; without it, or without its nawm_sd, no lesion is classified.
+
+    Returns:
+        Copies of the rows with `difference_to_nawm`, in which low, high and change follow from it. `difference` stays.
+    """
+    judged = []
+    for row in rows:
+        relative = None if shift is None or row["difference"] is None else row["difference"] - shift
+        low = high = None
+        if relative is not None and repeatability is not None and repeatability.nawm_sd is not None:
+            own = repeatability.of(max(row["volume_before_mm3"], row["volume_after_mm3"]))
+            half = NORMAL * float(np.hypot(own, repeatability.nawm_sd))
+            low, high = relative - half, relative + half
+        verdict = NOT_JUDGED if row["difference"] is None else classify(row["kind"], low, high)
+        judged.append(row | {"difference_to_nawm": relative, "low": low, "high": high, "change": verdict})
+    return judged
+
+
 def classify(kind: str, low: float | None, high: float | None) -> str:
     """Classify a lesion by its change.
 
@@ -121,19 +148,20 @@ def voxel_indices(
     return {name: float(share.mean()) for name, share in zip(names, shares)}
 
 
-def summarise_changes(rows: Sequence[Row]) -> dict[str, Any]:
+def summarise_changes(rows: Sequence[Row], measure: str = "difference") -> dict[str, Any]:
     """Count lesions by type of change, and average the change of those present at both visits.
 
     Args:
         rows: rows of `lesion_changes`.
+        measure: difference or, of rows of `relative_to_nawm`, difference_to_nawm.
 
     Returns:
         {lesions, by_change, mean_difference}: the latter in DVR, weighted by volume, None if there is no such lesion.
     """
     classes = [row["change"] for row in rows]
-    both = [row for row in rows if row["difference"] is not None and row["kind"] not in (NEW, GONE)]
+    both = [row for row in rows if row[measure] is not None and row["kind"] not in (NEW, GONE)]
     weights = np.array([max(row["volume_before_mm3"], row["volume_after_mm3"]) for row in both])
-    differences = np.array([row["difference"] for row in both])
+    differences = np.array([row[measure] for row in both])
     mean = float(differences @ weights / weights.sum()) if weights.sum() > 0 else None
     return {
         "lesions": len(rows),

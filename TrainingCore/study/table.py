@@ -55,6 +55,18 @@ MEASURES = (
         "change_dvr", "change of lesion DVR", "unitless", "Mean difference to the session before, lesions by volume"
     ),
     GroupMeasure(
+        "change_nawm_dvr",
+        "change of NAWM DVR",
+        "unitless",
+        "Difference of normal-appearing white matter to the session before; a scanner or calibration shifts it too",
+    ),
+    GroupMeasure(
+        "change_to_nawm",
+        "change of lesion DVR minus that of NAWM",
+        "unitless",
+        "Mean difference of lesions to the session before minus that of normal-appearing white matter",
+    ),
+    GroupMeasure(
         "demyelination_index", "demyelination index", "unitless", "Share of lesional voxels demyelinated since then"
     ),
     GroupMeasure(
@@ -63,6 +75,7 @@ MEASURES = (
     GroupMeasure("brain_ml", "brain (ml)", "ml", "Volume of the brain mask"),
 )
 NAMES = tuple(column.name for column in MEASURES)
+SINCE_BEFORE = ("change_dvr", "change_nawm_dvr", "change_to_nawm", "demyelination_index", "remyelination_index")
 
 
 def read_rows(data: Path, out: Path) -> list[Row]:
@@ -108,10 +121,12 @@ def change_since(out: Path, person: str, visit: str) -> Row:
     if made_from.is_file() and read_json(made_from) != keys_of(out, person, (before, visit)):
         return {"outdated": True}
     summary = read_json(files[0])
-    voxels = summary["voxels"]
-    return {"change_dvr": summary["mean_difference"]} | {
-        name: voxels[name] for name in ("demyelination_index", "remyelination_index")
-    }
+    voxels, nawm = summary["voxels"], summary.get("nawm") or {}
+    changed = {"change_dvr": summary["mean_difference"], "change_nawm_dvr": nawm.get("difference")}
+    changed["change_to_nawm"] = summary.get("relative_to_nawm", {}).get("mean_difference")
+    changed |= {name: voxels[name] for name in ("demyelination_index", "remyelination_index")}
+    expected = nawm.get("expected")
+    return changed | {"shifted": expected is not None and abs(nawm.get("difference") or 0.0) > expected}
 
 
 def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], changed: Row) -> Row:
@@ -148,10 +163,11 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
         "demyelinated_share": share,
         "brain_ml": summary["brain_ml"],
     }
-    row |= {name: changed.get(name) for name in ("change_dvr", "demyelination_index", "remyelination_index")}
+    row |= {name: changed.get(name) for name in SINCE_BEFORE}
     row["lesions_rejected"] = len(rejected) if (result.path / REVIEW).is_file() else None
     points = flags(row, _warnings(result.provenance))
     points += ["change older than the review or the map: run participant again"] if changed.get("outdated") else []
+    points += ["NAWM changed more than between two scans without a change"] if changed.get("shifted") else []
     row["qc"] = "; ".join(points) or None
     row["lesion_source"] = result.provenance["lesion_source"]
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]

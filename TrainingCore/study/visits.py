@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE
-from ..data.result import BRAIN, DVR, LESION_LABELS, Result
+from ..data.result import BRAIN, DVR, LESION_LABELS, NAWM, Result
 from ..data.review import rejected_lesions, without
 from ..imaging.registration import register
 from ..imaging.volumes import Volume, read_volume
-from .changes import Row, lesion_changes, summarise_changes, voxel_indices
+from ..runtime.errors import BadInput
+from .changes import Row, lesion_changes, relative_to_nawm, summarise_changes, voxel_indices
 from .halfway import HalfWay, half_way
 from .lesion_matching import match_lesions
-from .repeatability import Repeatability
+from .repeatability import NORMAL, Repeatability
 from .visit_pair import scan_of
+
+
+CORE = 0.9  # share of a resampled voxel that is NAWM, as where nawm_sd was measured (ours)
+VERDICT = ("low", "high", "change")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def compare_visits(
     t1w: tuple[Path | None, Path | None],
     spacing: float,
     repeatability: Repeatability | None,
+    judge_relative: bool = False,
 ) -> VisitComparison:
     """Register two Results, resample each once, match lesions and measure the change.
 
@@ -56,12 +62,14 @@ def compare_visits(
         t1w: T1w of each to register by; None: register the synthetic maps.
         spacing: voxel edge of the half-way grid in mm.
         repeatability: repeatability of the model, or None: changes of lesions are not judged.
+        judge_relative: judge lesions by their change minus that of normal-appearing white matter.
 
     Returns:
         The comparison.
 
     Raises:
-        BadInput: the visits do not overlap, or their registration cannot be trusted.
+        BadInput: the visits do not overlap, their registration cannot be trusted, or a relative judgement is asked for
+            and NAWM or its repeatability is missing.
     """
     maps = tuple(read_volume(result.path / DVR, "synthetic DVR") for result in results)
     brains = tuple(read_volume(result.path / BRAIN, "brain mask", mask=True) for result in results)
@@ -81,7 +89,13 @@ def compare_visits(
     )
     labels = (_labels(results[0], space, first=True), _labels(results[1], space, first=False))
     lesions = _united_labels(labels)
+    nawm = _nawm_change(results, space, (dvr[0], dvr[1]), lesions > 0, repeatability)
+    if judge_relative:
+        _check_relative(nawm["difference"], repeatability)
     rows = lesion_changes(labels, (dvr[0], dvr[1]), space.affine, repeatability)
+    relative = relative_to_nawm(rows, nawm["difference"], repeatability)
+    judged = relative if judge_relative else rows
+    rows = [row | {name: verdict[name] for name in VERDICT} for row, verdict in zip(relative, judged)]
     limits = [result.provenance["summary"]["demyelination_limit_dvr"] for result in results]
     limit = float(np.mean(limits)) if None not in limits else None
     records = [result.provenance for result in results]
@@ -90,7 +104,9 @@ def compare_visits(
         "note": RESEARCH_USE,
         **summarise_changes(rows),
         "limit": limit,
-        "nawm": _nawm_change(results),
+        "nawm": nawm,
+        "relative_to_nawm": summarise_changes(relative, "difference_to_nawm"),
+        "judged_relative_to_nawm": judge_relative,
         "voxels": voxel_indices(lesions > 0, (dvr[0], dvr[1]), limit),
         "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
         "to_before": space.to_before.tolist(),
@@ -119,12 +135,38 @@ def _united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     return united
 
 
-def _nawm_change(results: tuple[Result, Result]) -> dict[str, float | None]:
-    """Mean DVR of the normal-appearing white matter {before, after, difference}; None if it was not segmented."""
-    means = [result.provenance["summary"]["synthetic_dvr"].get("nawm") for result in results]
-    before, after = (float(statistics["mean"]) if statistics else None for statistics in means)
-    gap = round(after - before, 5) if before is not None and after is not None else None
-    return {"before": before, "after": after, "difference": gap}
+def _nawm_change(
+    results: tuple[Result, Result],
+    space: HalfWay,
+    dvr: tuple[np.ndarray, np.ndarray],
+    lesions: np.ndarray,
+    repeatability: Repeatability | None,
+) -> dict[str, float | None]:
+    """Change of normal-appearing white matter (NAWM), over the voxels that are NAWM at both visits.
+
+    Returns:
+        {before, after, difference}: mean DVR, None if it was not segmented; expected: 1.96 SD of the difference between
+        two scans without a change, None if unknown.
+    """
+    sd = repeatability.nawm_sd if repeatability is not None else None
+    change: dict[str, float | None] = dict.fromkeys(("before", "after", "difference"))
+    change["expected"] = None if sd is None else NORMAL * sd
+    masks = [read_volume(result.path / NAWM, "NAWM", may_be_empty=True, mask=True) for result in results]
+    common = (space.before(masks[0]) > CORE) & (space.after(masks[1]) > CORE) & (dvr[0] > 0) & (dvr[1] > 0) & ~lesions
+    if common.any():
+        before, after = (float(image[common].mean()) for image in dvr)
+        change |= {"before": before, "after": after, "difference": after - before}
+    return change
+
+
+def _check_relative(shift: float | None, repeatability: Repeatability | None) -> None:
+    if shift is None:
+        raise BadInput(
+            "No white matter is normal-appearing at both visits, so no change can be relative to it. Leave out "
+            "--relative-to-nawm."
+        )
+    if repeatability is not None and repeatability.nawm_sd is None:
+        raise BadInput("The repeatability has no nawm_sd, which --relative-to-nawm needs. Add it, or leave the option out.")
 
 
 def _labels(result: Result, space: HalfWay, first: bool) -> np.ndarray:

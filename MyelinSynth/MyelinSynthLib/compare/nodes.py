@@ -107,7 +107,8 @@ def _fill(table: Any, rows: list[dict[str, Any]]) -> None:
     from TrainingCore.data.lesion_columns import CHANGE_COLUMNS
 
     names = [column.name for column in CHANGE_COLUMNS if column.name != "lesion"]
-    fillTable(table, [{ID: row["lesion"], **row} for row in rows], [ID, *names])
+    known = dict.fromkeys(names)  # earlier versions wrote fewer columns
+    fillTable(table, [{**known, ID: row["lesion"], **row} for row in rows], [ID, *names])
 
 
 def _addLesions(nodes: dict[str, Any], change: Any, rows: list[dict[str, Any]]) -> None:

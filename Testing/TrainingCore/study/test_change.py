@@ -151,6 +151,40 @@ def test_a_planted_loss_is_found_where_it_was_planted(
     assert [row["before"] for row in made.lesions() if row["change"] == "demyelinating"] == ["1"]
 
 
+def test_a_shift_of_the_whole_map_is_said_and_can_be_taken_out(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    """Another calibration: everything is 0.15 higher, except the first lesion, which lost as much."""
+    before, after, t1w = visits
+    shifted = tmp_path / "after"
+    shutil.copytree(after, shifted)
+    dvr = read_volume(shifted / "dvr.nii.gz", "map")
+    labelled = np.asarray(nibabel.load(shifted / "lesion_labels.nii.gz").dataobj)
+    moved = np.where(dvr.data > 0, dvr.data + np.where(labelled == 1, -0.15, 0.15), 0)
+    write_volume(shifted / "dvr.nii.gz", moved, dvr.affine)
+    known = tmp_path / "repeatability.json"
+    content = {"classes_mm3": [0], "sd": [0.04], "source": "a test"}
+    known.write_text(json.dumps(content))
+    words = {"before_t1": t1w["before"], "after_t1": t1w["after"], "repeatability": known, "spacing": 3.0}
+    with pytest.raises(BadInput, match="nawm_sd"):
+        change(before, shifted, tmp_path / "out", relative_to_nawm=True, progress="none", **words)
+    known.write_text(json.dumps(content | {"nawm_sd": 0.01}))
+    plain = change(before, shifted, tmp_path / "plain", progress="none", **words)
+    relative = change(before, shifted, tmp_path / "relative", relative_to_nawm=True, progress="none", **words)
+    assert plain.summary()["nawm"]["difference"] == pytest.approx(0.15, abs=0.01)
+    assert plain.summary()["by_change"].get("remyelinating") == 2
+    for made in (plain, relative):
+        first, *others = sorted(made.rows(), key=lambda row: row["difference"])
+        assert others[0]["difference"] == pytest.approx(0.15, abs=0.03), "the uncorrected number stays"
+        assert others[0]["difference_to_nawm"] == pytest.approx(0, abs=0.03)
+        assert made.summary()["relative_to_nawm"]["by_change"] == {"demyelinating": 1, "stable": 2}
+        page = (made.path / "report.html").read_text(encoding="utf-8")
+        assert "Warning: normal-appearing white matter (NAWM) changed by +0.1" in page
+    assert [row["change"] for row in others] == ["stable", "stable"]
+    assert first["change"] == "demyelinating"
+    assert first["high"] == pytest.approx(first["difference_to_nawm"] + 1.96 * np.hypot(0.04, 0.01), abs=1e-3)
+
+
 def test_bad_input_is_one_sentence(visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path) -> None:
     before, after, t1w = visits
     with pytest.raises(BadInput, match="not a complete result"):
