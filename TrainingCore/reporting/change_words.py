@@ -50,9 +50,13 @@ def describe_changes(summary: dict[str, Any]) -> str:
 
 
 def _nawm(summary: dict[str, Any]) -> list[str]:
-    """How much normal-appearing white matter changed, whether that is expected, and what remains of the lesions' change.
+    """Change of normal-appearing white matter, whether it is expected, and what remains of the lesions' change.
 
-    Comparisons of earlier versions hold no `expected` and no `relative_to_nawm`.
+    Args:
+        summary: content of change.json; earlier versions wrote no `expected` and no `relative_to_nawm`.
+
+    Returns:
+        Sentences, none without NAWM.
     """
     nawm, relative = summary.get("nawm") or {}, summary.get("relative_to_nawm")
     if nawm.get("difference") is None or relative is None:

@@ -20,7 +20,6 @@ from .lesion_matching import match_lesions
 from .repeatability import NORMAL, Repeatability
 from .visit_pair import scan_of
 
-
 CORE = 0.9  # share of a resampled voxel that is NAWM, as where nawm_sd was measured (ours)
 VERDICT = ("low", "high", "change")
 
@@ -166,7 +165,9 @@ def _check_relative(shift: float | None, repeatability: Repeatability | None) ->
             "--relative-to-nawm."
         )
     if repeatability is not None and repeatability.nawm_sd is None:
-        raise BadInput("The repeatability has no nawm_sd, which --relative-to-nawm needs. Add it, or leave the option out.")
+        raise BadInput(
+            "The repeatability has no nawm_sd, which --relative-to-nawm needs. Add it, or leave the option out."
+        )
 
 
 def _labels(result: Result, space: HalfWay, first: bool) -> np.ndarray:
