@@ -53,7 +53,8 @@ class Result:
     synthetic_flair.nii.gz: that image (arbitrary units). With --dicom, dicom/: map, lesions and table as DICOM, with
     the patient's identity.
 
-    >>> Result.open("result").lesions()[0]["mean_dvr"]                                   # doctest: +SKIP
+    Examples:
+        >>> Result.open("result").lesions()[0]["mean_dvr"]                               # doctest: +SKIP
     """
 
     path: Path
