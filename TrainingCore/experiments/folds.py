@@ -11,15 +11,18 @@ from ..runtime.errors import BadInput
 
 
 def make_folds(stratum: Mapping[str, str], folds: int, seed: int) -> list[list[str]]:
-    """Divide people into `folds` parts whose sizes differ by one at most, in all and, as far as that allows, in each
-    stratum.
+    """Divide people into folds whose sizes differ by one at most, in all and, as far as that allows, in each stratum.
 
     Args:
-        stratum: person -> name; the same people and seed give the same folds.
+        stratum: name of the stratum by person; the same people and seed give the same folds.
+        folds: number of folds.
         seed: random seed.
 
+    Returns:
+        People of each fold.
+
     Raises:
-        BadInput: with too few people.
+        BadInput: there are too few people.
     """
     if len(stratum) < 2:
         raise BadInput(

@@ -37,7 +37,14 @@ class ResidualBlock3D(nn.Module):
         self.shortcut = None if same else nn.Conv3d(sum(parts), out_channels, 1, bias=False)
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Maps (N, parts[i], D, H, W) -> (N, out_channels, D, H, W)."""
+        """Apply the block to maps that are treated as if they were concatenated.
+
+        Args:
+            *maps: (N, parts[i], D, H, W) each.
+
+        Returns:
+            (N, out_channels, D, H, W).
+        """
         first, *others = (layer for layer in self.convolutions if isinstance(layer, nn.Conv3d))
         x = _joined(first, maps, self.parts)
         for layer in others:

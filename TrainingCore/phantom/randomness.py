@@ -11,6 +11,12 @@ def stream(*keys: int | str) -> np.random.Generator:
     """Create a random generator for some keys, e.g. `stream(person_seed, "lesions", visit)`.
 
     Different keys give statistically independent streams, so that an additional draw changes nothing elsewhere.
+
+    Args:
+        *keys: numbers and words that identify the stream.
+
+    Returns:
+        The generator; the same keys give the same one.
     """
     entropy = [zlib.crc32(key.encode()) if isinstance(key, str) else int(key) for key in keys]
     return np.random.default_rng(np.random.SeedSequence(entropy))

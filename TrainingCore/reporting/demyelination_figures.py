@@ -125,9 +125,12 @@ def shares_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def agreement_slice(axis: Axes, background: np.ndarray, classes: np.ndarray, aspect: float = 1.0) -> None:
-    """Draw one slice of `agreement_classes` over an image, both (rows, columns), rows from the back to the front.
+    """Draw one slice of `agreement_classes` over an image.
 
     Args:
+        axis: matplotlib axes.
+        background: image, (rows, columns), rows from the back to the front of the head.
+        classes: class of each pixel, same shape, drawn in CLASS_COLOURS.
         aspect: height over width of a pixel in mm.
     """
     from matplotlib.colors import ListedColormap

@@ -78,6 +78,7 @@ def outliers(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
 
     Args:
         rows: one row per visit.
+        titles: title by name of a measure.
 
     Returns:
         {visit, why} of every such visit.
@@ -101,6 +102,7 @@ def missing(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
 
     Args:
         rows: one row per visit.
+        titles: title by name of a measure; other columns keep their names.
 
     Returns:
         {column, missing, of} of every column with missing values.

@@ -56,12 +56,18 @@ def axial_slices(
     target: str = "dvr",
     more: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Slices:
-    """The axial slice with most lesional voxels (mid-brain if there is none), patient's right on the left.
+    """Cut out the axial slice with most lesional voxels (mid-brain if there is none), patient's right on the left.
 
     Args:
         case: any orientation along the axes of its grid.
-        prediction: (I, J, K) synthetic target on that grid, if one was made.
+        prediction: synthetic target, (I, J, K) on that grid, or None.
+        title: title of the row.
+        inputs: names of the input images.
+        target: name of the target image.
         more: other volumes of that grid by name.
+
+    Returns:
+        The slice of every image.
     """
     from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 
@@ -170,17 +176,20 @@ def _look(name: str, example: Slices) -> tuple[str, tuple[float, float]]:
     return DIFFERENCE_MAP, (-reach, reach)
 
 
-def comparison_figure(examples: Mapping[str, Sequence[Slices]], most_inputs: int = 4) -> Figure:
-    """Per slice one row of images (inputs, measured target, what every model makes) and one of errors beneath.
-
-    Lesions outlined.
+def comparison_figure(examples: Mapping[str, Sequence[Slices]], max_inputs: int = 4) -> Figure:
+    """Draw two rows per slice: images (inputs, measured target, prediction of every model), and the errors beneath.
 
     Args:
-        examples: model -> the same slices for every model; a model that makes no image has no column.
+        examples: model -> the same slices for every model, lesions outlined; a model that synthesizes no image has no
+            column.
+        max_inputs: number of inputs to draw.
+
+    Returns:
+        The figure.
     """
     makers = {name: result for name, result in examples.items() if "synthetic" in result[0].images}
     firsts = next(iter(examples.values()))
-    inputs, target = firsts[0].inputs[:most_inputs], firsts[0].target
+    inputs, target = firsts[0].inputs[:max_inputs], firsts[0].target
     what = title_of(target)
     heads = [*(title_of(name) for name in inputs), f"measured {what}", *makers]
     shapes = [example.outline.shape[0] * example.millimetres[0] for example in firsts for _row in range(2)]

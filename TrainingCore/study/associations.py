@@ -84,13 +84,14 @@ def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:
 
 
 def person_means(people: Sequence[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Mean of each column per person, over visits with a value.
+    """Average each column per person, over visits with a value.
 
     Args:
+        people: label of the person of each visit, n in all.
         values: (n, k).
 
     Returns:
-        (labels, (p, k)).
+        Labels of the p people in alphabetical order; means, (p, k), nan without a value.
     """
     labels = sorted(set(people))
     means = np.full((len(labels), values.shape[1]), np.nan)

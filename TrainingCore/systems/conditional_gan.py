@@ -51,12 +51,14 @@ class ConditionalGAN:
     weight: float
 
     def step(self, given: Tensor, sample: Sample, pixel_loss: PixelLoss) -> dict[str, float]:
-        """A step of D, then one of G.
+        """Take a step of D, then one of G.
 
         `D` and `adversarial` are means over the patches, so log 2 = 0.693 is chance level.
 
         Args:
             given: inputs of the generator, (N, C, I, J, K).
+            sample: the visits, with target and masks.
+            pixel_loss: R, from the generated target (N, 1, I, J, K) and the visits.
 
         Returns:
             Losses by name.

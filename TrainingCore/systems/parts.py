@@ -118,10 +118,14 @@ def select_measures(measures: Mapping[str, float | None], names: Sequence[str]) 
 
 
 def precision(wish: str, device: torch.device) -> torch.dtype:
-    """What autocast computes in: half precision on a GPU where the recipe asks for it, float32 elsewhere.
+    """Choose the precision of autocast: half precision on a GPU if the recipe asks for it, float32 elsewhere.
 
     Args:
         wish: `auto` is bfloat16 on GPUs that support it; `float16` is used on GPUs only; `bfloat16` on any device.
+        device: device of the computation.
+
+    Returns:
+        float32, bfloat16 or float16.
     """
     if wish == "bfloat16" or (wish == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
         return torch.bfloat16

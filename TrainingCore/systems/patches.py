@@ -10,11 +10,12 @@ from torch import Tensor
 
 
 def patch_corners(centres: np.ndarray, shape: Sequence[int], size: int = 16) -> np.ndarray:
-    """First voxel of each patch of size^3 around `centres`, shifted so that no patch leaves the volume.
+    """First voxel of each patch around `centres`, shifted so that no patch leaves the volume.
 
     Args:
         centres: (N, 3) voxel indices (fractions are rounded).
         shape: of the volume (D, H, W).
+        size: edge of a patch in voxels.
 
     Returns:
         (N, 3) int64.

@@ -157,10 +157,14 @@ def lesion_centres(lesions: np.ndarray) -> np.ndarray:
 
 
 def dvr_errors(predicted: torch.Tensor, sample: Sample) -> dict[str, float]:
-    """Mean absolute DVR error over the brain (`l1`) and over its lesions (`lesion_l1`, nan if there is none).
+    """Mean absolute error of a prediction over the brain and over its lesions.
 
     Args:
         predicted: (1, 1, I, J, K), DVR or the target's unit.
+        sample: the visit, with target and masks.
+
+    Returns:
+        `l1` over the brain; `lesion_l1` over the lesions, nan if there is none.
     """
     error = (predicted - sample.target).abs()
     lesions = sample.lesions * sample.brain

@@ -55,14 +55,20 @@ def spread_evenly(points: np.ndarray, count: int) -> np.ndarray:
 def choose_centres(
     rng: np.random.Generator, count: int, random_fraction: float, lesion_centres: np.ndarray, white_matter: np.ndarray
 ) -> np.ndarray:
-    """Centres of `count` patches, (count, 3) voxel indices.
+    """Choose the centres of the patches of a step.
 
     A visit without lesions gives random patches only, a visit without white matter gives lesion patches only. Without
     both, patches are centred on the origin, and the caller shifts them into the volume.
 
     Args:
+        rng: source of the draws.
+        count: number of patches.
+        random_fraction: probability that a patch is random, 0 to 1.
         lesion_centres: (L, 3) centres of gravity.
         white_matter: (W, 3) voxel indices, lesions included.
+
+    Returns:
+        (count, 3) voxel indices, int64.
     """
     random_count = int(rng.binomial(count, random_fraction))
     if len(lesion_centres) == 0:

@@ -27,6 +27,7 @@ def augment(
     """Augment a prepared case.
 
     Args:
+        case: the visit; it is not changed.
         settings: `flip` probability of a left-right flip; `rotation` largest angle in degrees about each axis; `scale`
             largest relative change of size; `bias` SD of the log bias field; `gamma` SD of log gamma; `contrast` SD of
             the knots of a monotone remapping; `noise` largest noise SD (MRI spans 2); `blur` largest Gaussian sigma in
@@ -37,7 +38,11 @@ def augment(
             in FLAIR, in the same unit; `look_alikes` (may be missing) how bright faint spots that are no lesions may be
             in FLAIR, in the same unit.
         rule: intensity rule, applied again because the histogram has moved.
-        target: what is to be learnt, which moves with the anatomy and keeps its values.
+        rng: source of all draws.
+        target: image to predict, which moves with the anatomy and keeps its values.
+
+    Returns:
+        The augmented visit on the same grid; the case itself if all settings are 0.
     """
     if not any(settings.values()):
         return case

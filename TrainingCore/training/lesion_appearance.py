@@ -14,14 +14,18 @@ SPOT_SIZES = (1.2, 2.0, 3.5)  # SD of such spots in voxels, along each axis anot
 
 
 def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random.Generator) -> np.ndarray:
-    """T1w with lesions that fade towards white matter, differently from place to place and from visit to visit.
+    """Fade lesions towards white matter in T1w, differently from place to place and from visit to visit.
 
-    Many real lesions are bright in FLAIR and all but invisible in T1w; a network that has only met dark ones overlooks
-    them.
+    Many real lesions are bright in FLAIR and all but invisible in T1w; a network that was trained on dark ones only
+    overlooks them.
 
     Args:
-        volumes: (I, J, K) each, with `t1w` and `lesions`; returns (I, J, K).
+        volumes: (I, J, K) each, with `t1w`, `lesions` and `white_matter`.
         strength: largest share of the contrast to white matter that is taken away, 0 to 1 (ours).
+        rng: source of all draws.
+
+    Returns:
+        The changed T1w, (I, J, K).
     """
     lesions, white_matter, t1w = volumes["lesions"], volumes["white_matter"], volumes["t1w"]
     healthy = white_matter & ~lesions
@@ -33,14 +37,16 @@ def fade_lesions(volumes: dict[str, np.ndarray], strength: float, rng: np.random
 
 
 def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
-    """Make lesions brighter in FLAIR and darker in T1w, in place; each visit by another amount, lesions by others.
+    """Make lesions brighter in FLAIR and darker in T1w, in place, by an amount that varies between visits and lesions.
 
     Lesions of real patients stand out more than those of the simulated patient do in many of its random protocols
     (measured: FLAIR 1.1 to 1.6 SD of the brain above normal-appearing white matter in two patients, 0.4 to 1.0 in
     simulated people), small ones as much as large ones; in T1w many small ones are all but invisible.
 
     Args:
+        volumes: (I, J, K) each, with `lesions`, `brain`, and `flair` or `t1w`, which are replaced.
         largest: added to FLAIR at most, in the images' unit; T1w loses at most half of that, often nothing (ours).
+        rng: source of all draws.
     """
     labels, sizes = label_lesions(volumes["lesions"], 1.0)
     of_visit = rng.uniform((0.2, 0.0), 1.0)
@@ -59,10 +65,12 @@ def strengthen_lesions(volumes: dict[str, np.ndarray], largest: float, rng: np.r
 def brighten_cortex(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
     """Make patches of grey matter brighter in FLAIR, in place, as insula and cingulum are in real patients.
 
-    A lesion finder that has not met them takes them for lesions.
+    A lesion finder that was trained without them mistakes them for lesions.
 
     Args:
+        volumes: (I, J, K) each, with `flair`, which is replaced, `grey_matter` and `brain`.
         largest: added at most where the random field is 1 SD above its mean, in the unit of the images (ours).
+        rng: source of all draws.
     """
     knots = int(rng.choice(CORTEX_KNOTS))
     patches = np.clip(smooth_field(volumes["flair"].shape, rng, knots), 0.0, 2.0)
@@ -75,11 +83,13 @@ def brighten_cortex(volumes: dict[str, np.ndarray], largest: float, rng: np.rand
 def add_look_alikes(volumes: dict[str, np.ndarray], largest: float, rng: np.random.Generator) -> None:
     """Add faint spots with soft edges to FLAIR, in place, that are no lesions and that T1w does not show.
 
-    Dirty-appearing white matter and the cingulum look so in real patients, where a lesion finder that has met only
-    sharp lesions or nothing marks them.
+    Dirty-appearing white matter and the cingulum look so in real patients; a lesion finder that was trained on sharp
+    lesions only marks them.
 
     Args:
+        volumes: (I, J, K) each, with `flair`, which is replaced, and `brain`.
         largest: brightness of a spot's centre at most, in the unit of the images (ours).
+        rng: source of all draws.
     """
     brain = volumes["brain"]
     inside = np.flatnonzero(brain)

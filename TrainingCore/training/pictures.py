@@ -15,10 +15,15 @@ from ..runtime.files import atomic_path
 
 
 def save_picture(path: Path, case: Case, predicted: np.ndarray, title: str, inputs: Sequence[str], target: str) -> None:
-    """Write a PNG of one slice: inputs, measured and synthetic target, difference (see evaluation.figures).
+    """Write a PNG of one slice: inputs, measured and synthetic target, difference (see reporting.slice_figures).
 
     Args:
+        path: the file.
+        case: the visit.
         predicted: (I, J, K) in the unit of the target.
+        title: title of the row.
+        inputs: names of the input images.
+        target: name of the target image.
     """
     figure = slices_figure([axial_slices(case, predicted, title, inputs, target)])
     figure.suptitle(RESEARCH_USE, fontsize=9)

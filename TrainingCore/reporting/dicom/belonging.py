@@ -51,13 +51,17 @@ def world_of_reference(t1w: Volume, reference: Reference, grid: Volume | None = 
 
 
 def correlation_with(series: Volume, data: np.ndarray, affine: np.ndarray) -> float:
-    """Pearson correlation of an image with a series over the image's foreground; 0 if they hardly overlap.
+    """Pearson correlation of an image with a series over the image's foreground.
 
     The better of two: of the values, and of the values divided by the mean around them, which holds the bias field.
 
     Args:
-        data: (I, J, K).
-        affine: 4x4, voxel -> world mm.
+        series: voxels of the DICOM series.
+        data: image, (I, J, K).
+        affine: 4x4, voxel of the image -> world of the series in mm.
+
+    Returns:
+        -1 to 1; 0 if the two hardly overlap.
     """
     steps = [max(size // SAMPLES, 1) for size in data.shape]
     some = data[:: steps[0], :: steps[1], :: steps[2]]

@@ -22,7 +22,14 @@ LONG_STRING = 64  # characters of a DICOM value of type LO (PS3.5, 6.2)
 
 
 def uid_of(*words: object) -> str:
-    """A UID that is a hash of words: a UUID below 2.25, which nobody has to register (PS3.5, B.2)."""
+    """Derive a UID from a hash: a UUID below 2.25, which needs no registration (PS3.5, B.2).
+
+    Args:
+        *words: text and numbers to hash.
+
+    Returns:
+        The UID; the same words give the same one.
+    """
     digest = hashlib.sha256("\n".join(map(str, words)).encode()).digest()
     return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
 
@@ -83,7 +90,14 @@ class Origin:
         return replace(origin, content=digest.hexdigest())
 
     def uid(self, *words: object) -> str:
-        """A UID of this content: the same words give the same UID."""
+        """Derive a UID of this content.
+
+        Args:
+            *words: what distinguishes objects of one result.
+
+        Returns:
+            The UID; the same words give the same one.
+        """
         return uid_of(self.content, *words)
 
     @property
