@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import SIMULATED
+from ..study.associations import MIN_GROUP, MIN_PEOPLE, cell_number, person_means
 from . import figures
 from .document import Report
 
 Row = dict[str, Any]
+PERCENTILES = (0, 25, 50, 75, 100)
 SHOWN = ("lesion_dvr", "nawm_dvr", "lesion_to_nawm", "lesion_load_ml", "demyelinated_share", "brain_ml")
 NEVER_MISSED = ("qc", "session_id", "lesions_rejected")  # columns that may be empty
 OUTLIER_MADS = 3.5  # (ours) robust z beyond which a visit is listed: Iglewicz and Hoaglin 1993
@@ -56,7 +58,12 @@ def write_group_page(
     report.add_figure(
         _distributions(rows, titles), "One point per visit, line: median.", "Distributions of the measures"
     )
-    report.add_table(missing(rows, titles), "Missing values.")
+    used = [*dict.fromkeys(row["outcome"] for kind in ("associations", "groups") for row in tables[kind]), *covariates]
+    report.add_table(
+        describe(rows, [*SHOWN, *used], titles),
+        "Visits with a value, median, quartiles and range; of text, the visits of each kind.",
+    )
+    report.add_table(missing(rows, titles), "Missing values. A person's first session has no change.")
     _add_associations(report, tables, covariates, rows, titles)
     report.write(path)
 
@@ -114,6 +121,33 @@ def missing(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
     ]
 
 
+def describe(rows: Sequence[Row], columns: Sequence[str], titles: Mapping[str, str]) -> list[Row]:
+    """Describe columns of the table.
+
+    Args:
+        rows: one row per visit.
+        columns: measures and columns of participants.tsv, numeric or text.
+        titles: of the measures, for people.
+
+    Returns:
+        {measure, visits, median, quartiles, range} of each column; of text, {measure, visits, values}.
+    """
+    described: list[Row] = []
+    for name in dict.fromkeys(columns):
+        known = [row[name] for row in rows if row.get(name) is not None]
+        row: Row = {"measure": titles.get(name, name), "visits": len(known)}
+        if known and np.isfinite([cell_number(content) for content in known]).all():
+            low, first, middle, third, high = np.percentile([cell_number(content) for content in known], PERCENTILES)
+            row |= {"median": f"{middle:.4g}", "quartiles": f"{first:.4g} to {third:.4g}"}
+            row |= {"range": f"{low:.4g} to {high:.4g}", "values": ""}
+        else:
+            counts = {content: known.count(content) for content in sorted(set(known))}
+            row |= {"median": "", "quartiles": "", "range": ""}
+            row["values"] = ", ".join(f"{content} {count}" for content, count in counts.items())
+        described.append(row)
+    return described
+
+
 def _distributions(rows: Sequence[Row], titles: Mapping[str, str]) -> Any:
     """Draw a strip plot of every measure."""
     figure, axes = figures.new_figure(9.0, 4.6, nrows=2, ncols=3)
@@ -140,8 +174,10 @@ def _add_associations(
     report.add_heading("Associations").add_text(
         "The unit of analysis is the person. Correlations are of person means, with 95 % intervals from a bootstrap of "
         "people; beta is from a linear mixed model over all visits (random intercept per person), in "
-        f"SD{adjusted}. q: p corrected for all rows of the table (Benjamini and Hochberg 1995). An association is no "
-        "evidence of causation."
+        f"SD{adjusted}. Group comparisons are not adjusted. q: p corrected for all rows of the table (Benjamini and Hochberg 1995). An association is no "
+        "evidence of causation. Not estimable: fewer than "
+        f"{MIN_PEOPLE + len(covariates)} people with all values ({MIN_PEOPLE} and one per covariate), fewer than "
+        f"{MIN_GROUP} people in a group, or no variation."
     )
     report.add_table(
         [_association(row, titles) for row in tables["associations"]], "Spearman correlations and mixed model."
@@ -181,8 +217,6 @@ def _association(row: Row, titles: Mapping[str, str]) -> Row:
 
 def _scatter(rows: Sequence[Row], outcome: str, titles: Mapping[str, str]) -> Any:
     """Plot lesion and NAWM DVR of each person against an outcome."""
-    from ..study.associations import cell_number, person_means
-
     figure, axes = figures.new_figure(8.0, 3.4, ncols=2)
     for axis, measure in zip(axes[0], ("lesion_dvr", "nawm_dvr")):
         values = np.array([[cell_number(row[measure]), cell_number(row.get(outcome))] for row in rows])

@@ -16,6 +16,7 @@ from ..runtime.errors import BadInput, MyelinSynthError
 
 REPLICATES = 2000
 MIN_PEOPLE = 8  # (ours) below, no association is computed
+MIN_GROUP = 5  # (ours) people per group; below, groups are not compared
 CATEGORIES = 6  # (ours) a column with more distinct texts cannot be a group
 Row = dict[str, Any]
 
@@ -238,7 +239,7 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
             row: Row = {"measure": measure, "outcome": group, "groups": f"{first} - {second}"}
             row |= {"people": f"{len(parts[0])} / {len(parts[1])}", "p": None}
             row |= dict.fromkeys(("difference", "g", "g_low", "g_high"))
-            if min(map(len, parts)) >= 3:
+            if min(map(len, parts)) >= MIN_GROUP:
                 rng = np.random.default_rng([seed, index])
                 draws = [hedges_g(*(rng.choice(part, len(part)) for part in parts)) for _ in range(REPLICATES)]
                 low, high = np.nanpercentile(draws, [2.5, 97.5])

@@ -1,0 +1,45 @@
+"""The page of a study describes its columns and says why something is not estimable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from TrainingCore.reporting.group_page import SHOWN, describe, write_group_page
+from TrainingCore.study.group import statistics
+
+COUNT = 7
+
+
+def visits() -> list[dict[str, Any]]:
+    """A visit each of COUNT people, the last without an EDSS."""
+    return [
+        dict.fromkeys(("qc", "session_id", "lesions_rejected", "change_dvr"))
+        | {name: 1 + person / 10 for name in SHOWN}
+        | {"participant_id": f"sub-{person}", "lesion_source": "given", "simulated_training_data": False}
+        | {"edss": None if person == COUNT - 1 else f"{person}.5", "sex": "F" if person % 2 else "M"}
+        for person in range(COUNT)
+    ]
+
+
+def test_columns_are_described_by_their_kind() -> None:
+    measure, edss, sex = describe(visits(), ["lesion_dvr", "edss", "sex"], {"lesion_dvr": "mean lesion DVR"})
+    assert measure == {
+        "measure": "mean lesion DVR", "visits": 7, "median": "1.3", "quartiles": "1.15 to 1.45", "range": "1 to 1.6",
+        "values": "",
+    }  # fmt: skip
+    assert (edss["visits"], edss["median"]) == (6, "3")
+    assert (sex["values"], sex["median"]) == ("F 3, M 4", "")
+
+
+def test_too_few_people_are_not_compared_and_the_page_says_so(tmp_path: Path) -> None:
+    rows = visits()
+    tables = statistics(rows, ["edss", "sex"], [], 0)
+    assert {row["p"] for kind in tables.values() for row in kind} == {None}
+    titles = dict.fromkeys([*SHOWN, *(row["measure"] for kind in tables.values() for row in kind)], "measure")
+    write_group_page(tmp_path / "group.html", rows, [], tables, [], tmp_path, titles)
+    page = (tmp_path / "group.html").read_text(encoding="utf-8")
+    assert "fewer than 8 people with all values" in page
+    assert "fewer than 5 people in a group" in page
+    assert "Group comparisons are not adjusted" in page
+    assert "F 3, M 4" in page
