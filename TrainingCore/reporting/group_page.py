@@ -174,8 +174,8 @@ def _add_associations(
     report.add_heading("Associations").add_text(
         "The unit of analysis is the person. Correlations are of person means, with 95 % intervals from a bootstrap of "
         "people; beta is from a linear mixed model over all visits (random intercept per person), in "
-        f"SD{adjusted}. Group comparisons are not adjusted. q: p corrected for all rows of the table (Benjamini and Hochberg 1995). An association is no "
-        "evidence of causation. Not estimable: fewer than "
+        f"SD{adjusted}. Group comparisons are not adjusted. q: p corrected for all rows of the table (Benjamini and "
+        "Hochberg 1995). An association is no evidence of causation. Not estimable: fewer than "
         f"{MIN_PEOPLE + len(covariates)} people with all values ({MIN_PEOPLE} and one per covariate), fewer than "
         f"{MIN_GROUP} people in a group, or no variation."
     )

@@ -15,7 +15,7 @@ def visits() -> list[dict[str, Any]]:
     """A visit each of COUNT people, the last without an EDSS."""
     return [
         dict.fromkeys(("qc", "session_id", "lesions_rejected", "change_dvr"))
-        | {name: 1 + person / 10 for name in SHOWN}
+        | dict.fromkeys(SHOWN, 1 + person / 10)
         | {"participant_id": f"sub-{person}", "lesion_source": "given", "simulated_training_data": False}
         | {"edss": None if person == COUNT - 1 else f"{person}.5", "sex": "F" if person % 2 else "M"}
         for person in range(COUNT)
