@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..display.views import LEGEND_POINTS, LEGEND_POSITION, LEGEND_SIZE, sharedColourTable
+from ..display.views import addSmallLegend, sharedColourTable
 from ..review.segments import segmentsByLesion
 from ..review.table import Review
 from ..words import _
@@ -66,17 +66,8 @@ def showChange(volume: Any) -> None:
 
 
 def addChangeLegend(volume: Any, view: Any = None) -> Any:
-    """A small colour bar of the difference, in one view."""
-    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
-    legend.SetTitleText(_("change of DVR"))
-    legend.SetLabelFormat("%+.2f")
-    legend.SetNumberOfLabels(3)
-    legend.SetPosition(*LEGEND_POSITION)
-    legend.SetSize(*LEGEND_SIZE)
-    for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
-        text.SetFontSize(LEGEND_POINTS)
-    legend.SetViewNodeIDs([] if view is None else [view.GetID()])
-    return legend
+    """Add a small colour bar of the difference, see `addSmallLegend`."""
+    return addSmallLegend(volume, _("change of DVR"), "%+.2f", 3, view)
 
 
 def colourByClass(segmentation: Any, table: Any) -> None:

@@ -14,13 +14,12 @@ import slicer
 from ..display.shown import CHANGE_VIEWS
 from ..errors import SynthesisError
 from ..run.childprocess import State, Step, importTrainingCore
-from ..run.install import Installation, prepareInstallation
+from ..run.install import prepareInstallation
+from ..run.runner import JobRunner, Runnable
 from ..scene import provenance
 from ..words import _
 from .comparison import ComparedVisit, Comparison, visitOfFolder, visitOfNodes
 from .nodes import isOf, loadChange
-
-PUMP_MILLISECONDS = 100
 
 
 class ComparePanel:
@@ -30,14 +29,10 @@ class ComparePanel:
     def __init__(self, ui: Any, shown: Callable[[bool], None], changed: Callable[[dict[str, Any]], None]) -> None:
         self.ui, self._shown, self._changed = ui, shown, changed
         self.nodes: dict[str, Any] = {}
-        self.job: Installation | Comparison | None = None
-        self._later: Comparison | None = None  # while packages are installed
+        self._runner = JobRunner(changed, self._say, self._onStarted, self._onEnded)
         self._folders: list[ComparedVisit] = []
         self._visits: list[ComparedVisit] = []
         self._filling = False
-        self._timer = qt.QTimer()
-        self._timer.setInterval(PUMP_MILLISECONDS)
-        self._timer.connect("timeout()", self.onTimer)
         ui.earlierFolderButton.connect("clicked(bool)", self.onFolder)
         ui.compareButton.connect("clicked(bool)", self.onButton)
         ui.openChangeButton.connect("clicked(bool)", self.onOpen)
@@ -46,6 +41,11 @@ class ComparePanel:
         slicer.app.connect("aboutToQuit()", self.stop)
         self._showProgress(False)
         self.show({})
+
+    @property
+    def job(self) -> Any:
+        """The installation or comparison that is under way, or None."""
+        return self._runner.job
 
     @property
     def hasChange(self) -> bool:
@@ -114,8 +114,7 @@ class ComparePanel:
         if self.job is not None:
             self.ui.compareLabel.text = _("Cancelling")
             self.ui.compareButton.enabled = False
-            self._later = None
-            self.job.cancel()
+            self._runner.cancel()
             return
         before = self._chosen()
         if before is None or "dvr" not in self.nodes:
@@ -124,53 +123,18 @@ class ComparePanel:
             try:
                 job = Comparison(before, visitOfNodes(self.nodes), onStep=self.onStep, folder=slicer.app.temporaryPath)
                 job.check()
-                installation = prepareInstallation(self.onStep, logging.info, torch=False)
-                self._later = job if installation else None
-                self._start(installation or job)
+                self._runner.start(job, prepareInstallation(self.onStep, logging.info, torch=False))
             except SynthesisError as error:
                 self._say(error)
 
-    def _start(self, job: Installation | Comparison) -> None:
-        self.job = job
+    def _onStarted(self, _job: Runnable) -> None:
         self._showProgress(True)
-        try:
-            job.start()
-        except BaseException:
-            self._end("")
-            raise
-        logging.info(f"MyelinSynth: {type(job).__name__.lower()} started")
-        self._timer.start()
 
     def onStep(self, step: Step) -> None:
         """Show a line of progress."""
         if step.fraction is not None:
             self.ui.compareBar.value = int(100 * step.fraction)
         self.ui.compareLabel.text = step.message
-
-    def onTimer(self) -> None:
-        """Listen to the child; at its end show the two visits, or say why there is nothing to show."""
-        job = self.job
-        if job is None:
-            self._timer.stop()
-            return
-        try:
-            if job.pump():
-                return
-            following, self._later = self._later, None
-            if following is not None and job.state is not State.CANCELLED:
-                self._start(following)
-                return
-        except SynthesisError as error:
-            self._end(_("Failed"))
-            self._say(error)
-            return
-        except BaseException:
-            self._end(_("Failed"))
-            raise
-        self._end(_("Cancelled") if job.state is State.CANCELLED else "")
-        if job.outputs is not None:
-            logging.info("MyelinSynth: comparison done")
-            self._changed(job.outputs)
 
     def onOpen(self, _checked: bool = False) -> None:
         """Ask for a folder of `change` and show it."""
@@ -207,9 +171,7 @@ class ComparePanel:
 
     def stop(self) -> None:
         """End a comparison that is under way and wait for it."""
-        if self.job is not None:
-            self.job.stop()
-            self._end(_("Cancelled"))
+        self._runner.stop()
 
     def _chosen(self) -> ComparedVisit | None:
         index = self.ui.earlierBox.currentIndex
@@ -228,11 +190,9 @@ class ComparePanel:
         self.ui.compareLabel.text = str(error)
         slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
 
-    def _end(self, word: str) -> None:
-        self.job = self._later = None
-        self._timer.stop()
+    def _onEnded(self, state: State) -> None:
         self._showProgress(False)
-        self.ui.compareLabel.text = word
+        self.ui.compareLabel.text = {State.CANCELLED: _("Cancelled"), State.FAILED: _("Failed")}.get(state, "")
         self.fill()
 
     def _showProgress(self, running: bool) -> None:

@@ -98,19 +98,32 @@ def isShownAsMap(volume: Any) -> bool:
 
 
 def addLegend(mapNode: Any, view: Any = None) -> Any:
-    """A small colour bar with the unit of the map in one slice view, or in every view that shows the map.
+    """Add a small colour bar with the unit of a DVR map, see `addSmallLegend`."""
+    return addSmallLegend(mapNode, _("DVR"), "%.1f", 5, view)
 
-    Slicer's own size is a quarter of the view, over the brain.
+
+def addSmallLegend(volume: Any, title: str, numberFormat: str, numbers: int, view: Any = None) -> Any:
+    """Add a small colour bar beside the head; Slicer's own size is a quarter of the view, over the brain.
+
+    Args:
+        volume: what it belongs to; it is saved where its volume is.
+        title: text above the bar.
+        numberFormat: as in C, e.g. "%.1f".
+        numbers: how many numbers stand beside the bar.
+        view: the slice node that has it; None for every view that shows the volume.
+
+    Returns:
+        The vtkMRMLColorLegendDisplayNode.
     """
-    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(mapNode)
-    legend.SetTitleText(_("DVR"))
-    legend.SetLabelFormat("%.1f")
-    legend.SetNumberOfLabels(5)
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
+    legend.SetTitleText(title)
+    legend.SetLabelFormat(numberFormat)
+    legend.SetNumberOfLabels(numbers)
     legend.SetPosition(*LEGEND_POSITION)
     legend.SetSize(*LEGEND_SIZE)
     for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
         text.SetFontSize(LEGEND_POINTS)
-    legend.SetSaveWithScene(mapNode.GetSaveWithScene())
+    legend.SetSaveWithScene(volume.GetSaveWithScene())
     legend.SetViewNodeIDs([] if view is None else [view.GetID()])
     return legend
 

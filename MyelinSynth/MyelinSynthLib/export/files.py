@@ -26,7 +26,7 @@ from ..review.segments import labelsOnGrid
 from ..review.summary import lesionWords
 from ..review.table import ID, REVIEW_COLUMNS, Review
 from ..run.childprocess import importTrainingCore
-from ..run.reviewed import REJECTED_LABELS, REJECTED_LESIONS, REVIEW
+from ..run.reviewed import REJECTED_LABELS, REJECTED_LESIONS, reviewFile
 from ..scene import provenance
 from ..scene.geometry import ijkToRas, writeTransform
 from ..scene.provenance import FETCH_ATTRIBUTE, FURTHER_ATTRIBUTE
@@ -348,7 +348,7 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
             write_text(temporary / LESIONS, lesionsCsv(review, columns))
         else:
             _writeTables(review, temporary / LESIONS, temporary / REJECTED_LESIONS, columns)
-        write_text(temporary / REVIEW, lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
+        write_text(reviewFile(temporary), lesionsCsv(review, [ID, *REVIEW_COLUMNS]))
         write_text(temporary / REPORT, nodes["report"].GetText())
         write_json(temporary / PROVENANCE, record)
         if everything:

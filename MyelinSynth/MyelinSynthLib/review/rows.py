@@ -77,7 +77,7 @@ def lesionLine(review: Review, row: int) -> str:
         row: row of the table node.
     """
     if DIFFERENCE in review.columns:
-        return _("Lesion {id}: {change}, DVR {before} before, {after} after").format(
+        return _("Lesion {id}: {change}, DVR {before} to {after}").format(
             id=review.lesion(row),
             change=review.text(row, "change"),
             before=_cellText(review, row, "dvr_before", "{:.2f}"),

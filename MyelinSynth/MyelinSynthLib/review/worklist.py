@@ -18,7 +18,7 @@ from ..patient.nodes import Patient
 from ..run.batch import VOLUMES, WORKLIST_FILE, flairToT1, loadVolume
 from ..run.childprocess import importTrainingCore
 from ..run.results import Outputs, loadResult
-from ..run.reviewed import REVIEW, rowsOf
+from ..run.reviewed import reviewFile, rowsOf
 from ..scene import provenance
 from ..words import _
 from .edits import SCREENED
@@ -43,7 +43,7 @@ class Entry:
 
     def progress(self) -> tuple[int, int]:
         """Return (lesions reviewed, lesions) as stored in the Result folder."""
-        states = {row[ID]: row.get("state", UNREVIEWED) for row in rowsOf(self.result / REVIEW)}
+        states = {row[ID]: row.get("state", UNREVIEWED) for row in rowsOf(reviewFile(self.result))}
         lesions = [row[ID] for row in rowsOf(self.result / "lesions.csv")]
         return sum(states.get(lesion, UNREVIEWED) != UNREVIEWED for lesion in lesions), len(lesions)
 
@@ -148,7 +148,7 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
 
     review = Review(nodes["table"])
     text = lesionsCsv(review, [ID, *REVIEW_COLUMNS])
-    before = {row[ID]: row.get("outline", "") for row in rowsOf(result / REVIEW)}
+    before = {row[ID]: row.get("outline", "") for row in rowsOf(reviewFile(result))}
     marks = {str(review.lesion(row)): review.outline(row) for row in range(len(review))}
     edited = any(mark != before.get(lesion, AS_GIVEN) for lesion, mark in marks.items())
     edited = edited or _measured(csv.DictReader(lesionsCsv(review).splitlines())) != _measured(
@@ -157,7 +157,7 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
     try:
         if edited:
             writeResult(nodes, result, everything=True)
-        write_text(result / REVIEW, text)
+        write_text(reviewFile(result), text)
     except (MyelinSynthError, OSError) as error:
         raise SynthesisError(
             _("The review cannot be saved in {folder}: {reason}").format(

@@ -17,9 +17,9 @@ from .childprocess import State, Step
 from .devices import DeviceQuery
 from .install import Installation, prepareInstallation
 from .results import Outputs
+from .runner import PUMP_MILLISECONDS, JobRunner, Runnable
 from .synthesis import Synthesis
 
-PUMP_MILLISECONDS = 100
 TELL_TIME_FROM = 0.05  # share of the work from which the time left is estimated (ours)
 
 
@@ -36,9 +36,10 @@ class RunPanel:
         finished: Callable[[Outputs], None],
         deviceChosen: Callable[[str], None] = lambda device: None,
     ) -> None:
-        self.ui, self._begin, self._finished, self._deviceChosen = ui, begin, finished, deviceChosen
-        self.job: Installation | Synthesis | None = None
-        self._later: Synthesis | None = None  # while something is installed
+        self.ui, self._begin, self._deviceChosen = ui, begin, deviceChosen
+        self._runner = JobRunner(
+            finished, self._say, self._onStarted, self._onEnded, self._showTimeLeft, self._askAgain
+        )
         self._startedAt, self._step = 0.0, ""
         self._endsAt: float | None = None
         self._query, self._asked, self._filling = DeviceQuery(self.showDevices), False, False
@@ -55,16 +56,20 @@ class RunPanel:
     @property
     def running(self) -> bool:
         """Whether an installation or a synthesis is under way."""
-        return self.job is not None
+        return self._runner.running
+
+    @property
+    def job(self) -> Any:
+        """The installation or synthesis that is under way, or None."""
+        return self._runner.job
 
     def onButton(self, _checked: bool = False) -> None:
         """Synthesize, or cancel what is under way."""
-        if self.job is not None:
+        if self.running:
             self._step, self._endsAt = _("Cancelling"), None
             self._showTimeLeft()
             self.ui.synthesizeButton.enabled = False
-            self._later = None
-            self.job.cancel()
+            self._runner.cancel()
             return
         self.ui.log.clear()
         self._clearWarnings()
@@ -72,8 +77,7 @@ class RunPanel:
             try:
                 installation = prepareInstallation(self.onStep, self.onLog)
                 synthesis = self._begin(onStep=self.onStep, onLog=self.onLog)
-                self._later = synthesis if installation else None
-                self._start(installation or synthesis)
+                self._runner.start(synthesis, installation)
             except SynthesisError as error:
                 self._say(error)
 
@@ -97,51 +101,21 @@ class RunPanel:
         self.ui.log.appendPlainText(line)
 
     def onTimer(self) -> None:
-        """Poll the child processes; at the end of a synthesis, show the map or the error."""
-        asking = self._query.pump()
-        if self.job is None:
-            if not asking:
-                self._timer.stop()
-            return
-        job = self.job
-        try:
-            if job.pump():
-                self._showTimeLeft()
-                return
-            if job.state is State.CANCELLED:
-                self._end(_("Cancelled"))
-            elif self._later is not None:
-                self._asked = False
-                self.askForDevices()
-                following, self._later = self._later, None
-                self._start(following)
-            else:
-                self._end(_("Done"))
-        except SynthesisError as error:
-            self._end(_("Failed"))
-            self._say(error)
-            return
-        except BaseException:
-            self._end(_("Failed"))
-            raise
-        if job.outputs is not None:
-            logging.info("MyelinSynth: synthesis done")
-            self._finished(job.outputs)
+        """Listen to the query of devices until it has ended."""
+        if not self._query.pump():
+            self._timer.stop()
 
     def sceneCloses(self) -> None:
         """Stop the synthesis of the closing scene; an installation continues."""
         self._clearWarnings()
-        self._later = None
+        self._runner.forgetFollowing()
         if not isinstance(self.job, Installation):
             self.stop()
 
     def stop(self) -> None:
         """Stop all jobs and wait for them, when the module or the application closes."""
         self._query.stop()
-        self._later = None
-        if self.job is not None:
-            self.job.stop()
-            self._end(_("Cancelled"))
+        self._runner.stop()
 
     def askForDevices(self) -> None:
         """Query the names of the GPUs once, in the background. Without PyTorch nothing changes."""
@@ -154,6 +128,11 @@ class RunPanel:
             logging.info(f"MyelinSynth: GPUs are not listed ({error})")
             return
         self._timer.start()
+
+    def _askAgain(self) -> None:
+        """PyTorch was installed a moment ago."""
+        self._asked = False
+        self.askForDevices()
 
     def showDevices(self, gpus: list[str]) -> None:
         """List the devices, keeping the choice."""
@@ -177,26 +156,18 @@ class RunPanel:
         if not self._filling and 0 <= index < len(self._devices):
             self._deviceChosen(self._devices[index])
 
-    def _start(self, job: Installation | Synthesis) -> None:
+    def _onStarted(self, job: Runnable) -> None:
         self._startedAt = time.monotonic()
         self._show(True, busy=isinstance(job, Installation))
-        self.job = job
-        try:
-            job.start()
-        except BaseException:
-            self._end("")
-            raise
-        logging.info(f"MyelinSynth: {type(job).__name__.lower()} started")
-        self._timer.start()
 
     def _say(self, error: SynthesisError) -> None:
         self.onLog(str(error))
         slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
 
-    def _end(self, word: str) -> None:
-        self.job = self._later = None
+    def _onEnded(self, state: State) -> None:
         self._show(False)
-        self.ui.stepLabel.text = word
+        words = {State.SUCCEEDED: _("Done"), State.CANCELLED: _("Cancelled"), State.FAILED: _("Failed")}
+        self.ui.stepLabel.text = words.get(state, "")
 
     def _show(self, running: bool, busy: bool = False) -> None:
         self.ui.synthesizeButton.text = _("Cancel") if running else _("&Synthesize myelin map")

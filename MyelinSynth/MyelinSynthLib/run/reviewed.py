@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ..review.table import AS_GIVEN, ID, OUTLINES, REMOVED, REVIEW_COLUMNS, STATES, UNREVIEWED, Review
+from .childprocess import importTrainingCore
 
-REVIEW = "review.csv"  # states, comments and marks of all lesions
 REJECTED_LESIONS, REJECTED_LABELS = "rejected_lesions.csv", "rejected_lesion_labels.nii.gz"  # of an export
+
+
+def reviewFile(result: Path) -> Path:
+    """Return where a Result folder keeps states, comments and marks of all lesions."""
+    importTrainingCore()
+    from TrainingCore.data.review import REVIEW
+
+    return result / REVIEW
 
 
 def allLesions(result: Any) -> list[dict[str, Any]]:
@@ -26,12 +34,12 @@ def allLesions(result: Any) -> list[dict[str, Any]]:
 
 def withoutOutline(result: Path) -> set[int]:
     """Lesions whose outline was removed in a review."""
-    return {int(row[ID]) for row in rowsOf(result / REVIEW) if row.get("outline") == REMOVED}
+    return {int(row[ID]) for row in rowsOf(reviewFile(result)) if row.get("outline") == REMOVED}
 
 
 def restoreReview(review: Review, result: Path) -> None:
     """Read states, comments and marks of the outlines back; rows of lesions that the table does not have are left."""
-    for row in rowsOf(result / REVIEW):
+    for row in rowsOf(reviewFile(result)):
         index = review.rowOf(int(row[ID])) if row.get(ID, "").isdigit() else None
         if index is None:
             continue

@@ -1,0 +1,146 @@
+"""One job at a time beside the running application: an installation where something is missing, then the job itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import qt
+
+from ..errors import SynthesisError
+from .childprocess import State
+
+PUMP_MILLISECONDS = 100
+
+
+class Runnable(Protocol):
+    """What a runner runs: `Job`s and an `Installation`."""
+
+    outputs: Any
+
+    @property
+    def state(self) -> State:
+        """How it is going."""
+
+    def start(self) -> None:
+        """Begin. Raises SynthesisError."""
+
+    def pump(self) -> bool:
+        """Go on; True while it is under way. Raises SynthesisError."""
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
+
+    def stop(self) -> None:
+        """Stop it and wait."""
+
+
+def _nothing(*_given: Any) -> None:
+    """Do nothing."""
+
+
+class JobRunner:
+    """Starts a job, pumps it by a timer, and says how it ended.
+
+    >>> runner = JobRunner(finished=showNodes, failed=showError)                          # doctest: +SKIP
+    >>> runner.start(Synthesis(patient), prepareInstallation(onStep, onLog))              # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        finished: Callable[[Any], None],
+        failed: Callable[[SynthesisError], None],
+        started: Callable[[Runnable], None] = _nothing,
+        ended: Callable[[State], None] = _nothing,
+        pumped: Callable[[], None] = _nothing,
+        installed: Callable[[], None] = _nothing,
+    ) -> None:
+        """Make a runner that has nothing to do.
+
+        Args:
+            finished: gets the outputs of the job.
+            failed: gets what went wrong.
+            started: called before the installation and before the job start, with either.
+            ended: called when nothing is under way any more, before `finished` and `failed`; READY where the job could
+                not be started.
+            pumped: called while something is under way.
+            installed: called between a good installation and the job.
+        """
+        self.job: Runnable | None = None
+        self._following: Runnable | None = None  # while packages are installed
+        self._finished, self._failed = finished, failed
+        self._started, self._ended, self._pumped, self._installed = started, ended, pumped, installed
+        self._timer = qt.QTimer()
+        self._timer.setInterval(PUMP_MILLISECONDS)
+        self._timer.connect("timeout()", self.onTimer)
+
+    @property
+    def running(self) -> bool:
+        """Whether something is under way."""
+        return self.job is not None
+
+    def start(self, job: Runnable, installation: Runnable | None = None) -> None:
+        """Start a job, after an installation where there is one. Raises SynthesisError where it cannot start."""
+        self._following = None if installation is None else job
+        self._begin(job if installation is None else installation)
+
+    def cancel(self) -> None:
+        """Ask what is under way to stop; nothing follows it."""
+        self.forgetFollowing()
+        if self.job is not None:
+            self.job.cancel()
+
+    def forgetFollowing(self) -> None:
+        """Let an installation be the last job."""
+        self._following = None
+
+    def stop(self) -> None:
+        """Stop what is under way and wait for it."""
+        self.forgetFollowing()
+        if self.job is not None:
+            self.job.stop()
+            self._end(State.CANCELLED)
+
+    def onTimer(self) -> None:
+        """Listen to the child process; at its end go on, or say how it ended."""
+        job = self.job
+        if job is None:
+            self._timer.stop()
+            return
+        try:
+            if job.pump():
+                self._pumped()
+                return
+            following, self._following = self._following, None
+            if following is not None and job.state is not State.CANCELLED:
+                self._installed()
+                self._begin(following)
+                return
+        except SynthesisError as error:
+            self._end(State.FAILED)
+            self._failed(error)
+            return
+        except BaseException:
+            self._end(State.FAILED)
+            raise
+        self._end(job.state)
+        if job.outputs is not None:
+            logging.info(f"MyelinSynth: {type(job).__name__.lower()} done")
+            self._finished(job.outputs)
+
+    def _begin(self, job: Runnable) -> None:
+        self.job = job
+        self._started(job)
+        try:
+            job.start()
+        except BaseException:
+            self._end(State.READY)
+            raise
+        logging.info(f"MyelinSynth: {type(job).__name__.lower()} started")
+        self._timer.start()
+
+    def _end(self, state: State) -> None:
+        self.job = self._following = None
+        self._timer.stop()
+        self._ended(state)
