@@ -56,8 +56,8 @@ def reference_of(names: Iterable[str]) -> str | None:
     Returns:
         The first of REFERENCES among them, or None.
     """
-    there = set(names)
-    return next((name for name in REFERENCES if name in there), None)
+    available = set(names)
+    return next((name for name in REFERENCES if name in available), None)
 
 
 def word_of(name: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 EXPONENTS = np.linspace(0.1, 2.0, 96)  # the lowest still falls at a quarter of its speed after a million people
 REPLICATES = 1000
-MIN_SIZES = 3  # a curve of three parameters through fewer points says nothing
+MIN_SIZES = 3  # fewer points cannot determine three parameters
 MIN_PEOPLE = 3
 MAX_UNUSABLE = 0.2  # share of resampled cohorts without an asymptote above which the curve has none either (ours)
 FARTHER = 2.0  # the paper asks what twice the people would bring (Bone et al. 2021)

@@ -178,9 +178,9 @@ class ImagePair:
         Returns:
             Mutual information as a function of the matrix.
         """
-        seen = values_at(self.moving, self.points @ matrix[:3, :3].T + matrix[:3, 3])
-        seen = seen[np.isfinite(seen)]
-        low, high = np.percentile(seen, [1, 99]) if len(seen) else (0.0, 1.0)
+        values = values_at(self.moving, self.points @ matrix[:3, :3].T + matrix[:3, 3])
+        values = values[np.isfinite(values)]
+        low, high = np.percentile(values, [1, 99]) if len(values) else (0.0, 1.0)
         binned = to_bins(self.moving.data, low, high)
         return MutualInformation(self.points, self.fixed, binned, self.moving.affine, self.device)
 

@@ -133,11 +133,11 @@ def check_pair(t1w: Volume, flair: Volume, brain: Volume, matrix: np.ndarray, co
                 f"The {what} {image.name} shows copies of the head in the air around it, as when the patient moved. "
                 "Look at it; ruined images give ruined maps."
             )
-    seen = [view(t1w, brain, None, corrected), view(flair, brain, matrix, corrected)]
-    if seen[0] is None or seen[1] is None:
+    views = [view(t1w, brain, None, corrected), view(flair, brain, matrix, corrected)]
+    if views[0] is None or views[1] is None:
         return warnings
-    first, second = judge(seen[0]), judge(seen[1])
-    together = contrast_agreement(seen[0], seen[1])
+    first, second = judge(views[0]), judge(views[1])
+    together = contrast_agreement(views[0], views[1])
     wrong = _wrong_contrasts(first, second, together, t1w.name, flair.name)
     if together.edges < MIN_EDGES and together.information < MIN_INFORMATION:
         wrong.append(
@@ -175,8 +175,8 @@ def _wrong_t1w(t1w: Look, name: str) -> list[str]:
     return []
 
 
-def _looks_like(given: str, name: str, found: str) -> str:
-    return f"The {given} {name} looks like a {found}: {WHY[found]}. {DISTRUST.format(given)}"
+def _looks_like(given: str, name: str, contrast: str) -> str:
+    return f"The {given} {name} looks like a {contrast}: {WHY[contrast]}. {DISTRUST.format(given)}"
 
 
 def check_whole(brain: Volume, name: str = "") -> str:
@@ -199,7 +199,7 @@ def check_whole(brain: Volume, name: str = "") -> str:
                 cut_ends.append(ENDS[towards[axis]][end if upwards else 1 - end])
     if not cut_ends:
         return ""
-    where = " and the ".join(f"{place} end" for place in cut_ends)
+    where = " and the ".join(f"{end} end" for end in cut_ends)
     return f"The brain in the T1w {name} is cut off at the {where} of the image; the map is missing there."
 
 

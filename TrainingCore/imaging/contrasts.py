@@ -23,13 +23,13 @@ SURFACE_MM, DEEP_MM, CENTRE_MM = 6.0, 12.0, 16.0
 FAR_FROM_FLUID_MM = 9.0
 FLUID_BRIGHT = 1.65  # 97th percentile around the ventricles: T2w 1.90-2.97, T1w and FLAIR at most 1.47
 ORDER_LIMIT = 0.27  # T1w 0.46-1.1, after agent 0.31 and more; FLAIR -0.6 to 0.08 (real files; phantoms overlap)
-ORDER_CERTAIN = 0.12  # this far from the limit, one image alone is enough to say so
+ORDER_CERTAIN = 0.12  # at this distance from the limit, one image is sufficient
 VESSELS_BRIGHT = 1.35  # surface's 99th against the centre's 97th percentile: after agent 1.43-1.73, T1w at most 1.25
 DVR_MEDIAN, DVR_FLUID = (0.6, 1.6), 0.48  # DVR maps: median 1.03-1.10, fluid 0.52 and more of it; T1w fluid to 0.43
 SAME_NEIGHBOURS = 0.6  # share of neighbours with exactly one value; images: under 0.2
 FEW_VALUES = 16
 AIR_SPACING_MM, AIR_MARGIN_MM, AIR_DISTANCE_MM = 3.0, 60.0, 30.0
-MIN_VOXELS = 1000  # in both brains, below which a joint histogram says nothing
+MIN_VOXELS = 1000  # in both brains; with fewer, a joint histogram is not informative
 GHOST_LEVEL, GHOST_STRUCTURE, MIN_AIR = 0.08, 4.0, 1000
 
 

@@ -172,14 +172,14 @@ def _affine(stack: Stack, first: Frame, step: np.ndarray) -> np.ndarray:
 def _voxels(stack: Stack, frames: list[Frame], label: str) -> np.ndarray:
     """Rescaled values, float32 (I, J, K)."""
     out = np.empty((len(frames), stack.rows, stack.columns), np.float32)
-    order = sorted(range(len(frames)), key=lambda place: (str(frames[place].path), frames[place].index))
+    order = sorted(range(len(frames)), key=lambda number: (str(frames[number].path), frames[number].index))
     with quiet_pydicom():
-        for path, group in itertools.groupby(order, key=lambda place: frames[place].path):
+        for path, group in itertools.groupby(order, key=lambda number: frames[number].path):
             try:
                 stored = stored_values(path, stack)
-                for place in group:
-                    frame = frames[place]
-                    out[place] = stored[frame.index] * np.float32(frame.slope) + np.float32(frame.intercept)
+                for number in group:
+                    frame = frames[number]
+                    out[number] = stored[frame.index] * np.float32(frame.slope) + np.float32(frame.intercept)
             except Exception as error:  # damaged files can raise anything in pydicom and GDCM
                 raise BadInput(f"{label} is truncated or damaged. Copy it again from its source.") from error
     return out.T

@@ -42,7 +42,7 @@ GLUED = re.compile(
     r"contrast|kontrast|inj|civ)\w*\b)"
 )
 AFTER_T1 = re.compile(r"\b(t1w?|mprage|vibe|bravo|fspgr|spgr|tfe|space|se|tse|fse) ?(c|k|gd|gad|km|ce|mdc)\b")
-# What says nothing of an agent: sequences, planes, vendors' and sites' habits.
+# Words unrelated to an agent: sequences, planes, conventions of vendors and sites.
 NEUTRAL = re.compile(
     r"t1w?|t1|t2|w|wi|weighted|\d+d?|\d+mm|ax\w*|tra\w*|sag\w*|cor\w*|obl\w*|iso\w*|mp|mpr\w*|rage|mprage|bravo|"
     r"f?spgr|vibe|se|tse|"

@@ -114,13 +114,13 @@ def settle_agent(stacks: Sequence[Stack]) -> None:
                 stack.after_agent = True
 
 
-def _tags_tell(here: Sequence[Stack], t1w: Sequence[Stack]) -> bool:
+def _tags_tell(candidates: Sequence[Stack], t1w: Sequence[Stack]) -> bool:
     """Check whether the agent's tag distinguishes series: not if one before the agent has it, or all have it."""
-    flagged = [stack for stack in here if stack.contrast_agent]
+    flagged = [stack for stack in candidates if stack.contrast_agent]
     if any(says(stack.names) == "before" for stack in flagged):
         return False
     words = {says(stack.names) for stack in t1w}
-    return len(flagged) < len(here) or not ("after" in words and len(words) > 1)
+    return len(flagged) < len(candidates) or not ("after" in words and len(words) > 1)
 
 
 def _later(stack: Stack, other: Stack) -> bool:

@@ -37,7 +37,7 @@ def stored_values(path: Path, stack: Stack) -> np.ndarray:
         ValueError: unsupported bit depth, or too little data. Other damaged files raise errors of pydicom or GDCM.
     """
     data = read_header(path, pixels=True)
-    syntax = getattr(data.file_meta, "TransferSyntaxUID", None)  # a file without preamble says nothing
+    syntax = getattr(data.file_meta, "TransferSyntaxUID", None)  # missing in a file without preamble
     if syntax is not None and syntax.is_compressed:
         return _decoded(data, stack)
     order = "<" if syntax is None or syntax.is_little_endian else ">"

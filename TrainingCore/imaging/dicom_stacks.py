@@ -145,10 +145,10 @@ def _parts(stack: Stack) -> list[Stack]:
 
 def _without_copies(stack: Stack) -> Iterable[Frame]:
     """Yield the frames, only one of those with the same position, tags and values."""
-    there: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    at_position: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in stack.frames:
-        there[(*_place(frame), frame.repeats)].append(frame)
-    for frames in there.values():
+        at_position[(*_place(frame), frame.repeats)].append(frame)
+    for frames in at_position.values():
         kept: list[np.ndarray | None] = []
         for frame in frames:
             values = _values(stack, frame) if len(frames) > 1 else None
@@ -164,7 +164,7 @@ def _values(stack: Stack, frame: Frame) -> np.ndarray | None:
     try:
         with quiet_pydicom():
             values = stored_values(frame.path, stack)[frame.index]
-    except Exception:  # damaged files can raise anything; reading the series says so
+    except Exception:  # damaged files can raise any error; reading the series reports it
         return None
     return values * np.float32(frame.slope) + np.float32(frame.intercept)
 
@@ -204,14 +204,14 @@ def _with_frames(stack: Stack, frames: list[Frame]) -> Stack:
 
 def _split_by_instance(stack: Stack) -> list[Stack]:
     """Split a stack into volumes by instance number, if every position was acquired equally often."""
-    there: dict[tuple[int, ...], list[Frame]] = defaultdict(list)
+    at_position: dict[tuple[int, ...], list[Frame]] = defaultdict(list)
     for frame in stack.frames:
-        there[_place(frame)].append(frame)
-    counts = {len(frames) for frames in there.values()}
+        at_position[_place(frame)].append(frame)
+    counts = {len(frames) for frames in at_position.values()}
     numbers = {frame.instance for frame in stack.frames}
-    if len(counts) != 1 or None in numbers or len(numbers) < len(stack.frames) or len(there) < FEW_SLICES:
+    if len(counts) != 1 or None in numbers or len(numbers) < len(stack.frames) or len(at_position) < FEW_SLICES:
         return [stack]
-    ordered = [sorted(frames, key=lambda frame: frame.instance or 0) for frames in there.values()]
+    ordered = [sorted(frames, key=lambda frame: frame.instance or 0) for frames in at_position.values()]
     return [_with_frames(stack, list(frames)) for frames in zip(*ordered)]
 
 

@@ -13,7 +13,7 @@ from .itk_paths import path_for_itk
 from .raw_image import RawImage, check_size, shear_notes, times
 
 TEXT_HEADER = 65536  # bytes that hold the header of any NRRD or MetaImage file
-LARGEST_MM = 1e6  # of any number in a header that says where an image lies (ours)
+LARGEST_MM = 1e6  # of any position or direction in a header (ours)
 
 
 def read_itk(path: Path, label: str) -> RawImage:

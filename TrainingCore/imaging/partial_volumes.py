@@ -189,11 +189,11 @@ def _shared_out(
 
 
 def _corners(
-    found: np.ndarray, weight: np.ndarray, lesion: np.ndarray, shape: tuple[int, int, int]
+    points: np.ndarray, weight: np.ndarray, lesion: np.ndarray, shape: tuple[int, int, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(lesion * voxels + voxel, share) of the eight voxels around each point; those beyond the grid are left out."""
-    low = np.floor(found).astype(np.int64)
-    far = found - low
+    """Yield (lesion * voxels + voxel, share) of the eight voxels around each point, without those beyond the grid."""
+    low = np.floor(points).astype(np.int64)
+    far = points - low
     for corner in np.ndindex(2, 2, 2):
         index = low + corner
         part = weight * np.prod(np.where(corner, far, 1 - far), axis=1)
@@ -202,30 +202,30 @@ def _corners(
         yield lesion[kept] * int(np.prod(shape)) + flat, part[kept]
 
 
-def _whole_voxels(place: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
-    """Which `count` of the voxels to take: the fullest, then exchanged one by one until their centre fits.
+def _whole_voxels(positions: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
+    """Select `count` voxels: the fullest, then exchanged one by one until their centre fits, bool (n,).
 
-    place: (n, 3) in mm along the grid's axes. Every exchange is the one that leaves the smallest distance between the
-    centres; among equals the one that gives up the least share. Returns bool (n,).
+    positions: (n, 3) in mm along the grid's axes. Every exchange is the one that leaves the smallest distance between
+    the centres; among equal ones, the one that gives up the least share.
     """
-    taken = _fullest(share + (place - centre) @ _tilt(place, share, count, centre), count)
+    selected = _fullest(share + (positions - centre) @ _tilt(positions, share, count, centre), count)
     for _ in range(SWAPS):
-        wanted = count * centre - place[taken].sum(axis=0)
-        miss = float(np.linalg.norm(wanted))
-        if miss < CLOSE_MM * count or taken.all():
+        offset = count * centre - positions[selected].sum(axis=0)
+        miss = float(np.linalg.norm(offset))
+        if miss < CLOSE_MM * count or selected.all():
             break
-        ahead = (place - centre) @ wanted if miss > FAR_OFF_MM else np.zeros(share.size)
-        leaving, joining = _candidates(taken, share, ahead)
+        ahead = (positions - centre) @ offset if miss > FAR_OFF_MM else np.zeros(share.size)
+        leaving, joining = _candidates(selected, share, ahead)
         if leaving.size == 0 or joining.size == 0:
             break
-        step = place[joining][None] - place[leaving][:, None]
-        left = np.linalg.norm(wanted - step, axis=2)
+        step = positions[joining][None] - positions[leaving][:, None]
+        left = np.linalg.norm(offset - step, axis=2)
         lost = share[leaving][:, None] - share[joining][None]
         best = np.unravel_index(np.argmin(np.round(left, 3) + 0.1 * lost), left.shape)
         if left[best] >= miss - 1e-6:
             break
-        taken[leaving[best[0]]], taken[joining[best[1]]] = False, True
-    return taken
+        selected[leaving[best[0]]], selected[joining[best[1]]] = False, True
+    return selected
 
 
 def _fullest(share: np.ndarray, count: int) -> np.ndarray:
@@ -234,25 +234,25 @@ def _fullest(share: np.ndarray, count: int) -> np.ndarray:
     return taken
 
 
-def _tilt(place: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
-    """Share per mm that, added along a direction, brings a large lesion's centre about to its place by bisection."""
+def _tilt(positions: np.ndarray, share: np.ndarray, count: int, centre: np.ndarray) -> np.ndarray:
+    """Return the share per mm that, added along a direction, moves a large lesion's centre into place, by bisection."""
     tilt = np.zeros(3)
     for _ in range(TILTS if count > MANY else 0):
-        off = centre - place[_fullest(share + (place - centre) @ tilt, count)].mean(axis=0)
+        off = centre - positions[_fullest(share + (positions - centre) @ tilt, count)].mean(axis=0)
         if np.linalg.norm(off) < CLOSE_MM:
             break
         direction, low, high = off / np.linalg.norm(off), 0.0, MAX_TILT
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            taken = _fullest(share + (place - centre) @ (tilt + middle * direction), count)
-            short = (centre - place[taken].mean(axis=0)) @ direction > 0
+            selected = _fullest(share + (positions - centre) @ (tilt + middle * direction), count)
+            short = (centre - positions[selected].mean(axis=0)) @ direction > 0
             low, high = (middle, high) if short else (low, middle)
         tilt = tilt + low * direction
     return tilt
 
 
-def _candidates(taken: np.ndarray, share: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The emptiest voxels that were taken, behind the centre, and the fullest that were not, ahead of it."""
-    inside, outside = np.flatnonzero(taken & (ahead <= 0)), np.flatnonzero(~taken & (ahead >= 0))
+def _candidates(selected: np.ndarray, share: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the emptiest selected voxels behind the centre, and the fullest other voxels ahead of it."""
+    inside, outside = np.flatnonzero(selected & (ahead <= 0)), np.flatnonzero(~selected & (ahead >= 0))
     emptiest = inside[np.argsort(share[inside], kind="stable")[:CANDIDATES]]
     return emptiest, outside[np.argsort(-share[outside], kind="stable")[:CANDIDATES]]

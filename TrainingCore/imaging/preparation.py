@@ -16,7 +16,7 @@ from .intensities import apply_rule
 from .partial_volumes import lesion_mask_on_grid
 from .volumes import Volume, read_volume, resample
 
-MAY_BE_EMPTY = ("myelin_loss",)  # nobody but a patient with lesions has lost any
+MAY_BE_EMPTY = ("myelin_loss",)  # all zero in people without lesions
 
 
 def load_visit(

@@ -85,7 +85,7 @@ def align_to_atlas(t1w: Volume, brain: Volume) -> np.ndarray:
     start[:3, 3] = _middle(atlas.with_data((atlas.data > 0).astype(np.float32))) - _middle(brain)
     registration = register(
         t1w, atlas, brain, t1w, contrast="atlas", affine=True, start=start, moving_bias=False, check_mirrored=False
-    )  # the atlas is nearly symmetric and fits nobody exactly: every T1w would be tried mirrored
+    )  # the atlas is nearly symmetric and fits no T1w exactly: all would be tried mirrored
     return registration.matrix
 
 

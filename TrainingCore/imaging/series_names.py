@@ -6,7 +6,7 @@ import re
 
 from ..data.inputs import INPUTS, Input
 
-# What names of series and protocols say. Vendors' own: Siemens tirm, da-fl (dark fluid), mprage, vibe; GE bravo, fspgr;
+# Words in names of series and protocols. Vendors' own: Siemens tirm, da-fl (dark fluid), mprage, vibe; GE bravo, fspgr;
 # Philips tfe.
 NOT_AN_ANATOMY = re.compile(
     r"\bloc|localizer|scout|survey|plane|calib|asset|\badc|dwi|diff|\bdti|trace|\bep2d|\bepi|bold|fmri|perf|\basl|cbf|cbv|"

@@ -145,7 +145,7 @@ class VNet(nn.Module):
         if self.amplified is not None:
             after, zero_dose, factor = self.amplified
             x = torch.cat((x, factor * (x[:, after, None] - x[:, zero_dose, None])), dim=1)
-        if x.device.type == "cpu":  # a third faster there; no norm here that would lose digits by it
+        if x.device.type == "cpu":  # a third faster on a CPU; without norms, no digits are lost
             x = x.contiguous(memory_format=torch.channels_last_3d)
         skips = [self._run(self.first, x)]
         for down, encoder in zip(self.down, self.encoders):

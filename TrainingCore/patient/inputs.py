@@ -36,7 +36,7 @@ class PatientImages:
         transforms: 4x4 RAS mm by image, mapping points of T1w space to points of the image; images without a
             transform are registered.
         simulated: whether a BIDS sidecar marks an image as simulated.
-        made: inputs that a model generated (`flair`, `lesions`).
+        generated: inputs that a model generated (`flair`, `lesions`).
         warnings: sentences for the report.
         facts: SHA-256, shape and spacing of each file.
         grids: original grids of images that are processed at about 1 mm.
@@ -49,7 +49,7 @@ class PatientImages:
     label_map: Volume | None = None
     transforms: dict[str, np.ndarray] = field(default_factory=dict)
     simulated: bool = False
-    made: list[str] = field(default_factory=list)
+    generated: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     grids: dict[str, Volume] = field(default_factory=dict)

@@ -94,7 +94,7 @@ def describe_registration(registration: Registration) -> dict[str, Any]:
 
 def _write_maps(folder: Path, findings: Findings) -> None:
     """Write all volumes of the Result on the original grid of the T1w, with its qform and sform."""
-    own, generated = findings.prepared.own, findings.patient.made
+    own, generated = findings.prepared.own, findings.patient.generated
     mask = findings.brain.mask if own is None else own.brain
     dvr, uncertainty, labels, nawm = (
         (findings.dvr, findings.uncertainty, findings.labels, findings.tissues["nawm"])
@@ -205,7 +205,7 @@ def _provenance_of(findings: Findings, summary: dict[str, Any]) -> dict[str, Any
             **{key: about[key] for key in ("repeatability", "intervals") if key in about},
         },
         "simulated_patient": findings.patient.simulated,
-        "synthetic_inputs": findings.patient.made,
+        "synthetic_inputs": findings.patient.generated,
         "inputs": findings.patient.facts,
         "brain_mask": findings.brain.how,
         "registration": {

@@ -177,7 +177,7 @@ def _find_lesions(
     if prepared.lesions is None and automatic is None and find_lesions is not None:
         clock.step("find_lesions", 0.47, "Finding lesions")
         automatic = find_lesions(aligned)
-        patient.made.append("lesions")
+        patient.generated.append("lesions")
         patient.facts["lesions_found_by"] = automatic.about
         clock.warn(patient, f"Lesions were segmented automatically ({automatic.about['name']}). Review them.")
     if prepared.lesions is not None or automatic is None:
@@ -213,7 +213,7 @@ def _fill_gaps(prepared: PreparedPatient, clock: Clock, model: TrainedModel) -> 
     filled_in, mask, probability = complete(
         model, prepared.aligned, prepared.lesions is None, lambda message: clock.warn(patient, message)
     )
-    patient.made += filled_in
+    patient.generated += filled_in
     about = describe_finder(model.bundle)
     if filled_in:
         patient.facts["completed_with"] = about

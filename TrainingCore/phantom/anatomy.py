@@ -296,8 +296,8 @@ def _distance_to(target: np.ndarray, brain: np.ndarray, voxel: float) -> np.ndar
     """Return the distance of every voxel around the brain to `target` in mm, 0 far outside the brain."""
     from scipy import ndimage
 
-    found = ndimage.find_objects(brain.astype(np.uint8))[0]
-    box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in found)
+    bounds = ndimage.find_objects(brain.astype(np.uint8))[0]
+    box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in bounds)
     distance = np.zeros(brain.shape, dtype=np.float32)
     distance[box] = ndimage.distance_transform_edt(~target[box]) * voxel
     return distance

@@ -22,7 +22,7 @@ from .terrain import Terrain
 # Deciles of the total load in ml of the 29 masks, which no log-normal follows
 LOAD_QUANTILES_ML = (0.32, 1.02, 1.35, 3.87, 10.7, 14.3, 16.7, 22.0, 30.2, 42.1, 52.2)
 # Fitted to the 29 masks (components of at least 10 mm3): ln(number) = 2.78 + 0.50 ln(load in ml), residual SD 0.60; the
-# intercept here is higher because digital lesions grow into each other (ours)
+# intercept is higher because simulated lesions grow into each other (ours)
 COUNT_INTERCEPT, COUNT_SLOPE, COUNT_RESIDUAL, COUNT_RANGE = 2.95, 0.50, 0.60, (6, 240)
 # ln(volume in mm3), mean and SD, of the many small lesions and of the larger ones, and the share of the latter: tuned
 # until the percentiles of the volumes matched those of the 29 masks (ours; see compare_lesions.py)

@@ -149,7 +149,7 @@ def _measured_mt_ratio(scene: Scene) -> np.ndarray:
     saturated = {name: signal * (1.0 - ratios[name] / 100.0) for name, signal in unsaturated.items()}
     reference = float(np.median(unsaturated["white"]))
     random = stream(scene.person_seed, "acquire", "mtr", scene.visit)
-    # (ours) the saturation pulse is stronger here than there: B1
+    # (ours) the saturation pulse varies in space: B1
     field = 1.0 + 0.015 * random_field(random, scene.anatomy.shape, 90.0, scene.anatomy.voxel)
     without, with_pulse = acquire_together(
         [mix(scene, unsaturated, reference), mix(scene, saturated, reference)], scene.anatomy, sequence, random
@@ -163,9 +163,9 @@ def _measured_diffusion(scene: Scene, with_trace: bool) -> dict[str, np.ndarray]
     plain = {name: np.exp(-sequence.echo / tissue.t2) * tissue.density for name, tissue in scene.tissues.items()}
     reference = float(np.median(plain["white"]))
     diffused = _diffusion(scene)
-    ways = {"ad": lambda one: one.axial, "rd": lambda one: one.radial}
+    ways = {"ad": lambda part: part.axial, "rd": lambda part: part.radial}
     if with_trace:
-        ways["adc"] = lambda one: (one.axial + 2.0 * one.radial) / 3.0
+        ways["adc"] = lambda part: (part.axial + 2.0 * part.radial) / 3.0
     signals = [mix(scene, plain, reference)]
     for way in ways.values():
         weighted = {name: plain[name] * _attenuation(way(tissue), tissue.free) for name, tissue in diffused.items()}

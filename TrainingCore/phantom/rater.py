@@ -31,8 +31,8 @@ def drawn_mask(lesions: np.ndarray, anatomy: Anatomy, person_seed: int) -> np.nd
     if not lesions.any():
         return lesions.copy()
     half = anatomy.voxel / 2.0
-    found = ndimage.find_objects(lesions.astype(np.uint8))[0]
-    box = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in found)
+    bounds = ndimage.find_objects(lesions.astype(np.uint8))[0]
+    box = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in bounds)
     jitter = JITTER_MM * random_field(random, anatomy.shape, JITTER_SMOOTHNESS_MM, anatomy.voxel)[box]
     jitter += random.normal(*HABIT_MM)
     inside, true = anatomy.brain[box] & (anatomy.fluid[box] < 0.6), lesions[box]

@@ -70,7 +70,7 @@ def _grow_along_ventricles(lesions: Lesions, anatomy: Anatomy, random: np.random
     reach = np.flatnonzero(anatomy.ventricles.any(axis=(0, 2))) * anatomy.voxel
     cap = 1.3 * np.exp(-(((y - reach.max()) / 9.0) ** 2)) + 1.6 * np.exp(-(((y - reach.min()) / 12.0) ** 2))
     field = random_field(random, anatomy.shape, 14.0, anatomy.voxel)
-    rough = 0.7 * (field + field[::-1]) + 0.3 * field  # (ours) more alike than not on the two sides
+    rough = 0.7 * (field + field[::-1]) + 0.3 * field  # (ours) similar on both sides
     rough += 0.5 * random_field(random, anatomy.shape, 5.0, anatomy.voxel)
     cost = anatomy.ventricle_distance / (1.0 + cap[None, :, None]) + rough
     where = (anatomy.white_matter > 0.55) & anatomy.brain & (anatomy.ventricle_distance < 25.0)

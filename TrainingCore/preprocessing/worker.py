@@ -287,8 +287,8 @@ def _write_volumes(task: PreparationJob, prepared: Any, work: Path) -> list[str]
 
 def _sidecar(task: PreparationJob, name: str, prepared: Any) -> dict[str, Any]:
     source = {"lesion_shares": "lesions"}.get(name, name)
-    seen = dict.fromkeys([prepared.reference, "flair"])
-    used = [source] if source in task.files else [name for name in seen if name in task.files]
+    visible = dict.fromkeys([prepared.reference, "flair"])
+    used = [source] if source in task.files else [name for name in visible if name in task.files]
     about: dict[str, Any] = {
         "Sources": [Path(task.files[name]).name for name in used],
         "SpatialReference": f"world of the {prepared.space}, RAS mm",

@@ -181,20 +181,20 @@ def _add_option(group: Any, parameter: inspect.Parameter, annotation: Any, text:
     if typing.get_origin(annotation) is typing.Annotated:
         annotation, *rest = typing.get_args(annotation)
         extras = tuple(rest)
-    shown = next((extra for extra in extras if isinstance(extra, Option)), Option())
+    option = next((extra for extra in extras if isinstance(extra, Option)), Option())
     settings: dict[str, Any] = {"help": text.removesuffix(".").replace("%", "%%")}
     no_default = parameter.default is inspect.Parameter.empty
-    flag = shown.flag or f"--{parameter.name.replace('_', '-')}"
+    flag = option.flag or f"--{parameter.name.replace('_', '-')}"
     if annotation is bool:
         group.add_argument(flag, dest=parameter.name, action="store_true", **settings)
         return
     settings |= _value_settings(annotation, extras)
-    settings["metavar"] = shown.metavar or settings.get("metavar")
+    settings["metavar"] = option.metavar or settings.get("metavar")
     if not no_default:
         several = "nargs" in settings  # left out of the values where not given: the function's own default holds
         settings["default"] = argparse.SUPPRESS if several else parameter.default
         settings["help"] += _default_words(parameter.default, settings["help"])
-    if shown.positional:
+    if option.positional:
         group.add_argument(parameter.name, **settings, **({} if no_default else {"nargs": "?"}))
     else:
         group.add_argument(flag, dest=parameter.name, required=required or no_default, **settings)
