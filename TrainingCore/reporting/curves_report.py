@@ -127,15 +127,15 @@ def _cell_row(cell: Row, measures: Sequence[Measure]) -> Row:
     return row
 
 
-def _fit_row(width: int, one: Asymptote, measure: Measure) -> Row:
+def _fit_row(width: int, fit: Asymptote, measure: Measure) -> Row:
     twice = f"at {FARTHER:g} times the people"
 
     def text(*result: float | None) -> str:
         value, low, high = (None if each is None else measure.scale * each for each in result)
         return figures.with_interval(value, low, high, measure.form)
 
-    ahead = None if one.farther is None else text(one.farther, one.farther_low, one.farther_high)
-    return {"width C": width, "asymptote": text(one.a, one.low, one.high), twice: ahead, "why": one.why or None}
+    ahead = None if fit.farther is None else text(fit.farther, fit.farther_low, fit.farther_high)
+    return {"width C": width, "asymptote": text(fit.a, fit.low, fit.high), twice: ahead, "why": fit.why or None}
 
 
 def _curve_figure(cells: Sequence[Row], measure: Measure, fits: Fits) -> Figure:

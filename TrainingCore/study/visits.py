@@ -11,7 +11,7 @@ import numpy as np
 from .. import RESEARCH_USE
 from ..data.result import BRAIN, DVR, LESION_LABELS, NAWM, Result
 from ..data.review import rejected_lesions, without
-from ..imaging.registration import register
+from ..imaging.registration import Registration, register
 from ..imaging.volumes import Volume, read_volume
 from ..runtime.errors import BadInput
 from .changes import Row, lesion_changes, relative_to_nawm, summarise_changes, voxel_indices
@@ -70,6 +70,40 @@ def compare_visits(
         BadInput: the visits do not overlap, their registration cannot be trusted, or a relative judgement is asked for
             and NAWM or its repeatability is missing.
     """
+    space, dvr, registration = _on_half_way_grid(results, t1w, spacing)
+    labels = (_labels(results[0], space, first=True), _labels(results[1], space, first=False))
+    lesions = _united_labels(labels)
+    nawm = _nawm_change(results, space, dvr, lesions > 0, repeatability)
+    if judge_relative:
+        _check_relative(nawm["difference"], repeatability)
+    rows = lesion_changes(labels, dvr, space.affine, repeatability)
+    relative = relative_to_nawm(rows, nawm["difference"], repeatability)
+    judged = relative if judge_relative else rows
+    rows = [row | {name: verdict[name] for name in VERDICT} for row, verdict in zip(relative, judged)]
+    limits = [result.provenance["summary"]["demyelination_limit_dvr"] for result in results]
+    limit = float(np.mean(limits)) if None not in limits else None
+    summary = {
+        "note": RESEARCH_USE,
+        **summarise_changes(rows),
+        "limit": limit,
+        "nawm": nawm,
+        "relative_to_nawm": summarise_changes(relative, "difference_to_nawm"),
+        "judged_relative_to_nawm": judge_relative,
+        "voxels": voxel_indices(lesions > 0, dvr, limit),
+        "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
+        "to_before": space.to_before.tolist(),
+        "to_after": space.to_after.tolist(),
+        "registered": "T1w" if t1w[0] is not None else "synthetic DVR",
+        **_provenance_facts(results),
+        "repeatability": repeatability.in_words() if repeatability else None,
+    }
+    return VisitComparison(space, dvr, dvr[1] - dvr[0], lesions, rows, summary, summary["simulated_training_data"])
+
+
+def _on_half_way_grid(
+    results: tuple[Result, Result], t1w: tuple[Path | None, Path | None], spacing: float
+) -> tuple[HalfWay, tuple[np.ndarray, np.ndarray], Registration]:
+    """Half-way space, both maps on its grid (0 outside either brain), and the registration of the visits."""
     maps = tuple(read_volume(result.path / DVR, "synthetic DVR") for result in results)
     brains = tuple(read_volume(result.path / BRAIN, "brain mask", mask=True) for result in results)
     fixed, moving = (read_volume(path, "T1w") if path is not None else image for path, image in zip(t1w, maps))
@@ -83,43 +117,22 @@ def compare_visits(
     )
     space = half_way(registration.matrix, brains[0], brains[1], spacing)
     inside = (space.before(brains[0]) > 0.5) & (space.after(brains[1]) > 0.5)
-    dvr = tuple(
-        np.where(inside, image, 0).astype(np.float32) for image in (space.before(maps[0]), space.after(maps[1]))
+    before, after = (
+        np.where(inside, dvr, 0).astype(np.float32) for dvr in (space.before(maps[0]), space.after(maps[1]))
     )
-    labels = (_labels(results[0], space, first=True), _labels(results[1], space, first=False))
-    lesions = _united_labels(labels)
-    nawm = _nawm_change(results, space, (dvr[0], dvr[1]), lesions > 0, repeatability)
-    if judge_relative:
-        _check_relative(nawm["difference"], repeatability)
-    rows = lesion_changes(labels, (dvr[0], dvr[1]), space.affine, repeatability)
-    relative = relative_to_nawm(rows, nawm["difference"], repeatability)
-    judged = relative if judge_relative else rows
-    rows = [row | {name: verdict[name] for name in VERDICT} for row, verdict in zip(relative, judged)]
-    limits = [result.provenance["summary"]["demyelination_limit_dvr"] for result in results]
-    limit = float(np.mean(limits)) if None not in limits else None
+    return space, (before, after), registration
+
+
+def _provenance_facts(results: tuple[Result, Result]) -> dict[str, Any]:
     records = [result.provenance for result in results]
     models = [record["model"] for record in records]
-    summary = {
-        "note": RESEARCH_USE,
-        **summarise_changes(rows),
-        "limit": limit,
-        "nawm": nawm,
-        "relative_to_nawm": summarise_changes(relative, "difference_to_nawm"),
-        "judged_relative_to_nawm": judge_relative,
-        "voxels": voxel_indices(lesions > 0, (dvr[0], dvr[1]), limit),
-        "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
-        "to_before": space.to_before.tolist(),
-        "to_after": space.to_after.tolist(),
-        "registered": "T1w" if t1w[0] is not None else "synthetic DVR",
+    return {
         "t1w_sha256": dict(zip(("before", "after"), map(scan_of, records))),
         "models_differ": models[0]["weights_sha256"] != models[1]["weights_sha256"],
         "model": models[1]["name"],
         "weights_sha256": models[1]["weights_sha256"],
         "simulated_training_data": any(model["simulated_training_data"] for model in models),
-        "repeatability": repeatability.in_words() if repeatability else None,
     }
-    simulated = any(model["simulated_training_data"] for model in models)
-    return VisitComparison(space, (dvr[0], dvr[1]), dvr[1] - dvr[0], lesions, rows, summary, simulated)
 
 
 def _united_labels(labels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -67,10 +67,10 @@ class ConditionalGAN:
         losses = {}
         adversarial, patches = torch.zeros((), device=fake.device), 1
         if self.discriminator is not None:
-            judged = self._judged(sample)
-            patches = int(judged.sum())
-            losses["D"] = self._discriminator_step(self.discriminator, sample, fake.detach(), judged)
-            adversarial = _summed(self._as_taught(self.discriminator, sample, fake, judged), MEASURED)
+            with_brain = self._patches_with_brain(sample)
+            patches = int(with_brain.sum())
+            losses["D"] = self._discriminator_step(self.discriminator, sample, fake.detach(), with_brain)
+            adversarial = _summed(self._logits_for_generator(self.discriminator, sample, fake, with_brain), MEASURED)
             losses["adversarial"] = adversarial.item() / patches
         pixels = pixel_loss(fake, sample)
         pixel_term, adversarial_term = self.weight * patches * pixels, self.adversarial * adversarial
@@ -81,26 +81,30 @@ class ConditionalGAN:
             self.generator.step(combined)
         return {"loss": pixels.item(), **losses}
 
-    def _as_taught(self, D: Learner[GridDiscriminator], sample: Sample, fake: Tensor, judged: Tensor) -> Tensor:
-        """Logits (P, 2) of the generated patches, judged in one batch with the measured ones as when D learns."""
-        real = self._patches(sample, sample.target * sample.brain, judged)
-        return D.frozen(torch.cat([real, self._patches(sample, fake, judged)])).chunk(2)[1]
+    def _logits_for_generator(
+        self, D: Learner[GridDiscriminator], sample: Sample, fake: Tensor, with_brain: Tensor
+    ) -> Tensor:
+        """Logits (P, 2) of the generated patches, in one batch with the measured ones as in the step of D."""
+        real = self._patches(sample, sample.target * sample.brain, with_brain)
+        return D.frozen(torch.cat([real, self._patches(sample, fake, with_brain)])).chunk(2)[1]
 
-    def _discriminator_step(self, D: Learner[GridDiscriminator], sample: Sample, fake: Tensor, judged: Tensor) -> float:
-        real = self._patches(sample, sample.target * sample.brain, judged)
-        logits = D(torch.cat([real, self._patches(sample, fake, judged)]))
+    def _discriminator_step(
+        self, D: Learner[GridDiscriminator], sample: Sample, fake: Tensor, with_brain: Tensor
+    ) -> float:
+        real = self._patches(sample, sample.target * sample.brain, with_brain)
+        logits = D(torch.cat([real, self._patches(sample, fake, with_brain)]))
         of_real, of_fake = logits.chunk(2)
         loss_D = _summed(of_real, MEASURED) + _summed(of_fake, GENERATED)
         D.step(loss_D)
         return loss_D.item() / len(logits)
 
-    def _judged(self, sample: Sample) -> Tensor:
+    def _patches_with_brain(self, sample: Sample) -> Tensor:
         """(N P,) bool: the patches of the grid that hold brain."""
         return grid_patches(sample.brain, self.patch).flatten(1).any(dim=1)
 
-    def _patches(self, sample: Sample, dvr: Tensor, judged: Tensor) -> Tensor:
+    def _patches(self, sample: Sample, dvr: Tensor, with_brain: Tensor) -> Tensor:
         """Patches of MRI and DVR that hold brain, (P, C + 1, *patch)."""
-        return grid_patches(torch.cat([sample.inputs, dvr], dim=1), self.patch)[judged]
+        return grid_patches(torch.cat([sample.inputs, dvr], dim=1), self.patch)[with_brain]
 
 
 def _summed(logits: Tensor, label: int) -> Tensor:

@@ -78,8 +78,8 @@ class Curricular(System):
         self.generator = self.learner("generator", generator, "generator_rate")
         self.discriminator: Learner[PatchDiscriminator] | None = None
         if self.options.losses.adversarial > 0:
-            judge = self.options.discriminator
-            network = PatchDiscriminator(self.channels + 1, self.patch, judge.widths, judge.strides)
+            settings = self.options.discriminator
+            network = PatchDiscriminator(self.channels + 1, self.patch, settings.widths, settings.strides)
             self.discriminator = self.learner("discriminator", network, "discriminator_rate")
         self.balance = AdversarialBalance(**asdict(self.options.optimizer.balance))
         self.average = MovingAverage(self.generator.module, self.options.ema)

@@ -190,11 +190,11 @@ class JointFlairWMH(System):
         return {"output": outputs, "mode": f"{self.mode}{turns}"}
 
 
-def _dice(found: Tensor, truth: Tensor) -> float:
+def _dice(mask: Tensor, truth: Tensor) -> float:
     """Dice index of two masks of 0 and 1; nan if there is no true lesion."""
     if not bool(truth.any()):
         return math.nan
-    return 2 * float((found * truth).sum()) / float(found.sum() + truth.sum())
+    return 2 * float((mask * truth).sum()) / float(mask.sum() + truth.sum())
 
 
 def cross_entropy(logits: Tensor, slices: dict[str, Tensor]) -> Tensor:

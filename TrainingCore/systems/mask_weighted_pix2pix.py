@@ -97,8 +97,8 @@ class MaskWeightedPix2Pix(System):
         of_real, of_fake = (D(torch.cat([x, seen], dim=1)) for seen in (y, generated))
         loss_D = (cross_entropy_to(of_real, 1.0) + cross_entropy_to(of_fake, 0.0)) / 2
         D.step(loss_D)
-        answers = {"D_real": of_real.sigmoid().mean().item(), "D_fake": of_fake.sigmoid().mean().item()}
-        return {"loss_D": loss_D.item(), **answers}
+        outputs = {"D_real": of_real.sigmoid().mean().item(), "D_fake": of_fake.sigmoid().mean().item()}
+        return {"loss_D": loss_D.item(), **outputs}
 
     def _masked(self, image: Tensor, brain: Tensor) -> Tensor:
         return image * brain + self.background * (1 - brain)

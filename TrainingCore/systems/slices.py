@@ -88,10 +88,10 @@ def slice_by_slice(network: Callable[[Tensor], Tensor], volume: Tensor, empty: f
         (N, C', I, J, K).
     """
     images = volume.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N K, C, I, J)
-    shown = (images.flatten(1).amax(1) > images.flatten(1).amin(1)).nonzero()[:, 0]
-    first = network(images[shown[:chunk]] if len(shown) else images[:1])
+    with_contrast = (images.flatten(1).amax(1) > images.flatten(1).amin(1)).nonzero()[:, 0]
+    first = network(images[with_contrast[:chunk]] if len(with_contrast) else images[:1])
     result = first.new_full((len(images), *first.shape[1:]), empty)
-    result[shown[:chunk]] = first[: len(shown)]
-    for start in range(chunk, len(shown), chunk):
-        result[shown[start : start + chunk]] = network(images[shown[start : start + chunk]])
+    result[with_contrast[:chunk]] = first[: len(with_contrast)]
+    for start in range(chunk, len(with_contrast), chunk):
+        result[with_contrast[start : start + chunk]] = network(images[with_contrast[start : start + chunk]])
     return result.unflatten(0, (volume.shape[0], volume.shape[4])).permute(0, 2, 3, 4, 1).contiguous()

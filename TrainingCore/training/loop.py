@@ -172,8 +172,8 @@ class Trainer:
         save_picture(path, case, self.system.predict_case(case), f"epoch {epoch + 1}", data["inputs"], data["target"])
 
 
-def _say(epoch: int, epochs: int, losses: dict[str, float], shown: dict[str, str]) -> str:
-    parts = [text.format(losses[key]) for key, text in shown.items() if key in losses]
+def _say(epoch: int, epochs: int, losses: dict[str, float], formats: dict[str, str]) -> str:
+    parts = [text.format(losses[key]) for key, text in formats.items() if key in losses]
     return "  ".join([f"epoch {epoch + 1}/{epochs}", *parts])
 
 

@@ -109,7 +109,7 @@ def test_patches_of_unequal_edges_pass_the_discriminator_and_odd_ones_are_refuse
 def test_the_discriminators_loss_is_the_sum_over_the_patches_that_hold_brain():
     system = SketcherRefiner(recipe())
     gan, sample = system.sketcher, visit()
-    judged = gan._judged(sample)
+    judged = gan._patches_with_brain(sample)
     cut = [sample.brain[0, 0, i : i + 16, j : j + 16, k : k + 16] for i in (0, 16) for j in (0, 16) for k in (0, 16)]
     assert judged.tolist() == [bool(patch.any()) for patch in cut]
     logits = gan.discriminator.infer(gan._patches(sample, sample.target, judged))
@@ -211,7 +211,7 @@ def test_two_visits_of_which_one_is_a_control_make_one_batch():
 def test_a_discriminator_learns_to_tell_a_constant_map_from_a_measured_one():
     system, sample = SketcherRefiner(recipe()), visit()
     gan, fake = system.sketcher, 1.1 * sample.brain
-    judged = gan._judged(sample)
+    judged = gan._patches_with_brain(sample)
     losses = [gan._discriminator_step(gan.discriminator, sample, fake, judged) for _ in range(34)]
     assert losses[-1] < 0.3 * math.log(2)
 

@@ -111,16 +111,18 @@ def _curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
 
 
 def _network_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
-    judge = recipe["discriminator"]
-    yield judge["patch_mm"] > 0, "discriminator.patch_mm must be above 0 mm"
+    settings = recipe["discriminator"]
+    yield settings["patch_mm"] > 0, "discriminator.patch_mm must be above 0 mm"
     patch = patch_voxels(recipe)
     yield patch >= 2, f"discriminator.patch_mm must span at least 2 voxels, not {patch}"
     yield min(grid_shape(recipe)) >= patch, f"data.size must be at least one patch ({patch} voxels)"
     yield recipe["data"]["visits_per_step"] == 1, "data.visits_per_step must be 1: the generator sees one whole volume"
     yield from unet3d_rules(recipe)
-    yield from width_rules(judge["widths"], "discriminator.widths")
-    strides = judge["strides"]
-    whole = len(strides) == len(judge["widths"]) and all(isinstance(stride, int) and stride >= 1 for stride in strides)
+    yield from width_rules(settings["widths"], "discriminator.widths")
+    strides = settings["strides"]
+    whole = len(strides) == len(settings["widths"]) and all(
+        isinstance(stride, int) and stride >= 1 for stride in strides
+    )
     yield whole, "discriminator.strides must be whole numbers, one for each of discriminator.widths"
     left = size_after_strides(patch, strides) if whole else 0
     yield left == 1, f"discriminator.strides bring a patch of {patch} voxels to {left}, not to 1"
