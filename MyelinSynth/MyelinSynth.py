@@ -1,10 +1,7 @@
-# ruff: noqa: PT009 - the self-test is a unittest that runs in the application
 """MyelinSynth: synthesize a myelin map from T1w and FLAIR, and review it lesion by lesion."""
 
-import contextlib
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -14,34 +11,29 @@ from MyelinSynthLib.compare.panel import ComparePanel
 from MyelinSynthLib.display import framing, layouts
 from MyelinSynthLib.display import views as display
 from MyelinSynthLib.display.panel import DisplayPanel
-from MyelinSynthLib.display.shown import Shown
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.export.panel import ExportPanel
+from MyelinSynthLib.logic import MyelinSynthLogic
 from MyelinSynthLib.model.panel import ModelPanel
-from MyelinSynthLib.patient.checks import Problem, findProblems
-from MyelinSynthLib.patient.exchange import ALIGNED, checkPatient
-from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.patient.panel import PatientPanel
 from MyelinSynthLib.patient.sampledata import registerSampleData
-from MyelinSynthLib.patient.studies import volumeByName
 from MyelinSynthLib.review.panel import ReviewPanel
-from MyelinSynthLib.review.table import Review
 from MyelinSynthLib.review.worklist_panel import WorklistPanel
 from MyelinSynthLib.run.opening import ResultOpener
 from MyelinSynthLib.run.outcome import OutcomeSentence
 from MyelinSynthLib.run.panel import RunPanel
-from MyelinSynthLib.run.synthesis import Synthesis
 from MyelinSynthLib.scene import provenance
-from MyelinSynthLib.scene.parameters import Alignment, MyelinSynthParameterNode, inputNode, setInputNode
+from MyelinSynthLib.scene.parameters import Alignment, setInputNode
+from MyelinSynthLib.selftest.cases import MyelinSynthTest
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+__all__ = ["MyelinSynth", "MyelinSynthLogic", "MyelinSynthTest", "MyelinSynthWidget"]  # what the application looks for
 
 NAMES_MILLISECONDS = 200  # after a volume was added: a reader names it and its neighbours meanwhile (ours)
 
@@ -383,204 +375,3 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         twoVisits = {"table": nodes.get("change_table"), "dvr": nodes.get("change_map")}
         self.reviewPanel.show(twoVisits if comparing else nodes)
         self.reviewPanel.setTitles(self.comparePanel.titles() if comparing else {})
-
-
-class MyelinSynthLogic(ScriptedLoadableModuleLogic):
-    """All that the module does, without a GUI.
-
-    >>> outputs = MyelinSynthLogic().synthesize(t1w, flair, lesions)                        # doctest: +SKIP
-    >>> outputs.dvr, outputs.table                                                          # doctest: +SKIP
-    >>> MyelinSynthLogic().synthesizeInBackground(Patient(t1w, flair), finished=print)      # doctest: +SKIP
-    """
-
-    def getParameterNode(self):
-        """The choices of the scene."""
-        return MyelinSynthParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # its decorator's
-
-    def synthesize(self, t1w, flair, lesions=None, dvr=None, brain=None, flairToT1=None, further=None, **options):
-        """Make the map of one patient and wait for it: nodes in, Outputs out. Raises SynthesisError.
-
-        lesions, brain: segmentation or (label) volume; dvr: measured DVR; flairToT1: None to register, "identity", or a
-        linear transform node; further: volumes by input (t2w, mtr, ...) for models that need them; options: model,
-        device, flips, uncertainty, findLesions, onStep, onLog of `Synthesis`.
-        """
-        return self.synthesis(Patient(t1w, flair, lesions, dvr, brain, flairToT1, further or {}), **options).run()
-
-    def synthesizeInBackground(self, patient, finished, failed=None, **options):
-        """Begin to make the map of a `Patient` and return at once; `finished` gets the Outputs, `failed` the error."""
-        from MyelinSynthLib.run.background import Background
-
-        return Background(self.synthesis(patient, **options), finished, failed)
-
-    def synthesis(self, patient, **options):
-        """A Synthesis to `start` and to `pump` by hand."""
-        return Synthesis(patient, folder=slicer.app.temporaryPath, **options)
-
-    def patientOf(self, parameterNode, further=()):
-        """The nodes that are chosen. further: names of the inputs that the model needs beside T1w and FLAIR."""
-        aligned = {Alignment.REGISTER: None, Alignment.ALIGNED: ALIGNED, Alignment.TRANSFORM: parameterNode.transform}
-        return Patient(
-            parameterNode.t1w,
-            parameterNode.flair,
-            parameterNode.lesions,
-            parameterNode.dvr,
-            parameterNode.brain,
-            aligned[parameterNode.alignment],
-            {name: inputNode(parameterNode, name) for name in further},
-        )
-
-    def problemsOf(self, parameterNode, further=()):
-        """What is missing, cannot work or is suspicious in the choices: `checks.Problem`s."""
-        problems = findProblems(self.patientOf(parameterNode, further))
-        if parameterNode.alignment == Alignment.TRANSFORM and parameterNode.transform is None:
-            problems.append(Problem("transform", _("Choose the transform, or another alignment.")))
-        return problems
-
-    def chooseByName(self, parameterNode, further=()):
-        """Choose the volumes whose names say T1, FLAIR or a further input where nothing is chosen yet."""
-        for field, other in (("t1w", "flair"), ("flair", "t1w")):
-            if getattr(parameterNode, field) is None:
-                volume = volumeByName(field, getattr(parameterNode, other))
-                if volume is not None:
-                    setattr(parameterNode, field, volume)
-        for name in further:
-            if inputNode(parameterNode, name) is None:
-                volume = volumeByName(name, parameterNode.t1w)
-                if volume is not None:
-                    setInputNode(parameterNode, name, volume)
-
-    def chosenRun(self, parameterNode):
-        """Nodes by role of one run in the scene: of the chosen T1w where it has one, of any T1w otherwise; the run that
-        was chosen last, or the latest. Empty where there is none."""
-        runs = provenance.runs(slicer.mrmlScene)
-        if parameterNode is not None and parameterNode.t1w is not None:
-            runs = provenance.runs(slicer.mrmlScene, parameterNode.t1w) or runs
-        changes = provenance.runs(slicer.mrmlScene, role="change_map")  # that were opened without a result, too
-        runs = runs or changes
-        chosen = parameterNode.run if parameterNode is not None and parameterNode.run in [*runs, *changes] else None
-        return provenance.nodesOfRun(slicer.mrmlScene, chosen or runs[-1]) if runs else {}
-
-    def show(self, mapNode):
-        """The map over the T1w in every slice view, with its colour bar, for scripts; the panel has its own way."""
-        shown = Shown()
-        shown.take(provenance.sameRun(mapNode))
-        shown.apply()
-        display.addLegend(mapNode)
-
-
-class MyelinSynthTest(ScriptedLoadableModuleTest):
-    """Runs in the application, on data of its own, without PyTorch."""
-
-    def setUp(self):
-        """An empty scene."""
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        """Run every test: for the Test button and the list of self-tests. ctest's runner finds the tests by their names
-        and never comes here."""
-        for name in sorted(name for name in dir(self) if name.startswith("test_")):
-            self.setUp()
-            getattr(self, name)()
-            self.delayDisplay(f"{name} passed")
-        self.setUp()
-
-    def test_child_process(self):
-        """Slicer's Python runs TrainingCore's commands, is heard, and stops."""
-        from MyelinSynthLib.selftest.inputs import checkChildProcess
-
-        checkChildProcess(self)
-
-    def test_comparison(self):
-        """Two visits: three views, the table of changes, and a saved scene."""
-        from MyelinSynthLib.selftest.compare import checkComparison
-
-        checkComparison(self)
-
-    def test_export_and_reopening(self):
-        """What is exported from a reopened scene is what was exported before."""
-        from MyelinSynthLib.selftest.review import checkExportAndReopening
-
-        checkExportAndReopening(self)
-
-    def test_reopened_result(self):
-        """An exported Result folder opens again with its review."""
-        from MyelinSynthLib.selftest.review import checkReopenedResult
-
-        checkReopenedResult(self)
-
-    def test_found_lesions(self):
-        """Lesions are added by a click, merged, split, and taken back."""
-        from MyelinSynthLib.selftest.review import checkNetworkLesions
-
-        checkNetworkLesions(self)
-
-    def test_models(self):
-        """The model of the extension is there."""
-        from MyelinSynthLib.selftest.inputs import checkModels
-
-        checkModels(self)
-
-    def test_review_and_edits(self):
-        """Decisions are kept, edited lesions are measured again."""
-        from MyelinSynthLib.selftest.review import checkReviewAndEdits
-
-        checkReviewAndEdits(self)
-
-    def test_sample_data(self):
-        """The Sample Data module offers the sample patient."""
-        from MyelinSynthLib.selftest.inputs import checkSampleData
-
-        checkSampleData(self)
-
-    def test_sample_patient(self):
-        """The sample patient can be synthesized as it is."""
-        from MyelinSynthLib.selftest.inputs import checkSamplePatient
-
-        checkSamplePatient(self)
-
-    def test_views(self):
-        """Layouts, fade, curtain, 3D and plots."""
-        from MyelinSynthLib.selftest.review import checkViews
-
-        checkViews(self)
-
-    def _volume(self, name, shift=0.0):
-        import numpy as np
-
-        matrix = vtk.vtkMatrix4x4()
-        matrix.SetElement(0, 3, shift)
-        array = np.random.default_rng(1).uniform(0.6, 1.4, (12, 14, 16)).astype(np.float32)
-        return slicer.util.addVolumeFromArray(array, ijkToRAS=matrix, name=name)
-
-    def test_bad_choices_are_said(self):
-        """Nothing chosen, the same volume twice, volumes that are far apart."""
-        logic = MyelinSynthLogic()
-        parameterNode = logic.getParameterNode()
-        self.assertTrue(checkPatient(logic.patientOf(parameterNode)))
-        parameterNode.t1w = parameterNode.flair = self._volume("T1w")
-        self.assertEqual(len(checkPatient(logic.patientOf(parameterNode))), 1)
-        with contextlib.suppress(SynthesisError):
-            logic.synthesize(parameterNode.t1w, parameterNode.flair)
-            self.fail("the same volume twice was accepted")
-        parameterNode.flair = self._volume("FLAIR", 500.0)
-        self.assertEqual(len(checkPatient(logic.patientOf(parameterNode))), 1)
-
-    def test_fixed_display(self):
-        """A map is always shown in the same window and colours."""
-        volume = self._volume("map")
-        display.showMap(volume)
-        shown = volume.GetScalarVolumeDisplayNode()
-        self.assertAlmostEqual(shown.GetWindowLevelMin(), display.DVR_WINDOW[0])
-        self.assertAlmostEqual(shown.GetWindowLevelMax(), display.DVR_WINDOW[1])
-        self.assertFalse(shown.GetAutoWindowLevel())
-        self.assertEqual(shown.GetColorNode().GetName(), display.COLOUR_TABLE_NAME)
-
-    def test_review_of_a_table(self):
-        """Decisions are kept in the table node."""
-        from MyelinSynthLib.review.table import ACCEPTED, fillTable
-
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "lesions")
-        fillTable(node, [{"id": 1.0, "mean_dvr": 0.9}, {"id": 2.0, "mean_dvr": None}], ("id", "mean_dvr"))
-        Review(node).setState(1, ACCEPTED)
-        self.assertEqual(Review(node).progress(), (1, 2))
-        logging.info(f"MyelinSynth self-test on Slicer {slicer.app.applicationVersion}, {Path(__file__).name}")

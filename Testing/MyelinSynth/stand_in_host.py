@@ -194,7 +194,9 @@ class Host:
         for name, before in self._utilities.items():
             setattr(slicer.util, name, before)
         for name in [one for one in sys.modules if one.split(".")[0] in {"MyelinSynth", "MyelinSynthLib"}]:
-            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters"} or hasattr(sys.modules[name], "qt"):
+            if name.rsplit(".", 1)[-1] in {"MyelinSynth", "parameters", "logic", "cases"} or hasattr(
+                sys.modules[name], "qt"
+            ):
                 del sys.modules[name]
         del slicer.app, slicer.qMRMLNodeComboBox
 
