@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from .data.bundle import DEMONSTRATION, LESION_FINDER
+from .data.bundle import DEMONSTRATION, LESION_FINDER, Bundle
 from .data.cohort import Cohort
+from .data.cohort_bids import CHOOSE
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
 from .runtime.files import read_json
@@ -83,6 +84,8 @@ def bids_app(
     from .study import dataset
 
     data, out = Path(bids_dir), Path(os.path.abspath(out_dir))
+    if not data.is_dir():
+        raise BadInput(f"There is no folder {data}. Give the folder of a BIDS dataset.")
     dataset.check_study_folder(data, out)
     if analysis_level == "group":
         from .study.group import analyse
@@ -90,16 +93,19 @@ def bids_app(
         return StudyDataset(
             out, analyse(data, out, list(outcome), list(covariate), seed), dataset.visits_without_map(out)
         )
-    cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=_read_filters(bids_filter_file))
+    chosen = _read_filters(bids_filter_file)
+    _check_filters(data, chosen)
+    cohort = Cohort.scan(data, raw=True, needs=["t1w", "flair"], choose=chosen)
     visits = dataset.select_visits(cohort, participant_label, session_label)
+    finder = None if lesion_finder == "none" else str(lesion_finder)
+    _check_models(str(model), finder)
     dataset.begin_study(data, out)
     dataset.write_worklist(cohort, out)
-    finder = None if lesion_finder == "none" else str(lesion_finder)
     source = _dicom_source(data, dicom, dicom_reference)
     tasks = dataset.study_tasks(visits, out, str(model), device, uncertainty, viewer, finder, source)
     with Progress(progress, "bids_app") as reporter:
         for note in cohort.notes:
-            reporter.note(note)
+            reporter.note(note.replace(CHOOSE, "--bids-filter-file takes another"))
         for row in dataset.without_t1w(visits):
             dataset.note_failure(out, row["visit"], row["reason"])
         notes = _run(tasks, out, n_procs, scheduler, reporter)
@@ -168,6 +174,22 @@ def _read_filters(path: Path | None) -> list[str]:
     if unknown:
         raise BadInput(f"{path}: unknown entity {unknown[0]!r}. Use {', '.join(short)}.")
     return [f"{short[key]}-{value}" for key, value in pairs if key in short]
+
+
+def _check_filters(data: Path, chosen: Sequence[str]) -> None:
+    """Raise BadInput for a filter that no image of the dataset has: it would be ignored without a word."""
+    for entity in chosen:
+        if not any(data.glob(f"sub-*/**/*_{entity}_*")):
+            raise BadInput(f"No image in {data} has {entity}. Correct --bids-filter-file.")
+
+
+def _check_models(model: str, finder: str | None) -> None:
+    """Raise BadInput for a model that cannot be opened, before every visit fails for it."""
+    from .patient.lesion_finding import open_finder
+
+    Bundle.open(model)
+    if finder is not None:
+        open_finder(finder)
 
 
 def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, progress: Progress) -> list[str]:

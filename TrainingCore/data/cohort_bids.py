@@ -45,6 +45,9 @@ UNUSABLE_PARTS = {"phase", "real", "imag"}
 DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
 
 
+CHOOSE = "--choose run-1 or --choose acq-LABEL takes another"
+
+
 @dataclass(frozen=True)
 class ImageFile:
     """One image file.
@@ -286,10 +289,12 @@ def _best(candidates: list[ImageFile], choose: Sequence[str], visit: Visit) -> I
     ranked = sorted(candidates, key=lambda image: (class_of(image), plainness(image)))
     rivals = [image for image in ranked if class_of(image) == class_of(ranked[0])]
     if len(rivals) > 1 and ranked[0].volume in {*ALL_MRI, "dvr", "lesions"}:
-        left = ", ".join(rival.name for rival in rivals[1:])
+        distinct = len({rival.name for rival in rivals}) == len(rivals)
+        names = [rival.name if distinct else f"{rival.dataset}: {rival.name}" for rival in rivals]
+        left = ", ".join(names[1:])
         visit.notes.append(
-            f"{visit.label} has {len(rivals)} images that could be its {ranked[0].volume}: took {ranked[0].name}, "
-            f"not {left} (--choose run-1 or --choose acq-LABEL takes another)"
+            f"{visit.label} has {len(rivals)} images that could be its {ranked[0].volume}: took {names[0]}, "
+            f"not {left} ({CHOOSE})"
         )
     return ranked[0]
 
@@ -336,10 +341,12 @@ def _rows(path: Path, first: str, prefix: str) -> dict[str, dict[str, Any]]:
         raise BadInput(
             f"{path} is not a tab-separated table in UTF-8 ({error}). Save it again in this format."
         ) from error
+    if rows and first not in {(key or "").strip() for key in rows[0]}:
+        raise BadInput(f"{path} has no column {first}. Name the column with the labels {first}.")
     by_label: dict[str, dict[str, Any]] = {}
     for row in rows:
         named = {key.strip(): value for key, value in row.items() if key and key.strip()}
         label = (named.pop(first, "") or "").strip().removeprefix(prefix)
-        if label:
-            by_label[label] = named
+        if label and by_label.setdefault(label, named) != named:
+            raise BadInput(f"{path} has two different rows of {prefix}{label}. Keep one of them.")
     return by_label

@@ -7,6 +7,7 @@ visits a linear mixed model with a random intercept per person uses all of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ REPLICATES = 2000
 MIN_PEOPLE = 8  # (ours) below, no association is computed
 MIN_GROUP = 5  # (ours) people per group; below, groups are not compared
 CATEGORIES = 6  # (ours) a column with more distinct texts cannot be a group
+DECIMAL_COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")
 Row = dict[str, Any]
 
 
@@ -25,13 +27,13 @@ def cell_number(content: Any) -> float:
     """Convert a table cell to a number.
 
     Args:
-        content: text, number or None.
+        content: text (also with a decimal comma), number or None.
 
     Returns:
         The number; nan if it is not numeric.
     """
     try:
-        return float(content)
+        return float(DECIMAL_COMMA.sub(r"\1.\2", content) if isinstance(content, str) else content)
     except (TypeError, ValueError):
         return float("nan")
 
@@ -47,13 +49,16 @@ def is_numeric(rows: Sequence[Row], column: str) -> bool:
         True if all are finite numbers.
 
     Raises:
-        BadInput: the column is missing or empty.
+        BadInput: the column is missing or empty, or most cells are numeric and some are not.
     """
     cells = [row.get(column) for row in rows if row.get(column) is not None]
     if not cells:
         known = sorted({name for row in rows for name in row})
         raise BadInput(f"The column {column!r} of participants.tsv is missing or empty. Available: {', '.join(known)}.")
-    return all(np.isfinite(cell_number(cell)) for cell in cells)
+    texts = sorted({str(cell) for cell in cells if not np.isfinite(cell_number(cell))})
+    if texts and sum(str(cell) in texts for cell in cells) < len(cells) / 2:
+        raise BadInput(f"The column {column!r} holds numbers and the text {texts[0]!r}. Write n/a where it is unknown.")
+    return not texts
 
 
 def design(rows: Sequence[Row], covariates: Sequence[str]) -> np.ndarray:

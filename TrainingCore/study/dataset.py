@@ -105,6 +105,10 @@ def select_visits(cohort: Cohort, people: Sequence[str], sessions: Sequence[str]
         BadInput: a label does not exist, or no visit is left.
     """
     every = [*cohort.visits, *cohort.incomplete]
+    if not every:
+        raise BadInput(
+            f"{cohort.path} has no T1w and no FLAIR in sub-*/anat or sub-*/ses-*/anat. Choose a BIDS dataset."
+        )
     chosen = {label.removeprefix("sub-") for label in people}, {label.removeprefix("ses-") for label in sessions}
     for option, labels, known in (
         ("--participant-label", chosen[0], {visit.person for visit in every}),

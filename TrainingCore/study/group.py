@@ -39,6 +39,10 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
     rows = read_rows(data, out)
     if not rows:
         raise BadInput(f"{out} has no map yet. Run the participant level first.")
+    twice = [name for name in outcomes if name in covariates or name in NAMES]
+    if twice:
+        other = "a measure of the map" if twice[0] in NAMES else "a covariate as well"
+        raise BadInput(f"The outcome {twice[0]!r} is {other}. Choose another --outcome.")
     for column in [*outcomes, *covariates]:
         is_numeric(rows, column)
     tables = statistics(rows, outcomes, covariates, seed)

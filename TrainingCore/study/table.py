@@ -208,7 +208,7 @@ def flags(row: Row, warnings: Sequence[str]) -> list[str]:
 
 def _text_or_none(text: Any) -> Any:
     """Text of a cell of participants.tsv; None if it is empty or `n/a`."""
-    return None if str(text).strip().lower() in ("", "n/a", "na", "nan") else str(text).strip()
+    return None if text is None or str(text).strip().lower() in ("", "n/a", "na", "nan") else str(text).strip()
 
 
 def as_tsv(rows: Sequence[Row]) -> str:

@@ -186,6 +186,19 @@ def test_bad_input_is_one_sentence(dataset: Path, made: Path, tmp_path: Path) ->
     with pytest.raises(BadInput, match="participant level first"):
         bids_app(dataset, tmp_path / "nothing", "group", progress="none")
     (tmp_path / "filter.json").write_text('{"t1w": {"colour": "red"}}')
+    with pytest.raises(BadInput, match="There is no folder"):
+        bids_app(tmp_path / "nowhere", tmp_path / "out", "participant", progress="none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="has no T1w and no FLAIR"):
+        bids_app(tmp_path / "empty", tmp_path / "out", "participant", progress="none")
+    with pytest.raises(BadInput, match=r"model .* does not exist"):
+        bids_app(dataset, tmp_path / "out", "participant", model=str(tmp_path / "nowhere"), progress="none")
+    (tmp_path / "other.json").write_text('{"t1w": {"acquisition": "mprage"}}')
+    with pytest.raises(BadInput, match="has acq-mprage"):
+        bids_app(dataset, tmp_path / "out", "participant", bids_filter_file=tmp_path / "other.json", progress="none")
+    for words in ({"outcome": ["nawm_dvr"]}, {"outcome": ["age"], "covariate": ["age"]}):
+        with pytest.raises(BadInput, match="Choose another --outcome"):
+            bids_app(dataset, made, "group", progress="none", **words)
     with pytest.raises(BadInput, match="'colour'"):
         bids_app(dataset, tmp_path / "out", "participant", bids_filter_file=tmp_path / "filter.json", progress="none")
 
