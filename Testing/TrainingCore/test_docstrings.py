@@ -9,7 +9,11 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("TrainingCore",)
+PACKAGES = ("TrainingCore", "MyelinSynth")
+UNFINISHED = tuple(  # remove a room here when its docstrings are complete
+    Path("MyelinSynth", room)
+    for room in ("MyelinSynth.py", "Resources", *(f"MyelinSynthLib/{name}" for name in ("compare", "display", "run")))
+)
 
 
 @cache
@@ -65,6 +69,8 @@ def documented(function: ast.FunctionDef) -> list[str]:
 def test_every_argument_of_a_public_function_is_documented() -> None:
     wrong, seen = [], 0
     for path, tree in trees().items():
+        if any(path.is_relative_to(room) for room in UNFINISHED):
+            continue
         for function, inherited in public_functions(tree.body):
             seen += 1
             named, expected = documented(function), arguments(function)
