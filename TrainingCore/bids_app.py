@@ -106,6 +106,8 @@ def bids_app(
     with Progress(progress, "bids_app") as reporter:
         for note in cohort.notes:
             reporter.note(note.replace(CHOOSE, "--bids-filter-file takes another"))
+        for file in cohort.unused:
+            reporter.note(f"not used: {file}")
         for row in dataset.without_t1w(visits):
             dataset.note_failure(out, row["visit"], row["reason"])
         notes = _run(tasks, out, n_procs, scheduler, reporter)

@@ -121,6 +121,16 @@ def test_sessions_of_one_person_are_compared_once(made: Path) -> None:
     assert abs(summary["mean_difference"]) < 0.1  # the same head with other noise
 
 
+def test_files_that_are_not_used_are_listed(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link whose content was not fetched must not look like a FLAIR that was never acquired."""
+    anat = tmp_path / "raw" / "sub-P0" / "anat"
+    anat.mkdir(parents=True)
+    (anat / "sub-P0_FLAIR.nii.gz").symlink_to(tmp_path / "not_fetched")
+    (anat / "sub-P0_T2w.nii.gz").write_bytes(b"0" * 2000)
+    bids_app(tmp_path / "raw", tmp_path / "out", "participant", model=str(model), progress="none")
+    assert "sub-P0_FLAIR.nii.gz: is a link to a file that is not there" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not DICOM, reason="pip install highdicom")
 def test_dicom_is_written_from_sourcedata_and_what_has_none_is_listed(
     made: Path, dataset: Path, model: Path, tmp_path: Path
