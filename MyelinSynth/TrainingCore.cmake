@@ -86,6 +86,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/dicom_person.py
   imaging/dicom_pixels.py
   imaging/dicom_stacks.py
+  imaging/distances.py
   imaging/dvr_values.py
   imaging/grid.py
   imaging/intensities.py

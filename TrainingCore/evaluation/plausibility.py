@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from ..imaging.distances import distance_to
 from .lesions import PAPER_MINIMUM_MM3, surrounding_nawm_mean
 
 CORE_MINIMUM_MM3 = 100.0  # smaller lesions have no centre at the resolution of PET (ours)
@@ -183,7 +184,7 @@ def _towards_ventricles(
     check, unit, expected = "NAWM falls towards the ventricles", "mean DVR 2-5 mm from them - 5-10 mm from them", "< 0"
     if ventricles is None or not np.any(ventricles):
         return Finding(check, None, unit, 0, expected, None)
-    distance = ndimage.distance_transform_edt(~np.asarray(ventricles, bool), sampling=spacing)
+    distance = distance_to(np.asarray(ventricles, bool), FAR_MM[1], spacing)
     near, far = (nawm & (distance >= low) & (distance < high) for low, high in (NEAR_MM, FAR_MM))
     enough = min(near.sum(), far.sum()) >= MIN_BAND_VOXELS
     value = float(dvr[near].mean(dtype=float) - dvr[far].mean(dtype=float)) if enough else None

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..runtime.errors import BadInput, MyelinSynthError
+from .distances import depth_inside
 from .placement import refuse_lost_header
 from .volumes import Volume, corners, resample, same_grid
 
@@ -120,7 +121,7 @@ def stripped_support(image: Volume) -> np.ndarray | None:
     support = ndimage.binary_fill_holes(support)
     if not STRIPPED_ML[0] <= support.sum() * image.voxel_volume / 1000 <= STRIPPED_ML[1]:
         return None
-    depth = ndimage.distance_transform_edt(np.pad(support, 1), sampling=image.spacing)[1:-1, 1:-1, 1:-1]
+    depth = depth_inside(np.pad(support, 1), image.spacing)[1:-1, 1:-1, 1:-1]
     rim, core = support & (depth < RIM_MM), depth > CORE_MM
     if not core.any() or not rim.any():
         return None

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from .distances import depth_inside, distance_to
 from .registration import brain_points, register
 from .volumes import Volume, read_volume, resample
 
@@ -113,7 +114,7 @@ def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_a
     near = _within(here(VENTRICLE) > 0.5, VENTRICLE_REACH_MM, spacing)
     below = here(INFRATENTORIAL) > 0.5
     inside = brain.data > 0.5
-    depth = ndimage.distance_transform_edt(inside, sampling=spacing)
+    depth = depth_inside(inside, spacing)
     cortex = _sheets(tissues["grey_matter"] & ~below & (depth < SURFACE_MM), t1w.voxel_volume)
     return Places(below & inside, tissues["csf"] & near & (depth > TOUCH_MM), cortex)
 
@@ -127,7 +128,7 @@ def _sheets(mask: np.ndarray, voxel_volume: float) -> np.ndarray:
 
 
 def _within(mask: np.ndarray, reach: float, spacing: tuple[float, ...]) -> np.ndarray:
-    return ndimage.distance_transform_edt(~mask, sampling=spacing) <= reach if mask.any() else mask
+    return distance_to(mask, reach, spacing) <= reach
 
 
 def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...]) -> list[str]:

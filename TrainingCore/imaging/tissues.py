@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from .distances import depth_inside
+
 NAWM_DEPTH_MM, SMALLEST_NAWM_SHARE = 2.0, 0.05
 CLASSES = ("csf", "grey_matter", "white_matter")  # by rising T1w intensity
 SAMPLES = 60_000
@@ -157,6 +159,6 @@ def normal_appearing_white_matter(
     """
     marked = np.zeros_like(white_matter) if lesions is None else lesions
     outside = white_matter & ~marked
-    deep = ndimage.distance_transform_edt(white_matter | marked, sampling=spacing) > NAWM_DEPTH_MM
+    deep = depth_inside(white_matter | marked, spacing) > NAWM_DEPTH_MM
     core = outside & deep
     return core if core.sum() > SMALLEST_NAWM_SHARE * outside.sum() else outside
