@@ -24,6 +24,7 @@ from MyelinSynthLib.patient import exchange
 from MyelinSynthLib.review.segments import segmentIds, segmentsByLesion
 from MyelinSynthLib.review.table import ACCEPTED, EDITED, FLAGGED, REJECTED, UNREVIEWED, Review
 from MyelinSynthLib.scene import geometry, provenance
+from MyelinSynthLib.selftest.nodes import makeNodes
 from PySide6 import QtCore, QtTest
 from stand_in_host import Host
 from test_module_edits import draw, withMeasured
@@ -491,3 +492,5 @@ def test_the_corner_follows_every_step(host: Host, application: Application, rev
     assert panel._annotation.text(view) == ""
     reviewed.enter()
     assert panel._annotation.text(view).splitlines()[-1] == "2 / 2", "back from the Segment Editor"
+    reviewed.showNodes(makeNodes("another"))
+    assert panel._annotation.text(view) == "", "of another Result no lesion is chosen yet"

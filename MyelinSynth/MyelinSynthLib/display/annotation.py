@@ -57,6 +57,7 @@ class Annotation:
         style.SetJustificationToRight()
         style.SetVerticalJustificationToTop()
         style.SetFontSize(POINTS)
+        style.SetLineSpacing(1.2)  # lines of 1.0 touch each other
         style.SetColor(1, 1, 1)
         style.ShadowOn()
         renderer.AddViewProp(actor)

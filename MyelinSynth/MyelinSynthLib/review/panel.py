@@ -182,6 +182,9 @@ class ReviewPanel(VTKObservationMixin):
                 self._timer.start()
         self.refill(keep)
         self._updateReviewing()
+        if not same and self._open:
+            self._did = ""
+            self._annotate()
 
     def setTitles(self, titles: dict[str, str]) -> None:
         """Show in the corner of slice views what they contain.
