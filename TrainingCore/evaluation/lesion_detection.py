@@ -4,6 +4,10 @@ Lesions are 26-connected. A true lesion is found if at least one of its voxels i
 Carass et al. 2017); a marked lesion is false if it touches no true one. From these follow, lesion-wise,
 
     sensitivity = found / true      precision = 1 - false / marked      F1 = 2 sensitivity precision / (sum of both)
+
+The MSSEG challenge of 2016 (Commowick et al. 2018, tool animaSegPerfAnalyzer) is stricter: beyond a touch it requires a
+minimal share of a lesion to be covered, and limits the share of the touching lesions that lies outside. F1 of the two
+rules cannot be compared. Under both, lesions of less than 3 mm3 do not count.
 """
 
 from __future__ import annotations
