@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from .worker import VisitOutcome, prepare_visit
 
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60  # to wait for the first worker of a cluster
+ADDRESS = re.compile(r"\w+://.+:\d+$")
 POLL_SECONDS = 0.5
 DASHBOARD = "127.0.0.1:0"  # Dask's dashboard: any free port, local only (None would mean 8787 even if in use)
 # Workers keep an hour of call stacks for Dask's dashboard: about 1 MB a visit until then (docs/cohorts.md)
@@ -118,6 +120,8 @@ def local_workers(address: str) -> int:
 
 
 def _connect(distributed: Any, address: str) -> Any:
+    if not ADDRESS.match(address):  # Dask would print a traceback of its own as well, 30 s later
+        raise BadInput(f"--scheduler {address}: give the address of a Dask scheduler, tcp://HOST:8786, or local:N.")
     try:
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

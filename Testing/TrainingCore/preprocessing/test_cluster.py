@@ -113,3 +113,5 @@ def test_a_scheduler_that_is_not_there_is_named(raw_cohort: Path, tmp_path: Path
     assert run_command(main, [*given, "--scheduler", "tcp://127.0.0.1:9"]) == BadInput.exit_code
     assert "tcp://127.0.0.1:9" in capsys.readouterr().err
     assert run_command(main, [*given, "--scheduler", "local:none"]) == BadInput.exit_code
+    assert run_command(main, [*given, "--scheduler", "nonsense"]) == BadInput.exit_code
+    assert "--scheduler nonsense: give the address" in capsys.readouterr().err
