@@ -182,7 +182,7 @@ def test_gpus_are_found_by_name_among_other_words() -> None:
     found: list[list[str]] = []
     query = DeviceQuery(found.append)
     for line in ("hello", "[1]", '{"gpus": 3}', '{"gpus": ["NVIDIA A", "NVIDIA B"]}'):
-        query._heard(line)
+        query._onLine(line)
     assert found == [["NVIDIA A", "NVIDIA B"]]
     assert [device for device, _words in devices.choices(found[0])] == ["auto", "cuda:0", "cuda:1", "cpu"]
     assert "NVIDIA B" in devices.choices(found[0])[2][1]
@@ -223,7 +223,7 @@ def test_what_is_installed_is_found_without_slicer_packaging(monkeypatch: pytest
     assert "Jinja2>=3.1" in missing, "too old"
     assert "pydicom>=2.4" in missing, "not there"
     assert all(line[0].isalpha() for line in missing), "comments are no packages"
-    assert not install._othersInstall()
+    assert not install._isOtherInstallRunning()
 
 
 def test_an_installation_of_others_is_waited_for(

@@ -1,4 +1,4 @@
-"""Two visits, without a GUI: an earlier Result and the open one in, `change` as child process, nodes out."""
+"""Comparison of two visits without a GUI: two Results in, `change` as child process, nodes out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ from .nodes import loadChange
 
 @dataclass(frozen=True)
 class ComparedVisit:
-    """A Result to compare with: a folder, or the nodes (by role) of one in the scene. label: its name for people."""
+    """A Result to compare.
+
+    Attributes:
+        label: name for the user.
+        folder: Result folder; None if the Result is in the scene.
+        run: run identifier of the Result in the scene; empty for a folder.
+    """
 
     label: str
     folder: Path | None = None
@@ -32,11 +38,15 @@ class ComparedVisit:
 
     @property
     def nodes(self) -> dict[str, Any]:
-        """Nodes by role as they are in the scene now; none of a folder."""
+        """Nodes by role as the scene holds them now; empty for a folder."""
         return provenance.nodesOfRun(slicer.mrmlScene, self.run) if self.run else {}
 
     def record(self) -> dict[str, Any]:
-        """What provenance.json says. Raises SynthesisError where the folder is no complete Result."""
+        """Return the content of provenance.json.
+
+        Raises:
+            SynthesisError: the folder is not a complete Result, or a node was deleted.
+        """
         if self.folder is None:
             provenance.require(self.nodes, NEEDED)
             content: dict[str, Any] = json.loads(self.nodes["provenance"].GetText())
@@ -51,12 +61,16 @@ class ComparedVisit:
             raise SynthesisError(str(error)) from error
 
     def t1w(self) -> Any:
-        """The T1w in the scene, or None."""
+        """Return the T1w in the scene, or None."""
         return self.nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE) if "dvr" in self.nodes else None
 
 
 def visitOfFolder(folder: Path) -> ComparedVisit:
-    """A Result folder, named after itself."""
+    """Return the visit of a Result folder, labelled after the folder.
+
+    Args:
+        folder: Result folder; not read yet.
+    """
     importTrainingCore()
     from TrainingCore.study.visit_pair import visit_label
 
@@ -64,14 +78,18 @@ def visitOfFolder(folder: Path) -> ComparedVisit:
 
 
 def visitOfNodes(nodes: Mapping[str, Any]) -> ComparedVisit:
-    """A Result in the scene, named after its T1w."""
+    """Return the visit of a Result in the scene, labelled after its T1w.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+    """
     t1w = nodes["dvr"].GetNodeReference(provenance.T1W_REFERENCE)
     name = t1w.GetName() if t1w is not None else nodes["dvr"].GetName()
     return ComparedVisit(name.removesuffix("_T1w"), None, provenance.get(nodes["dvr"], "Run"))
 
 
 class Comparison(Job[dict[str, Any]]):
-    """The comparison of a Result in the scene with an earlier visit; `outputs` are its nodes by role.
+    """Comparison of a Result in the scene with an earlier visit; `outputs` are its nodes by role.
 
     >>> Comparison(visitOfFolder(Path("ses-1")), visitOfNodes(nodes)).run()                # doctest: +SKIP
     """
@@ -83,7 +101,11 @@ class Comparison(Job[dict[str, Any]]):
         self.before, self.after = before, after
 
     def check(self) -> None:
-        """Raises SynthesisError where the two cannot be compared."""
+        """Check that the two visits can be compared.
+
+        Raises:
+            SynthesisError: they are the same Result, of different persons, or from different models.
+        """
         importTrainingCore()
         from TrainingCore.runtime.errors import BadInput
         from TrainingCore.study.visit_pair import check_same_model, check_same_person
@@ -98,7 +120,14 @@ class Comparison(Job[dict[str, Any]]):
             raise SynthesisError(str(error)) from error
 
     def writeInputs(self, scratch: Path) -> list[str]:
-        """Both Results as folders, and both T1w where both are in the scene."""
+        """Write Results in the scene as folders, and both T1w if both are in the scene.
+
+        Args:
+            scratch: temporary folder of the job.
+
+        Returns:
+            Options of `change`.
+        """
         options, images = [], (self.before.t1w(), self.after.t1w())
         for side, visit, t1w in zip(("before", "after"), (self.before, self.after), images):
             folder = visit.folder
@@ -111,13 +140,23 @@ class Comparison(Job[dict[str, Any]]):
         return [*options, "--spacing", f"{self._spacing():.3g}", "--out", str(scratch / "change")]
 
     def load(self, scratch: Path) -> dict[str, Any]:
-        """The nodes of the comparison."""
+        """Load the comparison as nodes.
+
+        Args:
+            scratch: temporary folder of the job.
+
+        Returns:
+            Nodes of the comparison by role.
+
+        Raises:
+            SynthesisError: the map of the later visit was deleted, or a file cannot be loaded.
+        """
         nodes = self.after.nodes
         if "dvr" not in nodes:
-            raise SynthesisError(_("The myelin map was removed from the scene before the comparison was there."))
+            raise SynthesisError(_("The myelin map was removed from the scene before the comparison finished."))
         return loadChange(scratch / "change", nodes)
 
     def _spacing(self) -> float:
-        """Voxel edge of the half-way space, mm: 1, or the finest edge of the open map where that is coarser."""
+        """Return the voxel size of the half-way space, mm: 1, or the smallest voxel edge of the later map if larger."""
         finest = float(np.min(self.after.nodes["dvr"].GetSpacing()))
         return min(max(finest, 1.0), 5.0)

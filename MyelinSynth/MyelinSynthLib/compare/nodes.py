@@ -1,4 +1,4 @@
-"""A comparison's folder as nodes: maps before and after, their difference, lesions, table, report and summary."""
+"""Loads a comparison as nodes: maps before and after, their difference, lesions, table, report and summary."""
 
 from __future__ import annotations
 
@@ -26,10 +26,18 @@ ROLES = provenance.CHANGE_ROLES
 
 
 def loadChange(folder: Path, result: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """Make the nodes of a folder of `change`, by role; removes what it made where something fails.
+    """Load a folder written by `change` as nodes.
 
-    result: nodes of the later visit's Result where it is in the scene: the comparison is laid over its T1w and takes
-    the place of an older one. Raises SynthesisError.
+    Args:
+        folder: folder of the comparison.
+        result: nodes of the later visit's Result by role, if it is in the scene: the comparison is aligned with its
+            T1w and replaces an older comparison of this Result.
+
+    Returns:
+        Nodes by role (`provenance.CHANGE_ROLES`).
+
+    Raises:
+        SynthesisError: the folder is not a comparison; nodes loaded so far are removed.
     """
     importTrainingCore()
     from TrainingCore.data.change_result import Change
@@ -40,16 +48,21 @@ def loadChange(folder: Path, result: Mapping[str, Any] = {}) -> dict[str, Any]:
         change = Change.open(folder)
         _load(change, result, nodes)
     except BaseException as error:
-        removeChange(nodes)
+        _removeChange(nodes)
         if isinstance(error, (MyelinSynthError, OSError, KeyError, ValueError)):
             raise SynthesisError(str(error)) from error
         raise
-    removeChange({role: node for role, node in result.items() if role in ROLES})
+    _removeChange({role: node for role, node in result.items() if role in ROLES})
     return nodes
 
 
 def isOf(folder: Path, result: Mapping[str, Any]) -> bool:
-    """Whether a comparison's later visit is this Result in the scene (its nodes by role): made from the same T1w."""
+    """Return whether the later visit of a comparison is a Result in the scene: made from the same T1w file.
+
+    Args:
+        folder: folder of the comparison.
+        result: nodes of the Result by role.
+    """
     if "provenance" not in result or "dvr" not in result or not (folder / "change.json").is_file():
         return False
     try:
@@ -60,8 +73,8 @@ def isOf(folder: Path, result: Mapping[str, Any]) -> bool:
     return scan is not None and scan == own
 
 
-def removeChange(nodes: Mapping[str, Any]) -> None:
-    """Take the nodes of a comparison out of the scene, and what displays and stores them."""
+def _removeChange(nodes: Mapping[str, Any]) -> None:
+    """Remove the nodes of a comparison from the scene, with their display and storage nodes."""
     for role in ROLES:
         node = nodes.get(role)
         if node is not None and slicer.mrmlScene.IsNodePresent(node):
@@ -120,17 +133,17 @@ def _addLesions(nodes: dict[str, Any], change: Any, rows: list[dict[str, Any]]) 
         loaded = loadVolume(change.path / LESION_LABELS)
         try:
             labels = np.rint(slicer.util.arrayFromVolume(loaded)).astype(np.int16)
-            # An outline may be hidden by a neighbour's of the other visit
+            # A lesion may be completely covered by one of the other visit
             drawn = [number for number in np.unique(labels).tolist() if number]
             lesions.addSegments(segmentation, labels, loaded, drawn)
             segmentation.SetReferenceImageGeometryParameterFromVolumeNode(loaded)
         finally:
-            removeVolume(loaded)
+            _removeVolume(loaded)
     colourByClass(segmentation, nodes["change_table"])
 
 
-def removeVolume(volume: Any) -> None:
-    """Take a volume that was only read out of the scene."""
+def _removeVolume(volume: Any) -> None:
+    """Remove a temporary volume and its display nodes from the scene."""
     displays = [volume.GetNthDisplayNode(index) for index in range(volume.GetNumberOfDisplayNodes())]
     slicer.mrmlScene.RemoveNode(volume)
     for node in displays:
@@ -145,7 +158,7 @@ def _addText(name: str, text: str) -> Any:
 
 
 def _place(nodes: dict[str, Any], summary: dict[str, Any], result: Mapping[str, Any]) -> None:
-    """Lay the half-way space over the later visit's T1w, by a transform that stays a node."""
+    """Align the half-way space with the later visit's T1w, using a transform node."""
     transform = nodes["change_transform"]
     if "dvr" in result:
         transform.SetMatrixTransformToParent(toVtk(np.array(summary["to_after"])))

@@ -1,4 +1,4 @@
-"""Synthesis in the background, without a panel, for scripts in the running application."""
+"""Synthesis in the background without a panel, for scripts in the running application."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ PUMP_MILLISECONDS = 100
 
 
 class Background:
-    """Pumps a Synthesis by a timer.
+    """Runs a Synthesis in the background, polled by a timer; the object need not be kept.
 
-    finished gets the Outputs; failed gets the SynthesisError, also where it was cancelled. `running` says whether it is
-    under way, `cancel` ends it. The object need not be kept.
+    `finished` is called with the Outputs; `failed` with the SynthesisError, also after cancelling.
     """
 
     _running: list[Background] = []  # noqa: RUF012 - so that a timer is not collected while its child works
@@ -34,7 +33,7 @@ class Background:
         self.synthesis, self._finished, self._failed = synthesis, finished, failed
         self._timer = qt.QTimer()
         self._timer.setInterval(PUMP_MILLISECONDS)
-        self._timer.connect("timeout()", self.onTimer)
+        self._timer.connect("timeout()", self._onTimer)
         synthesis.start()
         slicer.app.connect("aboutToQuit()", self.stop)
         self._running.append(self)
@@ -42,21 +41,21 @@ class Background:
 
     @property
     def running(self) -> bool:
-        """Whether it is under way."""
+        """Whether the synthesis is running."""
         return self in self._running
 
     def cancel(self) -> None:
-        """Ask it to stop."""
+        """Request the synthesis to stop."""
         self.synthesis.cancel()
 
-    def onTimer(self) -> None:
+    def _onTimer(self) -> None:
         """Poll the child process, and report its result."""
         try:
             if self.synthesis.pump():
                 return
         except SynthesisError as error:
             self._end()
-            self._tell(error)
+            self._report(error)
             return
         except BaseException:
             self._end()
@@ -65,19 +64,19 @@ class Background:
         if self.synthesis.outputs is not None:
             self._finished(self.synthesis.outputs)
         elif self.synthesis.state is State.CANCELLED:
-            self._tell(SynthesisError(_("The synthesis was cancelled.")))
+            self._report(SynthesisError(_("The synthesis was cancelled.")))
 
     def _end(self) -> None:
         self._timer.stop()
         self._running.remove(self)
 
-    def _tell(self, error: SynthesisError) -> None:
+    def _report(self, error: SynthesisError) -> None:
         if self._failed is None:
             raise error
         self._failed(error)
 
     def stop(self) -> None:
-        """End it and wait: the application closes."""
+        """Stop the synthesis and wait for its end, when the application closes."""
         if self.running:
             self.synthesis.stop()
             self._end()

@@ -21,12 +21,18 @@ from .synthesis import DEFAULT_MODEL
 
 VOLUMES = ("t1w", "flair", "lesions", "dvr", "brain")
 STATUS_FILE = "batch_status.tsv"
-WORKLIST_FILE = "worklist.json"  # which files each result was made of: the Result itself names none
+WORKLIST_FILE = "worklist.json"  # input files of each result, which the Result itself does not name
 
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """Outcome of one visit; done: whether there is a result; message: a sentence, empty on success."""
+    """Outcome of one visit.
+
+    Attributes:
+        label: name of the visit.
+        done: whether there is a result.
+        message: a sentence; empty on success.
+    """
 
     label: str
     done: bool
@@ -42,12 +48,23 @@ def runBatch(
     say: Callable[[str], None] = print,
     **options: Any,
 ) -> list[BatchOutcome]:
-    """Synthesize every visit of a dataset. One that fails does not stop the others.
+    """Synthesize every visit of a dataset; a visit that fails does not stop the others.
 
-    dataset: BIDS folder, or a .csv / .tsv table of files; out: gets <label>_result, _lesions.csv and _report.html for
-    each visit, batch_status.tsv and worklist.json; synthesize: `MyelinSynthLogic().synthesize`; again: also where there
-    is a result; scenes: save <label>.mrb, too, to review it in Slicer; options: of `Synthesis`.
-    Raises SynthesisError where there is no dataset or `out` cannot be written.
+    Args:
+        dataset: BIDS folder, or a .csv / .tsv table of files.
+        out: folder for <label>_result, <label>_lesions.csv and <label>_report.html of each visit, batch_status.tsv and
+            worklist.json; created if missing.
+        synthesize: `MyelinSynthLogic().synthesize`.
+        again: also synthesize visits that have a result.
+        scenes: also save <label>.mrb for review in Slicer.
+        say: called with each line of progress.
+        **options: options of `Synthesis`.
+
+    Returns:
+        One outcome for each visit, including those without T1w or FLAIR.
+
+    Raises:
+        SynthesisError: the dataset holds no complete visit, or `out` cannot be written.
     """
     visits, refused = _visits(dataset)
     try:
@@ -65,14 +82,16 @@ def runBatch(
             outcomes.append(BatchOutcome(visit.label, True, _("Skipped: a result already exists.")))
         else:
             options["onStep"] = lambda step: say(f"  {step.message}")
-            outcomes.append(_one(visit, out, synthesize, scenes, options))
+            outcomes.append(_synthesizeVisit(visit, out, synthesize, scenes, options))
         if outcomes[-1].message:
             say(f"  {outcomes[-1].message}")
         _writeStatus(out / STATUS_FILE, outcomes)
     return outcomes
 
 
-def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, options: dict[str, Any]) -> BatchOutcome:
+def _synthesizeVisit(
+    visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, options: dict[str, Any]
+) -> BatchOutcome:
     try:
         nodes = {name: loadVolume(visit.files[name]) for name in VOLUMES if name in visit.files}
         further = {
@@ -90,7 +109,7 @@ def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, op
             raise SynthesisError(_("The scene could not be saved."))
     except SynthesisError as error:
         return BatchOutcome(visit.label, False, str(error))
-    except Exception as error:  # the next patient is not to pay for it; the log has all of it
+    except Exception as error:  # the other patients are still processed; the log has the traceback
         logging.exception(f"MyelinSynth: {visit.label} failed")
         return BatchOutcome(visit.label, False, f"{type(error).__name__}: {error}")
     finally:
@@ -99,7 +118,7 @@ def _one(visit: Any, out: Path, synthesize: Callable[..., Any], scenes: bool, op
 
 
 def _visits(dataset: Path) -> tuple[list[Any], Sequence[BatchOutcome]]:
-    """The visits that have T1w and FLAIR, and an Outcome for each that has not."""
+    """Return the visits that have T1w and FLAIR, and a BatchOutcome for each one that does not."""
     importTrainingCore()
     from TrainingCore.data.cohort import Cohort, missing_sentences
     from TrainingCore.runtime.errors import BadInput
@@ -120,7 +139,17 @@ def _visits(dataset: Path) -> tuple[list[Any], Sequence[BatchOutcome]]:
 
 
 def loadVolume(path: Path) -> Any:
-    """A volume from a file, with the reader that Slicer uses for it. Raises SynthesisError and leaves nothing."""
+    """Load a scalar volume from a file, with Slicer's own reader.
+
+    Args:
+        path: image file with one 3D volume.
+
+    Returns:
+        The new node, without display nodes.
+
+    Raises:
+        SynthesisError: the file cannot be read; no node is left in the scene.
+    """
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     storage.SetSingleFile(1)
@@ -132,7 +161,17 @@ def loadVolume(path: Path) -> Any:
 
 
 def flairToT1(given: str | Path | None) -> Any:
-    """What a table says of the alignment: None to register, ALIGNED, or the file of a transform as a node."""
+    """Convert the alignment given in a table.
+
+    Args:
+        given: transform file, `identity`, or None.
+
+    Returns:
+        None to register, ALIGNED, or a new transform node.
+
+    Raises:
+        SynthesisError: the transform file cannot be read.
+    """
     if given is None or given == ALIGNED:
         return given
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", Path(given).name)
@@ -144,7 +183,7 @@ def flairToT1(given: str | Path | None) -> Any:
 
 
 def _writeWorklist(path: Path, visits: Sequence[Any], names: Sequence[str]) -> None:
-    """Add these visits to the list, by which the panel opens the results one after the other."""
+    """Add these visits to the worklist, from which the panel opens the results one after the other."""
     from TrainingCore.runtime.files import write_json
 
     try:

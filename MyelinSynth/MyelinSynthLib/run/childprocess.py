@@ -1,7 +1,7 @@
-"""One command of TrainingCore as a child process: started, listened to, and ended with everything it started.
+"""A command of TrainingCore as a child process, which is ended together with all processes it started.
 
-A crash, an out-of-memory or a cancel ends the child, never Slicer. Nothing here needs Qt: whoever owns the process
-calls `pump()` from a timer, or `wait()` where nobody minds waiting.
+A crash, lack of memory or cancelling ends the child, never Slicer. Nothing here needs Qt: the owner calls `pump()` from
+a timer, or `wait()` if it may block.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from typing import IO, Any
 from ..errors import SynthesisError
 from ..words import _
 
-LONGEST_LINE = 1 << 16  # bytes; what a line has more is dropped: garbage must not fill the memory (ours)
+LONGEST_LINE = 1 << 16  # bytes; the rest of a longer line is dropped, so that garbage cannot fill the memory (ours)
 LONGEST_SHOWN = 2000  # characters of a line that is not progress (ours)
-KEPT_LINES = 400  # of what the child says (ours)
-WAITING_LINES = 10_000  # read and not delivered; with more the child has to wait (ours)
+KEPT_LINES = 400  # of the output of the child (ours)
+WAITING_LINES = 10_000  # read but not delivered; with more, the child has to wait (ours)
 MISSING_PACKAGE = re.compile(r"\b(?:ModuleNotFoundError|ImportError): (.+?)(?:\. This is a fault of MyelinSynth.*)?$")
 UNEXPECTED = re.compile(r"^error: unexpected (.+?)(?:\. This is a fault of MyelinSynth.*)?$")
-# PythonSlicer is a launcher, and what it says of a Python that a signal ended; its own exit code is then 1
+# Message of the launcher PythonSlicer when a signal ended its Python; its own exit code is then 1
 LAUNCHER_CRASH = re.compile(r"^error: \[.*\] exit abnormally")
 GRACE_SECONDS = 5.0  # to clean up after being asked to stop, before it is killed (ours)
-LAST_WORDS_SECONDS = 2.0  # to read what an ended child had written (ours)
+LAST_WORDS_SECONDS = 2.0  # to read the last output of a child that ended (ours)
 WINDOWS_CRASHES = {0xC0000005, 0xC0000409, 0xC00000FD, 0xC000001D}  # access violation, stack, illegal instruction
 
 
 class State(Enum):
-    """Where a child process is in its life."""
+    """State of a child process."""
 
     READY = "ready"
     RUNNING = "running"
@@ -56,7 +56,13 @@ ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 @dataclass(frozen=True)
 class Step:
-    """One line of progress. fraction: of the whole command, in [0, 1]; None for a note, which is for reading only."""
+    """One line of progress.
+
+    Attributes:
+        step: name of the step.
+        fraction: progress of the whole command in [0, 1]; None for a note or warning.
+        message: text for the user.
+    """
 
     step: str
     fraction: float | None
@@ -64,9 +70,10 @@ class Step:
 
 
 def trainingCoreFolder() -> Path:
-    """The folder that holds the package TrainingCore: beside the module when installed, above it in a source tree.
+    """Return the folder that holds TrainingCore: next to the module when installed, above it in a source tree.
 
-    Raises SynthesisError where the extension is incomplete.
+    Raises:
+        SynthesisError: the extension is incomplete.
     """
     module = Path(__file__).resolve().parents[2]
     for folder in (module, module.parent):
@@ -83,10 +90,12 @@ def importTrainingCore() -> None:
 
 
 def pythonExecutable() -> str:
-    """The Python that runs commands: Slicer's PythonSlicer, or this interpreter outside of Slicer.
+    """Return the Python that runs commands: PythonSlicer, or this interpreter outside Slicer.
 
-    Raises SynthesisError where none is found. (In the application `sys.executable` may be Slicer itself, which would
-    open a second Slicer.)
+    In the application `sys.executable` may be Slicer itself, which would open a second Slicer.
+
+    Raises:
+        SynthesisError: there is none.
     """
     this = Path(sys.executable) if sys.executable else Path()
     suffix = ".exe" if os.name == "nt" else ""
@@ -100,12 +109,25 @@ def pythonExecutable() -> str:
 
 
 def trainingCommand(name: str, arguments: Sequence[str], python: str | None = None) -> list[str]:
-    """The command line of `python -m TrainingCore.<name>`."""
+    """Return the command line of a command of TrainingCore.
+
+    Args:
+        name: module, such as "synthesize".
+        arguments: its command line arguments.
+        python: interpreter; None for `pythonExecutable`.
+    """
     return [python or pythonExecutable(), "-m", f"TrainingCore.{name}", *map(str, arguments)]
 
 
 def parseLine(line: str) -> Step | None:
-    """A line of a child's stdout as a Step, or None where it is anything else: other programs write there too."""
+    """Parse a line that a command wrote to stdout.
+
+    Args:
+        line: text without the line break.
+
+    Returns:
+        The Step; None for any other output, since libraries write to stdout, too.
+    """
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
@@ -121,7 +143,15 @@ def parseLine(line: str) -> Step | None:
 
 
 def explain(exitCode: int, errorLines: Sequence[str]) -> str:
-    """Why a command failed and what to do, from its exit code and stderr."""
+    """Explain to the user why a command failed and what to do.
+
+    Args:
+        exitCode: exit code; negative for a signal, as in `subprocess`.
+        errorLines: lines written to stderr.
+
+    Returns:
+        One or two sentences.
+    """
     crashed = [line for line in errorLines if LAUNCHER_CRASH.match(line)]
     errorLines = [line for line in errorLines if line not in crashed]
     for line in reversed(errorLines):
@@ -140,8 +170,8 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
             "The system ended the computation, most likely because memory ran out. Close other programs and try again, "
             "or choose the CPU as the device."
         )
-    if (exitCode < 0 and signalName(-exitCode) in CRASHES) or exitCode & 0xFFFFFFFF in WINDOWS_CRASHES:
-        name = hex(exitCode & 0xFFFFFFFF) if exitCode & 0xFFFFFFFF in WINDOWS_CRASHES else signalName(-exitCode)
+    if (exitCode < 0 and _signalName(-exitCode) in CRASHES) or exitCode & 0xFFFFFFFF in WINDOWS_CRASHES:
+        name = hex(exitCode & 0xFFFFFFFF) if exitCode & 0xFFFFFFFF in WINDOWS_CRASHES else _signalName(-exitCode)
         return _(
             "The computation crashed ({name}). Try again with the CPU as the device; if it crashes again, install the "
             "requirements again and keep the log."
@@ -160,8 +190,8 @@ def explain(exitCode: int, errorLines: Sequence[str]) -> str:
     )
 
 
-def signalName(number: int) -> str:
-    """`SIGSEGV` and the like; the number where the system has no name for it."""
+def _signalName(number: int) -> str:
+    """Return a name such as `SIGSEGV`; the number if the system has no name for it."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -169,13 +199,17 @@ def signalName(number: int) -> str:
 
 
 class ChildProcess:
-    """A command in a process group of its own.
+    """A command in its own process group.
 
     >>> child = ChildProcess(trainingCommand("synthesize", arguments), onStep=print)       # doctest: +SKIP
     >>> child.start(); child.wait(); child.state, child.reason                             # doctest: +SKIP
 
     onStep is called with every Step, onLog with every other line, both from `pump`, in the thread that calls it.
-    `state` says how it is going, `reason` why it failed, `log` holds the last lines.
+
+    Attributes:
+        state: State of the process.
+        reason: why it failed, as a sentence.
+        log: the last lines of output.
     """
 
     def __init__(
@@ -198,16 +232,21 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id, which is that of its group, too; None before the start."""
+        """Process id, also that of the group; None before the start."""
         return self._started.pid if self._started else None
 
     @property
     def _process(self) -> subprocess.Popen[bytes]:
-        assert self._started is not None, "it has not been started"
+        assert self._started is not None, "the child has not been started"
         return self._started
 
     def start(self) -> None:
-        """Start the command. Raises SynthesisError where the system refuses."""
+        """Start the command.
+
+        Raises:
+            RuntimeError: it was started before.
+            SynthesisError: the system cannot start it.
+        """
         if self.state is not State.READY:
             raise RuntimeError("a ChildProcess is started once")
         own: dict[str, Any] = {"start_new_session": True}
@@ -235,16 +274,16 @@ class ChildProcess:
             self._readers.append(reader)
 
     def pump(self) -> bool:
-        """Pass on what the child said, and notice its end. True while it lives. Never blocks."""
+        """Pass on new output and detect the end, without blocking; return True while the child runs."""
         if self.state is State.READY or self.state in ENDED:
             return False
-        time.sleep(0.001)  # Slicer holds Python's lock while it is idle: let the threads that read have it
+        time.sleep(0.001)  # an idle Slicer holds Python's lock: let the reader threads have it
         self._deliver()
         if self._process.poll() is None or self._isCleaningUp():
             if time.monotonic() >= self._killAt:
                 self._kill()
             return True
-        self._kill()  # what the child started and left behind
+        self._kill()  # processes that the child started and left running
         limit = time.monotonic() + LAST_WORDS_SECONDS
         while any(reader.is_alive() for reader in self._readers) and time.monotonic() < limit:
             self._deliver()
@@ -255,7 +294,15 @@ class ChildProcess:
         return False
 
     def wait(self, seconds: float = float("inf"), interval: float = 0.05) -> bool:
-        """Pump until the child ends or `seconds` are over; True where it ended."""
+        """Pump until the child ends.
+
+        Args:
+            seconds: time limit.
+            interval: pause between two polls, s.
+
+        Returns:
+            True if the child ended, False at the time limit.
+        """
         limit = time.monotonic() + seconds
         while self.pump():
             if time.monotonic() >= limit:
@@ -264,25 +311,25 @@ class ChildProcess:
         return True
 
     def cancel(self) -> None:
-        """Ask the whole process tree to stop; what has not stopped after the grace is killed by `pump`."""
+        """Ask the whole process group to stop; `pump` kills what still runs after the grace period."""
         if self.state is not State.RUNNING:
             return
         self.state = State.CANCELLING
         self._killAt = time.monotonic() + self._graceSeconds
         if os.name == "nt":
-            self._kill()  # Windows has no polite request that a process without a window would hear
+            self._kill()  # Windows cannot ask a process without a window to stop
         else:
             _signalGroup(self._process.pid, signal.SIGTERM)
 
     def stop(self) -> None:
-        """Cancel and wait for the end: for a closing scene, module or application."""
+        """Cancel and wait for the end, when the scene, module or application closes."""
         self.cancel()
         self.wait(self._graceSeconds + 10.0, interval=0.02)
 
     def _isCleaningUp(self) -> bool:
-        """Whether something that was asked to stop still holds a pipe, within its grace.
+        """Return whether a process that was asked to stop still holds a pipe within the grace period.
 
-        PythonSlicer is a launcher that ends at once; its Python removes its temporary files first.
+        PythonSlicer is a launcher that ends at once, while its Python still removes its temporary files.
         """
         waiting = self.state is State.CANCELLING and os.name != "nt" and time.monotonic() < self._killAt
         return waiting and any(reader.is_alive() for reader in self._readers)
@@ -306,9 +353,9 @@ class ChildProcess:
             _signalGroup(self._process.pid, signal.SIGKILL)
 
     def _read(self, name: str, stream: IO[bytes]) -> None:
-        """Runs in a thread of its own: a full pipe would stop the child."""
+        """Read a pipe in a separate thread: a full pipe would block the child."""
         with stream:
-            inside = False  # of a line that was too long
+            inside = False  # whether the last line was too long and continues
             while line := stream.readline(LONGEST_LINE):
                 if not inside:
                     self._lines.put((name, line.decode("utf-8", errors="replace").rstrip("\r\n")))
@@ -342,6 +389,6 @@ def _signalGroup(group: int, signum: int) -> None:
     try:
         os.killpg(group, signum)
     except ProcessLookupError:
-        return  # all of it has ended
+        return  # the whole group has ended
     except PermissionError:  # macOS answers so for a group of zombies
         return

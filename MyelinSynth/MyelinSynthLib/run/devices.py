@@ -17,10 +17,10 @@ QUESTION = (
 
 
 class DeviceQuery:
-    """Asks for the names of the GPUs that PyTorch can use. `found` gets them; without PyTorch it is never called."""
+    """Queries the names of the GPUs that PyTorch can use; `report` is called with them, or never without PyTorch."""
 
-    def __init__(self, found: Callable[[list[str]], None]) -> None:
-        self._found = found
+    def __init__(self, report: Callable[[list[str]], None]) -> None:
+        self._report = report
         self._child: ChildProcess | None = None
 
     @property
@@ -29,13 +29,17 @@ class DeviceQuery:
         return self._child is not None and self._child.state not in ENDED
 
     def start(self) -> None:
-        """Start the query. Raises SynthesisError if Slicer's Python is missing."""
+        """Start the query.
+
+        Raises:
+            SynthesisError: Slicer's Python is missing.
+        """
         if not self.running:
-            self._child = ChildProcess([childprocess.pythonExecutable(), "-c", QUESTION], onLog=self._heard)
+            self._child = ChildProcess([childprocess.pythonExecutable(), "-c", QUESTION], onLog=self._onLine)
             self._child.start()
 
     def pump(self) -> bool:
-        """Poll the child process; True while the query is running."""
+        """Poll the child process; return True while the query is running."""
         return self._child is not None and self._child.pump()
 
     def stop(self) -> None:
@@ -43,16 +47,23 @@ class DeviceQuery:
         if self._child is not None:
             self._child.stop()
 
-    def _heard(self, line: str) -> None:
+    def _onLine(self, line: str) -> None:
         try:
             names = json.loads(line)["gpus"]
         except (ValueError, TypeError, KeyError, RecursionError):
-            return  # a library's greeting or a missing PyTorch
+            return  # output of a library, or PyTorch is missing
         if isinstance(names, list):
-            self._found([str(name) for name in names])
+            self._report([str(name) for name in names])
 
 
 def choices(gpus: list[str]) -> list[tuple[str, str]]:
-    """(what `--device` takes, what the user reads) for every device."""
+    """List the devices to choose from.
+
+    Args:
+        gpus: names of the GPUs, in PyTorch's order.
+
+    Returns:
+        (value for `--device`, text for the user) of each device.
+    """
     gpu_choices = [(f"cuda:{number}", f"{name} (GPU {number})") for number, name in enumerate(gpus)]
     return [(AUTOMATIC, _("Automatic")), *gpu_choices, (CPU, _("CPU"))]

@@ -46,24 +46,34 @@ class Installation:
         self._python = python or childprocess.pythonExecutable()
         self._constraints: Path | None = None
         self._commands: list[tuple[str, list[str]]] = []
-        self._instead: list[tuple[str, list[str]]] = []  # of all that remain, where a step for PyTorch fails
+        self._instead: list[
+            tuple[str, list[str]]
+        ] = []  # commands to run instead of the remaining ones if a step for PyTorch fails
         self._child: ChildProcess | None = None
         self._ended = False
         self.outputs = None
 
     @property
     def state(self) -> State:
-        """How it is going."""
+        """State of the current installer."""
         return self._child.state if self._child else State.READY
 
     def start(self) -> None:
-        """Start the first installer. Raises SynthesisError."""
+        """Start the first installer.
+
+        Raises:
+            SynthesisError: it cannot be started.
+        """
         self._constraints = _writeConstraints()
         self._commands = self._plan()
         self._next()
 
     def pump(self) -> bool:
-        """Poll; True while the installation is running. Raises SynthesisError if a package could not be installed."""
+        """Poll the installer; return True while the installation is running.
+
+        Raises:
+            SynthesisError: a package could not be installed.
+        """
         if self._child is None or self._ended:
             return False
         if self._child.pump():
@@ -72,7 +82,7 @@ class Installation:
             self._next()
             return True
         if self._child.state is State.FAILED and self._instead:
-            self._onLog(_("PyTorch: {cause} Trying PyPI instead.").format(cause=_lastWords(self._child)))
+            self._onLog(_("PyTorch: {cause} Trying PyPI instead.").format(cause=_lastError(self._child)))
             self._commands = self._instead
             self._next()
             return True
@@ -83,7 +93,7 @@ class Installation:
                 _(
                     "The Python packages could not be installed ({cause}). Check the internet connection and the free "
                     "disk space, then press the button again. See the log for details."
-                ).format(cause=_lastWords(self._child))
+                ).format(cause=_lastError(self._child))
             )
         return False
 
@@ -130,9 +140,10 @@ class Installation:
 
 
 def missingPackages() -> list[str]:
-    """Requirements that are not met, as pip writes them. Looks at what is installed, imports nothing.
+    """Return the requirements that are not met, as pip writes them; nothing is imported.
 
-    Raises SynthesisError where Slicer is too old.
+    Raises:
+        SynthesisError: Slicer is too old.
     """
     from packaging.requirements import Requirement  # comes with Slicer; slicer.packaging only with 5.12
 
@@ -151,24 +162,32 @@ def _isMet(requirement: Any) -> bool:
         return False
 
 
-def _othersInstall() -> bool:
-    """Whether another module is installing packages."""
+def _isOtherInstallRunning() -> bool:
+    """Return whether another module is installing packages."""
     try:
         from slicer.packaging import isPipInstallInProgress
     except ImportError:
-        return False  # before 3D Slicer 5.12 it cannot be known
+        return False  # cannot be determined before 3D Slicer 5.12
     return isPipInstallInProgress()
 
 
 def prepareInstallation(
     onStep: Callable[[Step], None], onLog: Callable[[str], None], torch: bool = True
 ) -> Installation | None:
-    """An Installation to start, after asking; None where nothing is missing.
+    """Ask the user to install missing packages.
 
-    torch: whether PyTorch is needed, too; not where no network runs.
+    In testing mode nothing is ever installed, as with `slicer.packaging.pip_ensure`.
 
-    Raises SynthesisError where the user declined, or PyTorch is missing and so is its extension. In testing mode
-    nothing is ever installed, as with `slicer.packaging.pip_ensure`.
+    Args:
+        onStep: called with the progress.
+        onLog: called with each line of the installer's output.
+        torch: whether PyTorch is needed; False for commands that run no network.
+
+    Returns:
+        An Installation to start; None if nothing is missing.
+
+    Raises:
+        SynthesisError: the user declined, another installation is running, or the PyTorch extension is missing.
     """
     missing = [requirement for requirement in missingPackages() if torch or requirement != TORCH]
     if not missing:
@@ -176,7 +195,7 @@ def prepareInstallation(
     if slicer.app.testingEnabled():
         logging.info(f"MyelinSynth: testing mode, not installed: {', '.join(missing)}")
         return None
-    if _othersInstall():
+    if _isOtherInstallRunning():
         raise SynthesisError(
             _("Slicer is installing other Python packages. Try again when the installation has finished.")
         )
@@ -191,8 +210,14 @@ def prepareInstallation(
 
 
 def installMissing(onLog: Callable[[str], None] = print) -> None:
-    """Install what is missing without asking and wait for it: for scripts whose caller has agreed. Raises
-    SynthesisError."""
+    """Install missing packages without asking and wait for the end, for scripts whose user agreed.
+
+    Args:
+        onLog: called with progress and with each line of the installer's output.
+
+    Raises:
+        SynthesisError: a package could not be installed, or the PyTorch extension is missing.
+    """
     missing = missingPackages()
     _checkTorchExtension(missing)
     if missing:
@@ -230,7 +255,7 @@ def _writeConstraints() -> Path | None:
     return Path(path)
 
 
-def _lastWords(child: ChildProcess) -> str:
+def _lastError(child: ChildProcess) -> str:
     for line in reversed(child.log):
         if line.startswith("ERROR: "):
             return line[len("ERROR: ") :].strip()

@@ -1,4 +1,4 @@
-"""One command of TrainingCore on files that are written from the scene and read back: start, pump, cancel, clean up."""
+"""Runs a command of TrainingCore on nodes: writes its inputs, polls it, loads its outputs, removes temporary files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from ..words import _
 from .childprocess import ChildProcess, State, Step, importTrainingCore, trainingCommand
 
 SCRATCH_PREFIX = "myelinsynth-run-"
-Made = TypeVar("Made")
+Loaded = TypeVar("Loaded")
 
 
-class Job(abc.ABC, Generic[Made]):
-    """Nodes in, child process, nodes out; the subclasses say which.
+class Job(abc.ABC, Generic[Loaded]):
+    """Nodes in, child process, nodes out; subclasses write the inputs and load the outputs.
 
-    `run`, or, not blocking: `start()`, then `pump()` from a timer until it says False, then `outputs`. Temporary files
-    are gone at the end, however it ends. `cancel` ends the whole process tree. folder: where temporary files may be
-    written; python: the interpreter of the child.
+    Call `run`, or, without blocking, `start()`, then `pump()` from a timer until it returns False, then read `outputs`.
+    Temporary files are removed at the end, however it ends.
+
+    Attributes:
+        command: name of the command of TrainingCore.
+        outputs: what `load` returned; None until the job succeeded.
+        warnings: notes that the command wrote.
     """
 
-    command = ""  # of TrainingCore
+    command = ""  # name of the command of TrainingCore
 
     def __init__(
         self,
@@ -37,7 +41,15 @@ class Job(abc.ABC, Generic[Made]):
         folder: str | Path | None = None,
         python: str | None = None,
     ) -> None:
-        self.outputs: Made | None = None
+        """Prepare a job; nothing runs yet.
+
+        Args:
+            onStep: called with the progress.
+            onLog: called with each other line of the command's output.
+            folder: folder for temporary files; None for the system's.
+            python: interpreter of the child process; None for Slicer's.
+        """
+        self.outputs: Loaded | None = None
         self.warnings: list[str] = []
         self._onStep, self._onLog, self._parent, self._python = onStep, onLog, folder, python
         self._scratch: Path | None = None
@@ -45,28 +57,57 @@ class Job(abc.ABC, Generic[Made]):
         self._child: ChildProcess | None = None
 
     def check(self) -> None:
-        """Raises SynthesisError where it cannot work."""
+        """Check the inputs before anything is written.
+
+        Raises:
+            SynthesisError: the job cannot succeed.
+        """
 
     @abc.abstractmethod
     def writeInputs(self, scratch: Path) -> list[str]:
-        """Write the files and return the options of the command. Raises SynthesisError."""
+        """Write the input files.
+
+        Args:
+            scratch: temporary folder of the job.
+
+        Returns:
+            Options of the command.
+
+        Raises:
+            SynthesisError: a file cannot be written, or a node was deleted.
+        """
 
     @abc.abstractmethod
-    def load(self, scratch: Path) -> Made:
-        """Make the nodes of what the command wrote. Raises SynthesisError."""
+    def load(self, scratch: Path) -> Loaded:
+        """Load what the command wrote.
+
+        Args:
+            scratch: temporary folder of the job.
+
+        Returns:
+            The new nodes.
+
+        Raises:
+            SynthesisError: a file cannot be loaded, or a node was deleted.
+        """
 
     @property
     def state(self) -> State:
-        """How it is going."""
+        """State of the child process."""
         return self._child.state if self._child else State.READY
 
     @property
     def reason(self) -> str:
-        """Why it failed."""
+        """Why the command failed, as a sentence."""
         return self._child.reason if self._child else ""
 
     def start(self) -> None:
-        """Write the files and start the child. Raises SynthesisError, leaving nothing behind."""
+        """Write the input files and start the child process.
+
+        Raises:
+            RuntimeError: it was started before.
+            SynthesisError: the inputs are not usable, or the command cannot be started; temporary files are removed.
+        """
         if self._child is not None:
             raise RuntimeError("a job is started once")
         self.check()
@@ -83,14 +124,20 @@ class Job(abc.ABC, Generic[Made]):
             ) from error
         try:
             options = [*self.writeInputs(self._scratch), "--progress", "json"]
-            self._child = ChildProcess(trainingCommand(self.command, options, self._python), self._heard, self._onLog)
+            self._child = ChildProcess(
+                trainingCommand(self.command, options, self._python), self._onChildStep, self._onLog
+            )
             self._child.start()
         except BaseException:
             self._clean()
             raise
 
     def pump(self) -> bool:
-        """Go on; True while it is under way. At a good end the nodes are made. Raises SynthesisError on failure."""
+        """Poll the child process, and load the outputs once it succeeded; return True while it is running.
+
+        Raises:
+            SynthesisError: the command failed, or its outputs cannot be loaded.
+        """
         if self._child is None or self.outputs is not None or self._scratch is None:
             return False
         if self._child.pump():
@@ -104,8 +151,18 @@ class Job(abc.ABC, Generic[Made]):
             self._clean()
         return False
 
-    def run(self, interval: float = 0.05) -> Made:
-        """Do all of it and wait for it. Raises SynthesisError where it fails or is cancelled."""
+    def run(self, interval: float = 0.05) -> Loaded:
+        """Run the whole job and wait for its end.
+
+        Args:
+            interval: pause between two polls, s.
+
+        Returns:
+            The outputs.
+
+        Raises:
+            SynthesisError: it failed or was cancelled.
+        """
         self.start()
         try:
             while self.pump():
@@ -118,28 +175,28 @@ class Job(abc.ABC, Generic[Made]):
         return self.outputs
 
     def cancel(self) -> None:
-        """Ask it to stop; `pump` notices the end."""
+        """Request it to stop; `pump` detects the end."""
         if self._child:
             self._child.cancel()
 
     def stop(self) -> None:
-        """Stop now and clean up, whatever it was doing: for a closing scene, module or application."""
+        """Stop now and remove temporary files, when the scene, module or application closes."""
         if self._child:
             self._child.stop()
         self._clean()
 
-    def _heard(self, step: Step) -> None:
+    def _onChildStep(self, step: Step) -> None:
         if step.fraction is None:
             self.warnings.append(step.message)
         if step.step == "done":
-            step = Step(step.step, step.fraction, _("Done"))  # the folder that it names is temporary: gone in a moment
+            step = Step(step.step, step.fraction, _("Done"))  # its message names a temporary folder
         self._onStep(step)
 
     def _clean(self) -> None:
         scratch, self._scratch = self._scratch, None
         if scratch is None:
             return
-        self._claim.close()  # before the folder goes: Windows removes no file that is open
+        self._claim.close()  # before the folder is removed: Windows does not remove open files
         try:
             _remove(scratch)
         except OSError as error:
@@ -147,7 +204,11 @@ class Job(abc.ABC, Generic[Made]):
 
 
 def removeLeftovers(folder: Path) -> None:
-    """Remove the temporary files of a Slicer that was killed while it synthesized; those of a living one stay."""
+    """Remove temporary folders of jobs whose Slicer was killed; those of a running Slicer are kept.
+
+    Args:
+        folder: folder for temporary files.
+    """
     importTrainingCore()
     from TrainingCore.patient.leftovers import abandoned
 
@@ -160,7 +221,7 @@ def removeLeftovers(folder: Path) -> None:
 
 
 def _remove(folder: Path, attempts: int = 5) -> None:
-    """Remove a folder; Windows lets go of the files of a process that was killed a moment later."""
+    """Remove a folder, with retries: Windows releases the files of a killed process with a delay."""
     for attempt in range(1, attempts + 1):
         try:
             shutil.rmtree(folder)

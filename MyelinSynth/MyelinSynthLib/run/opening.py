@@ -1,4 +1,4 @@
-"""Open a result: a Result folder that was exported, or made by the command line, of the images that are chosen."""
+"""Opens a Result folder, exported or written by the command line, for the chosen images."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from .results import Outputs, loadResult
 
 
 class ResultOpener:
-    """The button below Synthesize. patient: the nodes that are chosen; opened: gets the nodes of the Result."""
+    """Button below Synthesize; `patient` returns the chosen nodes, `opened` is called with the nodes of the Result."""
 
     def __init__(self, ui: Any, patient: Callable[[], Patient], opened: Callable[[Outputs], None]) -> None:
         self.ui, self._patient, self._opened = ui, patient, opened
-        ui.openResultButton.connect("clicked(bool)", self.onOpen)
+        ui.openResultButton.connect("clicked(bool)", self._onOpen)
 
-    def onOpen(self, _checked: bool = False) -> None:
+    def _onOpen(self, _checked: bool = False) -> None:
         """Ask for a Result folder and show it."""
         folder = qt.QFileDialog.getExistingDirectory(None, _("Result folder"), "")
         if folder:
             self.open(Path(folder))
 
     def open(self, folder: Path) -> None:
-        """Show a Result, with its review where it has one; a sentence where it does not belong to the images."""
+        """Load a Result and its review, if it has one.
+
+        Args:
+            folder: Result folder; if it does not belong to the chosen images, an error message is shown.
+        """
         with slicer.util.tryWithErrorDisplay(_("The result could not be opened."), waitCursor=True):
             try:
                 outputs = loadResult(folder, self._patient(), uuid.uuid4().hex)

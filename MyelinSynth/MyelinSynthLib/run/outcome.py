@@ -1,4 +1,4 @@
-"""Result of a synthesis in the section Myelin map: summary, report, and the button to start the review."""
+"""Result of a synthesis in the Myelin map section: summary, report, and the button to start the review."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ from ..words import _
 
 
 class OutcomeSentence:
-    """The sentence follows the review. `review`: called when the user goes on to it."""
+    """Summary that follows the review; `review` is called when the user starts to review."""
 
     def __init__(self, ui: Any, review: Callable[[], None]) -> None:
         self.ui, self._review = ui, review
         self.nodes: dict[str, Any] = {}
-        ui.showReportButton.connect("clicked(bool)", self.onReport)
+        ui.showReportButton.connect("clicked(bool)", self._onReport)
         ui.nextButton.connect("clicked(bool)", lambda _checked=False: self._review())
         self.show({})
 
     def show(self, nodes: dict[str, Any]) -> None:
-        """The result of these nodes (by role), or none."""
+        """Show the result of a synthesis.
+
+        Args:
+            nodes: nodes of one synthesis by role; empty hides the summary.
+        """
         self.nodes = nodes
         self.update()
 
     def update(self) -> None:
         """Update the summary from the lesion table."""
-        ui, there = self.ui, "dvr" in self.nodes
-        ui.resultLabel.text = resultWords(self.nodes) if there else ""
-        ui.resultLabel.visible = there
+        ui, hasMap = self.ui, "dvr" in self.nodes
+        ui.resultLabel.text = resultWords(self.nodes) if hasMap else ""
+        ui.resultLabel.visible = hasMap
         ui.showReportButton.enabled = "report" in self.nodes and "table" in self.nodes
-        ui.nextButton.enabled = there and "lesions" in self.nodes and "table" in self.nodes
+        ui.nextButton.enabled = hasMap and "lesions" in self.nodes and "table" in self.nodes
 
-    def onReport(self, _checked: bool = False) -> None:
-        """Open the report in the browser, with the review as it is now."""
+    def _onReport(self, _checked: bool = False) -> None:
+        """Open the report, including the current review, in the browser."""
         with slicer.util.tryWithErrorDisplay(_("The report could not be opened."), waitCursor=True):
             try:
                 path = writeReviewReport(self.nodes, Path(slicer.app.temporaryPath))

@@ -1,4 +1,4 @@
-"""Load a Result folder into the scene as nodes, beside the T1w."""
+"""Loads a Result folder into the scene as nodes, in the same subject hierarchy folder as the T1w."""
 
 from __future__ import annotations
 
@@ -35,9 +35,20 @@ LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 class Outputs:
     """The nodes of one synthesis.
 
-    segmentation: None where lesions were neither given nor found; probability: only where a network found them;
-    places: what decides on a lesion's region, None in Results of earlier versions; uncertainty: None where none was
-    asked for.
+    Attributes:
+        run: run identifier shared by the nodes.
+        dvr: scalar volume, the synthetic DVR on the T1w's grid.
+        brain: label map.
+        nawm: label map of normal-appearing white matter.
+        table: lesion table with the review (`review.table.Review`).
+        transform: linear transform node, FLAIR to T1w.
+        flair: copy of the FLAIR under `transform`; shares its voxels.
+        report: text node with the HTML report.
+        provenance: text node with the content of provenance.json.
+        segmentation: lesion outlines; None without a lesion mask and without automatic segmentation.
+        uncertainty: scalar volume; None unless requested.
+        probability: scalar volume; only with automatic lesion segmentation.
+        places: label map from which the regions of lesions are derived; None in Results of earlier versions.
     """
 
     run: str
@@ -55,7 +66,7 @@ class Outputs:
     places: Any = None
 
     def nodes(self) -> dict[str, Any]:
-        """Nodes by role, see provenance.ROLES."""
+        """Return the nodes by role (`provenance.ROLES`), without those that are None."""
         nodes = {
             "dvr": self.dvr,
             "brain": self.brain,
@@ -74,10 +85,19 @@ class Outputs:
 
 
 def loadResult(folder: Path, patient: Patient, run: str) -> Outputs:
-    """Make the nodes of a Result; removes what it made where something fails.
+    """Load a Result as nodes; the patient's own nodes are not changed.
 
-    folder: the Result, with its review where it has one; run: a name that no other synthesis in the scene has.
-    Raises SynthesisError. The patient's own nodes are not changed.
+    Args:
+        folder: Result folder; its review is restored if it has one.
+        patient: nodes that it was made from. The T1w defines the grid.
+        run: run identifier that no other synthesis in the scene has.
+
+    Returns:
+        The new nodes.
+
+    Raises:
+        SynthesisError: the folder is not a complete Result, or it does not belong to this T1w; nodes loaded so far are
+            removed.
     """
     importTrainingCore()
     from TrainingCore.data.result import Result
@@ -143,7 +163,7 @@ def _columns(result: Any) -> Sequence[str]:
 
 
 def _addMap(path: Path, t1w: Any, className: str, name: str) -> Any:
-    """A volume of the Result on exactly the T1w's grid, moving with the T1w."""
+    """Add a volume of the Result on the T1w's grid and under the T1w's parent transform."""
     array = _readOnGrid(path, t1w).astype(np.float32 if className == "vtkMRMLScalarVolumeNode" else np.uint8)
     node = addVolume(className, name, array, ijkToRas(t1w))
     node.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
@@ -153,7 +173,7 @@ def _addMap(path: Path, t1w: Any, className: str, name: str) -> Any:
 
 
 def _readOnGrid(path: Path, t1w: Any) -> np.ndarray:
-    """Voxels of a file of the Result in the T1w's own order, (K, J, I)."""
+    """Return the voxels of a file of the Result in the T1w's axis order, (K, J, I)."""
     loaded = slicer.vtkMRMLScalarVolumeNode()
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
@@ -165,14 +185,14 @@ def _readOnGrid(path: Path, t1w: Any) -> np.ndarray:
 
 
 def _addTransformedFlair(path: Path, patient: Patient, name: str) -> tuple[Any, Any]:
-    """The transform that registration found, as a node, and a copy of the FLAIR that lies under it.
+    """Add the transform from registration, and a copy of the FLAIR under it.
 
-    The copy shares the voxels of the FLAIR; the FLAIR itself stays where it was.
+    The copy shares the voxels of the FLAIR; the FLAIR itself is not moved.
     """
     t1w, flair = patient.t1w, patient.flair
     before = flairToT1Space(patient, np.linalg.inv(toWorld(t1w, _("T1w"))))
     moving = patient.flairToT1
-    fetch = readTransform(path)  # tells where to fetch the FLAIR from
+    fetch = readTransform(path)  # maps T1w points to FLAIR points
     if moving is not None and not isinstance(moving, str) and flair.GetParentTransformNode() is moving:
         matrix = before
     else:
@@ -213,13 +233,22 @@ def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: st
         gone = withoutOutline(folder)
         lesions.addSegments(segmentation, labels, t1w, [int(row["id"]) for row in rows if int(row["id"]) not in gone])
     segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
-    # Only now: the geometry is taken between the two parents, and segments are resampled to it when they are saved
+    # After the transform is set: the geometry depends on both parents, and saving resamples segments to it
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(t1w)
     return segmentation
 
 
 def putBesideT1w(t1w: Any, nodes: Sequence[Any], folderName: str) -> int:
-    """A folder with the nodes under the T1w's study in the subject hierarchy; returns the folder's item."""
+    """Put nodes into a new subject hierarchy folder in the T1w's study.
+
+    Args:
+        t1w: T1w volume; if it is in no study, the folder is added to the scene.
+        nodes: nodes to move.
+        folderName: name of the folder.
+
+    Returns:
+        Subject hierarchy item of the folder.
+    """
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(slicer.mrmlScene)
     scene = hierarchy.GetSceneItemID()
     item = hierarchy.GetItemByDataNode(t1w)

@@ -24,9 +24,6 @@ class Synthesis(Job[Outputs]):
 
     >>> synthesis = Synthesis(Patient(t1w, flair, lesions))                              # doctest: +SKIP
     >>> outputs = synthesis.run()                                                        # doctest: +SKIP
-
-    model: name, folder or .zip of a bundle; device: auto, cpu or cuda:N; findLesions: whether a network finds the
-    lesions where no mask is given; options: of `Job`.
     """
 
     command = "synthesize"
@@ -41,6 +38,17 @@ class Synthesis(Job[Outputs]):
         findLesions: bool = True,
         **options: Any,
     ) -> None:
+        """Prepare a synthesis; nothing runs yet.
+
+        Args:
+            patient: nodes to synthesize from; only read.
+            model: name, folder or .zip file of a bundle.
+            device: auto, cpu or cuda:N.
+            flips: average with the prediction of the mirrored images.
+            uncertainty: also estimate the SD of the map.
+            findLesions: segment lesions with a network if the patient has no lesion mask.
+            **options: options of `Job`.
+        """
         super().__init__(**options)
         self.patient = patient
         self._options = ["--model", str(model), "--device", device] + ["--flips"] * flips
@@ -49,19 +57,37 @@ class Synthesis(Job[Outputs]):
             self._options += ["--lesions", "none"]
 
     def check(self) -> None:
-        """Raises SynthesisError where a volume is missing or unsuitable."""
+        """Check the patient's volumes.
+
+        Raises:
+            SynthesisError: a volume is missing or unsuitable.
+        """
         self._checkPresent()
         problems = checkPatient(self.patient)
         if problems:
             raise SynthesisError(" ".join(problems))
 
     def writeInputs(self, scratch: Path) -> list[str]:
-        """The patient's volumes as files."""
+        """Write the patient's images and masks.
+
+        Args:
+            scratch: temporary folder of the job.
+
+        Returns:
+            Options of `synthesize`.
+        """
         files = exportPatient(self.patient, scratch)
         return [*files, *self._options, "--out", str(scratch / "result")]
 
     def load(self, scratch: Path) -> Outputs:
-        """The nodes of the Result."""
+        """Load the Result as nodes.
+
+        Args:
+            scratch: temporary folder of the job.
+
+        Returns:
+            The new nodes.
+        """
         self._checkPresent()
         return loadResult(scratch / "result", self.patient, uuid.uuid4().hex)
 

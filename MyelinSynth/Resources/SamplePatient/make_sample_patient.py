@@ -1,8 +1,8 @@
 """Makes the sample patient of this folder again: `python make_sample_patient.py` where TrainingCore can be imported.
 
-A digital patient of site B, whom nobody is: T1w at 1 mm; FLAIR at 1.5 mm after a small movement of the head, so that
-registration has something to do; lesion mask; DVR as the digital PET scanner measured it. Grey values are stored
-coarsely (a fifth of their noise), which is what makes the files small.
+A simulated patient of site B: T1w at 1 mm; FLAIR at 1.5 mm after a small movement of the head, so that registration has
+something to do; lesion mask; DVR as measured by the simulated PET scanner. Grey values are stored in coarse steps (a
+fifth of their noise), which keeps the files small.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 SEED, PEOPLE, LABEL = 2, 2, "sub-B02"  # 15 ml of lesions, about 25 of them above 50 mm3
 GREY_STEP, DVR_STEP, MARGIN = 4.0, 0.004, 3
 FLAIR_SPACING, FLAIR_TURN_DEGREES, FLAIR_SHIFT_MM = 1.5, 2.0, (1.5, -1.0, 2.0)
-HERE = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Simulate, crop, move the FLAIR, write four volumes and their description."""
+    """Simulate, crop, move the FLAIR, and write four volumes and their description."""
     from TrainingCore.data.cohort import Cohort
     from TrainingCore.imaging.volumes import Volume, read_volume, resample
     from TrainingCore.simulate import main as simulate
@@ -42,7 +42,7 @@ def main() -> None:
     i, j, k = (int(np.ceil(length / FLAIR_SPACING)) for length in high - low)
     flair_place = place.copy()
     flair_place[:3, :3] *= FLAIR_SPACING
-    moved = movement(place, high - low)
+    moved = _movement(place, high - low)
     flair = resample(Volume(volumes["flair"].data, t1w.affine), (i, j, k), flair_place, moved)
     content = {
         "T1w": (np.rint(t1w.data[box] / GREY_STEP), place, 1.0),
@@ -51,12 +51,12 @@ def main() -> None:
         "measured_DVR": (np.rint(volumes["dvr"].data[box] / DVR_STEP), place, DVR_STEP),
     }
     for name, (data, affine, step) in content.items():
-        write(HERE / f"simulated_patient_{name}.nii.gz", data, affine, step)
-    describe(list(content))
+        _write(FOLDER / f"simulated_patient_{name}.nii.gz", data, affine, step)
+    _describe(list(content))
 
 
-def movement(place: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """World of the moved FLAIR -> world of the T1w: a nod about the middle of the head, and a shift."""
+def _movement(place: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return world of the moved FLAIR to world of the T1w: a nod about the middle of the head, and a shift."""
     angle = np.radians(FLAIR_TURN_DEGREES)
     turn = np.eye(4)
     turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
@@ -66,8 +66,8 @@ def movement(place: np.ndarray, size: np.ndarray) -> np.ndarray:
     return middle @ turn @ np.linalg.inv(middle)
 
 
-def write(path: Path, data: np.ndarray, affine: np.ndarray, step: float) -> None:
-    """A NIfTI file whose bytes depend on its content alone (no time in the gzip header)."""
+def _write(path: Path, data: np.ndarray, affine: np.ndarray, step: float) -> None:
+    """Write a NIfTI file whose bytes depend only on its content (no time in the gzip header)."""
     import nibabel
 
     image = nibabel.Nifti1Image(data.astype(np.uint8 if data.max() <= 1 else np.int16), affine)
@@ -77,9 +77,9 @@ def write(path: Path, data: np.ndarray, affine: np.ndarray, step: float) -> None
     path.write_bytes(gzip.compress(image.to_bytes(), 9, mtime=0))
 
 
-def describe(names: list[str]) -> None:
-    """sample_patient.json: what the files are, and their SHA-256."""
-    files = [HERE / f"simulated_patient_{name}.nii.gz" for name in names]
+def _describe(names: list[str]) -> None:
+    """Write sample_patient.json: what the files are, and their SHA-256."""
+    files = [FOLDER / f"simulated_patient_{name}.nii.gz" for name in names]
     description = {
         "Simulated": True,
         "Note": "Simulated: a digital patient, nobody. Research use only, not for diagnosis.",
@@ -91,7 +91,7 @@ def describe(names: list[str]) -> None:
         },
     }
     text = json.dumps(description, indent=2) + "\n"
-    (HERE / "sample_patient.json").write_text(text, encoding="utf-8")
+    (FOLDER / "sample_patient.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
