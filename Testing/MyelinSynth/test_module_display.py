@@ -212,7 +212,7 @@ def test_a_close_look_centres_every_view_on_the_lesion(host: Host, reviewed: Any
     for node in sliceNodes(views.sliceViewNames()):
         place = np.linalg.inv(geometry.toArray(node.GetSliceToRAS())) @ [*LESIONS[1][0], 1.0]
         assert np.abs(place[:3]).max() < 1.0
-        assert min(node.GetFieldOfView()[:2]) == pytest.approx(framing.CLOSE_LOOK_MM)
+        assert min(node.GetFieldOfView()[:2]) == pytest.approx(framing.CLOSE_UP_MM)
     reviewed.ui.closelyBox.setChecked(False)
     assertFramed(views, reviewed.displayPanel.nodes, 1)
 

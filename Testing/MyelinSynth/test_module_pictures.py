@@ -17,7 +17,7 @@ pytest.importorskip("vtk")
 
 from MyelinSynthLib.display import framing, surfaces
 from MyelinSynthLib.display import views as display
-from MyelinSynthLib.display.selection import standOut
+from MyelinSynthLib.display.selection import highlight
 from MyelinSynthLib.display.shown import Shown
 from MyelinSynthLib.review.segments import colourSegments, segmentIds
 from MyelinSynthLib.review.table import REJECTED, Review
@@ -231,11 +231,11 @@ def test_the_chosen_lesion_stands_out_in_a_slice(
         around = pixels[row - 60 : row + 60, column - 60 : column + 60]
         return float((around[..., 0] - around[..., 1]).max())
 
-    standOut(outputs.segmentation, ids[1])
+    highlight(outputs.segmentation, ids[1])
     chosen, other = strength(1), strength(2)
     assert chosen > 0.5
     assert other < 0.7 * chosen
-    standOut(outputs.segmentation, None)
+    highlight(outputs.segmentation, None)
     assert strength(2) == pytest.approx(chosen, abs=0.05), "nothing is chosen: all alike"
 
 

@@ -1,4 +1,4 @@
-"""A line of text in the upper right corner of every slice view: what a key did, and which lesion is chosen."""
+"""Text in the upper right corner of the slice views: the last action, and the chosen lesion."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ POINTS = 13
 
 
 class Annotation:
-    """Own text, beside Slicer's corner annotations, which its Data Probe writes anew at every change."""
+    """Text actors of our own: Slicer's Data Probe overwrites its corner annotations at every change.
+
+    Attributes:
+        titles: text above the annotation, by view name.
+    """
 
     def __init__(self) -> None:
         self._actors: dict[str, tuple[Any, Any]] = {}  # renderer and text by view
-        self.titles: dict[str, str] = {}  # by view: what it shows, above the text
-        self._said = ""
+        self.titles: dict[str, str] = {}
+        self._text = ""
 
-    def say(self, text: str) -> None:
-        """Show the text in the slice views of the layout; an empty one takes it away."""
-        self._said = text
+    def show(self, text: str) -> None:
+        """Show a text in all slice views of the layout.
+
+        Args:
+            text: lines to show below the title; empty removes them.
+        """
+        self._text = text
         layoutManager = slicer.app.layoutManager()
         if layoutManager is None:
             return
@@ -34,14 +42,18 @@ class Annotation:
 
     def repeat(self) -> None:
         """Show the same text in the views of a layout that was switched to since."""
-        self.say(self._said)
+        self.show(self._text)
 
     def text(self, name: str) -> str:
-        """What stands in a view."""
+        """Return the text of a view.
+
+        Args:
+            name: view name; one without text gives empty text.
+        """
         return self._actors[name][1].GetInput() if name in self._actors else ""
 
     def close(self) -> None:
-        """Take the texts out of the views."""
+        """Remove the texts from the views."""
         for renderer, actor in self._actors.values():
             renderer.RemoveViewProp(actor)
         self._actors = {}

@@ -1,4 +1,4 @@
-"""Where the slice views look: the whole brain fitted to each view's own shape, or a close look at one lesion."""
+"""Framing of slice views: the whole brain fitted to each view, or a close view of one lesion."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ from ..scene.geometry import ijkToRas, toArray, toWorld
 from ..words import _
 
 MARGIN_MM = 14.0  # scalp and skull around the brain, so that the legend in the corner lies beside the head (ours)
-CLOSE_LOOK_MM = 70.0  # across the shorter side of a view (ours)
+CLOSE_UP_MM = 70.0  # across the shorter side of a view (ours)
 
 
 def brainCorners(brain: Any) -> np.ndarray:
-    """World corners (8, 3), mm RAS, of the box around a brain mask and its margin, in the mask's own axes."""
+    """Return the corners of the box around a brain mask plus MARGIN_MM.
+
+    Args:
+        brain: volume whose non-zero voxels are the brain; the whole volume if there are none.
+
+    Returns:
+        World points (8, 3), RAS mm; the box follows the axes of the volume.
+
+    Raises:
+        SynthesisError: the volume is under a non-linear transform.
+    """
     voxels = slicer.util.arrayFromVolume(brain) > 0
     ranges = []
     for axis in (2, 1, 0):  # i, j, k of an array (K, J, I)
@@ -31,17 +41,18 @@ def brainCorners(brain: Any) -> np.ndarray:
 
 
 def frame(point: Sequence[float] | None, corners: np.ndarray | None, closely: bool = False) -> None:
-    """Let every slice view of the layout show the same position; every one there is where no layout is known.
+    """Show the same position in every slice view of the layout, or in all slice views if no layout is known.
 
-    point: world position, mm RAS, that all views cut through, or None for the middle of the brain; corners: what has
-    to fit, see `brainCorners`, None to keep the size of what is shown; closely: centre the views on the point instead,
-    CLOSE_LOOK_MM across.
+    Args:
+        point: world point (RAS mm) that all views cut through; None for the middle of the brain.
+        corners: points to fit into the views (`brainCorners`); None keeps the field of view.
+        closely: centre the views on the point instead, CLOSE_UP_MM across.
     """
     nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
     for node in [node for node in nodes if node.IsMappedInLayout()] or nodes:
         with slicer.util.NodeModify(node):  # a view cuts through all lesions at every change
             if closely and point is not None:
-                _lookClosely(node, np.asarray(point, float))
+                _closeUp(node, np.asarray(point, float))
             elif corners is not None:
                 _fit(node, corners, None if point is None else np.asarray(point, float))
             elif point is not None:
@@ -49,14 +60,18 @@ def frame(point: Sequence[float] | None, corners: np.ndarray | None, closely: bo
 
 
 def jumpTo(point: Sequence[float]) -> None:
-    """Put the crosshair on a world point, mm RAS."""
+    """Move the crosshair.
+
+    Args:
+        point: world point, RAS mm.
+    """
     crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     if crosshair is not None:
         crosshair.SetCrosshairRAS(*map(float, point))
 
 
 def showCrosshair() -> None:
-    """Show Slicer's crosshair, with a gap at the lesion, where the user has none."""
+    """Show Slicer's crosshair, with a gap at the lesion, unless the user shows one already."""
     crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     if crosshair is not None and crosshair.GetCrosshairMode() == crosshair.NoCrosshair:
         crosshair.SetCrosshairMode(crosshair.ShowSmallBasic)
@@ -67,15 +82,15 @@ def _shape(node: Any) -> tuple[float, float]:
     return max(float(width), 1.0), max(float(height), 1.0)
 
 
-def _lookClosely(node: Any, point: np.ndarray) -> None:
+def _closeUp(node: Any, point: np.ndarray) -> None:
     width, height = _shape(node)
-    perPixel = CLOSE_LOOK_MM / min(width, height)
+    perPixel = CLOSE_UP_MM / min(width, height)
     node.SetFieldOfView(width * perPixel, height * perPixel, node.GetFieldOfView()[2])
     node.JumpSliceByCentering(*point.tolist())
 
 
 def _fit(node: Any, corners: np.ndarray, point: np.ndarray | None) -> None:
-    """The whole box inside the view, in its middle; the slice goes through the point."""
+    """Fit the whole box into the view and centre it; the slice cuts the point."""
     width, height = _shape(node)
     toWorldMatrix = toArray(node.GetSliceToRAS())
     inPlane = (corners - toWorldMatrix[:3, 3]) @ toWorldMatrix[:3, :3]  # the axes of a slice are orthonormal

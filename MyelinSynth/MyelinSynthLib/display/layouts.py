@@ -1,4 +1,4 @@
-"""Arrangements of views for looking at a map, and the way back to the arrangement the user had."""
+"""View layouts for viewing a map, and the way back to the user's layout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .shown import CHANGE_VIEWS, SIDE_BY_SIDE_VIEWS
 
-# Own numbers: Slicer's layouts end below 1000
+# Numbers of our own: Slicer's layouts end below 1000
 SIDE_BY_SIDE, WITH_3D, ONE_PLOT, TWO_PLOTS, SIDE_BY_SIDE_MEASURED = 8530, 8531, 8532, 8533, 8534
 TWO_VISITS = 8535
 # The same views in two rows, by the number of the layout that has them beside each other
@@ -35,7 +35,7 @@ def _view(kind: str, name: str, label: str) -> str:
 
 
 def _split(direction: str, *parts: tuple[int, str]) -> str:
-    """Parts beside (`horizontal`) or below (`vertical`) each other; the numbers are shares of the whole."""
+    """Combine parts side by side (`horizontal`) or one below the other (`vertical`); the numbers are shares."""
     items = "".join(f'<item splitSize="{share}">{part}</item>' for share, part in parts)
     return f'<layout type="{direction}" split="true">{items}</layout>'
 
@@ -67,7 +67,7 @@ def isLayout(arrangement: int, number: int) -> bool:
 
 
 def descriptions() -> dict[int, str]:
-    """The layouts by number, in Slicer's layout language."""
+    """Return the layouts by number, in Slicer's layout language."""
     labels = ("T1", "F", "M", "P")
     images = [_slice(name, "Axial", label, "#808080") for name, label in zip(SIDE_BY_SIDE_VIEWS, labels)]
     visits = [_slice(name, "Axial", label, "#808080") for name, label in zip(CHANGE_VIEWS, ("B", "A", "C"))]
@@ -88,7 +88,11 @@ def descriptions() -> dict[int, str]:
 
 
 def registerLayouts(layoutNode: Any) -> None:
-    """Make the layouts known to the application; before a scene that was saved in one of them is opened, too."""
+    """Add the layouts to the application; needed also before a scene that was saved with one of them is opened.
+
+    Args:
+        layoutNode: vtkMRMLLayoutNode of the application.
+    """
     for number, description in descriptions().items():
         if layoutNode.IsLayoutDescription(number):
             layoutNode.SetLayoutDescription(number, description)
@@ -97,7 +101,7 @@ def registerLayouts(layoutNode: Any) -> None:
 
 
 class Layouts:
-    """Goes to a layout and back to the one that the user had before the first of them."""
+    """Switches between layouts, and back to the one that the user had before the first switch."""
 
     def __init__(self) -> None:
         self._own: int | None = None
@@ -105,11 +109,16 @@ class Layouts:
 
     @property
     def canGoBack(self) -> bool:
-        """Whether the user's own layout is known and is not the one that is shown."""
+        """Whether the user's own layout is known and is not on screen."""
         return self._previous is not None and self._own is not None
 
     def show(self, layoutNode: Any, number: int) -> None:
-        """Go to a layout, one of these or of Slicer's own."""
+        """Switch to a layout.
+
+        Args:
+            layoutNode: vtkMRMLLayoutNode of the application.
+            number: one of the layouts here, or of Slicer's.
+        """
         registerLayouts(layoutNode)
         if layoutNode.GetViewArrangement() not in (self._own, *descriptions()):
             self._previous = layoutNode.GetViewArrangement()
@@ -117,8 +126,11 @@ class Layouts:
         layoutNode.SetViewArrangement(number)
 
     def goBack(self, layoutNode: Any) -> None:
-        """Back to the user's layout: 0 is one, Slicer's initial view; its four-up where none is known, as after a scene
-        was reopened."""
+        """Restore the user's layout, or four-up if it is not known (after a scene was reopened).
+
+        Args:
+            layoutNode: vtkMRMLLayoutNode of the application.
+        """
         fourUp = layoutNode.SlicerLayoutFourUpView
         layoutNode.SetViewArrangement(fourUp if self._previous is None else self._previous)
         self._own = None

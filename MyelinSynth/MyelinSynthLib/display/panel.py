@@ -1,4 +1,4 @@
-"""The display section: how map, T1w, FLAIR and lesions are shown, and in which views."""
+"""The Display section: how map, T1w, FLAIR and lesions are displayed, and in which views."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .layouts import (
     isLayout,
     registerLayouts,
 )
-from .selection import showOnly, standOut
+from .selection import showOnly, highlight
 from .shown import CHANGE_VIEW, CHANGE_VIEWS, FLAIR, MAP_VIEW, T1W, Shown, viewsOf
 
 UNDER = (T1W, FLAIR)  # in the order of the box
@@ -37,44 +37,59 @@ SETTLE_MILLISECONDS = (0, 250)
 
 
 class DisplayPanel(VTKObservationMixin):
-    """Controls and layout buttons. What they say is kept in `shown`, and written to the views from there."""
+    """Controls and layout buttons; their settings are stored in `shown`, which writes them to the views.
+
+    Attributes:
+        nodes: nodes of one synthesis by role.
+        comparing: whether the views show two visits.
+        settled: called when the views of a new layout are up to date.
+    """
 
     def __init__(self, ui: Any, chosen: Callable[[], Any] = lambda: None) -> None:
-        """chosen: the world position of the lesion that is chosen in the review, or None."""
+        """Connect the widgets.
+
+        Args:
+            ui: widgets of the module panel.
+            chosen: returns the world point (RAS mm) of the lesion chosen in the review, or None.
+        """
         VTKObservationMixin.__init__(self)
         self.ui, self._chosen = ui, chosen
-        self._arrangement: int | None = None  # the layout that the views were brought into line for
+        self._arrangement: int | None = None  # the layout whose views are up to date
         self.nodes: dict[str, Any] = {}
         self.shown = Shown()
         self.closely = False
         self.comparing = False  # whether the views show two visits
         self._beforeComparison: int | None = None  # the layout
-        self.settled: Callable[[], None] = lambda: None  # called when the views of a new layout are in line
+        self.settled: Callable[[], None] = lambda: None  # called when the views of a new layout are up to date
         self._layouts = Layouts()
         self._corners: tuple[tuple[Any, ...], np.ndarray] | None = None  # of which brain mask, in which place
         self._settling: list[int] = []
-        self._resetSolid = False  # whether the cameras are pointed at the surfaces once the layout is there
+        self._resetSolid = False  # whether to reset the 3D cameras once the layout is there
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
-        self._timer.connect("timeout()", self.onSettled)
-        ui.opacitySlider.connect("valueChanged(double)", self.onOpacity)
-        ui.underBox.connect("currentIndexChanged(int)", self.onUnder)
-        ui.wipeBox.connect("toggled(bool)", self.onWipe)
-        ui.wipeSlider.connect("valueChanged(double)", self.onWipeMoved)
-        ui.outlinesBox.connect("toggled(bool)", self.onOutlines)
-        ui.colourByDvrBox.connect("toggled(bool)", self.recolour)
-        ui.closelyBox.connect("toggled(bool)", self.onClosely)
-        ui.sideBySideButton.connect("clicked(bool)", self.onSideBySide)
-        ui.fourUpButton.connect("clicked(bool)", self.onFourUp)
-        ui.lesions3dButton.connect("clicked(bool)", self.onLesions3d)
-        ui.plotsButton.connect("clicked(bool)", self.onPlots)
-        ui.previousLayoutButton.connect("clicked(bool)", self.onPreviousLayout)
+        self._timer.connect("timeout()", self._onSettled)
+        ui.opacitySlider.connect("valueChanged(double)", self._onOpacity)
+        ui.underBox.connect("currentIndexChanged(int)", self._onUnder)
+        ui.wipeBox.connect("toggled(bool)", self._onWipe)
+        ui.wipeSlider.connect("valueChanged(double)", self._onWipeMoved)
+        ui.outlinesBox.connect("toggled(bool)", self._onOutlines)
+        ui.colourByDvrBox.connect("toggled(bool)", self._recolour)
+        ui.closelyBox.connect("toggled(bool)", self._onClosely)
+        ui.sideBySideButton.connect("clicked(bool)", self._onSideBySide)
+        ui.fourUpButton.connect("clicked(bool)", self._onFourUp)
+        ui.lesions3dButton.connect("clicked(bool)", self._onLesions3d)
+        ui.plotsButton.connect("clicked(bool)", self._onPlots)
+        ui.previousLayoutButton.connect("clicked(bool)", self._onPreviousLayout)
         if self._layoutNode() is not None:
             registerLayouts(self._layoutNode())
         self.show({})
 
     def show(self, nodes: dict[str, Any]) -> None:
-        """Act on these nodes (by role) from now on, and let the views show them; none: the views are left alone."""
+        """Display the result of a synthesis.
+
+        Args:
+            nodes: nodes of one synthesis by role; empty leaves the views as they are.
+        """
         if nodes.get("dvr") is not self.nodes.get("dvr") and "dvr" in nodes:
             showOnly(nodes["dvr"])
         self.nodes = nodes
@@ -93,7 +108,7 @@ class DisplayPanel(VTKObservationMixin):
             ui.outlinesBox.checked = bool(nodes["lesions"].GetDisplayNode().GetVisibility2DOutline())
 
     def restore(self) -> None:
-        """The views show what the panel says, whatever another module or a reopened scene made of them."""
+        """Write the settings of the panel to the views, which another module or a reopened scene may have changed."""
         self._showOutlines()
         if self.shown.hasMap or self.shown.hasChange:
             self.shown.opacity = self.ui.opacitySlider.value
@@ -103,38 +118,51 @@ class DisplayPanel(VTKObservationMixin):
             self._placeLegend()
 
     def setOpen(self, isOpen: bool) -> None:
-        """Whether the module is open: every layout that is chosen then, in Slicer's own menu too, shows the lesion."""
+        """Start or stop following the layout.
+
+        Args:
+            isOpen: whether MyelinSynth is the module on screen; then every layout the user chooses, also in Slicer's
+                menu, shows the chosen lesion.
+        """
         node = self._layoutNode()
         self.removeObservers()
         if isOpen and node is not None:
             self._arrangement = node.GetViewArrangement()
-            self.addObserver(node, "ModifiedEvent", self.onLayout)
+            self.addObserver(node, "ModifiedEvent", self._onLayout)
 
-    def onLayout(self, layoutNode: Any, _event: str = "") -> None:
-        """Somebody chose another layout, whose views were not kept in line."""
+    def _onLayout(self, layoutNode: Any, _event: str = "") -> None:
+        """Update the views of a layout that the user chose."""
         if layoutNode.GetViewArrangement() != self._arrangement:
             self._arrangement = layoutNode.GetViewArrangement()
             self.settle()
 
     def release(self, node: Any) -> None:
-        """A node is about to be removed from the scene, by whomever."""
+        """Remove a node from the views before it is removed from the scene.
+
+        Args:
+            node: any node; only volumes on display matter.
+        """
         if self.shown.release(node):
             self.settle()  # Slicer's slice controllers may choose another volume meanwhile
 
     def close(self) -> None:
-        """Let go of the scene."""
+        """Drop all references to nodes, and remove the wipe."""
         self._timer.stop()
         self._settling = []
-        self.stopWipe()
+        self._stopWipe()
         self.nodes, self._corners = {}, None
         self.shown.clear()
 
-    def standOut(self, lesion: int | None) -> None:
-        """Let the chosen lesion stand out in slices and in 3D."""
+    def highlight(self, lesion: int | None) -> None:
+        """Highlight a lesion in slices and in 3D.
+
+        Args:
+            lesion: number of the lesion; None shows all lesions alike.
+        """
         outlines = self._outlines()
         if outlines is not None:
             identifiers = lesions.segmentIds(outlines)
-            standOut(outlines, None if lesion is None else identifiers.get(lesion))
+            highlight(outlines, None if lesion is None else identifiers.get(lesion))
 
     def compare(self) -> None:
         """Show two visits and their change side by side."""
@@ -143,111 +171,111 @@ class DisplayPanel(VTKObservationMixin):
         self._goTo(TWO_VISITS)
 
     def leaveComparison(self) -> None:
-        """Back to the layout from before the comparison; to the user's where a scene was opened in it."""
+        """Restore the layout from before the comparison, or the user's if a scene was opened in it."""
         if self._beforeComparison is None:
-            self.onPreviousLayout()
+            self._onPreviousLayout()
         else:
             self._goTo(self._beforeComparison)
 
     def _outlines(self) -> Any:
-        """The segmentation whose lesions are chosen: of two visits, or of the Result; None where there is none."""
+        """Return the segmentation of the lesions in the table, of two visits or of the Result, or None."""
         return self.nodes.get("change_lesions" if self.comparing else "lesions")
 
     def _showOutlines(self) -> None:
-        """The outlines of two visits, or those of the Result, never both."""
+        """Show the outlines of either two visits or the Result."""
         for role, visible in (("lesions", not self.comparing), ("change_lesions", self.comparing)):
             node = self.nodes.get(role)
             if node is not None and node.GetDisplayNode() is not None:
                 node.GetDisplayNode().SetVisibility(visible)
 
     def onReviewed(self) -> None:
-        """A decision was made, or a lesion edited: colours and plots follow."""
-        self.recolour()
+        """Update colours and plots after a decision or an edit."""
+        self._recolour()
         if "table" in self.nodes:
             plots.update(self.nodes)
 
-    def recolour(self, _checked: bool = False) -> None:
+    def _recolour(self, _checked: bool = False) -> None:
         """Colour the outlines by mean DVR or by review state."""
         if "lesions" in self.nodes and "table" in self.nodes:
             by = "mean_dvr" if self.ui.colourByDvrBox.checked else "state"
             lesions.colourSegments(self.nodes["lesions"], Review(self.nodes["table"]), by)
 
-    def onOpacity(self, _opacity: float) -> None:
-        """Fade the map wherever it is shown; the volume under it stays."""
+    def _onOpacity(self, _opacity: float) -> None:
+        """Set the opacity of the map in all views."""
         self.restore()
 
-    def onUnder(self, _index: int) -> None:
+    def _onUnder(self, _index: int) -> None:
         """Show T1w or FLAIR under the map."""
         self.restore()
 
-    def onWipe(self, wanted: bool) -> None:
-        """Draw the curtain, or take it away."""
+    def _onWipe(self, wanted: bool) -> None:
+        """Start or stop the wipe."""
         if wanted and self.shown.hasMap:
             self.shown.startWipe(self.ui.wipeSlider.value)
             self.ui.wipeSlider.enabled = True
-            self._placeLegend()  # that of the map goes with the map
+            self._placeLegend()  # the legend of the map is not drawn while the map is hidden
         else:
-            self.stopWipe()
-            self._placeLegend()  # that of the curtain went with it
+            self._stopWipe()
+            self._placeLegend()  # the legend of the wipe was removed with it
 
-    def onWipeMoved(self, fraction: float) -> None:
-        """Move the curtain."""
+    def _onWipeMoved(self, fraction: float) -> None:
+        """Move the wipe."""
         if self.shown.wipe is not None:
             self.shown.wipe.move(fraction)
 
-    def stopWipe(self) -> None:
-        """Take the curtain away; nothing of it stays in the scene."""
+    def _stopWipe(self) -> None:
+        """Stop the wipe and remove its nodes."""
         self.shown.stopWipe()
         self.ui.wipeBox.checked = False
         self.ui.wipeSlider.enabled = False
 
-    def onOutlines(self, visible: bool) -> None:
+    def _onOutlines(self, visible: bool) -> None:
         """Show or hide the lesion outlines."""
         outlines = self._outlines()
         if outlines is not None:
             display.setOutlines(outlines, visible)
 
-    def onClosely(self, closely: bool) -> None:
-        """Look closely at the chosen lesion, or at the whole brain."""
+    def _onClosely(self, closely: bool) -> None:
+        """Show the chosen lesion close up, or the whole brain."""
         self.closely = closely
         self.frame()
 
-    def onSideBySide(self, _checked: bool = False) -> None:
-        """T1w, FLAIR, map and, where there is one, the measured DVR beside each other."""
+    def _onSideBySide(self, _checked: bool = False) -> None:
+        """Show T1w, FLAIR, map and (if available) measured DVR side by side."""
         self._goTo(SIDE_BY_SIDE if self.shown.measured is None else SIDE_BY_SIDE_MEASURED)
         self._showMeasured()
 
     def _showMeasured(self) -> None:
-        """The measured DVR in the window and colours of the map, where both are in the views."""
+        """Display the measured DVR with the window and colours of the map, if both are in the views."""
         node, measured = self._layoutNode(), self.shown.measured
         if node is None or measured is None or not isLayout(node.GetViewArrangement(), SIDE_BY_SIDE_MEASURED):
             return
         if not display.isShownAsMap(measured):
-            display.showMap(measured)  # in another window it could not be compared with the map
+            display.showMap(measured)  # with another window it could not be compared with the map
 
-    def onFourUp(self, _checked: bool = False) -> None:
-        """The map over the T1w in three directions, and the 3D view."""
+    def _onFourUp(self, _checked: bool = False) -> None:
+        """Show the map over the T1w in three orientations, and the 3D view."""
         self._showSurfaces()
         self._goTo(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
-    def onLesions3d(self, _checked: bool = False) -> None:
-        """The lesions in 3D, beside axial and coronal slices."""
+    def _onLesions3d(self, _checked: bool = False) -> None:
+        """Show the lesions in 3D, with axial and coronal slices."""
         self._showSurfaces()
         self._goTo(WITH_3D)
 
-    def onPlots(self, _checked: bool = False) -> None:
-        """The plots beside slices."""
+    def _onPlots(self, _checked: bool = False) -> None:
+        """Show the plots with slices."""
         if "table" in self.nodes:
             self._goTo(plots.show(self.nodes))
 
-    def onPreviousLayout(self, _checked: bool = False) -> None:
-        """Back to the layout that the user had."""
+    def _onPreviousLayout(self, _checked: bool = False) -> None:
+        """Restore the user's layout."""
         if self._layoutNode() is not None:
             self._layouts.goBack(self._layoutNode())
             self.settle()
 
     def showResult(self) -> None:
-        """A map was made: lesions in 3D, the map in the views that are there."""
+        """Show a new map: lesions in 3D, the map in the current views."""
         self._showSurfaces()
         self.restore()
         self.settle()
@@ -257,8 +285,8 @@ class DisplayPanel(VTKObservationMixin):
         if self.shown.hasMap or self.shown.hasChange:
             framing.frame(self._chosen(), self._brainCorners(), self.closely)
 
-    def onSettled(self) -> None:
-        """The views of a new layout are there, or a node has left: bring everything into line."""
+    def _onSettled(self) -> None:
+        """Update the views once those of a new layout exist, or a node was removed."""
         if self._settling:
             self._timer.start(self._settling.pop(0))
         if self.shown.isEmpty:
@@ -279,7 +307,7 @@ class DisplayPanel(VTKObservationMixin):
         self.settled()
 
     def settle(self) -> None:
-        """Bring all views into line once they are there and have their size."""
+        """Update all views once they exist and have their final size."""
         first, *self._settling = SETTLE_MILLISECONDS
         self._timer.start(first)
 
@@ -301,11 +329,11 @@ class DisplayPanel(VTKObservationMixin):
         self._resetSolid = self._layoutNode() is not None
 
     def _placeLegend(self) -> None:
-        """In one view that shows the map: that of the map where there is one, else the axial one."""
+        """Show the legend in one view with the map: the map's own view if it is in the layout, else the axial one."""
         layoutManager = slicer.app.layoutManager()
         if layoutManager is None:
             return
-        # Slicer names every view that it ever made, with those of other layouts
+        # Slicer lists every view it ever created, including those of other layouts
         every = layoutManager.sliceViewNames()
         names = [name for name in every if layoutManager.sliceWidget(name).mrmlSliceNode().IsMappedInLayout()]
         if self.shown.hasChange:
@@ -317,7 +345,7 @@ class DisplayPanel(VTKObservationMixin):
         display.addLegend(carrier, best[0] if best else None)
 
     def _placeChangeLegends(self, names: list[str]) -> None:
-        """One of the difference in its view, one of the maps before and after in that of the earlier visit."""
+        """Show the legend of the difference in its view, and that of the DVR maps in the view of the earlier visit."""
         change, before = (viewsOf([name] if name in names else []) for name in (CHANGE_VIEW, next(iter(CHANGE_VIEWS))))
         if change and before:
             addChangeLegend(self.nodes["change_map"], change[0])

@@ -1,4 +1,4 @@
-"""Plots of the lesion table: how the mean DVR of the lesions is distributed, and measured against synthetic."""
+"""Plots of the lesion table: distribution of mean DVR, and measured against synthetic DVR."""
 
 from __future__ import annotations
 
@@ -20,17 +20,28 @@ BIN_WIDTH = 0.05  # DVR (ours)
 LESION_COLOUR = (0.0, 0.447, 0.698)  # blue of Okabe and Ito 2008
 LINE_COLOUR = (0.45, 0.45, 0.45)
 MARKER_SIZE = 9
-TITLE_SIZE, AXIS_SIZE = 13, 12  # points; Slicer's own 20 runs over the axis in half a screen
+TITLE_SIZE, AXIS_SIZE = 13, 12  # points; Slicer's default of 20 overlaps the axis on half a screen
 
 
 def show(nodes: dict[str, Any]) -> int:
-    """Make or update the plots of one synthesis (nodes by role); returns the number of the layout that shows them."""
+    """Create or update the plots.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+
+    Returns:
+        Number of the layout that shows them.
+    """
     charts = update(nodes, make=True)
     return TWO_PLOTS if len(charts) > 1 else ONE_PLOT
 
 
 def fillViews(nodes: dict[str, Any]) -> None:
-    """Put the charts into the plot views of the layout, once it is shown."""
+    """Put the charts into the plot views of the layout, once it is on screen.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+    """
     nodes = provenance.sameRun(nodes["table"])
     for name, role in zip(PLOT_VIEWS, ("histogram_chart", "comparison_chart")):
         view = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLPlotViewNode")
@@ -40,7 +51,15 @@ def fillViews(nodes: dict[str, Any]) -> None:
 
 
 def update(nodes: dict[str, Any], make: bool = False) -> list[Any]:
-    """Bring the plots up to date with table and review; those that are not there are made only where `make` says so."""
+    """Update the plots from the lesion table and its review.
+
+    Args:
+        nodes: nodes of one synthesis by role.
+        make: create plots that do not exist; False updates existing ones only.
+
+    Returns:
+        The chart nodes; empty if nothing was to be updated.
+    """
     table = nodes["table"]
     known = provenance.sameRun(table)
     if not make and "histogram_chart" not in known:
@@ -55,7 +74,14 @@ def update(nodes: dict[str, Any], make: bool = False) -> list[Any]:
 
 
 def histogram(values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """(centres, counts) of the finite values in bins of BIN_WIDTH, from below the lowest to above the highest value."""
+    """Count values in bins of BIN_WIDTH that cover DVR_WINDOW and all values.
+
+    Args:
+        values: mean DVR of lesions; those that are not finite are ignored.
+
+    Returns:
+        Centres of the bins, and counts.
+    """
     finite = np.array([value for value in values if np.isfinite(value)])
     ends = [*DVR_WINDOW, *finite]
     first, last = np.floor(min(ends) / BIN_WIDTH), np.floor(max(ends) / BIN_WIDTH) + 1
@@ -81,7 +107,7 @@ def _histogram(known: dict[str, Any], table: Any, values: Sequence[float], rejec
 
 
 def _comparison(known: dict[str, Any], review: Review, rows: Sequence[int]) -> Any:
-    """Lesions of 50 mm3 or more, as in the report and in the paper, with r and n."""
+    """Plot lesions of at least 50 mm3, as in the report and in the paper, with r and n."""
     importTrainingCore()
     from TrainingCore.evaluation.lesions import PAPER_MINIMUM_MM3
     from TrainingCore.evaluation.statistics import pearson
@@ -120,7 +146,7 @@ def _leftOut(rejected: int) -> str:
 
 
 def _node(known: dict[str, Any], like: Any, role: str, className: str, name: str) -> Any:
-    """The node of a role, made beside the lesion table where it is not there yet."""
+    """Return the node of a role, created in the lesion table's folder if it does not exist."""
     if role not in known:
         node = slicer.mrmlScene.AddNewNodeByClass(className, f"{like.GetName()}: {name}")
         provenance.signLike(node, role, like)

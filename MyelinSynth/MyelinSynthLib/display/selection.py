@@ -1,6 +1,6 @@
-"""What is shown of a scene: the outlines and surfaces of one synthesis, and of its lesions the chosen one above all.
+"""Which synthesis of a scene is visible, and which of its lesions is highlighted.
 
-The chosen lesion is opaque among faint outlines in slices, solid among translucent surfaces in 3D.
+The highlighted lesion is opaque among faint outlines in slices, and solid among translucent surfaces in 3D.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ OTHERS_2D, OTHERS_3D = 0.55, 0.35  # opacity of all lesions but the chosen one (
 
 
 def showOnly(mapNode: Any) -> None:
-    """Show outlines and surfaces of the synthesis that a map belongs to, and hide those of every other one."""
+    """Show outlines and surfaces of one synthesis, and hide those of all others.
+
+    Args:
+        mapNode: signed node of the synthesis to show.
+    """
     run = provenance.get(mapNode, "Run")
     for className in ("vtkMRMLSegmentationNode", "vtkMRMLModelNode"):
         for node in slicer.util.getNodesByClass(className):
@@ -23,8 +27,13 @@ def showOnly(mapNode: Any) -> None:
                 node.GetDisplayNode().SetVisibility(provenance.get(node, "Run") == run)
 
 
-def standOut(segmentation: Any, identifier: str | None) -> None:
-    """Let one segment stand out from the others; None treats all alike. The user's colours and widths stay."""
+def highlight(segmentation: Any, identifier: str | None) -> None:
+    """Highlight one segment; the user's colours and line widths are kept.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+        identifier: segment ID; None shows all segments alike.
+    """
     display = segmentation.GetDisplayNode()
     if display is None:
         return

@@ -1,7 +1,7 @@
-"""What the slice views show of one synthesis: exactly what the section Display says, or nothing.
+"""What the slice views show of one synthesis: exactly what the Display section says, or nothing.
 
-One description (volume under the map, opacity of the map, curtain) is written to every slice view. Whatever changes it
-- a control, a layout, another module, a node that is deleted - ends with `apply`.
+One description (volume under the map, opacity of the map, wipe) is written to every slice view. Every change - by a
+control, a layout, another module, a deleted node - ends with `apply`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from .wipe import Wipe
 
 T1W_VIEW, FLAIR_VIEW, MAP_VIEW, MEASURED_VIEW = "T1w", "FLAIR", "Myelin", "MeasuredDVR"
 SIDE_BY_SIDE_VIEWS = (T1W_VIEW, FLAIR_VIEW, MAP_VIEW, MEASURED_VIEW)  # each shows one image
-# Of a comparison of two visits: the role of the volume that a view shows
+# Views of a comparison of two visits, with the role of the volume in each
 CHANGE_VIEWS = {"ChangeBefore": "change_before", "ChangeAfter": "change_after", "Change": "change_map"}
 CHANGE_VIEW = "Change"
 T1W, FLAIR, MAP, MEASURED = "t1w", "flair", "dvr", "measured"
 
 
 class Shown:
-    """Volumes, opacity and curtain; `apply` brings all slice views into line with them.
+    """Volumes, opacity and wipe; `apply` writes them to all slice views.
 
     >>> shown = Shown(); shown.take(nodes); shown.opacity = 0.5; shown.apply()             # doctest: +SKIP
+
+    Attributes:
+        under: T1W or FLAIR, the volume under the map.
+        opacity: opacity of the map, 0 to 1.
+        wipe: the wipe, or None.
     """
 
     def __init__(self) -> None:
@@ -35,7 +40,11 @@ class Shown:
         self._volumes: dict[str, Any] = {}
 
     def take(self, nodes: dict[str, Any]) -> None:
-        """Show these nodes (by role) from the next `apply` on. Without a map, what lay under the last one remains."""
+        """Set the nodes to show from the next `apply` on.
+
+        Args:
+            nodes: nodes of one synthesis by role; without a map, the volume that was under the last one remains.
+        """
         if nodes.get(MAP) is not self._volumes.get(MAP):
             self.stopWipe()
         self._volumes.pop(MAP, None)
@@ -53,13 +62,13 @@ class Shown:
         self._volumes |= {role: nodes[role] for role in CHANGE_VIEWS.values() if role in nodes}
 
     def clear(self) -> None:
-        """Let go of everything; the views are left as they are."""
+        """Drop all references to nodes; the views are left as they are."""
         self.stopWipe()
         self._volumes = {}
 
     @property
     def isEmpty(self) -> bool:
-        """Whether there is nothing that the views are to show."""
+        """Whether there is nothing to show."""
         return not self._volumes
 
     @property
@@ -74,11 +83,18 @@ class Shown:
 
     @property
     def measured(self) -> Any:
-        """The measured DVR map to show beside it, or None."""
+        """The measured DVR map to show, or None."""
         return self._volumes.get(MEASURED)
 
     def layers(self, viewName: str) -> tuple[Any, Any, float]:
-        """(background, foreground, opacity of the foreground) of a slice view."""
+        """Return what a slice view should show.
+
+        Args:
+            viewName: layout name of the view.
+
+        Returns:
+            Background, foreground (nodes or None), and opacity of the foreground.
+        """
         t1w = self._volumes.get(T1W)
         if viewName in CHANGE_VIEWS:
             volume = self._volumes.get(CHANGE_VIEWS[viewName])
@@ -95,7 +111,7 @@ class Shown:
         return under, self._volumes.get(MAP) if self.wipe is None else self.wipe.copy, self.opacity
 
     def apply(self) -> None:
-        """Write the description to every slice view there is."""
+        """Write the description to every slice view."""
         composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
         # Seen in the application: the controller of a linked view passes a new opacity on to all others
         for composite in composites:
@@ -107,14 +123,18 @@ class Shown:
         refreshLegends()
 
     def isApplied(self) -> bool:
-        """Whether every slice view shows what it should."""
+        """Return whether every slice view shows what it should."""
         return all(
             _read(composite) == _wanted(*self.layers(composite.GetLayoutName()))
             for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
         )
 
     def startWipe(self, fraction: float) -> None:
-        """Draw the curtain over the map in every view."""
+        """Start or move the wipe in every view.
+
+        Args:
+            fraction: position from the patient's right (0) to left (1).
+        """
         if self.hasMap:
             if self.wipe is None:
                 self.wipe = Wipe(self._volumes[MAP])
@@ -122,7 +142,10 @@ class Shown:
             self.apply()
 
     def stopWipe(self) -> None:
-        """Take the curtain away. Views let go of its volume first: Slicer puts any other in place of a removed one."""
+        """Stop the wipe.
+
+        Its volume is taken out of the views first: Slicer would replace a removed volume with any other.
+        """
         wipe, self.wipe = self.wipe, None
         if wipe is not None:
             if self._volumes:
@@ -130,7 +153,14 @@ class Shown:
             wipe.close()
 
     def release(self, node: Any) -> bool:
-        """A node is about to leave the scene: show the rest. Returns whether it was one of those shown."""
+        """Take a node out of the views before it is removed from the scene.
+
+        Args:
+            node: any node.
+
+        Returns:
+            True if it was one of the volumes shown.
+        """
         roles = [role for role, volume in self._volumes.items() if volume is node]
         if not roles:
             return False
@@ -163,6 +193,10 @@ def _read(composite: Any) -> tuple[str, str, float]:
 
 
 def viewsOf(names: Iterable[str]) -> list[Any]:
-    """The slice nodes of these view names that are in the scene, in this order."""
+    """Return the slice nodes of views, in the given order.
+
+    Args:
+        names: layout names; those without a node in the scene are skipped.
+    """
     known = {node.GetLayoutName(): node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
     return [known[name] for name in names if name in known]

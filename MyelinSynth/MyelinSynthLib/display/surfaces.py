@@ -1,4 +1,4 @@
-"""Lesions in 3D, within a translucent brain for orientation. Surfaces are made when they are asked for."""
+"""Lesions in 3D inside a translucent brain for orientation; surfaces are computed on request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from ..scene.geometry import ijkToRas, toVtk
 from ..words import _
 
 BRAIN_COLOUR, BRAIN_OPACITY = (0.85, 0.85, 0.85), 0.15
-BRAIN_SPACING_MM = 2.0  # coarse enough to be quick, fine enough to know the gyri by (ours)
+BRAIN_SPACING_MM = 2.0  # coarse enough to be fast, fine enough to recognise the gyri (ours)
 CLOSED_SURFACE, LABELMAP = "Closed surface", "Binary labelmap"
 # Slicer's own smoothing of 0.5 shrinks a lesion of 3 mm radius to 1 mm; 0.2 keeps it within 10 %
 SMOOTHING = ("Smoothing factor", "0.2")
 
 
 def showIn3D(nodes: dict[str, Any]) -> None:
-    """Show the lesions as closed surfaces, and the brain around them. nodes: those of one synthesis by role."""
+    """Show the lesions as closed surfaces, and the brain around them.
+
+    Args:
+        nodes: nodes of one synthesis by role; surfaces that do not exist yet are computed.
+    """
     if "lesions" in nodes:
-        showLesionSurfaces(nodes["lesions"])
+        _showLesionSurfaces(nodes["lesions"])
     surface = provenance.sameRun(nodes["dvr"]).get("brain_surface")
     if surface is None and "brain" in nodes:
         surface = _addBrainSurface(nodes)
@@ -31,8 +35,8 @@ def showIn3D(nodes: dict[str, Any]) -> None:
         surface.GetDisplayNode().SetVisibility(True)
 
 
-def showLesionSurfaces(segmentation: Any) -> None:
-    """Make closed surfaces of the segments where there are none, and show them in 3D. An edit drops old ones."""
+def _showLesionSurfaces(segmentation: Any) -> None:
+    """Show closed surfaces of the segments in 3D, computing them if an edit dropped them."""
     if not segmentation.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
         makeSurfaces(segmentation)
     segmentation.CreateDefaultDisplayNodes()
@@ -42,7 +46,11 @@ def showLesionSurfaces(segmentation: Any) -> None:
 
 
 def refresh(segmentation: Any) -> None:
-    """Make closed surfaces again where they were shown and an edit dropped them."""
+    """Compute closed surfaces again if they are on display and an edit dropped them.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+    """
     display = segmentation.GetDisplayNode()
     content = segmentation.GetSegmentation()
     if display is None or all(
@@ -58,9 +66,12 @@ def _ids(content: Any) -> list[str]:
 
 
 def makeSurfaces(segmentation: Any) -> None:
-    """Slicer's closed surfaces of all segments, each made from the box around it.
+    """Compute Slicer's closed surfaces of all segments, each from the box around it.
 
-    Slicer looks at every voxel of the shared labelmap once for each segment: 2.5 s with 150 lesions of 1 mm.
+    Slicer itself reads every voxel of the shared labelmap once for each segment: 2.5 s with 150 lesions of 1 mm.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode with a binary labelmap; gets the closed surface representation.
     """
     content, boxes = segmentation.GetSegmentation(), slicer.vtkSegmentation()
     content.SetConversionParameter(*SMOOTHING)
@@ -84,7 +95,7 @@ def makeSurfaces(segmentation: Any) -> None:
 
 
 def _extents(image: Any) -> dict[int, tuple[int, ...]]:
-    """The extent of every label of a labelmap and one voxel around it, within the image's own."""
+    """Return the extent of every label plus one voxel, clipped to the image."""
     scalars, own = image.GetPointData().GetScalars(), image.GetExtent()
     if scalars is None or not scalars.GetNumberOfTuples():
         return {}
@@ -103,7 +114,7 @@ def _extents(image: Any) -> dict[int, tuple[int, ...]]:
 
 
 def _cut(image: Any, extent: tuple[int, ...]) -> Any:
-    """A copy of the part of an oriented image."""
+    """Return a copy of a part of an oriented image."""
     part = slicer.vtkOrientedImageData()
     slicer.vtkOrientedImageDataResample.CopyImage(image, part, extent)
     return part
@@ -125,7 +136,7 @@ def _addBrainSurface(nodes: dict[str, Any]) -> Any:
 
 
 def _surface(mask: np.ndarray, matrix: np.ndarray) -> Any:
-    """Smooth closed surface of a mask (K, J, I) in the space of `matrix` (i, j, k -> mm RAS)."""
+    """Return a smooth closed surface of a mask (K, J, I) in the space of `matrix` (i, j, k to RAS mm)."""
     step = np.maximum(1, np.floor(BRAIN_SPACING_MM / np.linalg.norm(matrix[:3, :3], axis=0))).astype(int)  # (i, j, k)
     coarse = np.pad(mask[:: step[2], :: step[1], :: step[0]].astype(np.float32), 1)
     image = vtk.vtkImageData()

@@ -1,7 +1,7 @@
-"""A curtain over the map: the map on one side of a sagittal plane, what lies under it on the other.
+"""A wipe of the map: the map on one side of a sagittal plane, the volume under it on the other.
 
-MRML has no curtain between two volumes. The map is transparent where it is 0, so a copy of it whose voxels are 0 behind
-the curtain does the same in every slice view. The copy is hidden, is never saved, and is gone when the curtain is.
+MRML has no wipe between two volumes. The map is transparent where it is 0, so a copy of it whose voxels are 0 beyond
+the plane has the same effect in every slice view. The copy is hidden, never saved, and removed with the wipe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .views import showMap
 
 
 class Wipe:
-    """The curtain over one map. `copy` is the volume to show instead of the map.
+    """The wipe of one map; `copy` is the volume to show instead of the map.
 
     >>> wipe = Wipe(mapNode); wipe.move(0.3); wipe.close()                                # doctest: +SKIP
     """
@@ -40,7 +40,11 @@ class Wipe:
             node.SetSaveWithScene(False)
 
     def move(self, fraction: float) -> None:
-        """Show the map up to this fraction (0 to 1) of the way from the patient's right (left on screen) to left."""
+        """Show the map up to a sagittal plane.
+
+        Args:
+            fraction: position of the plane from the patient's right (0, left on screen) to left (1).
+        """
         length = self._voxels.shape[self._axis]
         edge = round(min(max(fraction, 0.0), 1.0) * length)
         if edge == self._edge:
@@ -54,7 +58,7 @@ class Wipe:
         slicer.util.arrayFromVolumeModified(self.copy)
 
     def close(self) -> None:
-        """Take the copy away. The views have to let go of it before: see `shown.Shown.stopWipe`."""
+        """Remove the copy, which must not be in the views any more (`Shown.stopWipe`)."""
         displays = [self.copy.GetNthDisplayNode(index) for index in range(self.copy.GetNumberOfDisplayNodes())]
         slicer.mrmlScene.RemoveNode(self.copy)
         for node in displays:  # the application takes them with their volume

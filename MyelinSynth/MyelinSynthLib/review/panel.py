@@ -128,7 +128,7 @@ class ReviewPanel(VTKObservationMixin):
         self._keys.setActive(reviewing, slicer.util.mainWindow() or self.ui.reviewSection)
         if not reviewing:
             self.stopAdding()
-            self._annotation.say("")
+            self._annotation.show("")
 
     def begin(self) -> None:
         """Choose the first unreviewed lesion."""
@@ -376,7 +376,7 @@ class ReviewPanel(VTKObservationMixin):
 
     def _jump(self) -> None:
         """Show and highlight the chosen lesion in all views."""
-        self._views.standOut(self._currentLesion())
+        self._views.highlight(self._currentLesion())
         self._annotate()
         position = self.position()
         if position is not None:
@@ -389,7 +389,7 @@ class ReviewPanel(VTKObservationMixin):
         self._did = ""
         if self.review is not None and row is not None:
             lines += [lesionLine(self.review, row), "{} / {}".format(*self.review.progress())]
-        self._annotation.say("\n".join(_short(line) for line in lines))
+        self._annotation.show("\n".join(_short(line) for line in lines))
 
     def onHeader(self, column: int) -> None:
         """Sort by a column; sorting by the same column again reverses the order.
