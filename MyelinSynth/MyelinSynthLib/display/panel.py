@@ -27,7 +27,7 @@ from .layouts import (
     isLayout,
     registerLayouts,
 )
-from .selection import showOnly, highlight
+from .selection import highlight, showOnly
 from .shown import CHANGE_VIEW, CHANGE_VIEWS, FLAIR, MAP_VIEW, T1W, Shown, viewsOf
 
 UNDER = (T1W, FLAIR)  # in the order of the box
