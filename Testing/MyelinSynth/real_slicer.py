@@ -4,7 +4,7 @@ Slicer --python-script Testing/MyelinSynth/real_slicer.py [FOLDER] [--no-synthes
 
 FOLDER gets the screenshots and results.json (default: a new folder in Slicer's temporary folder). --no-synthesis uses
 the self-test's data in place of a synthesis, for an application without PyTorch. The exit code is 0 where every step
-passed. The steps are those of REAL_SLICER.md, which is for hands.
+passed. The steps are those of REAL_SLICER.md, which can be done by hand.
 """
 
 import json

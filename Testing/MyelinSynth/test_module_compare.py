@@ -195,7 +195,7 @@ def test_each_colour_has_one_small_legend(
         for node in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
         if node.GetVisibility() and node.GetDisplayableNode() in opened.displayPanel.nodes.values()
     ]
-    assert ("change of DVR", ["vtkMRMLSliceNodeChange"]) in legends
+    assert ("change in DVR", ["vtkMRMLSliceNodeChange"]) in legends
     assert ("DVR", ["vtkMRMLSliceNodeChangeBefore"]) in legends
 
 

@@ -152,7 +152,7 @@ def test_a_moved_patient_grows_in_its_own_space(application: Application, tmp_pa
 def test_nothing_is_added_where_there_is_a_lesion_or_none(application: Application, tmp_path: Path) -> None:
     outputs = foundPatient(tmp_path)
     before = contents(outputs)
-    with pytest.raises(SynthesisError, match="already a lesion here: 1"):
+    with pytest.raises(SynthesisError, match="already a lesion at this point: 1"):
         addLesion(outputs.nodes(), LESIONS[0][0], Memory())
     for nowhere in ((3.0, -5.0, 17.0), (500.0, 0.0, 0.0)):
         with pytest.raises(SynthesisError, match="The lesion finder sees no lesion"):

@@ -141,7 +141,7 @@ def test_only_ones_own_models_are_removed_and_only_their_files(own: Path, tmp_pa
     (added.path / "my notes.txt").write_text("keep")
     removeModel(added)
     assert [path.name for path in added.path.iterdir()] == ["my notes.txt"]
-    with pytest.raises(SynthesisError, match="belongs to the extension"):
+    with pytest.raises(SynthesisError, match="belongs to the extension and cannot be removed"):
         removeModel(allModels(own)[0][0])
 
 

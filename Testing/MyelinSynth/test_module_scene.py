@@ -269,7 +269,7 @@ def test_labels_that_do_not_belong_to_the_table_are_noticed_and_nothing_is_left_
     before = slicer.mrmlScene.GetNumberOfNodes()
     for other in (7, 1, 0):  # one that is not in the table; one of the table without a voxel
         write_volume(path, np.where(labels.data == 2, other, labels.data).astype(np.int16), labels.affine)
-        with pytest.raises(SynthesisError, match="do not belong to its lesion table"):
+        with pytest.raises(SynthesisError, match="do not match its lesion table"):
             loadResult(tmp_path / "result", patient, "run-1")
         assert slicer.mrmlScene.GetNumberOfNodes() == before
     (tmp_path / "result" / "review.csv").write_text("id,state,comment,outline\n1,accepted,,\n2,flagged,,removed\n")

@@ -111,7 +111,7 @@ class Comparison(Job[dict[str, Any]]):
         from TrainingCore.study.visit_pair import check_same_model, check_same_person
 
         if self.before == self.after:
-            raise SynthesisError(_("This is the Result that is open. Choose an earlier visit of the same person."))
+            raise SynthesisError(_("This result is already open. Choose an earlier visit of the same person."))
         records = self.before.record(), self.after.record()
         try:
             check_same_person((self.before.label, self.after.label), records)

@@ -62,7 +62,12 @@ def fitting(number: int, pixels: float | None) -> int:
 
 
 def isLayout(arrangement: int, number: int) -> bool:
-    """Return whether a view arrangement is a layout of ours, in one row or in two."""
+    """Return whether a view arrangement is one of our layouts, in one row or in two.
+
+    Args:
+        arrangement: view arrangement of the layout node.
+        number: number of the layout in one row.
+    """
     return arrangement in (number, IN_ROWS.get(number))
 
 

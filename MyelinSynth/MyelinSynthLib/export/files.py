@@ -206,9 +206,7 @@ def writeReviewReport(nodes: dict[str, Any], folder: Path) -> Path:
 def _afterReview(review: Review) -> str:
     """Return the figures after review, placed before those of the synthesis, which count every lesion."""
     words = _("After review: {result} {progress}.").format(result=lesionWords(review), progress=review.progressText())
-    note = _(
-        "What follows, up to the section Review, is as synthesized: it counts every lesion, rejected ones as well."
-    )
+    note = _("The following, up to the section Review, is unchanged since synthesis and includes rejected lesions.")
     return f"\n{TABLE_STYLE}\n<p><strong>{_escape(words)}</strong> {_escape(note)}</p>\n"
 
 

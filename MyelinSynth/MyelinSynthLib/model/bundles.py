@@ -49,7 +49,7 @@ class Model:
             text = _("The model {name} needs {inputs}, which Slicer has no selector for. Choose another one.")
             return text.format(name=self.name, inputs=", ".join(unknown))
         if output != "dvr":
-            text = _("The model {name} makes {output}, not a myelin map. Choose another one.")
+            text = _("The model {name} produces {output}, not a myelin map. Choose another one.")
             return text.format(name=self.name, output=output)
         return ""
 
@@ -222,7 +222,7 @@ def addModel(source: Path, folder: Path) -> Model:
         same = [model for model in allModels(folder)[0] if model.description["weights_sha256"] == opened.sha256]
         if same:
             raise SynthesisError(
-                _("This model is there already: {name} in {path}.").format(name=same[0].name, path=same[0].path)
+                _("This model is already installed: {name} in {path}.").format(name=same[0].name, path=same[0].path)
             )
         card = bundle.model_card(opened.description)
         description = json.dumps(opened.description, indent=2, ensure_ascii=False)
@@ -231,7 +231,7 @@ def addModel(source: Path, folder: Path) -> Model:
     except BadInput as error:
         raise SynthesisError(str(error)) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        text = _("{path} is not a model of MyelinSynth: its description is not as it should be ({cause}).")
+        text = _("{path} is not a model of MyelinSynth: its description is not valid ({cause}).")
         raise SynthesisError(text.format(path=source, cause=error)) from error
     except OSError as error:
         text = _("The model could not be copied to {folder} ({cause}). Choose another folder, or free some space.")
@@ -249,7 +249,9 @@ def removeModel(model: Model) -> None:
         SynthesisError: the model belongs to the extension, or a file cannot be deleted.
     """
     if not model.own:
-        raise SynthesisError(_("The model {name} belongs to the extension and stays.").format(name=model.name))
+        raise SynthesisError(
+            _("The model {name} belongs to the extension and cannot be removed.").format(name=model.name)
+        )
     try:
         if model.path.is_symlink() or model.path.is_file():
             model.path.unlink()

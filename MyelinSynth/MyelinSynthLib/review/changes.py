@@ -58,7 +58,7 @@ def addLesion(nodes: dict[str, Any], position: Sequence[float], memory: Memory) 
     click = _voxel(nodes["dvr"], position)
     inside = all(0 <= index < size for index, size in zip(click, labels.shape[::-1]))
     if inside and labels[click[::-1]]:
-        raise SynthesisError(_("There is already a lesion here: {id}.").format(id=labels[click[::-1]]))
+        raise SynthesisError(_("There is already a lesion at this point: {id}.").format(id=labels[click[::-1]]))
     grown = _grow(nodes, click, labels == 0)
     lesion = review.newNumber()
     text = _("Lesion {id} was added: region with a probability of at least {share:.0%}.")
@@ -208,7 +208,7 @@ def _grow(nodes: dict[str, Any], click: tuple[int, ...], free: np.ndarray) -> An
     turned = (probability.transpose(2, 1, 0), click, _spacing(nodes["dvr"]), allowed.transpose(2, 1, 0))
     grown = grow_lesion(*turned, _finderThreshold(nodes) or THRESHOLD)
     if grown is None:
-        raise SynthesisError(_("The lesion finder sees no lesion there. Draw it in the Segment Editor."))
+        raise SynthesisError(_("The lesion finder sees no lesion at this point. Draw it in the Segment Editor."))
     return grown
 
 

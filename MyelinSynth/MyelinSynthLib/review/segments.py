@@ -34,7 +34,7 @@ def addSegments(segmentation: Any, labels: np.ndarray, reference: Any, ids: Sequ
     """
     numbers = [int(number) for number in np.flatnonzero(np.bincount(labels.ravel())) if number]
     if sorted(ids) != numbers:
-        raise SynthesisError(_("The lesion labels of the result do not belong to its lesion table."))
+        raise SynthesisError(_("The lesion labels of the result do not match its lesion table."))
     if not numbers:
         return
     # At once: at every single change the application goes through all segments, 14 s with 159 lesions

@@ -171,7 +171,7 @@ class Job(abc.ABC, Generic[Loaded]):
             self.stop()
             raise
         if self.outputs is None:
-            raise SynthesisError(_("It was cancelled."))
+            raise SynthesisError(_("The computation was cancelled."))
         return self.outputs
 
     def cancel(self) -> None:

@@ -138,7 +138,7 @@ def onGrid(
         if turned.shape == tuple(shape)[::-1] and (offset == ends).all():
             return np.ascontiguousarray(turned.transpose(2, 1, 0))
     raise SynthesisError(
-        _("The result does not lie on the grid of the T1w. Choose the T1w that it was made of, unchanged.")
+        _("The result is not on the grid of the T1w. Choose the T1w that it was computed from, unchanged.")
     )
 
 
@@ -174,7 +174,7 @@ def readTransform(path: Path) -> np.ndarray:
     numbers = np.array([float(text) for text in lines["Parameters"].split()])
     centre = [float(text) for text in lines["FixedParameters"].split()]
     if numbers.size != 12 or any(centre):
-        raise SynthesisError(_("The transform {name} is not the one that MyelinSynth writes.").format(name=path.name))
+        raise SynthesisError(_("The transform file {name} was not written by MyelinSynth.").format(name=path.name))
     lps = np.eye(4)
     lps[:3, :3], lps[:3, 3] = numbers[:9].reshape(3, 3), numbers[9:]
     return LPS_FROM_RAS @ lps @ LPS_FROM_RAS
