@@ -281,7 +281,7 @@ def solidPlotsAndExport(studio: Studio, scratch: Path) -> None:
     review = panel.review
     tiles = []
     for row in review.order(states=("flagged", "rejected")):
-        picture = photographer.picture(review.lesion(row), review.place(row, nodes["dvr"]), review.state(row))
+        picture = photographer.picture(review.lesion(row), review.centre(row, nodes["dvr"]), review.state(row))
         tiles.append(Image.fromarray(picture).resize((VIEW[0], round(VIEW[0] / 3))))
     shown = Image.new("RGB", (VIEW[0], sum(tile.height + 2 for tile in tiles)), BACKGROUND)
     for index, tile in enumerate(tiles):

@@ -185,7 +185,7 @@ def test_pictures_show_the_lesion_its_outline_and_the_colours_of_the_map(
     outputs = through(patient, tmp_path)
     nodes = outputs.nodes()
     photographer = Photographer(nodes, labelsOnGrid(outputs.segmentation, outputs.dvr))
-    picture = photographer.picture(1, Review(outputs.table).place(0, outputs.dvr), REJECTED)
+    picture = photographer.picture(1, Review(outputs.table).centre(0, outputs.dvr), REJECTED)
     assert picture.shape == (PIXELS, 3 * PIXELS, 3)
     middle = picture[PIXELS // 2, 2 * PIXELS + PIXELS // 2] / 255
     assert middle == pytest.approx(display.dvrColour(LESIONS[0][2]), abs=0.01)

@@ -83,7 +83,7 @@ def test_a_lesion_that_was_missed_grows_where_somebody_clicks(
     assert row is not None
     assert (change.lesion, review.outline(row), review.state(row)) == (3, ADDED, UNREVIEWED)
     assert review.number(row, "mean_dvr") == pytest.approx(MISSED[2], abs=0.06)
-    np.testing.assert_allclose(review.place(row, outputs.dvr), MISSED[0], atol=1.0)
+    np.testing.assert_allclose(review.centre(row, outputs.dvr), MISSED[0], atol=1.0)
     sphere = 4 / 3 * np.pi * MISSED[1] ** 3
     assert review.number(row, "volume_mm3") == pytest.approx(sphere, rel=0.5)
     assert 0.1 < review.number(row, "confidence") < 0.4
@@ -146,7 +146,7 @@ def test_a_moved_patient_grows_in_its_own_space(application: Application, tmp_pa
     world = (toWorld(outputs.dvr, "map") @ [*MISSED[0], 1.0])[:3].tolist()  # where the views show it
     addLesion(outputs.nodes(), world, Memory())
     review = Review(outputs.table)
-    np.testing.assert_allclose(review.place(review.rowOf(3), outputs.dvr), world, atol=1.0)
+    np.testing.assert_allclose(review.centre(review.rowOf(3), outputs.dvr), world, atol=1.0)
 
 
 def test_nothing_is_added_where_there_is_a_lesion_or_none(application: Application, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_thick_oblique_t1w_is_framed_and_shown_where_it_is(
             node.SetAndObserveTransformNodeID(transform.GetID())
     outputs = through(patient, tmp_path / "files")
     outputs.segmentation.SetDisplayVisibility(False)
-    point = Review(outputs.table).place(0, outputs.dvr)
+    point = Review(outputs.table).centre(0, outputs.dvr)
     shown = Shown()
     shown.take(outputs.nodes())
     shown.opacity = 1.0
@@ -134,7 +134,7 @@ def test_outlines_move_with_a_moved_t1w(application: Application, view: Callable
     for node in (patient.flair, patient.lesions):
         node.SetAndObserveTransformNodeID(transform.GetID())
     outputs = through(patient, tmp_path / "files")
-    moved = Review(outputs.table).place(0, outputs.dvr)
+    moved = Review(outputs.table).centre(0, outputs.dvr)
     slices = view("Axial", moved)
     display.showInSlices(None, outputs.dvr, 1.0)
     slices.picture()

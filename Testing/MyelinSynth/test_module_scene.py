@@ -94,7 +94,7 @@ def test_the_map_and_its_lesions_come_back_to_their_place(
     assert segments.GetNumberOfSegments() == 2
     for number, (centre, _radius, dvr) in enumerate(LESIONS, start=1):
         assert valueAt(outputs.dvr, np.array(centre)) == pytest.approx(dvr)
-        np.testing.assert_allclose(Review(outputs.table).place(number - 1, outputs.dvr), centre, atol=0.8)
+        np.testing.assert_allclose(Review(outputs.table).centre(number - 1, outputs.dvr), centre, atol=0.8)
         identifier = segments.GetSegmentIdBySegmentName(f"Lesion {number}")
         found = exchange.segmentationOnGrid(outputs.segmentation, patient.t1w, [identifier])
         wanted = ball(geometry(name, spacing, SHAPE), SHAPE, centre, LESIONS[number - 1][1]).transpose(2, 1, 0)
@@ -113,7 +113,7 @@ def test_a_moved_t1w_is_exported_in_its_own_space_and_the_map_moves_with_it(
     assert valueAt(outputs.dvr, moved[:3]) == pytest.approx(LESIONS[0][2])
     assert outputs.dvr.GetParentTransformNode() is transform
     assert outputs.segmentation.GetParentTransformNode() is transform
-    np.testing.assert_allclose(Review(outputs.table).place(0, outputs.dvr), moved[:3], atol=0.8)
+    np.testing.assert_allclose(Review(outputs.table).centre(0, outputs.dvr), moved[:3], atol=0.8)
 
 
 def test_a_moved_flair_is_written_where_it_was_moved_to(application: Application, tmp_path: Path) -> None:

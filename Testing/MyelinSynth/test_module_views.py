@@ -71,7 +71,7 @@ def test_the_curtain_hides_the_patients_left(
         for node in (patient.flair, patient.lesions):
             node.SetAndObserveTransformNodeID(transform.GetID())
     outputs = through(patient, tmp_path)
-    places = [Review(outputs.table).place(row, outputs.dvr) for row in (0, 1)]  # left and right of the middle
+    places = [Review(outputs.table).centre(row, outputs.dvr) for row in (0, 1)]  # left and right of the middle
     assert places[0][0] < places[1][0]
     before = slicer.mrmlScene.GetNumberOfNodes()
     voxels = slicer.util.arrayFromVolume(outputs.dvr).copy()

@@ -52,8 +52,8 @@ class Wipe:
         first, last = sorted((edge, self._edge))
         changed = slice(first, last) if self._fromRight else slice(length - last, length - first)
         region = tuple(changed if axis == self._axis else slice(None) for axis in range(3))
-        shown = slicer.util.arrayFromVolume(self.copy)
-        shown[region] = self._voxels[region] if edge > self._edge else 0
+        visible = slicer.util.arrayFromVolume(self.copy)
+        visible[region] = self._voxels[region] if edge > self._edge else 0
         self._edge = edge
         slicer.util.arrayFromVolumeModified(self.copy)
 

@@ -38,9 +38,9 @@ def screenColumns() -> tuple[Column, ...]:
     ofLesions = [*shown(), *(column for column in change_columns() if column.name != "lesion")]
     titleOf = titles(ofLesions)
     measured = [
-        Column(one.name, titleOf[one.name][:1].upper() + titleOf[one.name][1:], one.tooltip, one.form)
-        for one in ofLesions
-        if one.name not in HIDDEN
+        Column(column.name, titleOf[column.name][:1].upper() + titleOf[column.name][1:], column.tooltip, column.form)
+        for column in ofLesions
+        if column.name not in HIDDEN
     ]
     lesion = [column for column in measured if column.name == ID]
     state = Column(STATE, _("State"), _("Review decision, and whether the outline was edited."))

@@ -205,12 +205,12 @@ def _differing(dvr: Any, review: Review, layers: list[np.ndarray]) -> set[int]:
         with np.errstate(invalid="ignore"):
             index = np.array([np.bincount(owner, axis) / counts for axis in reversed(where)])
             means = np.bincount(owner, inside) / counts
-        place = affine[:3, :3] @ index + affine[:3, 3:]
+        centres = affine[:3, :3] @ index + affine[:3, 3:]
         lowest = np.full(counts.size, np.inf)
         np.minimum.at(lowest, owner, inside)
         volumes = counts * abs(np.linalg.det(affine[:3, :3]))
         for lesion in np.flatnonzero(counts).tolist():
-            numbers = (volumes[lesion], *place[:, lesion], means[lesion], lowest[lesion])
+            numbers = (volumes[lesion], *centres[:, lesion], means[lesion], lowest[lesion])
             fromVoxels[lesion] = dict(zip(SCREENED, map(float, numbers)))
     rows = {lesion: review.rowOf(lesion) for lesion in fromVoxels}
     return {
@@ -307,14 +307,14 @@ def _layerRows(
     asked[list(wanted)] = True
     box = _boxAround(asked[labels], SURROUNDINGS_MM / np.linalg.norm(affine[:3, :3], axis=0)[::-1])
     turned = np.ascontiguousarray(labels[box].transpose(2, 1, 0))
-    place = affine.copy()
-    place[:3, 3] += affine[:3, :3] @ [part.start for part in box[::-1]]
+    boxAffine = affine.copy()
+    boxAffine[:3, 3] += affine[:3, :3] @ [part.start for part in box[::-1]]
     healthy = np.ascontiguousarray(nawm[box].transpose(2, 1, 0) > 0)
     rows: list[dict[str, Any]] = []
     for prefix, values, overall, limit in maps:
         threshold = np.nan if limit is None else limit
         cropped = values[box].transpose(2, 1, 0)
-        measured = lesionTable(turned, cropped, healthy, place, demyelination_threshold=threshold)
+        measured = lesionTable(turned, cropped, healthy, boxAffine, demyelination_threshold=threshold)
         measured = [row for row in measured if row["id"] in wanted]  # the box may cut others
         for row in measured:
             mean = row["mean_dvr"]
@@ -359,15 +359,15 @@ def measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
     measured = dvr.GetNodeReference(provenance.MEASURED_REFERENCE)
     if measured is None or measured.GetImageData() is None:
         return None
-    place = np.linalg.inv(toWorld(dvr, _("map"))) @ toWorld(measured, _("measured DVR")) @ ijkToRas(measured)
+    ijkToMap = np.linalg.inv(toWorld(dvr, _("map"))) @ toWorld(measured, _("measured DVR")) @ ijkToRas(measured)
     times = (measured.GetImageData().GetMTime(), nodes["brain"].GetImageData().GetMTime())
-    key = (measured.GetID(), *times, place.tobytes(), ijkToRas(dvr).tobytes())
+    key = (measured.GetID(), *times, ijkToMap.tobytes(), ijkToRas(dvr).tobytes())
     if memory.measured is None or key != memory.measuredKey:
         _trainingCore()
         from TrainingCore.imaging.checks import dvr_on_grid
         from TrainingCore.imaging.volumes import Volume
 
-        given = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), place)
+        given = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), ijkToMap)
         grid = Volume(slicer.util.arrayFromVolume(dvr).transpose(2, 1, 0), ijkToRas(dvr))
         brain = grid.with_data(slicer.util.arrayFromVolume(nodes["brain"]).transpose(2, 1, 0).astype(np.float32))
         memory.measured, memory.measuredKey = dvr_on_grid(given, grid, brain)[0].data.transpose(2, 1, 0), key

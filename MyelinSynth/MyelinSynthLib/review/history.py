@@ -59,5 +59,5 @@ class History:
         Args:
             lesions: lesions redrawn elsewhere (Segment Editor), so that undoing older steps would discard that work.
         """
-        gone = set(lesions)
-        self._steps = [step for step in self._steps if not step.lesions & gone]
+        redrawn = set(lesions)
+        self._steps = [step for step in self._steps if not step.lesions & redrawn]

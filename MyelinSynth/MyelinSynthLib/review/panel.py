@@ -371,7 +371,7 @@ class ReviewPanel(VTKObservationMixin):
         row = self.currentRow()
         if self.review is None or row is None or "dvr" not in self.nodes:
             return None
-        position = self.review.place(row, self.nodes["dvr"])
+        position = self.review.centre(row, self.nodes["dvr"])
         return position.tolist() if np.isfinite(position).all() else None
 
     def _jump(self) -> None:

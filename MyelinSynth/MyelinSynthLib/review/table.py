@@ -344,7 +344,7 @@ class Review:
         ahead = [*order[position + 1 :], *order[: max(position, 0)]]
         return next((candidate for candidate in ahead if self.state(candidate) == UNREVIEWED), None)
 
-    def place(self, row: int, mapNode: Any) -> np.ndarray:
+    def centre(self, row: int, mapNode: Any) -> np.ndarray:
         """Return the centre of gravity of a lesion, following transforms applied to the map since.
 
         Args:

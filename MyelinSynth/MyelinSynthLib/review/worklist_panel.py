@@ -111,7 +111,9 @@ class WorklistPanel:
         ui, progress = self.ui, [entry.progress() for entry in self.entries]
         self._filling = True
         ui.worklistBox.clear()
-        ui.worklistBox.addItems([f"{one.label} ({a} / {b})" for one, (a, b) in zip(self.entries, progress)])
+        ui.worklistBox.addItems(
+            [f"{entry.label} ({done} / {total})" for entry, (done, total) in zip(self.entries, progress)]
+        )
         ui.worklistBox.setCurrentIndex(self._index())
         self._filling = False
         ui.worklistBox.enabled = ui.nextPatientButton.enabled = bool(self.entries)

@@ -230,8 +230,10 @@ def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: st
         if (folder / REJECTED_LABELS).is_file():
             labels = np.maximum(labels, _readOnGrid(folder / REJECTED_LABELS, t1w))  # no voxel is in both
         labels = labels.astype(np.int16 if labels.max() <= np.iinfo(np.int16).max else np.int32)
-        gone = withoutOutline(folder)
-        lesions.addSegments(segmentation, labels, t1w, [int(row["id"]) for row in rows if int(row["id"]) not in gone])
+        removed = withoutOutline(folder)
+        lesions.addSegments(
+            segmentation, labels, t1w, [int(row["id"]) for row in rows if int(row["id"]) not in removed]
+        )
     segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
     # After the transform is set: the geometry depends on both parents, and saving resamples segments to it
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(t1w)

@@ -77,7 +77,7 @@ def checkNetworkLesions(case: Any) -> None:
     merged = mergeLesions(nodes, [1, 2], memory)
     case.assertEqual((len(review), review.outline(0)), (1, MERGED))
     split = splitLesion(nodes, 1, memory)
-    case.assertEqual([review.number(row, "volume_mm3") for row in (0, 1)], [one["volume_mm3"] for one in before])
+    case.assertEqual([review.number(row, "volume_mm3") for row in (0, 1)], [values["volume_mm3"] for values in before])
     case.assertFalse(measureAgain(nodes, memory), "measured as every other lesion")
     split.undo()
     merged.undo()
@@ -131,7 +131,7 @@ def checkViews(case: Any) -> None:
 def _checkFraming(case: Any, nodes: dict[str, Any]) -> None:
     """Check that every slice view cuts the lesion and fits the whole brain."""
     slicer.app.processEvents()
-    corners, point = framing.brainCorners(nodes["brain"]), Review(nodes["table"]).place(0, nodes["dvr"])
+    corners, point = framing.brainCorners(nodes["brain"]), Review(nodes["table"]).centre(0, nodes["dvr"])
     framing.frame(point.tolist(), corners)
     views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
     for node in [view for view in views if view.IsMappedInLayout()] or views:

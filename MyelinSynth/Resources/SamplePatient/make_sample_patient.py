@@ -36,32 +36,32 @@ def main() -> None:
     t1w = volumes["t1w"]
     voxels = np.argwhere(t1w.data > 0)
     low, high = voxels.min(axis=0) - MARGIN, voxels.max(axis=0) + 1 + MARGIN
-    place = t1w.affine.copy()
-    place[:3, 3] += place[:3, :3] @ low
+    affine = t1w.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
     box = tuple(slice(start, end) for start, end in zip(low, high))
     i, j, k = (int(np.ceil(length / FLAIR_SPACING)) for length in high - low)
-    flair_place = place.copy()
-    flair_place[:3, :3] *= FLAIR_SPACING
-    moved = _movement(place, high - low)
-    flair = resample(Volume(volumes["flair"].data, t1w.affine), (i, j, k), flair_place, moved)
+    flair_affine = affine.copy()
+    flair_affine[:3, :3] *= FLAIR_SPACING
+    moved = _movement(affine, high - low)
+    flair = resample(Volume(volumes["flair"].data, t1w.affine), (i, j, k), flair_affine, moved)
     content = {
-        "T1w": (np.rint(t1w.data[box] / GREY_STEP), place, 1.0),
-        "FLAIR": (np.rint(flair / GREY_STEP), flair_place, 1.0),
-        "lesions": (volumes["lesions"].data[box] > 0.5, place, 1.0),
-        "measured_DVR": (np.rint(volumes["dvr"].data[box] / DVR_STEP), place, DVR_STEP),
+        "T1w": (np.rint(t1w.data[box] / GREY_STEP), affine, 1.0),
+        "FLAIR": (np.rint(flair / GREY_STEP), flair_affine, 1.0),
+        "lesions": (volumes["lesions"].data[box] > 0.5, affine, 1.0),
+        "measured_DVR": (np.rint(volumes["dvr"].data[box] / DVR_STEP), affine, DVR_STEP),
     }
     for name, (data, affine, step) in content.items():
         _write(FOLDER / f"simulated_patient_{name}.nii.gz", data, affine, step)
     _describe(list(content))
 
 
-def _movement(place: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _movement(affine: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return world of the moved FLAIR to world of the T1w: a nod about the middle of the head, and a shift."""
     angle = np.radians(FLAIR_TURN_DEGREES)
     turn = np.eye(4)
     turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     middle = np.eye(4)
-    middle[:3, 3] = (place @ [*(size / 2), 1.0])[:3]
+    middle[:3, 3] = (affine @ [*(size / 2), 1.0])[:3]
     turn[:3, 3] = FLAIR_SHIFT_MM
     return middle @ turn @ np.linalg.inv(middle)
 
