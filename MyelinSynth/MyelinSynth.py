@@ -35,7 +35,7 @@ from slicer.util import VTKObservationMixin
 
 __all__ = ["MyelinSynth", "MyelinSynthLogic", "MyelinSynthTest", "MyelinSynthWidget"]  # what the application looks for
 
-NAMES_MILLISECONDS = 200  # after a volume was added: a reader names it and its neighbours meanwhile (ours)
+NAMES_MILLISECONDS = 200  # delay after a volume was added, in which its reader sets names (ours)
 
 
 class MyelinSynth(ScriptedLoadableModule):
@@ -55,16 +55,16 @@ class MyelinSynth(ScriptedLoadableModule):
             "Implements the curricular GAN of Soulier et al. (2024). The bundled model was trained on simulated "
             "patients only."
         )
-        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+        slicer.app.connect("startupCompleted()", self._onStartupCompleted)
 
-    def onStartupCompleted(self):
-        """Every module is there: offer the layouts, and the sample patient in the Sample Data module."""
+    def _onStartupCompleted(self):
+        """Register the layouts, and the sample patient in the Sample Data module, once all modules are loaded."""
         if slicer.app.layoutManager() is not None:
             layouts.registerLayouts(slicer.app.layoutManager().layoutLogic().GetLayoutNode())
         try:
             import SampleData
         except ImportError:
-            return  # an application built without it; the panel has a button, too
+            return  # application built without Sample Data; the panel has a button, too
         try:
             registerSampleData(SampleData.SampleDataLogic)
         except SynthesisError as error:
@@ -72,15 +72,15 @@ class MyelinSynth(ScriptedLoadableModule):
 
 
 class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel, from top to bottom in the order a person works."""
+    """The module panel, from top to bottom in the order of work."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic: MyelinSynthLogic  # from setup on
+        self.logic: MyelinSynthLogic  # set by setup
         self.outcome: OutcomeSentence
-        self.exportPanel: Any = None  # the last that setup makes
-        self._parameterNode: Any = None  # of this scene, while the module is open
+        self.exportPanel: Any = None  # set last by setup
+        self._parameterNode: Any = None  # of this scene while the module is open, else None
         self._guiTag = None
         self._t1w = None
         self._namesTimer = qt.QTimer()
@@ -96,36 +96,36 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = MyelinSynthLogic()
-        self.patientPanel = PatientPanel(self.ui, self.onSamplePatient)
-        self.modelPanel = ModelPanel(self.ui, self.onModel)
-        self.runPanel = RunPanel(self.ui, self.beginSynthesis, self.showOutputs, self.onDevice)
-        self.opener = ResultOpener(self.ui, self.chosenPatient, self.showOutputs)
+        self.patientPanel = PatientPanel(self.ui, self._onSamplePatient)
+        self.modelPanel = ModelPanel(self.ui, self._onModel)
+        self.runPanel = RunPanel(self.ui, self._beginSynthesis, self.showOutputs, self._onDevice)
+        self.opener = ResultOpener(self.ui, self._chosenPatient, self.showOutputs)
         self.displayPanel = DisplayPanel(self.ui, lambda: self.reviewPanel.position())
-        self.reviewPanel = ReviewPanel(self.ui, self.onReviewed, self.displayPanel)
+        self.reviewPanel = ReviewPanel(self.ui, self._onReviewed, self.displayPanel)
         self.outcome = OutcomeSentence(self.ui, self.beginReview)
-        self.comparePanel = ComparePanel(self.ui, self.onCompare, self.onChange)
-        self.ui.sideBySideButton.connect("clicked(bool)", self.leaveComparison)
-        self.ui.fourUpButton.connect("clicked(bool)", self.leaveComparison)
-        self.ui.lesions3dButton.connect("clicked(bool)", self.leaveComparison)
-        self.ui.plotsButton.connect("clicked(bool)", self.leaveComparison)
-        self.ui.previousLayoutButton.connect("clicked(bool)", self.leaveComparison)
-        self.worklistPanel = WorklistPanel(self.ui, self.onWorklist)
+        self.comparePanel = ComparePanel(self.ui, self._onCompare, self.onChange)
+        self.ui.sideBySideButton.connect("clicked(bool)", self._leaveComparison)
+        self.ui.fourUpButton.connect("clicked(bool)", self._leaveComparison)
+        self.ui.lesions3dButton.connect("clicked(bool)", self._leaveComparison)
+        self.ui.plotsButton.connect("clicked(bool)", self._leaveComparison)
+        self.ui.previousLayoutButton.connect("clicked(bool)", self._leaveComparison)
+        self.worklistPanel = WorklistPanel(self.ui, self._onWorklist)
         self.exportPanel = ExportPanel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
-        # Before Slicer's slice controllers, which put any other volume in place of one that is removed
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self._onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self._onNodeAdded)
+        # Before Slicer's slice controllers, which replace a removed volume with any other
         self.addObserver(
-            slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved, priority=10.0
+            slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved, priority=10.0
         )
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self._onNodeRemoved)
         self.initializeParameterNode()
 
     def cleanup(self):
         """Called when the application closes or the module is reloaded."""
         if self.exportPanel is None:
-            self.removeObservers()  # setup did not come to its end
+            self.removeObservers()  # setup failed
             return
         self._namesTimer.stop()
         self.runPanel.stop()
@@ -138,20 +138,20 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
 
     def onReload(self):
-        """The button Reload of developers: the module's library and TrainingCore are read again, too."""
+        """Reload the module's library and TrainingCore, too (Reload button of the developer mode)."""
         for name in [name for name in sys.modules if name.split(".")[0] in ("MyelinSynthLib", "TrainingCore")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def enter(self):
-        """The module is opened."""
+        """Connect the panel to the scene when the module is opened."""
         self.initializeParameterNode()
         self.displayPanel.setOpen(True)
         self.reviewPanel.setOpen(True)
         self.runPanel.askForDevices()
 
     def exit(self):
-        """Another module is opened: a synthesis continues, fields, keys and the lesion table rest."""
+        """Disconnect the panel when another module is opened; a running synthesis continues."""
         self.displayPanel.setOpen(False)
         self.reviewPanel.setOpen(False)
         self.setParameterNode(None)
@@ -169,58 +169,62 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller=None, _event=None):
-        """An empty scene: begin again."""
+        """Connect the panel to the empty scene."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
-    def onSceneEndImport(self, _caller=None, _event=None):
-        """A scene was opened: resume the review that was saved with it."""
+    def _onSceneEndImport(self, _caller=None, _event=None):
+        """Resume the review that was saved with the opened scene."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeAdded(self, _caller, _event, node):
-        """Somebody loads volumes while the panel is open: choose by name once they have their names."""
+    def _onNodeAdded(self, _caller, _event, node):
+        """Choose inputs by name soon after a volume was added while the panel is open."""
         if node.IsA("vtkMRMLScalarVolumeNode") and self.parent.isEntered and not slicer.mrmlScene.IsImporting():
             self._namesTimer.start()
 
     def onNamed(self):
-        """The volumes that were added have their names."""
+        """Choose inputs by name, now that the added volumes have their names."""
         if self._parameterNode is not None:
             self.logic.chooseByName(self._parameterNode, self.furtherInputs())
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeAboutToBeRemoved(self, _caller, _event, node):
+    def _onNodeAboutToBeRemoved(self, _caller, _event, node):
         """Remove a volume from the views before it is deleted."""
         self.displayPanel.release(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeRemoved(self, _caller, _event, node):
-        """Display, review and export let go of what was deleted, whichever module it was deleted in."""
+    def _onNodeRemoved(self, _caller, _event, node):
+        """Update display, review and export after one of their nodes was deleted in any module."""
         shown = [*self.displayPanel.nodes.values(), *self.reviewPanel.nodes.values()]
         if any(node is shownNode for shownNode in shown):
-            self.showReview()
+            self._showReview()
 
     def initializeParameterNode(self):
-        """Take the choices of this scene, choosing volumes by their names where nothing was chosen."""
+        """Connect to the choices of this scene, and choose inputs by name where nothing is chosen."""
         self.setParameterNode(self.logic.getParameterNode())
         self.logic.chooseByName(self._parameterNode, self.furtherInputs())
-        self.showReview()
+        self._showReview()
 
     def setParameterNode(self, parameterNode):
-        """Connect the fields to a parameter node, or to none."""
+        """Connect the widgets to a parameter node.
+
+        Args:
+            parameterNode: MyelinSynthParameterNode of the scene; None to disconnect.
+        """
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onChoice)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onChoice)
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._guiTag = parameterNode.connectGui(self.ui)
             self.modelPanel.choose(parameterNode.model)
             self.runPanel.chooseDevice(parameterNode.device)
-            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onChoice)
-            self.onChoice()
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onChoice)
+            self._onChoice()
 
-    def onChoice(self, _caller=None, _event=None):
+    def _onChoice(self, _caller=None, _event=None):
         """Show missing or suspicious inputs, and enable the button only if synthesis is possible."""
         if self._parameterNode is None:
             return
@@ -236,25 +240,29 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if patient.t1w is not self._t1w:
             self._t1w = patient.t1w
             self.logic.chooseByName(self._parameterNode, further)  # the images of the same study
-            self.goToPatient()
+            self._goToPatient()
 
-    def goToPatient(self):
-        """Another T1w was selected: if the scene has a map of it, show the map and resume its review."""
+    def _goToPatient(self):
+        """Show the map of the T1w that was selected, if the scene has one, and resume its review."""
         nodes, shown = self.logic.chosenRun(self._parameterNode), self.displayPanel.nodes.get("dvr")
         if shown is not None and nodes.get("dvr", shown) is not shown:
             self._parameterNode.run = provenance.get(nodes["dvr"], "Run")
             self.showNodes(nodes)
             self.displayPanel.settle()
 
-    def onSamplePatient(self, patient):
-        """The sample patient was loaded: choose it, and show it."""
+    def _onSamplePatient(self, patient):
+        """Choose and show the sample patient that was loaded."""
         self.choosePatient(patient)
         display.showInSlices(patient.t1w)
         if slicer.app.layoutManager() is not None:
             slicer.util.resetSliceViews()
 
     def choosePatient(self, patient):
-        """Choose the nodes of a patient whose FLAIR is to be registered."""
+        """Choose the nodes of a patient whose FLAIR is to be registered.
+
+        Args:
+            patient: `Patient` with the nodes.
+        """
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         with slicer.util.NodeModify(parameterNode.parameterNode):
             for field in ("t1w", "flair", "lesions", "dvr", "brain"):
@@ -263,27 +271,27 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 setInputNode(parameterNode, name, node)
             parameterNode.alignment = Alignment.REGISTER
 
-    def onModel(self, path):
-        """The user chose a model."""
+    def _onModel(self, path):
+        """Store the model that the user chose."""
         if self._parameterNode is not None:
             self._parameterNode.model = path
             self.logic.chooseByName(self._parameterNode, self.furtherInputs())
 
-    def onDevice(self, device):
-        """The user chose a device."""
+    def _onDevice(self, device):
+        """Store the device that the user chose."""
         if self._parameterNode is not None:
             self._parameterNode.device = device
 
-    def chosenPatient(self):
-        """The nodes that are chosen."""
+    def _chosenPatient(self):
+        """Return the chosen nodes."""
         return self.logic.patientOf(self._parameterNode or self.logic.getParameterNode(), self.furtherInputs())
 
     def furtherInputs(self):
-        """Names of the images that the chosen model needs beside T1w and FLAIR."""
+        """Return the names of the images that the chosen model needs besides T1w and FLAIR."""
         return self.modelPanel.model.furtherInputs if self.modelPanel.model else ()
 
-    def beginSynthesis(self, onStep, onLog):
-        """Create the Synthesis for the current selection."""
+    def _beginSynthesis(self, onStep, onLog):
+        """Create the Synthesis for the current choices."""
         if self.modelPanel.model is None:
             raise SynthesisError(_("There is no model. Add one, or reinstall the extension."))
         if self.modelPanel.model.trouble:
@@ -301,7 +309,11 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
 
     def showOutputs(self, outputs):
-        """Show the finished map and begin the review."""
+        """Show a finished or opened map and start the review.
+
+        Args:
+            outputs: `Outputs` of the synthesis.
+        """
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         parameterNode.run = outputs.run
         self.reviewPanel.trust(outputs.run)
@@ -310,20 +322,20 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.patientSection.collapsed = self.ui.modelSection.collapsed = True
         self.ui.reviewSection.collapsed = False
 
-    def onReviewed(self):
-        """A decision was made, or lesions were measured again."""
+    def _onReviewed(self):
+        """Update display, summary and worklist after a decision or a new measurement."""
         self.displayPanel.onReviewed()
         self.outcome.update()
         self.worklistPanel.onReviewed()
 
-    def onWorklist(self, patient, outputs):
-        """A patient of the worklist was opened: choose the images and go to the first lesion without a decision."""
+    def _onWorklist(self, patient, outputs):
+        """Choose the images of the patient opened from the worklist, and go to the first unreviewed lesion."""
         self.choosePatient(patient)
         self.showOutputs(outputs)
         self.beginReview()
 
     def beginReview(self):
-        """Next: review. The images beside each other, close to the first lesion without a decision."""
+        """Start the review: images side by side, close to the first unreviewed lesion."""
         self.ui.patientSection.collapsed = self.ui.modelSection.collapsed = self.ui.synthesisSection.collapsed = True
         self.ui.reviewSection.collapsed = False
         framing.showCrosshair()
@@ -331,14 +343,14 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.sideBySideButton.click()
         self.reviewPanel.begin()
 
-    def showReview(self):
-        """The run that is chosen, or the latest."""
+    def _showReview(self):
+        """Show the chosen run, or the latest."""
         self.showNodes(self.logic.chosenRun(self._parameterNode))
 
-    def onCompare(self, comparing):
-        """Show two visits and the change of their lesions, or the open result and its review."""
+    def _onCompare(self, comparing):
+        """Show two visits and the change of their lesions, or the open Result and its review."""
         if not comparing:
-            self.leaveComparison()
+            self._leaveComparison()
             self.displayPanel.leaveComparison()
             return
         parameterNode = self._parameterNode or self.logic.getParameterNode()
@@ -349,23 +361,31 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.reviewPanel.begin()
 
     def onChange(self, nodes):
-        """A comparison is in the scene: show it."""
+        """Show a comparison that was added to the scene.
+
+        Args:
+            nodes: nodes of the comparison by role.
+        """
         parameterNode = self._parameterNode or self.logic.getParameterNode()
         parameterNode.run = provenance.get(nodes["change_map"], "Run")
         self.ui.compareSection.collapsed = self.ui.reviewSection.collapsed = False
-        self.onCompare(True)
+        self._onCompare(True)
 
-    def leaveComparison(self, _checked=False):
-        """Another layout shows the open result."""
+    def _leaveComparison(self, _checked=False):
+        """Return from a comparison to the open Result when another layout is chosen."""
         if self._parameterNode is not None and self._parameterNode.comparing:
             self._parameterNode.comparing = False
             if "dvr" not in self.displayPanel.nodes:
-                self._parameterNode.run = ""  # a comparison that was opened by itself: back to the latest result
+                self._parameterNode.run = ""  # a comparison opened without its Result: back to the latest Result
             self.showNodes(self.logic.chosenRun(self._parameterNode))
             self.reviewPanel.begin()
 
     def showNodes(self, nodes):
-        """Display, review, comparison and export act on these nodes, by role."""
+        """Let display, review, comparison and export work on a synthesis.
+
+        Args:
+            nodes: nodes of one synthesis by role; empty for none.
+        """
         chosen = self._parameterNode
         comparing = chosen is not None and chosen.comparing and "change_table" in nodes and "change_map" in nodes
         self.displayPanel.comparing = comparing

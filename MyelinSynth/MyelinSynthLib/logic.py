@@ -23,7 +23,7 @@ from .words import _
 
 
 class MyelinSynthLogic(ScriptedLoadableModuleLogic):
-    """All that the module does, without a GUI.
+    """The functions of the module without a GUI.
 
     >>> outputs = MyelinSynthLogic().synthesize(t1w, flair, lesions)                        # doctest: +SKIP
     >>> outputs.dvr, outputs.table                                                          # doctest: +SKIP
@@ -31,7 +31,7 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
     """
 
     def getParameterNode(self) -> Any:
-        """The choices of the scene."""
+        """Return the choices of the scene."""
         return MyelinSynthParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # its decorator's
 
     def synthesize(
@@ -45,11 +45,23 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         further: dict[str, Any] | None = None,
         **options: Any,
     ) -> Outputs:
-        """Make the map of one patient and wait for it: nodes in, Outputs out. Raises SynthesisError.
+        """Synthesize the myelin map of one patient and wait for it.
 
-        lesions, brain: segmentation or (label) volume; dvr: measured DVR; flairToT1: None to register, "identity", or a
-        linear transform node; further: volumes by input (t2w, mtr, ...) for models that need them; options: model,
-        device, flips, uncertainty, findLesions, onStep, onLog of `Synthesis`.
+        Args:
+            t1w: scalar volume.
+            flair: scalar volume.
+            lesions: segmentation, label map or scalar volume; None to segment lesions with a network.
+            dvr: scalar volume of a measured DVR, or None.
+            brain: segmentation, label map or scalar volume; None to compute a brain mask.
+            flairToT1: None to register, "identity", or a linear transform node.
+            further: volumes by input (t2w, mtr, ...) for models that need them.
+            **options: model, device, flips, uncertainty, findLesions, onStep, onLog of `Synthesis`.
+
+        Returns:
+            `Outputs` with the new nodes.
+
+        Raises:
+            SynthesisError: an input is missing or unsuitable, or the synthesis failed.
         """
         return self.synthesis(Patient(t1w, flair, lesions, dvr, brain, flairToT1, further or {}), **options).run()
 
@@ -60,17 +72,40 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         failed: Callable[[SynthesisError], None] | None = None,
         **options: Any,
     ) -> Any:
-        """Begin to make the map of a `Patient` and return at once; `finished` gets the Outputs, `failed` the error."""
+        """Start a synthesis and return at once.
+
+        Args:
+            patient: `Patient` with the nodes.
+            finished: called with the `Outputs`.
+            failed: called with the SynthesisError, also after cancelling; None to raise it in the event loop.
+            **options: options of `Synthesis`.
+
+        Returns:
+            A `Background`, which can cancel it.
+
+        Raises:
+            SynthesisError: an input is missing or unsuitable.
+        """
         from .run.background import Background
 
         return Background(self.synthesis(patient, **options), finished, failed)
 
     def synthesis(self, patient: Patient, **options: Any) -> Synthesis:
-        """A Synthesis to `start` and to `pump` by hand."""
+        """Return a Synthesis to `start` and to `pump` by hand.
+
+        Args:
+            patient: `Patient` with the nodes.
+            **options: options of `Synthesis`.
+        """
         return Synthesis(patient, folder=slicer.app.temporaryPath, **options)
 
     def patientOf(self, parameterNode: Any, further: Sequence[str] = ()) -> Patient:
-        """The nodes that are chosen. further: names of the inputs that the model needs beside T1w and FLAIR."""
+        """Return the chosen nodes as a Patient.
+
+        Args:
+            parameterNode: MyelinSynthParameterNode of the scene.
+            further: names of the inputs that the model needs besides T1w and FLAIR.
+        """
         aligned = {Alignment.REGISTER: None, Alignment.ALIGNED: ALIGNED, Alignment.TRANSFORM: parameterNode.transform}
         return Patient(
             parameterNode.t1w,
@@ -83,14 +118,24 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         )
 
     def problemsOf(self, parameterNode: Any, further: Sequence[str] = ()) -> list[Problem]:
-        """What is missing, cannot work or is suspicious in the choices: `checks.Problem`s."""
+        """Return the problems of the choices (`checks.Problem`).
+
+        Args:
+            parameterNode: MyelinSynthParameterNode of the scene.
+            further: names of the inputs that the model needs besides T1w and FLAIR.
+        """
         problems = findProblems(self.patientOf(parameterNode, further))
         if parameterNode.alignment == Alignment.TRANSFORM and parameterNode.transform is None:
             problems.append(Problem("transform", _("Choose the transform, or another alignment.")))
         return problems
 
     def chooseByName(self, parameterNode: Any, further: Sequence[str] = ()) -> None:
-        """Choose the volumes whose names say T1, FLAIR or a further input where nothing is chosen yet."""
+        """Choose volumes whose names say T1, FLAIR or a further input, for inputs without a choice.
+
+        Args:
+            parameterNode: MyelinSynthParameterNode of the scene; modified.
+            further: names of the inputs that the model needs besides T1w and FLAIR.
+        """
         for field, other in (("t1w", "flair"), ("flair", "t1w")):
             if getattr(parameterNode, field) is None:
                 volume = volumeByName(field, getattr(parameterNode, other))
@@ -103,8 +148,14 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
                     setInputNode(parameterNode, name, volume)
 
     def chosenRun(self, parameterNode: Any) -> dict[str, Any]:
-        """Nodes by role of one run in the scene: of the chosen T1w where it has one, of any T1w otherwise; the run that
-        was chosen last, or the latest. Empty where there is none."""
+        """Return the nodes of the run to show: the one chosen last, else the latest, of the chosen T1w if it has any.
+
+        Args:
+            parameterNode: MyelinSynthParameterNode of the scene, or None.
+
+        Returns:
+            Nodes by role; empty if the scene has no run.
+        """
         runs = provenance.runs(slicer.mrmlScene)
         if parameterNode is not None and parameterNode.t1w is not None:
             runs = provenance.runs(slicer.mrmlScene, parameterNode.t1w) or runs
@@ -114,7 +165,11 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
         return provenance.nodesOfRun(slicer.mrmlScene, chosen or runs[-1]) if runs else {}
 
     def show(self, mapNode: Any) -> None:
-        """The map over the T1w in every slice view, with its colour bar, for scripts; the panel has its own way."""
+        """Show a map over its T1w in every slice view, with its colour bar, for scripts.
+
+        Args:
+            mapNode: synthetic DVR map of a synthesis.
+        """
         shown = Shown()
         shown.take(provenance.sameRun(mapNode))
         shown.apply()

@@ -10,10 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("TrainingCore", "MyelinSynth")
-UNFINISHED = tuple(  # remove a room here when its docstrings are complete
-    Path("MyelinSynth", room)
-    for room in ("MyelinSynth.py", "Resources", *(f"MyelinSynthLib/{name}" for name in ("compare", "display", "run")))
-)
+# Slots of Slicer's module template (onSceneStartClose, ...) and scripts
+EXEMPT = tuple(Path("MyelinSynth", name) for name in ("MyelinSynth.py", "Resources"))
 
 
 @cache
@@ -69,7 +67,7 @@ def documented(function: ast.FunctionDef) -> list[str]:
 def test_every_argument_of_a_public_function_is_documented() -> None:
     wrong, seen = [], 0
     for path, tree in trees().items():
-        if any(path.is_relative_to(room) for room in UNFINISHED):
+        if any(path.is_relative_to(room) for room in EXEMPT):
             continue
         for function, inherited in public_functions(tree.body):
             seen += 1

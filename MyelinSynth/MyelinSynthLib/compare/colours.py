@@ -1,4 +1,4 @@
-"""How a change looks: one diverging scale for the difference, one colour for each class of lesion."""
+"""Colours of a change: one diverging scale for the difference, one colour for each class of lesion."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..words import _
 CHANGE_WINDOW = (-0.15, 0.15)  # DVR, as in the report of two visits
 TABLE_NAME = "MyelinSynth change (diverging)"
 COLOURS = 256
-# From black, which is no change and outside the brain, over vermilion (loss) and blue (gain; both Okabe and Ito 2008)
-# to light: told apart with common kinds of colour blindness, and nothing shines that has not changed (ours)
+# From black (no change, and outside the brain) through vermilion (loss) or blue (gain; both Okabe and Ito 2008) to
+# light: distinguishable with common kinds of colour blindness, and only what changed is bright (ours)
 LOSS, GAIN = (
     ((0.0, 0.0, 0.0), (0.835, 0.369, 0.0), (1.0, 0.9, 0.7)),
     ((0.0, 0.0, 0.0), (0.0, 0.447, 0.798), (0.8, 0.95, 1.0)),
@@ -33,7 +33,7 @@ COLOURS_OF_CLASS = {
 
 
 def diverging() -> np.ndarray:
-    """(COLOURS, 3): red, green, blue in [0, 1] from the greatest loss over no change to the greatest gain."""
+    """Return the colour table (COLOURS, 3): RGB in [0, 1] from the largest loss to the largest gain."""
     position = np.linspace(-1, 1, COLOURS)
     sides = [
         np.stack([np.interp(np.abs(position), STOPS, part) for part in zip(*side)], axis=1) for side in (LOSS, GAIN)
@@ -42,36 +42,60 @@ def diverging() -> np.ndarray:
 
 
 def changeColour(difference: float) -> tuple[float, float, float]:
-    """Red, green, blue of a difference in the fixed window."""
+    """Return the colour of a difference.
+
+    Args:
+        difference: change of DVR; clipped to CHANGE_WINDOW.
+
+    Returns:
+        RGB in [0, 1].
+    """
     low, high = CHANGE_WINDOW
     table = diverging()
     return tuple(table[min(max(int((difference - low) / (high - low) * COLOURS), 0), COLOURS - 1)].tolist())
 
 
-def changeColourTable() -> Any:
-    """The colour table node of the change."""
+def _changeColourTable() -> Any:
+    """Return the colour table node of the change."""
     low, high = CHANGE_WINDOW
     labels = [f"{low + (index + 0.5) / COLOURS * (high - low):+.3f}" for index in range(COLOURS)]
     return sharedColourTable("change", TABLE_NAME, diverging(), labels)
 
 
 def showChange(volume: Any) -> None:
-    """Fixed window and diverging colours for a difference map."""
+    """Display a difference map with a fixed window and diverging colours.
+
+    Args:
+        volume: scalar volume with differences of DVR.
+    """
     volume.CreateDefaultDisplayNodes()
     display = volume.GetScalarVolumeDisplayNode()
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*CHANGE_WINDOW)
-    display.SetAndObserveColorNodeID(changeColourTable().GetID())
+    display.SetAndObserveColorNodeID(_changeColourTable().GetID())
     display.InterpolateOff()
 
 
 def addChangeLegend(volume: Any, view: Any = None) -> Any:
-    """Add a small colour bar of the difference, see `addSmallLegend`."""
-    return addSmallLegend(volume, _("change of DVR"), "%+.2f", 3, view)
+    """Add a small colour bar of the difference.
+
+    Args:
+        volume: difference map.
+        view: slice node to show it in; None for all views.
+
+    Returns:
+        The colour legend display node.
+    """
+    return addSmallLegend(volume, _("change in DVR"), "%+.2f", 3, view)
 
 
 def colourByClass(segmentation: Any, table: Any) -> None:
-    """Colour every lesion of two visits by what happened to it."""
+    """Colour each lesion of two visits by its class of change.
+
+    Args:
+        segmentation: segmentation of the comparison.
+        table: table node of the comparison.
+    """
     review, segments = Review(table), segmentsByLesion(segmentation)
     with slicer.util.NodeModify(segmentation):  # at once, see addSegments
         for row in range(len(review)):

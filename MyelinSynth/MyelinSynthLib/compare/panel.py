@@ -1,4 +1,4 @@
-"""The section Compare with an earlier visit: choose it, run the comparison, show both visits and what changed."""
+"""The Compare section: choose an earlier visit, run the comparison, show both visits and what changed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from .nodes import isOf, loadChange
 
 
 class ComparePanel:
-    """Chooses the earlier visit and runs one comparison at a time. `shown` gets whether two visits are to be shown;
-    `changed` is called when there is another comparison in the scene."""
+    """Chooses the earlier visit and runs one comparison at a time.
+
+    `shown` is called with whether the views should show two visits; `changed` with the nodes of a new comparison.
+    """
 
     def __init__(self, ui: Any, shown: Callable[[bool], None], changed: Callable[[dict[str, Any]], None]) -> None:
         self.ui, self._shown, self._changed = ui, shown, changed
@@ -33,11 +35,11 @@ class ComparePanel:
         self._folders: list[ComparedVisit] = []
         self._visits: list[ComparedVisit] = []
         self._filling = False
-        ui.earlierFolderButton.connect("clicked(bool)", self.onFolder)
-        ui.compareButton.connect("clicked(bool)", self.onButton)
-        ui.openChangeButton.connect("clicked(bool)", self.onOpen)
-        ui.compareBox.connect("toggled(bool)", self.onBox)
-        ui.changeReportButton.connect("clicked(bool)", self.onReport)
+        ui.earlierFolderButton.connect("clicked(bool)", self._onFolder)
+        ui.compareButton.connect("clicked(bool)", self._onButton)
+        ui.openChangeButton.connect("clicked(bool)", self._onOpen)
+        ui.compareBox.connect("toggled(bool)", self._onBox)
+        ui.changeReportButton.connect("clicked(bool)", self._onReport)
         slicer.app.connect("aboutToQuit()", self.stop)
         self._showProgress(False)
         self.show({})
@@ -53,16 +55,20 @@ class ComparePanel:
         return all(role in self.nodes for role in provenance.CHANGE_ROLES)
 
     def show(self, nodes: dict[str, Any]) -> None:
-        """Act on these nodes (by role) from now on, or none."""
+        """Select the Result whose earlier visits are offered.
+
+        Args:
+            nodes: nodes of one synthesis by role, with those of its comparison if there is one; empty for none.
+        """
         self.nodes = nodes
-        self.fill()
+        self._fill()
         self.ui.compareBox.enabled = self.ui.changeReportButton.enabled = self.hasChange
         self.ui.changeLabel.text = self._words() if self.hasChange else ""
         if not self.hasChange:
             self.setShown(False)
 
     def titles(self) -> dict[str, str]:
-        """What each of the three views shows, by its name."""
+        """Return what each of the three views shows, by view name."""
         visits = json.loads(self.nodes["change_summary"].GetText())["visits"]
         words = (
             _("Before: {visit}\nsynthetic DVR").format(visit=visits["before"]),
@@ -71,7 +77,7 @@ class ComparePanel:
         )
         return dict(zip(CHANGE_VIEWS, words))
 
-    def fill(self) -> None:
+    def _fill(self) -> None:
         """List the other Results in the scene and the folders that were chosen."""
         chosen = self._chosen()
         runs = [run for run in provenance.runs(slicer.mrmlScene) if run != self._run()]
@@ -85,19 +91,27 @@ class ComparePanel:
         self.ui.compareButton.enabled = self.job is not None or bool(self._visits and "dvr" in self.nodes)
 
     def setShown(self, shown: bool) -> None:
-        """Tick the box without telling anybody."""
+        """Set the check box without calling `shown`.
+
+        Args:
+            shown: whether the views show two visits.
+        """
         self._filling = True
         self.ui.compareBox.checked = shown
         self._filling = False
 
-    def onFolder(self, _checked: bool = False) -> None:
+    def _onFolder(self, _checked: bool = False) -> None:
         """Ask for a Result folder and choose it."""
         folder = qt.QFileDialog.getExistingDirectory(None, _("Result folder of an earlier visit"), "")
         if folder:
             self.choose(Path(folder))
 
     def choose(self, folder: Path) -> None:
-        """Choose a Result folder; a sentence where it is none."""
+        """Choose the Result folder of the earlier visit.
+
+        Args:
+            folder: Result folder; if it is not one, an error message is shown.
+        """
         visit = visitOfFolder(folder)
         try:
             visit.record()
@@ -106,11 +120,11 @@ class ComparePanel:
             return
         if visit not in self._folders:
             self._folders.insert(0, visit)
-        self.fill()
+        self._fill()
         self.ui.earlierBox.setCurrentIndex(self._visits.index(visit))
 
-    def onButton(self, _checked: bool = False) -> None:
-        """Compare, or cancel what is under way."""
+    def _onButton(self, _checked: bool = False) -> None:
+        """Compare, or cancel the running comparison."""
         if self.job is not None:
             self.ui.compareLabel.text = _("Cancelling")
             self.ui.compareButton.enabled = False
@@ -121,29 +135,33 @@ class ComparePanel:
             return
         with slicer.util.tryWithErrorDisplay(_("The visits could not be compared."), waitCursor=False):
             try:
-                job = Comparison(before, visitOfNodes(self.nodes), onStep=self.onStep, folder=slicer.app.temporaryPath)
+                job = Comparison(before, visitOfNodes(self.nodes), onStep=self._onStep, folder=slicer.app.temporaryPath)
                 job.check()
-                self._runner.start(job, prepareInstallation(self.onStep, logging.info, torch=False))
+                self._runner.start(job, prepareInstallation(self._onStep, logging.info, torch=False))
             except SynthesisError as error:
                 self._say(error)
 
     def _onStarted(self, _job: Runnable) -> None:
         self._showProgress(True)
 
-    def onStep(self, step: Step) -> None:
+    def _onStep(self, step: Step) -> None:
         """Show a line of progress."""
         if step.fraction is not None:
             self.ui.compareBar.value = int(100 * step.fraction)
         self.ui.compareLabel.text = step.message
 
-    def onOpen(self, _checked: bool = False) -> None:
-        """Ask for a folder of `change` and show it."""
+    def _onOpen(self, _checked: bool = False) -> None:
+        """Ask for a folder written by `change` and show it."""
         folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of a comparison"), "")
         if folder:
             self.open(Path(folder))
 
     def open(self, folder: Path) -> None:
-        """Show a folder that `change` has written; a sentence where it is none."""
+        """Load and show a comparison.
+
+        Args:
+            folder: folder written by `change`; if it is not one, an error message is shown.
+        """
         with slicer.util.tryWithErrorDisplay(_("The comparison could not be opened."), waitCursor=True):
             try:
                 outputs = loadChange(folder, self.nodes if isOf(folder, self.nodes) else {})
@@ -152,12 +170,12 @@ class ComparePanel:
                 return
             self._changed(outputs)
 
-    def onBox(self, shown: bool) -> None:
-        """The user wants to see the two visits, or the open result."""
+    def _onBox(self, shown: bool) -> None:
+        """Show two visits, or the open Result, as the user chose."""
         if not self._filling:
             self._shown(shown)
 
-    def onReport(self, _checked: bool = False) -> None:
+    def _onReport(self, _checked: bool = False) -> None:
         """Open the report in the browser."""
         if self.hasChange:
             path = Path(slicer.app.temporaryPath) / "myelinsynth-change-report.html"
@@ -165,12 +183,12 @@ class ComparePanel:
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
 
     def sceneCloses(self) -> None:
-        """The patient goes, and with it what is under way."""
+        """Stop the comparison and drop the nodes of the closing scene."""
         self.stop()
         self.show({})
 
     def stop(self) -> None:
-        """End a comparison that is under way and wait for it."""
+        """Stop a running comparison and wait for its end."""
         self._runner.stop()
 
     def _chosen(self) -> ComparedVisit | None:
@@ -193,7 +211,7 @@ class ComparePanel:
     def _onEnded(self, state: State) -> None:
         self._showProgress(False)
         self.ui.compareLabel.text = {State.CANCELLED: _("Cancelled"), State.FAILED: _("Failed")}.get(state, "")
-        self.fill()
+        self._fill()
 
     def _showProgress(self, running: bool) -> None:
         self.ui.compareButton.text = _("Cancel") if running else _("Compare with this visit")

@@ -1,4 +1,4 @@
-"""How a myelin map is looked at: always the same window and colours, so that two patients can be compared by eye."""
+"""Display of a myelin map: always with the same window and colours, so that patients can be compared by eye."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ COLOUR_TABLE_ATTRIBUTE = "MyelinSynth.ColourTable"
 OPACITY = 0.7
 OUTLINE_PIXELS = 3
 NOT_ESTIMABLE = (0.6, 0.6, 0.6)
-# Told apart with common kinds of colour blindness, on viridis and on grey images (Okabe and Ito 2008; the magenta is
-# ours: a grey outline is not seen on a T1w)
+# Distinguishable with common kinds of colour blindness, on viridis and on grey (Okabe and Ito 2008; the magenta is
+# ours: a grey outline is invisible on a T1w)
 COLOURS_OF_STATE = {
     "unreviewed": (0.93, 0.33, 0.82),
     "accepted": (0.337, 0.706, 0.914),
@@ -35,13 +35,20 @@ UNCERTAINTY_WINDOW = (0.0, 0.2)  # DVR (ours)
 
 @functools.lru_cache(maxsize=1)
 def viridis() -> np.ndarray:
-    """The colour map, (256, 3), red, green, blue in [0, 1] from low to high."""
+    """Return the colour map, (256, 3), RGB in [0, 1] from low to high."""
     path = Path(__file__).resolve().parents[2] / "Resources" / "ColorTables" / "viridis.csv"
     return np.loadtxt(path, delimiter=",")
 
 
 def dvrColour(dvr: float) -> tuple[float, float, float]:
-    """The colour of a DVR in the fixed window; grey where it is not estimable."""
+    """Return the colour of a DVR.
+
+    Args:
+        dvr: clipped to DVR_WINDOW; NaN for not estimable.
+
+    Returns:
+        RGB in [0, 1]; grey if not estimable.
+    """
     if not math.isfinite(dvr):
         return NOT_ESTIMABLE
     low, high = DVR_WINDOW
@@ -51,16 +58,20 @@ def dvrColour(dvr: float) -> tuple[float, float, float]:
 
 
 def colourTable() -> Any:
-    """The colour table node of DVR maps."""
+    """Return the colour table node of DVR maps."""
     colours = viridis()
     labels = [f"{index / (len(colours) - 1):.3f}" for index in range(len(colours))]
     return sharedColourTable("viridis", COLOUR_TABLE_NAME, colours, labels)
 
 
 def sharedColourTable(kind: str, name: str, colours: np.ndarray, labels: Sequence[str]) -> Any:
-    """A colour table node, made once per scene and saved with it: an image looks the same everywhere.
+    """Return a colour table node that exists once per scene and is saved with it, so images look the same everywhere.
 
-    kind: by which the node is found in a reopened scene; colours: (n, 3) in [0, 1]; labels: one for each colour.
+    Args:
+        kind: key of the node, by which it is also recognised in a reopened scene.
+        name: name of a new node.
+        colours: RGB in [0, 1], (n, 3).
+        labels: name of each colour.
     """
     for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
         if node.GetAttribute(COLOUR_TABLE_ATTRIBUTE) == kind:
@@ -78,7 +89,11 @@ def sharedColourTable(kind: str, name: str, colours: np.ndarray, labels: Sequenc
 
 
 def showMap(mapNode: Any) -> None:
-    """Fixed window, colour table and transparent surroundings for a DVR map, synthetic or measured."""
+    """Display a DVR map with the fixed window and colours, transparent outside the brain.
+
+    Args:
+        mapNode: scalar volume with synthetic or measured DVR.
+    """
     mapNode.CreateDefaultDisplayNodes()
     display = mapNode.GetScalarVolumeDisplayNode()
     display.AutoWindowLevelOff()
@@ -91,14 +106,26 @@ def showMap(mapNode: Any) -> None:
 
 
 def isShownAsMap(volume: Any) -> bool:
-    """Whether a volume has the colours of a DVR map already; its window may be the user's by now."""
+    """Return whether a volume already has the colours of a DVR map, whatever its window.
+
+    Args:
+        volume: scalar volume.
+    """
     node = volume.GetDisplayNode()
     colours = None if node is None else node.GetColorNode()
     return colours is not None and colours.GetAttribute(COLOUR_TABLE_ATTRIBUTE) == "viridis"
 
 
 def addLegend(mapNode: Any, view: Any = None) -> Any:
-    """Add a small colour bar with the unit of a DVR map, see `addSmallLegend`."""
+    """Add a small colour bar with the unit of a map; Slicer's default size covers a quarter of the view.
+
+    Args:
+        mapNode: scalar volume with DVR.
+        view: slice node to show it in; None for every view that shows the map.
+
+    Returns:
+        The colour legend display node.
+    """
     return addSmallLegend(mapNode, _("DVR"), "%.1f", 5, view)
 
 
@@ -129,9 +156,9 @@ def addSmallLegend(volume: Any, title: str, numberFormat: str, numbers: int, vie
 
 
 def removeLegends() -> None:
-    """Take the legends of our maps away, to be added again where they are wanted.
+    """Remove the legends of our maps, to be added again in the right views.
 
-    Seen in the application: a view draws a legend that is added, but none that comes to it from another view.
+    Seen in the application: a view draws a legend that is added, but not one that moves to it from another view.
     """
     for legend in list(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")):
         carrier = legend.GetDisplayableNode()
@@ -140,7 +167,11 @@ def removeLegends() -> None:
 
 
 def showOutlines(segmentation: Any) -> None:
-    """Lesions as outlines alone, on top of whatever a slice view shows; solid in 3D where a surface is made."""
+    """Display lesions as outlines only, on top of the volumes in slice views, and as solid surfaces in 3D.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+    """
     segmentation.CreateDefaultDisplayNodes()
     display = segmentation.GetDisplayNode()
     display.SetVisibility2DFill(False)
@@ -150,13 +181,22 @@ def showOutlines(segmentation: Any) -> None:
 
 
 def setOutlines(segmentation: Any, visible: bool) -> None:
-    """Show or hide the lesion outlines in slice views; 3D stays as it is."""
+    """Show or hide the lesion outlines in slice views; 3D is not affected.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+        visible: True to show them.
+    """
     segmentation.CreateDefaultDisplayNodes()
     segmentation.GetDisplayNode().SetVisibility2DOutline(visible)
 
 
 def showUncertainty(volume: Any) -> None:
-    """Grey, from 0 to an SD that matters, for the SD of a map."""
+    """Display the SD of a map in grey, from 0 to UNCERTAINTY_WINDOW's end.
+
+    Args:
+        volume: scalar volume with SD of DVR.
+    """
     volume.CreateDefaultDisplayNodes()
     display = volume.GetScalarVolumeDisplayNode()
     display.AutoWindowLevelOff()
@@ -164,7 +204,11 @@ def showUncertainty(volume: Any) -> None:
 
 
 def showProbability(volume: Any) -> None:
-    """Grey, from 0 to 1, for the probability of a lesion."""
+    """Display a lesion probability in grey, from 0 to 1.
+
+    Args:
+        volume: scalar volume with probabilities.
+    """
     volume.CreateDefaultDisplayNodes()
     display = volume.GetScalarVolumeDisplayNode()
     display.AutoWindowLevelOff()
@@ -178,9 +222,14 @@ def showInSlices(
     views: tuple[str, ...] = (),
     otherThan: tuple[str, ...] = (),
 ) -> None:
-    """Put volumes into the slice views: all, those of the given names only, or all but some.
+    """Show volumes in slice views.
 
-    opacity: of the foreground, 0 to 1.
+    Args:
+        background: scalar volume, or None.
+        foreground: scalar volume over it, or None.
+        opacity: opacity of the foreground, 0 to 1.
+        views: layout names of the views to change; empty for all.
+        otherThan: layout names of views to leave as they are.
     """
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         name = composite.GetLayoutName()
@@ -195,6 +244,6 @@ def showInSlices(
 
 
 def refreshLegends() -> None:
-    """Draw legends only where their volumes are shown; they do not notice by themselves that one left a view."""
+    """Redraw legends only where their volumes are on display; they do not notice when a volume leaves a view."""
     for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
         legend.Modified()

@@ -1,4 +1,4 @@
-"""Section Myelin map of the panel: start and cancel button, device, progress, warnings and log."""
+"""The Myelin map section: start and cancel button, device, progress, warnings and log."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TELL_TIME_FROM = 0.05  # share of the work from which the time left is estimated
 
 
 class RunPanel:
-    """Runs one job at a time: an installation where something is missing, then the synthesis.
+    """Runs one job at a time: an installation if something is missing, then the synthesis.
 
-    begin: makes the Synthesis; finished: gets its nodes; deviceChosen: gets what `--device` takes.
+    `begin` creates the Synthesis, `finished` is called with its Outputs, `deviceChosen` with the value for `--device`.
     """
 
     def __init__(
@@ -42,20 +42,20 @@ class RunPanel:
         )
         self._startedAt, self._step = 0.0, ""
         self._endsAt: float | None = None
-        self._query, self._asked, self._filling = DeviceQuery(self.showDevices), False, False
+        self._query, self._asked, self._filling = DeviceQuery(self._showDevices), False, False
         self._devices: list[str] = []
         self._timer = qt.QTimer()
         self._timer.setInterval(PUMP_MILLISECONDS)
-        self._timer.connect("timeout()", self.onTimer)
-        ui.synthesizeButton.connect("clicked(bool)", self.onButton)
-        ui.deviceBox.connect("currentIndexChanged(int)", self.onDevice)
+        self._timer.connect("timeout()", self._onTimer)
+        ui.synthesizeButton.connect("clicked(bool)", self._onButton)
+        ui.deviceBox.connect("currentIndexChanged(int)", self._onDevice)
         slicer.app.connect("aboutToQuit()", self.stop)
-        self.showDevices([])
+        self._showDevices([])
         self._show(False)
 
     @property
     def running(self) -> bool:
-        """Whether an installation or a synthesis is under way."""
+        """Whether an installation or a synthesis is running."""
         return self._runner.running
 
     @property
@@ -63,8 +63,8 @@ class RunPanel:
         """The installation or synthesis that is under way, or None."""
         return self._runner.job
 
-    def onButton(self, _checked: bool = False) -> None:
-        """Synthesize, or cancel what is under way."""
+    def _onButton(self, _checked: bool = False) -> None:
+        """Synthesize, or cancel the running job."""
         if self.running:
             self._step, self._endsAt = _("Cancelling"), None
             self._showTimeLeft()
@@ -82,7 +82,11 @@ class RunPanel:
                 self._say(error)
 
     def onStep(self, step: Step) -> None:
-        """Show a line of progress, a warning, or what is being installed."""
+        """Show a line of progress, a warning, or what is being installed.
+
+        Args:
+            step: progress of the command, or of the installer.
+        """
         self.onLog(step.message)
         if isinstance(self.job, Installation) or step.step == "install":
             self.ui.stepLabel.text = step.message
@@ -97,10 +101,14 @@ class RunPanel:
             self._showTimeLeft()
 
     def onLog(self, line: str) -> None:
-        """A line for the live log."""
+        """Append a line to the log in the panel.
+
+        Args:
+            line: text without a line break.
+        """
         self.ui.log.appendPlainText(line)
 
-    def onTimer(self) -> None:
+    def _onTimer(self) -> None:
         """Listen to the query of devices until it has ended."""
         if not self._query.pump():
             self._timer.stop()
@@ -118,7 +126,7 @@ class RunPanel:
         self._runner.stop()
 
     def askForDevices(self) -> None:
-        """Query the names of the GPUs once, in the background. Without PyTorch nothing changes."""
+        """Query the names of the GPUs once, in the background; without PyTorch the list stays as it is."""
         if self._asked:
             return
         self._asked = True
@@ -134,7 +142,7 @@ class RunPanel:
         self._asked = False
         self.askForDevices()
 
-    def showDevices(self, gpus: list[str]) -> None:
+    def _showDevices(self, gpus: list[str]) -> None:
         """List the devices, keeping the choice."""
         chosen = self._devices[self.ui.deviceBox.currentIndex] if self._devices else devices.AUTOMATIC
         deviceChoices = devices.choices(gpus)
@@ -146,13 +154,17 @@ class RunPanel:
         self.chooseDevice(chosen)
 
     def chooseDevice(self, device: str) -> None:
-        """Show the device; Automatic where this computer does not have it."""
+        """Show a device as chosen, without reporting a choice.
+
+        Args:
+            device: as for `--device`; Automatic is shown if this computer does not have it.
+        """
         self._filling = True
         self.ui.deviceBox.setCurrentIndex(self._devices.index(device) if device in self._devices else 0)
         self._filling = False
 
-    def onDevice(self, index: int) -> None:
-        """The user chose a device."""
+    def _onDevice(self, index: int) -> None:
+        """Report the device that the user chose."""
         if not self._filling and 0 <= index < len(self._devices):
             self._deviceChosen(self._devices[index])
 

@@ -1,4 +1,4 @@
-"""A Result folder that was reviewed: decisions, and the lesions that an export keeps beside those that count."""
+"""Reads the review in a Result folder: decisions, and lesions that an export keeps separate from those that count."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ REJECTED_LESIONS, REJECTED_LABELS = "rejected_lesions.csv", "rejected_lesion_lab
 
 
 def reviewFile(result: Path) -> Path:
-    """Return where a Result folder keeps states, comments and marks of all lesions."""
+    """Return the file of the review in a Result folder.
+
+    Args:
+        result: Result folder.
+    """
     importTrainingCore()
     from TrainingCore.data.review import REVIEW
 
@@ -21,7 +25,14 @@ def reviewFile(result: Path) -> Path:
 
 
 def allLesions(result: Any) -> list[dict[str, Any]]:
-    """The rows of a Result, those that an export left out among them, by number."""
+    """Return the lesions of a Result, including those that an export left out.
+
+    Args:
+        result: TrainingCore.data.result.Result.
+
+    Returns:
+        Rows without the review's columns, sorted by lesion number.
+    """
     from TrainingCore.data.result import read_lesions
 
     rows, beside = result.lesions(), result.path / REJECTED_LESIONS
@@ -33,12 +44,21 @@ def allLesions(result: Any) -> list[dict[str, Any]]:
 
 
 def withoutOutline(result: Path) -> set[int]:
-    """Lesions whose outline was removed in a review."""
+    """Return the numbers of the lesions whose outline was removed in a review.
+
+    Args:
+        result: Result folder.
+    """
     return {int(row[ID]) for row in rowsOf(reviewFile(result)) if row.get("outline") == REMOVED}
 
 
 def restoreReview(review: Review, result: Path) -> None:
-    """Read states, comments and marks of the outlines back; rows of lesions that the table does not have are left."""
+    """Restore states, comments and outline marks.
+
+    Args:
+        review: review of the lesion table to modify; rows of lesions that it does not have are ignored.
+        result: Result folder; nothing is restored if it has no review.
+    """
     for row in rowsOf(reviewFile(result)):
         index = review.rowOf(int(row[ID])) if row.get(ID, "").isdigit() else None
         if index is None:
@@ -50,7 +70,14 @@ def restoreReview(review: Review, result: Path) -> None:
 
 
 def rowsOf(path: Path) -> list[dict[str, str]]:
-    """Rows of a table with lesion numbers, as text; none where there is no such file."""
+    """Read a table with lesion numbers.
+
+    Args:
+        path: CSV file.
+
+    Returns:
+        Rows as text by column name; empty if there is no such file.
+    """
     if not path.is_file():
         return []
     with open(path, encoding="utf-8", newline="") as stream:

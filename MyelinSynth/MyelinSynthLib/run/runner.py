@@ -1,4 +1,4 @@
-"""One job at a time beside the running application: an installation where something is missing, then the job itself."""
+"""Runs one job at a time in the background: an installation if something is missing, then the job itself."""
 
 from __future__ import annotations
 
@@ -73,37 +73,45 @@ class JobRunner:
         self._started, self._ended, self._pumped, self._installed = started, ended, pumped, installed
         self._timer = qt.QTimer()
         self._timer.setInterval(PUMP_MILLISECONDS)
-        self._timer.connect("timeout()", self.onTimer)
+        self._timer.connect("timeout()", self._onTimer)
 
     @property
     def running(self) -> bool:
-        """Whether something is under way."""
+        """Whether a job is running."""
         return self.job is not None
 
     def start(self, job: Runnable, installation: Runnable | None = None) -> None:
-        """Start a job, after an installation where there is one. Raises SynthesisError where it cannot start."""
+        """Start a job.
+
+        Args:
+            job: job to run.
+            installation: installation to run before it; None if nothing is missing.
+
+        Raises:
+            SynthesisError: it cannot be started.
+        """
         self._following = None if installation is None else job
         self._begin(job if installation is None else installation)
 
     def cancel(self) -> None:
-        """Ask what is under way to stop; nothing follows it."""
+        """Request the running job to stop; no job follows it."""
         self.forgetFollowing()
         if self.job is not None:
             self.job.cancel()
 
     def forgetFollowing(self) -> None:
-        """Let an installation be the last job."""
+        """Do not start the job after the installation."""
         self._following = None
 
     def stop(self) -> None:
-        """Stop what is under way and wait for it."""
+        """Stop the running job and wait for its end."""
         self.forgetFollowing()
         if self.job is not None:
             self.job.stop()
             self._end(State.CANCELLED)
 
-    def onTimer(self) -> None:
-        """Listen to the child process; at its end go on, or say how it ended."""
+    def _onTimer(self) -> None:
+        """Poll the child process; at its end start the following job, or report how it ended."""
         job = self.job
         if job is None:
             self._timer.stop()
