@@ -52,9 +52,10 @@ def public_functions(body: list[ast.stmt], owner: ast.ClassDef | None = None) ->
 
 
 def arguments(function: ast.FunctionDef) -> list[str]:
+    """Names of the arguments; one with a leading underscore is demanded by a caller and unused."""
     given = function.args
     every = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
-    return [argument.arg for argument in every if argument.arg not in ("self", "cls")]
+    return [argument.arg for argument in every if argument.arg not in ("self", "cls") and argument.arg[0] != "_"]
 
 
 def documented(function: ast.FunctionDef) -> list[str]:
