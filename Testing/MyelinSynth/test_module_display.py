@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import vtk
 from digital_result import LESIONS
 from slicer_scene import Application
 
@@ -16,6 +15,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
 
 import slicer
+import vtk
 from MyelinSynthLib.display import framing, layouts, plots
 from MyelinSynthLib.display.shown import SIDE_BY_SIDE_VIEWS
 from MyelinSynthLib.review.segments import segmentIds
