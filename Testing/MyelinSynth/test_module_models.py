@@ -106,7 +106,7 @@ def test_what_is_no_model_is_refused_in_words(own: Path, tmp_path: Path) -> None
 def test_the_same_model_is_not_added_twice(own: Path, tmp_path: Path) -> None:
     bundle = writeBundle(tmp_path / "given")
     addModel(bundle, own)
-    with pytest.raises(SynthesisError, match="there already"):
+    with pytest.raises(SynthesisError, match="already installed"):
         addModel(bundle, own)
     again = addModel(writeBundle(tmp_path / "newer", raw=b"newer weights"), own)
     assert again.path.name == "Site-X-2026-2"
