@@ -1,6 +1,6 @@
 """How well real lesions go through a network's grid and back, in every orientation.
 
-python -m Testing.benchmarks.grid --data ../shared/data/ms_lesion_masks_mni [--masks 29]
+python -m Testing.benchmarks.grid --data $MYELINSYNTH_DATA/ms_lesion_masks_mni [--masks 29]
 
 Every mask is taken as it is, and with an affine of another orientation or spacing: the same voxels, as another scanner
 would have stored them. Per lesion: shift of the centre of gravity in world mm, and relative change of the volume.

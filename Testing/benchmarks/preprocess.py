@@ -1,6 +1,6 @@
 """Raw patient to network-ready case: wall, CPU seconds, peak memory, and where they go.
 
-python -m Testing.benchmarks.preprocess --data ../shared/data/ms_clinical [--person 12] [--visit 1] [--rounds 3]
+python -m Testing.benchmarks.preprocess --data $MYELINSYNTH_DATA/ms_clinical [--person 12] [--visit 1] [--rounds 3]
 
 Every round runs in a process of its own, so that its CPU seconds and its peak memory are its own and imports count.
 """

@@ -1,6 +1,6 @@
 """sub-12 of the shared clinical data: where the published mask says that lesions changed, does the synthetic map?
 
-    python -m Testing.studies.change_on_real_pair --before RESULT --after RESULT [--data ../shared/data]
+    python -m Testing.studies.change_on_real_pair --before RESULT --after RESULT [--data DATA]
 
 The mask lies in the publishers' common space; their transforms bring both maps there, and the FLAIR images for
 comparison. Every changed lesion is compared with the same shape put at random into white matter that did not change:

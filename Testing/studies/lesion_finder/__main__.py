@@ -1,6 +1,6 @@
 """How good the lesion finder is: digital people, and real patients where they are at hand.
 
-    python -m Testing.studies.lesion_finder --digital test_cohort --out lesion_finder_study [--data ../shared/data]
+    python -m Testing.studies.lesion_finder --digital test_cohort --out lesion_finder_study [--data DATA]
 
 Beside it stand a threshold on FLAIR (mean + k SD of the white matter, k with the best mean Dice on the digital people)
 and, with --classifier, a bundle of the system joint_flair_wmh. Writes rows.csv, table.md, summary.json (agreement of
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import resource
 import time
 from dataclasses import replace
@@ -43,7 +44,8 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--digital", type=Path, required=True, help="simulated cohort with controls")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="real patients; may be missing")
+    data = Path(os.environ.get("MYELINSYNTH_DATA", "../shared/data"))
+    parser.add_argument("--data", type=Path, default=data, help="real patients; may be missing")
     parser.add_argument("--finder", default=LESION_FINDER, help="bundle (default: the one that comes with the package)")
     parser.add_argument("--classifier", default=None, help="bundle of joint_flair_wmh to compare with")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""The people of the study: simulated ones, and the real patients of ../shared/data where they are at hand."""
+"""The people of the study: simulated ones, and the real patients of $MYELINSYNTH_DATA where they are at hand."""
 
 from __future__ import annotations
 
