@@ -116,7 +116,7 @@ class TrainedModel:
         return predict_maps(self.system, variants, self.device, say)
 
     def scale(self, inputs: np.ndarray, say: Callable[[str], None]) -> np.ndarray | None:
-        """Predict the SD of the map's error in each voxel, where the network was trained to (`losses.scale`).
+        """Predict the SD of the map's error in each voxel, where the network was trained to (`losses.error_scale`).
 
         Args:
             inputs: float32 (C, I, J, K) on the grid of the model.

@@ -108,7 +108,7 @@ def describe_uncertainty(description: Mapping[str, Any], predictions: int) -> st
         A phrase that says whether the SD is calibrated, and on what.
     """
     if fitted_errors(description, predictions) is None:
-        own = description.get("architecture", {}).get("losses", {}).get("scale", 0) > 0
+        own = description.get("architecture", {}).get("losses", {}).get("error_scale", 0) > 0
         joined = " and error that the network predicts" if own else ""
         return f"SD over {predictions} predictions{joined}, not calibrated: the error may be many times larger"
     return f"SD of the expected error, calibrated on a {description['uncertainty']['measured on']}"

@@ -12,9 +12,9 @@ al. 2017). Measured and generated DVR are masked by the brain alike before D see
 there is no discriminator at all: the L1-only twin. The last term is ours and off in the paper (w, losses.patch_l1, is
 0): without a discriminator it keeps the schedule alone, as weights of L1.
 
-Also ours and off in the paper (losses.scale is 0): a second output b of G, the scale of a Laplace distribution of its
-error in each voxel, with the loss mean_brain |y - G(x)| / b + log b. It sees G's last maps but sends them no gradients,
-so the DVR map is the same with it and without. With losses.l1 0 it alone is trained, on a finished generator.
+Also ours and off in the paper (losses.error_scale is 0): a second output b of G, the scale of a Laplace distribution
+of its error in each voxel, with the loss mean_brain |y - G(x)| / b + log b. It sees G's last maps but sends them no
+gradients, so the DVR map is the same with it and without. With losses.l1 0 it alone is trained, on a finished network.
 
 D has BatchNorm, so its output for a patch depends on the batch. In the discriminator and in the generator step, the
 batch contains measured and generated patches (ours; in the generator step the measured half has no gradients): in a
@@ -67,13 +67,13 @@ class Curricular(System):
         "loss_D": "D {:.3f}",
         "random_share": "random {:.0%}",
     }
-    architecture_keys = ("generator.width", "generator.levels", "generator.order", "losses.scale")
+    architecture_keys = ("generator.width", "generator.levels", "generator.order", "losses.error_scale")
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
         self.options = read_settings(CurricularSettings, recipe)
         self.patch = patch_voxels(recipe)
-        self.predicts_scale = self.options.losses.scale > 0
+        self.predicts_scale = self.options.losses.error_scale > 0
         generator = build_generator(asdict(self.options.generator), self.channels, self.predicts_scale)
         self.generator = self.learner("generator", generator, "generator_rate")
         self.discriminator: Learner[PatchDiscriminator] | None = None
@@ -118,7 +118,7 @@ class Curricular(System):
         if self.predicts_scale:
             scale = mean_over(weighted, laplace_loss((fake - real).abs().detach(), output[:, 1:]))
             losses["scale"] = scale.item()
-            combined = combined + weights.scale * scale
+            combined = combined + weights.error_scale * scale
         self.generator.step(combined)
         self.average.follow()
         return {"loss_G": loss_G.item(), "l1": l1.item(), "adversarial": adversarial.item(), **losses}

@@ -63,7 +63,7 @@ def bundle(system: Curricular, folder: Path) -> Bundle:
 
 
 def test_the_map_is_trained_as_without_it() -> None:
-    plain, scaled = build(), build("losses.scale=1")
+    plain, scaled = build(), build("losses.error_scale=1")
     for system in (plain, scaled):
         train(system, 3)
     assert set(scaled.weights()) - set(plain.weights()) == {"scale.weight", "scale.bias"}
@@ -73,7 +73,7 @@ def test_the_map_is_trained_as_without_it() -> None:
 def test_without_the_l1_loss_it_alone_is_trained_and_finds_the_size_of_the_errors(tmp_path: Path) -> None:
     wide = "generator.width=16"
     plain = build(wide, "generator_rate=3e-3")
-    system = build(wide, "losses.scale=1", "losses.l1=0", "generator_rate=0.1")
+    system = build(wide, "losses.error_scale=1", "losses.l1=0", "generator_rate=0.1")
     train(plain, 15)
     system.start_from(bundle(plain, tmp_path / "plain"))
     before = {name: value.clone() for name, value in system.weights().items()}
@@ -96,7 +96,7 @@ def test_the_laplace_loss_is_smallest_at_the_mean_error() -> None:
 
 
 def test_a_model_of_either_kind_starts_the_other(tmp_path: Path) -> None:
-    plain, scaled = build(), build("losses.scale=1", "seed=1")
+    plain, scaled = build(), build("losses.error_scale=1", "seed=1")
     without, with_scale = bundle(plain, tmp_path / "plain"), bundle(scaled, tmp_path / "scaled")
     scaled.start_from(without)
     plain.start_from(with_scale)
@@ -115,7 +115,7 @@ def test_a_lesions_uncertainty_joins_the_spread_with_the_predicted_error(tmp_pat
     scale = np.where(labels == 2, 0.04, 0.01)
     spread = np.std([0, 0.02], ddof=1)
     assert np.allclose(spread_by_label(maps, labels, scale)[1:], np.hypot(spread, [0.01, 0.04]))
-    model = TrainedModel.load(bundle(build("losses.scale=1"), tmp_path / "model"), "cpu")
+    model = TrainedModel.load(bundle(build("losses.error_scale=1"), tmp_path / "model"), "cpu")
     volumes = {name: np.random.default_rng(0).random((16, 16, 16), np.float32) for name in ("t1w", "flair")}
     outputs = predict_case(model, SimpleNamespace(volumes=volumes | {"brain": np.ones((16, 16, 16), bool)}), True)
     assert outputs.scale is not None

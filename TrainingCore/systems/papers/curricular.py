@@ -47,13 +47,13 @@ class ScheduleSettings:
 
 @dataclass(frozen=True)
 class CurricularLosses:
-    """Weights of the losses; adversarial 0: no discriminator; scale 0: no prediction of the error."""
+    """Weights of the losses; adversarial 0: no discriminator; error_scale 0: no prediction of the error."""
 
     l1: float
     adversarial: float
     lesion_l1: float
     patch_l1: float
-    scale: float
+    error_scale: float
 
 
 @dataclass(frozen=True)
