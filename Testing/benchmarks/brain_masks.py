@@ -6,17 +6,14 @@ python -m Testing.benchmarks.brain_masks --out out/brain_masks      # also write
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 
+from Testing.real_data import DATA
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.volumes import Volume, matrix_of_sitk, read_volume, resample
-
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("MYELINSYNTH_DATA", ROOT.parent / "shared" / "data"))
 
 
 def visits(data: Path) -> list[tuple[str, Path, Path, Path]]:

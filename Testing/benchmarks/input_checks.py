@@ -8,7 +8,6 @@ python -m Testing.benchmarks.input_checks --only contrasts               # one t
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from Testing.motion import moved
+from Testing.real_data import DATA
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.checks import check_pair
 from TrainingCore.imaging.contrasts import DVR, FLAIR, LABELS, T1CE, T1W, T2W, ghosting, is_label_map, look
@@ -23,8 +23,6 @@ from TrainingCore.imaging.registration import register
 from TrainingCore.imaging.volumes import Volume, read_volume
 from TrainingCore.runtime.errors import MyelinSynthError
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("MYELINSYNTH_DATA", ROOT.parent / "shared" / "data"))
 KINDS = (T1W, T1CE, FLAIR, T2W, DVR, LABELS)
 GHOSTS = 0.08
 

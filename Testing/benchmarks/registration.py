@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import numpy as np
 
 from Testing.benchmarks.registration_contenders import CONTENDERS
 from Testing.benchmarks.turns import machine
+from Testing.real_data import DATA
 from TrainingCore.imaging.brain_mask import find_brain
 from TrainingCore.imaging.registration import brain_points, mean_distance
 from TrainingCore.imaging.transforms import read_transform, turns_and_shifts
@@ -123,8 +123,7 @@ def main() -> int:
     )
     arguments.add_argument("--peer-starts", type=int, default=1, help="and of the others, which are slow (default 1)")
     arguments.add_argument("--seed", type=int, default=0, help="of the random starts")
-    default = Path(os.environ.get("MYELINSYNTH_DATA", ROOT.parent / "shared" / "data"))
-    arguments.add_argument("--data", type=Path, default=default, help="folder that holds ms_mni and ms_clinical")
+    arguments.add_argument("--data", type=Path, default=DATA, help="folder that holds ms_mni and ms_clinical")
     arguments.add_argument("--out", type=Path, help="folder for registration.json and registration.md")
     chosen = arguments.parse_args()
     if not (chosen.data / "ms_mni").is_dir():

@@ -11,12 +11,12 @@ can be looked at.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
+from Testing.real_data import DATA
 from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.imaging.transforms import read_transform
 from TrainingCore.imaging.volumes import Volume, read_volume, resample
@@ -31,7 +31,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--before", type=Path, required=True)
     options.add_argument("--after", type=Path, required=True)
-    options.add_argument("--data", type=Path, default=Path(os.environ.get("MYELINSYNTH_DATA", "../shared/data")))
+    options.add_argument("--data", type=Path, default=DATA)
     chosen = options.parse_args()
     root = chosen.data / "ms_clinical"
     mask_path = root / "derivatives" / "lesion_change" / PERSON / f"{PERSON}_space-common_label-change_mask.nii.gz"

@@ -18,8 +18,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
+from Testing.real_data import DATA
+
 PERIOD, BLOCK, APART = 40, 14, 6  # mm along the body: 14 of one part, 6 of none, 14 of the other, 6 of none, and again
 CONTRASTS = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w"}
 Files = dict[str, Path]

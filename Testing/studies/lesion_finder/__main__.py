@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import resource
 import time
 from dataclasses import replace
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from Testing.real_data import DATA
 from TrainingCore.data.bundle import LESION_FINDER, Bundle
 from TrainingCore.evaluation.segmentation import smallest_lesion
 from TrainingCore.imaging.volumes import Volume
@@ -44,8 +44,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--digital", type=Path, required=True, help="simulated cohort with controls")
-    data = Path(os.environ.get("MYELINSYNTH_DATA", "../shared/data"))
-    parser.add_argument("--data", type=Path, default=data, help="real patients; may be missing")
+    parser.add_argument("--data", type=Path, default=DATA, help="real patients; may be missing")
     parser.add_argument("--finder", default=LESION_FINDER, help="bundle (default: the one that comes with the package)")
     parser.add_argument("--classifier", default=None, help="bundle of joint_flair_wmh to compare with")
     parser.add_argument("--out", type=Path, required=True)
