@@ -55,7 +55,8 @@ class Protocol:
 
     people, visits: of site A, two people of them validate; test_people: of site B; choice_people: of site A, to choose
     the weight on; simulated_size: voxels along 192 mm of the simulated images; size, width: of the generator's grid and
-    its first maps; widths: of the discriminator's maps; rate: of the generator; weight: of the adversarial loss.
+    its first maps; widths: of the discriminator's maps; rate: of the generator; weight: of the adversarial loss;
+    precision: of the convolutions while training (bfloat16 is 1.6 times as fast on a CPU that has it).
     """
 
     people: int = 17
@@ -72,6 +73,7 @@ class Protocol:
     rate: float = 2e-4
     discriminator_rate: float = 2e-4
     weight: float = WEIGHT
+    precision: str = "bfloat16"
 
     def recipe(self, arm: str, seed: int) -> tuple[str, list[str]]:
         """Recipe and its changes for one training (arm `weight-W`: curricular with that adversarial weight)."""
@@ -89,6 +91,7 @@ class Protocol:
             f"discriminator_rate={self.discriminator_rate}",
             "log.pictures_every=0",
             f"losses.adversarial={self.weight}",
+            f"precision={self.precision}",
             # At 3 mm D tells the two apart by less than the default 0.1, and would lose its weight: it keeps it here.
             "optimizer.balance.low=-1",
         ]
