@@ -12,6 +12,10 @@ al. 2017). Measured and generated DVR are masked by the brain alike before D see
 there is no discriminator at all: the L1-only twin. The last term is ours and off in the paper (w, losses.patch_l1, is
 0): without a discriminator it keeps the schedule alone, as weights of L1.
 
+Another term is ours and off in the paper (losses.lesion_mean is 0): the squared error of the mean DVR of each lesion,
+averaged over the visit's lesions. Lesion measures are means, in which a small lesion counts as much as a large one;
+and where MRI leaves the DVR open, L1 aims at the median of what is possible, a squared error at its mean.
+
 Also ours and off in the paper (losses.error_scale is 0): a second output b of G, the scale of a Laplace distribution
 of its error in each voxel, with the loss mean_brain |y - G(x)| / b + log b. It sees G's last maps but sends them no
 gradients, so the DVR map is the same with it and without. With losses.l1 0 it alone is trained, on a finished network.
@@ -44,7 +48,16 @@ from .balance import AdversarialBalance
 from .learner import Learner
 from .moving_average import MovingAverage
 from .papers.curricular import CurricularSettings
-from .parts import SMALLEST_SCALE, build_generator, combine_losses, infer, laplace_loss, load_weights, mean_over
+from .parts import (
+    SMALLEST_SCALE,
+    build_generator,
+    combine_losses,
+    infer,
+    laplace_loss,
+    lesion_mean_loss,
+    load_weights,
+    mean_over,
+)
 from .patches import cut_patches, patch_corners, share_in_patches
 from .samples import Sample
 from .schedules import choose_centres, random_share, spread_evenly
@@ -94,34 +107,62 @@ class Curricular(System):
         self._set_rates(progress)
         output = self.generator(sample.inputs)
         fake, real = output[:, :1] * sample.brain, sample.target * sample.brain
+        losses: dict[str, float] = {"loss_G": 0.0, "l1": 0.0, "adversarial": 0.0}
+        patch_loss = self._patch_loss(sample, fake, real, progress, rng, losses)
+        pixel_loss = self._pixel_loss(sample, fake, real, losses)
+        loss = pixel_loss if patch_loss is None else pixel_loss + patch_loss
+        losses["loss_G"] = loss.item()
+        if patch_loss is not None:
+            loss, losses["gradient_ratio"] = combine_losses(fake, pixel_loss, patch_loss)
+        if self.predicts_scale:
+            scale = mean_over(self._weighted(sample), laplace_loss((fake - real).abs().detach(), output[:, 1:]))
+            losses["scale"] = scale.item()
+            loss = loss + self.options.losses.error_scale * scale
+        self.generator.step(loss)
+        self.average.follow()
+        return losses
+
+    def _weighted(self, sample: Sample) -> Tensor:
+        """(1, 1, I, J, K) weight of each voxel in the L1 term."""
+        return sample.brain * (1 + self.options.losses.lesion_l1 * sample.lesions)
+
+    def _pixel_loss(self, sample: Sample, fake: Tensor, real: Tensor, losses: dict[str, float]) -> Tensor:
+        """L1 over the brain, and the error of each lesion's mean if it has a weight; both are added to `losses`."""
         weights = self.options.losses
-        losses: dict[str, float] = {}
+        l1 = mean_over(self._weighted(sample), (fake - real).abs())
+        losses["l1"] = l1.item()
+        if weights.lesion_mean == 0:
+            return weights.l1 * l1
+        lesion_mean = lesion_mean_loss(fake - real, sample.lesion_labels)
+        losses["lesion_mean"] = lesion_mean.item()
+        return weights.l1 * l1 + weights.lesion_mean * lesion_mean
+
+    def _patch_loss(
+        self,
+        sample: Sample,
+        fake: Tensor,
+        real: Tensor,
+        progress: TrainingProgress,
+        rng: np.random.Generator,
+        losses: dict[str, float],
+    ) -> Tensor | None:
+        """Discriminator step, then the generator's losses at the schedule's patches; None if it has no such loss."""
+        weights = self.options.losses
+        if self.discriminator is None and weights.patch_l1 == 0:
+            return None
+        share = self._random_share(progress)
+        losses |= {"random_share": share, **self.lesion_shares(sample)}
+        corners = self._corners(sample, share, rng)
         adversarial = patch_l1 = torch.zeros((), device=self.device)
-        scheduled = self.discriminator is not None or weights.patch_l1 > 0
-        if scheduled:
-            losses = {"random_share": self._random_share(progress), **self.lesion_shares(sample)}
-            corners = self._corners(sample, losses["random_share"], rng)
         if self.discriminator is not None:
             losses |= self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
             mixture = torch.cat([self._patches(sample, dvr, corners) for dvr in (real, fake)])
             of_fake = self.discriminator.frozen(mixture).chunk(2)[1]
             adversarial = F.mse_loss(of_fake, self._labels(self.options.labels.real, of_fake, rng))
+            losses["adversarial"] = adversarial.item()
         if weights.patch_l1 > 0:
             patch_l1 = self._patch_l1(sample, (fake - real).abs(), corners)
-        weighted = sample.brain * (1 + weights.lesion_l1 * sample.lesions)
-        l1 = mean_over(weighted, (fake - real).abs())
-        pixel = weights.l1 * l1
-        patch_term = self._adversarial_weight() * adversarial + weights.patch_l1 * patch_l1
-        loss_G = combined = pixel + patch_term
-        if scheduled:
-            combined, losses["gradient_ratio"] = combine_losses(fake, pixel, patch_term)
-        if self.predicts_scale:
-            scale = mean_over(weighted, laplace_loss((fake - real).abs().detach(), output[:, 1:]))
-            losses["scale"] = scale.item()
-            combined = combined + weights.error_scale * scale
-        self.generator.step(combined)
-        self.average.follow()
-        return {"loss_G": loss_G.item(), "l1": l1.item(), "adversarial": adversarial.item(), **losses}
+        return self._adversarial_weight() * adversarial + weights.patch_l1 * patch_l1
 
     def _discriminator_step(
         self,

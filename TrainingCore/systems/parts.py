@@ -54,6 +54,23 @@ def laplace_loss(error: Tensor, log_scale: Tensor) -> Tensor:
     return error * torch.exp(-log_scale) + log_scale
 
 
+def lesion_mean_loss(error: Tensor, labels: Tensor) -> Tensor:
+    """Squared error of the mean of each lesion, averaged over the lesions: a small one counts as much as a large one.
+
+    Args:
+        error: predicted minus measured, (1, 1, I, J, K).
+        labels: numbers of the lesions, int64 (1, 1, I, J, K): 0 outside, then 1, 2, ... without gaps.
+
+    Returns:
+        A single number; 0 if there is no lesion.
+    """
+    inside = labels > 0
+    lesion = labels[inside] - 1
+    voxels = torch.bincount(lesion)
+    means = error.new_zeros(voxels.numel()).index_add(0, lesion, error[inside]) / voxels
+    return means.square().sum() / max(voxels.numel(), 1)
+
+
 def init_output_bias(last: nn.Conv2d | nn.Conv3d, value: float) -> None:
     """Initialise the bias of the last convolution, so that the initial output has this mean.
 

@@ -14,6 +14,8 @@ import torch
 from ..data.case import MASKS, Case
 from ..imaging.labelling import label_lesions
 
+LESION_VOXELS = 3  # smallest lesion with a mean of its own, in voxels of the training grid (ours): fewer are noise
+
 
 class Masks(MutableMapping[str, torch.Tensor]):
     """Masks of one visit by name, each made a tensor when it is first asked for: a system that takes a few slices of
@@ -76,6 +78,13 @@ class Sample:
     def lesion_centres(self) -> np.ndarray:
         """(L, 3) centres of gravity of the lesions in voxels."""
         return lesion_centres(self.lesions[0, 0].cpu().numpy() > 0.5)
+
+    @cached_property
+    def lesion_labels(self) -> torch.Tensor:
+        """(1, 1, I, J, K) int64, numbers of the lesions in the brain of at least LESION_VOXELS voxels."""
+        mask = ((self.lesions > 0.5) & (self.brain > 0.5))[0, 0].cpu().numpy()
+        labels, _ = label_lesions(mask, 1.0, LESION_VOXELS)
+        return torch.from_numpy(labels.astype(np.int64))[None, None].to(self.lesions.device)
 
     @cached_property
     def white_matter(self) -> np.ndarray:

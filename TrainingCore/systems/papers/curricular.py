@@ -52,6 +52,7 @@ class CurricularLosses:
     l1: float
     adversarial: float
     lesion_l1: float
+    lesion_mean: float
     patch_l1: float
     error_scale: float
 
