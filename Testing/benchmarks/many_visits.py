@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Testing"))
 HEADS, SAMPLE_S = 4, 2.0
 BLOCKS = 20  # of neighbouring samples (ours)
+MIN_WORKER_MIB = 100.0  # a worker with the model loaded is larger; smaller processes are Dask's own (ours)
+LAST = 500  # visits, for the slope after which nothing should grow
 
 
 def main() -> int:
@@ -94,7 +96,9 @@ def watch(run: subprocess.Popen[bytes], out: Path, log: Path) -> None:
                 cpu = sum(sum(process.cpu_times()[:2]) for process in family)
             except psutil.Error:  # it has just ended
                 continue
-            row = (began, time.monotonic() - clock, done, sizes[0], max(sizes[1:], default=0), cpu)
+            if len(sizes) == 1:  # its workers have not begun, or have just ended
+                continue
+            row = (began, time.monotonic() - clock, done, sizes[0], max(sizes[1:]), cpu)
             stream.write("\t".join(f"{value:.1f}" for value in row) + "\n")
             stream.flush()
 
@@ -102,11 +106,13 @@ def watch(run: subprocess.Popen[bytes], out: Path, log: Path) -> None:
 def summary(log: Path, workers: int) -> dict[str, object]:
     """What a table shows, of all runs that the log knows: one that was stopped and resumed counts as several."""
     samples = np.loadtxt(log, ndmin=2)
+    samples = samples[samples[:, 4] > MIN_WORKER_MIB]
     runs = [samples[samples[:, 0] == began] for began in np.unique(samples[:, 0])]
     made = sum(run[-1, 2] - run[0, 2] for run in runs)
     if made < 3:
         return {"visits": int(made), "note": "ended too early to say anything"}
     steady = np.concatenate([settled(run) for run in runs])
+    last = steady[steady[:, 2] >= steady[-1, 2] - LAST]
     return {
         "visits": int(samples[:, 2].max()),
         "runs": len(runs),
@@ -116,6 +122,7 @@ def summary(log: Path, workers: int) -> dict[str, object]:
         "main_mib": [round(float(end)) for end in (steady[0, 3], steady[-1, 3], steady[:, 3].max())],
         "largest_worker_mib": [round(float(end)) for end in (steady[0, 4], steady[-1, 4], steady[:, 4].max())],
         "kib_per_visit": {"main": slope(steady, 3), "worker": slope(steady, 4)},
+        f"kib_per_visit_last_{LAST}": {"main": slope(last, 3), "worker": slope(last, 4)},
         "cores": os.cpu_count(),
     }
 

@@ -20,6 +20,10 @@ POLL_SECONDS = 0.5
 DASHBOARD = "127.0.0.1:0"  # Dask's dashboard: any free port, local only (None would mean 8787 even if in use)
 # Workers keep an hour of call stacks for Dask's dashboard: about 1 MB a visit until then (docs/cohorts.md)
 NO_PROFILE = {"distributed.worker.profile.enabled": False}
+# Dask also lowers the C library's limit for returning memory (MALLOC_TRIM_THRESHOLD_): every large array is then mapped
+# and cleared anew, which doubles the CPU time of a visit (docs/cohorts.md)
+ONE_THREAD = {name: 1 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+WORKERS = {**NO_PROFILE, "distributed.nanny.pre-spawn-environ": ONE_THREAD}
 MISSING = "{} needs the package {}: pip install '{}'."
 
 
@@ -84,7 +88,7 @@ def on_a_cluster(
 
     settings = {
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-        **NO_PROFILE,
+        **WORKERS,
     }  # a busy scheduler is not dead
     with dask.config.set(settings), contextlib.ExitStack() as stack:
         if address.startswith("local:"):
