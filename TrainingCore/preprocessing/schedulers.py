@@ -22,7 +22,7 @@ DASHBOARD = "127.0.0.1:0"  # Dask's dashboard: any free port, local only (None w
 NO_PROFILE = {"distributed.worker.profile.enabled": False}
 # Dask also lowers the C library's limit for returning memory (MALLOC_TRIM_THRESHOLD_): every large array is then mapped
 # and cleared anew, which doubles the CPU time of a visit (docs/cohorts.md)
-ONE_THREAD = {name: 1 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
 WORKERS = {**NO_PROFILE, "distributed.nanny.pre-spawn-environ": ONE_THREAD}
 MISSING = "{} needs the package {}: pip install '{}'."
 
