@@ -65,7 +65,7 @@ def write_result(
     from TrainingCore.evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.labelling import label_lesions
-    from TrainingCore.imaging.regions import Places, encode_places
+    from TrainingCore.imaging.regions import RegionMasks, encode_regions
     from TrainingCore.imaging.volumes import read_volume, write_volume
     from TrainingCore.patient.outputs import lesions_csv, write_transform
     from TrainingCore.runtime.files import write_json, write_text
@@ -86,8 +86,8 @@ def write_result(
         mask = lesion_mask(affine, shape) if given is None else given.data
         labels = label_lesions(mask, t1w.voxel_volume)[0]
         write_volume(folder / LESION_LABELS, labels.astype(np.int16), affine)
-        places = Places(np.zeros(shape, bool), ball(affine, shape, *VENTRICLE), ball(affine, shape, *CORTEX))
-        write_volume(folder / PLACES, encode_places(places), affine)
+        places = RegionMasks(np.zeros(shape, bool), ball(affine, shape, *VENTRICLE), ball(affine, shape, *CORTEX))
+        write_volume(folder / PLACES, encode_regions(places), affine)
     if uncertain:
         write_volume(folder / UNCERTAINTY, np.where(brain, 0.05, 0).astype(np.float32), affine)
     write_volume(folder / "dvr.nii.gz", dvr, affine)

@@ -47,7 +47,7 @@ class Result:
 
     With lesions, given or segmented, lesion_labels.nii.gz: int16 on the same grid, the number of the row that each
     lesional voxel belongs to; places.nii.gz: anatomy that determines a lesion's region, for lesions that are added or
-    edited later (see imaging.regions.encode_places). If they were segmented automatically, lesions_probability.nii.gz:
+    edited later (see imaging.regions.encode_regions). If they were segmented automatically, lesions_probability.nii.gz:
     probability of a lesion, 0 to 1. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or,
     for a calibrated model, of the expected error; provenance.json says which. If a FLAIR was generated first,
     synthetic_flair.nii.gz: that image (arbitrary units). With --dicom, dicom/: map, lesions and table as DICOM, with

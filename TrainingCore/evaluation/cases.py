@@ -53,10 +53,10 @@ def evaluate_case(
     if not np.isfinite(prediction[brain]).all():
         raise MyelinSynthError(f"The model predicts NaN or infinite values for {case.label}. It cannot be evaluated.")
     brain = brain & np.isfinite(case.volumes["dvr"])
-    given = {"measured": case.volumes["dvr"], "synthetic": prediction}
+    maps_by_kind = {"measured": case.volumes["dvr"], "synthetic": prediction}
     if "dvr_clean" in case.volumes:
-        given["clean"] = case.volumes["dvr_clean"]
-    dvr = {kind: np.where(brain, values, 0).astype(np.float32) for kind, values in given.items()}
+        maps_by_kind["clean"] = case.volumes["dvr_clean"]
+    dvr = {kind: np.where(brain, values, 0).astype(np.float32) for kind, values in maps_by_kind.items()}
     regions = _disjoint_tissues(case, brain)
     labels, volumes = label_lesions(regions["lesion"], case.voxel_volume)
     visit: dict[str, Any] = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}

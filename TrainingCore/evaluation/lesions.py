@@ -71,7 +71,7 @@ def lesion_table(
     order = np.argsort(owner, kind="stable")
     inside, owner = inside[order], owner[order]
     healthy = np.asarray(nawm, bool) & (labels == 0)
-    columns = _places(inside, owner, labels.shape, np.asarray(affine, float))
+    columns = _positions(inside, owner, labels.shape, np.asarray(affine, float))
     maps = {"": dvr} if measured is None else {"": dvr, "measured_": measured}
     surroundings = _shell_means(labels, healthy, list(maps.values()), affine)
     for (prefix, values), around in zip(maps.items(), surroundings):
@@ -93,7 +93,9 @@ def confidence_by_label(probability: np.ndarray, labels: np.ndarray) -> np.ndarr
     return mean_by_label(labels, probability)
 
 
-def _places(inside: np.ndarray, owner: np.ndarray, shape: tuple[int, ...], affine: np.ndarray) -> dict[str, np.ndarray]:
+def _positions(
+    inside: np.ndarray, owner: np.ndarray, shape: tuple[int, ...], affine: np.ndarray
+) -> dict[str, np.ndarray]:
     """Columns indexed by label: id, volume and centre of gravity."""
     counts = np.bincount(owner)
     divisor = np.maximum(counts, 1)

@@ -263,7 +263,7 @@ def finest(candidates: Sequence[Candidate]) -> Candidate:
     Returns:
         One of them.
     """
-    return min(candidates, key=lambda one: one.spacing)
+    return min(candidates, key=lambda model: model.spacing)
 
 
 @dataclass

@@ -35,7 +35,7 @@ def make_folds(stratum: Mapping[str, str], folds: int, seed: int) -> list[list[s
     parts: list[list[str]] = [[] for _ in range(folds)]
     # The rarest strata first: where a stratum has fewer people than there are folds, its people go to the emptiest.
     sizes = Counter(stratum.values())
-    for name in sorted(sizes, key=lambda one: (sizes[one], one)):
+    for name in sorted(sizes, key=lambda stratum_name: (sizes[stratum_name], stratum_name)):
         members = sorted(person for person, own in stratum.items() if own == name)
         counts = [0] * folds
         for person in rng.permutation(members).tolist():

@@ -13,14 +13,14 @@ PLAN, KIND = "plan.json", "kind"
 MAX_NAMED = 3
 
 
-def start_or_resume(folder: Path, wanted: dict[str, Any], what: str) -> None:
+def start_or_resume(folder: Path, plan: dict[str, Any], what: str) -> None:
     """Start a folder with a plan, or check that it was started with the same one.
 
     Several jobs may start one folder at the same time.
 
     Args:
         folder: folder of the experiment, which may not exist yet.
-        wanted: settings as JSON.
+        plan: settings as JSON.
         what: kind of experiment, named in messages.
 
     Raises:
@@ -34,9 +34,9 @@ def start_or_resume(folder: Path, wanted: dict[str, Any], what: str) -> None:
         if others and not (folder / PLAN).is_file():  # looked for again, as another job may just have begun
             raise BadInput(f"{folder} holds other files (it has no {PLAN}). Choose another --out.")
         if not others:
-            write_json(folder / PLAN, {KIND: what, **wanted})
-    existing = read_plan(folder, what, list(wanted))
-    different = [_difference(key, existing[key], wanted[key]) for key in wanted if existing[key] != wanted[key]]
+            write_json(folder / PLAN, {KIND: what, **plan})
+    existing = read_plan(folder, what, list(plan))
+    different = [_difference(key, existing[key], plan[key]) for key in plan if existing[key] != plan[key]]
     if different:
         raise BadInput(
             f"{folder} holds another {what}: its {', '.join(different)} differ. Give the same options and data to "
@@ -44,11 +44,11 @@ def start_or_resume(folder: Path, wanted: dict[str, Any], what: str) -> None:
         )
 
 
-def _difference(key: str, found: Any, wanted: Any) -> str:
+def _difference(key: str, existing: Any, plan: Any) -> str:
     """Names of the settings that differ; for files, of the visits."""
-    if key != "files" or not isinstance(found, dict):
+    if key != "files" or not isinstance(existing, dict):
         return key
-    whose = sorted(label for label in {*found, *wanted} if found.get(label) != wanted.get(label))
+    whose = sorted(label for label in {*existing, *plan} if existing.get(label) != plan.get(label))
     return f"files ({', '.join(whose[:MAX_NAMED])}{', ...' if len(whose) > MAX_NAMED else ''})"
 
 

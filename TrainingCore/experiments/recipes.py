@@ -12,7 +12,7 @@ from ..runtime.errors import BadInput
 from ..systems.checks import check_recipe, volumes_to_learn
 
 
-def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:
+def open_recipes(specifications: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Load the recipes of an experiment.
 
     Args:
@@ -26,7 +26,7 @@ def open_recipes(wanted: Sequence[str], changes: Sequence[str]) -> dict[str, dic
         BadInput: the recipes have different targets, two have one name, or none has a changed key.
     """
     entries = [(name if equals else Path(entry).stem, which if equals else entry)
-               for entry in wanted for name, equals, which in [entry.partition("=")]]  # fmt: skip
+               for entry in specifications for name, equals, which in [entry.partition("=")]]  # fmt: skip
     before = [load_recipe(which) for _name, which in entries]
     recipes: dict[str, dict[str, Any]] = {}
     for (name, which), own in zip(entries, before):

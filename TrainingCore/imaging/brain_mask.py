@@ -51,12 +51,12 @@ class Brain:
         )
 
 
-def find_brain(t1w: Volume, given: Volume | None = None) -> Brain:
+def find_brain(t1w: Volume, mask: Volume | None = None) -> Brain:
     """Determine the brain mask on the T1w grid: given, else support of a stripped image, else brain extraction.
 
     Args:
         t1w: T1w image.
-        given: brain mask, or None.
+        mask: brain mask, or None.
 
     Returns:
         The mask.
@@ -64,8 +64,8 @@ def find_brain(t1w: Volume, given: Volume | None = None) -> Brain:
     Raises:
         BadInput: the given mask does not overlap with the T1w, or no brain is detected.
     """
-    if given is not None:
-        return Brain(t1w.with_data(mask_on_grid(given, t1w)), "given")
+    if mask is not None:
+        return Brain(t1w.with_data(mask_on_grid(mask, t1w)), "given")
     support = stripped_support(t1w)
     if support is not None:
         return Brain(t1w.with_data(support.astype(np.float32)), "skull-stripped input")

@@ -175,8 +175,8 @@ def _wrong_t1w(t1w: Look, name: str) -> list[str]:
     return []
 
 
-def _looks_like(given: str, name: str, contrast: str) -> str:
-    return f"The {given} {name} looks like a {contrast}: {WHY[contrast]}. {DISTRUST.format(given)}"
+def _looks_like(what: str, name: str, contrast: str) -> str:
+    return f"The {what} {name} looks like a {contrast}: {WHY[contrast]}. {DISTRUST.format(what)}"
 
 
 def check_whole(brain: Volume, name: str = "") -> str:

@@ -150,12 +150,12 @@ def _slice_notes(stack: Stack, frames: list[Frame], step: np.ndarray, folder: Fo
     return tuple(notes)
 
 
-def _refuse_doubled(count: int, places: int, label: str) -> None:
-    if count % places == 0 and places >= MINIMUM_SLICES:
-        raise BadInput(f"{label} is 4D: it holds {count // places} volumes of {places} slices. Give one of them.")
+def _refuse_doubled(count: int, positions: int, label: str) -> None:
+    if count % positions == 0 and positions >= MINIMUM_SLICES:
+        raise BadInput(f"{label} is 4D: it holds {count // positions} volumes of {positions} slices. Give one of them.")
     raise BadInput(
-        f"{label} shows {count - places} of its {places} slice positions more than once: two acquisitions are mixed. "
-        "Export one series alone."
+        f"{label} shows {count - positions} of its {positions} slice positions more than once: two acquisitions are "
+        "mixed. Export one series alone."
     )
 
 

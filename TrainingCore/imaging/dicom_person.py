@@ -37,18 +37,18 @@ def person_of(header: Any) -> DicomIdentity:
     )
 
 
-def same_person(one: DicomIdentity, other: DicomIdentity) -> bool:
+def same_person(first: DicomIdentity, second: DicomIdentity) -> bool:
     """Check that nothing contradicts that two identities are one person.
 
     Missing values contradict nothing, and a name may have additional parts (a middle name, a title).
 
     Args:
-        one: identity of a series.
-        other: identity of another series.
+        first: identity of a series.
+        second: identity of another series.
     """
-    numbers = one.number == other.number or not one.number or not other.number
-    born = one.born == other.born or not one.born or not other.born
-    names = one.name <= other.name or other.name <= one.name
+    numbers = first.number == second.number or not first.number or not second.number
+    born = first.born == second.born or not first.born or not second.born
+    names = first.name <= second.name or second.name <= first.name
     return numbers and born and names
 
 

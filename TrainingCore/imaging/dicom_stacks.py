@@ -110,30 +110,30 @@ def _stacks_of_files(files: list[Path]) -> tuple[list[Stack], int]:
     return [stack for group in groups.values() for stack in group], unreadable
 
 
-def _add(group: list[Stack], said: Stack, frames: list[Frame], fits: Callable[[Stack, Stack], bool]) -> None:
+def _add(group: list[Stack], candidate: Stack, frames: list[Frame], fits: Callable[[Stack, Stack], bool]) -> None:
     """Put frames on the first stack of a group that fits, else on a new one."""
-    stack = next((stack for stack in group if fits(stack, said)), None)
+    stack = next((stack for stack in group if fits(stack, candidate)), None)
     if stack is None:
-        stack = said
+        stack = candidate
         stack.frames = []
         group.append(stack)
     stack.frames += frames
 
 
-def _same_stack(one: Stack, other: Stack) -> bool:
+def _same_stack(first: Stack, second: Stack) -> bool:
     """Check whether two slices may belong to one stack: orientation, echo, inversion and voxels nearly agree."""
-    turned = np.abs(np.subtract(one.orientation, other.orientation)).max() <= COSINE
-    spaced = all(abs(a - b) <= SPACING_SHARE * a for a, b in zip(one.spacing, other.spacing))
+    turned = np.abs(np.subtract(first.orientation, second.orientation)).max() <= COSINE
+    spaced = all(abs(a - b) <= SPACING_SHARE * a for a, b in zip(first.spacing, second.spacing))
     return bool(
         turned
         and spaced
-        and _near(one.echo_time, other.echo_time, ECHO_SHARE, ECHO_MS)
-        and _near(one.inversion_time, other.inversion_time, INVERSION_SHARE, 1.0)
+        and _near(first.echo_time, second.echo_time, ECHO_SHARE, ECHO_MS)
+        and _near(first.inversion_time, second.inversion_time, INVERSION_SHARE, 1.0)
     )
 
 
-def _near(one: float | None, other: float | None, share: float, least: float) -> bool:
-    return one is None or other is None or abs(one - other) <= max(share * abs(one), least)
+def _near(first: float | None, second: float | None, share: float, least: float) -> bool:
+    return first is None or second is None or abs(first - second) <= max(share * abs(first), least)
 
 
 def _parts(stack: Stack) -> list[Stack]:
@@ -147,7 +147,7 @@ def _without_copies(stack: Stack) -> Iterable[Frame]:
     """Yield the frames, only one of those with the same position, tags and values."""
     at_position: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in stack.frames:
-        at_position[(*_place(frame), frame.repeats)].append(frame)
+        at_position[(*_position(frame), frame.repeats)].append(frame)
     for frames in at_position.values():
         kept: list[np.ndarray | None] = []
         for frame in frames:
@@ -169,7 +169,7 @@ def _values(stack: Stack, frame: Frame) -> np.ndarray | None:
     return values * np.float32(frame.slope) + np.float32(frame.intercept)
 
 
-def _place(frame: Frame) -> tuple[int, ...]:
+def _position(frame: Frame) -> tuple[int, ...]:
     return tuple(round(mm / SAME_PLACE_MM) for mm in frame.position)
 
 
@@ -185,7 +185,7 @@ def _repetitions(stack: Stack) -> list[Stack]:
 
 
 def _doubled(frames: list[Frame]) -> bool:
-    return len({_place(frame) for frame in frames}) < len(frames)
+    return len({_position(frame) for frame in frames}) < len(frames)
 
 
 def _split_by(stack: Stack, value: Callable[[Frame], object]) -> list[Stack]:
@@ -206,7 +206,7 @@ def _split_by_instance(stack: Stack) -> list[Stack]:
     """Split a stack into volumes by instance number, if every position was acquired equally often."""
     at_position: dict[tuple[int, ...], list[Frame]] = defaultdict(list)
     for frame in stack.frames:
-        at_position[_place(frame)].append(frame)
+        at_position[_position(frame)].append(frame)
     counts = {len(frames) for frames in at_position.values()}
     numbers = {frame.instance for frame in stack.frames}
     if len(counts) != 1 or None in numbers or len(numbers) < len(stack.frames) or len(at_position) < FEW_SLICES:
@@ -220,7 +220,7 @@ def _joined(stacks: list[Stack]) -> list[Stack]:
 
     They must agree in everything else and have different positions.
     """
-    for fits in (_one_series, _one_series_but_for_numbers):
+    for fits in (_of_one_series, _of_one_series_but_for_numbers):
         whole = [stack for stack in stacks if len(stack.frames) >= FEW_SLICES]
         few = [stack for stack in stacks if len(stack.frames) < FEW_SLICES]
         joined: list[Stack] = []
@@ -230,15 +230,15 @@ def _joined(stacks: list[Stack]) -> list[Stack]:
     return stacks
 
 
-def _one_series(one: Stack, other: Stack) -> bool:
-    return one.number == other.number and _one_series_but_for_numbers(one, other)
+def _of_one_series(first: Stack, second: Stack) -> bool:
+    return first.number == second.number and _of_one_series_but_for_numbers(first, second)
 
 
-def _one_series_but_for_numbers(one: Stack, other: Stack) -> bool:
-    tags = [(s.description, s.modality, s.image_type, s.sequence, s.rows, s.columns, s.date) for s in (one, other)]
-    positions = {_place(frame) for frame in one.frames}
-    apart = not any(_place(frame) in positions for frame in other.frames)
-    return tags[0] == tags[1] and apart and _same_stack(one, other) and same_person(one.person, other.person)
+def _of_one_series_but_for_numbers(first: Stack, second: Stack) -> bool:
+    tags = [(s.description, s.modality, s.image_type, s.sequence, s.rows, s.columns, s.date) for s in (first, second)]
+    positions = {_position(frame) for frame in first.frames}
+    apart = not any(_position(frame) in positions for frame in second.frames)
+    return tags[0] == tags[1] and apart and _same_stack(first, second) and same_person(first.person, second.person)
 
 
 def _number(stacks: list[Stack]) -> None:
@@ -246,9 +246,9 @@ def _number(stacks: list[Stack]) -> None:
     parts: dict[tuple[str, str], list[Stack]] = {}
     for stack in stacks:
         parts.setdefault((stack.study, stack.series), []).append(stack)
-    for place, group in enumerate(parts.values(), start=1):
+    for index, group in enumerate(parts.values(), start=1):
         for part, stack in enumerate(group, start=1):
-            number = f"{stack.number}" if stack.number is not None else f"u{place}"
+            number = f"{stack.number}" if stack.number is not None else f"u{index}"
             stack.label = number if len(group) == 1 else f"{number}.{part}"
 
 

@@ -68,7 +68,7 @@ def brain_grid(
     low, high = world_bounds(brain, affine)
     affine, requested = np.asarray(affine, float), spacing
     spacing = max(requested, float(((high - low + 2 * MARGIN_MM) / np.array(shape)).max()))
-    if tuple(brain.shape) == tuple(shape) and _made_like_this(affine, requested, spacing):
+    if tuple(brain.shape) == tuple(shape) and _has_model_voxels(affine, requested, spacing):
         return Grid((shape[0], shape[1], shape[2]), affine)
     origin = (low + high) / 2 - spacing * (np.array(shape) - 1) / 2
     if spacing == requested and _along_the_world(affine, requested):
@@ -85,14 +85,16 @@ def _along_the_world(affine: np.ndarray, spacing: float) -> bool:
     return bool(one_each and np.allclose(affine[:3, :3], spacing * turn, atol=1e-4))
 
 
-def _made_like_this(affine: np.ndarray, wanted: float, needed: float) -> bool:
+def _has_model_voxels(affine: np.ndarray, requested: float, needed: float) -> bool:
     """Check whether a grid has the desired voxels, or the larger ones that this brain needs.
 
     The ends of a brain shift by up to a voxel when it is resampled.
     """
     own = float(affine[0, 0])
     isotropic = own > 0 and np.allclose(affine[:3, :3], own * np.eye(3), atol=1e-4)
-    return bool(isotropic and (abs(own - wanted) < 1e-4 or (own > wanted and abs(own / needed - 1) < ENDS_TOLERANCE)))
+    return bool(
+        isotropic and (abs(own - requested) < 1e-4 or (own > requested and abs(own / needed - 1) < ENDS_TOLERANCE))
+    )
 
 
 def world_bounds(mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,7 @@ class MutualInformation:
         import torch
 
         with torch.no_grad():
-            coordinates, weight, edge = self._places(matrix)
+            coordinates, weight, edge = self._sample_coordinates(matrix)
             value, slopes = self._interpolated(coordinates)
             column, shares = _parzen_shares(value)
             histogram = _joint_histogram(self.rows, column, [weight * share for share in shares])
@@ -121,7 +121,7 @@ class MutualInformation:
         by_world[:, :3] += np.outer(by_world[:, 3], self.centre)  # the points are kept relative to their centre
         return Similarity(information, covered, by_world)
 
-    def _places(self, matrix: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def _sample_coordinates(self, matrix: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Return voxel coordinates of the samples, (3, n), their weights, (n,), and the weights' slope, (3, n), or
         None.
         """
@@ -141,16 +141,16 @@ class MutualInformation:
         edge = direction * torch.where(shares > 0, weight / shares.clamp_min(1e-6), 0.0)
         return coordinates, weight, edge
 
-    def _interpolated(self, places: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def _interpolated(self, coordinates: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Trilinear values, (n,), and their slopes along I, J, K, each (n,), per voxel."""
         import torch
 
         lower, share = [], []
         for axis, size in enumerate(self.shape):
-            place = places[axis].clamp(0, size - 1)
-            floor = place.floor()
+            coordinate = coordinates[axis].clamp(0, size - 1)
+            floor = coordinate.floor()
             lower.append(floor.long())
-            share.append(place - floor)
+            share.append(coordinate - floor)
         base = lower[0] * self.strides[0] + lower[1] * self.strides[1] + lower[2]
         i, j, k = share
         ends = {}

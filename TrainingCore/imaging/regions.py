@@ -35,7 +35,7 @@ MIN_CORTEX = (
 )
 
 
-class Places(NamedTuple):
+class RegionMasks(NamedTuple):
     """Masks (I, J, K) on the T1w's grid: below the tentorium, lateral ventricles, cortical grey matter."""
 
     infratentorial: np.ndarray
@@ -43,21 +43,21 @@ class Places(NamedTuple):
     cortex: np.ndarray
 
 
-def encode_places(places: Places) -> np.ndarray:
-    """Encode places as one image.
+def encode_regions(masks: RegionMasks) -> np.ndarray:
+    """Encode the masks as one image.
 
     Args:
-        places: three masks (I, J, K).
+        masks: three masks (I, J, K).
 
     Returns:
         uint8 (I, J, K): bit 0 infratentorial, bit 1 lateral ventricles, bit 2 cortex.
     """
-    bits = [np.asarray(mask, np.uint8) << bit for bit, mask in enumerate(places)]
+    bits = [np.asarray(mask, np.uint8) << bit for bit, mask in enumerate(masks)]
     return np.bitwise_or.reduce(bits)
 
 
-def decode_places(coded: np.ndarray) -> Places:
-    """Decode an image of `encode_places`.
+def decode_regions(coded: np.ndarray) -> RegionMasks:
+    """Decode an image of `encode_regions`.
 
     Args:
         coded: integers (I, J, K).
@@ -65,7 +65,7 @@ def decode_places(coded: np.ndarray) -> Places:
     Returns:
         Three bool masks.
     """
-    return Places(*((coded >> bit & 1).astype(bool) for bit in range(len(Places._fields))))
+    return RegionMasks(*((coded >> bit & 1).astype(bool) for bit in range(len(RegionMasks._fields))))
 
 
 def align_to_atlas(t1w: Volume, brain: Volume) -> np.ndarray:
@@ -94,7 +94,7 @@ def _middle(mask: Volume) -> np.ndarray:
     return brain_points(mask, step=11).mean(axis=0)
 
 
-def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_atlas: np.ndarray) -> Places:
+def find_regions(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_atlas: np.ndarray) -> RegionMasks:
     """Determine the anatomy for the regions of lesions, approximately from the atlas and exactly from the tissues.
 
     Args:
@@ -106,17 +106,17 @@ def find_places(t1w: Volume, brain: Volume, tissues: dict[str, np.ndarray], to_a
     regions = read_volume(ATLAS / "regions.nii.gz", "atlas")
     shape = t1w.data.shape
 
-    def here(region: int) -> np.ndarray:
+    def on_t1w_grid(region: int) -> np.ndarray:
         chosen = regions.with_data((regions.data == region).astype(np.float32))
         return resample(chosen, shape, t1w.affine, to_atlas)
 
     spacing = tuple(t1w.spacing)
-    near = _within(here(VENTRICLE) > 0.5, VENTRICLE_REACH_MM, spacing)
-    below = here(INFRATENTORIAL) > 0.5
+    near = _within(on_t1w_grid(VENTRICLE) > 0.5, VENTRICLE_REACH_MM, spacing)
+    below = on_t1w_grid(INFRATENTORIAL) > 0.5
     inside = brain.data > 0.5
     depth = depth_inside(inside, spacing)
     cortex = _sheets(tissues["grey_matter"] & ~below & (depth < SURFACE_MM), t1w.voxel_volume)
-    return Places(below & inside, tissues["csf"] & near & (depth > TOUCH_MM), cortex)
+    return RegionMasks(below & inside, tissues["csf"] & near & (depth > TOUCH_MM), cortex)
 
 
 def _sheets(mask: np.ndarray, voxel_volume: float) -> np.ndarray:
@@ -131,7 +131,7 @@ def _within(mask: np.ndarray, reach: float, spacing: tuple[float, ...]) -> np.nd
     return distance_to(mask, reach, spacing) <= reach
 
 
-def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...]) -> list[str]:
+def lesion_regions(labels: np.ndarray, masks: RegionMasks, spacing: tuple[float, ...]) -> list[str]:
     """Determine the region of each lesion.
 
     Infratentorial if most of the lesion is; else periventricular if any of it touches the ventricles; else
@@ -139,7 +139,7 @@ def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...
 
     Args:
         labels: int (I, J, K), lesions 1, 2, ...
-        places: anatomy on the same grid.
+        masks: anatomy on the same grid.
         spacing: voxel edges in mm.
 
     Returns:
@@ -152,9 +152,9 @@ def lesion_regions(labels: np.ndarray, places: Places, spacing: tuple[float, ...
     def share(mask: np.ndarray) -> np.ndarray:
         return np.bincount(owner, mask.ravel()[inside], len(counts)) / np.maximum(counts, 1)
 
-    below = share(places.infratentorial) > 0.5
-    touching = share(_within(places.ventricles, TOUCH_MM, spacing)) > 0
-    cortical = share(_within(places.cortex, TOUCH_MM, spacing)) > MIN_CORTEX
+    below = share(masks.infratentorial) > 0.5
+    touching = share(_within(masks.ventricles, TOUCH_MM, spacing)) > 0
+    cortical = share(_within(masks.cortex, TOUCH_MM, spacing)) > MIN_CORTEX
     chosen = np.select([counts == 0, below, touching, cortical], ["", *_names()], DEEP)
     return chosen[1:].tolist()
 

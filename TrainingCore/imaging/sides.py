@@ -36,16 +36,16 @@ def check_side(lesions: Volume, flair: Volume, brain: Volume, matrix: np.ndarray
     if np.count_nonzero(one_sided) < MIN_VOXELS:
         return ""
 
-    def seen(places: np.ndarray) -> np.ndarray:
-        values = values_at(flair, places @ matrix[:3, :3].T + matrix[:3, 3])
+    def flair_values(positions: np.ndarray) -> np.ndarray:
+        values = values_at(flair, positions @ matrix[:3, :3].T + matrix[:3, 3])
         return values[np.isfinite(values)]
 
-    usual = seen(inside)
+    usual = flair_values(inside)
     middle = np.median(usual)
     spread = 1.4826 * np.median(np.abs(usual - middle))
     if not spread > 0:
         return ""
-    own, other = ((np.median(seen(places[one_sided])) - middle) / spread for places in (points, mirrored))
+    own, other = ((np.median(flair_values(positions[one_sided])) - middle) / spread for positions in (points, mirrored))
     if not (own < BRIGHT and other - own > SIDE_MARGIN):
         return ""
     return (

@@ -133,12 +133,14 @@ class _ScaledConvolution(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor, kind: torch.dtype) -> Tensor:
+        """Convolve, and save what `backward` needs."""
         ctx.save_for_backward(x, scale, shift, weight)
         ctx.kind = kind
         return _convolution_in(kind, torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x)), weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        """Return the gradients of x, scale, shift and weight; `kind` has none."""
         x, scale, shift, weight = ctx.saved_tensors
         scaled = torch.addcmul(each_voxel(shift, x), x, each_voxel(scale, x))
         below, of_weight = _convolution_backward(*(values.to(ctx.kind) for values in (gradient, scaled, weight)))

@@ -141,18 +141,18 @@ def _check_headers(patient: PatientImages) -> None:
         refuse_lost_header(patient.dvr, "measured DVR", {patient.reference: patient.images[patient.reference]})
 
 
-def _check_complete(given: Container[str], bundle: Bundle, completed: bool) -> None:
+def _check_complete(available: Container[str], bundle: Bundle, completed: bool) -> None:
     """Raise BadInput if an input of the model is missing, or the T1w that defines the grid of a myelin map.
 
     Args:
-        given: names of the available volumes.
+        available: names of the available volumes.
         bundle: the model.
         completed: whether another model will fill in a missing FLAIR.
     """
     about = bundle.description
     needed = [*about["inputs"], *(["t1w"] if about["output"] == "dvr" else [])]
-    missing = [name for name in dict.fromkeys(needed) if name not in given]
-    if completed and "t1w" in given:
+    missing = [name for name in dict.fromkeys(needed) if name not in available]
+    if completed and "t1w" in available:
         missing = [name for name in missing if name != "flair"]
     if not missing:
         return

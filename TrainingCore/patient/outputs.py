@@ -29,7 +29,7 @@ from ..data.result import (
 from ..data.run import versions
 from ..evaluation.lesion_summary import mean_sd, summarise_lesions
 from ..imaging.aligned import AlignedPatient
-from ..imaging.regions import Places, encode_places
+from ..imaging.regions import RegionMasks, encode_regions
 from ..imaging.registration import Registration
 from ..imaging.transforms import write_transform
 from ..imaging.volumes import Volume, resample, write_volume
@@ -130,12 +130,12 @@ def _write_maps(folder: Path, findings: Findings) -> None:
         if own is not None:
             probability = resample(Volume(probability, findings.brain.mask.affine), mask.data.shape, mask.affine)
         write(LESION_PROBABILITY, probability, "probability of a lesion, found automatically, to be reviewed")
-    if findings.places is not None:
-        anatomy = findings.places
+    if findings.regions is not None:
+        regions = findings.regions
         if own is not None:
             affine = findings.brain.mask.affine
-            anatomy = Places(*(mask_on_own_grid(part, affine, own.brain).data > 0 for part in anatomy))
-        write(PLACES, encode_places(anatomy), "1 infratentorial, 2 lateral ventricles, 4 cortex, and their sums")
+            regions = RegionMasks(*(mask_on_own_grid(part, affine, own.brain).data > 0 for part in regions))
+        write(PLACES, encode_regions(regions), "1 infratentorial, 2 lateral ventricles, 4 cortex, and their sums")
     if uncertainty is not None:
         write(UNCERTAINTY, uncertainty, "uncertainty (SD) of " + words)
 
@@ -216,7 +216,7 @@ def _provenance_of(findings: Findings, summary: dict[str, Any]) -> dict[str, Any
         },
         "registrations": {name: describe_registration(each) for name, each in aligned.registrations.items()},
         "lesion_source": findings.prepared.lesion_source,
-        "network": {"run_on": findings.way, "flip_averaging": findings.flips, "predictions": findings.predictions},
+        "network": {"run_on": findings.run_on, "flip_averaging": findings.flips, "predictions": findings.predictions},
         "uncertainty": None if findings.uncertainty is None else describe_uncertainty(about, findings.predictions),
         "summary": summary,
         "warnings": findings.patient.anonymous_warnings(),

@@ -104,16 +104,16 @@ def _register(
     reference: str,
     images: Mapping[str, Volume],
     name: str,
-    given: np.ndarray | None,
+    transform: np.ndarray | None,
     corrected: Volume,
 ) -> Registration:
     image, fixed, mask = images[name], images[reference], patient.brain.mask
     word, words = word_of(name), word_of(reference)
-    sibling = None if given is not None else _same_acquisition(name, image, patient, images)
-    if given is not None:
+    sibling = None if transform is not None else _same_acquisition(name, image, patient, images)
+    if transform is not None:
         points = brain_points(mask)
-        covered = inside_share(points, image, given)
-        registration = Registration(given, "given", mean_distance(points, given, np.eye(4)), covered)
+        covered = inside_share(points, image, transform)
+        registration = Registration(transform, "given", mean_distance(points, transform, np.eye(4)), covered)
     elif sibling is not None:
         registration = patient.registrations[sibling]
     else:

@@ -14,7 +14,7 @@ from ..evaluation.lesions import confidence_by_label, demyelination_limit, lesio
 from ..evaluation.plausibility import Finding, plausibility
 from ..imaging.brain_mask import Brain
 from ..imaging.labelling import label_lesions
-from ..imaging.regions import Places, align_to_atlas, find_places, lesion_regions
+from ..imaging.regions import RegionMasks, align_to_atlas, find_regions, lesion_regions
 from ..imaging.volumes import Volume
 from ..prediction.model import TrainedModel
 from ..prediction.uncertainty import fitted_errors
@@ -37,12 +37,12 @@ class Findings:
         labels: lesion labels, see evaluation.lesions.
         rows: lesion table, see evaluation.lesions.
         limit: DVR below which a voxel counts as demyelinated, or None.
-        way: how the network was run (device, whole volume or tiles).
+        run_on: how the network was run (device, whole volume or tiles).
         flips: whether the mirrored prediction was averaged in.
         predictions: number of predictions.
         plausibility: comparison of the map with published findings.
         seconds: wall-clock seconds by step.
-        places: anatomy that determines the region of a lesion, None without lesions.
+        regions: masks that determine the region of a lesion, None without lesions.
     """
 
     prepared: PreparedPatient
@@ -52,12 +52,12 @@ class Findings:
     labels: np.ndarray
     rows: list[dict[str, Any]]
     limit: float | None
-    way: str
+    run_on: str
     flips: bool
     predictions: int
     plausibility: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    places: Places | None = None
+    regions: RegionMasks | None = None
 
     @property
     def patient(self) -> PatientImages:
@@ -146,11 +146,11 @@ def synthesize_prepared(
         confidence = confidence_by_label(prepared.lesion_probability, labels)
         rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
     t1w = prepared.reference
-    anatomy = _places(prepared, clock) if rows or prepared.lesion_probability is not None else None
-    if anatomy is not None:
-        regions = lesion_regions(labels, anatomy, tuple(t1w.spacing))
+    masks = _region_masks(prepared, clock) if rows or prepared.lesion_probability is not None else None
+    if masks is not None:
+        regions = lesion_regions(labels, masks, tuple(t1w.spacing))
         rows = [row | {"region": regions[row["id"] - 1]} for row in rows]
-    ventricles = None if anatomy is None else anatomy.ventricles
+    ventricles = None if masks is None else masks.ventricles
     return Findings(
         prepared=prepared,
         bundle=bundle,
@@ -159,10 +159,10 @@ def synthesize_prepared(
         labels=labels,
         rows=rows,
         limit=limit,
-        way=prediction.way,
+        run_on=prediction.run_on,
         flips=flips,
         predictions=len(prediction.maps),
-        places=anatomy,
+        regions=masks,
         plausibility=plausibility(dvr, labels, prepared.tissues, t1w.affine, t1w.data, ventricles),
     )
 
@@ -172,11 +172,11 @@ def _voxel_uncertainty(prediction: Prediction, brain: Brain, fitted: dict[str, f
     return np.where(brain.mask.data > 0.5, expected_error(spread, fitted), 0).astype(np.float32)
 
 
-def _places(prepared: PreparedPatient, clock: Clock) -> Places | None:
+def _region_masks(prepared: PreparedPatient, clock: Clock) -> RegionMasks | None:
     """Ventricles, cortex and infratentorial tissue, or None with a warning if the atlas cannot be aligned."""
     t1w, mask = prepared.reference, prepared.brain.mask
     try:
-        return find_places(t1w, mask, prepared.tissues, align_to_atlas(t1w, mask))
+        return find_regions(t1w, mask, prepared.tissues, align_to_atlas(t1w, mask))
     except MyelinSynthError:
         message = "The brain does not fit the atlas, so the regions of the lesions are missing."
         clock.warn(prepared.patient, message)

@@ -24,7 +24,7 @@ def tissue_masks(
     reference: str,
     lesions: np.ndarray | None,
     label_map: Volume | None = None,
-    given: Mapping[str, Volume] | None = None,
+    volumes: Mapping[str, Volume] | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute white matter, grey matter, CSF and NAWM on the grid of the reference.
 
@@ -33,7 +33,7 @@ def tissue_masks(
         reference: name of the image to which all others were registered.
         lesions: bool mask on that grid, or None.
         label_map: FreeSurfer or SynthSeg labels in reference space, on any grid; has priority.
-        given: tissue masks in reference space; white and grey matter are used, CSF if it exists.
+        volumes: tissue masks by name, in reference space; white and grey matter are used, CSF if it exists.
 
     Returns:
         bool masks (I, J, K) by name; NAWM is white matter outside lesions and at least 2 mm from other tissue. Empty
@@ -48,8 +48,8 @@ def tissue_masks(
         return {name: labelled[name] for name in (*TISSUES, "nawm")}
     grid = Grid(fixed.data.shape, np.asarray(fixed.affine, float))
     spacing = (float(fixed.spacing[0]), float(fixed.spacing[1]), float(fixed.spacing[2]))
-    if given is not None and {"white_matter", "grey_matter"} <= set(given):
-        masks = {name: on_grid(given[name], grid, mask=True) & brain for name in TISSUES if name in given}
+    if volumes is not None and {"white_matter", "grey_matter"} <= set(volumes):
+        masks = {name: on_grid(volumes[name], grid, mask=True) & brain for name in TISSUES if name in volumes}
     elif reference != "t1w":
         return {}
     else:

@@ -134,7 +134,7 @@ def write_translation(
         "registrations": {
             name: describe_registration(registration) for name, registration in aligned.registrations.items()
         },
-        "network": {"run_on": prediction.way, "flip_averaging": flips, "predictions": len(prediction.maps)},
+        "network": {"run_on": prediction.run_on, "flip_averaging": flips, "predictions": len(prediction.maps)},
         "compared_with_the_real_one": _compare_with_real(aligned, predicted, about),
         "warnings": patient.anonymous_warnings(),
     }
@@ -148,7 +148,7 @@ def write_translation(
 
 
 def _compare_with_real(
-    aligned: AlignedPatient, made: np.ndarray, about: dict[str, Any]
+    aligned: AlignedPatient, prediction: np.ndarray, about: dict[str, Any]
 ) -> dict[str, float | None] | None:
     """Return SSIM and MAE in the brain against the real contrast, in the network's units; None if the patient has none.
 
@@ -162,7 +162,7 @@ def _compare_with_real(
     truth, source = (apply_rule(aligned.on_reference_grid(name).data, inside, rule) for name in names)
     nothing = np.zeros(inside.shape, bool)
     measures: dict[str, float | None] = {}
-    for prefix, image in (("", np.where(inside, made, truth)), ("untouched_", source)):
+    for prefix, image in (("", np.where(inside, prediction, truth)), ("untouched_", source)):
         quality = translation_quality(truth, image, inside, nothing, SPANS[rule["rule"]])
         measures |= {f"{prefix}{key}": value for key, value in quality.items() if key.endswith("_brain")}
     return measures

@@ -163,16 +163,16 @@ def _measured_diffusion(scene: Scene, with_trace: bool) -> dict[str, np.ndarray]
     plain = {name: np.exp(-sequence.echo / tissue.t2) * tissue.density for name, tissue in scene.tissues.items()}
     reference = float(np.median(plain["white"]))
     diffused = _diffusion(scene)
-    ways = {"ad": lambda part: part.axial, "rd": lambda part: part.radial}
+    diffusivities = {"ad": lambda part: part.axial, "rd": lambda part: part.radial}
     if with_trace:
-        ways["adc"] = lambda part: (part.axial + 2.0 * part.radial) / 3.0
+        diffusivities["adc"] = lambda part: (part.axial + 2.0 * part.radial) / 3.0
     signals = [mix(scene, plain, reference)]
-    for way in ways.values():
-        weighted = {name: plain[name] * _attenuation(way(tissue), tissue.free) for name, tissue in diffused.items()}
+    for along in diffusivities.values():
+        weighted = {name: plain[name] * _attenuation(along(tissue), tissue.free) for name, tissue in diffused.items()}
         signals.append(mix(scene, weighted, reference))
     random = stream(scene.person_seed, "acquire", "dwi", scene.visit)
     images = acquire_together(signals, scene.anatomy, sequence, random)
-    maps = {name: _diffusivity(image, images[0]) for name, image in zip(ways, images[1:])}
+    maps = {name: _diffusivity(image, images[0]) for name, image in zip(diffusivities, images[1:])}
     maps["ad"], maps["rd"] = np.maximum(maps["ad"], maps["rd"]), np.minimum(maps["ad"], maps["rd"])
     maps["fa"] = fractional_anisotropy(maps["ad"], maps["rd"])
     return maps

@@ -40,29 +40,29 @@ class Terrain:
         tissue = anatomy.white_matter + anatomy.grey_matter
         self.open = np.where(tissue > 0.6, 0.0, np.inf).astype(np.float32)  # a leukocortical lesion crosses the border
 
-    def _pick(self, place: str) -> tuple[int, int, int]:
+    def _pick(self, kind: str) -> tuple[int, int, int]:
         """Draw a voxel where a lesion of that kind starts."""
-        if place == "confluent":
-            place = "deep" if self.random.random() < CONFLUENT_DEEP_SHARE else "periventricular"
-        where, cumulated = self.cumulated[place]
+        if kind == "confluent":
+            kind = "deep" if self.random.random() < CONFLUENT_DEEP_SHARE else "periventricular"
+        where, cumulated = self.cumulated[kind]
         at = int(np.searchsorted(cumulated, self.random.uniform(0.0, cumulated[-1])))
         i, j, k = np.unravel_index(where[min(at, len(where) - 1)], self.anatomy.shape)
         return int(i), int(j), int(k)
 
-    def add(self, lesions: Lesions, volume: float, place: str) -> None:
+    def add(self, lesions: Lesions, volume: float, kind: str) -> None:
         """Grow one lesion from a seed over the voxels of lowest cost; none if no voxel is free.
 
         Args:
             lesions: `owner` is extended in place.
             volume: mm3.
-            place: periventricular, juxtacortical, leukocortical, deep or confluent.
+            kind: periventricular, juxtacortical, leukocortical, deep or confluent.
         """
         voxel = self.anatomy.voxel
-        seed = self._pick(place)
+        seed = self._pick(kind)
         radius = (3.0 * volume / (4.0 * np.pi)) ** (1.0 / 3.0)
-        reach = max(2, int(np.ceil(radius * (3.2 if place == "confluent" else 2.4) / voxel)))
+        reach = max(2, int(np.ceil(radius * (3.2 if kind == "confluent" else 2.4) / voxel)))
         box = tuple(slice(max(0, i - reach), min(n, i + reach + 1)) for i, n in zip(seed, self.anatomy.shape))
-        cost = self._cost(seed, box, radius, place)
+        cost = self._cost(seed, box, radius, kind)
         cost = np.where(lesions.owner[box] > 0, np.inf, cost).ravel()
         target = min(max(1, round(volume / voxel**3)), int(np.isfinite(cost).sum()))
         if target == 0:
@@ -73,24 +73,24 @@ class Terrain:
         taken = _piece_at_seed(taken.reshape(lesions.owner[box].shape), [i - s.start for i, s in zip(seed, box)])
         lesions.owner[box][taken] = lesions.owner.max() + 1
 
-    def _cost(self, seed: tuple[int, int, int], box: tuple[slice, ...], radius: float, place: str) -> np.ndarray:
+    def _cost(self, seed: tuple[int, int, int], box: tuple[slice, ...], radius: float, kind: str) -> np.ndarray:
         """Distance from the seed in units of the radius, in the lesion's own stretched frame, roughened."""
         anatomy, random = self.anatomy, self.random
         axes = [np.arange(s.start, s.stop) - i for s, i in zip(box, seed)]
         offset = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) * anatomy.voxel
         direction = _outwards(anatomy.ventricle_distance, seed)
-        if place in ("juxtacortical", "leukocortical", "deep"):
+        if kind in ("juxtacortical", "leukocortical", "deep"):
             direction = direction + random.normal(0.0, 0.8, 3)
         direction = direction / max(float(np.linalg.norm(direction)), 1e-6)
-        stretch = random.uniform(1.2, 2.2) if place == "periventricular" else random.uniform(0.8, 1.5)
+        stretch = random.uniform(1.2, 2.2) if kind == "periventricular" else random.uniform(0.8, 1.5)
         along = offset @ direction
         across = np.maximum((offset**2).sum(axis=-1) - along**2, 0.0)
         distance = np.sqrt((along / stretch) ** 2 + across * stretch) / radius
         rough = 0.30 * self.roughness[box] + 0.18 * self.grain[box]
-        if place == "confluent":
+        if kind == "confluent":
             near = anatomy.ventricle_distance[box] / max(radius, 8.0)
             return 0.45 * near + 0.85 * distance + 1.2 * rough + self.penalty[box]
-        return distance + rough + (self.open if place == "leukocortical" else self.penalty)[box]
+        return distance + rough + (self.open if kind == "leukocortical" else self.penalty)[box]
 
 
 def _outwards(distance: np.ndarray, seed: tuple[int, int, int]) -> np.ndarray:

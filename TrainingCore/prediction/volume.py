@@ -27,14 +27,14 @@ class Prediction:
         maps: float32 (I, J, K) on the patient's grid, 0 outside the brain: of every member for the original inputs,
             then of every member for each augmentation.
         members: number of members of the model.
-        way: device and use of tiles.
+        run_on: device and use of tiles.
         scale: SD of the error that the network itself predicts, (I, J, K); None if it does not or was not asked.
         lesions: probability of a lesion, (I, J, K), if the model segments lesions, else None.
     """
 
     maps: list[np.ndarray]
     members: int
-    way: str
+    run_on: str
     scale: np.ndarray | None = None
     lesions: np.ndarray | None = None
 

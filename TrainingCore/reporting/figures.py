@@ -257,17 +257,17 @@ def _values(visits: Sequence[Mapping[str, Any]], group: str, name: str) -> np.nd
     return values[np.isfinite(values)]
 
 
-def _boxes(axis: Axes, series: list[np.ndarray], places: np.ndarray, width: float, colour: str) -> None:
+def _boxes(axis: Axes, series: list[np.ndarray], positions: np.ndarray, width: float, colour: str) -> None:
     """Boxes with every visit as a point beside, spread without chance."""
     drawn = axis.boxplot(
-        series, positions=places, widths=width, showfliers=False, manage_ticks=False, patch_artist=True
+        series, positions=positions, widths=width, showfliers=False, manage_ticks=False, patch_artist=True
     )
     for box in drawn["boxes"]:
         box.set(facecolor="white", edgecolor=colour, linewidth=1.2)
     for part in ("whiskers", "caps", "medians"):
         for line in drawn[part]:
             line.set(color=colour, linewidth=1.8 if part == "medians" else 1.1)
-    for position, values in zip(places, series):
+    for position, values in zip(positions, series):
         spread = (np.arange(values.size) * 0.618 % 1 - 0.5) * width * 0.7
         axis.scatter(position + spread, values, s=9, color=colour, alpha=0.5, linewidth=0, zorder=3)
 

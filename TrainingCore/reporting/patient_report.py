@@ -140,7 +140,7 @@ def _methods(findings: Findings) -> str:
         f"Brain: {findings.brain.how}, {findings.brain.millilitres:.0f} ml. {_registrations_in_words(findings)} "
         f"{corrected} corrected for bias field (N4); both images were "
         f"rescaled as the model expects. Model: {about['name']} ({about['system']}), trained on "
-        f"{about['training_data']}; run on {findings.way}{flips}. Weights SHA-256 {findings.bundle.sha256}.\n\n"
+        f"{about['training_data']}; run on {findings.run_on}{flips}. Weights SHA-256 {findings.bundle.sha256}.\n\n"
         f"{about['intended_use']}{_completed_by(findings.patient)}"
     )
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from .errors import MyelinSynthError
 from .files import remove_unfinished
-from .stopping import Stopped, asked, check_stopped, listen, stop_listening
+from .stopping import Stopped, check_stopped, listen, received_signal, stop_listening
 
 LOGGER = logging.getLogger("TrainingCore")  # steps at DEBUG, notes at INFO; silent unless the caller sets it up
 STOPPED = "stopped: nothing half-written was left behind"
@@ -54,8 +54,8 @@ def _code(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str
                 warnings.simplefilter("ignore")
             return main(argv) or 0
     except Exception as error:
-        if asked():  # a library may have replaced the Stopped exception by another one
-            raise Stopped(asked()) from error
+        if received_signal():  # a library may have replaced the Stopped exception by another one
+            raise Stopped(received_signal()) from error
         return _failed(error)
 
 

@@ -39,7 +39,7 @@ def parallel_results(
     Raises:
         BrokenProcessPool: the operating system ended a process, most likely for lack of memory.
     """
-    import joblib
+    import joblib  # 0.7 s, which `--help` and runs without child processes need not wait for
 
     with contextlib.ExitStack() as stack:
         with defer_signals(children_ignore_sigint=True):

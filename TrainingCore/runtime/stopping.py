@@ -29,7 +29,7 @@ class Stopped(SystemExit):
 
 @dataclass
 class _State:
-    asked: int = 0  # the first signal received, 0: none
+    received: int = 0  # the first signal received, 0: none
     deferred: int = 0  # nested `defer_signals` blocks
     over: bool = False  # the program ends: there is nothing left to stop
     before: dict[int, Any] = field(default_factory=dict)  # the caller's handlers
@@ -47,7 +47,7 @@ def listen() -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    _state.asked, _state.deferred, _state.over, _state.turn = 0, 0, False, _state.turn + 1
+    _state.received, _state.deferred, _state.over, _state.turn = 0, 0, False, _state.turn + 1
     for name in SIGNALS:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         before = None if number is None else signal.getsignal(number)
@@ -60,9 +60,9 @@ def listen() -> None:
 def _stop(signum: int, _frame: object) -> None:
     if _state.over:
         return
-    _state.asked = _state.asked or signum
+    _state.received = _state.received or signum
     if not _state.deferred and not _unwinding():
-        raise Stopped(_state.asked)
+        raise Stopped(_state.received)
 
 
 def _unwinding() -> bool:
@@ -108,15 +108,15 @@ def stop_listening(for_good: bool) -> None:
     _state.before.clear()
 
 
-def asked() -> int:
+def received_signal() -> int:
     """The signal that asked this process to stop, or 0."""
-    return _state.asked
+    return _state.received
 
 
 def check_stopped() -> None:
     """Raise Stopped again where a library swallowed it."""
-    if _state.asked and not _state.over and not _state.deferred and not _unwinding():
-        raise Stopped(_state.asked)
+    if _state.received and not _state.over and not _state.deferred and not _unwinding():
+        raise Stopped(_state.received)
 
 
 @contextlib.contextmanager

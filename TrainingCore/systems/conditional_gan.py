@@ -50,20 +50,20 @@ class ConditionalGAN:
     adversarial: float
     weight: float
 
-    def step(self, given: Tensor, sample: Sample, pixel_loss: PixelLoss) -> dict[str, float]:
+    def step(self, inputs: Tensor, sample: Sample, pixel_loss: PixelLoss) -> dict[str, float]:
         """Take a step of D, then one of G.
 
         `D` and `adversarial` are means over the patches, so log 2 = 0.693 is chance level.
 
         Args:
-            given: inputs of the generator, (N, C, I, J, K).
+            inputs: inputs of the generator, (N, C, I, J, K).
             sample: the visits, with target and masks.
             pixel_loss: R, from the generated target (N, 1, I, J, K) and the visits.
 
         Returns:
             Losses by name.
         """
-        fake = self.generator(given) * sample.brain
+        fake = self.generator(inputs) * sample.brain
         losses = {}
         adversarial, patches = torch.zeros((), device=fake.device), 1
         if self.discriminator is not None:

@@ -63,14 +63,14 @@ def _has_default(field: Any) -> bool:
     return field.default is not MISSING or field.default_factory is not MISSING
 
 
-def _checked(wanted: Any, value: Any, key: str) -> Any:
-    if is_dataclass(wanted) and isinstance(wanted, type):
+def _checked(expected: Any, value: Any, key: str) -> Any:
+    if is_dataclass(expected) and isinstance(expected, type):
         if not isinstance(value, Mapping):
             raise BadInput(f"The recipe cannot be used: {key} must be a group of settings, not {value!r}.")
-        return read_settings(wanted, value, f"{key}.")
-    kind = get_origin(wanted) or wanted
+        return read_settings(expected, value, f"{key}.")
+    kind = get_origin(expected) or expected
     if kind is tuple and isinstance(value, (list, tuple)):
-        return tuple(_checked(get_args(wanted)[0], item, key) for item in value)
+        return tuple(_checked(get_args(expected)[0], item, key) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

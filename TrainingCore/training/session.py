@@ -152,24 +152,24 @@ def new_split(cohort: Cohort, recipe: dict[str, Any], stratify: Sequence[str] = 
     return Split(training, validation)
 
 
-def _facts_on_the_fly(asked: OnTheFly, feed: Feed, validation: Visits, start: Bundle | None) -> dict[str, Any]:
+def _facts_on_the_fly(simulation: OnTheFly, feed: Feed, validation: Visits, start: Bundle | None) -> dict[str, Any]:
     """Entries of run.json for people simulated on the fly, including the edition of the phantom."""
     example = validation[0] if len(validation) else feed.first_visit()
     phantom = example.info.get("phantom", {"edition": 1})
     made_by = f"digital patient, edition {phantom['edition']}"
     if "constants" in phantom:
         made_by += f", constants {phantom['constants']}"
-    sites = ", ".join(sorted(set(asked.sites)))
+    sites = ", ".join(sorted(set(simulation.sites)))
     people = [validation[index].person for index in range(len(validation))]
     started, words = _initial_model(start)
     return {
         **started,
         "data": "simulated on the fly",
-        "on_the_fly": {"sites": asked.sites, "seed": asked.seed, "phantom": phantom},
+        "on_the_fly": {"sites": simulation.sites, "seed": simulation.seed, "phantom": phantom},
         "people": {"training": [], "validation": people},
         "visits": {"training": 0, "validation": len(people)},
         "simulated": True,
-        "training_data": f"people simulated on the fly ({made_by}; sites {sites}; seed {asked.seed}){words}",
+        "training_data": f"people simulated on the fly ({made_by}; sites {sites}; seed {simulation.seed}){words}",
     }
 
 

@@ -208,9 +208,9 @@ class DisplayPanel(VTKObservationMixin):
         """Show T1w or FLAIR under the map."""
         self.restore()
 
-    def _onWipe(self, wanted: bool) -> None:
+    def _onWipe(self, checked: bool) -> None:
         """Start or stop the wipe."""
-        if wanted and self.shown.hasMap:
+        if checked and self.shown.hasMap:
             self.shown.startWipe(self.ui.wipeSlider.value)
             self.ui.wipeSlider.enabled = True
             self._placeLegend()  # the legend of the map is not drawn while the map is hidden

@@ -22,8 +22,8 @@ from .files import Export
 class DicomButton:
     """Export DICOM button: asks for what is missing, writes, and reports what was written and whom it names."""
 
-    def __init__(self, ui: Any, wanted: Callable[[], Export], nodes: Callable[[], dict[str, Any]]) -> None:
-        self.ui, self.wanted, self.nodes = ui, wanted, nodes
+    def __init__(self, ui: Any, settings: Callable[[], Export], nodes: Callable[[], dict[str, Any]]) -> None:
+        self.ui, self.settings, self.nodes = ui, settings, nodes
         ui.exportDicomButton.connect("clicked(bool)", self._onExport)
 
     def _onExport(self, _checked: bool = False) -> None:
@@ -38,7 +38,7 @@ class DicomButton:
             slicer.util.errorDisplay(message, windowTitle=_("MyelinSynth"))
 
     def _export(self) -> str:
-        export, nodes = self.wanted(), self.nodes()
+        export, nodes = self.settings(), self.nodes()
         target = export.folder / f"{export.name}_dicom"
         t1w = t1wOf(nodes)
         series: Sequence[Path] = seriesFiles(t1w)

@@ -98,19 +98,19 @@ def findProblems(patient: Patient) -> list[Problem]:
     return problems + _transformProblems(patient)
 
 
-def _studyProblems(given: dict[str, Any]) -> list[Problem]:
+def _studyProblems(nodes: dict[str, Any]) -> list[Problem]:
     """Warn if T1w and FLAIR belong to different DICOM studies: a FLAIR of another visit is easily picked by mistake."""
-    studies = [studyOf(given[field]) for field in ("t1w", "flair") if field in given]
+    studies = [studyOf(nodes[field]) for field in ("t1w", "flair") if field in nodes]
     if len(studies) < 2 or None in studies or studies[0] == studies[1]:
         return []
     text = _("T1w and FLAIR belong to different studies. Are they of the same person and day?")
     return [Problem("flair", text, blocking=False)]
 
 
-def _chosenTwice(given: dict[str, Any]) -> list[Problem]:
+def _chosenTwice(nodes: dict[str, Any]) -> list[Problem]:
     problems: list[Problem] = []
     seen: dict[str, str] = {}
-    for field, node in given.items():
+    for field, node in nodes.items():
         first = seen.setdefault(node.GetID(), field)
         if first != field:
             text = _("{first} and {second} are the same volume.").format(first=titleOf(first), second=titleOf(field))
@@ -169,8 +169,8 @@ def _placeProblems(field: str, node: Any) -> list[Problem]:
     return []
 
 
-def _relationProblems(field: str, given: dict[str, Any]) -> list[Problem]:
-    if _overlap(given["t1w"], given[field]):
+def _relationProblems(field: str, nodes: dict[str, Any]) -> list[Problem]:
+    if _overlap(nodes["t1w"], nodes[field]):
         return []
     text = _("T1w and {what} do not overlap in space. Are they of the same patient and session?")
     return [Problem(field, text.format(what=titleOf(field)))]

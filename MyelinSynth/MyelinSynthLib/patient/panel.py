@@ -65,17 +65,17 @@ class PatientPanel:
         self._write()
         return not blocking
 
-    def showLesionSource(self, given: bool, find: bool) -> None:
+    def showLesionSource(self, maskChosen: bool, find: bool) -> None:
         """Show where the lesions will come from.
 
         Args:
-            given: a lesion mask is chosen, so the check box has no effect and is disabled.
+            maskChosen: a lesion mask is chosen, so the check box has no effect and is disabled.
             find: the network will segment lesions if no mask is chosen.
         """
-        self.ui.findLesionsBox.enabled = not given
+        self.ui.findLesionsBox.enabled = not maskChosen
         # In the box: seen in the application, a selector whose noneDisplay is set chooses a node again
         words = _("Find lesions automatically") if find else _("Find lesions automatically (off: no lesion table)")
-        self.ui.findLesionsBox.text = _("A lesion mask is given") if given else words
+        self.ui.findLesionsBox.text = _("A lesion mask is given") if maskChosen else words
 
     def forget(self) -> None:
         """Drop the references to the patient's nodes, when the scene closes or another module opens."""

@@ -137,27 +137,27 @@ def canGrow(nodes: dict[str, Any]) -> bool:
 
 
 def _apply(
-    nodes: dict[str, Any], wanted: Masks, mark: str, memory: Memory, lesion: int, text: str, **words: Any
+    nodes: dict[str, Any], masks: Masks, mark: str, memory: Memory, lesion: int, text: str, **words: Any
 ) -> OutlineChange:
     """Draw the masks and update the table; new rows copy region and comment from `lesion`."""
     segmentation, review = nodes["lesions"], Review(nodes["table"])
-    before: Masks = {**dict.fromkeys(wanted), **_masks(nodes, list(wanted))}
-    rows = {number: review.values(row) for number in wanted if (row := review.rowOf(number)) is not None}
+    before: Masks = {**dict.fromkeys(masks), **_masks(nodes, list(masks))}
+    rows = {number: review.values(row) for number in masks if (row := review.rowOf(number)) is not None}
     change = OutlineChange(
         lesion,
-        frozenset(wanted),
+        frozenset(masks),
         text.format(id=lesion, **words),
         lambda: _restore(nodes, before, rows, memory),
     )
     try:
-        for number, mask in wanted.items():
+        for number, mask in masks.items():
             setMask(segmentation, number, mask, nodes["dvr"])
-        measured = measureLesions(nodes, set(wanted), memory)
+        measured = measureLesions(nodes, set(masks), memory)
     except BaseException:
         _restore(nodes, before, rows, memory)
         raise
     like = {name: value for name, value in rows.get(lesion, {}).items() if review.isText(name)}
-    for number, mask in wanted.items():
+    for number, mask in masks.items():
         if mask is None:
             review.removeRow(number)
             continue

@@ -156,7 +156,7 @@ def regionsOf(nodes: dict[str, Any], layers: list[np.ndarray], lesions: set[int]
     if "places" not in nodes:
         return regions
     importTrainingCore()
-    from TrainingCore.imaging.regions import decode_places, lesion_regions
+    from TrainingCore.imaging.regions import decode_regions, lesion_regions
 
     coded = slicer.util.arrayFromVolume(nodes["places"])
     spacing = np.linalg.norm(ijkToRas(nodes["dvr"])[:3, :3], axis=0)
@@ -164,8 +164,8 @@ def regionsOf(nodes: dict[str, Any], layers: list[np.ndarray], lesions: set[int]
         mask = np.any([layer == lesion for layer in layers], axis=0)
         if mask.any():
             box = _boxAround(mask, SURROUNDINGS_MM / spacing[::-1])
-            places = decode_places(coded[box].transpose(2, 1, 0))
-            (region,) = lesion_regions(mask[box].transpose(2, 1, 0).astype(np.int32), places, tuple(spacing))
+            brainRegions = decode_regions(coded[box].transpose(2, 1, 0))
+            (region,) = lesion_regions(mask[box].transpose(2, 1, 0).astype(np.int32), brainRegions, tuple(spacing))
             regions[lesion] = {"region": region}
     return regions
 
@@ -256,9 +256,9 @@ def cells(review: Review, measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(
-    nodes: dict[str, Any], review: Review, layers: list[np.ndarray], wanted: set[int], memory: Memory
+    nodes: dict[str, Any], review: Review, layers: list[np.ndarray], lesions: set[int], memory: Memory
 ) -> list[dict[str, Any]]:
-    """Measure the wanted lesions on every map; the DVR of NAWM stays that of the synthesis."""
+    """Measure these lesions on every map; the DVR of NAWM stays that of the synthesis."""
     dvr = nodes["dvr"]
     record = json.loads(nodes["provenance"].GetText())
     summary = record.get("summary", {})
@@ -271,7 +271,7 @@ def _rows(
     nawm = slicer.util.arrayFromVolume(nodes["nawm"]) if "nawm" in nodes else np.zeros_like(layers[0], np.uint8)
     rows: list[dict[str, Any]] = []
     for labels in layers:
-        inLayer = wanted & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+        inLayer = lesions & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
         if inLayer:
             measured = _layerRows(labels, inLayer, maps, nawm, ijkToRas(dvr))
             rows += _withConfidence(measured, labels, nodes.get("probability"))
@@ -300,12 +300,12 @@ def _withConfidence(rows: list[dict[str, Any]], labels: np.ndarray, probability:
 
 
 def _layerRows(
-    labels: np.ndarray, wanted: set[int], maps: list[tuple[str, Any, Any, Any]], nawm: np.ndarray, affine: np.ndarray
+    labels: np.ndarray, lesions: set[int], maps: list[tuple[str, Any, Any, Any]], nawm: np.ndarray, affine: np.ndarray
 ) -> list[dict[str, Any]]:
     lesionTable = _trainingCore().lesion_table
-    asked = np.zeros(int(labels.max()) + 1, bool)
-    asked[list(wanted)] = True
-    box = _boxAround(asked[labels], SURROUNDINGS_MM / np.linalg.norm(affine[:3, :3], axis=0)[::-1])
+    selected = np.zeros(int(labels.max()) + 1, bool)
+    selected[list(lesions)] = True
+    box = _boxAround(selected[labels], SURROUNDINGS_MM / np.linalg.norm(affine[:3, :3], axis=0)[::-1])
     turned = np.ascontiguousarray(labels[box].transpose(2, 1, 0))
     boxAffine = affine.copy()
     boxAffine[:3, 3] += affine[:3, :3] @ [part.start for part in box[::-1]]
@@ -315,7 +315,7 @@ def _layerRows(
         threshold = np.nan if limit is None else limit
         cropped = values[box].transpose(2, 1, 0)
         measured = lesionTable(turned, cropped, healthy, boxAffine, demyelination_threshold=threshold)
-        measured = [row for row in measured if row["id"] in wanted]  # the box may cut others
+        measured = [row for row in measured if row["id"] in lesions]  # the box may cut others
         for row in measured:
             mean = row["mean_dvr"]
             row["ratio_to_nawm"] = None if mean is None or overall is None else mean / overall["mean"]
@@ -367,10 +367,10 @@ def measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
         from TrainingCore.imaging.checks import dvr_on_grid
         from TrainingCore.imaging.volumes import Volume
 
-        given = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), ijkToMap)
+        measuredVolume = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), ijkToMap)
         grid = Volume(slicer.util.arrayFromVolume(dvr).transpose(2, 1, 0), ijkToRas(dvr))
         brain = grid.with_data(slicer.util.arrayFromVolume(nodes["brain"]).transpose(2, 1, 0).astype(np.float32))
-        memory.measured, memory.measuredKey = dvr_on_grid(given, grid, brain)[0].data.transpose(2, 1, 0), key
+        memory.measured, memory.measuredKey = dvr_on_grid(measuredVolume, grid, brain)[0].data.transpose(2, 1, 0), key
     return memory.measured
 
 

@@ -121,7 +121,7 @@ class Rows:
         arrow, table = " \u25bc" if self.descending else " \u25b2", self._table
         table.clear()
         table.setColumnCount(len(self._shown))
-        table.setHorizontalHeaderLabels([one.title + arrow * (one.name == self.sort) for one in self._shown])
+        table.setHorizontalHeaderLabels([column.title + arrow * (column.name == self.sort) for column in self._shown])
         for index, column in enumerate(self._shown):
             table.horizontalHeaderItem(index).setToolTip(column.tip)
         table.setRowCount(len(self.order))

@@ -66,8 +66,8 @@ def readWorklist(folder: Path) -> list[Entry]:
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
         entries = [
-            Entry(label, folder / one.get("result", f"{label}_result"), one["files"], one["flair_to_t1"])
-            for label, one in listed.items()
+            Entry(label, folder / paths.get("result", f"{label}_result"), paths["files"], paths["flair_to_t1"])
+            for label, paths in listed.items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         text = _("{folder} is not a results folder of batch_synthesize.py or bids_app: it has no readable {name}.")
@@ -127,9 +127,9 @@ def _remove(node: Any) -> None:
     if node.IsA("vtkMRMLStorableNode"):
         belongings += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
     slicer.mrmlScene.RemoveNode(node)
-    for one in belongings:
-        if one is not None and slicer.mrmlScene.IsNodePresent(one):
-            slicer.mrmlScene.RemoveNode(one)
+    for companion in belongings:
+        if companion is not None and slicer.mrmlScene.IsNodePresent(companion):
+            slicer.mrmlScene.RemoveNode(companion)
 
 
 def keepReview(nodes: dict[str, Any], result: Path) -> None:

@@ -160,11 +160,11 @@ def loadVolume(path: Path) -> Any:
     return node
 
 
-def flairToT1(given: str | Path | None) -> Any:
+def flairToT1(alignment: str | Path | None) -> Any:
     """Convert the alignment given in a table.
 
     Args:
-        given: transform file, `identity`, or None.
+        alignment: transform file, `identity`, or None.
 
     Returns:
         None to register, ALIGNED, or a new transform node.
@@ -172,13 +172,13 @@ def flairToT1(given: str | Path | None) -> Any:
     Raises:
         SynthesisError: the transform file cannot be read.
     """
-    if given is None or given == ALIGNED:
-        return given
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", Path(given).name)
+    if alignment is None or alignment == ALIGNED:
+        return alignment
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", Path(alignment).name)
     storage = slicer.vtkMRMLTransformStorageNode()
-    storage.SetFileName(str(given))
+    storage.SetFileName(str(alignment))
     if not storage.ReadData(node):
-        raise SynthesisError(_("The transform {path} cannot be read.").format(path=given))
+        raise SynthesisError(_("The transform {path} cannot be read.").format(path=alignment))
     return node
 
 

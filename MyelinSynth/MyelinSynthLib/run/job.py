@@ -56,6 +56,7 @@ class Job(abc.ABC, Generic[Loaded]):
         self._claim = contextlib.ExitStack()
         self._child: ChildProcess | None = None
 
+    @abc.abstractmethod
     def check(self) -> None:
         """Check the inputs before anything is written.
 

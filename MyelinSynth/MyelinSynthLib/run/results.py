@@ -48,7 +48,7 @@ class Outputs:
         segmentation: lesion outlines; None without a lesion mask and without automatic segmentation.
         uncertainty: scalar volume; None unless requested.
         probability: scalar volume; only with automatic lesion segmentation.
-        places: label map from which the regions of lesions are derived; None in Results of earlier versions.
+        regions: label map from which the regions of lesions are derived; None in Results of earlier versions.
     """
 
     run: str
@@ -63,7 +63,7 @@ class Outputs:
     segmentation: Any = None
     uncertainty: Any = None
     probability: Any = None
-    places: Any = None
+    regions: Any = None
 
     def nodes(self) -> dict[str, Any]:
         """Return the nodes by role (`provenance.ROLES`), without those that are None."""
@@ -79,7 +79,7 @@ class Outputs:
             "provenance": self.provenance,
             "uncertainty": self.uncertainty,
             "probability": self.probability,
-            "places": self.places,
+            "places": self.regions,
         }
         return {role: node for role, node in nodes.items() if node is not None}
 
@@ -148,7 +148,7 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
         display.showProbability(outputs.probability)
     if (result.path / PLACES).is_file():
         what = f"{name} {_('places (regions of lesions)')}"
-        outputs.places = _addMap(result.path / PLACES, t1w, "vtkMRMLLabelMapVolumeNode", what)
+        outputs.regions = _addMap(result.path / PLACES, t1w, "vtkMRMLLabelMapVolumeNode", what)
     for role, node in outputs.nodes().items():
         provenance.sign(node, role, run, result.provenance, t1w)
     if patient.dvr is not None:

@@ -36,8 +36,10 @@ class Runnable(Protocol):
         """Stop it and wait."""
 
 
-def _nothing(*_given: Any) -> None:
-    """Do nothing."""
+def _call(callback: Callable[..., None] | None, *arguments: Any) -> None:
+    """Call a callback if there is one."""
+    if callback is not None:
+        callback(*arguments)
 
 
 class JobRunner:
@@ -51,10 +53,10 @@ class JobRunner:
         self,
         finished: Callable[[Any], None],
         failed: Callable[[SynthesisError], None],
-        started: Callable[[Runnable], None] = _nothing,
-        ended: Callable[[State], None] = _nothing,
-        pumped: Callable[[], None] = _nothing,
-        installed: Callable[[], None] = _nothing,
+        started: Callable[[Runnable], None] | None = None,
+        ended: Callable[[State], None] | None = None,
+        pumped: Callable[[], None] | None = None,
+        installed: Callable[[], None] | None = None,
     ) -> None:
         """Make a runner that has nothing to do.
 
@@ -118,11 +120,11 @@ class JobRunner:
             return
         try:
             if job.pump():
-                self._pumped()
+                _call(self._pumped)
                 return
             following, self._following = self._following, None
             if following is not None and job.state is not State.CANCELLED:
-                self._installed()
+                _call(self._installed)
                 self._begin(following)
                 return
         except SynthesisError as error:
@@ -139,7 +141,7 @@ class JobRunner:
 
     def _begin(self, job: Runnable) -> None:
         self.job = job
-        self._started(job)
+        _call(self._started, job)
         try:
             job.start()
         except BaseException:
@@ -151,4 +153,4 @@ class JobRunner:
     def _end(self, state: State) -> None:
         self.job = self._following = None
         self._timer.stop()
-        self._ended(state)
+        _call(self._ended, state)

@@ -21,7 +21,7 @@ NAWM_DVR, LESION_DVRS = 1.2, (0.8, 0.95)
 BOXES = (((8, 8, 6), (5, 5, 5)), ((12, 14, 16), (4, 3, 4)))
 MISSED = (slice(9, 12), slice(18, 21), slice(8, 11))  # (k, j, i) of a lesion that the network gave MISSED_PROBABILITY
 MISSED_PROBABILITY = 0.3
-VENTRICLES = 2  # see TrainingCore.imaging.regions.encode_places
+VENTRICLES = 2  # see TrainingCore.imaging.regions.encode_regions
 COLUMNS = (
     *("id", "region", "volume_mm3", "x_mm", "y_mm", "z_mm", "confidence", "mean_dvr", "sd_dvr", "min_dvr"),
     "ratio_to_nawm",
@@ -74,9 +74,9 @@ def makeNodes(run: str = "self-test", fromNetwork: bool = False) -> dict[str, An
         probability = np.where(labels > 0, 0.9, 0.0).astype(np.float32)
         probability[MISSED] = MISSED_PROBABILITY
         nodes["probability"] = addVolume("vtkMRMLScalarVolumeNode", "self-test probability", probability, matrix)
-        places = np.zeros(SHAPE, np.uint8)
-        places[MISSED[0], MISSED[1], : MISSED[2].start] = VENTRICLES  # beside the lesion that was missed
-        nodes["places"] = addVolume("vtkMRMLLabelMapVolumeNode", "self-test places", places, matrix)
+        regions = np.zeros(SHAPE, np.uint8)
+        regions[MISSED[0], MISSED[1], : MISSED[2].start] = VENTRICLES  # beside the lesion that was missed
+        nodes["places"] = addVolume("vtkMRMLLabelMapVolumeNode", "self-test places", regions, matrix)
     for role, node in nodes.items():
         provenance.sign(node, role, run, record, t1w)
     display.showMap(nodes["dvr"])

@@ -27,6 +27,7 @@ def test_jobs_that_begin_a_folder_at_the_same_moment_agree(tmp_path: Path) -> No
 
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(begin, range(jobs)))
+        assert read_plan(tmp_path / str(attempt), "search", list(WANTED)) == {"kind": "search", **WANTED}
 
 
 def test_changed_data_and_options_are_named(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 from TrainingCore.imaging.regions import (
     ATLAS,
     REGIONS,
-    Places,
+    RegionMasks,
     align_to_atlas,
-    decode_places,
-    encode_places,
+    decode_regions,
+    encode_regions,
     lesion_regions,
 )
 from TrainingCore.imaging.registration import brain_points, mean_distance
@@ -28,7 +28,7 @@ def test_lesions_are_named_after_what_they_touch():
     labels[33:36, 20:23, 30:33] = 3  # beside the cortex
     labels[28:30, 20:22, 25:27] = 4  # none of these
     labels[19:37, 12:14, 24:26] = 6  # from the ventricle to the cortex; there is no lesion 5
-    found = lesion_regions(labels, Places(**masks), (1.0, 1.0, 1.0))
+    found = lesion_regions(labels, RegionMasks(**masks), (1.0, 1.0, 1.0))
     assert found == [
         "infratentorial", "periventricular", "juxtacortical", "deep white matter", "", "periventricular"
     ]  # fmt: skip
@@ -41,7 +41,7 @@ def test_a_lesion_that_grazes_the_cortex_stays_in_the_deep_white_matter():
     nothing = np.zeros(labels.shape, bool)
     cortex = nothing.copy()
     cortex[36:] = True
-    assert lesion_regions(labels, Places(nothing, nothing, cortex), (1.0, 1.0, 1.0)) == ["deep white matter"]
+    assert lesion_regions(labels, RegionMasks(nothing, nothing, cortex), (1.0, 1.0, 1.0)) == ["deep white matter"]
 
 
 def test_a_head_of_another_size_and_tilt_is_aligned_to_the_atlas():
@@ -63,7 +63,7 @@ def test_real_lesions_in_pons_and_cerebellum_are_infratentorial(real_data):
     if not real_data:
         pytest.skip("no real data")
     from TrainingCore.imaging.labelling import label_lesions
-    from TrainingCore.imaging.regions import find_places
+    from TrainingCore.imaging.regions import find_regions
     from TrainingCore.imaging.tissues import segment_tissues
 
     folder = real_data / "ms_mni" / "sub-07" / "anat"
@@ -73,7 +73,7 @@ def test_real_lesions_in_pons_and_cerebellum_are_infratentorial(real_data):
     )
     brain = t1w.with_data((t1w.data > 0).astype(np.float32))
     tissues = segment_tissues(t1w.data, flair.data, brain.data > 0.5, mask.data > 0.5, tuple(t1w.spacing))
-    places = find_places(t1w, brain, tissues, align_to_atlas(t1w, brain))
+    places = find_regions(t1w, brain, tissues, align_to_atlas(t1w, brain))
     labels, _volumes = label_lesions(mask.data, t1w.voxel_volume)
     regions = lesion_regions(labels, places, tuple(t1w.spacing))
     # seen on the slices: the largest (210 mm3) lies in the left cerebellar peduncle, the third beside the ventricle
@@ -84,8 +84,8 @@ def test_real_lesions_in_pons_and_cerebellum_are_infratentorial(real_data):
 
 def test_places_come_back_from_one_image():
     generator = np.random.default_rng(2)
-    places = Places(*(generator.random((4, 5, 6)) > 0.5 for _mask in Places._fields))
-    coded = encode_places(places)
+    places = RegionMasks(*(generator.random((4, 5, 6)) > 0.5 for _mask in RegionMasks._fields))
+    coded = encode_regions(places)
     assert coded.dtype == np.uint8
-    for mask, again in zip(places, decode_places(coded)):
+    for mask, again in zip(places, decode_regions(coded)):
         np.testing.assert_array_equal(mask, again)

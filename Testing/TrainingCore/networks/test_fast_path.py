@@ -26,7 +26,7 @@ def upsample(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
 
 
-def close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> None:
+def assert_close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> None:
     assert float((a.detach() - b.detach()).abs().max()) <= tolerance * max(1.0, float(b.detach().abs().max()))
 
 
@@ -49,21 +49,21 @@ def test_own_group_norm_is_right_on_channels_last_volumes_where_torchs_is_not_tr
 def test_own_group_norm_is_right_far_from_zero():
     x = torch.randn(1, 8, 16, 16, 16) + 1000
     _, variance = channel_moments(x)
-    close(variance, x.double().var((2, 3, 4), correction=0), 1e-5)
+    assert_close(variance, x.double().var((2, 3, 4), correction=0), 1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 1, 1, 1), (2, 8, 3, 4, 5)])
 def test_moments_of_the_upsampled_map_come_from_the_map_itself(shape):
     x = torch.randn(shape, dtype=torch.float64)
     mean, variance = upsampled_channel_moments(x)
-    close(mean, upsample(x).mean((2, 3, 4)), 1e-12)
-    close(variance, upsample(x).var((2, 3, 4), correction=0), 1e-12)
+    assert_close(mean, upsample(x).mean((2, 3, 4)), 1e-12)
+    assert_close(variance, upsample(x).var((2, 3, 4), correction=0), 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (5, 4, 6)])
 def test_convolution_of_an_upsampled_map_is_exact_up_to_its_borders(shape):
     x, weight = torch.randn(2, 3, *shape, dtype=torch.float64), torch.randn(4, 3, 3, 3, 3, dtype=torch.float64)
-    close(upsampled_convolution(x, weight), F.conv3d(upsample(x), weight, padding=1), 1e-12)
+    assert_close(upsampled_convolution(x, weight), F.conv3d(upsample(x), weight, padding=1), 1e-12)
 
 
 def test_gradients_of_the_normalised_convolution_are_exact():
@@ -85,10 +85,10 @@ def test_a_small_volume_in_two_halves_has_the_gradients_of_the_plain_operators(d
     x = torch.randn(1, 4, depth, 3, 5, dtype=torch.float64).to(memory_format=LAST).requires_grad_()
     inputs = (x, norm.weight, norm.bias, weight)
     fast, plain = normalised_convolution(x, norm, weight), F.conv3d(norm(x), weight, padding=1)
-    close(fast, plain, 1e-12)
+    assert_close(fast, plain, 1e-12)
     along = torch.randn_like(plain)
     for ours, theirs in zip(torch.autograd.grad(fast, inputs, along), torch.autograd.grad(plain, inputs, along)):
-        close(ours, theirs, 1e-11)
+        assert_close(ours, theirs, 1e-11)
 
 
 @pytest.mark.parametrize("few", [0, 1024])
@@ -100,10 +100,10 @@ def test_gradients_of_the_joined_convolution_are_those_of_the_plain_operators(fe
     inputs = (deep, skip, norm.weight, norm.bias, weight)
     fast = joined_convolution(deep, skip, norm, weight)
     plain = F.conv3d(norm(torch.cat((upsample(deep), skip), dim=1)), weight, padding=1)
-    close(fast, plain, 1e-12)
+    assert_close(fast, plain, 1e-12)
     along = torch.randn_like(plain)
     for ours, theirs in zip(torch.autograd.grad(fast, inputs, along), torch.autograd.grad(plain, inputs, along)):
-        close(ours, theirs, 1e-11)
+        assert_close(ours, theirs, 1e-11)
 
 
 def network_of_random_norms(dtype: torch.dtype) -> UNet3D:
@@ -125,7 +125,7 @@ def test_the_whole_generator_has_the_gradients_of_its_plain_twin(checkpointing, 
         network.fast, network.checkpointing = fast, checkpointing and fast
         gradients.append(torch.autograd.grad(network(x).square().mean(), list(network.parameters())))
     for ours, theirs in zip(*gradients):
-        close(ours, theirs, 1e-10)
+        assert_close(ours, theirs, 1e-10)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -138,8 +138,8 @@ def test_the_fast_generator_is_within_1e_5_of_double_precision_with_and_without_
         without = network(x)
         network.fast = False
         truth = network.double()(x.double())
-    close(with_gradients, truth, 1e-5)
-    close(without, truth, 1e-5)
+    assert_close(with_gradients, truth, 1e-5)
+    assert_close(without, truth, 1e-5)
 
 
 def test_under_bfloat16_only_the_products_are_rounded(monkeypatch):
@@ -176,10 +176,10 @@ def test_memory_format_of_the_input_or_the_weights_changes_nothing_and_the_state
     for fast in (True, False):
         network.fast = fast
         with torch.inference_mode():
-            close(network(x.to(memory_format=LAST)), network(x), 1e-6)
+            assert_close(network(x.to(memory_format=LAST)), network(x), 1e-6)
     network.to(memory_format=LAST)
     with torch.inference_mode():
-        close(network(x), UNet3D.forward(network, x.clone()), 1e-6)
+        assert_close(network(x), UNet3D.forward(network, x.clone()), 1e-6)
     assert list(state) == list(network.state_dict())
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 

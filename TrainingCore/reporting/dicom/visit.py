@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from ...patient.synthesis import Findings
 
 
-def reference_of_visit(t1w: Path | None, given: Path | None) -> Reference:
+def reference_of_visit(t1w: Path | None, series: Path | None) -> Reference:
     """The series that DICOM output is derived from.
 
     Args:
         t1w: the T1w of the visit, any format.
-        given: a series, or None if the T1w is DICOM itself.
+        series: a series, or None if the T1w is DICOM itself.
 
     Raises:
         BadInput: highdicom is missing, there is no series, or it is another patient's.
     """
     check_installed("highdicom", "DICOM output")
     from_dicom = t1w is not None and is_dicom_choice(t1w)
-    if given is None and (t1w is None or not from_dicom):
+    if series is None and (t1w is None or not from_dicom):
         raise BadInput("--dicom needs the DICOM series of the T1w. Give its folder with --dicom-reference.")
-    reference = read_reference(given if given is not None else t1w)  # type: ignore[arg-type]  # one of them is there
-    if given is not None and t1w is not None and from_dicom:
+    reference = read_reference(series if series is not None else t1w)  # type: ignore[arg-type]  # one of them is there
+    if series is not None and t1w is not None and from_dicom:
         person = read_series(t1w, T1W).stack.person
         if not same_person(person, reference.person):
             raise BadInput("The --dicom-reference is another patient's than the T1w. Give the series of the T1w.")
