@@ -4,11 +4,16 @@ A noise ceiling is the agreement of the noise-free truth with a scanner's measur
 contained in the MRI. The information ceiling is the performance of regressions on size and location, then on the
 intensities of T1w and FLAIR, then on the true relaxation times and partial volumes; each person is predicted from the
 others.
+
+True myelin loss has two ceilings. One is that of a regression fitted to the loss itself, which no scanner measures. The
+other is that of a regression fitted to the noise-free DVR, whose output is then correlated with the loss: what a map
+that was trained on PET can know of it, since the PET's blur lowers the contrast of small lesions whatever their loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +21,38 @@ import numpy as np
 MIN_PEOPLE, MIN_LESIONS, FOLDS = 10, 100, 5  # (ours)
 SETS = ("geometry", "mri", "tissue")  # each holds the features of those before it
 TITLES = {"geometry": "size and place", "mri": "+ T1w, FLAIR", "tissue": "+ true T1, T2, partial volumes"}
-TARGETS = {"measured": "measured DVR", "myelin_loss": "true myelin loss"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What regressions are judged by.
+
+    Attributes:
+        title: in tables.
+        truth: column that the predictions are correlated with.
+        fitted_to: column that the regressions are fitted to.
+    """
+
+    title: str
+    truth: str
+    fitted_to: str
+
+    @property
+    def loses_dvr(self) -> bool:
+        """Whether the truth is a loss, which rises as DVR falls."""
+        return self.truth == "myelin_loss"
+
+    @property
+    def sign(self) -> int:
+        """-1 if predictions fall as the truth rises."""
+        return -1 if self.loses_dvr and self.fitted_to != self.truth else 1
+
+
+TARGETS = {
+    "measured": Target("measured DVR", "measured", "measured"),
+    "myelin_loss": Target("true myelin loss", "myelin_loss", "myelin_loss"),
+    "loss_through_dvr": Target("true myelin loss, fitted to noise-free DVR", "myelin_loss", "clean"),
+}
 
 
 def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -28,9 +64,9 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         {lesions, people, skipped: a sentence or None, rows: [{target, knows, model, lesion_r, patient_r}], best:
-        {target: {mri: {lesion_r, patient_r}, information: the same, tissue included}}}. Linear is ridge regression;
-        boosting is histogram gradient boosting; people are in one fold each. Patient level: mean of the same lesions
-        weighted by volume.
+        {target: {mri: {lesion_r, patient_r}, information: the same, tissue included}}}; targets as in TARGETS.
+        Linear is ridge regression; boosting is histogram gradient boosting; people are in one fold each. Patient level:
+        mean of the same lesions weighted by volume.
     """
     people = sorted({str(row["person"]) for row in rows})
     result: dict[str, Any] = {"lesions": len(rows), "people": len(people), "skipped": None, "rows": [], "best": {}}
@@ -40,27 +76,39 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             f"{MIN_LESIONS} of {MIN_PEOPLE}."
         )
         return result
-    volumes = np.array([row["volume_mm3"] for row in rows], float)
-    visits = [(row["person"], row["visit"]) for row in rows]
-    owners = np.array([people.index(str(row["person"])) for row in rows])
-    for target in TARGETS:
-        truth = np.array([row[target] for row in rows], float)
-
-        def add(knows: str, model: str, predicted: np.ndarray, target: str = target, truth: np.ndarray = truth) -> None:
-            level = {"lesion_r": _r(truth, predicted), "patient_r": _r(*_by_visit(truth, predicted, volumes, visits))}
-            result["rows"].append({"target": target, "knows": knows, "model": model, **level})
-
-        if target == "myelin_loss":
-            add("measured DVR", "", -np.array([row["measured"] for row in rows], float))
-        add("noise-free DVR", "", np.array([row["clean"] for row in rows], float) * (-1 if "loss" in target else 1))
-        for knows in SETS:
-            features = feature_table(rows, SETS[: SETS.index(knows) + 1])
-            for model in ("linear", "boosting"):
-                add(knows, model, cross_validated(features, truth, owners, model))
-        result["best"][target] = {
-            name: _best(result["rows"], target, sets) for name, sets in (("mri", SETS[:2]), ("information", SETS))
+    for name, target in TARGETS.items():
+        result["rows"] += [{"target": name, **row} for row in _performance(rows, people, target)]
+        result["best"][name] = {
+            which: _best(result["rows"], name, sets) for which, sets in (("mri", SETS[:2]), ("information", SETS))
         }
     return result
+
+
+def _performance(
+    rows: Sequence[Mapping[str, Any]], people: Sequence[str], target: Target
+) -> Iterator[dict[str, float | str | None]]:
+    """Yield {knows, model, lesion_r, patient_r} of the DVR itself and of each regression."""
+    truth, fitted_to, volumes = (_column(rows, name) for name in (target.truth, target.fitted_to, "volume_mm3"))
+    visits = [(row["person"], row["visit"]) for row in rows]
+    owners = np.array([people.index(str(row["person"])) for row in rows])
+
+    def performance(knows: str, model: str, predicted: np.ndarray) -> dict[str, float | str | None]:
+        patients = _by_visit(truth, predicted, volumes, visits)
+        return {"knows": knows, "model": model, "lesion_r": _r(truth, predicted), "patient_r": _r(*patients)}
+
+    if target.truth == target.fitted_to:
+        if target.loses_dvr:
+            yield performance("measured DVR", "", -_column(rows, "measured"))
+        yield performance("noise-free DVR", "", _column(rows, "clean") * (-1 if target.loses_dvr else 1))
+    for knows in SETS:
+        features = feature_table(rows, SETS[: SETS.index(knows) + 1])
+        for model in ("linear", "boosting"):
+            predicted = cross_validated(features, fitted_to, owners, model)
+            yield performance(knows, model, target.sign * predicted)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    return np.array([row[name] for row in rows], float)
 
 
 def feature_table(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> np.ndarray:
@@ -147,12 +195,17 @@ def as_table(ceiling: Mapping[str, Any]) -> list[list[str]]:
     Returns:
         Header and rows of text: features, model, and r of each target per lesion and per patient.
     """
-    header = ["known", "model", *(f"{title}, {level}" for title in TARGETS.values() for level in ("lesion", "patient"))]
+    targets = [target for target in TARGETS if any(row["target"] == target for row in ceiling["rows"])]
+    header = [
+        "known",
+        "model",
+        *(f"{TARGETS[target].title}, {level}" for target in targets for level in ("lesion", "patient")),
+    ]
     order = dict.fromkeys((row["knows"], row["model"]) for row in ceiling["rows"])
     lines = [header]
     for knows, model in order:
         line = [TITLES.get(knows, knows), model]
-        for target in TARGETS:
+        for target in targets:
             match = [r for r in ceiling["rows"] if (r["target"], r["knows"], r["model"]) == (target, knows, model)]
             for level in ("lesion_r", "patient_r"):
                 value = match[0][level] if match else None

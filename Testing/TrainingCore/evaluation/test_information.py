@@ -55,6 +55,21 @@ def test_the_noise_free_map_bounds_measured_dvr(ceiling) -> None:
     assert r(ceiling, "measured", "noise-free DVR", "") > r(ceiling, "measured", "tissue") > 0.8
 
 
+def test_a_regression_fitted_to_dvr_knows_less_of_the_loss_where_size_changes_dvr() -> None:
+    rows = lesions_of(20, 12)
+    for row in rows:  # as the PET's blur does: large lesions lose more DVR for the same loss of myelin
+        row["clean"] -= 0.15 * row["geometry_log_volume"]
+    blurred = information_ceiling(rows)
+    direct, through = (r(blurred, target, "tissue") for target in ("myelin_loss", "loss_through_dvr"))
+    assert through < direct - 0.2
+    assert through == pytest.approx(r(blurred, "myelin_loss", "noise-free DVR", ""), abs=0.05)
+
+
+def test_a_cohort_simulated_before_that_ceiling_existed_has_a_table_without_it(ceiling) -> None:
+    older = ceiling | {"rows": [row for row in ceiling["rows"] if row["target"] != "loss_through_dvr"]}
+    assert len(as_table(ceiling)[0]) == len(as_table(older)[0]) + 2 == 8
+
+
 def test_the_table_has_a_line_for_everything_known(ceiling) -> None:
     table = as_table(ceiling)
     assert len(table) == 9
