@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,6 +100,7 @@ def bids_app(
     visits = dataset.select_visits(cohort, participant_label, session_label)
     finder = None if lesion_finder == "none" else str(lesion_finder)
     _check_models(str(model), finder)
+    _check_device(device, scheduler)
     dataset.begin_study(data, out)
     dataset.write_worklist(cohort, out)
     source = _dicom_source(data, dicom, dicom_reference)
@@ -186,12 +188,26 @@ def _check_filters(data: Path, chosen: Sequence[str]) -> None:
 
 
 def _check_models(model: str, finder: str | None) -> None:
-    """Raise BadInput for a model that cannot be opened, before every visit fails for it."""
+    """Raise BadInput for a model that cannot be used, before every visit fails for it."""
     from .patient.lesion_finding import open_finder
 
-    Bundle.open(model)
+    if Bundle.open(model).description["output"] != "dvr":
+        raise BadInput(f"The model {model} synthesizes no myelin map. Give another --model.")
     if finder is not None:
         open_finder(finder)
+
+
+def _check_device(device: str, scheduler: str | None) -> None:
+    """Raise BadInput for a device that does not exist, before every visit fails for it.
+
+    The workers of a cluster may have GPUs that this machine lacks.
+    """
+    elsewhere = scheduler is not None and not scheduler.startswith("local:")
+    if device in ("auto", "cpu") or (elsewhere and re.fullmatch(r"cuda(:\d+)?", device)):
+        return
+    from .runtime.processes import choose_device
+
+    choose_device(device)
 
 
 def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, progress: Progress) -> list[str]:

@@ -15,6 +15,7 @@ from ..data.result import LESION_LABELS, Result
 from ..data.review import REVIEW, rejected_lesions, without
 from ..evaluation.statistics import weighted_mean
 from ..runtime.files import read_json
+from .bids_words import in_bids_words
 from .names import CHANGES, RESULTS
 from .sessions import MADE_FROM, SOURCE, keys_of
 
@@ -190,7 +191,7 @@ def flags(row: Row, warnings: Sequence[str]) -> list[str]:
     Returns:
         Short texts.
     """
-    sentences = [" ".join(text.split()).rstrip(".") for text in warnings]
+    sentences = [" ".join(in_bids_words(text).split()).rstrip(".") for text in warnings]
     if row["nawm_dvr"] is not None and row["grey_matter_dvr"] is not None and row["nawm_dvr"] < row["grey_matter_dvr"]:
         sentences.append("NAWM below grey matter")
     if row["lesion_to_nawm"] is not None and row["lesion_to_nawm"] > 1:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.errors import MyelinSynthError
 from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
 from . import names
+from .bids_words import in_bids_words
 from .dicom_sources import no_dicom
 from .reviews import bring_back, is_reviewed, set_aside
 
@@ -116,7 +117,8 @@ def synthesize_bids_visit(task: VisitTask) -> VisitOutcome:
     Returns:
         Outcome; failures are returned, not raised, except a stop by the user.
     """
-    return attempt(task.label, task.out, lambda: _synthesize(task), "Use fewer --n-procs.")
+    outcome = attempt(task.label, task.out, lambda: _synthesize(task), "Use fewer --n-procs.")
+    return replace(outcome, sentence=in_bids_words(outcome.sentence))
 
 
 def _synthesize(task: VisitTask) -> tuple[str, list[str]]:

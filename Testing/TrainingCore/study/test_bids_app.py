@@ -8,6 +8,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_head import AFFINE, make_head
 from untrained import untrained_bundle
@@ -15,8 +16,10 @@ from untrained import untrained_bundle
 from TrainingCore.bids_app import StudyDataset, bids_app, main
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.result import Result
+from TrainingCore.imaging.brain_mask import Brain, find_brain
 from TrainingCore.imaging.volumes import Volume, write_volume
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.study.bids_words import in_bids_words
 from TrainingCore.study.table import row_of
 
 DICOM = find_spec("highdicom") is not None
@@ -156,7 +159,22 @@ def test_dicom_is_written_from_sourcedata_and_what_has_none_is_listed(
 
 def test_the_visit_that_fails_is_listed_and_stops_nothing(made: Path) -> None:
     [log] = (made / "logs").glob("*.json")
-    assert "FLAIR" in json.loads(log.read_text())["reason"]
+    assert json.loads(log.read_text())["reason"] == "The model untrained needs the FLAIR. Give it."
+
+
+def test_remedies_name_no_option_that_bids_app_lacks(made: Path) -> None:
+    """A visit's sentences come from `synthesize`, which takes files where `bids_app` takes a dataset."""
+    empty, head = Volume(np.zeros((4, 4, 4)), np.eye(4)), Volume(np.ones((4, 4, 4)), np.eye(4))
+    with pytest.raises(BadInput, match="--brain-mask") as error:
+        find_brain(head, empty)
+    sentences = [str(error.value), Brain(head, "given").warning]
+    for sentence in sentences:
+        assert "--brain-mask" in sentence
+        assert "--" not in in_bids_words(sentence)
+        assert "derivatives/" in in_bids_words(sentence)
+    result = Result.open(min((made / "results").glob("sub-*")))
+    result.provenance["warnings"] = sentences[1:]
+    assert "--" not in row_of(result, "P0", "1", {}, {})["qc"]
 
 
 def test_one_job_per_person_gives_the_same_bytes(made: Path, dataset: Path, model: Path, tmp_path: Path) -> None:
@@ -203,6 +221,9 @@ def test_bad_input_is_one_sentence(dataset: Path, made: Path, tmp_path: Path) ->
         bids_app(tmp_path / "empty", tmp_path / "out", "participant", progress="none")
     with pytest.raises(BadInput, match=r"model .* does not exist"):
         bids_app(dataset, tmp_path / "out", "participant", model=str(tmp_path / "nowhere"), progress="none")
+    for name, scheduler in (("gpu", None), ("cuda:99", "local:2"), ("gpu", "tcp://127.0.0.1:9")):
+        with pytest.raises(BadInput, match=f"--device {name}"):
+            bids_app(dataset, tmp_path / "out", "participant", device=name, scheduler=scheduler, progress="none")
     (tmp_path / "other.json").write_text('{"t1w": {"acquisition": "mprage"}}')
     with pytest.raises(BadInput, match="has acq-mprage"):
         bids_app(dataset, tmp_path / "out", "participant", bids_filter_file=tmp_path / "other.json", progress="none")
