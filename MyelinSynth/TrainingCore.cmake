@@ -255,6 +255,7 @@ set(TRAINING_CORE_SCRIPTS
   simulate.py
   study/__init__.py
   study/associations.py
+  study/bids_words.py
   study/changes.py
   study/dataset.py
   study/dicom_sources.py
