@@ -86,7 +86,12 @@ class LesionFinder(System):
     def _some_blank(self, x: Tensor, rng: np.random.Generator) -> Tensor:
         """The inputs, one of which may be blank; (1, C, I, J, K). Two draws, whatever comes of them."""
         draw, which = rng.random(), int(rng.integers(self.channels))
-        if self.channels > 1 and draw < self.channels * self.options.missing_input:
+        inputs, any_of_them = self.recipe["data"]["inputs"], self.channels * self.options.missing_input
+        if draw >= any_of_them:
+            if draw >= any_of_them + (1 - any_of_them) * self.options.missing_t1w or "t1w" not in inputs:
+                return x
+            which = inputs.index("t1w")
+        if self.channels > 1:
             x = x.clone()
             x[:, which] = 0.0
         return x

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ..data.case import ALL_MRI, MASKS, Case
 from ..imaging.intensities import SPANS, apply_rule, background_of
+from .drawn_lesions import draw_caps, draw_lesions
 from .lesion_appearance import add_look_alikes, brighten_cortex, fade_lesions, strengthen_lesions
 from .smooth_fields import field_knots, interpolated
 
@@ -36,7 +37,8 @@ def augment(
             be missing) how much brighter lesions may become in FLAIR and, by half of it, darker in T1w, in shares of
             1/8 of the MRI's span; `bright_cortex` (may be missing) how much brighter patches of grey matter may become
             in FLAIR, in the same unit; `look_alikes` (may be missing) how bright faint spots that are no lesions may be
-            in FLAIR, in the same unit.
+            in FLAIR, in the same unit; `caps` (may be missing) how bright caps of the ventricles may be in FLAIR, in
+            the same unit; `drawn_lesions` (may be missing) mean number of small lesions that are added, see `draw_lesions`.
         rule: intensity rule, applied again because the histogram has moved.
         rng: source of all draws.
         target: image to predict, which moves with the anatomy and keeps its values.
@@ -55,6 +57,10 @@ def augment(
         strengthen_lesions(volumes, settings["lesion_contrast"] * SPANS[rule["rule"]] / 8, rng)
     if settings.get("bright_cortex", 0.0) and {"flair", "grey_matter"} <= set(volumes):
         brighten_cortex(volumes, settings["bright_cortex"] * SPANS[rule["rule"]] / 8, rng)
+    if settings.get("caps", 0.0) and {"flair", "white_matter", "grey_matter"} <= set(volumes):
+        draw_caps(volumes, settings["caps"] * SPANS[rule["rule"]] / 8, rng)
+    if settings.get("drawn_lesions", 0.0) and {"lesions", "white_matter", "grey_matter"} <= set(volumes):
+        draw_lesions(volumes, settings["drawn_lesions"], SPANS[rule["rule"]] / 8, rng)
     if settings.get("look_alikes", 0.0) and "flair" in volumes:
         add_look_alikes(volumes, settings["look_alikes"] * SPANS[rule["rule"]] / 8, rng)
     for name in ALL_MRI:

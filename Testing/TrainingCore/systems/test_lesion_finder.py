@@ -103,6 +103,14 @@ def test_a_blank_input_is_one_that_is_missing() -> None:
     assert torch.equal(system.segment(without), system.segment(middle))
 
 
+def test_t1w_is_blank_more_often_than_flair() -> None:
+    system, sample = finder("missing_input=0.0", "missing_t1w=0.5"), visit()
+    shown = torch.cat([system._some_blank(sample.inputs, np.random.default_rng(seed)) for seed in range(40)])
+    blank = (shown == 0).flatten(2).all(dim=2).float().mean(dim=0)
+    assert 0.3 < blank[0] < 0.7
+    assert blank[1] == 0
+
+
 def test_validation_chooses_threshold_and_smallest_lesion() -> None:
     entry = {"validation_dice_at_0.30": 0.5, "validation_dice_at_0.60": 0.7, "validation_f1_at_0.60_0": 0.2}
     entry |= {"validation_f1_at_0.60_10": 0.4, "validation_f1_at_0.30_3": 0.9}
@@ -110,7 +118,9 @@ def test_validation_chooses_threshold_and_smallest_lesion() -> None:
     assert finder().chosen_on_validation({}) == {}
 
 
-@pytest.mark.parametrize("change", ["window=24", "missing_input=0.9", "lesion_windows=2", "target=dvr", "ema=1"])
+@pytest.mark.parametrize(
+    "change", ["window=24", "missing_input=0.9", "missing_t1w=2", "lesion_windows=2", "target=dvr", "ema=1"]
+)
 def test_settings_that_cannot_be_are_refused(change: str) -> None:
     with pytest.raises(BadInput):
         finder("levels=4", "size=64", change)

@@ -36,6 +36,7 @@ class LesionFinderSettings:
         small_lesions: largest weight of a voxel in the cross-entropy.
         missing_input: probability of a blank input, of each.
         ema: share of the old weights that the moving average keeps.
+        missing_t1w: probability of a blank T1w in the steps in which no input is blank already.
     """
 
     network: FoldedUNetSettings
@@ -45,6 +46,7 @@ class LesionFinderSettings:
     losses: LesionFinderLosses
     optimizer: AdamSettings
     ema: float
+    missing_t1w: float = 0.0
 
 
 def _lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
@@ -56,6 +58,7 @@ def _lesion_finder_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield fits, f"window must be a multiple of {factor} voxels with network.levels {network['levels']}"
     yield 0 <= recipe["lesion_windows"] <= 1, "lesion_windows is a probability, 0 to 1"
     yield 0 <= recipe["missing_input"] <= 0.5, "missing_input is a probability, 0 to 0.5"
+    yield 0 <= recipe.get("missing_t1w", 0.0) <= 1, "missing_t1w is a probability, 0 to 1"
     yield recipe["small_lesions"] >= 1, "small_lesions must be at least 1"
     yield min(recipe["losses"].values()) >= 0, "losses must not be negative"
     yield max(recipe["losses"].values()) > 0, "one of the losses must be above 0"
