@@ -38,7 +38,7 @@ def augment(
             1/8 of the MRI's span; `bright_cortex` (may be missing) how much brighter patches of grey matter may become
             in FLAIR, in the same unit; `look_alikes` (may be missing) how bright faint spots that are no lesions may be
             in FLAIR, in the same unit; `caps` (may be missing) how bright caps of the ventricles may be in FLAIR, in
-            the same unit; `drawn_lesions` (may be missing) mean number of small lesions that are added, see `draw_lesions`.
+            the same unit; `drawn_lesions` (may be missing) mean number of small lesions added (`draw_lesions`).
         rule: intensity rule, applied again because the histogram has moved.
         rng: source of all draws.
         target: image to predict, which moves with the anatomy and keeps its values.
