@@ -311,6 +311,7 @@ set(TRAINING_CORE_SCRIPTS
   train.py
   training/__init__.py
   training/augmentation.py
+  training/drawn_lesions.py
   training/export.py
   training/feeds.py
   training/lesion_appearance.py
