@@ -78,6 +78,57 @@ def test_a_lesion_mask_drawn_on_flair_is_known_as_such(tmp_path: Path) -> None:
     assert visit.spaces["lesions"] == "FLAIR"
 
 
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        ("label-lesion_mask", None),
+        ("label-L_mask", None),
+        ("desc-lesions_dseg", None),
+        ("space-T1w_desc-lesions_dseg", "T1w"),
+        ("space-FLAIR_label-lesion_mask", "FLAIR"),
+        ("space-flair_seg-lst", "FLAIR"),
+        ("space-flair_desc-annotated_seg-lst", "FLAIR"),
+        ("lesionMask", None),
+        ("FLAIR_lesionMask", "FLAIR"),
+        ("desc-samsegLesions_mask", None),
+        ("desc-nicmslesions_mask", None),
+        ("desc-lst_probseg", None),
+        ("label-WMH_mask", None),
+        ("desc-T2lesion_mask", None),
+        ("rater-1_label-lesion_mask", None),
+    ],
+)
+def test_lesion_masks_of_other_tools_are_recognised_by_name(tmp_path: Path, name: str, space: str | None) -> None:
+    touch(tmp_path, *(f"sub-01/anat/sub-01_{image}.nii.gz" for image in ("T1w", "FLAIR")))
+    touch(tmp_path, f"derivatives/tool/sub-01/anat/sub-01_{name}.nii.gz")
+    cohort = Cohort.scan(tmp_path, raw=True)
+    assert only(cohort).get("lesions") == f"sub-01_{name}.nii.gz"
+    assert cohort.visits[0].spaces.get("lesions") == space
+    assert cohort.unused == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["desc-samseg_dseg", "label-blackhole_mask", "desc-newlesion_mask", "desc-consensus_mask", "desc-lesionfill_mask"],
+)
+def test_a_mask_that_may_be_of_something_else_is_not_used_and_said(tmp_path: Path, name: str) -> None:
+    """SAMSEG's map of the whole brain, black holes and new lesions are not all lesions."""
+    touch(tmp_path, *(f"sub-01/anat/sub-01_{image}.nii.gz" for image in ("T1w", "FLAIR")))
+    touch(tmp_path, f"derivatives/tool/sub-01/anat/sub-01_{name}.nii.gz")
+    cohort = Cohort.scan(tmp_path, raw=True)
+    assert "lesions" not in only(cohort)
+    (sentence,) = cohort.unused
+    assert "does not identify the mask (label-lesion_mask" in sentence
+
+
+def test_of_a_mask_and_its_probability_the_mask_is_taken(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"sub-01/anat/sub-01_{image}.nii.gz" for image in ("T1w", "FLAIR")))
+    touch(tmp_path, *(f"derivatives/t/sub-01/anat/sub-01_label-lesion_{end}.nii.gz" for end in ("probseg", "mask")))
+    cohort = Cohort.scan(tmp_path, raw=True)
+    assert only(cohort)["lesions"] == "sub-01_label-lesion_mask.nii.gz"
+    assert any("not sub-01_label-lesion_probseg.nii.gz" in note for note in cohort.notes)
+
+
 def test_missing_modalities_are_said_per_person(tmp_path: Path) -> None:
     touch(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
     cohort = Cohort.scan(tmp_path, raw=True)
