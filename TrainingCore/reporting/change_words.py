@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from .. import RESEARCH_USE
+from ..runtime.numerals import format_number
 
 # DVR, ends of the colour scale in the report and in Slicer: five times what repeatability lets pass in a lesion (ours)
 SHOWN_DIFFERENCE = 0.15
 BEYOND = ("demyelinating", "remyelinating")  # beyond repeatability, see study.changes
 
 
-def describe_changes(summary: dict[str, Any]) -> str:
+def describe_changes(summary: dict[str, Any], name_options: bool = True) -> str:
     """The result in a few sentences.
 
     Args:
         summary: content of change.json.
+        name_options: name the command line options that would give another result; False in Slicer, which has none.
 
     Returns:
         Which visits, how many lesions changed beyond repeatability, voxel shares, and what limits the comparison.
@@ -26,7 +28,7 @@ def describe_changes(summary: dict[str, Any]) -> str:
     if summary["mean_difference"] is not None:
         sentences.append(
             "Mean difference of lesions present at both visits, weighted by volume: "
-            f"{summary['mean_difference']:+.3f} DVR."
+            f"{_signed(summary['mean_difference'])} DVR."
         )
     if summary["voxels"]["demyelination_index"] is not None:
         sentences.append(
@@ -35,11 +37,12 @@ def describe_changes(summary: dict[str, Any]) -> str:
             f"{summary['voxels']['remyelination_index']:.1%} (Bodini et al. 2016; threshold {summary['limit']:.2f} "
             "DVR, mean of NAWM minus 2 SD)."
         )
-    sentences += _nawm(summary)
+    sentences += _nawm(summary, name_options)
+    advice = " Give --repeatability." if name_options else ""
     sentences.append(
         f"Threshold for a change: {summary['repeatability']}."
         if summary["repeatability"]
-        else "The repeatability of this model is unknown, so no lesion is classified as changed. Give --repeatability."
+        else f"The repeatability of this model is unknown, so no lesion is classified as changed.{advice}"
     )
     if summary["models_differ"]:
         sentences.append(
@@ -49,11 +52,16 @@ def describe_changes(summary: dict[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def _nawm(summary: dict[str, Any]) -> list[str]:
+def _signed(difference: float) -> str:
+    return format_number(difference, "{:+.3f}")
+
+
+def _nawm(summary: dict[str, Any], name_options: bool) -> list[str]:
     """Change of normal-appearing white matter, whether it is expected, and what remains of the lesions' change.
 
     Args:
         summary: content of change.json; earlier versions wrote no `expected` and no `relative_to_nawm`.
+        name_options: name the option that classifies lesions relative to NAWM.
 
     Returns:
         Sentences, none without NAWM.
@@ -62,12 +70,13 @@ def _nawm(summary: dict[str, Any]) -> list[str]:
     if nawm.get("difference") is None or relative is None:
         return []
     shift, expected = nawm["difference"], nawm["expected"]
-    sentences = [f"Normal-appearing white matter (NAWM) changed by {shift:+.3f} DVR."]
+    sentences = [f"Normal-appearing white matter (NAWM) changed by {_signed(shift)} DVR."]
     if expected is not None:
         beyond = abs(shift) > expected
+        start, compared = ("Warning: normal", "more") if beyond else ("Normal", "not more")
         sentences = [
-            f"{'Warning: normal' if beyond else 'Normal'}-appearing white matter (NAWM) changed by {shift:+.3f} DVR, "
-            f"{'more' if beyond else 'not more'} than between two scans without a change ({expected:.3f})."
+            f"{start}-appearing white matter (NAWM) changed by {_signed(shift)} DVR, "
+            f"{compared} than between two scans without a change ({expected:.3f})."
         ]
         if beyond:
             sentences.append(
@@ -76,12 +85,13 @@ def _nawm(summary: dict[str, Any]) -> list[str]:
             )
     by_change, mean = relative["by_change"], relative["mean_difference"]
     if mean is not None:
-        sentences.append(f"Relative to NAWM, the mean difference of the lesions is {mean:+.3f} DVR.")
+        sentences.append(f"Relative to NAWM, the mean difference of the lesions is {_signed(mean)} DVR.")
     if summary.get("judged_relative_to_nawm"):
         sentences.append("Lesions are classified relative to NAWM; the map of the difference is not corrected.")
     elif expected is not None:
+        option = " (--relative-to-nawm)" if name_options else ""
         counts = [f"{by_change.get(name, 0)} would be {name}" for name in BEYOND]
-        sentences.append(f"Relative to NAWM, {' and '.join(counts)} (--relative-to-nawm).")
+        sentences.append(f"Relative to NAWM, {' and '.join(counts)}{option}.")
     return sentences
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import RESEARCH_USE, __version__
 from ..runtime.files import write_text
+from ..runtime.numerals import format_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -170,7 +171,7 @@ def _cell(value: Any, form: str | None, missing: str, numeric: bool) -> dict[str
         return {"text": "yes" if value else "no", "style": style}
     if form is None:
         form = "{}" if isinstance(value, Integral) or not isinstance(value, Real) else "{:.3f}"
-    text = form.format(value)
+    text = format_number(value, form) if isinstance(value, Real) else form.format(value)
     if not numeric and " " in text and any(map(str.isalpha, text)):  # `0.638 (0.154)` stays on one line
         style = "long" if len(text) > LONGEST_LINE else "words"
     return {"text": text, "style": style}

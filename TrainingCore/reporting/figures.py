@@ -12,6 +12,7 @@ import numpy as np
 
 from ..evaluation.cases import TISSUES
 from ..evaluation.summary import column
+from ..runtime.numerals import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +87,7 @@ def number_text(value: float | None, form: str = "{:.2f}") -> str:
     Returns:
         The number; `not estimable` for None.
     """
-    return "not estimable" if value is None else form.format(value).replace("-", "\N{MINUS SIGN}")
+    return "not estimable" if value is None else format_number(value, form).replace("-", "\N{MINUS SIGN}")
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, form: str = "{:.2f}") -> str:

@@ -202,7 +202,7 @@ class ComparePanel:
         importTrainingCore()
         from TrainingCore.reporting.change_words import describe_changes
 
-        return describe_changes(json.loads(self.nodes["change_summary"].GetText()))
+        return describe_changes(json.loads(self.nodes["change_summary"].GetText()), name_options=False)
 
     def _say(self, error: SynthesisError) -> None:
         self.ui.compareLabel.text = str(error)

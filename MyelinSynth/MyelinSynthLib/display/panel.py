@@ -98,7 +98,7 @@ class DisplayPanel(VTKObservationMixin):
             self.ui.wipeBox.checked = False
         self.restore()
         ui, areLesions = self.ui, "lesions" in nodes
-        for widget in (ui.opacitySlider, ui.underBox, ui.wipeBox, ui.sideBySideButton, ui.fourUpButton, ui.closelyBox):
+        for widget in (ui.opacitySlider, ui.underBox, ui.wipeBox, ui.sideBySideButton, ui.fourUpButton):
             widget.enabled = self.shown.hasMap
         for widget in (ui.outlinesBox, ui.colourByDvrBox, ui.plotsButton):
             widget.enabled = areLesions

@@ -109,6 +109,8 @@ class ReviewPanel(VTKObservationMixin):
         }
 
     def _toggleZoom(self) -> None:
+        if self.currentRow() is None:
+            self.begin()
         self.ui.closelyBox.setChecked(not self.ui.closelyBox.checked)
 
     def setOpen(self, isOpen: bool) -> None:
@@ -133,6 +135,7 @@ class ReviewPanel(VTKObservationMixin):
     def begin(self) -> None:
         """Choose the first unreviewed lesion."""
         if self.review is None or not self._rows.order:
+            self._updateZoom()
             return
         undecided = [row for row in self._rows.order if self.review.state(row) == UNREVIEWED]
         self.choose((undecided or self._rows.order)[0])
@@ -181,6 +184,7 @@ class ReviewPanel(VTKObservationMixin):
             else:  # the lesions may have been edited while they were not observed, or an edit undone
                 self._timer.start()
         self.refill(keep)
+        self._updateZoom()
         self._updateReviewing()
         if not same and self._open:
             self._did = ""
@@ -235,6 +239,13 @@ class ReviewPanel(VTKObservationMixin):
         decided = [f"{counts[state]} {stateName(state)}" for state in STATES[1:] if counts.get(state)]
         ui.reviewBar.format = ", ".join(decided) or ("%v / %m" if total else "")
 
+    def _updateZoom(self) -> None:
+        """Allow zooming only while a lesion is chosen, so that the box never contradicts the views."""
+        canZoom = self.position() is not None
+        self.ui.closelyBox.enabled = canZoom
+        if not canZoom:
+            self.ui.closelyBox.checked = False
+
     def currentRow(self) -> int | None:
         """Return the chosen row of the table node, or None."""
         return self._rows.current()
@@ -280,6 +291,7 @@ class ReviewPanel(VTKObservationMixin):
         if following is not None:
             self.choose(following)
         else:
+            self._updateZoom()
             self._annotate()
 
     def _setState(self, lesion: int, state: str) -> None:
@@ -358,6 +370,7 @@ class ReviewPanel(VTKObservationMixin):
         row = None if self.review is None else self.review.rowOf(lesion)
         if row is not None:
             self.choose(row)
+        self._updateZoom()
 
     def _onRow(self, line: int, _column: int = 0, _oldLine: int = 0, _oldColumn: int = 0) -> None:
         """Show the lesion of a table line in all views."""
@@ -377,6 +390,7 @@ class ReviewPanel(VTKObservationMixin):
     def _jump(self) -> None:
         """Show and highlight the chosen lesion in all views."""
         self._views.highlight(self._currentLesion())
+        self._updateZoom()
         self._annotate()
         position = self.position()
         if position is not None:
@@ -403,15 +417,23 @@ class ReviewPanel(VTKObservationMixin):
     def _onFilter(self, _checked: bool = False) -> None:
         """Show all lesions, or only unreviewed ones."""
         self.refill(self._currentLesion())
+        self._updateZoom()
 
     def onComment(self) -> None:
         """Store the comment that was typed."""
         row = self.currentRow()
         if self.review is None or row is None or self.review.comment(row) == self.ui.commentEdit.text:
             return
+        lesion, before = self.review.lesion(row), self.review.comment(row)
         self.review.setComment(row, self.ui.commentEdit.text)
+        self._history.add(lesion, [lesion], functools.partial(self._setComment, lesion, before))
         self.ui.commentEdit.text = self.review.comment(row)  # as stored
-        self.refill(self.review.lesion(row))
+        self.refill(lesion)
+
+    def _setComment(self, lesion: int, comment: str) -> None:
+        row = None if self.review is None else self.review.rowOf(lesion)
+        if self.review is not None and row is not None:
+            self.review.setComment(row, comment)
 
     def _onEdit(self, _checked: bool = False) -> None:
         """Open the Segment Editor with the segment of the chosen lesion."""
@@ -445,6 +467,7 @@ class ReviewPanel(VTKObservationMixin):
             self.ui.editsLabel.text = edits.words()
             self._history.forget(edits.edited)
             self.refill(self._currentLesion())
+            self._updateZoom()
             self._changed()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import qt
 
 from ..display.views import COLOURS_OF_STATE
+from ..run.childprocess import importTrainingCore
 from ..words import _
 from .columns import Column, screenColumns
 from .table import (
@@ -66,7 +67,12 @@ def _cellText(review: Review, row: int, column: str, form: str) -> str:
     if review.isText(column):
         return review.text(row, column)
     value = review.number(row, column)
-    return (form or "{}").format(value) if np.isfinite(value) else "\u2013"
+    if not np.isfinite(value):
+        return "\u2013"
+    importTrainingCore()
+    from TrainingCore.runtime.numerals import format_number
+
+    return format_number(value, form or "{}")
 
 
 def lesionLine(review: Review, row: int) -> str:

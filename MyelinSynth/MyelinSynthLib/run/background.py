@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import qt
 import slicer
 
 from ..errors import SynthesisError
 from ..words import _
 from .childprocess import State
 from .results import Outputs
+from .runner import JobRunner
 from .synthesis import Synthesis
-
-PUMP_MILLISECONDS = 100
 
 
 class Background:
-    """Runs a Synthesis in the background, polled by a timer; the object need not be kept.
+    """Runs a Synthesis in the background; the object need not be kept.
 
     `finished` is called with the Outputs; `failed` with the SynthesisError, also after cancelling.
     """
@@ -30,45 +28,27 @@ class Background:
         finished: Callable[[Outputs], None],
         failed: Callable[[SynthesisError], None] | None = None,
     ) -> None:
-        self.synthesis, self._finished, self._failed = synthesis, finished, failed
-        self._timer = qt.QTimer()
-        self._timer.setInterval(PUMP_MILLISECONDS)
-        self._timer.connect("timeout()", self._onTimer)
-        synthesis.start()
+        self.synthesis, self._failed = synthesis, failed
+        self._runner = JobRunner(finished, self._report, ended=self._onEnded)
+        self._closing = False
+        self._runner.start(synthesis)
         slicer.app.connect("aboutToQuit()", self.stop)
         self._running.append(self)
-        self._timer.start()
 
     @property
     def running(self) -> bool:
         """Whether the synthesis is running."""
-        return self in self._running
+        return self._runner.running
 
     def cancel(self) -> None:
         """Request the synthesis to stop."""
-        self.synthesis.cancel()
+        self._runner.cancel()
 
-    def _onTimer(self) -> None:
-        """Poll the child process, and report its result."""
-        try:
-            if self.synthesis.pump():
-                return
-        except SynthesisError as error:
-            self._end()
-            self._report(error)
-            return
-        except BaseException:
-            self._end()
-            raise
-        self._end()
-        if self.synthesis.outputs is not None:
-            self._finished(self.synthesis.outputs)
-        elif self.synthesis.state is State.CANCELLED:
+    def _onEnded(self, state: State) -> None:
+        if self in self._running:
+            self._running.remove(self)
+        if state is State.CANCELLED and not self._closing:
             self._report(SynthesisError(_("The synthesis was cancelled.")))
-
-    def _end(self) -> None:
-        self._timer.stop()
-        self._running.remove(self)
 
     def _report(self, error: SynthesisError) -> None:
         if self._failed is None:
@@ -77,6 +57,5 @@ class Background:
 
     def stop(self) -> None:
         """Stop the synthesis and wait for its end, when the application closes."""
-        if self.running:
-            self.synthesis.stop()
-            self._end()
+        self._closing = True
+        self._runner.stop()

@@ -40,7 +40,8 @@ class OutcomeSentence:
         ui.resultLabel.text = resultWords(self.nodes) if hasMap else ""
         ui.resultLabel.visible = hasMap
         ui.showReportButton.enabled = "report" in self.nodes and "table" in self.nodes
-        ui.nextButton.enabled = hasMap and "lesions" in self.nodes and "table" in self.nodes
+        reviewable = hasMap and "lesions" in self.nodes and "table" in self.nodes
+        ui.nextButton.enabled = reviewable and self.nodes["table"].GetNumberOfRows() > 0
 
     def _onReport(self, _checked: bool = False) -> None:
         """Open the report, including the current review, in the browser."""
