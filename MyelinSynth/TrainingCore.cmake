@@ -245,6 +245,7 @@ set(TRAINING_CORE_SCRIPTS
   runtime/cli.py
   runtime/errors.py
   runtime/files.py
+  runtime/numerals.py
   runtime/parallel.py
   runtime/processes.py
   runtime/signature.py
