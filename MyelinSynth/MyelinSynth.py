@@ -82,7 +82,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.exportPanel: Any = None  # set last by setup
         self._parameterNode: Any = None  # of this scene while the module is open, else None
         self._guiTag = None
-        self._t1w = None
+        self._patient: Any = None  # choices at the last change
         self._namesTimer = qt.QTimer()
         self._namesTimer.setSingleShot(True)
         self._namesTimer.setInterval(NAMES_MILLISECONDS)
@@ -165,7 +165,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.showNodes({})
         self.displayPanel.close()
         self.worklistPanel.forget()
-        self._t1w = None
+        self._patient = None
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller=None, _event=None):
@@ -237,9 +237,11 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.synthesizeButton.enabled = self.runPanel.running or ready
         self.ui.openResultButton.enabled = ready
         self.ui.transformSelector.enabled = self._parameterNode.alignment == Alignment.TRANSFORM
-        if patient.t1w is not self._t1w:
-            self._t1w = patient.t1w
-            self.logic.chooseByName(self._parameterNode, further)  # the images of the same study
+        before, self._patient = self._patient, patient
+        if before is None or patient.t1w is not before.t1w:
+            if before is not None and before.t1w is not None and patient.t1w is not None:
+                self.logic.clearOtherVisits(self._parameterNode, before)
+            self.logic.chooseByName(self._parameterNode, further)  # the images of the same visit
             self._goToPatient()
 
     def _goToPatient(self):
@@ -264,6 +266,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             patient: `Patient` with the nodes.
         """
         parameterNode = self._parameterNode or self.logic.getParameterNode()
+        self._patient = None  # all nodes are chosen together, so none is a left-over of the patient before
         with slicer.util.NodeModify(parameterNode.parameterNode):
             for field in ("t1w", "flair", "lesions", "dvr", "brain"):
                 setattr(parameterNode, field, getattr(patient, field))

@@ -14,7 +14,7 @@ from .errors import SynthesisError
 from .patient.checks import Problem, findProblems
 from .patient.exchange import ALIGNED
 from .patient.nodes import Patient
-from .patient.studies import volumeByName
+from .patient.studies import areOfDifferentVisits, volumeByName
 from .run.results import Outputs
 from .run.synthesis import Synthesis
 from .scene import provenance
@@ -146,6 +146,22 @@ class MyelinSynthLogic(ScriptedLoadableModuleLogic):
                 volume = volumeByName(name, parameterNode.t1w)
                 if volume is not None:
                     setInputNode(parameterNode, name, volume)
+
+    def clearOtherVisits(self, parameterNode: Any, before: Patient) -> None:
+        """Clear choices that were made for another T1w and are known to be of another visit than the T1w now chosen.
+
+        Args:
+            parameterNode: MyelinSynthParameterNode of the scene; modified.
+            before: the choices before the T1w was chosen; nodes chosen since then stay.
+        """
+        t1w = parameterNode.t1w
+        for field in ("flair", "lesions", "dvr", "brain"):
+            node = getattr(parameterNode, field)
+            if node is not None and node is getattr(before, field) and areOfDifferentVisits(node, t1w):
+                setattr(parameterNode, field, None)
+        for name, node in before.further.items():
+            if node is not None and node is inputNode(parameterNode, name) and areOfDifferentVisits(node, t1w):
+                setInputNode(parameterNode, name, None)
 
     def chosenRun(self, parameterNode: Any) -> dict[str, Any]:
         """Return the nodes of the run to show: the one chosen last, else the latest, of the chosen T1w if it has any.

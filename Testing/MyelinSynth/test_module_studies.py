@@ -74,11 +74,45 @@ def test_of_several_studies_the_flair_goes_with_the_t1w(host: Host, widget: Any)
     assert widget.ui.flairSelector.currentNode() is second.flair
     assert widget.ui.flairNote.text == ""
     widget.ui.t1wSelector.setCurrentNode(first.t1w)
-    assert widget.ui.flairSelector.currentNode() is second.flair, "what is chosen stays"
+    assert widget.ui.flairSelector.currentNode() is first.flair, "the FLAIR of another patient would be a mistake"
+    assert widget.ui.flairNote.text == ""
+    widget.ui.flairSelector.setCurrentNode(second.flair)
+    assert widget.ui.flairSelector.currentNode() is second.flair, "what is chosen after the T1w stays"
     assert "different studies" in widget.ui.flairNote.text
     assert widget.ui.synthesizeButton.enabled, "a warning"
-    widget.ui.flairSelector.setCurrentNode(first.flair)
-    assert widget.ui.flairNote.text == ""
+
+
+def test_of_several_files_dropped_at_once_the_flair_goes_with_the_t1w(host: Host, widget: Any) -> None:
+    """Files belong to no study; BIDS names tell their visits."""
+    visits = [makePatient() for _visit in range(3)]
+    for patient, visit in zip(visits, ("sub-12_ses-1", "sub-12_ses-2", "sub-20_ses-2")):
+        for node, name in ((patient.t1w, "T1w"), (patient.flair, "FLAIR"), (patient.lesions, "label-lesion_mask")):
+            node.SetName(f"{visit}_{name}")
+    widget.onNamed()
+    ui = widget.ui
+    assert ui.t1wSelector.currentNode() is None, "nobody is chosen by chance"
+    ui.t1wSelector.setCurrentNode(visits[0].t1w)
+    ui.lesionsSelector.setCurrentNode(visits[0].lesions)
+    assert ui.flairSelector.currentNode() is visits[0].flair
+    for other in visits[1:]:
+        ui.t1wSelector.setCurrentNode(other.t1w)
+        assert ui.flairSelector.currentNode() is other.flair
+        assert ui.lesionsSelector.currentNode() is None, "a lesion mask of another visit"
+    ui.lesionsSelector.setCurrentNode(visits[0].lesions)
+    assert "different studies" in ui.lesionsNote.text
+    assert ui.synthesizeButton.enabled, "a warning"
+
+
+def test_choices_that_are_made_together_stay(host: Host, widget: Any) -> None:
+    """A row of a table of files may combine visits on purpose; the worklist opens it."""
+    first, second = makePatient(), makePatient()
+    for patient, visit in ((first, "sub-12_ses-1"), (second, "sub-12_ses-2")):
+        patient.t1w.SetName(f"{visit}_T1w")
+        patient.flair.SetName(f"{visit}_FLAIR")
+    widget.choosePatient(second)
+    widget.choosePatient(Patient(first.t1w, second.flair))
+    assert widget.ui.flairSelector.currentNode() is second.flair
+    assert "different studies" in widget.ui.flairNote.text
 
 
 def test_a_flair_of_another_study_alone_is_not_taken(application: Application) -> None:

@@ -12,7 +12,7 @@ from ..run.childprocess import importTrainingCore
 from ..scene.geometry import checkAxes, ijkToRas, toWorld
 from ..words import _
 from .nodes import Patient
-from .studies import studyOf
+from .studies import areOfDifferentVisits
 
 VOLUMES, MASKS = ("t1w", "flair", "dvr"), ("lesions", "brain")
 LARGEST_DVR = (
@@ -94,17 +94,18 @@ def findProblems(patient: Patient) -> list[Problem]:
             sound.append(field)
     if "t1w" in sound:
         problems += [problem for field in sound if field != "t1w" for problem in _relationProblems(field, nodes)]
-        problems += _studyProblems(nodes)
+        problems += _visitProblems(nodes)
     return problems + _transformProblems(patient)
 
 
-def _studyProblems(nodes: dict[str, Any]) -> list[Problem]:
-    """Warn if T1w and FLAIR belong to different DICOM studies: a FLAIR of another visit is easily picked by mistake."""
-    studies = [studyOf(nodes[field]) for field in ("t1w", "flair") if field in nodes]
-    if len(studies) < 2 or None in studies or studies[0] == studies[1]:
-        return []
-    text = _("T1w and FLAIR belong to different studies. Are they of the same person and day?")
-    return [Problem("flair", text, blocking=False)]
+def _visitProblems(nodes: dict[str, Any]) -> list[Problem]:
+    """Warn of inputs from another visit or person than the T1w's: they are easily picked by mistake."""
+    text = _("T1w and {what} belong to different studies. Are they of the same person and day?")
+    return [
+        Problem(field, text.format(what=titleOf(field)), blocking=False)
+        for field, node in nodes.items()
+        if field != "t1w" and areOfDifferentVisits(node, nodes["t1w"])
+    ]
 
 
 def _chosenTwice(nodes: dict[str, Any]) -> list[Problem]:
