@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +60,9 @@ def write_result(
     with --uncertainty; found: a network found the lesions, and missed one, where none were given.
     """
     from TrainingCore.data.lesion_columns import column_names
-    from TrainingCore.data.result import LESION_LABELS, LESION_PROBABILITY, NAWM, PLACES, UNCERTAINTY
-    from TrainingCore.evaluation.conformal import interval_of
-    from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
-    from TrainingCore.evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
+    from TrainingCore.data.result import LESION_LABELS, NAWM, UNCERTAINTY
     from TrainingCore.imaging.checks import dvr_on_grid, lesions_on_grid
     from TrainingCore.imaging.labelling import label_lesions
-    from TrainingCore.imaging.regions import RegionMasks, encode_regions
     from TrainingCore.imaging.volumes import read_volume, write_volume
     from TrainingCore.patient.outputs import lesions_csv, write_transform
     from TrainingCore.runtime.files import write_json, write_text
@@ -86,8 +83,7 @@ def write_result(
         mask = lesion_mask(affine, shape) if given is None else given.data
         labels = label_lesions(mask, t1w.voxel_volume)[0]
         write_volume(folder / LESION_LABELS, labels.astype(np.int16), affine)
-        places = RegionMasks(np.zeros(shape, bool), ball(affine, shape, *VENTRICLE), ball(affine, shape, *CORTEX))
-        write_volume(folder / PLACES, encode_regions(places), affine)
+        _write_regions(folder, affine, shape)
     if uncertain:
         write_volume(folder / UNCERTAINTY, np.where(brain, 0.05, 0).astype(np.float32), affine)
     write_volume(folder / "dvr.nii.gz", dvr, affine)
@@ -95,38 +91,79 @@ def write_result(
     write_transform(folder / "flair_to_t1.tfm", np.eye(4) if shift is None else shift)
     nawm = brain & (labels == 0)
     write_volume(folder / NAWM, nawm, affine)
-    rows = lesion_table(labels, dvr, nawm, affine, pet)
-    rows = [row | {"region": REGIONS[row["id"] % 2], "uncertainty": 0.04 if uncertain else None} for row in rows]
-    if found:
-        probability = probability_map(affine, shape)
-        write_volume(folder / LESION_PROBABILITY, probability, affine)
-        confidence = confidence_by_label(probability, labels)
-        rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
-    rows = [row | interval_of(INTERVALS, row["volume_mm3"], row["mean_dvr"]) for row in rows]
+    probability = probability_map(affine, shape) if found else None
+    rows = _rows(labels, dvr, nawm, affine, pet, uncertain, probability)
+    _write_probability(folder, probability, affine)
     write_text(folder / "lesions.csv", lesions_csv(rows, column_names(measured=pet is not None)))
     write_text(
         folder / "report.html", "<html><body>Simulated. Research use only, not for diagnosis. \u00b5</body></html>"
     )
+    source = "given" if lesions is not None else "found" if found else "none"
+    write_json(folder / "provenance.json", _record(source, rows, dvr, pet, {"nawm": nawm, "lesions": labels > 0}))
+
+
+def _write_regions(folder: Path, affine: np.ndarray, shape: tuple[int, ...]) -> None:
+    from TrainingCore.data.result import PLACES
+    from TrainingCore.imaging.regions import RegionMasks, encode_regions
+    from TrainingCore.imaging.volumes import write_volume
+
+    masks = RegionMasks(np.zeros(shape, bool), ball(affine, shape, *VENTRICLE), ball(affine, shape, *CORTEX))
+    write_volume(folder / PLACES, encode_regions(masks), affine)
+
+
+def _write_probability(folder: Path, probability: np.ndarray | None, affine: np.ndarray) -> None:
+    from TrainingCore.data.result import LESION_PROBABILITY
+    from TrainingCore.imaging.volumes import write_volume
+
+    if probability is not None:
+        write_volume(folder / LESION_PROBABILITY, probability, affine)
+
+
+def _rows(
+    labels: np.ndarray,
+    dvr: np.ndarray,
+    nawm: np.ndarray,
+    affine: np.ndarray,
+    pet: np.ndarray | None,
+    uncertain: bool,
+    probability: np.ndarray | None,
+) -> list[dict[str, Any]]:
+    from TrainingCore.evaluation.conformal import interval_of
+    from TrainingCore.evaluation.lesions import confidence_by_label, lesion_table
+
+    rows = lesion_table(labels, dvr, nawm, affine, pet)
+    rows = [row | {"region": REGIONS[row["id"] % 2], "uncertainty": 0.04 if uncertain else None} for row in rows]
+    if probability is not None:
+        confidence = confidence_by_label(probability, labels)
+        rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
+    return [row | interval_of(INTERVALS, row["volume_mm3"], row["mean_dvr"]) for row in rows]
+
+
+def _record(
+    source: str, rows: list[dict[str, Any]], dvr: np.ndarray, pet: np.ndarray | None, masks: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Content of provenance.json."""
+    from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
+    from TrainingCore.evaluation.lesions import demyelination_limit
+
     model: dict[str, object] = {"name": "stand-in", "weights_sha256": "0" * 64, "simulated_training_data": True}
     model["intervals"] = INTERVALS
-    masks = {"nawm": nawm, "lesions": labels > 0}
     summary = {
         "synthetic_dvr": {name: mean_sd(dvr, mask) for name, mask in masks.items()},
-        "demyelination_limit_dvr": demyelination_limit(dvr, nawm),
+        "demyelination_limit_dvr": demyelination_limit(dvr, masks["nawm"]),
         **summarise_lesions(rows, pet is not None),
     }
     if pet is not None:
         summary["measured_dvr"] = {name: mean_sd(pet, mask) for name, mask in masks.items()}
-    source = "given" if lesions is not None else "found" if found else "none"
-    record = {
+    finder = {"name": "stand-in", "lesion_threshold": FINDER_THRESHOLD}
+    return {
         "note": "simulated",
         "lesion_source": source,
         "software": {"TrainingCore": "test"},
         "model": model,
-        "inputs": {"lesions_found_by": {"name": "stand-in", "lesion_threshold": FINDER_THRESHOLD}} if found else {},
+        "inputs": {"lesions_found_by": finder} if source == "found" else {},
         "summary": summary,
     }
-    write_json(folder / "provenance.json", record)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from test_module_reviewpanel import cell, press, titles
 
 PATIENCE_SECONDS = 300.0
 COARSER = 2  # voxels of the sample patient that are averaged along each axis: a third of the time
+NOT_ESTIMATED = {"uncertainty", "dvr_low", "dvr_high"}
 ALIGNED = 1  # the second choice of the box: the simulated images lie on each other
 
 
@@ -101,92 +102,112 @@ def sortBy(widget: Any, title: str) -> list[str]:
     return [cell(widget, line, column) for line in range(widget.ui.reviewTable.rowCount)]
 
 
-def test_no_mask_to_a_reviewed_export_with_the_models_of_the_extension(
-    host: Host, application: Application, widget: Any, tmp_path: Path
-) -> None:
-    host.openViews(application)
-    pair, ui, panel = loadPatient(application), widget.ui, widget.reviewPanel
-    choose(widget, pair)
-    ui.synthesizeButton.click()
+def synthesizeWithoutMask(host: Host, application: Application, widget: Any) -> dict[int, dict[str, Any]]:
+    """Click Synthesize for the sample patient without its lesion mask; returns the lesions of the network."""
+    choose(widget, loadPatient(application))
+    widget.ui.synthesizeButton.click()
     until(host, lambda: not widget.runPanel.running, PATIENCE_SECONDS)
     assert not host.messages, host.messages
-    assert "MyelinSynth lesion finder" in ui.warningLabel.text
-    found = state(widget)
-    assert len(found) >= 4
-    assert counted(widget) == len(found) == ui.reviewTable.rowCount
-    for lesion, values in found.items():
+    assert "MyelinSynth lesion finder" in widget.ui.warningLabel.text
+    lesions = state(widget)
+    assert len(lesions) >= 4
+    assert counted(widget) == len(lesions) == widget.ui.reviewTable.rowCount
+    for lesion, values in lesions.items():
         assert values["region"], lesion
-        assert {name for name, value in values.items() if value is None} <= {"uncertainty", "dvr_low", "dvr_high"}
+        assert {name for name, value in values.items() if value is None} <= NOT_ESTIMATED
         assert values["voxels"]
+    return lesions
 
-    # Sorted by size and by confidence
+
+def rejectTheDoubtful(widget: Any) -> int:
+    """Sort by size and by confidence, and reject the lesion of the lowest confidence; returns its number."""
     volumes = [float(text) for text in sortBy(widget, "Volume")]
     assert volumes == sorted(volumes)
     shares = [float(text.rstrip("%")) for text in sortBy(widget, "Confidence")]
     assert shares == sorted(shares)
-
-    # The doubtful one is rejected
+    panel, before = widget.reviewPanel, counted(widget)
     panel.begin()
     doubtful = panel.review.lesion(panel.currentRow())
     press(widget, "reviewTable", "R")
     assert rowsOf(widget, REJECTED) == [doubtful]
-    assert counted(widget) == len(found) - 1
+    assert counted(widget) == before - 1
+    return doubtful
 
-    # One is added where the network hesitated
+
+def addMissed(host: Host, widget: Any, number: int) -> None:
+    """Add a lesion where the network hesitated, and accept it."""
+    panel, before = widget.reviewPanel, counted(widget)
     press(widget, "reviewTable", "N")
     clickInView(host, missed(panel.nodes))
-    added = max(found) + 1
-    assert panel.review.lesion(panel.currentRow()) == added
-    assert counted(widget) == len(found)
-    now = state(widget)
-    assert now[added]["outline"] == ADDED
-    assert now[added]["region"]
-    blank = {name for name, value in now[added].items() if value is None}
-    assert blank <= {"uncertainty", "dvr_low", "dvr_high"} | {name for name in now[1] if now[1][name] is None}
+    assert panel.review.lesion(panel.currentRow()) == number
+    assert counted(widget) == before + 1
+    rows = state(widget)
+    assert rows[number]["outline"] == ADDED
+    assert rows[number]["region"]
+    blank = {name for name, value in rows[number].items() if value is None}
+    assert blank <= NOT_ESTIMATED | {name for name in rows[1] if rows[1][name] is None}
     press(widget, "reviewTable", "A")
 
-    # Two become one, which is divided again
-    first, second = sorted(set(found) - {doubtful})[:2]
+
+def mergeAndSplit(widget: Any, first: int, second: int) -> None:
+    """Merge two lesions, split them again, and flag the first with a comment."""
+    panel, ui, lesions, before = widget.reviewPanel, widget.ui, state(widget), counted(widget)
     ui.reviewTable._real.clearSelection()
     for lesion in (first, second):
         ui.reviewTable._real.item(panel._rows.order.index(panel.review.rowOf(lesion)), 0).setSelected(True)
     press(widget, "reviewTable", "M")
-    assert counted(widget) == len(found) - 1
-    assert state(widget)[first]["outline"] == MERGED
-    assert state(widget)[first]["voxels"] == found[first]["voxels"] + found[second]["voxels"]
+    assert counted(widget) == before - 1
+    merged = state(widget)[first]
+    assert merged["outline"] == MERGED
+    assert merged["voxels"] == lesions[first]["voxels"] + lesions[second]["voxels"]
     press(widget, "reviewTable", "S")
-    after = state(widget)
-    assert counted(widget) >= len(found)
-    assert after[first]["outline"] == SPLIT
+    assert counted(widget) >= before
+    assert state(widget)[first]["outline"] == SPLIT
     press(widget, "reviewTable", "F")
     ui.commentEdit.text = "=two, or one?"
     panel.onComment()
-    until(host, lambda: not panel._timer.active)
-    before = state(widget)
-    assert rowsOf(widget, FLAGGED) == [first]
-    assert rowsOf(widget, ACCEPTED) == [added]
-    sentence = ui.resultLabel.text
 
-    # Exported, and opened again in an empty scene
-    ui.exportFolderEdit.text, ui.exportNameEdit.text = str(tmp_path), "reviewed"
+
+def exportAndReopen(host: Host, application: Application, widget: Any, folder: Path) -> Path:
+    """Export, save the scene, and open the export in an empty scene; returns the saved scene."""
+    ui = widget.ui
+    ui.exportFolderEdit.text, ui.exportNameEdit.text = str(folder), "reviewed"
     ui.exportButton.click()
     assert not host.messages, host.messages
-    bundle = tmp_path / "scene.mrb"
-    assert slicer.mrmlScene.WriteToMRB(str(bundle))
+    scene = folder / "scene.mrb"
+    assert slicer.mrmlScene.WriteToMRB(str(scene))
     slicer.mrmlScene.Clear(0)
     choose(widget, loadPatient(application))
-    host.answers = [str(tmp_path / "reviewed_result")]
+    host.answers = [str(folder / "reviewed_result")]
     ui.openResultButton.click()
     assert not host.messages, host.messages
+    until(host, lambda: not widget.reviewPanel._timer.active)
+    return scene
+
+
+def test_no_mask_to_a_reviewed_export_with_the_models_of_the_extension(
+    host: Host, application: Application, widget: Any, tmp_path: Path
+) -> None:
+    host.openViews(application)
+    panel, ui = widget.reviewPanel, widget.ui
+    lesions = synthesizeWithoutMask(host, application, widget)
+    doubtful, added = rejectTheDoubtful(widget), max(lesions) + 1
+    addMissed(host, widget, added)
+    first, second = sorted(set(lesions) - {doubtful})[:2]
+    mergeAndSplit(widget, first, second)
     until(host, lambda: not panel._timer.active)
+    before, sentence = state(widget), ui.resultLabel.text
+    assert rowsOf(widget, FLAGGED) == [first]
+    assert rowsOf(widget, ACCEPTED) == [added]
+
+    scene = exportAndReopen(host, application, widget, tmp_path)
     assertSame(before, state(widget))
     assert ui.resultLabel.text == sentence
     assert state(widget)[doubtful]["colour"] == tuple(round(part, 3) for part in COLOURS_OF_STATE[REJECTED])
     assert provenance.hasNetworkLesions(panel.nodes)
 
-    # The saved scene, too
     slicer.mrmlScene.Clear(0)
-    assert slicer.mrmlScene.ReadFromMRB(str(bundle))
+    assert slicer.mrmlScene.ReadFromMRB(str(scene))
     until(host, lambda: panel.review is not None and not panel._timer.active)
     assertSame(before, state(widget))
     assert ui.resultLabel.text == sentence

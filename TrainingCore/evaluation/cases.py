@@ -48,7 +48,7 @@ def evaluate_case(
     Raises:
         MyelinSynthError: the prediction holds NaN or infinity in the brain.
     """
-    prediction, maps, fitted = outputs.images[SYNTHETIC], outputs.maps, outputs.expected_errors
+    prediction, maps = outputs.images[SYNTHETIC], outputs.maps
     brain = np.asarray(case.volumes["brain"], bool)
     if not np.isfinite(prediction[brain]).all():
         raise MyelinSynthError(f"The model predicts NaN or infinite values for {case.label}. It cannot be evaluated.")
@@ -67,13 +67,28 @@ def evaluate_case(
     for kind in KINDS:
         for tissue in TISSUES:
             visit[f"{kind}_{tissue}"] = _mean(dvr[kind], regions[tissue]) if kind in dvr else None
-    rows = lesion_table(labels, dvr["synthetic"], regions["nawm"], case.affine, measured=dvr["measured"])
+    if len(maps) > 1:
+        visit |= {"predictions": len(maps)} | _voxel_errors(outputs, dvr["synthetic"] - dvr["measured"], brain)
+    rows = _lesion_rows(case, outputs, dvr, labels, regions["nawm"], brain)
+    owner = {"person": case.person, "visit": case.visit, "group": visit["group"], "site": case.info.get("site", "")}
+    return visit, [owner | row for row in rows]
+
+
+def _lesion_rows(
+    case: Case,
+    outputs: ModelImages,
+    dvr: dict[str, np.ndarray],
+    labels: np.ndarray,
+    nawm: np.ndarray,
+    brain: np.ndarray,
+) -> list[dict[str, Any]]:
+    """One row per lesion: DVR, spread and uncertainty, truth where it is known, geometry."""
+    maps, fitted = outputs.maps, outputs.expected_errors
+    rows = lesion_table(labels, dvr["synthetic"], nawm, case.affine, measured=dvr["measured"])
     clean = mean_by_label(labels, dvr["clean"]) if "clean" in dvr else None
     lost = mean_by_label(labels, case.volumes["myelin_loss"]) if "myelin_loss" in case.volumes else None
     geometry = _geometry(case, labels, brain)
     spread = spread_by_label(maps, labels, outputs.scale) if len(maps) > 1 and rows else None
-    if len(maps) > 1:
-        visit |= {"predictions": len(maps)} | _voxel_errors(outputs, dvr["synthetic"] - dvr["measured"], brain)
     for row in rows:
         if spread is not None:
             row["spread"] = float(spread[row["id"]])
@@ -82,8 +97,7 @@ def evaluate_case(
         row["myelin_loss"] = None if lost is None else float(lost[row["id"]])
         row |= interval_of(outputs.intervals, row["volume_mm3"], row["mean_dvr"])
         row |= {f"{GEOMETRY}{name}": float(value) for name, value in zip(FEATURES, geometry[row["id"] - 1])}
-    owner = {"person": case.person, "visit": case.visit, "group": visit["group"], "site": case.info.get("site", "")}
-    return visit, [owner | row for row in rows]
+    return rows
 
 
 def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:

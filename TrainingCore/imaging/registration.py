@@ -113,10 +113,11 @@ def register(
     brain = _foreground(fixed) if brain is None else brain
     start = identity if start is None else np.asarray(start, float)
     points = brain_points(brain)
+    names = f"The {contrast} {moving.name}", f"the {reference} {fixed.name}"
     if inside_share(points, moving, start) < MIN_OVERLAP:
         raise BadInput(
-            f"The {contrast} {moving.name} does not overlap with the brain in the {reference} {fixed.name} (world "
-            "coordinates). Check that both are of one person and one session, and that their headers were kept."
+            f"{names[0]} does not overlap with the brain in {names[1]} (world coordinates). Check that both are of one "
+            "person and one session, and that their headers were kept."
         )
     if same_grid(fixed, moving) and np.array_equal(start, identity) and _stripped_alike(fixed, moving):
         return Registration(identity, "identity (one grid, skull-stripped alike)", 0.0, 1.0)
@@ -129,10 +130,8 @@ def register(
         moving_cropped = correct_bias(moving_cropped, brain, matrix) if moving_bias else moving_cropped
         refined = _refined(fixed_cropped, moving_cropped, region, matrix, affine, device)
         if check_mirrored and refined.distinct < MIRROR_TRIED:
-            _refuse_mirrored(
-                fixed_cropped, moving, brain, refined, (contrast, reference, fixed.name), moving_bias, device
-            )
-    names = f"The {contrast} {moving.name}", f"the {reference} {fixed.name}"
+            words = (contrast, reference, fixed.name)
+            _refuse_mirrored(fixed_cropped, moving, brain, refined, words, moving_bias, device)
     return _judged(fixed, moving, points, refined, names, "affine" if affine else "rigid")
 
 

@@ -103,31 +103,57 @@ def write_translation(
         Content of provenance.json, which is written last. The image has arbitrary units from 0 and is exactly 0 outside
         the brain.
     """
-    patient, aligned, about = prepared.patient, prepared.aligned, model.bundle.description
-    mask, target, inside = aligned.brain.mask, about["output"], aligned.brain.mask.data > 0.5
+    aligned, about = prepared.aligned, model.bundle.description
     predicted = prediction.mean(flips)
-    image = as_image(predicted, inside, background_of(about["intensity"]))
+    image = as_image(predicted, aligned.brain.mask.data > 0.5, background_of(about["intensity"]))
+    lesions = None if prediction.lesions is None else prediction.lesions > lesion_threshold(about)
+    spread = UNITS * np.std(prediction.maps, axis=0, ddof=1) if prediction.has_spread else None
+    _write_images(folder, prepared, model, image, lesions, spread)
+    facts = _provenance(prepared, model, prediction, flips)
+    facts["compared_with_the_real_one"] = _compare_with_real(aligned, predicted, about)
+    facts["warnings"] = prepared.patient.anonymous_warnings()
+    if lesions is not None:
+        facts["found_lesions_ml"] = round(float(lesions.sum()) * aligned.brain.mask.voxel_volume / 1000, 3)
+    translation_report(prepared.patient, model, aligned, (image, lesions, spread), facts).write(folder / REPORT)
+    clock.stop()
+    facts["seconds"] = clock.seconds
+    write_json(folder / PROVENANCE, facts)
+    return facts
+
+
+def _write_images(
+    folder: Path,
+    prepared: PreparedPatient,
+    model: TrainedModel,
+    image: np.ndarray,
+    lesions: np.ndarray | None,
+    spread: np.ndarray | None,
+) -> None:
+    """Write the synthetic image, brain and lesion masks, SD and transforms."""
+    aligned, mask, target = prepared.aligned, prepared.aligned.brain.mask, model.bundle.description["output"]
     words = f"synthetic {title_of(target)}, research use only"
     words += ", simulated training" if model.bundle.simulated else ""
     write_volume(folder / f"{target}.nii.gz", image, mask.affine, words, mask.forms)
-    write_volume(folder / BRAIN, inside, mask.affine, "brain mask", mask.forms)
+    write_volume(folder / BRAIN, mask.data > 0.5, mask.affine, "brain mask", mask.forms)
     for name in aligned.registrations:
-        write_transform(folder / transform_file(name, patient.reference), aligned.matrix(name))
-    spread = None
-    if prediction.has_spread:
-        spread = UNITS * np.std(prediction.maps, axis=0, ddof=1)
+        write_transform(folder / transform_file(name, prepared.patient.reference), aligned.matrix(name))
+    if spread is not None:
         write_volume(folder / UNCERTAINTY, spread, mask.affine, "SD of " + words, mask.forms)
-    lesions = None if prediction.lesions is None else prediction.lesions > lesion_threshold(about)
     if lesions is not None:
         lesion_words = "lesions found by a network, not checked"
         write_volume(folder / FOUND_LESIONS, lesions, mask.affine, lesion_words, mask.forms)
-    facts = {
+
+
+def _provenance(prepared: PreparedPatient, model: TrainedModel, prediction: Prediction, flips: bool) -> dict[str, Any]:
+    """What is known before the images are compared."""
+    patient, aligned, about = prepared.patient, prepared.aligned, model.bundle.description
+    return {
         "note": RESEARCH_USE + (f" {SIMULATED}." if model.bundle.simulated else ""),
         "software": versions(),
         "model": {
             key: about[key] for key in ("name", "system", "weights_sha256", "simulated_training_data", "training_data")
         },
-        "made": target,
+        "made": about["output"],
         "inputs": patient.facts,
         "simulated_patient": patient.simulated,
         "brain_mask": aligned.brain.how,
@@ -135,16 +161,7 @@ def write_translation(
             name: describe_registration(registration) for name, registration in aligned.registrations.items()
         },
         "network": {"run_on": prediction.run_on, "flip_averaging": flips, "predictions": len(prediction.maps)},
-        "compared_with_the_real_one": _compare_with_real(aligned, predicted, about),
-        "warnings": patient.anonymous_warnings(),
     }
-    if lesions is not None:
-        facts["found_lesions_ml"] = round(float(lesions.sum()) * mask.voxel_volume / 1000, 3)
-    translation_report(patient, model, aligned, (image, lesions, spread), facts).write(folder / REPORT)
-    clock.stop()
-    facts["seconds"] = clock.seconds
-    write_json(folder / PROVENANCE, facts)
-    return facts
 
 
 def _compare_with_real(

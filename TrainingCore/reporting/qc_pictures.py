@@ -47,15 +47,28 @@ def case_picture(prepared: Prepared) -> bytes:
 
     brain = on_picture_grid("brain", mask=True)
     assert brain is not None  # every prepared visit has one
+    masks = {name: on_picture_grid(name, mask=True) for name in ("white_matter", "grey_matter")}
+    masks |= {"brain": brain, "lesions": _lesions(prepared, shape, affine)}
     others = [name for name in ("flair", *REFERENCES) if name != prepared.reference and name in prepared.volumes]
     t1w, flair = (
         _grey(on_picture_grid(prepared.reference), brain),
         _grey(on_picture_grid(others[0]) if others else None, brain),
     )
-    lesions = _lesions(prepared, shape, affine)
-    middle = [
-        int(np.round(np.average(np.arange(n), weights=brain.sum(axis=_others(axis))))) for axis, n in enumerate(shape)
-    ]
+    panels = _panels(t1w, flair, on_picture_grid("dvr"), masks)
+    stream = io.BytesIO()
+    Image.fromarray(np.concatenate(panels, axis=1)).save(stream, "JPEG", quality=QUALITY, optimize=True)
+    return stream.getvalue()
+
+
+def _panels(
+    t1w: np.ndarray | None, flair: np.ndarray | None, dvr: np.ndarray | None, masks: dict[str, np.ndarray | None]
+) -> list[np.ndarray]:
+    """Panels from left to right; images and masks are on the grid of the picture."""
+    brain, lesions = masks["brain"], masks["lesions"]
+    assert brain is not None
+    middle = []
+    for axis, size in enumerate(brain.shape):
+        middle.append(int(np.round(np.average(np.arange(size), weights=brain.sum(axis=_others(axis))))))
     middle[2] = _best_slice(lesions, brain, middle[2])
     panels = [
         _panel(t1w, middle, axis, [(EDGE, _edges(flair, axis, middle)), (BRAIN, _outline(brain, axis, middle))])
@@ -64,25 +77,11 @@ def case_picture(prepared: Prepared) -> bytes:
     if flair is not None:
         panels.append(_panel(flair, middle, 2, [(LESION, _outline(lesions, 2, middle))]))
         panels.append(_panel(flair, middle, 0, [(LESION, _outline(lesions, 0, middle))]))
-    white, grey = on_picture_grid("white_matter", mask=True), on_picture_grid("grey_matter", mask=True)
-    panels.append(
-        _panel(
-            t1w,
-            middle,
-            2,
-            [
-                (GREY, _outline(grey, 2, middle)),
-                (WHITE, _outline(white, 2, middle)),
-                (LESION, _outline(lesions, 2, middle)),
-            ],
-        )
-    )
-    dvr = on_picture_grid("dvr")
+    tissues = ((GREY, masks["grey_matter"]), (WHITE, masks["white_matter"]), (LESION, lesions))
+    panels.append(_panel(t1w, middle, 2, [(colour, _outline(mask, 2, middle)) for colour, mask in tissues]))
     if dvr is not None:
         panels.append(_panel(np.clip(dvr / 1.5, 0, 1), middle, 2, [(LESION, _outline(lesions, 2, middle))]))
-    stream = io.BytesIO()
-    Image.fromarray(np.concatenate(panels, axis=1)).save(stream, "JPEG", quality=QUALITY, optimize=True)
-    return stream.getvalue()
+    return panels
 
 
 def _volume(prepared: Prepared, name: str) -> Volume:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,38 +59,14 @@ def translation_report(
         The report, to be written as HTML.
     """
     about, (image, lesions, spread) = model.bundle.description, outputs
-    name = title_of(about["output"])
     banners = [f"{SIMULATED}: the model was not trained on images of people."] if model.bundle.simulated else []
     if patient.simulated:
         banners.append("Simulated patient: these images are from a phantom, not from a scanner.")
-    report = Report(f"Synthetic {name}", banners)
+    report = Report(f"Synthetic {title_of(about['output'])}", banners)
     for warning in patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")
-    compared, source = facts["compared_with_the_real_one"], nearest_input(about)
-    if compared is not None:
-        report.add_text(
-            f"SSIM with the real {name} in the brain: {compared['ssim_brain']:.3f} for the synthetic image, "
-            f"{compared['untouched_ssim_brain']:.3f} for the unchanged {title_of(source)}."
-        )
-    coarse, fine = about["grid"]["spacing_mm"], float(min(aligned.brain.mask.spacing))
-    if coarse > MUCH_COARSER * fine:
-        report.add_text(
-            f"The model works on voxels of {coarse:g} mm, these images have {fine:.2g} mm, so the synthetic image is "
-            "blurred" + (" and its SSIM reduced." if compared is not None else ".")
-        )
-    if lesions is not None:
-        report.add_text(
-            f"The network segmented {facts['found_lesions_ml']:.1f} ml as lesion ({FOUND_LESIONS}). The segmentation "
-            "has not been reviewed."
-        )
-    if spread is not None:
-        inside = aligned.brain.mask.data > 0.5
-        share = 100 * spread[inside].mean() / max(float(image[inside].mean()), 1e-6)
-        report.add_text(
-            f"Uncertainty ({UNCERTAINTY}): SD over {facts['network']['predictions']} predictions, on average "
-            f"{share:.1f} % of the mean brain intensity. It is not calibrated: the error may be many times larger, and "
-            "a model may miss structures that no input shows without a high uncertainty."
-        )
+    for paragraph in _findings(about, aligned, outputs, facts):
+        report.add_text(paragraph)
     report.add_figure(
         _translation_slices_figure(aligned, image, lesions, about, spread),
         "Axial slices, patient's right on the left. A synthetic image shows what the network expects of a patient with "
@@ -103,6 +79,41 @@ def translation_report(
         f"{about['intended_use']}"
     )
     return report
+
+
+def _findings(
+    about: Mapping[str, Any],
+    aligned: AlignedPatient,
+    outputs: tuple[np.ndarray, np.ndarray | None, np.ndarray | None],
+    facts: Mapping[str, Any],
+) -> Iterator[str]:
+    """Paragraphs about agreement with the real contrast, resolution, lesions and uncertainty."""
+    image, lesions, spread = outputs
+    name, compared, source = title_of(about["output"]), facts["compared_with_the_real_one"], nearest_input(about)
+    if compared is not None:
+        yield (
+            f"SSIM with the real {name} in the brain: {compared['ssim_brain']:.3f} for the synthetic image, "
+            f"{compared['untouched_ssim_brain']:.3f} for the unchanged {title_of(source)}."
+        )
+    coarse, fine = about["grid"]["spacing_mm"], float(min(aligned.brain.mask.spacing))
+    if coarse > MUCH_COARSER * fine:
+        yield (
+            f"The model works on voxels of {coarse:g} mm, these images have {fine:.2g} mm, so the synthetic image is "
+            "blurred" + (" and its SSIM reduced." if compared is not None else ".")
+        )
+    if lesions is not None:
+        yield (
+            f"The network segmented {facts['found_lesions_ml']:.1f} ml as lesion ({FOUND_LESIONS}). The segmentation "
+            "has not been reviewed."
+        )
+    if spread is not None:
+        inside = aligned.brain.mask.data > 0.5
+        share = 100 * spread[inside].mean() / max(float(image[inside].mean()), 1e-6)
+        yield (
+            f"Uncertainty ({UNCERTAINTY}): SD over {facts['network']['predictions']} predictions, on average "
+            f"{share:.1f} % of the mean brain intensity. It is not calibrated: the error may be many times larger, and "
+            "a model may miss structures that no input shows without a high uncertainty."
+        )
 
 
 def _translation_slices_figure(

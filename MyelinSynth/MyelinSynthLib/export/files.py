@@ -303,32 +303,12 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
         SynthesisError: a package that writes images is missing, or the outlines have no binary labelmap.
     """
     importTrainingCore()
-    from TrainingCore.data.result import (
-        BRAIN,
-        DVR,
-        LESION_LABELS,
-        LESION_PROBABILITY,
-        LESIONS,
-        NAWM,
-        PLACES,
-        PROVENANCE,
-        REPORT,
-        TRANSFORM,
-        UNCERTAINTY,
-    )
+    from TrainingCore.data.result import LESION_LABELS, LESIONS, PROVENANCE, REPORT
     from TrainingCore.runtime.files import atomic_folder, write_json, write_text
 
     review = Review(nodes["table"])
     with atomic_folder(folder, PROVENANCE) as temporary:
-        _writeVolume(nodes["dvr"], temporary / DVR, np.float32, "synthetic DVR, research use only")
-        _writeVolume(nodes["brain"], temporary / BRAIN, np.uint8, "brain mask")
-        _writeVolume(nodes["nawm"], temporary / NAWM, np.uint8, "normal-appearing white matter")
-        if "uncertainty" in nodes:
-            _writeVolume(nodes["uncertainty"], temporary / UNCERTAINTY, np.float32, "SD of synthetic DVR")
-        if "probability" in nodes:
-            _writeVolume(nodes["probability"], temporary / LESION_PROBABILITY, np.float32, "probability of a lesion")
-        if "places" in nodes:
-            _writeVolume(nodes["places"], temporary / PLACES, np.uint8, "1 infratentorial, 2 ventricles, 4 cortex")
+        _writeImages(nodes, temporary)
         record = json.loads(nodes["provenance"].GetText()) | {"review": _reviewRecord(review)}
         if "lesions" in nodes:
             labels = _labels(nodes)
@@ -338,9 +318,6 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
                 _writeLabels(np.where(counts, 0, labels), nodes, temporary / REJECTED_LABELS)
             if _isChanged(review) and not everything:
                 record["summary"] = record["summary"] | _summaryAfterReview(nodes, record["summary"], labels, counts)
-        writeTransform(temporary / TRANSFORM, np.array(json.loads(nodes["transform"].GetAttribute(FETCH_ATTRIBUTE))))
-        for name, matrix in json.loads(nodes["transform"].GetAttribute(FURTHER_ATTRIBUTE) or "{}").items():
-            writeTransform(temporary / name, np.array(matrix))
         columns = [name for name in review.columns if name not in REVIEW_COLUMNS]
         if everything:
             write_text(temporary / LESIONS, lesionsCsv(review, columns))
@@ -351,6 +328,25 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
         write_json(temporary / PROVENANCE, record)
         if everything:
             _keepOthers(folder, temporary)
+
+
+def _writeImages(nodes: dict[str, Any], folder: Path) -> None:
+    """Write the maps, the masks and the transforms of a Result."""
+    from TrainingCore.data.result import BRAIN, DVR, LESION_PROBABILITY, NAWM, PLACES, TRANSFORM, UNCERTAINTY
+
+    for role, name, kind, words in (
+        ("dvr", DVR, np.float32, "synthetic DVR, research use only"),
+        ("brain", BRAIN, np.uint8, "brain mask"),
+        ("nawm", NAWM, np.uint8, "normal-appearing white matter"),
+        ("uncertainty", UNCERTAINTY, np.float32, "SD of synthetic DVR"),
+        ("probability", LESION_PROBABILITY, np.float32, "probability of a lesion"),
+        ("places", PLACES, np.uint8, "1 infratentorial, 2 ventricles, 4 cortex"),
+    ):
+        if role in nodes:
+            _writeVolume(nodes[role], folder / name, kind, words)
+    writeTransform(folder / TRANSFORM, np.array(json.loads(nodes["transform"].GetAttribute(FETCH_ATTRIBUTE))))
+    for name, matrix in json.loads(nodes["transform"].GetAttribute(FURTHER_ATTRIBUTE) or "{}").items():
+        writeTransform(folder / name, np.array(matrix))
 
 
 def _keepOthers(folder: Path, temporary: Path) -> None:
