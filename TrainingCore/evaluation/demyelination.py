@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .lesions import THRESHOLD_DEVIATIONS
+from .measures import dice
 from .statistics import weighted_mean
 
 Row = dict[str, Any]
@@ -96,20 +97,6 @@ def demyelination_measures(
         "dice": dice(truth, result),
         "dice_all": dice(truth, lesions),
     }
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Compute the Dice index of two masks.
-
-    Args:
-        first: bool array.
-        second: bool array of the same shape.
-
-    Returns:
-        0 to 1; None if both are empty.
-    """
-    both = int(first.sum()) + int(second.sum())
-    return float(2 * (first & second).sum() / both) if both else None
 
 
 def agreement_classes(

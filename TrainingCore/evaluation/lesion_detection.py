@@ -31,20 +31,6 @@ ROUNDING_MM3 = 1e-9  # as in label_lesions: a lesion of exactly the limit counts
 MIN_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks them twice
 
 
-def dice_of(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Compute the Dice index of a segmentation for averages that skip people without lesions.
-
-    Args:
-        truth: bool array.
-        mask: bool array of the same shape.
-
-    Returns:
-        0 to 1; nan if there is no true lesion.
-    """
-    total = int(truth.sum())
-    return math.nan if total == 0 else 2 * int((truth & mask).sum()) / (total + int(mask.sum()))
-
-
 def without_small(mask: np.ndarray, voxel_volume: float, smallest_mm3: float) -> np.ndarray:
     """Remove small lesions from a mask.
 

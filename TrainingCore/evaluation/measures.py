@@ -17,6 +17,20 @@ SSIM_RADIUS = 5
 K1, K2 = 0.01, 0.03  # stabilising constants of Wang et al. 2004
 
 
+def dice(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Compute the Dice index of two masks.
+
+    Args:
+        first: bool array.
+        second: bool array of the same shape.
+
+    Returns:
+        0 to 1; None if both are empty.
+    """
+    both = int(first.sum()) + int(second.sum())
+    return float(2 * (first & second).sum() / both) if both else None
+
+
 def mean_absolute_error(truth: np.ndarray, image: np.ndarray, mask: np.ndarray) -> float | None:
     """Compute the mean of |image - truth| over a mask.
 

@@ -51,13 +51,14 @@ def predict_case(
     if model.synthesizes:
         inputs_to_predict = variants(inputs, np.asarray(case.volumes["brain"], bool), model.inputs)
         try:
-            maps, _way = model.maps(inputs_to_predict if uncertainty else itertools.islice(inputs_to_predict, 1), say)
+            chosen = inputs_to_predict if uncertainty else itertools.islice(inputs_to_predict, 1)
+            predictions, scale = model.maps(chosen, say, with_scale=uncertainty)
         except MyelinSynthError as error:
             raise MyelinSynthError(f"{case.label}: {error}") from error
-        outputs.images[SYNTHETIC] = np.asarray(np.mean(maps[0], axis=0), np.float32)
+        outputs.images[SYNTHETIC] = np.asarray(np.mean(predictions.maps[0], axis=0), np.float32)
         if uncertainty:
-            outputs.maps = [image for members in maps for image in members]
-            outputs.scale = model.scale(inputs, say)
+            outputs.maps = [image for members in predictions.maps for image in members]
+            outputs.scale = scale
             outputs.expected_errors = fitted_errors(description, len(outputs.maps))
     if model.segments:
         outputs.images[HYPERINTENSITIES] = model.segment(inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,28 @@ if TYPE_CHECKING:
 TILE, OVERLAP = 64, 32  # voxels; multiples of 16, as required by a five-level U-Net (ours)
 
 
+class Predictions(NamedTuple):
+    """Predictions on the grid of the model.
+
+    Attributes:
+        maps: float32 (I, J, K), by variant of the inputs and member of the model.
+        scales: SD of the error that each member expects for the first variant, float32 (I, J, K); empty if not
+            requested.
+        run_on: device and use of tiles.
+    """
+
+    maps: list[list[np.ndarray]]
+    scales: list[np.ndarray]
+    run_on: str
+
+
 def predict_maps(
     load: Callable[[Any], Any],
     variants: Iterable[tuple[np.ndarray, bool]],
     device: torch.device,
     say: Callable[[str], None],
-    method: str = "predict",
-) -> tuple[list[list[np.ndarray]], str]:
+    with_scale: bool = False,
+) -> Predictions:
     """Predict maps on the grid of the model: for each variant of the inputs, one map per member of the model.
 
     Args:
@@ -30,10 +45,10 @@ def predict_maps(
             prediction is mirrored back.
         device: device to try first.
         say: called with a message if memory did not suffice.
-        method: of the system, called instead of `predict`; shapes as there.
+        with_scale: also predict the scale of the error, with `predict_with_scale(...) -> (1, 2, I, J, K)`.
 
     Returns:
-        Maps, float32 (I, J, K), by variant and member; description of the device and of the use of tiles.
+        The maps.
 
     Raises:
         MyelinSynthError: a map is NaN or infinite, or there is not enough memory even for tiles on the CPU.
@@ -45,7 +60,10 @@ def predict_maps(
     inputs_to_predict = list(variants)
     for attempt, (where, tiled) in enumerate(ways):
         try:
-            result = [_predict(load(where), inputs, mirrored, tiled, method) for inputs, mirrored in inputs_to_predict]
+            result = [
+                _predict(load(where), inputs, mirrored, tiled, with_scale and index == 0)
+                for index, (inputs, mirrored) in enumerate(inputs_to_predict)
+            ]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -57,9 +75,11 @@ def predict_maps(
                     + (", which changes the map slightly." if ways[attempt + 1][1] else ".")
                 )
             continue
-        if not all(np.isfinite(prediction).all() for members in result for prediction in members):
+        if not all(np.isfinite(channels).all() for members in result for channels in members):
             raise MyelinSynthError("The model predicted NaN or infinite values. Try --device cpu, or another model.")
-        return result, _words(where, tiled)
+        maps = [[channels[0] for channels in members] for members in result]
+        scales = [channels[1] for channels in result[0]] if with_scale else []
+        return Predictions(maps, scales, _words(where, tiled))
     raise MyelinSynthError("There is not enough memory to run this model, even in tiles. Close other programs.")
 
 
@@ -75,15 +95,17 @@ def _out_of_memory(error: BaseException) -> bool:
     return any(words in str(error).lower() for words in ("allocate memory", "out of memory"))
 
 
-def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool, method: str) -> list[np.ndarray]:
+def _predict(system: Any, inputs: np.ndarray, mirrored: bool, tiled: bool, with_scale: bool) -> list[np.ndarray]:
+    """Predict the map, and its scale as a second channel, (C, I, J, K), of every member."""
     import torch
 
     volume = torch.from_numpy(np.ascontiguousarray(inputs[None], dtype=np.float32))
-    maps = []
+    predictions = []
     for member in getattr(system, "members", [system]):
-        result = (_in_tiles if tiled else _whole)(getattr(member, method), volume)[0, 0].numpy()
-        maps.append(np.ascontiguousarray(result[::-1]) if mirrored else result)
-    return maps
+        predict = member.predict_with_scale if with_scale else member.predict
+        channels = (_in_tiles if tiled else _whole)(predict, volume)[0].numpy()
+        predictions.append(np.ascontiguousarray(channels[:, ::-1]) if mirrored else channels)
+    return predictions
 
 
 def _whole(predict: Callable[[torch.Tensor], torch.Tensor], volume: torch.Tensor) -> torch.Tensor:

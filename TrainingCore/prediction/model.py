@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.bundle import Bundle
-from .inference import predict_maps
+from .inference import Predictions, predict_maps
 
 if TYPE_CHECKING:
     import torch
@@ -99,37 +99,27 @@ class TrainedModel:
         return getattr(system, "members", [system])[0]
 
     def maps(
-        self, variants: Iterable[tuple[np.ndarray, bool]], say: Callable[[str], None]
-    ) -> tuple[list[list[np.ndarray]], str]:
+        self, variants: Iterable[tuple[np.ndarray, bool]], say: Callable[[str], None], with_scale: bool = False
+    ) -> tuple[Predictions, np.ndarray | None]:
         """Predict one map per variant of the inputs and member of the model; see `inference.predict_maps`.
 
         Args:
             variants: inputs, float32 (C, I, J, K) on the grid of the model, and whether they are mirrored.
             say: called with a message if memory did not suffice.
+            with_scale: also predict the error, where the network was trained to (`losses.error_scale`).
 
         Returns:
-            Maps, float32 (I, J, K), by variant and member; description of the device and of the use of tiles.
+            The maps; the SD of the first variant's error in each voxel in the unit of the output, float32 (I, J, K),
+            root mean square over the members, or None if it is not predicted.
 
         Raises:
             MyelinSynthError: a map is NaN or infinite, or there is not enough memory even for tiles on the CPU.
         """
-        return predict_maps(self.system, variants, self.device, say)
-
-    def scale(self, inputs: np.ndarray, say: Callable[[str], None]) -> np.ndarray | None:
-        """Predict the SD of the map's error in each voxel, where the network was trained to (`losses.error_scale`).
-
-        Args:
-            inputs: float32 (C, I, J, K) on the grid of the model.
-            say: called with a message if memory did not suffice.
-
-        Returns:
-            SD in the unit of the output, float32 (I, J, K), root mean square over the members; None if the model does
-            not predict it.
-        """
-        if not getattr(self.system(self.device), "predicts_scale", False):
-            return None
-        ((*members,),), _way = predict_maps(self.system, [(inputs, False)], self.device, say, method="predict_scale")
-        return np.sqrt(np.mean(np.square(members), axis=0, dtype=np.float32))
+        with_scale = with_scale and getattr(self.system(self.device), "predicts_scale", False)
+        predictions = predict_maps(self.system, variants, self.device, say, with_scale)
+        if not with_scale:
+            return predictions, None
+        return predictions, np.sqrt(np.mean(np.square(predictions.scales), axis=0, dtype=np.float32))
 
     def segment(self, inputs: np.ndarray) -> np.ndarray:
         """Predict the probability of a lesion.

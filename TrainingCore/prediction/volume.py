@@ -86,15 +86,15 @@ def predict_patient(
         raise BadInput(f"{names} cannot be prepared for the model: {error}.") from error
     inputs = np.stack(images).astype(np.float32)
     count = None if uncertainty else 2 if flips else 1
-    result, how = model.maps(itertools.islice(variants(inputs, inside, model.inputs), count), say)
-    maps = maps_to_t1w([prediction for members in result for prediction in members], inside, grid, mask)
+    chosen = itertools.islice(variants(inputs, inside, model.inputs), count)
+    predictions, expected = model.maps(chosen, say, with_scale=uncertainty)
+    maps = maps_to_t1w([values for members in predictions.maps for values in members], inside, grid, mask)
     scale = lesions = None
-    expected = model.scale(inputs, say) if uncertainty else None
     if expected is not None:
         (scale,) = maps_to_t1w([expected], inside, grid, mask)
     if model.segments:
         (lesions,) = maps_to_t1w([model.segment(inputs)], inside, grid, mask)
-    return Prediction(maps, len(result[0]), how, scale, lesions)
+    return Prediction(maps, len(predictions.maps[0]), predictions.run_on, scale, lesions)
 
 
 def maps_to_t1w(result: list[np.ndarray], inside: np.ndarray, grid: Grid, brain: Volume) -> list[np.ndarray]:

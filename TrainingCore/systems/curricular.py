@@ -55,7 +55,6 @@ from .parts import (
     infer,
     laplace_loss,
     lesion_mean_loss,
-    load_weights,
     mean_over,
 )
 from .patches import cut_patches, patch_corners, share_in_patches
@@ -81,6 +80,7 @@ class Curricular(System):
         "random_share": "random {:.0%}",
     }
     architecture_keys = ("generator.width", "generator.levels", "generator.order", "losses.error_scale")
+    optional_weights = ("scale.",)
 
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
@@ -233,17 +233,17 @@ class Curricular(System):
         """Predict the DVR map."""
         return infer(self.inference_networks()[""], inputs, self.precision)[:, :1]
 
-    def predict_scale(self, inputs: Tensor) -> Tensor:
-        """SD of the map's error that the generator expects, in DVR; only where `predicts_scale`.
+    def predict_with_scale(self, inputs: Tensor) -> Tensor:
+        """Predict the DVR map and the SD of its error that the generator expects; only where `predicts_scale`.
 
         Args:
             inputs: (N, C, I, J, K), rescaled MRI.
 
         Returns:
-            (N, 1, I, J, K), float32.
+            (N, 2, I, J, K), float32, in DVR.
         """
-        log_scale = infer(self.inference_networks()[""], inputs, self.precision)[:, 1:]
-        return math.sqrt(2) * log_scale.exp().clamp(min=SMALLEST_SCALE)
+        outputs = infer(self.inference_networks()[""], inputs, self.precision)
+        return torch.cat((outputs[:, :1], math.sqrt(2) * outputs[:, 1:].exp().clamp(min=SMALLEST_SCALE)), dim=1)
 
     def inference_networks(self) -> Mapping[str, nn.Module]:
         """G, or its moving average if there is one."""
@@ -262,15 +262,8 @@ class Curricular(System):
         self.balance.load(facts["balance"])
 
     def start_from(self, bundle: Bundle) -> None:
-        """Take the generator's weights from a bundle; one that predicts no scale leaves that output untrained.
-
-        Raises:
-            BadInput: they are of another network.
-        """
-        network = self.average.predicting
-        untrained = {name: value for name, value in network.state_dict().items() if name.startswith("scale.")}
-        taken = {name: value for name, value in bundle.weights().items() if untrained or not name.startswith("scale.")}
-        load_weights(network, untrained | taken, bundle)
+        """Initialise the generator and its moving average from a bundle."""
+        super().start_from(bundle)
         self.average.hand_back()
 
     def settings(self) -> dict[str, Any]:

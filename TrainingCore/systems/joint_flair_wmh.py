@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..evaluation.measures import dice
 from ..evaluation.segmentation import HALF
 from ..imaging.intensities import background_of
 from ..networks.unet2d import UNet2D
@@ -142,11 +143,11 @@ class JointFlairWMH(System):
 
     def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
         """Choose the threshold with the highest mean Dice over the validation people; on ties, nearest 0.5."""
-        dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
-        best = max(dice.values())
+        mean_dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
+        best = max(mean_dice.values())
         if best <= 0:
             return {}
-        highest = [threshold for threshold in dice if dice[threshold] == best]
+        highest = [threshold for threshold in mean_dice if mean_dice[threshold] == best]
         return {"lesion_threshold": min(highest, key=lambda threshold: abs(threshold - HALF))}
 
     def predict(self, inputs: Tensor) -> Tensor:
@@ -194,7 +195,7 @@ def _dice(mask: Tensor, truth: Tensor) -> float:
     """Dice index of two masks of 0 and 1; nan if there is no true lesion."""
     if not bool(truth.any()):
         return math.nan
-    return 2 * float((mask * truth).sum()) / float(mask.sum() + truth.sum())
+    return dice((mask > 0).cpu().numpy(), (truth > 0).cpu().numpy()) or 0.0
 
 
 def cross_entropy(logits: Tensor, slices: dict[str, Tensor]) -> Tensor:

@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.bundle import Bundle
-from ..evaluation.lesion_detection import SMALLEST, THRESHOLDS, dice_of, f1_by_smallest
+from ..evaluation.lesion_detection import SMALLEST, THRESHOLDS, f1_by_smallest
+from ..evaluation.measures import dice
 from ..imaging.intensities import background_of
 from ..imaging.labelling import label_lesions
 from ..networks.folded_unet3d import FoldedUNet3D
@@ -116,17 +117,17 @@ class LesionFinder(System):
         voxel = float(self.recipe["data"]["field_of_view"] / max(sample.brain.shape[2:])) ** 3
         for threshold in THRESHOLDS:
             mask = predicted > threshold
-            measures[f"dice_at_{threshold:.2f}"] = dice_of(truth, mask)
+            measures[f"dice_at_{threshold:.2f}"] = (dice(truth, mask) or 0.0) if truth.any() else math.nan
             for smallest, value in f1_by_smallest(truth, mask, voxel).items():
                 measures[f"f1_at_{threshold:.2f}_{smallest:g}"] = value
         return measures
 
     def chosen_on_validation(self, entry: dict[str, float]) -> dict[str, float]:
         """Choose the threshold with the highest mean Dice over the validation people, then the lesion size by F1."""
-        dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
-        if max(dice.values()) <= 0:
+        mean_dice = {threshold: entry.get(f"validation_dice_at_{threshold:.2f}", 0.0) for threshold in THRESHOLDS}
+        if max(mean_dice.values()) <= 0:
             return {}
-        threshold = max(dice, key=lambda each: dice[each])
+        threshold = max(mean_dice, key=lambda each: mean_dice[each])
         scores = {size: entry.get(f"validation_f1_at_{threshold:.2f}_{size:g}", 0.0) for size in SMALLEST}
         return {"lesion_threshold": threshold, "smallest_lesion_mm3": max(scores, key=lambda each: scores[each])}
 

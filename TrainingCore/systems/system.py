@@ -39,6 +39,7 @@ class System(ABC):
         progress_losses: losses in the progress line, with formats.
         architecture_keys: recipe keys that are needed to rebuild the networks and to predict in the same way; a bundle
             holds them as `architecture`.
+        optional_weights: prefixes of weights that a bundle of this system may lack, or hold in addition.
         epochs: number of epochs of a closed-form system; None to use that of the recipe.
         phases: how often the training steps of the recipe are run in sequence (2: the networks are trained in turn).
         from_masks: whether it predicts from masks (`predict_case`) instead of MRI, as the comparator `geometry`.
@@ -48,6 +49,7 @@ class System(ABC):
     score: tuple[str, ...] = ("l1", "lesion_l1")
     progress_losses: ClassVar[dict[str, str]]
     architecture_keys: ClassVar[tuple[str, ...]] = ()
+    optional_weights: ClassVar[tuple[str, ...]] = ()
     epochs: ClassVar[int | None] = None
     phases: int = 1
     from_masks: ClassVar[bool] = False
@@ -225,6 +227,8 @@ class System(ABC):
     def start_from(self, bundle: Bundle) -> None:
         """Initialise the prediction networks from a bundle.
 
+        Weights of `optional_weights` stay as they are if the bundle lacks them, and are left out if the network does.
+
         Args:
             bundle: a trained model of this system with the same architecture.
 
@@ -234,7 +238,9 @@ class System(ABC):
         weights = bundle.weights()
         for start, network in self.inference_networks().items():
             own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
-            load_weights(network, own, bundle)
+            optional = {k: v for k, v in network.state_dict().items() if k.startswith(self.optional_weights)}
+            own = {k: v for k, v in own.items() if optional or not k.startswith(self.optional_weights)}
+            load_weights(network, optional | own, bundle)
 
     @classmethod
     def from_bundle(cls: type[Kind], bundle: Bundle, device: Any = "cpu") -> Kind:

@@ -10,10 +10,10 @@ from TrainingCore.evaluation.demyelination import (
     control_threshold,
     demyelinated,
     demyelination_measures,
-    dice,
     group_comparison,
     person_regions,
 )
+from TrainingCore.evaluation.measures import dice
 from TrainingCore.reporting.demyelination_figures import (
     agreement_slice,
     demyelination_examples,

@@ -215,9 +215,9 @@ def test_out_of_memory_on_the_gpu_falls_back_to_tiles_and_says_so():
 
     inputs = np.random.default_rng(0).standard_normal((2, 128, 112, 96)).astype(np.float32)
     system, said = Fails(2 * TILE**3), []
-    found, way = predict_maps(lambda _: system, [(inputs, False)], torch.device("cuda:0"), said.append)
+    found, _scales, run_on = predict_maps(lambda _: system, [(inputs, False)], torch.device("cuda:0"), said.append)
     assert np.allclose(found[0][0], inputs.mean(axis=0), atol=1e-5)
-    assert way == "tiles on cuda:0"
+    assert run_on == "tiles on cuda:0"
     assert len(said) == 1
     assert "tiles" in said[0]
 
@@ -229,11 +229,11 @@ def test_out_of_memory_even_in_tiles_falls_back_to_the_cpu_and_says_so():
     systems = {"cuda": Fails(0, always=True), "cpu": Fails(10**9)}
     said: list[str] = []
     given = [(inputs, False), (inputs[:, ::-1], True)]
-    found, way = predict_maps(lambda where: systems[where.type], given, torch.device("cuda:0"), said.append)
+    found, _scales, run_on = predict_maps(lambda where: systems[where.type], given, torch.device("cuda:0"), said.append)
     assert len(found) == 2
     assert np.allclose(found[0][0], found[1][0])
     assert np.allclose(found[0][0], inputs.mean(axis=0), atol=1e-6)
-    assert way == "the whole volume on cpu"
+    assert run_on == "the whole volume on cpu"
     assert "cpu" in said[-1]
 
 
@@ -260,7 +260,7 @@ def test_flip_averaging_of_a_symmetric_head_is_symmetric():
     from TrainingCore.prediction.uncertainty import variants
 
     given = islice(variants(np.ones((2, 8, 8, 8), np.float32), np.ones((8, 8, 8), bool)), 2)
-    found, _ = predict_maps(lambda _: Ramp(), given, torch.device("cpu"), print)
+    found = predict_maps(lambda _: Ramp(), given, torch.device("cpu"), print).maps
     mean = (found[0][0] + found[1][0]) / 2
     assert not np.allclose(found[0][0], found[0][0][::-1])
     assert np.allclose(mean, mean[::-1])

@@ -82,7 +82,8 @@ def test_without_the_l1_loss_it_alone_is_trained_and_finds_the_size_of_the_error
     assert moved <= {"scale.weight", "scale.bias"}
     assert moved
     visit = noisy_visit(1000)
-    expected, error = system.predict_scale(visit.inputs), (system.predict(visit.inputs) - visit.target).abs()
+    prediction, expected = system.predict_with_scale(visit.inputs).chunk(2, dim=1)
+    error = (prediction - visit.target).abs()
     for half in (slice(3, 6), slice(10, 13)):
         scale = float(error[..., 3:-3, 3:-3, half].mean())
         assert float(expected[..., 3:-3, 3:-3, half].mean()) == pytest.approx(math.sqrt(2) * scale, rel=0.3)
@@ -105,7 +106,7 @@ def test_a_model_of_either_kind_starts_the_other(tmp_path: Path) -> None:
     assert not hasattr(load_system(without).generator.module.scale, "weight")
     inputs = noisy_visit(0).inputs
     loaded = load_system(with_scale)
-    assert loaded.predict(inputs).shape == loaded.predict_scale(inputs).shape == (1, 1, 16, 16, 16)
+    assert torch.equal(loaded.predict_with_scale(inputs)[:, :1], loaded.predict(inputs))
 
 
 def test_a_lesions_uncertainty_joins_the_spread_with_the_predicted_error(tmp_path: Path) -> None:
@@ -117,6 +118,10 @@ def test_a_lesions_uncertainty_joins_the_spread_with_the_predicted_error(tmp_pat
     assert np.allclose(spread_by_label(maps, labels, scale)[1:], np.hypot(spread, [0.01, 0.04]))
     model = TrainedModel.load(bundle(build("losses.error_scale=1"), tmp_path / "model"), "cpu")
     volumes = {name: np.random.default_rng(0).random((16, 16, 16), np.float32) for name in ("t1w", "flair")}
+    passes: list[torch.Size] = []
+    network = model.system(model.device).inference_networks()[""]
+    network.register_forward_hook(lambda _network, inputs, _output: passes.append(inputs[0].shape))
     outputs = predict_case(model, SimpleNamespace(volumes=volumes | {"brain": np.ones((16, 16, 16), bool)}), True)
+    assert len(passes) == len(outputs.maps)  # the map and its scale come from one pass
     assert outputs.scale is not None
     assert np.allclose(outputs.scale, math.sqrt(2) * 0.05, rtol=1e-4)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from Testing.studies.change_on_real_pair import PERSON, transforms_of
-from TrainingCore.evaluation.lesion_detection import dice_of
+from TrainingCore.evaluation.measures import dice
 from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.imaging.volumes import Volume, read_volume, resample
 
@@ -42,7 +42,7 @@ def two_visits(data: Path, masks: dict[str, Volume]) -> dict[str, float]:
     near = ndimage.distance_transform_edt(~changed, sampling=spacing) <= NEAR_MM
     around = ndimage.binary_dilation(first | second, iterations=15)
     return {
-        "dice_of_visits": dice_of(first, second),
+        "dice_of_visits": dice(first, second),
         "published_ml": float(changed.sum() * published.voxel_volume / 1000),
         "published_lesions": len(volumes),
         "touched_by_either": _share_touched(labels, first | second),
