@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from . import __version__
 from .runtime.cli import Progress, run_command
-from .runtime.errors import BadInput
 from .runtime.signature import Option, ProgressMode, command
 
 
@@ -64,25 +63,27 @@ def simulate(
     Example:
         python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1
     """
+    from .phantom import cohort
     from .phantom.dataset import prepare_dataset
     from .phantom.edition import phantom_edition
+    from .phantom.people import draw_people
 
     out, site = Path(out), site if site is not None else ("ABC" if disease == "wmh" else "A")
     visits = visits if visits is not None else (2 if disease == "ms" else 1)
     settings: dict[str, Any] = {
         "version": __version__,
         "disease": disease,
-        "contrasts": _contrasts(contrasts, disease),
+        "contrasts": cohort.choose_contrasts(contrasts, disease),
         "site": site,
         "seed": seed,
         "size": size,
         "phantom": phantom_edition(),
     }
-    _check_people(patients, controls, visits, workers)
-    _check_settings(site, seed, size)
+    cohort.check_people(patients, controls, visits, workers)
+    cohort.check_simulation(site, seed, size)
     people = draw_people(site, seed, patients, controls, disease)
-    people = _with_choices(people, settings, lesion_masks, lookalikes)
-    people = _with_rescans(people, settings, scanners, without_change)
+    people = cohort.with_choices(people, settings, lesion_masks, lookalikes)
+    people = cohort.with_rescans(people, settings, scanners, without_change)
     prepare_dataset(out, settings, people, visits, overwrite)
     finished: dict[tuple[str, int], list[dict[str, Any]]] = {}
     tasks = [(out, label, person, visits, size, settings) for label, person in people]
@@ -92,51 +93,6 @@ def simulate(
             reporter.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
     ceiling = _write_ceilings(out, finished) if "dvr" in settings["contrasts"] else None
     return SimulatedCohort(out, patients, controls, settings["contrasts"], ceiling)
-
-
-def _with_choices(
-    people: list[tuple[str, Any]], settings: dict[str, Any], lesion_masks: Path | None, lookalikes: str | None
-) -> list[tuple[str, Any]]:
-    """Apply --lesion-masks and --lookalikes to the people and record both in `settings`."""
-    from dataclasses import replace
-
-    from .phantom.placed_masks import choose_mask, digest_of, list_masks
-
-    if lookalikes is not None:
-        if lookalikes not in ("yes", "no"):
-            raise BadInput(f"--lookalikes must be yes or no, not {lookalikes}.")
-        settings["lookalikes"] = lookalikes
-        people = [(label, replace(person, lookalikes=lookalikes == "yes")) for label, person in people]
-    if lesion_masks is None:
-        return people
-    if settings["disease"] != "ms":
-        raise BadInput("--lesion-masks needs --disease ms, because the masks are of MS lesions. Leave one of them out.")
-    paths = list_masks(lesion_masks)
-    settings["lesion_masks"] = digest_of(paths)
-    return [
-        (
-            label,
-            replace(person, lesion_mask=str(choose_mask(paths, person.seed).resolve())) if person.patient else person,
-        )
-        for label, person in people
-    ]
-
-
-def _with_rescans(
-    people: list[tuple[str, Any]], settings: dict[str, Any], scanners: str, without_change: bool
-) -> list[tuple[str, Any]]:
-    """Apply --scanners and --without-change to the people and record both in `settings`."""
-    from dataclasses import replace
-
-    from .phantom.people import check_site
-
-    for letter in scanners:
-        check_site(letter)
-    if scanners:
-        settings["scanners"] = scanners
-    if without_change:
-        settings["without_change"] = True
-    return [(label, replace(person, scanners=scanners, changes=not without_change)) for label, person in people]
 
 
 def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
@@ -205,71 +161,6 @@ class SimulatedCohort:
             + "\n".join(rows)
             + "\n"
         )
-
-
-def _contrasts(names: str | None, disease: str) -> list[str]:
-    """The contrasts to simulate, in a fixed order, always with t1w."""
-    from .data.case import ALL_MRI
-    from .phantom.people import DEFAULT_CONTRASTS, check_disease, check_simulated_contrasts
-
-    check_disease(disease)
-    chosen = DEFAULT_CONTRASTS[disease]
-    if names is not None:
-        chosen = tuple(name.strip().lower() for name in names.split(",") if name.strip())
-        check_simulated_contrasts(chosen, disease)
-    return [name for name in (*ALL_MRI, "dvr") if name == "t1w" or name in chosen]
-
-
-def _check_people(patients: int, controls: int, visits: int, workers: int) -> None:
-    if patients < 0 or controls < 0:
-        raise BadInput("The number of people cannot be negative. Give --patients and --controls of 0 or more.")
-    if patients + controls == 0:
-        raise BadInput("There are no people to simulate. Give --patients or --controls of 1 or more.")
-    if visits < 1:
-        raise BadInput(f"{visits} visits cannot be simulated. Give --visits of 1 or more.")
-    if workers < 1:
-        raise BadInput(f"The number of workers is {workers}. Give --workers of 1 or more.")
-
-
-def _check_settings(site: str, seed: int, size: int) -> None:
-    from .phantom.patient import check_phantom_size
-    from .phantom.people import check_site
-    from .phantom.template import template_folder
-
-    if seed < 0:
-        raise BadInput(f"Seed {seed} is negative. Give --seed of 0 or more.")
-    for letter in site or " ":
-        check_site(letter)
-    if len(set(site)) < len(site):
-        raise BadInput(f"--site {site} contains a site twice. Give each site once.")
-    check_phantom_size(size)
-    template_folder()
-
-
-def draw_people(sites: str, seed: int, patients: int, controls: int, disease: str = "ms") -> list[tuple[str, Any]]:
-    """Draw the people of a cohort; a larger cohort with the same seed starts with the same people.
-
-    Args:
-        sites: one letter per site; people are assigned to the sites in turn.
-        seed: random seed.
-        patients: number of patients.
-        controls: number of healthy controls.
-        disease: ms, wmh or glioma.
-
-    Returns:
-        (BIDS label, Person) of every patient, then of every control.
-    """
-    from .phantom.people import draw_person
-    from .phantom.randomness import stream
-
-    people = []
-    for kind, count, letters in (("patient", patients, ""), ("control", controls, "HC")):
-        for index in range(count):
-            site, number = sites[index % len(sites)], index // len(sites) + 1
-            person_seed = int(stream(seed, site, kind, number).integers(2**31))
-            person = draw_person(person_seed, site, kind == "patient", disease)
-            people.append((f"{site}{letters}{number:02d}", person))
-    return people
 
 
 def simulate_person(

@@ -25,13 +25,12 @@ from TrainingCore.imaging.registration import Registration, register
 from TrainingCore.imaging.volumes import Volume
 from TrainingCore.patient.preparation import align_patient
 from TrainingCore.phantom.patient import body, simulate_with_truth
-from TrainingCore.phantom.people import Person
+from TrainingCore.phantom.people import Person, draw_people
 from TrainingCore.phantom.pet import true_dvr
 from TrainingCore.phantom.randomness import stream
 from TrainingCore.prediction.model import TrainedModel
 from TrainingCore.prediction.volume import predict_patient
 from TrainingCore.runtime.files import atomic_path
-from TrainingCore.simulate import draw_people
 from TrainingCore.study.changes import lesion_changes
 from TrainingCore.study.halfway import HalfWay, half_way
 from TrainingCore.study.lesion_matching import match_lesions

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..imaging.intensities import can_be_applied
 from ..runtime.errors import BadInput
 from ..runtime.files import atomic_folder, write_json, write_text
 from .recipe import leaves
@@ -239,6 +238,8 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
         raise BadInput(
             f"The model {path} has a {DESCRIPTION} with an invalid {', '.join(wrong)}. Get the bundle again."
         )
+    from ..imaging.intensities import can_be_applied  # imports NumPy, which `--help` need not wait for
+
     inputs = description["inputs"]
     if not inputs or not all(isinstance(name, str) for name in inputs) or len(inputs) != len(set(inputs)):
         raise BadInput(f"The model {path} describes invalid inputs: {inputs}. Get the bundle again.")

@@ -117,8 +117,8 @@ def digital_facts(count: int, site: str, seed: int, size: int, progress: Progres
     Returns:
         One entry per patient.
     """
-    from ..simulate import draw_people
     from .patient import anatomy_and_lesions
+    from .people import draw_people
 
     facts = []
     for label, person in draw_people(site, seed, count, 0):

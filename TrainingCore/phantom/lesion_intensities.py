@@ -135,8 +135,8 @@ def digital_intensities(count: int, site: str, seed: int, size: int, progress: P
     Returns:
         One entry per patient.
     """
-    from ..simulate import draw_people
     from .patient import simulate_with_truth
+    from .people import draw_people
 
     people = []
     for label, person in draw_people(site, seed, count, 0):

@@ -181,3 +181,26 @@ def check_simulated_contrasts(contrasts: Iterable[str], disease: str) -> None:
         raise BadInput(
             "The effect of a glioma on [11C]PiB is not modelled. Leave dvr out, or choose --disease ms or wmh."
         )
+
+
+def draw_people(sites: str, seed: int, patients: int, controls: int, disease: str = "ms") -> list[tuple[str, Person]]:
+    """Draw the people of a cohort; a larger cohort with the same seed starts with the same people.
+
+    Args:
+        sites: one letter per site; people are assigned to the sites in turn.
+        seed: random seed.
+        patients: number of patients.
+        controls: number of healthy controls.
+        disease: ms, wmh or glioma.
+
+    Returns:
+        (BIDS label, Person) of every patient, then of every control.
+    """
+    people = []
+    for kind, count, letters in (("patient", patients, ""), ("control", controls, "HC")):
+        for index in range(count):
+            site, number = sites[index % len(sites)], index // len(sites) + 1
+            person_seed = int(stream(seed, site, kind, number).integers(2**31))
+            person = draw_person(person_seed, site, kind == "patient", disease)
+            people.append((f"{site}{letters}{number:02d}", person))
+    return people

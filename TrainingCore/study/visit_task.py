@@ -125,7 +125,7 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
     """Returns the state of the visit and notes for people."""
     import torch
 
-    from ..synthesize import synthesize_visit as make_result
+    from ..patient.visit import synthesize_visit as make_result
 
     torch.set_num_threads(task.threads)
     out, record_name = Path(task.out), names.result_record_path(task.person, task.visit)

@@ -138,8 +138,8 @@ class StandInTrial:
 
 
 def trained_until_pruned(epochs: int) -> StandInTrial:
+    from TrainingCore.experiments.trials import Course
     from TrainingCore.runtime.cli import Progress
-    from TrainingCore.tune import Course
 
     trial = StandInTrial()
     course = Course(trial, [], Progress("none", ""))
