@@ -40,7 +40,7 @@ def ablate(
         changes: recipe values to change, e.g. --set size=64 epochs=20.
         folds: number of folds; all visits of a person are in the same fold.
         stratify: columns of participants.tsv to stratify folds and validation sets by, e.g. group site.
-        seed: seed of the folds.
+        seed: seed of the folds (default: 0).
         jobs: trainings to run in parallel.
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads of each training (default: all).

@@ -68,7 +68,7 @@ def bids_app(
         device: auto (a GPU if there is one), cpu or cuda:N.
         outcome: group level; columns to test for association with the maps, e.g. edss.
         covariate: group level; columns to adjust for, e.g. age sex site.
-        seed: group level; seed of the bootstrap.
+        seed: group level; seed of the bootstrap (default: 0).
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:

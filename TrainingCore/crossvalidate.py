@@ -46,7 +46,7 @@ def crossvalidate(
         fold: run only these folds, counted from 1.
         stratify: columns of participants.tsv to stratify folds and validation sets by, e.g. group site.
         report: write the report of the finished folds even if others are missing.
-        seed: seed of the folds.
+        seed: seed of the folds (default: 0).
         jobs: trainings to run in parallel.
         scheduler: Dask cluster, tcp://HOST:8786, or local:N for N local workers; all workers must see the same disk.
         device: auto (a GPU if there is one), cpu or cuda:N.

@@ -32,7 +32,7 @@ def learning_curve(
     threads: Annotated[int, AtLeast(0)] = 0,
     progress: ProgressMode = "bar",
 ) -> Experiment:
-    """Measure how much more training subjects or a wider network would improve a recipe.
+    """Measure how much a recipe would gain from more training subjects or a wider network.
 
     Cross-validates the recipe at several fractions of the training subjects and several network widths, and fits the
     asymptote. Run the same command again to resume after an interruption.
@@ -47,7 +47,7 @@ def learning_curve(
         changes: recipe values to change, e.g. --set size=64 epochs=20.
         folds: number of folds; all visits of a person are in the same fold.
         stratify: columns of participants.tsv to stratify folds and validation sets by, e.g. group site.
-        seed: seed of the folds.
+        seed: seed of the folds (default: 0).
         jobs: trainings to run in parallel.
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads of each training (default: all).

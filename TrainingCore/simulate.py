@@ -40,7 +40,7 @@ def simulate(
         contrasts: comma-separated list of t1w (always written), flair, t2w, mtr, fa, rd, ad, adc, t1ce_low, t1ce, dvr
             (default: ms t1w,flair,dvr; wmh t1w,flair; glioma t1w,flair,t2w,adc,t1ce_low,t1ce).
         patients: number of patients.
-        controls: number of healthy controls.
+        controls: number of healthy controls (default: 0).
         visits: visits per person (default: 2 for ms, else 1).
         site: scanner and population; people are assigned to several sites in turn; R draws a random MRI protocol for
             every visit (default: A; wmh: ABC).
@@ -121,7 +121,7 @@ class SimulatedCohort:
     Attributes:
         path: folder of the dataset.
         patients: number of patients.
-        controls: number of healthy controls.
+        controls: number of healthy controls (default: 0).
         contrasts: names of the simulated contrasts.
         ceiling: noise ceiling of the DVR (see phantom.noise_ceiling) with the information ceiling as `information`
             (see evaluation.information), or None without a DVR.

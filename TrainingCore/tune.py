@@ -49,7 +49,7 @@ def tune(
         scheduler: Dask cluster, tcp://HOST:8786 (with --workers), or local:N for N local workers; all workers must see
             the same disk.
         no_pruning: train every trial to the end.
-        seed: seed of the search.
+        seed: seed of the search (default: 0).
         device: auto (a GPU if there is one), cpu or cuda:N.
         threads: CPU threads of each training (default: all).
         progress: how to show progress; bar is on stderr, json on stdout.

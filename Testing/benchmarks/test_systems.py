@@ -10,7 +10,7 @@ from Testing.benchmarks.turns import ratio_table, rows_of
 
 @pytest.mark.parametrize("name", list(EXCHANGE))
 def test_a_peer_is_the_same_network_and_learns_in_the_same_step(name: str) -> None:
-    pytest.importorskip("monai", reason="the peers are MONAI's: pip install 'myelinsynth[benchmark]'")
+    pytest.importorskip("monai", reason="the peers are MONAI's: pip install monai")
     peer, ours = build(name, True, 16), build(name, False, 16)
     assert peer.parameters == pytest.approx(ours.parameters, rel=1e-3)
     if name == "joint_flair_wmh":

@@ -103,7 +103,7 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise BadInput("A search needs Optuna: run `pip install 'myelinsynth[search]'` and try again.") from error
+        raise BadInput("A search needs the package optuna. Install it with: pip install optuna.") from error
     optuna.logging.set_verbosity(
         optuna.logging.ERROR
     )  # it logs tracebacks of failures that the command reports in one sentence

@@ -299,4 +299,6 @@ def _statsmodels(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MyelinSynthError("The group statistics need statsmodels: pip install 'myelinsynth[study]'.") from error
+        raise MyelinSynthError(
+            "The group statistics need the package statsmodels. Install it with: pip install statsmodels."
+        ) from error

@@ -181,5 +181,5 @@ def _tensorboard(run: Run) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        return None  # an extra: pip install 'myelinsynth[training]'
+        return None  # an extra: pip install tensorboard
     return SummaryWriter(str(run.path / "tensorboard"))

@@ -43,7 +43,7 @@ def test_a_fold_whose_worker_is_killed_is_taken_up_where_it_stopped(tmp_path: Pa
 
 
 def test_a_worker_elsewhere_counts_as_dead_once_it_shows_no_sign_of_life(tmp_path: Path) -> None:
-    pytest.importorskip("optuna", reason="the search needs Optuna: pip install 'myelinsynth[search]'")
+    pytest.importorskip("optuna", reason="the search needs Optuna: pip install optuna")
     from TrainingCore.experiments import search
 
     study = search.open_study(tmp_path, {"recipe": {}}, 0)

@@ -20,7 +20,7 @@ from TrainingCore.experiments.space import Dimension, default_space, read_space,
 from TrainingCore.reporting.document import SIMULATED_BANNER
 from TrainingCore.runtime.errors import BadInput, MyelinSynthError
 
-optuna = pytest.importorskip("optuna", reason="the search needs Optuna: pip install 'myelinsynth[search]'")
+optuna = pytest.importorskip("optuna", reason="the search needs Optuna: pip install optuna")
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -15,4 +15,4 @@ def check_installed(package: str, purpose: str) -> None:
         purpose: what needs it, as the subject of a sentence.
     """
     if find_spec(package) is None:
-        raise BadInput(f'{purpose} needs the package {package}. Install it with: pip install "myelinsynth[dicom]".')
+        raise BadInput(f"{purpose} needs the package {package}. Install it with: pip install {package}.")
