@@ -1,12 +1,17 @@
 """List of lesion columns, read by lesions.csv, the report, Slicer's table and the export.
 
-To add a column, add an entry here and let the measurement write its value into the row under the entry's name.
+To add a column, add an entry here. Its `measure` computes the value from the DVR of a lesion's voxels; an entry without
+one is filled by the code that measures lesions (`evaluation.lesions`), under the entry's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PLACE, DVR, UNCERTAINTY, MEASURED, CHANGE = "place", "dvr", "uncertainty", "measured", "change"
 
@@ -24,6 +29,7 @@ class LesionColumn:
         group: place | dvr | uncertainty | measured (only with a measured DVR) | change (only of two visits).
         text: whether cells hold text.
         shown: whether reports and Slicer show it.
+        measure: computes the value from the finite DVR values of a lesion's voxels, (n,) with n of at least 1.
     """
 
     name: str
@@ -34,6 +40,7 @@ class LesionColumn:
     group: str = DVR
     text: bool = False
     shown: bool = True
+    measure: Callable[[np.ndarray], float] | None = None
 
 
 COLUMNS: list[LesionColumn] = [

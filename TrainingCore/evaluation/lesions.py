@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from ..data import lesion_columns
 from ..imaging.labelling import mean_by_label
 
 PAPER_MINIMUM_MM3 = 50.0  # Soulier et al. 2024 leave smaller lesions out of the correlation
@@ -105,6 +106,20 @@ def _positions(
     return {"id": np.arange(counts.size), "volume_mm3": volume, "x_mm": world[0], "y_mm": world[1], "z_mm": world[2]}
 
 
+def _measured_by_entries(
+    prefix: str, voxels: np.ndarray, owner: np.ndarray, starts: np.ndarray, size: int
+) -> dict[str, np.ndarray]:
+    """Return the columns whose entry in the list of columns has a `measure`, indexed by label."""
+    result = {}
+    for column in lesion_columns.COLUMNS:
+        if column.measure is not None:
+            values = np.full(size, np.nan)
+            parts = np.split(voxels, starts[1:]) if owner.size else []
+            values[owner[starts]] = [column.measure(part) for part in parts]
+            result[f"{prefix}{column.name}"] = values
+    return result
+
+
 def _statistics(
     prefix: str,
     values: np.ndarray,
@@ -124,13 +139,14 @@ def _statistics(
     mean = np.bincount(owner, voxels, size) / counts
     spread = np.sqrt(np.bincount(owner, (voxels - mean[owner]) ** 2, size) / counts)
     lowest = np.full(size, np.nan)
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
     if owner.size:
-        starts = np.flatnonzero(np.diff(owner, prepend=-1))
         lowest[owner[starts]] = np.minimum.reduceat(voxels, starts)
     nawm_mean, nawm_sd = _mean_and_sd(values, healthy)
     limit = nawm_mean - THRESHOLD_DEVIATIONS * nawm_sd if threshold is None else threshold
     below = np.full(size, np.nan) if np.isnan(limit) else np.bincount(owner, voxels < limit, size) / counts
     return {
+        **_measured_by_entries(prefix, voxels, owner, starts, size),
         f"{prefix}mean_dvr": mean,
         f"{prefix}sd_dvr": spread,
         f"{prefix}min_dvr": lowest,

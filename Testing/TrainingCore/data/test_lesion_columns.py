@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_head import AFFINE, make_head
 from untrained import untrained_bundle
@@ -11,9 +12,8 @@ from untrained import untrained_bundle
 from TrainingCore.api import synthesize
 from TrainingCore.data import lesion_columns
 from TrainingCore.data.lesion_columns import LesionColumn
-from TrainingCore.evaluation import lesions
-from TrainingCore.imaging.volumes import write_volume
-from TrainingCore.patient import synthesis
+from TrainingCore.evaluation.lesions import lesion_table
+from TrainingCore.imaging.volumes import read_volume, write_volume
 
 
 def test_names_are_unique_and_every_number_has_a_format() -> None:
@@ -34,14 +34,8 @@ def test_measured_columns_mirror_the_synthetic_ones() -> None:
 
 
 def test_one_entry_adds_a_column_to_table_and_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = LesionColumn("diameter_mm", "diameter", "mm", "{:.1f}", "Diameter of a ball of this volume.", "place")
+    entry = LesionColumn("median_dvr", "median", "DVR", "{:.2f}", "Median synthetic DVR.", measure=np.median)
     monkeypatch.setattr(lesion_columns, "COLUMNS", [*lesion_columns.COLUMNS, entry])
-    measured = lesions.lesion_table
-    monkeypatch.setattr(
-        synthesis,
-        "lesion_table",
-        lambda *a: [row | {"diameter_mm": (6 * row["volume_mm3"] / 3.1416) ** (1 / 3)} for row in measured(*a)],
-    )
     head = make_head()
     for name in ("t1w", "flair", "lesions"):
         write_volume(tmp_path / f"{name}.nii.gz", head[name], AFFINE)
@@ -55,7 +49,22 @@ def test_one_entry_adds_a_column_to_table_and_report(tmp_path: Path, monkeypatch
         device="cpu",
         progress="none",
     )
-    assert result.lesions()[0]["diameter_mm"] == pytest.approx(
-        (6 * result.lesions()[0]["volume_mm3"] / 3.1416) ** (1 / 3), rel=1e-3
-    )
-    assert "diameter (mm)" in result.report.read_text(encoding="utf-8")
+    rows = result.lesions()
+    assert rows
+    labels, dvr = read_volume(result.path / "lesion_labels.nii.gz").data, read_volume(result.path / "dvr.nii.gz").data
+    for row in rows:
+        assert row["median_dvr"] == pytest.approx(np.median(dvr[labels == row["id"]]), rel=1e-3)
+    assert ">median</th>" in result.report.read_text(encoding="utf-8")
+
+
+def test_an_entry_measures_the_measured_map_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = LesionColumn("max_dvr", "max", "DVR", "{:.2f}", "Highest synthetic DVR.", measure=np.max)
+    monkeypatch.setattr(lesion_columns, "COLUMNS", [*lesion_columns.COLUMNS, entry])
+    labels = np.zeros((4, 4, 4), np.int32)
+    labels[0, 0, :2], labels[2, 2, 2], labels[3, 3, 3] = 1, 2, 3
+    dvr = np.random.default_rng(0).random(labels.shape)
+    measured = np.where(labels == 3, np.nan, dvr + 1)
+    rows = lesion_table(labels, dvr, labels == 0, np.eye(4), measured)
+    assert [row["max_dvr"] for row in rows] == [dvr[labels == label].max() for label in (1, 2, 3)]
+    assert rows[0]["measured_max_dvr"] == dvr[labels == 1].max() + 1
+    assert rows[2]["measured_max_dvr"] is None
