@@ -70,6 +70,7 @@ set(TRAINING_CORE_SCRIPTS
   experiments/search.py
   experiments/settings.py
   experiments/space.py
+  experiments/trials.py
   export.py
   imaging/__init__.py
   imaging/aligned.py
@@ -145,10 +146,12 @@ set(TRAINING_CORE_SCRIPTS
   patient/synthesis.py
   patient/tissues.py
   patient/translation.py
+  patient/visit.py
   phantom/__init__.py
   phantom/acquisition.py
   phantom/anatomy.py
   phantom/bids.py
+  phantom/cohort.py
   phantom/compare_lesions.py
   phantom/cortex.py
   phantom/dataset.py
