@@ -224,7 +224,9 @@ def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, p
         note_failure(out, outcome.label, outcome.sentence if failed else "")
         if failed:
             progress.say(f"failed: {outcome.label}: {outcome.sentence}")
-        notes += outcome.warnings
+        for warning in outcome.warnings:
+            progress.say(f"Warning: {outcome.label}: {warning}")
+        notes += outcome.notes
         took = f", {outcome.seconds:.0f} s" if outcome.seconds else ""
         progress.report(
             "synthesize", done / len(tasks), f"{outcome.label} {outcome.state} ({done} of {len(tasks)}{took})"

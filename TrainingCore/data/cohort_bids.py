@@ -41,6 +41,7 @@ FILE = re.compile(r"^sub-(?P<person>[0-9A-Za-z]+)_(?P<rest>[^.]+)\.nii(?:\.gz)?$
 SKIPPED_FOLDERS = {"func", "fmap", "eeg", "meg", "ieeg", "beh", "nirs", "motion", "micr"}
 SPACES = {"t1w": "T1w", "flair": "FLAIR", "t2w": "T2w", "t1ce_low": "T1w", "t1ce": "T1w"}  # as BIDS calls them
 SPACE_NAMES = {"t1w": "T1w", "t1": "T1w", "flair": "FLAIR", "t2w": "T2w"}  # however they are written
+LIKE_A_PERSON = re.compile(r"(?i)sub[-_]")
 UNUSABLE_PARTS = {"phase", "real", "imag"}
 DEEPEST = 4  # folders below sub-*: ses-*/anat/ and one or two more
 
@@ -154,7 +155,10 @@ def _images(folder: Path, dataset: str, unused: Unused) -> Iterator[ImageFile]:
         Usable files, in no particular order.
     """
     with os.scandir(folder) as entries:
-        people = [entry.path for entry in entries if entry.name.startswith("sub-") and entry.is_dir()]
+        folders = [entry.path for entry in entries if LIKE_A_PERSON.match(entry.name) and entry.is_dir()]
+    people = [path for path in folders if os.path.basename(path).startswith("sub-")]
+    for path in sorted(set(folders) - set(people)):
+        unused.add(path, dataset, "the folder of a person begins with sub-: rename it")
     for person in people:
         for path, session in _files(person, "", 0):
             reason = contradiction(path, os.path.basename(person), session)

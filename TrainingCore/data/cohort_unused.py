@@ -30,7 +30,7 @@ class Unused:
             reason: why this file is not used.
             general: wording of the reason for several similar files, if it differs.
         """
-        kind = re.sub(r"(sub|ses|run)-[0-9A-Za-z]+_?", "", os.path.basename(path))
+        kind = re.sub(r"(?i)(sub|ses|run)[-_][0-9A-Za-z]+_?", "", os.path.basename(path))
         self._files[dataset, kind, general or reason].append((os.path.basename(path), reason))
 
     def sentences(self) -> list[str]:
@@ -80,6 +80,9 @@ def reason_unused(path: str) -> str:
     if not stem.startswith("sub-"):
         return "its name does not begin with sub-<label>_"
     parts = stem.split("_")
+    label = parts[0].removeprefix("sub-")
+    if not re.fullmatch("[0-9A-Za-z]+", label):
+        return f"the label {label!r} has other characters than letters and digits: rename its folder and files"
     suffix = parts[-1]
     if set(parts) & {"part-phase", "part-real", "part-imag"}:
         return "it is not a magnitude image"

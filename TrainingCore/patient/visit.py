@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..data.bundle import Bundle
 from ..data.result import DICOM, PROVENANCE, VIEWER, Result
@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 def synthesize_visit(
     options: SynthesisOptions,
     out: Path,
-    progress: ProgressMode = "bar",
+    progress: ProgressMode | Literal["silent"] = "bar",
     viewer: bool = False,
     without_dicom: Callable[[str], None] | None = None,
 ) -> Result | Path:
@@ -40,7 +40,7 @@ def synthesize_visit(
     Args:
         options: input files, model and settings.
         out: result folder, replaced atomically.
-        progress: how to show progress.
+        progress: how to show progress; silent shows no warnings either (they are in the provenance).
         viewer: whether to write viewer.html as well.
         without_dicom: receives the reason if DICOM cannot be written, and the Result is written without it; None to
             raise BadInput instead.

@@ -81,6 +81,8 @@ class VisitOutcome:
         state: `prepared`, `unchanged` or `failed`.
         sentence: reason of a failure.
         fatal: whether other visits would fail too.
+        warnings: sentences about the visit's images and result.
+        notes: sentences to repeat at the end of the run.
     """
 
     label: str
@@ -89,6 +91,7 @@ class VisitOutcome:
     seconds: float = 0.0
     fatal: bool = False
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def prepare_visit(task: PreparationJob) -> VisitOutcome:

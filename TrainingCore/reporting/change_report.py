@@ -46,11 +46,17 @@ def write_change_report(
         "Axial slices of the two maps and of their difference",
     )
     report.add_heading("Lesions")
-    ordered = sorted(rows, key=lambda row: abs(row["difference"] or 0.0), reverse=True)
+    ordered = [_spaced(row) for row in sorted(rows, key=lambda row: abs(row["difference"] or 0.0), reverse=True)]
     columns = change_columns()
     names = [column.name for column in columns]
-    report.add_table(ordered, "Sorted by size of the difference.", names, titles(columns), formats(columns))
+    caption = "Sorted by size of the difference."
+    report.add_table(ordered, caption, names, titles(columns), formats(columns), missing="\N{EN DASH}")
     report.write(path)
+
+
+def _spaced(row: Row) -> Row:
+    """A row whose lists of labels (`3+5+12`) can be wrapped, so that the table fits the page."""
+    return row | {name: str(row[name]).replace("+", " + ") for name in ("before", "after") if row.get(name)}
 
 
 def slices(dvr: tuple[np.ndarray, np.ndarray], lesions: np.ndarray) -> Any:

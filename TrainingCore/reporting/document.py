@@ -172,6 +172,7 @@ def _cell(value: Any, form: str | None, missing: str, numeric: bool) -> dict[str
     if form is None:
         form = "{}" if isinstance(value, Integral) or not isinstance(value, Real) else "{:.3f}"
     text = format_number(value, form) if isinstance(value, Real) else form.format(value)
-    if not numeric and " " in text and any(map(str.isalpha, text)):  # `0.638 (0.154)` stays on one line
+    wraps = any(map(str.isalpha, text)) or " + " in text  # `0.638 (0.154)` stays on one line
+    if not numeric and " " in text and wraps:
         style = "long" if len(text) > LONGEST_LINE else "words"
     return {"text": text, "style": style}

@@ -136,7 +136,7 @@ def add_progress_option(arguments: argparse.ArgumentParser) -> None:
 
 
 class Progress:
-    """Progress of a command: a bar on stderr, JSON lines on stdout, or nothing.
+    """Progress of a command: a bar on stderr, JSON lines on stdout, or nothing (silent: no messages either).
 
     >>> progress = Progress("none")
     >>> progress.report("register", 0.25, "Registering FLAIR to T1w")
@@ -182,7 +182,7 @@ class Progress:
             print(json.dumps({"step": "note", "fraction": None, "message": message}, ensure_ascii=False), flush=True)
         elif self._bar is not None:
             self._bar.write(message, file=sys.stderr)
-        else:
+        elif self.mode != "silent":
             print(message, file=sys.stderr, flush=True)
 
     def note(self, sentence: str) -> None:

@@ -117,12 +117,14 @@ def synthesize_bids_visit(task: VisitTask) -> VisitOutcome:
     Returns:
         Outcome; failures are returned, not raised, except a stop by the user.
     """
-    outcome = attempt(task.label, task.out, lambda: _synthesize(task), "Use fewer --n-procs.")
-    return replace(outcome, sentence=in_bids_words(outcome.sentence))
+    notes: list[str] = []
+    outcome = attempt(task.label, task.out, lambda: _synthesize(task, notes), "Use fewer --n-procs.")
+    warnings = [in_bids_words(warning) for warning in outcome.warnings]
+    return replace(outcome, sentence=in_bids_words(outcome.sentence), warnings=warnings, notes=notes)
 
 
-def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
-    """Returns the state of the visit and notes for people."""
+def _synthesize(task: VisitTask, notes: list[str]) -> tuple[str, list[str]]:
+    """Returns the state of the visit and new warnings; adds to `notes` what the end of the run repeats."""
     import torch
 
     from ..patient.visit import synthesize_visit as make_result
@@ -139,12 +141,13 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
     folder = out / names.result_path(task.person, task.visit)
     if old and old["key"] == key and (is_reviewed(folder) or outputs_intact(out, old["outputs"])):
         write_json(out / record_name, {**old, "inputs": inputs})
-        return "unchanged", _notes(task, missing or old.get("without_dicom", ""))
+        notes += _notes(task, missing or old.get("without_dicom", ""))
+        return "unchanged", []
     (out / record_name).unlink(missing_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     set_aside(folder)
     refused: list[str] = []
-    result = make_result(task.options(), folder, "none", task.viewer, refused.append)
+    result = make_result(task.options(), folder, "silent", task.viewer, refused.append)
     if not isinstance(result, Result):
         raise MyelinSynthError(f"The model {task.model} synthesizes no myelin map. Give another --model.")
     _without_times(folder)
@@ -167,7 +170,8 @@ def _synthesize(task: VisitTask) -> tuple[str, list[str]]:
         record["without_dicom"] = refused[0]
     note = bring_back(folder)
     write_json(out / record_name, record)
-    return "synthesized", _notes(task, missing or "".join(refused[:1]), note)
+    notes += _notes(task, missing or "".join(refused[:1]), note)
+    return "synthesized", warnings
 
 
 def _notes(task: VisitTask, without_dicom: str, review: str = "") -> list[str]:

@@ -95,6 +95,7 @@ def test_files_that_are_not_used_have_a_reason(tmp_path: Path) -> None:
     touch(
         tmp_path, *pair(), *pair("02"), "sub-03/anat/sub-03_t1w.nii.gz", "sub-01/anat/sub-02_T1w.nii.gz",
         "sub-01/ses-1/anat/sub-01_ses-2_T1w.nii.gz", "sub-02/anat/sub-02_T1w.mgz", "sub-02/anat/sub-02_T2star.nii.gz",
+        "sub-a b/anat/sub-a b_T1w.nii.gz", "Sub-04/anat/Sub-04_T1w.nii.gz", "sub_05/anat/sub_05_T1w.nii.gz",
     )  # fmt: skip
     link = tmp_path / "sub-02/anat/sub-02_T1w.nii.gz"
     link.unlink()
@@ -106,6 +107,8 @@ def test_files_that_are_not_used_have_a_reason(tmp_path: Path) -> None:
     for reason in (
         "BIDS writes _T1w, not _t1w", "its name has sub-02", "folder of ses-1, but its name has ses-2", ".mgz",
         "_T2star is not a kind", "link to a file that is not there", "pointer without the image",
+        "the label 'a b' has other characters than letters and digits",
+        "Sub-04 and 1 like it: the folder of a person begins with sub-",
     ):  # fmt: skip
         assert reason in sentences
     with pytest.raises(BadInput, match="BIDS writes _T1w"):

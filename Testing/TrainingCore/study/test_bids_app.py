@@ -13,11 +13,13 @@ import pytest
 from small_head import AFFINE, make_head
 from untrained import untrained_bundle
 
-from TrainingCore.bids_app import StudyDataset, bids_app, main
+from TrainingCore.bids_app import StudyDataset, _run, bids_app, main
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.result import Result
 from TrainingCore.imaging.brain_mask import Brain, find_brain
 from TrainingCore.imaging.volumes import Volume, write_volume
+from TrainingCore.preprocessing.worker import VisitOutcome
+from TrainingCore.runtime.cli import Progress
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.bids_words import in_bids_words
 from TrainingCore.study.table import row_of
@@ -155,6 +157,15 @@ def test_dicom_is_written_from_sourcedata_and_what_has_none_is_listed(
     )
     with pytest.raises(BadInput, match="--dicom-reference"):
         bids_app(dataset, out, "participant", dicom_reference=tmp_path / "nothing", progress="none")
+
+
+def test_a_warning_names_its_visit(tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Processes and machines that work on visits are silent: of a thousand visits, which one has the empty mask?"""
+    outcome = VisitOutcome("sub-P7", "synthesized", warnings=["The mask is empty."], notes=["sub-P7: no DICOM"])
+    monkeypatch.setattr("TrainingCore.bids_app._outcomes", lambda *_: iter([outcome]))
+    assert _run([None], tmp_path, 1, None, Progress("none")) == ["sub-P7: no DICOM"]
+    Progress("silent").say("Warning: The mask is empty.")
+    assert capsys.readouterr().err == "Warning: sub-P7: The mask is empty.\n"
 
 
 def test_the_visit_that_fails_is_listed_and_stops_nothing(made: Path) -> None:

@@ -15,9 +15,10 @@ from small_head import AFFINE, make_head
 from untrained import untrained_bundle
 
 from TrainingCore.api import change, synthesize
+from TrainingCore.data.lesion_columns import change_columns
 from TrainingCore.data.result import Result
 from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
-from TrainingCore.reporting.change_report import slices
+from TrainingCore.reporting.change_report import slices, write_change_report
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.changes import classify, lesion_changes, voxel_indices
 from TrainingCore.study.halfway import half_way
@@ -131,6 +132,33 @@ def test_the_same_head_in_another_position_has_not_changed(
     page = (made.path / "report.html").read_text(encoding="utf-8")
     assert "Research use only" in page
     assert "3 stable" in page
+
+
+def test_the_table_of_the_report_fits_the_page(tmp_path: Path) -> None:
+    """A lesion that many outlines merged into has a long list of labels, which must be wrapped."""
+    row = {column.name: -0.1234 for column in change_columns()}
+    row |= {"lesion": 101, "change": "remyelinating", "kind": "rearranged", "volume_before_mm3": 12345.0}
+    row |= {"before": "3+5+7+9+11+12+15+21+33+102+104", "after": ""}
+    summary = {"lesions": 1, "by_change": {}, "repeatability": None, "mean_difference": None, "models_differ": False}
+    summary |= {"voxels": {"demyelination_index": None}}
+    brain = np.zeros((16, 16, 16))
+    brain[4:12, 4:12, 4:12] = 1
+    write_change_report(tmp_path / "report.html", [row], summary, (brain, brain), brain > 0, False)
+    assert "3 + 5 + 7" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    for word in ("--headless=new", "--no-sandbox", "--window-size=1250,700"):
+        options.add_argument(word)
+    driver = webdriver.Chrome(options=options)
+    try:
+        driver.get((tmp_path / "report.html").as_uri())
+        script = "const box = document.querySelector('.scroll'); return [box.clientWidth, box.scrollWidth]"
+        width, needed = driver.execute_script(script)
+        assert needed <= width
+    finally:
+        driver.quit()
 
 
 def test_a_planted_loss_is_found_where_it_was_planted(
