@@ -99,7 +99,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/mask_values.py
   imaging/mutual_information.py
   imaging/nifti.py
-  imaging/nifti_place.py
+  imaging/nifti_position.py
   imaging/partial_volumes.py
   imaging/placement.py
   imaging/preparation.py

@@ -15,7 +15,7 @@ from .data.run import Run, check_not_begun
 from .experiments.settings import Compute
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
-from .runtime.files import only_one
+from .runtime.files import lock_folder
 from .runtime.signature import AtLeast, Option, ProgressMode, command
 from .systems.checks import check_recipe, volumes_to_learn
 
@@ -136,7 +136,7 @@ def _train(
         reporter.note(people.left_out() if isinstance(people, Cohort) else "")
         how: dict[str, Any] = {"run": run, "start": start, "device": compute.device, "threads": compute.threads}
         how["workers"] = compute.processes_ahead(simulated=isinstance(split, OnTheFly))
-        with only_one(out) if first else contextlib.nullcontext():
+        with lock_folder(out) if first else contextlib.nullcontext():
             run = train_split(out, recipe, split, reporter.report, **how)
         reporter.report("train", 1.0, "trained")
     return run

@@ -28,7 +28,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from TrainingCore.imaging.checks import check_lesion_load, lesions_on_grid  # noqa: E402
-from TrainingCore.imaging.placement import in_one_world, place  # noqa: E402
+from TrainingCore.imaging.placement import in_reference_world, place  # noqa: E402
 from TrainingCore.imaging.reading import read_named  # noqa: E402
 from TrainingCore.imaging.volumes import Volume, to_sitk  # noqa: E402
 from TrainingCore.runtime.errors import BadInput  # noqa: E402
@@ -200,7 +200,7 @@ def try_seed(seed: int, folder: Path) -> tuple[Combination, str]:
         "lesions": write(here / "les", data, mask_affine, "both", mask_form),
     }
     try:
-        read = in_one_world({name: read_named(path, name) for name, path in files.items()}, "t1w")
+        read = in_reference_world({name: read_named(path, name) for name, path in files.items()}, "t1w")
         where = place(read["lesions"], "lesion mask", {name: read[name] for name in ("t1w", "flair")})
         if where.follows == "flair":
             back = np.linalg.inv(MOVED) @ read["lesions"].affine

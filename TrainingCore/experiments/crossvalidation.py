@@ -22,7 +22,7 @@ import numpy as np
 from ..data.cohort import Cohort
 from ..data.run import Run
 from ..runtime.errors import BadInput
-from ..runtime.files import only_one, read_json, write_json
+from ..runtime.files import lock_folder, read_json, write_json
 from .folds import make_folds
 from .plan_file import PLAN, read_plan, start_or_resume
 from .settings import FoldSettings
@@ -220,7 +220,7 @@ def run_fold(plan: Plan, cohort: Cohort, name: str, fold: int, report: Report, d
     Raises:
         BadInput: another process works on this fold, or an image of one of the people cannot be used.
     """
-    with only_one(plan.folder(name, fold)):
+    with lock_folder(plan.folder(name, fold)):
         if plan.rows(name, fold) is not None:
             return
         run = _train(plan, cohort, name, fold, report, device, threads)

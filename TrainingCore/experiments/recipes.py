@@ -16,7 +16,7 @@ def open_recipes(specifications: Sequence[str], changes: Sequence[str]) -> dict[
     """Load the recipes of an experiment.
 
     Args:
-        wanted: NAME=RECIPE, or RECIPE for its own name.
+        specifications: NAME=RECIPE, or RECIPE for its own name.
         changes: `key=value`, made in every recipe that has the key.
 
     Returns:

@@ -161,7 +161,7 @@ def choose_stack(folder: Folder, what: str, number: str | None, where: str) -> t
     if not usable:
         raise BadInput(f"{where} holds no series of {MINIMUM_SLICES} slices or more: {_list(folder.stacks)}.")
     if number is not None:
-        return _asked_for(usable, number, what, where)
+        return _series_numbered(usable, number, what, where)
     if not all(same_person(stack.person, other.person) for stack, other in itertools.combinations(usable, 2)):
         raise BadInput(f"{where} holds images of more than one person. Give the folder of one person.")
     matching = usable
@@ -171,7 +171,7 @@ def choose_stack(folder: Folder, what: str, number: str | None, where: str) -> t
         if not matching and what == T1W:
             matching = [stack for stack, kind in zip(usable, kinds) if kind == T1CE]
         if not matching:
-            return _only_one(usable, kinds, what, where)
+            return _only_series(usable, kinds, what, where)
     if len({stack.study for stack in matching}) > 1:
         raise BadInput(f"{where} holds more than one study with a possible {what}. Give the folder of one visit.")
     best = max(map(_rank, matching))
@@ -201,13 +201,13 @@ def _might_be_after(chosen: Stack, matching: list[Stack]) -> list[Stack]:
     return [stack for stack in earlier if says(stack.names) == "before" or unknown - unknown_words(stack.names)]
 
 
-def _only_one(usable: list[Stack], kinds: list[str], what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
+def _only_series(usable: list[Stack], kinds: list[str], what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
     if len(usable) == 1 and kinds[0] == OTHER and usable[0].modality == "MR":
         return usable[0], (f"does not say in its tags that it is a {what}; it is the only series there",)
     raise BadInput(f"{where} holds no series whose tags say {what}: {_list(usable)}. {_how(usable[0])}")
 
 
-def _asked_for(usable: list[Stack], number: str, what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
+def _series_numbered(usable: list[Stack], number: str, what: str, where: str) -> tuple[Stack, tuple[str, ...]]:
     matches = [stack for stack in usable if number in (stack.label, str(stack.number))]
     exact = [stack for stack in matches if stack.label == number]
     matches = exact or matches

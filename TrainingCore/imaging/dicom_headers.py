@@ -258,7 +258,7 @@ def _stack(header: Any, groups: tuple[Any, Any], orientation: tuple[float, ...])
         image_type=_words(value("MRImageFrameTypeSequence", "FrameType") or header.get("ImageType")),
         sequence=frozenset(_words(header.get("ScanningSequence"))) | _enhanced_sequence(header, groups),
         volumetric=str(header.get("MRAcquisitionType", "")) == "3D",
-        contrast_agent=_agent_given(header, groups),
+        contrast_agent=_has_contrast_agent(header, groups),
         repetition_time=_number_or_none(value(timing, "RepetitionTime")),
         echo_time=_number_or_none(echo if echo is not None else header.get("EchoTime")),
         inversion_time=_number_or_none(_inversion(header, groups)),
@@ -286,7 +286,7 @@ def _acquired(header: Any) -> str:
     return timestamp[:14] if timestamp[:14].isdigit() and len(timestamp) >= 14 else ""
 
 
-def _agent_given(header: Any, groups: tuple[Any, Any]) -> bool:
+def _has_contrast_agent(header: Any, groups: tuple[Any, Any]) -> bool:
     """Check whether the tags name a contrast agent, and not a word for none."""
     usage = [item for group in groups for item in group.get("ContrastBolusUsageSequence") or []]
     if usage:

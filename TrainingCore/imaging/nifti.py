@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..runtime.errors import BadInput
-from .nifti_place import Forms, choose_form, forms_of, unit_scale
+from .nifti_position import Forms, choose_form, forms_of, unit_scale
 from .raw_image import RawImage, check_size, shear_notes, times
 
 GZIP = b"\x1f\x8b"
@@ -73,7 +73,7 @@ def _read_voxels(header: Any, path: Path, label: str) -> RawImage:
     compressed = _is_gzip(path)
     try:
         shape, itemsize = header.get_data_shape(), header.get_data_dtype().itemsize
-        scale, affine, forms, other, notes = _place(header, shape)
+        scale, affine, forms, other, notes = _position(header, shape)
         check_size(shape, itemsize, path.stat().st_size, compressed, label)
         with _open_stream(path) as stream:
             data = np.asanyarray(nib.arrayproxy.ArrayProxy(stream, header, mmap=False))
@@ -86,7 +86,7 @@ def _read_voxels(header: Any, path: Path, label: str) -> RawImage:
     return RawImage(data, in_mm @ affine, notes, forms=forms, other=None if other is None else in_mm @ other)
 
 
-def _place(
+def _position(
     header: Any, shape: tuple[int, ...]
 ) -> tuple[float, np.ndarray, Forms | None, np.ndarray | None, tuple[str, ...]]:
     """Millimetres per unit, affine in the file's unit, forms for outputs, the form not used, notes."""

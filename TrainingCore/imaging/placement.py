@@ -50,7 +50,7 @@ def place(
     """Decide which image a mask moves with.
 
     Args:
-        mask: as read, in one world with the images (see `in_one_world`).
+        mask: as read, in one world with the images (see `in_reference_world`).
         what: name of the mask in messages (`lesion mask`).
         images: images by volume name, as read, the reference among them.
         reference: image that wins if several fit equally well.
@@ -64,7 +64,7 @@ def place(
     """
     order = [reference, *(name for name in images if name != reference)]
     fits = {name: fit_to(mask, images[name]) for name in order}
-    space_name = _said_space(space if space is not None else _space_in_name(mask.name), order)
+    space_name = _image_of_space(space if space is not None else _space_in_name(mask.name), order)
     if space_name is not None:
         how = "as its space- entity says"
         return Placement(
@@ -82,7 +82,7 @@ def place(
     note = _note(mask, what, images[follows], follows, reference, fits[follows])
     equal = [name for name in order if name != follows and fits[name] == fits[follows] and fits[name] >= FIELD]
     rivals = [name for name in equal if abs(gaps[name] - gaps[follows]) <= EXACT_VOXELS]
-    if rivals and not _one_place(images[follows], images[rivals[0]]):
+    if rivals and not _same_position(images[follows], images[rivals[0]]):
         both = f"both the {word_of(follows)} and the {word_of(rivals[0])}"
         note = f"The {what} {mask.name} fits the voxels of {both}; it was taken as drawn on the {word_of(follows)}."
     return Placement(follows, fits[follows], note)
@@ -132,7 +132,7 @@ def _corner_gap(first: Volume, second: Volume) -> float:
     return float(max(distances.min(axis=0).max(), distances.min(axis=1).max()))
 
 
-def in_one_world(volumes: Mapping[str, Volume], reference: str | None) -> dict[str, Volume]:
+def in_reference_world(volumes: Mapping[str, Volume], reference: str | None) -> dict[str, Volume]:
     """Move volumes to the world of the reference if they use the form of its header that was not selected.
 
     A T1w with a scanner's qform and a sform to MNI is read in scanner mm. A mask on its voxels that was saved with the
@@ -164,7 +164,7 @@ def _space_in_name(name: str) -> str:
     return match[1] if match else ""
 
 
-def _said_space(space: str, order: list[str]) -> str | None:
+def _image_of_space(space: str, order: list[str]) -> str | None:
     return next((name for name in order if space and SPACES.get(name, "").lower() == space.lower()), None)
 
 
@@ -176,7 +176,7 @@ def _parallel_and_oblique(mask: Volume, image: Volume) -> bool:
     )
 
 
-def _one_place(first: Volume, second: Volume) -> bool:
+def _same_position(first: Volume, second: Volume) -> bool:
     return first.data.shape == second.data.shape and _corner_gap(first, second) < 0.01
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..runtime.errors import BadInput
-from .nifti_place import SHEAR_TOLERANCE, Forms
+from .nifti_position import SHEAR_TOLERANCE, Forms
 
 MAXIMUM_VOXELS = 2**28  # 645^3: 1 GB as float32, above any head MRI we know (ours)
 MINIMUM_SLICES = 4  # fewer along any axis is a slice, not a volume (ours)

@@ -14,7 +14,7 @@ from ..runtime.errors import BadInput
 from . import dicom
 from .itk_formats import affine_of_sitk, read_itk
 from .nifti import read_mgh, read_nifti
-from .nifti_place import SHEAR_TOLERANCE, unit_scale
+from .nifti_position import SHEAR_TOLERANCE, unit_scale
 from .raw_image import MINIMUM_SLICES, RawImage, check_size, shear, shear_notes, to_three_dimensions
 
 __all__ = [

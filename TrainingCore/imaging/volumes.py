@@ -20,7 +20,7 @@ from ..runtime.files import atomic_path
 from . import readers
 from .background import without_nan
 from .mask_values import binary_mask
-from .nifti_place import Forms
+from .nifti_position import Forms
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

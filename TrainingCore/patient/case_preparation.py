@@ -98,7 +98,7 @@ def prepare_volumes(
     lesions = _lesions_in_reference_space(read, aligned, reference, spaces, warnings)
     if lesions is None and options.get("lesion_finder"):
         stopwatch.start("find lesions")
-        lesions = _found_lesions(options["lesion_finder"], aligned, warnings)
+        lesions = _segmented_lesions(options["lesion_finder"], aligned, warnings)
     stopwatch.start("tissues")
     masks = _tissue_masks(read, aligned, reference, lesions, warnings)
     stopwatch.start("resample")
@@ -117,7 +117,7 @@ def prepare_volumes(
     return prepared
 
 
-def _found_lesions(finder: str, aligned: AlignedPatient, warnings: list[str]) -> Volume:
+def _segmented_lesions(finder: str, aligned: AlignedPatient, warnings: list[str]) -> Volume:
     """Segment lesions with the bundle of a lesion finder; returns the mask on the reference grid."""
     from .lesion_finding import finder_of, open_finder
 

@@ -14,7 +14,7 @@ from ..data.bundle import Bundle
 from ..data.case import ALL_MRI, reference_of, word_of
 from ..data.inputs import option_of
 from ..imaging.checks import check_different_images, refuse_label_map
-from ..imaging.placement import in_one_world, place, refuse_lost_header
+from ..imaging.placement import in_reference_world, place, refuse_lost_header
 from ..imaging.reading import read_named
 from ..imaging.transforms import read_transform as read_itk
 from ..imaging.volumes import Volume, content_sha256
@@ -101,7 +101,7 @@ def read_patient(
     """
     paths = dict(files)
     _check_complete(paths, bundle, completed)
-    read = in_one_world({name: read_named(path, name) for name, path in paths.items()}, reference_of(paths))
+    read = in_reference_world({name: read_named(path, name) for name, path in paths.items()}, reference_of(paths))
     images = {name: volume for name, volume in read.items() if name in ALL_MRI}
     for name, image in images.items():
         refuse_label_map(image, word_of(name))

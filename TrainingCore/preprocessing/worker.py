@@ -106,7 +106,7 @@ def prepare_visit(task: PreparationJob) -> VisitOutcome:
 
     def work() -> tuple[str, list[str]]:
         with _threads(task.threads):
-            _check_place(task)
+            _check_worker(task)
             return _prepare(task)
 
     return attempt(task.label, task.out, work, "Use fewer --jobs, or a smaller --grid.")
@@ -158,7 +158,7 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before[1])
 
 
-def _check_place(task: PreparationJob) -> None:
+def _check_worker(task: PreparationJob) -> None:
     """Check that this machine sees the same files and runs the same code as the machine that sent the job."""
     where = f"The worker on {platform.node()}"
     if not (Path(task.out) / "dataset_description.json").is_file():
@@ -179,13 +179,13 @@ def _prepare(task: PreparationJob) -> tuple[str, list[str]]:
     (out / WORK).mkdir(exist_ok=True)
     with scratch(out / WORK, task.label) as work:
         record = {"key": key, "inputs": inputs, **_make(task, work)}
-        _take_places(work, out, record_name, record, old)
+        _move_outputs(work, out, record_name, record, old)
     return "prepared", record["warnings"]
 
 
 def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
     """Read, prepare and write a visit below `work`; returns its record without key and inputs."""
-    from ..imaging.placement import in_one_world
+    from ..imaging.placement import in_reference_world
     from ..imaging.reading import read_named
     from ..patient.case_preparation import prepare_volumes
     from ..reporting.qc_measures import quality_measures
@@ -194,7 +194,7 @@ def _make(task: PreparationJob, work: Path) -> dict[str, Any]:
     stopwatch = Stopwatch()
     stopwatch.start("read")
     files = {name: Path(path) for name, path in task.files.items() if name in READ}
-    read = in_one_world({name: read_named(path, name) for name, path in files.items()}, reference_of(files))
+    read = in_reference_world({name: read_named(path, name) for name, path in files.items()}, reference_of(files))
     prepared = prepare_volumes(read, task.settings, task.spaces, _transforms(task), stopwatch)
     stopwatch.start("write")
     paths = _write_volumes(task, prepared, work)
@@ -317,7 +317,7 @@ def _lesion_table(lesions: Any) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _take_places(
+def _move_outputs(
     work: Path, out: Path, record_name: Path, record: Mapping[str, Any], old: Mapping[str, Any] | None
 ) -> None:
     """Move a visit's files from `work` to their places, an older visit's away, the record last."""

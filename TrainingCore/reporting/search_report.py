@@ -233,7 +233,7 @@ def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
     for axis, dimension in zip(axes.ravel(), dimensions):
         for state, face in (("PRUNED", "none"), ("COMPLETE", figures.SYNTHETIC)):
             chosen = [trial for trial in trials if trial.state.name == state and dimension.key in trial.params]
-            points = [(_place(dimension, trial.params[dimension.key]), _score(trial)) for trial in chosen]
+            points = [(_axis_position(dimension, trial.params[dimension.key]), _score(trial)) for trial in chosen]
             points = [point for point in points if point[1] is not None]
             if points:
                 axis.scatter(*zip(*points), s=22, facecolors=face, edgecolors=figures.SYNTHETIC)
@@ -248,7 +248,7 @@ def keys_figure(trials: Sequence[Any], dimensions: Sequence[Dimension]) -> Any:
     return figure
 
 
-def _place(dimension: Dimension, value: Any) -> Any:
+def _axis_position(dimension: Dimension, value: Any) -> Any:
     """Position of a value on the axis; choices are placed side by side."""
     return dimension.choices.index(json.loads(value)) if dimension.choices else value
 

@@ -188,7 +188,7 @@ def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
     try:
         _make_beside(target, temporary)
         yield temporary
-        _take_place(temporary, target)
+        _replace_folder(temporary, target)
     finally:
         _remove(temporary)
         _unfinished.pop(temporary, None)
@@ -207,7 +207,7 @@ def _make_beside(target: Path, temporary: Path) -> None:
         ) from error
 
 
-def _take_place(temporary: Path, target: Path) -> None:
+def _replace_folder(temporary: Path, target: Path) -> None:
     """Replace a folder by another; if interrupted, either the older or the new folder is in place."""
     if not target.exists():
         os.replace(temporary, target)
@@ -240,7 +240,7 @@ def _remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Lock a folder for this process during the block.
 
     Partial files of killed processes are removed. On a file system without locks, no lock is used.

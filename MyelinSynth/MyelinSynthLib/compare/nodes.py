@@ -112,7 +112,7 @@ def _load(change: Any, result: Mapping[str, Any], nodes: dict[str, Any]) -> None
     _addLesions(nodes, change, rows)
     nodes["change_report"] = _addText(_("Report of two visits"), (change.path / REPORT).read_text(encoding="utf-8"))
     nodes["change_summary"] = _addText(_("Summary of two visits"), json.dumps(summary))
-    _place(nodes, summary, result)
+    _align(nodes, summary, result)
     _sign(nodes, summary, result)
 
 
@@ -157,7 +157,7 @@ def _addText(name: str, text: str) -> Any:
     return node
 
 
-def _place(nodes: dict[str, Any], summary: dict[str, Any], result: Mapping[str, Any]) -> None:
+def _align(nodes: dict[str, Any], summary: dict[str, Any], result: Mapping[str, Any]) -> None:
     """Align the half-way space with the later visit's T1w, using a transform node."""
     transform = nodes["change_transform"]
     if "dvr" in result:

@@ -125,7 +125,7 @@ class Shown:
     def isApplied(self) -> bool:
         """Return whether every slice view shows what it should."""
         return all(
-            _read(composite) == _wanted(*self.layers(composite.GetLayoutName()))
+            _stateOf(composite) == _state(*self.layers(composite.GetLayoutName()))
             for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
         )
 
@@ -182,12 +182,12 @@ def _write(composite: Any, background: Any, foreground: Any, opacity: float) -> 
         composite.SetLabelVolumeID(None)
 
 
-def _wanted(background: Any, foreground: Any, opacity: float) -> tuple[str, str, float]:
+def _state(background: Any, foreground: Any, opacity: float) -> tuple[str, str, float]:
     names = [node.GetID() if node else "" for node in (background, foreground)]
     return names[0], names[1], round(opacity if foreground else 0.0, 3)
 
 
-def _read(composite: Any) -> tuple[str, str, float]:
+def _stateOf(composite: Any) -> tuple[str, str, float]:
     opacity = composite.GetForegroundOpacity() if composite.GetForegroundVolumeID() else 0.0
     return composite.GetBackgroundVolumeID() or "", composite.GetForegroundVolumeID() or "", round(opacity, 3)
 

@@ -27,7 +27,7 @@ class ExportPanel:
         ui.exportTableBox.connect("toggled(bool)", self._update)
         ui.exportReportBox.connect("toggled(bool)", self._update)
         ui.exportResultBox.connect("toggled(bool)", self._update)
-        self.dicom = DicomButton(ui, self._wanted, lambda: self.nodes)
+        self.dicom = DicomButton(ui, self._settings, lambda: self.nodes)
         self.show({})
 
     def show(self, nodes: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ class ExportPanel:
         self.nodes = nodes
         self._update()
 
-    def _wanted(self) -> Export:
+    def _settings(self) -> Export:
         """Return what the widgets select."""
         ui = self.ui
         return Export(
@@ -52,10 +52,10 @@ class ExportPanel:
             ui.exportResultBox.checked,
         )
 
-    def _update(self, _given: Any = None) -> None:
+    def _update(self, _changed: Any = None) -> None:
         """Enable each button when there is something to export and a place to export it to."""
         named = self.ui.exportFolderEdit.text.strip() and self.ui.exportNameEdit.text.strip()
-        self.ui.exportButton.enabled = bool(named and self._wanted().paths() and "dvr" in self.nodes)
+        self.ui.exportButton.enabled = bool(named and self._settings().paths() and "dvr" in self.nodes)
         self.ui.exportDicomButton.enabled = bool(named and "dvr" in self.nodes)
 
     def _onChooseFolder(self, _checked: bool = False) -> None:
@@ -66,7 +66,7 @@ class ExportPanel:
 
     def _onExport(self, _checked: bool = False) -> None:
         """Export, after asking if something would be replaced."""
-        export = self._wanted()
+        export = self._settings()
         existing = export.existing()
         if existing:
             question = _("Replace {names} in {folder}?").format(

@@ -28,7 +28,7 @@ def volumeByName(name: str, partner: Any = None) -> Any:
     importTrainingCore()
     from TrainingCore.imaging.series_names import named_input
 
-    matching = [node for node in _given() if named_input(node.GetName()) == name and node is not partner]
+    matching = [node for node in _loadedVolumes() if named_input(node.GetName()) == name and node is not partner]
     if partner is not None:
         matching = [node for node in matching if not areOfDifferentVisits(node, partner)]
         matching = [node for node in matching if _haveKnownVisits(node, partner)] or matching
@@ -70,8 +70,8 @@ def bidsVisitOf(node: Any) -> tuple[str, str]:
     Returns:
         Labels of person and session; empty where the name has none.
     """
-    found = BIDS_VISIT.search(node.GetName() or "")
-    return (found["person"], found["session"] or "") if found else ("", "")
+    match = BIDS_VISIT.search(node.GetName() or "")
+    return (match["person"], match["session"] or "") if match else ("", "")
 
 
 def studyOf(node: Any) -> int | None:
@@ -92,7 +92,7 @@ def studyOf(node: Any) -> int | None:
     return None
 
 
-def _given() -> Sequence[Any]:
+def _loadedVolumes() -> Sequence[Any]:
     """Return the volumes that the user loaded.
 
     Label maps are excluded: they are scalar volumes, too, but the selectors do not list them.

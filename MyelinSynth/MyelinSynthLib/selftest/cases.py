@@ -58,7 +58,7 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
 
         checkReopenedResult(self)
 
-    def test_found_lesions(self) -> None:
+    def test_automatic_lesions(self) -> None:
         """Lesions are added by a click, merged, split, and taken back."""
         from .review import checkNetworkLesions
 
@@ -102,7 +102,7 @@ class MyelinSynthTest(ScriptedLoadableModuleTest):
         array = np.random.default_rng(1).uniform(0.6, 1.4, (12, 14, 16)).astype(np.float32)
         return slicer.util.addVolumeFromArray(array, ijkToRAS=matrix, name=name)
 
-    def test_bad_choices_are_said(self) -> None:
+    def test_bad_choices_are_reported(self) -> None:
         """Nothing chosen, the same volume twice, volumes that are far apart."""
         logic = MyelinSynthLogic()
         parameterNode = logic.getParameterNode()

@@ -10,7 +10,7 @@ import pytest
 
 from TrainingCore.experiments.plan_file import PLAN, read_plan, start_or_resume
 from TrainingCore.runtime.errors import BadInput
-from TrainingCore.runtime.files import only_one
+from TrainingCore.runtime.files import lock_folder
 
 WANTED = {"seed": 0, "files": {"sub-A_ses-1": 10, "sub-B_ses-1": 20}}
 
@@ -64,8 +64,8 @@ def test_a_folder_is_worked_in_by_one_at_a_time(tmp_path: Path) -> None:
     folder, refused = tmp_path / "fold", pytest.raises(BadInput, match="Another process is working")
     (folder / "run" / ".best.x.partial").mkdir(parents=True)
     (folder / "run" / ".x.partial.jsonl").touch()
-    with only_one(folder), refused, only_one(folder):
+    with lock_folder(folder), refused, lock_folder(folder):
         pass
     assert not list((folder / "run").iterdir())  # what a killed process had left
-    with only_one(folder):
+    with lock_folder(folder):
         pass

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from TrainingCore.imaging.checks import check_lesion_load, lesions_on_grid
-from TrainingCore.imaging.placement import AXES, FIELD, NONE, PART, WHOLE, fit_to, in_one_world, place
+from TrainingCore.imaging.placement import AXES, FIELD, NONE, PART, WHOLE, fit_to, in_reference_world, place
 from TrainingCore.imaging.volumes import Volume
 from TrainingCore.runtime.errors import BadInput
 
@@ -93,7 +93,9 @@ def test_oblique_axes_tell_the_flair_from_the_t1w(images):
 def test_a_mask_saved_with_the_form_of_the_header_that_was_not_used_comes_back(images):
     to_mni = np.array([[1.14, 0.02, -0.01, 3], [-0.015, 1.12, 0.06, -5], [0.01, -0.05, 1.16, 8], [0, 0, 0, 1]])
     t1w = replace(images["t1w"], other=to_mni @ LAS)
-    moved = in_one_world({"t1w": t1w, "lesions": _cropped(_volume(to_mni @ LAS)), "flair": images["flair"]}, "t1w")
+    moved = in_reference_world(
+        {"t1w": t1w, "lesions": _cropped(_volume(to_mni @ LAS)), "flair": images["flair"]}, "t1w"
+    )
     assert np.allclose(moved["lesions"].affine, _cropped(_volume(LAS)).affine)
     assert np.array_equal(moved["flair"].affine, images["flair"].affine)
 

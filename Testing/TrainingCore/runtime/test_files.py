@@ -13,8 +13,8 @@ from TrainingCore.runtime.files import (
     LOCK,
     atomic_folder,
     atomic_path,
+    lock_folder,
     make_writable,
-    only_one,
     read_json,
     remove_unfinished,
     scratch,
@@ -167,8 +167,8 @@ def _fail(*_: object) -> None:
 
 def test_a_folder_in_which_another_process_is_at_work_is_never_removed(tmp_path: Path) -> None:
     folder, refused = tmp_path / "fold", pytest.raises(BadInput, match="Another process is working")
-    with only_one(folder):
-        with refused, only_one(folder):
+    with lock_folder(folder):
+        with refused, lock_folder(folder):
             pass
         assert folder.is_dir()
     struck = 0
@@ -179,5 +179,5 @@ def test_a_folder_in_which_another_process_is_at_work_is_never_removed(tmp_path:
 
 
 def _work_in(folder: Path) -> None:
-    with only_one(folder):
+    with lock_folder(folder):
         pass

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from TrainingCore.imaging.nifti_place import opposite_axes
+from TrainingCore.imaging.nifti_position import opposite_axes
 from TrainingCore.imaging.volumes import read_volume, write_volume
 from TrainingCore.runtime.errors import BadInput
 

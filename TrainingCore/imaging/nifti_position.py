@@ -94,7 +94,7 @@ def choose_form(
     scaled = np.abs(edges / q_edges - 1).max() > SPACING_TOLERANCE
     sheared = _shear(s) > SHEAR_TOLERANCE
     if scaled and not sheared and _same_directions(q, s):
-        return _one_lost_its_spacing(q, s, shape)
+        return _choose_if_spacing_is_lost(q, s, shape)
     if scaled or (sheared and forms.sform_code in NORMALISED):
         factor = abs(np.linalg.det(s[:3, :3]) / np.linalg.det(q[:3, :3]))
         note = (
@@ -107,7 +107,7 @@ def choose_form(
 
 def _sform_alone(sform: np.ndarray, spacing: np.ndarray, shape: tuple[int, ...]) -> Choice:
     edges = np.linalg.norm(sform[:3, :3], axis=0)
-    lost = _all_one(edges) and not _all_one(spacing) and _shear(sform) <= SHEAR_TOLERANCE
+    lost = _unit_edges(edges) and not _unit_edges(spacing) and _shear(sform) <= SHEAR_TOLERANCE
     if lost and _head(spacing, shape) and not _head(edges, shape):
         fixed = sform.copy()
         fixed[:3, :3] *= spacing
@@ -115,14 +115,14 @@ def _sform_alone(sform: np.ndarray, spacing: np.ndarray, shape: tuple[int, ...])
     return Choice(sform)
 
 
-def _one_lost_its_spacing(q: np.ndarray, s: np.ndarray, shape: tuple[int, ...]) -> Choice:
+def _choose_if_spacing_is_lost(q: np.ndarray, s: np.ndarray, shape: tuple[int, ...]) -> Choice:
     """Choose between forms of one direction and different voxel sizes.
 
     The one with which a head fits is believed, else the scanner's qform.
     """
     edges, q_edges = np.linalg.norm(s[:3, :3], axis=0), np.linalg.norm(q[:3, :3], axis=0)
     by_head = _head(edges, shape), _head(q_edges, shape)
-    trust_sform = by_head[0] if by_head[0] != by_head[1] else _all_one(q_edges) and not _all_one(edges)
+    trust_sform = by_head[0] if by_head[0] != by_head[1] else _unit_edges(q_edges) and not _unit_edges(edges)
     if trust_sform:
         return Choice(s, notes=(_lost("qform", q_edges, edges),), kept=False)
     return Choice(q, notes=(_lost("sform", edges, q_edges),), kept=False)
@@ -228,7 +228,7 @@ def _same_directions(first: np.ndarray, second: np.ndarray) -> bool:
     return bool(np.abs(first_axes - second_axes).max() < 10 * SHEAR_TOLERANCE)
 
 
-def _all_one(edges: np.ndarray) -> bool:
+def _unit_edges(edges: np.ndarray) -> bool:
     return bool(np.abs(np.asarray(edges) - 1).max() < UNIT_TOLERANCE)
 
 
