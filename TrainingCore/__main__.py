@@ -44,17 +44,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         print(f"myelinsynth {__version__}")
         return 0
-    if not words or words[0] in ("-h", "--help"):
-        print(_overview())
-        return 0
-    name = words[0].replace("-", "_")
+    name = words[0].replace("-", "_") if words else "_h"
+    from .runtime.cli import run_command
+
+    if name in ("_h", "__help"):
+        return run_command(_print_overview)
     if name not in COMMANDS:
         print(f"error: there is no command {words[0]!r}. Choose from: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-
-    from .runtime.cli import run_command
-
     return run_command(importlib.import_module(f"TrainingCore.{name}").main, words[1:])
+
+
+def _print_overview(_argv: Sequence[str] | None) -> int:
+    print(_overview(), flush=True)  # flushed here, where a closed pipe is handled: `myelinsynth | head -1`
+    return 0
 
 
 def _overview() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,15 @@ def test_a_command_is_run_with_its_own_options(capsys: pytest.CaptureFixture[str
 def test_an_unknown_command_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert umbrella.main(["trian"]) == 2
     assert "there is no command 'trian'" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_causes_no_traceback() -> None:
+    command = [sys.executable, "-m", "TrainingCore"]
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert not process.stderr
 
 
 @pytest.mark.parametrize("name", umbrella.COMMANDS)
