@@ -50,7 +50,7 @@ def write_group_page(
     if unchecked:
         report.add_text(f"In {len(unchecked)} visits the lesions were found automatically and not reviewed yet.")
     report.add_heading("Quality control")
-    report.add_table([dict(row) for row in failed], "Visits without a map.")
+    report.add_table([dict(row) for row in failed], "Visits without a map, and maps that are left out.")
     flagged = outliers(rows, titles)
     report.add_table(flagged, f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")
     _add_pictures(report, [results / row["visit"] for row in flagged])
@@ -179,6 +179,9 @@ def _add_associations(
         f"{MIN_PEOPLE + len(covariates)} people with all values ({MIN_PEOPLE} and one per covariate), fewer than "
         f"{MIN_GROUP} people in a group, or no variation."
     )
+    constant = [name for name in covariates if len({row.get(name) for row in rows} - {None}) == 1]
+    for name in constant:
+        report.add_text(f"{name} has the same value in all visits, so adjusting for it has no effect.")
     report.add_table(
         [_association(row, titles) for row in tables["associations"]], "Spearman correlations and mixed model."
     )

@@ -228,9 +228,12 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
     from scipy import stats
 
     levels = sorted({row[group] for row in rows if row.get(group) is not None})
-    if not 2 <= len(levels) <= CATEGORIES:
+    if len(levels) == 1:
+        raise BadInput(f"The outcome {group!r} is {levels[0]!r} in all visits, so there are no groups. Leave it out.")
+    if len(levels) > CATEGORIES:
         raise BadInput(
-            f"The outcome {group!r} has {len(levels)} different text values, so it is neither numeric nor categorical."
+            f"The outcome {group!r} has {len(levels)} different text values. Use a numeric column, or one with at most "
+            f"{CATEGORIES} groups."
         )
     values = np.array([[cell_number(row.get(measure))] for row in rows])
     comparisons = []

@@ -9,8 +9,8 @@ from typing import Any
 from ..runtime.errors import BadInput
 from ..runtime.files import write_json, write_text
 from .associations import associate, compare_groups, is_numeric, with_false_discovery
-from .dataset import visits_without_map
 from .names import RESULTS
+from .left_out import left_out
 from .table import MEASURES, NAMES, as_tsv, dictionary, read_rows
 
 TESTED = ("lesion_dvr", "lesion_to_nawm", "nawm_dvr", "demyelinated_share", "lesion_load_ml", "change_dvr")
@@ -49,7 +49,8 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
     write_text(out / "group.tsv", as_tsv(rows))
     write_json(out / "group.json", dictionary())
     write_json(out / "group_statistics.json", tables)
-    write_group_page(out / PAGE, rows, visits_without_map(out), tables, covariates, out / RESULTS, TITLES)
+    failed = [{"visit": label, "reason": reason} for label, reason in left_out(data, out).items()]
+    write_group_page(out / PAGE, rows, failed, tables, covariates, out / RESULTS, TITLES)
     return out / PAGE
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.case import label_of
 from ..data.cohort_bids import participants, sessions
 from ..data.participants import rows_of_people
 from ..data.result import LESION_LABELS, Result
@@ -16,6 +17,7 @@ from ..data.review import REVIEW, rejected_lesions, without
 from ..evaluation.statistics import weighted_mean
 from ..runtime.files import read_json
 from .bids_words import in_bids_words
+from .left_out import label_parts, left_out
 from .names import CHANGES, RESULTS
 from .sessions import MADE_FROM, SOURCE, keys_of
 
@@ -80,7 +82,7 @@ SINCE_BEFORE = ("change_dvr", "change_nawm_dvr", "change_to_nawm", "demyelinatio
 
 
 def read_rows(data: Path, out: Path) -> list[Row]:
-    """Read one row per visit that has a map.
+    """Read one row per visit that has a map and is not left out (see `left_out`).
 
     Args:
         data: BIDS dataset with participants.tsv and sessions.tsv.
@@ -90,34 +92,37 @@ def read_rows(data: Path, out: Path) -> list[Row]:
         Rows with participant_id, session_id, measures, QC, and the columns of the input dataset. Columns of
         participants.tsv and sessions.tsv keep their text; `n/a` and empty cells are None.
     """
-    folders = sorted((out / RESULTS).glob("sub-*"))
-    labels = sorted({folder.name.removeprefix("sub-").partition("_ses-")[0] for folder in folders})
+    stale = left_out(data, out)
+    folders = [path for path in sorted((out / RESULTS).glob("sub-*")) if path.is_dir() and path.name not in stale]
+    labels = sorted({label_parts(folder.name)[0] for folder in folders})
     people, _ = rows_of_people(participants(data / "participants.tsv"), labels)
     rows = []
     for folder in folders:
-        person, _, visit = folder.name.removeprefix("sub-").partition("_ses-")
-        if folder.is_dir():
-            about = dict(people.get(person, {})) | (sessions(data, person).get(visit, {}) if visit else {})
-            rows.append(row_of(Result.open(folder), person, visit, about, change_since(out, person, visit)))
+        person, visit = label_parts(folder.name)
+        about = dict(people.get(person, {})) | (sessions(data, person).get(visit, {}) if visit else {})
+        rows.append(row_of(Result.open(folder), person, visit, about, change_since(out, person, visit, stale)))
     return rows
 
 
-def change_since(out: Path, person: str, visit: str) -> Row:
+def change_since(out: Path, person: str, visit: str, stale: Container[str] = ()) -> Row:
     """Read the change measures of a visit since the session before it.
 
     Args:
         out: derivatives dataset.
         person: label without `sub-`.
         visit: label without `ses-`.
+        stale: labels of visits that are left out.
 
     Returns:
         Measures by name; empty without a comparison; {outdated: True} if one of the visits was synthesized again or
-        reviewed after the comparison.
+        reviewed after the comparison, or is left out.
     """
     files = sorted((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")) if visit else []
     if not files:
         return {}
     before = files[0].parent.name.removeprefix(f"sub-{person}_ses-").removesuffix(f"_ses-{visit}")
+    if label_of(person, before) in stale:
+        return {"outdated": True}
     made_from = files[0].with_name(MADE_FROM)
     if made_from.is_file() and read_json(made_from) != keys_of(out, person, (before, visit)):
         return {"outdated": True}

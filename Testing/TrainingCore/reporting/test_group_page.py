@@ -43,3 +43,13 @@ def test_too_few_people_are_not_compared_and_the_page_says_so(tmp_path: Path) ->
     assert "fewer than 5 people in a group" in page
     assert "Group comparisons are not adjusted" in page
     assert "F 3, M 4" in page
+
+
+def test_a_covariate_that_does_not_vary_is_mentioned(tmp_path: Path) -> None:
+    rows = [row | {"site": "Paris", "age": str(30 + index)} for index, row in enumerate(visits())]
+    tables = statistics(rows, ["edss"], ["site", "age"], 0)
+    titles = dict.fromkeys([*SHOWN, *(row["measure"] for kind in tables.values() for row in kind)], "measure")
+    write_group_page(tmp_path / "group.html", rows, [], tables, ["site", "age"], tmp_path, titles)
+    page = (tmp_path / "group.html").read_text(encoding="utf-8")
+    assert "site has the same value in all visits" in page
+    assert "age has the same value" not in page

@@ -103,3 +103,9 @@ def test_columns_that_are_no_use_are_named() -> None:
         row["centre"] = f"hospital {number}"
     with pytest.raises(BadInput, match="10 different text values"):
         design(rows, ["centre"])
+
+
+def test_an_outcome_with_one_value_says_so() -> None:
+    rows = [row | {"site": "Paris"} for row in cohort(10, 1)]
+    with pytest.raises(BadInput, match="'site' is 'Paris' in all visits, so there are no groups"):
+        compare_groups(rows, "lesion_dvr", "site")

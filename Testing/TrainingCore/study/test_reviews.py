@@ -16,6 +16,9 @@ from TrainingCore.data.review import rejected_lesions
 from TrainingCore.imaging.volumes import write_volume
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.reviews import bring_back, set_aside
+from TrainingCore.study.dataset import note_failure
+from TrainingCore.study.left_out import INCOMPLETE, REMOVED, left_out
+from TrainingCore.study.names import result_record_path
 from TrainingCore.study.table import change_since, read_rows
 
 REJECTS_ONE = "id,state,comment,outline\n1,rejected,a vessel,\n2,accepted,,\n3,unreviewed,,\n"
@@ -98,3 +101,24 @@ def test_a_file_that_is_no_review_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "review.csv").write_text("lesion;state\n1;rejected\n")
     with pytest.raises(BadInput, match="is not a review"):
         rejected_lesions(tmp_path)
+
+
+def test_a_stale_map_does_not_count(study: Path, tmp_path: Path) -> None:
+    """A visit whose last attempt failed, or that was removed from the dataset, leaves the table and is listed."""
+    maps, raw = tmp_path / "maps", tmp_path / "raw"
+    shutil.copytree(study / "maps", maps)
+    for session in ("1", "2"):
+        (raw / "sub-1" / f"ses-{session}").mkdir(parents=True)
+    assert len(read_rows(raw, maps)) == 2
+    (raw / "sub-1" / "ses-1").rmdir()
+    assert left_out(raw, maps) == {"sub-1_ses-1": REMOVED}
+    (raw / "sub-1" / "ses-1").mkdir()
+    (maps / result_record_path("1", "1")).unlink()
+    assert left_out(raw, maps) == {"sub-1_ses-1": INCOMPLETE}
+    [row] = read_rows(raw, maps)
+    assert row["session_id"] == "ses-2"
+    assert row["change_dvr"] is None
+    assert "run participant again" in row["qc"]
+    note_failure(maps, "sub-1_ses-2", "The T1w is zero in every voxel.")
+    assert left_out(raw, maps)["sub-1_ses-2"] == "The T1w is zero in every voxel."
+    assert read_rows(raw, maps) == []
