@@ -265,6 +265,7 @@ set(TRAINING_CORE_SCRIPTS
   study/dicom_sources.py
   study/group.py
   study/halfway.py
+  study/left_out.py
   study/lesion_matching.py
   study/names.py
   study/repeatability.py

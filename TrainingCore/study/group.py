@@ -9,8 +9,8 @@ from typing import Any
 from ..runtime.errors import BadInput
 from ..runtime.files import write_json, write_text
 from .associations import associate, compare_groups, is_numeric, with_false_discovery
-from .names import RESULTS
 from .left_out import left_out
+from .names import RESULTS
 from .table import MEASURES, NAMES, as_tsv, dictionary, read_rows
 
 TESTED = ("lesion_dvr", "lesion_to_nawm", "nawm_dvr", "demyelinated_share", "lesion_load_ml", "change_dvr")

@@ -15,10 +15,10 @@ from TrainingCore.data.result import LESION_LABELS, Result
 from TrainingCore.data.review import rejected_lesions
 from TrainingCore.imaging.volumes import write_volume
 from TrainingCore.runtime.errors import BadInput
-from TrainingCore.study.reviews import bring_back, set_aside
 from TrainingCore.study.dataset import note_failure
 from TrainingCore.study.left_out import INCOMPLETE, REMOVED, left_out
 from TrainingCore.study.names import result_record_path
+from TrainingCore.study.reviews import bring_back, set_aside
 from TrainingCore.study.table import change_since, read_rows
 
 REJECTS_ONE = "id,state,comment,outline\n1,rejected,a vessel,\n2,accepted,,\n3,unreviewed,,\n"
