@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from ..data.table_text import is_empty
 from ..runtime.errors import BadInput, MyelinSynthError
 
 REPLICATES = 2000
 MIN_PEOPLE = 8  # (ours) below, no association is computed
 MIN_GROUP = 5  # (ours) people per group; below, groups are not compared
 CATEGORIES = 6  # (ours) a column with more distinct texts cannot be a group
+MEANINGFUL = ("none", "nil")  # a dose of none is not an unknown one
 DECIMAL_COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")
 Row = dict[str, Any]
 
@@ -39,7 +41,7 @@ def cell_number(content: Any) -> float:
 
 
 def is_numeric(rows: Sequence[Row], column: str) -> bool:
-    """Check whether all non-empty cells of a column are numeric.
+    """Check whether all non-empty cells of a column are numeric; `-`, `?` or `#NV` among numbers count as empty.
 
     Args:
         rows: rows of the table.
@@ -56,6 +58,10 @@ def is_numeric(rows: Sequence[Row], column: str) -> bool:
         known = sorted({name for row in rows for name in row})
         raise BadInput(f"The column {column!r} of participants.tsv is missing or empty. Available: {', '.join(known)}.")
     texts = sorted({str(cell) for cell in cells if not np.isfinite(cell_number(cell))})
+    words = [text for text in texts if not is_empty(text) or text.casefold() in MEANINGFUL]
+    if not words and len(texts) < len({str(cell) for cell in cells}):
+        return True
+    texts = words or texts
     if texts and sum(str(cell) in texts for cell in cells) < len(cells) / 2:
         raise BadInput(f"The column {column!r} holds numbers and the text {texts[0]!r}. Write n/a where it is unknown.")
     return not texts

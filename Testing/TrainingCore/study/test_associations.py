@@ -14,6 +14,7 @@ from TrainingCore.study.associations import (
     compare_groups,
     design,
     hedges_g,
+    is_numeric,
     partial_spearman,
     with_false_discovery,
 )
@@ -109,3 +110,14 @@ def test_an_outcome_with_one_value_says_so() -> None:
     rows = [row | {"site": "Paris"} for row in cohort(10, 1)]
     with pytest.raises(BadInput, match="'site' is 'Paris' in all visits, so there are no groups"):
         compare_groups(rows, "lesion_dvr", "site")
+
+
+def test_marks_of_the_unknown_among_numbers_are_missing_values() -> None:
+    rows = cohort(20, 1)
+    for index, row in enumerate(rows):
+        row["edss"] = row["edss"] if index % 2 else "-?#"[index % 3 :][:1].replace("#", "#NV")
+    assert is_numeric(rows, "edss")
+    assert associate(rows, "lesion_dvr", "edss", [])["missing"] == 10
+    assert not is_numeric([{"dose": "none"}, {"dose": "low"}], "dose")
+    with pytest.raises(BadInput, match="holds numbers and the text 'none'"):
+        is_numeric([{"dose": dose} for dose in ("1", "2", "none")], "dose")
