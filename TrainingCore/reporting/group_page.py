@@ -48,7 +48,8 @@ def write_group_page(
     report.add_text(f"{MAPS_ARE_SYNTHETIC} {len(rows)} visits of {people} people have a map.")
     unchecked = [row for row in rows if row["lesion_source"] == "found" and row["lesions_rejected"] is None]
     if unchecked:
-        report.add_text(f"In {len(unchecked)} visits the lesions were found automatically and not reviewed yet.")
+        visits = "1 visit" if len(unchecked) == 1 else f"{len(unchecked)} visits"
+        report.add_text(f"In {visits} the lesions were found automatically and not reviewed yet.")
     report.add_heading("Quality control")
     report.add_table([dict(row) for row in failed], "Visits without a map, and maps that are left out.")
     flagged = outliers(rows, titles)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..runtime.errors import BadInput
 from ..runtime.files import write_json, write_text
-from .associations import associate, compare_groups, is_numeric, with_false_discovery
+from .associations import associate, cell_number, compare_groups, is_numeric, with_false_discovery
 from .left_out import left_out
 from .names import RESULTS
 from .table import MEASURES, NAMES, as_tsv, dictionary, read_rows
@@ -44,7 +46,8 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
         other = "a measure of the map" if twice[0] in NAMES else "a covariate as well"
         raise BadInput(f"The outcome {twice[0]!r} is {other}. Choose another --outcome.")
     for column in [*outcomes, *covariates]:
-        is_numeric(rows, column)
+        if is_numeric(rows, column):
+            _empty_marks(rows, column)
     tables = statistics(rows, outcomes, covariates, seed)
     write_text(out / "group.tsv", as_tsv(rows))
     write_json(out / "group.json", dictionary())
@@ -52,6 +55,13 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
     failed = [{"visit": label, "reason": reason} for label, reason in left_out(data, out).items()]
     write_group_page(out / PAGE, rows, failed, tables, covariates, out / RESULTS, TITLES)
     return out / PAGE
+
+
+def _empty_marks(rows: Sequence[dict[str, Any]], column: str) -> None:
+    """Empty the cells of a numeric column that hold no number (`-`, `?`), so that tables and page count them missing."""
+    for row in rows:
+        if not np.isfinite(cell_number(row.get(column))):
+            row[column] = None
 
 
 def statistics(

@@ -259,7 +259,13 @@ def test_a_visit_without_a_lesion_mask_has_no_lesion_load(made: Path, tmp_path: 
     assert row_of(result, "P0", "1", {}, {})["qc"].startswith("The T1w has no header; ")
 
 
-def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: Path) -> None:
+def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: Path, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "participants.tsv").write_text("participant_id\tage\nsub-P0\t40\nsub-P1\t-\n")
+    bids_app(tables, made, "group", outcome=["age"], progress="none")
+    ages = [line.split("\t")[-1] for line in (made / "group.tsv").read_text().splitlines()]
+    assert ages == ["age", "40", "40", "n/a"], "a dash among numbers is a missing value"
     study = bids_app(dataset, made, "group", progress="none")
     head, *rows = [line.split("\t") for line in (made / "group.tsv").read_text().splitlines()]
     assert len(rows) == 3
