@@ -58,7 +58,7 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
 
 
 def _empty_marks(rows: Sequence[dict[str, Any]], column: str) -> None:
-    """Empty the cells of a numeric column that hold no number (`-`, `?`), so that tables and page count them missing."""
+    """Empty the cells of a numeric column that hold no number (`-`, `?`): they count as missing."""
     for row in rows:
         if not np.isfinite(cell_number(row.get(column))):
             row[column] = None
