@@ -86,12 +86,14 @@ def _print_lesion_shares(recipe: dict[str, Any], data: Path) -> None:
     """Print the share of lesion voxels in lesion and in random patches; a curriculum has an effect if they differ."""
     from .data.cohort import Cohort
     from .systems import system_class
-    from .systems.checks import volumes_to_learn
+    from .systems.checks import training_volumes
     from .systems.samples import make_sample
     from .training.store import CaseStore
 
     system = system_class(recipe["system"])(recipe, "cpu")
-    visits = CaseStore(Cohort.read(data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe)), recipe, 0)
+    visits = CaseStore(
+        Cohort.read(data, recipe["data"]["inputs"]).usable_for_training(training_volumes(recipe)), recipe, 0
+    )
     count = min(len(visits), SHARE_VISITS)
     sums: dict[str, float] = {}
     for index in range(count):

@@ -17,7 +17,7 @@ from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput
 from .runtime.files import lock_folder
 from .runtime.signature import AtLeast, Option, ProgressMode, command
-from .systems.checks import check_recipe, volumes_to_learn
+from .systems.checks import check_recipe, training_volumes
 
 
 def train(
@@ -88,7 +88,7 @@ def train(
         folder = data or (Path(run.facts["data"]) if run else None)
         if folder is None:
             raise BadInput("No training data. Give a cohort with --data BIDS_FOLDER, or use --simulate.")
-        cohort = Cohort.read(folder, settings["data"]["inputs"]).ready_to_learn(volumes_to_learn(settings))
+        cohort = Cohort.read(folder, settings["data"]["inputs"]).usable_for_training(training_volumes(settings))
     if run is None:
         check_not_begun(out)
     start = start_from or (run.facts.get("started_from", {}).get("path") if run else None)

@@ -12,7 +12,7 @@ from .experiments.space import default_space, read_space
 from .runtime.cli import Progress, run_command
 from .runtime.errors import BadInput, MyelinSynthError
 from .runtime.signature import AtLeast, Option, ProgressMode, command
-from .systems.checks import check_recipe, volumes_to_learn
+from .systems.checks import check_recipe, training_volumes
 
 
 def tune(
@@ -131,7 +131,7 @@ def _open_training_visits(data: Path, recipe: dict[str, Any], stratify: list[str
     """
     if recipe["data"]["validation_people"] < 1:
         raise BadInput("tune needs a validation set. Use --set validation_people=N with N of at least 1.")
-    cohort = Cohort.read(data, recipe["data"]["inputs"]).ready_to_learn(volumes_to_learn(recipe))
+    cohort = Cohort.read(data, recipe["data"]["inputs"]).usable_for_training(training_volumes(recipe))
     cohort.split(recipe["data"]["validation_people"], recipe["seed"], stratify)
     return cohort
 

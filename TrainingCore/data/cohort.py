@@ -159,7 +159,7 @@ class Cohort:
             visit.label: sum(path.stat().st_size for path in visit.files.values() if path.is_file()) for visit in self
         }
 
-    def ready_to_learn(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
+    def usable_for_training(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
         """Select the visits usable for training.
 
         Args:

@@ -9,7 +9,7 @@ from typing import Any
 from ..data.cohort import Cohort
 from ..data.recipe import has_key, load_recipe
 from ..runtime.errors import BadInput
-from ..systems.checks import check_recipe, volumes_to_learn
+from ..systems.checks import check_recipe, training_volumes
 
 
 def open_recipes(specifications: Sequence[str], changes: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -73,6 +73,6 @@ def open_cohort(path: Path, recipes: dict[str, dict[str, Any]]) -> Cohort:
     Raises:
         BadInput: the dataset cannot be read, or no visit is usable.
     """
-    needed = dict.fromkeys(name for recipe in recipes.values() for name in volumes_to_learn(recipe))
+    needed = dict.fromkeys(name for recipe in recipes.values() for name in training_volumes(recipe))
     inputs = dict.fromkeys(name for recipe in recipes.values() for name in recipe["data"]["inputs"])
-    return Cohort.read(path, list(inputs)).ready_to_learn(list(needed))
+    return Cohort.read(path, list(inputs)).usable_for_training(list(needed))

@@ -12,7 +12,7 @@ from .rules import common_rules
 from .settings import read_settings
 
 
-def volumes_to_learn(recipe: dict[str, Any]) -> tuple[str, ...]:
+def training_volumes(recipe: dict[str, Any]) -> tuple[str, ...]:
     """List the volumes that a visit must have to be usable for training.
 
     Args:

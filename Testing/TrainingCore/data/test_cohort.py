@@ -115,10 +115,10 @@ def test_416_people_are_divided_as_those_of_genc_et_al() -> None:
 def test_what_preprocess_can_find_is_said_and_what_only_a_scanner_can_bring_is_not() -> None:
     lacks = Cohort([Visit("A", "1", files={"t1w": Path("t1w.nii.gz")})])
     with pytest.raises(BadInput) as brain:
-        lacks.ready_to_learn(["t1w", "brain", "white_matter"])
+        lacks.usable_for_training(["t1w", "brain", "white_matter"])
     assert str(brain.value).endswith(
         "The brain mask and the white matter mask: `preprocess` finds them; give its --out as --data."
     )
     with pytest.raises(BadInput) as scanner:
-        lacks.ready_to_learn(["t1w", "dvr"])
+        lacks.usable_for_training(["t1w", "dvr"])
     assert str(scanner.value).endswith("sub-A_ses-1 lacks dvr.")

@@ -180,4 +180,4 @@ def test_without_t1w_the_masks_of_another_mri_are_taken_before_those_of_the_t1w(
     assert visit.files["brain"].name == "sub-01_space-T2w_desc-brain_mask.nii.gz"
     assert any("not in the space of its FLAIR or T2w" in note for note in visit.notes)
     with pytest.raises(BadInput, match=r"lacks white_matter \(.*label-WM_mask.nii.gz was not used"):
-        Cohort.read(tmp_path, ["t2w", "flair"]).ready_to_learn(["t2w", "white_matter"])
+        Cohort.read(tmp_path, ["t2w", "flair"]).usable_for_training(["t2w", "white_matter"])

@@ -64,7 +64,7 @@ def test_a_killed_worker_takes_no_visit_with_it(raw_cohort: Path, tmp_path: Path
         mine(cluster, [victim.worker_address])
         assert run_on(cluster, "--data", str(raw_cohort), "--out", str(out)) == [0]
         assert victim.pid != process, "the worker was not killed"
-    assert len(Cohort.read(out).ready_to_learn()) == 4
+    assert len(Cohort.read(out).usable_for_training()) == 4
     assert not (out / ".work").exists()
 
 

@@ -66,7 +66,7 @@ def prepared(raw_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_train_and_evaluate_can_read_what_comes_out(prepared: Path, raw_cohort: Path) -> None:
-    cohort = Cohort.read(prepared).ready_to_learn()
+    cohort = Cohort.read(prepared).usable_for_training()
     assert len(cohort) == 4
     assert cohort.simulated
     visit = cohort.visits[0]

@@ -17,7 +17,7 @@ from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.imaging.transforms import read_transform, write_transform
 from TrainingCore.preprocess import main
 from TrainingCore.runtime.cli import run_command
-from TrainingCore.systems.checks import volumes_to_learn
+from TrainingCore.systems.checks import training_volumes
 
 KEPT = {"t2w", "flair", "brain", "lesions"}
 SHIFT_MM = np.array([9.0, -6.0, 3.0])
@@ -81,8 +81,8 @@ def test_what_is_there_is_brought_to_the_flair_else_to_the_t2w(prepared: Path) -
 
 def test_a_recipe_without_t1w_learns_from_them(prepared: Path, hospital: Path) -> None:
     recipe = load_recipe("mask_weighted_pix2pix", ["data.inputs=[t2w]", "data.target=flair"])
-    needs = volumes_to_learn(recipe)
-    visit, *others = Cohort.read(prepared, ["flair", "t2w"]).ready_to_learn(needs)
+    needs = training_volumes(recipe)
+    visit, *others = Cohort.read(prepared, ["flair", "t2w"]).usable_for_training(needs)
     assert (visit.person, others) == ("P0", [])
     case = load_visit(visit, (32, 32, 32), 6.0, recipe["data"]["intensity"], ["t2w", "flair"])
     truth = Cohort.scan(hospital, raw=True, needs=[]).visits[0]

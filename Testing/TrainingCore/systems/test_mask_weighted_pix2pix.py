@@ -20,7 +20,7 @@ from TrainingCore.networks.patchgan2d import PatchGAN2D
 from TrainingCore.networks.resnet2d import ResNetGenerator2D
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.synthesize import main as synthesize
-from TrainingCore.systems.checks import check_recipe, volumes_to_learn
+from TrainingCore.systems.checks import check_recipe, training_volumes
 from TrainingCore.systems.loading import load_system
 from TrainingCore.systems.mask_weighted_pix2pix import MaskWeightedPix2Pix
 from TrainingCore.systems.parts import parameters
@@ -177,8 +177,8 @@ def test_validation_scores_one_minus_ssim() -> None:
 
 
 def test_lesion_masks_are_needed_for_the_mask_loss_alone() -> None:
-    assert "lesions" in volumes_to_learn(load_recipe("mask_weighted_pix2pix"))
-    assert "lesions" not in volumes_to_learn(load_recipe("mask_weighted_pix2pix_without_mask"))
+    assert "lesions" in training_volumes(load_recipe("mask_weighted_pix2pix"))
+    assert "lesions" not in training_volumes(load_recipe("mask_weighted_pix2pix_without_mask"))
 
 
 @pytest.mark.parametrize(

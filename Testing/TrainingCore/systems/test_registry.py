@@ -21,7 +21,7 @@ from TrainingCore.describe import main as describe
 from TrainingCore.evaluate import main as evaluate
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems import NAMES, system_class
-from TrainingCore.systems.checks import check_recipe, volumes_to_learn
+from TrainingCore.systems.checks import check_recipe, training_volumes
 from TrainingCore.systems.parts import mean_over
 from TrainingCore.systems.registry import SystemEntry, register_system, unregister
 from TrainingCore.systems.samples import Sample
@@ -97,7 +97,7 @@ def test_a_system_added_at_run_time_is_checked_described_trained_and_evaluated(
     assert "Nobody et al. 2026" in said
     with pytest.raises(BadInput, match="kernel must be odd"):
         check_recipe(load_recipe(sixth, ["network.kernel=4"]))
-    assert volumes_to_learn(load_recipe(sixth)) == ("t1w", "flair", "dvr", "brain", "white_matter")
+    assert training_volumes(load_recipe(sixth)) == ("t1w", "flair", "dvr", "brain", "white_matter")
 
     run, results = tmp_path / "run", tmp_path / "results"
     quiet = ["--threads", "1", "--progress", "none"]
