@@ -159,10 +159,21 @@ def test_what_is_not_bright_in_flair_is_no_lesion() -> None:
     lesions = np.zeros(flair.shape, bool)
     lesions[2:5, 2:5, 2:5] = lesions[10:13, 10:13, 10:13] = True
     flair[2:5, 2:5, 2:5] += 20
+    flair[10:13, 10:13, 10:13] -= 5
     kept = hyperintense_part(lesions, flair, np.ones_like(lesions))
     assert kept[3, 3, 3]
     assert kept.sum() == 27
     assert not hyperintense_part(np.zeros_like(lesions), flair, np.ones_like(lesions)).any()
+
+
+def test_a_small_lesion_that_is_a_little_brighter_than_the_brain_is_kept() -> None:
+    """Small lesions of real patients are 0.7 to 1.4 SD of the brain above white matter, far less than large ones."""
+    rng = np.random.default_rng(0)
+    flair = (100 + 5 * rng.standard_normal((20, 20, 20))).astype(np.float32)
+    lesions = np.zeros(flair.shape, bool)
+    lesions[2:5, 2:5, 2:5] = True
+    flair[lesions] = 105
+    assert hyperintense_part(lesions, flair, np.ones_like(lesions)).sum() == 27
 
 
 def test_a_small_lesion_weighs_more_a_large_one_as_much_as_the_background():
