@@ -18,8 +18,7 @@ from .model import TrainedModel
 from .volume import maps_to_t1w
 
 # A lesion counts as hyperintense if its brightest fifth in FLAIR is this many robust SD of the brain above the median
-# of the brain (ours; the highest F1 on simulated people that leaves the volume marked in healthy ones as it was: a limit
-# of 2 removed most lesions under 50 mm3 that the network had detected, see docs/lesion_finder.md).
+# of the brain (ours, chosen on simulated people; a limit of 2 discarded most small lesions, see docs/lesion_finder.md).
 HYPERINTENSE_SD = 0.5
 BRIGHTEST = 0.8  # quantile where the brightest fifth of a lesion begins
 
