@@ -24,7 +24,7 @@ TABLES = (".csv", ".tsv")
 UNKNOWN = "unknown"
 MAX_NAMED = 5  # visits that a sentence names
 FOUND_BY_PREPROCESS = ("brain", "white_matter", "grey_matter")
-NEEDED_TO_LEARN = (*MRI, "brain", "dvr", "lesions", "white_matter")
+NEEDED_FOR_TRAINING = (*MRI, "brain", "dvr", "lesions", "white_matter")
 
 
 @dataclass
@@ -159,7 +159,7 @@ class Cohort:
             visit.label: sum(path.stat().st_size for path in visit.files.values() if path.is_file()) for visit in self
         }
 
-    def usable_for_training(self, needs: Sequence[str] = NEEDED_TO_LEARN) -> Cohort:
+    def usable_for_training(self, needs: Sequence[str] = NEEDED_FOR_TRAINING) -> Cohort:
         """Select the visits usable for training.
 
         Args:

@@ -203,7 +203,7 @@ def compare_lesions(
     Example:
         python -m TrainingCore.phantom.compare_lesions --masks ms_lesion_masks_mni --mri ms_mni --out comparison
     """
-    from .lesion_figures import draw_intensities, draw_lesions
+    from .lesion_figures import draw_comparison, draw_intensities
 
     if masks is None and mri is None:
         raise BadInput("There is nothing to compare with. Give --masks, --mri or both.")
@@ -212,7 +212,7 @@ def compare_lesions(
         if masks is not None:
             real, digital = real_facts(masks), digital_facts(patients, site, seed, size, bar)
             with atomic_path(out / "phantom_lesions.png") as temporary:
-                draw_lesions(real, digital, temporary)
+                draw_comparison(real, digital, temporary)
             texts.append(_write_table([("measure", "real", "simulated"), *table(real, digital)], out))
         if mri is not None:
             people, simulated = real_intensities(mri), digital_intensities(patients, site, seed, size, bar)

@@ -34,7 +34,7 @@ def _four_panels(path: Path, title: str) -> Iterator[Sequence[Axes]]:
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
 
-def draw_lesions(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Path) -> None:
+def draw_comparison(real: Sequence[LesionFacts], digital: Sequence[LesionFacts], path: Path) -> None:
     """Draw load, number against load, volumes and distance to the ventricles of both groups.
 
     Args:
