@@ -18,6 +18,7 @@ PERCENTILES = (0, 25, 50, 75, 100)
 SHOWN = ("lesion_dvr", "nawm_dvr", "lesion_to_nawm", "lesion_load_ml", "demyelinated_share", "brain_ml")
 NEVER_MISSED = ("qc", "session_id", "lesions_rejected")  # columns that may be empty
 OUTLIER_MADS = 3.5  # (ours) robust z beyond which a visit is listed: Iglewicz and Hoaglin 1993
+TICKS = 3  # intervals on an axis: labels of nearly equal values are long
 MAPS_ARE_SYNTHETIC = "All DVR values on this page are synthetic: computed from MRI by a network, not measured by PET."
 
 
@@ -45,11 +46,11 @@ def write_group_page(
     banners = [f"{SIMULATED}: the model was trained on simulated patients only."] if simulated else []
     report = Report("Synthetic myelin maps of a study", banners)
     people = len({row["participant_id"] for row in rows})
-    report.add_text(f"{MAPS_ARE_SYNTHETIC} {len(rows)} visits of {people} people have a map.")
+    who = "1 person" if people == 1 else f"{people} people"
+    report.add_text(f"{MAPS_ARE_SYNTHETIC} {_visits(len(rows))} of {who} with a map.")
     unchecked = [row for row in rows if row["lesion_source"] == "found" and row["lesions_rejected"] is None]
     if unchecked:
-        visits = "1 visit" if len(unchecked) == 1 else f"{len(unchecked)} visits"
-        report.add_text(f"In {visits} the lesions were found automatically and not reviewed yet.")
+        report.add_text(f"In {_visits(len(unchecked))} the lesions were found automatically and not reviewed yet.")
     report.add_heading("Quality control")
     report.add_table([dict(row) for row in failed], "Visits without a map, and maps that are left out.")
     flagged = outliers(rows, titles)
@@ -67,6 +68,10 @@ def write_group_page(
     report.add_table(missing(rows, titles), "Missing values. A person's first session has no change.")
     _add_associations(report, tables, covariates, rows, titles)
     report.write(path)
+
+
+def _visits(count: int) -> str:
+    return "1 visit" if count == 1 else f"{count} visits"
 
 
 def _add_pictures(report: Report, results: Sequence[Path]) -> None:
@@ -159,6 +164,8 @@ def _distributions(rows: Sequence[Row], titles: Mapping[str, str]) -> Any:
         if len(values):
             axis.axvline(float(np.median(values)), color=figures.INK, linewidth=1)
         axis.set(xlabel=titles[name], yticks=[], ylim=(-1, 1))
+        axis.locator_params(axis="x", nbins=TICKS)
+        axis.ticklabel_format(axis="x", style="plain", useOffset=False)
     return figure
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from TrainingCore.reporting.group_page import SHOWN, describe, write_group_page
+from TrainingCore.reporting.group_page import SHOWN, _distributions, describe, write_group_page
 from TrainingCore.study.group import statistics
 
 COUNT = 7
@@ -53,3 +54,13 @@ def test_a_covariate_that_does_not_vary_is_mentioned(tmp_path: Path) -> None:
     page = (tmp_path / "group.html").read_text(encoding="utf-8")
     assert "site has the same value in all visits" in page
     assert "age has the same value" not in page
+
+
+def test_labels_of_nearly_equal_values_do_not_overlap() -> None:
+    rows = [row | dict.fromkeys(SHOWN, 1.10803 + index * 2e-5) for index, row in enumerate(visits())]
+    figure = _distributions(rows, dict.fromkeys(SHOWN, "measure"))
+    figure.canvas.draw()
+    for axis in figure.axes:
+        boxes = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
+        assert all(left.x1 < right.x0 for left, right in pairwise(sorted(boxes, key=lambda box: box.x0)))
+        assert not axis.xaxis.get_offset_text().get_text()
