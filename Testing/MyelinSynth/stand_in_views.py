@@ -90,6 +90,23 @@ class SliceWidget:
         return next(node for node in nodes if node.GetLayoutName() == self._name)
 
 
+class ThreeDWidget:
+    """qMRMLThreeDWidget and its view: a window with a renderer, never drawn."""
+
+    def __init__(self) -> None:
+        self._window = vtk.vtkRenderWindow()
+        self._window.SetOffScreenRendering(1)
+        self._window.AddRenderer(vtk.vtkRenderer())
+
+    def threeDView(self) -> ThreeDWidget:
+        return self
+
+    def renderWindow(self) -> Any:
+        return self._window
+
+    def scheduleRender(self) -> None: ...
+
+
 class LayoutManager:
     """slicer.app.layoutManager(): the real layout logic, and a slice logic for every slice view of a layout.
 
@@ -97,7 +114,8 @@ class LayoutManager:
     """
 
     def __init__(self, application: Any) -> None:
-        self._application, self._sliceLogics, self._resets = application, {}, 0
+        self._application, self._sliceLogics = application, {}
+        self.threeDViewCount, self._solid = 1, ThreeDWidget()
         self._widgets: dict[str, SliceWidget] = {}
         self._logic = slicer.vtkMRMLLayoutLogic()
         self._logic.SetMRMLScene(slicer.mrmlScene)
@@ -112,8 +130,8 @@ class LayoutManager:
     def layoutLogic(self) -> Any:
         return self._logic
 
-    def resetThreeDViews(self) -> None:
-        self._resets += 1
+    def threeDWidget(self, _index: int) -> ThreeDWidget:
+        return self._solid
 
     def resetSliceViews(self) -> None:
         for logic in self._sliceLogics.values():

@@ -329,7 +329,16 @@ def test_3d_is_filled_after_the_synthesis_and_cameras_see_it(host: Host, reviewe
     nodes = provenance.sameRun(reviewed.displayPanel.nodes["dvr"])
     assert nodes["lesions"].GetSegmentation().ContainsRepresentation("Closed surface")
     assert nodes["brain_surface"].GetPolyData().GetNumberOfPoints() > 100
-    assert views._resets > 0
+    renderer = views.threeDWidget(0).threeDView().renderWindow().GetRenderers().GetFirstRenderer()
+    renderer.GetActiveCamera().SetPosition(0, 3000, 0)  # as far away as Slicer's is after a large field of view
+    reviewed.ui.lesions3dButton.click()
+    settle(host)
+    inView = []
+    for corner in framing.brainCorners(nodes["brain"]):
+        renderer.SetWorldPoint(*corner, 1.0)
+        renderer.WorldToView()
+        inView.append(renderer.GetViewPoint()[:2])
+    assert 0.5 < np.abs(inView).max() <= 1, "the brain fills the view"
 
 
 def test_the_chosen_lesion_stands_out(reviewed: Any) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..scene.geometry import ijkToRas, toArray, toWorld
-from ..words import _
+from ..scene.geometry import ijkToRas, pointsToWorld, toArray
 
 MARGIN_MM = 14.0  # scalp and skull around the brain, so that the legend in the corner lies beside the head (ours)
 CLOSE_UP_MM = 70.0  # across the shorter side of a view (ours)
@@ -23,21 +22,18 @@ def brainCorners(brain: Any) -> np.ndarray:
 
     Returns:
         World points (8, 3), RAS mm; the box follows the axes of the volume.
-
-    Raises:
-        SynthesisError: the volume is under a non-linear transform.
     """
     voxels = slicer.util.arrayFromVolume(brain) > 0
     ranges = []
     for axis in (2, 1, 0):  # i, j, k of an array (K, J, I)
         present = np.flatnonzero(voxels.any(axis=tuple(other for other in range(3) if other != axis)))
         ranges.append((present[0] - 0.5, present[-1] + 0.5) if present.size else (-0.5, voxels.shape[axis] - 0.5))
-    matrix = toWorld(brain, _("brain mask")) @ ijkToRas(brain)
+    matrix = ijkToRas(brain)
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     low, high = np.array(ranges).T
     low, high = low - MARGIN_MM / spacing, high + MARGIN_MM / spacing
     index = np.array([[(low, high)[bit][axis] for axis, bit in enumerate(bits)] for bits in np.ndindex(2, 2, 2)])
-    return index @ matrix[:3, :3].T + matrix[:3, 3]
+    return pointsToWorld(brain, index @ matrix[:3, :3].T + matrix[:3, 3])
 
 
 def frame(point: Sequence[float] | None, corners: np.ndarray | None, closely: bool = False) -> None:
@@ -57,6 +53,20 @@ def frame(point: Sequence[float] | None, corners: np.ndarray | None, closely: bo
                 _fit(node, corners, None if point is None else np.asarray(point, float))
             elif point is not None:
                 node.JumpSliceByCentering(*map(float, point))
+
+
+def frame3D(corners: np.ndarray) -> None:
+    """Fit the brain to every 3D view, seen from where its camera stands.
+
+    Args:
+        corners: world points (`brainCorners`), RAS mm.
+    """
+    layoutManager = slicer.app.layoutManager()
+    bounds = np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1).ravel().tolist()
+    for index in range(layoutManager.threeDViewCount):
+        view = layoutManager.threeDWidget(index).threeDView()
+        view.renderWindow().GetRenderers().GetFirstRenderer().ResetCamera(bounds)
+        view.scheduleRender()
 
 
 def jumpTo(point: Sequence[float]) -> None:

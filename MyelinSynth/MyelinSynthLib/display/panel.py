@@ -13,7 +13,6 @@ from slicer.util import VTKObservationMixin
 from ..compare.colours import addChangeLegend
 from ..review import segments as lesions
 from ..review.table import Review
-from ..scene.geometry import toWorld
 from ..words import _
 from . import framing, plots, surfaces
 from . import views as display
@@ -64,7 +63,7 @@ class DisplayPanel(VTKObservationMixin):
         self._layouts = Layouts()
         self._corners: tuple[tuple[Any, ...], np.ndarray] | None = None  # of which brain mask, in which place
         self._settling: list[int] = []
-        self._resetSolid = False  # whether to reset the 3D cameras once the layout is there
+        self._fit3D = False  # whether to fit the brain to the 3D views once the layout is there
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._onSettled)
@@ -301,9 +300,11 @@ class DisplayPanel(VTKObservationMixin):
         self._placeLegend()
         if "table" in self.nodes:
             plots.fillViews(self.nodes)
-        if self._resetSolid:
-            self._resetSolid = False
-            slicer.util.resetThreeDViews()
+        if self._fit3D:
+            self._fit3D = bool(self._settling)  # the views may not have their final size yet
+            corners = self._brainCorners()
+            if corners is not None:
+                framing.frame3D(corners)
         self.settled()
 
     def settle(self) -> None:
@@ -326,7 +327,7 @@ class DisplayPanel(VTKObservationMixin):
             return
         with slicer.util.tryWithErrorDisplay(_("The surfaces could not be computed."), waitCursor=True):
             surfaces.showIn3D(self.nodes)
-        self._resetSolid = self._layoutNode() is not None
+        self._fit3D = self._layoutNode() is not None
 
     def _placeLegend(self) -> None:
         """Show the legend in one view with the map: the map's own view if it is in the layout, else the axial one."""
@@ -355,7 +356,9 @@ class DisplayPanel(VTKObservationMixin):
         brain = self.nodes.get("brain", self.nodes.get("change_before"))
         if brain is None or brain.GetImageData() is None:
             return None
-        state = (brain.GetID(), brain.GetMTime(), brain.GetImageData().GetMTime(), toWorld(brain, _("brain")).tobytes())
+        parent = brain.GetParentTransformNode()
+        moved = None if parent is None else (parent.GetID(), parent.GetTransformToWorldMTime())
+        state = (brain.GetID(), brain.GetMTime(), brain.GetImageData().GetMTime(), moved)
         if self._corners is None or self._corners[0] != state:
             self._corners = (state, framing.brainCorners(brain))
         return self._corners[1]

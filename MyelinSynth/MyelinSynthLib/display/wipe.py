@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..scene.geometry import addVolume, ijkToRas, toWorld
-from ..words import _
+from ..scene.geometry import addVolume, ijkToRas, pointsToWorld
 from .views import showMap
 
 
@@ -25,8 +24,10 @@ class Wipe:
     def __init__(self, mapNode: Any) -> None:
         self.mapNode = mapNode
         self._voxels = slicer.util.arrayFromVolume(mapNode)
-        world = toWorld(mapNode, _("map")) @ ijkToRas(mapNode)
-        along = world[0, :3] / np.linalg.norm(world[:3, :3], axis=0)  # how much each voxel axis points to the right
+        middle = (np.array(self._voxels.shape[::-1]) - 1) / 2
+        steps = np.vstack([middle, middle + np.eye(3)]) @ ijkToRas(mapNode)[:3, :3].T + ijkToRas(mapNode)[:3, 3]
+        origin, *ends = pointsToWorld(mapNode, steps)
+        along = np.array([(end - origin)[0] / np.linalg.norm(end - origin) for end in ends])  # to the patient's right
         axis = int(np.abs(along).argmax())
         self._axis, self._fromRight = 2 - axis, bool(along[axis] < 0)  # arrays are (K, J, I)
         self._edge = 0

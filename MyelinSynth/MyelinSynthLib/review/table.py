@@ -9,7 +9,7 @@ import numpy as np
 import vtk
 
 from ..run.childprocess import importTrainingCore
-from ..scene.geometry import toWorld
+from ..scene.geometry import pointsToWorld
 from ..words import _
 
 UNREVIEWED, ACCEPTED, FLAGGED, REJECTED = "unreviewed", "accepted", "flagged", "rejected"
@@ -353,12 +353,9 @@ class Review:
 
         Returns:
             World point in RAS mm; NaN if the table has no coordinates.
-
-        Raises:
-            SynthesisError: the map is under a non-linear transform.
         """
-        local = [self.number(row, name) for name in ("x_mm", "y_mm", "z_mm")] + [1.0]
-        return (toWorld(mapNode, _("map")) @ local)[:3]
+        local = np.array([self.number(row, name) for name in ("x_mm", "y_mm", "z_mm")])
+        return pointsToWorld(mapNode, local[None])[0] if np.isfinite(local).all() else local
 
     def _index(self, column: str) -> int:
         index = self.tableNode.GetColumnIndex(column)

@@ -83,6 +83,24 @@ def toWorld(node: Any, what: str) -> np.ndarray:
     return toArray(matrix)
 
 
+def pointsToWorld(node: Any, points: np.ndarray) -> np.ndarray:
+    """Move points by a node's parent transforms, which need not be linear.
+
+    Args:
+        node: any transformable node.
+        points: points (N, 3) in the node's own space, RAS mm.
+
+    Returns:
+        World points (N, 3), RAS mm.
+    """
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return np.array(points, float)
+    transform = vtk.vtkGeneralTransform()
+    parent.GetTransformToWorld(transform)
+    return np.array([transform.TransformPoint(*map(float, point)) for point in points])
+
+
 def checkAxes(matrix: np.ndarray, what: str) -> None:
     """Check that an image file can store a grid without resampling.
 
