@@ -15,7 +15,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PyS
 
 import slicer
 import vtk
-from MyelinSynthLib.display.framing import brainCorners
+from MyelinSynthLib.display.framing import brainCorners, frame
 from MyelinSynthLib.scene import geometry
 from MyelinSynthLib.selftest.nodes import makeNodes
 from stand_in_host import Host
@@ -23,9 +23,12 @@ from test_module_panel import host, until, widget  # noqa: F401 - fixtures
 
 
 def bend(scale: float) -> Any:
-    """A transform that no matrix describes: it stretches the right side only."""
+    """A transform that no matrix describes: it stretches the right side only, and twists."""
     points = [np.array(corner) * 100.0 - 100.0 for corner in np.ndindex(3, 3, 3)]
-    moved = [point * ([scale, 1, 1] if point[0] > 0 else [1, 1, 1]) + [0, 8, 5] for point in points]
+    moved = [
+        point * ([scale, 1, 1] if point[0] > 0 else [1, 1, 1]) + [0, 8, (scale - 1) * point[0] * point[1] / 50]
+        for point in points
+    ]
     spline = vtk.vtkThinPlateSplineTransform()
     spline.SetBasisToR()
     for setLandmarks, places in ((spline.SetSourceLandmarks, points), (spline.SetTargetLandmarks, moved)):
@@ -86,3 +89,19 @@ def test_a_bent_result_is_shown_where_it_is(host: Host, application: Application
     ui.exportButton.click()
     assert all("non-linear" in said for said in host.messages), host.messages
     host.messages.clear()
+
+
+def test_an_oblique_view_holds_a_brain_that_is_not_a_box(host: Host, application: Application, widget: Any) -> None:
+    """Seen in the real application: slices along the planes of a tilted acquisition cut a bent brain off."""
+    host.openViews(application)
+    turn = vtk.vtkTransform()
+    turn.RotateZ(35)
+    turn.RotateX(20)
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        tilted = vtk.vtkMatrix4x4()
+        vtk.vtkMatrix4x4.Multiply4x4(turn.GetMatrix(), node.GetSliceToRAS(), tilted)
+        node.GetSliceToRAS().DeepCopy(tilted)
+        node.UpdateMatrices()
+    corners = np.array([[0, 0, 0], [150, 0, 0], [0, 120, 0], [0, 0, 90]], float)
+    frame([10.0, 10.0, 10.0], corners)
+    inViews([10.0, 10.0, 10.0], corners)

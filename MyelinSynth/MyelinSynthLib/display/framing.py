@@ -104,10 +104,11 @@ def _fit(node: Any, corners: np.ndarray, point: np.ndarray | None) -> None:
     width, height = _shape(node)
     toWorldMatrix = toArray(node.GetSliceToRAS())
     inPlane = (corners - toWorldMatrix[:3, 3]) @ toWorldMatrix[:3, :3]  # the axes of a slice are orthonormal
-    extent = inPlane.max(axis=0) - inPlane.min(axis=0)
+    low, high = inPlane.min(axis=0), inPlane.max(axis=0)
+    extent = high - low
     perPixel = max(extent[0] / width, extent[1] / height)
     node.SetFieldOfView(width * perPixel, height * perPixel, node.GetFieldOfView()[2])
-    middle = (corners.max(axis=0) + corners.min(axis=0)) / 2
+    middle = toWorldMatrix[:3, :3] @ ((low + high) / 2) + toWorldMatrix[:3, 3]  # a bent box is not symmetric
     node.JumpSliceByCentering(*middle.tolist())
     if point is not None:
         node.JumpSliceByOffsetting(*point.tolist())
