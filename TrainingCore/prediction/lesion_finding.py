@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -20,6 +22,9 @@ from .volume import maps_to_t1w
 # A lesion counts as hyperintense if its brightest fifth in FLAIR is this many robust SD of the brain above the median
 # of the brain (ours, chosen on simulated people; a limit of 2 discarded most small lesions, see docs/lesion_finder.md).
 HYPERINTENSE_SD = 0.5
+# A lesion extends into neighbouring voxels that are more likely lesional than not. The threshold of the model, which
+# decides whether there is a lesion, is so high that it outlines half of its volume (ours, docs/lesion_finder.md).
+EXTENT_PROBABILITY, EXTENT_MM = 0.5, 1.0
 BRIGHTEST = 0.8  # quantile where the brightest fifth of a lesion begins
 
 
@@ -32,7 +37,8 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
 
     Returns:
         0/1 mask on the grid of the brain mask: voxels above the model's threshold, without lesions that are too small
-        or, if there is a FLAIR, not hyperintense in it; probability, float32 (I, J, K), 0 outside the brain.
+        or, if there is a FLAIR, not hyperintense in it, then extended (`extended`); probability, float32 (I, J, K), 0
+        outside the brain.
 
     Raises:
         BadInput: the patient has none of the model's inputs, or an image has no contrast.
@@ -60,7 +66,32 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
     lesional = without_small(on_t1w > lesion_threshold(about), voxel, smallest_lesion(about))
     if "flair" in patient.images:
         lesional = hyperintense_part(lesional, patient.on_reference_grid("flair").data, mask.data > 0.5)
+    spacing = np.linalg.norm(mask.affine[:3, :3], axis=0)
+    lesional = extended(lesional, on_t1w > EXTENT_PROBABILITY, spacing)
     return Volume(lesional.astype(np.float32), mask.affine, "lesions found automatically"), on_t1w
+
+
+def extended(lesions: np.ndarray, probable: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Extend lesions to their borders.
+
+    Args:
+        lesions: lesion mask, bool (I, J, K).
+        probable: voxels that may be added, bool (I, J, K).
+        spacing: size of a voxel along each axis, mm.
+
+    Returns:
+        The mask with the probable voxels within `EXTENT_MM` of a lesion (one voxel, if all its edges are longer).
+    """
+    if not lesions.any():
+        return lesions
+    margin = np.ceil(EXTENT_MM / np.asarray(spacing, float)).astype(int) + 1
+    first, last = (edge(np.argwhere(lesions), axis=0) for edge in (np.min, np.max))
+    box = tuple(slice(max(low - m, 0), high + m + 1) for low, high, m in zip(first, last, margin))
+    reach = max(EXTENT_MM, min(spacing))
+    near = ndimage.distance_transform_edt(~lesions[box], sampling=spacing) <= reach + 1e-3
+    grown = lesions.copy()
+    grown[box] |= near & probable[box]
+    return grown
 
 
 def hyperintense_part(lesions: np.ndarray, flair: np.ndarray, brain: np.ndarray) -> np.ndarray:

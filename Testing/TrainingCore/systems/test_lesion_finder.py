@@ -13,7 +13,7 @@ from TrainingCore.data.case import Case
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
 from TrainingCore.networks.folded_unet3d import FoldedUNet3D, fold_voxels, unfold_voxels
-from TrainingCore.prediction.lesion_finding import hyperintense_part
+from TrainingCore.prediction.lesion_finding import extended, hyperintense_part
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.lesion_finder import LesionFinder, lesion_weights
@@ -183,3 +183,19 @@ def test_a_small_lesion_weighs_more_a_large_one_as_much_as_the_background():
     weights = lesion_weights(truth, 3.0)[0, 0]
     assert [float(weights[i, i, i]) for i in (0, 1, 10)] == [1.0, 3.0, 1.0]
     assert (lesion_weights(truth, 1.0) == 1).all()
+
+
+def test_lesions_extend_by_one_mm_and_only_where_they_are_probable() -> None:
+    seed = np.zeros((21, 21, 21), bool)
+    seed[10, 10, 10] = True
+    probable = np.ones_like(seed)
+    assert extended(seed, probable, (1.0, 1.0, 1.0)).sum() == 7  # the faces of one voxel
+    assert extended(seed, probable, (0.5, 0.5, 0.5)).sum() == 33  # a ball of 2 voxels
+    assert extended(seed, probable, (1.2, 1.2, 1.2)).sum() == 7
+    assert extended(seed, probable, (0.9, 0.9, 3.0)).sum() == 5  # not into the next thick slice
+    probable[:, :, 11:] = False
+    assert extended(seed, probable, (1.0, 1.0, 1.0)).sum() == 6
+    corner = np.zeros_like(seed)
+    corner[0, 0, 20] = True
+    assert extended(corner, np.ones_like(seed), (1.0, 1.0, 1.0)).sum() == 4  # at the edge of the image
+    assert not extended(np.zeros_like(seed), probable, (1.0, 1.0, 1.0)).any()
