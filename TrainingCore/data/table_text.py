@@ -37,7 +37,7 @@ def read_text(path: Path) -> str:
     try:
         text = raw.decode(coding)
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not a text table in UTF-8. Save it as CSV (UTF-8).") from error
+        raise BadInput(f"{path} is not a text table in UTF-8. Save it again as text in UTF-8.") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
