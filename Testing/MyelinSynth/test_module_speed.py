@@ -14,6 +14,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install PySide6-Essentials)")
 
 import slicer
+import vtk
 from MyelinSynthLib.review import segments
 from MyelinSynthLib.review.table import ACCEPTED, Review, fillTable
 from stand_in_host import Host
@@ -40,18 +41,32 @@ def events(node: Any, *kinds: Any) -> list[str]:
     return heard
 
 
-def test_many_lesions_are_made_and_coloured_at_once(host: Host, application: Application) -> None:
+def test_many_lesions_are_made_before_the_scene_sees_them_and_coloured_at_once(
+    host: Host, application: Application
+) -> None:
     lesions = list(range(1, 28))
     labels = np.zeros((12, 12, 12), np.int16)
     for lesion, corner in zip(lesions, np.ndindex(3, 3, 3)):
         labels[tuple(slice(4 * start, 4 * start + 2) for start in corner)] = lesion
     reference = slicer.util.addVolumeFromArray(labels.astype(np.float32), name="T1w")
-    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    arrived: list[tuple[int, int, int]] = []
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def count(_scene: Any, _event: str, node: Any) -> None:
+        if node.IsA("vtkMRMLSegmentationNode"):
+            segmentsThere = node.GetSegmentation().GetNumberOfSegments()
+            arrived.append((segmentsThere, len(segments.segmentIds(node)), slicer.mrmlScene.IsBatchProcessing()))
+
+    observer = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, count)
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    segmentation = segments.addSegmentation("lesions", labels, reference, lesions, {3: (0.1, 0.2, 0.3)})
+    slicer.mrmlScene.RemoveObserver(observer)
+    assert arrived == [(27, 27, 1)], "the application sees it once, with all its segments and their tags"
+    assert not slicer.mrmlScene.IsBatchProcessing()
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes + 1
+    assert segments.segmentsByLesion(segmentation)[3].GetColor() == pytest.approx((0.1, 0.2, 0.3))
     kinds = slicer.vtkSegmentation
     heard = events(segmentation, kinds.SegmentAdded, kinds.SegmentModified)
-    segments.addSegments(segmentation, labels, reference, lesions)
-    assert len(segments.segmentIds(segmentation)) == len(lesions)
-    assert len(heard) <= 2, "one for all that were added, one for all names"
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
     fillTable(table, [{"id": float(lesion), "mean_dvr": 1.0} for lesion in lesions], ("id", "mean_dvr"))
     for row in range(len(lesions)):

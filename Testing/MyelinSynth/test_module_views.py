@@ -17,7 +17,7 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 import slicer
 from MyelinSynthLib.display import layouts, plots, surfaces
 from MyelinSynthLib.display.wipe import Wipe
-from MyelinSynthLib.review.segments import addSegments, segmentIds
+from MyelinSynthLib.review.segments import addSegmentation, segmentIds
 from MyelinSynthLib.review.table import REJECTED, Review, fillTable
 from MyelinSynthLib.scene import provenance
 from MyelinSynthLib.scene.geometry import toVtk
@@ -115,8 +115,7 @@ def test_surfaces_are_those_that_slicer_makes_and_take_a_fraction_of_its_time(ap
     slicer.util.updateVolumeFromArray(reference, np.zeros((40, 44, 48), np.int16))
     labels = np.zeros((40, 44, 48), np.int16)
     labels[0:4, 10:14, 10:15], labels[10:15, 20:24, 20:26], labels[10:15, 24:27, 20:26] = 1, 2, 3
-    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lesions")
-    addSegments(segmentation, labels, reference, [1, 2, 3])
+    segmentation = addSegmentation("lesions", labels, reference, [1, 2, 3])
     content = segmentation.GetSegmentation()
     over = (labels == 2) | (labels == 3)
     over[9] = over[10]

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import slicer
 
 from ..display.views import addSmallLegend, sharedColourTable
-from ..review.segments import segmentsByLesion
 from ..review.table import Review
 from ..words import _
 
@@ -89,16 +87,14 @@ def addChangeLegend(volume: Any, view: Any = None) -> Any:
     return addSmallLegend(volume, _("change in DVR"), "%+.2f", 3, view)
 
 
-def colourByClass(segmentation: Any, table: Any) -> None:
-    """Colour each lesion of two visits by its class of change.
+def lesionClassColours(table: Any) -> dict[int, tuple[float, float, float]]:
+    """Return the colour of each lesion of two visits, by its class of change: red, green and blue, 0 to 1.
 
     Args:
-        segmentation: segmentation of the comparison.
         table: table node of the comparison.
     """
-    review, segments = Review(table), segmentsByLesion(segmentation)
-    with slicer.util.NodeModify(segmentation):  # at once, see addSegments
-        for row in range(len(review)):
-            segment = segments.get(review.lesion(row))
-            if segment is not None:
-                segment.SetColor(*COLOURS_OF_CLASS.get(review.text(row, "change"), COLOURS_OF_CLASS["not judged"]))
+    review = Review(table)
+    return {
+        review.lesion(row): COLOURS_OF_CLASS.get(review.text(row, "change"), COLOURS_OF_CLASS["not judged"])
+        for row in range(len(review))
+    }

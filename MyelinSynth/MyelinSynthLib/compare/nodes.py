@@ -20,7 +20,7 @@ from ..run.childprocess import importTrainingCore
 from ..scene import provenance
 from ..scene.geometry import toVtk
 from ..words import _
-from .colours import colourByClass, showChange
+from .colours import lesionClassColours, showChange
 
 ROLES = provenance.CHANGE_ROLES
 
@@ -108,8 +108,7 @@ def _load(change: Any, result: Mapping[str, Any], nodes: dict[str, Any]) -> None
     nodes["change_table"] = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Lesions of two visits"))
     rows = change.rows()
     _fill(nodes["change_table"], rows)
-    nodes["change_lesions"] = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", _("Lesions of either visit"))
-    _addLesions(nodes, change, rows)
+    nodes["change_lesions"] = _addLesions(change, rows, lesionClassColours(nodes["change_table"]))
     nodes["change_report"] = _addText(_("Report of two visits"), (change.path / REPORT).read_text(encoding="utf-8"))
     nodes["change_summary"] = _addText(_("Summary of two visits"), json.dumps(summary))
     _align(nodes, summary, result)
@@ -124,22 +123,25 @@ def _fill(table: Any, rows: list[dict[str, Any]]) -> None:
     fillTable(table, [{**known, ID: row["lesion"], **row} for row in rows], [ID, *names])
 
 
-def _addLesions(nodes: dict[str, Any], change: Any, rows: list[dict[str, Any]]) -> None:
+def _addLesions(change: Any, rows: list[dict[str, Any]], colours: dict[int, lesions.Colour]) -> Any:
     from TrainingCore.data.change_result import LESION_LABELS
 
-    segmentation = nodes["change_lesions"]
-    display.showOutlines(segmentation)
-    if rows:
-        loaded = loadVolume(change.path / LESION_LABELS)
-        try:
-            labels = np.rint(slicer.util.arrayFromVolume(loaded)).astype(np.int16)
-            # A lesion may be completely covered by one of the other visit
-            drawn = [number for number in np.unique(labels).tolist() if number]
-            lesions.addSegments(segmentation, labels, loaded, drawn)
-            segmentation.SetReferenceImageGeometryParameterFromVolumeNode(loaded)
-        finally:
-            _removeVolume(loaded)
-    colourByClass(segmentation, nodes["change_table"])
+    name = _("Lesions of either visit")
+    if not rows:
+        segmentation = lesions.addSegmentation(name, np.zeros((0, 0, 0), np.int16), None, [])
+        display.showOutlines(segmentation)
+        return segmentation
+    loaded = loadVolume(change.path / LESION_LABELS)
+    try:
+        labels = np.rint(slicer.util.arrayFromVolume(loaded)).astype(np.int16)
+        # A lesion may be completely covered by one of the other visit
+        drawn = [number for number in np.unique(labels).tolist() if number]
+        segmentation = lesions.addSegmentation(name, labels, loaded, drawn, colours)
+        display.showOutlines(segmentation)
+        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(loaded)
+    finally:
+        _removeVolume(loaded)
+    return segmentation
 
 
 def _removeVolume(volume: Any) -> None:

@@ -136,8 +136,8 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
     if patient.lesions is not None or (result.path / LESION_LABELS).is_file():
         automatic = result.provenance.get("lesion_source") == provenance.FOUND
         what = _("lesions found automatically, to be reviewed") if automatic else _("lesion outlines")
-        outputs.segmentation = _addLesions(result.path, t1w, rows, f"{name} {what}")
-        lesions.colourSegments(outputs.segmentation, Review(outputs.table))
+        colours = lesions.lesionColours(Review(outputs.table))
+        outputs.segmentation = _addLesions(result.path, t1w, rows, f"{name} {what}", colours)
     if (result.path / UNCERTAINTY).is_file():
         what = f"{name} {_('uncertainty of the map')}"
         outputs.uncertainty = _addMap(result.path / UNCERTAINTY, t1w, "vtkMRMLScalarVolumeNode", what)
@@ -220,9 +220,10 @@ def _addText(path: Path, name: str) -> Any:
     return node
 
 
-def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: str) -> Any:
-    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    display.showOutlines(segmentation)
+def _addLesions(
+    folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: str, colours: dict[int, lesions.Colour]
+) -> Any:
+    labels, ids = np.zeros((0, 0, 0), np.int16), []
     if rows:
         if not (folder / LESION_LABELS).is_file():
             raise SynthesisError(_("The result has no {name}. Run the synthesis again.").format(name=LESION_LABELS))
@@ -231,9 +232,9 @@ def _addLesions(folder: Path, t1w: Any, rows: Sequence[dict[str, Any]], name: st
             labels = np.maximum(labels, _readOnGrid(folder / REJECTED_LABELS, t1w))  # no voxel is in both
         labels = labels.astype(np.int16 if labels.max() <= np.iinfo(np.int16).max else np.int32)
         removed = withoutOutline(folder)
-        lesions.addSegments(
-            segmentation, labels, t1w, [int(row["id"]) for row in rows if int(row["id"]) not in removed]
-        )
+        ids = [int(row["id"]) for row in rows if int(row["id"]) not in removed]
+    segmentation = lesions.addSegmentation(name, labels, t1w, ids, colours)
+    display.showOutlines(segmentation)
     segmentation.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
     # After the transform is set: the geometry depends on both parents, and saving resamples segments to it
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(t1w)

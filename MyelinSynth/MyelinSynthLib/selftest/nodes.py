@@ -66,9 +66,9 @@ def makeNodes(run: str = "self-test", fromNetwork: bool = False) -> dict[str, An
     nodes["transform"].SetAttribute(provenance.FETCH_ATTRIBUTE, json.dumps(np.eye(4).tolist()))
     nodes["table"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "self-test lesions")
     fillTable(nodes["table"], _rows(labels, matrix), COLUMNS)
-    nodes["lesions"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "self-test outlines")
+    ids = list(range(1, len(BOXES) + 1))
+    nodes["lesions"] = lesions.addSegmentation("self-test outlines", labels, t1w, ids)
     display.showOutlines(nodes["lesions"])
-    lesions.addSegments(nodes["lesions"], labels, t1w, list(range(1, len(BOXES) + 1)))
     nodes["lesions"].SetReferenceImageGeometryParameterFromVolumeNode(t1w)
     if fromNetwork:
         probability = np.where(labels > 0, 0.9, 0.0).astype(np.float32)
