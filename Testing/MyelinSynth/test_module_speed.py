@@ -72,8 +72,31 @@ def test_many_lesions_are_made_before_the_scene_sees_them_and_coloured_at_once(
     for row in range(len(lesions)):
         Review(table).setState(row, ACCEPTED)
     heard.clear()
+    batches = events(slicer.mrmlScene, slicer.vtkMRMLScene.EndBatchProcessEvent)
     segments.colourSegments(segmentation, Review(table))
-    assert len(heard) == 1
+    assert len(heard) == len(batches) == 1, "trees of the scene follow once"
+
+
+def test_a_single_lesion_that_changes_colour_is_named_to_the_application(host: Host, application: Application) -> None:
+    labels = np.zeros((4, 4, 4), np.int16)
+    labels[0, 0, 0], labels[2, 2, 2] = 1, 2
+    reference = slicer.util.addVolumeFromArray(labels.astype(np.float32), name="T1w")
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    fillTable(table, [{"id": float(lesion), "mean_dvr": 1.0} for lesion in (1, 2)], ("id", "mean_dvr"))
+    colours = segments.lesionColours(Review(table))
+    segmentation = segments.addSegmentation("lesions", labels, reference, [1, 2], colours)
+    named: list[str] = []
+
+    @vtk.calldata_type(vtk.VTK_STRING)
+    def hear(_node: Any, _event: str, identifier: str) -> None:
+        named.append(identifier)
+
+    segmentation.AddObserver(slicer.vtkSegmentation.SegmentModified, hear)
+    segments.colourSegments(segmentation, Review(table))
+    assert not named, "nothing changed"
+    Review(table).setState(1, ACCEPTED)
+    segments.colourSegments(segmentation, Review(table))
+    assert named == [segments.segmentIds(segmentation)[2]], "else it would go through all segments"
 
 
 def test_only_the_views_of_the_layout_follow_a_choice(host: Host, reviewed: Any, views: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -58,15 +59,17 @@ def addSegmentation(
             if colours is not None and lesion in colours:
                 segment.SetColor(*colours[lesion])
         segmentation.SetAndObserveSegmentation(content)
-    return _addAtOnce(segmentation)
+    with _atOnce():
+        return slicer.mrmlScene.AddNode(segmentation)
 
 
-def _addAtOnce(node: Any) -> Any:
-    """Add a node to the scene, and let trees of the scene follow once instead of segment by segment."""
+@contextmanager
+def _atOnce() -> Iterator[None]:
+    """Let trees of the scene follow once at the end, instead of segment by segment."""
     scene = slicer.mrmlScene
     scene.StartState(scene.BatchProcessState)
     try:
-        return scene.AddNode(node)
+        yield
     finally:
         scene.EndState(scene.BatchProcessState)
 
@@ -134,11 +137,16 @@ def colourSegments(segmentation: Any, review: Review, by: str = "state") -> None
         review: review of their table.
         by: "state", or the name of a DVR column, which gives the colours of the map.
     """
-    segments = segmentsByLesion(segmentation)
-    with slicer.util.NodeModify(segmentation):  # at once, see addSegmentation
-        for lesion, colour in lesionColours(review, by).items():
-            segment = segments.get(lesion)
-            if segment is not None and not np.allclose(segment.GetColor(), colour):
+    segments, changes = segmentsByLesion(segmentation), []
+    for lesion, colour in lesionColours(review, by).items():
+        segment = segments.get(lesion)
+        if segment is not None and not np.allclose(segment.GetColor(), colour):
+            changes.append((segment, colour))
+    if len(changes) == 1:  # without NodeModify, which would hide the segment that changed
+        changes[0][0].SetColor(*changes[0][1])
+    elif changes:
+        with _atOnce(), slicer.util.NodeModify(segmentation):
+            for segment, colour in changes:
                 segment.SetColor(*colour)
 
 
