@@ -41,7 +41,7 @@ def bend(scale: float) -> Any:
     return node
 
 
-def inViews(point: Any, corners: np.ndarray) -> None:
+def assertInViews(point: Any, corners: np.ndarray) -> None:
     """Every slice view cuts through the point and holds the whole brain."""
     shown = [node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode") if node.IsMappedInLayout()]
     assert shown
@@ -75,7 +75,7 @@ def test_a_bent_result_is_shown_where_it_is(host: Host, application: Application
     for button in (ui.fourUpButton, ui.lesions3dButton, ui.sideBySideButton, ui.plotsButton):
         button.click()
         until(host, lambda: not widget.displayPanel._timer.active)
-        inViews(point, corners)
+        assertInViews(point, corners)
     ui.wipeBox.setChecked(True)
     ui.wipeSlider.value = 0.5
     ui.wipeBox.setChecked(False)
@@ -83,7 +83,7 @@ def test_a_bent_result_is_shown_where_it_is(host: Host, application: Application
     transform.SetAndObserveTransformToParent(bend(1.0).GetTransformToParent())
     ui.fourUpButton.click()
     until(host, lambda: not widget.displayPanel._timer.active)
-    inViews(widget.reviewPanel.position(), brainCorners(nodes["brain"]))
+    assertInViews(widget.reviewPanel.position(), brainCorners(nodes["brain"]))
     assert not host.errors, host.errors
     ui.exportFolderEdit.text = str(tmp_path)
     ui.exportButton.click()
@@ -104,4 +104,4 @@ def test_an_oblique_view_holds_a_brain_that_is_not_a_box(host: Host, application
         node.UpdateMatrices()
     corners = np.array([[0, 0, 0], [150, 0, 0], [0, 120, 0], [0, 0, 90]], float)
     frame([10.0, 10.0, 10.0], corners)
-    inViews([10.0, 10.0, 10.0], corners)
+    assertInViews([10.0, 10.0, 10.0], corners)
