@@ -128,6 +128,7 @@ set(TRAINING_CORE_SCRIPTS
   networks/patchgan2d.py
   networks/resnet2d.py
   networks/sizes.py
+  networks/small_volumes.py
   networks/two_layer.py
   networks/unet2d.py
   networks/unet3d.py

@@ -24,6 +24,7 @@ from .group_norm import (
     separable_filter,
     upsampled_channel_moments,
 )
+from .small_volumes import convolve, needs_float32
 
 BINOMIAL = (1 / 4, 2 / 4, 1 / 4)
 FEW_VOXELS = 1024
@@ -98,7 +99,7 @@ def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) ->
         (N, C, D, H, W).
     """
     if not _in_halves(x):
-        return F.conv3d(x, weight, bias, padding=1)
+        return convolve(x, weight, bias)
     return torch.cat(F.conv3d(_halves(x), weight, bias, padding=(0, 1, 1)).chunk(2), dim=2)
 
 
@@ -168,6 +169,9 @@ def _halves(x: Tensor) -> Tensor:
 
 def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of `padded_convolution` towards x and weight."""
+    if needs_float32(x, x.dtype):
+        below, of_weight = _convolution_backward(gradient.float(), x.float(), weight.float())
+        return below.to(x.dtype), of_weight.to(weight.dtype)
     ones, halved = [1, 1, 1], _in_halves(x)
     padding = [0, 1, 1] if halved else ones
     if halved:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .small_volumes import Conv3d
+
 
 class GridDiscriminator(nn.Module):
     """Four stages of Conv3D, BatchNorm, LeakyReLU (0.2), downsampling; a fully connected layer; softmax over 2 classes.
@@ -35,7 +37,7 @@ class GridDiscriminator(nn.Module):
         for before, after in zip([in_channels, *widths], widths):
             self.stages.append(
                 nn.Sequential(
-                    nn.Conv3d(before, after, 3, padding=1),
+                    Conv3d(before, after, 3, padding=1),
                     nn.BatchNorm3d(after),
                     nn.LeakyReLU(slope, inplace=True),
                     nn.MaxPool3d(2),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .sizes import size_after_strides
+from .small_volumes import Conv3d
 
 
 class PatchDiscriminator(nn.Module):
@@ -47,7 +48,7 @@ class PatchDiscriminator(nn.Module):
         for before, after, stride in zip([in_channels, *widths], widths, strides):
             self.blocks.append(
                 nn.Sequential(
-                    nn.Conv3d(before, after, 3, stride=stride, padding=1),
+                    Conv3d(before, after, 3, stride=stride, padding=1),
                     nn.BatchNorm3d(after),
                     nn.LeakyReLU(negative_slope, inplace=True),
                 )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .fast_convolution import joined_convolution, normalised_convolution, pointwise_convolution
+from .small_volumes import Conv3d
 
 
 def _group_count(channels: int, groups: int = 8) -> int:
@@ -31,7 +32,7 @@ class Convolution(nn.Module):
         self.order, self.slope = order, slope
         channels = in_channels if order == "gcr" else out_channels
         self.norm = nn.GroupNorm(_group_count(channels, groups), channels)
-        self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.conv = Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, deep: Tensor | None = None, fast: torch.dtype | None = None) -> Tensor:
         """Apply the convolution.
