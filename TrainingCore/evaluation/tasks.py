@@ -22,7 +22,8 @@ from .demyelination import (
     person_regions,
 )
 from .image_quality import enhancement_quality, translation_quality
-from .lesion_detection import CLASSES_MM3, detection_measures, without_small
+from .lesion_detection import CLASSES_MM3, detection_measures
+from .lesion_outlines import lesion_outlines
 from .segmentation import HALF, segmentation_measures, synthesis_measures
 from .summary import lesion_differences, levels, point_agreement, summarise
 from .task import HYPERINTENSITIES, SYNTHETIC, Measure, ModelImages, Row, Task
@@ -111,8 +112,9 @@ def _picture_detection(case: Case, outputs: ModelImages, context: Any = None) ->
 
 
 def _marked(outputs: ModelImages, case: Case) -> np.ndarray:
-    mask = outputs.images[HYPERINTENSITIES] > outputs.lesion_threshold
-    return without_small(mask, case.voxel_volume, outputs.smallest_lesion)
+    brain, spacing = np.asarray(case.volumes["brain"], bool), np.linalg.norm(case.affine[:3, :3], axis=0)
+    limits = (outputs.lesion_threshold, outputs.smallest_lesion)
+    return lesion_outlines(outputs.images[HYPERINTENSITIES], brain, case.volumes.get("flair"), spacing, *limits) & brain
 
 
 def _measure_translation(case: Case, outputs: ModelImages, data: Data, context: Any = None) -> tuple[Row, list[Row]]:

@@ -13,7 +13,6 @@ from TrainingCore.data.case import Case
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
 from TrainingCore.networks.folded_unet3d import FoldedUNet3D, fold_voxels, unfold_voxels
-from TrainingCore.prediction.lesion_finding import extended, hyperintense_part
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.checks import check_recipe
 from TrainingCore.systems.lesion_finder import LesionFinder, lesion_weights
@@ -153,29 +152,6 @@ def test_a_trained_finder_comes_back_from_its_bundle(ball_cohort: Path, tmp_path
     assert 0 < float(load_system(bundle).segment(sample.inputs).max()) < 1
 
 
-def test_what_is_not_bright_in_flair_is_no_lesion() -> None:
-    rng = np.random.default_rng(0)
-    flair = (100 + 5 * rng.standard_normal((20, 20, 20))).astype(np.float32)
-    lesions = np.zeros(flair.shape, bool)
-    lesions[2:5, 2:5, 2:5] = lesions[10:13, 10:13, 10:13] = True
-    flair[2:5, 2:5, 2:5] += 20
-    flair[10:13, 10:13, 10:13] -= 5
-    kept = hyperintense_part(lesions, flair, np.ones_like(lesions))
-    assert kept[3, 3, 3]
-    assert kept.sum() == 27
-    assert not hyperintense_part(np.zeros_like(lesions), flair, np.ones_like(lesions)).any()
-
-
-def test_a_small_lesion_that_is_a_little_brighter_than_the_brain_is_kept() -> None:
-    """Small lesions of real patients are 0.7 to 1.4 SD of the brain above white matter, far less than large ones."""
-    rng = np.random.default_rng(0)
-    flair = (100 + 5 * rng.standard_normal((20, 20, 20))).astype(np.float32)
-    lesions = np.zeros(flair.shape, bool)
-    lesions[2:5, 2:5, 2:5] = True
-    flair[lesions] = 105
-    assert hyperintense_part(lesions, flair, np.ones_like(lesions)).sum() == 27
-
-
 def test_a_small_lesion_weighs_more_a_large_one_as_much_as_the_background():
     truth = torch.zeros(1, 1, 16, 16, 16)
     truth[0, 0, 1:3, 1:3, 1:3] = 1  # 8 voxels
@@ -183,19 +159,3 @@ def test_a_small_lesion_weighs_more_a_large_one_as_much_as_the_background():
     weights = lesion_weights(truth, 3.0)[0, 0]
     assert [float(weights[i, i, i]) for i in (0, 1, 10)] == [1.0, 3.0, 1.0]
     assert (lesion_weights(truth, 1.0) == 1).all()
-
-
-def test_lesions_extend_by_one_mm_and_only_where_they_are_probable() -> None:
-    seed = np.zeros((21, 21, 21), bool)
-    seed[10, 10, 10] = True
-    probable = np.ones_like(seed)
-    assert extended(seed, probable, (1.0, 1.0, 1.0)).sum() == 7  # the faces of one voxel
-    assert extended(seed, probable, (0.5, 0.5, 0.5)).sum() == 33  # a ball of 2 voxels
-    assert extended(seed, probable, (1.2, 1.2, 1.2)).sum() == 7
-    assert extended(seed, probable, (0.9, 0.9, 3.0)).sum() == 5  # not into the next thick slice
-    probable[:, :, 11:] = False
-    assert extended(seed, probable, (1.0, 1.0, 1.0)).sum() == 6
-    corner = np.zeros_like(seed)
-    corner[0, 0, 20] = True
-    assert extended(corner, np.ones_like(seed), (1.0, 1.0, 1.0)).sum() == 4  # at the edge of the image
-    assert not extended(np.zeros_like(seed), probable, (1.0, 1.0, 1.0)).any()

@@ -1,0 +1,84 @@
+"""From the probability of a lesion at every voxel to lesions with outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from ..imaging.distances import distance_to
+from ..imaging.labelling import label_lesions
+from .lesion_detection import without_small
+
+# A lesion counts as hyperintense if its brightest fifth in FLAIR is this many robust SD of the brain above the median
+# of the brain (ours, chosen on simulated people; a limit of 2 discarded most small lesions, see docs/lesion_finder.md).
+HYPERINTENSE_SD = 0.5
+# A lesion extends into neighbouring voxels that are more likely lesional than not. The threshold of the model, which
+# decides whether there is a lesion, is so high that it outlines half of its volume (ours, docs/lesion_finder.md).
+EXTENT_PROBABILITY, EXTENT_MM = 0.5, 1.0
+BRIGHTEST = 0.8  # quantile where the brightest fifth of a lesion begins
+
+
+def lesion_outlines(
+    probability: np.ndarray,
+    brain: np.ndarray,
+    flair: np.ndarray | None,
+    spacing: Sequence[float],
+    threshold: float,
+    smallest_mm3: float,
+) -> np.ndarray:
+    """Outline the lesions of one person.
+
+    Args:
+        probability: of a lesion at each voxel, (I, J, K), 0 to 1.
+        brain: brain mask, bool (I, J, K).
+        flair: FLAIR, (I, J, K), arbitrary units; None if there is none.
+        spacing: size of a voxel along each axis, mm.
+        threshold: probability above which there is a lesion.
+        smallest_mm3: volume below which a lesion is left out.
+
+    Returns:
+        bool (I, J, K): voxels above the threshold, without lesions that are too small or not hyperintense in FLAIR
+        (`hyperintense_part`), then extended to their borders (`extended`).
+    """
+    lesions = without_small(probability > threshold, float(np.prod(spacing)), smallest_mm3)
+    if flair is not None:
+        lesions = hyperintense_part(lesions, flair, brain)
+    return extended(lesions, probability > EXTENT_PROBABILITY, spacing)
+
+
+def extended(lesions: np.ndarray, probable: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Extend lesions to their borders.
+
+    Args:
+        lesions: lesion mask, bool (I, J, K).
+        probable: voxels that may be added, bool (I, J, K).
+        spacing: size of a voxel along each axis, mm.
+
+    Returns:
+        The mask with the probable voxels within `EXTENT_MM` of a lesion (one voxel, if all its edges are longer).
+    """
+    reach = max(EXTENT_MM, min(spacing)) + 1e-3  # spacings such as 1.0000001 mm are as good as 1 mm
+    return lesions | (probable & np.isfinite(distance_to(lesions, reach, spacing)))
+
+
+def hyperintense_part(lesions: np.ndarray, flair: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Keep only lesions that are hyperintense in FLAIR.
+
+    Args:
+        lesions: lesion mask, bool (I, J, K).
+        flair: FLAIR, (I, J, K), arbitrary units.
+        brain: brain mask, bool (I, J, K).
+
+    Returns:
+        The mask without lesions whose `BRIGHTEST` quantile of FLAIR is below the median of the brain plus
+        `HYPERINTENSE_SD` robust SD (1.4826 median absolute deviations).
+    """
+    labels, volumes = label_lesions(lesions, 1.0)
+    median = float(np.median(flair[brain]))
+    limit = median + HYPERINTENSE_SD * 1.4826 * float(np.median(np.abs(flair[brain] - median)))
+    kept = np.zeros(len(volumes) + 1, bool)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        kept[number] = np.quantile(flair[box][labels[box] == number], BRIGHTEST) >= limit
+    return kept[labels]
