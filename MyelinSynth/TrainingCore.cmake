@@ -47,6 +47,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/lesion_detection.py
   evaluation/lesion_features.py
   evaluation/lesion_geometry.py
+  evaluation/lesion_outlines.py
   evaluation/lesion_summary.py
   evaluation/lesion_truth.py
   evaluation/lesions.py
