@@ -108,8 +108,9 @@ class Curricular(System):
         output = self.generator(sample.inputs)
         fake, real = output[:, :1] * sample.brain, sample.target * sample.brain
         losses: dict[str, float] = {"loss_G": 0.0, "l1": 0.0, "adversarial": 0.0}
-        patch_loss = self._patch_loss(sample, fake, real, progress, rng, losses)
-        pixel_loss = self._pixel_loss(sample, fake, real, losses)
+        patch_loss, of_patches = self._patch_loss(sample, fake, real, progress, rng)
+        pixel_loss, of_voxels = self._pixel_loss(sample, fake, real)
+        losses |= of_patches | of_voxels
         loss = pixel_loss if patch_loss is None else pixel_loss + patch_loss
         losses["loss_G"] = loss.item()
         if patch_loss is not None:
@@ -126,16 +127,15 @@ class Curricular(System):
         """(1, 1, I, J, K) weight of each voxel in the L1 term."""
         return sample.brain * (1 + self.options.losses.lesion_l1 * sample.lesions)
 
-    def _pixel_loss(self, sample: Sample, fake: Tensor, real: Tensor, losses: dict[str, float]) -> Tensor:
-        """L1 over the brain, and the error of each lesion's mean if it has a weight; both are added to `losses`."""
+    def _pixel_loss(self, sample: Sample, fake: Tensor, real: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """L1 over the brain, and the error of each lesion's mean if it has a weight: their sum, and the terms."""
         weights = self.options.losses
         l1 = mean_over(self._weighted(sample), (fake - real).abs())
-        losses["l1"] = l1.item()
         if weights.lesion_mean == 0:
-            return weights.l1 * l1
+            return weights.l1 * l1, {"l1": l1.item()}
         lesion_mean = lesion_mean_loss(fake - real, sample.lesion_labels)
-        losses["lesion_mean"] = lesion_mean.item()
-        return weights.l1 * l1 + weights.lesion_mean * lesion_mean
+        terms = {"l1": l1.item(), "lesion_mean": lesion_mean.item()}
+        return weights.l1 * l1 + weights.lesion_mean * lesion_mean, terms
 
     def _patch_loss(
         self,
@@ -144,25 +144,24 @@ class Curricular(System):
         real: Tensor,
         progress: TrainingProgress,
         rng: np.random.Generator,
-        losses: dict[str, float],
-    ) -> Tensor | None:
-        """Discriminator step, then the generator's losses at the schedule's patches; None if it has no such loss."""
+    ) -> tuple[Tensor | None, dict[str, float]]:
+        """Discriminator step, then the generator's losses at the schedule's patches (None without any), and its log."""
         weights = self.options.losses
         if self.discriminator is None and weights.patch_l1 == 0:
-            return None
+            return None, {}
         share = self._random_share(progress)
-        losses |= {"random_share": share, **self.lesion_shares(sample)}
+        log = {"random_share": share, **self.lesion_shares(sample)}
         corners = self._corners(sample, share, rng)
         adversarial = patch_l1 = torch.zeros((), device=self.device)
         if self.discriminator is not None:
-            losses |= self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
+            log |= self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
             mixture = torch.cat([self._patches(sample, dvr, corners) for dvr in (real, fake)])
             of_fake = self.discriminator.frozen(mixture).chunk(2)[1]
             adversarial = F.mse_loss(of_fake, self._labels(self.options.labels.real, of_fake, rng))
-            losses["adversarial"] = adversarial.item()
+            log["adversarial"] = adversarial.item()
         if weights.patch_l1 > 0:
             patch_l1 = self._patch_l1(sample, (fake - real).abs(), corners)
-        return self._adversarial_weight() * adversarial + weights.patch_l1 * patch_l1
+        return self._adversarial_weight() * adversarial + weights.patch_l1 * patch_l1, log
 
     def _discriminator_step(
         self,

@@ -40,13 +40,13 @@ def draw_lesions(volumes: dict[str, np.ndarray], count: float, unit: float, rng:
     """
     brain, lesions = volumes["brain"], volumes["lesions"]
     number = rng.poisson(count * brain.size / 80.0**3) if rng.random() < WINDOWS else 0
-    places = _places(volumes) if number else []
-    if not places:
+    regions = _regions(volumes) if number else []
+    if not regions:
         return
     tissue_contrast = _tissue_contrast(volumes, unit)
     drawn, changes = lesions.copy(), {name: np.zeros(brain.shape, np.float32) for name in ("flair", "t1w")}
     for _ in range(number):
-        where = places[int(rng.integers(len(places)))]
+        where = regions[int(rng.integers(len(regions)))]
         centre = np.array(np.unravel_index(where[int(rng.random() * len(where))], brain.shape))
         box, profile = _lesion(centre, brain.shape, rng)
         amount, fading = rng.uniform(*FLAIR_CONTRAST) * unit, rng.uniform(0.0, T1W_CONTRAST)
@@ -63,15 +63,15 @@ def draw_lesions(volumes: dict[str, np.ndarray], count: float, unit: float, rng:
         volumes[name] = volumes[name] + changes[name]
 
 
-def _places(volumes: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Where lesions may be centred: flat indices of the kinds of places that exist, one of which is drawn."""
+def _regions(volumes: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Flat voxel indices of each region where lesions may be centred; empty regions are left out."""
     white, grey = volumes["white_matter"], volumes["grey_matter"]
     free = volumes["brain"] & ~volumes["lesions"]
     beside_grey = white & ndimage.binary_dilation(grey, iterations=2)
     thick_grey = ndimage.binary_erosion(grey, iterations=3)  # cortex is thinner than that
     kinds = (beside_grey, beside_grey, thick_grey, white)
-    places = [np.flatnonzero(kind & free) for kind in kinds]
-    return [each for each in places if len(each)]
+    regions = [np.flatnonzero(kind & free) for kind in kinds]
+    return [region for region in regions if len(region)]
 
 
 def _tissue_contrast(volumes: dict[str, np.ndarray], unit: float) -> float:
