@@ -117,6 +117,17 @@ class Run:
             )
         return folder
 
+    def trained_people(self) -> dict[str, set[str]]:
+        """People whom the weights were trained on, in this run or in one that it started from.
+
+        Returns:
+            Folder of the cohort -> labels without `sub-`.
+        """
+        people = {data: set(labels) for data, labels in self.facts.get("trained_before", {}).items()}
+        if self.facts.get("data"):
+            people.setdefault(self.facts["data"], set()).update(self.facts["people"]["training"])
+        return people
+
     def log(self) -> list[dict[str, Any]]:
         """Read the epochs so far; a line cut off by a kill is left out."""
         path = self.path / "log.jsonl"
@@ -142,6 +153,20 @@ class Run:
         writer.writeheader()
         writer.writerows(epochs)
         write_text(self.path / "metrics.csv", table.getvalue())
+
+
+def run_of_bundle(bundle: Path) -> Run | None:
+    """Open the run that a bundle lies in.
+
+    Args:
+        bundle: folder of a bundle.
+
+    Returns:
+        The run; None if the bundle was copied, exported or supplied.
+    """
+    folder = bundle.resolve().parent
+    inside = folder.name == "bundles" and (folder.parent / "run.json").is_file()
+    return Run.open(folder.parent) if inside else None
 
 
 def check_not_begun(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from ..data.bundle import Bundle
 from ..data.case import Case
 from ..data.cohort import Cohort, Visit, how_to_get
-from ..data.run import Run
+from ..data.run import Run, run_of_bundle
 from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
 from ..imaging.preparation import load_visit
@@ -32,12 +32,12 @@ class Candidate:
     Attributes:
         name: name in the report.
         bundle: the trained model.
-        trained_on: (cohort folder, training people) if it was opened from a run, to recognise in-sample results.
+        trained_on: training people by cohort folder if it is part of a run, to recognise in-sample results.
     """
 
     name: str
     bundle: Bundle
-    trained_on: tuple[Path, frozenset[str]] | None = None
+    trained_on: Mapping[str, set[str]] = field(default_factory=dict)
     _model: TrainedModel | None = field(default=None, repr=False)
 
     def load(self, device: str) -> None:
@@ -109,9 +109,9 @@ class Candidate:
         Returns:
             A sentence, or an empty string.
         """
-        if self.trained_on is None or cohort.path is None or self.trained_on[0] != cohort.path.resolve():
+        if cohort.path is None:
             return ""
-        seen = self.trained_on[1] & set(cohort.people)
+        seen = self.trained_on.get(str(cohort.path.resolve()), set()) & set(cohort.people)
         if not seen:
             return ""
         return (
@@ -133,14 +133,10 @@ def open_candidate(path: Path, name: str = "") -> Candidate:
     Raises:
         BadInput: it is neither a bundle nor a finished run.
     """
-    trained_on = None
-    if (path / "run.json").is_file():
-        run = Run.open(path)
-        bundle = Bundle.open(run.bundle_path("best"))
-        if run.facts.get("data"):
-            trained_on = (Path(run.facts["data"]), frozenset(run.facts["people"]["training"]))
-    else:
-        bundle = Bundle.open(path)
+    of_run = (path / "run.json").is_file()
+    bundle = Bundle.open(Run.open(path).bundle_path("best") if of_run else path)
+    run = run_of_bundle(bundle.path)
+    trained_on = {} if run is None else run.trained_people()
     return Candidate(name or path.resolve().name.removesuffix(".zip"), bundle, trained_on)
 
 

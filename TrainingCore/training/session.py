@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from ..data.bundle import Bundle
 from ..data.cohort import Cohort
-from ..data.run import Run
+from ..data.run import Run, run_of_bundle
 from ..runtime.errors import BadInput
 from ..runtime.processes import Processes, join_processes
 from ..systems import system_class
@@ -21,6 +22,7 @@ from .loop import Trainer
 from .simulated import OnTheFly
 from .store import CaseStore
 
+LOG = logging.getLogger(__name__)
 Report = Callable[[str, float, str], None]
 Watch = Callable[[dict[str, Any]], None]
 
@@ -86,6 +88,7 @@ def train_split(
             _facts_of(split, start) if isinstance(split, Split) else _facts_on_the_fly(split, feed, validation, start)
         )
         run = Run.create(out, recipe, {**facts, "threads": torch.get_num_threads()})
+        _warn_of_known_people(facts)
     elif run is None:
         run = Run(out, {}, recipe)
     trainer = Trainer(system, run, feed, validation, processes)
@@ -177,8 +180,22 @@ def _initial_model(start: Bundle | None) -> tuple[dict[str, Any], str]:
     """Entry of run.json for the initial model, and description of that model's training data."""
     if start is None:
         return {}, ""
-    facts = {"path": str(start.path.resolve()), "weights_sha256": start.sha256}
-    return {"started_from": facts}, f"; before that, {start.description['training_data']}"
+    facts: dict[str, Any] = {"started_from": {"path": str(start.path.resolve()), "weights_sha256": start.sha256}}
+    if (run := run_of_bundle(start.path)) is not None:
+        facts["trained_before"] = {data: sorted(people) for data, people in run.trained_people().items()}
+    return facts, f"; before that, {start.description['training_data']}"
+
+
+def _warn_of_known_people(facts: dict[str, Any]) -> None:
+    """Warn if the initial model was trained on people who validate this run."""
+    validation = facts["people"]["validation"]
+    known = set(facts.get("trained_before", {}).get(facts["data"], ())) & set(validation)
+    if known:
+        LOG.warning(
+            f"The initial model was trained on {len(known)} of the {len(validation)} validation people: their "
+            "errors are too low, and what is chosen on them is optimistic. Use the seed and validation_people "
+            "of the initial model's run."
+        )
 
 
 def _facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:

@@ -195,16 +195,21 @@ def test_a_model_on_a_coarser_grid_is_compared_on_the_finer_one(tmp_path, cohort
     assert "40 x 40 x 40" in summary["warnings"][0]
 
 
-def test_a_run_asked_about_its_own_training_people_is_found_out(tmp_path, cohort, linear):
+@pytest.mark.parametrize("earlier", [False, True])
+def test_in_sample_results_are_marked(tmp_path, cohort, linear, earlier):
+    """Also those of people whom only the initial model was trained on, and for a bundle of the run as for the run."""
     import shutil
 
-    run = tmp_path / "run"
+    run, data = tmp_path / "run", str(cohort.resolve())
     shutil.copytree(linear, run / "bundles" / "best")
-    facts = {"data": str(cohort.resolve()), "people": {"training": ["B01", "B02", "X"], "validation": []}}
+    facts = {"data": data, "people": {"training": ["B01", "B02", "X"], "validation": []}}
+    if earlier:
+        facts = {"data": data, "people": {"training": ["B01"], "validation": []}, "trained_before": {data: ["B02"]}}
     (run / "run.json").write_text(json.dumps(facts))
     (run / "recipe.yaml").write_text("system: linear\n")
     out = tmp_path / "out"
-    assert evaluate("--run", run, "--data", cohort, "--out", out) == 0
+    model = ("--bundle", run / "bundles" / "best") if earlier else ("--run", run)
+    assert evaluate(*model, "--data", cohort, "--out", out) == 0
     (warning,) = json.loads((out / "summary.json").read_text())["warnings"]
     assert "trained on 2 of these 7 people" in warning
 

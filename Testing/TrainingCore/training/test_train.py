@@ -233,9 +233,10 @@ def test_resuming_keeps_the_recipe(whole_run: Path, ball_cohort: Path) -> None:
 
 def test_a_run_may_start_from_a_trained_model_and_says_so(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
     model, out = whole_run / "bundles" / "last", tmp_path / "run"
-    train(
-        "--data", ball_cohort, "--out", out, "--start-from", model, "--set", *SMALL, "epochs=1", "generator_rate=1e-4"
-    )
+    changes = (*SMALL, "epochs=1", "generator_rate=1e-4", "seed=3")
+    done = train("--data", ball_cohort, "--out", out, "--start-from", model, "--set", *changes)
+    assert Run.open(out).facts["trained_before"] == {str(ball_cohort): Run.open(whole_run).facts["people"]["training"]}
+    assert "was trained on 1 of the 1 validation people" in done.stderr  # another seed draws other people
     assert Run.open(out).log()[0]["l1"] < Run.open(whole_run).log()[0]["l1"] / 2
     assert "before that" in Bundle.open(out / "bundles" / "best").description["training_data"]
     other = train(
