@@ -97,6 +97,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/label_maps.py
   imaging/labelling.py
   imaging/lesion_editing.py
+  imaging/lesion_points.py
   imaging/mask_values.py
   imaging/mutual_information.py
   imaging/nifti.py

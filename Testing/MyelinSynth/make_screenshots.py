@@ -253,6 +253,7 @@ def solidPlotsAndExport(studio: Studio, scratch: Path) -> None:
     """Stages 5 and 6: lesions in 3D, plots, export."""
     from MyelinSynthLib.display import plots
     from MyelinSynthLib.export.files import Photographer
+    from MyelinSynthLib.review.points import lesionPoint
     from MyelinSynthLib.review.segments import labelsOnGrid
     from MyelinSynthLib.scene import provenance
     from slice_picture import ThreeDView
@@ -281,7 +282,8 @@ def solidPlotsAndExport(studio: Studio, scratch: Path) -> None:
     review = panel.review
     tiles = []
     for row in review.order(states=("flagged", "rejected")):
-        picture = photographer.picture(review.lesion(row), review.centre(row, nodes["dvr"]), review.state(row))
+        point = lesionPoint(review, row, nodes["dvr"], nodes["lesions"])
+        picture = photographer.picture(review.lesion(row), point, review.state(row))
         tiles.append(Image.fromarray(picture).resize((VIEW[0], round(VIEW[0] / 3))))
     shown = Image.new("RGB", (VIEW[0], sum(tile.height + 2 for tile in tiles)), BACKGROUND)
     for index, tile in enumerate(tiles):

@@ -22,9 +22,10 @@ from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.review.changes import addLesion, canGrow, mergeLesions, splitLesion
 from MyelinSynthLib.review.edits import Memory, measureAgain, regionsOf
+from MyelinSynthLib.review.points import lesionPoint
 from MyelinSynthLib.review.segments import labelsOnGrid, segmentIds
 from MyelinSynthLib.review.table import ACCEPTED, ADDED, MERGED, REVIEW_COLUMNS, SPLIT, UNREVIEWED, Review, fillTable
-from MyelinSynthLib.scene import provenance
+from MyelinSynthLib.scene import geometry, provenance
 from MyelinSynthLib.scene.geometry import toArray, toWorld
 from stand_in_host import Host
 from test_module_edits import draw
@@ -183,6 +184,28 @@ def test_merging_and_splitting_are_opposites_and_can_be_taken_back(application: 
     split.undo()
     merged.undo()
     assert (contents(outputs), drawn(outputs)) == (before, voxels)
+
+
+@pytest.mark.parametrize(("name", "spacing"), GEOMETRIES)
+def test_a_merged_lesion_is_shown_in_one_of_its_parts(
+    application: Application, tmp_path: Path, name: str, spacing: tuple[float, float, float]
+) -> None:
+    outputs = foundPatient(tmp_path, name, spacing)
+    nodes, review = outputs.nodes(), Review(outputs.table)
+    addLesion(nodes, MISSED[0], Memory())
+    merged = mergeLesions(nodes, [2, 3], Memory()).lesion
+    (layer,) = labelsOnGrid(outputs.segmentation, outputs.dvr)
+    row = review.rowOf(merged)
+
+    def lesionAt(point: np.ndarray) -> int:
+        i, j, k = np.rint((np.linalg.inv(geometry.ijkToRas(outputs.dvr)) @ [*point, 1.0])[:3]).astype(int)
+        return int(layer[k, j, i])
+
+    assert lesionAt(review.centre(row, outputs.dvr)) == 0
+    assert lesionAt(lesionPoint(review, row, outputs.dvr, outputs.segmentation)) == merged
+    np.testing.assert_array_equal(
+        lesionPoint(review, row, outputs.dvr, None), review.centre(row, outputs.dvr), "the outlines were deleted"
+    )
 
 
 def test_what_cannot_be_merged_or_split_is_said(application: Application, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from .. import RESEARCH_USE, SIMULATED
 from ..data import lesion_columns
 from ..data.case import title_of
 from ..imaging.bias import box_around
+from ..imaging.lesion_points import point_in_lesion
 from ..imaging.volumes import Volume, resample
 from ..runtime.files import write_text
 
@@ -68,7 +69,7 @@ def write_viewer(
     data = {
         "images": shown,
         "columns": [{"name": c.name, "title": titles[c.name], "tooltip": c.tooltip, "text": c.text} for c in columns],
-        "rows": [_row(row, columns) for row in rows],
+        "rows": [_row(row, columns, labels) for row in rows],
     }
     banners = [RESEARCH_USE, "Synthetic DVR: computed from MRI by a network, not measured by PET."]
     banners += [f"{SIMULATED}: the model has never seen a measured PET of a person."] if simulated else []
@@ -164,11 +165,16 @@ def _entry(
     }
 
 
-def _row(row: Mapping[str, Any], columns: Sequence[lesion_columns.LesionColumn]) -> dict[str, Any]:
+def _row(
+    row: Mapping[str, Any], columns: Sequence[lesion_columns.LesionColumn], labels: Volume | None
+) -> dict[str, Any]:
+    centre = [row["x_mm"], row["y_mm"], row["z_mm"]]
+    if labels is not None:
+        centre = point_in_lesion(labels.data, int(row["id"]), labels.affine, centre).tolist()
     plain = {column.name: row.get(column.name) for column in columns}
     shown = {
         column.name: value if column.text else column.form.format(value)
         for column in columns
         if (value := row.get(column.name)) is not None
     }
-    return {**plain, "id": int(row["id"]), "shown": shown}
+    return {**plain, "id": int(row["id"]), "shown": shown, "point_mm": centre}

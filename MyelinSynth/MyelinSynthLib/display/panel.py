@@ -158,7 +158,7 @@ class DisplayPanel(VTKObservationMixin):
         Args:
             lesion: number of the lesion; None shows all lesions alike.
         """
-        outlines = self._outlines()
+        outlines = self.outlines()
         if outlines is not None:
             identifiers = lesions.segmentIds(outlines)
             highlight(outlines, None if lesion is None else identifiers.get(lesion))
@@ -176,7 +176,7 @@ class DisplayPanel(VTKObservationMixin):
         else:
             self._goTo(self._beforeComparison)
 
-    def _outlines(self) -> Any:
+    def outlines(self) -> Any:
         """Return the segmentation of the lesions in the table, of two visits or of the Result, or None."""
         return self.nodes.get("change_lesions" if self.comparing else "lesions")
 
@@ -230,7 +230,7 @@ class DisplayPanel(VTKObservationMixin):
 
     def _onOutlines(self, visible: bool) -> None:
         """Show or hide the lesion outlines."""
-        outlines = self._outlines()
+        outlines = self.outlines()
         if outlines is not None:
             display.setOutlines(outlines, visible)
 

@@ -22,6 +22,7 @@ import slicer
 from ..errors import SynthesisError
 from ..review import table as lesionTable
 from ..review.edits import Memory, measuredOnGrid
+from ..review.points import lesionPoint
 from ..review.segments import labelsOnGrid
 from ..review.summary import lesionWords
 from ..review.table import ID, REVIEW_COLUMNS, Review
@@ -259,7 +260,7 @@ def _reviewTable(review: Review) -> str:
 def _pictures(nodes: dict[str, Any], review: Review) -> list[str]:
     """Return figures of the flagged and rejected lesions, largest lesions first."""
     rows = [row for state in (lesionTable.FLAGGED, lesionTable.REJECTED) for row in review.order(states=(state,))]
-    rows = [row for row in rows if np.isfinite(review.centre(row, nodes["dvr"])).all()]
+    rows = [row for row in rows if np.isfinite(review.localCentre(row)).all()]
     if not rows or "lesions" not in nodes:
         return []
     photographer = Photographer(nodes, labelsOnGrid(nodes["lesions"], nodes["dvr"]))
@@ -268,7 +269,7 @@ def _pictures(nodes: dict[str, Any], review: Review) -> list[str]:
         parts.append(f"<p>{_escape(_('The first {n} of {total}.').format(n=MAX_PICTURES, total=len(rows)))}</p>")
     for row in rows[:MAX_PICTURES]:
         lesion, state = review.lesion(row), review.state(row)
-        picture = photographer.png(lesion, review.centre(row, nodes["dvr"]), state)
+        picture = photographer.png(lesion, lesionPoint(review, row, nodes["dvr"], nodes["lesions"]), state)
         caption = _("Lesion {id}, {state}: {panels}; axial, patient's right on the left, 60 mm wide.").format(
             id=lesion, state=state, panels=photographer.names()
         )

@@ -23,6 +23,7 @@ from .dock import TableDock
 from .edits import Memory, measureAgain
 from .history import History
 from .keys import Keys
+from .points import lesionPoint
 from .rows import Rows, lesionLine, stateName
 from .segments import segmentIds
 from .table import (
@@ -241,10 +242,15 @@ class ReviewPanel(VTKObservationMixin):
 
     def _updateZoom(self) -> None:
         """Allow zooming only while a lesion is chosen, so that the box never contradicts the views."""
-        canZoom = self.position() is not None
+        canZoom = self._hasPosition(self.currentRow())
         self.ui.closelyBox.enabled = canZoom
         if not canZoom:
             self.ui.closelyBox.checked = False
+
+    def _hasPosition(self, row: int | None) -> bool:
+        if self.review is None or row is None or "dvr" not in self.nodes:
+            return False
+        return bool(np.isfinite(self.review.localCentre(row)).all())
 
     def currentRow(self) -> int | None:
         """Return the chosen row of the table node, or None."""
@@ -380,12 +386,11 @@ class ReviewPanel(VTKObservationMixin):
         self._jump()
 
     def position(self) -> list[float] | None:
-        """Return the world point (RAS mm) of the chosen lesion, or None."""
+        """Return a world point (RAS mm) in the chosen lesion, or None."""
         row = self.currentRow()
-        if self.review is None or row is None or "dvr" not in self.nodes:
+        if self.review is None or row is None or not self._hasPosition(row):
             return None
-        position = self.review.centre(row, self.nodes["dvr"])
-        return position.tolist() if np.isfinite(position).all() else None
+        return lesionPoint(self.review, row, self.nodes["dvr"], self._views.outlines()).tolist()
 
     def _jump(self) -> None:
         """Show and highlight the chosen lesion in all views."""

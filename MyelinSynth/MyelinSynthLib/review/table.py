@@ -354,8 +354,16 @@ class Review:
         Returns:
             World point in RAS mm; NaN if the table has no coordinates.
         """
-        local = np.array([self.number(row, name) for name in ("x_mm", "y_mm", "z_mm")])
+        local = self.localCentre(row)
         return pointsToWorld(mapNode, local[None])[0] if np.isfinite(local).all() else local
+
+    def localCentre(self, row: int) -> np.ndarray:
+        """Return the centre of gravity of a lesion in the map's own space, RAS mm; NaN if the table has none.
+
+        Args:
+            row: row of the table node.
+        """
+        return np.array([self.number(row, name) for name in ("x_mm", "y_mm", "z_mm")])
 
     def _index(self, column: str) -> int:
         index = self.tableNode.GetColumnIndex(column)

@@ -97,6 +97,20 @@ def test_outlines_lie_inside_each_lesion_and_part_neighbours() -> None:
 
 
 @pytest.mark.slow
+def test_a_lesion_of_two_parts_is_shown_in_one_of_them(tmp_path: Path) -> None:
+    head = make_head()
+    labels = head["lesions"].astype(np.float32)
+    labels[labels > 0] = 1
+    parts = np.argwhere(labels)
+    middle = AFFINE[:3, :3] @ parts.mean(axis=0) + AFFINE[:3, 3]
+    assert not labels[tuple(np.rint(parts.mean(axis=0)).astype(int))]
+    brain = Volume(head["brain"].astype(np.float32), AFFINE, "brain")
+    row = {"id": 1, "volume_mm3": 1700.0, **dict(zip(("x_mm", "y_mm", "z_mm"), middle.tolist()))}
+    write_viewer(tmp_path / "v.html", {}, brain, brain, Volume(labels, AFFINE, "lesions"), [row], simulated=True)
+    [shown] = content(tmp_path / "v.html")["rows"]
+    assert labels[tuple(np.rint(np.linalg.inv(AFFINE) @ [*shown["point_mm"], 1.0]).astype(int)[:3])] == 1
+
+
 def test_keys_and_a_saved_review_in_a_browser(page: Path) -> None:
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     if not (shutil.which("chromium") and shutil.which("chromedriver")):

@@ -1,0 +1,56 @@
+"""The point at which a lesion is shown, in views and pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from ..run.childprocess import importTrainingCore
+from ..scene.geometry import pointsToWorld, toArray
+from .segments import segmentsByLesion
+from .table import Review
+
+LABELMAP = "Binary labelmap"
+
+
+def lesionPoint(review: Review, row: int, mapNode: Any, segmentation: Any) -> np.ndarray:
+    """Return a point in the lesion, following transforms applied to the map since.
+
+    Args:
+        review: review of the lesion table.
+        row: row of the table node.
+        mapNode: the map in whose own space the table's coordinates are.
+        segmentation: vtkMRMLSegmentationNode of the lesions; None if it was deleted.
+
+    Returns:
+        World point in RAS mm: the centre of gravity if it lies in the lesion, else the lesion's deepest voxel. The
+        centre of gravity of a lesion without outline; NaN if the table has no coordinates.
+    """
+    centre = review.localCentre(row)
+    if not np.isfinite(centre).all():
+        return centre
+    segment = None if segmentation is None else segmentsByLesion(segmentation).get(review.lesion(row))
+    if segment is not None:
+        centre = _inside(segment.GetRepresentation(LABELMAP), segment.GetLabelValue(), centre)
+    return pointsToWorld(mapNode, centre[None])[0]
+
+
+def _inside(image: Any, label: int, centre: np.ndarray) -> np.ndarray:
+    """Return a point in the voxels of a label, in the space of the image, RAS mm; the centre if there are none."""
+    if image is None or image.GetPointData().GetScalars() is None:
+        return centre
+    importTrainingCore()
+    from TrainingCore.imaging.lesion_points import point_in_lesion
+
+    matrix, extent = vtk.vtkMatrix4x4(), image.GetExtent()
+    image.GetImageToWorldMatrix(matrix)
+    affine = toArray(matrix)
+    affine[:3, 3] += affine[:3, :3] @ extent[::2]
+    voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+    try:
+        return point_in_lesion(voxels.transpose(2, 1, 0), label, affine, centre)
+    except ModuleNotFoundError:  # SciPy is installed with the first synthesis
+        return centre
