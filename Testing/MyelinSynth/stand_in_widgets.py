@@ -12,9 +12,13 @@ NODE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImport
 
 
 class CollapsibleButton(QtWidgets.QWidget):
-    """ctkCollapsibleButton: its contents only."""
+    """ctkCollapsibleButton: its contents only. Unless told otherwise, it is never narrower than it would like to be."""
 
     _collapsed = False
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
 
     def _set(self, collapsed: bool) -> None:
         self._collapsed = collapsed
