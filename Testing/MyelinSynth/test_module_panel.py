@@ -412,8 +412,19 @@ def test_a_review_goes_on_after_saving_and_reopening(
     assert slicer.mrmlScene.WriteToMRB(bundle)
     slicer.mrmlScene.Clear(0)
     assert widget.ui.reviewTable.rowCount == 0
+
+    def hide(_scene: Any, _event: str) -> None:
+        """As each slice controller of Slicer 5.13 does where another scene was closed before."""
+        (segmentation,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        segmentation.GetDisplayNode().SetSegmentVisibility(segmentation.GetSegmentation().GetNthSegmentID(0), False)
+
+    observer = slicer.mrmlScene.AddObserver(slicer.mrmlScene.EndImportEvent, hide, -1.0)
     assert slicer.mrmlScene.ReadFromMRB(bundle)
-    host.process()
+    slicer.mrmlScene.RemoveObserver(observer)
+    display = widget.displayPanel.nodes["lesions"].GetDisplayNode()
+    identifiers = list(widget.displayPanel.nodes["lesions"].GetSegmentation().GetSegmentIDs())
+    assert not display.GetSegmentVisibility(identifiers[0])
+    until(host, lambda: all(map(display.GetSegmentVisibility, identifiers)))
     assert widget.ui.reviewLabel.text == "1 of 2 lesions reviewed"
     assert widget.ui.t1wSelector.currentNode().GetName() == "T1w"
 

@@ -26,7 +26,7 @@ from .layouts import (
     isLayout,
     registerLayouts,
 )
-from .selection import highlight, showOnly
+from .selection import highlight, showOnly, showSegments
 from .shown import CHANGE_VIEW, CHANGE_VIEWS, FLAIR, MAP_VIEW, T1W, Shown, viewsOf
 
 UNDER = (T1W, FLAIR)  # in the order of the box
@@ -67,6 +67,10 @@ class DisplayPanel(VTKObservationMixin):
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._onSettled)
+        self._segmentsTimer = qt.QTimer()  # after Slicer's slice controllers have seen the segmentation
+        self._segmentsTimer.setSingleShot(True)
+        self._segmentsTimer.setInterval(SETTLE_MILLISECONDS[-1])
+        self._segmentsTimer.connect("timeout()", self._showSegments)
         ui.opacitySlider.connect("valueChanged(double)", self._onOpacity)
         ui.underBox.connect("currentIndexChanged(int)", self._onUnder)
         ui.wipeBox.connect("toggled(bool)", self._onWipe)
@@ -91,6 +95,7 @@ class DisplayPanel(VTKObservationMixin):
         """
         if nodes.get("dvr") is not self.nodes.get("dvr") and "dvr" in nodes:
             showOnly(nodes["dvr"])
+            self._segmentsTimer.start()
         self.nodes = nodes
         self.shown.take(nodes)
         if self.shown.wipe is None:
@@ -147,6 +152,7 @@ class DisplayPanel(VTKObservationMixin):
     def close(self) -> None:
         """Drop all references to nodes, and remove the wipe."""
         self._timer.stop()
+        self._segmentsTimer.stop()
         self._settling = []
         self._stopWipe()
         self.nodes, self._corners = {}, None
@@ -186,6 +192,12 @@ class DisplayPanel(VTKObservationMixin):
             node = self.nodes.get(role)
             if node is not None and node.GetDisplayNode() is not None:
                 node.GetDisplayNode().SetVisibility(visible)
+
+    def _showSegments(self) -> None:
+        """Show every lesion of the Result that was opened."""
+        for role in ("lesions", "change_lesions"):
+            if role in self.nodes:
+                showSegments(self.nodes[role])
 
     def onReviewed(self) -> None:
         """Update colours and plots after a decision or an edit."""

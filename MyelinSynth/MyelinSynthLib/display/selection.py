@@ -27,6 +27,24 @@ def showOnly(mapNode: Any) -> None:
                 node.GetDisplayNode().SetVisibility(provenance.get(node, "Run") == run)
 
 
+def showSegments(segmentation: Any) -> None:
+    """Show every segment of a segmentation.
+
+    When a scene is opened after another one was closed, each slice controller hides a segment (seen in Slicer 5.13).
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+    """
+    display = segmentation.GetDisplayNode()
+    if display is None:
+        return
+    wasModified = display.StartModify()
+    for segmentID in list(segmentation.GetSegmentation().GetSegmentIDs()):
+        if not display.GetSegmentVisibility(segmentID):
+            display.SetSegmentVisibility(segmentID, True)
+    display.EndModify(wasModified)
+
+
 def highlight(segmentation: Any, identifier: str | None) -> None:
     """Highlight one segment; the user's colours and line widths are kept.
 
