@@ -80,6 +80,32 @@ def test_patients_are_reviewed_one_after_the_other_and_kept(host: Host, widget: 
     assert not host.messages
 
 
+def test_a_review_that_cannot_be_saved_stays_open(host: Host, widget: Any, results: Path) -> None:
+    result, ui, panel = results / "sub-01_result", widget.ui, widget.reviewPanel
+    reopen(host, widget, results)
+    ui.commentEdit.text = "kept without a decision"
+    panel.onComment()
+    assert "kept without a decision" in (result / "review.csv").read_text(encoding="utf-8")
+    shutil.rmtree(result)
+    result.write_text("a file where the folder was")
+    panel.decide(ACCEPTED)
+    panel.decide(FLAGGED)
+    assert len(host.messages) == 1, "once, not at every decision"
+    assert "cannot be saved" in host.messages[0]
+    assert str(result) in ui.worklistLabel.text
+    ui.nextPatientButton.click()
+    assert len(host.messages) == 2
+    assert ui.worklistBox.currentText.startswith("sub-01")
+    assert [panel.review.state(row) for row in (0, 1)] == [ACCEPTED, FLAGGED], "the patient is still open"
+    host.messages.clear()
+    result.unlink()
+    ui.nextPatientButton.click()
+    assert not host.messages
+    assert ui.worklistBox.currentText.startswith("sub-02")
+    ui.worklistBox.setCurrentIndex(0)
+    assert [panel.review.state(row) for row in (0, 1)] == [ACCEPTED, FLAGGED], "the whole Result was written again"
+
+
 def reopen(host: Host, widget: Any, results: Path) -> Any:
     """An empty scene, and the worklist again; returns the review of its first patient."""
     slicer.mrmlScene.Clear(0)

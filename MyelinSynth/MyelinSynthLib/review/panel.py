@@ -434,6 +434,7 @@ class ReviewPanel(VTKObservationMixin):
         self._history.add(lesion, [lesion], functools.partial(self._setComment, lesion, before))
         self.ui.commentEdit.text = self.review.comment(row)  # as stored
         self.refill(lesion)
+        self._changed()
 
     def _setComment(self, lesion: int, comment: str) -> None:
         row = None if self.review is None else self.review.rowOf(lesion)

@@ -22,6 +22,7 @@ class WorklistPanel:
         self.entries: list[Entry] = []
         self._current: tuple[Entry, Any, Any] | None = None
         self._filling = False
+        self._failed = False  # whether the user knows that the review cannot be saved
         ui.openWorklistButton.connect("clicked(bool)", self._onOpen)
         ui.worklistBox.connect("currentIndexChanged(int)", self._onChosen)
         ui.nextPatientButton.connect("clicked(bool)", self._onNext)
@@ -61,7 +62,7 @@ class WorklistPanel:
 
     def onReviewed(self) -> None:
         """Save a decision in the Result folder."""
-        if self._keep():
+        if self._current is not None and self._keep():
             self._fill()
 
     def forget(self) -> None:
@@ -69,17 +70,22 @@ class WorklistPanel:
         self._current = None
 
     def _keep(self) -> bool:
+        """Save the review of the current patient; return False, and tell the user once, if that failed."""
         if self._current is None:
-            return False
+            return True
         entry, _patient, outputs = self._current
         if not slicer.mrmlScene.IsNodePresent(outputs.table):
             self._current = None
-            return False
+            return True
         try:
             keepReview(outputs.nodes(), entry.result)
         except SynthesisError as error:
             self.ui.worklistLabel.text = str(error)
+            if not self._failed:
+                self._failed = True
+                slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
             return False
+        self._failed = False
         return True
 
     def _index(self) -> int:
@@ -92,7 +98,10 @@ class WorklistPanel:
         return (unfinished or order)[0]
 
     def _go(self, index: int) -> None:
-        self._keep()
+        self._failed = False
+        if not self._keep():  # the review exists only in the scene: its nodes are not removed
+            self._select()
+            return
         with slicer.util.tryWithErrorDisplay(_("The patient could not be opened."), waitCursor=True):
             before, self._current = self._current, None
             try:
@@ -107,6 +116,12 @@ class WorklistPanel:
                 closeEntry(before[1], before[2])
         self._fill()
 
+    def _select(self) -> None:
+        """Show in the list which patient is open."""
+        self._filling = True
+        self.ui.worklistBox.setCurrentIndex(self._index())
+        self._filling = False
+
     def _fill(self) -> None:
         ui, progress = self.ui, [entry.progress() for entry in self.entries]
         self._filling = True
@@ -114,8 +129,8 @@ class WorklistPanel:
         ui.worklistBox.addItems(
             [f"{entry.label} ({done} / {total})" for entry, (done, total) in zip(self.entries, progress)]
         )
-        ui.worklistBox.setCurrentIndex(self._index())
         self._filling = False
+        self._select()
         ui.worklistBox.enabled = ui.nextPatientButton.enabled = bool(self.entries)
         finished = sum(done == total for done, total in progress)
         text = _("{done} of {total} patients reviewed").format(done=finished, total=len(progress))
