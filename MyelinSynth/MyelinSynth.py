@@ -226,7 +226,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onChoice(self, _caller=None, _event=None):
         """Show missing or suspicious inputs, and enable the button only if synthesis is possible."""
-        if self._parameterNode is None:
+        if self._parameterNode is None or slicer.mrmlScene.IsImporting():  # its nodes may have no voxels yet
             return
         further = self.furtherInputs()
         self.patientPanel.selectors.offer(further, self._parameterNode)

@@ -401,7 +401,7 @@ def test_closing_the_scene_gives_the_memory_of_its_images_back(
 
 
 def test_a_review_goes_on_after_saving_and_reopening(
-    host: Host, widget: Any, child: Callable[[str], None], tmp_path: Path
+    host: Host, widget: Any, child: Callable[[str], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     choosePatient(widget)
     child(WORKS)
@@ -427,6 +427,11 @@ def test_a_review_goes_on_after_saving_and_reopening(
     until(host, lambda: all(map(display.GetSegmentVisibility, identifiers)))
     assert widget.ui.reviewLabel.text == "1 of 2 lesions reviewed"
     assert widget.ui.t1wSelector.currentNode().GetName() == "T1w"
+    capfd.readouterr()
+    assert slicer.mrmlScene.ReadFromMRB(bundle), "added to the open scene, as when it is dropped on the window"
+    host.process()
+    assert "Traceback" not in capfd.readouterr().err
+    assert widget.ui.reviewLabel.text == "1 of 2 lesions reviewed"
 
 
 def test_opacity_moves_with_the_slider(host: Host, widget: Any, child: Callable[[str], None]) -> None:

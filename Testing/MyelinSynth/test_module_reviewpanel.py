@@ -192,6 +192,9 @@ def test_the_table_lies_below_the_views_with_all_its_columns(
     assert not table.isVisible()
     reviewed.enter()
     assert table.isVisible()
+    dock.close()
+    reviewed.ui.nextButton.click()
+    assert table.isVisible(), "closed with its own button, it is back with the next review"
 
 
 def test_the_result_is_said_and_leads_on_to_the_review(

@@ -134,7 +134,8 @@ class ReviewPanel(VTKObservationMixin):
             self._annotation.show("")
 
     def begin(self) -> None:
-        """Choose the first unreviewed lesion."""
+        """Choose the first unreviewed lesion, and show the table again if it was closed."""
+        self._updateReviewing()
         if self.review is None or not self._rows.order:
             self._updateZoom()
             return
