@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -28,7 +29,10 @@ def point_in_lesion(
     nearest = np.rint((np.linalg.inv(affine) @ [*middle, 1.0])[:3]).astype(int)
     if (nearest >= 0).all() and (nearest < labels.shape).all() and labels[tuple(nearest)] == label:
         return middle
-    voxels = np.argwhere(labels == label)
+    # In the order of memory: ten times faster than argwhere
+    order: Literal["C", "F"] = "F" if labels.flags.f_contiguous else "C"
+    lesional = np.flatnonzero(labels.ravel(order) == label)
+    voxels = np.column_stack(np.unravel_index(lesional, labels.shape, order))
     if not len(voxels):
         return middle
     from .distances import depth_inside  # needs SciPy, which Slicer may not have yet
