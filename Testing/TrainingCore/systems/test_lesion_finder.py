@@ -87,6 +87,31 @@ def test_it_learns_to_mark_a_lesion_and_nothing_outside_the_brain() -> None:
     assert {"dice_loss", "f1_at_0.50_3"} <= set(measures)
 
 
+def test_left_and_right_are_treated_alike_and_a_large_head_is_predicted_in_windows(monkeypatch) -> None:
+    system, x = finder("network.levels=1"), torch.randn(1, 2, 31, 24, 20)
+    probability = system.segment(x)
+    assert torch.allclose(system.segment(x.flip(2)), probability.flip(2), atol=1e-6)
+    assert not torch.allclose(probability.flip(2), probability, atol=1e-3)
+    monkeypatch.setattr("TrainingCore.systems.lesion_finder.AT_ONCE", 20)
+    in_windows = system.segment(x)
+    assert 0 < float((in_windows - probability).abs().max()) < 0.1  # GroupNorm sees a window, not all of it
+
+
+def test_without_an_input_it_predicts_in_windows_as_in_training(monkeypatch) -> None:
+    edges = []
+
+    def tiled(run, x, edge, overlap):
+        edges.append(edge)
+        return run(x)
+
+    monkeypatch.setattr("TrainingCore.systems.lesion_finder.tiled_forward", tiled)
+    x = visit().inputs
+    finder("network.levels=1").segment(x)
+    x[:, 0] = BACKGROUND
+    finder("network.levels=1").segment(x)
+    assert edges == [192, 192, 16, 16]
+
+
 def test_a_blank_input_is_one_that_is_missing() -> None:
     """Background everywhere is seen as the brain's mean everywhere: what training shows as a missing input."""
     system = finder("missing_input=0.5")

@@ -32,7 +32,7 @@ class LesionFinderSettings:
     """Window and losses of the lesion finder.
 
     Attributes:
-        window: edge in voxels of what the network sees at once.
+        window: edge in voxels of what the network sees at once in training.
         small_lesions: largest weight of a voxel in the cross-entropy.
         missing_input: probability of a blank input, of each.
         ema: share of the old weights that the moving average keeps.
