@@ -52,5 +52,12 @@ class Conv3d(nn.Conv3d):
     """torch's Conv3d with the same stride and padding along each axis, by `convolve`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve (N, A, D, H, W) to (N, C, D', H', W')."""
+        """Convolve a batch.
+
+        Args:
+            input: (N, A, D, H, W).
+
+        Returns:
+            (N, C, D', H', W').
+        """
         return convolve(input, self.weight, self.bias, int(self.stride[0]), int(self.padding[0]))
