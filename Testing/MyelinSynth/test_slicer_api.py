@@ -38,6 +38,7 @@ QT_ENUMS |= {"Qt::WidgetWithChildrenShortcut"}
 OWN = {
     "_timer": "QTimer",
     "_namesTimer": "QTimer",
+    "_segmentsTimer": "QTimer",
     "_header": "QHeaderView",
     "shortcut": "QShortcut",
     "button": "QPushButton",
