@@ -50,7 +50,6 @@ def find_lesions(model: TrainedModel, patient: AlignedPatient) -> tuple[Volume, 
     probability = model.segment(np.stack(inputs).astype(np.float32))
     (on_t1w,) = maps_to_t1w([probability], inside, grid, mask)
     flair = patient.on_reference_grid("flair").data if "flair" in patient.images else None
-    spacing = np.linalg.norm(mask.affine[:3, :3], axis=0)
     limits = (lesion_threshold(about), smallest_lesion(about))
-    lesional = lesion_outlines(on_t1w, mask.data > 0.5, flair, spacing, *limits)
+    lesional = lesion_outlines(on_t1w, mask.data > 0.5, flair, tuple(mask.spacing), *limits)
     return Volume(lesional.astype(np.float32), mask.affine, "lesions found automatically"), on_t1w

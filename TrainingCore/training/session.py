@@ -83,18 +83,22 @@ def train_split(
     if start is not None:
         system.start_from(start)
     feed, validation = _visits(split, recipe, processes, workers, report)
-    if processes.first and run is None:
-        facts = (
-            _facts_of(split, start) if isinstance(split, Split) else _facts_on_the_fly(split, feed, validation, start)
-        )
-        run = Run.create(out, recipe, {**facts, "threads": torch.get_num_threads()})
-        _warn_of_known_people(facts)
-    elif run is None:
-        run = Run(out, {}, recipe)
+    if run is None:
+        run = _new_run(out, recipe, split, feed, validation, start) if processes.first else Run(out, {}, recipe)
     trainer = Trainer(system, run, feed, validation, processes)
     trainer.train(lambda fraction, message: report("train", fraction, message), watch)
     if processes.first:
         export_bundles(run)
+    return run
+
+
+def _new_run(
+    out: Path, recipe: dict[str, Any], split: Split | OnTheFly, feed: Feed, validation: Visits, start: Bundle | None
+) -> Run:
+    """Create the folder of a run."""
+    facts = _facts_of(split, start) if isinstance(split, Split) else _facts_on_the_fly(split, feed, validation, start)
+    run = Run.create(out, recipe, {**facts, "threads": torch.get_num_threads()})
+    _warn_of_known_people(facts)
     return run
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
 from ..run.childprocess import importTrainingCore
-from ..scene.geometry import pointsToWorld, toArray
+from ..scene.geometry import imageToWorld, imageVoxels, pointsToWorld
 from .segments import segmentsByLesion
 from .table import Review
 
@@ -40,16 +38,14 @@ def lesionPoint(review: Review, row: int, mapNode: Any, segmentation: Any) -> np
 
 def _inside(image: Any, label: int, centre: np.ndarray) -> np.ndarray:
     """Return a point in the voxels of a label, in the space of the image, RAS mm; the centre if there are none."""
-    if image is None or image.GetPointData().GetScalars() is None:
+    voxels = None if image is None else imageVoxels(image)
+    if voxels is None:
         return centre
     importTrainingCore()
     from TrainingCore.imaging.lesion_points import point_in_lesion
 
-    matrix, extent = vtk.vtkMatrix4x4(), image.GetExtent()
-    image.GetImageToWorldMatrix(matrix)
-    affine = toArray(matrix)
-    affine[:3, 3] += affine[:3, :3] @ extent[::2]
-    voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+    affine = imageToWorld(image)
+    affine[:3, 3] += affine[:3, :3] @ image.GetExtent()[::2]
     try:
         return point_in_lesion(voxels.transpose(2, 1, 0), label, affine, centre)
     except ModuleNotFoundError:  # SciPy is installed with the first synthesis

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk
 
 from ..display.views import COLOURS_OF_STATE, dvrColour
 from ..errors import SynthesisError
-from ..scene.geometry import ijkToRas, toArray, toVtk
+from ..scene.geometry import ijkToRas, imageToWorld, imageVoxels, toVtk
 from ..words import _
 from .table import Review
 
@@ -232,9 +232,8 @@ def _sharedLayer(
     if segmentation.GetParentTransformNode() is not reference.GetParentTransformNode():
         return None
     content = segmentation.GetSegmentation()
-    image, matrix = content.GetLayerDataObject(layer, "Binary labelmap"), vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    steps = np.linalg.inv(ijkToRas(reference)) @ toArray(matrix)
+    image = content.GetLayerDataObject(layer, "Binary labelmap")
+    steps = np.linalg.inv(ijkToRas(reference)) @ imageToWorld(image)
     offset = np.rint(steps[:3, 3])
     shape = reference.GetImageData().GetDimensions()
     if (
@@ -242,11 +241,9 @@ def _sharedLayer(
         or np.abs(steps[:3, 3] - offset).max() > OFF_GRID
     ):
         return None
-    labels, extent = np.zeros(shape[::-1], np.int32), image.GetExtent()
-    scalars = image.GetPointData().GetScalars()
-    if scalars is None or not scalars.GetNumberOfTuples():
+    labels, extent, voxels = np.zeros(shape[::-1], np.int32), image.GetExtent(), imageVoxels(image)
+    if voxels is None:
         return labels
-    voxels = vtk_to_numpy(scalars).reshape([extent[2 * axis + 1] - extent[2 * axis] + 1 for axis in (2, 1, 0)])
     lesionOfValue = np.zeros(int(voxels.max()) + 1, np.int32)
     for identifier in ids:
         value = content.GetSegment(identifier).GetLabelValue()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import SynthesisError
 from ..words import _
@@ -54,6 +55,35 @@ def ijkToRas(volumeNode: Any) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     return toArray(matrix)
+
+
+def imageToWorld(image: Any) -> np.ndarray:
+    """Return the matrix from the voxel indices of an image without a node to its world.
+
+    Args:
+        image: vtkOrientedImageData; its indices begin where its extent does.
+
+    Returns:
+        4x4, mm.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return toArray(matrix)
+
+
+def imageVoxels(image: Any) -> np.ndarray | None:
+    """Return the voxels of an image without a node.
+
+    Args:
+        image: vtkOrientedImageData.
+
+    Returns:
+        View of the voxels, (K, J, I); None if there are none.
+    """
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return None
+    return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
 
 
 def toWorld(node: Any, what: str) -> np.ndarray:
