@@ -36,6 +36,7 @@ class Application:
     def __init__(self, host: Host, folder: Path) -> None:
         self._host, self._receivers = host, {"startupCompleted()": [], "aboutToQuit()": []}
         self._focus: dict[Any, Any] = {}
+        self._pauses = 0  # how often rendering was paused and not yet resumed
         self.temporaryPath = str(folder)
         self.applicationVersion = "stand-in"
         self.slicerUserSettingsFilePath = str(folder.parent / "settings" / "Slicer.ini")
@@ -81,6 +82,13 @@ class Application:
 
     def processEvents(self) -> None:
         self._host.qt.processEvents()
+
+    def pauseRender(self) -> None:
+        self._pauses += 1
+
+    def resumeRender(self) -> None:
+        assert self._pauses > 0, "Slicer warns of this"
+        self._pauses -= 1
 
     def setOverrideCursor(self, cursor: Any) -> None:
         self._host.qt.setOverrideCursor(cursor)

@@ -114,3 +114,24 @@ def test_only_the_views_of_the_layout_follow_a_choice(host: Host, reviewed: Any,
     ui.fourUpButton.click()
     settle(host)
     assert all(heard[node.GetLayoutName()] for node in sliceNodes(("Red", "Green", "Yellow")))
+
+
+@pytest.mark.parametrize("step", ["choose", "accept", "undo"])
+def test_views_are_not_drawn_in_the_middle_of_a_step(host: Host, reviewed: Any, views: Any, step: str) -> None:
+    """A view that is asked for its picture again after 17 ms draws at once: half of the change, and twice the time."""
+    reviewed.ui.sideBySideButton.click()
+    settle(host)
+    reviewed.reviewPanel.choose(0)
+    if step == "undo":
+        reviewed.reviewPanel.decide(ACCEPTED)
+    pauses: list[int] = []
+    for node in (*sliceNodes(("T1w", "FLAIR", "Myelin")), reviewed.reviewPanel.nodes["lesions"].GetDisplayNode()):
+        node.AddObserver("ModifiedEvent", lambda *_: pauses.append(slicer.app._pauses))
+    {
+        "choose": lambda: reviewed.reviewPanel.choose(1),
+        "accept": lambda: reviewed.reviewPanel.decide(ACCEPTED),
+        "undo": reviewed.reviewPanel._onUndo,
+    }[step]()
+    assert pauses
+    assert min(pauses) > 0
+    assert slicer.app._pauses == 0

@@ -13,6 +13,7 @@ from slicer.util import VTKObservationMixin
 
 from ..display import surfaces
 from ..display.annotation import Annotation
+from ..display.drawing import drawnOnce
 from ..display.framing import jumpTo
 from ..errors import SynthesisError
 from ..scene import provenance
@@ -23,7 +24,7 @@ from .dock import TableDock
 from .edits import Memory, measureAgain
 from .history import History
 from .keys import Keys
-from .points import lesionPoint
+from .points import lesionPoint, loadDistances
 from .rows import Rows, lesionLine, stateName
 from .segments import segmentIds
 from .table import (
@@ -177,6 +178,8 @@ class ReviewPanel(VTKObservationMixin):
         self._timer.stop()
         self.nodes = nodes
         self.review = Review(table) if table is not None else None
+        if self.review is not None:
+            loadDistances()
         if self.review is not None and "lesions" in nodes:
             content = nodes["lesions"].GetSegmentation()
             for event in (content.SourceRepresentationModified, content.SegmentRemoved, content.SegmentAdded):
@@ -261,6 +264,7 @@ class ReviewPanel(VTKObservationMixin):
         row = self.currentRow()
         return None if row is None or self.review is None else self.review.lesion(row)
 
+    @drawnOnce
     def choose(self, row: int) -> None:
         """Choose a lesion and show it in all views.
 
@@ -275,6 +279,7 @@ class ReviewPanel(VTKObservationMixin):
         self._filling = False
         self._onRow(self._rows.order.index(row))
 
+    @drawnOnce
     def decide(self, state: str) -> None:
         """Record a decision on the chosen lesion and move on to the next unreviewed one.
 
@@ -367,6 +372,7 @@ class ReviewPanel(VTKObservationMixin):
         self._afterChange(change.lesion)
         return True
 
+    @drawnOnce
     def _afterChange(self, lesion: int) -> None:
         """Update table, surfaces, colours and figures, and choose the lesion if it exists."""
         if "lesions" in self.nodes:
@@ -393,6 +399,7 @@ class ReviewPanel(VTKObservationMixin):
             return None
         return lesionPoint(self.review, row, self.nodes["dvr"], self._views.outlines()).tolist()
 
+    @drawnOnce
     def _jump(self) -> None:
         """Show and highlight the chosen lesion in all views."""
         self._views.highlight(self._currentLesion())

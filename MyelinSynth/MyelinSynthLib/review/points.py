@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,13 @@ from .segments import segmentsByLesion
 from .table import Review
 
 LABELMAP = "Binary labelmap"
+
+
+def loadDistances() -> None:
+    """Import what `lesionPoint` needs for a centre of gravity outside its lesion: no choice waits 0.15 s for it."""
+    importTrainingCore()
+    with contextlib.suppress(ModuleNotFoundError):  # SciPy is installed with the first synthesis
+        import TrainingCore.imaging.distances  # noqa: F401
 
 
 def lesionPoint(review: Review, row: int, mapNode: Any, segmentation: Any) -> np.ndarray:
