@@ -33,7 +33,7 @@ def test_lesions_are_looked_for_unless_switched_off(host: Host, widget: Any, chi
     synthesize(host, widget)
     assert provenance.hasNetworkLesions(widget.reviewPanel.nodes)
     ui.findLesionsBox.click()
-    assert ui.findLesionsBox.text.endswith("(off: no lesion table)")
+    assert ui.findLesionsBox.text.endswith("(off: no table)")
     synthesize(host, widget)
     assert not host.messages, host.messages
     assert "lesions" not in widget.reviewPanel.nodes

@@ -74,7 +74,7 @@ class PatientPanel:
         """
         self.ui.findLesionsBox.enabled = not maskChosen
         # In the box: seen in the application, a selector whose noneDisplay is set chooses a node again
-        words = _("Find lesions automatically") if find else _("Find lesions automatically (off: no lesion table)")
+        words = _("Find lesions automatically") if find else _("Find lesions (off: no table)")
         self.ui.findLesionsBox.text = _("A lesion mask is given") if maskChosen else words
 
     def forget(self) -> None:
