@@ -36,6 +36,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/__init__.py
   evaluation/asymptotes.py
   evaluation/beyond_geometry.py
+  evaluation/blur_correction.py
   evaluation/calibration.py
   evaluation/cases.py
   evaluation/compared.py

@@ -77,6 +77,13 @@ COLUMNS: list[LesionColumn] = [
         "ratio_to_surrounding", "ratio to NAWM around", "", "{:.2f}", "Mean DVR divided by that of the NAWM around it."
     ),
     LesionColumn(
+        "corrected_ratio",
+        "corrected for blur",
+        "",
+        "{:.2f}",
+        "Ratio to the NAWM around it without what the blur of PET mixes into the lesion (partial volume correction).",
+    ),
+    LesionColumn(
         "demyelinated_share",
         "demyelinated",
         "",

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from ..data import lesion_columns
 from ..imaging.labelling import mean_by_label
+from .blur_correction import corrected_ratios
 
 PAPER_MINIMUM_MM3 = 50.0  # Soulier et al. 2024 leave smaller lesions out of the correlation
 THRESHOLD_DEVIATIONS = 2.0  # demyelinated = below NAWM mean - 2 SD (ours)
@@ -62,8 +63,8 @@ def lesion_table(
     Returns:
         One row per lesion: id, volume_mm3, x_mm, y_mm, z_mm (centre of gravity, world RAS), mean_dvr, sd_dvr (over
             voxels), min_dvr, ratio_to_nawm, surrounding_nawm_dvr (see `surrounding_nawm_mean`), ratio_to_surrounding,
-            demyelinated_share (share of the voxels below the threshold, 0 to 1); with `measured` the DVR keys again as
-            measured_*. None if not estimable (no NAWM, no finite voxel).
+            corrected_ratio (see `blur_correction`), demyelinated_share (share of the voxels below the threshold, 0 to
+            1); with `measured` the DVR keys again as measured_*. None if not estimable (no NAWM, no finite voxel).
     """
     inside = np.flatnonzero(labels)
     if inside.size == 0:
@@ -75,8 +76,9 @@ def lesion_table(
     columns = _positions(inside, owner, labels.shape, np.asarray(affine, float))
     maps = {"": dvr} if measured is None else {"": dvr, "measured_": measured}
     surroundings = _shell_means(labels, healthy, list(maps.values()), affine)
-    for (prefix, values), around in zip(maps.items(), surroundings):
-        columns |= _statistics(prefix, values, inside, owner, healthy, around, demyelination_threshold)
+    corrected = corrected_ratios(labels, list(maps.values()), surroundings, affine)
+    for (prefix, values), around, ratio in zip(maps.items(), surroundings, corrected):
+        columns |= _statistics(prefix, values, inside, owner, healthy, (around, ratio), demyelination_threshold)
     present = np.flatnonzero(np.bincount(owner))
     return [{name: _plain(column[label]) for name, column in columns.items()} for label in present]
 
@@ -126,10 +128,14 @@ def _statistics(
     inside: np.ndarray,
     owner: np.ndarray,
     healthy: np.ndarray,
-    around: np.ndarray,
+    surroundings: tuple[np.ndarray, np.ndarray],
     threshold: float | None,
 ) -> dict[str, np.ndarray]:
-    """Return the columns of one DVR map, indexed by label; `owner` is sorted, so that reduceat finds the minima."""
+    """Return the columns of one DVR map, indexed by label; `owner` is sorted, so that reduceat finds the minima.
+
+    surroundings: DVR of the NAWM around each lesion, and the lesion's ratio to it corrected for blur.
+    """
+    around, corrected = surroundings
     size = int(owner[-1]) + 1
     voxels = values.ravel()[inside].astype(float)
     finite = np.isfinite(voxels)
@@ -153,6 +159,7 @@ def _statistics(
         f"{prefix}ratio_to_nawm": _ratio(mean, nawm_mean),
         f"{prefix}surrounding_nawm_dvr": around,
         f"{prefix}ratio_to_surrounding": _ratio(mean, around),
+        f"{prefix}corrected_ratio": corrected,
         f"{prefix}demyelinated_share": below,
     }
 

@@ -27,6 +27,7 @@ LEVELS = ("lesion", "visit", "patient")
 COLUMNS = {
     "measured": "measured_mean_dvr",
     "synthetic": "mean_dvr",
+    "corrected": "corrected_ratio",
     "clean": "clean_mean_dvr",
     "myelin_loss": "myelin_loss",
 }
@@ -40,8 +41,8 @@ def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3)
         minimum_mm3: smallest lesion (Soulier et al. 2024: 50 mm3).
 
     Returns:
-        Rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), myelin_loss (true share), and
-        `geometry`, the lesion's features; None: unknown.
+        Rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), corrected (ratio without
+        blur), myelin_loss (true share), and `geometry`, the lesion's features; None: unknown.
     """
     kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
     return [
@@ -60,8 +61,8 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
         by: `("person", "visit")` or `("person",)`.
 
     Returns:
-        Rows of person, visit ("" for a person), volume_mm3, measured, synthetic, clean, myelin_loss. People without
-        lesions have no row.
+        Rows of person, visit ("" for a person), volume_mm3, measured, synthetic, corrected, clean, myelin_loss. People
+        without lesions have no row.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in lesions:
@@ -133,12 +134,14 @@ def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
 def _with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
     """Correlate with the remaining true myelin (1 - loss), which is known for simulated patients only.
 
-    Returns {synthetic, measured}, each as `correlation_with_interval`; `measured` is the result of the scanner itself.
+    Returns {synthetic, corrected, measured}, each as `correlation_with_interval`: the mean DVR of the map, its ratio
+    corrected for blur, and the mean DVR of the scanner itself.
     """
     left = 1.0 - column(points, "myelin_loss")
     people = [row["person"] for row in points]
     return {
-        kind: correlation_with_interval(left, column(points, kind), people, seed) for kind in ("synthetic", "measured")
+        kind: correlation_with_interval(left, column(points, kind), people, seed)
+        for kind in ("synthetic", "corrected", "measured")
     }
 
 

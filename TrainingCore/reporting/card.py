@@ -37,11 +37,14 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
 
 def _performance_beyond_geometry(summary: dict[str, Any]) -> dict[str, str]:
     """Card entries on true myelin and on the comparison with geometry; a model that does not beat geometry says so."""
-    geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]["synthetic"]
+    geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]
     gap, partial = geometry["difference"], geometry["partial"]
     entries = {}
-    if myelin["r"] is not None:
-        entries["r with true myelin of lesions"] = with_interval(myelin["r"], myelin["r_low"], myelin["r_high"])
+    for kind, words in (("synthetic", ""), ("corrected", ", corrected for blur")):
+        known = myelin.get(kind) or {"r": None}  # evaluations before the correction have none
+        if known["r"] is not None:
+            interval = with_interval(known["r"], known["r_low"], known["r_high"])
+            entries[f"r with true myelin of lesions{words}"] = interval
     entries["lesion r given geometry"] = with_interval(partial["r"], partial["r_low"], partial["r_high"])
     verdict = {True: "yes", False: "NO", None: "not estimable"}[geometry["beats"]]
     difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}")

@@ -19,9 +19,9 @@ MORE_DIFFERENCES = (
 GEOMETRY_ALONE = "geometry alone"
 CAPTION = (
     "Information in lesion DVR beyond size and location, 95 % by patient. True myelin: r with the remaining share of "
-    "myelin, known for simulated patients only. Given geometry: partial correlation with measured DVR, adjusted for "
-    "size, distances and tissue fractions. Geometry alone: regression without image intensities, fitted to the "
-    "measured DVR of this cohort; every person is predicted from the others."
+    "myelin, known for simulated patients only; corrected for blur: r of the corrected ratio. Given geometry: partial "
+    "correlation with measured DVR, adjusted for size, distances and tissue fractions. Geometry alone: regression "
+    "without image intensities, fitted to the measured DVR of this cohort; every person is predicted from the others."
 )
 
 
@@ -43,6 +43,7 @@ def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
                 "model": name,
                 "r, measured DVR": _r(summary["lesion"]),
                 "r, true myelin": _r(myelin),
+                "corrected for blur": _r(summary["myelin"]["lesion"]["corrected"]),
                 "r given geometry": _r(geometry["partial"]),
                 "r - r of geometry alone": with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}"),
                 "beats geometry": {None: "not estimable", True: "yes", False: "no"}[geometry["beats"]],
@@ -50,7 +51,7 @@ def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
         )
     first = next(iter(summaries.values()))
     alone = {"r, measured DVR": _r(first["geometry"]["alone"]), "r, true myelin": _r(first["geometry"]["myelin"])}
-    return [*rows, {"model": GEOMETRY_ALONE} | alone | dict.fromkeys(list(rows[0])[3:], "–")]
+    return [*rows, {"model": GEOMETRY_ALONE} | dict.fromkeys(list(rows[0])[1:], "–") | alone]
 
 
 def _r(result: Row) -> str:
@@ -288,6 +289,7 @@ def model_rows(summaries: Mapping[str, Row]) -> list[Row]:
             row |= {f"{level}_{key}": result["bland_altman"][key] for key in BLAND_ALTMAN_KEYS}
         for title, result in (
             ("myelin", summary["myelin"]["lesion"]["synthetic"]),
+            ("myelin_corrected", summary["myelin"]["lesion"]["corrected"]),
             ("given_geometry", summary["geometry"]["partial"]),
         ):
             row |= {f"{title}_{key}": result[key] for key in ("r", "r_low", "r_high")}

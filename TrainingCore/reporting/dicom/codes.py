@@ -60,6 +60,7 @@ QUANTITIES = {
     "ratio_to_nawm": _own("DVR_NAWM_RATIO", "Mean DVR divided by that of the normal-appearing white matter"),
     "surrounding_nawm_dvr": _own("DVR_AROUND", "Mean DVR of the normal-appearing white matter around the lesion"),
     "ratio_to_surrounding": _own("DVR_AROUND_RATIO", "Mean DVR divided by that of the white matter around the lesion"),
+    "corrected_ratio": _own("DVR_CORRECTED", "DVR ratio to white matter around, corrected for partial volume"),
     "demyelinated_share": _own("DEMYEL_SHARE", "Share of voxels with a DVR below the NAWM's mean minus 2 SD"),
     "uncertainty": _own("DVR_UNCERTAINTY", "Standard deviation of the mean DVR"),
     "dvr_low": _own("DVR_LOW", "Lower end of the 95 % interval of the mean DVR"),
