@@ -5,10 +5,12 @@ of its surroundings. The correction (partial volume correction with two regions,
 Rousset et al. 1998) asks what the mean D of a lesion would be if it had the DVR S of the white matter around it, and
 what share f of a lesion's own signal the blur leaves inside it:
 
-    corrected ratio = 1 - (E - D) / ((f + STABILISER) S)
+    corrected ratio = 1 - (E - D) / ((f - q) S)
 
-E is the mean over the lesion of the map whose lesions are filled with S, blurred once more. For lesions of simulated
-patients, the corrected ratio correlates more with the true myelin than the mean DVR does (`docs/measured.md`).
+E is the mean over the lesion of the map whose lesions are filled with S, blurred once more. The map beside the lesion
+already lacks what the lesion lost by blur; of that, the share q comes back into the lesion when E is computed. For
+lesions of simulated patients, the corrected ratio correlates more with the true myelin than the mean DVR does, and
+depends less on their size (`docs/measured.md`).
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from ..imaging.grid import SIGMA_PER_FWHM
 BLUR_MM = 3.0
 """FWHM (ours). Less than that of PET, 4 to 5 mm, because the map around a lesion is blurred already."""
 
-STABILISER = 0.1
-"""Added to the share of a lesion's own signal (ours): limits the noise of lesions that consist of a few voxels."""
+LEAST_SHARE = 0.2
+"""Smallest f - q that is divided by (ours): limits the noise of lesions that consist of one or two voxels."""
 
-TRUNCATE = 4.0  # SDs of the Gaussian
+TRUNCATE = 3.0  # SDs of the Gaussian
 
 
 def corrected_ratios(
@@ -46,14 +48,15 @@ def corrected_ratios(
     """
     spacing = np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0)
     sigma = BLUR_MM * SIGMA_PER_FWHM / spacing
-    margin = np.ceil(TRUNCATE * sigma).astype(int) + 1
+    margin = 2 * np.ceil(TRUNCATE * sigma).astype(int)
     ratios = np.full(np.shape(surroundings), np.nan)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None or not np.isfinite(surroundings[:, label]).any():
             continue
         wide = tuple(slice(max(part.start - room, 0), part.stop + room) for part, room in zip(box, margin))
         lesional, own = labels[wide] > 0, labels[wide] == label
-        share = _blurred(lesional, sigma)[own].mean()
+        kept = _blurred(lesional, sigma)
+        share = kept[own].mean() - _blurred(np.where(lesional, 0.0, kept), sigma)[own].mean()
         for row, values in enumerate(maps):
             around = surroundings[row, label]
             inside = values[wide]
@@ -61,7 +64,7 @@ def corrected_ratios(
             if around > 0 and (own & known).any():
                 expected = _blurred(np.where(lesional | ~known, around, inside), sigma)[own].mean()
                 lost = expected - inside[own & known].mean(dtype=float)
-                ratios[row, label] = 1 - lost / ((share + STABILISER) * around)
+                ratios[row, label] = 1 - lost / (max(share, LEAST_SHARE) * around)
     return ratios
 
 
