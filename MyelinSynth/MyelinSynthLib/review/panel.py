@@ -221,13 +221,7 @@ class ReviewPanel(VTKObservationMixin):
 
     def _showProgress(self) -> None:
         ui = self.ui
-        for button in (
-            ui.acceptButton,
-            ui.flagButton,
-            ui.rejectButton,
-            ui.unreviewButton,
-            ui.commentEdit,
-        ):
+        for button in (ui.acceptButton, ui.flagButton, ui.rejectButton, ui.unreviewButton, ui.commentEdit):
             button.enabled = bool(self._rows.order)
         for button in (ui.mergeButton, ui.splitButton, ui.editButton):  # not the lesions of two visits
             button.enabled = bool(self._rows.order) and "lesions" in self.nodes
