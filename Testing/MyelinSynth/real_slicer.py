@@ -262,7 +262,7 @@ class Review:
 
         arrangement = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
         panel, before = self.widget.reviewPanel, arrangement.GetViewArrangement()
-        folder = self.hand.folder / "change"
+        folder = self.hand.folder / f"change_{int(time.time())}"  # the script may run again in the same folder
         writeComparison(folder, self.widget.displayPanel.nodes)
         self.widget.onChange(loadChange(folder, self.widget.displayPanel.nodes))
         self.hand.wait()
