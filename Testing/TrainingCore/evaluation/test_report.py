@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from TrainingCore import RESEARCH_USE
+from TrainingCore.data.lesion_columns import formats, titles
 from TrainingCore.reporting.document import SIMULATED_BANNER, Report, png_bytes
 
 
@@ -96,3 +98,31 @@ def test_a_number_with_its_sd_stays_on_one_line_and_words_break_before_a_table_s
     classes = dict(re.findall(r'<td class="(\w*)">([^<]*)</td>', text))
     assert classes == {"words": "MAE in lesions", "long": "a " * 30, "number": "3", "": "sub-A01_ses-1"}
     assert '<td class="">0.638 (0.154)</td>' in text
+
+
+@pytest.mark.parametrize(("columns", "kind"), [(9, None), (10, "wide"), (14, "wide"), (15, "wide widest")])
+def test_tables_of_many_columns_have_smaller_letters(columns: int, kind: str | None) -> None:
+    tags = Tags()
+    tags.feed(Report("t").add_table([{f"c{number}": 1.0 for number in range(columns)}]).html())
+    assert [attributes.get("class") for tag, attributes in tags.found if tag == "table"] == [kind]
+
+
+def test_the_table_of_all_lesion_columns_fits_the_page(tmp_path: Path) -> None:
+    row = dict.fromkeys(titles(), 0.8765) | {"id": 101, "region": "deep white matter", "volume_mm3": 12345.0}
+    row |= {"x_mm": -41.0, "y_mm": -81.0, "z_mm": -29.0}
+    report = Report("Map").add_table([row], "Largest first", list(row), titles(), formats())
+    report.write(tmp_path / "report.html")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    for word in ("--headless=new", "--no-sandbox", "--window-size=1280,700"):
+        options.add_argument(word)
+    driver = webdriver.Chrome(options=options)
+    try:
+        driver.get((tmp_path / "report.html").as_uri())
+        script = "const box = document.querySelector('.scroll'); return [box.clientWidth, box.scrollWidth]"
+        width, needed = driver.execute_script(script)
+        assert needed <= width
+    finally:
+        driver.quit()
