@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -107,22 +107,12 @@ def test_tables_of_many_columns_have_smaller_letters(columns: int, kind: str | N
     assert [attributes.get("class") for tag, attributes in tags.found if tag == "table"] == [kind]
 
 
-def test_the_table_of_all_lesion_columns_fits_the_page(tmp_path: Path) -> None:
+def test_the_table_of_all_lesion_columns_fits_the_page(
+    tmp_path: Path, first_table_width: Callable[[Path, int], tuple[int, int]]
+) -> None:
     row = dict.fromkeys(titles(), 0.8765) | {"id": 101, "region": "deep white matter", "volume_mm3": 12345.0}
     row |= {"x_mm": -41.0, "y_mm": -81.0, "z_mm": -29.0}
     report = Report("Map").add_table([row], "Largest first", list(row), titles(), formats())
     report.write(tmp_path / "report.html")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--window-size=1280,700"):
-        options.add_argument(word)
-    driver = webdriver.Chrome(options=options)
-    try:
-        driver.get((tmp_path / "report.html").as_uri())
-        script = "const box = document.querySelector('.scroll'); return [box.clientWidth, box.scrollWidth]"
-        width, needed = driver.execute_script(script)
-        assert needed <= width
-    finally:
-        driver.quit()
+    width, needed = first_table_width(tmp_path / "report.html", 1280)
+    assert needed <= width
