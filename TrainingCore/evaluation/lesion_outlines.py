@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from ..imaging.distances import distance_to
 from ..imaging.labelling import label_lesions
+from ..imaging.robust import median_and_sd
 from .lesion_detection import without_small
 
 # A lesion counts as hyperintense if its brightest fifth in FLAIR is this many robust SD of the brain above the median
@@ -73,11 +74,11 @@ def hyperintense_part(lesions: np.ndarray, flair: np.ndarray, brain: np.ndarray)
 
     Returns:
         The mask without lesions whose `BRIGHTEST` quantile of FLAIR is below the median of the brain plus
-        `HYPERINTENSE_SD` robust SD (1.4826 median absolute deviations).
+        `HYPERINTENSE_SD` robust SD (see `robust.median_and_sd`).
     """
     labels, volumes = label_lesions(lesions, 1.0)
-    median = float(np.median(flair[brain]))
-    limit = median + HYPERINTENSE_SD * 1.4826 * float(np.median(np.abs(flair[brain] - median)))
+    median, sd = median_and_sd(flair[brain])
+    limit = median + HYPERINTENSE_SD * sd
     kept = np.zeros(len(volumes) + 1, bool)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         kept[number] = np.quantile(flair[box][labels[box] == number], BRIGHTEST) >= limit

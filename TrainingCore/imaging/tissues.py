@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from .distances import depth_inside
+from .robust import median_and_sd
 
 NAWM_DEPTH_MM, SMALLEST_NAWM_SHARE = 2.0, 0.05
 CLASSES = ("csf", "grey_matter", "white_matter")  # by rising T1w intensity
@@ -134,8 +135,7 @@ def _hyperintense(flair: np.ndarray, labels: np.ndarray, inside: np.ndarray) -> 
     grey = flair[inside & (labels == CLASSES.index("grey_matter"))]
     if grey.size < 100:
         return np.zeros(inside.shape, bool)
-    middle = np.median(grey)
-    spread = 1.4826 * np.median(np.abs(grey - middle))
+    middle, spread = median_and_sd(grey)
     return inside & (flair > middle + HYPERINTENSE_DEVIATIONS * spread)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import SIMULATED
+from ..imaging.robust import median_and_sd
 from ..study.associations import MIN_GROUP, MIN_PEOPLE, cell_number, person_means
 from . import figures
 from .document import Report
@@ -99,9 +100,11 @@ def outliers(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
     reasons: dict[int, list[str]] = {index: [row["qc"]] if row["qc"] else [] for index, row in enumerate(rows)}
     for name in SHOWN:
         values = np.array([np.nan if row[name] is None else float(row[name]) for row in rows])
-        spread = 1.4826 * np.nanmedian(np.abs(values - np.nanmedian(values))) if np.isfinite(values).any() else 0.0
+        if not np.isfinite(values).any():
+            continue
+        middle, spread = median_and_sd(values[np.isfinite(values)])
         if spread > 0:
-            for index in np.flatnonzero(np.abs(values - np.nanmedian(values)) > OUTLIER_MADS * spread):
+            for index in np.flatnonzero(np.abs(values - middle) > OUTLIER_MADS * spread):
                 reasons[int(index)].append(f"{titles[name]} {values[index]:.3g}")
     return [
         {"visit": "_".join(filter(None, [row["participant_id"], row["session_id"]])), "why": "; ".join(reasons[index])}

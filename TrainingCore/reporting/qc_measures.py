@@ -10,13 +10,13 @@ import numpy as np
 
 from ..imaging.checks import white_to_grey
 from ..imaging.contrasts import normalised_information
+from ..imaging.robust import median_and_sd
 
 if TYPE_CHECKING:
     from ..patient.case_preparation import Prepared
 
 MIN_VISITS = 5  # smallest cohort in which outliers are marked (ours)
 OUTLIER = 3.5  # robust z-score (Iglewicz & Hoaglin 1993)
-MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def deviations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         known = values[np.isfinite(values)]
         if known.size < MIN_VISITS:
             continue
-        middle = float(np.median(known))
-        spread = max(MAD_TO_SD * float(np.median(np.abs(known - middle))), measure.floor / 2)
+        middle, sd = median_and_sd(known)
+        spread = max(sd, measure.floor / 2)
         for index, value in enumerate(values):
             if np.isfinite(value):
                 z = float(value - middle) / spread
