@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from .data.bundle import DESCRIPTION, Bundle, encode_weights
-from .data.run import Run
+from .data.bundle import DESCRIPTION, Bundle, encode_weights, save_bundle
+from .data.run import Run, bundle_of
 from .runtime.cli import run_command
 from .runtime.errors import BadInput
 from .runtime.files import check_replaceable
@@ -19,6 +20,7 @@ def export(
     *,
     run: Path | None = None,
     crossvalidation: Path | None = None,
+    ensemble: Sequence[Path] = (),
     recipe: str = "",
     which: Literal["best", "last"] = "best",
     evaluation: Path | None = None,
@@ -26,14 +28,16 @@ def export(
     name: str = "",
     licence: str = "not stated",
 ) -> Bundle:
-    """Export the model of a run, or all folds of a cross-validation as an ensemble, as a bundle.
+    """Export the model of a run, or several models as an ensemble, as a bundle.
 
     The bundle holds the licence and the measured performance. From an unfinished run, the best epoch so far is taken.
+    The prediction of an ensemble is the mean of those of its members.
 
     Args:
         out: folder of the bundle.
         run: folder of a training run.
         crossvalidation: folder written by crossvalidate; its folds are exported as one ensemble.
+        ensemble: finished runs or bundles to export as one ensemble, e.g. runs of the same recipe with other seeds.
         recipe: recipe of the cross-validation to export (default: the first).
         which: epoch to export.
         evaluation: folder written by evaluate for this model; adds the measured performance.
@@ -51,25 +55,27 @@ def export(
     Example:
         python -m TrainingCore.export --run runs/first --evaluation results --licence CC-BY-4.0 --out model
     """
-    if (run is None) == (crossvalidation is None):
-        raise BadInput("Give either a run or a cross-validation to export.")
+    if sum((run is not None, crossvalidation is not None, bool(ensemble))) != 1:
+        raise BadInput("Give a run, a cross-validation or the members of an ensemble to export.")
     check_replaceable(Path(out), DESCRIPTION)
     changes: dict[str, Any] = {"licence": licence} | ({"name": name} if name else {})
     if run is not None:
         return _export_run(Path(run), Path(out), which, evaluation, calibration, changes)
+    if ensemble:
+        return _export_ensemble(ensemble, Path(out), which, evaluation, calibration, changes)
     if evaluation or calibration or which != "best":
         raise BadInput(
             "--crossvalidation already includes its evaluation and the best epochs. Leave out --evaluation, "
             "--calibration and --which."
         )
-    return _export_ensemble(Path(str(crossvalidation)), recipe, Path(out), changes)
+    return _export_folds(Path(str(crossvalidation)), recipe, Path(out), changes)
 
 
-def _export_ensemble(folder: Path, recipe: str, out: Path, changes: dict[str, Any]) -> Bundle:
+def _export_folds(folder: Path, recipe: str, out: Path, changes: dict[str, Any]) -> Bundle:
     """Export the folds of a cross-validation as one bundle with out-of-fold performance."""
     from .experiments.crossvalidation import Plan
     from .reporting.crossvalidation_report import performance_of_recipe
-    from .training.export import write_ensemble
+    from .training.export import write_ensemble_of_folds
 
     plan = Plan.open(folder)
     chosen = recipe or next(iter(plan.recipes))
@@ -79,31 +85,56 @@ def _export_ensemble(folder: Path, recipe: str, out: Path, changes: dict[str, An
     if missing:
         raise BadInput(f"Fold {', '.join(missing)} of {chosen} is not finished yet. Resume crossvalidate first.")
     runs = [Run.open(plan.folder(chosen, fold) / "run") for fold in range(1, len(plan.folds) + 1)]
-    return write_ensemble(out, runs, changes | {"performance": performance_of_recipe(plan, chosen)})
+    return write_ensemble_of_folds(out, runs, changes | {"performance": performance_of_recipe(plan, chosen)})
 
 
 def _export_run(
     folder: Path, out: Path, which: str, evaluation: Path | None, calibration: Path | None, changes: dict[str, Any]
 ) -> Bundle:
     """Export the model of one run as a bundle."""
-    from .reporting.card import calibration_of, performance_of
     from .training.export import trained_weights, write_bundle
 
     run = Run.open(folder)
     weights, epoch, system = trained_weights(run, which)
-    weights_sha256 = sha256(encode_weights(weights)).hexdigest()
-    if evaluation:
-        changes["performance"] = performance_of(Path(evaluation), weights_sha256)
-    if calibration:
-        changes |= calibration_of(Path(calibration), weights_sha256)
+    changes |= _measured(weights, evaluation, calibration)
     return write_bundle(out, run, system, which, weights, epoch, changes)
+
+
+def _export_ensemble(
+    members: Sequence[Path],
+    out: Path,
+    which: str,
+    evaluation: Path | None,
+    calibration: Path | None,
+    changes: dict[str, Any],
+) -> Bundle:
+    """Export runs and bundles as one bundle."""
+    from .training.export import join_members
+
+    if len(members) < 2:
+        raise BadInput("An ensemble needs at least two models.")
+    description, weights = join_members([Bundle.open(bundle_of(Path(path), which)) for path in members])
+    return save_bundle(out, description | changes | _measured(weights, evaluation, calibration), weights)
+
+
+def _measured(weights: Mapping[str, Any], evaluation: Path | None, calibration: Path | None) -> dict[str, Any]:
+    """Entries of the description from evaluations of these weights."""
+    from .reporting.card import calibration_of, performance_of
+
+    weights_sha256 = sha256(encode_weights(dict(weights))).hexdigest()
+    entries: dict[str, Any] = {}
+    if evaluation:
+        entries["performance"] = performance_of(Path(evaluation), weights_sha256)
+    if calibration:
+        entries |= calibration_of(Path(calibration), weights_sha256)
+    return entries
 
 
 main = command(
     export,
     done=lambda bundle: f"Exported {bundle.description['name']}: {bundle.path}",
-    exclusive=[("run", "crossvalidation")],
-    required=("run", "crossvalidation"),
+    exclusive=[("run", "crossvalidation", "ensemble")],
+    required=("run", "crossvalidation", "ensemble"),
 )
 
 if __name__ == "__main__":

@@ -155,6 +155,22 @@ class Run:
         write_text(self.path / "metrics.csv", table.getvalue())
 
 
+def bundle_of(path: Path, which: str = "best") -> Path:
+    """Locate the bundle of a finished run.
+
+    Args:
+        path: folder of a run; anything else is taken for a bundle.
+        which: `best` or `last` epoch.
+
+    Returns:
+        Path for `Bundle.open`.
+
+    Raises:
+        BadInput: the run is not finished.
+    """
+    return Run.open(path).bundle_path(which) if (path / "run.json").is_file() else path
+
+
 def run_of_bundle(bundle: Path) -> Run | None:
     """Open the run that a bundle lies in.
 

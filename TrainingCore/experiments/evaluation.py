@@ -13,7 +13,7 @@ import numpy as np
 from ..data.bundle import Bundle
 from ..data.case import Case
 from ..data.cohort import Cohort, Visit, how_to_get
-from ..data.run import Run, run_of_bundle
+from ..data.run import bundle_of, run_of_bundle
 from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
 from ..imaging.preparation import load_visit
@@ -133,8 +133,7 @@ def open_candidate(path: Path, name: str = "") -> Candidate:
     Raises:
         BadInput: it is neither a bundle nor a finished run.
     """
-    of_run = (path / "run.json").is_file()
-    bundle = Bundle.open(Run.open(path).bundle_path("best") if of_run else path)
+    bundle = Bundle.open(bundle_of(path))
     run = run_of_bundle(bundle.path)
     trained_on = {} if run is None else run.trained_people()
     return Candidate(name or path.resolve().name.removesuffix(".zip"), bundle, trained_on)

@@ -1,7 +1,7 @@
-"""Ensemble of trained systems of one kind, such as the folds of a cross-validation.
+"""Ensemble of trained systems of one kind: runs with different seeds, or the folds of a cross-validation.
 
 The prediction is the mean of the members; their spread is a measure of uncertainty (Lakshminarayanan et al. 2017).
-Ensembles are not trained but exported by `export --crossvalidation`.
+Ensembles are not trained but exported by `export --ensemble` or `export --crossvalidation`.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ class System(ABC):
     # -- bundles -----------------------------------------------------------------------------------------------------
 
     def start_from(self, bundle: Bundle) -> None:
-        """Initialise the prediction networks from a bundle.
+        """Initialise the prediction networks from a bundle; from an ensemble, from its first member.
 
         Weights of `optional_weights` stay as they are if the bundle lacks them, and are left out if the network does.
 
@@ -235,7 +235,7 @@ class System(ABC):
         Raises:
             BadInput: the weights belong to other networks.
         """
-        weights = bundle.weights()
+        weights = bundle.members()[0].weights()
         for start, network in self.inference_networks().items():
             own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
             optional = {k: v for k, v in network.state_dict().items() if k.startswith(self.optional_weights)}

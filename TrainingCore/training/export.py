@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ PURPOSES = {  # what a model of each target is for
 }
 
 
+ALIKE = ("system", "architecture", "inputs", "output", "intensity", "grid")  # what the members of an ensemble share
+CHOSEN = ("lesion_threshold", "smallest_lesion_mm3")  # chosen on validation people; an ensemble has the mean
+OF_ONE_MODEL = ("format", "intervals", "uncertainty", "repeatability", "weights_sha256", "created_with", "members")
+
+
 def _intended_use(inputs: list[str], target: str) -> str:
     """Sentence about the intended use of a model."""
     titles = [word_of(name) for name in inputs]
@@ -33,12 +39,50 @@ def _intended_use(inputs: list[str], target: str) -> str:
     return f"{RESEARCH_USE} {purpose} for group studies and method development; a single value must not guide care."
 
 
-def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bundle:
-    """Write the best epochs of several runs of one recipe as an ensemble.
+def join_members(members: Sequence[Bundle]) -> tuple[dict[str, Any], Tensors]:
+    """Join trained models to an ensemble, whose prediction is the mean of theirs.
+
+    Args:
+        members: models of one kind; members of an ensemble become members of the new one.
+
+    Returns:
+        Description and weights for `save_bundle`.
+
+    Raises:
+        BadInput: the models differ in what they need, or in the network.
+    """
+    single = [member for bundle in members for member in bundle.members()]
+    about = [member.description for member in single]
+    for bundle, other in zip(single[1:], about[1:]):
+        different = [key for key in ALIKE if other[key] != about[0][key]]
+        if different:
+            raise BadInput(
+                f"{bundle.path} and {single[0].path} cannot form an ensemble: they have a different "
+                f"{', '.join(different)}."
+            )
+    weights: Tensors = {}
+    for number, member in enumerate(single, start=1):
+        weights |= {f"{MEMBER}{number}/{name}": tensor for name, tensor in member.weights().items()}
+    chosen = [{key: other[key] for key in CHOSEN if key in other} for other in about]
+    shared = set.intersection(*(set(values) for values in chosen))
+    description = {key: value for key, value in about[0].items() if key not in (*OF_ONE_MODEL, *CHOSEN)}
+    description |= {key: float(np.mean([values[key] for values in chosen])) for key in sorted(shared)}
+    description |= {
+        "name": f"{about[0]['recipe']['description']} (ensemble of {len(single)})",
+        "members": len(single),
+        "training_data": "; ".join(dict.fromkeys(other["training_data"] for other in about)),
+        "simulated_training_data": any(other["simulated_training_data"] for other in about),
+        "performance": {},
+    }
+    return description, weights
+
+
+def write_ensemble_of_folds(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bundle:
+    """Write the best epochs of the folds of a cross-validation as an ensemble.
 
     Args:
         folder: bundle to write.
-        runs: the runs.
+        runs: runs of one recipe.
         changes: entries of the description to replace (name, licence, performance).
 
     Returns:
@@ -47,25 +91,15 @@ def write_ensemble(folder: Path, runs: list[Run], changes: dict[str, Any]) -> Bu
     Raises:
         BadInput: the runs have different recipes.
     """
-    weights: Tensors = {}
-    chosen: list[dict[str, float]] = []
-    for number, run in enumerate(runs, start=1):
+    for run in runs[1:]:
         if run.recipe != runs[0].recipe:
             raise BadInput(f"{run.path} and {runs[0].path} have different recipes and cannot form an ensemble.")
-        own, epoch, system = trained_weights(run, "best")
-        chosen.append(system.chosen_on_validation(epoch))
-        weights |= {f"{MEMBER}{number}/{name}": tensor for name, tensor in own.items()}
     people = {person for run in runs for part in run.facts["people"].values() for person in part}
-    words = {
-        "name": f"{runs[0].recipe['description']} (ensemble of {len(runs)})",
-        "members": len(runs),
-        "training_data": f"{len(runs)} folds of {len(people)} people, each trained without one fold; "
-        + runs[0].facts["training_data"],
-        "simulated_training_data": any(run.facts["simulated"] for run in runs),
-    }
-    shared = set.intersection(*(set(measures) for measures in chosen))
-    means = {key: float(np.mean([measures[key] for measures in chosen])) for key in sorted(shared)}
-    return write_bundle(folder, runs[0], system, "best", weights, {}, words | means | changes)
+    data = (
+        f"{len(runs)} folds of {len(people)} people, each trained without one fold; " + runs[0].facts["training_data"]
+    )
+    description, weights = join_members([Bundle.open(run.bundle_path("best")) for run in runs])
+    return save_bundle(folder, description | {"training_data": data} | changes, weights)
 
 
 def export_bundles(run: Run) -> None:

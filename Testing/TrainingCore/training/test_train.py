@@ -223,6 +223,40 @@ def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Pat
         export(options)
 
 
+def test_runs_and_bundles_are_exported_as_an_ensemble(whole_run: Path, tmp_path: Path) -> None:
+    import torch
+
+    from TrainingCore.data.bundle import add_to_bundle, save_bundle
+    from TrainingCore.export import main as export
+    from TrainingCore.systems.loading import load_system
+
+    best = Bundle.open(whole_run / "bundles" / "best")
+    description = {**best.description, "training_data": "other people"}
+    weights = {name: tensor * 1.05 for name, tensor in best.weights().items()}
+    intervals = {"level": 0.95, "classes_mm3": [0.0], "half_width": [0.1], "lesions": [30], "measured on": "a cohort"}
+    other = save_bundle(tmp_path / "other", description | {"intervals": intervals}, weights)
+    out = tmp_path / "ensemble"
+    assert export(["--ensemble", str(other.path), str(whole_run), "--licence", "CC0-1.0", "--out", str(out)]) == 0
+    ensemble = Bundle.open(out)
+    single = [load_system(bundle) for bundle in (best, other)]
+    inputs = torch.randn(1, 2, 32, 32, 32)
+    mean = torch.stack([system.predict(inputs) for system in single]).mean(dim=0)
+    assert torch.allclose(load_system(ensemble).predict(inputs), mean, atol=1e-6)
+    assert not torch.allclose(single[0].predict(inputs), mean, atol=1e-4)
+    assert ensemble.description["training_data"] == f"other people; {best.description['training_data']}"
+    assert ensemble.description["licence"] == "CC0-1.0"
+    assert "intervals" not in ensemble.description  # those of a member do not hold for the mean
+    assert "ensemble of 2" in (out / "README.md").read_text(encoding="utf-8")
+    single[0].start_from(ensemble)  # from the first member
+    assert torch.allclose(single[0].predict(inputs), single[1].predict(inputs))
+    add_to_bundle(other.path, {"inputs": ["flair", "t1w"]})
+    with pytest.raises(BadInput, match=r"other and .*best cannot form an ensemble: they have a different inputs"):
+        export(["--ensemble", str(whole_run), str(other.path), "--out", str(tmp_path / "none")])
+    with pytest.raises(BadInput, match="at least two"):
+        export(["--ensemble", str(whole_run), "--out", str(tmp_path / "none")])
+    assert not (tmp_path / "none").exists()
+
+
 def test_resuming_keeps_the_recipe(whole_run: Path, ball_cohort: Path) -> None:
     before = final_weights(whole_run)
     train("--data", ball_cohort, "--out", whole_run, "--resume", "--set", *SMALL, "epochs=4")
