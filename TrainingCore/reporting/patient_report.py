@@ -90,7 +90,9 @@ def _plausibility_section(report: Report, findings: Findings) -> None:
     report.add_table(
         rows,
         "Findings on which published studies of myelin PET and MRI agree (see TrainingCore.evaluation.plausibility). A "
-        "map that fails a check is implausible in this respect; passing all checks does not show that it is accurate.",
+        "map that fails a check is implausible in this respect; passing all checks does not show that it is accurate. "
+        "The check of lesions is strict: white matter at its border is blurred with other tissue, and the true DVR of "
+        "simulated patients often fails it, too.",
     )
 
 
