@@ -111,6 +111,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/reading.py
   imaging/regions.py
   imaging/registration.py
+  imaging/robust.py
   imaging/series_names.py
   imaging/sides.py
   imaging/tissues.py
