@@ -157,7 +157,7 @@ class SimulatedCohort:
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
         rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
         return (
-            "\nInformation ceiling: correlation of out-of-sample regressions (leave one person out):\n"
+            "\nInformation ceiling: correlation of out-of-sample regressions (5 folds by person):\n"
             + "\n".join(rows)
             + "\n"
         )

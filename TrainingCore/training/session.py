@@ -74,7 +74,7 @@ def train_split(
     threads = threads or (run.facts.get("threads", 0) if run else 0)
     if threads:
         torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic = True  # a resumed run on a GPU reaches the same bits
+    torch.backends.cudnn.deterministic = True  # a resumed run on a GPU comes close (resampling still sums in any order)
     processes = join_processes(device)
     try:
         system = system_class(recipe["system"])(recipe, processes.device)

@@ -157,8 +157,8 @@ def test_a_compiled_network_shares_its_weights(device: str, monkeypatch: pytest.
     assert not any("_orig_mod" in name for name in names)
 
 
-def test_a_stopped_run_reaches_the_same_bits(device: str, ball_cohort: Path, tmp_path: Path) -> None:
-    """Two epochs at once, and one epoch, a stop and the other: the same weights to the last digit."""
+def test_a_stopped_run_reaches_the_same_weights(device: str, ball_cohort: Path, tmp_path: Path) -> None:
+    """Two epochs at once, and one epoch, a stop and the other: the same weights, on a CPU to the last digit."""
     recipe = load_recipe("curricular", [*SYSTEMS["curricular"], "epochs=2", "validation_people=1", "pictures_every=0"])
     cohort = Cohort.read(ball_cohort)
 
@@ -174,7 +174,9 @@ def test_a_stopped_run_reaches_the_same_bits(device: str, ball_cohort: Path, tmp
         training(tmp_path / "parts", watch=stop)
     parts = training(tmp_path / "parts", run=Run.open(tmp_path / "parts"))
     weights = [load_state(run.checkpoint)[0] for run in (whole, parts)]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    allowed = 0.0 if device == "cpu" else 1e-3  # backward of resampling sums on a GPU in no fixed order
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], rtol=allowed, atol=allowed)
 
 
 def test_a_cpu_predicts_in_float32_whatever_the_recipe_trained_in():

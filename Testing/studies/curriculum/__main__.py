@@ -1,6 +1,6 @@
 """Does it matter where the discriminator looks? Six arms, several seeds, one page.
 
-    python -m Testing.studies.curriculum --out curriculum --jobs 2        # 18 trainings, about 40 thread-minutes each
+    python -m Testing.studies.curriculum --out curriculum --jobs 2        # 18 trainings, 45 to 90 thread-minutes each
     python -m Testing.studies.curriculum --out weights --choose-weight    # the adversarial weight, on site A
     python -m Testing.studies.curriculum --out small --quick              # a minute, to try the command
 

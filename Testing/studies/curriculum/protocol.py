@@ -104,12 +104,10 @@ class Protocol:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     def differences(self) -> list[str]:
-        """What makes this a pilot: settings other than the study's, in words; the weight is not one of them."""
+        """What makes this a pilot: settings other than the study's, in words."""
         study = Protocol().as_json()
         return [
-            f"{key} {value} instead of {study[key]}"
-            for key, value in self.as_json().items()
-            if value != study[key] and key != "weight"
+            f"{key} {value} instead of {study[key]}" for key, value in self.as_json().items() if value != study[key]
         ]
 
 
