@@ -23,7 +23,7 @@ def export(
     ensemble: Sequence[Path] = (),
     recipe: str = "",
     which: Literal["best", "last"] = "best",
-    evaluation: Path | None = None,
+    evaluation: Sequence[Path] = (),
     calibration: Path | None = None,
     name: str = "",
     licence: str = "not stated",
@@ -40,7 +40,8 @@ def export(
         ensemble: finished runs or bundles to export as one ensemble, e.g. runs of the same recipe with other seeds.
         recipe: recipe of the cross-validation to export (default: the first).
         which: epoch to export.
-        evaluation: folder written by evaluate for this model; adds the measured performance.
+        evaluation: folders written by evaluate for this model; adds the measured performance, from the second on in
+            one line.
         calibration: folder written by evaluate on people who were used neither for training nor for the evaluation.
             Adds 95 % intervals to lesions and, after evaluate --uncertainty, turns uncertainties into expected errors.
         name: name of the model (default: the recipe's description).
@@ -89,7 +90,7 @@ def _export_folds(folder: Path, recipe: str, out: Path, changes: dict[str, Any])
 
 
 def _export_run(
-    folder: Path, out: Path, which: str, evaluation: Path | None, calibration: Path | None, changes: dict[str, Any]
+    folder: Path, out: Path, which: str, evaluation: Sequence[Path], calibration: Path | None, changes: dict[str, Any]
 ) -> Bundle:
     """Export the model of one run as a bundle."""
     from .training.export import trained_weights, write_bundle
@@ -104,7 +105,7 @@ def _export_ensemble(
     members: Sequence[Path],
     out: Path,
     which: str,
-    evaluation: Path | None,
+    evaluation: Sequence[Path],
     calibration: Path | None,
     changes: dict[str, Any],
 ) -> Bundle:
@@ -117,14 +118,15 @@ def _export_ensemble(
     return save_bundle(out, description | changes | _measured(weights, evaluation, calibration), weights)
 
 
-def _measured(weights: Mapping[str, Any], evaluation: Path | None, calibration: Path | None) -> dict[str, Any]:
+def _measured(weights: Mapping[str, Any], evaluation: Sequence[Path], calibration: Path | None) -> dict[str, Any]:
     """Entries of the description from evaluations of these weights."""
-    from .reporting.card import calibration_of, performance_of
+    from .reporting.card import calibration_of, on_other_cohorts, performance_of
 
     weights_sha256 = sha256(encode_weights(dict(weights))).hexdigest()
     entries: dict[str, Any] = {}
     if evaluation:
-        entries["performance"] = performance_of(Path(evaluation), weights_sha256)
+        first, *others = [Path(folder) for folder in evaluation]
+        entries["performance"] = performance_of(first, weights_sha256) | on_other_cohorts(others, weights_sha256)
     if calibration:
         entries |= calibration_of(Path(calibration), weights_sha256)
     return entries

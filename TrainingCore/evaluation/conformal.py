@@ -131,6 +131,23 @@ def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: f
     return {"dvr_low": mean_dvr - width, "dvr_high": mean_dvr + width}
 
 
+def coverage_by_site(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
+    """Compute `coverage` for each site of a cohort.
+
+    Args:
+        lesions: as for `coverage`, with `site`.
+        seed: random seed.
+
+    Returns:
+        The rows of `coverage` with `site`; empty if there are fewer than two sites.
+    """
+    sites = sorted({str(row.get("site") or "") for row in lesions})
+    if len(sites) < 2:
+        return []
+    own = {site: [row for row in lesions if str(row.get("site") or "") == site] for site in sites}
+    return [{"site": site or "unknown", **row} for site in sites for row in coverage(own[site], seed)]
+
+
 def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
     """Compute how often the intervals contain the measured DVR, by size class.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .beyond_geometry import beside_geometry, geometry_predictions, partial_difference
 from .cases import GEOMETRY, KINDS, TISSUES
-from .conformal import CLASSES_MM3, class_title, coverage, volume_class
+from .conformal import CLASSES_MM3, class_title, coverage, coverage_by_site, volume_class
 from .lesion_geometry import FEATURES
 from .lesions import PAPER_MINIMUM_MM3
 from .statistics import (
@@ -242,6 +242,7 @@ def summarise(
     return {
         "people": len({visit["person"] for visit in visits}),
         "visits": len(visits),
+        "sites": sorted({str(row["site"]) for row in lesions if row.get("site")}),
         "lesions": len(lesions),
         "lesions_in_correlation": len(points["lesion"]),
         "minimum_mm3": minimum_mm3,
@@ -250,6 +251,7 @@ def summarise(
         "geometry": _beyond_geometry(points["lesion"], seed),
         "by_volume": _by_volume(lesions, seed),
         "intervals": coverage(lesions, seed),
+        "intervals_by_site": coverage_by_site(lesions, seed),
         "images": {name: mean_and_sd(column(visits, name)) for name in IMAGE_MEASURES},
         "groups": group_means(visits),
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..evaluation.tasks import TASKS
 from ..runtime.errors import BadInput
 from ..runtime.files import read_json
-from .figures import with_interval
+from .figures import number_text, with_interval
 from .result_tables import printed
 
 
@@ -31,8 +32,45 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
         for level in ("lesion", "patient"):
             performance[f"{level} level Pearson r"] = _correlation(summary[level])
         performance |= _performance_beyond_geometry(summary)
+        performance |= _errors(summary)
     measures = TASKS[summary["task"]].measures
     return performance | {measure.title: printed(measure, summary["measures"][measure.key]) for measure in measures}
+
+
+def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str) -> dict[str, str]:
+    """Read the main results of a model on further cohorts, in one line each.
+
+    Args:
+        evaluations: folders written by evaluate for a model of DVR maps.
+        weights_sha256: SHA-256 of the weights of the model.
+
+    Returns:
+        Card entries: the cohort, and r, r given geometry, comparison with geometry, r with true myelin, error and bias.
+
+    Raises:
+        BadInput: as `performance_of`, or the model makes no DVR map.
+    """
+    entries = {}
+    for evaluation in evaluations:
+        measured_on, summary = measured_model(evaluation, weights_sha256, "--evaluation")
+        if "lesion" not in summary:
+            raise BadInput(f"{evaluation} holds no lesion DVR. For such a model give one --evaluation.")
+        parts = {"r": _correlation(summary["lesion"])} | _performance_beyond_geometry(summary) | _errors(summary)
+        entries[f"also on a {measured_on}"] = "; ".join(f"{title} {value}" for title, value in parts.items())
+    return entries
+
+
+def _errors(summary: dict[str, Any]) -> dict[str, str]:
+    """Card entries on the errors of lesions, and r by volume."""
+    lesion, bias = summary["lesion"], summary["lesion"]["bland_altman"]
+    by_volume = [f"{row['volume']}: {number_text(row['r'])}" for row in summary["by_volume"]]
+    return {
+        "mean absolute error of lesion DVR": with_interval(
+            lesion["mae"], lesion["mae_low"], lesion["mae_high"], "{:.3f}"
+        ),
+        "bias of lesion DVR": with_interval(bias["bias"], bias["bias_low"], bias["bias_high"], "{:+.3f}"),
+        "lesion r by volume (mm3)": ", ".join(by_volume),
+    }
 
 
 def _performance_beyond_geometry(summary: dict[str, Any]) -> dict[str, str]:
@@ -103,6 +141,8 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
     name, summary = same[0]
     kind = "simulated cohort" if content["simulated_data"] else "cohort"
     text = f"{kind}, {summary['people']} people, {summary['visits']} visits"
+    if summary.get("sites"):
+        text += f" of site {', '.join(summary['sites'])}"
     if "minimum_mm3" in summary:
         text += f", {summary['lesions_in_correlation']} lesions of at least {summary['minimum_mm3']:g} mm3"
     in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]

@@ -111,7 +111,9 @@ def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
     report.add_table(volume_rows(summary), caption="By lesion volume, 95 % by patient")
     if summary["intervals"]:
         caption = "95 % prediction intervals by lesion volume; inside: share of the lesions, 95 % by patient"
-        report.add_table(interval_rows(summary), caption=caption)
+        report.add_table(interval_rows(summary["intervals"]), caption=caption)
+        if summary["intervals_by_site"]:
+            report.add_table(interval_rows(summary["intervals_by_site"]), caption="The same by site")
     uncertainty = summary.get("uncertainty")
     if uncertainty is not None:
         report.add_text(calibration_in_words(uncertainty))

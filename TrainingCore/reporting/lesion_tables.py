@@ -100,23 +100,24 @@ def volume_rows(summary: Row) -> list[Row]:
     ]
 
 
-def interval_rows(summary: Row) -> list[Row]:
+def interval_rows(rows: Sequence[Row]) -> list[Row]:
     """Make the table of coverage and width of the 95 % prediction intervals by lesion volume.
 
     Args:
-        summary: summary of a model.
+        rows: `intervals` or `intervals_by_site` in the summary of a model.
 
     Returns:
-        One row per volume class.
+        One row per volume class, and site if the rows have one.
     """
     return [
-        {
+        ({"site": row["site"]} if "site" in row else {})
+        | {
             "volume (mm3)": row["volume"],
             "lesions": row["lesions"],
             "measured DVR inside": with_interval(row["coverage"], row["low"], row["high"], "{:.0%}"),
             "width (DVR)": number_text(row["width"], "{:.3f}"),
         }
-        for row in summary["intervals"]
+        for row in rows
     ]
 
 

@@ -10,6 +10,7 @@ from TrainingCore.evaluation.conformal import (
     calibrate_intervals,
     class_title,
     coverage,
+    coverage_by_site,
     interval_of,
     intervals_of_bundle,
     volume_class,
@@ -50,6 +51,17 @@ def test_sites_are_covered_together_and_each_of_them_nearly() -> None:
     assert fitted["sites"] == ["A", "B"]
     assert all(0.93 <= row["coverage"] <= 0.97 for row in covered(lesions(2, 400, "AB"), fitted))
     assert all(row["coverage"] >= 0.87 for row in covered(lesions(2, 200, "B"), fitted))
+
+
+def test_a_cohort_of_several_sites_shows_the_coverage_of_each() -> None:
+    fitted = calibrate_intervals(lesions(1, 400, "AB"))
+    rows = [row | interval_of(fitted, row["volume_mm3"], row["mean_dvr"]) for row in lesions(2, 100, "AB")]
+    own = {site: coverage([row for row in rows if row["site"] == site]) for site in "AB"}
+    found = coverage_by_site(rows)
+    assert [row["site"] for row in found] == ["A"] * 5 + ["B"] * 5
+    assert [{key: row[key] for key in row if key != "site"} for row in found] == [*own["A"], *own["B"]]
+    assert min(row["coverage"] for row in own["A"]) > max(row["coverage"] for row in own["B"])
+    assert coverage_by_site([row for row in rows if row["site"] == "A"]) == []
 
 
 def test_few_people_of_a_site_with_large_errors_widen_the_intervals() -> None:

@@ -214,7 +214,15 @@ def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Pat
     assert export(options) == 0
     bundle = Bundle.open(model)
     assert bundle.description["licence"] == "CC-BY-4.0"
-    assert "Pearson" in " ".join(bundle.description["performance"])
+    performance = bundle.description["performance"]
+    assert performance["lesion level Pearson r"]
+    assert performance["bias of lesion DVR"]
+    assert export([*options, str(results)]) == 0  # a second cohort, in one line
+    added = {
+        key: value for key, value in Bundle.open(model).description["performance"].items() if key not in performance
+    }
+    assert list(added) == [f"also on a {performance['measured on']}"]
+    assert f"bias of lesion DVR {performance['bias of lesion DVR']}" in next(iter(added.values()))
     summary = json.loads((results / "summary.json").read_text())
     for measured in summary["models"].values():
         measured["weights_sha256"] = "of another model"
