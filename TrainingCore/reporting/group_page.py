@@ -100,9 +100,10 @@ def outliers(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
     reasons: dict[int, list[str]] = {index: [row["qc"]] if row["qc"] else [] for index, row in enumerate(rows)}
     for name in SHOWN:
         values = np.array([np.nan if row[name] is None else float(row[name]) for row in rows])
-        if not np.isfinite(values).any():
+        known = values[np.isfinite(values)]
+        if not known.size:
             continue
-        middle, spread = median_and_sd(values[np.isfinite(values)])
+        middle, spread = median_and_sd(known)
         if spread > 0:
             for index in np.flatnonzero(np.abs(values - middle) > OUTLIER_MADS * spread):
                 reasons[int(index)].append(f"{titles[name]} {values[index]:.3g}")

@@ -67,8 +67,9 @@ def join_members(members: Sequence[Bundle]) -> tuple[dict[str, Any], Tensors]:
     shared = set.intersection(*(set(values) for values in chosen))
     description = {key: value for key, value in about[0].items() if key not in (*OF_ONE_MODEL, *CHOSEN)}
     description |= {key: float(np.mean([values[key] for values in chosen])) for key in sorted(shared)}
+    title = about[0].get("recipe", {}).get("description") or about[0]["name"]  # a bundle need not hold its recipe
     description |= {
-        "name": f"{about[0]['recipe']['description']} (ensemble of {len(single)})",
+        "name": f"{title} (ensemble of {len(single)})",
         "members": len(single),
         "training_data": "; ".join(dict.fromkeys(other["training_data"] for other in about)),
         "simulated_training_data": any(other["simulated_training_data"] for other in about),
