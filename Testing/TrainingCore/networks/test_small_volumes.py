@@ -102,3 +102,18 @@ def test_larger_volumes_keep_their_type_and_bits():
     assert found.dtype is tiny.dtype is torch.bfloat16
     assert torch.equal(found, expected)
     assert torch.equal(own(x), nn.Conv3d.forward(own, x))
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, (1, 1, 1)), (2, (1, 1, 1)), (2, (2, 2, 2)), (3, (1, 2, 2))])
+def test_a_single_voxel_is_a_matrix_product_with_the_same_result(stride, size, monkeypatch):
+    torch.manual_seed(1)
+    own, x = Conv3d(8, 12, 3, stride=stride, padding=1), torch.randn(5, 8, *size, requires_grad=True)
+
+    def all_values(output: Tensor) -> Tensor:
+        parts = torch.autograd.grad(output.square().sum(), [x, own.weight, own.bias])
+        return torch.cat([output.flatten(), *(part.flatten() for part in parts)])
+
+    expected = all_values(nn.Conv3d.forward(own, x))
+    monkeypatch.setattr(torch.nn.functional, "conv3d", None)
+    assert own(x).shape == (5, 12, 1, 1, 1)
+    assert torch.allclose(all_values(own(x)), expected, atol=1e-5)
