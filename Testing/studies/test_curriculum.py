@@ -21,6 +21,7 @@ from TrainingCore.data.run import Run
 from TrainingCore.evaluation.cases import GEOMETRY
 from TrainingCore.evaluation.lesion_geometry import FEATURES
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.runtime.files import read_json
 from TrainingCore.systems.checks import check_recipe
 
 PEOPLE, LESIONS = 44, 12  # as at site B of the paper
@@ -148,3 +149,16 @@ def test_all_arms_run_at_a_small_size_and_a_killed_one_resumes(tmp_path: Path) -
     assert "Primary endpoint" in page
     assert (tmp_path / "results.json").is_file()
     assert (tmp_path / "curriculum.png").is_file()
+    here = read_json(tmp_path / "results.json")
+    shared, elsewhere = tmp_path / "shared", tmp_path / "elsewhere"
+    curriculum(tmp_path, seeds=1, shared=shared, report=True, progress="none")
+    assert max(path.stat().st_size for path in shared.glob("*-seed-1.json")) < 10_000
+    curriculum(elsewhere, quick=True, seeds=1, shared=shared, report=True, progress="none")
+    there = read_json(elsewhere / "results.json")
+    assert there["game"] == here["game"]
+    for arm, levels in here["bundles"]["last"]["arms"].items():
+        for measure, level in levels.items():
+            again = there["bundles"]["last"]["arms"][arm][measure]["value"]
+            assert again == pytest.approx(level["value"], abs=1e-3), (arm, measure)
+    with pytest.raises(BadInput, match="other settings"):
+        curriculum(tmp_path / "other", seeds=1, shared=shared, report=True, progress="none")

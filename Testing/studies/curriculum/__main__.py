@@ -1,6 +1,6 @@
 """Does it matter where the discriminator looks? Six arms, several seeds, one page.
 
-    python -m Testing.studies.curriculum --out curriculum --jobs 2        # 18 trainings, 45 to 90 thread-minutes each
+    python -m Testing.studies.curriculum --out curriculum --jobs 2        # 18 trainings of 75 thread-minutes
     python -m Testing.studies.curriculum --out weights --choose-weight    # the adversarial weight, on site A
     python -m Testing.studies.curriculum --out small --quick              # a minute, to try the command
 
@@ -33,6 +33,7 @@ def curriculum(
     choose_weight: bool = False,
     quick: bool = False,
     report: bool = False,
+    shared: Path | None = None,
     progress: ProgressMode = "bar",
 ) -> Path:
     """Compare where a discriminator looks: curricular, anticurricular, fixed, uniform, and two arms without one.
@@ -49,13 +50,15 @@ def curriculum(
         choose_weight: compare adversarial weights on other people of site A instead, one training each.
         quick: everything at a tiny size, to try the command.
         report: write the page of what is finished, and train nothing.
+        shared: folder of finished trainings: those in it are not run again, new ones are added, so that several
+            machines can share a study (Testing/studies/curriculum/trainings holds what is finished of this one).
         progress: how to show progress; bar is on stderr, json on stdout.
 
     Returns:
         The page.
 
     Raises:
-        BadInput: the folder holds a study with other settings.
+        BadInput: a folder holds a study with other settings or, with `shared`, other lesions.
 
     Example:
         python -m Testing.studies.curriculum --out curriculum --jobs 2
@@ -70,20 +73,25 @@ def curriculum(
     if choose_weight:
         names = [*(f"weight-{weight}" for weight in CHOICES), "l1_twin"]
 
-    from .one_run import result_of
+    from .finished import share
     from .page import write_page
     from .queue_runs import run_jobs
 
+    def exchange() -> None:
+        if shared is not None:
+            share(out, shared, names, seeds)
+
+    exchange()
     with Progress(progress, "curriculum study") as shown:
         if not report:
             for name in (TRAIN, cohort):
                 shown.report("simulate", 0.0, f"simulating {name}")
                 make_cohort(out, name, read_protocol(out))
             wanted = [(arm, seed) for seed in range(1, seeds + 1) for arm in names]
-            missing = [job for job in wanted if result_of(out, *job) is None]
+            missing = [job for job in wanted if _result(out, shared, *job) is None]
             if missing:
-                run_jobs(out, missing, cohort, jobs, shown)
-        results = _finished(out, names, seeds, cohort)
+                run_jobs(out, missing, cohort, jobs, shown, exchange)
+        results = _finished(out, shared, names, seeds, cohort)
         if not results:
             raise BadInput(f"No training in {out} is finished yet: there is nothing to report.")
         shown.report("report", 0.97, "writing the page")
@@ -106,11 +114,18 @@ def _protocol(out: Path, pilot: Sequence[str], quick: bool) -> Protocol:
     return replace(base, **settings)
 
 
-def _finished(out: Path, names: Sequence[str], seeds: int, cohort: str) -> list[dict[str, Any]]:
-    """Results of the finished trainings of some arms, by arm and seed."""
+def _result(out: Path, shared: Path | None, arm: str, seed: int) -> dict[str, Any] | None:
+    """What a finished training measured, here or in the shared folder; None while it is not finished."""
+    from .finished import shared_result
     from .one_run import result_of
 
-    results = [result_of(out, arm, seed) for arm in names for seed in range(1, seeds + 1)]
+    own = result_of(out, arm, seed)
+    return own if own is not None or shared is None else shared_result(shared, arm, seed)
+
+
+def _finished(out: Path, shared: Path | None, names: Sequence[str], seeds: int, cohort: str) -> list[dict[str, Any]]:
+    """Results of the finished trainings of some arms, by arm and seed."""
+    results = [_result(out, shared, arm, seed) for arm in names for seed in range(1, seeds + 1)]
     return [one for one in results if one is not None and one["measured_on"] == cohort]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from TrainingCore.runtime.cli import Progress
@@ -24,8 +24,17 @@ def train_job(task: tuple[Path, str, int, str]) -> str:
     return f"{arm}, seed {seed}"
 
 
-def run_jobs(study: Path, jobs: Sequence[Job], cohort: str, at_a_time: int, progress: Progress) -> None:
+def run_jobs(
+    study: Path,
+    jobs: Sequence[Job],
+    cohort: str,
+    at_a_time: int,
+    progress: Progress,
+    after_each: Callable[[], None] = lambda: None,
+) -> None:
     """Run trainings, `at_a_time` side by side; stopping this stops them all, and each resumes when it is run again.
+
+    `after_each` is called whenever one is finished.
 
     Raises MyelinSynthError where one fails.
     """
@@ -36,4 +45,5 @@ def run_jobs(study: Path, jobs: Sequence[Job], cohort: str, at_a_time: int, prog
         parallel_results(train_job, tasks, min(at_a_time, len(jobs)), 1) as results,
     ):
         for done, finished in enumerate(results, start=1):
+            after_each()
             progress.report("train", 0.95 * done / len(jobs), f"{done} of {len(jobs)} trained; {finished}")
