@@ -21,6 +21,8 @@ from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.scene.geometry import addVolume, toVtk
 from test_module_scene import makePatient
 
+from TrainingCore.phantom.edition import phantom_edition
+
 SHAPE = (20, 22, 24)
 
 
@@ -184,6 +186,7 @@ def test_the_sample_patient_is_small_and_says_what_it_is() -> None:
     assert sum(path.stat().st_size for path in files) < 8 << 20
     description = json.loads((sampledata.FOLDER / "sample_patient.json").read_text())
     assert description["Simulated"] is True
+    assert description["Phantom"] == phantom_edition()
     assert "not for diagnosis" in description["Note"]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-SEED, PEOPLE, LABEL = 2, 2, "sub-B02"  # 15 ml of lesions, about 25 of them above 50 mm3
+SEED, PEOPLE, LABEL = 2, 7, "sub-B07"  # 11 ml of lesions, 13 of 50 mm3 or more; the lesion finder has a DSC of 0.7
 GREY_STEP, DVR_STEP, MARGIN = 4.0, 0.004, 3
 FLAIR_SPACING, FLAIR_TURN_DEGREES, FLAIR_SHIFT_MM = 1.5, 2.0, (1.5, -1.0, 2.0)
 FOLDER = Path(__file__).resolve().parent
@@ -78,12 +78,15 @@ def _write(path: Path, data: np.ndarray, affine: np.ndarray, step: float) -> Non
 
 
 def _describe(names: list[str]) -> None:
-    """Write sample_patient.json: what the files are, and their SHA-256."""
+    """Write sample_patient.json: what the files are, their SHA-256, and the digital patient that they were made with."""
+    from TrainingCore.phantom.edition import phantom_edition
+
     files = [FOLDER / f"simulated_patient_{name}.nii.gz" for name in names]
     description = {
         "Simulated": True,
         "Note": "Simulated: a digital patient, nobody. Research use only, not for diagnosis.",
-        "GeneratedBy": "make_sample_patient.py (TrainingCore.simulate, site B, seed 2, second person)",
+        "GeneratedBy": "make_sample_patient.py (TrainingCore.simulate, site B, seed 2, seventh person)",
+        "Phantom": phantom_edition(),
         "License": "as MyelinSynth; anatomy from the ICBM152 2009a template (Fonov et al. 2009)",
         "Files": {
             name: {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
