@@ -102,7 +102,7 @@ def _print(people: dict[str, list[list[Finding]]], gaps: list[dict[str, Any]]) -
         print(f"\n{title}")
         for row in pooled(people[name]):
             mean = "-" if row["mean"] is None else f"{row['mean']:.3f}"
-            print(f"  {row['check']}: holds in {row['holds']} of {row['patients']}; mean {mean} ({row['unit']})")
+            print(f"  {row['check']}: holds in {row['holds']} of {row['maps']}; mean {mean} ({row['unit']})")
         for kind, around in (
             ("white_matter", "white matter up to its border"),
             ("nawm", "NAWM, 2 mm from other tissue"),

@@ -10,7 +10,7 @@ plausible; one that passes all need not be accurate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -191,23 +191,26 @@ def _towards_ventricles(
     return Finding(check, value, unit, int(near.sum()), expected, None if value is None else value < 0)
 
 
-def pooled(findings: list[list[Finding]]) -> list[dict[str, Any]]:
-    """Count in how many patients each finding holds.
+def pooled(findings: Sequence[Sequence[Finding]]) -> list[dict[str, Any]]:
+    """Count in how many maps each finding holds.
 
     Args:
-        findings: results of `plausibility`, one list per patient.
+        findings: results of `plausibility`, one list per map; maps that were checked for other findings than
+            most (by another version) are left out.
 
     Returns:
-        Five rows {check, holds, patients, mean, unit, expected}; patients without a number are not counted.
+        Rows {check, holds, maps, mean, unit, expected}; maps without a number are not counted.
     """
     rows = []
-    for same in zip(*findings):
+    names = [[finding.check for finding in one] for one in findings]
+    usual = max((one for one in names if one), key=names.count, default=[])
+    for same in zip(*(one for one, own in zip(findings, names, strict=True) if own == usual)):
         known = [check for check in same if check.value is not None]
         rows.append(
             {
                 "check": same[0].check,
                 "holds": sum(bool(check.holds) for check in known),
-                "patients": len(known),
+                "maps": len(known),
                 "mean": float(np.mean([check.value for check in known])) if known else None,
                 "unit": same[0].unit,
                 "expected": same[0].expected,

@@ -64,7 +64,8 @@ def _gives_one_voxel(x: Tensor, weight: Tensor, stride: int, padding: int) -> bo
 
 
 def _one_voxel(x: Tensor, weight: Tensor, bias: Tensor | None, _stride: int, _padding: int) -> Tensor:
-    covered = weight[(..., *(slice(1, 1 + edge) for edge in x.shape[2:]))]
+    i, j, k = x.shape[2:]
+    covered = weight[:, :, 1 : 1 + i, 1 : 1 + j, 1 : 1 + k]
     return F.linear(x.flatten(1), covered.flatten(1), bias)[..., None, None, None]
 
 

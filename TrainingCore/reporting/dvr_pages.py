@@ -13,6 +13,7 @@ from .calibration_pages import calibration_figure, calibration_in_words
 from .document import Report
 from .lesion_tables import (
     CAPTION,
+    SHARES,
     agreement_rows,
     ceiling_rows,
     ceiling_sentence,
@@ -24,6 +25,7 @@ from .lesion_tables import (
     knowledge_rows,
     model_rows,
     models_alt,
+    share_rows,
     volume_rows,
 )
 
@@ -75,6 +77,7 @@ def dvr_section(report: Report, compared: ComparedModels) -> None:
         if (compared.ceilings["information"] or {}).get("rows"):
             caption = "Information ceiling: out-of-sample Pearson r of regressions on increasing lesion information"
             report.add_table(ceiling_rows(compared.ceilings["information"]), caption=caption)
+            report.add_table(share_rows(summaries, compared.ceilings["information"]), caption=SHARES)
     report.add_table(agreement_rows(summaries), caption="Agreement: synthetic minus measured mean DVR")
     for name in summaries:
         _model_section(report, compared, name)

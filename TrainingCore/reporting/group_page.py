@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import SIMULATED
+from ..evaluation.plausibility import Finding
 from ..imaging.robust import median_and_sd
 from ..study.associations import MIN_GROUP, MIN_PEOPLE, cell_number, person_means
 from . import figures
 from .document import Report
+from .plausibility_tables import CAPTION, pooled_plausibility_rows
 
 Row = dict[str, Any]
 PERCENTILES = (0, 25, 50, 75, 100)
@@ -31,6 +33,7 @@ def write_group_page(
     covariates: Sequence[str],
     results: Path,
     titles: Mapping[str, str],
+    findings: Mapping[str, Sequence[Finding]],
 ) -> None:
     """Write group.html.
 
@@ -42,6 +45,7 @@ def write_group_page(
         covariates: columns that the associations are adjusted for.
         results: folder of the Results, for pictures of flagged visits.
         titles: of the measures, for people.
+        findings: plausibility of each map, by label of the visit.
     """
     simulated = any(row["simulated_training_data"] for row in rows)
     banners = [f"{SIMULATED}: the model was trained on simulated patients only."] if simulated else []
@@ -57,6 +61,9 @@ def write_group_page(
     flagged = outliers(rows, titles)
     report.add_table(flagged, f"Outliers (more than {OUTLIER_MADS:g} robust SD from the median) and QC flags.")
     _add_pictures(report, [results / row["visit"] for row in flagged])
+    report.add_table(
+        pooled_plausibility_rows(findings), f"Plausibility of the maps as they were made, before any review. {CAPTION}"
+    )
     report.add_heading("Distributions")
     report.add_figure(
         _distributions(rows, titles), "One point per visit, line: median.", "Distributions of the measures"

@@ -25,6 +25,13 @@ CAPTION = (
 )
 
 
+SHARES = (
+    "Share of the information ceiling: r of the model over r of the better regression on size, location, T1w and "
+    "FLAIR, each person predicted from the others. Above 100 %: the regressions know less than the model. For true "
+    "myelin, regressions fitted to noise-free DVR, as the model is, or to the loss itself, which no scanner measures."
+)
+
+
 def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
     """Make the table of r with measured DVR, r with true myelin, partial r and difference to geometry.
 
@@ -132,6 +139,40 @@ def ceiling_rows(information: Mapping[str, Any]) -> list[Row]:
     """
     header, *lines = as_table(information)
     return [dict(zip(header, (cell or "–" for cell in line))) for line in lines]
+
+
+def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> list[Row]:
+    """Make the table of each model's share of the information ceiling.
+
+    Args:
+        summaries: summary by name of the model.
+        information: information ceiling that `simulate` wrote.
+
+    Returns:
+        One row per model: r over that of the better regression on size, location, T1w and FLAIR; empty if the ceiling
+        is that of other lesions.
+    """
+    best = {target: row["mri"]["lesion_r"] for target, row in information.get("best", {}).items()}
+    rows = []
+    for name, summary in summaries.items():
+        if summary["lesions_in_correlation"] != information["lesions"]:
+            return []
+        myelin = summary["myelin"]["lesion"]
+        shares = {
+            "r, measured DVR": (summary["lesion"]["r"], "measured"),
+            "r, true myelin": (myelin["synthetic"]["r"], "loss_through_dvr"),
+            "r, true myelin, fitted to it": (myelin["synthetic"]["r"], "myelin_loss"),
+            "corrected for blur, fitted to it": (myelin["corrected"]["r"], "myelin_loss"),
+        }
+        rows.append({"model": name} | {title: _share(r, best.get(target)) for title, (r, target) in shares.items()})
+    return rows
+
+
+def _share(r: float | None, ceiling: float | None) -> str:
+    """r, and which share it is of a ceiling."""
+    if r is None or not ceiling:
+        return "–"
+    return f"{r / ceiling:.0%} ({r:.2f} of {ceiling:.2f})"
 
 
 def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:

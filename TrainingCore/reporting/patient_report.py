@@ -15,6 +15,7 @@ from ..imaging.volumes import Volume, resample
 from ..prediction.uncertainty import describe_uncertainty
 from .document import Report
 from .figures import DVR_MAP, DVR_WINDOW, MEASURED, OUTLINE, SOFT, SYNTHETIC, new_figure
+from .plausibility_tables import CAPTION, plausibility_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,23 +78,7 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
 def _plausibility_section(report: Report, findings: Findings) -> None:
     """Table of findings on which published studies agree, and whether this map reproduces them."""
     report.add_heading("Plausibility")
-    rows = [
-        {
-            "finding": finding.check,
-            "measure": finding.unit,
-            "expected": finding.expected,
-            "this map": None if finding.value is None else f"{finding.value:.2f}",
-            "holds": {True: "yes", False: "NO", None: "–"}[finding.holds],
-        }
-        for finding in findings.plausibility
-    ]
-    report.add_table(
-        rows,
-        "Findings on which published studies of myelin PET and MRI agree (see TrainingCore.evaluation.plausibility). A "
-        "map that fails a check is implausible in this respect; passing all checks does not show that it is accurate. "
-        "The check of lesions is strict: white matter at its border is blurred with other tissue, and the true DVR of "
-        "simulated patients often fails it, too.",
-    )
+    report.add_table(plausibility_rows(findings.plausibility), CAPTION)
 
 
 def _synthetic_input(patient: PatientImages) -> str:

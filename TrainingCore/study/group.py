@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..data.result import Result
+from ..evaluation.plausibility import Finding
 from ..runtime.errors import BadInput
 from ..runtime.files import write_json, write_text
 from .associations import associate, cell_number, compare_groups, is_numeric, with_false_discovery
@@ -53,8 +55,20 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
     write_json(out / "group.json", dictionary())
     write_json(out / "group_statistics.json", tables)
     failed = [{"visit": label, "reason": reason} for label, reason in left_out(data, out).items()]
-    write_group_page(out / PAGE, rows, failed, tables, covariates, out / RESULTS, TITLES)
+    write_group_page(
+        out / PAGE, rows, failed, tables, covariates, out / RESULTS, TITLES, _findings(rows, out / RESULTS)
+    )
     return out / PAGE
+
+
+def _findings(rows: Sequence[dict[str, Any]], results: Path) -> dict[str, list[Finding]]:
+    """Plausibility of each map by label of the visit, as it was checked when the map was made."""
+    found = {}
+    for row in rows:
+        label = "_".join(filter(None, [row["participant_id"], row["session_id"]]))
+        summary = Result.open(results / label).provenance["summary"]
+        found[label] = [Finding(**one) for one in summary.get("plausibility", [])]
+    return found
 
 
 def _empty_marks(rows: Sequence[dict[str, Any]], column: str) -> None:

@@ -78,7 +78,7 @@ def _write(path: Path, data: np.ndarray, affine: np.ndarray, step: float) -> Non
 
 
 def _describe(names: list[str]) -> None:
-    """Write sample_patient.json: what the files are, their SHA-256, and the digital patient that they were made with."""
+    """Write sample_patient.json: what the files are, their SHA-256, and the edition of the digital patient."""
     from TrainingCore.phantom.edition import phantom_edition
 
     files = [FOLDER / f"simulated_patient_{name}.nii.gz" for name in names]

@@ -80,6 +80,8 @@ def test_patients_are_pooled_by_finding(head) -> None:
     tissues = {name: head[name] for name in ("white_matter", "grey_matter")}
     one = plausibility(head["dvr"], head["labels"], tissues, AFFINE)
     rows = pooled([one, one])
-    assert [(row["holds"], row["patients"]) for row in rows] == [(2, 2), (2, 2), (2, 2), (0, 0), (0, 0)]
+    assert [(row["holds"], row["maps"]) for row in rows] == [(2, 2), (2, 2), (2, 2), (0, 0), (0, 0)]
     assert rows[0]["mean"] == pytest.approx(one[0].value)
     assert rows[3]["mean"] is None
+    assert pooled([]) == []
+    assert len(pooled([one, one[:2]])) == len(one)

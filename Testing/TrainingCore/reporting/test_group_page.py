@@ -6,7 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from TrainingCore.evaluation.plausibility import Finding
 from TrainingCore.reporting.group_page import SHOWN, _distributions, describe, write_group_page
+from TrainingCore.reporting.plausibility_tables import pooled_plausibility_rows
 from TrainingCore.study.group import statistics
 
 COUNT = 7
@@ -38,7 +40,7 @@ def test_too_few_people_are_not_compared_and_the_page_says_so(tmp_path: Path) ->
     tables = statistics(rows, ["edss", "sex"], [], 0)
     assert {row["p"] for kind in tables.values() for row in kind} == {None}
     titles = dict.fromkeys([*SHOWN, *(row["measure"] for kind in tables.values() for row in kind)], "measure")
-    write_group_page(tmp_path / "group.html", rows, [], tables, [], tmp_path, titles)
+    write_group_page(tmp_path / "group.html", rows, [], tables, [], tmp_path, titles, {})
     page = (tmp_path / "group.html").read_text(encoding="utf-8")
     assert "fewer than 8 people with all values" in page
     assert "fewer than 5 people in a group" in page
@@ -50,7 +52,7 @@ def test_a_covariate_that_does_not_vary_is_mentioned(tmp_path: Path) -> None:
     rows = [row | {"site": "Paris", "age": str(30 + index)} for index, row in enumerate(visits())]
     tables = statistics(rows, ["edss"], ["site", "age"], 0)
     titles = dict.fromkeys([*SHOWN, *(row["measure"] for kind in tables.values() for row in kind)], "measure")
-    write_group_page(tmp_path / "group.html", rows, [], tables, ["site", "age"], tmp_path, titles)
+    write_group_page(tmp_path / "group.html", rows, [], tables, ["site", "age"], tmp_path, titles, {})
     page = (tmp_path / "group.html").read_text(encoding="utf-8")
     assert "site has the same value in all visits" in page
     assert "age has the same value" not in page
@@ -64,3 +66,22 @@ def test_labels_of_nearly_equal_values_do_not_overlap() -> None:
         boxes = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
         assert all(left.x1 < right.x0 for left, right in pairwise(sorted(boxes, key=lambda box: box.x0)))
         assert not axis.xaxis.get_offset_text().get_text()
+
+
+def test_the_plausibility_of_all_maps_is_counted_and_the_failing_ones_are_named(tmp_path: Path) -> None:
+    def checked(white: bool, lesions: bool | None) -> list[Finding]:
+        return [
+            Finding("white above grey", 0.1, "DVR", 9, "above 0", white),
+            Finding("lesions below", None if lesions is None else 0.9, "share", 3, "80 %", lesions),
+        ]
+
+    findings = {"sub-0": checked(True, True), "sub-1": checked(True, False), "sub-2": checked(True, None), "sub-3": []}
+    white, lesions = pooled_plausibility_rows(findings)
+    assert (white["holds in"], white["fails in"]) == ("3 of 3", "")
+    assert (lesions["holds in"], lesions["fails in"], lesions["mean"]) == ("1 of 2", "sub-1", "0.90")
+    many = pooled_plausibility_rows({f"sub-{number}": checked(False, True) for number in range(13)})
+    assert many[0]["fails in"].endswith("sub-9 and 3 more")
+    rows = visits()
+    tables = statistics(rows, [], [], 0)
+    write_group_page(tmp_path / "group.html", rows, [], tables, [], tmp_path, dict.fromkeys(SHOWN, "x"), findings)
+    assert "white above grey" in (tmp_path / "group.html").read_text(encoding="utf-8")

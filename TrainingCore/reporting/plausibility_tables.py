@@ -1,0 +1,68 @@
+"""Tables of published findings that a map should reproduce: of one map, and of all maps of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..evaluation.plausibility import Finding, pooled
+
+Row = dict[str, Any]
+FAILING_SHOWN = 10  # maps listed by name for a finding
+CAPTION = (
+    "Findings on which published studies of myelin PET and MRI agree (see TrainingCore.evaluation.plausibility). A "
+    "map that fails a check is implausible in this respect; passing all checks does not show that it is accurate. "
+    "The check of lesions is strict: white matter at its border is blurred with other tissue, and the true DVR of "
+    "simulated patients often fails it, too."
+)
+
+
+def plausibility_rows(findings: Sequence[Finding]) -> list[Row]:
+    """Make the table of one map.
+
+    Args:
+        findings: result of `evaluation.plausibility`.
+
+    Returns:
+        One row per finding.
+    """
+    return [
+        {
+            "finding": finding.check,
+            "measure": finding.unit,
+            "expected": finding.expected,
+            "this map": None if finding.value is None else f"{finding.value:.2f}",
+            "holds": {True: "yes", False: "NO", None: "–"}[finding.holds],
+        }
+        for finding in findings
+    ]
+
+
+def pooled_plausibility_rows(findings: Mapping[str, Sequence[Finding]]) -> list[Row]:
+    """Make the table of several maps.
+
+    Args:
+        findings: results of `evaluation.plausibility`, by name of the visit.
+
+    Returns:
+        One row per finding, with the visits whose maps fail it.
+    """
+    rows = []
+    for row in pooled(list(findings.values())):
+        failing = [
+            visit
+            for visit, checks in findings.items()
+            if any(check.check == row["check"] and check.holds is False for check in checks)
+        ]
+        more = len(failing) - FAILING_SHOWN
+        rows.append(
+            {
+                "finding": row["check"],
+                "measure": row["unit"],
+                "expected": row["expected"],
+                "mean": None if row["mean"] is None else f"{row['mean']:.2f}",
+                "holds in": f"{row['holds']} of {row['maps']}",
+                "fails in": ", ".join(failing[:FAILING_SHOWN]) + (f" and {more} more" if more > 0 else ""),
+            }
+        )
+    return rows
