@@ -1,8 +1,8 @@
 """The second edition of the digital patient is frozen: same constants, same logic, same people.
 
 The fingerprint in sidecars and cards covers constants only. What they are used for is frozen by these numbers, which
-change if a person is drawn or imaged in another way; commit 5249ac4, which froze the edition, gives the same. Do not adjust them: a change of what is simulated is a new
-edition.
+change if a person is drawn or imaged in another way; commit 5249ac4, which froze the edition, gives the same. Do not
+adjust them: a change of what is simulated is a new edition.
 """
 
 from __future__ import annotations
