@@ -14,11 +14,15 @@ from .runtime.errors import BadInput
 from .runtime.files import check_replaceable
 from .runtime.signature import command
 
+NO_LICENCE = "not stated"
+WRITTEN_BY_SAVING = ("format", "weights_sha256", "created_with")  # entries of a description
+
 
 def export(
     out: Path,
     *,
     run: Path | None = None,
+    bundle: Path | None = None,
     crossvalidation: Path | None = None,
     ensemble: Sequence[Path] = (),
     recipe: str = "",
@@ -26,9 +30,9 @@ def export(
     evaluation: Sequence[Path] = (),
     calibration: Path | None = None,
     name: str = "",
-    licence: str = "not stated",
+    licence: str = "",
 ) -> Bundle:
-    """Export the model of a run, or several models as an ensemble, as a bundle.
+    """Export the model of a run, or several models as an ensemble, as a bundle; or add measurements to a bundle.
 
     The bundle holds the licence and the measured performance. From an unfinished run, the best epoch so far is taken.
     The prediction of an ensemble is the mean of those of its members.
@@ -36,6 +40,8 @@ def export(
     Args:
         out: folder of the bundle.
         run: folder of a training run.
+        bundle: bundle to copy with the performance or calibration that was measured on your people; everything else
+            that its description holds is kept.
         crossvalidation: folder written by crossvalidate; its folds are exported as one ensemble.
         ensemble: finished runs or bundles to export as one ensemble, e.g. runs of the same recipe with other seeds.
         recipe: recipe of the cross-validation to export (default: the first).
@@ -45,7 +51,7 @@ def export(
         calibration: folder written by evaluate on people who were used neither for training nor for the evaluation.
             Adds 95 % intervals to lesions and, after evaluate --uncertainty, turns uncertainties into expected errors.
         name: name of the model (default: the recipe's description).
-        licence: licence of the weights, e.g. Apache-2.0.
+        licence: licence of the weights, e.g. Apache-2.0 (default: that of the bundle, or "not stated").
 
     Returns:
         The bundle.
@@ -56,10 +62,12 @@ def export(
     Example:
         python -m TrainingCore.export --run runs/first --evaluation results --licence CC-BY-4.0 --out model
     """
-    if sum((run is not None, crossvalidation is not None, bool(ensemble))) != 1:
-        raise BadInput("Give a run, a cross-validation or the members of an ensemble to export.")
+    if sum((run is not None, bundle is not None, crossvalidation is not None, bool(ensemble))) != 1:
+        raise BadInput("Give a run, a bundle, a cross-validation or the members of an ensemble to export.")
     check_replaceable(Path(out), DESCRIPTION)
-    changes: dict[str, Any] = {"licence": licence} | ({"name": name} if name else {})
+    if bundle is not None:
+        return _measured_again(Path(bundle), Path(out), evaluation, calibration, name, licence)
+    changes: dict[str, Any] = {"licence": licence or NO_LICENCE} | ({"name": name} if name else {})
     if run is not None:
         return _export_run(Path(run), Path(out), which, evaluation, calibration, changes)
     if ensemble:
@@ -70,6 +78,19 @@ def export(
             "--calibration and --which."
         )
     return _export_folds(Path(str(crossvalidation)), recipe, Path(out), changes)
+
+
+def _measured_again(
+    source: Path, out: Path, evaluation: Sequence[Path], calibration: Path | None, name: str, licence: str
+) -> Bundle:
+    """Copy a bundle with other measurements, name or licence."""
+    if not (evaluation or calibration or name or licence):
+        raise BadInput("--bundle copies a bundle with changes. Give --evaluation, --calibration, --name or --licence.")
+    before = Bundle.open(source)
+    description = {key: value for key, value in before.description.items() if key not in WRITTEN_BY_SAVING}
+    changes = {key: value for key, value in (("name", name), ("licence", licence)) if value}
+    weights = before.weights()
+    return save_bundle(out, description | changes | _measured(weights, evaluation, calibration), weights)
 
 
 def _export_folds(folder: Path, recipe: str, out: Path, changes: dict[str, Any]) -> Bundle:
@@ -135,8 +156,8 @@ def _measured(weights: Mapping[str, Any], evaluation: Sequence[Path], calibratio
 main = command(
     export,
     done=lambda bundle: f"Exported {bundle.description['name']}: {bundle.path}",
-    exclusive=[("run", "crossvalidation", "ensemble")],
-    required=("run", "crossvalidation", "ensemble"),
+    exclusive=[("run", "bundle", "crossvalidation", "ensemble")],
+    required=("run", "bundle", "crossvalidation", "ensemble"),
 )
 
 if __name__ == "__main__":

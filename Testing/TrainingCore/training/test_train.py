@@ -223,12 +223,28 @@ def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Pat
     }
     assert list(added) == [f"also on a {performance['measured on']}"]
     assert f"bias of lesion DVR {performance['bias of lesion DVR']}" in next(iter(added.values()))
+    assert_a_bundle_takes_new_measurements(whole_run / "bundles" / "best", results, tmp_path / "again")
     summary = json.loads((results / "summary.json").read_text())
     for measured in summary["models"].values():
         measured["weights_sha256"] = "of another model"
     (results / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(BadInput, match="did not evaluate these weights"):
         export(options)
+
+
+def assert_a_bundle_takes_new_measurements(path: Path, results: Path, again: Path) -> None:
+    from TrainingCore.data.bundle import add_to_bundle
+    from TrainingCore.export import main as export
+
+    intervals = {"level": 0.95, "classes_mm3": [0.0], "half_width": [0.1], "lesions": [30], "measured on": "a cohort"}
+    before = add_to_bundle(path, {"licence": "CC0-1.0", "intervals": intervals})
+    assert export(["--bundle", str(path), "--evaluation", str(results), "--out", str(again)]) == 0
+    after = Bundle.open(again)
+    assert after.raw_weights == before.raw_weights
+    assert after.description["performance"]["lesion level Pearson r"]
+    assert {**after.description, "performance": None} == {**before.description, "performance": None}
+    with pytest.raises(BadInput, match="copies a bundle with changes"):
+        export(["--bundle", str(path), "--out", str(again.with_name("none"))])
 
 
 def test_runs_and_bundles_are_exported_as_an_ensemble(whole_run: Path, tmp_path: Path) -> None:
