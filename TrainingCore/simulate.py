@@ -103,10 +103,10 @@ def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, An
     from .phantom.noise_ceiling import noise_ceiling
     from .runtime.files import write_json, write_text
 
-    visits = [finished[key] for key in sorted(finished)]
-    ceiling = noise_ceiling(visits) | {"phantom": phantom_edition()}
+    lesions = [row for key in sorted(finished) for row in finished[key]]
+    ceiling = noise_ceiling(lesions) | {"phantom": phantom_edition()}
     write_json(out / DERIVATIVES / "noise_ceiling.json", ceiling)
-    information = information_ceiling([row for rows in visits for row in rows])
+    information = information_ceiling(lesions)
     write_json(out / DERIVATIVES / "information_ceiling.json", information | {"phantom": phantom_edition()})
     if information["rows"]:
         lines = ["\t".join(line) for line in as_table(information)]

@@ -56,7 +56,7 @@ TARGETS = {
 
 
 def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Measure how well regressions on known features predict lesions and visits.
+    """Measure how well regressions on known features predict lesions and patients.
 
     Args:
         rows: one per lesion: person, visit, volume_mm3, measured, clean (DVR), myelin_loss (0 to 1), and features whose
@@ -66,7 +66,7 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {lesions, people, skipped: a sentence or None, rows: [{target, knows, model, lesion_r, patient_r}], best:
         {target: {mri: {lesion_r, patient_r}, information: the same, tissue included}}}; targets as in TARGETS.
         Linear is ridge regression; boosting is histogram gradient boosting; people are in one fold each. Patient level:
-        mean of the same lesions weighted by volume.
+        mean of the same lesions of a person, all visits, weighted by volume.
     """
     people = sorted({str(row["person"]) for row in rows})
     result: dict[str, Any] = {"lesions": len(rows), "people": len(people), "skipped": None, "rows": [], "best": {}}
@@ -89,11 +89,10 @@ def _performance(
 ) -> Iterator[dict[str, float | str | None]]:
     """Yield {knows, model, lesion_r, patient_r} of the DVR itself and of each regression."""
     truth, fitted_to, volumes = (_column(rows, name) for name in (target.truth, target.fitted_to, "volume_mm3"))
-    visits = [(row["person"], row["visit"]) for row in rows]
     owners = np.array([people.index(str(row["person"])) for row in rows])
 
     def performance(knows: str, model: str, predicted: np.ndarray) -> dict[str, float | str | None]:
-        patients = _by_visit(truth, predicted, volumes, visits)
+        patients = (_by_person(truth, volumes, owners), _by_person(predicted, volumes, owners))
         return {"knows": knows, "model": model, "lesion_r": _r(truth, predicted), "patient_r": _r(*patients)}
 
     if target.truth == target.fitted_to:
@@ -163,13 +162,9 @@ def _regression(model: str) -> Any:
     )
 
 
-def _by_visit(
-    truth: np.ndarray, predicted: np.ndarray, volumes: np.ndarray, visits: Sequence[Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means over each visit, weighted by lesion volume."""
-    _, owner = np.unique([f"{person}\0{visit}" for person, visit in visits], return_inverse=True)
-    weight = np.bincount(owner, volumes)
-    return np.bincount(owner, volumes * truth) / weight, np.bincount(owner, volumes * predicted) / weight
+def _by_person(values: np.ndarray, volumes: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Means over the lesions of each person, weighted by volume."""
+    return np.bincount(owners, volumes * values) / np.bincount(owners, volumes)
 
 
 def _r(first: np.ndarray, second: np.ndarray) -> float | None:

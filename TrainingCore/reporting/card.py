@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,24 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
         BadInput: the folder is no evaluation, or it evaluated other weights.
     """
     measured_on, summary = measured_model(evaluation, weights_sha256, "--evaluation")
-    performance = {"measured on": measured_on}
-    if "lesion" in summary:
-        for level in ("lesion", "patient"):
-            performance[f"{level} level Pearson r"] = _correlation(summary[level])
-        performance |= _performance_beyond_geometry(summary)
-        performance |= _errors(summary)
     measures = TASKS[summary["task"]].measures
-    return performance | {measure.title: printed(measure, summary["measures"][measure.key]) for measure in measures}
+    images = {measure.title: printed(measure, summary["measures"][measure.key]) for measure in measures}
+    return {"measured on": measured_on, **performance_in_lesions(summary), **images}
+
+
+def performance_in_lesions(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Describe how a model of DVR maps does in lesions.
+
+    Args:
+        summary: summary of a model.
+
+    Returns:
+        Card entries on both levels, true myelin, the comparison with geometry and errors; none for other models.
+    """
+    if "lesion" not in summary:
+        return {}
+    levels = {f"{level} level Pearson r": _correlation(summary[level]) for level in ("lesion", "patient")}
+    return levels | _performance_beyond_geometry(summary) | _errors(summary)
 
 
 def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str) -> dict[str, str]:
@@ -60,7 +70,7 @@ def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str) -> dict[s
     return entries
 
 
-def _errors(summary: dict[str, Any]) -> dict[str, str]:
+def _errors(summary: Mapping[str, Any]) -> dict[str, str]:
     """Card entries on the errors of lesions, and r by volume."""
     lesion, bias = summary["lesion"], summary["lesion"]["bland_altman"]
     by_volume = [f"{row['volume']}: {number_text(row['r'])}" for row in summary["by_volume"]]
@@ -73,7 +83,7 @@ def _errors(summary: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _performance_beyond_geometry(summary: dict[str, Any]) -> dict[str, str]:
+def _performance_beyond_geometry(summary: Mapping[str, Any]) -> dict[str, str]:
     """Card entries on true myelin and on the comparison with geometry; a model that does not beat geometry says so."""
     geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]
     gap, partial = geometry["difference"], geometry["partial"]

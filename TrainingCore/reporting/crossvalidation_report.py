@@ -11,13 +11,14 @@ from .. import RESEARCH_USE
 from ..data.ceilings import read_ceilings
 from ..data.cohort import Cohort
 from ..evaluation.compared import ComparedModels, compare_models
-from ..evaluation.paired import by_person, summarise_measures
+from ..evaluation.paired import by_person
 from ..evaluation.summary import mean_and_sd
 from ..evaluation.task import Pooled, Row, Task
 from ..evaluation.tasks import TASKS
 from ..runtime.files import read_json, write_json
 from ..runtime.tables import write_csv
 from . import figures
+from .card import performance_in_lesions
 from .document import SIMULATED_BANNER, Report
 from .evaluation_report import add_results
 from .methods import add_methods
@@ -88,11 +89,11 @@ def performance_of_recipe(plan: Plan, name: str) -> dict[str, str]:
     """
     task = TASKS[plan.task]
     rows = plan.pooled(name)
-    summary = summarise_measures(task, rows)
-    people = len({row["person"] for row in rows["visits"]})
-    performance = {"measured on": f"{people} people, out-of-fold (each by the one member not trained on them)"}
-    performance |= {measure.title: printed(measure, summary[measure.key]) for measure in task.measures}
-    return performance | {title: _correlation_text(result) for title, result in summary["pooled"].items()}
+    summary = compare_models(task, plan.recipes[name]["data"]["target"], {name: rows}).summaries[name]
+    who = f"{summary['people']} people, out-of-fold (each by the one member not trained on them)"
+    images = {measure.title: printed(measure, summary["measures"][measure.key]) for measure in task.measures}
+    pooled = {title: _correlation_text(result) for title, result in summary["pooled"].items()}
+    return {"measured on": who, **performance_in_lesions(summary), **images, **pooled}
 
 
 def _correlation_text(result: Row) -> str:

@@ -154,9 +154,10 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
         of the cohort's lesions were evaluated, or others.
     """
     best = {target: row["mri"]["lesion_r"] for target, row in information.get("best", {}).items()}
+    lesions = information.get("lesions", 0)
     rows = []
     for name, summary in summaries.items():
-        if abs(summary["lesions_in_correlation"] - information["lesions"]) > OTHER_LESIONS * information["lesions"]:
+        if abs(summary["lesions_in_correlation"] - lesions) > OTHER_LESIONS * lesions:
             return []
         myelin = summary["myelin"]["lesion"]
         shares = {
@@ -191,7 +192,7 @@ def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
         sentences.append(
             f"Noise ceiling of the whole cohort ({noise['lesions']} lesions of {noise['minimum_lesion_mm3']:g} mm3 or "
             f"more): r = {number_text(noise['lesion_level_r'])} per lesion, "
-            f"{number_text(noise['patient_level_r'])} per visit."
+            f"{number_text(noise['patient_level_r'])} per patient."
         )
     if information is not None and information.get("skipped"):
         sentences.append(information["skipped"])

@@ -110,7 +110,7 @@ def test_true_myelin_and_the_ceilings_of_a_simulated_cohort_stand_in_the_report(
     (folder / "noise_ceiling.json").write_text(json.dumps(noise))
     assert evaluate("--bundle", linear, "--data", cohort, "--out", tmp_path / "out") == 0
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    for words in ("+ T1w, FLAIR", ">0.88<", "r = 0.91 per lesion, not estimable per visit"):
+    for words in ("+ T1w, FLAIR", ">0.88<", "r = 0.91 per lesion, not estimable per patient"):
         assert words in page
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["ceilings"]["noise"] == noise
     (folder / "information_ceiling.json").write_text("[1]")
