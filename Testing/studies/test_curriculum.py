@@ -11,11 +11,20 @@ import pytest
 from strikes import struck_command
 
 from Testing.studies.curriculum.__main__ import curriculum
-from Testing.studies.curriculum.cohorts import TEST, TRAIN, make_cohort
+from Testing.studies.curriculum.cohorts import CHOICE, TEST, TRAIN, make_cohort
 from Testing.studies.curriculum.endpoint import Lesions, Measured, analyse, verdict
 from Testing.studies.curriculum.one_run import result_of, run_folder, train_and_measure
 from Testing.studies.curriculum.page import judged_at_chance
-from Testing.studies.curriculum.protocol import ARMS, BUNDLES, PRIMARY, QUICK, REFERENCE, Protocol, keep_protocol
+from Testing.studies.curriculum.protocol import (
+    ARMS,
+    BUNDLES,
+    CHOICES,
+    PRIMARY,
+    QUICK,
+    REFERENCE,
+    Protocol,
+    keep_protocol,
+)
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
 from TrainingCore.evaluation.cases import GEOMETRY
@@ -140,11 +149,13 @@ def test_all_arms_run_at_a_small_size_and_a_killed_one_resumes(tmp_path: Path) -
     first = Run.open(killed).log()
     assert len(first) == 1
     assert result_of(tmp_path, "curricular", 1) is None
+    train_and_measure(tmp_path, "l1_twin", 1, TEST)
+    assert result_of(tmp_path, "l1_twin", 1) is not None
+    page = curriculum(tmp_path, seeds=1, jobs=2, progress="none").read_text(encoding="utf-8")  # the others, in workers
     for arm in (*ARMS, REFERENCE):
-        train_and_measure(tmp_path, arm, 1, TEST)
+        assert result_of(tmp_path, arm, 1)["arm"] == arm
     assert Run.open(killed).log()[:1] == first
     assert len(Run.open(killed).log()) == QUICK.epochs
-    page = curriculum(tmp_path, seeds=1, progress="none").read_text(encoding="utf-8")
     assert "Pilot, not the study" in page
     assert "Primary endpoint" in page
     assert (tmp_path / "results.json").is_file()
@@ -162,3 +173,12 @@ def test_all_arms_run_at_a_small_size_and_a_killed_one_resumes(tmp_path: Path) -
             assert again == pytest.approx(level["value"], abs=1e-3), (arm, measure)
     with pytest.raises(BadInput, match="other settings"):
         curriculum(tmp_path / "other", seeds=1, shared=shared, report=True, progress="none")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_weights_are_compared_on_other_people_of_site_a(tmp_path: Path) -> None:
+    page = curriculum(tmp_path, quick=True, choose_weight=True, seeds=1, progress="none").read_text(encoding="utf-8")
+    assert read_json(tmp_path / "results.json")["measured_on"] == CHOICE
+    for weight in CHOICES:
+        assert f"weight-{weight}" in page
+    assert "Primary endpoint" not in page.split("What was fixed beforehand")[0]
