@@ -77,7 +77,9 @@ def dvr_section(report: Report, compared: ComparedModels) -> None:
         if (compared.ceilings["information"] or {}).get("rows"):
             caption = "Information ceiling: out-of-sample Pearson r of regressions on increasing lesion information"
             report.add_table(ceiling_rows(compared.ceilings["information"]), caption=caption)
-            report.add_table(share_rows(summaries, compared.ceilings["information"]), caption=SHARES)
+            shares = share_rows(summaries, compared.ceilings["information"])
+            if shares:
+                report.add_table(shares, caption=SHARES)
     report.add_table(agreement_rows(summaries), caption="Agreement: synthetic minus measured mean DVR")
     for name in summaries:
         _model_section(report, compared, name)
