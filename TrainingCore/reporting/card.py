@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from ..runtime.errors import BadInput
 from ..runtime.files import read_json
 from .figures import number_text, with_interval
 from .result_tables import printed
+
+BEATS = {True: "yes", False: "NO", None: "not estimable"}
+MYELIN = {"synthetic": "", "corrected": ", corrected for blur"}
 
 
 def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
@@ -55,7 +58,7 @@ def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str) -> dict[s
         weights_sha256: SHA-256 of the weights of the model.
 
     Returns:
-        Card entries: the cohort, and r, r given geometry, comparison with geometry, r with true myelin, error and bias.
+        Card entries: the cohort, and in short r, comparison with geometry, r with true myelin, error and bias.
 
     Raises:
         BadInput: as `performance_of`, or the model makes no DVR map.
@@ -65,9 +68,21 @@ def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str) -> dict[s
         measured_on, summary = measured_model(evaluation, weights_sha256, "--evaluation")
         if "lesion" not in summary:
             raise BadInput(f"{evaluation} holds no lesion DVR. For such a model give one --evaluation.")
-        parts = {"r": _correlation(summary["lesion"])} | _performance_beyond_geometry(summary) | _errors(summary)
-        entries[f"also on a {measured_on}"] = "; ".join(f"{title} {value}" for title, value in parts.items())
+        entries[f"also on a {measured_on}"] = "; ".join(_in_short(summary))
     return entries
+
+
+def _in_short(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Main results of a model in lesions, for one line."""
+    lesion, gap = summary["lesion"], summary["geometry"]["difference"]
+    difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.2f}")
+    yield f"r {with_interval(lesion['r'], lesion['r_low'], lesion['r_high'])}"
+    yield f"beats size and place alone: {BEATS[summary['geometry']['beats']]} ({difference})"
+    for kind, words in MYELIN.items():
+        known = summary["myelin"]["lesion"].get(kind) or {"r": None}
+        if known["r"] is not None:
+            yield f"true myelin{words} {with_interval(known['r'], known['r_low'], known['r_high'])}"
+    yield f"MAE {number_text(lesion['mae'], '{:.3f}')}, bias {number_text(lesion['bland_altman']['bias'], '{:+.3f}')}"
 
 
 def _errors(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -88,15 +103,16 @@ def _performance_beyond_geometry(summary: Mapping[str, Any]) -> dict[str, str]:
     geometry, myelin = summary["geometry"], summary["myelin"]["lesion"]
     gap, partial = geometry["difference"], geometry["partial"]
     entries = {}
-    for kind, words in (("synthetic", ""), ("corrected", ", corrected for blur")):
+    for kind, words in MYELIN.items():
         known = myelin.get(kind) or {"r": None}  # evaluations before the correction have none
         if known["r"] is not None:
             interval = with_interval(known["r"], known["r_low"], known["r_high"])
             entries[f"r with true myelin of lesions{words}"] = interval
     entries["lesion r given geometry"] = with_interval(partial["r"], partial["r_low"], partial["r_high"])
-    verdict = {True: "yes", False: "NO", None: "not estimable"}[geometry["beats"]]
     difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}")
-    entries["beats a regression on lesion size and place alone"] = f"{verdict} (lesion r differs by {difference})"
+    entries["beats a regression on lesion size and place alone"] = (
+        f"{BEATS[geometry['beats']]} (lesion r differs by {difference})"
+    )
     return entries
 
 
