@@ -238,6 +238,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/lesion_tables.py
   reporting/methods.py
   reporting/patient_report.py
+  reporting/plausibility_tables.py
   reporting/qc_measures.py
   reporting/qc_page.py
   reporting/qc_pictures.py
