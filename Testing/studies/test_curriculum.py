@@ -13,6 +13,7 @@ from strikes import struck_command
 from Testing.studies.curriculum.__main__ import curriculum
 from Testing.studies.curriculum.cohorts import CHOICE, TEST, TRAIN, make_cohort
 from Testing.studies.curriculum.endpoint import Lesions, Measured, analyse, verdict
+from Testing.studies.curriculum.finished import COMMITTED, shared_result
 from Testing.studies.curriculum.one_run import result_of, run_folder, train_and_measure
 from Testing.studies.curriculum.page import judged_at_chance
 from Testing.studies.curriculum.protocol import (
@@ -182,3 +183,22 @@ def test_weights_are_compared_on_other_people_of_site_a(tmp_path: Path) -> None:
     for weight in CHOICES:
         assert f"weight-{weight}" in page
     assert "Primary endpoint" not in page.split("What was fixed beforehand")[0]
+
+
+@pytest.mark.skipif(not COMMITTED.is_dir(), reason="no training of the study is committed yet")
+def test_committed_trainings_are_of_this_study(tmp_path: Path) -> None:
+    keep_protocol(COMMITTED, Protocol())  # refused if it is another one
+    trainings = sorted(COMMITTED.glob("*-seed-*.json"))
+    assert trainings
+    for path in trainings:
+        arm, seed = path.stem.split("-seed-")
+        result = shared_result(COMMITTED, arm, int(seed))
+        assert (result["arm"], result["seed"], result["measured_on"]) == (arm, int(seed), TEST)
+        for rows in result["lesions"].values():
+            assert len({row["person"] for row in rows}) == Protocol().test_people
+            assert all(0.2 < row["mean_dvr"] < 2 for row in rows)
+            assert min(row["volume_mm3"] for row in rows) >= 50
+        if arm != REFERENCE:
+            assert result["epochs"]["last"] == Protocol().epochs
+    page = curriculum(tmp_path, shared=COMMITTED, report=True, progress="none")
+    assert "Simulated" in page.read_text(encoding="utf-8")

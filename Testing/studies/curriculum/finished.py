@@ -18,6 +18,7 @@ from TrainingCore.runtime.files import atomic_path, read_json
 from .one_run import result_of
 from .protocol import BUNDLES, keep_protocol, read_protocol
 
+COMMITTED = Path(__file__).parent / "trainings"  # what is finished of this study
 Result = dict[str, Any]
 PREDICTED = "mean_dvr"
 WHO = ("person", "visit", "id")
