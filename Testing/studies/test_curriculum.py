@@ -183,6 +183,8 @@ def test_weights_are_compared_on_other_people_of_site_a(tmp_path: Path) -> None:
     for weight in CHOICES:
         assert f"weight-{weight}" in page
     assert "Primary endpoint" not in page.split("What was fixed beforehand")[0]
+    with pytest.raises(BadInput, match="Leave one of them out"):
+        curriculum(tmp_path, quick=True, choose_weight=True, shared=tmp_path / "shared", progress="none")
 
 
 @pytest.mark.skipif(not COMMITTED.is_dir(), reason="no training of the study is committed yet")

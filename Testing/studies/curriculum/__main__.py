@@ -69,6 +69,8 @@ def curriculum(
     if unknown:
         raise BadInput(f"There is no arm {unknown[0]!r}. There are: {', '.join((*ARMS, REFERENCE))}.")
     names = list(arms) or [*ARMS, REFERENCE]
+    if choose_weight and shared is not None:
+        raise BadInput("--shared holds trainings of the study, not those of --choose-weight. Leave one of them out.")
     cohort, first = (CHOICE, f"weight-{CHOICES[0]}") if choose_weight else (TEST, PRIMARY[0])
     if choose_weight:
         names = [*(f"weight-{weight}" for weight in CHOICES), "l1_twin"]
