@@ -187,7 +187,6 @@ def test_weights_are_compared_on_other_people_of_site_a(tmp_path: Path) -> None:
         curriculum(tmp_path, quick=True, choose_weight=True, shared=tmp_path / "shared", progress="none")
 
 
-@pytest.mark.skipif(not COMMITTED.is_dir(), reason="no training of the study is committed yet")
 def test_committed_trainings_are_of_this_study(tmp_path: Path) -> None:
     keep_protocol(COMMITTED, Protocol())  # refused if it is another one
     trainings = sorted(COMMITTED.glob("*-seed-*.json"))

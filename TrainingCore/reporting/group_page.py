@@ -78,6 +78,15 @@ def write_group_page(
     report.write(path)
 
 
+def visit_of(row: Row) -> str:
+    """Return the label of a row's visit, as its Result folder is named: sub-01_ses-1, or sub-01 without sessions.
+
+    Args:
+        row: row of the study table.
+    """
+    return "_".join(filter(None, [row["participant_id"], row["session_id"]]))
+
+
 def _visits(count: int) -> str:
     return "1 visit" if count == 1 else f"{count} visits"
 
@@ -115,9 +124,7 @@ def outliers(rows: Sequence[Row], titles: Mapping[str, str]) -> list[Row]:
             for index in np.flatnonzero(np.abs(values - middle) > OUTLIER_MADS * spread):
                 reasons[int(index)].append(f"{titles[name]} {values[index]:.3g}")
     return [
-        {"visit": "_".join(filter(None, [row["participant_id"], row["session_id"]])), "why": "; ".join(reasons[index])}
-        for index, row in enumerate(rows)
-        if reasons[index]
+        {"visit": visit_of(row), "why": "; ".join(reasons[index])} for index, row in enumerate(rows) if reasons[index]
     ]
 
 

@@ -63,9 +63,11 @@ def analyse(data: Path, out: Path, outcomes: Sequence[str], covariates: Sequence
 
 def _findings(rows: Sequence[dict[str, Any]], results: Path) -> dict[str, list[Finding]]:
     """Plausibility of each map by label of the visit, as it was checked when the map was made."""
+    from ..reporting.group_page import visit_of
+
     found = {}
     for row in rows:
-        label = "_".join(filter(None, [row["participant_id"], row["session_id"]]))
+        label = visit_of(row)
         summary = Result.open(results / label).provenance["summary"]
         found[label] = [Finding(**one) for one in summary.get("plausibility", [])]
     return found
