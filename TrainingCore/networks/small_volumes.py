@@ -66,7 +66,8 @@ def _gives_one_voxel(x: Tensor, weight: Tensor, stride: int, padding: int) -> bo
 def _one_voxel(x: Tensor, weight: Tensor, bias: Tensor | None, _stride: int, _padding: int) -> Tensor:
     i, j, k = x.shape[2:]
     covered = weight[:, :, 1 : 1 + i, 1 : 1 + j, 1 : 1 + k]
-    return F.linear(x.flatten(1), covered.flatten(1), bias)[..., None, None, None]
+    product = F.linear(x.flatten(1), covered.flatten(1), bias)
+    return product[..., None, None, None].clone()  # no view: the caller, a Function too, may change it in place
 
 
 class Conv3d(nn.Conv3d):

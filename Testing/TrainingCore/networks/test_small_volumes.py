@@ -84,6 +84,15 @@ def test_a_unet_whose_deepest_maps_are_two_voxels_deep(fast, monkeypatch):
     assert_same_direction(network, torch.randn(1, 2, 32, 32, 16), 0.6)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_unet_whose_deepest_map_is_a_single_voxel_learns(fast, monkeypatch):
+    monkeypatch.setattr(fast_convolution, "FEW_VOXELS", 100)
+    torch.manual_seed(1)
+    network = UNet3D(width=8)
+    network.fast = fast
+    assert gradients(network, torch.randn(1, 2, 16, 16, 16), reduced=False).isfinite().all()
+
+
 def test_the_other_networks():
     torch.manual_seed(1)
     assert_same_direction(GridDiscriminator(in_channels=5), torch.randn(8, 5, 16, 16, 16), 0.8)
