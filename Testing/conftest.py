@@ -11,6 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure() -> None:
+    """Give each of several test processes one thread (`-n 2`): more threads than cores wait for each other."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for name in ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real patients: $MYELINSYNTH_DATA, or ../shared/data beside the checkout."""
