@@ -9,10 +9,10 @@ from typing import Any
 from ..evaluation.tasks import TASKS
 from ..runtime.errors import BadInput
 from ..runtime.files import read_json
+from ..runtime.numerals import MISSING, VERDICT
 from .figures import number_text, with_interval
 from .result_tables import printed
 
-BEATS = {True: "yes", False: "NO", None: "not estimable"}
 MYELIN = {"synthetic": "", "corrected": ", corrected for blur"}
 
 
@@ -77,7 +77,7 @@ def _in_short(summary: Mapping[str, Any]) -> Iterator[str]:
     lesion, gap = summary["lesion"], summary["geometry"]["difference"]
     difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.2f}")
     yield f"r {with_interval(lesion['r'], lesion['r_low'], lesion['r_high'])}"
-    yield f"beats size and place alone: {BEATS[summary['geometry']['beats']]} ({difference})"
+    yield f"beats size and place alone: {VERDICT[summary['geometry']['beats']]} ({difference})"
     for kind, words in MYELIN.items():
         known = summary["myelin"]["lesion"].get(kind) or {"r": None}
         if known["r"] is not None:
@@ -111,7 +111,7 @@ def _performance_beyond_geometry(summary: Mapping[str, Any]) -> dict[str, str]:
     entries["lesion r given geometry"] = with_interval(partial["r"], partial["r_low"], partial["r_high"])
     difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}")
     entries["beats a regression on lesion size and place alone"] = (
-        f"{BEATS[geometry['beats']]} (lesion r differs by {difference})"
+        f"{VERDICT[geometry['beats']]} (lesion r differs by {difference})"
     )
     return entries
 
@@ -179,7 +179,7 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
 
 def _correlation(level: dict[str, Any]) -> str:
     if level["r"] is None:
-        return "not estimable"
+        return MISSING
     text = f"{level['r']:.2f}"
     if level["r_low"] is not None:
         text += f" (95 % interval by patient {level['r_low']:.2f} to {level['r_high']:.2f})"

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import RESEARCH_USE, __version__
 from ..runtime.files import write_text
-from ..runtime.numerals import format_number
+from ..runtime.numerals import MISSING, format_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MISSING = "not estimable"
 SIMULATED_BANNER = "Simulated data: all results are from simulated patients, not from people."
 DOTS_PER_INCH = 150
 LONGEST_LINE = 30  # characters of a cell that may not be broken

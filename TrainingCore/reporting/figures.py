@@ -12,7 +12,7 @@ import numpy as np
 
 from ..evaluation.cases import TISSUES
 from ..evaluation.summary import column
-from ..runtime.numerals import format_number
+from ..runtime.numerals import MISSING, format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ def number_text(value: float | None, form: str = "{:.2f}") -> str:
     Returns:
         The number; `not estimable` for None.
     """
-    return "not estimable" if value is None else format_number(value, form).replace("-", "\N{MINUS SIGN}")
+    return MISSING if value is None else format_number(value, form).replace("-", "\N{MINUS SIGN}")
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, form: str = "{:.2f}") -> str:
@@ -117,7 +117,7 @@ def p_value(p: float | None) -> str:
         `p = 0.012`, `p < 0.00001` or `p not estimable`.
     """
     if p is None:
-        return "p not estimable"
+        return f"p {MISSING}"
     return "p < 0.00001" if p < 1e-5 else f"p = {p:.2g}" if p < 0.001 else f"p = {p:.3f}"
 
 
@@ -288,7 +288,7 @@ def models_figure(summaries: Mapping[str, Mapping[str, Any]]) -> Figure:
         result = [summaries[name][level] for name in names]
         for row, fit in enumerate(result):
             if fit["r"] is None:
-                axis.annotate("not estimable", (0.02, row), xycoords=("axes fraction", "data"), color=SOFT, va="center")
+                axis.annotate(MISSING, (0.02, row), xycoords=("axes fraction", "data"), color=SOFT, va="center")
                 continue
             if fit["r_low"] is not None:
                 axis.plot([fit["r_low"], fit["r_high"]], [row, row], color=MEASURED, linewidth=2)

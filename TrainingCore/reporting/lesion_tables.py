@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..evaluation.information import as_table
+from ..runtime.numerals import VERDICT
 from .figures import number_text, p_value, tissue_title, with_interval
 
 Row = dict[str, Any]
@@ -54,7 +55,7 @@ def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
                 "corrected for blur": _r(summary["myelin"]["lesion"]["corrected"]),
                 "r given geometry": _r(geometry["partial"]),
                 "r - r of geometry alone": with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}"),
-                "beats geometry": {None: "not estimable", True: "yes", False: "no"}[geometry["beats"]],
+                "beats geometry": VERDICT[geometry["beats"]],
             }
         )
     first = next(iter(summaries.values()))

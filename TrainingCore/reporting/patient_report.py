@@ -13,6 +13,7 @@ from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
 from ..imaging.volumes import Volume, resample
 from ..prediction.uncertainty import describe_uncertainty
+from ..runtime.numerals import MISSING
 from .document import Report
 from .figures import DVR_MAP, DVR_WINDOW, MEASURED, OUTLINE, SOFT, SYNTHETIC, new_figure
 from .plausibility_tables import CAPTION, plausibility_rows
@@ -114,7 +115,7 @@ def _describe_findings(findings: Findings, summary: dict[str, Any]) -> str:
 
 def _mean(statistics: dict[str, float] | None) -> str:
     if statistics is None:
-        return "not estimable"
+        return MISSING
     return f"{statistics['mean']:.2f} \N{PLUS-MINUS SIGN} {statistics['sd']:.2f}"
 
 
@@ -167,7 +168,7 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
     report.add_heading("Lesions")
     if findings.measured is not None and findings.rows:
         correlation = summary["lesion_correlation"]
-        r = "not estimable" if correlation["r"] is None else f"r = {correlation['r']:.2f}, p = {correlation['p']:.2g}"
+        r = MISSING if correlation["r"] is None else f"r = {correlation['r']:.2f}, p = {correlation['p']:.2g}"
         report.add_figure(
             _measured_figure(findings),
             f"Mean DVR of lesions of {PAPER_MINIMUM_MM3:.0f} mm\N{SUPERSCRIPT THREE} or more, synthetic against "

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from numbers import Real
 
+MISSING = "not estimable"
+VERDICT = {True: "yes", False: "NO", None: MISSING}
+
 
 def format_number(value: float | Real, form: str) -> str:
     """Format a number; what rounds to zero has no sign.

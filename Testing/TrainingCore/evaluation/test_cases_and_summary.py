@@ -111,7 +111,7 @@ def test_a_map_that_knows_less_than_geometry_says_so(cohort):
     assert summaries["poor"]["geometry"]["beats"] is False
     assert geometry_sentence("good", summaries["good"]) == ""
     assert geometry_sentence("poor", summaries["poor"]).startswith("poor does not beat geometry alone")
-    assert [row["beats geometry"] for row in knowledge_rows(summaries)] == ["yes", "no", "–"]
+    assert [row["beats geometry"] for row in knowledge_rows(summaries)] == ["yes", "NO", "–"]
     gaps = lesion_differences(cohort["poor"][1], cohort["good"][1])
     assert gaps["partial"]["low"] > 0
     assert gaps["mae"]["high"] < 0
