@@ -121,8 +121,8 @@ def _result(out: Path, shared: Path | None, arm: str, seed: int) -> dict[str, An
     from .finished import shared_result
     from .one_run import result_of
 
-    own = result_of(out, arm, seed)
-    return own if own is not None or shared is None else shared_result(shared, arm, seed)
+    result = None if shared is None else shared_result(shared, arm, seed)  # first: all of a page are rounded, or none
+    return result_of(out, arm, seed) if result is None else result
 
 
 def _finished(out: Path, shared: Path | None, names: Sequence[str], seeds: int, cohort: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from TrainingCore.reporting.document import SIMULATED_BANNER, Report
 from TrainingCore.runtime.files import write_json
 
 from . import protocol as study
-from .endpoint import Lesions, Row, analyse, verdict
+from .endpoint import FEWEST_SEEDS, Lesions, Row, analyse, verdict
 from .protocol import BUNDLES, MEASURES, PRIMARY, REFERENCE, TITLES, Protocol
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def write_page(out: Path, results: Sequence[Row], protocol: Protocol, cohort: st
     analysis = analyse(tables, first)
     pilot = protocol.differences()
     few = min(len({one["seed"] for one in results if one["arm"] == arm}) for arm in tables["last"])
-    if few < 3:
-        pilot.append(f"{few} seed{'s' if few > 1 else ''} of each arm at least instead of 3")
+    if few < FEWEST_SEEDS:
+        pilot.append(f"{few} seed{'s' if few > 1 else ''} of each arm at least instead of {FEWEST_SEEDS}")
     games = {f"{one['arm']}, seed {one['seed']}": one["game"] | {"epochs": one["epochs"]} for one in results}
     content = {
         "note": RESEARCH_USE,
