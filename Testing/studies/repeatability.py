@@ -37,7 +37,7 @@ def main() -> int:
     people = len({row["person"] for row in rows})
     source = (
         f"{people} simulated people of sites A and B scanned twice on one scanner without a change, {len(rows)} lesions"
-        ", the site that repeats worse"
+        ", in each volume class the larger SD of both sites together and of a site with 20 lesions or more"
     )
     found = fit_repeatability(rows, nawm, source, model.bundle.sha256)
     print("volume from (mm3)  lesions  SD of the difference (95 % interval by person)")

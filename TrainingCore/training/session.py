@@ -176,7 +176,7 @@ def _facts_on_the_fly(simulation: OnTheFly, feed: Feed, validation: Visits, star
         "people": {"training": [], "validation": people},
         "visits": {"training": 0, "validation": len(people)},
         "simulated": True,
-        "training_data": f"people simulated on the fly ({made_by}; sites {sites}; seed {simulation.seed}){words}",
+        "training_data": f"patients simulated in training ({made_by}; sites {sites}; seed {simulation.seed}){words}",
     }
 
 
@@ -187,7 +187,7 @@ def _initial_model(start: Bundle | None) -> tuple[dict[str, Any], str]:
     facts: dict[str, Any] = {"started_from": {"path": str(start.path.resolve()), "weights_sha256": start.sha256}}
     if (run := run_of_bundle(start.path)) is not None:
         facts["trained_before"] = {data: sorted(people) for data, people in run.trained_people().items()}
-    return facts, f"; before that, {start.description['training_data']}"
+    return facts, f"; started from a model trained on: {start.description['training_data']}"
 
 
 def _warn_of_known_people(facts: dict[str, Any]) -> None:

@@ -102,7 +102,7 @@ def test_a_run_on_simulated_people_resumes_to_the_same_bits_with_other_workers(t
     assert whole.sha256 == broken.sha256
     facts = Run.open(tmp_path / "whole").facts
     assert facts["simulated"]
-    assert "simulated on the fly" in whole.description["training_data"]
+    assert "simulated in training" in whole.description["training_data"]
     assert facts["on_the_fly"]["phantom"]["constants"] in whole.description["training_data"]
 
 

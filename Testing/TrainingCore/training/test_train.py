@@ -299,7 +299,7 @@ def test_a_run_may_start_from_a_trained_model_and_says_so(whole_run: Path, ball_
     assert Run.open(out).facts["trained_before"] == {str(ball_cohort): Run.open(whole_run).facts["people"]["training"]}
     assert "was trained on 1 of the 1 validation people" in done.stderr  # another seed draws other people
     assert Run.open(out).log()[0]["l1"] < Run.open(whole_run).log()[0]["l1"] / 2
-    assert "before that" in Bundle.open(out / "bundles" / "best").description["training_data"]
+    assert "started from a model trained on" in Bundle.open(out / "bundles" / "best").description["training_data"]
     other = train(
         "--data", ball_cohort, "--out", tmp_path / "x", "--start-from", model, "--set", *SMALL, "width=8", code=2
     )
