@@ -91,7 +91,8 @@ def evaluate(
             candidates, task, cohort, uncertainty, lambda share, text: reporter.report("evaluate", 0.95 * share, text)
         )
         reporter.report("report", 0.97, "writing the report")
-        facts = _facts(candidates, cohort, evaluation.warnings_of(candidates, task, cohort, left_out), seed)
+        notes = evaluation.warnings_of(candidates, task, cohort, left_out, measured.rows)
+        facts = _facts(candidates, cohort, notes, seed)
         target = candidates[0].data["target"]
         compared = compare_models(task, target, measured.rows, seed, minimum, read_ceilings(cohort.path))
         with atomic_folder(Path(out), SUMMARY) as folder:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
-from ..imaging.labelling import mean_by_label
+from ..imaging.labelling import at_least, mean_by_label
 from .lesions import PAPER_MINIMUM_MM3
 from .statistics import CONFIDENCE, MIN_PATIENTS
 
@@ -40,7 +40,7 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
         of the errors within 1.96 uncertainties), parts: [{uncertainty, error, n}] of three parts by uncertainty}; None
         with too few lesions.
     """
-    rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
+    rows = [row for row in lesions if at_least(row["volume_mm3"], minimum_mm3) and _complete(row)]
     if len(rows) < MIN_LESIONS:
         return None
     spread = np.array([row["uncertainty"] for row in rows], float)
@@ -164,7 +164,7 @@ def errors_by_spread(
         {"lesions": {floor, slope}, "voxels": {floor, slope}, predictions}; None with too few lesions or people, or
         without several predictions.
     """
-    rows = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6 and _complete(row)]
+    rows = [row for row in lesions if at_least(row["volume_mm3"], minimum_mm3) and _complete(row)]
     people = [row["person"] for row in rows]
     known = [visit for visit in visits if visit.get("predictions")]
     if len(rows) < MIN_LESIONS or len(set(people)) < MIN_PATIENTS or not known:

@@ -96,15 +96,16 @@ def _lesion_rows(
         row["clean_mean_dvr"] = None if clean is None else float(clean[row["id"]])
         row["myelin_loss"] = None if lost is None else float(lost[row["id"]])
         row |= interval_of(outputs.intervals, row["volume_mm3"], row["mean_dvr"])
-        row |= {f"{GEOMETRY}{name}": float(value) for name, value in zip(FEATURES, geometry[row["id"] - 1])}
+        own = geometry[row["id"] - 1]
+        row |= {f"{GEOMETRY}{name}": float(value) if np.isfinite(value) else None for name, value in zip(FEATURES, own)}
     return rows
 
 
 def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    nothing = np.zeros(brain.shape, bool)
-    white, grey = (
-        np.asarray(case.volumes.get(name, nothing), bool) & brain for name in ("white_matter", "grey_matter")
-    )
+    """Geometry of every lesion; NaN without masks of white and grey matter, without which all brain would be fluid."""
+    if not {"white_matter", "grey_matter"} <= case.volumes.keys():
+        return np.full((int(labels.max(initial=0)), len(FEATURES)), np.nan)
+    white, grey = (np.asarray(case.volumes[name], bool) & brain for name in ("white_matter", "grey_matter"))
     return lesion_geometry(labels, brain, white, grey, case.affine)
 
 

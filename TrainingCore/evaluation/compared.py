@@ -61,7 +61,7 @@ def compare_models(
     summaries = {name: _summarise_model(task, own, seed, minimum_mm3) for name, own in rows.items()}
     gaps = {}
     for name in list(rows)[1:]:
-        gaps[name] = paired_differences(task, rows[first], rows[name])
+        gaps[name] = paired_differences(task, rows[first], rows[name], seed, minimum_mm3)
         if task.differences is not None:
             try:
                 gaps[name] |= task.differences(rows[first]["lesions"], rows[name]["lesions"], seed, minimum_mm3)
@@ -72,7 +72,7 @@ def compare_models(
 
 def _summarise_model(task: Task, rows: dict[str, list[Row]], seed: int, minimum_mm3: float) -> Row:
     """Return {task, people, visits, measures, pooled} of one model and the task's own entries."""
-    measures = summarise_measures(task, rows)
+    measures = summarise_measures(task, rows, seed, minimum_mm3)
     pooled = measures.pop("pooled")
     summary = {
         "task": task.name,

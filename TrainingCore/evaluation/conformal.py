@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..imaging.labelling import at_least
 from ..runtime.errors import BadInput
-from .statistics import ClusterBootstrap
+from .statistics import MIN_PATIENTS, ClusterBootstrap
 
 Row = Mapping[str, Any]
 LEVEL = 0.95
@@ -30,7 +31,7 @@ def volume_class(volume_mm3: float, classes: Sequence[float] = CLASSES_MM3) -> i
         volume_mm3: volume.
         classes: lower ends in mm3.
     """
-    return int(np.searchsorted(classes, volume_mm3 + 1e-6, side="right")) - 1
+    return int(sum(bool(at_least(volume_mm3, low)) for low in classes)) - 1
 
 
 def class_title(index: int) -> str:
@@ -52,14 +53,15 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
 
     Returns:
         {level, classes_mm3, half_width: [DVR by class, None if too few lesions were measured], lesions: [by class],
-        sites, people}, plain JSON; None if no class has enough lesions.
+        sites, people}, plain JSON; None if no class has enough lesions, or there are fewer than five people.
     """
     known = [row for row in lesions if None not in (row.get("mean_dvr"), row.get("measured_mean_dvr"))]
     sites = sorted({str(row.get("site") or "") for row in known})
     widths = [_widths(known, LEVEL)]
     widths += [_widths([row for row in known if str(row.get("site") or "") == site], SITE_LEVEL) for site in sites]
     largest = [max((w for w in column if w is not None), default=None) for column in zip(*widths)]
-    if not any(width is not None for width in largest):
+    people = {row["person"] for row in known}
+    if not any(width is not None for width in largest) or len(people) < MIN_PATIENTS:
         return None
     classes = [volume_class(row["volume_mm3"]) for row in known]
     return {
@@ -68,7 +70,7 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
         "half_width": largest,
         "lesions": [classes.count(index) for index in range(len(CLASSES_MM3))],
         "sites": sites,
-        "people": len({row["person"] for row in known}),
+        "people": len(people),
     }
 
 

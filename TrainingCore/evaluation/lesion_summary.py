@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..imaging.labelling import at_least
 from .lesions import PAPER_MINIMUM_MM3
 from .statistics import pearson
 
@@ -21,7 +22,7 @@ def summarise_lesions(rows: list[dict[str, Any]], measured: bool) -> dict[str, A
         lesions, lesion_load_ml, lesions_of_50_mm3, share_below_surrounding_nawm (0 to 1, of the lesions of 50 mm3 or
         more; None without such a lesion), and if `measured`, lesion_correlation, see `_correlation`.
     """
-    large = [row for row in rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
+    large = [row for row in rows if at_least(row["volume_mm3"], PAPER_MINIMUM_MM3)]
     compared = [row for row in large if row["ratio_to_surrounding"] is not None]
     below = sum(row["ratio_to_surrounding"] < 1 for row in compared)
     summary = {

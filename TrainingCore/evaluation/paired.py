@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..data.case import title_of
+from .lesions import PAPER_MINIMUM_MM3
 from .statistics import ClusterBootstrap
 from .summary import lesion_differences, mean_and_sd
 from .task import Measure, Pooled, Row, Rows, Task
@@ -31,7 +32,13 @@ def by_person(visits: Sequence[Row], key: str) -> dict[str, float]:
     return {person: float(np.mean(result)) for person, result in values.items()}
 
 
-def paired_differences(task: Task, first: Mapping[str, Sequence[Row]], other: Mapping[str, Sequence[Row]]) -> Row:
+def paired_differences(
+    task: Task,
+    first: Mapping[str, Sequence[Row]],
+    other: Mapping[str, Sequence[Row]],
+    seed: int = 0,
+    minimum_mm3: float = PAPER_MINIMUM_MM3,
+) -> Row:
     """Compute each measure of `other` minus that of `first`, paired by person.
 
     Measures over all lesions together are compared if both models have the same lesions.
@@ -40,31 +47,34 @@ def paired_differences(task: Task, first: Mapping[str, Sequence[Row]], other: Ma
         task: measures.
         first: {visits, lesions}, rows.
         other: {visits, lesions}, rows.
+        seed: of the bootstrap.
+        minimum_mm3: smallest lesion of the measures over all lesions.
 
     Returns:
         Key or title -> difference, see `paired_gap`.
     """
-    result = {measure.key: paired_gap(first["visits"], other["visits"], measure) for measure in task.measures}
-    return result | _pooled_gaps(task, first["lesions"], other["lesions"])
+    result = {measure.key: paired_gap(first["visits"], other["visits"], measure, seed) for measure in task.measures}
+    return result | _pooled_gaps(task, first["lesions"], other["lesions"], seed, minimum_mm3)
 
 
-def _pooled_gaps(task: Task, first: Sequence[Row], other: Sequence[Row]) -> Row:
+def _pooled_gaps(task: Task, first: Sequence[Row], other: Sequence[Row], seed: int, minimum_mm3: float) -> Row:
     if not (task.pooled and first and other):
         return {}
     try:
-        result = lesion_differences(first, other)
+        result = lesion_differences(first, other, seed, minimum_mm3)
     except ValueError:  # recipes of different grids see different lesions
         return {}
     return {title: result[title.split()[0]] for title, _function in task.pooled}
 
 
-def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> Row:
+def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure, seed: int = 0) -> Row:
     """Compute the mean of `other` minus `first` over the people that both have.
 
     Args:
         first: visits of one model.
         other: visits of the other model.
         measure: measure to compare.
+        seed: of the bootstrap.
 
     Returns:
         {difference, low, high, p, n}. low, high: 95 % interval, bootstrap of people (None for fewer than five). p:
@@ -78,7 +88,7 @@ def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure) -> 
     p = float(wilcoxon(gaps).pvalue) if len(people) >= MIN_PEOPLE_TO_TEST and np.any(gaps != 0) else None
     low, high = None, None
     if people:
-        draws = ClusterBootstrap(people)
+        draws = ClusterBootstrap(people, seed=seed)
         low, high = draws.interval(draws.means(gaps))
     mean = float(gaps.mean()) if people else None
     return {"difference": mean, "low": low, "high": high, "p": p, "n": len(people)}
@@ -97,18 +107,22 @@ def mean_over_people(visits: Sequence[Row], key: str) -> Row:
     return mean_and_sd(np.array(list(by_person(visits, key).values()), float))
 
 
-def summarise_measures(task: Task, rows: Rows) -> Row:
+def summarise_measures(task: Task, rows: Rows, seed: int = 0, minimum_mm3: float = PAPER_MINIMUM_MM3) -> Row:
     """Summarise the measures of one model.
 
     Args:
         task: measures.
         rows: its visits and lesions.
+        seed: of the bootstrap.
+        minimum_mm3: smallest lesion of the measures over all lesions.
 
     Returns:
         {mean, sd, n} of each measure, and under `pooled` the measures over all lesions together.
     """
     measured: Row = {measure.key: mean_over_people(rows["visits"], measure.key) for measure in task.measures}
-    measured["pooled"] = {title: function(rows["lesions"]) for title, function in task.pooled if rows["lesions"]}
+    measured["pooled"] = {
+        title: function(rows["lesions"], seed, minimum_mm3) for title, function in task.pooled if rows["lesions"]
+    }
     return measured
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..imaging.distances import distance_to
+from ..imaging.labelling import at_least
 from .lesions import PAPER_MINIMUM_MM3, surrounding_nawm_mean
 
 CORE_MINIMUM_MM3 = 100.0  # smaller lesions have no centre at the resolution of PET (ours)
@@ -107,7 +108,7 @@ class _Lesions:
 
     def at_least(self, minimum_mm3: float) -> np.ndarray:
         """Whether each label has this volume, (n + 1,)."""
-        return self.volumes >= minimum_mm3 - 1e-6
+        return np.asarray(at_least(self.volumes, minimum_mm3))
 
 
 def _mean(values: np.ndarray, mask: np.ndarray) -> float | None:
@@ -150,7 +151,7 @@ def _towards_centre(dvr: np.ndarray, labels: np.ndarray, spacing: np.ndarray, le
     check, unit = "DVR falls towards the lesion's centre", "mean DVR of centre - edge, lesions of 100 mm3 or more"
     gaps = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None or lesions.volumes[label] < CORE_MINIMUM_MM3 - 1e-6:
+        if box is None or not at_least(lesions.volumes[label], CORE_MINIMUM_MM3):
             continue
         own = np.pad(labels[box] == label, 1)
         depth = ndimage.distance_transform_edt(own, sampling=spacing)[1:-1, 1:-1, 1:-1]

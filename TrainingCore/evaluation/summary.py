@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..imaging.labelling import at_least
 from .beyond_geometry import beside_geometry, geometry_predictions, partial_difference
 from .cases import GEOMETRY, KINDS, TISSUES
 from .conformal import CLASSES_MM3, class_title, coverage, coverage_by_site, volume_class
@@ -44,7 +45,7 @@ def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3)
         Rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), corrected (ratio without
         blur), myelin_loss (true share), and `geometry`, the lesion's features; None: unknown.
     """
-    kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
+    kept = [row for row in lesions if at_least(row["volume_mm3"], minimum_mm3)]
     return [
         {name: row[name] for name in ("person", "visit", "id", "volume_mm3")}
         | {kind: row.get(column) for kind, column in COLUMNS.items()}
@@ -88,7 +89,7 @@ def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> di
     Returns:
         Points by level: lesion, visit, patient.
     """
-    kept = [row for row in lesions if row["volume_mm3"] >= minimum_mm3 - 1e-6]
+    kept = [row for row in lesions if at_least(row["volume_mm3"], minimum_mm3)]
     return {
         "lesion": lesion_level(kept, minimum_mm3),
         "visit": pooled_level(kept, ("person", "visit")),

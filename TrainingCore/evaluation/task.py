@@ -85,7 +85,7 @@ class Task:
         prepare: measured cases -> context, for instance a threshold from controls.
         prepared_from: the participants' group whose visits `prepare` needs (empty: all).
         pictures: images of an example slice besides the outputs, (case, outputs, context) -> images.
-        pooled: (title, lesion rows of all people -> {r, r_low, r_high, n}).
+        pooled: (title, (lesion rows of all people, seed, minimum mm3) -> {r, r_low, r_high, n}).
         summarise: further entries of a summary, (visit rows, lesion rows, seed, minimum mm3) -> entries.
         differences: further comparisons on the same lesions, (first's, other's lesion rows, seed, minimum mm3) -> gaps.
         common_grid: whether models of different grids are compared on the finest one, as quantitative maps can be.
@@ -98,7 +98,7 @@ class Task:
     prepare: Callable[[Iterable[Case]], Any] | None = None
     prepared_from: str = ""
     pictures: Callable[[Case, ModelImages, Any], dict[str, np.ndarray]] = lambda case, outputs, context: {}
-    pooled: tuple[tuple[str, Callable[[Sequence[Row]], Row]], ...] = ()
+    pooled: tuple[tuple[str, Callable[[Sequence[Row], int, float], Row]], ...] = ()
     summarise: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
     differences: Callable[[Sequence[Row], Sequence[Row], int, float], Row] | None = None
     common_grid: bool = False

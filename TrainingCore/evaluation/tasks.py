@@ -160,9 +160,9 @@ def _lesions(case: Case) -> np.ndarray:
     return np.asarray(case.volumes.get("lesions", np.zeros(case.shape)), bool)
 
 
-def _level(name: str) -> Callable[[Sequence[Row]], Row]:
-    def correlate(lesions: Sequence[Row]) -> Row:
-        return point_agreement(levels(lesions)[name])
+def _level(name: str) -> Callable[[Sequence[Row], int, float], Row]:
+    def correlate(lesions: Sequence[Row], seed: int, minimum_mm3: float) -> Row:
+        return point_agreement(levels(lesions, minimum_mm3)[name], seed)
 
     return correlate
 

@@ -14,6 +14,8 @@ from ..data.bundle import Bundle
 from ..data.case import Case
 from ..data.cohort import Cohort, Visit, how_to_get
 from ..data.run import bundle_of, run_of_bundle
+from ..evaluation.cases import GEOMETRY
+from ..evaluation.lesion_geometry import FEATURES
 from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
 from ..imaging.preparation import load_visit
@@ -359,7 +361,9 @@ def slice_of(case: Case, outputs: ModelImages, task: Task, context: Any, data: d
     return axial_slices(case, synthetic, title, data["inputs"], data["target"], images)
 
 
-def warnings_of(candidates: Sequence[Candidate], task: Task, cohort: Cohort, left_out: int) -> list[str]:
+def warnings_of(
+    candidates: Sequence[Candidate], task: Task, cohort: Cohort, left_out: int, rows: Pooled | None = None
+) -> list[str]:
     """Collect what a reader must know before the results.
 
     Args:
@@ -367,13 +371,21 @@ def warnings_of(candidates: Sequence[Candidate], task: Task, cohort: Cohort, lef
         task: their task.
         cohort: visits that were measured.
         left_out: number of visits that lack an image or mask.
+        rows: visits and lesions by model, as measured.
 
     Returns:
-        Sentences about in-sample people, visits left out, and grids or intensities that differ.
+        Sentences about in-sample people, visits left out, lesions without geometry, grids or intensities that differ.
     """
     warnings = [note for candidate in candidates if (note := candidate.in_sample_warning(cohort))]
     if left_out:
         warnings.append(f"{left_out} visits lack an image or mask and were left out.")
+    lesions = next(iter(rows.values()))["lesions"] if rows else []
+    placeless = {row["person"] for row in lesions if row.get(f"{GEOMETRY}{FEATURES[-1]}", 0.0) is None}
+    if placeless:
+        warnings.append(
+            f"{len(placeless)} people have no masks of white and grey matter: their lesions are left out of everything "
+            "that is compared with geometry. Run preprocess, which makes the masks."
+        )
     if len({candidate.key for candidate in candidates}) > 1:
         reference = finest(candidates)
         grid = f"{' x '.join(map(str, reference.shape))} voxels of {reference.spacing:g} mm"

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+VOLUME_TOLERANCE = (
+    1e-4  # of a limit: 50 voxels of 1 mm are 50 mm3 on an oblique grid or in single precision, too (ours)
+)
+
+
+def at_least(volumes: Any, minimum_mm3: float) -> Any:
+    """Check lesion volumes against a limit, up to the error of a voxel volume computed from an affine.
+
+    Args:
+        volumes: in mm3; a number or an array.
+        minimum_mm3: limit.
+
+    Returns:
+        Whether each is at least the limit; bool, or an array of bool.
+    """
+    return volumes >= minimum_mm3 * (1 - VOLUME_TOLERANCE)
 
 
 def label_lesions(mask: np.ndarray, voxel_volume: float, minimum_mm3: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +46,7 @@ def label_lesions(mask: np.ndarray, voxel_volume: float, minimum_mm3: float = 0.
     voxels = np.flatnonzero(components)
     numbers, first, counts = np.unique(components[voxels], return_index=True, return_counts=True)
     order = np.lexsort((first, -counts))
-    order = order[counts[order] * voxel_volume >= minimum_mm3 - 1e-9]
+    order = order[at_least(counts[order] * voxel_volume, minimum_mm3)]
     renumbered = np.zeros(int(numbers[-1]) + 1, np.int32)
     renumbered[numbers[order]] = np.arange(1, order.size + 1)
     return renumbered[components].reshape(lesional.shape), counts[order] * float(voxel_volume)

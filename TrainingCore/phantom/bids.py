@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import RESEARCH_USE, SIMULATED, __version__
 from ..data.case import Case
+from ..imaging.labelling import at_least
 from ..runtime.files import atomic_path, read_json, write_json, write_text
 from .noise_ceiling import MINIMUM_MM3
 from .sidecars import sidecar
@@ -143,7 +144,7 @@ def write_bids_visit(
     if "dvr" in case.volumes:
         _write_truth(derived / "anat" / f"{case.label}_{LESION_TRUTH}.tsv", truth)
         hidden = {*TRUTH_COLUMNS} - {"id", "volume_mm3", "class", "myelin_loss"}
-        large = [row for row in truth if row["volume_mm3"] >= MINIMUM_MM3]
+        large = [row for row in truth if at_least(row["volume_mm3"], MINIMUM_MM3)]
         rows = [
             {"person": case.person, "visit": case.visit} | {k: v for k, v in row.items() if k not in hidden}
             for row in large

@@ -1,7 +1,9 @@
-"""Edition of the simulated patient, and a fingerprint of every number that defines it.
+"""Edition of the simulated patient, and a fingerprint of its named constants and of the decimal numbers in its code.
 
 An edition is frozen before schedules or systems are compared, so that it cannot be tuned to favour one of them. Its
 fingerprint is stored in every sidecar; FROZEN records it, and a test fails if a number changes without a new edition.
+Integers and formulas in the code are not part of it: `test_frozen.py` compares means of one person per site with those
+of the commit that froze the edition.
 """
 
 from __future__ import annotations

@@ -78,6 +78,8 @@ def _in_short(summary: Mapping[str, Any]) -> Iterator[str]:
     difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.2f}")
     yield f"r {with_interval(lesion['r'], lesion['r_low'], lesion['r_high'])}"
     yield f"beats size and place alone: {VERDICT[summary['geometry']['beats']]} ({difference})"
+    partial = summary["geometry"]["partial"]
+    yield f"given geometry {with_interval(partial['r'], partial['r_low'], partial['r_high'])}"
     for kind, words in MYELIN.items():
         known = summary["myelin"]["lesion"].get(kind) or {"r": None}
         if known["r"] is not None:

@@ -21,7 +21,8 @@ GEOMETRY_ALONE = "geometry alone"
 CAPTION = (
     "Information in lesion DVR beyond size and location, 95 % by patient. True myelin: r with the remaining share of "
     "myelin, known for simulated patients only; corrected for blur: r of the corrected ratio. Given geometry: partial "
-    "correlation with measured DVR, adjusted for size, distances and tissue fractions. Geometry alone: regression "
+    "correlation with measured DVR, adjusted for a linear function of size, distances and tissue fractions; a map that "
+    "knows a nonlinear function of them and nothing else can have 0.1. Geometry alone: regression "
     "without image intensities, fitted to the measured DVR of this cohort; every person is predicted from the others."
 )
 

@@ -11,6 +11,7 @@ from ..data.case import title_of, word_of
 from ..data.lesion_columns import formats, titles
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
+from ..imaging.labelling import at_least
 from ..imaging.volumes import Volume, resample
 from ..prediction.uncertainty import describe_uncertainty
 from ..runtime.numerals import MISSING
@@ -277,7 +278,7 @@ def _tissue_figure(findings: Findings) -> Figure:
 
 def _measured_figure(findings: Findings) -> Figure:
     """Plot synthetic against measured mean DVR of lesions of 50 mm3 or more; point area grows with volume."""
-    rows = [row for row in findings.rows if row["volume_mm3"] >= PAPER_MINIMUM_MM3]
+    rows = [row for row in findings.rows if at_least(row["volume_mm3"], PAPER_MINIMUM_MM3)]
     rows = [row for row in rows if None not in (row["mean_dvr"], row["measured_mean_dvr"])]
     figure, axes = new_figure(4.6, 4.4)
     axis = axes[0, 0]

@@ -15,6 +15,7 @@ from ..data.participants import rows_of_people
 from ..data.result import LESION_LABELS, Result
 from ..data.review import REVIEW, rejected_lesions, without
 from ..evaluation.statistics import weighted_mean
+from ..imaging.labelling import at_least
 from ..runtime.files import read_json
 from .bids_words import in_bids_words
 from .left_out import label_parts, left_out
@@ -153,7 +154,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     drawn = (result.path / LESION_LABELS).is_file()  # without a mask nothing is known of the lesions
     rejected = rejected_lesions(result.path)
     _, lesions = without(rejected, None, result.lesions())
-    large = [row for row in lesions if row["volume_mm3"] >= MINIMUM_MM3]
+    large = [row for row in lesions if at_least(row["volume_mm3"], MINIMUM_MM3)]
     volumes = [row["volume_mm3"] for row in large]
     lesion_dvr = weighted_mean([row["mean_dvr"] for row in large], volumes) if large else None
     share = weighted_mean([row["demyelinated_share"] for row in large], volumes) if large else None

@@ -111,8 +111,9 @@ def _comparison(known: dict[str, Any], review: Review, rows: Sequence[int]) -> A
     importTrainingCore()
     from TrainingCore.evaluation.lesions import PAPER_MINIMUM_MM3
     from TrainingCore.evaluation.statistics import pearson
+    from TrainingCore.imaging.labelling import at_least
 
-    large = [row for row in rows if review.number(row, "volume_mm3") >= PAPER_MINIMUM_MM3]
+    large = [row for row in rows if at_least(review.number(row, "volume_mm3"), PAPER_MINIMUM_MM3)]
     pairs = [[review.number(row, name) for name in ("measured_mean_dvr", "mean_dvr")] for row in large]
     measured, synthetic = np.array([pair for pair in pairs if np.isfinite(pair).all()], float).reshape(-1, 2).T
     table = review.tableNode

@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from TrainingCore.data.cohort import Cohort
 from TrainingCore.evaluation.cases import evaluate_case
+from TrainingCore.evaluation.compared import compare_models
 from TrainingCore.evaluation.summary import (
     column,
     group_means,
@@ -18,6 +20,8 @@ from TrainingCore.evaluation.summary import (
     summarise,
 )
 from TrainingCore.evaluation.task import ModelImages
+from TrainingCore.evaluation.tasks import DVR
+from TrainingCore.experiments.evaluation import warnings_of
 from TrainingCore.runtime.errors import MyelinSynthError
 
 
@@ -51,6 +55,30 @@ def test_a_visit_has_image_measures_lesions_and_tissue_means(make_case):
     assert visit["lesion_volume_mm3"] == pytest.approx(lesion.sum() * 27)
     assert rows[0]["mean_dvr"] == pytest.approx(rows[0]["measured_mean_dvr"] + 0.1, abs=1e-5)
     assert abs(rows[0]["clean_mean_dvr"] - rows[0]["measured_mean_dvr"]) < 0.1
+
+
+def test_without_tissue_masks_nothing_is_said_about_geometry(make_case):
+    """All brain would count as fluid: a map that knows geometry alone would seem to know more."""
+    rows = []
+    for number in range(12):
+        case = make_case(f"A{number:02d}", seed=number)
+        del case.volumes["grey_matter"]
+        visit, own = evaluate_case(case, ModelImages({"synthetic": case.volumes["dvr_clean"]}))
+        rows += own
+    assert rows[0]["geometry_log_volume"] is None
+    geometry = summarise([visit], rows)["geometry"]
+    assert (geometry["partial"]["r"], geometry["beats"]) == (None, None)
+    (note,) = warnings_of([], DVR, Cohort([]), 0, {"model": {"visits": [visit], "lesions": rows}})
+    assert note.startswith("12 people have no masks of white and grey matter")
+
+
+def test_the_smallest_lesion_is_one_for_all_measures(cohort):
+    rows = {name: {"visits": own[0], "lesions": own[1]} for name, own in cohort.items()}
+    compared = compare_models(DVR, "dvr", rows, seed=3, minimum_mm3=200.0)
+    for name, summary in compared.summaries.items():
+        assert summary["pooled"]["lesion level r"]["r"] == summary["lesion"]["r"], name
+        assert summary["lesion"]["n"] < len([row for row in rows[name]["lesions"] if row["volume_mm3"] >= 50])
+    assert compared.gaps["poor"]["lesion level r"] == compared.gaps["poor"]["lesion"]
 
 
 def test_what_lies_outside_the_brain_does_not_count(make_case):

@@ -84,10 +84,25 @@ def test_a_class_with_few_lesions_borrows_from_the_next_smaller_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("volume", "title"), [(1.0, "0-50"), (50.0, "50-100"), (99.9, "50-100"), (1000.0, "> 1000"), (1e6, "> 1000")]
+    ("volume", "title"),
+    [
+        (1.0, "0-50"),
+        (49.9, "0-50"),
+        (float(np.float32(49.99999686)), "50-100"),  # 50 voxels of 1 mm3 of an affine in single precision
+        (50.0, "50-100"),
+        (99.9, "50-100"),
+        (1000.0, "> 1000"),
+        (1e6, "> 1000"),
+    ],
 )
 def test_a_volume_belongs_to_one_class(volume: float, title: str) -> None:
     assert class_title(volume_class(volume)) == title
+
+
+def test_fewer_than_five_people_calibrate_nothing() -> None:
+    many = [row | {"volume_mm3": 200.0} for row in lesions(1, 5)]
+    assert calibrate_intervals(many) is not None
+    assert calibrate_intervals([row for row in many if row["person"] != "A4"] * 3) is None
 
 
 def test_intervals_of_a_bundle_are_read_or_refused() -> None:

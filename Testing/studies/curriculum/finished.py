@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from TrainingCore.evaluation.summary import PAPER_MINIMUM_MM3
+from TrainingCore.imaging.labelling import at_least
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.runtime.files import atomic_path, read_json
 
@@ -59,7 +60,7 @@ def _place(folder: Path, arm: str, seed: int) -> Path:
 
 def _write(folder: Path, result: Result) -> None:
     kept = {
-        which: [row for row in result["lesions"][which] if row["volume_mm3"] >= PAPER_MINIMUM_MM3 - 1e-6]
+        which: [row for row in result["lesions"][which] if at_least(row["volume_mm3"], PAPER_MINIMUM_MM3)]
         for which in BUNDLES
     }
     known = _columns(kept[BUNDLES[0]])
