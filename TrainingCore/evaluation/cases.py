@@ -12,9 +12,10 @@ from ..imaging.tissues import normal_appearing_white_matter
 from ..runtime.errors import MyelinSynthError
 from .calibration import error_by_spread, expected_error, spread_by_label, total_spread
 from .conformal import interval_of
-from .lesion_geometry import FEATURES, lesion_geometry
+from .lesion_geometry import FEATURES, lesion_geometry, ventricles
 from .lesions import lesion_table
 from .measures import DVR_RANGE, image_measures
+from .plausibility import columns, plausibility
 from .task import SYNTHETIC, ModelImages
 
 TISSUES = ("lesion", "nawm", "grey")
@@ -41,9 +42,10 @@ def evaluate_case(
 
     Returns:
         The visit's row (person, visit, group, MAE / PSNR in dB / SSIM over the brain and in lesions, number and mm3 of
-        lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey) and one
-        row per lesion of any size (see `lesion_table`; mean_dvr is the synthetic one, clean_mean_dvr the noise-free
-        truth, myelin_loss the true lost share of myelin, geometry_* see `lesion_geometry`). None: not estimable.
+        lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey, and with
+        masks of white and grey matter `<kind>_<finding>` of `plausibility.CHECKS`) and one row per lesion of any size
+        (see `lesion_table`; mean_dvr is the synthetic one, clean_mean_dvr the noise-free truth, myelin_loss the true
+        lost share of myelin, geometry_* see `lesion_geometry`). None: not estimable.
 
     Raises:
         MyelinSynthError: the prediction holds NaN or infinity in the brain.
@@ -67,6 +69,7 @@ def evaluate_case(
     for kind in KINDS:
         for tissue in TISSUES:
             visit[f"{kind}_{tissue}"] = _mean(dvr[kind], regions[tissue]) if kind in dvr else None
+    visit |= _plausibility(case, dvr, labels, regions["nawm"], brain)
     if len(maps) > 1:
         visit |= {"predictions": len(maps)} | _voxel_errors(outputs, dvr["synthetic"] - dvr["measured"], brain)
     rows = _lesion_rows(case, outputs, dvr, labels, regions["nawm"], brain)
@@ -107,6 +110,22 @@ def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:
         return np.full((int(labels.max(initial=0)), len(FEATURES)), np.nan)
     white, grey = (np.asarray(case.volumes[name], bool) & brain for name in ("white_matter", "grey_matter"))
     return lesion_geometry(labels, brain, white, grey, case.affine)
+
+
+def _plausibility(
+    case: Case, dvr: dict[str, np.ndarray], labels: np.ndarray, nawm: np.ndarray, brain: np.ndarray
+) -> dict[str, float | None]:
+    """Published findings in each map; empty without masks of white and grey matter."""
+    if not {"white_matter", "grey_matter"} <= case.volumes.keys():
+        return {}
+    tissues = {name: np.asarray(case.volumes[name], bool) & brain for name in ("white_matter", "grey_matter")}
+    solid = tissues["white_matter"] | tissues["grey_matter"] | (labels > 0)
+    fluid = ventricles(brain, solid, case.affine)
+    found: dict[str, float | None] = {}
+    for kind, values in dvr.items():
+        checked = plausibility(values, labels, tissues | {"nawm": nawm}, case.affine, case.volumes.get("t1w"), fluid)
+        found |= columns(checked, kind)
+    return found
 
 
 def _voxel_errors(outputs: ModelImages, error: np.ndarray, brain: np.ndarray) -> dict[str, float]:

@@ -50,7 +50,7 @@ def lesion_geometry(
     inside = np.asarray(brain, bool)
     grey = np.asarray(grey_matter, bool) & inside & ~lesion
     fluid = inside & ~np.asarray(white_matter, bool) & ~grey & ~lesion
-    below_surface = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    below_surface = _below_surface(inside, spacing)
     voxels = np.flatnonzero(lesion)
     owner = labels.ravel()[voxels]
     voxel_counts = np.bincount(owner, minlength=count + 1).astype(float)
@@ -73,6 +73,26 @@ def lesion_geometry(
     features = np.stack(columns, axis=1)
     features[np.isnan(voxel_counts[1:])] = np.nan
     return features
+
+
+def ventricles(brain: np.ndarray, tissue: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Find the ventricles where no mask of them exists: fluid deeper than VENTRICLE_DEPTH_MM below the surface.
+
+    Args:
+        brain: bool (I, J, K).
+        tissue: bool (I, J, K), white matter, grey matter and lesions; fluid is the rest of the brain.
+        affine: 4 x 4, voxel to world, mm.
+
+    Returns:
+        bool (I, J, K).
+    """
+    spacing = np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0)
+    return np.asarray(brain & ~tissue & (_below_surface(brain, spacing) > VENTRICLE_DEPTH_MM))
+
+
+def _below_surface(brain: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Depth of every voxel below the surface of the brain in mm."""
+    return np.asarray(ndimage.distance_transform_edt(np.pad(brain, 1), sampling=spacing)[1:-1, 1:-1, 1:-1])
 
 
 def _distance(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:

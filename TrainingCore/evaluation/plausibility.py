@@ -10,9 +10,9 @@ plausible; one that passes all need not be accurate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -28,6 +28,44 @@ DARK = 0.5  # dark in T1w: closer to grey matter than to normal-appearing white 
 NEAR_MM, FAR_MM = (2.0, 5.0), (5.0, 10.0)  # bands of distance from the ventricles; Brown et al. see 1 to 5 mm. Ours
 # begins at 2 mm, where the blur of PET no longer mixes in the fluid
 MIN_BAND_VOXELS = 50  # (ours)
+
+
+class Check(NamedTuple):
+    """A published finding: its words, unit and plausible range, as text and as a test of the value."""
+
+    words: str
+    unit: str
+    expected: str
+    holds: Callable[[float], bool]
+
+
+def _negative(value: float) -> bool:
+    return value < 0
+
+
+CHECKS = {
+    "white_above_grey": Check(
+        "white matter above grey matter", "mean DVR of NAWM / grey matter", "> 1", lambda value: value > 1
+    ),
+    "below_surround": Check(
+        "lesions below the white matter around them",
+        "share of lesions of 50 mm3 or more",
+        ">= 80 %",
+        lambda value: value >= 0.8,
+    ),
+    "towards_centre": Check(
+        "DVR falls towards the lesion's centre",
+        "mean DVR of centre - edge, lesions of 100 mm3 or more",
+        "< 0",
+        _negative,
+    ),
+    "dark_below_isointense": Check(
+        "lesions dark in T1w below isointense ones", "mean DVR of dark - isointense lesions", "< 0", _negative
+    ),
+    "towards_ventricles": Check(
+        "NAWM falls towards the ventricles", "mean DVR 2-5 mm from them - 5-10 mm from them", "< 0", _negative
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +93,11 @@ class Finding:
         return asdict(self)
 
 
+def _finding(key: str, value: float | None = None, n: int = 0) -> Finding:
+    check = CHECKS[key]
+    return Finding(check.words, value, check.unit, n, check.expected, None if value is None else check.holds(value))
+
+
 def plausibility(
     dvr: np.ndarray,
     labels: np.ndarray,
@@ -75,7 +118,7 @@ def plausibility(
         ventricles: mask (I, J, K), or None.
 
     Returns:
-        Five findings, always in the same order; value and holds are None if a finding cannot be computed.
+        Five findings, in the order of CHECKS; value and holds are None if a finding cannot be computed.
     """
     lesional = labels > 0
     white = np.asarray(tissues["white_matter"], bool) & ~lesional
@@ -119,36 +162,23 @@ def _white_above_grey(dvr: np.ndarray, nawm: np.ndarray, grey: np.ndarray) -> Fi
     white_mean, grey_mean = _mean(dvr, nawm), _mean(dvr, grey)
     known = white_mean is not None and grey_mean is not None and grey_mean > 0
     ratio = white_mean / grey_mean if known else None  # type: ignore[operator]
-    return Finding(
-        "white matter above grey matter",
-        ratio,
-        "mean DVR of NAWM / grey matter",
-        int(nawm.sum()),
-        "> 1",
-        None if ratio is None else ratio > 1,
-    )
+    return _finding("white_above_grey", ratio, int(nawm.sum()))
 
 
 def _below_surround(
     dvr: np.ndarray, labels: np.ndarray, white: np.ndarray, affine: np.ndarray, lesions: _Lesions
 ) -> Finding:
     """White matter counts up to its border: at the border it is blurred with grey matter, so this test is strict."""
-    check, unit, expected = (
-        "lesions below the white matter around them",
-        "share of lesions of 50 mm3 or more",
-        ">= 80 %",
-    )
     if not lesions.voxels.size:
-        return Finding(check, None, unit, 0, expected, None)
+        return _finding("below_surround")
     around = np.append(np.nan, surrounding_nawm_mean(labels, white, dvr, affine))
     gap = lesions.means(dvr) - around
     compared = lesions.at_least(PAPER_MINIMUM_MM3) & np.isfinite(gap)
     share = float((gap[compared] < 0).mean()) if compared.sum() >= MIN_LESIONS else None
-    return Finding(check, share, unit, int(compared.sum()), expected, None if share is None else share >= 0.8)
+    return _finding("below_surround", share, int(compared.sum()))
 
 
 def _towards_centre(dvr: np.ndarray, labels: np.ndarray, spacing: np.ndarray, lesions: _Lesions) -> Finding:
-    check, unit = "DVR falls towards the lesion's centre", "mean DVR of centre - edge, lesions of 100 mm3 or more"
     gaps = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None or not at_least(lesions.volumes[label], CORE_MINIMUM_MM3):
@@ -161,35 +191,33 @@ def _towards_centre(dvr: np.ndarray, labels: np.ndarray, spacing: np.ndarray, le
         if edge.any():
             gaps.append(float(dvr[box][centre].mean(dtype=float) - dvr[box][edge].mean(dtype=float)))
     value = float(np.mean(gaps)) if len(gaps) >= MIN_LESIONS else None
-    return Finding(check, value, unit, len(gaps), "< 0", None if value is None else value < 0)
+    return _finding("towards_centre", value, len(gaps))
 
 
 def _dark_below_isointense(
     dvr: np.ndarray, t1w: np.ndarray | None, nawm: np.ndarray, grey: np.ndarray, lesions: _Lesions
 ) -> Finding:
-    check, unit, expected = "lesions dark in T1w below isointense ones", "mean DVR of dark - isointense lesions", "< 0"
     white_t1, grey_t1 = (None, None) if t1w is None else (_mean(t1w, nawm), _mean(t1w, grey))
     if t1w is None or white_t1 is None or grey_t1 is None or white_t1 <= grey_t1 or not lesions.voxels.size:
-        return Finding(check, None, unit, 0, expected, None)
+        return _finding("dark_below_isointense")
     position = (lesions.means(t1w) - grey_t1) / (white_t1 - grey_t1)  # 0: as dark as grey matter, 1: as NAWM
     means, counted = lesions.means(dvr), lesions.at_least(PAPER_MINIMUM_MM3)
     dark, isointense = counted & (position < DARK), counted & (position >= DARK)
     enough = min(dark.sum(), isointense.sum()) >= MIN_LESIONS
     value = float(means[dark].mean() - means[isointense].mean()) if enough else None
-    return Finding(check, value, unit, int(counted.sum()), expected, None if value is None else value < 0)
+    return _finding("dark_below_isointense", value, int(counted.sum()))
 
 
 def _towards_ventricles(
     dvr: np.ndarray, nawm: np.ndarray, ventricles: np.ndarray | None, spacing: np.ndarray
 ) -> Finding:
-    check, unit, expected = "NAWM falls towards the ventricles", "mean DVR 2-5 mm from them - 5-10 mm from them", "< 0"
     if ventricles is None or not np.any(ventricles):
-        return Finding(check, None, unit, 0, expected, None)
+        return _finding("towards_ventricles")
     distance = distance_to(np.asarray(ventricles, bool), FAR_MM[1], spacing)
     near, far = (nawm & (distance >= low) & (distance < high) for low, high in (NEAR_MM, FAR_MM))
     enough = min(near.sum(), far.sum()) >= MIN_BAND_VOXELS
     value = float(dvr[near].mean(dtype=float) - dvr[far].mean(dtype=float)) if enough else None
-    return Finding(check, value, unit, int(near.sum()), expected, None if value is None else value < 0)
+    return _finding("towards_ventricles", value, int(near.sum()))
 
 
 def pooled(findings: Sequence[Sequence[Finding]]) -> list[dict[str, Any]]:
@@ -217,4 +245,38 @@ def pooled(findings: Sequence[Sequence[Finding]]) -> list[dict[str, Any]]:
                 "expected": same[0].expected,
             }
         )
+    return rows
+
+
+def columns(findings: Sequence[Finding], kind: str) -> dict[str, float | None]:
+    """Return the values of one map as columns of a table of visits.
+
+    Args:
+        findings: result of `plausibility`.
+        kind: kind of the map, e.g. `synthetic`.
+
+    Returns:
+        `<kind>_<key of CHECKS>` -> value.
+    """
+    return {f"{kind}_{key}": finding.value for key, finding in zip(CHECKS, findings, strict=True)}
+
+
+def beside(visits: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """Count in how many maps of each kind a finding holds, e.g. in synthetic maps beside the measured ones.
+
+    Args:
+        visits: rows with `columns` of each kind; visits without them are not counted.
+        kinds: kinds of map.
+
+    Returns:
+        Per finding {check, unit, expected, <kind>: {holds, maps, mean}}; mean is None without a map.
+    """
+    rows = []
+    for key, check in CHECKS.items():
+        row: dict[str, Any] = {"check": check.words, "unit": check.unit, "expected": check.expected}
+        for kind in kinds:
+            known = [float(value) for visit in visits if (value := visit.get(f"{kind}_{key}")) is not None]
+            mean = float(np.mean(known)) if known else None
+            row[kind] = {"holds": sum(map(check.holds, known)), "maps": len(known), "mean": mean}
+        rows.append(row)
     return rows

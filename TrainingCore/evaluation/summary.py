@@ -13,6 +13,7 @@ from .cases import GEOMETRY, KINDS, TISSUES
 from .conformal import CLASSES_MM3, class_title, coverage, coverage_by_site, volume_class
 from .lesion_geometry import FEATURES
 from .lesions import PAPER_MINIMUM_MM3
+from .plausibility import beside
 from .statistics import (
     ClusterBootstrap,
     bland_altman,
@@ -255,6 +256,7 @@ def summarise(
         "intervals_by_site": coverage_by_site(lesions, seed),
         "images": {name: mean_and_sd(column(visits, name)) for name in IMAGE_MEASURES},
         "groups": group_means(visits),
+        "plausibility": beside(visits, KINDS),
     }
 
 

@@ -8,7 +8,7 @@ from ..evaluation.compared import ComparedModels
 from ..evaluation.summary import levels
 from ..evaluation.task import Row
 from ..systems.registry import reported_for
-from . import figures
+from . import figures, plausibility_tables
 from .calibration_pages import calibration_figure, calibration_in_words
 from .document import Report
 from .lesion_tables import (
@@ -113,6 +113,11 @@ def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
             f"groups-{slug}",
         )
         report.add_table(group_rows(summary["groups"]), caption="Mean DVR (SD over visits)")
+    plausible = plausibility_tables.compared_plausibility_rows(summary["plausibility"])
+    if plausible:
+        report.add_table(
+            plausible, f"Plausibility, mean and number of maps in which it holds. {plausibility_tables.CAPTION}"
+        )
     report.add_table(volume_rows(summary), caption="By lesion volume, 95 % by patient")
     if summary["intervals"]:
         caption = "95 % prediction intervals by lesion volume; inside: share of the lesions, 95 % by patient"

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..evaluation.plausibility import Finding, pooled
+from ..runtime.numerals import format_number
 
 Row = dict[str, Any]
 FAILING_SHOWN = 10  # maps listed by name for a finding
+KIND_TITLES = {"synthetic": "synthetic maps", "measured": "measured PET", "clean": "noise-free truth"}
 CAPTION = (
     "Findings on which published studies of myelin PET and MRI agree (see TrainingCore.evaluation.plausibility). A "
     "map that fails a check is implausible in this respect; passing all checks does not show that it is accurate. "
@@ -36,6 +38,31 @@ def plausibility_rows(findings: Sequence[Finding]) -> list[Row]:
         }
         for finding in findings
     ]
+
+
+def compared_plausibility_rows(findings: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Make the table of the synthetic maps of a cohort beside its measured maps.
+
+    Args:
+        findings: result of `evaluation.plausibility.beside`.
+
+    Returns:
+        One row per finding; a kind of map without any value has no column. Empty without any value at all.
+    """
+    kinds = {kind: title for kind, title in KIND_TITLES.items() if any(row[kind]["maps"] for row in findings)}
+    if not kinds:
+        return []
+    return [
+        {"finding": row["check"], "measure": row["unit"], "expected": row["expected"]}
+        | {title: _held(row[kind]) for kind, title in kinds.items()}
+        for row in findings
+    ]
+
+
+def _held(found: Mapping[str, Any]) -> str | None:
+    if found["mean"] is None:
+        return None
+    return f"{format_number(found['mean'], '{:.3f}')}, in {found['holds']} of {found['maps']}"
 
 
 def pooled_plausibility_rows(findings: Mapping[str, Sequence[Finding]]) -> list[Row]:

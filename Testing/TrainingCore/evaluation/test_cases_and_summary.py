@@ -10,6 +10,7 @@ import pytest
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.compared import compare_models
+from TrainingCore.evaluation.plausibility import beside
 from TrainingCore.evaluation.summary import (
     column,
     group_means,
@@ -22,6 +23,7 @@ from TrainingCore.evaluation.summary import (
 from TrainingCore.evaluation.task import ModelImages
 from TrainingCore.evaluation.tasks import DVR
 from TrainingCore.experiments.evaluation import warnings_of
+from TrainingCore.reporting.plausibility_tables import compared_plausibility_rows
 from TrainingCore.runtime.errors import MyelinSynthError
 
 
@@ -70,6 +72,20 @@ def test_without_tissue_masks_nothing_is_said_about_geometry(make_case):
     assert (geometry["partial"]["r"], geometry["beats"]) == (None, None)
     (note,) = warnings_of([], DVR, Cohort([]), 0, {"model": {"visits": [visit], "lesions": rows}})
     assert note.startswith("12 people have no masks of white and grey matter")
+
+
+def test_published_findings_are_looked_for_in_synthetic_and_measured_maps(cohort):
+    """The poor map has the same DVR in all white matter, lesions included; the good one is the noise-free truth."""
+    found = {name: {row["check"]: row for row in summarise(*rows)["plausibility"]} for name, rows in cohort.items()}
+    below = "lesions below the white matter around them"
+    good, poor = found["good"][below], found["poor"][below]
+    assert good["synthetic"] == good["clean"]
+    assert good["synthetic"]["holds"] == good["synthetic"]["maps"] > 0
+    assert poor["synthetic"]["holds"] < poor["synthetic"]["maps"]
+    assert poor["measured"] == good["measured"]
+    rows = compared_plausibility_rows(summarise(*cohort["good"])["plausibility"])
+    assert rows[0]["synthetic maps"].endswith(f"in {len(cohort['good'][0])} of {len(cohort['good'][0])}")
+    assert compared_plausibility_rows(beside([], ("synthetic", "measured", "clean"))) == []
 
 
 def test_the_smallest_lesion_is_one_for_all_measures(cohort):
