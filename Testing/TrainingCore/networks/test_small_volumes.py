@@ -75,22 +75,21 @@ def test_strides_of_the_patch_discriminator(stride, size):
     assert_same_direction(Conv3d(32, 64, 3, stride=stride, padding=1), torch.randn(7, 32, *size), 0.999)
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_a_unet_whose_deepest_maps_are_two_voxels_deep(fast, monkeypatch):
+@pytest.fixture(params=[True, False], ids=["fast", "plain"])
+def unet(request, monkeypatch):
     monkeypatch.setattr(fast_convolution, "FEW_VOXELS", 100)
     torch.manual_seed(1)
     network = UNet3D(width=8)
-    network.fast = fast
-    assert_same_direction(network, torch.randn(1, 2, 32, 32, 16), 0.6)
+    network.fast = request.param
+    return network
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_a_unet_whose_deepest_map_is_a_single_voxel_learns(fast, monkeypatch):
-    monkeypatch.setattr(fast_convolution, "FEW_VOXELS", 100)
-    torch.manual_seed(1)
-    network = UNet3D(width=8)
-    network.fast = fast
-    assert gradients(network, torch.randn(1, 2, 16, 16, 16), reduced=False).isfinite().all()
+def test_a_unet_whose_deepest_maps_are_two_voxels_deep(unet):
+    assert_same_direction(unet, torch.randn(1, 2, 32, 32, 16), 0.6)
+
+
+def test_a_unet_whose_deepest_map_is_a_single_voxel_learns(unet):
+    assert gradients(unet, torch.randn(1, 2, 16, 16, 16), reduced=False).isfinite().all()
 
 
 def test_the_other_networks():
