@@ -106,19 +106,26 @@ def _lesion_rows(
 
 def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Geometry of every lesion; NaN without masks of white and grey matter, without which all brain would be fluid."""
-    if not {"white_matter", "grey_matter"} <= case.volumes.keys():
+    tissues = _white_and_grey(case, brain)
+    if not tissues:
         return np.full((int(labels.max(initial=0)), len(FEATURES)), np.nan)
-    white, grey = (np.asarray(case.volumes[name], bool) & brain for name in ("white_matter", "grey_matter"))
-    return lesion_geometry(labels, brain, white, grey, case.affine)
+    return lesion_geometry(labels, brain, tissues["white_matter"], tissues["grey_matter"], case.affine)
+
+
+def _white_and_grey(case: Case, brain: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks of white and grey matter in the brain; empty unless the visit has both."""
+    names = ("white_matter", "grey_matter")
+    known = all(name in case.volumes for name in names)
+    return {name: np.asarray(case.volumes[name], bool) & brain for name in names} if known else {}
 
 
 def _plausibility(
     case: Case, dvr: dict[str, np.ndarray], labels: np.ndarray, nawm: np.ndarray, brain: np.ndarray
 ) -> dict[str, float | None]:
     """Published findings in each map; empty without masks of white and grey matter."""
-    if not {"white_matter", "grey_matter"} <= case.volumes.keys():
+    tissues = _white_and_grey(case, brain)
+    if not tissues:
         return {}
-    tissues = {name: np.asarray(case.volumes[name], bool) & brain for name in ("white_matter", "grey_matter")}
     solid = tissues["white_matter"] | tissues["grey_matter"] | (labels > 0)
     fluid = ventricles(brain, solid, case.affine)
     found: dict[str, float | None] = {}

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-VOLUME_TOLERANCE = (
-    1e-4  # of a limit: 50 voxels of 1 mm are 50 mm3 on an oblique grid or in single precision, too (ours)
-)
+VOLUME_TOLERANCE = 1e-4  # of a limit (ours)
+"""50 voxels of 1 mm are 50 mm3 on an oblique grid and in single precision, too."""
 
 
 def at_least(volumes: Any, minimum_mm3: float) -> Any:

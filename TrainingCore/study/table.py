@@ -14,6 +14,7 @@ from ..data.cohort_bids import participants, sessions
 from ..data.participants import rows_of_people
 from ..data.result import LESION_LABELS, Result
 from ..data.review import REVIEW, rejected_lesions, without
+from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..evaluation.statistics import weighted_mean
 from ..imaging.labelling import at_least
 from ..runtime.files import read_json
@@ -22,7 +23,6 @@ from .left_out import label_parts, left_out
 from .names import CHANGES, RESULTS
 from .sessions import MADE_FROM, SOURCE, keys_of
 
-MINIMUM_MM3 = 50.0  # lesions that count, as in Soulier et al. 2024
 FEW_LESIONS = 3  # (ours) a lesion mean over fewer is noted
 LARGE_LOAD_ML, SMALL_BRAIN_ML, LARGE_BRAIN_ML = 100.0, 900.0, 1900.0  # (ours) beyond these a mask is worth a look
 
@@ -154,7 +154,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     drawn = (result.path / LESION_LABELS).is_file()  # without a mask nothing is known of the lesions
     rejected = rejected_lesions(result.path)
     _, lesions = without(rejected, None, result.lesions())
-    large = [row for row in lesions if at_least(row["volume_mm3"], MINIMUM_MM3)]
+    large = [row for row in lesions if at_least(row["volume_mm3"], PAPER_MINIMUM_MM3)]
     volumes = [row["volume_mm3"] for row in large]
     lesion_dvr = weighted_mean([row["mean_dvr"] for row in large], volumes) if large else None
     share = weighted_mean([row["demyelinated_share"] for row in large], volumes) if large else None

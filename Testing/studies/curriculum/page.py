@@ -14,6 +14,7 @@ from TrainingCore.evaluation.statistics import pearson
 from TrainingCore.reporting import figures
 from TrainingCore.reporting.document import SIMULATED_BANNER, Report
 from TrainingCore.runtime.files import write_json
+from TrainingCore.runtime.numerals import MISSING
 
 from . import protocol as study
 from .endpoint import FEWEST_SEEDS, Lesions, Row, analyse, verdict
@@ -191,9 +192,7 @@ def curriculum_figure(part: Row, first: str) -> Figure:
 
 def _bar(axis: Any, place: int, one: Row, key: str, colour: str) -> None:
     if one[key] is None:
-        axis.annotate(
-            "not estimable", (0.02, place), xycoords=("axes fraction", "data"), color=figures.SOFT, va="center"
-        )
+        axis.annotate(MISSING, (0.02, place), xycoords=("axes fraction", "data"), color=figures.SOFT, va="center")
         return
     if one["low"] is not None:
         axis.plot([one["low"], one["high"]], [place, place], color=colour, linewidth=2)
