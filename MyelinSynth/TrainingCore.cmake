@@ -91,6 +91,7 @@ set(TRAINING_CORE_SCRIPTS
   imaging/dicom_stacks.py
   imaging/distances.py
   imaging/dvr_values.py
+  imaging/fingerprints.py
   imaging/grid.py
   imaging/intensities.py
   imaging/itk_formats.py

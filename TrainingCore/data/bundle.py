@@ -58,6 +58,7 @@ NO_BUNDLES = {  # file that identifies another kind of folder: advice for the me
 }
 MAX_MEMBERS = 100
 DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
+TRAINED_IMAGES = "trained_images"  # entry of bundle.json and run.json, see `imaging.fingerprints`
 MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
 
 
@@ -343,6 +344,12 @@ def _members(description: dict[str, Any]) -> str:
     return "" if count == 1 else f", ensemble of {count} trained on different people"
 
 
+def _training_images(description: dict[str, Any]) -> list[str]:
+    images = {volume: len(marks) for volume, marks in description.get(TRAINED_IMAGES, {}).items() if marks}
+    named = " and ".join(f"{count} {volume}" for volume, count in images.items())
+    return [f"- training people are recognised by fingerprints of {named} images"] if named else []
+
+
 def _intervals(description: dict[str, Any]) -> list[str]:
     intervals = description.get("intervals")
     if intervals is None:
@@ -400,6 +407,7 @@ def model_card(description: dict[str, Any]) -> str:
             f"- system: {description['system']}{_members(description)}",
             f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
             f"- trained on: {description['training_data']}",
+            *_training_images(description),
             f"- licence: {description['licence']}",
             *_intervals(description),
             *_uncertainty(description),

@@ -18,6 +18,7 @@ from ..evaluation.cases import GEOMETRY
 from ..evaluation.lesion_geometry import FEATURES
 from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
+from ..imaging.fingerprints import images_of_bundle, people_with_images
 from ..imaging.preparation import load_visit
 from ..prediction.cases import outputs_on_grid, predict_case
 from ..prediction.model import TrainedModel
@@ -111,9 +112,9 @@ class Candidate:
         Returns:
             A sentence, or an empty string.
         """
-        if cohort.path is None:
-            return ""
-        seen = self.trained_on.get(str(cohort.path.resolve()), set()) & set(cohort.people)
+        folder = "" if cohort.path is None else str(cohort.path.resolve())
+        seen = self.trained_on.get(folder, set()) & set(cohort.people)
+        seen |= people_with_images(cohort, images_of_bundle(self.bundle.description))
         if not seen:
             return ""
         return (

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE
-from ..data.bundle import MEMBER, Bundle, save_bundle
+from ..data.bundle import MEMBER, TRAINED_IMAGES, Bundle, save_bundle
 from ..data.case import word_of
 from ..data.recipe import grid_shape, grid_spacing
 from ..data.run import Run
+from ..imaging.fingerprints import images_of_bundle, joined
 from ..runtime.errors import BadInput
 from ..systems.tensors import Tensors
 from .state import load_state
@@ -75,6 +76,8 @@ def join_members(members: Sequence[Bundle]) -> tuple[dict[str, Any], Tensors]:
         "simulated_training_data": any(other["simulated_training_data"] for other in about),
         "performance": {},
     }
+    if images := joined([images_of_bundle(other) for other in about]):
+        description[TRAINED_IMAGES] = images
     return description, weights
 
 
@@ -182,6 +185,7 @@ def write_bundle(
         "grid": {"shape": list(grid_shape(run.recipe)), "spacing_mm": grid_spacing(run.recipe)},
         "training_data": facts["training_data"],
         "simulated_training_data": facts["simulated"],
+        **({TRAINED_IMAGES: facts[TRAINED_IMAGES]} if facts.get(TRAINED_IMAGES) else {}),
         "performance": {"epoch": epoch.get("epoch"), **validated},
         "licence": "not stated",
         "intended_use": _intended_use(data["inputs"], data["target"]),

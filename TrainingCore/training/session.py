@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from ..data.bundle import Bundle
+from ..data.bundle import TRAINED_IMAGES, Bundle
 from ..data.cohort import Cohort
 from ..data.run import Run, run_of_bundle
+from ..imaging.fingerprints import images_of_bundle, people_with_images, training_images
 from ..runtime.errors import BadInput
 from ..runtime.processes import Processes, join_processes
 from ..systems import system_class
@@ -84,7 +85,9 @@ def train_split(
         system.start_from(start)
     feed, validation = _visits(split, recipe, processes, workers, report)
     if run is None:
-        run = _new_run(out, recipe, split, feed, validation, start) if processes.first else Run(out, {}, recipe)
+        run = Run(out, {}, recipe)
+        if processes.first:
+            run = _new_run(out, recipe, split, feed, validation, start, report)
     trainer = Trainer(system, run, feed, validation, processes)
     trainer.train(lambda fraction, message: report("train", fraction, message), watch)
     if processes.first:
@@ -93,12 +96,22 @@ def train_split(
 
 
 def _new_run(
-    out: Path, recipe: dict[str, Any], split: Split | OnTheFly, feed: Feed, validation: Visits, start: Bundle | None
+    out: Path,
+    recipe: dict[str, Any],
+    split: Split | OnTheFly,
+    feed: Feed,
+    validation: Visits,
+    start: Bundle | None,
+    report: Report,
 ) -> Run:
     """Create the folder of a run."""
-    facts = _facts_of(split, start) if isinstance(split, Split) else _facts_on_the_fly(split, feed, validation, start)
+    if isinstance(split, OnTheFly):
+        facts = _facts_on_the_fly(split, feed, validation, start)
+    else:
+        facts = _facts_of(split, start, recipe["data"]["inputs"][0], report)
     run = Run.create(out, recipe, {**facts, "threads": torch.get_num_threads()})
-    _warn_of_known_people(facts)
+    if isinstance(split, Split):
+        _warn_of_known_people(facts, split.validation, start)
     return run
 
 
@@ -185,15 +198,19 @@ def _initial_model(start: Bundle | None) -> tuple[dict[str, Any], str]:
     if start is None:
         return {}, ""
     facts: dict[str, Any] = {"started_from": {"path": str(start.path.resolve()), "weights_sha256": start.sha256}}
+    if images := images_of_bundle(start.description):
+        facts[TRAINED_IMAGES] = images
     if (run := run_of_bundle(start.path)) is not None:
         facts["trained_before"] = {data: sorted(people) for data, people in run.trained_people().items()}
     return facts, f"; started from a model trained on: {start.description['training_data']}"
 
 
-def _warn_of_known_people(facts: dict[str, Any]) -> None:
+def _warn_of_known_people(facts: dict[str, Any], cohort: Cohort, start: Bundle | None) -> None:
     """Warn if the initial model was trained on people who validate this run."""
-    validation = facts["people"]["validation"]
+    validation = cohort.people
     known = set(facts.get("trained_before", {}).get(facts["data"], ())) & set(validation)
+    if start is not None:
+        known |= people_with_images(cohort, images_of_bundle(start.description))
     if known:
         LOG.warning(
             f"The initial model was trained on {len(known)} of the {len(validation)} validation people: their "
@@ -202,16 +219,21 @@ def _warn_of_known_people(facts: dict[str, Any]) -> None:
         )
 
 
-def _facts_of(split: Split, start: Bundle | None) -> dict[str, Any]:
-    """Entries of run.json for the data: people of each part, description of the training data, initial model."""
+def _facts_of(split: Split, start: Bundle | None, volume: str, report: Report) -> dict[str, Any]:
+    """Entries of run.json for the data: people of each part, their images, training data in words, initial model."""
     training, validation = split.training, split.validation
     simulated = training.simulated or validation.simulated
     kind = "simulated (digital patients)" if simulated else "measured"
     started, words = _initial_model(start)
+
+    def tell(done: int, of: int) -> None:
+        report("read", 0.0, f"fingerprint of training image {done + 1} of {of}")
+
     return {
         **started,
         "data": str(training.path.resolve() if training.path else ""),
         "people": {"training": training.people, "validation": validation.people},
+        TRAINED_IMAGES: training_images(training, volume, started.get(TRAINED_IMAGES), tell),
         "visits": {"training": len(training), "validation": len(validation)},
         "simulated": simulated or (start is not None and start.simulated),
         "training_data": f"{len(training)} visits of {len(training.people)} people, {kind}{words}",

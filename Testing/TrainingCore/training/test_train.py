@@ -249,6 +249,55 @@ def assert_a_bundle_takes_new_measurements(path: Path, results: Path, again: Pat
         export(["--bundle", str(path), "--out", str(again.with_name("none"))])
 
 
+def under_other_names(cohort: Path, copy: Path) -> Path:
+    """A copy of a cohort in which every person has another label."""
+    import shutil
+
+    shutil.copytree(cohort, copy)
+    for path in sorted(copy.rglob("*sub-*"), key=lambda path: -len(path.parts)):
+        path.rename(path.with_name(path.name.replace("sub-", "sub-new")))
+    table = copy / "participants.tsv"
+    table.write_text(table.read_text().replace("sub-", "sub-new"))
+    return copy
+
+
+def test_an_exported_model_recognises_its_training_people_under_other_names(
+    whole_run: Path, ball_cohort: Path, tmp_path: Path
+) -> None:
+    from TrainingCore.evaluate import main as evaluate
+    from TrainingCore.export import main as export
+
+    model, ensemble = tmp_path / "model", tmp_path / "ensemble"
+    assert export(["--run", str(whole_run), "--out", str(model)]) == 0
+    assert "fingerprints of 4 t1w images" in (model / "README.md").read_text()  # two people, two visits each
+    assert export(["--ensemble", str(model), str(whole_run), "--out", str(ensemble)]) == 0
+    renamed = under_other_names(ball_cohort, tmp_path / "renamed")
+    for bundle in (model, ensemble):
+        results = tmp_path / f"results of {bundle.name}"
+        options = ["--bundle", str(bundle), "--data", str(renamed), "--out", str(results), "--progress", "none"]
+        assert evaluate(options) == 0
+        warnings = json.loads((results / "summary.json").read_text())["warnings"]
+        assert f"{bundle.name} was trained on 2 of these 3 people" in warnings[0]
+        with pytest.raises(BadInput, match="Calibrate on other people"):
+            export(["--bundle", str(bundle), "--calibration", str(results), "--out", str(tmp_path / "none")])
+
+
+def test_people_that_validate_are_recognised_in_an_initial_model_under_other_names(
+    whole_run: Path, ball_cohort: Path, tmp_path: Path
+) -> None:
+    from TrainingCore.export import main as export
+
+    model, out = tmp_path / "model", tmp_path / "run"
+    assert export(["--run", str(whole_run), "--out", str(model)]) == 0
+    renamed = under_other_names(ball_cohort, tmp_path / "renamed")
+    changes = (*SMALL, "epochs=1", "seed=3")  # another seed draws other people
+    done = train("--data", renamed, "--out", out, "--start-from", model, "--set", *changes)
+    assert "was trained on 1 of the 1 validation people" in done.stderr
+    both = Bundle.open(out / "bundles" / "best").description["trained_images"]["t1w"]
+    assert set(Bundle.open(model).description["trained_images"]["t1w"]) < set(both)
+    assert len(both) == 6
+
+
 def test_runs_and_bundles_are_exported_as_an_ensemble(whole_run: Path, tmp_path: Path) -> None:
     import torch
 
