@@ -76,15 +76,17 @@ FILES = {
 }
 
 
-def write_ball_cohort(root: Path, people: int = 3, visits: int = 2, size: int = 32, lesions: int = 3) -> Path:
-    """Write a BIDS dataset of balls with 192 mm field of view; returns its folder."""
+def write_ball_cohort(
+    root: Path, people: int = 3, visits: int = 2, size: int = 32, lesions: int = 3, seed: int = 0
+) -> Path:
+    """Write a BIDS dataset of balls with 192 mm field of view; returns its folder. Another seed has other people."""
     affine = np.diag([192 / size] * 3 + [1.0])
     affine[:3, 3] = -96 + 96 / size
     rows = ["participant_id\tsimulated"]
     for person in range(people):
         rows.append(f"sub-P{person}\ttrue")
         for visit in range(1, visits + 1):
-            volumes = ball_volumes(np.random.default_rng([person, visit]), size, lesions)
+            volumes = ball_volumes(np.random.default_rng([person, visit, *([seed] if seed else [])]), size, lesions)
             names = {"person": f"sub-P{person}", "visit": f"ses-{visit}", "label": f"sub-P{person}_ses-{visit}"}
             for name, pattern in FILES.items():
                 path = root / pattern.format(**names)

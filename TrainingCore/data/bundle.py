@@ -355,13 +355,19 @@ def _intervals(description: dict[str, Any]) -> list[str]:
     if intervals is None:
         return []
     ends = [*(f"{end:g}" for end in intervals["classes_mm3"][1:]), ""]
-    widths = [
-        f"{low:g}-{high} mm3 +-{width:.3f}" if high else f"> {low:g} mm3 +-{width:.3f}"
-        for low, high, width in zip(intervals["classes_mm3"], ends, intervals["half_width"])
-        if width is not None
-    ]
+
+    def words(widths: list[float | None]) -> str:
+        return ", ".join(
+            f"{low:g}-{high} mm3 +-{width:.3f}" if high else f"> {low:g} mm3 +-{width:.3f}"
+            for low, high, width in zip(intervals["classes_mm3"], ends, widths)
+            if width is not None
+        )
+
     source = f"from a {intervals['measured on']}"
-    return [f"- {intervals['level']:.0%} intervals of lesion DVR: {', '.join(widths)}; {source}"]
+    lines = [f"- {intervals['level']:.0%} intervals of lesion DVR in PET: {words(intervals['half_width'])}; {source}"]
+    if "noise_free_half_width" in intervals:
+        lines.append(f"- the same without the noise of PET: {words(intervals['noise_free_half_width'])}")
+    return lines
 
 
 def _uncertainty(description: dict[str, Any]) -> list[str]:

@@ -100,6 +100,16 @@ COLUMNS: list[LesionColumn] = [
         UNCERTAINTY,
     ),
     LesionColumn("dvr_high", "to", "DVR", "{:.2f}", "Upper end of the interval of the measured mean DVR.", UNCERTAINTY),
+    LesionColumn(
+        "noise_free_low",
+        "without PET noise from",
+        "DVR",
+        "{:.2f}",
+        "Lower end of the 95 % interval of the mean DVR that PET would show without noise.",
+        UNCERTAINTY,
+        shown=False,
+    ),
+    LesionColumn("noise_free_high", "to", "DVR", "{:.2f}", "Upper end of the same interval.", UNCERTAINTY, shown=False),
 ]
 CHANGE_COLUMNS: list[LesionColumn] = [
     LesionColumn("lesion", "lesion", "", "{:.0f}", "Number of the lesion in this comparison.", PLACE),

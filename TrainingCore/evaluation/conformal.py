@@ -4,6 +4,10 @@ Split conformal prediction in groups (Vovk 2012: Mondrian): on people who were n
 % of the lesions of a size class stay within is half the interval's width for new lesions of that class. Errors also
 differ by scanner, and a new patient's scanner is unknown: 95 % holds for the sites of the calibration cohort together,
 at least 90 % for each of them (ours; with the widest site alone, all other sites have intervals that are too wide).
+
+Most of the error against a measured PET is its noise, which depends on the scanner. Where the noise-free DVR is known
+(simulated people), a second interval is calibrated on it: what PET would show without noise. It is narrower, and nearly
+the same at all sites.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ Row = Mapping[str, Any]
 LEVEL = 0.95
 SITE_LEVEL = 0.90  # at every site of the calibration cohort
 CLASSES_MM3 = (0.0, 50.0, 100.0, 300.0, 1000.0)  # lower ends of the size classes; 50 mm3 is the paper's minimum (ours)
+TRUTHS = {"": ("measured_mean_dvr", "dvr"), "noise_free_": ("clean_mean_dvr", "noise_free")}  # column, name of interval
 MIN_LESIONS = 20  # of a class and site; with fewer, the next smaller class is added, whose errors are larger (ours)
 
 
@@ -49,36 +54,47 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
     """Compute half widths by size class from the errors on people who were not used for training.
 
     Args:
-        lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` if it is known.
+        lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` and clean_mean_dvr
+            (noise-free) if they are known.
 
     Returns:
         {level, classes_mm3, half_width: [DVR by class, None if too few lesions were measured], lesions: [by class],
-        sites, people}, plain JSON; None if no class has enough lesions, or there are fewer than five people.
+        sites, people}, plain JSON, and noise_free_half_width if the noise-free DVR of every lesion is known; None if no
+        class has enough lesions, or there are fewer than five people.
     """
     known = [row for row in lesions if None not in (row.get("mean_dvr"), row.get("measured_mean_dvr"))]
-    sites = sorted({str(row.get("site") or "") for row in known})
-    widths = [_widths(known, LEVEL)]
-    widths += [_widths([row for row in known if str(row.get("site") or "") == site], SITE_LEVEL) for site in sites]
-    largest = [max((w for w in column if w is not None), default=None) for column in zip(*widths)]
+    widths = _widths_of_all_sites(known, "measured_mean_dvr")
     people = {row["person"] for row in known}
-    if not any(width is not None for width in largest) or len(people) < MIN_PATIENTS:
+    if not any(width is not None for width in widths) or len(people) < MIN_PATIENTS:
         return None
     classes = [volume_class(row["volume_mm3"]) for row in known]
-    return {
+    result = {
         "level": LEVEL,
         "classes_mm3": list(CLASSES_MM3),
-        "half_width": largest,
+        "half_width": widths,
         "lesions": [classes.count(index) for index in range(len(CLASSES_MM3))],
-        "sites": sites,
+        "sites": sorted({str(row.get("site") or "") for row in known}),
         "people": len(people),
     }
+    if all(row.get("clean_mean_dvr") is not None for row in known):
+        result["noise_free_half_width"] = _widths_of_all_sites(known, "clean_mean_dvr")
+    return result
 
 
-def _widths(lesions: Sequence[Row], level: float) -> list[float | None]:
+def _widths_of_all_sites(lesions: Sequence[Row], truth: str) -> list[float | None]:
+    """Return half widths by size class that hold for all sites together and nearly for each."""
+    sites: dict[str, list[Row]] = {}
+    for row in lesions:
+        sites.setdefault(str(row.get("site") or ""), []).append(row)
+    widths = [_widths(lesions, truth, LEVEL), *(_widths(own, truth, SITE_LEVEL) for own in sites.values())]
+    return [max((width for width in column if width is not None), default=None) for column in zip(*widths)]
+
+
+def _widths(lesions: Sequence[Row], truth: str, level: float) -> list[float | None]:
     """Return the conformal quantile of the absolute errors, by size class."""
     errors: list[list[float]] = [[] for _ in CLASSES_MM3]
     for row in lesions:
-        errors[volume_class(row["volume_mm3"])].append(abs(row["mean_dvr"] - row["measured_mean_dvr"]))
+        errors[volume_class(row["volume_mm3"])].append(abs(row["mean_dvr"] - row[truth]))
     widths: list[float | None] = []
     for index in range(len(errors)):
         taken, smaller = list(errors[index]), index
@@ -97,7 +113,7 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
         description: content of bundle.json.
 
     Returns:
-        {classes_mm3, half_width}, or None if the model was not calibrated.
+        {classes_mm3, half_width, and noise_free_half_width if it was calibrated}, or None if the model was not.
 
     Raises:
         BadInput: the entry is not what `calibrate_intervals` writes.
@@ -107,17 +123,22 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
         return None
     try:
         classes = [float(end) for end in result["classes_mm3"]]
-        widths = [None if width is None else float(width) for width in result["half_width"]]
+        widths = {
+            f"{kind}half_width": [None if width is None else float(width) for width in result[f"{kind}half_width"]]
+            for kind in TRUTHS
+            if not kind or f"{kind}half_width" in result
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput("The model's bundle.json has unreadable `intervals`. Get the model again.") from error
-    possible = all(width is None or 0 <= width < np.inf for width in widths)
-    if len(widths) != len(classes) or classes != sorted(classes) or classes[:1] != [0.0] or not possible:
+    possible = all(width is None or 0 <= width < np.inf for column in widths.values() for width in column)
+    complete = all(len(column) == len(classes) for column in widths.values())
+    if not complete or classes != sorted(classes) or classes[:1] != [0.0] or not possible:
         raise BadInput("The model's bundle.json has `intervals` with invalid numbers. Get the model again.")
-    return {"classes_mm3": classes, "half_width": widths}
+    return {"classes_mm3": classes, **widths}
 
 
 def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: float | None) -> dict[str, float | None]:
-    """Compute the prediction interval of one lesion.
+    """Compute the prediction intervals of one lesion: of its measured and of its noise-free DVR.
 
     Args:
         fitted: `intervals` of a bundle (see `calibrate_intervals`), or None.
@@ -125,12 +146,16 @@ def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: f
         mean_dvr: synthetic mean DVR of the lesion, or None.
 
     Returns:
-        {dvr_low, dvr_high}; None if the model was not calibrated for lesions of this size.
+        {dvr_low, dvr_high, noise_free_low, noise_free_high}; None if the model was not calibrated for lesions of this
+        size, or not on noise-free DVR.
     """
-    width = None if fitted is None else fitted["half_width"][volume_class(volume_mm3, fitted["classes_mm3"])]
-    if width is None or mean_dvr is None:
-        return {"dvr_low": None, "dvr_high": None}
-    return {"dvr_low": mean_dvr - width, "dvr_high": mean_dvr + width}
+    ends: dict[str, float | None] = {}
+    for kind, (_, name) in TRUTHS.items():
+        widths = None if fitted is None else fitted.get(f"{kind}half_width")
+        width = widths[volume_class(volume_mm3, fitted["classes_mm3"])] if fitted is not None and widths else None
+        for end, sign in (("low", -1), ("high", 1)):
+            ends[f"{name}_{end}"] = None if width is None or mean_dvr is None else mean_dvr + sign * width
+    return ends
 
 
 def coverage_by_site(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
@@ -151,15 +176,16 @@ def coverage_by_site(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, An
 
 
 def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
-    """Compute how often the intervals contain the measured DVR, by size class.
+    """Compute how often the intervals contain the measured and the noise-free DVR, by size class.
 
     Args:
-        lesions: rows with dvr_low, dvr_high, measured_mean_dvr, volume_mm3 and person.
+        lesions: rows with dvr_low, dvr_high, measured_mean_dvr, volume_mm3 and person, and noise_free_low,
+            noise_free_high, clean_mean_dvr if they are known.
         seed: random seed.
 
     Returns:
         A row per class that has lesions: {volume, lesions, people, coverage, low, high (95 % by person; None for fewer
-            than five), width (DVR)}.
+            than five), width (DVR)}, and noise_free_coverage, ... if they are known of all its lesions.
     """
     known = [row for row in lesions if None not in (row.get("dvr_low"), row.get("measured_mean_dvr"))]
     rows = []
@@ -167,18 +193,19 @@ def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
         own = [row for row in known if volume_class(row["volume_mm3"]) == index]
         if not own:
             continue
-        inside = np.array([row["dvr_low"] <= row["measured_mean_dvr"] <= row["dvr_high"] for row in own], float)
         draws = ClusterBootstrap([row["person"] for row in own], seed=seed)
-        low, high = draws.interval(draws.means(inside))
-        rows.append(
-            {
-                "volume": class_title(index),
-                "lesions": len(own),
-                "people": draws.patients,
-                "coverage": float(inside.mean()),
-                "low": low,
-                "high": high,
-                "width": float(np.mean([row["dvr_high"] - row["dvr_low"] for row in own])),
-            }
-        )
+        result = {"volume": class_title(index), "lesions": len(own), "people": draws.patients}
+        for kind, (truth, name) in TRUTHS.items():
+            ends = (f"{name}_low", f"{name}_high")
+            if all(None not in (row.get(truth), row.get(ends[0])) for row in own):
+                result |= {kind + key: value for key, value in _covered(own, draws, truth, *ends).items()}
+        rows.append(result)
     return rows
+
+
+def _covered(lesions: Sequence[Row], draws: ClusterBootstrap, truth: str, low: str, high: str) -> dict[str, Any]:
+    """Return the share of lesions whose true DVR is in their interval, with its interval, and the mean width."""
+    inside = np.array([row[low] <= row[truth] <= row[high] for row in lesions], float)
+    share_low, share_high = draws.interval(draws.means(inside))
+    width = float(np.mean([row[high] - row[low] for row in lesions]))
+    return {"coverage": float(inside.mean()), "low": share_low, "high": share_high, "width": width}

@@ -127,8 +127,20 @@ def interval_rows(rows: Sequence[Row]) -> list[Row]:
             "measured DVR inside": with_interval(row["coverage"], row["low"], row["high"], "{:.0%}"),
             "width (DVR)": number_text(row["width"], "{:.3f}"),
         }
+        | _without_noise(row)
         for row in rows
     ]
+
+
+def _without_noise(row: Row) -> Row:
+    """Cells on the interval of the noise-free DVR, if it is known."""
+    if "noise_free_coverage" not in row:
+        return {}
+    share, low, high = (row[f"noise_free_{key}"] for key in ("coverage", "low", "high"))
+    return {
+        "noise-free DVR inside": with_interval(share, low, high, "{:.0%}"),
+        "its width (DVR)": number_text(row["noise_free_width"], "{:.3f}"),
+    }
 
 
 def ceiling_rows(information: Mapping[str, Any]) -> list[Row]:

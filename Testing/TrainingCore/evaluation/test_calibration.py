@@ -147,7 +147,8 @@ def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: 
     from TrainingCore.export import main as export
     from TrainingCore.train import main as train
 
-    cohort, learnt = (write_ball_cohort(tmp_path / name, people=6, visits=1) for name in ("cohort", "learnt"))
+    learnt = write_ball_cohort(tmp_path / "learnt", people=6, visits=1)
+    cohort = write_ball_cohort(tmp_path / "cohort", people=6, visits=1, seed=1)
     run, out, model = tmp_path / "run", tmp_path / "results", tmp_path / "model"
     small = ["size=32", "width=4", "levels=2", "validation_people=1", "epochs=1", "pictures_every=0"]
     assert train(["--data", str(learnt), "--recipe", "l1_only", "--out", str(run), "--progress", "none", "--set",

@@ -65,6 +65,8 @@ QUANTITIES = {
     "uncertainty": _own("DVR_UNCERTAINTY", "Standard deviation of the mean DVR"),
     "dvr_low": _own("DVR_LOW", "Lower end of the 95 % interval of the mean DVR"),
     "dvr_high": _own("DVR_HIGH", "Upper end of the 95 % interval of the mean DVR"),
+    "noise_free_low": _own("DVR_TRUE_LOW", "Lower end of the 95 % interval of the mean DVR without PET noise"),
+    "noise_free_high": _own("DVR_TRUE_HIGH", "Upper end of the 95 % interval of the mean DVR without PET noise"),
     "confidence": _own("CONFIDENCE", "Mean probability of the network that found the lesion"),
     "measured_mean_dvr": Quantity(MEASURED_DVR, MEAN),
 }
