@@ -88,15 +88,18 @@ def _in_short(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _errors(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Card entries on the errors of lesions, and r by volume."""
+    """Card entries on the errors of lesions, and by volume r and how many are in their interval."""
     lesion, bias = summary["lesion"], summary["lesion"]["bland_altman"]
     by_volume = [f"{row['volume']}: {number_text(row['r'])}" for row in summary["by_volume"]]
+    inside = [f"{row['volume']}: {row['coverage']:.0%}" for row in summary.get("intervals") or ()]
+    covered = {"measured DVR in its 95 % interval, by volume (mm3)": ", ".join(inside)} if inside else {}
     return {
         "mean absolute error of lesion DVR": with_interval(
             lesion["mae"], lesion["mae_low"], lesion["mae_high"], "{:.3f}"
         ),
         "bias of lesion DVR": with_interval(bias["bias"], bias["bias_low"], bias["bias_high"], "{:+.3f}"),
         "lesion r by volume (mm3)": ", ".join(by_volume),
+        **covered,
     }
 
 

@@ -227,6 +227,13 @@ def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Pat
     assert "beats size and place alone: " in in_short
     assert_a_bundle_takes_new_measurements(whole_run / "bundles" / "best", results, tmp_path / "again")
     summary = json.loads((results / "summary.json").read_text())
+    for measured in summary["models"].values():  # as of a calibrated model
+        measured["intervals"] = [{"volume": "0-50", "coverage": 0.961}, {"volume": "> 1000", "coverage": 1.0}]
+    (results / "summary.json").write_text(json.dumps(summary))
+    assert export(options) == 0
+    assert "measured DVR in its 95 % interval, by volume (mm3): 0-50: 96%, > 1000: 100%" in (
+        model / "README.md"
+    ).read_text(encoding="utf-8")
     for measured in summary["models"].values():
         measured["weights_sha256"] = "of another model"
     (results / "summary.json").write_text(json.dumps(summary))
