@@ -20,6 +20,10 @@ Also ours and off in the paper (losses.error_scale is 0): a second output b of G
 of its error in each voxel, with the loss mean_brain |y - G(x)| / b + log b. It sees G's last maps but sends them no
 gradients, so the DVR map is the same with it and without. With losses.l1 0 it alone is trained, on a finished network.
 
+The same holds for losses.adversarial_at_most (0: no limit). Once D is better than chance, its gradient at G's output
+can be many times that of L1, and maps become worse. With a limit, a larger gradient is scaled down to this multiple of
+L1's at each step, whatever the weight.
+
 D has BatchNorm, so its output for a patch depends on the batch. In the discriminator and in the generator step, the
 batch contains measured and generated patches (ours; in the generator step the measured half has no gradients): in a
 batch of generated patches only, their own statistics would hide how they differ from measured ones. Running statistics
@@ -55,6 +59,7 @@ from .parts import (
     infer,
     laplace_loss,
     lesion_mean_loss,
+    limiting_factor,
     mean_over,
 )
 from .patches import cut_patches, patch_corners, share_in_patches
@@ -114,7 +119,10 @@ class Curricular(System):
         loss = pixel_loss if patch_loss is None else pixel_loss + patch_loss
         losses["loss_G"] = loss.item()
         if patch_loss is not None:
-            loss, losses["gradient_ratio"] = combine_losses(fake, pixel_loss, patch_loss)
+            limit = self.options.losses.adversarial_at_most
+            loss, losses["gradient_ratio"] = combine_losses(fake, pixel_loss, patch_loss, limit)
+            if limit > 0 and self.discriminator is not None:
+                losses["weight_adversarial"] *= limiting_factor(losses["gradient_ratio"], limit)
         if self.predicts_scale:
             scale = mean_over(self._weighted(sample), laplace_loss((fake - real).abs().detach(), output[:, 1:]))
             losses["scale"] = scale.item()

@@ -250,7 +250,7 @@ def distributed(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
 
-def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor) -> tuple[Tensor, float]:
+def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor, at_most: float = 0.0) -> tuple[Tensor, float]:
     """Combine the two losses of a generator and compare their gradients at its output.
 
     The gradients at the output are needed for the step anyway, so the comparison is free.
@@ -259,15 +259,29 @@ def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor) -> tuple[
         output: the generator's output, of any shape, with its graph.
         pixel: weighted pixel loss (L1, ...), a single number.
         adversarial: weighted adversarial loss, a single number.
+        at_most: ratio of the two gradients to which a larger adversarial one is scaled down; 0: any ratio.
 
     Returns:
         A loss with the gradients of `pixel + adversarial` (its value is meaningless), and the ratio of the norms of the
-        two gradients at the output, adversarial over pixel; above 1 the discriminator dominates.
+        two gradients at the output before it is limited, adversarial over pixel; above 1 the discriminator dominates.
     """
     (of_pixel,) = torch.autograd.grad(pixel, output)
     (of_adversarial,) = torch.autograd.grad(adversarial, output)
     ratio = float(of_adversarial.norm() / of_pixel.norm().clamp(min=1e-30))
-    return (output * (of_pixel + of_adversarial)).sum(), ratio
+    return (output * (of_pixel + limiting_factor(ratio, at_most) * of_adversarial)).sum(), ratio
+
+
+def limiting_factor(ratio: float, at_most: float) -> float:
+    """Return the factor that brings a ratio of gradients down to a limit.
+
+    Args:
+        ratio: 0 or more.
+        at_most: limit; 0: none.
+
+    Returns:
+        Factor in (0, 1].
+    """
+    return at_most / ratio if 0 < at_most < ratio else 1.0
 
 
 def cross_entropy_to(logits: Tensor, label: float) -> Tensor:

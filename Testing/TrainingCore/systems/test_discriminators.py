@@ -118,6 +118,36 @@ def test_the_generator_steps_down_the_gradient_of_both_losses() -> None:
     assert ratio == pytest.approx(4 / 3**0.5)
 
 
+def test_a_strong_adversarial_gradient_is_scaled_down_to_its_limit_and_a_weak_one_left_alone() -> None:
+    from TrainingCore.systems.parts import combine_losses
+
+    output = torch.tensor([1.0, -2.0, 3.0], requires_grad=True)
+    for limit, kept in ((0.0, 4.0), (0.5, 0.5 * 3**0.5), (9.0, 4.0)):
+        pixel, adversarial = output.abs().sum(), 2 * (output[:1] ** 2).sum()  # gradients (1, -1, 1) and (4, 0, 0)
+        loss, ratio = combine_losses(output, pixel, adversarial, limit)
+        assert ratio == pytest.approx(4 / 3**0.5)
+        (gradient,) = torch.autograd.grad(loss, output)
+        assert gradient.tolist() == pytest.approx([1 + kept, -1, 1])
+
+
+def test_a_recipe_limits_the_discriminators_pull_whatever_its_weight() -> None:
+    def step(*changes: str) -> tuple[dict[str, float], list[torch.Tensor]]:
+        system = build("curricular", *changes)
+        log = system.training_step([visit(channels(system))], MOMENT, np.random.default_rng(0))
+        return log, [parameter.grad.clone() for parameter in system.generator.module.parameters()]
+
+    free, of_free = step("adversarial=1")
+    strong, of_strong = step("adversarial=100", "adversarial_at_most=0.01")
+    weak, of_weak = step(f"adversarial={0.01 / free['gradient_ratio']}")
+    assert strong["gradient_ratio"] == pytest.approx(100 * free["gradient_ratio"], rel=1e-3)
+    assert strong["weight_adversarial"] == pytest.approx(weak["weight_adversarial"], rel=1e-3)
+    assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-7) for one, other in zip(of_strong, of_weak))
+    assert not all(torch.allclose(one, other, rtol=1e-2) for one, other in zip(of_strong, of_free))
+    unlimited, of_unlimited = step("adversarial=1", "adversarial_at_most=1e6")
+    assert unlimited == free
+    assert all(torch.equal(one, other) for one, other in zip(of_unlimited, of_free))
+
+
 @pytest.mark.parametrize("strides", [(2, 2, 2, 2), (3, 3, 3, 3)])
 def test_the_papers_discriminator_keeps_its_parameters_with_either_stride(strides: tuple[int, ...]) -> None:
     assert parameters(PatchDiscriminator(3, 16, strides=strides)) == 4_653_441

@@ -47,10 +47,14 @@ class ScheduleSettings:
 
 @dataclass(frozen=True)
 class CurricularLosses:
-    """Weights of the losses; adversarial 0: no discriminator; error_scale 0: no prediction of the error."""
+    """Weights of the losses; adversarial 0: no discriminator; error_scale 0: no prediction of the error.
+
+    adversarial_at_most: limit of the adversarial gradient at the output as a multiple of that of L1; 0: none.
+    """
 
     l1: float
     adversarial: float
+    adversarial_at_most: float
     lesion_l1: float
     lesion_mean: float
     patch_l1: float
