@@ -249,8 +249,16 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
             f"The model {path} describes an intensity rule unknown to this version: "
             f"{description['intensity']}. Get the bundle again, or update MyelinSynth."
         )
+    _check_training_images(description, path)
     _check_numbers(description, path)
     return description
+
+
+def _check_training_images(description: dict[str, Any], path: Path) -> None:
+    images = description.get(TRAINED_IMAGES, {})
+    listed = isinstance(images, dict) and all(isinstance(marks, list) for marks in images.values())
+    if not (listed and all(isinstance(mark, str) for marks in images.values() for mark in marks)):
+        raise BadInput(f"The model {path} has a {DESCRIPTION} with an invalid {TRAINED_IMAGES}. Get the bundle again.")
 
 
 def _check_numbers(description: dict[str, Any], path: Path) -> None:

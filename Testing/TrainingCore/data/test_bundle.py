@@ -123,6 +123,9 @@ def test_description_must_be_whole_and_of_a_known_format(bundle: Bundle) -> None
         (("intensity", "rule"), "magic"),
         (("intensity", "high"), -1),
         (("members",), 10**9),
+        (("trained_images",), ["0123456789abcdef"]),
+        (("trained_images",), {"t1w": "0123456789abcdef"}),
+        (("trained_images",), {"t1w": [7]}),
     ],
 )
 def test_a_description_that_was_tampered_with_is_refused_in_a_sentence(
