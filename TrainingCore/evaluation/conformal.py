@@ -6,8 +6,8 @@ differ by scanner, and a new patient's scanner is unknown: 95 % holds for the si
 at least 90 % for each of them (ours; with the widest site alone, all other sites have intervals that are too wide).
 
 Most of the error against a measured PET is its noise, which depends on the scanner. Where the noise-free DVR is known
-(simulated people), a second interval is calibrated on it: what PET would show without noise. It is narrower, and depends
-less on the scanner.
+(simulated people), a second interval is calibrated on it: what PET would show without noise. It is narrower, and
+depends less on the scanner.
 """
 
 from __future__ import annotations
