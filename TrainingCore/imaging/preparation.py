@@ -17,6 +17,7 @@ from .partial_volumes import lesion_mask_on_grid
 from .volumes import Volume, read_volume, resample
 
 MAY_BE_EMPTY = ("myelin_loss",)  # all zero in people without lesions
+MIN_SHARE = 1e-3  # of a voxel in the mask, for the mean of the part inside
 
 
 def load_visit(
@@ -67,7 +68,9 @@ def prepare_case(
     """Resample the volumes of a visit to a grid and rescale the MRI by the rule of a recipe or bundle.
 
     DVR is never rescaled. Masks are resampled linearly and thresholded at one half, so that thin structures keep their
-    volume better than by nearest neighbour; every lesion keeps its volume (see imaging.partial_volumes).
+    volume better than by nearest neighbour; every lesion keeps its volume (see imaging.partial_volumes). The true
+    myelin loss, which is 0 outside the lesions, is averaged inside them only: otherwise small lesions would lose less
+    myelin the coarser the grid is.
 
     Args:
         read: volumes by name, all in one space; `brain` is required.
@@ -89,6 +92,8 @@ def prepare_case(
             volumes[name] = apply_rule(on_grid(volume, grid), inside, intensity)
         elif name in ("lesions", "enhancing") and not grid.same_as(volume.data.shape, volume.affine):
             volumes[name] = lesion_mask_on_grid(volume, grid.shape, grid.affine)
+        elif name == "myelin_loss" and "lesions" in read:
+            volumes[name] = mean_inside_on_grid(volume, read["lesions"], grid)
         else:
             volumes[name] = on_grid(volume, grid, mask=name in MASKS)
     return Case(person, visit, volumes, grid.affine)
@@ -112,6 +117,26 @@ def on_grid(volume: Volume, grid: Grid, matrix: np.ndarray | None = None, mask: 
     else:
         values = resample_antialiased(volume, grid, matrix)
     return values > 0.5 if mask else np.asarray(values, np.float32)
+
+
+def mean_inside_on_grid(volume: Volume, mask: Volume, grid: Grid) -> np.ndarray:
+    """Resample a volume that has values inside a mask only: each voxel gets the mean of its part inside.
+
+    Args:
+        volume: values.
+        mask: 0/1 mask, on any grid.
+        grid: target grid.
+
+    Returns:
+        float32 on the grid, 0 outside the mask.
+    """
+    if Grid(volume.data.shape, volume.affine).same_as(mask.data.shape, mask.affine):
+        inside = mask.data > 0.5
+    else:
+        inside = lesion_mask_on_grid(mask, volume.data.shape, volume.affine)
+    share = on_grid(volume.with_data(inside.astype(np.float32)), grid)
+    total = on_grid(volume.with_data(np.where(inside, volume.data, 0).astype(np.float32)), grid)
+    return np.where(share > MIN_SHARE, total / np.maximum(share, MIN_SHARE), 0).astype(np.float32)
 
 
 def resample_antialiased(volume: Volume, grid: Grid, matrix: np.ndarray) -> np.ndarray:
