@@ -21,7 +21,9 @@ class PatchDiscriminator(nn.Module):
             block then sees a single voxel surrounded by padding: 26 of 27 taps of its 3.5 million weights multiply
             zeros and never learn, and no two windows overlap. Stride 2 with padding 1 (16-8-4-2-1) has the same number
             of parameters, halves the patch in every block, lets windows overlap and uses 8 times as many of the last
-            block's weights. Therefore 2 is the default (ours); `strides=(3, 3, 3, 3)` is the paper to the letter.
+            block's weights. Therefore 2 is the default (ours); `strides=(3, 3, 3, 3)` is the paper to the letter. A
+            patch of 8 (3 mm) ends in a single voxel with either (8-4-2-1-1); (1, 2, 2, 2) uses the last block there
+            (8-8-4-2-1).
         negative_slope: of LeakyReLU, 0.2 (ours; the paper gives none, 0.2 is usual since Radford et al. 2016).
 
     Raises:

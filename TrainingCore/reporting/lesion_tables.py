@@ -30,7 +30,8 @@ CAPTION = (
 OTHER_LESIONS = 0.1  # difference in number from which these are not the same lesions; grids alone make 2 % (ours)
 SHARES = (
     "Share of the information ceiling: r of the model over r of the better regression on size, location, T1w and "
-    "FLAIR, each person predicted from the others. Above 100 %: the regressions know less than the model. For true "
+    "FLAIR, and (last number) that also knows the true T1, T2 and partial volumes of each lesion; each person "
+    "predicted from the others. Above 100 %: the regressions know less than the model. For true "
     "myelin, regressions fitted to noise-free DVR, as the model is, or to the loss itself, which no scanner measures."
 )
 
@@ -164,10 +165,13 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
         information: information ceiling that `simulate` wrote.
 
     Returns:
-        One row per model: r over that of the better regression on size, location, T1w and FLAIR; empty if only some
-        of the cohort's lesions were evaluated, or others.
+        One row per model: r over that of the better regression on size, location, T1w and FLAIR, and over that of the
+        best regression of all; empty if only some of the cohort's lesions were evaluated, or others.
     """
-    best = {target: row["mri"]["lesion_r"] for target, row in information.get("best", {}).items()}
+    best = {
+        target: (row["mri"]["lesion_r"], row["information"]["lesion_r"])
+        for target, row in information.get("best", {}).items()
+    }
     lesions = information.get("lesions", 0)
     rows = []
     for name, summary in summaries.items():
@@ -180,15 +184,18 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
             "r, true myelin, fitted to it": (myelin["synthetic"]["r"], "myelin_loss"),
             "corrected for blur, fitted to it": (myelin["corrected"]["r"], "myelin_loss"),
         }
-        rows.append({"model": name} | {title: _share(r, best.get(target)) for title, (r, target) in shares.items()})
+        rows.append(
+            {"model": name}
+            | {title: _share(r, *best.get(target, (None, None))) for title, (r, target) in shares.items()}
+        )
     return rows
 
 
-def _share(r: float | None, ceiling: float | None) -> str:
-    """r, and which share it is of a ceiling."""
-    if r is None or not ceiling:
+def _share(r: float | None, of_mri: float | None, of_all: float | None) -> str:
+    """r, and which share it is of the ceilings without and with the true tissue."""
+    if r is None or not of_mri or not of_all:
         return "–"
-    return f"{r / ceiling:.0%} ({r:.2f} of {ceiling:.2f})"
+    return f"{r / of_mri:.0%} ({r:.2f} of {of_mri:.2f}), {r / of_all:.0%}"
 
 
 def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:

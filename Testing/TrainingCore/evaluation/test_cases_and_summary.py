@@ -234,13 +234,13 @@ def test_the_share_of_the_information_ceiling_is_that_of_the_same_lesions():
     myelin = {"synthetic": {"r": 0.6}, "corrected": {"r": None}}
     summaries = {"m": {"lesions_in_correlation": 120, "lesion": {"r": 0.72}, "myelin": {"lesion": myelin}}}
     best = {
-        target: {"mri": {"lesion_r": r}}
+        target: {"mri": {"lesion_r": r}, "information": {"lesion_r": r + 0.1}}
         for target, r in (("measured", 0.8), ("myelin_loss", 0.75), ("loss_through_dvr", 0.5))
     }
     (row,) = share_rows(summaries, {"lesions": 122, "best": best})
-    assert row["r, measured DVR"] == "90% (0.72 of 0.80)"
-    assert row["r, true myelin"] == "120% (0.60 of 0.50)"
-    assert row["r, true myelin, fitted to it"] == "80% (0.60 of 0.75)"
+    assert row["r, measured DVR"] == "90% (0.72 of 0.80), 80%"
+    assert row["r, true myelin"] == "120% (0.60 of 0.50), 100%"
+    assert row["r, true myelin, fitted to it"] == "80% (0.60 of 0.75), 71%"
     assert row["corrected for blur, fitted to it"] == "–"
     assert share_rows(summaries, {"lesions": 135, "best": best}) == []
 
