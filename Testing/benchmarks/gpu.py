@@ -110,6 +110,16 @@ def make_cohort(out: Path, quick: bool) -> Path:
     return cohort
 
 
+def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ask a process to end, and kill it if it has not after some seconds; a training resumes from its last epoch."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def train_for(out: Path, cohort: Path, device: str, changes: Sequence[str], seconds: float) -> dict[str, Any]:
     """Start or resume the training in OUT/run and stop it after some seconds; what it reached so far."""
     from TrainingCore.data.run import Run
@@ -124,8 +134,7 @@ def train_for(out: Path, cohort: Path, device: str, changes: Sequence[str], seco
         try:
             code: int | None = process.wait(timeout=max(seconds, 1.0))
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=STOP_SECONDS)
+            stop(process, STOP_SECONDS)
             code = None
     if not (run / "run.json").is_file():
         return {"epochs_done": 0, "finished": False, "exit_code": code, "message": f"see {out / 'training.log'}"}

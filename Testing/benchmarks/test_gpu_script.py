@@ -39,3 +39,19 @@ def test_a_step_is_measured_on_the_device() -> None:
     row = measure("ours, float32", "cpu", 16, 1)
     assert row["step_s"] > 0
     assert row["parameters"] == 16_471_077 + 4_653_441
+
+
+def test_a_training_that_does_not_stop_when_asked_is_killed_and_the_results_are_kept() -> None:
+    import subprocess
+    import sys
+
+    from Testing.benchmarks.gpu import stop
+
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stop(process, 0.2)
+        assert process.returncode == -9

@@ -64,6 +64,8 @@ class Learner(Generic[Network]):
     def frozen(self, inputs: Tensor) -> Tensor:
         """Run the network in its current mode, with gradients for the inputs but none for the weights.
 
+        Not compiled with `compile`: turning gradients of the weights off and on would compile it again at each step.
+
         Args:
             inputs: (N, C, ...).
 
