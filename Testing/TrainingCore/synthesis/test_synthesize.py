@@ -88,7 +88,7 @@ def test_the_columns_of_the_table_are_those_the_evaluation_computes():
     labels = np.zeros((4, 4, 4), np.int32)
     labels[1, 1, 1] = 1
     rows = lesion_table(labels, np.ones(labels.shape), labels == 0, np.eye(4))
-    later = {"region", "confidence", "uncertainty", "dvr_low", "dvr_high"}
+    later = {"region", "confidence", "uncertainty", "dvr_low", "dvr_high", "noise_free_low", "noise_free_high"}
     assert tuple(rows[0]) == tuple(name for name in column_names() if name not in later)
 
 
