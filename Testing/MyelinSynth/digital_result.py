@@ -19,7 +19,11 @@ BRAIN_RADIUS, NAWM_DVR = 17.5, 1.2
 REGIONS = ("deep white matter", "periventricular")
 VENTRICLE, CORTEX = ((-12.0, 4.0, 9.0), 3.0), ((3.0, -20.0, 7.0), 3.0)  # centre, radius: at lesion 1, at the missed one
 FINDER_THRESHOLD = 0.5
-INTERVALS = {"classes_mm3": [0.0, 200.0], "half_width": [0.2, 0.1]}  # of the measured mean DVR, by volume
+INTERVALS = {  # of the measured and of the noise-free mean DVR, by volume
+    "classes_mm3": [0.0, 200.0],
+    "half_width": [0.2, 0.1],
+    "noise_free_half_width": [0.1, 0.05],
+}
 
 
 def ball(matrix: np.ndarray, shape: tuple[int, int, int], centre: object, radius: float) -> np.ndarray:

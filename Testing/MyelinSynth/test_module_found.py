@@ -91,6 +91,8 @@ def test_a_lesion_that_was_missed_grows_where_somebody_clicks(
     assert review.text(row, "region") == "juxtacortical"
     interval = (review.number(row, "dvr_low"), review.number(row, "dvr_high"))
     assert interval == pytest.approx((MISSED[2] - 0.2, MISSED[2] + 0.2), abs=0.06)
+    interval = (review.number(row, "noise_free_low"), review.number(row, "noise_free_high"))
+    assert interval == pytest.approx((MISSED[2] - 0.1, MISSED[2] + 0.1), abs=0.06)
     blank = [name for name, value in review.values(row).items() if value in (None, "")]
     assert set(blank) == {"uncertainty", "comment"}, "every column that can be measured again is filled"
     assert [values for values in contents(outputs) if values["id"] != 3] == before, "no other row is touched"
