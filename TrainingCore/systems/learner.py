@@ -64,7 +64,7 @@ class Learner(Generic[Network]):
     def frozen(self, inputs: Tensor) -> Tensor:
         """Run the network in its current mode, with gradients for the inputs but none for the weights.
 
-        Not compiled with `compile`: turning gradients of the weights off and on would compile it again at each step.
+        This pass is not compiled, whatever `compile` says.
 
         Args:
             inputs: (N, C, ...).
