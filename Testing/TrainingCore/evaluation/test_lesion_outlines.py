@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from TrainingCore.data.case import Case
-from TrainingCore.evaluation.lesion_outlines import extended, hyperintense_part
+from TrainingCore.evaluation.lesion_outlines import extended, hyperintense_part, inner_part
 from TrainingCore.evaluation.task import HYPERINTENSITIES, ModelImages
 from TrainingCore.evaluation.tasks import DETECTION
 
@@ -49,9 +49,26 @@ def test_lesions_extend_by_one_mm_and_only_where_they_are_probable() -> None:
     assert not extended(np.zeros_like(seed), probable, (1.0, 1.0, 1.0)).any()
 
 
+def test_what_lies_at_the_surface_of_the_brain_is_no_lesion() -> None:
+    """Veins, nerves and the base of the skull are bright in FLAIR, and the lower edge of a brain mask is uncertain."""
+    brain = np.zeros((40, 40, 20), bool)
+    brain[2:38, 2:38, :18] = True  # cut off by the image at its lower end
+    lesions = np.zeros(brain.shape, bool)
+    lesions[20:23, 3:6, 8:11] = True  # at the surface, at most 4 mm deep
+    lesions[3:12, 20:23, 8:11] = True  # from the surface to 8 mm
+    lesions[20:23, 20:23, 8:11] = True  # deep inside
+    lesions[30:33, 30:33, 0:2] = True  # at the edge of the image, 6 mm from the surface
+    kept = inner_part(lesions, brain, (1.0, 1.0, 3.0))
+    assert not kept[:, :7][20:23].any()
+    assert kept.sum() == lesions.sum() - 27
+    assert kept[3, 21, 9]  # the whole of a lesion that reaches inside
+    assert not inner_part(np.zeros_like(lesions), brain, (1.0, 1.0, 3.0)).any()
+    assert inner_part(lesions, np.ones_like(brain), (1.0, 1.0, 3.0)).sum() == lesions.sum()  # no surface at all
+
+
 def test_evaluate_measures_the_outlines_that_synthesize_would_draw() -> None:
     brain = np.zeros((24, 24, 24), bool)
-    brain[2:22, 2:22, 2:22] = True
+    brain[1:23, 1:23, 1:23] = True
     truth, probability = np.zeros(brain.shape, bool), np.zeros(brain.shape, np.float32)
     truth[5:10, 5:10, 5:10] = True
     probability[5:10, 5:10, 5:10] = 0.6
