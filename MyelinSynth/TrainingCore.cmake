@@ -48,6 +48,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/lesion_detection.py
   evaluation/lesion_features.py
   evaluation/lesion_geometry.py
+  evaluation/lesion_myelin.py
   evaluation/lesion_outlines.py
   evaluation/lesion_summary.py
   evaluation/lesion_truth.py
@@ -141,6 +142,7 @@ set(TRAINING_CORE_SCRIPTS
   patient/__init__.py
   patient/case_preparation.py
   patient/clock.py
+  patient/estimates.py
   patient/inputs.py
   patient/leftovers.py
   patient/lesion_finding.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .data.bundle import DESCRIPTION, Bundle, encode_weights, save_bundle
 from .data.run import Run, bundle_of
@@ -29,6 +29,7 @@ def export(
     which: Literal["best", "last"] = "best",
     evaluation: Sequence[Path] = (),
     calibration: Path | None = None,
+    myelin: Sequence[Path] = (),
     name: str = "",
     licence: str = "",
 ) -> Bundle:
@@ -50,6 +51,8 @@ def export(
             one line.
         calibration: folder written by evaluate on people who were used neither for training nor for the evaluation.
             Adds 95 % intervals to lesions and, after evaluate --uncertainty, turns uncertainties into expected errors.
+        myelin: folders written by evaluate on simulated people who were used neither for training nor for the
+            evaluation. Adds the estimate of each lesion's myelin loss, learnt from their lesions.
         name: name of the model (default: the recipe's description).
         licence: licence of the weights, e.g. Apache-2.0 (default: that of the bundle, or "not stated").
 
@@ -65,32 +68,41 @@ def export(
     if sum((run is not None, bundle is not None, crossvalidation is not None, bool(ensemble))) != 1:
         raise BadInput("Give a run, a bundle, a cross-validation or the members of an ensemble to export.")
     check_replaceable(Path(out), DESCRIPTION)
+    measured = Measured(evaluation, calibration, myelin)
     if bundle is not None:
-        return _measured_again(Path(bundle), Path(out), evaluation, calibration, name, licence)
+        return _measured_again(Path(bundle), Path(out), measured, name, licence)
     changes: dict[str, Any] = {"licence": licence or NO_LICENCE} | ({"name": name} if name else {})
     if run is not None:
-        return _export_run(Path(run), Path(out), which, evaluation, calibration, changes)
+        return _export_run(Path(run), Path(out), which, measured, changes)
     if ensemble:
-        return _export_ensemble(ensemble, Path(out), which, evaluation, calibration, changes)
-    if evaluation or calibration or which != "best":
+        return _export_ensemble(ensemble, Path(out), which, measured, changes)
+    if any(measured) or which != "best":
         raise BadInput(
             "--crossvalidation already includes its evaluation and the best epochs. Leave out --evaluation, "
-            "--calibration and --which."
+            "--calibration, --myelin and --which."
         )
     return _export_folds(Path(str(crossvalidation)), recipe, Path(out), changes)
 
 
-def _measured_again(
-    source: Path, out: Path, evaluation: Sequence[Path], calibration: Path | None, name: str, licence: str
-) -> Bundle:
+class Measured(NamedTuple):
+    """Folders of evaluations, by what they are for."""
+
+    evaluation: Sequence[Path]
+    calibration: Path | None
+    myelin: Sequence[Path]
+
+
+def _measured_again(source: Path, out: Path, measured: Measured, name: str, licence: str) -> Bundle:
     """Copy a bundle with other measurements, name or licence."""
-    if not (evaluation or calibration or name or licence):
-        raise BadInput("--bundle copies a bundle with changes. Give --evaluation, --calibration, --name or --licence.")
+    if not (any(measured) or name or licence):
+        raise BadInput(
+            "--bundle copies a bundle with changes. Give --evaluation, --calibration, --myelin, --name or --licence."
+        )
     before = Bundle.open(source)
     description = {key: value for key, value in before.description.items() if key not in WRITTEN_BY_SAVING}
     changes = {key: value for key, value in (("name", name), ("licence", licence)) if value}
     weights = before.weights()
-    return save_bundle(out, description | changes | _measured(weights, evaluation, calibration), weights)
+    return save_bundle(out, description | changes | _entries(weights, measured), weights)
 
 
 def _export_folds(folder: Path, recipe: str, out: Path, changes: dict[str, Any]) -> Bundle:
@@ -110,15 +122,13 @@ def _export_folds(folder: Path, recipe: str, out: Path, changes: dict[str, Any])
     return write_ensemble_of_folds(out, runs, changes | {"performance": performance_of_recipe(plan, chosen)})
 
 
-def _export_run(
-    folder: Path, out: Path, which: str, evaluation: Sequence[Path], calibration: Path | None, changes: dict[str, Any]
-) -> Bundle:
+def _export_run(folder: Path, out: Path, which: str, measured: Measured, changes: dict[str, Any]) -> Bundle:
     """Export the model of one run as a bundle."""
     from .training.export import trained_weights, write_bundle
 
     run = Run.open(folder)
     weights, epoch, system = trained_weights(run, which)
-    changes |= _measured(weights, evaluation, calibration)
+    changes |= _entries(weights, measured)
     return write_bundle(out, run, system, which, weights, epoch, changes)
 
 
@@ -126,8 +136,7 @@ def _export_ensemble(
     members: Sequence[Path],
     out: Path,
     which: str,
-    evaluation: Sequence[Path],
-    calibration: Path | None,
+    measured: Measured,
     changes: dict[str, Any],
 ) -> Bundle:
     """Export runs and bundles as one bundle."""
@@ -136,20 +145,22 @@ def _export_ensemble(
     if len(members) < 2:
         raise BadInput("An ensemble needs at least two models.")
     description, weights = join_members([Bundle.open(bundle_of(Path(path), which)) for path in members])
-    return save_bundle(out, description | changes | _measured(weights, evaluation, calibration), weights)
+    return save_bundle(out, description | changes | _entries(weights, measured), weights)
 
 
-def _measured(weights: Mapping[str, Any], evaluation: Sequence[Path], calibration: Path | None) -> dict[str, Any]:
+def _entries(weights: Mapping[str, Any], measured: Measured) -> dict[str, Any]:
     """Entries of the description from evaluations of these weights."""
-    from .reporting.card import calibration_of, on_other_cohorts, performance_of
+    from .reporting.card import calibration_of, myelin_regression, on_other_cohorts, performance_of
 
     weights_sha256 = sha256(encode_weights(dict(weights))).hexdigest()
     entries: dict[str, Any] = {}
-    if evaluation:
-        first, *others = [Path(folder) for folder in evaluation]
+    if measured.evaluation:
+        first, *others = [Path(folder) for folder in measured.evaluation]
         entries["performance"] = performance_of(first, weights_sha256) | on_other_cohorts(others, weights_sha256)
-    if calibration:
-        entries |= calibration_of(Path(calibration), weights_sha256)
+    if measured.calibration:
+        entries |= calibration_of(Path(measured.calibration), weights_sha256)
+    if measured.myelin:
+        entries |= myelin_regression([Path(folder) for folder in measured.myelin], weights_sha256)
     return entries
 
 

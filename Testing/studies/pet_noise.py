@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from TrainingCore.evaluation.beyond_geometry import beside_geometry
-from TrainingCore.evaluation.cases import GEOMETRY
+from TrainingCore.evaluation.lesion_geometry import GEOMETRY
 from TrainingCore.evaluation.statistics import correlation_with_interval
 from TrainingCore.imaging.labelling import at_least
 
@@ -54,8 +54,9 @@ def row(folder: Path, factor: float) -> str:
     model = correlation_with_interval(noisier, synthetic, people)
     ceiling = float(np.corrcoef(noisier, clean)[0, 1])
     gap, partial = found["difference"], found["partial"]
+    alone = found["alone"]["r"]
     return (
-        f"| {folder.name}, {len(lesions)} | x {factor:g} | {ceiling:.2f} | {_span(model)} | {found['alone']['r']:.2f} | "
+        f"| {folder.name}, {len(lesions)} | x {factor:g} | {ceiling:.2f} | {_span(model)} | {alone:.2f} | "
         f"{gap['difference']:+.2f} [{gap['low']:+.2f}, {gap['high']:+.2f}] | {_span(partial)} |"
     )
 

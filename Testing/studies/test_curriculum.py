@@ -28,8 +28,7 @@ from Testing.studies.curriculum.protocol import (
 )
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
-from TrainingCore.evaluation.cases import GEOMETRY
-from TrainingCore.evaluation.lesion_geometry import FEATURES
+from TrainingCore.evaluation.lesion_geometry import FEATURES, GEOMETRY
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.runtime.files import read_json, write_json
 from TrainingCore.systems.checks import check_recipe

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-PLACE, DVR, UNCERTAINTY, MEASURED, CHANGE = "place", "dvr", "uncertainty", "measured", "change"
+PLACE, DVR, UNCERTAINTY, MRI, MEASURED, CHANGE = "place", "dvr", "uncertainty", "mri", "measured", "change"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LesionColumn:
         unit: mm, mm3, DVR, or empty.
         form: format of a number on screen.
         tooltip: meaning, one sentence.
-        group: place | dvr | uncertainty | measured (only with a measured DVR) | change (only of two visits).
+        group: place | dvr | uncertainty | mri | measured (only with a measured DVR) | change (only of two visits).
         text: whether cells hold text.
         shown: whether reports and Slicer show it.
         measure: computes the value from the finite DVR values of a lesion's voxels, (n,) with n of at least 1.
@@ -110,6 +110,33 @@ COLUMNS: list[LesionColumn] = [
         shown=False,
     ),
     LesionColumn("noise_free_high", "to", "DVR", "{:.2f}", "Upper end of the same interval.", UNCERTAINTY, shown=False),
+    LesionColumn(
+        "t1w_contrast",
+        "T1w contrast",
+        "",
+        "{:.2f}",
+        "T1w of the lesion minus that of the NAWM around it; -1: darker by the contrast of white and grey matter.",
+        MRI,
+    ),
+    LesionColumn(
+        "flair_contrast",
+        "FLAIR contrast",
+        "",
+        "{:.2f}",
+        "FLAIR of the lesion minus that of the NAWM around it, in robust SD of the brain.",
+        MRI,
+        shown=False,
+    ),
+    LesionColumn(
+        "estimated_loss",
+        "estimated myelin loss",
+        "",
+        "{:.0%}",
+        "Share of myelin lost, estimated from T1w, FLAIR, map, size and location; learnt from simulated lesions only.",
+        MRI,
+    ),
+    LesionColumn("estimated_loss_low", "from", "", "{:.0%}", "Lower end of its 95 % interval.", MRI, shown=False),
+    LesionColumn("estimated_loss_high", "to", "", "{:.0%}", "Upper end of its 95 % interval.", MRI, shown=False),
 ]
 CHANGE_COLUMNS: list[LesionColumn] = [
     LesionColumn("lesion", "lesion", "", "{:.0f}", "Number of the lesion in this comparison.", PLACE),

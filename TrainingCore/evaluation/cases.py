@@ -12,7 +12,8 @@ from ..imaging.tissues import normal_appearing_white_matter
 from ..runtime.errors import MyelinSynthError
 from .calibration import error_by_spread, expected_error, spread_by_label, total_spread
 from .conformal import interval_of
-from .lesion_geometry import FEATURES, lesion_geometry, ventricles
+from .lesion_geometry import FEATURES, GEOMETRY, lesion_geometry, ventricles
+from .lesion_myelin import CONTRASTS, estimated_loss, lesion_contrasts
 from .lesions import lesion_table
 from .measures import DVR_RANGE, image_measures
 from .plausibility import columns, plausibility
@@ -20,7 +21,6 @@ from .task import SYNTHETIC, ModelImages
 
 TISSUES = ("lesion", "nawm", "grey")
 KINDS = ("measured", "synthetic", "clean")
-GEOMETRY = "geometry_"  # what the columns of lesion geometry start with
 
 
 def evaluate_case(
@@ -32,7 +32,7 @@ def evaluate_case(
     `synthesize`. With several maps, the SD of a lesion's mean over them is its `spread` and, after the model's
     calibration, its `uncertainty`; the visit gets predictions (their number) and voxel_floor, voxel_slope
     (see `calibration.error_by_spread`). With a calibrated model each lesion gets dvr_low and dvr_high (see
-    `conformal.interval_of`).
+    `conformal.interval_of`), and with a regression in its bundle estimated_loss (see `lesion_myelin.estimated_loss`).
 
     Args:
         case: with `dvr` and `brain`, and where known `lesions`, `white_matter`, `grey_matter`, `dvr_clean`,
@@ -45,7 +45,8 @@ def evaluate_case(
         lesions, `<kind>_<tissue>` mean DVR for kind measured, synthetic, clean and tissue lesion, nawm, grey, and with
         masks of white and grey matter `<kind>_<finding>` of `plausibility.CHECKS`) and one row per lesion of any size
         (see `lesion_table`; mean_dvr is the synthetic one, clean_mean_dvr the noise-free truth, myelin_loss the true
-        lost share of myelin, geometry_* see `lesion_geometry`). None: not estimable.
+        lost share of myelin, geometry_* see `lesion_geometry`, t1w_contrast and flair_contrast `lesion_contrasts`).
+        None: not estimable.
 
     Raises:
         MyelinSynthError: the prediction holds NaN or infinity in the brain.
@@ -91,6 +92,7 @@ def _lesion_rows(
     clean = mean_by_label(labels, dvr["clean"]) if "clean" in dvr else None
     lost = mean_by_label(labels, case.volumes["myelin_loss"]) if "myelin_loss" in case.volumes else None
     geometry = _geometry(case, labels, brain)
+    contrasts = _contrasts(case, labels, nawm, brain)
     spread = spread_by_label(maps, labels, outputs.scale) if len(maps) > 1 and rows else None
     for row in rows:
         if spread is not None:
@@ -100,8 +102,21 @@ def _lesion_rows(
         row["myelin_loss"] = None if lost is None else float(lost[row["id"]])
         row |= interval_of(outputs.intervals, row["volume_mm3"], row["mean_dvr"])
         own = geometry[row["id"] - 1]
-        row |= {f"{GEOMETRY}{name}": float(value) if np.isfinite(value) else None for name, value in zip(FEATURES, own)}
+        row |= {f"{GEOMETRY}{name}": _known(value) for name, value in zip(FEATURES, own)}
+        row |= {name: _known(values[row["id"]]) for name, values in contrasts.items()}
+        row |= estimated_loss(outputs.myelin, row)
     return rows
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _contrasts(case: Case, labels: np.ndarray, nawm: np.ndarray, brain: np.ndarray) -> dict[str, np.ndarray]:
+    """Contrast of every lesion in T1w and FLAIR, NaN for an image that the visit lacks."""
+    images = {name: case.volumes[name] for name in CONTRASTS if name in case.volumes}
+    grey = case.volumes.get("grey_matter", np.zeros(brain.shape, bool))
+    return lesion_contrasts(labels, images, {"nawm": nawm, "grey_matter": grey & brain, "brain": brain}, case.affine)
 
 
 def _geometry(case: Case, labels: np.ndarray, brain: np.ndarray) -> np.ndarray:

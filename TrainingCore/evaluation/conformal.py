@@ -63,7 +63,7 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
         class has enough lesions, or there are fewer than five people.
     """
     known = [row for row in lesions if None not in (row.get("mean_dvr"), row.get("measured_mean_dvr"))]
-    widths = _widths_of_all_sites(known, "measured_mean_dvr")
+    widths = half_widths(known, "measured_mean_dvr")
     people = {row["person"] for row in known}
     if not any(width is not None for width in widths) or len(people) < MIN_PATIENTS:
         return None
@@ -77,24 +77,35 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
         "people": len(people),
     }
     if all(row.get("clean_mean_dvr") is not None for row in known):
-        result["noise_free_half_width"] = _widths_of_all_sites(known, "clean_mean_dvr")
+        result["noise_free_half_width"] = half_widths(known, "clean_mean_dvr")
     return result
 
 
-def _widths_of_all_sites(lesions: Sequence[Row], truth: str) -> list[float | None]:
-    """Return half widths by size class that hold for all sites together and nearly for each."""
+def half_widths(lesions: Sequence[Row], truth: str, predicted: str = "mean_dvr") -> list[float | None]:
+    """Compute half widths by size class that hold for all sites together and nearly for each.
+
+    Args:
+        lesions: rows with volume_mm3, both columns, and `site` if it is known.
+        truth: column of what the interval is to contain.
+        predicted: column of the interval's middle.
+
+    Returns:
+        Half width by class of CLASSES_MM3; None if there are too few lesions.
+    """
     sites: dict[str, list[Row]] = {}
     for row in lesions:
         sites.setdefault(str(row.get("site") or ""), []).append(row)
-    widths = [_widths(lesions, truth, LEVEL), *(_widths(own, truth, SITE_LEVEL) for own in sites.values())]
+    columns = (truth, predicted)
+    widths = [_widths(lesions, columns, LEVEL), *(_widths(own, columns, SITE_LEVEL) for own in sites.values())]
     return [max((width for width in column if width is not None), default=None) for column in zip(*widths)]
 
 
-def _widths(lesions: Sequence[Row], truth: str, level: float) -> list[float | None]:
-    """Return the conformal quantile of the absolute errors, by size class."""
+def _widths(lesions: Sequence[Row], columns: tuple[str, str], level: float) -> list[float | None]:
+    """Return the conformal quantile of the absolute differences of two columns, by size class."""
+    truth, predicted = columns
     errors: list[list[float]] = [[] for _ in CLASSES_MM3]
     for row in lesions:
-        errors[volume_class(row["volume_mm3"])].append(abs(row["mean_dvr"] - row[truth]))
+        errors[volume_class(row["volume_mm3"])].append(abs(row[predicted] - row[truth]))
     widths: list[float | None] = []
     for index in range(len(errors)):
         taken, smaller = list(errors[index]), index
@@ -200,6 +211,30 @@ def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
             if all(None not in (row.get(truth), row.get(ends[0])) for row in own):
                 result |= {kind + key: value for key, value in _covered(own, draws, truth, *ends).items()}
         rows.append(result)
+    return rows
+
+
+def coverage_of(lesions: Sequence[Row], truth: str, interval: str, seed: int = 0) -> list[dict[str, Any]]:
+    """Compute how often an interval contains a column, by size class.
+
+    Args:
+        lesions: rows with volume_mm3 and person, and the column and `<interval>_low` and `<interval>_high` if known.
+        truth: the column.
+        interval: name of the interval.
+        seed: random seed.
+
+    Returns:
+        A row per class with known lesions: {volume, lesions, people, coverage, low, high, width}, as `coverage`.
+    """
+    ends = (f"{interval}_low", f"{interval}_high")
+    rows = []
+    for index in range(len(CLASSES_MM3)):
+        known = [row for row in lesions if None not in (row.get(truth), row.get(ends[0]))]
+        own = [row for row in known if volume_class(row["volume_mm3"]) == index]
+        if own:
+            draws = ClusterBootstrap([row["person"] for row in own], seed=seed)
+            counts = {"volume": class_title(index), "lesions": len(own), "people": draws.patients}
+            rows.append(counts | _covered(own, draws, truth, *ends))
     return rows
 
 

@@ -20,6 +20,7 @@ FEATURES = (
     "surface_mm",
     *(f"{tissue}_{width:g}mm" for width in (5.0, 10.0) for tissue in ("lesion", "grey_matter", "fluid")),
 )
+GEOMETRY = "geometry_"  # what the columns of these features start with
 WIDTHS_MM = (5.0, 10.0)  # FWHM at which tissue fractions are taken: the resolution of PET, and twice that (ours)
 VENTRICLE_DEPTH_MM = 15.0  # fluid deeper than this below the brain's surface is a ventricle, not a sulcus (ours)
 FARTHEST_MM = 50.0  # stands for the distance to a tissue that no mask shows

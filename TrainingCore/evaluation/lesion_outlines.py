@@ -18,9 +18,9 @@ HYPERINTENSE_SD = 0.5
 # A lesion extends into neighbouring voxels that are more likely lesional than not. The threshold of the model, which
 # decides whether there is a lesion, is so high that it outlines half of its volume (ours, docs/lesion_finder.md).
 EXTENT_PROBABILITY, EXTENT_MM = 0.5, 1.0
-# A lesion reaches at least this deep below the surface of the brain. In raw scans, veins, nerves and tissue at the base of
-# the skull are bright in FLAIR and within the mask's uncertain lower edge. Of 2,376 lesions in 29 real masks none, of 135
-# in two patients one is shallower (ours, docs/lesion_finder.md).
+# A lesion reaches at least this deep below the surface of the brain. In raw scans, veins, nerves and tissue at the base
+# of the skull are bright in FLAIR, within the mask's uncertain lower edge. Of 2,376 lesions in 29 real masks none, of
+# 135 in two patients one is shallower (ours, docs/lesion_finder.md).
 DEEPEST_MM = 5.0
 BRIGHTEST = 0.8  # quantile where the brightest fifth of a lesion begins
 

@@ -203,6 +203,25 @@ def surrounding_nawm_mean(
     return _shell_means(labels, healthy, [dvr], affine, inner_mm, outer_mm)[0][1:]
 
 
+def means_with_surroundings(
+    labels: np.ndarray, image: np.ndarray, nawm: np.ndarray, affine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average an image in each lesion and in the white matter around it.
+
+    Args:
+        labels: int (I, J, K), lesions 1..n.
+        image: (I, J, K).
+        nawm: bool (I, J, K), white matter; lesional voxels in it are left out.
+        affine: 4x4, voxel -> world mm.
+
+    Returns:
+        Two (n + 1,), entry i for label i; NaN without a voxel.
+    """
+    healthy = np.asarray(nawm, bool) & (labels == 0)
+    (around,) = _shell_means(labels, healthy, [image], affine)
+    return mean_by_label(labels, image, len(around) - 1), around
+
+
 def _shell_means(
     labels: np.ndarray,
     healthy: np.ndarray,

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..imaging.labelling import at_least
 from .beyond_geometry import beside_geometry, geometry_predictions, partial_difference
-from .cases import GEOMETRY, KINDS, TISSUES
-from .conformal import CLASSES_MM3, class_title, coverage, coverage_by_site, volume_class
-from .lesion_geometry import FEATURES
+from .cases import KINDS, TISSUES
+from .conformal import CLASSES_MM3, class_title, coverage, coverage_by_site, coverage_of, volume_class
+from .lesion_geometry import FEATURES, GEOMETRY
 from .lesions import PAPER_MINIMUM_MM3
 from .plausibility import beside
 from .statistics import (
@@ -30,6 +30,8 @@ COLUMNS = {
     "measured": "measured_mean_dvr",
     "synthetic": "mean_dvr",
     "corrected": "corrected_ratio",
+    "t1w": "t1w_contrast",
+    "estimated_loss": "estimated_loss",
     "clean": "clean_mean_dvr",
     "myelin_loss": "myelin_loss",
 }
@@ -43,8 +45,9 @@ def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3)
         minimum_mm3: smallest lesion (Soulier et al. 2024: 50 mm3).
 
     Returns:
-        Rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), corrected (ratio without
-        blur), myelin_loss (true share), and `geometry`, the lesion's features; None: unknown.
+        Rows of person, visit, id, volume_mm3, measured, synthetic, clean (mean DVR), corrected (ratio without blur),
+        t1w (contrast), estimated_loss and myelin_loss (estimated and true share), and `geometry`, the lesion's
+        features; None: unknown.
     """
     kept = [row for row in lesions if at_least(row["volume_mm3"], minimum_mm3)]
     return [
@@ -63,8 +66,8 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
         by: `("person", "visit")` or `("person",)`.
 
     Returns:
-        Rows of person, visit ("" for a person), volume_mm3, measured, synthetic, corrected, clean, myelin_loss. People
-        without lesions have no row.
+        Rows of person, visit ("" for a person), volume_mm3, and the means of COLUMNS. People without lesions have no
+        row.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in lesions:
@@ -136,15 +139,15 @@ def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
 def _with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
     """Correlate with the remaining true myelin (1 - loss), which is known for simulated patients only.
 
-    Returns {synthetic, corrected, measured}, each as `correlation_with_interval`: the mean DVR of the map, its ratio
-    corrected for blur, and the mean DVR of the scanner itself.
+    Returns {synthetic, corrected, measured, t1w, estimated}, each as `correlation_with_interval`: the mean DVR of the
+    map, its ratio corrected for blur, the mean DVR of the scanner itself, the contrast in T1w alone (the simplest
+    explanation), and 1 - the estimated loss.
     """
     left = 1.0 - column(points, "myelin_loss")
     people = [row["person"] for row in points]
-    return {
-        kind: correlation_with_interval(left, column(points, kind), people, seed)
-        for kind in ("synthetic", "corrected", "measured")
-    }
+    estimates = {kind: column(points, kind) for kind in ("synthetic", "corrected", "measured", "t1w")}
+    estimates["estimated"] = 1.0 - column(points, "estimated_loss")
+    return {kind: correlation_with_interval(left, values, people, seed) for kind, values in estimates.items()}
 
 
 def geometry_features(points: Sequence[Row]) -> np.ndarray:
@@ -254,6 +257,7 @@ def summarise(
         "by_volume": _by_volume(lesions, seed),
         "intervals": coverage(lesions, seed),
         "intervals_by_site": coverage_by_site(lesions, seed),
+        "loss_intervals": coverage_of(lesions, "myelin_loss", "estimated_loss", seed),
         "images": {name: mean_and_sd(column(visits, name)) for name in IMAGE_MEASURES},
         "groups": group_means(visits),
         "plausibility": beside(visits, KINDS),

@@ -28,6 +28,7 @@ class ModelImages:
         scale: SD of the synthetic image's error as predicted by the network itself, (I, J, K), or None.
         expected_errors: calibration in the model's bundle, see `calibration.expected_error`; None if not calibrated.
         intervals: calibration in the model's bundle, see `conformal.interval_of`; None if not calibrated.
+        myelin: regression in the model's bundle, see `lesion_myelin.estimated_loss`; None if it has none.
         lesion_threshold: probability above which a voxel counts as hyperintense, chosen on the model's validation
             people.
         smallest_lesion: volume in mm3 below which lesions are left out, chosen likewise.
@@ -38,6 +39,7 @@ class ModelImages:
     scale: np.ndarray | None = None
     expected_errors: Mapping[str, Mapping[str, float]] | None = None
     intervals: Mapping[str, Any] | None = None
+    myelin: Mapping[str, Any] | None = None
     lesion_threshold: float = HYPERINTENSE
     smallest_lesion: float = 0.0
 

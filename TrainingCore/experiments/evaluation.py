@@ -14,8 +14,7 @@ from ..data.bundle import Bundle
 from ..data.case import Case
 from ..data.cohort import Cohort, Visit, how_to_get
 from ..data.run import bundle_of, run_of_bundle
-from ..evaluation.cases import GEOMETRY
-from ..evaluation.lesion_geometry import FEATURES
+from ..evaluation.lesion_geometry import FEATURES, GEOMETRY
 from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
 from ..imaging.fingerprints import images_of_bundle, people_with_images

@@ -21,6 +21,7 @@ from ..prediction.uncertainty import fitted_errors
 from ..prediction.volume import Prediction, predict_patient
 from ..runtime.errors import MyelinSynthError
 from .clock import Clock
+from .estimates import with_estimates
 from .inputs import PatientImages
 from .pipeline import PreparedPatient
 
@@ -145,6 +146,7 @@ def synthesize_prepared(
     if prepared.lesion_probability is not None and rows:
         confidence = confidence_by_label(prepared.lesion_probability, labels)
         rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
+    rows = with_estimates(prepared, bundle, labels, rows)
     t1w = prepared.reference
     masks = _region_masks(prepared, clock) if rows or prepared.lesion_probability is not None else None
     if masks is not None:

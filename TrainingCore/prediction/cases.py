@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.case import Case
 from ..evaluation.conformal import intervals_of_bundle
+from ..evaluation.lesion_myelin import myelin_of_bundle
 from ..evaluation.segmentation import lesion_threshold, smallest_lesion
 from ..evaluation.task import HYPERINTENSITIES, SYNTHETIC, ModelImages
 from ..imaging.volumes import Volume, resample
@@ -41,6 +42,7 @@ def predict_case(
     outputs = ModelImages(
         {},
         intervals=intervals_of_bundle(description),
+        myelin=myelin_of_bundle(description),
         lesion_threshold=lesion_threshold(description),
         smallest_lesion=smallest_lesion(description),
     )

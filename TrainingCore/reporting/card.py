@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.lesion_myelin import FEATURES, TRUTH, fit_myelin
 from ..evaluation.tasks import TASKS
 from ..runtime.errors import BadInput
 from ..runtime.files import read_json
@@ -13,7 +15,13 @@ from ..runtime.numerals import MISSING, VERDICT
 from .figures import number_text, with_interval
 from .result_tables import printed
 
-MYELIN = {"synthetic": "", "corrected": ", corrected for blur"}
+NUMBERS = {*FEATURES, TRUTH, "volume_mm3"}  # columns of lesions.csv that are read
+MYELIN = {
+    "synthetic": "",
+    "corrected": ", corrected for blur",
+    "estimated": ", estimated from T1w, FLAIR and map",
+    "t1w": ", T1w contrast alone",
+}
 
 
 def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
@@ -148,6 +156,44 @@ def calibration_of(evaluation: Path, weights_sha256: str) -> dict[str, Any]:
     return calibration
 
 
+def myelin_regression(evaluations: Sequence[Path], weights_sha256: str) -> dict[str, Any]:
+    """Fit the estimate of a lesion's myelin loss to evaluations of simulated people.
+
+    Args:
+        evaluations: folders written by evaluate.
+        weights_sha256: SHA-256 of the weights of the model.
+
+    Returns:
+        Bundle entry `myelin`, see `lesion_myelin.fit_myelin`.
+
+    Raises:
+        BadInput: an evaluation is of other weights or of people the model was trained on, or there are too few lesions.
+    """
+    rows: list[dict[str, Any]] = []
+    measured_on = []
+    for number, evaluation in enumerate(evaluations):
+        measured_on.append(measured_model(evaluation, weights_sha256, "--myelin")[0])
+        for row in _lesions_of(evaluation, weights_sha256):
+            rows.append(row | {"person": f"{number} {row['person']}"})
+    return {"myelin": fit_myelin(rows) | {"measured on": "; ".join(measured_on)}}
+
+
+def _lesions_of(evaluation: Path, weights_sha256: str) -> list[dict[str, Any]]:
+    """Lesions of one model of an evaluation; cells that are no numbers stay text, empty ones are None."""
+    models = read_json(evaluation / "summary.json")["models"]
+    name = next(name for name, model in models.items() if model["weights_sha256"] == weights_sha256)
+    path = evaluation / "lesions.csv"
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["model"] == name]
+    return [{key: _number(cell) if key in NUMBERS else cell for key, cell in row.items()} for row in rows]
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
 def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[str, dict[str, Any]]:
     """Find a model in an evaluation by its weights.
 
@@ -160,8 +206,8 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
         Description of the cohort, and summary of the model.
 
     Raises:
-        BadInput: the folder is no evaluation or evaluated other weights; for --calibration also if the model was
-            trained on these people.
+        BadInput: the folder is no evaluation or evaluated other weights; for --calibration and --myelin also if the
+            model was trained on these people.
     """
     content = read_json(evaluation / "summary.json")
     if not isinstance(content, dict) or "models" not in content:
@@ -177,8 +223,8 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
     if "minimum_mm3" in summary:
         text += f", {summary['lesions_in_correlation']} lesions of at least {summary['minimum_mm3']:g} mm3"
     in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]
-    if in_sample and option == "--calibration":
-        raise BadInput(f"{evaluation}: {in_sample[0]} Calibrate on other people.")
+    if in_sample and option in ("--calibration", "--myelin"):
+        raise BadInput(f"{evaluation}: {in_sample[0]} Give an evaluation of other people.")
     return f"{text}. {in_sample[0]}" if in_sample else text, summary
 
 

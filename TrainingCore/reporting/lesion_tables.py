@@ -55,6 +55,8 @@ def knowledge_rows(summaries: Mapping[str, Row]) -> list[Row]:
                 "r, measured DVR": _r(summary["lesion"]),
                 "r, true myelin": _r(myelin),
                 "corrected for blur": _r(summary["myelin"]["lesion"]["corrected"]),
+                "estimated loss": _r(summary["myelin"]["lesion"]["estimated"]),
+                "T1w alone": _r(summary["myelin"]["lesion"]["t1w"]),
                 "r given geometry": _r(geometry["partial"]),
                 "r - r of geometry alone": with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}"),
                 "beats geometry": VERDICT[geometry["beats"]],
@@ -183,6 +185,7 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
             "r, true myelin": (myelin["synthetic"]["r"], "loss_through_dvr"),
             "r, true myelin, fitted to it": (myelin["synthetic"]["r"], "myelin_loss"),
             "corrected for blur, fitted to it": (myelin["corrected"]["r"], "myelin_loss"),
+            "estimated loss, fitted to it": (myelin["estimated"]["r"], "myelin_loss"),
         }
         rows.append(
             {"model": name}
@@ -355,6 +358,8 @@ def model_rows(summaries: Mapping[str, Row]) -> list[Row]:
         for title, result in (
             ("myelin", summary["myelin"]["lesion"]["synthetic"]),
             ("myelin_corrected", summary["myelin"]["lesion"]["corrected"]),
+            ("myelin_estimated", summary["myelin"]["lesion"]["estimated"]),
+            ("myelin_of_t1w_contrast", summary["myelin"]["lesion"]["t1w"]),
             ("given_geometry", summary["geometry"]["partial"]),
         ):
             row |= {f"{title}_{key}": result[key] for key in ("r", "r_low", "r_high")}

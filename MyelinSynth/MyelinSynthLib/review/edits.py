@@ -21,7 +21,11 @@ from .table import AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Re
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
 SCREENED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "min_dvr")  # every edit changes at least one of these
 RELATIVE, ABSOLUTE = 6e-5, 1e-3  # rounding to five digits in lesions.csv
-NOT_AGAIN = ("uncertainty",)  # needs every single prediction, which the scene does not hold
+# Need every single prediction, or masks of the tissues, which the scene does not hold
+NOT_AGAIN = (
+    *("uncertainty", "t1w_contrast", "flair_contrast"),
+    *("estimated_loss", "estimated_loss_low", "estimated_loss_high"),
+)
 SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.run import Run
-from TrainingCore.evaluation.cases import GEOMETRY
+from TrainingCore.evaluation.lesion_geometry import GEOMETRY
 from TrainingCore.experiments.evaluation import Candidate, common_task_of, measure_candidates
 from TrainingCore.runtime.files import read_json, write_json
 from TrainingCore.train import train

@@ -67,6 +67,11 @@ QUANTITIES = {
     "dvr_high": _own("DVR_HIGH", "Upper end of the 95 % interval of the mean DVR"),
     "noise_free_low": _own("DVR_TRUE_LOW", "Lower end of the 95 % interval of the mean DVR without PET noise"),
     "noise_free_high": _own("DVR_TRUE_HIGH", "Upper end of the 95 % interval of the mean DVR without PET noise"),
+    "t1w_contrast": _own("T1W_CONTRAST", "T1w minus that around it, in units of white minus grey matter"),
+    "flair_contrast": _own("FLAIR_CONTRAST", "FLAIR minus that around it, in SD of the brain"),
+    "estimated_loss": _own("MYELIN_LOSS", "Myelin loss estimated from MRI, learnt from simulated lesions"),
+    "estimated_loss_low": _own("MYELIN_LOSS_LOW", "Lower end of the 95 % interval of the estimated myelin loss"),
+    "estimated_loss_high": _own("MYELIN_LOSS_HIGH", "Upper end of the 95 % interval of the estimated myelin loss"),
     "confidence": _own("CONFIDENCE", "Mean probability of the network that found the lesion"),
     "measured_mean_dvr": Quantity(MEASURED_DVR, MEAN),
 }
