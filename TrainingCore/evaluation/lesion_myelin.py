@@ -28,6 +28,7 @@ Row = Mapping[str, Any]
 TRUTH, ESTIMATE = "myelin_loss", "estimated_loss"
 CONTRASTS = {"t1w": "t1w_contrast", "flair": "flair_contrast"}
 FEATURES = (*CONTRASTS.values(), "corrected_ratio", *(f"{GEOMETRY}{name}" for name in GEOMETRY_FEATURES))
+T1W_LIMITS = (-2.5, 0.5)  # of the contrast in T1w: beyond, white and grey matter are hardly told apart (ours)
 MINIMUM_MM3 = 20.0  # smaller lesions are too noisy to learn from (ours)
 MIN_LESIONS, FOLDS = 200, 5  # lesions to fit the regression to, and parts of the people that errors come from (ours)
 RIDGE = 1e-3  # share of the variance, against features that others determine (ours)
@@ -92,7 +93,7 @@ def fit_myelin(lesions: Sequence[Row]) -> dict[str, Any]:
             f"{len(set(people))} people. To estimate it takes {MIN_LESIONS} lesions of simulated people (evaluate on a "
             "cohort that simulate wrote)."
         )
-    table = np.array([[row[name] for name in FEATURES] for row in rows], float)
+    table = _table(rows)
     truth = np.array([row[TRUTH] for row in rows], float)
     fitted = _regression(table, truth)
     left_out = _of_people_left_out(table, truth, people)
@@ -112,8 +113,15 @@ def fit_myelin(lesions: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _complete(row: Row) -> bool:
-    return all(row.get(name) is not None and np.isfinite(row[name]) for name in (*FEATURES, TRUTH))
+def _table(rows: Sequence[Row]) -> np.ndarray:
+    """(n, F) features of lesions, the contrast in T1w within its limits."""
+    table = np.array([[row[name] for name in FEATURES] for row in rows], float)
+    table[:, 0] = np.clip(table[:, 0], *T1W_LIMITS)
+    return table
+
+
+def _complete(row: Row, names: Sequence[str] = (*FEATURES, TRUTH)) -> bool:
+    return all(row.get(name) is not None and np.isfinite(row[name]) for name in names)
 
 
 def _regression(table: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
@@ -189,9 +197,8 @@ def estimated_loss(fitted: Mapping[str, Any] | None, row: Row) -> dict[str, floa
         a regression or a feature.
     """
     loss = width = None
-    values = [row.get(name) for name in FEATURES]
-    if fitted is not None and all(value is not None and np.isfinite(value) for value in values):
-        loss = float(_apply(fitted, np.array([values], float))[0])
+    if fitted is not None and _complete(row, FEATURES):
+        loss = float(_apply(fitted, _table([row]))[0])
         width = fitted["half_width"][volume_class(row["volume_mm3"], fitted["classes_mm3"])]
     known = loss is not None and width is not None
     return {

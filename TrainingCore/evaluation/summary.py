@@ -12,6 +12,7 @@ from .beyond_geometry import beside_geometry, geometry_predictions, partial_diff
 from .cases import KINDS, TISSUES
 from .conformal import CLASSES_MM3, class_title, coverage, coverage_by_site, coverage_of, volume_class
 from .lesion_geometry import FEATURES, GEOMETRY
+from .lesion_myelin import T1W_LIMITS
 from .lesions import PAPER_MINIMUM_MM3
 from .plausibility import beside
 from .statistics import (
@@ -146,6 +147,7 @@ def _with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
     left = 1.0 - column(points, "myelin_loss")
     people = [row["person"] for row in points]
     estimates = {kind: column(points, kind) for kind in ("synthetic", "corrected", "measured", "t1w")}
+    estimates["t1w"] = np.clip(estimates["t1w"], *T1W_LIMITS)
     estimates["estimated"] = 1.0 - column(points, "estimated_loss")
     return {kind: correlation_with_interval(left, values, people, seed) for kind, values in estimates.items()}
 

@@ -191,7 +191,7 @@ def _lesions_of(evaluation: Path, weights_sha256: str) -> list[dict[str, Any]]:
 
 
 def _number(cell: str) -> float | None:
-    return float(cell) if cell else None
+    return None if cell in ("", "n/a") else float(cell)
 
 
 def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[str, dict[str, Any]]:

@@ -185,7 +185,7 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
             "r, true myelin": (myelin["synthetic"]["r"], "loss_through_dvr"),
             "r, true myelin, fitted to it": (myelin["synthetic"]["r"], "myelin_loss"),
             "corrected for blur, fitted to it": (myelin["corrected"]["r"], "myelin_loss"),
-            "estimated loss, fitted to it": (myelin["estimated"]["r"], "myelin_loss"),
+            "estimated loss, fitted to it": (myelin.get("estimated", {}).get("r"), "myelin_loss"),
         }
         rows.append(
             {"model": name}
