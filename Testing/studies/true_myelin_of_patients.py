@@ -1,4 +1,4 @@
-"""What a lesion table knows of true myelin: simulated people go the way of a patient, with drawn and with found lesions.
+"""What a lesion table knows of true myelin: simulated people go the way of a patient, with drawn and found lesions.
 
     python -m Testing.studies.true_myelin_of_patients --work WORK --sites ABRC --people 6 [--masks FOLDER]
 

@@ -23,6 +23,7 @@ from .lesion_tables import (
     group_rows,
     interval_rows,
     knowledge_rows,
+    loss_interval_rows,
     model_rows,
     models_alt,
     share_rows,
@@ -124,6 +125,9 @@ def _model_section(report: Report, compared: ComparedModels, name: str) -> None:
         report.add_table(interval_rows(summary["intervals"]), caption=caption)
         if summary["intervals_by_site"]:
             report.add_table(interval_rows(summary["intervals_by_site"]), caption="The same by site")
+    if summary.get("loss_intervals"):
+        caption = "95 % intervals of the estimated myelin loss (0 to 1) by lesion volume, 95 % by patient"
+        report.add_table(loss_interval_rows(summary["loss_intervals"]), caption=caption)
     uncertainty = summary.get("uncertainty")
     if uncertainty is not None:
         report.add_text(calibration_in_words(uncertainty))

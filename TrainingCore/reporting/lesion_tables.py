@@ -20,7 +20,8 @@ MORE_DIFFERENCES = (
 GEOMETRY_ALONE = "geometry alone"
 CAPTION = (
     "Information in lesion DVR beyond size and location, 95 % by patient. True myelin: r with the remaining share of "
-    "myelin, known for simulated patients only; corrected for blur: r of the corrected ratio. Given geometry: partial "
+    "myelin, known for simulated patients only; beside the mean DVR the ratio corrected for blur, the loss estimated "
+    "from T1w, FLAIR and map, and the contrast in T1w alone, the simplest explanation. Given geometry: partial "
     "correlation with measured DVR, adjusted for a linear function of size, distances and tissue fractions; a map that "
     "knows a nonlinear function of them and nothing else can have 0.1. Geometry alone: regression "
     "without image intensities, fitted to the measured DVR of this cohort; every person is predicted from the others."
@@ -131,6 +132,26 @@ def interval_rows(rows: Sequence[Row]) -> list[Row]:
             "width (DVR)": number_text(row["width"], "{:.3f}"),
         }
         | _without_noise(row)
+        for row in rows
+    ]
+
+
+def loss_interval_rows(rows: Sequence[Row]) -> list[Row]:
+    """Make the table of coverage and width of the intervals of the estimated myelin loss.
+
+    Args:
+        rows: `loss_intervals` in the summary of a model.
+
+    Returns:
+        One row per volume class.
+    """
+    return [
+        {
+            "volume (mm3)": row["volume"],
+            "lesions": row["lesions"],
+            "true loss inside": with_interval(row["coverage"], row["low"], row["high"], "{:.0%}"),
+            "width": number_text(row["width"], "{:.2f}"),
+        }
         for row in rows
     ]
 

@@ -9,6 +9,7 @@ import numpy as np
 from .. import SIMULATED
 from ..data.case import title_of, word_of
 from ..data.lesion_columns import formats, titles
+from ..evaluation.lesion_myelin import ESTIMATE
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
 from ..imaging.labelling import at_least
@@ -183,6 +184,8 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
         caption = "Found automatically by a network, to be reviewed. " + caption
     if findings.uncertainty is not None:
         caption += f" Uncertainty: {describe_uncertainty(findings.bundle.description, findings.predictions)}."
+    if ESTIMATE in columns:
+        caption += " Estimated myelin loss: learnt from simulated lesions, not validated in people."
     if len(shown) < len(findings.rows):
         caption += f" The {len(shown)} largest of {len(findings.rows)}; all are in lesions.csv."
     report.add_table(shown, caption, columns, titles(), formats())

@@ -29,7 +29,16 @@ PURPOSES = {  # what a model of each target is for
 
 ALIKE = ("system", "architecture", "inputs", "output", "intensity", "grid")  # what the members of an ensemble share
 CHOSEN = ("lesion_threshold", "smallest_lesion_mm3")  # chosen on validation people; an ensemble has the mean
-OF_ONE_MODEL = ("format", "intervals", "uncertainty", "repeatability", "weights_sha256", "created_with", "members")
+OF_ONE_MODEL = (
+    "format",
+    "intervals",
+    "myelin",
+    "uncertainty",
+    "repeatability",
+    "weights_sha256",
+    "created_with",
+    "members",
+)
 
 
 def _intended_use(inputs: list[str], target: str) -> str:
