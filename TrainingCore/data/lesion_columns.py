@@ -135,8 +135,8 @@ COLUMNS: list[LesionColumn] = [
         "Share of myelin lost, estimated from T1w, FLAIR, map, size and location; learnt from simulated lesions only.",
         MRI,
     ),
-    LesionColumn("estimated_loss_low", "from", "", "{:.0%}", "Lower end of its 95 % interval.", MRI, shown=False),
-    LesionColumn("estimated_loss_high", "to", "", "{:.0%}", "Upper end of its 95 % interval.", MRI, shown=False),
+    LesionColumn("estimated_loss_low", "95 % from", "", "{:.0%}", "Lower end of the interval of that loss.", MRI),
+    LesionColumn("estimated_loss_high", "to", "", "{:.0%}", "Upper end of the interval of that loss.", MRI),
 ]
 CHANGE_COLUMNS: list[LesionColumn] = [
     LesionColumn("lesion", "lesion", "", "{:.0f}", "Number of the lesion in this comparison.", PLACE),
