@@ -21,7 +21,7 @@ import slicer
 from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.patient.nodes import Patient
 from MyelinSynthLib.review.changes import addLesion, canGrow, mergeLesions, splitLesion
-from MyelinSynthLib.review.edits import Memory, measureAgain, regionsOf
+from MyelinSynthLib.review.edits import NOT_AGAIN, Memory, measureAgain, regionsOf
 from MyelinSynthLib.review.points import lesionPoint
 from MyelinSynthLib.review.segments import labelsOnGrid, segmentIds
 from MyelinSynthLib.review.table import ACCEPTED, ADDED, MERGED, REVIEW_COLUMNS, SPLIT, UNREVIEWED, Review, fillTable
@@ -94,7 +94,7 @@ def test_a_lesion_that_was_missed_grows_where_somebody_clicks(
     interval = (review.number(row, "noise_free_low"), review.number(row, "noise_free_high"))
     assert interval == pytest.approx((MISSED[2] - 0.1, MISSED[2] + 0.1), abs=0.06)
     blank = [name for name, value in review.values(row).items() if value in (None, "")]
-    assert set(blank) == {"uncertainty", "comment"}, "every column that can be measured again is filled"
+    assert set(blank) == {*NOT_AGAIN, "comment"}, "every column that can be measured again is filled"
     assert [values for values in contents(outputs) if values["id"] != 3] == before, "no other row is touched"
     assert not measureAgain(outputs.nodes(), memory), "measured as every other lesion"
     change.undo()
