@@ -383,9 +383,9 @@ def _myelin(description: dict[str, Any]) -> list[str]:
     if known is None:
         return []
     return [
-        f"- estimated myelin loss of lesions: linear regression on {', '.join(known['features'])}; fitted to "
-        f"{known['lesions']} simulated lesions; r {known['r']:.2f} with the true loss of people left out (T1w contrast "
-        f"alone {known['r_of_t1w_contrast']:.2f}); {known['measured on']}"
+        "- estimated myelin loss of lesions: linear regression on contrast in T1w and FLAIR, DVR corrected for blur, "
+        f"size and location; fitted to {known['lesions']} simulated lesions; r {known['r']:.2f} with the true loss of "
+        f"people left out (T1w contrast alone {known['r_of_t1w_contrast']:.2f}); {known['measured on']}"
     ]
 
 
