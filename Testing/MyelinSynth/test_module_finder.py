@@ -18,6 +18,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 import slicer
 from MyelinSynthLib.display.views import COLOURS_OF_STATE
 from MyelinSynthLib.patient import sampledata
+from MyelinSynthLib.review.edits import NOT_AGAIN
 from MyelinSynthLib.review.segments import labelsOnGrid, segmentsByLesion
 from MyelinSynthLib.review.table import ACCEPTED, ADDED, FLAGGED, MERGED, REJECTED, SPLIT, UNREVIEWED
 from MyelinSynthLib.scene import provenance
@@ -145,7 +146,7 @@ def addMissed(host: Host, widget: Any, number: int) -> None:
     assert rows[number]["outline"] == ADDED
     assert rows[number]["region"]
     blank = {name for name, value in rows[number].items() if value is None}
-    assert blank <= NOT_ESTIMATED | {name for name in rows[1] if rows[1][name] is None}
+    assert blank <= {*NOT_ESTIMATED, *NOT_AGAIN, *(name for name in rows[1] if rows[1][name] is None)}
     press(widget, "reviewTable", "A")
 
 
