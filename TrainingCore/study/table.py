@@ -56,6 +56,13 @@ MEASURES = (
         "Share of the lesional volume (lesions of 50 mm3 or more) whose DVR lies below the limit from NAWM",
     ),
     GroupMeasure(
+        "estimated_loss",
+        "estimated myelin loss of lesions",
+        "unitless",
+        "Share of myelin lost in lesions of 50 mm3 or more, by volume, estimated from T1w, FLAIR and map; learnt from "
+        "simulated lesions",
+    ),
+    GroupMeasure(
         "change_dvr", "change of lesion DVR", "unitless", "Mean difference to the session before, lesions by volume"
     ),
     GroupMeasure(
@@ -158,6 +165,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     volumes = [row["volume_mm3"] for row in large]
     lesion_dvr = weighted_mean([row["mean_dvr"] for row in large], volumes) if large else None
     share = weighted_mean([row["demyelinated_share"] for row in large], volumes) if large else None
+    lost = weighted_mean([row.get("estimated_loss") for row in large], volumes) if large else None
     row: Row = {"participant_id": f"sub-{person}", "session_id": f"ses-{visit}" if visit else None}
     row |= {
         "lesion_dvr": lesion_dvr,
@@ -168,6 +176,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
         "lesions": len(lesions) if drawn else None,
         "lesions_of_50_mm3": len(large) if drawn else None,
         "demyelinated_share": share,
+        "estimated_loss": lost,
         "brain_ml": summary["brain_ml"],
     }
     row |= {name: changed.get(name) for name in SINCE_BEFORE}

@@ -259,6 +259,16 @@ def test_a_visit_without_a_lesion_mask_has_no_lesion_load(made: Path, tmp_path: 
     assert row_of(result, "P0", "1", {}, {})["qc"].startswith("The T1w has no header; ")
 
 
+def test_the_estimated_loss_of_a_visit_is_that_of_its_lesions_by_volume(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    shutil.copytree(min((made / "results").iterdir()), folder)
+    assert row_of(Result.open(folder), "P0", "1", {}, {})["estimated_loss"] is None  # its model has no estimate
+    lines = ["id,volume_mm3,mean_dvr,demyelinated_share,estimated_loss", "1,300,1,0.5,0.2", "2,100,1,0.5,0.6"]
+    (folder / "lesions.csv").write_text("\n".join([*lines, "3,90,1,0.5,", "4,20,1,0.5,0.9"]) + "\n")
+    row = row_of(Result.open(folder), "P0", "1", {}, {})
+    assert row["estimated_loss"] == pytest.approx(0.3)  # neither of the unknown one nor of the one below 50 mm3
+
+
 def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: Path, tmp_path: Path) -> None:
     tables = tmp_path / "tables"
     tables.mkdir()
