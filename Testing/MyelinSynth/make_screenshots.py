@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from slicer_scene import ROOT, Application, addModuleToPath
 
-PANEL_WIDTH, PANEL_HEIGHT, VIEW, TABLE_HEIGHT = 480, 3600, (420, 420), 330  # pixels; room for the whole card
+PANEL_WIDTH, PANEL_HEIGHT, VIEW, TABLE_HEIGHT = 480, 4400, (420, 420), 330  # pixels; room for the whole card
 TITLE_HEIGHT, CAPTION_HEIGHT, GAP = 30, 26, 8
 BACKGROUND, INK, TITLE = (240, 240, 240), (40, 40, 40), (205, 212, 222)
 FOOT = "Simulated patient and model. Research use only. Panel drawn by the stand-in host, views by Slicer's own MRML."

@@ -84,6 +84,16 @@ COLUMNS: list[LesionColumn] = [
         "Ratio to the NAWM around it without what the blur of PET mixes into the lesion (partial volume correction).",
     ),
     LesionColumn(
+        "estimated_loss",
+        "estimated myelin loss",
+        "",
+        "{:.0%}",
+        "Share of myelin lost, estimated from T1w, FLAIR, map, size and location; learnt from simulated lesions only.",
+        MRI,
+    ),
+    LesionColumn("estimated_loss_low", "95 % from", "", "{:.0%}", "Lower end of the interval of that loss.", MRI),
+    LesionColumn("estimated_loss_high", "to", "", "{:.0%}", "Upper end of the interval of that loss.", MRI),
+    LesionColumn(
         "demyelinated_share",
         "demyelinated",
         "",
@@ -127,16 +137,6 @@ COLUMNS: list[LesionColumn] = [
         MRI,
         shown=False,
     ),
-    LesionColumn(
-        "estimated_loss",
-        "estimated myelin loss",
-        "",
-        "{:.0%}",
-        "Share of myelin lost, estimated from T1w, FLAIR, map, size and location; learnt from simulated lesions only.",
-        MRI,
-    ),
-    LesionColumn("estimated_loss_low", "95 % from", "", "{:.0%}", "Lower end of the interval of that loss.", MRI),
-    LesionColumn("estimated_loss_high", "to", "", "{:.0%}", "Upper end of the interval of that loss.", MRI),
 ]
 CHANGE_COLUMNS: list[LesionColumn] = [
     LesionColumn("lesion", "lesion", "", "{:.0f}", "Number of the lesion in this comparison.", PLACE),
