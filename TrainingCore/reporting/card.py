@@ -16,6 +16,7 @@ from .figures import number_text, with_interval
 from .result_tables import printed
 
 NUMBERS = {*FEATURES, TRUTH, "volume_mm3"}  # columns of lesions.csv that are read
+NOT_IN_SAMPLE = {"--calibration": "Calibrate", "--myelin": "Fit the estimate"}  # options that need new people
 MYELIN = {
     "synthetic": "",
     "corrected": ", corrected for blur",
@@ -223,8 +224,8 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
     if "minimum_mm3" in summary:
         text += f", {summary['lesions_in_correlation']} lesions of at least {summary['minimum_mm3']:g} mm3"
     in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]
-    if in_sample and option in ("--calibration", "--myelin"):
-        raise BadInput(f"{evaluation}: {in_sample[0]} Give an evaluation of other people.")
+    if in_sample and option in NOT_IN_SAMPLE:
+        raise BadInput(f"{evaluation}: {in_sample[0]} {NOT_IN_SAMPLE[option]} on other people.")
     return f"{text}. {in_sample[0]}" if in_sample else text, summary
 
 

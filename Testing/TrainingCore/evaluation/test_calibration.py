@@ -185,8 +185,10 @@ def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_ca
     (tmp_path / "summary.json").write_text(json.dumps(content))
     words, model = measured_model(tmp_path, "0", "--evaluation")
     assert (words, model) == (f"cohort, 6 people, 6 visits. {note}", about)
-    with pytest.raises(BadInput, match=r"trained on 4 of these 6 people.*Give an evaluation of other people"):
+    with pytest.raises(BadInput, match=r"trained on 4 of these 6 people.*Calibrate on other people"):
         measured_model(tmp_path, "0", "--calibration")
+    with pytest.raises(BadInput, match=r"Fit the estimate on other people"):
+        measured_model(tmp_path, "0", "--myelin")
 
 
 def test_export_takes_intervals_and_uncertainties_where_they_were_measured(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from TrainingCore.evaluation.lesion_myelin import (
     lesion_contrasts,
     myelin_of_bundle,
 )
+from TrainingCore.reporting.card import myelin_regression
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.runtime.tables import write_csv
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
@@ -83,6 +86,28 @@ def test_it_joins_what_its_features_know_and_its_intervals_hold_for_new_people()
         0 <= row["estimated_loss_low"] <= row["estimated_loss"] <= row["estimated_loss_high"] <= 1 for row in rows
     )
     assert (fitted["lesions"], fitted["people"], fitted["sites"]) == (600, 30, ["A", "B"])
+
+
+def test_export_fits_it_to_the_tables_of_several_evaluations(tmp_path: Path) -> None:
+    """Of one model among others, with cells that are not estimable, and people of one name in both."""
+    about = {"weights_sha256": "a", "people": 15, "visits": 15, "lesions_in_correlation": 9, "minimum_mm3": 50.0}
+    parts = [
+        [row | {"person": str(number // 20), "model": "own"} for number, row in enumerate(lesions(seed, 15))]
+        for seed in (1, 2)
+    ]
+    parts[0][0]["flair_contrast"] = None
+    for number, rows in enumerate(parts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        models = {"own": about, "other": about | {"weights_sha256": "b"}}
+        (folder / "summary.json").write_text(json.dumps({"simulated_data": True, "models": models}))
+        write_csv(folder / "lesions.csv", [*rows, *(row | {"model": "other", "myelin_loss": 0.0} for row in rows)])
+    fitted = myelin_regression([tmp_path / "0", tmp_path / "1"], "a")["myelin"]
+    assert (fitted["lesions"], fitted["people"]) == (599, 30)
+    assert fitted["measured on"].count("simulated cohort, 15 people") == 2
+    assert fitted["r"] > 0.7
+    with pytest.raises(BadInput, match="did not evaluate these weights"):
+        myelin_regression([tmp_path / "0"], "c")
 
 
 def test_people_left_out_are_really_left_out() -> None:

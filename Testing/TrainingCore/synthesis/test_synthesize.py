@@ -93,6 +93,14 @@ def test_the_columns_of_the_table_are_those_the_evaluation_computes():
     assert tuple(rows[0]) == tuple(name for name in column_names() if name not in later)
 
 
+def test_lesions_have_contrasts_and_without_a_regression_no_estimated_loss(made):
+    rows = made.lesions()
+    large = [row for row in rows if row["volume_mm3"] >= 50]
+    assert large
+    assert all(np.isfinite([row["t1w_contrast"], row["flair_contrast"]]).all() for row in large)
+    assert {row["estimated_loss"] for row in rows} == {None}
+
+
 def test_the_provenance_names_no_file_and_no_folder(made, patient):
     text = (made.path / "provenance.json").read_text(encoding="utf-8")
     assert str(patient["t1w"].parent) not in text
