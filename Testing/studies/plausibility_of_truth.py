@@ -9,15 +9,13 @@ what the truth does not pass cannot be asked of a map. WORK keeps the simulated 
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from Testing.studies.patients_way import MINIMUM_MM3, options, people_of
 from TrainingCore.data.bundle import Bundle
-from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.visit import Visit
 from TrainingCore.evaluation.lesions import surrounding_nawm_mean
 from TrainingCore.evaluation.plausibility import Finding, plausibility, pooled
@@ -30,32 +28,18 @@ from TrainingCore.patient.pipeline import prepare_patient
 from TrainingCore.patient.synthesis import Findings, synthesize_prepared
 from TrainingCore.prediction.model import TrainedModel
 from TrainingCore.runtime.cli import Progress
-from TrainingCore.simulate import simulate
 
 MAPS = {"synthetic": "synthetic map", "dvr_clean": "noise-free truth", "dvr": "measured PET"}
-MINIMUM_MM3 = 50.0  # Soulier et al. 2024 leave out smaller lesions
 
 
 def main() -> int:
     """Simulate, judge, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="demonstration", help="bundle folder, .zip or name")
-    parser.add_argument("--work", type=Path, required=True, help="folder in which simulated people are kept")
-    parser.add_argument("--sites", default="ABR", help="sites of the digital people")
-    parser.add_argument("--people", type=int, default=4, help="of each site")
-    parser.add_argument("--size", type=int, default=192, help="voxels along an edge of 192 mm")
-    parser.add_argument("--seed", type=int, default=20261207)
-    chosen = parser.parse_args()
+    chosen = options(__doc__, "ABR", 4, 20261207).parse_args()
     model = TrainedModel.load(Bundle.open(chosen.model), "cpu")
     people: dict[str, list[list[Finding]]] = {name: [] for name in MAPS}
     gaps: list[dict[str, float]] = []
     for site in chosen.sites:
-        folder = chosen.work / f"{site}-seed{chosen.seed}-size{chosen.size}"
-        if not (folder / "participants.tsv").is_file():
-            simulate(
-                folder, patients=chosen.people, visits=1, site=site, size=chosen.size, seed=chosen.seed, progress="none"
-            )
-        for visit in Cohort.read(folder, ("t1w", "flair", "lesions", "dvr", "dvr_clean")):
+        for visit in people_of(site, chosen, ("t1w", "flair", "lesions", "dvr", "dvr_clean")):
             maps, found = _maps(visit, model)
             for name, image in maps.items():
                 people[name].append(_checks(image, found))

@@ -10,15 +10,14 @@ lie in drawn ones by at least half; their true loss is that of the part inside. 
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from Testing.studies.patients_way import MINIMUM_MM3, options, people_of
 from TrainingCore.data.bundle import LESION_FINDER, Bundle
-from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.visit import Visit
 from TrainingCore.evaluation.statistics import correlation_with_interval
 from TrainingCore.imaging.labelling import at_least, mean_by_label
@@ -31,41 +30,20 @@ from TrainingCore.patient.pipeline import prepare_patient
 from TrainingCore.patient.synthesis import synthesize_prepared
 from TrainingCore.prediction.model import TrainedModel
 from TrainingCore.runtime.cli import Progress
-from TrainingCore.simulate import simulate
 
-MINIMUM_MM3 = 50.0  # Soulier et al. 2024 leave out smaller lesions
 LEAST_OVERLAP = 0.5  # share of a found lesion in drawn ones (ours)
 SIGNS = {"mean_dvr": -1, "corrected_ratio": -1, "t1w_contrast": -1, "estimated_loss": 1}
 
 
 def main() -> int:
     """Simulate, synthesize, compare, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="demonstration", help="bundle folder, .zip or name")
-    parser.add_argument("--work", type=Path, required=True, help="folder in which simulated people are kept")
-    parser.add_argument("--sites", default="ABRC", help="sites of the simulated people")
-    parser.add_argument("--people", type=int, default=6, help="of each site")
-    parser.add_argument("--size", type=int, default=192, help="voxels along an edge of 192 mm")
-    parser.add_argument("--seed", type=int, default=20261208)
+    parser = options(__doc__, "ABRC", 6, 20261208)
     parser.add_argument("--masks", type=Path, help="real lesion masks in MNI space for their lesions")
     chosen = parser.parse_args()
     model = TrainedModel.load(Bundle.open(chosen.model), "cpu")
     print("| site, lesions | " + " | ".join(SIGNS) + " |", "|---" * 5 + "|", sep="\n")
     for site in chosen.sites:
-        kind = "-masks" if chosen.masks else ""
-        folder = chosen.work / f"{site}-seed{chosen.seed}-size{chosen.size}{kind}"
-        if not (folder / "participants.tsv").is_file():
-            simulate(
-                folder,
-                patients=chosen.people,
-                visits=1,
-                site=site,
-                size=chosen.size,
-                seed=chosen.seed,
-                lesion_masks=chosen.masks,
-                progress="none",
-            )
-        visits = list(Cohort.read(folder, ("t1w", "flair", "lesions", "myelin_loss")))
+        visits = list(people_of(site, chosen, ("t1w", "flair", "lesions", "myelin_loss"), chosen.masks))
         for found in (False, True):
             rows = [row for visit in visits for row in lesions_of(visit, model, found)]
             print(line(f"{site}, {len(rows)} {'found' if found else 'drawn'}", rows), flush=True)

@@ -12,7 +12,7 @@ depends less on the scanner.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,14 +198,8 @@ def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:
         A row per class that has lesions: {volume, lesions, people, coverage, low, high (95 % by person; None for fewer
             than five), width (DVR)}, and noise_free_coverage, ... if they are known of all its lesions.
     """
-    known = [row for row in lesions if None not in (row.get("dvr_low"), row.get("measured_mean_dvr"))]
     rows = []
-    for index in range(len(CLASSES_MM3)):
-        own = [row for row in known if volume_class(row["volume_mm3"]) == index]
-        if not own:
-            continue
-        draws = ClusterBootstrap([row["person"] for row in own], seed=seed)
-        result = {"volume": class_title(index), "lesions": len(own), "people": draws.patients}
+    for result, own, draws in _classes_with(lesions, ("dvr_low", "measured_mean_dvr"), seed):
         for kind, (truth, name) in TRUTHS.items():
             ends = (f"{name}_low", f"{name}_high")
             if all(None not in (row.get(truth), row.get(ends[0])) for row in own):
@@ -227,15 +221,22 @@ def coverage_of(lesions: Sequence[Row], truth: str, interval: str, seed: int = 0
         A row per class with known lesions: {volume, lesions, people, coverage, low, high, width}, as `coverage`.
     """
     ends = (f"{interval}_low", f"{interval}_high")
-    rows = []
+    return [
+        counts | _covered(own, draws, truth, *ends)
+        for counts, own, draws in _classes_with(lesions, (truth, ends[0]), seed)
+    ]
+
+
+def _classes_with(
+    lesions: Sequence[Row], columns: tuple[str, str], seed: int
+) -> Iterator[tuple[dict[str, Any], list[Row], ClusterBootstrap]]:
+    """Yield {volume, lesions, people}, lesions and bootstrap of each size class that has lesions with both columns."""
+    known = [row for row in lesions if None not in map(row.get, columns)]
     for index in range(len(CLASSES_MM3)):
-        known = [row for row in lesions if None not in (row.get(truth), row.get(ends[0]))]
         own = [row for row in known if volume_class(row["volume_mm3"]) == index]
         if own:
             draws = ClusterBootstrap([row["person"] for row in own], seed=seed)
-            counts = {"volume": class_title(index), "lesions": len(own), "people": draws.patients}
-            rows.append(counts | _covered(own, draws, truth, *ends))
-    return rows
+            yield {"volume": class_title(index), "lesions": len(own), "people": draws.patients}, own, draws
 
 
 def _covered(lesions: Sequence[Row], draws: ClusterBootstrap, truth: str, low: str, high: str) -> dict[str, Any]:

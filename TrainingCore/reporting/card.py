@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.table_text import is_empty
 from ..evaluation.lesion_myelin import FEATURES, TRUTH, fit_myelin
 from ..evaluation.tasks import TASKS
 from ..runtime.errors import BadInput
@@ -173,16 +174,14 @@ def myelin_regression(evaluations: Sequence[Path], weights_sha256: str) -> dict[
     rows: list[dict[str, Any]] = []
     measured_on = []
     for number, evaluation in enumerate(evaluations):
-        measured_on.append(measured_model(evaluation, weights_sha256, "--myelin")[0])
-        for row in _lesions_of(evaluation, weights_sha256):
-            rows.append(row | {"person": f"{number} {row['person']}"})
+        content, name = _evaluated(evaluation, weights_sha256, "--myelin")
+        measured_on.append(_in_words(evaluation, content, name, "--myelin"))
+        rows += [row | {"person": f"{number} {row['person']}"} for row in _lesions_of(evaluation, name)]
     return {"myelin": fit_myelin(rows) | {"measured on": "; ".join(measured_on)}}
 
 
-def _lesions_of(evaluation: Path, weights_sha256: str) -> list[dict[str, Any]]:
+def _lesions_of(evaluation: Path, name: str) -> list[dict[str, Any]]:
     """Lesions of one model of an evaluation; cells that are no numbers stay text, empty ones are None."""
-    models = read_json(evaluation / "summary.json")["models"]
-    name = next(name for name, model in models.items() if model["weights_sha256"] == weights_sha256)
     path = evaluation / "lesions.csv"
     if not path.is_file():
         return []
@@ -192,7 +191,7 @@ def _lesions_of(evaluation: Path, weights_sha256: str) -> list[dict[str, Any]]:
 
 
 def _number(cell: str) -> float | None:
-    return None if cell in ("", "n/a") else float(cell)
+    return None if is_empty(cell) else float(cell)
 
 
 def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[str, dict[str, Any]]:
@@ -210,13 +209,24 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
         BadInput: the folder is no evaluation or evaluated other weights; for --calibration and --myelin also if the
             model was trained on these people.
     """
+    content, name = _evaluated(evaluation, weights_sha256, option)
+    return _in_words(evaluation, content, name, option), content["models"][name]
+
+
+def _evaluated(evaluation: Path, weights_sha256: str, option: str) -> tuple[dict[str, Any], str]:
+    """Summary of an evaluation, and the name that the model has in it; raises BadInput as `measured_model`."""
     content = read_json(evaluation / "summary.json")
     if not isinstance(content, dict) or "models" not in content:
         raise BadInput(f"{evaluation} was not written by evaluate. Leave out {option}, or give the --out of evaluate.")
-    same = [(name, model) for name, model in content["models"].items() if model["weights_sha256"] == weights_sha256]
+    same = [name for name, model in content["models"].items() if model["weights_sha256"] == weights_sha256]
     if not same:
         raise BadInput(f"{evaluation} did not evaluate these weights. Export, evaluate that bundle, then export again.")
-    name, summary = same[0]
+    return content, same[0]
+
+
+def _in_words(evaluation: Path, content: Mapping[str, Any], name: str, option: str) -> str:
+    """Description of the cohort; raises BadInput as `measured_model`."""
+    summary = content["models"][name]
     kind = "simulated cohort" if content["simulated_data"] else "cohort"
     text = f"{kind}, {summary['people']} people, {summary['visits']} visits"
     if summary.get("sites"):
@@ -226,7 +236,7 @@ def measured_model(evaluation: Path, weights_sha256: str, option: str) -> tuple[
     in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]
     if in_sample and option in NOT_IN_SAMPLE:
         raise BadInput(f"{evaluation}: {in_sample[0]} {NOT_IN_SAMPLE[option]} on other people.")
-    return f"{text}. {in_sample[0]}" if in_sample else text, summary
+    return f"{text}. {in_sample[0]}" if in_sample else text
 
 
 def _correlation(level: dict[str, Any]) -> str:
