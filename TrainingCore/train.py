@@ -27,6 +27,7 @@ def train(
     simulate: bool = False,
     site: Annotated[str, Option("A|B|C|R")] = "R",
     simulate_seed: Annotated[int, AtLeast(0), Option("S")] = 1,
+    lesion_masks: Annotated[Path | None, Option("FOLDER")] = None,
     recipe: str = "curricular",
     changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
@@ -50,6 +51,8 @@ def train(
         site: scanners and populations of simulated people; people are drawn from several letters in turn, a repeated
             letter gets more people; R draws a random MRI protocol for every person.
         simulate_seed: seed of the simulated people.
+        lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); every second simulated person gets the
+            lesions of one of them.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
         changes: recipe values to change, e.g. --set size=64 epochs=20.
         stratify: columns of participants.tsv to stratify the validation split by, e.g. group site.
@@ -80,10 +83,13 @@ def train(
         )
     check_recipe(settings)
     before = run.facts.get("on_the_fly") if run else None
-    simulation = (before["sites"], before["seed"]) if before else (site, simulate_seed) if simulate else None
-    cohort = None
-    if simulation is not None:
-        _check_simulation(data, simulation[0], settings)
+    cohort, simulation = None, None
+    if before or simulate:
+        sites, seed = (before["sites"], before["seed"]) if before else (site, simulate_seed)
+        _check_simulation(data, sites, settings)
+        simulation = sites, seed, _real_masks(lesion_masks, before, settings)
+    elif lesion_masks is not None:
+        raise BadInput("--lesion-masks needs --simulate: a cohort has lesion masks of its own.")
     else:
         folder = data or (Path(run.facts["data"]) if run else None)
         if folder is None:
@@ -111,8 +117,26 @@ def _check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> 
     template_folder()
 
 
+def _real_masks(folder: Path | None, before: dict[str, Any] | None, recipe: dict[str, Any]) -> tuple[Path, ...]:
+    """List the real lesion masks of --lesion-masks, for a resumed run the same ones as before."""
+    from .phantom.placed_masks import digest_of, list_masks
+    from .systems.registry import entry_of
+
+    known = before.get("lesion_masks") if before else None
+    if folder is None and known is None:
+        return ()
+    if entry_of(recipe["system"]).disease != "ms":
+        raise BadInput("--lesion-masks needs a system for MS, because the masks are of MS lesions. Leave it out.")
+    masks = list_masks(folder or Path(known["folder"])) if before is None or known else []
+    if before and digest_of(masks) != (known or {}).get("digest"):
+        raise BadInput(
+            "The lesion masks are not those with which the run was started. Give the same folder with --lesion-masks."
+        )
+    return tuple(path.resolve() for path in masks)
+
+
 def _train(
-    people: Cohort | tuple[str, int] | None,
+    people: Cohort | tuple[str, int, tuple[Path, ...]] | None,
     recipe: dict[str, Any],
     out: Path,
     run: Run | None,
@@ -121,7 +145,7 @@ def _train(
     compute: Compute,
     progress: ProgressMode,
 ) -> Run:
-    """Train, the part that imports torch; `people` is a cohort, or (sites, seed) for simulated people."""
+    """Train, the part that imports torch; `people` is a cohort, or (sites, seed, masks) for simulated people."""
     from .training.session import new_split, split_as_before, train_split
     from .training.simulated import OnTheFly
 

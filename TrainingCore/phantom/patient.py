@@ -126,6 +126,7 @@ def simulate_case(
     patient: bool = True,
     disease: str = "ms",
     contrasts: Sequence[str] | None = None,
+    lesion_mask: str = "",
 ) -> Case:
     """Simulate the first visit of a random person, for networks that train on visits simulated on the fly; no files.
 
@@ -137,6 +138,7 @@ def simulate_case(
         patient: False for a healthy control.
         disease: ms, wmh or glioma.
         contrasts: see DEFAULT_CONTRASTS (ms: t1w, flair, dvr).
+        lesion_mask: file of a real lesion mask in MNI space whose lesions a person with MS gets; empty: drawn ones.
 
     Returns:
         Case with raw images in arbitrary units (0 outside the brain), dvr, dvr_clean, myelin_loss and masks, on a cube
@@ -151,7 +153,11 @@ def simulate_case(
     size = round(FIELD_OF_VIEW_MM / spacing) if spacing > 0 else 0
     if size < 1 or abs(size * spacing - FIELD_OF_VIEW_MM) > 1e-6 * FIELD_OF_VIEW_MM:
         raise BadInput(f"A spacing of {spacing:g} mm does not divide {FIELD_OF_VIEW_MM:g} mm. Choose e.g. 1.5, 2 or 3.")
-    return simulate_visit(seed, 1, site, size, patient, f"{site}{seed}", disease, contrasts)
+    check_site(site)
+    check_disease(disease)
+    person = replace(draw_person(seed, site, patient, disease), lesion_mask=lesion_mask)
+    names = DEFAULT_CONTRASTS[disease] if contrasts is None else contrasts
+    return simulate_person_visit(person, 1, size, names, f"{site}{seed}")
 
 
 def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = "") -> Case:

@@ -180,12 +180,18 @@ def _facts_on_the_fly(simulation: OnTheFly, feed: Feed, validation: Visits, star
     if "constants" in phantom:
         made_by += f", constants {phantom['constants']}"
     sites = ", ".join(sorted(set(simulation.sites)))
+    shapes: dict[str, Any] = {}
+    if masks := simulation.lesion_masks:
+        from ..phantom.placed_masks import digest_of
+
+        shapes["lesion_masks"] = {"folder": str(masks[0].parent), "digest": digest_of(list(masks))}
+        sites += f"; every second one with the lesions of one of {len(masks)} real masks"
     people = [validation[index].person for index in range(len(validation))]
     started, words = _initial_model(start)
     return {
         **started,
         "data": "simulated on the fly",
-        "on_the_fly": {"sites": simulation.sites, "seed": simulation.seed, "phantom": phantom},
+        "on_the_fly": {"sites": simulation.sites, "seed": simulation.seed, "phantom": phantom, **shapes},
         "people": {"training": [], "validation": people},
         "visits": {"training": 0, "validation": len(people)},
         "simulated": True,

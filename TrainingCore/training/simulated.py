@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..data.case import ALL_MRI, Case
@@ -24,10 +25,11 @@ NOT_LEARNT = ("dvr_clean", "myelin_loss", "tumour")  # ground truth that trainin
 
 @dataclass(frozen=True)
 class OnTheFly:
-    """Settings of `train --simulate`: letters of the sites, used in turn, and the seed."""
+    """Settings of `train --simulate`: letters of the sites, used in turn, the seed, and real lesion masks, if any."""
 
     sites: str = "R"
     seed: int = 1
+    lesion_masks: tuple[Path, ...] = ()
 
     def people(self, recipe: dict[str, Any], purpose: str) -> SimulatedPeople:
         """Simulated people for one purpose.
@@ -40,7 +42,7 @@ class OnTheFly:
             The people, who are simulated when asked for by number.
         """
         noise_free = purpose == "training" and recipe["simulated"]["noise_free"]
-        return SimulatedPeople(self.sites, self.seed, purpose, recipe, noise_free)
+        return SimulatedPeople(self.sites, self.seed, purpose, recipe, noise_free, self.lesion_masks)
 
     def validation(self, recipe: dict[str, Any]) -> SimulatedVisits:
         """Simulated validation people, as many as set in the recipe.
@@ -68,6 +70,7 @@ class SimulatedPeople:
         purpose: `training` or `validation`; their people differ.
         recipe: defines grid, intensities and contrasts.
         noise_free: whether the noise-free DVR replaces the measured one.
+        lesion_masks: real lesion masks in MNI space; at every site, every second person gets the lesions of one.
     """
 
     sites: str
@@ -75,6 +78,7 @@ class SimulatedPeople:
     purpose: str
     recipe: dict[str, Any]
     noise_free: bool = False
+    lesion_masks: tuple[Path, ...] = ()
 
     def label(self, number: int) -> str:
         """Name of a person, e.g. `R12`: letter of the site and number.
@@ -102,7 +106,8 @@ class SimulatedPeople:
         site = self.sites[number % len(self.sites)]
         person_seed = int(stream(self.seed, "on the fly", self.purpose, site, number).integers(2**62))
         spacing, disease = FIELD_OF_VIEW_MM / self._size(), disease_of(self.recipe)
-        raw = simulate_case(person_seed, site, spacing, disease=disease, contrasts=self.contrasts)
+        mask = self._lesion_mask(number, person_seed)
+        raw = simulate_case(person_seed, site, spacing, disease=disease, contrasts=self.contrasts, lesion_mask=mask)
         return _prepare(raw, self.recipe, self.label(number), self.noise_free)
 
     @property
@@ -110,6 +115,13 @@ class SimulatedPeople:
         """Contrasts to simulate: inputs, target, and the T1w that every visit has."""
         data = self.recipe["data"]
         return tuple(name for name in (*ALL_MRI, "dvr") if name in ("t1w", *data["inputs"], data["target"]))
+
+    def _lesion_mask(self, number: int, person_seed: int) -> str:
+        """File of the real lesion mask of a person; empty for drawn lesions."""
+        from ..phantom.placed_masks import choose_mask
+
+        drawn = not self.lesion_masks or number // len(self.sites) % 2 == 0
+        return "" if drawn else str(choose_mask(list(self.lesion_masks), person_seed))
 
     def _size(self) -> int:
         """Voxels along 192 mm that are no coarser than the recipe's, where the simulated patient can be so fine."""

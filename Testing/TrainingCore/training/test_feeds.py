@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -137,6 +139,46 @@ def test_a_cohort_and_simulated_people_at_once_are_refused(ball_cohort: Path, tm
     with pytest.raises(BadInput, match="Site Q is unknown"):
         train(tmp_path / "run", simulate=True, site="Q")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def real_shapes(tmp_path: Path) -> Path:
+    """One real-looking lesion mask in MNI space: a ball of 8 mm radius in the left centrum semiovale."""
+    axes = [np.arange(start, start + 97) - np.array(centre) for start, centre in ((-70, -26), (-70, -20), (-20, 28))]
+    distance = np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
+    affine = np.array([[1, 0, 0, -70], [0, 1, 0, -70], [0, 0, 1, -20], [0, 0, 0, 1]], float)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    nib.Nifti1Image((distance < 8).astype(np.uint8), affine).to_filename(folder / "sub-1_mask.nii.gz")
+    return folder
+
+
+def test_every_second_person_of_a_site_has_the_lesions_of_a_real_mask(real_shapes: Path) -> None:
+    recipe = load_recipe("curricular", ("size=32",))
+    with_masks = OnTheFly("RB", 3, tuple(real_shapes.iterdir())).people(recipe, "training")
+    drawn_alone = OnTheFly("RB", 3).people(recipe, "training")
+    pairs = [(with_masks.case(number), drawn_alone.case(number)) for number in range(4)]
+    same = [np.array_equal(placed.volumes["lesions"], drawn.volumes["lesions"]) for placed, drawn in pairs]
+    assert same == [True, True, False, False]
+    placed = pairs[2][0]
+    assert 1 <= int((placed.volumes["lesions"] > 0.5).sum()) <= 40  # 2.1 ml are 10 voxels of 6 mm
+    assert placed.info["lesion_mask"] == "sub-1_mask.nii.gz"
+
+
+def test_a_run_with_real_shapes_says_so_and_resumes_with_the_same_masks_alone(
+    real_shapes: Path, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {"simulate": True, "changes": (*TINY, *TINY_PEOPLE, "epochs=1"), "threads": 1, "workers": 0}
+    run = train(tmp_path / "run", lesion_masks=real_shapes, **how)
+    assert "one of 1 real masks" in run.facts["training_data"]
+    train(tmp_path / "run", resume=True, threads=1, workers=0)
+    (real_shapes / "sub-2_mask.nii.gz").write_bytes((real_shapes / "sub-1_mask.nii.gz").read_bytes())
+    with pytest.raises(BadInput, match="not those with which the run was started"):
+        train(tmp_path / "run", resume=True, threads=1, workers=0)
+    with pytest.raises(BadInput, match="needs --simulate"):
+        train(tmp_path / "other", data=tmp_path, lesion_masks=real_shapes)
+    with pytest.raises(BadInput, match="a system for MS"):
+        train(tmp_path / "other", recipe="joint_flair_wmh", lesion_masks=real_shapes, simulate=True)
 
 
 def test_a_grid_finer_or_coarser_than_the_digital_patients_is_served() -> None:
