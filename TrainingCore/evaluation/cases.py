@@ -63,6 +63,7 @@ def evaluate_case(
     regions = _disjoint_tissues(case, brain)
     labels, volumes = label_lesions(regions["lesion"], case.voxel_volume)
     visit: dict[str, Any] = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
+    visit |= {"lesion_shapes": shapes} if (shapes := case.info.get("lesion_shapes")) else {}
     visit |= image_measures(
         dvr["measured"], dvr["synthetic"], {"brain": brain, "lesions": regions["lesion"]}, data_range
     )

@@ -250,6 +250,7 @@ def summarise(
         "people": len({visit["person"] for visit in visits}),
         "visits": len(visits),
         "sites": sorted({str(row["site"]) for row in lesions if row.get("site")}),
+        "lesion_shapes": sorted({str(visit["lesion_shapes"]) for visit in visits if visit.get("lesion_shapes")}),
         "lesions": len(lesions),
         "lesions_in_correlation": len(points["lesion"]),
         "minimum_mm3": minimum_mm3,

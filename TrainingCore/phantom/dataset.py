@@ -19,8 +19,8 @@ LABELS_TABLE = f"{TUMOUR.removeprefix('space-T1w_')}.tsv"
 OURS = re.compile(rf"sub-[{''.join(SITES)}](HC)?\d{{2,}}")
 
 
-def _participant_columns(disease: str) -> dict[str, Any]:
-    """Describe the columns of participants.tsv (BIDS); gliomas add those that cohorts are stratified by."""
+def _participant_columns(disease: str, real_shapes: bool) -> dict[str, Any]:
+    """Describe the columns of participants.tsv (BIDS); gliomas and real lesion masks add some."""
     description: dict[str, Any] = {
         "group": {
             "Description": f"Simulated patient with {DISEASE_NAMES[disease]} or healthy control",
@@ -37,6 +37,11 @@ def _participant_columns(disease: str) -> dict[str, Any]:
         description["enhancement"] = {
             "Description": "Whether the tumour takes up contrast agent",
             "Levels": {"yes": "", "no": ""},
+        }
+    if real_shapes:
+        description["lesion_shapes"] = {
+            "Description": "Where the shapes of the lesions come from",
+            "Levels": {"real": "the lesion mask of a real patient", "drawn": "the simulation"},
         }
     return description
 
@@ -118,7 +123,7 @@ def _clear(out: Path, surplus: list[Path]) -> None:
 
 
 def _write_participants(out: Path, people: list[tuple[str, Person]], disease: str) -> None:
-    named = _participant_columns(disease)
+    named = _participant_columns(disease, any(person.lesion_mask for _, person in people))
     lines = ["\t".join(["participant_id", *named])]
     for label, person in people:
         facts = {
@@ -130,6 +135,7 @@ def _write_participants(out: Path, people: list[tuple[str, Person]], disease: st
             "subtype": person.subtype or "n/a",
             "grade": str(person.grade or "n/a"),
             "enhancement": person.enhancement or "n/a",
+            "lesion_shapes": ("real" if person.lesion_mask else "drawn") if person.patient else "n/a",
         }
         lines.append("\t".join([f"sub-{label}", *(facts[name] for name in named)]))
     write_text(out / "participants.tsv", "\n".join(lines) + "\n")

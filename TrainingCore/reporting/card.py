@@ -233,6 +233,9 @@ def _in_words(evaluation: Path, content: Mapping[str, Any], name: str, option: s
         text += f" of site {', '.join(summary['sites'])}"
     if "minimum_mm3" in summary:
         text += f", {summary['lesions_in_correlation']} lesions of at least {summary['minimum_mm3']:g} mm3"
+    shapes = summary.get("lesion_shapes", [])
+    if "real" in shapes:
+        text += " with the shapes of real lesion masks" if shapes == ["real"] else ", some with shapes of real masks"
     in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]
     if in_sample and option in NOT_IN_SAMPLE:
         raise BadInput(f"{evaluation}: {in_sample[0]} {NOT_IN_SAMPLE[option]} on other people.")

@@ -191,6 +191,24 @@ def test_people_that_a_model_learnt_from_are_told_on_its_card_and_refused_for_ca
         measured_model(tmp_path, "0", "--myelin")
 
 
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ([], "4 lesions of at least 50 mm3"),
+        (["real"], "4 lesions of at least 50 mm3 with the shapes of real lesion masks"),
+        (["drawn", "real"], "4 lesions of at least 50 mm3, some with shapes of real masks"),
+        (["drawn"], "4 lesions of at least 50 mm3"),
+    ],
+)
+def test_the_card_says_where_lesions_had_real_shapes(tmp_path: Path, shapes: list[str], words: str) -> None:
+    from TrainingCore.reporting.card import measured_model
+
+    counts = {"people": 2, "visits": 2, "minimum_mm3": 50.0, "lesions_in_correlation": 4, "lesion_shapes": shapes}
+    content = {"simulated_data": True, "models": {"run": {"weights_sha256": "0"} | counts}}
+    (tmp_path / "summary.json").write_text(json.dumps(content))
+    assert measured_model(tmp_path, "0", "--evaluation")[0] == f"simulated cohort, 2 people, 2 visits, {words}"
+
+
 def test_export_takes_intervals_and_uncertainties_where_they_were_measured(tmp_path: Path) -> None:
     from TrainingCore.reporting.card import calibration_of
     from TrainingCore.runtime.errors import BadInput

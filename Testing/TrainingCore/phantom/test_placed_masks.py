@@ -64,6 +64,8 @@ def test_every_patient_of_a_cohort_has_a_mask_and_the_settings_say_which(folder:
     about = (tmp_path / "out" / "dataset_description.json").read_text()
     assert digest_of(list_masks(folder)) in about
     assert str(folder) not in about
+    participants = (tmp_path / "out" / "participants.tsv").read_text().splitlines()
+    assert [line.split("\t")[-1] for line in participants] == ["lesion_shapes", "real"]
 
 
 def test_a_folder_without_masks_and_a_mask_elsewhere_are_said(folder: Path, tmp_path: Path, capsys) -> None:
