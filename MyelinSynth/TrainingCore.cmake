@@ -257,6 +257,7 @@ set(TRAINING_CORE_SCRIPTS
   runtime/cli.py
   runtime/errors.py
   runtime/files.py
+  runtime/memory.py
   runtime/numerals.py
   runtime/parallel.py
   runtime/processes.py

@@ -122,13 +122,13 @@ def _real_masks(folder: Path | None, before: dict[str, Any] | None, recipe: dict
     from .phantom.placed_masks import digest_of, list_masks
     from .systems.registry import entry_of
 
-    known = before.get("lesion_masks") if before else None
-    if folder is None and known is None:
+    known: dict[str, Any] = (before or {}).get("lesion_masks", {})
+    if folder is None and not known:
         return ()
     if entry_of(recipe["system"]).disease != "ms":
         raise BadInput("--lesion-masks needs a system for MS, because the masks are of MS lesions. Leave it out.")
-    masks = list_masks(folder or Path(known["folder"])) if before is None or known else []
-    if before and digest_of(masks) != (known or {}).get("digest"):
+    masks = list_masks(folder or Path(known["folder"]))
+    if before and digest_of(masks) != known.get("digest"):
         raise BadInput(
             "The lesion masks are not those with which the run was started. Give the same folder with --lesion-masks."
         )

@@ -375,6 +375,11 @@ def _intervals(description: dict[str, Any]) -> list[str]:
     lines = [f"- {intervals['level']:.0%} intervals of lesion DVR in PET: {words(intervals['half_width'])}; {source}"]
     if "noise_free_half_width" in intervals:
         lines.append(f"- the same without the noise of PET: {words(intervals['noise_free_half_width'])}")
+    kind = "simulated site" if intervals.get("simulated") else "site"
+    lines += [
+        f"- intervals of lesion DVR in PET at {kind} {site}: {words(own['half_width'])}"
+        for site, own in intervals.get("by_site", {}).items()
+    ]
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,15 @@ def word_of(name: str) -> str:
     if name in MASKS and name not in WORDS:
         return f"{name.replace('_', ' ')} mask"
     return WORDS.get(name) or title_of(name)
+
+
+def is_simulated(info: Mapping[str, Any]) -> bool:
+    """Check whether a visit is marked as simulated.
+
+    Args:
+        info: its columns of participants.tsv or of a table.
+    """
+    return str(info.get("simulated", "")).lower() in {"true", "1", "yes"}
 
 
 @dataclass

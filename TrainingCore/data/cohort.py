@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime.errors import BadInput
-from .case import MRI, word_of
+from .case import MRI, is_simulated, word_of
 from .cohort_bids import index, participants, sessions
 from .cohort_table import read_table
 from .participants import rows_of_people
@@ -127,7 +127,7 @@ class Cohort:
     @property
     def simulated(self) -> bool:
         """Whether any visit is marked as simulated."""
-        return any(str(visit.info.get("simulated", "")).lower() in {"true", "1", "yes"} for visit in self.visits)
+        return any(is_simulated(visit.info) for visit in self.visits)
 
     def of(self, people: set[str] | list[str]) -> Cohort:
         """Select the visits of some people.

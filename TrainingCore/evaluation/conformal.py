@@ -2,8 +2,9 @@
 
 Split conformal prediction in groups (Vovk 2012: Mondrian): on people who were not used for training, the error that 95
 % of the lesions of a size class stay within is half the interval's width for new lesions of that class. Errors also
-differ by scanner, and a new patient's scanner is unknown: 95 % holds for the sites of the calibration cohort together,
-at least 90 % for each of them (ours; with the widest site alone, all other sites have intervals that are too wide).
+differ by scanner. A visit of a site of the calibration cohort has that site's own intervals. For any other one, 95 %
+holds for the sites of the calibration cohort together, at least 90 % for each of them (ours; with the widest site
+alone, all other sites have intervals that are too wide).
 
 Most of the error against a measured PET is its noise, which depends on the scanner. Where the noise-free DVR is known
 (simulated people), a second interval is calibrated on it: what PET would show without noise. It is narrower, and
@@ -50,17 +51,19 @@ def class_title(index: int) -> str:
     return f"{CLASSES_MM3[index]:g}-{CLASSES_MM3[index + 1]:g}"
 
 
-def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
+def calibrate_intervals(lesions: Sequence[Row], simulated: bool = False) -> dict[str, Any] | None:
     """Compute half widths by size class from the errors on people who were not used for training.
 
     Args:
         lesions: rows with volume_mm3, mean_dvr (synthetic), measured_mean_dvr, person, and `site` and clean_mean_dvr
             (noise-free) if they are known.
+        simulated: whether these people are simulated, so that their sites are no real ones.
 
     Returns:
         {level, classes_mm3, half_width: [DVR by class, None if too few lesions were measured], lesions: [by class],
-        sites, people}, plain JSON, and noise_free_half_width if the noise-free DVR of every lesion is known; None if no
-        class has enough lesions, or there are fewer than five people.
+        sites, people, simulated}, plain JSON, and noise_free_half_width if the noise-free DVR of every lesion is known;
+        of several sites also by_site: {site: {half_width, ...}} of sites with five people. None if no class has enough
+        lesions, or there are fewer than five people.
     """
     known = [row for row in lesions if None not in (row.get("mean_dvr"), row.get("measured_mean_dvr"))]
     widths = half_widths(known, "measured_mean_dvr")
@@ -68,16 +71,27 @@ def calibrate_intervals(lesions: Sequence[Row]) -> dict[str, Any] | None:
     if not any(width is not None for width in widths) or len(people) < MIN_PATIENTS:
         return None
     classes = [volume_class(row["volume_mm3"]) for row in known]
-    result = {
+    sites = _by_site(known)
+    result: dict[str, Any] = {
         "level": LEVEL,
         "classes_mm3": list(CLASSES_MM3),
         "half_width": widths,
         "lesions": [classes.count(index) for index in range(len(CLASSES_MM3))],
-        "sites": sorted({str(row.get("site") or "") for row in known}),
+        "sites": sorted(sites),
         "people": len(people),
+        "simulated": simulated,
     }
-    if all(row.get("clean_mean_dvr") is not None for row in known):
+    noise_free = all(row.get("clean_mean_dvr") is not None for row in known)
+    if noise_free:
         result["noise_free_half_width"] = half_widths(known, "clean_mean_dvr")
+    truths = {kind: truth for kind, (truth, _) in TRUTHS.items() if noise_free or not kind}
+    by_site = {
+        site: {f"{kind}half_width": _widths(own, (truth, "mean_dvr"), LEVEL) for kind, truth in truths.items()}
+        for site, own in sites.items()
+        if site and len({row["person"] for row in own}) >= MIN_PATIENTS
+    }
+    if len(sites) > 1 and by_site:
+        result["by_site"] = by_site
     return result
 
 
@@ -92,12 +106,17 @@ def half_widths(lesions: Sequence[Row], truth: str, predicted: str = "mean_dvr")
     Returns:
         Half width by class of CLASSES_MM3; None if there are too few lesions.
     """
+    sites, columns = _by_site(lesions).values(), (truth, predicted)
+    widths = [_widths(lesions, columns, LEVEL), *(_widths(own, columns, SITE_LEVEL) for own in sites)]
+    return [max((width for width in column if width is not None), default=None) for column in zip(*widths)]
+
+
+def _by_site(lesions: Sequence[Row]) -> dict[str, list[Row]]:
+    """Lesions by site; an unknown one is the empty string."""
     sites: dict[str, list[Row]] = {}
     for row in lesions:
         sites.setdefault(str(row.get("site") or ""), []).append(row)
-    columns = (truth, predicted)
-    widths = [_widths(lesions, columns, LEVEL), *(_widths(own, columns, SITE_LEVEL) for own in sites.values())]
-    return [max((width for width in column if width is not None), default=None) for column in zip(*widths)]
+    return sites
 
 
 def _widths(lesions: Sequence[Row], columns: tuple[str, str], level: float) -> list[float | None]:
@@ -124,7 +143,8 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
         description: content of bundle.json.
 
     Returns:
-        {classes_mm3, half_width, and noise_free_half_width if it was calibrated}, or None if the model was not.
+        {classes_mm3, half_width, and noise_free_half_width if it was calibrated; simulated and by_site, see
+        `intervals_at`}, or None if the model was not.
 
     Raises:
         BadInput: the entry is not what `calibrate_intervals` writes.
@@ -134,18 +154,45 @@ def intervals_of_bundle(description: Mapping[str, Any]) -> dict[str, Any] | None
         return None
     try:
         classes = [float(end) for end in result["classes_mm3"]]
-        widths = {
-            f"{kind}half_width": [None if width is None else float(width) for width in result[f"{kind}half_width"]]
-            for kind in TRUTHS
-            if not kind or f"{kind}half_width" in result
-        }
-    except (KeyError, TypeError, ValueError) as error:
+        widths = _read_widths(result)
+        by_site = {str(site): _read_widths(own) for site, own in result.get("by_site", {}).items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput("The model's bundle.json has unreadable `intervals`. Get the model again.") from error
-    possible = all(width is None or 0 <= width < np.inf for column in widths.values() for width in column)
-    complete = all(len(column) == len(classes) for column in widths.values())
+    columns = [column for own in (widths, *by_site.values()) for column in own.values()]
+    possible = all(width is None or 0 <= width < np.inf for column in columns for width in column)
+    complete = all(len(column) == len(classes) for column in columns)
     if not complete or classes != sorted(classes) or classes[:1] != [0.0] or not possible:
         raise BadInput("The model's bundle.json has `intervals` with invalid numbers. Get the model again.")
-    return {"classes_mm3": classes, **widths}
+    return {"classes_mm3": classes, **widths, "simulated": result.get("simulated") is True, "by_site": by_site}
+
+
+def _read_widths(entry: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    return {
+        f"{kind}half_width": [None if width is None else float(width) for width in entry[f"{kind}half_width"]]
+        for kind in TRUTHS
+        if not kind or f"{kind}half_width" in entry
+    }
+
+
+def intervals_at(fitted: Mapping[str, Any] | None, site: str, simulated: bool) -> Mapping[str, Any] | None:
+    """Choose the intervals of a visit: those of its own site, if they were calibrated.
+
+    Args:
+        fitted: result of `intervals_of_bundle`.
+        site: site of the visit; empty if it is unknown.
+        simulated: whether the visit is simulated; the sites of simulated people are no real ones of the same name.
+
+    Returns:
+        `fitted` with the half widths of the site where it has any.
+    """
+    if fitted is None or fitted["simulated"] != simulated or site not in fitted["by_site"]:
+        return fitted
+    own = {
+        name: [shared if width is None else width for width, shared in zip(widths, fitted[name])]
+        for name, widths in fitted["by_site"][site].items()
+        if name in fitted
+    }
+    return {**fitted, **own}
 
 
 def interval_of(fitted: Mapping[str, Any] | None, volume_mm3: float, mean_dvr: float | None) -> dict[str, float | None]:
@@ -179,11 +226,10 @@ def coverage_by_site(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, An
     Returns:
         The rows of `coverage` with `site`; empty if there are fewer than two sites.
     """
-    sites = sorted({str(row.get("site") or "") for row in lesions})
-    if len(sites) < 2:
+    own = _by_site(lesions)
+    if len(own) < 2:
         return []
-    own = {site: [row for row in lesions if str(row.get("site") or "") == site] for site in sites}
-    return [{"site": site or "unknown", **row} for site in sites for row in coverage(own[site], seed)]
+    return [{"site": site or "unknown", **row} for site in sorted(own) for row in coverage(own[site], seed)]
 
 
 def coverage(lesions: Sequence[Row], seed: int = 0) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..data.case import Case
-from ..evaluation.conformal import intervals_of_bundle
+from ..data.case import Case, is_simulated
+from ..evaluation.conformal import intervals_at, intervals_of_bundle
 from ..evaluation.lesion_myelin import myelin_of_bundle
 from ..evaluation.segmentation import lesion_threshold, smallest_lesion
 from ..evaluation.task import HYPERINTENSITIES, SYNTHETIC, ModelImages
@@ -41,7 +41,9 @@ def predict_case(
     description = model.bundle.description
     outputs = ModelImages(
         {},
-        intervals=intervals_of_bundle(description),
+        intervals=intervals_at(
+            intervals_of_bundle(description), str(case.info.get("site") or ""), is_simulated(case.info)
+        ),
         myelin=myelin_of_bundle(description),
         lesion_threshold=lesion_threshold(description),
         smallest_lesion=smallest_lesion(description),

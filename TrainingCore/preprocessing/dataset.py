@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import RESEARCH_USE, __version__
+from ..data.case import is_simulated
 from ..data.cohort import Cohort
 from ..data.cohort_bids import PREPARED_BY, made_by_preprocess, participants
 from ..data.visit import Visit
@@ -148,7 +149,7 @@ def tasks_of(cohort: Cohort, out: Path, settings: Mapping[str, Any]) -> list[Pre
                 },
                 settings=dict(settings),
                 out=str(out),
-                simulated=str(visit.info.get("simulated", "")).lower() in {"true", "1", "yes"},
+                simulated=is_simulated(visit.info),
                 code=code_version(),
             )
         )

@@ -64,7 +64,7 @@ def write_evaluation(
         Content of summary.json.
     """
     for name in facts.models:
-        compared.summaries[name].update(calibrated(compared.rows[name], compared, facts.seed))
+        compared.summaries[name].update(calibrated(compared.rows[name], compared, facts))
     summary = {
         "note": RESEARCH_USE,
         "simulated_data": facts.cohort_simulated,
@@ -86,13 +86,13 @@ def write_evaluation(
     return summary
 
 
-def calibrated(rows: Rows, compared: ComparedModels, seed: int) -> Row:
+def calibrated(rows: Rows, compared: ComparedModels, facts: EvaluationFacts) -> Row:
     """Compute the calibration for `export --calibration`.
 
     Args:
         rows: visits and lesions of a model.
         compared: results of all models; sets the smallest lesion.
-        seed: seed of the bootstrap.
+        facts: seed of the bootstrap, and whether the people are simulated.
 
     Returns:
         `intervals_fitted` (interval widths by lesion volume) and, if the uncertainty was evaluated, `uncertainty`;
@@ -100,8 +100,8 @@ def calibrated(rows: Rows, compared: ComparedModels, seed: int) -> Row:
     """
     if not rows["lesions"]:
         return {}
-    entries: Row = {"intervals_fitted": calibrate_intervals(rows["lesions"])}
-    uncertainty = calibration(rows["lesions"], seed, compared.minimum_mm3)
+    entries: Row = {"intervals_fitted": calibrate_intervals(rows["lesions"], facts.cohort_simulated)}
+    uncertainty = calibration(rows["lesions"], facts.seed, compared.minimum_mm3)
     if uncertainty is not None:
         by_spread = errors_by_spread(rows["lesions"], rows["visits"], compared.minimum_mm3)
         entries["uncertainty"] = uncertainty | {"fitted": by_spread}

@@ -15,6 +15,7 @@ from ..data.cohort import Cohort
 from ..data.run import Run, run_of_bundle
 from ..imaging.fingerprints import images_of_bundle, people_with_images, training_images
 from ..runtime.errors import BadInput
+from ..runtime.memory import keep_freed_memory
 from ..runtime.processes import Processes, join_processes
 from ..systems import system_class
 from .export import export_bundles
@@ -77,6 +78,8 @@ def train_split(
         torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True  # a resumed run on a GPU comes close (resampling still sums in any order)
     processes = join_processes(device)
+    if processes.device.type == "cpu":
+        keep_freed_memory()
     try:
         system = system_class(recipe["system"])(recipe, processes.device)
     except (ValueError, TypeError) as error:

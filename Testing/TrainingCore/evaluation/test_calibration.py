@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from TrainingCore.data.case import Case
 from TrainingCore.evaluation.calibration import calibration, error_by_spread, errors_by_spread, expected_error, spearman
 from TrainingCore.evaluation.cases import evaluate_case
 from TrainingCore.evaluation.task import ModelImages
@@ -84,7 +85,7 @@ def test_the_head_as_it_is_is_predicted_once_for_the_map_and_its_spread() -> Non
     about = SimpleNamespace(description={"inputs": ["t1w", "flair"]})
     model = TrainedModel(about, torch.device("cpu"), {torch.device("cpu"): Ensemble(members)})
     volumes = {name: np.random.default_rng(0).random((4, 4, 4), np.float32) for name in ("t1w", "flair")}
-    case = SimpleNamespace(volumes={**volumes, "brain": np.ones((4, 4, 4), bool)})
+    case = Case("01", "1", {**volumes, "brain": np.ones((4, 4, 4), bool)}, np.eye(4))
     outputs = predict_case(model, case, uncertainty=True)
     answer, maps = outputs.images["synthetic"], outputs.maps
     assert len(maps) == 2 * 6

@@ -12,6 +12,7 @@ from TrainingCore.evaluation.conformal import (
     coverage,
     coverage_by_site,
     interval_of,
+    intervals_at,
     intervals_of_bundle,
     volume_class,
 )
@@ -62,6 +63,27 @@ def test_sites_are_covered_together_and_each_of_them_nearly() -> None:
     assert fitted["sites"] == ["A", "B"]
     assert all(0.93 <= row["coverage"] <= 0.97 for row in covered(lesions(2, 400, "AB"), fitted))
     assert all(row["coverage"] >= 0.87 for row in covered(lesions(2, 200, "B"), fitted))
+
+
+def test_a_calibrated_site_has_its_own_intervals_and_another_one_those_of_all() -> None:
+    fitted = intervals_of_bundle({"intervals": calibrate_intervals(lesions(1, 400, "AB"), simulated=True)})
+    for site in "AB":
+        own = intervals_at(fitted, site, simulated=True)
+        assert all(0.93 <= row["coverage"] <= 0.97 for row in covered(lesions(2, 400, site), own))
+    elsewhere = (intervals_at(fitted, "C", True), intervals_at(fitted, "", True), intervals_at(fitted, "B", False))
+    assert all(other["half_width"] == fitted["half_width"] for other in elsewhere)
+    assert intervals_at(None, "A", True) is None
+
+
+def test_a_site_with_few_people_or_lesions_has_the_intervals_of_all() -> None:
+    few = calibrate_intervals([*lesions(1, 80, "A"), *lesions(2, 8, "AB")], simulated=False)
+    assert set(few["by_site"]) == {"A"}  # four people of B
+    small = [row for row in lesions(2, 80, "B") if row["volume_mm3"] > 1000]
+    fitted = intervals_of_bundle({"intervals": calibrate_intervals([*lesions(1, 80, "A"), *small])})
+    own = intervals_at(fitted, "B", simulated=False)["half_width"]
+    assert own[:4] == fitted["half_width"][:4]
+    assert own[4] != fitted["half_width"][4]
+    assert "by_site" not in calibrate_intervals(lesions(1, 80, "A"))
 
 
 def test_what_pet_would_show_without_noise_has_a_narrower_interval_that_holds_for_quieter_pet_too() -> None:
@@ -138,6 +160,7 @@ def test_intervals_of_a_bundle_are_read_or_refused() -> None:
     assert intervals_of_bundle({"intervals": fitted})["half_width"] == fitted["half_width"]
     impossible = [{}, 3, fitted | {"half_width": [0.1]}, fitted | {"half_width": [-1.0] * 5},
                   fitted | {"noise_free_half_width": [-1.0] * 5}, fitted | {"noise_free_half_width": [0.1]},
+                  fitted | {"by_site": {"A": {"half_width": [0.1]}}}, fitted | {"by_site": 3},
                   fitted | {"half_width": ["x"] * 5}, fitted | {"classes_mm3": [5.0, 1, 2, 3, 4]}]  # fmt: skip
     for wrong in impossible:
         with pytest.raises(BadInput, match="Get the model again"):
