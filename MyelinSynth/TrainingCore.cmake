@@ -45,6 +45,7 @@ set(TRAINING_CORE_SCRIPTS
   evaluation/elimination.py
   evaluation/image_quality.py
   evaluation/information.py
+  evaluation/lesion_context.py
   evaluation/lesion_detection.py
   evaluation/lesion_features.py
   evaluation/lesion_geometry.py

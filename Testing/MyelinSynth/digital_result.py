@@ -24,6 +24,14 @@ INTERVALS = {  # of the measured and of the noise-free mean DVR, by volume
     "half_width": [0.2, 0.1],
     "noise_free_half_width": [0.1, 0.05],
 }
+REGRESSION = {  # of the myelin loss: a third for each unit that a lesion is darker than its surroundings in T1w
+    "mean": [0.0] * 14,
+    "sd": [1.0] * 14,
+    "weights": [-0.33, *[0.0] * 13],
+    "intercept": 0.1,
+    "classes_mm3": [0.0],
+    "half_width": [0.2],
+}
 
 
 def ball(matrix: np.ndarray, shape: tuple[int, int, int], centre: object, radius: float) -> np.ndarray:
@@ -97,6 +105,8 @@ def write_result(
     write_volume(folder / NAWM, nawm, affine)
     probability = probability_map(affine, shape) if found else None
     rows = _rows(labels, dvr, nawm, affine, pet, uncertain, probability)
+    if rows:
+        rows = _with_estimates(folder, rows, labels, affine, shape)
     _write_probability(folder, probability, affine)
     write_text(folder / "lesions.csv", lesions_csv(rows, column_names(measured=pet is not None)))
     write_text(
@@ -113,6 +123,29 @@ def _write_regions(folder: Path, affine: np.ndarray, shape: tuple[int, ...]) -> 
 
     masks = RegionMasks(np.zeros(shape, bool), ball(affine, shape, *VENTRICLE), ball(affine, shape, *CORTEX))
     write_volume(folder / PLACES, encode_regions(masks), affine)
+
+
+def _with_estimates(
+    folder: Path, rows: list[dict[str, Any]], labels: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]
+) -> list[dict[str, Any]]:
+    """Write MRI and tissues on a model's grid of 2 mm, and measure the lesions on them."""
+    from TrainingCore.data.result import CONTEXT
+    from TrainingCore.evaluation.lesion_context import LesionContext
+    from TrainingCore.imaging.grid import brain_grid
+    from TrainingCore.imaging.volumes import write_volume
+
+    grid = brain_grid(ball(affine, shape, CENTRE, BRAIN_RADIUS), affine, (24, 24, 24), 2.0)
+    brain = ball(grid.affine, grid.shape, CENTRE, BRAIN_RADIUS)
+    white = ball(grid.affine, grid.shape, CENTRE, BRAIN_RADIUS - 3.0)
+    tissue = (brain.astype(np.uint8) * 3 - white).astype(np.uint8)  # 2 white, 3 grey
+    t1w, flair = np.where(white, 100.0, 60.0) * brain, np.where(white, 50.0, 54.0) * brain
+    for centre, radius, value in (*LESIONS, MISSED):
+        lesion = ball(grid.affine, grid.shape, centre, radius)
+        t1w[lesion], flair[lesion] = 100 * value - 20, 80.0
+    flair += np.random.default_rng(0).normal(scale=2.0, size=flair.shape)
+    context = LesionContext({"t1w": t1w, "flair": flair}, tissue, grid.affine)
+    write_volume(folder / CONTEXT, context.encode(), grid.affine)
+    return context.estimates(labels, affine, rows, REGRESSION)
 
 
 def _write_probability(folder: Path, probability: np.ndarray | None, affine: np.ndarray) -> None:
@@ -147,11 +180,13 @@ def _record(
     source: str, rows: list[dict[str, Any]], dvr: np.ndarray, pet: np.ndarray | None, masks: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """Content of provenance.json."""
+    from TrainingCore.evaluation.lesion_myelin import FEATURES
     from TrainingCore.evaluation.lesion_summary import mean_sd, summarise_lesions
     from TrainingCore.evaluation.lesions import demyelination_limit
 
     model: dict[str, object] = {"name": "stand-in", "weights_sha256": "0" * 64, "simulated_training_data": True}
     model["intervals"] = INTERVALS
+    model["myelin"] = {"features": list(FEATURES), **REGRESSION}
     summary = {
         "synthetic_dvr": {name: mean_sd(dvr, mask) for name, mask in masks.items()},
         "demyelination_limit_dvr": demyelination_limit(dvr, masks["nawm"]),

@@ -20,6 +20,7 @@ LESION_LABELS, UNCERTAINTY = (
 )  # only with lesions; only with --uncertainty or an ensemble
 LESION_PROBABILITY = "lesions_probability.nii.gz"  # only if the lesions were segmented automatically
 PLACES = "places.nii.gz"  # only with lesions, given or segmented
+CONTEXT = "lesion_context.nii.gz"  # only with lesions, given or segmented
 VIEWER = "viewer.html"  # only with --viewer
 DICOM = "dicom"  # folder, only with --dicom; the only part of a Result that carries the patient's identity
 FOUND_LESIONS = "found_lesions.nii.gz"  # only from a model of an MRI contrast that also segments lesions
@@ -47,11 +48,12 @@ class Result:
 
     With lesions, given or segmented, lesion_labels.nii.gz: int16 on the same grid, the number of the row that each
     lesional voxel belongs to; places.nii.gz: anatomy that determines a lesion's region, for lesions that are added or
-    edited later (see imaging.regions.encode_regions). If they were segmented automatically, lesions_probability.nii.gz:
-    probability of a lesion, 0 to 1. With --uncertainty or an ensemble, uncertainty.nii.gz: SD over the predictions or,
-    for a calibrated model, of the expected error; provenance.json says which. If a FLAIR was generated first,
-    synthetic_flair.nii.gz: that image (arbitrary units). With --dicom, dicom/: map, lesions and table as DICOM, with
-    the patient's identity.
+    edited later (see imaging.regions.encode_regions); lesion_context.nii.gz: MRI and tissues on the model's grid, to
+    measure the contrasts of such lesions (see evaluation.lesion_context). If the lesions were segmented automatically,
+    lesions_probability.nii.gz: probability of a lesion, 0 to 1. With --uncertainty or an ensemble,
+    uncertainty.nii.gz: SD over the predictions or, for a calibrated model, of the expected error; provenance.json says
+    which. If a FLAIR was generated first, synthetic_flair.nii.gz: that image (arbitrary units). With --dicom, dicom/:
+    map, lesions and table as DICOM, with the patient's identity.
 
     Examples:
         >>> Result.open("result").lesions()[0]["mean_dvr"]                               # doctest: +SKIP

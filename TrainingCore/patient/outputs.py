@@ -13,6 +13,7 @@ from .. import RESEARCH_USE, SIMULATED
 from ..data.lesion_columns import column_names
 from ..data.result import (
     BRAIN,
+    CONTEXT,
     DVR,
     LESION_LABELS,
     LESION_PROBABILITY,
@@ -136,6 +137,9 @@ def _write_maps(folder: Path, findings: Findings) -> None:
             affine = findings.brain.mask.affine
             regions = RegionMasks(*(mask_on_own_grid(part, affine, own.brain).data > 0 for part in regions))
         write(PLACES, encode_regions(regions), "1 infratentorial, 2 lateral ventricles, 4 cortex, and their sums")
+    if findings.context is not None:
+        words_of_code = "tissue + 4 T1w + 65536 FLAIR, to measure edited lesions again"
+        write_volume(folder / CONTEXT, findings.context.encode(), findings.context.affine, words_of_code)
     if uncertainty is not None:
         write(UNCERTAINTY, uncertainty, "uncertainty (SD) of " + words)
 
@@ -202,7 +206,7 @@ def _provenance_of(findings: Findings, summary: dict[str, Any]) -> dict[str, Any
             "weights_sha256": findings.bundle.sha256,
             "simulated_training_data": findings.bundle.simulated,
             "training_data": about["training_data"],
-            **{key: about[key] for key in ("repeatability", "intervals") if key in about},
+            **{key: about[key] for key in ("repeatability", "intervals", "myelin") if key in about},
         },
         "simulated_patient": findings.patient.simulated,
         "synthetic_inputs": findings.patient.generated,

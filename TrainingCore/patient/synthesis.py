@@ -10,6 +10,8 @@ import numpy as np
 from ..data.bundle import Bundle
 from ..evaluation.calibration import expected_error, spread_by_label, total_spread
 from ..evaluation.conformal import interval_of, intervals_of_bundle
+from ..evaluation.lesion_context import LesionContext
+from ..evaluation.lesion_myelin import myelin_of_bundle
 from ..evaluation.lesions import confidence_by_label, demyelination_limit, lesion_table
 from ..evaluation.plausibility import Finding, plausibility
 from ..imaging.brain_mask import Brain
@@ -21,7 +23,7 @@ from ..prediction.uncertainty import fitted_errors
 from ..prediction.volume import Prediction, predict_patient
 from ..runtime.errors import MyelinSynthError
 from .clock import Clock
-from .estimates import with_estimates
+from .estimates import lesion_context
 from .inputs import PatientImages
 from .pipeline import PreparedPatient
 
@@ -44,6 +46,7 @@ class Findings:
         plausibility: comparison of the map with published findings.
         seconds: wall-clock seconds by step.
         regions: masks that determine the region of a lesion, None without lesions.
+        context: MRI and tissues on the model's grid, for outlines that are edited later; None without lesions.
     """
 
     prepared: PreparedPatient
@@ -59,6 +62,7 @@ class Findings:
     plausibility: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     regions: RegionMasks | None = None
+    context: LesionContext | None = None
 
     @property
     def patient(self) -> PatientImages:
@@ -146,8 +150,10 @@ def synthesize_prepared(
     if prepared.lesion_probability is not None and rows:
         confidence = confidence_by_label(prepared.lesion_probability, labels)
         rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
-    rows = with_estimates(prepared, bundle, labels, rows)
     t1w = prepared.reference
+    context = lesion_context(prepared, bundle) if rows or prepared.lesion_probability is not None else None
+    if context is not None and rows:
+        rows = context.estimates(labels, t1w.affine, rows, myelin_of_bundle(bundle.description))
     masks = _region_masks(prepared, clock) if rows or prepared.lesion_probability is not None else None
     if masks is not None:
         regions = lesion_regions(labels, masks, tuple(t1w.spacing))
@@ -165,6 +171,7 @@ def synthesize_prepared(
         flips=flips,
         predictions=len(prediction.maps),
         regions=masks,
+        context=context,
         plausibility=plausibility(dvr, labels, prepared.tissues, t1w.affine, t1w.data, ventricles),
     )
 

@@ -333,7 +333,7 @@ def writeResult(nodes: dict[str, Any], folder: Path, everything: bool = False) -
 
 def _writeImages(nodes: dict[str, Any], folder: Path) -> None:
     """Write the maps, the masks and the transforms of a Result."""
-    from TrainingCore.data.result import BRAIN, DVR, LESION_PROBABILITY, NAWM, PLACES, TRANSFORM, UNCERTAINTY
+    from TrainingCore.data.result import BRAIN, CONTEXT, DVR, LESION_PROBABILITY, NAWM, PLACES, TRANSFORM, UNCERTAINTY
 
     for role, name, kind, words in (
         ("dvr", DVR, np.float32, "synthetic DVR, research use only"),
@@ -342,6 +342,7 @@ def _writeImages(nodes: dict[str, Any], folder: Path) -> None:
         ("uncertainty", UNCERTAINTY, np.float32, "SD of synthetic DVR"),
         ("probability", LESION_PROBABILITY, np.float32, "probability of a lesion"),
         ("places", PLACES, np.uint8, "1 infratentorial, 2 ventricles, 4 cortex"),
+        ("context", CONTEXT, np.int32, "tissue + 4 T1w + 65536 FLAIR"),
     ):
         if role in nodes:
             _writeVolume(nodes[role], folder / name, kind, words)

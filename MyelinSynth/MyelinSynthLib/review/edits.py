@@ -21,11 +21,7 @@ from .table import AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Re
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
 SCREENED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "min_dvr")  # every edit changes at least one of these
 RELATIVE, ABSOLUTE = 6e-5, 1e-3  # rounding to five digits in lesions.csv
-# Need every single prediction, or masks of the tissues, which the scene does not hold
-NOT_AGAIN = (
-    *("uncertainty", "t1w_contrast", "flair_contrast"),
-    *("estimated_loss", "estimated_loss_low", "estimated_loss_high"),
-)
+NOT_AGAIN = ("uncertainty",)  # needs every single prediction, which the scene does not hold
 SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
 
 
@@ -278,8 +274,33 @@ def _rows(
         inLayer = lesions & set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
         if inLayer:
             measured = _layerRows(labels, inLayer, maps, nawm, ijkToRas(dvr))
+            measured = _withEstimates(measured, labels, layers, nodes, record.get("model", {}))
             rows += _withConfidence(measured, labels, nodes.get("probability"))
     return _withIntervals(rows, record.get("model", {}))
+
+
+def _withEstimates(
+    rows: list[dict[str, Any]],
+    labels: np.ndarray,
+    layers: list[np.ndarray],
+    nodes: dict[str, Any],
+    model: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """Add the contrasts in MRI and the estimated myelin loss; not for Results of earlier versions, without context."""
+    if "context" not in nodes or nodes["context"].GetImageData() is None:
+        return rows
+    from TrainingCore.evaluation.lesion_context import decode_context
+    from TrainingCore.evaluation.lesion_myelin import myelin_of_bundle
+    from TrainingCore.runtime.errors import BadInput
+
+    try:
+        fitted = myelin_of_bundle(model)
+    except BadInput:
+        fitted = None  # the record was changed by hand
+    coded = slicer.util.arrayFromVolume(nodes["context"]).transpose(2, 1, 0)
+    context = decode_context(coded, ijkToRas(nodes["context"]))
+    every = np.any([layer > 0 for layer in layers], axis=0).transpose(2, 1, 0)
+    return context.estimates(labels.transpose(2, 1, 0), ijkToRas(nodes["dvr"]), rows, fitted, every)
 
 
 def _withIntervals(rows: list[dict[str, Any]], model: dict[str, Any]) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from .reviewed import REJECTED_LABELS, allLesions, restoreReview, withoutOutline
 # see TrainingCore.data.result
 NAWM, LESION_LABELS, UNCERTAINTY = "nawm_mask.nii.gz", "lesion_labels.nii.gz", "uncertainty.nii.gz"
 LESION_PROBABILITY, PLACES = "lesions_probability.nii.gz", "places.nii.gz"
+CONTEXT = "lesion_context.nii.gz"
 LARGEST_TEXT = 64 << 20  # bytes of a report (ours)
 
 
@@ -49,6 +50,7 @@ class Outputs:
         uncertainty: scalar volume; None unless requested.
         probability: scalar volume; only with automatic lesion segmentation.
         regions: label map from which the regions of lesions are derived; None in Results of earlier versions.
+        context: scalar volume on the model's grid from which the contrasts of edited lesions are measured; likewise.
     """
 
     run: str
@@ -64,6 +66,7 @@ class Outputs:
     uncertainty: Any = None
     probability: Any = None
     regions: Any = None
+    context: Any = None
 
     def nodes(self) -> dict[str, Any]:
         """Return the nodes by role (`provenance.ROLES`), without those that are None."""
@@ -80,6 +83,7 @@ class Outputs:
             "uncertainty": self.uncertainty,
             "probability": self.probability,
             "places": self.regions,
+            "context": self.context,
         }
         return {role: node for role, node in nodes.items() if node is not None}
 
@@ -149,6 +153,8 @@ def _load(result: Any, patient: Patient, run: str) -> Outputs:
     if (result.path / PLACES).is_file():
         what = f"{name} {_('places (regions of lesions)')}"
         outputs.regions = _addMap(result.path / PLACES, t1w, "vtkMRMLLabelMapVolumeNode", what)
+    if (result.path / CONTEXT).is_file():
+        outputs.context = _addContext(result.path / CONTEXT, t1w, f"{name} {_('MRI and tissues of lesions')}")
     for role, node in outputs.nodes().items():
         provenance.sign(node, role, run, result.provenance, t1w)
     if patient.dvr is not None:
@@ -172,14 +178,30 @@ def _addMap(path: Path, t1w: Any, className: str, name: str) -> Any:
     return node
 
 
-def _readOnGrid(path: Path, t1w: Any) -> np.ndarray:
-    """Return the voxels of a file of the Result in the T1w's axis order, (K, J, I)."""
+def _addContext(path: Path, t1w: Any, name: str) -> Any:
+    """Add the coded MRI and tissues on their own grid, hidden, under the T1w's parent transform."""
+    loaded = _read(path)
+    array = slicer.util.arrayFromVolume(loaded).astype(np.int32)
+    node = addVolume("vtkMRMLScalarVolumeNode", name, array, ijkToRas(loaded))
+    node.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
+    node.SetHideFromEditors(True)
+    return node
+
+
+def _read(path: Path) -> Any:
+    """Read a volume of the Result as a node that is in no scene."""
     loaded = slicer.vtkMRMLScalarVolumeNode()
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     storage.SetSingleFile(1)
     if not storage.ReadData(loaded) or loaded.GetImageData() is None:
         raise SynthesisError(_("{name} of the result could not be read.").format(name=path.name))
+    return loaded
+
+
+def _readOnGrid(path: Path, t1w: Any) -> np.ndarray:
+    """Return the voxels of a file of the Result in the T1w's axis order, (K, J, I)."""
+    loaded = _read(path)
     shape = t1w.GetImageData().GetDimensions()[::-1]
     return onGrid(slicer.util.arrayFromVolume(loaded), ijkToRas(loaded), shape, ijkToRas(t1w))
 

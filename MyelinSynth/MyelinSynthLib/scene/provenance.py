@@ -19,7 +19,7 @@ CHANGE_ROLES = (
 )
 ROLES = (
     *("dvr", "brain", "nawm", "lesions", "table", "transform", "flair", "report", "provenance", "uncertainty"),
-    *("probability", "places"),
+    *("probability", "places", "context"),
     # made on demand
     *("brain_surface", "histogram_table", "histogram_series", "histogram_chart"),
     *("comparison_table", "comparison_series", "identity_table", "identity_series", "comparison_chart"),

@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 
 from TrainingCore.data.lesion_columns import COLUMNS, MRI, column_names
-from TrainingCore.data.result import FILES, LESION_LABELS, PLACES, UNCERTAINTY, Result
+from TrainingCore.data.result import CONTEXT, FILES, LESION_LABELS, PLACES, UNCERTAINTY, Result
+from TrainingCore.evaluation.lesion_context import decode_context
 from TrainingCore.evaluation.lesions import lesion_table
 from TrainingCore.imaging.volumes import Volume, read_volume, write_volume
 from TrainingCore.prediction.inference import TILE, predict_maps
@@ -99,6 +100,17 @@ def test_lesions_have_contrasts_and_without_a_regression_no_estimated_loss(made)
     assert large
     assert all(np.isfinite([row["t1w_contrast"], row["flair_contrast"]]).all() for row in large)
     assert {row["estimated_loss"] for row in rows} == {None}
+
+
+def test_contrasts_of_outlines_are_measured_again_from_the_files_alone(made):
+    rows = made.lesions()
+    coded, labels = (nib.load(made.path / name) for name in (CONTEXT, LESION_LABELS))
+    context = decode_context(np.asarray(coded.dataobj), coded.affine)
+    bare = [{"id": row["id"], "volume_mm3": row["volume_mm3"]} for row in rows]
+    again = context.estimates(np.asarray(labels.dataobj), labels.affine, bare, None)
+    for name in ("t1w_contrast", "flair_contrast"):
+        before = [np.nan if row[name] is None else row[name] for row in rows]
+        assert [row[name] or np.nan for row in again] == pytest.approx(before, rel=5e-3, abs=2e-3, nan_ok=True)
 
 
 def test_the_provenance_names_no_file_and_no_folder(made, patient):
