@@ -64,8 +64,9 @@ class LesionContext:
             every = np.asarray(lesional, np.int32)
             other |= partial_volumes_of_labels(every, affine, self.tissue.shape, self.affine).labels() > 0
         white, grey = ((self.tissue == kind) & ~other for kind in (WHITE, GREY))
-        brain, spacing = self.tissue > OUTSIDE, np.linalg.norm(self.affine[:3, :3], axis=0)
-        nawm = normal_appearing_white_matter(white, other, tuple(map(float, spacing)))
+        brain = self.tissue > OUTSIDE
+        i, j, k = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        nawm = normal_appearing_white_matter(white, other, (i, j, k))
         masks = {"nawm": nawm, "grey_matter": grey, "brain": brain}
         contrasts = lesion_contrasts(own, self.images, masks, self.affine)
         geometry = None if fitted is None else lesion_geometry(own, brain, white, grey, self.affine)
