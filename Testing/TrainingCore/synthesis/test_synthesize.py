@@ -33,7 +33,7 @@ def made(tmp_path_factory, patient, bundle):
 def test_a_result_holds_exactly_its_files(made):
     without_regions = any("does not fit the atlas" in text for text in made.provenance["warnings"])
     regions = () if without_regions else (PLACES,)  # which of them depends on the CPU for a made-up head
-    assert {path.name for path in made.path.iterdir()} == {*FILES, LESION_LABELS, *regions}
+    assert {path.name for path in made.path.iterdir()} == {*FILES, LESION_LABELS, CONTEXT, *regions}
     assert bool(made.lesions()[0].get("region")) is not without_regions
     assert sorted(path.name for path in made.path.parent.iterdir()) == ["result"]
 
