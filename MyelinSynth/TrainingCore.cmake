@@ -241,6 +241,7 @@ set(TRAINING_CORE_SCRIPTS
   reporting/group_pictures.py
   reporting/lesion_tables.py
   reporting/methods.py
+  reporting/patient_lesions.py
   reporting/patient_report.py
   reporting/plausibility_tables.py
   reporting/qc_measures.py

@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import SIMULATED
 from ..data.case import title_of, word_of
-from ..data.lesion_columns import formats, titles
 from ..evaluation.lesion_myelin import ESTIMATE
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
@@ -18,6 +17,7 @@ from ..prediction.uncertainty import describe_uncertainty
 from ..runtime.numerals import MISSING
 from .document import Report
 from .figures import DVR_MAP, DVR_WINDOW, MEASURED, OUTLINE, SOFT, SYNTHETIC, new_figure
+from .patient_lesions import report_formats, report_rows
 from .plausibility_tables import CAPTION, plausibility_rows
 
 if TYPE_CHECKING:
@@ -177,18 +177,17 @@ def _lesion_section(report: Report, findings: Findings, summary: dict[str, Any])
             f"measured: {r}, n = {correlation['n']}. p assumes independent lesions.",
             "Scatter plot of synthetic against measured mean DVR of each lesion",
         )
-    columns = [key for key in titles() if any(row.get(key) is not None for row in findings.rows)]
     shown = findings.rows[:ROWS_SHOWN]
     caption = "Largest first; positions in world coordinates (RAS)."
     if "lesions" in findings.patient.generated:
         caption = "Found automatically by a network, to be reviewed. " + caption
     if findings.uncertainty is not None:
         caption += f" Uncertainty: {describe_uncertainty(findings.bundle.description, findings.predictions)}."
-    if ESTIMATE in columns:
+    if any(row.get(ESTIMATE) is not None for row in findings.rows):
         caption += " Estimated myelin loss: learnt from simulated lesions, not validated in people."
     if len(shown) < len(findings.rows):
         caption += f" The {len(shown)} largest of {len(findings.rows)}; all are in lesions.csv."
-    report.add_table(shown, caption, columns, titles(), formats())
+    report.add_table(report_rows(shown), caption, formats=report_formats())
 
 
 def _patient_slices_figure(findings: Findings) -> Figure:
