@@ -13,11 +13,11 @@ Row = Mapping[str, Any]
 JOINED = {
     "x_mm": ("centre (mm)", ("x_mm", "y_mm", "z_mm"), "{}, {}, {}"),
     "mean_dvr": ("mean DVR, SD", ("mean_dvr", "sd_dvr"), "{} \N{PLUS-MINUS SIGN} {}"),
-    "dvr_low": ("95 % interval of DVR", ("dvr_low", "dvr_high"), "{} to {}"),
+    "dvr_low": ("95 % interval of DVR", ("dvr_low", "dvr_high"), "{}\N{EN DASH}{}"),
     "estimated_loss": (
-        "estimated myelin loss (95 %)",
+        "myelin loss, estimated (95 %)",
         ("estimated_loss", "estimated_loss_low", "estimated_loss_high"),
-        "{} ({} to {})",
+        "{} ({}\N{EN DASH}{})",
     ),
 }
 

@@ -16,8 +16,8 @@ def test_values_that_belong_together_share_a_column() -> None:
     (row,) = report_rows([LESION])
     assert row["centre (mm)"] == "27, -11, 7"
     assert row["mean DVR, SD"] == "1.05 \N{PLUS-MINUS SIGN} 0.03"
-    assert row["estimated myelin loss (95 %)"] == "28% (0% to 59%)"
-    assert row["95 % interval of DVR"] == "0.90 to 1.20"
+    assert row["myelin loss, estimated (95 %)"] == "28% (0%\N{EN DASH}59%)"
+    assert row["95 % interval of DVR"] == "0.90\N{EN DASH}1.20"
     assert row["T1w contrast"] == -1.084
     assert not {"x", "SD", "to"} & set(row)
     page = Report("title").add_table([row], formats=report_formats()).html()
@@ -36,6 +36,6 @@ def test_what_was_not_measured_has_no_column_or_an_empty_cell() -> None:
     }
     assert list(report_rows([known])[0]) == ["lesion", "volume (mm³)", "centre (mm)", "mean DVR"]
     first, second = report_rows([LESION, LESION | {"estimated_loss": None, "id": 2}])
-    assert first["estimated myelin loss (95 %)"]
-    assert second["estimated myelin loss (95 %)"] is None
+    assert first["myelin loss, estimated (95 %)"]
+    assert second["myelin loss, estimated (95 %)"] is None
     assert report_rows([]) == []
