@@ -321,7 +321,7 @@ def test_everything_says_how_it_was_made_and_lies_beside_the_t1w(application: Ap
     study = hierarchy.CreateStudyItem(subject, "MRI")
     hierarchy.CreateItem(study, patient.t1w)
     outputs = through(patient, tmp_path)
-    assert set(outputs.nodes()) == {*provenance.ROLES[:9], "places"}
+    assert set(outputs.nodes()) == {*provenance.ROLES[:9], "places", "context"}
     assert provenance.nodesOfRun(slicer.mrmlScene, "run-1") == outputs.nodes()
     assert provenance.runs(slicer.mrmlScene) == ["run-1"]
     for node in outputs.nodes().values():
