@@ -1,6 +1,7 @@
 """One measurement in a process of its own: one contender, one task, a JSON line on stdout.
 
 Called by `generator.py`; by hand: python -m Testing.benchmarks.contenders ours inference --size 64
+With --keep-memory, freed memory stays in the process, as in `train`: compare `ours step` with and without it.
 """
 
 from __future__ import annotations
@@ -201,8 +202,14 @@ def main() -> int:
     arguments.add_argument("--size", type=int, default=128)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--repeats", type=int, default=1)
+    arguments.add_argument("--keep-memory", action="store_true")
     chosen = arguments.parse_args()
     import torch
+
+    from TrainingCore.runtime.memory import keep_freed_memory
+
+    if chosen.keep_memory and not keep_freed_memory():
+        raise SystemExit("--keep-memory needs Linux with glibc.")
 
     torch.set_num_threads(chosen.threads)
     if chosen.task == "error":
