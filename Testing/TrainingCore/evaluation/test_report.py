@@ -11,8 +11,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from TrainingCore import RESEARCH_USE
-from TrainingCore.data.lesion_columns import formats, titles
+from TrainingCore.data.lesion_columns import titles
 from TrainingCore.reporting.document import SIMULATED_BANNER, Report, png_bytes
+from TrainingCore.reporting.patient_lesions import report_formats, report_rows
 
 
 def picture() -> Figure:
@@ -100,7 +101,7 @@ def test_a_number_with_its_sd_stays_on_one_line_and_words_break_before_a_table_s
     assert '<td class="">0.638 (0.154)</td>' in text
 
 
-@pytest.mark.parametrize(("columns", "kind"), [(9, None), (10, "wide"), (14, "wide"), (15, "wide widest")])
+@pytest.mark.parametrize(("columns", "kind"), [(9, None), (10, "wide"), (12, "wide"), (13, "wide widest")])
 def test_tables_of_many_columns_have_smaller_letters(columns: int, kind: str | None) -> None:
     tags = Tags()
     tags.feed(Report("t").add_table([{f"c{number}": 1.0 for number in range(columns)}]).html())
@@ -112,7 +113,7 @@ def test_the_table_of_all_lesion_columns_fits_the_page(
 ) -> None:
     row = dict.fromkeys(titles(), 0.8765) | {"id": 101, "region": "deep white matter", "volume_mm3": 12345.0}
     row |= {"x_mm": -41.0, "y_mm": -81.0, "z_mm": -29.0}
-    report = Report("Map").add_table([row], "Largest first", list(row), titles(), formats())
+    report = Report("Map").add_table(report_rows([row]), "Largest first", formats=report_formats())
     report.write(tmp_path / "report.html")
     width, needed = first_table_width(tmp_path / "report.html", 1280)
     assert needed <= width
