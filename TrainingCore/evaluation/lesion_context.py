@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from ..imaging.partial_volumes import partial_volumes_of_labels
 from ..imaging.tissues import normal_appearing_white_matter
@@ -21,6 +22,7 @@ Row = dict[str, Any]
 OUTSIDE, OTHER, WHITE, GREY = range(4)  # tissues
 SHIFTS = {"t1w": 2, "flair": 16}  # bits below are the tissue and the image before
 STEPS = 2**14 - 1  # of an image's range
+MARGIN = 2  # voxels around the brain: voxels of lesions at its border may lie outside
 
 
 @dataclass(frozen=True)
@@ -73,17 +75,21 @@ class LesionContext:
         return [row | _estimates(row, contrasts, geometry, fitted) for row in rows]
 
     def encode(self) -> np.ndarray:
-        """Encode images and tissues as one image.
+        """Encode images and tissues as one image, without the face.
 
         Returns:
             int32 (I, J, K): the tissue in bits 0 and 1, the T1w in bits 2 to 15 and the FLAIR in bits 16 to 29, each
-            scaled from its lowest to its highest value; 0 throughout for a missing one.
+            scaled from its lowest to its highest value; 0 farther than MARGIN voxels from the brain, and throughout for
+            a missing image.
         """
         coded = self.tissue.astype(np.int32)
+        near = ndimage.binary_dilation(self.tissue > OUTSIDE, iterations=MARGIN)
         for name, image in self.images.items():
-            low, high = float(image.min()), float(image.max())
+            inside = image[near]
+            low, high = (float(inside.min()), float(inside.max())) if inside.size else (0.0, 0.0)
             if high > low:
-                coded |= np.round((image - low) / (high - low) * STEPS).astype(np.int32) << SHIFTS[name]
+                scaled = np.round((np.clip(image, low, high) - low) / (high - low) * STEPS).astype(np.int32)
+                coded |= np.where(near, scaled << SHIFTS[name], 0)
         return coded
 
 

@@ -60,6 +60,14 @@ def test_the_coded_image_measures_the_same_and_says_what_is_missing() -> None:
     assert row["t1w_contrast"] == pytest.approx(-0.5, abs=0.03)
 
 
+def test_the_coded_image_shows_no_face() -> None:
+    context, _ = head()
+    context.tissue[:, :, 15:] = 0  # the brain ends here, T1w and FLAIR go on
+    coded = context.encode()
+    assert (coded[:, :, 17:] == 0).all()
+    assert (coded[5:25, 5:25, 15:17] > 0).all()
+
+
 def test_lesions_that_are_not_asked_for_are_no_surroundings() -> None:
     context, labels = head()
     context.images["t1w"][9:12, 14:17, 14:17] = 20  # a third lesion between the two
