@@ -91,16 +91,20 @@ def train(
     elif lesion_masks is not None:
         raise BadInput("--lesion-masks needs --simulate: a cohort has lesion masks of its own.")
     else:
-        folder = data or (Path(run.facts["data"]) if run else None)
-        if folder is None:
-            raise BadInput("No training data. Give a cohort with --data BIDS_FOLDER, or use --simulate.")
-        cohort = Cohort.read(folder, settings["data"]["inputs"]).usable_for_training(training_volumes(settings))
+        cohort = _training_cohort(data or (Path(run.facts["data"]) if run else None), settings)
     if run is None:
         check_not_begun(out)
     start = start_from or (run.facts.get("started_from", {}).get("path") if run else None)
     compute = Compute(device=device, threads=threads, workers=workers)
     began = Bundle.open(start) if start else None
     return _train(simulation or cohort, settings, out, run, began, list(stratify), compute, progress)
+
+
+def _training_cohort(folder: Path | None, recipe: dict[str, Any]) -> Cohort:
+    """Read the visits that can be trained on; raises BadInput if there are none."""
+    if folder is None:
+        raise BadInput("No training data. Give a cohort with --data BIDS_FOLDER, or use --simulate.")
+    return Cohort.read(folder, recipe["data"]["inputs"]).usable_for_training(training_volumes(recipe))
 
 
 def _check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> None:

@@ -145,11 +145,7 @@ def synthesize_prepared(
     if prediction.has_spread and rows:
         expected = expected_error(spread_by_label(prediction.maps, labels, prediction.scale), fitted.get("lesions"))
         rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
-    intervals = intervals_of_bundle(bundle.description)
-    rows = [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
-    if prepared.lesion_probability is not None and rows:
-        confidence = confidence_by_label(prepared.lesion_probability, labels)
-        rows = [row | {"confidence": float(confidence[row["id"]])} for row in rows]
+    rows = _with_intervals_and_confidence(rows, labels, prepared, bundle)
     t1w = prepared.reference
     context = lesion_context(prepared, bundle) if rows or prepared.lesion_probability is not None else None
     if context is not None and rows:
@@ -174,6 +170,18 @@ def synthesize_prepared(
         context=context,
         plausibility=plausibility(dvr, labels, prepared.tissues, t1w.affine, t1w.data, ventricles),
     )
+
+
+def _with_intervals_and_confidence(
+    rows: list[dict[str, Any]], labels: np.ndarray, prepared: PreparedPatient, bundle: Bundle
+) -> list[dict[str, Any]]:
+    """Add the prediction intervals and, for lesions that a network segmented, its mean probability."""
+    intervals = intervals_of_bundle(bundle.description)
+    rows = [row | interval_of(intervals, row["volume_mm3"], row["mean_dvr"]) for row in rows]
+    if prepared.lesion_probability is None or not rows:
+        return rows
+    confidence = confidence_by_label(prepared.lesion_probability, labels)
+    return [row | {"confidence": float(confidence[row["id"]])} for row in rows]
 
 
 def _voxel_uncertainty(prediction: Prediction, brain: Brain, fitted: dict[str, float] | None) -> np.ndarray:
