@@ -74,7 +74,7 @@ def test_lesions_of_a_calibrated_model_have_intervals(made):
         assert row["volume_mm3"] >= 100
         assert row["dvr_low"] == pytest.approx(row["mean_dvr"] - width, abs=1e-4)
         assert row["dvr_high"] == pytest.approx(row["mean_dvr"] + width, abs=1e-4)
-    assert "95 % interval from" in (made.path / "report.html").read_text(encoding="utf-8")
+    assert "95 % interval of DVR" in (made.path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_report_says_which_published_findings_the_map_shows(made):
