@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from TrainingCore.data.bundle import Bundle, save_bundle
+from TrainingCore.data.case import Case
 from TrainingCore.data.recipe import grid_shape, grid_spacing, load_recipe
 from TrainingCore.evaluation.calibration import spread_by_label
 from TrainingCore.prediction.cases import predict_case
@@ -121,7 +121,8 @@ def test_a_lesions_uncertainty_joins_the_spread_with_the_predicted_error(tmp_pat
     passes: list[torch.Size] = []
     network = model.system(model.device).inference_networks()[""]
     network.register_forward_hook(lambda _network, inputs, _output: passes.append(inputs[0].shape))
-    outputs = predict_case(model, SimpleNamespace(volumes=volumes | {"brain": np.ones((16, 16, 16), bool)}), True)
+    case = Case("01", "1", volumes | {"brain": np.ones((16, 16, 16), bool)}, np.eye(4))
+    outputs = predict_case(model, case, True)
     assert len(passes) == len(outputs.maps)  # the map and its scale come from one pass
     assert outputs.scale is not None
     assert np.allclose(outputs.scale, math.sqrt(2) * 0.05, rtol=1e-4)
