@@ -147,10 +147,11 @@ def synthesize_prepared(
         rows = [row | {"uncertainty": float(expected[row["id"]])} for row in rows]
     rows = _with_intervals_and_confidence(rows, labels, prepared, bundle)
     t1w = prepared.reference
-    context = lesion_context(prepared, bundle) if rows or prepared.lesion_probability is not None else None
+    to_review = bool(rows) or prepared.lesion_probability is not None
+    context = lesion_context(prepared, bundle) if to_review else None
     if context is not None and rows:
         rows = context.estimates(labels, t1w.affine, rows, myelin_of_bundle(bundle.description))
-    masks = _region_masks(prepared, clock) if rows or prepared.lesion_probability is not None else None
+    masks = _region_masks(prepared, clock) if to_review else None
     if masks is not None:
         regions = lesion_regions(labels, masks, tuple(t1w.spacing))
         rows = [row | {"region": regions[row["id"] - 1]} for row in rows]

@@ -92,6 +92,7 @@ def simulate_visit(
     label: str = "",
     disease: str = "ms",
     contrasts: Sequence[str] | None = None,
+    lesion_mask: str = "",
 ) -> Case:
     """Simulate one visit of a person, see `simulate_person_visit`.
 
@@ -104,6 +105,7 @@ def simulate_visit(
         label: label of the person in the Case.
         disease: ms, wmh or glioma.
         contrasts: names of case.ALL_MRI, and `dvr`; None for DEFAULT_CONTRASTS.
+        lesion_mask: see `simulate_case`.
 
     Returns:
         Case with raw MRI, `dvr` (measured), `dvr_clean` (noise-free) and masks.
@@ -113,7 +115,7 @@ def simulate_visit(
     """
     check_site(site)
     check_disease(disease)
-    person = draw_person(person_seed, site, patient, disease)
+    person = replace(draw_person(person_seed, site, patient, disease), lesion_mask=lesion_mask)
     return simulate_person_visit(
         person, visit, size, DEFAULT_CONTRASTS[disease] if contrasts is None else contrasts, label
     )
@@ -153,11 +155,7 @@ def simulate_case(
     size = round(FIELD_OF_VIEW_MM / spacing) if spacing > 0 else 0
     if size < 1 or abs(size * spacing - FIELD_OF_VIEW_MM) > 1e-6 * FIELD_OF_VIEW_MM:
         raise BadInput(f"A spacing of {spacing:g} mm does not divide {FIELD_OF_VIEW_MM:g} mm. Choose e.g. 1.5, 2 or 3.")
-    check_site(site)
-    check_disease(disease)
-    person = replace(draw_person(seed, site, patient, disease), lesion_mask=lesion_mask)
-    names = DEFAULT_CONTRASTS[disease] if contrasts is None else contrasts
-    return simulate_person_visit(person, 1, size, names, f"{site}{seed}")
+    return simulate_visit(seed, 1, site, size, patient, f"{site}{seed}", disease, contrasts, lesion_mask)
 
 
 def simulate_person_visit(person: Person, visit: int, size: int, contrasts: Sequence[str], label: str = "") -> Case:

@@ -299,7 +299,8 @@ def _withEstimates(
         fitted = None  # the record was changed by hand
     coded = slicer.util.arrayFromVolume(nodes["context"]).transpose(2, 1, 0)
     context = decode_context(coded, ijkToRas(nodes["context"]))
-    every = np.any([layer > 0 for layer in layers], axis=0).transpose(2, 1, 0)
+    overlapping = len(layers) > 1  # otherwise `labels` are all lesions, and measured once, as `synthesize` does
+    every = np.any([layer > 0 for layer in layers], axis=0).transpose(2, 1, 0) if overlapping else None
     return context.estimates(labels.transpose(2, 1, 0), ijkToRas(nodes["dvr"]), rows, fitted, every)
 
 
