@@ -62,8 +62,8 @@ def synthesize(
         lesion_finder: model that segments lesions if --lesions is not given.
         device: auto (a GPU if there is one), cpu or cuda:N.
         flips: average the prediction with that of the left-right mirrored images.
-        uncertainty: also write the SD over six augmented predictions or, with a calibrated model, the expected error
-            of map and lesions.
+        uncertainty: also write the SD over six augmented predictions of each network or, with a calibrated model, the
+            expected error of map and lesions.
         viewer: also write viewer.html, to review the map offline in a browser without Slicer.
         dicom: also write map, lesions and table as DICOM, derived from the T1w series, with the patient's identity.
         dicom_reference: DICOM series from which a non-DICOM T1w was converted; implies --dicom.

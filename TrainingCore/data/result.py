@@ -17,7 +17,7 @@ FILES = (DVR, BRAIN, NAWM, TRANSFORM, LESIONS, REPORT, PROVENANCE)
 LESION_LABELS, UNCERTAINTY = (
     "lesion_labels.nii.gz",
     "uncertainty.nii.gz",
-)  # only with lesions; only with --uncertainty or an ensemble
+)  # only with lesions; only with --uncertainty or three networks
 LESION_PROBABILITY = "lesions_probability.nii.gz"  # only if the lesions were segmented automatically
 PLACES = "places.nii.gz"  # only with lesions, given or segmented
 CONTEXT = "lesion_context.nii.gz"  # only with lesions, given or segmented
@@ -50,7 +50,7 @@ class Result:
     lesional voxel belongs to; places.nii.gz: anatomy that determines a lesion's region, for lesions that are added or
     edited later (see imaging.regions.encode_regions); lesion_context.nii.gz: MRI and tissues on the model's grid, to
     measure the contrasts of such lesions (see evaluation.lesion_context). If the lesions were segmented automatically,
-    lesions_probability.nii.gz: probability of a lesion, 0 to 1. With --uncertainty or an ensemble,
+    lesions_probability.nii.gz: probability of a lesion, 0 to 1. With --uncertainty or an ensemble of three,
     uncertainty.nii.gz: SD over the predictions or, for a calibrated model, of the expected error; provenance.json says
     which. If a FLAIR was generated first, synthetic_flair.nii.gz: that image (arbitrary units). With --dicom, dicom/:
     map, lesions and table as DICOM, with the patient's identity.

@@ -51,8 +51,8 @@ class Prediction:
 
     @property
     def has_spread(self) -> bool:
-        """Whether there are enough maps to estimate an SD; an original and a mirrored one are too few."""
-        return len(self.maps) > 2
+        """Whether there are enough maps to estimate an SD: three members, or more than the mirrored predictions."""
+        return self.members > 2 or len(self.maps) > 2 * self.members
 
 
 def predict_patient(

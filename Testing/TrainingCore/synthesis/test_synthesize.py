@@ -328,18 +328,22 @@ def test_a_calibrated_model_says_the_error_to_be_expected(patient, bundle, comma
     assert "calibrated on a simulated cohort" in (out / "report.html").read_text(encoding="utf-8")
 
 
-def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bundle, command, tmp_path):
+def _ensemble(bundle, folder, shifts):
+    """A model whose members are `bundle` with the DVR higher by each of the shifts."""
     from TrainingCore.data.bundle import Bundle, save_bundle
 
     one = Bundle.open(bundle)
     weights = {}
-    for member, shift in ((1, 0.0), (2, 0.1), (3, 0.2)):
+    for member, shift in enumerate(shifts, start=1):
         own = one.weights()
         last = next(name for name in own if name.endswith("last.bias"))
         own[last] = own[last] + shift
         weights |= {f"member-{member}/{name}": tensor for name, tensor in own.items()}
-    about = {**one.description, "members": 3}
-    ensemble = save_bundle(tmp_path / "three", about, weights).path
+    return save_bundle(folder, {**one.description, "members": len(shifts)}, weights).path
+
+
+def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bundle, command, tmp_path):
+    ensemble = _ensemble(bundle, tmp_path / "three", (0.0, 0.1, 0.2))
     maps = {}
     for name, model in (("one", bundle), ("ensemble", ensemble)):
         assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--lesions", patient["lesions"], "--model",
@@ -352,6 +356,15 @@ def test_an_ensemble_gives_the_mean_of_its_members_and_their_spread(patient, bun
         row["uncertainty"] == pytest.approx(0.1, abs=1e-4) for row in Result.open(tmp_path / "ensemble").lesions()
     )
     assert not (tmp_path / "one" / UNCERTAINTY).exists()
+
+
+def test_two_networks_and_their_mirrored_predictions_are_no_uncertainty(patient, bundle, command, tmp_path):
+    """Nobody asked for it, and no calibration is over four maps."""
+    pair = _ensemble(bundle, tmp_path / "two", (0.0, 0.1))
+    assert command("--t1", patient["t1w"], "--flair", patient["flair"], "--lesions", patient["lesions"], "--model",
+                   pair, "--flips", "--progress", "none", "--out", tmp_path / "out") == 0  # fmt: skip
+    assert not (tmp_path / "out" / UNCERTAINTY).exists()
+    assert all(row["uncertainty"] is None for row in Result.open(tmp_path / "out").lesions())
 
 
 def test_the_spread_of_a_label_is_that_of_its_mean():
