@@ -23,6 +23,7 @@ set(TRAINING_CORE_SCRIPTS
   data/inputs.py
   data/lesion_columns.py
   data/lesion_names.py
+  data/model_card.py
   data/participants.py
   data/recipe.py
   data/result.py

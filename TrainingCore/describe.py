@@ -116,7 +116,8 @@ def _plain(value: Any) -> str:
 
 
 def _describe_bundle(path: str) -> None:
-    from .data.bundle import Bundle, model_card
+    from .data.bundle import Bundle
+    from .data.model_card import model_card
 
     try:
         bundle = Bundle.open(path)

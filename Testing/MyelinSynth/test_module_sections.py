@@ -170,6 +170,19 @@ def test_models_are_added_chosen_kept_and_removed(host: Host, widget: Any, tmp_p
     assert not host.messages
 
 
+def test_the_card_is_short_until_the_whole_one_is_asked_for(host: Host, widget: Any) -> None:
+    short = widget.ui.modelCard.text
+    assert "not for diagnosis" in short
+    assert "lesion level Pearson r" in short
+    assert "repeatability" not in short
+    widget.ui.wholeCardButton.click()
+    whole = widget.ui.modelCard.text
+    assert "repeatability" in whole
+    assert len(whole) > 3 * len(short)
+    widget.ui.wholeCardButton.click()
+    assert widget.ui.modelCard.text == short
+
+
 def test_a_refused_model_is_said_and_a_closed_dialog_does_nothing(host: Host, widget: Any, tmp_path: Path) -> None:
     bundle = writeBundle(tmp_path / "given")
     (bundle / "weights.safetensors").write_bytes(b"changed")

@@ -17,6 +17,7 @@ from typing import Any
 from .. import __version__
 from ..runtime.errors import BadInput
 from ..runtime.files import atomic_folder, write_json, write_text
+from .model_card import TRAINED_IMAGES, model_card
 from .recipe import leaves
 
 DESCRIPTION, WEIGHTS = "bundle.json", "weights.safetensors"
@@ -58,7 +59,6 @@ NO_BUNDLES = {  # file that identifies another kind of folder: advice for the me
 }
 MAX_MEMBERS = 100
 DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
-TRAINED_IMAGES = "trained_images"  # entry of bundle.json and run.json, see `imaging.fingerprints`
 MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
 
 
@@ -345,109 +345,3 @@ def add_to_bundle(folder: Path, entries: dict[str, Any]) -> Bundle:
     write_text(bundle.path / "README.md", model_card(described))
     write_json(bundle.path / DESCRIPTION, described)
     return Bundle.open(folder)
-
-
-def _members(description: dict[str, Any]) -> str:
-    count = description.get("members", 1)
-    return "" if count == 1 else f", ensemble of {count} trained on different people"
-
-
-def _training_images(description: dict[str, Any]) -> list[str]:
-    images = {volume: len(marks) for volume, marks in description.get(TRAINED_IMAGES, {}).items() if marks}
-    named = " and ".join(f"{count} {volume}" for volume, count in images.items())
-    return [f"- training people are recognised by fingerprints of {named} images"] if named else []
-
-
-def _intervals(description: dict[str, Any]) -> list[str]:
-    intervals = description.get("intervals")
-    if intervals is None:
-        return []
-    ends = [*(f"{end:g}" for end in intervals["classes_mm3"][1:]), ""]
-
-    def words(widths: list[float | None]) -> str:
-        return ", ".join(
-            f"{low:g}-{high} mm3 +-{width:.3f}" if high else f"> {low:g} mm3 +-{width:.3f}"
-            for low, high, width in zip(intervals["classes_mm3"], ends, widths)
-            if width is not None
-        )
-
-    source = f"from a {intervals['measured on']}"
-    lines = [f"- {intervals['level']:.0%} intervals of lesion DVR in PET: {words(intervals['half_width'])}; {source}"]
-    if "noise_free_half_width" in intervals:
-        lines.append(f"- the same without the noise of PET: {words(intervals['noise_free_half_width'])}")
-    kind = "simulated site" if intervals.get("simulated") else "site"
-    lines += [
-        f"- intervals of lesion DVR in PET at {kind} {site}: {words(own['half_width'])}"
-        for site, own in intervals.get("by_site", {}).items()
-    ]
-    return lines
-
-
-def _myelin(description: dict[str, Any]) -> list[str]:
-    known = description.get("myelin")
-    if known is None:
-        return []
-    return [
-        "- estimated myelin loss of lesions: linear regression on contrast in T1w and FLAIR, DVR corrected for blur, "
-        f"size and location; fitted to {known['lesions']} simulated lesions; r {known['r']:.2f} with the true loss of "
-        f"people left out (T1w contrast alone {known['r_of_t1w_contrast']:.2f}); {known['measured on']}"
-    ]
-
-
-def _uncertainty(description: dict[str, Any]) -> list[str]:
-    if "uncertainty" not in description:
-        return []
-    uncertainty = description["uncertainty"]
-    return [
-        "- uncertainty (optional): SD of the expected error, at least "
-        f"{uncertainty['lesions']['floor']:.3f} DVR for the mean of a lesion, {uncertainty['voxels']['floor']:.3f} for "
-        f"a voxel; calibrated on a {uncertainty['measured on']}",
-    ]
-
-
-def _repeatability(description: dict[str, Any]) -> list[str]:
-    known = description.get("repeatability")
-    if known is None:
-        return []
-    by_class = ", ".join(f"{sd:.3f} from {low:g} mm3" for low, sd in zip(known["classes_mm3"], known["sd"]))
-    return [
-        f"- repeatability: SD of the difference in lesion DVR between two scans without a change {by_class}; "
-        f"{known['source']}"
-    ]
-
-
-def model_card(description: dict[str, Any]) -> str:
-    """Format the model card as Markdown: system, training data, measured performance, licence and intended use.
-
-    Args:
-        description: content of bundle.json.
-
-    Returns:
-        The whole card.
-    """
-    performance = description["performance"]
-    lines = [f"- {key}: {value}" for key, value in performance.items()] or ["- not measured"]
-    simulated = "**Simulated training data.** " if description["simulated_training_data"] else ""
-    return "\n".join(
-        [
-            f"# {description['name']}",
-            "",
-            f"{simulated}{description['intended_use']}",
-            "",
-            f"- system: {description['system']}{_members(description)}",
-            f"- inputs: {', '.join(description['inputs'])}; output: {description['output']}",
-            f"- trained on: {description['training_data']}",
-            *_training_images(description),
-            f"- licence: {description['licence']}",
-            *_intervals(description),
-            *_myelin(description),
-            *_uncertainty(description),
-            *_repeatability(description),
-            f"- weights SHA-256: `{description['weights_sha256']}`",
-            "",
-            "## Measured performance",
-            "",
-            *lines,
-            "",
-        ]
-    )

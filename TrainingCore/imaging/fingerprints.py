@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..data.bundle import TRAINED_IMAGES
 from ..data.cohort import Cohort
+from ..data.model_card import TRAINED_IMAGES
 from ..data.visit import Visit
 from .volumes import content_sha256, read_volume
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.model_card import BETTER
 from ..data.table_text import is_empty
 from ..evaluation.lesion_myelin import FEATURES, TRUTH, fit_myelin
 from ..evaluation.tasks import TASKS
@@ -87,9 +88,9 @@ def _in_short(summary: Mapping[str, Any]) -> Iterator[str]:
     lesion, gap = summary["lesion"], summary["geometry"]["difference"]
     difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.2f}")
     yield f"r {with_interval(lesion['r'], lesion['r_low'], lesion['r_high'])}"
-    yield f"beats size and place alone: {VERDICT[summary['geometry']['beats']]} ({difference})"
+    yield f"{BETTER}: {VERDICT[summary['geometry']['beats']]} ({difference})"
     partial = summary["geometry"]["partial"]
-    yield f"given geometry {with_interval(partial['r'], partial['r_low'], partial['r_high'])}"
+    yield f"beyond size and location {with_interval(partial['r'], partial['r_low'], partial['r_high'])}"
     for kind, words in MYELIN.items():
         known = summary["myelin"]["lesion"].get(kind) or {"r": None}
         if known["r"] is not None:
@@ -123,9 +124,9 @@ def _performance_beyond_geometry(summary: Mapping[str, Any]) -> dict[str, str]:
         if known["r"] is not None:
             interval = with_interval(known["r"], known["r_low"], known["r_high"])
             entries[f"r with true myelin of lesions{words}"] = interval
-    entries["lesion r given geometry"] = with_interval(partial["r"], partial["r_low"], partial["r_high"])
+    entries["lesion r beyond size and location"] = with_interval(partial["r"], partial["r_low"], partial["r_high"])
     difference = with_interval(gap["difference"], gap["low"], gap["high"], "{:+.3f}")
-    entries["beats a regression on lesion size and place alone"] = (
+    entries["better than a regression on lesion size and location alone"] = (
         f"{VERDICT[geometry['beats']]} (lesion r differs by {difference})"
     )
     return entries

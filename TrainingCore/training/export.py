@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import RESEARCH_USE
-from ..data.bundle import MEMBER, TRAINED_IMAGES, Bundle, save_bundle
+from ..data.bundle import MEMBER, Bundle, save_bundle
 from ..data.case import word_of
+from ..data.model_card import TRAINED_IMAGES
 from ..data.recipe import grid_shape, grid_spacing
 from ..data.run import Run
 from ..imaging.fingerprints import images_of_bundle, joined

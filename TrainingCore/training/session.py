@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from ..data.bundle import TRAINED_IMAGES, Bundle
+from ..data.bundle import Bundle
 from ..data.cohort import Cohort
+from ..data.model_card import TRAINED_IMAGES
 from ..data.run import Run, run_of_bundle
 from ..imaging.fingerprints import images_of_bundle, people_with_images, training_images
 from ..runtime.errors import BadInput

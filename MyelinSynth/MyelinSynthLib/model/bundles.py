@@ -174,11 +174,12 @@ def _describe(path: Path) -> Model | Broken:
         return Broken(path, str(error))
 
 
-def modelCard(model: Model) -> str:
+def modelCard(model: Model, whole: bool = True) -> str:
     """Format the card of a model: training data, measured performance and intended use.
 
     Args:
         model: model from `allModels` or `addModel`.
+        whole: everything, or only the main lines.
 
     Returns:
         Markdown.
@@ -187,10 +188,10 @@ def modelCard(model: Model) -> str:
         SynthesisError: the description lacks what a card needs.
     """
     importTrainingCore()
-    from TrainingCore.data.bundle import model_card
+    from TrainingCore.data.model_card import card_in_short, model_card
 
     try:
-        return model_card(model.description)
+        return model_card(model.description) if whole else card_in_short(model.description)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SynthesisError(
             _("The card of the model {name} cannot be read.").format(name=model.name) + f" ({error})"
@@ -215,6 +216,7 @@ def addModel(source: Path, folder: Path) -> Model:
     """
     importTrainingCore()
     from TrainingCore.data import bundle
+    from TrainingCore.data.model_card import model_card
     from TrainingCore.runtime.errors import BadInput
 
     try:
@@ -224,7 +226,7 @@ def addModel(source: Path, folder: Path) -> Model:
             raise SynthesisError(
                 _("This model is already installed: {name} in {path}.").format(name=same[0].name, path=same[0].path)
             )
-        card = bundle.model_card(opened.description)
+        card = model_card(opened.description)
         description = json.dumps(opened.description, indent=2, ensure_ascii=False)
         content = zip(FILES, (description.encode(), opened.raw_weights, card.encode()))
         target = _write(folder, str(opened.description["name"]), dict(content))

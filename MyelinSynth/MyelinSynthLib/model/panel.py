@@ -29,6 +29,7 @@ class ModelPanel:
         ui.addModelFolderButton.connect("clicked(bool)", self._onAddFolder)
         ui.removeModelButton.connect("clicked(bool)", self._onRemove)
         ui.refreshModelsButton.connect("clicked(bool)", self._onRefresh)
+        ui.wholeCardButton.connect("toggled(bool)", self._onWholeCard)
         ui.modelFolderButton.directory = str(userModelFolder())
         ui.modelFolderButton.connect("directorySelected(QString)", self._onFolder)
         self._refresh()
@@ -75,6 +76,10 @@ class ModelPanel:
         if not self._filling and self.model:
             self._showCard("\n".join(self._troubles))
             self._changed(str(self.model.path))
+
+    def _onWholeCard(self, _checked: bool = False) -> None:
+        """Show the whole card of the chosen model, or its main lines."""
+        self.ui.modelCard.text, _trouble = self._card()
 
     def _onRefresh(self, _checked: bool = False) -> None:
         """Read the folders again."""
@@ -130,17 +135,22 @@ class ModelPanel:
         slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
 
     def _showCard(self, note: str) -> None:
-        card = ""
-        if self.model:
-            note = f"{self.model.trouble}\n{note}".strip()
-            try:
-                card = _compact(modelCard(self.model))
-            except SynthesisError as error:
-                note = f"{note}\n{error}".strip()
+        card, trouble = self._card()
+        note = "\n".join(words for words in (self.model.trouble if self.model else "", note, trouble) if words)
         self.ui.modelCard.text = card
         self.ui.modelNote.text = note
         self.ui.modelNote.visible = bool(note)
+        self.ui.wholeCardButton.enabled = bool(card)
         self.ui.removeModelButton.enabled = self.model is not None and self.model.own
+
+    def _card(self) -> tuple[str, str]:
+        """The card of the chosen model, whole or in short, and what is wrong with it."""
+        if self.model is None:
+            return "", ""
+        try:
+            return _compact(modelCard(self.model, whole=self.ui.wholeCardButton.checked)), ""
+        except SynthesisError as error:
+            return "", str(error)
 
 
 def _compact(card: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from TrainingCore.data.bundle import REQUIRED, Bundle, save_bundle
+from TrainingCore.data.model_card import card_in_short
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.linear import LinearVoxelwise
 from TrainingCore.systems.loading import load_system
@@ -48,6 +49,27 @@ def test_folder_and_zip_give_the_same_system(bundle: Bundle, tmp_path: Path) -> 
 
 def test_a_model_card_says_it_learnt_from_simulated_data(bundle: Bundle) -> None:
     assert "Simulated training data" in (bundle.path / "README.md").read_text()
+
+
+def test_a_short_card_has_the_main_results_and_the_range_of_the_intervals(bundle: Bundle) -> None:
+    intervals = {"level": 0.95, "half_width": [0.2, None, 0.08]}
+    performance = {
+        "lesion level Pearson r": "0.70",
+        "SSIM in the brain": "0.8",
+        "also on A": "r 0.7; better than size and location alone: yes",
+        "also on B": "r 0.6; better than size and location alone: NO",
+    }
+    card = card_in_short({**bundle.description, "performance": performance, "intervals": intervals})
+    assert "Simulated training data" in card
+    assert "lesion level Pearson r: 0.70" in card
+    assert "SSIM" not in card
+    assert "not better than size and location alone on B" in card
+    assert "also on A" not in card
+    assert "95% interval of a lesion's DVR in PET: +-0.08 to +-0.20" in card
+    assert "SSIM in the brain: 0.8" in card_in_short(
+        {**bundle.description, "performance": {"SSIM in the brain": "0.8"}}
+    )
+    assert "- not measured" in card_in_short({**bundle.description, "performance": {}})
 
 
 def test_wrong_hash_is_refused(bundle: Bundle) -> None:

@@ -122,7 +122,8 @@ def test_true_myelin_and_the_ceilings_of_a_simulated_cohort_stand_in_the_report(
 def test_a_calibrated_model_has_intervals_and_their_coverage(tmp_path, cohort, linear):
     import shutil
 
-    from TrainingCore.data.bundle import Bundle, model_card
+    from TrainingCore.data.bundle import Bundle
+    from TrainingCore.data.model_card import model_card
 
     intervals = {"level": 0.95, "classes_mm3": [0, 50, 100, 300, 1000], "half_width": [None, None, None, 9.0, 1e-6]}
     calibrated = tmp_path / "calibrated"

@@ -224,7 +224,7 @@ def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Pat
     assert list(added) == [f"also on a {performance['measured on']}"]
     in_short, full = next(iter(added.values())), performance["bias of lesion DVR"]
     assert f"bias {full.split(' ')[0]}" in in_short
-    assert "beats size and place alone: " in in_short
+    assert "better than size and location alone: " in in_short
     assert_a_bundle_takes_new_measurements(whole_run / "bundles" / "best", results, tmp_path / "again")
     summary = json.loads((results / "summary.json").read_text())
     for measured in summary["models"].values():  # as of a calibrated model

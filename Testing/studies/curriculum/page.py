@@ -126,7 +126,7 @@ def _level_rows(part: Row, geometry: Row) -> list[Row]:
         for arm, levels in part["arms"].items()
     ]
     alone = {measure: figures.number_text(geometry[measure], "{:.3f}") for measure in MEASURES}
-    return [*rows, {"arm": "size and place alone, fitted to these people", "seeds": 0} | alone]
+    return [*rows, {"arm": "size and location alone, fitted to these people", "seeds": 0} | alone]
 
 
 def _difference_rows(part: Row) -> list[Row]:
