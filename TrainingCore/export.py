@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from .data.bundle import DESCRIPTION, Bundle, encode_weights, save_bundle
+from .data.bundle import DESCRIPTION, Bundle, encode_weights, fitted_sha256, save_bundle
 from .data.run import Run, bundle_of
 from .runtime.cli import run_command
 from .runtime.errors import BadInput
@@ -69,6 +69,7 @@ def export(
         raise BadInput("Give a run, a bundle, a cross-validation or the members of an ensemble to export.")
     check_replaceable(Path(out), DESCRIPTION)
     measured = Measured(evaluation, calibration, myelin)
+    measured.check()
     if bundle is not None:
         return _measured_again(Path(bundle), Path(out), measured, name, licence)
     changes: dict[str, Any] = {"licence": licence or NO_LICENCE} | ({"name": name} if name else {})
@@ -91,6 +92,19 @@ class Measured(NamedTuple):
     calibration: Path | None
     myelin: Sequence[Path]
 
+    def check(self) -> None:
+        """Raise BadInput if one folder is both to fit and to measure, or is given twice to fit the estimate."""
+        fitted = [Path(folder).resolve() for folder in self.myelin]
+        once = [*fitted, *([Path(self.calibration).resolve()] if self.calibration else [])]
+        if len(set(fitted)) < len(fitted):
+            raise BadInput("--myelin has the same folder twice, so its people would count as different ones.")
+        both = [folder for folder in self.evaluation if Path(folder).resolve() in once]
+        if both:
+            raise BadInput(
+                f"{both[0]} cannot be fitted to and measure the result: intervals and estimate would look better than "
+                "they are. Evaluate on other people for --evaluation."
+            )
+
 
 def _measured_again(source: Path, out: Path, measured: Measured, name: str, licence: str) -> Bundle:
     """Copy a bundle with other measurements, name or licence."""
@@ -102,7 +116,7 @@ def _measured_again(source: Path, out: Path, measured: Measured, name: str, lice
     description = {key: value for key, value in before.description.items() if key not in WRITTEN_BY_SAVING}
     changes = {key: value for key, value in (("name", name), ("licence", licence)) if value}
     weights = before.weights()
-    return save_bundle(out, description | changes | _entries(weights, measured), weights)
+    return save_bundle(out, description | changes | _entries(weights, measured, description), weights)
 
 
 def _export_folds(folder: Path, recipe: str, out: Path, changes: dict[str, Any]) -> Bundle:
@@ -148,19 +162,31 @@ def _export_ensemble(
     return save_bundle(out, description | changes | _entries(weights, measured), weights)
 
 
-def _entries(weights: Mapping[str, Any], measured: Measured) -> dict[str, Any]:
-    """Entries of the description from evaluations of these weights."""
-    from .reporting.card import calibration_of, myelin_regression, on_other_cohorts, performance_of
+def _entries(weights: Mapping[str, Any], measured: Measured, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Entries of the description from evaluations of these weights; before: the description that they replace."""
+    from .reporting.card import (
+        calibration_of,
+        myelin_regression,
+        on_other_cohorts,
+        performance_of,
+        without_results_of,
+    )
 
     weights_sha256 = sha256(encode_weights(dict(weights))).hexdigest()
     entries: dict[str, Any] = {}
-    if measured.evaluation:
-        first, *others = [Path(folder) for folder in measured.evaluation]
-        entries["performance"] = performance_of(first, weights_sha256) | on_other_cohorts(others, weights_sha256)
     if measured.calibration:
         entries |= calibration_of(Path(measured.calibration), weights_sha256)
     if measured.myelin:
         entries |= myelin_regression([Path(folder) for folder in measured.myelin], weights_sha256)
+    before = before or {}
+    fitted, old = fitted_sha256({**before, **entries}), fitted_sha256(before)
+    if measured.evaluation:
+        first, *others = [Path(folder) for folder in measured.evaluation]
+        further = on_other_cohorts(others, weights_sha256, fitted)
+        entries["performance"] = performance_of(first, weights_sha256, fitted) | further
+    elif fitted != old and "performance" in before:
+        replaced = [kind for kind in fitted if fitted[kind] != old[kind]]
+        entries["performance"] = without_results_of(before["performance"], replaced)
     return entries
 
 

@@ -13,7 +13,7 @@ from strikes import struck_command
 from Testing.studies.curriculum.__main__ import curriculum
 from Testing.studies.curriculum.cohorts import CHOICE, TEST, TRAIN, make_cohort
 from Testing.studies.curriculum.endpoint import Lesions, Measured, analyse, verdict
-from Testing.studies.curriculum.finished import COMMITTED, shared_result
+from Testing.studies.curriculum.finished import COMMITTED, _write, shared_result
 from Testing.studies.curriculum.one_run import result_of, run_folder, train_and_measure
 from Testing.studies.curriculum.page import judged_at_chance
 from Testing.studies.curriculum.protocol import (
@@ -129,6 +129,26 @@ def test_arms_on_other_lesions_are_not_compared() -> None:
     other["anticurricular"][2] = other["anticurricular"][2][:-1]
     with pytest.raises(ValueError, match="other lesions"):
         Lesions.of(other)
+
+
+def test_arms_against_another_truth_are_not_compared() -> None:
+    other = tables(0.7, 0.7)
+    other["anticurricular"][2] = [row | {"myelin_loss": row["myelin_loss"] / 2} for row in other["anticurricular"][2]]
+    with pytest.raises(ValueError, match="another truth"):
+        Lesions.of(other)
+
+
+def test_a_training_measured_against_another_truth_is_not_added(tmp_path: Path) -> None:
+    result = shared_result(COMMITTED, "curricular", 1)
+    _write(tmp_path, result)
+    changed = {
+        which: [row | {"myelin_loss": row["myelin_loss"] + 1e-3} for row in rows]
+        for which, rows in result["lesions"].items()
+    }
+    with pytest.raises(BadInput, match="has other lesions"):
+        _write(tmp_path, result | {"seed": 2, "lesions": changed})
+    _write(tmp_path, result | {"seed": 3})
+    assert (tmp_path / "curricular-seed-3.json").is_file()
 
 
 @pytest.mark.parametrize("arm", [*ARMS, REFERENCE, "weight-0.3"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -298,6 +299,19 @@ def encode_weights(weights: dict[str, Any]) -> bytes:
     from safetensors.torch import save
 
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
+
+
+def fitted_sha256(description: Mapping[str, Any]) -> dict[str, str | None]:
+    """Hash what is fitted to a model's errors afterwards, to know whether a result was measured with it.
+
+    Args:
+        description: content of bundle.json.
+
+    Returns:
+        {intervals, myelin}: SHA-256 of the entry as JSON, None without it.
+    """
+    written = {kind: json.dumps(description.get(kind), sort_keys=True).encode() for kind in ("intervals", "myelin")}
+    return {kind: sha256(text).hexdigest() if text != b"null" else None for kind, text in written.items()}
 
 
 def save_bundle(folder: Path, description: dict[str, Any], weights: dict[str, Any]) -> Bundle:

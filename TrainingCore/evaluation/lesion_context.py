@@ -71,7 +71,7 @@ class LesionContext:
         nawm = normal_appearing_white_matter(white, other, (i, j, k))
         masks = {"nawm": nawm, "grey_matter": grey, "brain": brain}
         contrasts = lesion_contrasts(own, self.images, masks, self.affine)
-        geometry = None if fitted is None else lesion_geometry(own, brain, white, grey, self.affine)
+        geometry = None if fitted is None else lesion_geometry(own, brain, white, grey, self.affine, other)
         return [row | _estimates(row, contrasts, geometry, fitted) for row in rows]
 
     def encode(self) -> np.ndarray:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..imaging.labelling import label_lesions
+from ..imaging.labelling import at_least, label_lesions
 
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(2, 9))  # probabilities tried on validation people (ours)
 SMALLEST = (0.0, 3.0, 6.0, 10.0, 15.0)  # mm3, tried on validation people (ours)
@@ -27,7 +27,6 @@ CLASSES_MM3 = {
     "50 to 500": (50.0, 500.0),
     "over 500": (500.0, math.inf),
 }
-ROUNDING_MM3 = 1e-9  # as in label_lesions: a lesion of exactly the limit counts
 MIN_MM3 = 3.0  # true lesions under this are not counted (ours): no rater marks them twice
 
 
@@ -74,8 +73,8 @@ def _counts(
     true: tuple[np.ndarray, np.ndarray], marked: tuple[np.ndarray, np.ndarray], least_mm3: float
 ) -> dict[str, int]:
     """Compute `lesion_counts` from the results of `_touched` for either mask."""
-    counted, touched = true[0] >= least_mm3 - ROUNDING_MM3, true[1]
-    large, right = marked[0] >= least_mm3 - ROUNDING_MM3, marked[1]
+    counted, touched = at_least(true[0], least_mm3), true[1]
+    large, right = at_least(marked[0], least_mm3), marked[1]
     return {
         "true": int(counted.sum()),
         "found": int((counted & touched).sum()),
@@ -119,7 +118,7 @@ def f1_by_smallest(truth: np.ndarray, mask: np.ndarray, voxel_volume: float) -> 
     touching[np.unique(labels[truth])] = True
     result = {}
     for smallest in SMALLEST:
-        kept = np.append(False, volumes >= smallest)
+        kept = np.append(False, at_least(volumes, smallest))
         hits = np.unique(true_labels[kept[labels]])
         counts = {
             "true": int(true_labels.max()),
@@ -150,7 +149,7 @@ def detection_measures(truth: np.ndarray, mask: np.ndarray, voxel_volume: float)
     row["f1_10"] = rates(_counts(true, marked, 10.0))["f1"]
     volumes, touched = true
     for name, (low, high) in CLASSES_MM3.items():
-        chosen = touched[(volumes >= low) & (volumes < high)]
+        chosen = touched[at_least(volumes, low) & ~at_least(volumes, high)]
         row[f"sensitivity_{name.replace(' ', '_')}"] = float(chosen.mean()) if len(chosen) else None
     true_ml, marked_ml = (float(each.sum()) * voxel_volume / 1000 for each in (truth, mask))
     return row | {"volume": true_ml, "marked_volume": marked_ml, "volume_error": marked_ml - true_ml}

@@ -27,7 +27,12 @@ FARTHEST_MM = 50.0  # stands for the distance to a tissue that no mask shows
 
 
 def lesion_geometry(
-    labels: np.ndarray, brain: np.ndarray, white_matter: np.ndarray, grey_matter: np.ndarray, affine: np.ndarray
+    labels: np.ndarray,
+    brain: np.ndarray,
+    white_matter: np.ndarray,
+    grey_matter: np.ndarray,
+    affine: np.ndarray,
+    lesional: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compute features of every lesion from masks alone.
 
@@ -37,6 +42,7 @@ def lesion_geometry(
         white_matter: bool (I, J, K).
         grey_matter: bool (I, J, K).
         affine: 4 x 4, voxel to world, mm.
+        lesional: bool (I, J, K), all lesions if `labels` are not all of them.
 
     Returns:
         (n, 11) float64, row i for label i + 1, columns as FEATURES: natural logarithm of mm3, distances in mm, and the
@@ -47,12 +53,13 @@ def lesion_geometry(
     if count == 0:
         return np.zeros((0, len(FEATURES)))
     spacing = np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0)
-    lesion = labels > 0
+    own = labels > 0
+    lesion = own if lesional is None else own | lesional
     inside = np.asarray(brain, bool)
     grey = np.asarray(grey_matter, bool) & inside & ~lesion
     fluid = inside & ~np.asarray(white_matter, bool) & ~grey & ~lesion
     below_surface = _below_surface(inside, spacing)
-    voxels = np.flatnonzero(lesion)
+    voxels = np.flatnonzero(own)
     owner = labels.ravel()[voxels]
     voxel_counts = np.bincount(owner, minlength=count + 1).astype(float)
     voxel_counts[voxel_counts == 0] = np.nan
@@ -60,7 +67,7 @@ def lesion_geometry(
     def mean(values: np.ndarray) -> np.ndarray:
         return (np.bincount(owner, values.ravel()[voxels], count + 1) / voxel_counts)[1:]
 
-    within = ndimage.distance_transform_edt(np.pad(lesion, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    within = ndimage.distance_transform_edt(np.pad(own, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     columns = [
         np.log(voxel_counts[1:] * abs(np.linalg.det(np.asarray(affine, float)[:3, :3]))),
         np.asarray(ndimage.maximum(within, labels, np.arange(1, count + 1)), float),

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..imaging.labelling import at_least
 from ..imaging.robust import median_and_sd
 from ..runtime.errors import BadInput
 from .conformal import CLASSES_MM3, half_widths, volume_class
@@ -85,7 +86,7 @@ def fit_myelin(lesions: Sequence[Row]) -> dict[str, Any]:
     Raises:
         BadInput: too few lesions whose true loss is known.
     """
-    rows = [row for row in lesions if row["volume_mm3"] >= MINIMUM_MM3 and _complete(row)]
+    rows = [row for row in lesions if at_least(row["volume_mm3"], MINIMUM_MM3) and _complete(row)]
     people = np.array([str(row["person"]) for row in rows])
     if len(rows) < MIN_LESIONS or len(set(people)) < max(FOLDS, MIN_PATIENTS):
         raise BadInput(

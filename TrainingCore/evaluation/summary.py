@@ -37,6 +37,8 @@ COLUMNS = {
     "myelin_loss": "myelin_loss",
 }
 
+ESTIMATES = ("measured_mean_dvr", "mean_dvr", "corrected_ratio", "t1w_contrast", "estimated_loss")  # of true myelin
+
 
 def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> list[Row]:
     """Select lesions for the lesion level, all visits of all people pooled.
@@ -102,6 +104,19 @@ def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> di
     }
 
 
+def with_all_estimates(lesions: Sequence[Row]) -> list[Row]:
+    """Select the lesions whose myelin every method knows, so that correlations with the truth can be compared.
+
+    Args:
+        lesions: rows of `evaluate_case`.
+
+    Returns:
+        The rows that have each of ESTIMATES that any row has.
+    """
+    present = [name for name in ESTIMATES if any(row.get(name) is not None for row in lesions)]
+    return [row for row in lesions if all(row.get(name) is not None for name in present)]
+
+
 def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     """Extract one column.
 
@@ -140,9 +155,9 @@ def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
 def _with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
     """Correlate with the remaining true myelin (1 - loss), which is known for simulated patients only.
 
-    Returns {synthetic, corrected, measured, t1w, estimated}, each as `correlation_with_interval`: the mean DVR of the
-    map, its ratio corrected for blur, the mean DVR of the scanner itself, the contrast in T1w alone (the simplest
-    explanation), and 1 - the estimated loss.
+    points: of lesions whose estimates are all known. Returns {synthetic, corrected, measured, t1w, estimated}, each as
+    `correlation_with_interval`: the mean DVR of the map, its ratio corrected for blur, the mean DVR of the scanner
+    itself, the contrast in T1w alone (the simplest explanation), and 1 - the estimated loss.
     """
     left = 1.0 - column(points, "myelin_loss")
     people = [row["person"] for row in points]
@@ -246,6 +261,7 @@ def summarise(
         minimum_mm3: smallest lesion at the three levels.
     """
     points = levels(lesions, minimum_mm3)
+    known = levels(with_all_estimates(lesions), minimum_mm3)
     return {
         "people": len({visit["person"] for visit in visits}),
         "visits": len(visits),
@@ -255,7 +271,7 @@ def summarise(
         "lesions_in_correlation": len(points["lesion"]),
         "minimum_mm3": minimum_mm3,
         **{level: point_agreement(points[level], seed) for level in LEVELS},
-        "myelin": {level: _with_true_myelin(points[level], seed) for level in ("lesion", "patient")},
+        "myelin": {level: _with_true_myelin(known[level], seed) for level in ("lesion", "patient")},
         "geometry": _beyond_geometry(points["lesion"], seed),
         "by_volume": _by_volume(lesions, seed),
         "intervals": coverage(lesions, seed),

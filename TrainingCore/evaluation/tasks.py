@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data.case import QUANTITATIVE, Case
 from ..imaging.intensities import SPANS
+from ..imaging.tissues import normal_appearing_white_matter
 from .cases import evaluate_case
 from .demyelination import (
     CONTROL,
@@ -43,12 +44,14 @@ def _measure_demyelination(case: Case, outputs: ModelImages, data: Data, context
     """Measure DVR, and demyelination below the controls' DVR threshold (context; Wei et al. 2018)."""
     row, lesions = evaluate_case(case, outputs)
     synthetic = outputs.images[SYNTHETIC]
-    brain = np.asarray(case.volumes["brain"], bool)
+    brain = np.asarray(case.volumes["brain"], bool) & np.isfinite(case.volumes["dvr"])
     white = np.asarray(case.volumes.get("white_matter", np.zeros(brain.shape)), bool) & brain
     marked = _lesions(case) & brain
+    i, j, k = np.linalg.norm(case.affine[:3, :3], axis=0).tolist()
+    white = normal_appearing_white_matter(white, marked, (i, j, k))  # of controls as of patients, or groups differ
     group = str(case.info.get("group") or "patient")
     regions = person_regions(case.volumes["dvr"], synthetic, white, marked, group, case.person)
-    row |= {key: value for key, value in regions.items() if key not in row}
+    row |= {key: value for key, value in regions.items() if key not in ("person", "group")}
     if context is not None:
         row |= demyelination_measures(case.volumes["dvr"], synthetic, marked, context)
     return row, lesions

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.bundle import Bundle
+from ..data.bundle import Bundle, fitted_sha256
 from ..data.case import Case
 from ..data.cohort import Cohort, Visit, how_to_get
 from ..data.run import bundle_of, run_of_bundle
@@ -99,6 +99,7 @@ class Candidate:
             "description": f"{about['name']}. Trained on {about['training_data']}.",
             "system": about["system"],
             "weights_sha256": self.bundle.sha256,
+            "fitted_sha256": fitted_sha256(about),
             "simulated_training_data": self.bundle.simulated,
         }
 

@@ -19,6 +19,8 @@ from .result_tables import printed
 
 NUMBERS = {*FEATURES, TRUTH, "volume_mm3"}  # columns of lesions.csv that are read
 NOT_IN_SAMPLE = {"--calibration": "Calibrate", "--myelin": "Fit the estimate"}  # options that need new people
+COVERAGE = "measured DVR in its 95 % interval, by volume (mm3)"
+Fitted = Mapping[str, str | None]  # `bundle.fitted_sha256`
 MYELIN = {
     "synthetic": "",
     "corrected": ", corrected for blur",
@@ -27,12 +29,14 @@ MYELIN = {
 }
 
 
-def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
+def performance_of(evaluation: Path, weights_sha256: str, fitted: Fitted) -> dict[str, str]:
     """Read the performance of a model from an evaluation.
 
     Args:
         evaluation: folder written by evaluate.
         weights_sha256: SHA-256 of the weights of the model.
+        fitted: `bundle.fitted_sha256` of the bundle that the card is for; results of other intervals or of another
+            estimate of myelin loss are left out.
 
     Returns:
         Card entries: title and formatted value.
@@ -43,7 +47,7 @@ def performance_of(evaluation: Path, weights_sha256: str) -> dict[str, str]:
     measured_on, summary = measured_model(evaluation, weights_sha256, "--evaluation")
     measures = TASKS[summary["task"]].measures
     images = {measure.title: printed(measure, summary["measures"][measure.key]) for measure in measures}
-    return {"measured on": measured_on, **performance_in_lesions(summary), **images}
+    return {"measured on": measured_on, **performance_in_lesions(_with(summary, fitted)), **images}
 
 
 def performance_in_lesions(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -61,12 +65,13 @@ def performance_in_lesions(summary: Mapping[str, Any]) -> dict[str, str]:
     return levels | _performance_beyond_geometry(summary) | _errors(summary)
 
 
-def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str) -> dict[str, str]:
+def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str, fitted: Fitted) -> dict[str, str]:
     """Read the main results of a model on further cohorts, in one line each.
 
     Args:
         evaluations: folders written by evaluate for a model of DVR maps.
         weights_sha256: SHA-256 of the weights of the model.
+        fitted: as `performance_of`.
 
     Returns:
         Card entries: the cohort, and in short r, comparison with geometry, r with true myelin, error and bias.
@@ -79,8 +84,42 @@ def on_other_cohorts(evaluations: Sequence[Path], weights_sha256: str) -> dict[s
         measured_on, summary = measured_model(evaluation, weights_sha256, "--evaluation")
         if "lesion" not in summary:
             raise BadInput(f"{evaluation} holds no lesion DVR. For such a model give one --evaluation.")
-        entries[f"also on a {measured_on}"] = "; ".join(_in_short(summary))
+        entries[f"also on a {measured_on}"] = "; ".join(_in_short(_with(summary, fitted)))
     return entries
+
+
+def without_results_of(performance: Mapping[str, str], replaced: Sequence[str]) -> dict[str, str]:
+    """Leave out of a card what was measured with intervals or an estimate that the bundle no longer has.
+
+    Args:
+        performance: card entries.
+        replaced: intervals, myelin.
+
+    Returns:
+        The other entries.
+    """
+    gone = {"intervals": COVERAGE, "myelin": f"r with true myelin of lesions{MYELIN['estimated']}"}
+    dropped = {gone[kind] for kind in replaced}
+    kept = {key: value for key, value in performance.items() if key not in dropped}
+    if "myelin" not in replaced:
+        return kept
+    start = f"true myelin{MYELIN['estimated']}"
+    return {
+        key: "; ".join(part for part in str(value).split("; ") if not part.startswith(start))
+        for key, value in kept.items()
+    }
+
+
+def _with(summary: Mapping[str, Any], fitted: Fitted) -> Mapping[str, Any]:
+    """The summary without what was measured with other intervals or another estimate than the fitted ones."""
+    known = summary.get("fitted_sha256") or {}
+    changed: dict[str, Any] = {}
+    if known.get("intervals") != fitted["intervals"]:
+        changed["intervals"] = None
+    if known.get("myelin") != fitted["myelin"] and "myelin" in summary:
+        lesion = summary["myelin"]["lesion"] | {"estimated": {"r": None}}
+        changed["myelin"] = summary["myelin"] | {"lesion": lesion}
+    return {**summary, **changed}
 
 
 def _in_short(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -103,7 +142,7 @@ def _errors(summary: Mapping[str, Any]) -> dict[str, str]:
     lesion, bias = summary["lesion"], summary["lesion"]["bland_altman"]
     by_volume = [f"{row['volume']}: {number_text(row['r'])}" for row in summary["by_volume"]]
     inside = [f"{row['volume']}: {row['coverage']:.0%}" for row in summary.get("intervals") or ()]
-    covered = {"measured DVR in its 95 % interval, by volume (mm3)": ", ".join(inside)} if inside else {}
+    covered = {COVERAGE: ", ".join(inside)} if inside else {}
     return {
         "mean absolute error of lesion DVR": with_interval(
             lesion["mae"], lesion["mae_low"], lesion["mae_high"], "{:.3f}"

@@ -26,6 +26,7 @@ from .lesion_tables import (
     loss_interval_rows,
     model_rows,
     models_alt,
+    myelin_sentence,
     share_rows,
     volume_rows,
 )
@@ -64,6 +65,7 @@ def dvr_section(report: Report, compared: ComparedModels) -> None:
     )
     for name, summary in summaries.items():
         report.add_text(geometry_sentence(name, summary))
+        report.add_text(myelin_sentence(name, summary))
     report.add_heading("Lesions and people")
     rows = correlation_rows(summaries) + _paper_rows(compared)
     report.add_table(rows, caption="Pearson r of measured and synthetic DVR, 95 % by patient", missing="–")

@@ -11,7 +11,7 @@ import numpy as np
 from .. import SIMULATED
 from ..evaluation.plausibility import Finding
 from ..imaging.robust import median_and_sd
-from ..study.associations import MIN_GROUP, MIN_PEOPLE, cell_number, person_means
+from ..study.associations import MIN_GROUP, MIN_PEOPLE, cell_number, people_of_several_levels, person_means
 from . import figures
 from .document import Report
 from .plausibility_tables import CAPTION, pooled_plausibility_rows
@@ -223,6 +223,12 @@ def _add_associations(
     ]
     if groups:
         report.add_table(groups, "Group comparisons.")
+    for name in dict.fromkeys(row["outcome"] for row in tables["groups"]):
+        if both := people_of_several_levels(rows, name):
+            report.add_text(
+                f"{name} is not the same in all visits of {len(both)} people. They are in no group: the test is for "
+                "groups of different people."
+            )
     for outcome in dict.fromkeys(row["outcome"] for row in tables["associations"]):
         report.add_figure(
             _scatter(rows, outcome, titles), f"Person means against {outcome}.", f"Lesion DVR against {outcome}"

@@ -72,6 +72,25 @@ def _r(result: Row) -> str:
     return with_interval(result["r"], result["r_low"], result["r_high"])
 
 
+def myelin_sentence(name: str, summary: Row) -> str:
+    """Say how many lesions the correlations with true myelin are of, if not all.
+
+    Args:
+        name: name of the model.
+        summary: its summary.
+
+    Returns:
+        One sentence; empty if it is all of them, or the truth is not known.
+    """
+    known, lesions = summary["myelin"]["lesion"]["synthetic"], summary["lesions_in_correlation"]
+    if known["r"] is None or known["n"] == lesions:
+        return ""
+    return (
+        f"{name}: r with true myelin are of the {known['n']} of {lesions} lesions for which every method has a value; "
+        "the others have no NAWM around them, or their T1w does not show white matter brighter than grey matter."
+    )
+
+
 def geometry_sentence(name: str, summary: Row) -> str:
     """Warn about a model that does not beat geometry alone.
 
@@ -201,12 +220,14 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
         if abs(summary["lesions_in_correlation"] - lesions) > OTHER_LESIONS * lesions:
             return []
         myelin = summary["myelin"]["lesion"]
+        same = abs(myelin["synthetic"]["n"] - lesions) <= OTHER_LESIONS * lesions
+        r = {kind: myelin.get(kind, {}).get("r") if same else None for kind in ("synthetic", "corrected", "estimated")}
         shares = {
             "r, measured DVR": (summary["lesion"]["r"], "measured"),
-            "r, true myelin": (myelin["synthetic"]["r"], "loss_through_dvr"),
-            "r, true myelin, fitted to it": (myelin["synthetic"]["r"], "myelin_loss"),
-            "corrected for blur, fitted to it": (myelin["corrected"]["r"], "myelin_loss"),
-            "estimated loss, fitted to it": (myelin.get("estimated", {}).get("r"), "myelin_loss"),
+            "r, true myelin": (r["synthetic"], "loss_through_dvr"),
+            "r, true myelin, fitted to it": (r["synthetic"], "myelin_loss"),
+            "corrected for blur, fitted to it": (r["corrected"], "myelin_loss"),
+            "estimated loss, fitted to it": (r["estimated"], "myelin_loss"),
         }
         rows.append(
             {"model": name}

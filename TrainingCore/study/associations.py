@@ -19,6 +19,7 @@ from ..runtime.errors import BadInput, MyelinSynthError
 REPLICATES = 2000
 MIN_PEOPLE = 8  # (ours) below, no association is computed
 MIN_GROUP = 5  # (ours) people per group; below, groups are not compared
+EXACT = 1e-12  # relative; a smaller variation is that of rounding
 CATEGORIES = 6  # (ours) a column with more distinct texts cannot be a group
 MEANINGFUL = ("none", "nil")  # a dose of none is not an unknown one
 DECIMAL_COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")
@@ -186,20 +187,29 @@ def _p_of_correlation(r: float | None, n: int, covariates: int) -> float | None:
     from scipy import stats
 
     freedom = n - 2 - covariates
-    if r is None or freedom < 1 or abs(r) >= 1:
+    if r is None or freedom < 1:
         return None
-    return float(2 * stats.t.sf(abs(r) * np.sqrt(freedom / (1 - r * r)), freedom))
+    rest = max(1 - r * r, 0.0)
+    return float(2 * stats.t.sf(abs(r) * np.sqrt(freedom / rest), freedom)) if rest > EXACT else 0.0
 
 
 def _mixed_model(values: np.ndarray, people: Sequence[str]) -> Row:
     """beta of outcome -> measure in SD, with a random intercept per person; ordinary regression with one visit each.
+
+    Its interval is Student's t with the degrees of freedom of people, not visits: in 250 simulations without an effect,
+    that of the normal distribution left out zero in 9.6 % with 8 people and two visits.
 
     Args:
         values: (n, 2 + k), measure, outcome, covariates.
     """
     import warnings
 
+    from scipy import stats
+
     models = _statsmodels("statsmodels.api")
+    unknown = {"beta": None, "beta_low": None, "beta_high": None}
+    if (np.ptp(values[:, :2], axis=0) <= EXACT * np.abs(values[:, :2]).max(axis=0)).any():
+        return unknown  # no variation
     scaled = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-12)
     basis = np.column_stack([np.ones(len(scaled)), scaled[:, 1:]])
     with warnings.catch_warnings():
@@ -209,14 +219,18 @@ def _mixed_model(values: np.ndarray, people: Sequence[str]) -> Row:
                 fit = models.OLS(scaled[:, 0], basis).fit()
             else:
                 fit = models.MixedLM(scaled[:, 0], basis, groups=np.array(people)).fit(reml=True)
-            low, high = np.asarray(fit.conf_int())[1]
-            return {"beta": _known(fit.params[1]), "beta_low": _known(low), "beta_high": _known(high)}
         except (np.linalg.LinAlgError, ValueError):
-            return {"beta": None, "beta_low": None, "beta_high": None}
+            return unknown
+    half = stats.t.ppf(0.975, len(set(people)) - basis.shape[1]) * fit.bse[1]
+    beta = float(fit.params[1])
+    return {"beta": _known(beta), "beta_low": _known(beta - half), "beta_high": _known(beta + half)}
 
 
 def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0) -> list[Row]:
     """Compare a measure between every pair of groups of a text column.
+
+    People who are in several groups at different visits (before and after treatment) are left out: the test is for
+    groups of different people.
 
     Args:
         rows: rows of the study table, one per visit.
@@ -226,7 +240,7 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
 
     Returns:
         One row per pair: difference of means, Hedges' g with its 95 % interval by person, p of Mann and Whitney's test;
-        None in a group of fewer than three people.
+        None in a group of fewer than MIN_GROUP people.
 
     Raises:
         BadInput: the column has one level only, or too many.
@@ -242,12 +256,14 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
             f"{CATEGORIES} groups."
         )
     values = np.array([[cell_number(row.get(measure))] for row in rows])
+    both = people_of_several_levels(rows, group)
     comparisons = []
     for index, first in enumerate(levels):
         for second in levels[index + 1 :]:
             parts = []
             for level in (first, second):
-                keep = np.array([row.get(group) == level for row in rows]) & np.isfinite(values[:, 0])
+                keep = [row.get(group) == level and row["participant_id"] not in both for row in rows]
+                keep = np.array(keep) & np.isfinite(values[:, 0])
                 people = [row["participant_id"] for row, own in zip(rows, keep) if own]
                 parts.append(person_means(people, values[keep])[1][:, 0] if people else np.zeros(0))
             row: Row = {"measure": measure, "outcome": group, "groups": f"{first} - {second}"}
@@ -262,6 +278,23 @@ def compare_groups(rows: Sequence[Row], measure: str, group: str, seed: int = 0)
                 row["p"] = float(stats.mannwhitneyu(*parts).pvalue)
             comparisons.append(row)
     return comparisons
+
+
+def people_of_several_levels(rows: Sequence[Row], column: str) -> set[str]:
+    """Find the people whose level of a text column is not the same in all visits.
+
+    Args:
+        rows: rows of the study table, one per visit.
+        column: text column; None is no level.
+
+    Returns:
+        participant_id of each.
+    """
+    levels: dict[str, set[str]] = {}
+    for row in rows:
+        if row.get(column) is not None:
+            levels.setdefault(row["participant_id"], set()).add(row[column])
+    return {person for person, own in levels.items() if len(own) > 1}
 
 
 def hedges_g(first: np.ndarray, second: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.conformal import CLASSES_MM3, volume_class
+from ..imaging.labelling import at_least
 
 MIN_LESIONS = 20  # of a volume class; a class with fewer joins the smaller lesions (ours)
 DRAWS = 2000  # of the bootstrap (ours)
@@ -59,7 +60,7 @@ class Repeatability:
         Returns:
             SD in DVR.
         """
-        return self.sd[max(int(np.searchsorted(self.classes_mm3, volume_mm3, side="right")) - 1, 0)]
+        return self.sd[max(sum(at_least(volume_mm3, low) for low in self.classes_mm3) - 1, 0)]
 
     def in_words(self) -> str:
         """Description of the threshold for a report."""

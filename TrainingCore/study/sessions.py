@@ -76,6 +76,23 @@ def session_pairs(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
         yield from (Pair(first, second) for first, second in pairwise(own))
 
 
+def session_before(out: Path, person: str, visit: str) -> str | None:
+    """Find the session with a map that comes before another one, in the order of `session_pairs`.
+
+    Args:
+        out: derivatives dataset.
+        person: label without `sub-`.
+        visit: label without `ses-`.
+
+    Returns:
+        Label without `ses-`; None if there is none.
+    """
+    labels = [folder.name.removeprefix("ses-") for folder in (out / f"sub-{person}").glob("ses-*")]
+    complete = [label for label in labels if (out / result_record_path(person, label)).is_file()]
+    earlier = [label for label in complete if _natural_order(label) < _natural_order(visit)]
+    return max(earlier, key=_natural_order, default=None)
+
+
 def _natural_order(label: str) -> tuple[int, str]:
     """Sort key of session labels: numbers by value, other labels after them."""
     return (int(label), label) if label.isdecimal() else (10**9, label)

@@ -21,7 +21,7 @@ from ..runtime.files import read_json
 from .bids_words import in_bids_words
 from .left_out import label_parts, left_out
 from .names import CHANGES, RESULTS
-from .sessions import MADE_FROM, SOURCE, keys_of
+from .sessions import MADE_FROM, SOURCE, keys_of, session_before
 
 FEW_LESIONS = 3  # (ours) a lesion mean over fewer is noted
 LARGE_LOAD_ML, SMALL_BRAIN_ML, LARGE_BRAIN_ML = 100.0, 900.0, 1900.0  # (ours) beyond these a mask is worth a look
@@ -123,18 +123,19 @@ def change_since(out: Path, person: str, visit: str, stale: Container[str] = ())
 
     Returns:
         Measures by name; empty without a comparison; {outdated: True} if one of the visits was synthesized again or
-        reviewed after the comparison, or is left out.
+        reviewed after the comparison, or is left out, or if the comparison is with an earlier session than the one
+        before, which got its map later.
     """
-    files = sorted((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")) if visit else []
-    if not files:
+    if not visit or not any((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")):
         return {}
-    before = files[0].parent.name.removeprefix(f"sub-{person}_ses-").removesuffix(f"_ses-{visit}")
-    if label_of(person, before) in stale:
+    before = session_before(out, person, visit)
+    source = out / CHANGES / f"{label_of(person, before or '')}_ses-{visit}" / SOURCE
+    if before is None or label_of(person, before) in stale or not source.is_file():
         return {"outdated": True}
-    made_from = files[0].with_name(MADE_FROM)
+    made_from = source.with_name(MADE_FROM)
     if made_from.is_file() and read_json(made_from) != keys_of(out, person, (before, visit)):
         return {"outdated": True}
-    summary = read_json(files[0])
+    summary = read_json(source)
     voxels, nawm = summary["voxels"], summary.get("nawm") or {}
     changed = {"change_dvr": summary["mean_difference"], "change_nawm_dvr": nawm.get("difference")}
     changed["change_to_nawm"] = summary.get("relative_to_nawm", {}).get("mean_difference")

@@ -23,6 +23,7 @@ from TrainingCore.evaluation.summary import (
 from TrainingCore.evaluation.task import ModelImages
 from TrainingCore.evaluation.tasks import DVR
 from TrainingCore.experiments.evaluation import warnings_of
+from TrainingCore.reporting.lesion_tables import myelin_sentence
 from TrainingCore.reporting.plausibility_tables import compared_plausibility_rows
 from TrainingCore.runtime.errors import MyelinSynthError
 
@@ -231,7 +232,7 @@ def test_cohorts_too_small_to_say_anything_say_nothing(make_case, people, lesion
 def test_the_share_of_the_information_ceiling_is_that_of_the_same_lesions():
     from TrainingCore.reporting.lesion_tables import share_rows
 
-    myelin = {"synthetic": {"r": 0.6}, "corrected": {"r": None}}
+    myelin = {"synthetic": {"r": 0.6, "n": 120}, "corrected": {"r": None}}
     summaries = {"m": {"lesions_in_correlation": 120, "lesion": {"r": 0.72}, "myelin": {"lesion": myelin}}}
     best = {
         target: {"mri": {"lesion_r": r}, "information": {"lesion_r": r + 0.1}}
@@ -243,6 +244,27 @@ def test_the_share_of_the_information_ceiling_is_that_of_the_same_lesions():
     assert row["r, true myelin, fitted to it"] == "80% (0.60 of 0.75), 71%"
     assert row["corrected for blur, fitted to it"] == "–"
     assert share_rows(summaries, {"lesions": 135, "best": best}) == []
+    myelin["synthetic"]["n"] = 90  # of three quarters of the lesions only
+    (row,) = share_rows(summaries, {"lesions": 122, "best": best})
+    assert row["r, measured DVR"].startswith("90%")
+    assert row["r, true myelin"] == "–"
+
+
+def test_methods_are_compared_on_the_lesions_that_all_of_them_know(cohort):
+    visits, lesions = cohort["good"]
+    rows = [
+        row
+        | {"corrected_ratio": 0.9}
+        | {"t1w_contrast": None if index % 3 == 0 else -0.1 * index, "myelin_loss": index / len(lesions)}
+        for index, row in enumerate(lesions)
+    ]
+    summary = summarise(visits, rows, minimum_mm3=0.0)
+    known = summary["myelin"]["lesion"]
+    count = len([row for row in rows if row["t1w_contrast"] is not None])
+    assert {known[kind]["n"] for kind in ("synthetic", "corrected", "measured", "t1w")} == {count}
+    assert known["estimated"]["r"] is None
+    assert f"{count} of {len(rows)} lesions" in myelin_sentence("good", summary)
+    assert myelin_sentence("good", summarise(visits, lesions, minimum_mm3=0.0)) == ""
 
 
 def test_without_the_truth_there_is_no_ceiling(cohort):

@@ -68,6 +68,16 @@ def test_the_coded_image_shows_no_face() -> None:
     assert (coded[5:25, 5:25, 15:17] > 0).all()
 
 
+def test_lesions_of_another_layer_are_no_fluid() -> None:
+    context, labels = head()
+    by_shape = REGRESSION | {"weights": [0.002] * 14, "intercept": 0.3}
+    together = context.estimates(labels, FINE, ROWS, by_shape)[0]
+    one_layer = np.where(labels == 1, labels, 0)
+    alone = context.estimates(one_layer, FINE, ROWS[:1], by_shape, lesional=labels > 0)[0]
+    assert alone["estimated_loss"] == pytest.approx(together["estimated_loss"], abs=1e-6)
+    assert 0 < together["estimated_loss"] < 1
+
+
 def test_lesions_that_are_not_asked_for_are_no_surroundings() -> None:
     context, labels = head()
     context.images["t1w"][9:12, 14:17, 14:17] = 20  # a third lesion between the two

@@ -41,6 +41,22 @@ def test_measures_by_volume(masks: tuple[np.ndarray, np.ndarray]) -> None:
     assert measures["f1_10"] == 1.0
 
 
+def test_the_rounding_of_a_voxel_volume_changes_no_count() -> None:
+    """An oblique grid of 1 mm has voxels of 0.99999992 mm3 in single precision."""
+    truth = np.zeros((40, 12, 12), bool)
+    for start in (2, 8, 14, 20):
+        truth[start : start + 3, 2, 2] = True  # 3 mm3 each, missed
+    truth[28:38, 5, 5] = True  # 10 mm3, found
+    exact, rounded = (
+        detection_measures(truth, truth & (np.arange(40) > 25)[:, None, None], v) for v in (1.0, 0.99999992)
+    )
+    assert exact["true"] == 5
+    assert exact["f1"] == pytest.approx(1 / 3)
+    for name, value in exact.items():
+        assert rounded[name] == (None if value is None else pytest.approx(value)), name
+    assert f1_by_smallest(truth, truth, 0.99999992) == f1_by_smallest(truth, truth, 1.0)
+
+
 def test_leaving_out_small_ones_drops_the_false_one(masks: tuple[np.ndarray, np.ndarray]) -> None:
     truth, marked = masks
     assert f1_by_smallest(truth, marked, 1.0)[0.0] == pytest.approx(2 / 3)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from TrainingCore.data.case import Case
 from TrainingCore.data.recipe import available, load_recipe
 from TrainingCore.evaluation.compared import compare_models
+from TrainingCore.evaluation.demyelination import group_comparison
 from TrainingCore.evaluation.paired import paired_differences, summarise_measures
 from TrainingCore.evaluation.task import ModelImages
 from TrainingCore.evaluation.tasks import DEMYELINATION, DETECTION, DVR, ENHANCEMENT, TRANSLATION, WMH, task_of
@@ -61,6 +63,28 @@ def test_demyelination_is_judged_by_the_controls_threshold() -> None:
     assert row["synthetic_percent"] == 0
     row, _ = DEMYELINATION.measure(patient, outputs(patient.volumes["dvr"]), recipe["data"], None)
     assert "dice" not in row
+
+
+def test_nawm_and_the_white_matter_of_controls_are_one_region() -> None:
+    """With the same DVR under blur they must not differ, up to the border or not."""
+    recipe, size = load_recipe("sketcher_refiner"), (24, 24, 24)
+    white, brain = np.zeros(size, bool), np.ones(size, bool)
+    white[4:20, 4:20, 4:20] = True
+    lesions = np.zeros(size, bool)
+    lesions[9:14, 9:14, 9:14] = True
+    blurred = ndimage.gaussian_filter(np.where(white, 1.2, 0.9), 1.5).astype(np.float32)
+    rows = []
+    for group in ("control", "patient"):
+        for person in range(5):
+            dvr = blurred + np.float32(0.004 * person)
+            masks = {"brain": brain, "white_matter": white, "grey_matter": ~white}
+            masks["lesions"] = lesions & (group == "patient")
+            one = Case(f"{group}{person}", "1", masks | {"dvr": dvr}, np.eye(4), {"group": group})
+            rows.append(DEMYELINATION.measure(one, outputs(dvr), recipe["data"], None)[0])
+    found = group_comparison(rows)["measured"]
+    assert found["wm_control_n"] == found["nawm_n"] == 5
+    assert found["nawm_mean"] == pytest.approx(found["wm_control_mean"], abs=0.005)
+    assert found["p_nawm_against_control"] > 0.5
 
 
 def test_hyperintensities_and_the_flair_are_measured_where_a_system_makes_them() -> None:

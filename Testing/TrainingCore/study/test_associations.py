@@ -16,6 +16,7 @@ from TrainingCore.study.associations import (
     hedges_g,
     is_numeric,
     partial_spearman,
+    people_of_several_levels,
     with_false_discovery,
 )
 
@@ -90,6 +91,50 @@ def test_groups_are_compared_by_person() -> None:
     assert found["people"] == "40 / 20"
     assert found["g_low"] < found["g"] < found["g_high"] < 0
     assert found["p"] < 0.001
+
+
+def test_people_before_and_after_treatment_are_not_two_groups() -> None:
+    rows = cohort(30)
+    for row in rows[:24]:  # 12 people, treated at their second visit
+        row["phase"] = "treated" if row["session_id"] == "ses-1" else "baseline"
+    for index, row in enumerate(rows[24:]):
+        row["phase"] = "treated" if index // 2 % 2 else "baseline"
+    assert people_of_several_levels(rows, "phase") == {f"sub-{person:02d}" for person in range(12)}
+    [found] = compare_groups(rows, "lesion_dvr", "phase")
+    assert found["people"] == "9 / 9"
+    [none] = compare_groups(rows[:24], "lesion_dvr", "phase")
+    assert (none["people"], none["p"]) == ("0 / 0", None)
+
+
+@pytest.mark.parametrize("people", range(8, 16))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_perfect_correlation_has_a_p(people: int, sign: int) -> None:
+    rows = [{"participant_id": f"sub-{n:02d}", "m": 1.0 + n, "o": str(sign * n)} for n in range(people)]
+    found = associate(rows, "m", "o", [])
+    assert found["rho"] == pytest.approx(sign)
+    assert found["p"] is not None
+    assert found["p"] < 1e-6
+
+
+@pytest.mark.parametrize("visits", [1, 2])
+def test_without_variation_there_is_no_slope(visits: int) -> None:
+    rows = cohort(12, visits)
+    for row in rows:
+        row["constant"] = 0.1
+    for pair in (("constant", "edss"), ("lesion_dvr", "constant")):
+        assert associate(rows, *pair, [])["beta"] is None, pair
+
+
+def test_the_slope_of_few_people_has_the_interval_of_student() -> None:
+    models = pytest.importorskip("statsmodels.api")
+    rows = cohort(8, 2)
+    found = associate(rows, "lesion_dvr", "edss", [])
+    values = np.array([[row["lesion_dvr"], float(row["edss"])] for row in rows])
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+    groups = np.array([row["participant_id"] for row in rows])
+    fit = models.MixedLM(scaled[:, 0], np.column_stack([np.ones(16), scaled[:, 1]]), groups=groups).fit(reml=True)
+    half = (found["beta_high"] - found["beta_low"]) / 2
+    assert half == pytest.approx(stats.t.ppf(0.975, 6) * fit.bse[1], rel=1e-3)
 
 
 def test_hedges_g_of_a_known_pair() -> None:

@@ -40,6 +40,11 @@ def test_the_spread_is_estimated_by_volume_with_intervals_by_person() -> None:
     assert "a test" in read.in_words()
 
 
+def test_a_lesion_at_the_limit_of_a_class_is_in_it_up_to_rounding() -> None:
+    known = Repeatability((0.0, 50.0), (0.02, 0.01), "a test")
+    assert [known.of(volume) for volume in (49.0, 50 * 0.99999992, 50.0, 900.0)] == [0.02, 0.01, 0.01, 0.01]
+
+
 def test_people_without_a_class_of_lesions_join_the_smaller_ones() -> None:
     rows = [row for row in rescanned() if row["volume_mm3"] != 2000.0 or row["person"] == "1"]
     known = fit_repeatability(rows, [], "a test", "0" * 64)

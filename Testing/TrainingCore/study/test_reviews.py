@@ -15,10 +15,12 @@ from TrainingCore.data.result import LESION_LABELS, Result
 from TrainingCore.data.review import rejected_lesions
 from TrainingCore.imaging.volumes import write_volume
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.runtime.files import write_json, write_text
 from TrainingCore.study.dataset import note_failure
 from TrainingCore.study.left_out import INCOMPLETE, REMOVED, left_out
 from TrainingCore.study.names import result_record_path
 from TrainingCore.study.reviews import bring_back, set_aside
+from TrainingCore.study.sessions import SOURCE
 from TrainingCore.study.table import change_since, read_rows
 
 REJECTS_ONE = "id,state,comment,outline\n1,rejected,a vessel,\n2,accepted,,\n3,unreviewed,,\n"
@@ -46,6 +48,20 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(study: Path, viewer: bool = False) -> None:
     bids_app(study / "raw", study / "maps", "participant", model=str(study / "model"), n_procs=1, device="cpu",
              session_label=["2"] if viewer else [], viewer=viewer, progress="none")  # fmt: skip
+
+
+def test_the_change_is_that_since_the_session_before_even_if_it_got_its_map_later(tmp_path: Path) -> None:
+    for session in ("1", "2", "10"):
+        write_text(tmp_path / result_record_path("01", session), "{}")
+    for before, after, change in (("1", "10", -0.08), ("1", "2", -0.06)):
+        folder = tmp_path / "change" / f"sub-01_ses-{before}_ses-{after}"
+        voxels = {"demyelination_index": 0.0, "remyelination_index": 0.0}
+        write_json(folder / SOURCE, {"voxels": voxels, "mean_difference": change})
+    assert change_since(tmp_path, "01", "2")["change_dvr"] == -0.06
+    assert change_since(tmp_path, "01", "10") == {"outdated": True}
+    write_json(tmp_path / "change/sub-01_ses-2_ses-10" / SOURCE, {"voxels": voxels, "mean_difference": -0.02})
+    assert change_since(tmp_path, "01", "10")["change_dvr"] == -0.02
+    assert change_since(tmp_path, "01", "1") == {}
 
 
 def test_a_rejected_lesion_leaves_the_group_without_an_export(study: Path) -> None:

@@ -235,6 +235,11 @@ def test_export_carries_what_evaluate_measured(whole_run: Path, ball_cohort: Pat
         model / "README.md"
     ).read_text(encoding="utf-8")
     for measured in summary["models"].values():
+        measured["fitted_sha256"]["intervals"] = "of other intervals"
+    (results / "summary.json").write_text(json.dumps(summary))
+    assert export(options) == 0
+    assert "measured DVR in its 95 % interval" not in (model / "README.md").read_text(encoding="utf-8")
+    for measured in summary["models"].values():
         measured["weights_sha256"] = "of another model"
     (results / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(BadInput, match="did not evaluate these weights"):
@@ -254,6 +259,40 @@ def assert_a_bundle_takes_new_measurements(path: Path, results: Path, again: Pat
     assert {**after.description, "performance": None} == {**before.description, "performance": None}
     with pytest.raises(BadInput, match="copies a bundle with changes"):
         export(["--bundle", str(path), "--out", str(again.with_name("none"))])
+    for option in ("--calibration", "--myelin"):
+        with pytest.raises(BadInput, match="cannot be fitted to and measure"):
+            export(["--bundle", str(path), "--evaluation", str(results), option, str(results), "--out", str(again)])
+    with pytest.raises(BadInput, match="same folder twice"):
+        export(["--bundle", str(path), "--myelin", str(results), f"{results}/", "--out", str(again)])
+
+
+def test_results_of_replaced_intervals_leave_the_card(whole_run: Path, tmp_path: Path) -> None:
+    """Coverage of 94 % beside intervals of another width would be wrong."""
+    from TrainingCore.data.bundle import add_to_bundle, fitted_sha256
+    from TrainingCore.export import main as export
+    from TrainingCore.reporting.card import COVERAGE, MYELIN, without_results_of
+
+    intervals = {"level": 0.95, "classes_mm3": [0.0], "half_width": [0.1], "lesions": [30], "measured on": "a cohort"}
+    estimated = f"r with true myelin of lesions{MYELIN['estimated']}"
+    before = {"lesion level Pearson r": "0.7", COVERAGE: "0-50: 94%", estimated: "0.8", "also on A":
+              f"r 0.7; true myelin{MYELIN['estimated']} 0.8; MAE 0.05"}  # fmt: skip
+    model = tmp_path / "model"
+    assert export(["--run", str(whole_run), "--out", str(model)]) == 0
+    bundle = add_to_bundle(model, {"intervals": intervals, "performance": before})
+    summary = {"task": "dvr", "models": {"m": {"weights_sha256": bundle.sha256, "people": 5, "visits": 5,
+               "intervals_fitted": {**intervals, "half_width": [0.001]}}}, "simulated_data": True}  # fmt: skip
+    (tmp_path / "other people").mkdir()
+    (tmp_path / "other people" / "summary.json").write_text(json.dumps(summary))
+    out = tmp_path / "again"
+    assert export(["--bundle", str(model), "--calibration", str(tmp_path / "other people"), "--out", str(out)]) == 0
+    after = Bundle.open(out).description
+    assert after["intervals"]["half_width"] == [0.001]
+    assert after["performance"] == {key: value for key, value in before.items() if key != COVERAGE}
+    without = without_results_of(before, ["myelin"])
+    assert estimated not in without
+    assert without["also on A"] == "r 0.7; MAE 0.05"
+    assert fitted_sha256(after)["intervals"] != fitted_sha256(bundle.description)["intervals"]
+    assert fitted_sha256(after)["myelin"] is None
 
 
 def under_other_names(cohort: Path, copy: Path) -> Path:

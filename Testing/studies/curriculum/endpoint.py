@@ -22,6 +22,7 @@ from TrainingCore.evaluation.summary import column, geometry_features, lesion_le
 from .protocol import BUNDLES, MEASURES, PRIMARY
 
 FEWEST_SEEDS = 3  # for a verdict
+TOLERANCE = 2e-5  # committed trainings have five digits
 Row = dict[str, Any]
 Rows = Sequence[Row]
 
@@ -46,13 +47,18 @@ class Lesions:
         keys: list[tuple[Any, ...]] | None = None
         synthetic: dict[str, dict[int, np.ndarray]] = {}
         points: Rows = []
+        known: np.ndarray | None = None
         for arm, seeds in tables.items():
             for seed, rows in seeds.items():
                 points = lesion_level(rows)
                 own = [(row["person"], row["visit"], row["id"], row["volume_mm3"]) for row in points]
                 if keys is not None and own != keys:
                     raise ValueError(f"{arm}, seed {seed}: measured on other lesions than the arms before")
-                keys = own
+                columns = [column(points, "measured"), column(points, "myelin_loss"), geometry_features(points).T]
+                truth = np.vstack(columns)
+                if known is not None and not np.allclose(truth, known, atol=TOLERANCE, equal_nan=True):
+                    raise ValueError(f"{arm}, seed {seed}: measured against another truth than the arms before")
+                keys, known = own, truth
                 synthetic.setdefault(arm, {})[seed] = column(points, "synthetic")
         people = [row["person"] for row in points]
         myelin = 1.0 - column(points, "myelin_loss")

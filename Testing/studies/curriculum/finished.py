@@ -22,7 +22,6 @@ from .protocol import BUNDLES, keep_protocol, read_protocol
 COMMITTED = Path(__file__).parent / "trainings"  # what is finished of this study
 Result = dict[str, Any]
 PREDICTED = "mean_dvr"
-WHO = ("person", "visit", "id")
 DIGITS = 5
 
 
@@ -68,7 +67,7 @@ def _write(folder: Path, result: Result) -> None:
     if not path.is_file():
         _write_lines(path, known)
     before = read_json(path)
-    if any(before[name] != known[name] for name in WHO):
+    if not all(name in known and _same(before[name], known[name]) for name in before):
         raise BadInput(f"{path} has other lesions than {result['arm']}, seed {result['seed']}. Choose another folder.")
     predicted = {which: [round(row[PREDICTED], DIGITS) for row in rows] for which, rows in kept.items()}
     _write_lines(_place(folder, result["arm"], result["seed"]), result | {"lesions": predicted})
@@ -85,6 +84,17 @@ def _columns(rows: Sequence[Result]) -> dict[str, list[Any]]:
     """What is known of lesions, whatever predicts them, by column."""
     names = [name for name in rows[0] if name != PREDICTED]
     return {name: [_short(row[name]) for row in rows] for name in names}
+
+
+def _same(first: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two columns agree, numbers up to their rounding."""
+    if len(first) != len(other):
+        return False
+    numbers = [isinstance(value, float) and isinstance(own, float) for value, own in zip(first, other)]
+    return all(
+        abs(value - own) <= 2 * 10**-DIGITS if number else value == own
+        for value, own, number in zip(first, other, numbers)
+    )
 
 
 def _short(value: Any) -> Any:
