@@ -83,6 +83,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode: Any = None  # of this scene while the module is open, else None
         self._guiTag = None
         self._patient: Any = None  # choices at the last change
+        self._beforeImport: set[str] = set()  # IDs of our nodes, while another scene is added
         self._namesTimer = qt.QTimer()
         self._namesTimer.setSingleShot(True)
         self._namesTimer.setInterval(NAMES_MILLISECONDS)
@@ -113,6 +114,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.exportPanel = ExportPanel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self._onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self._onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self._onNodeAdded)
         # Before Slicer's slice controllers, which replace a removed volume with any other
@@ -173,8 +175,14 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def _onSceneStartImport(self, _caller=None, _event=None):
+        """Remember which nodes are not imported."""
+        self._beforeImport = set(provenance.signed(slicer.mrmlScene))
+
     def _onSceneEndImport(self, _caller=None, _event=None):
         """Resume the review that was saved with the opened scene."""
+        provenance.renameCopies(slicer.mrmlScene, self._beforeImport)
+        self._beforeImport = set()
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -348,7 +356,7 @@ class MyelinSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showReview(self):
         """Show the chosen run, or the latest."""
-        self.showNodes(self.logic.chosenRun(self._parameterNode))
+        self.showNodes(self.logic.chosenRun(self._parameterNode or self.logic.getParameterNode()))
 
     def _onCompare(self, comparing):
         """Show two visits and the change of their lesions, or the open Result and its review."""

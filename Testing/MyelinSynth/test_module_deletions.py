@@ -46,6 +46,20 @@ def everything(widget: Any) -> Iterator[Callable[[], Any]]:
         yield getattr(ui, name).click
 
 
+def test_a_node_of_the_chosen_synthesis_that_is_deleted_elsewhere_leads_to_no_other(
+    host: Host, application: Application, widget: Any
+) -> None:
+    older = selftestdata.makeNodes("older")
+    selftestdata.makeNodes("newer")
+    widget.logic.getParameterNode().t1w = None
+    widget.logic.getParameterNode().run = "older"
+    widget.enter()
+    assert widget.displayPanel.nodes["dvr"] is older["dvr"]
+    widget.exit()
+    slicer.mrmlScene.RemoveNode(older["report"])
+    assert widget.displayPanel.nodes["dvr"] is older["dvr"]
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("elsewhere", [True, False], ids=["in another module", "while it is shown"])
 def test_a_deleted_node_is_missed_by_nothing_else(

@@ -16,12 +16,15 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 
 import slicer
-from MyelinSynthLib.export.files import lesionsCsv
+import vtk
+from MyelinSynthLib.display.wipe import Wipe
+from MyelinSynthLib.export.files import _labels, lesionsCsv
 from MyelinSynthLib.patient import exchange
 from MyelinSynthLib.patient.nodes import Patient
-from MyelinSynthLib.review.edits import NOT_AGAIN, Memory, measureAgain
+from MyelinSynthLib.review.changes import SmallMask, mergeLesions
+from MyelinSynthLib.review.edits import CENTRE, NOT_AGAIN, Memory, measureAgain
 from MyelinSynthLib.review.segments import _exportedLayer, _sharedLayer, labelsOnGrid, segmentIds
-from MyelinSynthLib.review.table import ACCEPTED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
+from MyelinSynthLib.review.table import ACCEPTED, ADDED, EDITED, FLAGGED, REMOVED, UNREVIEWED, Review
 from MyelinSynthLib.scene import geometry as places
 from test_module_scene import GEOMETRIES, makePatient, place, through
 
@@ -178,14 +181,120 @@ def test_lesions_that_overlap_keep_their_own_voxels(application: Application, tm
     assert Review(outputs.table).number(1, "volume_mm3") == pytest.approx(both.sum() * 1.5 * 1.5 * 2.0, rel=1e-4)
 
 
-def test_a_segment_drawn_by_hand_is_no_row_and_no_trouble(application: Application, tmp_path: Path) -> None:
+def test_a_segment_drawn_by_hand_becomes_a_lesion_when_drawing_is_over(
+    application: Application, tmp_path: Path
+) -> None:
     outputs = through(makePatient(), tmp_path)
-    identifier = outputs.segmentation.GetSegmentation().AddEmptySegment("mine", "mine")
+    content, memory = outputs.segmentation.GetSegmentation(), Memory()
+    memory.take(outputs.nodes())
+    content.AddEmptySegment("none", "none")
+    identifier = content.AddEmptySegment("mine", "mine")
     mask = np.zeros(SHAPE[::-1], np.uint8)
-    mask[2:4, 2:4, 2:4] = 1
+    brain = np.argwhere(slicer.util.arrayFromVolume(outputs.brain))
+    k, j, i = brain[len(brain) // 2]
+    mask[k : k + 2, j : j + 2, i : i + 2] = 1
+    inside = int(mask[slicer.util.arrayFromVolume(outputs.brain) > 0].sum())
     draw(outputs, identifier, mask)
-    assert not measureAgain(outputs.nodes())
-    assert len(Review(outputs.table)) == 2
+    assert not measureAgain(outputs.nodes(), memory, drawn=False), "the user still draws"
+    edits = measureAgain(outputs.nodes(), memory)
+    assert (edits.drawn, edits.edited) == ([3], [])
+    assert "Lesion 3 was drawn" in edits.words()
+    review = Review(outputs.table)
+    assert len(review) == 3
+    assert (review.outline(2), review.state(2)) == (ADDED, UNREVIEWED)
+    assert review.number(2, "volume_mm3") == pytest.approx(inside * np.prod(outputs.dvr.GetSpacing()))
+    assert content.GetSegment(identifier).GetName() == "Lesion 3"
+    assert sorted(segmentIds(outputs.segmentation)) == [1, 2, 3], "the empty segment is none"
+    assert not measureAgain(outputs.nodes(), memory)
+    labels = _labels(outputs.nodes())
+    assert sorted(np.unique(labels)) == [0, 1, 2, 3]
+
+
+def test_a_merged_lesion_that_the_editor_brings_back_has_a_row_again(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    memory, history = Memory(), slicer.vtkSegmentationHistory()
+    memory.take(outputs.nodes())
+    history.SetSegmentation(outputs.segmentation.GetSegmentation())
+    history.SaveState()
+    change = mergeLesions(outputs.nodes(), [1, 2], memory)
+    assert len(Review(outputs.table)) == 1
+    history.RestorePreviousState()
+    assert sorted(np.unique(_labels(outputs.nodes()))) == [0, change.lesion], "not exported without a row"
+    edits = measureAgain(outputs.nodes(), memory)
+    assert sorted([*edits.drawn, *edits.edited]) == [1, 2]
+    assert sorted(Review(outputs.table).lesion(row) for row in range(2)) == [1, 2]
+    assert sorted(np.unique(_labels(outputs.nodes()))) == [0, 1, 2]
+
+
+def test_a_hardened_transform_moves_centres_and_context_along(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    nodes, review = outputs.nodes(), Review(outputs.table)
+
+    def contrastWithoutAVoxel() -> float:
+        whole = exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr, [segmentIds(outputs.segmentation)[2]])
+        part = whole.copy()
+        part[tuple(np.argwhere(part)[0])] = 0
+        draw(outputs, 2, part)
+        assert measureAgain(nodes).edited == [2]
+        contrast = review.number(1, "t1w_contrast")
+        draw(outputs, 2, whole)
+        assert measureAgain(nodes).edited == [2]
+        return contrast
+
+    expected = contrastWithoutAVoxel()
+    review.setState(0, ACCEPTED)
+    before = [review.number(0, name) for name in CENTRE]
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    move = np.eye(4)
+    move[:3, :3] = [[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]
+    move[:3, 3] = 20, -5, 3
+    transform.SetMatrixTransformToParent(places.toVtk(move))
+    for role, node in nodes.items():
+        if node.IsA("vtkMRMLTransformableNode") and role not in ("context", "transform"):
+            node.SetAndObserveTransformNodeID(transform.GetID())
+            node.HardenTransform()
+    assert not measureAgain(nodes), "nothing was edited"
+    assert review.state(0) == ACCEPTED
+    after = [review.number(0, name) for name in CENTRE]
+    assert after == pytest.approx((move @ [*before, 1])[:3].tolist(), abs=1e-3)
+    assert contrastWithoutAVoxel() == pytest.approx(expected, abs=1e-3)
+
+
+def test_resampling_outlines_leaves_nothing_in_the_scene(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    ids = segmentIds(outputs.segmentation)
+    for _time in range(2):
+        exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr)
+        _exportedLayer(outputs.segmentation, list(ids.values()), {one: n for n, one in ids.items()}, outputs.dvr)
+    names = [slicer.mrmlScene.GetNthNode(number).GetName() for number in range(slicer.mrmlScene.GetNumberOfNodes())]
+    assert len(names) == before, ", ".join(names[-6:])
+
+
+def test_hidden_volumes_are_hidden_before_selectors_see_them(application: Application, tmp_path: Path) -> None:
+    """Slicer's selectors look at the flag only when a node is added."""
+    hidden: dict[str, int] = {}
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def added(_scene: Any, _event: str, node: Any) -> None:
+        hidden[node.GetName()] = node.GetHideFromEditors()
+
+    observer = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, added)
+    outputs = through(makePatient(), tmp_path)
+    wipe = Wipe(outputs.dvr)
+    slicer.mrmlScene.RemoveObserver(observer)
+    assert hidden[outputs.context.GetName()] == 1
+    assert hidden[wipe.copy.GetName()] == 1
+    assert hidden[outputs.dvr.GetName()] == 0
+    wipe.close()
+
+
+def test_undoing_keeps_no_whole_volumes(application: Application, tmp_path: Path) -> None:
+    outputs = through(makePatient(), tmp_path)
+    mask = exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr, [segmentIds(outputs.segmentation)[1]]) > 0
+    small = SmallMask.of(mask)
+    assert small.part.size < mask.size / 20
+    assert np.array_equal(small.whole(), mask)
 
 
 def test_a_measured_map_that_is_gone_leaves_its_columns_empty(application: Application, tmp_path: Path) -> None:

@@ -432,6 +432,12 @@ def test_a_review_goes_on_after_saving_and_reopening(
     host.process()
     assert "Traceback" not in capfd.readouterr().err
     assert widget.ui.reviewLabel.text == "1 of 2 lesions reviewed"
+    both = provenance.runs(slicer.mrmlScene)
+    assert len(set(both)) == 2, "nothing of the copy is mixed with what was open"
+    copies = [provenance.nodesOfRun(slicer.mrmlScene, run) for run in both]
+    assert copies[0].keys() == copies[1].keys()
+    shown = [one["lesions"].GetDisplayNode().GetVisibility() for one in copies]
+    assert sorted(map(bool, shown)) == [False, True]
 
 
 def test_opacity_moves_with_the_slider(host: Host, widget: Any, child: Callable[[str], None]) -> None:

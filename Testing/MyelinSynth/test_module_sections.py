@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,7 @@ import slicer
 import vtk
 from MyelinSynthLib.model.bundles import userModelFolder
 from MyelinSynthLib.patient import sampledata
+from MyelinSynthLib.run import devices
 from MyelinSynthLib.scene import provenance
 from PySide6 import QtGui
 from stand_in_host import Host
@@ -181,6 +184,33 @@ def test_the_card_is_short_until_the_whole_one_is_asked_for(host: Host, widget: 
     assert len(whole) > 3 * len(short)
     widget.ui.wholeCardButton.click()
     assert widget.ui.modelCard.text == short
+
+
+def test_a_card_that_cannot_be_shown_whole_says_why(host: Host, widget: Any, tmp_path: Path) -> None:
+    half = writeBundle(tmp_path / "half", name="half")
+    described = json.loads((half / "bundle.json").read_text())
+    described["intervals"] = {"level": 0.95, "half_width": [0.1]}  # without its classes of volume
+    userModelFolder().mkdir(parents=True, exist_ok=True)
+    shutil.copytree(half, userModelFolder() / "half")
+    (userModelFolder() / "half" / "bundle.json").write_text(json.dumps(described))
+    widget.ui.refreshModelsButton.click()
+    widget.ui.modelBox.setCurrentIndex(widget.ui.modelBox.count - 1)
+    assert "0.10" in widget.ui.modelCard.text, widget.ui.modelNote.text
+    widget.ui.wholeCardButton.click()
+    assert widget.ui.modelCard.text == ""
+    assert "half cannot be read" in widget.ui.modelNote.text
+    widget.ui.wholeCardButton.click()
+    assert "0.10" in widget.ui.modelCard.text
+    assert widget.ui.modelNote.text == ""
+
+
+def test_the_list_of_gpus_outlives_the_scene(host: Host, widget: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = 'import time; time.sleep(0.5); print(\'{"gpus": ["Late GPU"]}\')'
+    until(host, lambda: not widget.runPanel._query.running)
+    monkeypatch.setattr(devices, "QUESTION", late)
+    widget.runPanel._askAgain()
+    slicer.mrmlScene.Clear(0)
+    until(host, lambda: any("Late GPU" in widget.ui.deviceBox.itemText(i) for i in range(widget.ui.deviceBox.count)))
 
 
 def test_a_refused_model_is_said_and_a_closed_dialog_does_nothing(host: Host, widget: Any, tmp_path: Path) -> None:

@@ -187,6 +187,21 @@ def test_a_patient_whose_images_are_gone_is_said_and_leaves_nothing(host: Host, 
     assert widget.ui.worklistBox.currentText == "sub-02 (0 / 2)"
 
 
+def test_decisions_are_kept_after_the_next_patient_could_not_be_opened(host: Host, widget: Any, results: Path) -> None:
+    host.answers = [str(results)]
+    widget.ui.openWorklistButton.click()
+    for path in results.parent.glob("sub-02_*.nrrd"):
+        path.unlink()
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    widget.ui.nextPatientButton.click()
+    assert "sub-02_t1w" in host.messages.pop()
+    assert widget.ui.worklistBox.currentText == "sub-01 (0 / 2)"
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+    widget.reviewPanel.decide(REJECTED)
+    assert "rejected" in (results / "sub-01_result" / "review.csv").read_text(encoding="utf-8")
+    assert widget.ui.worklistBox.currentText == "sub-01 (1 / 2)"
+
+
 def test_the_dataset_of_bids_app_is_a_worklist_too(application: Application, tmp_path: Path) -> None:
     results = tmp_path / "derivatives" / "results"
     (results / "sub-01_ses-1").mkdir(parents=True)

@@ -31,10 +31,8 @@ class Wipe:
         axis = int(np.abs(along).argmax())
         self._axis, self._fromRight = 2 - axis, bool(along[axis] < 0)  # arrays are (K, J, I)
         self._edge = 0
-        self.copy = addVolume(
-            "vtkMRMLScalarVolumeNode", "MyelinSynth wipe", np.zeros_like(self._voxels), ijkToRas(mapNode)
-        )
-        self.copy.SetHideFromEditors(True)
+        empty = np.zeros_like(self._voxels)
+        self.copy = addVolume("vtkMRMLScalarVolumeNode", "MyelinSynth wipe", empty, ijkToRas(mapNode), hidden=True)
         self.copy.SetAndObserveTransformNodeID(mapNode.GetTransformNodeID())
         showMap(self.copy)
         for node in (self.copy, self.copy.GetDisplayNode()):

@@ -407,10 +407,16 @@ def _writeVolume(node: Any, path: Path, kind: Any, words: str) -> None:
 
 
 def _labels(nodes: dict[str, Any]) -> np.ndarray:
-    """Merge all layers into one label map (K, J, I); where edited lesions overlap, the later one gets the voxel."""
+    """Merge all layers into one label map (K, J, I); where edited lesions overlap, the later one gets the voxel.
+
+    Segments without a row (undone in the Segment Editor, and not measured yet) are left out.
+    """
     labels = np.zeros(slicer.util.arrayFromVolume(nodes["dvr"]).shape, np.int32)
+    review = Review(nodes["table"])
+    listed = [review.lesion(row) for row in range(len(review))]
     for layer in labelsOnGrid(nodes["lesions"], nodes["dvr"]):
-        labels[layer > 0] = layer[layer > 0]
+        known = np.isin(layer, listed)
+        labels[known] = layer[known]
     return labels
 
 

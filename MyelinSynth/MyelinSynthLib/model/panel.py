@@ -24,6 +24,7 @@ class ModelPanel:
         self._models: list[Model] = []
         self._troubles: list[str] = []
         self._filling = False
+        self._note = ""  # of the list of models
         ui.modelBox.connect("currentIndexChanged(int)", self._onIndex)
         ui.addModelButton.connect("clicked(bool)", self._onAdd)
         ui.addModelFolderButton.connect("clicked(bool)", self._onAddFolder)
@@ -79,7 +80,7 @@ class ModelPanel:
 
     def _onWholeCard(self, _checked: bool = False) -> None:
         """Show the whole card of the chosen model, or its main lines."""
-        self.ui.modelCard.text, _trouble = self._card()
+        self._showCard(self._note)
 
     def _onRefresh(self, _checked: bool = False) -> None:
         """Read the folders again."""
@@ -135,12 +136,13 @@ class ModelPanel:
         slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
 
     def _showCard(self, note: str) -> None:
+        self._note = note
         card, trouble = self._card()
         note = "\n".join(words for words in (self.model.trouble if self.model else "", note, trouble) if words)
         self.ui.modelCard.text = card
         self.ui.modelNote.text = note
         self.ui.modelNote.visible = bool(note)
-        self.ui.wholeCardButton.enabled = bool(card)
+        self.ui.wholeCardButton.enabled = self.model is not None
         self.ui.removeModelButton.enabled = self.model is not None and self.model.own
 
     def _card(self) -> tuple[str, str]:

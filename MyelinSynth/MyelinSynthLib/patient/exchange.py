@@ -15,7 +15,7 @@ import vtk
 
 from ..errors import SynthesisError
 from ..run.childprocess import importTrainingCore
-from ..scene.geometry import checkAxes, ijkToRas, toArray, toVtk, toWorld, writeTransform
+from ..scene.geometry import checkAxes, ijkToRas, removeExported, toArray, toVtk, toWorld, writeTransform
 from ..words import _
 from .checks import findProblems, titleOf
 from .nodes import Patient
@@ -203,5 +203,5 @@ def segmentationOnGrid(segmentation: Any, reference: Any, segmentIds: list[str] 
             )
         mask[:] = slicer.util.arrayFromVolume(temporary) > 0
     finally:
-        slicer.mrmlScene.RemoveNode(temporary)
+        removeExported(temporary)
     return mask

@@ -23,6 +23,33 @@ Masks = dict[int, "np.ndarray | None"]  # by lesion: (K, J, I) on the map's grid
 
 
 @dataclass(frozen=True)
+class SmallMask:
+    """A mask that takes no more memory than its lesion.
+
+    Attributes:
+        shape: of the whole mask, (K, J, I).
+        box: where the voxels are.
+        part: the mask in the box.
+    """
+
+    shape: tuple[int, ...]
+    box: tuple[slice, ...]
+    part: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> SmallMask:
+        """Cut out the occupied part of a mask, (K, J, I) with at least one voxel."""
+        box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(mask))
+        return cls(mask.shape, box, mask[box].copy())
+
+    def whole(self) -> np.ndarray:
+        """The mask, bool (K, J, I)."""
+        mask = np.zeros(self.shape, bool)
+        mask[self.box] = self.part
+        return mask
+
+
+@dataclass(frozen=True)
 class OutlineChange:
     """A change of outlines that was made.
 
@@ -141,7 +168,8 @@ def _apply(
 ) -> OutlineChange:
     """Draw the masks and update the table; new rows copy region and comment from `lesion`."""
     segmentation, review = nodes["lesions"], Review(nodes["table"])
-    before: Masks = {**dict.fromkeys(masks), **_masks(nodes, list(masks))}
+    present = {number: SmallMask.of(mask) for number, mask in _masks(nodes, list(masks)).items()}
+    before: dict[int, SmallMask | None] = {**dict.fromkeys(masks), **present}
     rows = {number: review.values(row) for number in masks if (row := review.rowOf(number)) is not None}
     change = OutlineChange(
         lesion,
@@ -169,11 +197,13 @@ def _apply(
     return change
 
 
-def _restore(nodes: dict[str, Any], masks: Masks, rows: dict[int, dict[str, Any]], memory: Memory) -> None:
+def _restore(
+    nodes: dict[str, Any], masks: dict[int, SmallMask | None], rows: dict[int, dict[str, Any]], memory: Memory
+) -> None:
     """Restore outlines and rows to their state before a change."""
     review = Review(nodes["table"])
     for number, mask in masks.items():
-        setMask(nodes["lesions"], number, mask, nodes["dvr"])
+        setMask(nodes["lesions"], number, None if mask is None else mask.whole(), nodes["dvr"])
         if number not in rows:
             review.removeRow(number)
             continue

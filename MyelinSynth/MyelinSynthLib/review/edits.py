@@ -13,13 +13,15 @@ import slicer
 from ..errors import SynthesisError
 from ..run.childprocess import importTrainingCore
 from ..scene import provenance
-from ..scene.geometry import ijkToRas, toWorld
+from ..scene.geometry import ijkToRas, toVtk, toWorld
 from ..words import _
-from .segments import labelsOnGrid
-from .table import AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Review
+from .segments import drawnSegments, labelsOnGrid
+from .table import ADDED, AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Review
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
 SCREENED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "min_dvr")  # every edit changes at least one of these
+CENTRE = ("x_mm", "y_mm", "z_mm")
+GRID = "MyelinSynth.Grid"  # attribute of the table: where map and context were when its centres were measured
 RELATIVE, ABSOLUTE = 6e-5, 1e-3  # rounding to five digits in lesions.csv
 NOT_AGAIN = ("uncertainty",)  # needs every single prediction, which the scene does not hold
 SURROUNDINGS_MM = 9.0  # NAWM up to 8 mm around a lesion is compared with it
@@ -31,22 +33,25 @@ class Edits:
 
     Attributes:
         edited: lesions that were measured again.
+        drawn: new lesions: segments that were drawn by hand, split off, or brought back by the Segment Editor's undo.
         removed: lesions without voxels since.
         restored: lesions that have their former voxels again.
     """
 
     edited: list[int] = field(default_factory=list)
+    drawn: list[int] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
     restored: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.edited or self.removed or self.restored)
+        return bool(self.edited or self.drawn or self.removed or self.restored)
 
     def words(self) -> str:
         """Describe the edits in sentences for the user; empty if there are none."""
         sentences = []
         for lesions, sentence in (
             (self.edited, _("Lesion {ids} was edited: measured again and marked unreviewed.")),
+            (self.drawn, _("Lesion {ids} was drawn in the Segment Editor: measured and added to the table.")),
             (self.removed, _("The outline of lesion {ids} was removed; its review is kept.")),
             (self.restored, _("The outline of lesion {ids} was restored.")),
         ):
@@ -78,18 +83,20 @@ class Memory:
         Raises:
             SynthesisError: a node was deleted, or the outlines have no binary labelmap.
         """
+        _followGrid(nodes)
         self.layers = _layers(nodes)
 
 
-def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
+def measureAgain(nodes: dict[str, Any], memory: Memory | None = None, drawn: bool = True) -> Edits:
     """Compare every row of the lesion table with its segment, and rewrite the rows that differ.
 
     A rewritten row is marked as edited and unreviewed; its comment is kept. A lesion without voxels keeps its row
-    and its review, and is marked as removed.
+    and its review, and is marked as removed. A segment without a row becomes a lesion.
 
     Args:
-        nodes: nodes of one synthesis by role; the table node is modified.
+        nodes: nodes of one synthesis by role; table and segmentation are modified.
         memory: result of the last measurement, updated; None to examine every lesion.
+        drawn: whether segments that have no lesion number become lesions, too; not while the user still draws.
 
     Returns:
         What changed; false if nothing did.
@@ -98,11 +105,34 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
         SynthesisError: a node was deleted, the outlines have no binary labelmap, or a Python package is missing.
     """
     memory = Memory() if memory is None else memory
-    edits, review, layers = Edits(), Review(nodes["table"]), _layers(nodes)
-    present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
+    _followGrid(nodes)
+    if not drawn:
+        return _measure(nodes, memory, _layers(nodes))
+    with drawnSegments(nodes["lesions"], Review(nodes["table"]).newNumber()) as names:
+        layers = _layers(nodes)
+        for number in set(names) - _present(layers):
+            del names[number]  # nothing was drawn yet
+        return _measure(nodes, memory, layers)
+
+
+def _present(layers: list[np.ndarray]) -> set[int]:
+    """Return the numbers of the lesions that have voxels."""
+    return {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()} - {0}
+
+
+def _measure(nodes: dict[str, Any], memory: Memory, layers: list[np.ndarray]) -> Edits:
+    edits, review = Edits(), Review(nodes["table"])
+    present = _present(layers)
     changed = _changed(memory.layers, layers)
     again = _differing(nodes["dvr"], review, layers) if changed is None else changed & present
+    again |= {lesion for lesion in present if review.rowOf(lesion) is None}
     measured = {row["id"]: row for row in _rows(nodes, review, layers, again, memory)} if again else {}
+    for lesion in sorted(set(measured)):
+        if review.rowOf(lesion) is None:
+            row = review.addRow({ID: lesion})
+            own = measured.pop(lesion) | regionsOf(nodes, layers, {lesion})[lesion]
+            review.setValues(row, cells(review, own) | {OUTLINE: ADDED, STATE: UNREVIEWED})
+            edits.drawn.append(lesion)
     for row in range(len(review)):
         lesion = review.lesion(row)
         if lesion not in present:
@@ -117,6 +147,39 @@ def measureAgain(nodes: dict[str, Any], memory: Memory | None = None) -> Edits:
             edits.restored.append(lesion)
     memory.layers = layers
     return edits
+
+
+def _followGrid(nodes: dict[str, Any]) -> None:
+    """Move centres and context along with the map after a transform was hardened on it.
+
+    The table keeps the position of the map that its centres belong to. The context is hidden, so that no one can harden
+    a transform on it.
+    """
+    provenance.require(nodes, ("dvr", "table"))
+    table, context = nodes["table"], nodes.get("context")
+    now = {role: _position(node).tolist() for role, node in (("dvr", nodes["dvr"]), ("context", context)) if node}
+    kept = table.GetAttribute(GRID)
+    before = json.loads(kept) if kept else now
+    move = np.array(now["dvr"]) @ np.linalg.inv(before["dvr"])
+    if not np.allclose(move, np.eye(4), atol=1e-6):
+        review = Review(table)
+        for row in range(len(review)):
+            centre = move @ [*(review.number(row, name) for name in CENTRE), 1.0]
+            review.setValues(row, dict(zip(CENTRE, map(float, centre))))
+        if context and np.allclose(now["context"], before.get("context", now["context"])):
+            context.SetIJKToRASMatrix(toVtk(move @ ijkToRas(context)))
+            now["context"] = _position(context).tolist()
+    if now != before or not kept:
+        table.SetAttribute(GRID, json.dumps(now))
+
+
+def _position(volume: Any) -> np.ndarray:
+    """Return where a volume is, 4 x 4 (RAS mm): right-handed, as Slicer makes it when a saved scene is opened."""
+    matrix = ijkToRas(volume)
+    if np.linalg.det(matrix[:3, :3]) < 0:
+        last = volume.GetImageData().GetDimensions()[2] - 1 if volume.GetImageData() is not None else 0
+        matrix = matrix @ np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, last], [0, 0, 0, 1]])
+    return matrix
 
 
 def measureLesions(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> dict[int, dict[str, Any]]:
@@ -134,7 +197,7 @@ def measureLesions(nodes: dict[str, Any], lesions: set[int], memory: Memory) -> 
         SynthesisError: a node was deleted, the outlines have no binary labelmap, or a Python package is missing.
     """
     layers = _layers(nodes)
-    present = {number for layer in layers for number in np.flatnonzero(np.bincount(layer.ravel())).tolist()}
+    present = _present(layers)
     rows = _rows(nodes, Review(nodes["table"]), layers, lesions & present, memory)
     memory.layers = layers
     regions = regionsOf(nodes, layers, lesions & present)

@@ -466,14 +466,14 @@ class ReviewPanel(VTKObservationMixin):
         if self.review is None or "lesions" not in self.nodes:
             return
         try:
-            edits = measureAgain(self.nodes, self._memory)
+            edits = measureAgain(self.nodes, self._memory, drawn=self._open)  # not in the middle of drawing
         except SynthesisError as error:
             self.ui.editsLabel.text = str(error)
             return
         surfaces.refresh(self.nodes["lesions"])
         if edits:
             self.ui.editsLabel.text = edits.words()
-            self._history.forget(edits.edited)
+            self._history.forget([*edits.edited, *edits.drawn])
             self.refill(self._currentLesion())
             self._updateZoom()
             self._changed()

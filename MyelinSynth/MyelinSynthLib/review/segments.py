@@ -13,7 +13,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from ..display.views import COLOURS_OF_STATE, dvrColour
 from ..errors import SynthesisError
-from ..scene.geometry import ijkToRas, imageToWorld, imageVoxels, toVtk
+from ..scene.geometry import ijkToRas, imageToWorld, imageVoxels, removeExported, toVtk
 from ..words import _
 from .table import Review
 
@@ -178,6 +178,45 @@ def segmentIds(segmentation: Any) -> dict[int, str]:
     return segments
 
 
+@contextmanager
+def drawnSegments(segmentation: Any, first: int) -> Iterator[dict[int, str]]:
+    """Give lesion numbers to segments that were drawn by hand, or that an effect of the Segment Editor split off.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode of the lesions.
+        first: lowest number to give.
+
+    Yields:
+        Names of these segments by number. Numbers that are removed from it are withdrawn at the end; the other segments
+        get the name of a lesion.
+    """
+    content, known = segmentation.GetSegmentation(), segmentIds(segmentation)
+    start = max([first - 1, *known]) + 1
+    others = [content.GetSegment(one) for one in list(content.GetSegmentIDs()) if one not in known.values()]
+    segments = dict(enumerate(filter(_isDrawn, others), start))
+    for number, segment in segments.items():
+        segment.SetTag(LESION_TAG, str(number))
+    names = {number: segment.GetName() for number, segment in segments.items()}
+    try:
+        yield names
+    except BaseException:
+        names.clear()
+        raise
+    finally:
+        for number, segment in segments.items():
+            if number in names:
+                segment.SetName(_segmentName(number))
+            else:
+                segment.RemoveTag(LESION_TAG)
+
+
+def _isDrawn(segment: Any) -> bool:
+    """Return whether a segment has voxels."""
+    image = segment.GetRepresentation("Binary labelmap")
+    voxels = None if image is None else imageVoxels(image)
+    return voxels is not None and bool((voxels == segment.GetLabelValue()).any())
+
+
 def segmentsByLesion(segmentation: Any) -> dict[int, Any]:
     """Return segments by lesion number; segments that were not made from a row are left out.
 
@@ -272,4 +311,4 @@ def _exportedLayer(segmentation: Any, ids: Sequence[str], lesionOf: dict[str, in
         order = [0] + [lesionOf[identifier] for identifier in ids]
         return np.array(order, np.int32)[slicer.util.arrayFromVolume(temporary)]
     finally:
-        slicer.mrmlScene.RemoveNode(temporary)
+        removeExported(temporary)

@@ -103,17 +103,18 @@ class WorklistPanel:
             self._select()
             return
         with slicer.util.tryWithErrorDisplay(_("The patient could not be opened."), waitCursor=True):
-            before, self._current = self._current, None
             try:
                 patient, outputs = openEntry(self.entries[index])
-            except SynthesisError as error:
+            except SynthesisError as error:  # the patient before stays open, and its decisions are still saved
                 self._fill()
                 slicer.util.errorDisplay(str(error), windowTitle=_("MyelinSynth"))
                 return
-            self._current = (self.entries[index], patient, outputs)
-            self._opened(patient, outputs)
-            if before is not None:
-                closeEntry(before[1], before[2])
+            before, self._current = self._current, (self.entries[index], patient, outputs)
+            try:
+                self._opened(patient, outputs)
+            finally:
+                if before is not None:
+                    closeEntry(before[1], before[2])
         self._fill()
 
     def _select(self) -> None:

@@ -118,7 +118,7 @@ class RunPanel:
         self._clearWarnings()
         self._runner.forgetFollowing()
         if not isinstance(self.job, Installation):
-            self.stop()
+            self._runner.stop()  # the query of devices has nothing to do with the scene
 
     def stop(self) -> None:
         """Stop all jobs and wait for them, when the module or the application closes."""

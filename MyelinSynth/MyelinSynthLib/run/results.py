@@ -182,9 +182,8 @@ def _addContext(path: Path, t1w: Any, name: str) -> Any:
     """Add the coded MRI and tissues on their own grid, hidden, under the T1w's parent transform."""
     loaded = _read(path)
     array = slicer.util.arrayFromVolume(loaded).astype(np.int32)
-    node = addVolume("vtkMRMLScalarVolumeNode", name, array, ijkToRas(loaded))
+    node = addVolume("vtkMRMLScalarVolumeNode", name, array, ijkToRas(loaded), hidden=True)
     node.SetAndObserveTransformNodeID(t1w.GetTransformNodeID())
-    node.SetHideFromEditors(True)
     return node
 
 

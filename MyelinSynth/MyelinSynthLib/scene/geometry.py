@@ -228,7 +228,22 @@ def readTransform(path: Path) -> np.ndarray:
     return LPS_FROM_RAS @ lps @ LPS_FROM_RAS
 
 
-def addVolume(className: str, name: str, array: np.ndarray, matrix: np.ndarray) -> Any:
+def removeExported(labelmap: Any) -> None:
+    """Remove a label map that Slicer exported segments to, with the colour table that it makes for it.
+
+    Args:
+        labelmap: vtkMRMLLabelMapVolumeNode in the scene.
+    """
+    display = labelmap.GetDisplayNode()
+    colours = None if display is None else display.GetColorNode()
+    made = colours is not None and colours.GetTypeAsString() == "UserDefined"
+    slicer.mrmlScene.RemoveNode(labelmap)
+    for node in (display, colours if made else None):
+        if node is not None and slicer.mrmlScene.IsNodePresent(node):
+            slicer.mrmlScene.RemoveNode(node)
+
+
+def addVolume(className: str, name: str, array: np.ndarray, matrix: np.ndarray, hidden: bool = False) -> Any:
     """Add a volume node to the scene.
 
     Args:
@@ -236,11 +251,16 @@ def addVolume(className: str, name: str, array: np.ndarray, matrix: np.ndarray) 
         name: node name; a number is appended if the scene has it already.
         array: voxels (K, J, I), copied; the node takes over the data type.
         matrix: 4 x 4 matrix from (i, j, k) to RAS mm.
+        hidden: whether selectors leave it out. They look at this only when a node is added.
 
     Returns:
         The node, without display nodes.
     """
-    node = slicer.mrmlScene.AddNewNodeByClass(className, slicer.mrmlScene.GenerateUniqueName(name))
+    node = slicer.mrmlScene.CreateNodeByClass(className)
+    node.UnRegister(None)
+    node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+    node.SetHideFromEditors(hidden)
+    node = slicer.mrmlScene.AddNode(node)
     node.SetIJKToRASMatrix(toVtk(matrix))
     slicer.util.updateVolumeFromArray(node, array)
     return node

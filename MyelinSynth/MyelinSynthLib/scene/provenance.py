@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import slicer
@@ -159,13 +160,7 @@ def nodesOfRun(scene: Any, run: str) -> dict[str, Any]:
     Returns:
         Nodes by role; empty if the scene has none of this run.
     """
-    byRole = {}
-    nodes = scene.GetNodes()
-    for index in range(nodes.GetNumberOfItems()):
-        node = nodes.GetItemAsObject(index)
-        if get(node, "Run") == run and get(node, "Role"):
-            byRole[get(node, "Role")] = node
-    return byRole
+    return {get(node, "Role"): node for node in signed(scene).values() if get(node, "Run") == run}
 
 
 def sameRun(node: Any) -> dict[str, Any]:
@@ -178,6 +173,35 @@ def sameRun(node: Any) -> dict[str, Any]:
         Nodes by role.
     """
     return nodesOfRun(slicer.mrmlScene, get(node, "Run"))
+
+
+def signed(scene: Any) -> dict[str, Any]:
+    """Collect all nodes of any synthesis.
+
+    Args:
+        scene: vtkMRMLScene to search.
+
+    Returns:
+        Nodes by ID, in the order of the scene.
+    """
+    nodes = scene.GetNodes()
+    everything = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
+    return {node.GetID(): node for node in everything if get(node, "Run") and get(node, "Role")}
+
+
+def renameCopies(scene: Any, before: Collection[str]) -> None:
+    """Give syntheses that were added to the scene a second time a run of their own, so that they are not mixed.
+
+    Args:
+        scene: vtkMRMLScene that another scene was added to.
+        before: IDs of the nodes of syntheses that it had before.
+    """
+    nodes = signed(scene)
+    taken = {get(nodes[identifier], "Run") for identifier in before if identifier in nodes}
+    renamed = {run: f"{run} {uuid.uuid4().hex[:8]}" for run in taken}
+    for identifier, node in nodes.items():
+        if identifier not in before and get(node, "Run") in taken:
+            node.SetAttribute(PREFIX + "Run", renamed[get(node, "Run")])
 
 
 def runs(scene: Any, t1w: Any = None, role: str = "dvr") -> list[str]:
