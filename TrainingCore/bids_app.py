@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from .data.bundle import DEMONSTRATION, LESION_FINDER, Bundle
+from .data.case import VOLUME_NAMES
 from .data.cohort import Cohort
 from .data.cohort_bids import CHOOSE
 from .runtime.cli import Progress, run_command
@@ -113,7 +115,7 @@ def bids_app(
         for row in dataset.without_t1w(visits):
             dataset.note_failure(out, row["visit"], row["reason"])
         notes = _run(tasks, out, n_procs, scheduler, reporter)
-        _compare_sessions(tasks, out, reporter)
+        notes += _compare_sessions(tasks, data, out, reporter)
         left = [row for row in dataset.visits_without_map(out) if row["visit"] in {visit.label for visit in visits}]
         reporter.say(f"{len(visits) - len(left)} of {len(visits)} visits have a map in {out}.")
         for row in left:
@@ -162,10 +164,10 @@ def _read_filters(path: Path | None) -> list[str]:
         path: JSON file, or None for no filter.
 
     Returns:
-        Entities such as `acq-mprage` or `run-1`.
+        Entities with the image that they are for, such as `t1w:acq-mprage` or `flair:run-1`.
 
     Raises:
-        BadInput: the file is not a BIDS filter file, or names an unknown entity.
+        BadInput: the file is not a BIDS filter file, or names an unknown image or entity.
     """
     if path is None:
         return []
@@ -173,17 +175,29 @@ def _read_filters(path: Path | None) -> list[str]:
     short = {"acquisition": "acq", "reconstruction": "rec", "run": "run", "ceagent": "ce", "direction": "dir"}
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise BadInput(f'{path} is not a BIDS filter file. Example: {{"t1w": {{"acquisition": "mprage"}}}}.')
-    pairs = [(key, value) for entry in content.values() for key, value in entry.items()]
-    unknown = sorted({key for key, _ in pairs} - set(short) - {"datatype", "suffix", "extension", "session", "subject"})
+    images = sorted(set(map(str.lower, content)) - set(VOLUME_NAMES))
+    if images:
+        raise BadInput(f"{path}: unknown image {images[0]!r}. Use t1w, flair, t2w, ...")
+    triples = [(image.lower(), key, value) for image, entry in content.items() for key, value in entry.items()]
+    unknown = sorted({key for _, key, _ in triples} - set(short) - {"datatype", "suffix", "extension"})
     if unknown:
-        raise BadInput(f"{path}: unknown entity {unknown[0]!r}. Use {', '.join(short)}.")
-    return [f"{short[key]}-{value}" for key, value in pairs if key in short]
+        raise BadInput(
+            f"{path}: unknown entity {unknown[0]!r}. Use {', '.join(short)}; people and sessions are chosen with "
+            "--participant-label and --session-label."
+        )
+    return [
+        f"{image}:{short[key]}-{value}"
+        for image, key, values in triples
+        if key in short
+        for value in (values if isinstance(values, list) else [values])
+    ]
 
 
 def _check_filters(data: Path, chosen: Sequence[str]) -> None:
     """Raise BadInput for a filter that no image of the dataset has: it would be ignored without a word."""
-    for entity in chosen:
-        if not any(data.glob(f"sub-*/**/*_{entity}_*")):
+    for choice in chosen:
+        entity = choice.partition(":")[2]
+        if not any(data.glob(f"sub-*/**/*_{glob.escape(entity)}_*")):
             raise BadInput(f"No image in {data} has {entity}. Correct --bids-filter-file.")
 
 
@@ -236,15 +250,19 @@ def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, p
     return sorted(notes)
 
 
-def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> None:
-    """Compare consecutive sessions of each person where both have a map, unless the comparison is up to date."""
+def _compare_sessions(tasks: Sequence[Any], data: Path, out: Path, progress: Progress) -> list[str]:
+    """Compare consecutive sessions of each person where both have a map, unless the comparison is up to date.
+
+    Returns notes about people whose sessions have no known order.
+    """
     from .change import change
     from .data.change_result import is_complete
     from .runtime.files import write_json
     from .study.dataset import note_failure
     from .study.sessions import MADE_FROM, session_pairs
 
-    pairs = list(session_pairs(tasks))
+    notes: list[str] = []
+    pairs = list(session_pairs(tasks, data, notes.append))
     for done, pair in enumerate(pairs, start=1):
         made_from = pair.folder / MADE_FROM
         keys = pair.keys()
@@ -259,6 +277,7 @@ def _compare_sessions(tasks: Sequence[Any], out: Path, progress: Progress) -> No
         except MyelinSynthError as error:
             note_failure(out, pair.label, f"The sessions could not be compared: {error}")
             progress.say(f"failed: {pair.label}: {error}")
+    return notes
 
 
 def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Iterator[Any]:

@@ -124,7 +124,7 @@ def finder_settings() -> dict[str, Any]:
     bundle = open_finder(LESION_FINDER)
     if bundle is None:
         raise BadInput("This copy of MyelinSynth comes without the lesion finder. Leave out --find-lesions.")
-    return {"lesion_finder": LESION_FINDER, "lesion_finder_weights": bundle.sha256}
+    return {"lesion_finder": LESION_FINDER, "lesion_finder_weights": bundle.sha256_of_results}
 
 
 def settings_of(grid: str, spacing: float | None, space: str) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from .data.bundle import DEMONSTRATION, LESION_FINDER
 from .data.inputs import INPUTS, further_options
 from .data.result import Result
+from .data.review import REVIEW
 from .patient.options import SynthesisOptions
 from .patient.visit import synthesize_visit
 from .runtime.cli import run_command
+from .runtime.errors import BadInput
 from .runtime.signature import Option, ProgressMode, command
 
 NO_MASK = "none"  # --lesions none: no lesion table
@@ -82,6 +84,10 @@ def synthesize(
     unknown = sorted(set(images) - set(MORE_IMAGES))
     if unknown:
         raise TypeError(f"synthesize has no input {unknown[0]!r}; it takes t1, flair, {', '.join(MORE_IMAGES)}.")
+    if (Path(out) / REVIEW).is_file():
+        raise BadInput(
+            f"{out} holds a review ({REVIEW}), which would be lost. Give another --out, or move this folder."
+        )
     images_given = {"t1": t1, "flair": flair} | images
     options = SynthesisOptions(
         {row.name: Path(path) for row in INPUTS if (path := images_given.get(row.option)) is not None},

@@ -58,6 +58,10 @@ NO_BUNDLES = {  # file that identifies another kind of folder: advice for the me
     "run.json": "It is a training run. Give its bundles/best, or write a bundle with export.",
     "plan.json": "It is a cross-validation or a search. Write a bundle with export --crossvalidation.",
 }
+RESULT_ENTRIES = (
+    *("intensity", "grid", "intervals", "uncertainty", "myelin", "repeatability"),
+    *("lesion_threshold", "smallest_lesion_mm3"),
+)
 MAX_MEMBERS = 100
 DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
 MEMBER = "member-"  # an ensemble's weights are named member-1/..., member-2/...
@@ -104,6 +108,12 @@ class Bundle:
     def sha256(self) -> str:
         """SHA-256 of the weights."""
         return self.description["weights_sha256"]
+
+    @property
+    def sha256_of_results(self) -> str:
+        """SHA-256 of the weights and of all entries that change what is written for a patient."""
+        entries = {name: self.description.get(name) for name in RESULT_ENTRIES}
+        return sha256(json.dumps([self.sha256, entries], sort_keys=True).encode()).hexdigest()
 
     @property
     def simulated(self) -> bool:

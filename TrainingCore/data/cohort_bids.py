@@ -21,6 +21,7 @@ from .table_text import read_text, separator_of
 from .visit import Visit
 
 PREPARED_BY = "MyelinSynth preprocess"  # GeneratedBy of datasets whose volumes are aligned and on one grid
+SYNTHESIZED_BY = "MyelinSynth bids_app"  # of datasets whose maps nobody measured
 
 # File names by volume: suffixes, and entities the name must have. One matching line of a volume is enough.
 NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
@@ -33,7 +34,7 @@ NAMES: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("nawm", ("mask",), {"label": "NAWM"}),
     ("dvr", ("mimap",), {"stat": "(?i:dvr)", "desc": "measured"}),
     ("dvr_clean", ("mimap",), {"stat": "(?i:dvr)", "desc": "noisefree"}),
-    ("dvr", ("mimap",), {"stat": "(?i:dvr)"}),
+    ("dvr", ("mimap",), {"stat": "(?i:dvr)", "desc": "(?i)(?!synthetic).*"}),
     ("myelin_loss", ("map",), {"param": "(?i:myelinloss)"}),
     ("label_map", ("dseg",), {"desc": "aseg|aparcaseg|synthseg"}),
 )
@@ -79,7 +80,8 @@ def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit
     Args:
         root: folder of the dataset.
         raw: select images as acquired (for `preprocess`), else those ready for a network, if the dataset has them.
-        choose: entities such as `acq-mprage` or `run-1` that are preferred among several images of one kind.
+        choose: entities such as `acq-mprage` or `run-1` that are preferred among several images of one kind, or
+            `flair:run-1` for one kind only.
 
     Returns:
         Visits sorted by person and visit, and sentences about files that are not used.
@@ -88,6 +90,8 @@ def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit
     prepared: set[str] = set()
     unused = Unused()
     for dataset, folder in _datasets(root):
+        if dataset and SYNTHESIZED_BY in _generators(folder):
+            continue
         if made_by_preprocess(folder):
             if raw and dataset:
                 continue
@@ -124,11 +128,16 @@ def made_by_preprocess(folder: Path) -> bool:
     Args:
         folder: dataset; one without a readable description was not written by `preprocess`.
     """
+    return PREPARED_BY in _generators(folder)
+
+
+def _generators(folder: Path) -> set[str]:
+    """Names of the programs that wrote a dataset; empty without a readable description."""
     try:
         about = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
-        return any(entry.get("Name") == PREPARED_BY for entry in about["GeneratedBy"])
+        return {str(entry.get("Name")) for entry in about["GeneratedBy"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # no description, or an unreadable one
+        return set()
 
 
 def _left_over(candidates: list[ImageFile], visit: Visit, unused: Unused) -> None:
@@ -281,7 +290,8 @@ def _best(candidates: list[ImageFile], choose: Sequence[str], visit: Visit) -> I
         return None
 
     def class_of(image: ImageFile) -> tuple[Any, ...]:
-        preferred = sum(f"{key}-{value}" in choose for key, value in image.entities.items())
+        named = [f"{key}-{value}" for key, value in image.entities.items()]
+        preferred = sum(name in choose or f"{image.volume}:{name}" in choose for name in named)
         derived = image.volume in {"t1w", "flair"} and "desc" in image.entities
         return (image.dataset != "", "space" in image.entities and image.volume in ALL_MRI, derived, -preferred)
 

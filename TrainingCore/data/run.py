@@ -51,7 +51,8 @@ class Run:
 
         check_not_begun(path)
         try:
-            (path / "log.jsonl").unlink(missing_ok=True)  # of a start that never finished an epoch
+            for name in ("log.jsonl", "checkpoints/best.safetensors"):  # of a start that never finished an epoch
+                (path / name).unlink(missing_ok=True)
             for folder in ("checkpoints", "pictures"):
                 (path / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -49,9 +49,10 @@ def mean_sd(values: np.ndarray, mask: np.ndarray) -> dict[str, float] | None:
         mask: bool (I, J, K).
 
     Returns:
-        {mean, sd}, rounded to 5 digits; None if the mask is empty.
+        {mean, sd} of the finite values, rounded to 5 digits; None if there are none.
     """
     inside = values[mask]
+    inside = inside[np.isfinite(inside)]
     if inside.size == 0:
         return None
     return {"mean": round(float(inside.mean(dtype=float)), 5), "sd": round(float(inside.std(dtype=float)), 5)}

@@ -30,6 +30,7 @@ from .contrasts import (
     look,
     view,
 )
+from .partial_volumes import lesion_mask_on_grid
 from .placement import refuse_lost_header
 from .volumes import Volume, resample, same_grid
 
@@ -38,6 +39,7 @@ SWAP_MARGIN = 0.1
 # T1w and FLAIR of one person, registered: edges 0.49 and more, information 0.053 and more; of two people, registered as
 # well as can be: at most 0.40 and 0.025 (20 and 36 pairs of real and simulated people; docs/benchmarks/checks.md).
 MIN_EDGES, MIN_INFORMATION = 0.42, 0.035
+COVERED_SHARE = 0.99  # of the brain; a measured map that covers less is noted (ours)
 CUT_SHARE = 0.25  # of the brain's largest section: the brain stem at the lower end has under 0.15 (ours)
 DOUBTFUL_LOAD, IMPOSSIBLE_LOAD = 0.12, 1 / 3  # of the brain: 155 ml, 430 ml (ours)
 ENDS = (("left", "right"), ("back", "front"), ("lower", "upper"))
@@ -252,7 +254,7 @@ def check_lesion_load(mask: Volume, brain: Volume) -> str:
 
 
 def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
-    """Resample a lesion mask to the T1w grid (nearest neighbour).
+    """Resample a lesion mask to the T1w grid; no lesion vanishes, and volumes are kept.
 
     Args:
         mask: 0/1 lesion mask.
@@ -273,7 +275,7 @@ def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, l
     warnings = [doubt] if doubt else []
     data = mask.data
     if not same_grid(mask, t1w):
-        data = resample(mask, t1w.data.shape, t1w.affine, interpolation="nearest")
+        data = lesion_mask_on_grid(mask, t1w.data.shape, t1w.affine).astype(np.float32)
     data = (data > 0.5).astype(np.float32)
     kept = data * (brain.data > 0.5)
     if not kept.any():
@@ -298,24 +300,30 @@ def dvr_on_grid(dvr: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[s
         brain: brain mask.
 
     Returns:
-        The map on the T1w grid, and warnings.
+        The map on the T1w grid, NaN where the brain was not measured (beyond the PET, or 0 in it) and 0 outside the
+        brain, and warnings.
 
     Raises:
         BadInput: the map does not overlap with the brain.
     """
     warnings = []
-    data = dvr.data
+    data = np.where(dvr.data == 0, np.nan, dvr.data).astype(np.float32)
     if not same_grid(dvr, t1w):
         refuse_lost_header(dvr, "measured DVR", {"t1w": t1w})
-        data = resample(dvr, t1w.data.shape, t1w.affine)
+        data = resample(dvr.with_data(data), t1w.data.shape, t1w.affine, outside=np.nan)
         warnings.append(f"The measured DVR {dvr.name} lies on another grid; it was resampled in world coordinates.")
     inside = brain.data > 0.5
-    if not np.any(data[inside]):
+    known = np.isfinite(data[inside])
+    if not known.any():
         raise BadInput(
             f"The measured DVR {dvr.name} does not overlap with the brain in {t1w.name} (world coordinates). Register "
             "it to the T1w first."
         )
-    typical = float(np.median(data[inside]))
+    if known.mean() < COVERED_SHARE:
+        warnings.append(
+            f"The measured DVR {dvr.name} covers {100 * known.mean():.0f} % of the brain; the rest is left out."
+        )
+    typical = float(np.median(data[inside][known]))
     if not 0.2 < typical < 3.0:
         warnings.append(
             f"The measured DVR {dvr.name} has a median of {typical:.3g} in the brain, not about 1: is it a DVR map?"

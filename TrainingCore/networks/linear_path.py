@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from .unet3d import in_float32
+
 
 class WithLinearPath(nn.Module):
     """Sum of a network and a linear function of every voxel's own inputs (ours).
@@ -27,4 +29,4 @@ class WithLinearPath(nn.Module):
         Returns:
             (N, 1, D, H, W).
         """
-        return self.network(x) + self.path(x)
+        return self.network(x) + in_float32(x, self.path)

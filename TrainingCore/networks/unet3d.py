@@ -19,6 +19,21 @@ def _group_count(channels: int, groups: int = 8) -> int:
     return math.gcd(channels, groups) if channels >= groups else 1
 
 
+def in_float32(maps: Tensor, module: nn.Module) -> Tensor:
+    """Apply a last layer in full precision: in bfloat16, a DVR above 1 would have steps of 0.008.
+
+    Args:
+        maps: (N, C, ...), of any type.
+        module: layer with float32 weights.
+
+    Returns:
+        Its output, float32 (float64 of float64).
+    """
+    with torch.autocast(maps.device.type, enabled=False):
+        output: Tensor = module(maps if maps.dtype is torch.float64 else maps.float())
+    return output
+
+
 class Convolution(nn.Module):
     """One 3x3x3 convolution without bias with its GroupNorm and ReLU, in a given order.
 
@@ -185,7 +200,7 @@ class UNet3D(nn.Module):
         skips.pop()
         for decoder in self.decoders:
             x = self._run(decoder, x, skips.pop(), fast=fast)
-        last = pointwise_convolution if fast else lambda maps, convolution: convolution(maps)
+        last = pointwise_convolution if fast else in_float32
         output = last(x, self.last)
         return output if self.scale is None else torch.cat((output, last(x.detach(), self.scale)), dim=1)
 

@@ -20,7 +20,7 @@ from ..imaging.transforms import read_transform as read_itk
 from ..imaging.volumes import Volume, content_sha256
 from ..imaging.working_grid import grid_only, is_fine, working_copy
 from ..runtime.errors import BadInput
-from ..runtime.files import sha256
+from ..runtime.files import is_alone, sha256
 
 
 @dataclass
@@ -30,6 +30,7 @@ class PatientImages:
     Attributes:
         images: MRI by volume name.
         lesions: lesion mask, or None.
+        lesion_space: BIDS name of the image that the mask was drawn on; None: see `placement.place`.
         dvr: measured DVR, or None.
         brain: brain mask, or None.
         label_map: tissue label map, or None.
@@ -53,6 +54,7 @@ class PatientImages:
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     grids: dict[str, Volume] = field(default_factory=dict)
+    lesion_space: str | None = None
 
     def work_on_about_1_mm(self) -> None:
         """Downsample images finer than needed by block averaging; `grids` keeps their original grids."""
@@ -83,7 +85,11 @@ class PatientImages:
 
 
 def read_patient(
-    files: Mapping[str, Path], bundle: Bundle, transforms: Mapping[str, str] | None = None, completed: bool = False
+    files: Mapping[str, Path],
+    bundle: Bundle,
+    transforms: Mapping[str, str] | None = None,
+    completed: bool = False,
+    lesion_space: str | None = None,
 ) -> PatientImages:
     """Read and check the files of a patient.
 
@@ -92,6 +98,7 @@ def read_patient(
         bundle: model that will be used.
         transforms: `identity` or an ITK transform file by image, for images that need no registration.
         completed: whether another model will fill in a missing FLAIR.
+        lesion_space: BIDS name of the image that the lesion mask was drawn on; None to take it from name and grid.
 
     Returns:
         The images, with warnings and facts.
@@ -112,6 +119,7 @@ def read_patient(
         brain=read.get("brain"),
         label_map=read.get("label_map"),
         simulated=any(_is_marked_simulated(path) for path in paths.values()),
+        lesion_space=lesion_space,
     )
     for name, volume in read.items():
         patient.warnings += [f"The {word_of(name)} {volume.name} {note}." for note in volume.notes]
@@ -121,7 +129,7 @@ def read_patient(
     patient.transforms = {name: transform_or_identity(source) for name, source in (transforms or {}).items()}
     patient.facts = {
         name: {
-            "sha256": sha256(paths[name]) if paths[name].is_file() else content_sha256(volume),
+            "sha256": sha256(paths[name]) if is_alone(paths[name]) else content_sha256(volume),
             "shape": list(volume.data.shape),
             "spacing_mm": [round(float(mm), 4) for mm in volume.spacing],
         }
@@ -136,7 +144,7 @@ def read_patient(
 def _check_headers(patient: PatientImages) -> None:
     """Raise BadInput if a mask or map has lost its header, before the slow steps start."""
     if patient.lesions is not None:
-        place(patient.lesions, "lesion mask", patient.images, patient.reference)
+        place(patient.lesions, "lesion mask", patient.images, patient.reference, patient.lesion_space)
     if patient.dvr is not None:
         refuse_lost_header(patient.dvr, "measured DVR", {patient.reference: patient.images[patient.reference]})
 

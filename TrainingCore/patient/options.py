@@ -15,7 +15,9 @@ class SynthesisOptions:
 
     Attributes:
         images: MRI files by volume name (`t1w`, `flair`, ...).
-        lesions: lesion mask in T1w space, or None.
+        lesions: lesion mask, or None.
+        lesion_space: BIDS name of the image that the mask was drawn on (T1w, FLAIR); None to take it from the file's
+            name and grid.
         dvr: measured DVR in T1w space, or None.
         brain: brain mask in T1w space, or None.
         label_map: tissue label map in T1w space, or None.
@@ -33,6 +35,7 @@ class SynthesisOptions:
 
     images: Mapping[str, Path] = field(default_factory=dict)
     lesions: Path | None = None
+    lesion_space: str | None = None
     dvr: Path | None = None
     brain: Path | None = None
     label_map: Path | None = None

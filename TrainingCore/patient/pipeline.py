@@ -149,7 +149,9 @@ def _put_masks_on_grid(prepared: PreparedPatient, clock: Clock) -> None:
     if fine:
         brain = mask_on_own_grid(brain.data > 0.5, brain.affine, t1w)
     if patient.lesions is not None:
-        drawn, notes = lesions_where_drawn(patient.lesions, aligned, patient.own_grids, patient.reference)
+        drawn, notes = lesions_where_drawn(
+            patient.lesions, aligned, patient.own_grids, patient.reference, patient.lesion_space
+        )
         prepared.lesions, warnings = lesions_on_grid(drawn, t1w, brain)
         prepared.lesion_source = GIVEN
         clock.warn(patient, *notes, *warnings)

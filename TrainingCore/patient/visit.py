@@ -70,7 +70,7 @@ def synthesize_visit(
         with atomic_folder(out, PROVENANCE) as folder, claim(folder):
             reporter.report("read", 0.01, "Reading and checking the images")
             completed = options.complete_with is not None
-            patient = read_patient(options.files, bundle, options.transforms, completed)
+            patient = read_patient(options.files, bundle, options.transforms, completed, options.lesion_space)
             world = None
             if reference is not None:
                 pair = patient, reference

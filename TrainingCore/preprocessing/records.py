@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import BadInput
-from ..runtime.files import read_json, sha256
+from ..runtime.files import companions, files_below, is_alone, read_json, sha256
 
 CODE = (
     "data/case.py",
@@ -60,13 +61,21 @@ def hash_of_code(names: Iterable[str], packages: Iterable[str] = ()) -> str:
 
 
 def _stamp(path: Path) -> list[int]:
-    """Return attributes that reveal a change of a file: size (bytes), inode, and modification and change times (ns)."""
+    """Return attributes that reveal a change of a file: size (bytes), inode, and modification and change times (ns).
+
+    Empty for a file whose voxels may be in others, for which this cannot be known without reading them.
+    """
+    if not is_alone(path):
+        return []
     status = path.stat()
     return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Hash an input: a file, or a DICOM folder (all its files, `#SERIES` included in the hash).
+    """Hash an input: a file, or a DICOM folder (all its files, linked ones too, `#SERIES` included in the hash).
+
+    Of a file whose voxels may be in others (a DICOM slice, a header with a file of its own), the whole folder is
+    hashed: all that begin with its name, or every file for a format without a fixed name.
 
     Args:
         path: file, folder or `FOLDER#SERIES`.
@@ -76,10 +85,10 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
         `{file, sha256, stamp}`.
     """
     source = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
-    if source.is_dir():
+    if source.is_dir() or not is_alone(source):
         digest = hashlib.sha256(path.name.encode())
-        for file in sorted(file for file in source.rglob("*") if file.is_file()):
-            digest.update(file.relative_to(source).as_posix().encode() + bytes.fromhex(sha256(file)))
+        for file in files_below(source) if source.is_dir() else companions(source):
+            digest.update(os.path.relpath(file, source).encode() + bytes.fromhex(sha256(file)))
         return {"file": path.name, "sha256": digest.hexdigest(), "stamp": []}
     now = _stamp(source)
     same = known is not None and known.get("stamp") == now and known.get("file") == path.name

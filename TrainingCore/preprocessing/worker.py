@@ -178,7 +178,11 @@ def _prepare(task: PreparationJob) -> tuple[str, list[str]]:
         return "unchanged", old["warnings"]
     (out / WORK).mkdir(exist_ok=True)
     with scratch(out / WORK, task.label) as work:
-        record = {"key": key, "inputs": inputs, **_make(task, work)}
+        try:
+            record = {"key": key, "inputs": inputs, **_make(task, work)}
+        except MyelinSynthError:
+            _remove_outputs(out, record_name, old)  # they are of other inputs
+            raise
         _move_outputs(work, out, record_name, record, old)
     return "prepared", record["warnings"]
 
@@ -315,6 +319,13 @@ def _lesion_table(lesions: Any) -> str:
         if volume > 0:
             rows.append(f"{number}\t{volume:.3f}\t" + "\t".join(f"{mm:.3f}" for mm in centre))
     return "\n".join(rows) + "\n"
+
+
+def _remove_outputs(out: Path, record_name: Path, old: Mapping[str, Any] | None) -> None:
+    """Remove what an earlier run wrote for a visit, so that nobody trains on it."""
+    (out / record_name).unlink(missing_ok=True)
+    for name in old["outputs"] if old else ():
+        (out / name).unlink(missing_ok=True)
 
 
 def _move_outputs(

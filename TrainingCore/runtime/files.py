@@ -14,6 +14,12 @@ from typing import Any
 
 from .errors import BadInput
 
+ALONE = (
+    *(".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".mha"),
+    *(".tfm", ".txt", ".mat", ".h5", ".xfm", ".lta", ".json", ".csv", ".tsv"),
+)
+HEADERS = (".mhd", ".nhdr", ".hdr", ".img", ".hdr.gz", ".img.gz")
+HEADER_BYTES = 1 << 16
 PARTIAL_SUFFIX = ".partial"
 LOCK = ".lock"
 OLD_SUFFIX, PREVIOUS = ".old", "previous"
@@ -35,6 +41,56 @@ def sha256(path: Path) -> str:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def is_alone(path: Path) -> bool:
+    """Check whether a file holds all that is read from it: no header with a file of its own, no slice of a series.
+
+    Args:
+        path: file or folder.
+    """
+    return path.is_file() and path.name.lower().endswith(ALONE)
+
+
+def companions(path: Path) -> list[Path]:
+    """List the files that are read with a file, itself among them.
+
+    Args:
+        path: file that is not alone: a header (.mhd, .nhdr, .hdr, .img) with the files of its name and those that it
+            names, or a DICOM slice with everything beside it.
+
+    Returns:
+        Sorted paths.
+    """
+    beside = [other for other in path.parent.iterdir() if other.is_file()]
+    if not path.name.lower().endswith(HEADERS):
+        return sorted(beside)
+    text = path.read_bytes()[:HEADER_BYTES].decode("latin-1") if path.suffix.lower() in (".mhd", ".nhdr") else ""
+    named = {line.replace("=", ":").partition(":")[2].strip() for line in text.splitlines()}
+    stem = path.name.partition(".")[0]
+    return sorted(other for other in beside if other.name.startswith(f"{stem}.") or other.name in named)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """List all files below a folder, those below linked folders too; a folder that is reached twice counts once.
+
+    Args:
+        folder: folder.
+
+    Returns:
+        Paths, folder by folder, sorted.
+    """
+    files: list[Path] = []
+    reached: set[str] = set()
+    for directory, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(directory)
+        if real in reached:
+            folders.clear()
+            continue
+        reached.add(real)
+        folders.sort()
+        files += [Path(directory) / name for name in sorted(names)]
+    return [file for file in files if file.is_file()]
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from .. import RESEARCH_USE, __version__
 from ..data.case import ALL_MRI
 from ..data.cohort import Cohort
+from ..data.cohort_bids import SYNTHESIZED_BY
 from ..data.visit import Visit
 from ..runtime.errors import BadInput
 from ..runtime.files import make_writable, read_json, write_json, write_text
@@ -15,7 +16,7 @@ from .dicom_sources import dicom_of_visit
 from .names import CHANGES, RESULTS
 from .visit_task import VisitTask
 
-GENERATOR = "MyelinSynth bids_app"
+GENERATOR = SYNTHESIZED_BY
 DESCRIPTION, LOGS, WORKLIST = "dataset_description.json", "logs", "worklist.json"
 REVIEWED = ("t1w", "flair", "lesions", "dvr", "brain")  # what Slicer loads of a visit
 USED = (*ALL_MRI, "lesions", "dvr", "brain", "label_map")

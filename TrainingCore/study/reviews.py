@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -40,9 +41,10 @@ def set_aside(folder: Path) -> None:
     """
     if (folder / REVIEW).is_file():
         backup = _backup_folder(folder)
-        while backup.exists():
-            backup = backup.with_name(f"{backup.name}_older")
         backup.parent.mkdir(exist_ok=True)
+        if backup.exists():  # of an earlier review, whose lesions were others
+            numbers = (backup.with_name(f"{backup.name}_earlier-{number}") for number in itertools.count(1))
+            os.replace(backup, next(path for path in numbers if not path.exists()))
         os.replace(folder, backup)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from ..data.cohort_bids import sessions
 from ..data.review import REVIEW
 from ..runtime.files import read_json, sha256
 from .names import CHANGES, result_path, result_record_path
 from .visit_task import VisitTask
 
 SOURCE, MADE_FROM = "change.json", "made_from.json"
+ISO_DATE = re.compile(r"\d{4}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -61,38 +64,81 @@ def keys_of(out: Path, person: str, visits: Sequence[str]) -> str:
     return " ".join(keys)
 
 
-def session_pairs(tasks: Sequence[VisitTask]) -> Iterator[Pair]:
-    """Yield consecutive sessions that both have a map, in the order of their labels.
+def session_pairs(tasks: Sequence[VisitTask], data: Path, note: Callable[[str], None]) -> Iterator[Pair]:
+    """Yield consecutive sessions that both have a map, in the order of `in_order`.
 
     Args:
         tasks: tasks of all visits.
+        data: BIDS dataset, whose sessions.tsv may hold dates.
+        note: receives a sentence about a person whose sessions have no known order.
 
     Yields:
         Pairs, person by person.
     """
     complete = [task for task in tasks if (Path(task.out) / result_record_path(task.person, task.visit)).is_file()]
     for person in sorted({task.person for task in complete}):
-        own = sorted((task for task in complete if task.person == person), key=lambda task: _natural_order(task.visit))
-        yield from (Pair(first, second) for first, second in pairwise(own))
+        own = {task.visit: task for task in complete if task.person == person}
+        ordered = in_order(list(own), dates_of_sessions(data, person))
+        if ordered is None:
+            note(
+                f"sub-{person}: the sessions {', '.join(sorted(own))} were not compared, because their names have no "
+                f"order in time. Add a column acq_time to sub-{person}_sessions.tsv."
+            )
+            continue
+        yield from (Pair(own[first], own[second]) for first, second in pairwise(ordered))
 
 
-def session_before(out: Path, person: str, visit: str) -> str | None:
+def session_before(out: Path, person: str, visit: str, dates: Mapping[str, str] | None = None) -> str | None:
     """Find the session with a map that comes before another one, in the order of `session_pairs`.
 
     Args:
         out: derivatives dataset.
         person: label without `sub-`.
         visit: label without `ses-`.
+        dates: of `dates_of_sessions`.
 
     Returns:
         Label without `ses-`; None if there is none.
     """
-    labels = [folder.name.removeprefix("ses-") for folder in (out / f"sub-{person}").glob("ses-*")]
+    labels = {folder.name.removeprefix("ses-") for folder in (out / f"sub-{person}").glob("ses-*")}
     complete = [label for label in labels if (out / result_record_path(person, label)).is_file()]
-    earlier = [label for label in complete if _natural_order(label) < _natural_order(visit)]
-    return max(earlier, key=_natural_order, default=None)
+    ordered = in_order([*{*complete, visit}], dates or {}) or [visit]
+    position = ordered.index(visit)
+    return ordered[position - 1] if position else None
 
 
-def _natural_order(label: str) -> tuple[int, str]:
-    """Sort key of session labels: numbers by value, other labels after them."""
-    return (int(label), label) if label.isdecimal() else (10**9, label)
+def dates_of_sessions(data: Path, person: str) -> dict[str, str]:
+    """Read when a person's sessions were.
+
+    Args:
+        data: BIDS dataset.
+        person: label without `sub-`.
+
+    Returns:
+        acq_time (ISO 8601) by label without `ses-`, of the sessions that have one.
+    """
+    times = {label: str(row.get("acq_time") or "") for label, row in sessions(data, person).items()}
+    return {label: time for label, time in times.items() if ISO_DATE.match(time)}
+
+
+def in_order(labels: Sequence[str], dates: Mapping[str, str]) -> list[str] | None:
+    """Sort sessions by time: by their dates if all have one, else by the number in their names.
+
+    Args:
+        labels: labels without `ses-`.
+        dates: acq_time by label.
+
+    Returns:
+        The labels; None if the names have no order in time, as pre and post.
+    """
+    if all(label in dates for label in labels):
+        return sorted(labels, key=lambda label: (dates[label], _natural_order(label)))
+    starts = {re.match(r"\D*", label).group() for label in labels}  # type: ignore[union-attr]  # matches anything
+    if len(labels) > 1 and (len(starts) > 1 or not all(re.search(r"\d", label) for label in labels)):
+        return None
+    return sorted(labels, key=_natural_order)
+
+
+def _natural_order(label: str) -> list[tuple[int, str]]:
+    """Sort key of session labels: the numbers in them by value."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", label)]

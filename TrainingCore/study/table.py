@@ -21,7 +21,7 @@ from ..runtime.files import read_json
 from .bids_words import in_bids_words
 from .left_out import label_parts, left_out
 from .names import CHANGES, RESULTS
-from .sessions import MADE_FROM, SOURCE, keys_of, session_before
+from .sessions import MADE_FROM, SOURCE, dates_of_sessions, keys_of, session_before
 
 FEW_LESIONS = 3  # (ours) a lesion mean over fewer is noted
 LARGE_LOAD_ML, SMALL_BRAIN_ML, LARGE_BRAIN_ML = 100.0, 900.0, 1900.0  # (ours) beyond these a mask is worth a look
@@ -108,11 +108,14 @@ def read_rows(data: Path, out: Path) -> list[Row]:
     for folder in folders:
         person, visit = label_parts(folder.name)
         about = dict(people.get(person, {})) | (sessions(data, person).get(visit, {}) if visit else {})
-        rows.append(row_of(Result.open(folder), person, visit, about, change_since(out, person, visit, stale)))
+        changed = change_since(out, person, visit, stale, dates_of_sessions(data, person) if visit else {})
+        rows.append(row_of(Result.open(folder), person, visit, about, changed))
     return rows
 
 
-def change_since(out: Path, person: str, visit: str, stale: Container[str] = ()) -> Row:
+def change_since(
+    out: Path, person: str, visit: str, stale: Container[str] = (), dates: Mapping[str, str] | None = None
+) -> Row:
     """Read the change measures of a visit since the session before it.
 
     Args:
@@ -120,6 +123,7 @@ def change_since(out: Path, person: str, visit: str, stale: Container[str] = ())
         person: label without `sub-`.
         visit: label without `ses-`.
         stale: labels of visits that are left out.
+        dates: acq_time of the person's sessions by label.
 
     Returns:
         Measures by name; empty without a comparison; {outdated: True} if one of the visits was synthesized again or
@@ -128,7 +132,7 @@ def change_since(out: Path, person: str, visit: str, stale: Container[str] = ())
     """
     if not visit or not any((out / CHANGES).glob(f"sub-{person}_ses-*_ses-{visit}/{SOURCE}")):
         return {}
-    before = session_before(out, person, visit)
+    before = session_before(out, person, visit, dates)
     source = out / CHANGES / f"{label_of(person, before or '')}_ses-{visit}" / SOURCE
     if before is None or label_of(person, before) in stale or not source.is_file():
         return {"outdated": True}

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from typing import Any
 from .. import RESEARCH_USE, SIMULATED, __version__
 from ..data.bundle import Bundle
 from ..data.case import label_of
-from ..data.result import LESIONS, PROVENANCE, Result
+from ..data.result import DICOM, LESIONS, PROVENANCE, Result
+from ..data.review import REVIEW
 from ..patient.options import SynthesisOptions
 from ..preprocessing.records import content_of, hash_of_code, outputs_intact, outputs_of, read_record
 from ..preprocessing.worker import VisitOutcome, attempt
 from ..runtime.errors import MyelinSynthError
-from ..runtime.files import PARTIAL_SUFFIX, read_json, write_json, write_text
+from ..runtime.files import PARTIAL_SUFFIX, read_json, sha256, write_json, write_text
 from . import names
 from .bids_words import in_bids_words
 from .dicom_sources import no_dicom
@@ -75,6 +77,7 @@ class VisitTask:
         return SynthesisOptions(
             {name: path for name, path in files.items() if name not in masks},
             lesions=files.get("lesions"),
+            lesion_space=self.spaces.get("lesions"),
             dvr=files.get("dvr"),
             brain=files.get("brain"),
             label_map=files.get("label_map"),
@@ -94,16 +97,16 @@ def _code_version() -> str:
     return hash_of_code(MRI_ROOMS)
 
 
-def _result_key(task: VisitTask, inputs: dict[str, dict[str, Any]], weights_sha256: str) -> str:
+def _result_key(task: VisitTask, inputs: dict[str, dict[str, Any]], model: Bundle) -> str:
     """Hash of everything that affects the result: contents of the inputs, model, settings, code."""
     about = {
         "inputs": {name: content["sha256"] for name, content in sorted(inputs.items())},
         "spaces": task.spaces,
-        "weights": weights_sha256,
+        "model": model.sha256_of_results,
         "uncertainty": task.uncertainty,
         "code": _code_version(),
         **({"viewer": True} if task.viewer else {}),
-        **({"finder": finder.sha256} if (finder := _finder(task.lesion_finder)) else {}),
+        **({"finder": finder.sha256_of_results} if (finder := _finder(task.lesion_finder)) else {}),
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
@@ -137,10 +140,10 @@ def _synthesize(task: VisitTask, notes: list[str]) -> tuple[str, list[str]]:
     missing = no_dicom(Path(task.dicom)) if task.dicom else ""
     if task.dicom and not missing:
         inputs["dicom"] = content_of(Path(task.dicom))
-    key = _result_key(task, inputs, _bundle(task.model).sha256)
+    key = _result_key(task, inputs, _bundle(task.model))
     folder = out / names.result_path(task.person, task.visit)
     if old and old["key"] == key and (is_reviewed(folder) or outputs_intact(out, old["outputs"])):
-        write_json(out / record_name, {**old, "inputs": inputs})
+        write_json(out / record_name, {**old, "inputs": inputs, **_dicom_of_review(task, folder, old)})
         notes += _notes(task, missing or old.get("without_dicom", ""))
         return "unchanged", []
     (out / record_name).unlink(missing_ok=True)
@@ -154,7 +157,9 @@ def _synthesize(task: VisitTask, notes: list[str]) -> tuple[str, list[str]]:
     shutil.rmtree(out / names.visit_folder(task.person, task.visit), ignore_errors=True)
     written = _write_derivatives(task, result)
     warnings = result.provenance["warnings"]
-    files = [path.relative_to(out).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    note = bring_back(folder)
+    reviewed = _dicom_of_review(task, folder, {})
+    files = [path.relative_to(out).as_posix() for path in sorted(folder.rglob("*")) if _is_output(path)]
     record = {
         "note": RESEARCH_USE,
         "label": task.label,
@@ -168,10 +173,44 @@ def _synthesize(task: VisitTask, notes: list[str]) -> tuple[str, list[str]]:
     }
     if refused:
         record["without_dicom"] = refused[0]
-    note = bring_back(folder)
+    if reviewed:
+        record["dicom_of_review"] = reviewed["dicom_of_review"]
     write_json(out / record_name, record)
     notes += _notes(task, missing or "".join(refused[:1]), note)
     return "synthesized", warnings
+
+
+def _is_output(path: Path) -> bool:
+    return path.is_file() and path.name != REVIEW  # which people change
+
+
+def _dicom_of_review(task: VisitTask, folder: Path, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the DICOM of a visit again, without the lesions that a review rejected, if the review changed since.
+
+    Args:
+        task: the visit.
+        folder: folder of its Result.
+        old: record of the visit; empty for a new Result.
+
+    Returns:
+        Entries of the record that change: dicom_of_review (hash of the review) and outputs.
+    """
+    review = sha256(folder / REVIEW) if (folder / REVIEW).is_file() else None
+    if task.dicom is None or not (folder / DICOM).is_dir() or old.get("dicom_of_review") == review:
+        return {}
+    from ..imaging.reading import read_named
+    from ..reporting.dicom.export import dicom_of_result
+    from ..reporting.dicom.visit import reference_of_visit
+
+    t1w = Path(task.files["t1w"])
+    written = dicom_of_result(
+        Result.open(folder), reference_of_visit(t1w, Path(task.dicom)), read_named(t1w, "t1w"), folder / DICOM
+    )
+    out = Path(task.out)
+    files = [path.relative_to(out).as_posix() for path in sorted(written.path.iterdir())]
+    place = written.path.relative_to(out).as_posix()
+    others = {name: about for name, about in old.get("outputs", {}).items() if not name.startswith(f"{place}/")}
+    return {"dicom_of_review": review, "outputs": others | outputs_of(out, files)}
 
 
 def _notes(task: VisitTask, without_dicom: str, review: str = "") -> list[str]:

@@ -61,6 +61,7 @@ from .parts import (
     lesion_mean_loss,
     limiting_factor,
     mean_over,
+    over_processes,
 )
 from .patches import cut_patches, patch_corners, share_in_patches
 from .samples import Sample
@@ -184,8 +185,9 @@ class Curricular(System):
         loss_D = F.mse_loss(of_real, self._labels(self.options.labels.real, of_real, rng))
         loss_D = loss_D + F.mse_loss(of_fake, self._labels(self.options.labels.fake, of_fake, rng))
         D.step(loss_D)
-        means = {"D_real": of_real.mean().item(), "D_fake": of_fake.mean().item()}
-        self.balance.update(means["D_real"], means["D_fake"])
+        both = over_processes(torch.stack([of_real.detach().mean(), of_fake.detach().mean()]))
+        means = dict(zip(("D_real", "D_fake"), both.tolist(), strict=True))
+        self.balance.update(means["D_real"], means["D_fake"])  # alike in all processes, or their D would drift apart
         factors = {"weight_adversarial": self._adversarial_weight(), "rate_D": self.balance.discriminator}
         return {"loss_D": loss_D.item(), **means, **factors}
 

@@ -128,7 +128,12 @@ def joined(batch: list[Sample]) -> Sample:
         inputs=torch.cat([sample.inputs for sample in batch]),
         target=torch.cat([sample.target for sample in batch]),
         masks={
-            name: torch.cat([sample.masks.get(name, torch.zeros_like(sample.brain)) for sample in batch])
+            name: torch.cat(
+                [
+                    sample.nawm if name == "nawm" else sample.masks.get(name, torch.zeros_like(sample.brain))
+                    for sample in batch
+                ]
+            )
             for name in sorted(names)
         },
     )

@@ -61,3 +61,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
         index, _, key = name.partition(".")
         memory.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": memory, "param_groups": optimizer.state_dict()["param_groups"]})
+    for weight, kept in optimizer.state.items():
+        for key, value in kept.items():
+            if torch.is_tensor(value) and value.dim() and value.shape == weight.shape:
+                kept[key] = torch.empty_like(weight).copy_(value)  # in the layout of the weight: fused Adam assumes it

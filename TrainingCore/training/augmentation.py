@@ -51,6 +51,7 @@ def augment(
     background = background_of(rule)
     volumes = _moved(case.volumes, settings, background, rng)
     brain = volumes["brain"]
+    kept = volumes[target].copy() if target in ALL_MRI and target in volumes else None
     if settings["lesion_t1"] > 0 and {"t1w", "lesions", "white_matter"} <= set(volumes):
         volumes["t1w"] = fade_lesions(volumes, settings["lesion_t1"], rng)
     if settings.get("lesion_contrast", 0.0) and "lesions" in volumes:
@@ -63,6 +64,8 @@ def augment(
         draw_lesions(volumes, settings["drawn_lesions"], SPANS[rule["rule"]] / 8, rng)
     if settings.get("look_alikes", 0.0) and "flair" in volumes:
         add_look_alikes(volumes, settings["look_alikes"] * SPANS[rule["rule"]] / 8, rng)
+    if kept is not None:
+        volumes[target] = kept  # what is drawn into an input must not be learnt as its effect
     for name in ALL_MRI:
         if name in volumes and name != target:
             level = (volumes[name] - background) / SPANS[rule["rule"]]

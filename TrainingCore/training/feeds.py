@@ -24,6 +24,7 @@ from ..runtime.processes import Processes
 from ..runtime.stopping import defer_signals
 from .augmentation import augment
 from .simulated import SimulatedPeople
+from .store import CaseStore
 from .windows import random_window
 
 NICENESS = 5  # of workers, so that the training process has priority (ours)
@@ -177,7 +178,10 @@ class CohortFeed:
             epochs: numbers of the epochs, from 0.
         """
         tasks = [(self.recipe["seed"], epoch, chosen) for epoch in epochs for chosen in self._chosen(epoch)]
-        return prefetch(tasks, _CohortMaker(self.visits, self.recipe), self.workers)
+        visits = self.visits
+        if self.workers and isinstance(visits, CaseStore):
+            visits = visits.for_one_of(self.workers)  # or every worker would get a copy of the whole cache
+        return prefetch(tasks, _CohortMaker(visits, self.recipe), self.workers)
 
     def first_visit(self) -> Case:
         """See Feed."""
@@ -198,11 +202,18 @@ class _SimulatedMaker:
     """Simulates a person once and augments the visit for each use: (number, uses) -> {use: Case}."""
 
     people: SimulatedPeople
+    rank: int = 0
+    count: int = 1
 
     def __call__(self, task: tuple[int, list[int]]) -> dict[int, Case]:
         number, uses = task
         case, recipe = self.people.case(number), self.people.recipe
-        return {use: augmented(case, recipe, np.random.default_rng([recipe["seed"], 73, use])) for use in uses}
+        seeds = {use: [recipe["seed"], 73, self.spread(use)] for use in uses}
+        return {use: augmented(case, recipe, np.random.default_rng(seed)) for use, seed in seeds.items()}
+
+    def spread(self, number: int) -> int:
+        """A number that no other process of `torchrun` has; the number itself if there is one process."""
+        return number * self.count + self.rank
 
 
 class SimulatedFeed:
@@ -217,6 +228,7 @@ class SimulatedFeed:
     def __init__(self, people: SimulatedPeople, processes: Processes, workers: int = 0) -> None:
         settings = people.recipe["simulated"]
         self.people, self.processes, self.workers = people, processes, workers
+        self._maker = _SimulatedMaker(people, processes.rank, processes.count)
         self.per_step = people.recipe["data"].get("visits_per_step", 1)
         self.visits, self.reuse, self.apart = settings["visits"], settings["reuse"], settings["apart"]
 
@@ -240,7 +252,7 @@ class SimulatedFeed:
         try:
             for step in range(first, last):
                 batch = [next(cases) for _ in range(self.per_step)]
-                yield batch, np.random.default_rng([self.people.recipe["seed"], 74, step])
+                yield batch, np.random.default_rng([self.people.recipe["seed"], 74, self._maker.spread(step)])
         finally:
             cases.close()
 
@@ -255,7 +267,7 @@ class SimulatedFeed:
             uses_of.setdefault(self._visit_of(use), []).append(use)
         tasks = [(self._person(visit), own) for visit, own in uses_of.items()]
         kept: dict[int, Case] = {}
-        with contextlib.closing(prefetch(tasks, _SimulatedMaker(self.people), self.workers)) as simulated:
+        with contextlib.closing(prefetch(tasks, self._maker, self.workers)) as simulated:
             for use in uses:
                 while use not in kept:
                     kept.update(next(simulated))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..data.run import Run
 from ..runtime.errors import MyelinSynthError
@@ -116,15 +117,18 @@ class Trainer:
     ) -> dict[str, float]:
         epochs, steps = self.epochs, len(self.training)
         sums: dict[str, float] = {}
+        counts: dict[str, int] = {}  # a loss may exist in some of the steps only
         for step in range(steps):
             share = (epoch + step / steps) / epochs
             batch, rng = next(samples)
             losses = self.system.training_step(batch, TrainingProgress(epoch, epochs, share), rng)
             self._check(losses, epoch)
             for key, value in losses.items():
-                sums[key] = sums.get(key, 0.0) + value / steps
+                sums[key] = sums.get(key, 0.0) + value
+                counts[key] = counts.get(key, 0) + 1
             tell(share, _say(epoch, epochs, losses, self.system.progress_losses))
-        return self.processes.mean(sums)
+        self._check_weights(epoch)
+        return self.processes.mean({key: total / counts[key] for key, total in sums.items()})
 
     def _check(self, losses: dict[str, float], epoch: int) -> None:
         bad = [key for key, value in losses.items() if not math.isfinite(value)]
@@ -134,6 +138,11 @@ class Trainer:
                 "kept. Start a new run with a lower learning rate."
             )
 
+    def _check_weights(self, epoch: int) -> None:
+        """Raise if the last step of an epoch made a weight NaN, which no loss shows before the next one."""
+        bad = any(not torch.isfinite(weight).all() for weight in self.system.weights().values())
+        self._check({"a weight": math.nan if bad else 0.0}, epoch)
+
     def _validate(self, tell: Tell, epoch: int) -> dict[str, float]:
         data = self.recipe["data"]
         results = []
@@ -141,11 +150,13 @@ class Trainer:
             tell((epoch + 1) / self.epochs, f"epoch {epoch + 1}: validating")
             sample = make_sample(self.validation[index], data["inputs"], data["target"], self.processes.device)
             results.append(self.system.validation_step(sample))
-        means = {}
+        means, known = {}, set()
         for key in results[0]:
             values = [r[key] for r in results if math.isfinite(r[key])]
             means[f"validation_{key}"] = float(np.mean(values)) if values else 0.0
-        means["validation_score"] = sum(means[f"validation_{key}"] for key in self.system.score)
+            known |= {key} if values else set()
+        if known & set(self.system.score):  # else nothing was measured, e.g. nobody has lesions: no epoch is better
+            means["validation_score"] = sum(means[f"validation_{key}"] for key in self.system.score)
         return means
 
     def _keep(self, entry: dict[str, Any], epoch: int) -> None:

@@ -7,9 +7,12 @@ of worker processes.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..data.case import ALL_MRI, Case
 from ..data.recipe import grid_shape, grid_spacing
@@ -42,7 +45,8 @@ class OnTheFly:
             The people, who are simulated when asked for by number.
         """
         noise_free = purpose == "training" and recipe["simulated"]["noise_free"]
-        return SimulatedPeople(self.sites, self.seed, purpose, recipe, noise_free, self.lesion_masks)
+        masks = masks_for(self.lesion_masks, purpose, self.seed)
+        return SimulatedPeople(self.sites, self.seed, purpose, recipe, noise_free, masks)
 
     def validation(self, recipe: dict[str, Any]) -> SimulatedVisits:
         """Simulated validation people, as many as set in the recipe.
@@ -54,6 +58,24 @@ class OnTheFly:
             Their visits, kept in memory once simulated.
         """
         return SimulatedVisits(self.people(recipe, "validation"), recipe["data"]["validation_people"])
+
+
+def masks_for(masks: Sequence[Path], purpose: str, seed: int) -> tuple[Path, ...]:
+    """Divide real lesion masks between training and validation people, who would otherwise share a person's lesions.
+
+    Args:
+        masks: files.
+        purpose: training, or validation, which gets a fifth of them (ours), at least one.
+        seed: of the division.
+
+    Returns:
+        Those for the purpose; a single mask serves both.
+    """
+    if len(masks) < 2:
+        return tuple(masks)
+    order = np.random.default_rng([seed, 75]).permutation(len(masks)).tolist()
+    held_out = {order[index] for index in range(max(round(len(masks) / 5), 1))}
+    return tuple(mask for index, mask in enumerate(masks) if (index in held_out) == (purpose == "validation"))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class CaseStore:
 
     def __init__(self, cohort: Cohort, recipe: dict[str, Any], memory_gb: float) -> None:
         self.cohort, self.recipe = cohort, recipe
-        self._room = memory_gb * 1e9
+        self._memory_gb, self._room = memory_gb, memory_gb * 1e9
         self._kept: dict[int, Case] = {}
 
     def __len__(self) -> int:
@@ -54,6 +54,14 @@ class CaseStore:
             self._room -= size
             self._kept[index] = case
         return case
+
+    def for_one_of(self, workers: int) -> CaseStore:
+        """An empty store of the same visits, with its share of the memory.
+
+        Args:
+            workers: number of processes that each get one.
+        """
+        return CaseStore(self.cohort, self.recipe, self._memory_gb / workers)
 
     def read_all(self, tell: Callable[[int, int], None]) -> None:
         """Read every visit once, so that a broken file is noticed before training starts.

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.indexing import write_empty_dataset
 
 from TrainingCore.data.cohort import Cohort
-from TrainingCore.data.cohort_bids import PREPARED_BY
+from TrainingCore.data.cohort_bids import PREPARED_BY, SYNTHESIZED_BY
 from TrainingCore.runtime.errors import BadInput
 
 
@@ -181,3 +181,28 @@ def test_without_t1w_the_masks_of_another_mri_are_taken_before_those_of_the_t1w(
     assert any("not in the space of its FLAIR or T2w" in note for note in visit.notes)
     with pytest.raises(BadInput, match=r"lacks white_matter \(.*label-WM_mask.nii.gz was not used"):
         Cohort.read(tmp_path, ["t2w", "flair"]).usable_for_training(["t2w", "white_matter"])
+
+
+def test_what_bids_app_wrote_is_neither_measured_nor_drawn(tmp_path: Path) -> None:
+    touch(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_FLAIR.nii.gz")
+    own = "derivatives/myelinsynth/sub-01"
+    map_ = f"{own}/pet/sub-01_space-T1w_trc-PiB_desc-synthetic_stat-dvr_mimap.nii.gz"
+    touch(tmp_path, map_, f"{own}/anat/sub-01_space-T1w_desc-lesions_dseg.nii.gz",
+          f"{own}/anat/sub-01_space-T1w_desc-brain_mask.nii.gz")  # fmt: skip
+    (tmp_path / "derivatives/myelinsynth/dataset_description.json").write_text(
+        json.dumps({"GeneratedBy": [{"Name": SYNTHESIZED_BY}]})
+    )
+    for raw in (True, False):
+        assert set(only(Cohort.scan(tmp_path, raw=raw))) == {"t1w", "flair"}
+    (tmp_path / "derivatives/myelinsynth/dataset_description.json").unlink()  # whoever copied it
+    assert "dvr" not in only(Cohort.scan(tmp_path, raw=True))
+    touch(tmp_path, map_.replace("desc-synthetic_", ""))
+    assert "dvr" in only(Cohort.scan(tmp_path, raw=True))
+
+
+def test_a_choice_can_be_for_one_image(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"sub-01/anat/sub-01_run-{run}_{name}.nii.gz" for run in (1, 2) for name in ("T1w", "FLAIR")))
+    chosen = only(Cohort.scan(tmp_path, raw=True, choose=["t1w:run-1"]))
+    assert (chosen["t1w"], chosen["flair"]) == ("sub-01_run-1_T1w.nii.gz", "sub-01_run-2_FLAIR.nii.gz")
+    chosen = only(Cohort.scan(tmp_path, raw=True, choose=["t1w:run-2", "flair:run-1"]))
+    assert (chosen["t1w"], chosen["flair"]) == ("sub-01_run-2_T1w.nii.gz", "sub-01_run-1_FLAIR.nii.gz")

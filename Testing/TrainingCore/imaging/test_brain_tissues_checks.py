@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from TrainingCore.evaluation.lesion_summary import mean_sd
+from TrainingCore.evaluation.lesions import lesion_table
 from TrainingCore.imaging.brain_mask import Brain, find_brain, mask_on_grid, stripped_support
-from TrainingCore.imaging.checks import check_contrasts, check_different_images, lesions_on_grid, white_to_grey
+from TrainingCore.imaging.checks import (
+    check_contrasts,
+    check_different_images,
+    dvr_on_grid,
+    lesions_on_grid,
+    white_to_grey,
+)
+from TrainingCore.imaging.labelling import label_lesions
 from TrainingCore.imaging.tissues import segment_tissues
 from TrainingCore.imaging.volumes import Volume, read_volume, resample
 from TrainingCore.runtime.errors import BadInput
@@ -177,3 +186,40 @@ def test_normal_appearing_white_matter_keeps_away_from_grey_matter_but_not_from_
     thin = np.zeros_like(white)
     thin[:, :, 3] = True
     assert normal_appearing_white_matter(thin, None, (1.0, 1.0, 1.0)).sum() == thin.sum()
+
+
+def test_small_lesions_of_a_finer_mask_do_not_vanish(head):
+    """T1w slices of 5 mm, a mask of 1 mm with lesions of 48 mm3 in every second slice position."""
+    t1w = Volume(np.zeros((60, 60, 12), np.float32), np.diag([1.0, 1.0, 5.0, 1.0]))
+    brain = t1w.with_data(np.ones(t1w.data.shape, np.float32))
+    fine = np.zeros((60, 60, 60), np.float32)
+    for number in range(49):
+        i, j, k = 2 + 8 * (number % 7), 2 + 8 * (number // 7), 3 + number
+        fine[i : i + 4, j : j + 4, k : k + 3] = 1
+    affine = np.eye(4)
+    affine[2, 3] = -2
+    kept, _ = lesions_on_grid(Volume(fine, affine, "l.nii"), t1w, brain)
+    labels, volumes = label_lesions(kept.data > 0, 5.0)
+    assert labels.max() == 49
+    assert volumes.sum() == pytest.approx(49 * 48, rel=0.15)
+
+
+def test_what_the_pet_does_not_cover_is_not_measured(head):
+    """Both maps alike: the ratio of the covered lesion is 0.75, and the other lesion has no measured DVR."""
+    shape = (30, 30, 50)
+    t1w = Volume(np.ones(shape, np.float32), np.eye(4), "t1w")
+    truth = np.full(shape, 1.2, np.float32)
+    labels = np.zeros(shape, np.int32)
+    for number, k in ((1, 30), (2, 3)):
+        labels[10:14, 10:14, k : k + 4] = number
+    truth[labels > 0] = 0.9
+    shifted = np.eye(4)
+    shifted[2, 3] = 9
+    for pet in (Volume(truth[:, :, 9:], shifted, "pet"), t1w.with_data(np.where(np.arange(50) < 9, 0, truth))):
+        measured, warnings = dvr_on_grid(pet, t1w, t1w)
+        assert "covers 82 % of the brain" in " ".join(warnings)
+        rows = lesion_table(labels, truth, labels == 0, np.eye(4), measured.data)
+        assert rows[0]["measured_mean_dvr"] == pytest.approx(0.9)
+        assert rows[0]["measured_ratio_to_nawm"] == pytest.approx(0.75, abs=1e-4)
+        assert rows[1]["measured_mean_dvr"] is None
+    assert mean_sd(measured.data, labels == 0) == {"mean": 1.2, "sd": 0.0}

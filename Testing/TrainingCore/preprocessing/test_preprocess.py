@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ import pytest
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.preprocess import main
+from TrainingCore.preprocessing.records import content_of, untouched
 from TrainingCore.runtime.cli import run_command
+from TrainingCore.runtime.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[3]
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
@@ -178,3 +181,36 @@ def test_a_run_that_was_killed_goes_on_where_it_was(cohort: Path, tmp_path: Path
     assert len(after) == 4
     assert {name: after[name] for name in done} == done
     assert not (out / ".work").exists()
+
+
+def test_a_visit_whose_new_input_is_unusable_leaves_no_old_images(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert preprocess(cohort, out, "--people", "P1") == 0
+    image = next((cohort / "sub-P1").rglob("*_T1w.nii.gz"))
+    zeros = nib.load(image)
+    nib.Nifti1Image(np.zeros(zeros.shape, np.float32), zeros.affine).to_filename(image)
+    assert preprocess(cohort, out, "--people", "P1") == 1
+    with contextlib.suppress(BadInput):
+        assert Cohort.read(out).people == []
+    assert not list(out.rglob("*_T1w.nii.gz"))
+
+
+def test_the_voxels_of_a_header_are_part_of_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "les.mhd").write_text("ObjectType = Image\nElementDataFile = other.raw\n")
+    for name in ("other.raw", "unrelated.raw"):
+        (tmp_path / name).write_bytes(b"0")
+    before = content_of(tmp_path / "les.mhd")
+    (tmp_path / "unrelated.raw").write_bytes(b"1")
+    assert content_of(tmp_path / "les.mhd", before)["sha256"] == before["sha256"]
+    (tmp_path / "other.raw").write_bytes(b"1")
+    assert content_of(tmp_path / "les.mhd", before)["sha256"] != before["sha256"]
+    assert not untouched({"lesions": tmp_path / "les.mhd"}, {"inputs": {"lesions": before}})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "slice").write_bytes(b"0")
+    folder = tmp_path / "dicom"
+    folder.mkdir()
+    (folder / "link").symlink_to(elsewhere)
+    linked = content_of(folder)
+    (elsewhere / "slice").write_bytes(b"1")
+    assert content_of(folder)["sha256"] != linked["sha256"]

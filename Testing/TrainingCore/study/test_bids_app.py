@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from small_head import AFFINE, make_head
 from untrained import untrained_bundle
 
-from TrainingCore.bids_app import StudyDataset, _run, bids_app, main
+from TrainingCore.bids_app import StudyDataset, _read_filters, _run, bids_app, main
 from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.result import Result
 from TrainingCore.imaging.brain_mask import Brain, find_brain
@@ -23,6 +25,7 @@ from TrainingCore.runtime.cli import Progress
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.bids_words import in_bids_words
 from TrainingCore.study.table import row_of
+from TrainingCore.study.visit_task import VisitTask
 
 DICOM = find_spec("highdicom") is not None
 
@@ -291,3 +294,79 @@ def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: P
         "Research use only",
     ):
         assert part in page
+
+
+def test_a_second_run_inside_the_dataset_reads_nothing_of_the_first(dataset: Path, model: Path, tmp_path: Path) -> None:
+    """As the documentation says: hospital/derivatives/myelinsynth."""
+    raw = tmp_path / "raw"
+    shutil.copytree(dataset, raw, ignore=shutil.ignore_patterns("sourcedata"))
+    out = raw / "derivatives" / "myelinsynth"
+    how = {"model": str(model), "participant_label": ["P1"], "n_procs": 1, "device": "cpu", "progress": "none"}
+    bids_app(raw, out, "participant", **how)
+    image = out / "results" / "sub-P1_ses-1" / "dvr.nii.gz"
+    stamp = image.stat().st_mtime_ns
+    bids_app(raw, out, "participant", **how)
+    assert image.stat().st_mtime_ns == stamp, "unchanged"
+    (visit,) = [visit for visit in Cohort.scan(raw, raw=True).visits if visit.person == "P1"]
+    assert "dvr" not in visit.files
+    assert "manual" in str(visit.files["lesions"])
+
+
+@pytest.mark.parametrize(
+    ("content", "chosen"),
+    [
+        ({"t1w": {"run": "1"}, "flair": {"run": "2"}}, ["t1w:run-1", "flair:run-2"]),
+        ({"T1w": {"run": ["1", "2"], "suffix": "T1w"}}, ["t1w:run-1", "t1w:run-2"]),
+        ({"flair": {"session": "2"}}, "--session-label"),
+        ({"bold": {"run": "1"}}, "unknown image 'bold'"),
+    ],
+)
+def test_filters_are_for_the_image_that_they_name(content: Any, chosen: Any, tmp_path: Path) -> None:
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps(content))
+    if isinstance(chosen, list):
+        assert _read_filters(path) == chosen
+    else:
+        with pytest.raises(BadInput, match=chosen):
+            _read_filters(path)
+
+
+@pytest.mark.skipif(not DICOM, reason="pip install highdicom")
+def test_the_dicom_of_a_reviewed_visit_has_no_rejected_lesion(
+    made: Path, dataset: Path, model: Path, tmp_path: Path
+) -> None:
+    from pydicom import dcmread
+
+    out = tmp_path / "maps"
+    shutil.copytree(made, out)
+    folder = out / "results" / "sub-P0_ses-1"
+    before = [one.SegmentLabel for one in dcmread(folder / "dicom" / "lesions.dcm").SegmentSequence]
+    ids = [row["id"] for row in Result.open(folder).lesions()]
+    assert len(before) == len(ids)
+    states = "".join(f"{number},{'rejected' if number == ids[0] else 'accepted'},,\n" for number in ids)
+    (folder / "review.csv").write_text("id,state,comment,outline\n" + states)
+    make(dataset, out, model)
+    if len(ids) == 1:
+        assert not (folder / "dicom" / "lesions.dcm").exists()
+    else:
+        assert len(dcmread(folder / "dicom" / "lesions.dcm").SegmentSequence) == len(ids) - 1
+    stamp = (folder / "dicom" / "dvr_map.dcm").stat().st_mtime_ns
+    make(dataset, out, model)
+    assert (folder / "dicom" / "dvr_map.dcm").stat().st_mtime_ns == stamp, "once"
+
+
+def test_other_intervals_or_another_estimate_make_other_results(tmp_path: Path) -> None:
+    from TrainingCore.data.bundle import Bundle
+
+    bundle = Bundle.open(untrained_bundle(tmp_path / "bundle"))
+    changes = ({}, {"myelin": {"intercept": 0.1}}, {"repeatability": {"sd": [0.1]}}, {"licence": "CC0-1.0"})
+    keys = [replace(bundle, description=bundle.description | change).sha256_of_results for change in changes]
+    assert len(set(keys)) == 3
+    assert keys[0] == keys[3]
+
+
+def test_a_mask_drawn_on_the_flair_says_so_to_the_pipeline() -> None:
+    files = {"t1w": "a", "flair": "b", "lesions": "c"}
+    task = VisitTask("1", "", files, {"lesions": "FLAIR"}, "model", "cpu", False, "out")
+    assert task.options().lesion_space == "FLAIR"
+    assert VisitTask("1", "", files, {}, "model", "cpu", False, "out").options().lesion_space is None

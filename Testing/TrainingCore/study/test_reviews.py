@@ -20,8 +20,9 @@ from TrainingCore.study.dataset import note_failure
 from TrainingCore.study.left_out import INCOMPLETE, REMOVED, left_out
 from TrainingCore.study.names import result_record_path
 from TrainingCore.study.reviews import bring_back, set_aside
-from TrainingCore.study.sessions import SOURCE
+from TrainingCore.study.sessions import SOURCE, dates_of_sessions, in_order, session_before, session_pairs
 from TrainingCore.study.table import change_since, read_rows
+from TrainingCore.study.visit_task import VisitTask
 
 REJECTS_ONE = "id,state,comment,outline\n1,rejected,a vessel,\n2,accepted,,\n3,unreviewed,,\n"
 
@@ -138,3 +139,52 @@ def test_a_stale_map_does_not_count(study: Path, tmp_path: Path) -> None:
     note_failure(maps, "sub-1_ses-2", "The T1w is zero in every voxel.")
     assert left_out(raw, maps)["sub-1_ses-2"] == "The T1w is zero in every voxel."
     assert read_rows(raw, maps) == []
+
+
+def test_the_newest_review_is_brought_back(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "sub-1"
+    for labels, rejected in (("A", 1), ("B", 2)):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LESION_LABELS).write_text(labels)
+        (folder / "review.csv").write_text(f"id,state,comment,outline\n{rejected},rejected,,\n")
+        set_aside(folder)
+    folder.mkdir()
+    (folder / LESION_LABELS).write_text("B")
+    assert bring_back(folder) == ""
+    assert rejected_lesions(folder) == {2}
+    (older,) = (tmp_path / "results" / "reviewed_before").iterdir()
+    assert rejected_lesions(older) == {1}
+
+
+@pytest.mark.parametrize(
+    ("labels", "dates", "expected"),
+    [
+        (["M12", "M0", "M6", "M24"], {}, ["M0", "M6", "M12", "M24"]),
+        (["10", "2", "2b"], {}, ["2", "2b", "10"]),
+        (["pre", "post"], {}, None),
+        (["baseline", "12months"], {}, None),
+        (["post", "pre"], {"pre": "2020-01-02", "post": "2021-03-04T10:00:00"}, ["pre", "post"]),
+        (["1", "2"], {"1": "2022-01-01", "2": "2021-01-01"}, ["2", "1"]),
+        (["only"], {}, ["only"]),
+    ],
+)
+def test_sessions_are_in_the_order_of_time_or_in_none(
+    labels: list[str], dates: dict[str, str], expected: list[str] | None
+) -> None:
+    assert in_order(labels, dates) == expected
+
+
+def test_sessions_without_an_order_are_not_compared_and_it_is_said(tmp_path: Path) -> None:
+    out, raw, notes = tmp_path / "maps", tmp_path / "raw", []
+    tasks = [VisitTask("1", visit, {}, {}, "m", "cpu", False, str(out)) for visit in ("post", "pre")]
+    for task in tasks:
+        write_text(out / result_record_path("1", task.visit), "{}")
+    (raw / "sub-1").mkdir(parents=True)
+    assert list(session_pairs(tasks, raw, notes.append)) == []
+    assert "acq_time" in notes[0]
+    (raw / "sub-1" / "sub-1_sessions.tsv").write_text(
+        "session_id\tacq_time\nses-pre\t2020-01-01\nses-post\t2021-01-01\n"
+    )
+    (pair,) = session_pairs(tasks, raw, notes.append)
+    assert pair.label == "sub-1_ses-pre_ses-post"
+    assert session_before(out, "1", "post", dates_of_sessions(raw, "1")) == "pre"

@@ -107,6 +107,35 @@ def test_a_checkpoint_moves_between_devices(device: str, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("laid_out", [False, True], ids=["as built", "as on a GPU"])
+def test_a_resumed_step_is_that_of_an_unbroken_training(name: str, laid_out: bool, tmp_path: Path) -> None:
+    """The moments of Adam must have the layout of their weights, which a checkpoint does not keep."""
+    unbroken, sample = build(name, "cpu")
+    resumed, _ = build(name, "cpu")
+    if laid_out:
+        for system in (unbroken, resumed):
+            for learner in learners_of(system):
+                use_memory_format(learner.module, "auto", torch.device("cuda"), torch.bfloat16)
+    for _step in range(2):
+        step(unbroken, sample)
+    tensors, facts = unbroken.state()
+    save_state(tmp_path / "state.safetensors", tensors, {"system": facts})
+    tensors, kept = load_state(tmp_path / "state.safetensors")
+    resumed.load_state(tensors, kept["system"])
+    for system in (unbroken, resumed):
+        step(system, sample)
+    for key, value in unbroken.state()[0].items():
+        torch.testing.assert_close(resumed.state()[0][key], value, rtol=0, atol=0, msg=key)
+
+
+def learners_of(system: Any) -> list[Learner]:
+    """The networks of a system with their optimisers."""
+    found = [value for value in vars(system).values() if isinstance(value, Learner)]
+    inside = [learner for value in vars(system).values() if isinstance(value, dict) for learner in value.values()]
+    return found + [learner for learner in inside if isinstance(learner, Learner)]
+
+
 def test_channels_last_keeps_weights_predictions_and_checkpoints(device: str, tmp_path: Path) -> None:
     """Laid out by hand on the CPU, where the recipe's key changes nothing, to try everything else about it."""
     plain, sample = build("curricular", device, "memory_format=contiguous", "precision=float32")

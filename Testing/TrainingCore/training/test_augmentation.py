@@ -79,3 +79,10 @@ def test_without_a_bias_field_everything_else_is_drawn_as_with_one(case: Case) -
     settings = {**OFF, "flip": 0.5, "noise": 0.1, "blur": 1.0}
     without, hardly = (augment(case, {**settings, "bias": sd}, RULE, np.random.default_rng(5)) for sd in (0.0, 1e-9))
     np.testing.assert_allclose(without.volumes["t1w"], hardly.volumes["t1w"], atol=1e-5)
+
+
+def test_what_is_drawn_into_an_image_is_not_drawn_into_the_target(case: Case) -> None:
+    settings = {**OFF, "lesion_t1": 0.8, "lesion_contrast": 2.0}
+    for target in ("t1w", "flair"):
+        changed = augment(case, settings, RULE, np.random.default_rng(0), target=target).volumes
+        np.testing.assert_array_equal(changed[target], case.volumes[target])

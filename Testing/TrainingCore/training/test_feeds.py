@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.case import Case
+from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.recipe import load_recipe
 from TrainingCore.data.run import Run
 from TrainingCore.runtime.errors import BadInput
@@ -19,9 +21,11 @@ from TrainingCore.runtime.processes import Processes
 from TrainingCore.train import train
 from TrainingCore.training import feeds, simulated
 from TrainingCore.training.feeds import SimulatedFeed, prefetch_one
-from TrainingCore.training.simulated import OnTheFly, SimulatedPeople
+from TrainingCore.training.simulated import OnTheFly, SimulatedPeople, masks_for
+from TrainingCore.training.store import CaseStore
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+PURPOSES = ("training", "validation")
 ALONE = Processes(0, 1, "cpu")  # type: ignore[arg-type]
 FRESH = ("simulated.visits=6", "simulated.reuse=3", "simulated.apart=2")
 TINY = ("size=32", "width=2", "levels=2", "losses.adversarial=0", "pictures_every=0", "validation_people=1", "epochs=3")
@@ -186,3 +190,32 @@ def test_a_grid_finer_or_coarser_than_the_digital_patients_is_served() -> None:
         people = OnTheFly().people(load_recipe("curricular", (f"size={size}",)), "training")
         assert people._size() == expected
     assert simulated.disease_of(load_recipe("joint_flair_wmh")) == "wmh"
+
+
+@pytest.mark.usefixtures("numbers")
+def test_processes_that_share_gradients_draw_other_numbers() -> None:
+    people = OnTheFly("RA").people(load_recipe("curricular", FRESH), "training")
+    first, second = (SimulatedFeed(people, Processes(rank, 2, "cpu")) for rank in (0, 1))  # type: ignore[arg-type]
+    assert not {draw for _, draw in drawn(first, range(3))} & {draw for _, draw in drawn(second, range(3))}
+    alone = SimulatedFeed(people, ALONE)
+    seed = people.recipe["seed"]
+    assert drawn(alone, range(1))[2][1] == np.random.default_rng([seed, 74, 2]).random(), "as before with one process"
+
+
+def test_training_and_validation_people_share_no_real_lesions() -> None:
+    masks = tuple(Path(f"{number}.nii.gz") for number in range(13))
+    recipe = load_recipe("curricular", ("size=32",))
+    training, validation = (set(OnTheFly("R", 1, masks).people(recipe, use).lesion_masks) for use in PURPOSES)
+    assert not training & validation
+    assert (len(training), len(validation)) == (10, 3)
+    assert masks_for(masks, "training", 1) != masks_for(masks, "training", 2)
+    assert masks_for(masks[:1], "training", 1) == masks_for(masks[:1], "validation", 1) == masks[:1]
+
+
+def test_workers_get_no_copy_of_the_cache(ball_cohort: Path) -> None:
+    cohort, recipe = Cohort.read(ball_cohort), load_recipe("curricular", ("size=32",))
+    store = CaseStore(cohort, recipe, 1.0)
+    store.read_all(lambda *_: None)
+    alone = store.for_one_of(4)
+    assert len(pickle.dumps(alone)) < len(pickle.dumps(store)) / 10
+    assert np.array_equal(alone[0].volumes["t1w"], store[0].volumes["t1w"])
