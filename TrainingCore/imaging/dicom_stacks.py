@@ -6,6 +6,7 @@ Differences between repeated acquisitions are only evaluated if slices overlap.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.errors import BadInput
+from ..runtime.files import files_below
 from .dicom_choice import settle_agent
 from .dicom_headers import DICOMDIR_CLASS, Folder, Frame, Stack, frames_of, is_dicom, quiet_pydicom, read_header
 from .dicom_person import same_person
@@ -57,19 +59,10 @@ def scan(path: Path) -> Folder:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """All files, those below linked folders too; a folder that is reached twice counts once."""
-    files: list[Path] = []
-    reached: set[str] = set()
-    for directory, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(directory)
-        if real in reached:
-            folders.clear()
-            continue
-        reached.add(real)
-        folders.sort()
-        files += [Path(directory) / name for name in sorted(names)]
-        if len(files) > MAX_FILES:
-            raise BadInput(f"The folder {folder.name or folder} holds over {MAX_FILES} files. Give one study's folder.")
+    """All files, those below linked folders too."""
+    files = list(itertools.islice(files_below(folder), MAX_FILES + 1))
+    if len(files) > MAX_FILES:
+        raise BadInput(f"The folder {folder.name or folder} holds over {MAX_FILES} files. Give one study's folder.")
     return files
 
 

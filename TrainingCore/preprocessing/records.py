@@ -87,7 +87,7 @@ def content_of(path: Path, known: Mapping[str, Any] | None = None) -> dict[str, 
     source = path if path.exists() else path.with_name(path.name.rpartition("#")[0])
     if source.is_dir() or not is_alone(source):
         digest = hashlib.sha256(path.name.encode())
-        for file in files_below(source) if source.is_dir() else companions(source):
+        for file in filter(Path.is_file, files_below(source) if source.is_dir() else companions(source)):
             digest.update(os.path.relpath(file, source).encode() + bytes.fromhex(sha256(file)))
         return {"file": path.name, "sha256": digest.hexdigest(), "stamp": []}
     now = _stamp(source)

@@ -71,16 +71,15 @@ def companions(path: Path) -> list[Path]:
     return sorted(other for other in beside if other.name.startswith(f"{stem}.") or other.name in named)
 
 
-def files_below(folder: Path) -> list[Path]:
-    """List all files below a folder, those below linked folders too; a folder that is reached twice counts once.
+def files_below(folder: Path) -> Iterator[Path]:
+    """Find all files below a folder, those below linked folders too; a folder that is reached twice counts once.
 
     Args:
         folder: folder.
 
-    Returns:
-        Paths, folder by folder, sorted.
+    Yields:
+        Paths, folder by folder, sorted; links to nothing among them.
     """
-    files: list[Path] = []
     reached: set[str] = set()
     for directory, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(directory)
@@ -89,8 +88,7 @@ def files_below(folder: Path) -> list[Path]:
             continue
         reached.add(real)
         folders.sort()
-        files += [Path(directory) / name for name in sorted(names)]
-    return [file for file in files if file.is_file()]
+        yield from (Path(directory) / name for name in sorted(names))
 
 
 @contextlib.contextmanager
