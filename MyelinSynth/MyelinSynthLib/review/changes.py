@@ -38,7 +38,14 @@ class SmallMask:
 
     @classmethod
     def of(cls, mask: np.ndarray) -> SmallMask:
-        """Cut out the occupied part of a mask, (K, J, I) with at least one voxel."""
+        """Cut out the occupied part of a mask.
+
+        Args:
+            mask: (K, J, I) with at least one voxel.
+
+        Returns:
+            The small mask.
+        """
         box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(mask))
         return cls(mask.shape, box, mask[box].copy())
 
