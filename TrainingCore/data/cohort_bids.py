@@ -90,9 +90,10 @@ def index(root: Path, raw: bool, choose: Sequence[str] = ()) -> tuple[list[Visit
     prepared: set[str] = set()
     unused = Unused()
     for dataset, folder in _datasets(root):
-        if dataset and SYNTHESIZED_BY in _generators(folder):
+        generators = _generators(folder)
+        if dataset and SYNTHESIZED_BY in generators:
             continue
-        if made_by_preprocess(folder):
+        if PREPARED_BY in generators:
             if raw and dataset:
                 continue
             prepared.add(dataset)

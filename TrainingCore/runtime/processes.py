@@ -55,8 +55,23 @@ class Processes:
         if self.count == 1:
             return values
         together = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
-        distributed.all_reduce(together)
-        return dict(zip(values, (together / self.count).tolist(), strict=True))
+        return dict(zip(values, over_processes(together).tolist(), strict=True))
+
+
+def over_processes(values: torch.Tensor) -> torch.Tensor:
+    """Average values over the processes of `torchrun`.
+
+    Args:
+        values: this process's values, of any shape, without a graph.
+
+    Returns:
+        The means; the values themselves if there is one process.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values
+    total = values.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
 
 
 def join_processes(device: str) -> Processes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from ..data.cohort_bids import sessions
 from ..data.review import REVIEW
@@ -78,7 +79,7 @@ def session_pairs(tasks: Sequence[VisitTask], data: Path, note: Callable[[str], 
     complete = [task for task in tasks if (Path(task.out) / result_record_path(task.person, task.visit)).is_file()]
     for person in sorted({task.person for task in complete}):
         own = {task.visit: task for task in complete if task.person == person}
-        ordered = in_order(list(own), dates_of_sessions(data, person))
+        ordered = in_order(list(own), dates_of_sessions(sessions(data, person)))
         if ordered is None:
             note(
                 f"sub-{person}: the sessions {', '.join(sorted(own))} were not compared, because their names have no "
@@ -107,17 +108,16 @@ def session_before(out: Path, person: str, visit: str, dates: Mapping[str, str] 
     return ordered[position - 1] if position else None
 
 
-def dates_of_sessions(data: Path, person: str) -> dict[str, str]:
-    """Read when a person's sessions were.
+def dates_of_sessions(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Collect when a person's sessions were.
 
     Args:
-        data: BIDS dataset.
-        person: label without `sub-`.
+        rows: of `cohort_bids.sessions`.
 
     Returns:
         acq_time (ISO 8601) by label without `ses-`, of the sessions that have one.
     """
-    times = {label: str(row.get("acq_time") or "") for label, row in sessions(data, person).items()}
+    times = {label: str(row.get("acq_time") or "") for label, row in rows.items()}
     return {label: time for label, time in times.items() if ISO_DATE.match(time)}
 
 

@@ -107,8 +107,9 @@ def read_rows(data: Path, out: Path) -> list[Row]:
     rows = []
     for folder in folders:
         person, visit = label_parts(folder.name)
-        about = dict(people.get(person, {})) | (sessions(data, person).get(visit, {}) if visit else {})
-        changed = change_since(out, person, visit, stale, dates_of_sessions(data, person) if visit else {})
+        own = sessions(data, person) if visit else {}
+        about = dict(people.get(person, {})) | own.get(visit, {})
+        changed = change_since(out, person, visit, stale, dates_of_sessions(own))
         rows.append(row_of(Result.open(folder), person, visit, about, changed))
     return rows
 

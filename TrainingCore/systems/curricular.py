@@ -48,6 +48,7 @@ from torch import Tensor, nn
 from ..data.bundle import Bundle
 from ..data.recipe import grid_spacing, patch_voxels
 from ..networks.patch_discriminator import PatchDiscriminator
+from ..runtime.processes import over_processes
 from .balance import AdversarialBalance
 from .learner import Learner
 from .moving_average import MovingAverage
@@ -61,7 +62,6 @@ from .parts import (
     lesion_mean_loss,
     limiting_factor,
     mean_over,
-    over_processes,
 )
 from .patches import cut_patches, patch_corners, share_in_patches
 from .samples import Sample

@@ -250,23 +250,6 @@ def distributed(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
 
-def over_processes(values: Tensor) -> Tensor:
-    """Average values over the processes of `torchrun`.
-
-    Args:
-        values: this process's values, of any shape, without a graph.
-
-    Returns:
-        The means; the values themselves if there is one process.
-    """
-    group = torch.distributed
-    if not (group.is_available() and group.is_initialized()):
-        return values
-    total = values.clone()
-    group.all_reduce(total)
-    return total / group.get_world_size()
-
-
 def combine_losses(output: Tensor, pixel: Tensor, adversarial: Tensor, at_most: float = 0.0) -> tuple[Tensor, float]:
     """Combine the two losses of a generator and compare their gradients at its output.
 

@@ -215,7 +215,5 @@ def runs(scene: Any, t1w: Any = None, role: str = "dvr") -> list[str]:
     Returns:
         Run identifiers.
     """
-    nodes = scene.GetNodes()
-    matching = (nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems()))
-    maps = [node for node in matching if get(node, "Role") == role]
+    maps = [node for node in signed(scene).values() if get(node, "Role") == role]
     return [get(node, "Run") for node in maps if t1w is None or node.GetNodeReferenceID(T1W_REFERENCE) == t1w.GetID()]

@@ -11,6 +11,7 @@ from small_head import AFFINE, make_head
 from untrained import untrained_bundle
 
 from TrainingCore.bids_app import bids_app
+from TrainingCore.data.cohort_bids import sessions
 from TrainingCore.data.result import LESION_LABELS, Result
 from TrainingCore.data.review import rejected_lesions
 from TrainingCore.imaging.volumes import write_volume
@@ -187,4 +188,4 @@ def test_sessions_without_an_order_are_not_compared_and_it_is_said(tmp_path: Pat
     )
     (pair,) = session_pairs(tasks, raw, notes.append)
     assert pair.label == "sub-1_ses-pre_ses-post"
-    assert session_before(out, "1", "post", dates_of_sessions(raw, "1")) == "pre"
+    assert session_before(out, "1", "post", dates_of_sessions(sessions(raw, "1"))) == "pre"
