@@ -112,11 +112,13 @@ def _load(candidates: Sequence[Candidate], device: str, threads: int) -> None:
 
 def _facts(candidates: Sequence[Candidate], cohort: Cohort, warnings: list[str], seed: int) -> EvaluationFacts:
     """Facts about models and cohort for the report."""
+    from .imaging.fingerprints import images_of_cohort
     from .reporting.evaluation_report import EvaluationFacts
 
     name = cohort.path.resolve().name if cohort.path else "cohort"
     models = {candidate.name: candidate.facts() for candidate in candidates}
-    return EvaluationFacts(name, cohort.simulated, models, warnings, seed)
+    images = images_of_cohort(cohort, candidates[0].data["inputs"][0])
+    return EvaluationFacts(name, cohort.simulated, models, warnings, seed, images)
 
 
 main = command(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from .data.bundle import DESCRIPTION, Bundle, encode_weights, fitted_sha256, save_bundle
+from .data.model_card import FITTED_IMAGES
 from .data.run import Run, bundle_of
 from .runtime.cli import run_command
 from .runtime.errors import BadInput
@@ -166,6 +167,7 @@ def _entries(weights: Mapping[str, Any], measured: Measured, before: Mapping[str
     """Entries of the description from evaluations of these weights; before: the description that they replace."""
     from .reporting.card import (
         calibration_of,
+        images_of_evaluations,
         myelin_regression,
         on_other_cohorts,
         performance_of,
@@ -173,12 +175,18 @@ def _entries(weights: Mapping[str, Any], measured: Measured, before: Mapping[str
     )
 
     weights_sha256 = sha256(encode_weights(dict(weights))).hexdigest()
+    before = before or {}
     entries: dict[str, Any] = {}
+    images = dict(before.get(FITTED_IMAGES, {}))
     if measured.calibration:
         entries |= calibration_of(Path(measured.calibration), weights_sha256)
+        images["calibration"] = images_of_evaluations([Path(measured.calibration)])
     if measured.myelin:
-        entries |= myelin_regression([Path(folder) for folder in measured.myelin], weights_sha256)
-    before = before or {}
+        folders = [Path(folder) for folder in measured.myelin]
+        entries |= myelin_regression(folders, weights_sha256)
+        images["myelin"] = images_of_evaluations(folders)
+    if any(images.values()):
+        entries[FITTED_IMAGES] = images
     fitted, old = fitted_sha256({**before, **entries}), fitted_sha256(before)
     if measured.evaluation:
         first, *others = [Path(folder) for folder in measured.evaluation]

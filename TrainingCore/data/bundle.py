@@ -18,7 +18,7 @@ from typing import Any
 from .. import __version__
 from ..runtime.errors import BadInput
 from ..runtime.files import atomic_folder, write_json, write_text
-from .model_card import TRAINED_IMAGES, model_card
+from .model_card import FITTED_IMAGES, TRAINED_IMAGES, model_card
 from .recipe import leaves
 
 DESCRIPTION, WEIGHTS = "bundle.json", "weights.safetensors"
@@ -260,16 +260,22 @@ def _check_description(raw: bytes, path: Path) -> dict[str, Any]:
             f"The model {path} describes an intensity rule unknown to this version: "
             f"{description['intensity']}. Get the bundle again, or update MyelinSynth."
         )
-    _check_training_images(description, path)
+    _check_images(description, path)
     _check_numbers(description, path)
     return description
 
 
-def _check_training_images(description: dict[str, Any], path: Path) -> None:
-    images = description.get(TRAINED_IMAGES, {})
-    listed = isinstance(images, dict) and all(isinstance(marks, list) for marks in images.values())
-    if not (listed and all(isinstance(mark, str) for marks in images.values() for mark in marks)):
+def _check_images(description: dict[str, Any], path: Path) -> None:
+    fitted = description.get(FITTED_IMAGES, {})
+    if not (_are_images(description.get(TRAINED_IMAGES, {})) and isinstance(fitted, dict)):
         raise BadInput(f"The model {path} has a {DESCRIPTION} with an invalid {TRAINED_IMAGES}. Get the bundle again.")
+    if not all(_are_images(images) for images in fitted.values()):
+        raise BadInput(f"The model {path} has a {DESCRIPTION} with an invalid {FITTED_IMAGES}. Get the bundle again.")
+
+
+def _are_images(images: Any) -> bool:
+    listed = isinstance(images, dict) and all(isinstance(marks, list) for marks in images.values())
+    return listed and all(isinstance(mark, str) for marks in images.values() for mark in marks)
 
 
 def _check_numbers(description: dict[str, Any], path: Path) -> None:

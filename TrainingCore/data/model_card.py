@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 TRAINED_IMAGES = "trained_images"  # entry of bundle.json and run.json, see `imaging.fingerprints`
+FITTED_IMAGES = "fitted_images"  # of the people whose errors gave `intervals` and `myelin`, one list each
 BETTER = "better than size and location alone"  # in the results on further cohorts, with yes or NO
 IN_SHORT = (  # entries of the measured performance in the short card
     "measured on",

@@ -17,7 +17,7 @@ from ..data.run import bundle_of, run_of_bundle
 from ..evaluation.lesion_geometry import FEATURES, GEOMETRY
 from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
-from ..imaging.fingerprints import images_of_bundle, people_with_images
+from ..imaging.fingerprints import images_fitted_to, images_of_bundle, people_with_images
 from ..imaging.preparation import load_visit
 from ..prediction.cases import outputs_on_grid, predict_case
 from ..prediction.model import TrainedModel
@@ -120,6 +120,23 @@ class Candidate:
         return (
             f"{self.name} was trained on {len(seen)} of these {len(cohort.people)} people: its results are in-sample "
             "and say little about people it has never seen."
+        )
+
+    def fitted_warning(self, cohort: Cohort) -> str:
+        """Write a warning if the intervals or the estimate of myelin loss were fitted to people of a cohort.
+
+        Args:
+            cohort: visits to evaluate on.
+
+        Returns:
+            A sentence, or an empty string.
+        """
+        seen = people_with_images(cohort, images_fitted_to(self.bundle.description))
+        if not seen:
+            return ""
+        return (
+            f"{self.name} has intervals or an estimate of myelin loss that were fitted to {len(seen)} of these "
+            f"{len(cohort.people)} people: how often the intervals hold, and r of the estimate, are flattered here."
         )
 
 
@@ -377,7 +394,8 @@ def warnings_of(
     Returns:
         Sentences about in-sample people, visits left out, lesions without geometry, grids or intensities that differ.
     """
-    warnings = [note for candidate in candidates if (note := candidate.in_sample_warning(cohort))]
+    notes = [note for each in candidates for note in (each.in_sample_warning(cohort), each.fitted_warning(cohort))]
+    warnings = [note for note in notes if note]
     if left_out:
         warnings.append(f"{left_out} visits lack an image or mask and were left out.")
     lesions = next(iter(rows.values()))["lesions"] if rows else []

@@ -1,4 +1,4 @@
-"""Fingerprints of images: a model carries those of its training images, so that its training people are recognised.
+"""Fingerprints of images: a model carries those of its training and calibration images, to recognise these people.
 
 A fingerprint is the start of a SHA-256 of voxel values and position. It holds nothing of the image; only who has the
 same image can find it in a list. Copies, other names and other compression are recognised, other visits are not.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..data.cohort import Cohort
-from ..data.model_card import TRAINED_IMAGES
+from ..data.model_card import FITTED_IMAGES, TRAINED_IMAGES
 from ..data.visit import Visit
 from .volumes import content_sha256, read_volume
 
@@ -33,18 +33,18 @@ def fingerprint(visit: Visit, volume: str) -> str:
     return content_sha256(read_volume(visit.files[volume], what=volume))[:DIGITS]
 
 
-def training_images(
+def images_of_cohort(
     cohort: Cohort,
     volume: str,
     before: Mapping[str, Sequence[str]] | None = None,
     tell: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> dict[str, list[str]]:
-    """List the images that a model was trained on.
+    """List the images of a cohort that a model is trained on or measured with.
 
     Args:
-        cohort: training visits.
+        cohort: its visits; those without the volume are left out.
         volume: an input of the model.
-        before: images that the initial model was trained on.
+        before: further images, as those that the initial model was trained on.
         tell: called with the number of visits read so far and of all visits.
 
     Returns:
@@ -53,7 +53,8 @@ def training_images(
     own = []
     for index, visit in enumerate(cohort.visits):
         tell(index, len(cohort))
-        own.append(fingerprint(visit, volume))
+        if volume in visit.files:
+            own.append(fingerprint(visit, volume))
     return joined([before or {}, {volume: own}])
 
 
@@ -83,12 +84,24 @@ def images_of_bundle(description: Mapping[str, Any]) -> dict[str, list[str]]:
     return images
 
 
+def images_fitted_to(description: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Read the images of the people to whose errors the intervals and the estimate of myelin loss were fitted.
+
+    Args:
+        description: content of bundle.json.
+
+    Returns:
+        {volume: fingerprints}; empty if nothing was fitted or an earlier version exported the bundle.
+    """
+    return joined(list(description.get(FITTED_IMAGES, {}).values()))
+
+
 def people_with_images(cohort: Cohort, images: Mapping[str, Sequence[str]]) -> set[str]:
-    """Find the people of a cohort of whom a model has seen an image.
+    """Find the people of a cohort of whom there is an image in a list.
 
     Args:
         cohort: any visits.
-        images: what the model was trained on, {volume: fingerprints}.
+        images: {volume: fingerprints}, as of the training of a model.
 
     Returns:
         Labels without `sub-`.

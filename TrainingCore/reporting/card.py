@@ -11,6 +11,7 @@ from ..data.model_card import BETTER
 from ..data.table_text import is_empty
 from ..evaluation.lesion_myelin import FEATURES, TRUTH, fit_myelin
 from ..evaluation.tasks import TASKS
+from ..imaging.fingerprints import joined
 from ..runtime.errors import BadInput
 from ..runtime.files import read_json
 from ..runtime.numerals import MISSING, VERDICT
@@ -220,6 +221,18 @@ def myelin_regression(evaluations: Sequence[Path], weights_sha256: str) -> dict[
     return {"myelin": fit_myelin(rows) | {"measured on": "; ".join(measured_on)}}
 
 
+def images_of_evaluations(evaluations: Sequence[Path]) -> dict[str, list[str]]:
+    """Read which images evaluations were made with.
+
+    Args:
+        evaluations: folders written by evaluate.
+
+    Returns:
+        {volume: fingerprints}; empty for evaluations by earlier versions.
+    """
+    return joined([read_json(folder / "summary.json").get("images", {}) for folder in evaluations])
+
+
 def _lesions_of(evaluation: Path, name: str) -> list[dict[str, Any]]:
     """Lesions of one model of an evaluation; cells that are no numbers stay text, empty ones are None."""
     path = evaluation / "lesions.csv"
@@ -276,10 +289,12 @@ def _in_words(evaluation: Path, content: Mapping[str, Any], name: str, option: s
     shapes = summary.get("lesion_shapes", [])
     if "real" in shapes:
         text += " with the shapes of real lesion masks" if shapes == ["real"] else ", some with shapes of real masks"
-    in_sample = [note for note in content.get("warnings", []) if note.startswith(f"{name} was trained on")]
+    warnings = content.get("warnings", [])
+    in_sample = [note for note in warnings if note.startswith(f"{name} was trained on")]
     if in_sample and option in NOT_IN_SAMPLE:
         raise BadInput(f"{evaluation}: {in_sample[0]} {NOT_IN_SAMPLE[option]} on other people.")
-    return f"{text}. {in_sample[0]}" if in_sample else text
+    fitted = [note for note in warnings if note.startswith(f"{name} has intervals") and option not in NOT_IN_SAMPLE]
+    return " ".join([f"{text}.", *in_sample, *fitted]) if in_sample or fitted else text
 
 
 def _correlation(level: dict[str, Any]) -> str:

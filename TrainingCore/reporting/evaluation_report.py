@@ -35,6 +35,7 @@ class EvaluationFacts:
         models: facts of each model, see Candidate.facts.
         warnings: sentences for the top of the report.
         seed: seed of the bootstrap.
+        images: fingerprints of the images, by which a model recognises people that its intervals were fitted to.
     """
 
     cohort: str
@@ -42,6 +43,7 @@ class EvaluationFacts:
     models: Mapping[str, Mapping[str, Any]]
     warnings: Sequence[str]
     seed: int
+    images: Mapping[str, Sequence[str]]
 
 
 def write_evaluation(
@@ -71,6 +73,7 @@ def write_evaluation(
         "cohort": facts.cohort,
         "warnings": list(facts.warnings),
         "bootstrap_seed": facts.seed,
+        "images": facts.images,
         "models": {name: {**facts.models[name], **compared.summaries[name]} for name in facts.models},
         "differences_to_first": compared.gaps,
         "ceilings": compared.ceilings,

@@ -14,7 +14,7 @@ from ..data.bundle import Bundle
 from ..data.cohort import Cohort
 from ..data.model_card import TRAINED_IMAGES
 from ..data.run import Run, run_of_bundle
-from ..imaging.fingerprints import images_of_bundle, people_with_images, training_images
+from ..imaging.fingerprints import images_of_bundle, images_of_cohort, people_with_images
 from ..runtime.errors import BadInput
 from ..runtime.memory import keep_freed_memory
 from ..runtime.processes import Processes, join_processes
@@ -243,7 +243,7 @@ def _facts_of(split: Split, start: Bundle | None, volume: str, report: Report) -
         **started,
         "data": str(training.path.resolve() if training.path else ""),
         "people": {"training": training.people, "validation": validation.people},
-        TRAINED_IMAGES: training_images(training, volume, started.get(TRAINED_IMAGES), tell),
+        TRAINED_IMAGES: images_of_cohort(training, volume, started.get(TRAINED_IMAGES), tell),
         "visits": {"training": len(training), "validation": len(validation)},
         "simulated": simulated or (start is not None and start.simulated),
         "training_data": f"{len(training)} visits of {len(training.people)} people, {kind}{words}",

@@ -148,6 +148,8 @@ def test_description_must_be_whole_and_of_a_known_format(bundle: Bundle) -> None
         (("trained_images",), ["0123456789abcdef"]),
         (("trained_images",), {"t1w": "0123456789abcdef"}),
         (("trained_images",), {"t1w": [7]}),
+        (("fitted_images",), {"calibration": ["0123456789abcdef"]}),
+        (("fitted_images",), ["0123456789abcdef"]),
     ],
 )
 def test_a_description_that_was_tampered_with_is_refused_in_a_sentence(

@@ -164,8 +164,17 @@ def test_evaluate_measures_it_and_export_calibrates_the_model_with_it(tmp_path: 
     assert "6 people" in fitted["measured on"]
     assert "SD of the expected error" in (model / "README.md").read_text(encoding="utf-8")
 
+    cohort.rename(tmp_path / "elsewhere")  # its people are recognised by their images
+    again[1] = str(tmp_path / "elsewhere")
     assert evaluate(["--bundle", str(model), "--out", str(tmp_path / "calibrated"), *again]) == 0
-    calibrated = json.loads((tmp_path / "calibrated" / "summary.json").read_text())["models"]["model"]["uncertainty"]
+    summary = json.loads((tmp_path / "calibrated" / "summary.json").read_text())
+    calibrated = summary["models"]["model"]["uncertainty"]
+    (flattered,) = summary["warnings"]
+    assert "fitted to 6 of these 6 people" in flattered
+    assert export(["--bundle", str(model), "--evaluation", str(tmp_path / "calibrated"), "--out",
+                   str(tmp_path / "told")]) == 0  # fmt: skip
+    assert flattered in Bundle.open(tmp_path / "told").description["performance"]["measured on"]
+    assert "fitted_images" in Bundle.open(tmp_path / "told").description
     assert calibrated["ratio"] == pytest.approx(1, abs=0.1)
     assert found["uncertainty"]["within_95"] < calibrated["within_95"]
     assert calibrated["fitted"] == found["uncertainty"]["fitted"]
