@@ -175,6 +175,7 @@ set(TRAINING_CORE_SCRIPTS
   phantom/lesions.py
   phantom/lookalikes.py
   phantom/make_atlas.py
+  phantom/mask_checks.py
   phantom/microstructure.py
   phantom/mri.py
   phantom/noise_ceiling.py

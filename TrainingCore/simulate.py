@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,7 +64,7 @@ def simulate(
         python -m TrainingCore.simulate cohort --patients 15 --visits 2 --controls 5 --site A --seed 1
     """
     from .phantom import cohort
-    from .phantom.dataset import prepare_dataset
+    from .phantom.dataset import prepare_dataset, shapes_of
     from .phantom.edition import phantom_edition
     from .phantom.people import draw_people
 
@@ -91,19 +91,25 @@ def simulate(
         for done, (label, rows) in enumerate(results, start=1):
             finished.update({(label, number): row for number, row in rows.items()})
             reporter.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
-    ceiling = _write_ceilings(out, finished) if "dvr" in settings["contrasts"] else None
+    ceiling = _write_ceilings(out, finished, shapes_of(people)) if "dvr" in settings["contrasts"] else None
     return SimulatedCohort(out, patients, controls, settings["contrasts"], ceiling)
 
 
-def _write_ceilings(out: Path, finished: dict[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
-    """Compute and write noise and information ceiling; returns the noise ceiling with the other as `information`."""
+def _write_ceilings(
+    out: Path, finished: dict[tuple[str, int], list[dict[str, Any]]], shapes: Mapping[str, str]
+) -> dict[str, Any]:
+    """Compute and write noise and information ceiling; returns the noise ceiling with the other as `information`.
+
+    shapes: real mask by label of the person.
+    """
+    from .data.participants import SHAPES_OF
     from .evaluation.information import as_table, information_ceiling
     from .phantom.bids import DERIVATIVES
     from .phantom.edition import phantom_edition
     from .phantom.noise_ceiling import noise_ceiling
     from .runtime.files import write_json, write_text
 
-    lesions = [row for key in sorted(finished) for row in finished[key]]
+    lesions = [row | {SHAPES_OF: shapes.get(key[0])} for key in sorted(finished) for row in finished[key]]
     ceiling = noise_ceiling(lesions) | {"phantom": phantom_edition()}
     write_json(out / DERIVATIVES / "noise_ceiling.json", ceiling)
     information = information_ceiling(lesions)

@@ -25,8 +25,8 @@ def train(
     *,
     data: Path | None = None,
     simulate: bool = False,
-    site: Annotated[str, Option("A|B|C|R")] = "R",
-    simulate_seed: Annotated[int, AtLeast(0), Option("S")] = 1,
+    site: Annotated[str | None, Option("A|B|C|R")] = None,
+    simulate_seed: Annotated[int | None, AtLeast(0), Option("S")] = None,
     lesion_masks: Annotated[Path | None, Option("FOLDER")] = None,
     recipe: str = "curricular",
     changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
@@ -49,8 +49,8 @@ def train(
         simulate: train on people simulated on the fly instead of a cohort; the recipe's `simulated` group sets how
             many, and how often each is used.
         site: scanners and populations of simulated people; people are drawn from several letters in turn, a repeated
-            letter gets more people; R draws a random MRI protocol for every person.
-        simulate_seed: seed of the simulated people.
+            letter gets more people; R draws a random MRI protocol for every person (default: R).
+        simulate_seed: seed of the simulated people (default: 1).
         lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); every second simulated person gets the
             lesions of one of them.
         recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
@@ -85,7 +85,11 @@ def train(
     before = run.facts.get("on_the_fly") if run else None
     cohort, simulation = None, None
     if before or simulate:
-        sites, seed = (before["sites"], before["seed"]) if before else (site, simulate_seed)
+        known = before or {}
+        sites = known.get("sites", "R") if site is None else site
+        seed = known.get("seed", 1) if simulate_seed is None else simulate_seed
+        if before:
+            _check_same_simulation(before, sites, seed)
         _check_simulation(data, sites, settings)
         simulation = sites, seed, _real_masks(lesion_masks, before, settings)
     elif lesion_masks is not None:
@@ -119,6 +123,23 @@ def _check_simulation(data: Path | None, sites: str, recipe: dict[str, Any]) -> 
     if "simulated" not in recipe:
         raise BadInput("The recipe cannot be used with --simulate: it has no group `simulated`.")
     template_folder()
+
+
+def _check_same_simulation(before: dict[str, Any], sites: str, seed: int) -> None:
+    """Raise BadInput if a resumed run would go on with other simulated people."""
+    from .phantom.edition import phantom_edition
+
+    for option, old, new in (("--site", before["sites"], sites), ("--simulate-seed", before["seed"], seed)):
+        if old != new:
+            raise BadInput(
+                f"The run was started with {option} {old}. Leave it out, or start a new run with another --out."
+            )
+    known = before.get("phantom")
+    if known is not None and known != phantom_edition():
+        raise BadInput(
+            "The run was started with another digital patient than that of this version. Resume it with the version "
+            "that started it, or start a new run with another --out."
+        )
 
 
 def _real_masks(folder: Path | None, before: dict[str, Any] | None, recipe: dict[str, Any]) -> tuple[Path, ...]:

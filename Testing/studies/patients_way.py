@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from TrainingCore.data.cohort import Cohort
+from TrainingCore.phantom.placed_masks import digest_of, list_masks
 from TrainingCore.simulate import simulate
 
 MINIMUM_MM3 = 50.0  # Soulier et al. 2024 leave out smaller lesions
@@ -24,17 +25,17 @@ def options(doc: str | None, sites: str, people: int, seed: int) -> argparse.Arg
 
 
 def people_of(site: str, chosen: argparse.Namespace, names: tuple[str, ...], masks: Path | None = None) -> Cohort:
-    """The people of a site with these volumes, simulated unless WORK has them; masks: of their lesions."""
-    folder = chosen.work / f"{site}-seed{chosen.seed}-size{chosen.size}{'-masks' if masks else ''}"
-    if not (folder / "participants.tsv").is_file():
-        simulate(
-            folder,
-            patients=chosen.people,
-            visits=1,
-            site=site,
-            size=chosen.size,
-            seed=chosen.seed,
-            lesion_masks=masks,
-            progress="none",
-        )
+    """The people of a site with these volumes; what WORK lacks of them is simulated; masks: of their lesions."""
+    shapes = f"-masks-{digest_of(list_masks(masks))}" if masks else ""
+    folder = chosen.work / f"{site}-seed{chosen.seed}-size{chosen.size}-people{chosen.people}{shapes}"
+    simulate(
+        folder,
+        patients=chosen.people,
+        visits=1,
+        site=site,
+        size=chosen.size,
+        seed=chosen.seed,
+        lesion_masks=masks,
+        progress="none",
+    )
     return Cohort.read(folder, names)

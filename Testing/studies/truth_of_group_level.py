@@ -36,9 +36,8 @@ def main() -> int:
     options.add_argument("--sessions", nargs="*", default=[], help="only these (default: both)")
     chosen = options.parse_args()
     data, out = chosen.work / "raw", chosen.work / "maps"
-    if not (data / DERIVATIVES / "noise_ceiling.json").is_file():
-        simulate(data, patients=chosen.people, visits=2, site="B", size=chosen.size, seed=chosen.seed, progress="none")
-        plant(data, chosen.correlation, chosen.seed)
+    simulate(data, patients=chosen.people, visits=2, site="B", size=chosen.size, seed=chosen.seed, progress="none")
+    plant(data, chosen.correlation, chosen.seed)
     bids_app(data, out, "participant", session_label=chosen.sessions, model=chosen.model, n_procs=1, progress="none")
     outcomes, covariates = ["planted", "unrelated"], ["age", "sex"]
     bids_app(data, out, "group", outcome=outcomes, covariate=covariates, progress="none")

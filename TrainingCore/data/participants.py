@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+SHAPES_OF = "lesion_shapes_of"  # column: real mask whose lesions a simulated person has; several people may share one
+
 
 def rows_of_people(
     rows: dict[str, dict[str, Any]], people: Sequence[str]

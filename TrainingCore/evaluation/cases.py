@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..data.case import Case
+from ..data.participants import SHAPES_OF
+from ..data.table_text import is_empty
 from ..imaging.labelling import label_lesions, mean_by_label
 from ..imaging.tissues import normal_appearing_white_matter
 from ..runtime.errors import MyelinSynthError
@@ -76,6 +78,7 @@ def evaluate_case(
         visit |= {"predictions": len(maps)} | _voxel_errors(outputs, dvr["synthetic"] - dvr["measured"], brain)
     rows = _lesion_rows(case, outputs, dvr, labels, regions["nawm"], brain)
     owner = {"person": case.person, "visit": case.visit, "group": visit["group"], "site": case.info.get("site", "")}
+    owner |= {SHAPES_OF: mask} if not is_empty(mask := str(case.info.get(SHAPES_OF, ""))) else {}
     return visit, [owner | row for row in rows]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..imaging.labelling import at_least
 from ..runtime.errors import BadInput
-from .statistics import MIN_PATIENTS, ClusterBootstrap
+from .statistics import MIN_PATIENTS, ClusterBootstrap, clusters
 
 Row = Mapping[str, Any]
 LEVEL = 0.95
@@ -281,8 +281,8 @@ def _classes_with(
     for index in range(len(CLASSES_MM3)):
         own = [row for row in known if volume_class(row["volume_mm3"]) == index]
         if own:
-            draws = ClusterBootstrap([row["person"] for row in own], seed=seed)
-            yield {"volume": class_title(index), "lesions": len(own), "people": draws.patients}, own, draws
+            draws, people = ClusterBootstrap(clusters(own), seed=seed), len({row["person"] for row in own})
+            yield {"volume": class_title(index), "lesions": len(own), "people": people}, own, draws
 
 
 def _covered(lesions: Sequence[Row], draws: ClusterBootstrap, truth: str, low: str, high: str) -> dict[str, Any]:

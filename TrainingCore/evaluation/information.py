@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from .statistics import clusters
+
 MIN_PEOPLE, MIN_LESIONS, FOLDS = 10, 100, 5  # (ours)
 SETS = ("geometry", "mri", "tissue")  # each holds the features of those before it
 TITLES = {"geometry": "size and place", "mri": "+ T1w, FLAIR", "tissue": "+ true T1, T2, partial volumes"}
@@ -90,6 +92,7 @@ def _performance(
     """Yield {knows, model, lesion_r, patient_r} of the DVR itself and of each regression."""
     truth, fitted_to, volumes = (_column(rows, name) for name in (target.truth, target.fitted_to, "volume_mm3"))
     owners = np.array([people.index(str(row["person"])) for row in rows])
+    together = np.unique(clusters(rows), return_inverse=True)[1]
 
     def performance(knows: str, model: str, predicted: np.ndarray) -> dict[str, float | str | None]:
         patients = (_by_person(truth, volumes, owners), _by_person(predicted, volumes, owners))
@@ -102,7 +105,7 @@ def _performance(
     for knows in SETS:
         features = feature_table(rows, SETS[: SETS.index(knows) + 1])
         for model in ("linear", "boosting"):
-            predicted = cross_validated(features, fitted_to, owners, model)
+            predicted = cross_validated(features, fitted_to, together, model)
             yield performance(knows, model, target.sign * predicted)
 
 
@@ -133,7 +136,7 @@ def cross_validated(features: np.ndarray, target: np.ndarray, owners: np.ndarray
     Args:
         features: (n, F), finite.
         target: (n,).
-        owners: (n,) int, person of each lesion.
+        owners: (n,) int, person of each lesion (see `statistics.clusters`).
         model: linear (ridge) or boosting.
 
     Returns:

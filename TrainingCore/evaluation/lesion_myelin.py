@@ -23,7 +23,7 @@ from .conformal import CLASSES_MM3, half_widths, volume_class
 from .lesion_geometry import FEATURES as GEOMETRY_FEATURES
 from .lesion_geometry import GEOMETRY
 from .lesions import means_with_surroundings
-from .statistics import MIN_PATIENTS
+from .statistics import MIN_PATIENTS, clusters
 
 Row = Mapping[str, Any]
 TRUTH, ESTIMATE = "myelin_loss", "estimated_loss"
@@ -87,7 +87,7 @@ def fit_myelin(lesions: Sequence[Row]) -> dict[str, Any]:
         BadInput: too few lesions whose true loss is known.
     """
     rows = [row for row in lesions if at_least(row["volume_mm3"], MINIMUM_MM3) and _complete(row)]
-    people = np.array([str(row["person"]) for row in rows])
+    people = np.array(clusters(rows))
     if len(rows) < MIN_LESIONS or len(set(people)) < max(FOLDS, MIN_PATIENTS):
         raise BadInput(
             f"The true myelin loss and all features are known of {len(rows)} lesions of {MINIMUM_MM3:g} mm3 or more of "
@@ -108,7 +108,7 @@ def fit_myelin(lesions: Sequence[Row]) -> dict[str, Any]:
         "classes_mm3": list(CLASSES_MM3),
         "half_width": half_widths(predicted, TRUTH, ESTIMATE),
         "lesions": len(rows),
-        "people": len(set(people)),
+        "people": len({row["person"] for row in rows}),
         "sites": sorted({str(row.get("site") or "") for row in rows}),
         **{f"r{name}": float(np.corrcoef(values[large], truth[large])[0, 1]) for name, values in alone.items()},
     }

@@ -7,11 +7,14 @@ matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtr
+
+from ..data.participants import SHAPES_OF
+from ..data.table_text import is_empty
 
 REPLICATES = 5000
 CONFIDENCE = 0.95
@@ -268,6 +271,21 @@ def bland_altman(
         slope = float(centred @ y / (centred @ centred))
         result |= {"slope": slope, "intercept": float(y.mean() - slope * x.mean())}
     return result
+
+
+def clusters(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which rows are drawn, or left out, together.
+
+    Args:
+        rows: each with person, and SHAPES_OF if the person is simulated with the lesions of a real mask.
+
+    Returns:
+        The person of each row, or the mask: several people may have the lesions of one.
+    """
+    masks = [row.get(SHAPES_OF) for row in rows]
+    return [
+        str(row["person"]) if mask is None or is_empty(str(mask)) else f"mask {mask}" for row, mask in zip(rows, masks)
+    ]
 
 
 def weighted_mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.participants import SHAPES_OF
 from ..imaging.labelling import at_least
 from .beyond_geometry import beside_geometry, geometry_predictions, partial_difference
 from .cases import KINDS, TISSUES
@@ -18,6 +19,7 @@ from .plausibility import beside
 from .statistics import (
     ClusterBootstrap,
     bland_altman,
+    clusters,
     correlation_difference,
     correlation_with_interval,
     mean_difference,
@@ -55,10 +57,16 @@ def lesion_level(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3)
     kept = [row for row in lesions if at_least(row["volume_mm3"], minimum_mm3)]
     return [
         {name: row[name] for name in ("person", "visit", "id", "volume_mm3")}
+        | _mask_of(row)
         | {kind: row.get(column) for kind, column in COLUMNS.items()}
         | {"geometry": [row.get(f"{GEOMETRY}{name}") for name in FEATURES]}
         for row in kept
     ]
+
+
+def _mask_of(row: Row) -> Row:
+    """The real mask that the lesion of a simulated person comes from, if any (see `statistics.clusters`)."""
+    return {SHAPES_OF: row[SHAPES_OF]} if row.get(SHAPES_OF) else {}
 
 
 def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
@@ -79,7 +87,9 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
     for members in groups.values():
         volumes = [row["volume_mm3"] for row in members]
         visit = members[0]["visit"] if "visit" in by else ""
-        point = {"person": members[0]["person"], "visit": visit, "volume_mm3": float(sum(volumes))}
+        point = {"person": members[0]["person"], "visit": visit, "volume_mm3": float(sum(volumes))} | _mask_of(
+            members[0]
+        )
         for kind, column in COLUMNS.items():
             point[kind] = weighted_mean([row.get(column) for row in members], volumes)
         pooled.append(point)
@@ -141,7 +151,7 @@ def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
         Correlation and share of the noise ceiling, mae with interval, bland_altman.
     """
     measured, synthetic, clean = (column(points, kind) for kind in KINDS)
-    people = [row["person"] for row in points]
+    people = clusters(points)
     ceiling = clean if np.isfinite(clean).any() else None
     result = correlation_with_interval(measured, synthetic, people, seed, ceiling)
     error = np.abs(synthetic - measured)
@@ -160,7 +170,7 @@ def _with_true_myelin(points: Sequence[Row], seed: int = 0) -> Row:
     itself, the contrast in T1w alone (the simplest explanation), and 1 - the estimated loss.
     """
     left = 1.0 - column(points, "myelin_loss")
-    people = [row["person"] for row in points]
+    people = clusters(points)
     estimates = {kind: column(points, kind) for kind in ("synthetic", "corrected", "measured", "t1w")}
     estimates["t1w"] = np.clip(estimates["t1w"], *T1W_LIMITS)
     estimates["estimated"] = 1.0 - column(points, "estimated_loss")
@@ -186,7 +196,7 @@ def _beyond_geometry(points: Sequence[Row], seed: int = 0) -> Row:
     The correlation of geometry alone with the true myelin is added. points: of the lesion level.
     """
     measured, synthetic = column(points, "measured"), column(points, "synthetic")
-    people = [row["person"] for row in points]
+    people = clusters(points)
     features = geometry_features(points)
     result = beside_geometry(measured, synthetic, features, people, seed)
     alone = geometry_predictions(measured, features, people)
@@ -310,7 +320,7 @@ def lesion_differences(
         ]
         if keys[0] != keys[1]:
             raise ValueError("two models can be compared on the same lesions only")
-        people = [row["person"] for row in first_points]
+        people = clusters(first_points)
         truth, a, b = (
             column(first_points, "measured"),
             column(first_points, "synthetic"),
@@ -318,7 +328,7 @@ def lesion_differences(
         )
         result[level] = correlation_difference(truth, a, b, people, seed)
     first_points, other_points = levels(first, minimum_mm3)["lesion"], levels(other, minimum_mm3)["lesion"]
-    people = [row["person"] for row in first_points]
+    people = clusters(first_points)
     truth, a, b = column(first_points, "measured"), column(first_points, "synthetic"), column(other_points, "synthetic")
     result["partial"] = partial_difference(truth, a, b, geometry_features(first_points), people, seed)
     result["myelin"] = correlation_difference(1.0 - column(first_points, "myelin_loss"), a, b, people, seed)

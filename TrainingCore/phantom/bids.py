@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .sidecars import sidecar
 
 GENERATOR = "MyelinSynth digital patient"
 SETTINGS_MARK = "Settings: "
+FINISHED = "desc-lesions_stats.json"  # end of the name of the file that is written last for a visit
 DERIVATIVES = Path("derivatives") / "myelinsynth-phantom"
 MASKS = {
     "brain": "desc-brain_mask",
@@ -86,8 +87,21 @@ def description(name: str, kind: str, settings: dict[str, Any]) -> dict[str, Any
 def _statistics_path(out: Path, label: str, visit: int, settings: dict[str, Any]) -> Path:
     """Return the path of the file that is written last for a visit: settings of the simulation, and lesion means."""
     folder, tracer = ("pet", "trc-PiB_") if "dvr" in settings["contrasts"] else ("anat", "")
-    name = f"sub-{label}_ses-{visit}_space-T1w_{tracer}desc-lesions_stats.json"
+    name = f"sub-{label}_ses-{visit}_space-T1w_{tracer}{FINISHED}"
     return out / DERIVATIVES / f"sub-{label}" / f"ses-{visit}" / folder / name
+
+
+def _images(out: Path, label: str, visit: int, settings: dict[str, Any]) -> Iterator[Path]:
+    """Yield the paths of the images of a visit."""
+    session, start = Path(f"sub-{label}") / f"ses-{visit}", f"sub-{label}_ses-{visit}"
+    for name in settings["contrasts"]:
+        if name in RAW:
+            yield out / session / "anat" / f"{start}_{RAW[name]}.nii.gz"
+        elif name in DERIVED:
+            folder, ending = DERIVED[name]
+            yield out / DERIVATIVES / session / folder / f"{start}_{ending}.nii.gz"
+        elif name in MAPS:
+            yield out / DERIVATIVES / session / "pet" / f"{start}_space-T1w_{MAPS[name]}.nii.gz"
 
 
 def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -100,10 +114,10 @@ def read_finished(out: Path, label: str, visit: int, settings: dict[str, Any]) -
         settings: settings of the simulation.
 
     Returns:
-        Lesion means, or None if the visit is missing or has other settings.
+        Lesion means, or None if the visit or an image of it is missing, or has other settings.
     """
     path = _statistics_path(out, label, visit, settings)
-    if not path.is_file():
+    if not path.is_file() or not all(image.is_file() for image in _images(out, label, visit, settings)):
         return None
     content = read_json(path)
     return content["lesions"] if content.get("settings") == settings else None

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..data.participants import SHAPES_OF
 from ..runtime.errors import BadInput
 from ..runtime.files import PARTIAL_SUFFIX, make_writable, read_json, remove_partials, write_json, write_text
-from .bids import DERIVATIVES, GENERATOR, README, SETTINGS_MARK, TUMOUR, description
+from .bids import DERIVATIVES, FINISHED, GENERATOR, README, SETTINGS_MARK, TUMOUR, description
 from .people import DISEASE_NAMES, SITES, SUBTYPE_LEVELS, Person
+from .placed_masks import digest_of
 from .tumours import LABELS
 
 LABELS_TABLE = f"{TUMOUR.removeprefix('space-T1w_')}.tsv"
@@ -42,6 +44,9 @@ def _participant_columns(disease: str, real_shapes: bool) -> dict[str, Any]:
         description["lesion_shapes"] = {
             "Description": "Where the shapes of the lesions come from",
             "Levels": {"real": "the lesion mask of a real patient", "drawn": "the simulation"},
+        }
+        description[SHAPES_OF] = {
+            "Description": "Digest of that mask; people with the same one share their lesions' shapes"
         }
     return description
 
@@ -83,6 +88,15 @@ def prepare_dataset(
     )
     write_text(out / "README", README)
     _write_participants(out, people, disease)
+    for label, person in people:
+        if person.scanners:
+            rows = [f"ses-{visit}\t{person.scanner(visit)}" for visit in range(1, visits + 1)]
+            write_text(_scans_path(out, f"sub-{label}"), "\n".join(["session_id\tsite", *rows]) + "\n")
+
+
+def _scans_path(out: Path, person: str) -> Path:
+    """Table of the sites of a person's scanners, which stand above the site in participants.tsv."""
+    return out / person / f"{person}_sessions.tsv"
 
 
 def _same_settings(out: Path, settings: dict[str, Any]) -> bool:
@@ -103,6 +117,7 @@ def _sessions(out: Path) -> Iterator[Path]:
     for folder in (out, out / DERIVATIVES):
         for person in sorted(folder.glob("sub-*")):
             sessions = sorted(person.iterdir()) if person.is_dir() else []
+            sessions = [path for path in sessions if path != _scans_path(out, person.name)]
             strange = [path for path in sessions if not re.fullmatch(r"ses-\d+", path.name)]
             if not OURS.fullmatch(person.name) or strange:
                 foreign = (strange or [person])[0]
@@ -111,8 +126,12 @@ def _sessions(out: Path) -> Iterator[Path]:
 
 
 def _clear(out: Path, surplus: list[Path]) -> None:
+    for path in [path for session in surplus for path in session.rglob(f"*{FINISHED}")]:
+        path.unlink()  # first of all: whatever is left when this is interrupted counts as unfinished
     for session in surplus:
         shutil.rmtree(session)
+    for table in [_scans_path(out, person.name) for person in out.glob("sub-*")]:
+        table.unlink(missing_ok=True)
     for folder in (out, out / DERIVATIVES):
         for person in folder.glob("sub-*"):
             if not any(person.iterdir()):
@@ -122,9 +141,21 @@ def _clear(out: Path, surplus: list[Path]) -> None:
         (out / DERIVATIVES / name).unlink(missing_ok=True)
 
 
+def shapes_of(people: list[tuple[str, Person]]) -> dict[str, str]:
+    """List the real masks whose lesions people have.
+
+    Args:
+        people: label and person.
+
+    Returns:
+        Digest of the mask by label; people with drawn lesions are left out.
+    """
+    return {label: digest_of([Path(person.lesion_mask)]) for label, person in people if person.lesion_mask}
+
+
 def _write_participants(out: Path, people: list[tuple[str, Person]], disease: str) -> None:
     named = _participant_columns(disease, any(person.lesion_mask for _, person in people))
-    lines = ["\t".join(["participant_id", *named])]
+    lines, shapes = ["\t".join(["participant_id", *named])], shapes_of(people)
     for label, person in people:
         facts = {
             "group": "patient" if person.patient else "control",
@@ -136,6 +167,7 @@ def _write_participants(out: Path, people: list[tuple[str, Person]], disease: st
             "grade": str(person.grade or "n/a"),
             "enhancement": person.enhancement or "n/a",
             "lesion_shapes": ("real" if person.lesion_mask else "drawn") if person.patient else "n/a",
+            SHAPES_OF: shapes.get(label, "n/a"),
         }
         lines.append("\t".join([f"sub-{label}", *(facts[name] for name in named)]))
     write_text(out / "participants.tsv", "\n".join(lines) + "\n")

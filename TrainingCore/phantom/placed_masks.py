@@ -12,6 +12,7 @@ from ..runtime.errors import BadInput
 from .anatomy import FIELD_OF_VIEW_MM, Anatomy, spread_coarse
 from .lesion_growth import with_states
 from .lesions import Lesions, no_lesions
+from .mask_checks import check_masks, read_mask
 from .randomness import stream
 from .template import load_template
 
@@ -19,7 +20,7 @@ PATTERN = "*mask.nii.gz"
 
 
 def list_masks(folder: Path) -> list[Path]:
-    """List the masks of a folder.
+    """List the masks of a folder and check them.
 
     Args:
         folder: folder of lesion masks in MNI space.
@@ -28,11 +29,12 @@ def list_masks(folder: Path) -> list[Path]:
         Paths, sorted.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is none, or one of them cannot be placed into simulated people.
     """
     paths = sorted(Path(folder).glob(PATTERN))
     if not paths:
         raise BadInput(f"{folder} holds no {PATTERN}. Give a folder of lesion masks in MNI space with --lesion-masks.")
+    check_masks(paths)
     return paths
 
 
@@ -63,16 +65,8 @@ def choose_mask(paths: list[Path], person_seed: int) -> Path:
 
 @functools.lru_cache(maxsize=64)
 def _read(path: str) -> tuple[np.ndarray, np.ndarray]:
-    import nibabel
-
-    try:
-        image = nibabel.nifti1.load(path)
-        mask = np.asarray(image.dataobj) > 0
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
-        raise BadInput(f"{path} cannot be read as NIfTI ({error}). Give masks in MNI space, .nii.gz.") from error
-    if mask.ndim != 3:
-        raise BadInput(f"{path} has {mask.ndim} dimensions. Give 3D lesion masks in MNI space.")
-    return mask, np.asarray(image.affine, float)
+    volume = read_mask(Path(path))
+    return volume.data > 0, volume.affine
 
 
 def split_confluent(

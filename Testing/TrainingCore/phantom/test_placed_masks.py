@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -65,7 +66,8 @@ def test_every_patient_of_a_cohort_has_a_mask_and_the_settings_say_which(folder:
     assert digest_of(list_masks(folder)) in about
     assert str(folder) not in about
     participants = (tmp_path / "out" / "participants.tsv").read_text().splitlines()
-    assert [line.split("\t")[-1] for line in participants] == ["lesion_shapes", "real"]
+    digest = digest_of(list_masks(folder))
+    assert [line.split("\t")[-2:] for line in participants] == [["lesion_shapes", "lesion_shapes_of"], ["real", digest]]
 
 
 def test_a_folder_without_masks_and_a_mask_elsewhere_are_said(folder: Path, tmp_path: Path, capsys) -> None:
@@ -75,9 +77,70 @@ def test_a_folder_without_masks_and_a_mask_elsewhere_are_said(folder: Path, tmp_
     far = np.diag([1.0, 1.0, 1.0, 1.0])
     far[:3, 3] = 500.0
     path = tmp_path / "far_mask.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(np.ones((8, 8, 8), np.uint8), far), path)
+    nibabel.save(nibabel.Nifti1Image(np.pad(np.ones((6, 6, 6), np.uint8), 1), far), path)
     with pytest.raises(BadInput, match="MNI"):
         place_lesions(grow_anatomy(3, "A", 32, 40.0), str(path), 3)
+
+
+def _spoilt(kind: str, good: nibabel.Nifti1Image) -> bytes:
+    """The bytes of a mask of this kind."""
+    mask, affine = np.asarray(good.dataobj, np.float32), good.affine.copy()
+    if kind == "shifted":
+        affine[:3, 3] += (25.0, 80.0, 40.0)
+    values = {
+        "ones": np.ones_like(mask),
+        "negative": -np.ones_like(mask),
+        "large": ndimage.binary_dilation(mask, None, 30),
+    }
+    image = nibabel.Nifti1Image(np.asarray(values.get(kind, mask), np.float32), affine)
+    if kind == "rgb":
+        coloured = np.zeros(mask.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+        coloured["R"] = mask
+        image = nibabel.Nifti1Image(coloured, affine)
+    content = bytearray(image.to_bytes())
+    if kind == "flat":
+        content[252:254] = bytes(2)  # no qform
+        content[312:328] = content[280:296]  # srow_z = srow_x: a singular sform
+    return gzip.compress(bytes(content))
+
+
+@pytest.mark.parametrize("kind", ["ones", "negative", "large", "shifted", "flat", "rgb"])
+def test_what_is_no_lesion_mask_in_mni_space_is_refused_before_anybody_is_simulated(
+    kind: str, folder: Path, tmp_path: Path, capsys
+) -> None:
+    (good,) = folder.glob("*.nii.gz")
+    path = tmp_path / "masks" / "one_mask.nii.gz"
+    path.parent.mkdir()
+    path.write_bytes(_spoilt(kind, nibabel.load(good)))
+    arguments = [str(tmp_path / "out"), "--patients", "1", "--size", "32", "--progress", "none"]
+    assert run_command(simulate.main, [*arguments, "--lesion-masks", str(path.parent)]) == 2
+    said = capsys.readouterr().err
+    assert "one_mask.nii.gz" in said
+    assert "fault of MyelinSynth" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_smoothed_mask_is_cut_at_its_middle(folder: Path, tmp_path: Path) -> None:
+    (path,) = folder.glob("*.nii.gz")
+    good = nibabel.load(path)
+    smooth = ndimage.gaussian_filter(np.asarray(good.dataobj, np.float32), 1.5)
+    nibabel.save(nibabel.Nifti1Image(smooth, good.affine), tmp_path / "one_mask.nii.gz")
+    anatomy = grow_anatomy(3, "A", 64, 40.0)
+    volumes = [place_lesions(anatomy, str(list_masks(where)[0]), 3).mask.sum() for where in (folder, tmp_path)]
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.1)
+
+
+def test_people_with_the_same_mask_are_counted_as_one_and_left_out_together(folder: Path, tmp_path: Path) -> None:
+    from TrainingCore.data.cohort import Cohort
+    from TrainingCore.evaluation.statistics import clusters
+
+    out = tmp_path / "out"
+    simulate.simulate(out, patients=2, controls=1, visits=1, size=32, lesion_masks=folder, progress="none")
+    rows = [{"person": visit.person, **visit.info} for visit in Cohort.read(out, ["t1w"])]
+    assert [row["person"] for row in rows] == ["A01", "A02", "AHC01"]
+    first, second, healthy = clusters(rows)
+    assert first == second == f"mask {digest_of(list_masks(folder))}"
+    assert healthy == "AHC01"
 
 
 def test_people_get_different_masks() -> None:

@@ -158,6 +158,53 @@ def test_fewer_visits_leave_no_older_visit_behind_and_go_only_when_asked(cohort:
     assert {name for name in contents(out) if "ses-" in name} == kept
 
 
+def test_a_replacement_that_is_interrupted_leaves_nothing_that_counts_as_finished(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "cohort"
+    shutil.copytree(cohort, out)
+    removed = []
+
+    def stop_after_one(folder: Path) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(folder)
+        really(folder)
+
+    really = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", stop_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        simulate.simulate(out, patients=1, controls=1, visits=2, size=32, seed=5, overwrite=True, progress="none")
+    monkeypatch.undo()
+    assert run(out, *SMALL, "--seed", 4) == 0
+    assert contents(out) == contents(cohort)
+
+
+@pytest.mark.parametrize("gone", ["sub-A01/ses-2/anat/sub-A01_ses-2_FLAIR.nii.gz", "sub-A01"])
+def test_images_that_somebody_deleted_are_made_again(gone: str, cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    shutil.copytree(cohort, out)
+    (shutil.rmtree if (out / gone).is_dir() else os.unlink)(out / gone)
+    assert run(out, *SMALL, "--seed", 4) == 0
+    assert contents(out) == contents(cohort)
+
+
+def test_the_scanner_of_every_visit_is_written_and_read(cohort: Path, tmp_path: Path) -> None:
+    from TrainingCore.data.cohort import Cohort
+
+    out = tmp_path / "cohort"
+    assert run(out, *SMALL, "--seed", 4, "--scanners", "AB") == 0
+    sites = {visit.label: visit.info["site"] for visit in Cohort.read(out, ["t1w"])}
+    assert sites == {
+        f"sub-{person}_ses-{visit}": site for person in ("A01", "AHC01") for visit, site in ((1, "A"), (2, "B"))
+    }
+    before = contents(out)
+    assert run(out, *SMALL, "--seed", 4, "--scanners", "AB") == 0
+    assert contents(out) == before
+    assert run(out, *SMALL, "--seed", 4, "--overwrite") == 0
+    assert contents(out) == contents(cohort)
+
+
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_run_leaves_no_half_file_and_can_be_finished(blow: int, cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "cohort"

@@ -110,6 +110,14 @@ def test_a_run_on_simulated_people_resumes_to_the_same_bits_with_other_workers(t
     assert facts["simulated"]
     assert "simulated in training" in whole.description["training_data"]
     assert facts["on_the_fly"]["phantom"]["constants"] in whole.description["training_data"]
+    with pytest.raises(BadInput, match="started with --site RA"):
+        train(tmp_path / "whole", simulate=True, site="B", resume=True)
+    with pytest.raises(BadInput, match="started with --simulate-seed 1"):
+        train(tmp_path / "whole", simulate=True, simulate_seed=2, resume=True)
+    about = tmp_path / "whole" / "run.json"
+    about.write_text(about.read_text().replace(facts["on_the_fly"]["phantom"]["constants"], "0123456789abcdef"))
+    with pytest.raises(BadInput, match="another digital patient"):
+        train(tmp_path / "whole", resume=True)
 
 
 def test_workers_end_with_the_steps() -> None:
