@@ -7,12 +7,15 @@ adjust them: a change of what is simulated is a new edition.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
+from Testing.TrainingCore.phantom.frozen_people import COHORTS
+from Testing.TrainingCore.phantom.frozen_people import measured as measured_images
 from TrainingCore.phantom.edition import phantom_edition
 from TrainingCore.simulate import simulate
 
@@ -51,3 +54,21 @@ def test_the_same_person_is_drawn_and_imaged_as_when_the_edition_was_frozen(site
     simulate(tmp_path / "cohort", patients=1, visits=1, site=site, seed=SEED, size=SIZE, progress="none")
     frozen = dict(zip(NAMES, FROZEN[site], strict=True))
     assert measured(tmp_path / "cohort") == pytest.approx(frozen, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_every_image_of_frozen_people_has_the_same_mean_and_sd(name: str, tmp_path: Path) -> None:
+    """All contrasts, second visits, fine voxels, random protocols, other diseases, real masks."""
+    frozen = json.loads((Path(__file__).parent / "frozen.json").read_text())[name]
+    found = measured_images(name, tmp_path)
+    assert found.keys() == frozen.keys()
+    for image, values in found.items():
+        assert values == pytest.approx(frozen[image], rel=1e-4, abs=1e-6), image
+
+
+def test_dvr_is_rounded_as_when_the_edition_was_frozen(tmp_path: Path) -> None:
+    simulate(tmp_path / "cohort", patients=1, visits=1, seed=SEED, size=32, progress="none")
+    (path,) = (tmp_path / "cohort").rglob("*desc-measured_mimap.nii.gz")
+    steps = np.asarray(nibabel.load(path).dataobj, dtype=float) * 8192
+    assert np.array_equal(steps, np.round(steps))
+    assert np.unique(np.round(steps) % 16).size == 16  # it is not rounded further
