@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Annotated, Any
 from . import __version__
 from .runtime.cli import Progress, run_command
 from .runtime.signature import Option, ProgressMode, command
+
+LOG = logging.getLogger(__name__)
 
 
 def simulate(
@@ -49,7 +52,8 @@ def simulate(
         lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); one per patient.
         lookalikes: whether to add structures that mimic lesions (default: yes at site R, else no).
         scanners: sites whose scanners successive visits use in turn, e.g. AB (default: scanner of the site).
-        without_change: repeat scans without disease progression; only scanner, noise and protocol drift differ.
+        without_change: repeat scans without disease progression; only scanner, noise and protocol drift differ (and
+            which lesions take up contrast agent, a known defect of this edition).
         workers: parallel processes.
         overwrite: replace another simulated cohort in OUT.
         progress: how to show progress; bar is on stderr, json on stdout.
@@ -84,6 +88,11 @@ def simulate(
     people = draw_people(site, seed, patients, controls, disease)
     people = cohort.with_choices(people, settings, lesion_masks, lookalikes)
     people = cohort.with_rescans(people, settings, scanners, without_change)
+    if disease == "wmh" and visits > 1 and not without_change:
+        LOG.warning(
+            "The later visits of --disease wmh are no follow-up of the first one: deep hyperintensities lie elsewhere. "
+            "Do not study change with them."
+        )
     prepare_dataset(out, settings, people, visits, overwrite)
     finished: dict[tuple[str, int], list[dict[str, Any]]] = {}
     tasks = [(out, label, person, visits, size, settings) for label, person in people]

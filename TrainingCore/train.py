@@ -28,7 +28,7 @@ def train(
     site: Annotated[str | None, Option("A|B|C|R")] = None,
     simulate_seed: Annotated[int | None, AtLeast(0), Option("S")] = None,
     lesion_masks: Annotated[Path | None, Option("FOLDER")] = None,
-    recipe: str = "curricular",
+    recipe: str | None = None,
     changes: Annotated[Sequence[str], Option("key=value", flag="--set")] = (),
     stratify: Annotated[Sequence[str], Option("COLUMN")] = (),
     resume: bool = False,
@@ -53,7 +53,7 @@ def train(
         simulate_seed: seed of the simulated people (default: 1).
         lesion_masks: folder of real lesion masks in MNI space (*mask.nii.gz); every second simulated person gets the
             lesions of one of them.
-        recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file.
+        recipe: name of a recipe (python -m TrainingCore.describe lists them) or a .yaml file (default: curricular).
         changes: recipe values to change, e.g. --set size=64 epochs=20.
         stratify: columns of participants.tsv to stratify the validation split by, e.g. group site.
         resume: resume the run in --out; start it if there is none.
@@ -75,8 +75,8 @@ def train(
     """
     out = Path(out)
     run = Run.open(out) if resume and (out / "run.json").is_file() else None
-    settings = run.recipe if run else load_recipe(recipe, changes)
-    if run is not None and changes and load_recipe(recipe, changes) != settings:
+    settings = run.recipe if run else load_recipe(recipe or "curricular", changes)
+    if run is not None and (changes or recipe) and load_recipe(recipe or "curricular", changes) != settings:
         raise BadInput(
             "A resumed run keeps its recipe, but --recipe and --set describe another one. Leave them out, or start a "
             "new run with another --out."
@@ -98,7 +98,7 @@ def train(
         cohort = _training_cohort(data or (Path(run.facts["data"]) if run else None), settings)
     if run is None:
         check_not_begun(out)
-    start = start_from or (run.facts.get("started_from", {}).get("path") if run else None)
+    start = start_from if run is None else None  # a resumed run has its weights
     compute = Compute(device=device, threads=threads, workers=workers)
     began = Bundle.open(start) if start else None
     return _train(simulation or cohort, settings, out, run, began, list(stratify), compute, progress)

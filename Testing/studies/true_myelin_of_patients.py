@@ -18,8 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from Testing.studies.patients_way import MINIMUM_MM3, options, people_of
 from TrainingCore.data.bundle import LESION_FINDER, Bundle
+from TrainingCore.data.participants import SHAPES_OF
 from TrainingCore.data.visit import Visit
-from TrainingCore.evaluation.statistics import correlation_with_interval
+from TrainingCore.evaluation.statistics import clusters, correlation_with_interval
 from TrainingCore.imaging.labelling import at_least, mean_by_label
 from TrainingCore.imaging.reading import read_named
 from TrainingCore.imaging.volumes import Volume, resample
@@ -41,12 +42,12 @@ def main() -> int:
     parser.add_argument("--masks", type=Path, help="real lesion masks in MNI space for their lesions")
     chosen = parser.parse_args()
     model = TrainedModel.load(Bundle.open(chosen.model), "cpu")
-    print("| site, lesions | " + " | ".join(SIGNS) + " |", "|---" * 5 + "|", sep="\n")
+    print("| site, outlines, lesions | " + " | ".join(SIGNS) + " |", "|---" * 5 + "|", sep="\n")
     for site in chosen.sites:
         visits = list(people_of(site, chosen, ("t1w", "flair", "lesions", "myelin_loss"), chosen.masks))
         for found in (False, True):
             rows = [row for visit in visits for row in lesions_of(visit, model, found)]
-            print(line(f"{site}, {len(rows)} {'found' if found else 'drawn'}", rows), flush=True)
+            print(line(f"{site}, {'found' if found else 'drawn'}", rows), flush=True)
     return 0
 
 
@@ -64,7 +65,7 @@ def lesions_of(visit: Visit, model: TrainedModel, found: bool) -> list[dict[str,
     share = mean_by_label(result.labels, inside.astype(float))
     true = mean_by_label(np.where(inside, result.labels, 0), loss, len(share) - 1)
     return [
-        row | {"person": visit.person, "true_loss": float(true[row["id"]])}
+        row | {"person": visit.person, SHAPES_OF: visit.info.get(SHAPES_OF), "true_loss": float(true[row["id"]])}
         for row in result.rows
         if at_least(row["volume_mm3"], MINIMUM_MM3) and share[row["id"]] >= LEAST_OVERLAP
     ]
@@ -76,15 +77,15 @@ def on_grid_of(visit: Visit, name: str, grid: Volume) -> np.ndarray:
 
 
 def line(title: str, rows: list[dict[str, Any]]) -> str:
-    """One line of the table: r of the true loss with each column, interval by person."""
+    """One line of the table: r of the true loss with each column on the same lesions, interval by person or mask."""
     cells = []
+    known = [row for row in rows if np.isfinite(row["true_loss"]) and None not in map(row.get, SIGNS)]
     for name, sign in SIGNS.items():
-        known = [row for row in rows if row.get(name) is not None and np.isfinite(row["true_loss"])]
         truth, values = (np.array([row[key] for row in known], float) for key in ("true_loss", name))
-        r = correlation_with_interval(truth, sign * values, [row["person"] for row in known])
+        r = correlation_with_interval(truth, sign * values, clusters(known))
         ends = "" if r["r_low"] is None else f" [{r['r_low']:.2f}, {r['r_high']:.2f}]"
         cells.append("-" if r["r"] is None else f"{r['r']:.2f}{ends}")
-    return f"| {title} | {' | '.join(cells)} |"
+    return f"| {title}, {len(known)} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ class ContrastEnhancement(System):
     def validation_step(self, sample: Sample) -> dict[str, float]:
         """L2 over all voxels and over the tumour (nan if there is none), PSNR in dB and SSIM, as in the paper."""
         target, predicted = (volume[0, 0].cpu().numpy() for volume in (sample.target, self.predict(sample.inputs)))
-        brain, tumour = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, sample.lesions))
+        enhancing = sample.masks.get("enhancing", sample.lesions)  # the paper's tumour, where it is known
+        brain, tumour = (volume[0, 0].cpu().numpy() > 0.5 for volume in (sample.brain, enhancing))
         quality = enhancement_quality(target, predicted, brain, tumour)
         return select_measures(quality, ("l2", "tumour_l2", "psnr", "ssim"))
 

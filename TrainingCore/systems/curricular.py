@@ -52,7 +52,7 @@ from ..runtime.processes import over_processes
 from .balance import AdversarialBalance
 from .learner import Learner
 from .moving_average import MovingAverage
-from .papers.curricular import CurricularSettings
+from .papers.curricular import CurricularSettings, learns_map
 from .parts import (
     SMALLEST_SCALE,
     build_generator,
@@ -64,7 +64,7 @@ from .parts import (
     mean_over,
 )
 from .patches import cut_patches, patch_corners, share_in_patches
-from .samples import Sample
+from .samples import Sample, dvr_errors
 from .schedules import choose_centres, random_share, spread_evenly
 from .settings import read_settings
 from .system import System
@@ -93,6 +93,8 @@ class Curricular(System):
         self.options = read_settings(CurricularSettings, recipe)
         self.patch = patch_voxels(recipe)
         self.predicts_scale = self.options.losses.error_scale > 0
+        if self.predicts_scale and not learns_map(recipe):
+            self.score = ("scale",)  # the map stays as it is, and so do its errors
         generator = build_generator(asdict(self.options.generator), self.channels, self.predicts_scale)
         self.generator = self.learner("generator", generator, "generator_rate")
         self.discriminator: Learner[PatchDiscriminator] | None = None
@@ -114,15 +116,16 @@ class Curricular(System):
         output = self.generator(sample.inputs)
         fake, real = output[:, :1] * sample.brain, sample.target * sample.brain
         losses: dict[str, float] = {"loss_G": 0.0, "l1": 0.0, "adversarial": 0.0}
-        patch_loss, of_patches = self._patch_loss(sample, fake, real, progress, rng)
-        pixel_loss, of_voxels = self._pixel_loss(sample, fake, real)
+        adversarial, patch_l1, of_patches = self._patch_losses(sample, fake, real, progress, rng)
+        loss, of_voxels = self._pixel_loss(sample, fake, real)
         losses |= of_patches | of_voxels
-        loss = pixel_loss if patch_loss is None else pixel_loss + patch_loss
-        losses["loss_G"] = loss.item()
-        if patch_loss is not None:
+        if patch_l1 is not None:
+            loss = loss + patch_l1
+        losses["loss_G"] = loss.item() + (0.0 if adversarial is None else adversarial.item())
+        if adversarial is not None:
             limit = self.options.losses.adversarial_at_most
-            loss, losses["gradient_ratio"] = combine_losses(fake, pixel_loss, patch_loss, limit)
-            if limit > 0 and self.discriminator is not None:
+            loss, losses["gradient_ratio"] = combine_losses(fake, loss, adversarial, limit)
+            if limit > 0:
                 losses["weight_adversarial"] *= limiting_factor(losses["gradient_ratio"], limit)
         if self.predicts_scale:
             scale = mean_over(self._weighted(sample), laplace_loss((fake - real).abs().detach(), output[:, 1:]))
@@ -146,31 +149,35 @@ class Curricular(System):
         terms = {"l1": l1.item(), "lesion_mean": lesion_mean.item()}
         return weights.l1 * l1 + weights.lesion_mean * lesion_mean, terms
 
-    def _patch_loss(
+    def _patch_losses(
         self,
         sample: Sample,
         fake: Tensor,
         real: Tensor,
         progress: TrainingProgress,
         rng: np.random.Generator,
-    ) -> tuple[Tensor | None, dict[str, float]]:
-        """Discriminator step, then the generator's losses at the schedule's patches (None without any), and its log."""
+    ) -> tuple[Tensor | None, Tensor | None, dict[str, float]]:
+        """Discriminator step, then the generator's adversarial loss and L1 at the schedule's patches, and the log.
+
+        Both losses are weighted; None: there is none.
+        """
         weights = self.options.losses
         if self.discriminator is None and weights.patch_l1 == 0:
-            return None, {}
+            return None, None, {}
         share = self._random_share(progress)
         log = {"random_share": share, **self.lesion_shares(sample)}
         corners = self._corners(sample, share, rng)
-        adversarial = patch_l1 = torch.zeros((), device=self.device)
+        adversarial = patch_l1 = None
         if self.discriminator is not None:
             log |= self._discriminator_step(self.discriminator, sample, real, fake.detach(), corners, rng)
             mixture = torch.cat([self._patches(sample, dvr, corners) for dvr in (real, fake)])
             of_fake = self.discriminator.frozen(mixture).chunk(2)[1]
             adversarial = F.mse_loss(of_fake, self._labels(self.options.labels.real, of_fake, rng))
             log["adversarial"] = adversarial.item()
+            adversarial = self._adversarial_weight() * adversarial
         if weights.patch_l1 > 0:
-            patch_l1 = self._patch_l1(sample, (fake - real).abs(), corners)
-        return self._adversarial_weight() * adversarial + weights.patch_l1 * patch_l1, log
+            patch_l1 = weights.patch_l1 * self._patch_l1(sample, (fake - real).abs(), corners)
+        return adversarial, patch_l1, log
 
     def _discriminator_step(
         self,
@@ -235,6 +242,15 @@ class Curricular(System):
         self.generator.set_rate(rates.generator_rate * decay)
         if self.discriminator is not None:
             self.discriminator.set_rate(rates.discriminator_rate * decay * self.balance.discriminator)
+
+    def validation_step(self, sample: Sample) -> dict[str, float]:
+        """Mean absolute DVR error over the brain and over its lesions, and the loss of the scale if there is one."""
+        outputs = infer(self.inference_networks()[""], sample.inputs, self.precision)
+        measures = dvr_errors(outputs[:, :1], sample)
+        if self.predicts_scale:
+            error = (outputs[:, :1] - sample.target * sample.brain).abs()
+            measures["scale"] = mean_over(self._weighted(sample), laplace_loss(error, outputs[:, 1:])).item()
+        return measures
 
     # -- prediction, state -----------------------------------------------------------------------------------------
 

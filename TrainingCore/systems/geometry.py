@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..data.bundle import Bundle
 from ..data.case import Case
-from ..data.recipe import grid_spacing, load_recipe
+from ..data.recipe import load_recipe
 from ..evaluation.lesion_geometry import FEATURES, lesion_geometry
 from ..imaging.labelling import label_lesions
 from ..runtime.errors import BadInput
@@ -44,7 +44,6 @@ class Geometry(System):
     def __init__(self, recipe: dict[str, Any], device: Any = "cpu") -> None:
         super().__init__(recipe, device)
         terms = len(FEATURES) + 1
-        self.spacing = grid_spacing(recipe)
         self.products = torch.zeros(terms, terms, dtype=torch.float64)
         self.moments = torch.zeros(terms, dtype=torch.float64)
         self.coefficients = torch.zeros(terms, dtype=torch.float64)
@@ -64,7 +63,7 @@ class Geometry(System):
             dvr = sample.target[0, 0].cpu().numpy().astype(float)
             for row, mask in enumerate(_tissues(masks).values()):
                 self.sums[row] += torch.tensor([dvr[mask].sum(), float(mask.sum())])
-            labels, terms, weights = self._terms(masks)
+            labels, terms, weights = self._terms(masks, sample.spacing)
             if len(terms) == 0:
                 continue
             means = np.bincount(labels.ravel(), dvr.ravel())[1:] / np.bincount(labels.ravel())[1:]
@@ -74,10 +73,10 @@ class Geometry(System):
             errors += np.abs(terms @ self.coefficients.numpy() - means).tolist()
         return {"lesion_l1": float(np.mean(errors)) if errors else 0.0}
 
-    def _terms(self, masks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _terms(self, masks: Mapping[str, np.ndarray], spacing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Labels (I, J, K) of the lesions, their terms [1, geometry] (n, F + 1) and weights (n,)."""
-        labels, volumes = label_lesions(masks["lesions"], self.spacing**3)
-        affine = np.diag([self.spacing, self.spacing, self.spacing, 1.0])
+        labels, volumes = label_lesions(masks["lesions"], spacing**3)
+        affine = np.diag([spacing, spacing, spacing, 1.0])
         features = lesion_geometry(labels, masks["brain"], masks["white_matter"], masks["grey_matter"], affine)
         terms = np.column_stack([np.ones(len(features)), features])
         return labels, terms, np.minimum(volumes / FULL_WEIGHT_MM3, 1.0)
@@ -92,7 +91,7 @@ class Geometry(System):
             "The regression on geometry uses masks only, not MRI. It can only be used as a comparator in evaluate."
         )
 
-    def _predict_masks(self, masks: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _predict_masks(self, masks: Mapping[str, np.ndarray], spacing: float) -> np.ndarray:
         """DVR map, float32 (I, J, K), from masks by name; a mask that a visit lacks is empty. 0 outside the brain."""
         whole = {"brain": np.asarray(masks["brain"], bool)}
         nothing = np.zeros_like(whole["brain"])
@@ -103,18 +102,18 @@ class Geometry(System):
         dvr = np.zeros(nothing.shape, np.float32)
         for (total, voxels), mask in zip(self.sums.tolist(), _tissues(whole).values()):
             dvr[mask] = total / max(voxels, 1.0)
-        labels, terms, _weights = self._terms(whole)
+        labels, terms, _weights = self._terms(whole, spacing)
         values = np.append(0.0, terms @ self.coefficients.numpy()).astype(np.float32)
         return np.where(labels > 0, values[labels], dvr)
 
     def predict_case(self, case: Case) -> np.ndarray:
         """Predict the DVR map of a prepared visit on a grid of any spacing."""
-        self.spacing = float(np.linalg.norm(case.affine[:3, 0]))
-        return self._predict_masks(case.volumes)
+        return self._predict_masks(case.volumes, float(np.linalg.norm(case.affine[:3, 0])))
 
     def validation_step(self, sample: Sample) -> dict[str, float]:
         """Mean absolute DVR error over the brain and over its lesions."""
-        predicted = torch.from_numpy(self._predict_masks(_masks(sample.masks))).to(sample.target.device)
+        masks = _masks(sample.masks)
+        predicted = torch.from_numpy(self._predict_masks(masks, sample.spacing)).to(sample.target.device)
         return dvr_errors(predicted[None, None], sample)
 
     def weights(self) -> Tensors:
@@ -140,13 +139,12 @@ class Geometry(System):
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: Any = "cpu") -> Geometry:
-        """Load the regression of a bundle, with the spacing of its grid."""
+        """Load the regression of a bundle."""
         system, weights = cls(load_recipe("geometry"), device), bundle.weights()
         for name, own in system.weights().items():
             if name not in weights or weights[name].shape != own.shape:
                 raise other_network(bundle)
         system.coefficients, system.sums = weights["coefficients"].double(), weights["tissues"].double()
-        system.spacing = float(bundle.description["grid"]["spacing_mm"])
         return system
 
     def inference_networks(self) -> Mapping[str, nn.Module]:

@@ -118,7 +118,7 @@ class LesionFinder(System):
         truth = (sample.lesions[0, 0].cpu().numpy() > 0.5) & brain
         loss = _soft_dice_loss(probability, torch.from_numpy(truth.astype(np.float32)))
         measures = {"dice_loss": float(loss) if truth.any() else math.nan}
-        voxel = float(self.recipe["data"]["field_of_view"] / max(sample.brain.shape[2:])) ** 3
+        voxel = sample.spacing**3
         for threshold in THRESHOLDS:
             mask = predicted > threshold
             measures[f"dice_at_{threshold:.2f}"] = (dice(truth, mask) or 0.0) if truth.any() else math.nan

@@ -52,11 +52,13 @@ class Sample:
         inputs: (1, C, I, J, K) rescaled MRI.
         target: (1, 1, I, J, K), DVR or rescaled MRI.
         masks: name -> (1, 1, I, J, K) as float, of those the visit has.
+        spacing: edge of a voxel in mm; larger than the recipe's where a brain did not fit.
     """
 
     inputs: torch.Tensor
     target: torch.Tensor
     masks: MutableMapping[str, torch.Tensor]
+    spacing: float = 1.0
 
     @property
     def brain(self) -> torch.Tensor:
@@ -109,6 +111,7 @@ def make_sample(case: Case, inputs: list[str], target: str, device: Any = "cpu")
         inputs=_on_device(np.stack([case.volumes[name] for name in inputs])[None], device),
         target=_tensor(case.volumes[target], device),
         masks=Masks({name: case.volumes[name] for name in MASKS if name in case.volumes}, device),
+        spacing=float(np.linalg.norm(case.affine[:3, 0])),
     )
 
 
@@ -136,6 +139,7 @@ def joined(batch: list[Sample]) -> Sample:
             )
             for name in sorted(names)
         },
+        spacing=max(sample.spacing for sample in batch),
     )
 
 

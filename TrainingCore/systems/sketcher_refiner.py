@@ -144,11 +144,13 @@ def brain_l1(fake: Tensor, sample: Sample) -> Tensor:
     Returns:
         A single number, with gradients.
     """
-    return mean_over(sample.brain, (fake - sample.target).abs())
+    return torch.stack([mean_over(*pair) for pair in zip(sample.brain, (fake - sample.target).abs())]).mean()
 
 
 def region_weighted_error(fake: Tensor, sample: Sample) -> Tensor:
-    """The refiner's L1: mean |y - G| in lesions + in NAWM + in the rest of the brain; empty regions are left out.
+    """The refiner's L1: mean |y - G| in lesions + in NAWM + in the rest of the brain, averaged over the visits.
+
+    Empty regions are left out.
 
     Args:
         fake: generated DVR, (N, 1, I, J, K).
@@ -159,4 +161,6 @@ def region_weighted_error(fake: Tensor, sample: Sample) -> Tensor:
     """
     lesions, error = sample.lesions * sample.brain, (fake - sample.target).abs()
     other = sample.brain * (1 - lesions) * (1 - sample.nawm)
-    return mean_over(lesions, error) + mean_over(sample.nawm, error) + mean_over(other, error)
+    visits = zip(error, lesions, sample.nawm, other)
+    regions = [[mean_over(region, own) for region in own_regions] for own, *own_regions in visits]
+    return torch.stack([torch.stack(means).sum() for means in regions]).mean()

@@ -19,6 +19,7 @@ from ..data.recipe import Settings, leaves, load_recipe, value_of, with_values
 from ..runtime.errors import BadInput
 from .learner import AnyLearner, Learner, Network
 from .parts import load_weights, other_network, parameters, precision
+from .rules import PRECISIONS
 from .samples import Sample, dvr_errors
 from .tensors import Tensors
 from .training_progress import TrainingProgress
@@ -260,6 +261,8 @@ class System(ABC):
         recipe["data"] |= {"inputs": about["inputs"], "target": about["output"], "intensity": about["intensity"]}
         if "adversarial" in recipe.get("losses", {}):
             recipe["losses"]["adversarial"] = 0.0
+        if (trained_in := (about.get("recipe") or {}).get("precision")) in PRECISIONS:
+            recipe["precision"] = trained_in
         architecture = dict(leaves(about["architecture"]))
         known = {key: architecture[key] for key in cls.architecture_keys if key in architecture}
         described = with_values(recipe, known, where=f"The model {bundle.path}")

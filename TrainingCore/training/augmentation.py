@@ -66,7 +66,8 @@ def augment(
         add_look_alikes(volumes, settings["look_alikes"] * SPANS[rule["rule"]] / 8, rng)
     if kept is not None:
         volumes[target] = kept  # what is drawn into an input must not be learnt as its effect
-    for name in ALL_MRI:
+    moved_alone = not any(value for key, value in settings.items() if key != "flip")  # its intensities stay as they are
+    for name in () if moved_alone else ALL_MRI:
         if name in volumes and name != target:
             level = (volumes[name] - background) / SPANS[rule["rule"]]
             volumes[name] = apply_rule(_other_scan(level, brain, settings, rng), brain, rule)
@@ -145,7 +146,8 @@ def _remapped(level: np.ndarray, gamma: float, contrast: float, rng: np.random.G
     low, high = 0.0, max(float(level.max()), 1.0)
     knots = np.linspace(low, high, len(steps) + 1)
     heights = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum() * high
-    return np.interp(np.clip(level, low, high) ** power * high ** (1 - power), knots, heights).astype(np.float32)
+    mapped = np.interp(np.clip(level, low, high) ** power * high ** (1 - power), knots, heights).astype(np.float32)
+    return np.where(level < low, level, mapped)  # darker than the background: left as it is
 
 
 def _blurred(level: np.ndarray, settings: dict[str, float], rng: np.random.Generator) -> np.ndarray:

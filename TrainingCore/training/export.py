@@ -181,7 +181,7 @@ def write_bundle(
     """
     data, facts = run.recipe["data"], run.facts
     validated = {
-        key.replace("validation_", "validation "): round(value, 5)
+        key.replace("validation_", "validation "): float(f"{value:.4g}")
         for key, value in epoch.items()
         if key.startswith("validation_") and "_at_" not in key
     }

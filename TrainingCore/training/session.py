@@ -13,12 +13,14 @@ import torch
 from ..data.bundle import Bundle
 from ..data.cohort import Cohort
 from ..data.model_card import TRAINED_IMAGES
+from ..data.recipe import grid_spacing
 from ..data.run import Run, run_of_bundle
 from ..imaging.fingerprints import images_of_bundle, images_of_cohort, people_with_images
 from ..runtime.errors import BadInput
 from ..runtime.memory import keep_freed_memory
 from ..runtime.processes import Processes, join_processes
 from ..systems import system_class
+from ..systems.papers.curricular import learns_map
 from .export import export_bundles
 from .feeds import CohortFeed, Feed, SimulatedFeed, Visits
 from .loop import Trainer
@@ -86,6 +88,7 @@ def train_split(
     except (ValueError, TypeError) as error:
         raise BadInput(f"The recipe cannot be used: {error}.") from error
     if start is not None:
+        _check_start(start, recipe)
         system.start_from(start)
     feed, validation = _visits(split, recipe, processes, workers, report)
     if run is None:
@@ -97,6 +100,30 @@ def train_split(
     if processes.first:
         export_bundles(run)
     return run
+
+
+def _check_start(start: Bundle, recipe: dict[str, Any]) -> None:
+    """Compare what an initial model was trained on with what it will be trained on now.
+
+    Raises:
+        BadInput: its inputs are in another order; or its map is to stay as it is, but would be made of other data.
+    """
+    about, data = start.description, recipe["data"]
+    pairs = {
+        "inputs": (about["inputs"], data["inputs"]),
+        "target": (about["output"], data["target"]),
+        "intensity rule": (about["intensity"], data["intensity"]),
+        "voxels (mm)": (round(about["grid"]["spacing_mm"], 3), round(grid_spacing(recipe), 3)),
+    }
+    differ = [f"{name} {old} instead of {new}" for name, (old, new) in pairs.items() if old != new]
+    if not differ:
+        return
+    what = f"The initial model {start.path} has {'; '.join(differ)}"
+    if about["inputs"] != data["inputs"] and sorted(about["inputs"]) == sorted(data["inputs"]):
+        raise BadInput(f"{what}: it would read one image as another. Use --set inputs=[{', '.join(about['inputs'])}].")
+    if start.description["system"] == "curricular" == recipe["system"] and not learns_map(recipe):
+        raise BadInput(f"{what}, so its map would not stay as it is. Use the data settings of its own recipe.")
+    LOG.warning(f"{what}. Its weights have to be learnt anew in part.")
 
 
 def _new_run(

@@ -224,3 +224,15 @@ def test_it_learns_through_the_command_and_its_bundle_predicts_the_same(ball_coh
     assert torch.equal(load_system(bundle).predict(volume), system.predict(volume))
     with pytest.raises(BadInput, match="another network"):
         build("width=6").start_from(bundle)
+
+
+def test_the_tumour_of_the_validation_is_its_enhancing_part_as_in_evaluate() -> None:
+    sample = visit()
+    system = build()
+    whole = system.validation_step(sample)["tumour_l2"]
+    sample.masks["enhancing"] = torch.zeros_like(sample.brain)
+    sample.masks["enhancing"][:, :, 2:4, 2:4, 2:4] = 1
+    error = (system.predict(sample.inputs) * sample.brain - sample.target * sample.brain)[sample.masks["enhancing"] > 0]
+    part = system.validation_step(sample)["tumour_l2"]
+    assert part != pytest.approx(whole, rel=1e-3)
+    assert part == pytest.approx(float((error**2).mean()), rel=1e-3)

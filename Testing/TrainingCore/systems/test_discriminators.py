@@ -148,6 +148,20 @@ def test_a_recipe_limits_the_discriminators_pull_whatever_its_weight() -> None:
     assert all(torch.equal(one, other) for one, other in zip(of_unlimited, of_free))
 
 
+def test_the_limit_leaves_the_l1_of_patches_alone() -> None:
+    def gradients(*changes: str) -> tuple[dict[str, float], list[torch.Tensor]]:
+        system = build("curricular", "patch_l1=1", *changes)
+        log = system.training_step([visit(channels(system))], MOMENT, np.random.default_rng(0))
+        return log, [parameter.grad.clone() for parameter in system.generator.module.parameters()]
+
+    alone, of_alone = gradients("adversarial=0", "adversarial_at_most=0.01")
+    _, of_unlimited = gradients("adversarial=0")
+    assert "gradient_ratio" not in alone
+    assert all(torch.equal(one, other) for one, other in zip(of_alone, of_unlimited))
+    _, of_weak = gradients("adversarial=1", "adversarial_at_most=1e-6")  # what is left is L1 and the L1 of patches
+    assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-7) for one, other in zip(of_weak, of_alone))
+
+
 @pytest.mark.parametrize("strides", [(2, 2, 2, 2), (3, 3, 3, 3)])
 def test_the_papers_discriminator_keeps_its_parameters_with_either_stride(strides: tuple[int, ...]) -> None:
     assert parameters(PatchDiscriminator(3, 16, strides=strides)) == 4_653_441
@@ -179,11 +193,13 @@ def test_patches_span_24_mm_at_any_voxel_size(size: int, edge: int) -> None:
         ("patch_mm=200.0", "at least one patch"),
         ("strides=[2, 2]", "one for each of discriminator.widths"),
         ("strides=[2, 2, 1, 1]", "bring a patch of 16 voxels to 4"),
+        ("losses.l1=0 adversarial=0", "nothing is learnt"),
+        ("losses.l1=0 adversarial=1 adversarial_at_most=1", "needs losses.l1"),
     ],
 )
-def test_patches_and_strides_that_cannot_work_are_refused(change: str, words: str) -> None:
+def test_patches_strides_and_losses_that_cannot_work_are_refused(change: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        check_recipe(load_recipe("curricular", [change]))
+        check_recipe(load_recipe("curricular", change.split() if "losses" in change else [change]))
 
 
 def test_the_share_of_lesion_in_patches_is_that_of_cutting_each() -> None:

@@ -89,6 +89,18 @@ def test_without_the_l1_loss_it_alone_is_trained_and_finds_the_size_of_the_error
         assert float(expected[..., 3:-3, 3:-3, half].mean()) == pytest.approx(math.sqrt(2) * scale, rel=0.3)
 
 
+def test_the_epoch_is_chosen_by_the_scale_where_the_map_stays_as_it_is() -> None:
+    alone, both = build("losses.error_scale=1", "losses.l1=0"), build("losses.error_scale=1")
+    assert alone.score == ("scale",)
+    assert both.score == ("l1", "lesion_l1")
+    visit = noisy_visit(1000)
+    before = alone.validation_step(visit)
+    train(alone, 20)
+    after = alone.validation_step(visit)
+    assert after["scale"] < before["scale"]
+    assert after["l1"] == before["l1"]
+
+
 def test_the_laplace_loss_is_smallest_at_the_mean_error() -> None:
     errors = torch.tensor([0.02, 0.04, 0.12])
     scales = torch.tensor([0.03, 0.06, 0.12])
@@ -126,3 +138,12 @@ def test_a_lesions_uncertainty_joins_the_spread_with_the_predicted_error(tmp_pat
     assert len(passes) == len(outputs.maps)  # the map and its scale come from one pass
     assert outputs.scale is not None
     assert np.allclose(outputs.scale, math.sqrt(2) * 0.05, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("trained_in", "used"), [("float32", "float32"), ("magic", "auto")])
+def test_a_model_predicts_in_the_precision_it_was_trained_in(trained_in: str, used: str, tmp_path: Path) -> None:
+    from TrainingCore.data.bundle import add_to_bundle
+
+    saved = bundle(build(), tmp_path / "model")
+    described = add_to_bundle(saved.path, {"recipe": {"precision": trained_in}})
+    assert load_system(described).recipe["precision"] == used

@@ -197,6 +197,16 @@ def test_the_refiner_sees_mri_and_a_sketch_that_is_0_outside_the_brain():
     assert float(given[:, 4:].abs().max()) > 0
 
 
+def test_each_visits_regions_count_for_themselves():
+    few, many = visit(0), visit(1)
+    fake = torch.cat([few.target + 1.0, many.target])
+    many.masks["lesions"] = many.brain.clone()
+    both = region_weighted_error(fake, joined([few, many]))
+    alone = [region_weighted_error(part, sample) for part, sample in zip(fake.split(1), (few, many))]
+    assert both.item() == pytest.approx(sum(alone).item() / 2)
+    assert brain_l1(fake, joined([few, many])).item() == pytest.approx(0.5)
+
+
 def test_two_visits_of_which_one_is_a_control_make_one_batch():
     batch = [visit(0), visit(1, lesions=False)]
     del batch[1].masks["lesions"]
@@ -334,11 +344,13 @@ def test_a_model_of_quantitative_maps_is_evaluated_with_its_spread_where_nobody_
         ("lambda_refiner=-1.0", "losses must not be negative"),
         ("decay=linear", "decay must be none or cosine"),
         ("precision=float16", "precision"),
+        ("adversarial=0 lambda_sketcher=0", "the sketcher learns nothing"),
+        ("adversarial=0 lambda_refiner=0", "the refiner learns nothing"),
     ],
 )
 def test_values_that_cannot_work_are_refused_before_anything_begins(change: str, words: str):
     with pytest.raises(BadInput, match=words):
-        check_recipe(load_recipe("sketcher_refiner", [change]))
+        check_recipe(load_recipe("sketcher_refiner", change.split() if "lambda" in change else [change]))
 
 
 def test_the_recipe_holds_the_papers_own_numbers():

@@ -49,6 +49,16 @@ def test_a_flip_mirrors_everything_left_to_right(case: Case) -> None:
     flipped = augment(case, {**OFF, "flip": 1.0}, RULE, np.random.default_rng(0))
     np.testing.assert_array_equal(flipped.volumes["dvr"], np.flip(case.volumes["dvr"], 0))
     np.testing.assert_array_equal(flipped.volumes["lesions"], np.flip(case.volumes["lesions"], 0))
+    for name in ("t1w", "flair"):
+        np.testing.assert_array_equal(flipped.volumes[name], np.flip(case.volumes[name], 0))
+
+
+def test_voxels_darker_than_the_background_keep_their_value(case: Case) -> None:
+    rule = {**RULE, "clip": False}
+    dark = tuple(np.argwhere(case.volumes["brain"])[100])
+    case.volumes["t1w"][dark] = -2.5  # the background is -1
+    varied = augment(case, {**OFF, "noise": 1e-6}, rule, np.random.default_rng(0))
+    assert varied.volumes["t1w"][dark] == pytest.approx(-2.5, abs=0.1)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -385,6 +385,8 @@ def test_resuming_keeps_the_recipe(whole_run: Path, ball_cohort: Path) -> None:
     assert final_weights(whole_run) == before
     done = train("--out", whole_run, "--resume", "--set", *SMALL, "epochs=9", code=2)
     assert "keeps its recipe" in done.stderr
+    done = train("--out", whole_run, "--resume", "--recipe", "sketcher_refiner", code=2)
+    assert "keeps its recipe" in done.stderr
 
 
 def test_a_run_may_start_from_a_trained_model_and_says_so(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
@@ -395,6 +397,18 @@ def test_a_run_may_start_from_a_trained_model_and_says_so(whole_run: Path, ball_
     assert "was trained on 1 of the 1 validation people" in done.stderr  # another seed draws other people
     assert Run.open(out).log()[0]["l1"] < Run.open(whole_run).log()[0]["l1"] / 2
     assert "started from a model trained on" in Bundle.open(out / "bundles" / "best").description["training_data"]
+    about = json.loads((model / "bundle.json").read_text())
+    assert "Its weights have to be learnt anew" not in done.stderr
+    swapped = [*changes, f"inputs=[{', '.join(about['inputs'][::-1])}]"]
+    done = train("--data", ball_cohort, "--out", tmp_path / "x", "--start-from", model, "--set", *swapped, code=2)
+    assert "it would read one image as another" in done.stderr
+    coarser = [*changes, "intensity.high=99"]
+    done = train("--data", ball_cohort, "--out", tmp_path / "coarser", "--start-from", model, "--set", *coarser)
+    assert "intensity rule" in done.stderr
+    assert "learnt anew" in done.stderr
+    alone = [*coarser, "losses.l1=0", "losses.adversarial=0", "losses.error_scale=1"]
+    done = train("--data", ball_cohort, "--out", tmp_path / "x", "--start-from", model, "--set", *alone, code=2)
+    assert "its map would not stay as it is" in done.stderr
     other = train(
         "--data", ball_cohort, "--out", tmp_path / "x", "--start-from", model, "--set", *SMALL, "width=8", code=2
     )

@@ -26,7 +26,7 @@ from .protocol import ARMS, CHOICES, PRIMARY, QUICK, REFERENCE, Protocol, keep_p
 def curriculum(
     out: Path,
     *,
-    seeds: Annotated[int, AtLeast(1)] = 3,
+    seeds: Annotated[int | None, AtLeast(1)] = None,
     jobs: Annotated[int, AtLeast(1)] = 1,
     arms: Annotated[Sequence[str], Option("ARM")] = (),
     pilot: Annotated[Sequence[str], Option("key=value")] = (),
@@ -43,7 +43,8 @@ def curriculum(
 
     Args:
         out: folder of the study; reuse it to resume.
-        seeds: number of seeds, counted from 1; a larger number adds to what is there.
+        seeds: number of seeds, counted from 1 (default: 3; 1 with --choose-weight); a larger number adds to what is
+            there.
         jobs: trainings side by side, each on one CPU thread.
         arms: only these arms (default: all six, and the linear regression).
         pilot: other settings than the study's, e.g. epochs=10 width=8; the page says so.
@@ -71,6 +72,9 @@ def curriculum(
     names = list(arms) or [*ARMS, REFERENCE]
     if choose_weight and shared is not None:
         raise BadInput("--shared holds trainings of the study, not those of --choose-weight. Leave one of them out.")
+    if choose_weight and arms:
+        raise BadInput("--choose-weight compares weights, not --arms. Leave one of them out.")
+    seeds = seeds or (1 if choose_weight else 3)
     cohort, first = (CHOICE, f"weight-{CHOICES[0]}") if choose_weight else (TEST, PRIMARY[0])
     if choose_weight:
         names = [*(f"weight-{weight}" for weight in CHOICES), "l1_twin"]
@@ -90,7 +94,7 @@ def curriculum(
                 shown.report("simulate", 0.0, f"simulating {name}")
                 make_cohort(out, name, read_protocol(out))
             wanted = [(arm, seed) for seed in range(1, seeds + 1) for arm in names]
-            missing = [job for job in wanted if _result(out, shared, *job) is None]
+            missing = [job for job in wanted if (_result(out, shared, *job) or {}).get("measured_on") != cohort]
             if missing:
                 run_jobs(out, missing, cohort, jobs, shown, exchange)
         results = _finished(out, shared, names, seeds, cohort)

@@ -109,6 +109,18 @@ class CurricularSettings:
     ema: float
 
 
+def learns_map(recipe: dict[str, Any]) -> bool:
+    """Check whether a loss of a recipe changes the map, and not the scale of its error alone.
+
+    Args:
+        recipe: a complete recipe of the system.
+
+    Returns:
+        Whether one of these losses has a weight.
+    """
+    return any(recipe["losses"][name] > 0 for name in ("l1", "lesion_mean", "patch_l1", "adversarial"))
+
+
 def _curricular_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     """Yield (whether the rule holds, what is wrong otherwise)."""
     yield from _network_rules(recipe)
@@ -141,6 +153,10 @@ def _training_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield recipe["schedule"]["name"] in SCHEDULES, f"schedule.name must be one of {', '.join(SCHEDULES)}"
     yield 0 <= recipe["schedule"]["share"] <= 1, "schedule.share must be between 0 and 1"
     yield all(value >= 0 for value in recipe["losses"].values()), "losses must not be negative"
+    losses = recipe["losses"]
+    yield learns_map(recipe) or losses["error_scale"] > 0, "one of losses must be above 0, or nothing is learnt"
+    beside = any(losses[name] > 0 for name in ("l1", "lesion_mean", "patch_l1"))
+    yield beside or losses["adversarial_at_most"] == 0, "losses.adversarial_at_most needs losses.l1 to compare with"
     yield labels["sd"] >= 0, "labels.sd must not be negative"
     yield from adam_rules(rates)
     yield 0 < balance["floor"] <= 1 and 0 < balance["step"] <= 1, "optimizer.balance needs floor and step in (0, 1]"

@@ -95,7 +95,11 @@ def _sketcher_refiner_rules(recipe: dict[str, Any]) -> Iterator[Rule]:
     yield 0 <= generator["slope"] <= 1, "generator.slope must be between 0 and 1"
     yield 0 <= generator["dropout"] < 1, "generator.dropout must be at least 0 and below 1"
     yield from _discriminator_rules(recipe)
-    yield all(value >= 0 for value in recipe["losses"].values()), "losses must not be negative"
+    losses = recipe["losses"]
+    yield all(value >= 0 for value in losses.values()), "losses must not be negative"
+    for stage in ("sketcher", "refiner")[: recipe["stages"]]:
+        learns = losses["adversarial"] > 0 or losses[f"lambda_{stage}"] > 0
+        yield learns, f"losses.adversarial or losses.lambda_{stage} must be above 0, or the {stage} learns nothing"
     yield from adam_rules(recipe["optimizer"])
     yield from no_float16(recipe)
 
