@@ -69,7 +69,7 @@ def crossvalidate(
     """
     recipes = open_recipes([recipe, *compare], changes)
     cohort = open_cohort(Path(data).absolute() if scheduler else Path(data), recipes)
-    unknown = [number for number in fold if number > folds]
+    unknown = [number for number in fold if not 1 <= number <= folds]
     if unknown:
         raise BadInput(f"There is no fold {unknown[0]}: --fold must be 1 to {folds}.")
 

@@ -179,8 +179,9 @@ def _entries(weights: Mapping[str, Any], measured: Measured, before: Mapping[str
     entries: dict[str, Any] = {}
     images = dict(before.get(FITTED_IMAGES, {}))
     if measured.calibration:
-        entries |= calibration_of(Path(measured.calibration), weights_sha256)
-        images["calibration"] = images_of_evaluations([Path(measured.calibration)])
+        fitted_to = calibration_of(Path(measured.calibration), weights_sha256)
+        entries |= fitted_to
+        images |= dict.fromkeys(fitted_to, images_of_evaluations([Path(measured.calibration)]))
     if measured.myelin:
         folders = [Path(folder) for folder in measured.myelin]
         entries |= myelin_regression(folders, weights_sha256)

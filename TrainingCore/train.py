@@ -83,6 +83,10 @@ def train(
         )
     check_recipe(settings)
     before = run.facts.get("on_the_fly") if run else None
+    if run is not None and simulate and not before:
+        raise BadInput(
+            "The run was started with a cohort. Leave out --simulate, or start a new run with another --out."
+        )
     cohort, simulation = None, None
     if before or simulate:
         known = before or {}

@@ -14,7 +14,7 @@ from ..runtime.errors import BadInput
 from .case import MRI, is_simulated, word_of
 from .cohort_bids import index, participants, sessions
 from .cohort_table import read_table
-from .participants import rows_of_people
+from .participants import SHAPES_OF, rows_of_people, unit_of
 from .table_text import is_empty
 from .visit import Visit
 
@@ -254,7 +254,7 @@ class Cohort:
         return sorted(people, key=position.__getitem__)
 
     def split(self, validation_people: int, seed: int, stratify: Sequence[str] = ()) -> tuple[Cohort, Cohort]:
-        """Split into training and validation visits, by person.
+        """Split into training and validation visits, by person; simulated people with the same real mask stay together.
 
         Args:
             validation_people: number of people in the validation set.
@@ -273,8 +273,20 @@ class Cohort:
                 f"{self.path} has {len(people)} people usable for training; with {validation_people} set aside for "
                 "validation, at least one more is needed. Use --set validation_people=0 or a larger dataset."
             )
-        validation = set(self.shuffled([seed, 71], stratify)[:validation_people])
+        units = self.units
+        chosen = {units[person] for person in self.shuffled([seed, 71], stratify)[:validation_people]}
+        validation = {person for person in people if units[person] in chosen}
+        if len(validation) == len(people):
+            raise BadInput(
+                f"The simulated people of {self.path} share the lesions of a few real masks, so that nobody is left to "
+                "train on. Simulate with more masks, or use --set validation_people=0."
+            )
         return self.of([p for p in people if p not in validation]), self.of(validation)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Who is set aside together, by person: people with the lesions of one real mask (see `unit_of`)."""
+        return {visit.person: unit_of(visit.person, visit.info.get(SHAPES_OF)) for visit in self.visits}
 
     def __len__(self) -> int:
         return len(self.visits)

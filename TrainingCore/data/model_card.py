@@ -99,7 +99,7 @@ def _widest_interval(description: dict[str, Any]) -> list[str]:
 
 def _members(description: dict[str, Any]) -> str:
     count = description.get("members", 1)
-    return "" if count == 1 else f", ensemble of {count} trained on different people"
+    return "" if count == 1 else f", mean of {count} networks"
 
 
 def _training_images(description: dict[str, Any]) -> list[str]:

@@ -7,7 +7,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from .table_text import is_empty
+
 SHAPES_OF = "lesion_shapes_of"  # column: real mask whose lesions a simulated person has; several people may share one
+
+
+def unit_of(person: Any, mask: Any) -> str:
+    """Say with whom a person is drawn, left out, or set aside.
+
+    Args:
+        person: label of the person.
+        mask: value of the column SHAPES_OF, or None.
+
+    Returns:
+        The person; or the real mask, if the person is simulated with its lesions, which others may have as well.
+    """
+    return str(person) if mask is None or is_empty(str(mask)) else f"mask {mask}"
 
 
 def rows_of_people(

@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from ..imaging.labelling import at_least, mean_by_label
 from .lesions import PAPER_MINIMUM_MM3
-from .statistics import CONFIDENCE, MIN_PATIENTS
+from .statistics import CONFIDENCE, MIN_PATIENTS, clusters
 
 Row = dict[str, Any]
 PARTS = 3  # lesions by rising uncertainty, in parts of one size
@@ -45,7 +45,7 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
         return None
     spread = np.array([row["uncertainty"] for row in rows], float)
     error = np.abs([row["mean_dvr"] - row["measured_mean_dvr"] for row in rows])
-    people = np.array([row["person"] for row in rows])
+    people = np.array(clusters(rows))
     order = np.argsort(spread, kind="stable")
     parts = [
         {"uncertainty": float(spread[part].mean()), "error": float(error[part].mean()), "n": len(part)}
@@ -59,7 +59,7 @@ def calibration(lesions: Sequence[Row], seed: int = 0, minimum_mm3: float = PAPE
         "high": high,
         "attainable": attainable(spread, seed),
         "n": len(rows),
-        "people": len(set(people.tolist())),
+        "people": len({row["person"] for row in rows}),
         "ratio": float(np.sqrt((error**2).mean())) / scale if scale > 0 else None,
         "within_95": float((error <= LIMIT_95 * spread).mean()),
         "parts": parts,

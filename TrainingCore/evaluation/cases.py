@@ -66,6 +66,8 @@ def evaluate_case(
     labels, volumes = label_lesions(regions["lesion"], case.voxel_volume)
     visit: dict[str, Any] = {"person": case.person, "visit": case.visit, "group": case.info.get("group", "")}
     visit |= {"lesion_shapes": shapes} if (shapes := case.info.get("lesion_shapes")) else {}
+    mask = {SHAPES_OF: of} if not is_empty(of := str(case.info.get(SHAPES_OF, ""))) else {}
+    visit |= mask
     visit |= image_measures(
         dvr["measured"], dvr["synthetic"], {"brain": brain, "lesions": regions["lesion"]}, data_range
     )
@@ -78,8 +80,7 @@ def evaluate_case(
         visit |= {"predictions": len(maps)} | _voxel_errors(outputs, dvr["synthetic"] - dvr["measured"], brain)
     rows = _lesion_rows(case, outputs, dvr, labels, regions["nawm"], brain)
     owner = {"person": case.person, "visit": case.visit, "group": visit["group"], "site": case.info.get("site", "")}
-    owner |= {SHAPES_OF: mask} if not is_empty(mask := str(case.info.get(SHAPES_OF, ""))) else {}
-    return visit, [owner | row for row in rows]
+    return visit, [owner | mask | row for row in rows]
 
 
 def _lesion_rows(

@@ -72,6 +72,13 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     people = sorted({str(row["person"]) for row in rows})
     result: dict[str, Any] = {"lesions": len(rows), "people": len(people), "skipped": None, "rows": [], "best": {}}
+    masks = len(set(clusters(rows)))
+    if masks < min(FOLDS, len(people)):
+        result["skipped"] = (
+            f"The lesions have the shapes of {masks} real masks only, which are too few to estimate what MRI knows of "
+            f"lesions of other shapes: it takes {FOLDS}."
+        )
+        return result
     if len(people) < MIN_PEOPLE or len(rows) < MIN_LESIONS:
         result["skipped"] = (
             f"{len(rows)} lesions of {len(people)} people are too few to estimate what MRI knows of them: it takes "

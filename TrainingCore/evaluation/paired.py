@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data.case import title_of
 from .lesions import PAPER_MINIMUM_MM3
-from .statistics import ClusterBootstrap
+from .statistics import ClusterBootstrap, clusters
 from .summary import lesion_differences, mean_and_sd
 from .task import Measure, Pooled, Row, Rows, Task
 
@@ -85,10 +85,13 @@ def paired_gap(first: Sequence[Row], other: Sequence[Row], measure: Measure, see
     first_values, other_values = by_person(first, measure.key), by_person(other, measure.key)
     people = sorted(set(first_values) & set(other_values))
     gaps = np.array([other_values[person] - first_values[person] for person in people])
-    p = float(wilcoxon(gaps).pvalue) if len(people) >= MIN_PEOPLE_TO_TEST and np.any(gaps != 0) else None
+    units = dict(zip((row["person"] for row in first), clusters(first)))
+    own = np.array([units[person] for person in people])
+    tested = np.array([gaps[own == unit].mean() for unit in dict.fromkeys(own.tolist())])
+    p = float(wilcoxon(tested).pvalue) if len(tested) >= MIN_PEOPLE_TO_TEST and np.any(tested != 0) else None
     low, high = None, None
     if people:
-        draws = ClusterBootstrap(people, seed=seed)
+        draws = ClusterBootstrap(own, seed=seed)
         low, high = draws.interval(draws.means(gaps))
     mean = float(gaps.mean()) if people else None
     return {"difference": mean, "low": low, "high": high, "p": p, "n": len(people)}

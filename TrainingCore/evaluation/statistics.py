@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr
 
-from ..data.participants import SHAPES_OF
-from ..data.table_text import is_empty
+from ..data.participants import SHAPES_OF, unit_of
 
 REPLICATES = 5000
 CONFIDENCE = 0.95
@@ -282,10 +281,7 @@ def clusters(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     Returns:
         The person of each row, or the mask: several people may have the lesions of one.
     """
-    masks = [row.get(SHAPES_OF) for row in rows]
-    return [
-        str(row["person"]) if mask is None or is_empty(str(mask)) else f"mask {mask}" for row, mask in zip(rows, masks)
-    ]
+    return [unit_of(row["person"], row.get(SHAPES_OF)) for row in rows]
 
 
 def weighted_mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:

@@ -23,7 +23,7 @@ from ..data.cohort import Cohort
 from ..data.run import Run
 from ..runtime.errors import BadInput
 from ..runtime.files import lock_folder, read_json, write_json
-from .folds import make_folds
+from .folds import folds_of_units
 from .plan_file import PLAN, read_plan, start_or_resume
 from .settings import FoldSettings
 
@@ -84,7 +84,7 @@ class Plan:
         from ..evaluation.tasks import common_task
 
         plan: dict[str, Any] = {
-            "folds": make_folds(cohort.strata(folds.stratify), folds.number, folds.seed),
+            "folds": folds_of_units(cohort.strata(folds.stratify), cohort.units, folds.number, folds.seed),
             "stratified_by": folds.stratify,
             "seed": folds.seed,
             "data": str(cohort.path.resolve()) if cohort.path else "",

@@ -10,6 +10,35 @@ import numpy as np
 from ..runtime.errors import BadInput
 
 
+def folds_of_units(stratum: Mapping[str, str], units: Mapping[str, str], folds: int, seed: int) -> list[list[str]]:
+    """Divide people into folds, those of one unit always into the same.
+
+    Args:
+        stratum: name of the stratum by person.
+        units: unit by person, see `Cohort.units`.
+        folds: number of folds.
+        seed: random seed.
+
+    Returns:
+        People of each fold; of people who are all units of their own, those of `make_folds`.
+
+    Raises:
+        BadInput: there are too few people or units.
+    """
+    if len(set(units.values())) == len(units):
+        return make_folds(stratum, folds, seed)
+    members: dict[str, list[str]] = {}
+    for person in sorted(stratum):
+        members.setdefault(units[person], []).append(person)
+    if len(members) < folds:
+        raise BadInput(
+            f"The simulated people have the lesions of {len(members)} real masks, and people with the same one belong "
+            f"into the same fold: they cannot be divided into {folds} folds."
+        )
+    parts = make_folds({unit: stratum[people[0]] for unit, people in members.items()}, folds, seed)
+    return [sorted(person for unit in part for person in members[unit]) for part in parts]
+
+
 def make_folds(stratum: Mapping[str, str], folds: int, seed: int) -> list[list[str]]:
     """Divide people into folds whose sizes differ by one at most, in all and, as far as that allows, in each stratum.
 

@@ -50,7 +50,7 @@ def demyelination_section(report: Report, compared: ComparedModels) -> None:
             f"{name}: mean DVR of every visit, measured and synthetic.",
             f"Line plot of mean DVR in white matter and lesions by person, {name}",
         )
-    if not any(row.get("measured_percent") for result in visits.values() for row in result):
+    if not any(row.get("measured_percent") is not None for result in visits.values() for row in result):
         report.add_text("No demyelination maps, because their threshold needs the white matter of controls.")
         return
     report.add_heading("Demyelinated voxels")

@@ -34,7 +34,8 @@ from .lesion_tables import (
 METHODS = (
     "Lesion level: mean DVR of each lesion (26-neighbourhood) of at least the given volume, all visits pooled. Patient "
     "level: mean over the same lesions of a person, weighted by volume. Intervals: bootstrap of patients, 5000 "
-    "replicates, percentiles. The p value assumes independent lesions and is therefore too small if lesions of a "
+    "replicates, percentiles; simulated patients with the lesions of the same real mask count as one. "
+    "The p value assumes independent lesions and is therefore too small if lesions of a "
     "patient resemble each other; the p value of a difference comes from the paired replicates. Noise ceiling: "
     "correlation of the noise-free truth, which is known for simulated patients only, with the measured DVR of the "
     "same lesions.\n\n"

@@ -15,6 +15,7 @@ from ..study.associations import MIN_GROUP, MIN_PEOPLE, cell_number, people_of_s
 from . import figures
 from .document import Report
 from .plausibility_tables import CAPTION, pooled_plausibility_rows
+from .result_tables import p_cell
 
 Row = dict[str, Any]
 PERCENTILES = (0, 25, 50, 75, 100)
@@ -216,8 +217,8 @@ def _add_associations(
             "measure": titles[row["measure"]],
             **{key: row[key] for key in ("groups", "people", "difference")},
             "Hedges' g [95 %]": figures.with_interval(row["g"], row["g_low"], row["g_high"]),
-            "p": row["p"],
-            "q": row["q"],
+            "p": p_cell(row["p"]),
+            "q": p_cell(row["q"]),
         }
         for row in tables["groups"]
     ]
@@ -245,8 +246,8 @@ def _association(row: Row, titles: Mapping[str, str]) -> Row:
         "rho [95 %]": figures.with_interval(row["rho"], row["low"], row["high"]),
         "adjusted rho [95 %]": figures.with_interval(row["partial_rho"], row["partial_low"], row["partial_high"]),
         "beta [95 %]": figures.with_interval(row["beta"], row["beta_low"], row["beta_high"]),
-        "p": row["p"],
-        "q": row["q"],
+        "p": p_cell(row["p"]),
+        "q": p_cell(row["q"]),
     }
 
 

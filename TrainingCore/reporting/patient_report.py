@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import SIMULATED
-from ..data.case import title_of, word_of
+from ..data.case import ALL_MRI, QUANTITATIVE, title_of, word_of
 from ..evaluation.lesion_myelin import ESTIMATE
 from ..evaluation.lesions import PAPER_MINIMUM_MM3
 from ..imaging.bias import box_around
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..patient.synthesis import Findings
 
 SPACING_MM = 1.0
+LIMIT = " Dashed line: threshold below which a voxel counts as demyelinated (mean of NAWM minus 2 SD)."
 LEVELS = 5
 APART_MM = 8
 ROWS_SHOWN = 60
@@ -56,10 +57,10 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
     report.add_heading("Map")
     mask = "automatic lesion segmentation" if "lesions" in findings.patient.generated else "given mask"
     flair = "synthetic FLAIR" if "flair" in findings.patient.generated else "FLAIR resampled into T1w space"
-    caption = (
-        f"Axial slices, patient's right on the left. T1w after bias correction, {flair}; "
-        f"DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}. Outlines: lesions of the {mask}."
-    )
+    shown = "T1w after bias correction" + ("" if findings.prepared.image("flair") is None else f", {flair}")
+    outlines = "" if findings.lesions is None else f" Outlines: lesions of the {mask}."
+    dvr = f"DVR from {DVR_WINDOW[0]:g} to {DVR_WINDOW[1]:g}"
+    caption = f"Axial slices, patient's right on the left. {shown}; {dvr}.{outlines}"
     report.add_figure(
         _patient_slices_figure(findings), caption, "Axial slices of T1w, FLAIR and synthetic DVR with lesion outlines"
     )
@@ -67,8 +68,7 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
     report.add_figure(
         _tissue_figure(findings),
         "Distribution over voxels. Tissues are segmented in the T1w and approximate. NAWM: white matter outside "
-        "lesions and at least 2 mm from other tissue. Dashed line: threshold below which a voxel counts as "
-        "demyelinated (mean of NAWM minus 2 SD).",
+        f"lesions and at least 2 mm from other tissue.{'' if findings.limit is None else LIMIT}",
         "Histograms of DVR in normal-appearing white matter, grey matter and lesions",
     )
     _lesion_section(report, findings, summary)
@@ -125,11 +125,13 @@ def _methods(findings: Findings) -> str:
     """Text of the methods section: brain mask, registration, bias correction, model and weights."""
     about = findings.bundle.description
     flips = ", averaged with the mirrored prediction" if findings.flips else ""
-    corrected = "The T1w was" if "flair" in findings.patient.generated else "T1w and FLAIR were"
+    measured = [name for name in findings.prepared.aligned.images if name not in findings.patient.generated]
+    images = [title_of(name) for name in measured if name in ALL_MRI and name not in QUANTITATIVE]
+    corrected = f"Corrected for bias field (N4): {', '.join(images)}."
     return (
         f"Brain: {findings.brain.how}, {findings.brain.millilitres:.0f} ml. {_registrations_in_words(findings)} "
-        f"{corrected} corrected for bias field (N4); both images were "
-        f"rescaled as the model expects. Model: {about['name']} ({about['system']}), trained on "
+        f"{corrected} All images were rescaled as the model expects. "
+        f"Model: {about['name']} ({about['system']}), trained on "
         f"{about['training_data']}; run on {findings.run_on}{flips}. Weights SHA-256 {findings.bundle.sha256}.\n\n"
         f"{about['intended_use']}{_completed_by(findings.patient)}"
     )
@@ -139,7 +141,7 @@ def _registrations_in_words(findings: Findings) -> str:
     """One sentence per input about its registration to the T1w."""
     registrations = findings.prepared.aligned.registrations
     if not registrations:
-        return "No FLAIR was given."
+        return "Nothing had to be registered."
     return " ".join(
         f"{title_of(name)} to T1w: {registration.how}, mean displacement {registration.moved_mm:.2f} mm."
         for name, registration in registrations.items()

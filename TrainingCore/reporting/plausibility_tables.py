@@ -33,7 +33,7 @@ def plausibility_rows(findings: Sequence[Finding]) -> list[Row]:
             "finding": finding.check,
             "measure": finding.unit,
             "expected": finding.expected,
-            "this map": None if finding.value is None else f"{finding.value:.2f}",
+            "this map": None if finding.value is None else _shown(finding.value),
             "holds": {True: "yes", False: "NO", None: "–"}[finding.holds],
         }
         for finding in findings
@@ -62,7 +62,14 @@ def compared_plausibility_rows(findings: Sequence[Mapping[str, Any]]) -> list[Ro
 def _held(found: Mapping[str, Any]) -> str | None:
     if found["mean"] is None:
         return None
-    return f"{format_number(found['mean'], '{:.3f}')}, in {found['holds']} of {found['maps']}"
+    return f"{_shown(found['mean'])}, in {found['holds']} of {found['maps']}"
+
+
+def _shown(value: float) -> str:
+    """The value with two decimals, or with as many as it takes not to be shown as one of the limits (0, 0.8 and 1)."""
+    texts = [format_number(value, f"{{:.{digits}f}}") for digits in range(2, 7)]
+    apart = (text for text in texts if float(text) == value or float(text) not in (0.0, 0.8, 1.0))
+    return next(apart, texts[-1])
 
 
 def pooled_plausibility_rows(findings: Mapping[str, Sequence[Finding]]) -> list[Row]:
@@ -87,7 +94,7 @@ def pooled_plausibility_rows(findings: Mapping[str, Sequence[Finding]]) -> list[
                 "finding": row["check"],
                 "measure": row["unit"],
                 "expected": row["expected"],
-                "mean": None if row["mean"] is None else f"{row['mean']:.2f}",
+                "mean": None if row["mean"] is None else _shown(row["mean"]),
                 "holds in": f"{row['holds']} of {row['maps']}",
                 "fails in": ", ".join(failing[:FAILING_SHOWN]) + (f" and {more} more" if more > 0 else ""),
             }

@@ -187,7 +187,7 @@ def comparison_rows(task: Task, gaps: Mapping[str, Row], first: str, other: str)
             {
                 "measure": measure.title,
                 "difference": difference_text(measure, gap),
-                "p": _p_cell(gap["p"]),
+                "p": p_cell(gap["p"]),
                 "n": gap["n"],
                 "better": _ahead(measure, gap, first, other),
             }
@@ -226,8 +226,15 @@ def _fine_enough(form: str, value: float) -> str:
     return "{:+.1e}" if rounded_away and "+" in form else "{:.1e}" if rounded_away else form
 
 
-def _p_cell(p: float | None) -> str | None:
-    """p value for a table cell, without `p = `."""
+def p_cell(p: float | None) -> str | None:
+    """Format a p value for a table cell.
+
+    Args:
+        p: p value, or None.
+
+    Returns:
+        As `figures.p_value`, without `p = `; None: not estimable.
+    """
     return None if p is None else figures.p_value(p).removeprefix("p = ").removeprefix("p ")
 
 

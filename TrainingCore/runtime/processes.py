@@ -37,11 +37,11 @@ class Processes:
             order: indices of the visits, the same in every process.
 
         Returns:
-            Every `count`-th index; if the count does not divide their number, the first ones are used twice, so that
+            Every `count`-th index; if the count does not divide their number, the first ones are used again, so that
             all processes take the same number of steps.
         """
-        short = -len(order) % self.count
-        return (order + order[:short])[self.rank :: self.count]
+        padded = len(order) + -len(order) % self.count
+        return [order[index % len(order)] for index in range(padded)][self.rank :: self.count]
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """Average each value over all processes.

@@ -208,6 +208,9 @@ def _value_settings(annotation: Any, extras: Sequence[Any]) -> dict[str, Any]:
         return _value_settings(Path if Path in members else members[0], extras)
     if origin is Literal:
         return {"choices": typing.get_args(annotation)}
+    if origin is typing.Annotated:
+        inner, *more = typing.get_args(annotation)
+        return _value_settings(inner, (*extras, *more))
     if origin is not None:  # a sequence
         (item, *_rest) = typing.get_args(annotation)
         return {**_value_settings(item, extras), "nargs": "+", "action": "extend"}

@@ -11,7 +11,7 @@ import numpy as np
 from .. import RESEARCH_USE
 from ..data.bundle import MEMBER, Bundle, save_bundle
 from ..data.case import word_of
-from ..data.model_card import TRAINED_IMAGES
+from ..data.model_card import FITTED_IMAGES, TRAINED_IMAGES
 from ..data.recipe import grid_shape, grid_spacing
 from ..data.run import Run
 from ..imaging.fingerprints import images_of_bundle, joined
@@ -32,6 +32,7 @@ ALIKE = ("system", "architecture", "inputs", "output", "intensity", "grid")  # w
 CHOSEN = ("lesion_threshold", "smallest_lesion_mm3")  # chosen on validation people; an ensemble has the mean
 OF_ONE_MODEL = (
     "format",
+    FITTED_IMAGES,
     "intervals",
     "myelin",
     "uncertainty",

@@ -90,6 +90,8 @@ def train_split(
     if start is not None:
         _check_start(start, recipe)
         system.start_from(start)
+    if run is not None and isinstance(split, Split):
+        _check_same_images(run, split.training, recipe["data"]["inputs"][0])
     feed, validation = _visits(split, recipe, processes, workers, report)
     if run is None:
         run = Run(out, {}, recipe)
@@ -124,6 +126,17 @@ def _check_start(start: Bundle, recipe: dict[str, Any]) -> None:
     if start.description["system"] == "curricular" == recipe["system"] and not learns_map(recipe):
         raise BadInput(f"{what}, so its map would not stay as it is. Use the data settings of its own recipe.")
     LOG.warning(f"{what}. Its weights have to be learnt anew in part.")
+
+
+def _check_same_images(run: Run, training: Cohort, volume: str) -> None:
+    """Raise BadInput if a resumed run would be trained on other images than those that it says it was trained on."""
+    known = set(run.facts.get(TRAINED_IMAGES, {}).get(volume, ()))
+    others = set(images_of_cohort(training, volume)[volume]) - known
+    if known and others:
+        raise BadInput(
+            f"{len(others)} training images of {training.path} are not those with which the run was started. Give the "
+            "same cohort with --data, or start a new run with another --out."
+        )
 
 
 def _new_run(

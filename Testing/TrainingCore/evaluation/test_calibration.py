@@ -49,6 +49,9 @@ def test_small_lesions_and_lesions_without_uncertainty_do_not_count() -> None:
     rows[1]["volume_mm3"] = 10.0
     assert calibration(rows)["n"] == len(rows) - 2
     assert calibration(rows[:5]) is None
+    shared = [row | {"lesion_shapes_of": str(int(str(row["person"])[1:]) % 2)} for row in lesions(12, True)]
+    assert calibration(shared)["low"] is None  # two masks give no interval
+    assert calibration(shared)["people"] == 12
 
 
 def test_ranks_are_those_of_scipy() -> None:

@@ -104,3 +104,10 @@ def test_image_features_are_relative_to_normal_appearing_white_matter() -> None:
     rim = rim_labels(labels, brain, np.ones(3))
     assert set(np.unique(rim)) == {0, 1, 2}
     assert not (rim > 0)[labels > 0].any()
+
+
+def test_lesions_of_a_few_real_masks_are_left_out_with_a_sentence() -> None:
+    rows = [row | {"lesion_shapes_of": "one"} for row in lesions_of(12, 20)]
+    assert "1 real masks only" in information_ceiling(rows)["skipped"]
+    masks = [row | {"lesion_shapes_of": str(int(row["person"][1:]) % 6)} for row in lesions_of(12, 20)]
+    assert information_ceiling(masks)["skipped"] is None

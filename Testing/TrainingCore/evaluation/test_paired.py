@@ -30,6 +30,15 @@ def lesions(synthetic: np.ndarray, measured: np.ndarray) -> list[dict[str, objec
     ]  # fmt: skip
 
 
+def test_people_with_the_lesions_of_one_real_mask_count_as_one() -> None:
+    first = np.random.default_rng(0).normal(0.1, 0.01, 12)
+    alone, other = visits(first), visits(first + np.arange(12) % 2 * 0.01 + 0.001)
+    shared = [row | {"lesion_shapes_of": str(index % 2)} for index, row in enumerate(alone)]
+    assert paired_gap(alone, other, ERROR)["p"] < 0.01
+    found = paired_gap(shared, other, ERROR)
+    assert (found["p"], found["low"]) == (None, None)  # two masks are no evidence
+
+
 def test_a_paired_difference_has_the_mean_of_the_gaps_an_interval_around_it_and_wilcoxons_p() -> None:
     rng = np.random.default_rng(3)
     first = rng.normal(0.10, 0.02, 20)

@@ -15,10 +15,12 @@ import pytest
 from ball_cohort import write_ball_cohort
 from strikes import struck_command
 
+from TrainingCore.crossvalidate import main
 from TrainingCore.data.bundle import Bundle
 from TrainingCore.data.cohort import Cohort
-from TrainingCore.experiments.folds import make_folds
+from TrainingCore.experiments.folds import folds_of_units, make_folds
 from TrainingCore.experiments.recipes import name_recipes_without_key, open_recipes
+from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.loading import load_system
 
@@ -232,7 +234,7 @@ def test_the_folds_become_an_ensemble_with_their_out_of_fold_measures(unbroken: 
     assert not torch.allclose(single[0], single[1])
     summary = json.loads((unbroken / "summary.json").read_text())["recipes"]["l1_only"]["mae_brain"]
     assert ensemble.description["performance"]["MAE in the brain (DVR)"].startswith(f"{summary['mean']:.3f}")
-    assert "ensemble of 3" in (out / "README.md").read_text(encoding="utf-8")
+    assert "mean of 3 networks" in (out / "README.md").read_text(encoding="utf-8")
 
 
 def test_folds_are_alike_in_every_stratum_and_in_size() -> None:
@@ -243,6 +245,20 @@ def test_folds_are_alike_in_every_stratum_and_in_size() -> None:
     assert [Counter(stratum[person] for person in fold)["patient"] for fold in folds] == [6, 6, 6]
     assert folds == make_folds(dict(reversed(stratum.items())), 3, seed=5)
     assert folds != make_folds(stratum, 3, seed=6)
+
+
+def test_people_with_the_lesions_of_one_real_mask_are_in_one_fold() -> None:
+    stratum = {f"p{i:02d}": "" for i in range(24)}
+    units = {person: f"mask {int(person[1:]) % 11}" for person in stratum}
+    folds = folds_of_units(stratum, units, 5, seed=0)
+    assert sorted(person for fold in folds for person in fold) == sorted(stratum)
+    for mask in set(units.values()):
+        assert sum(any(units[person] == mask for person in fold) for fold in folds) == 1
+    assert max(map(len, folds)) - min(map(len, folds)) <= 4
+    alone = {person: person for person in stratum}
+    assert folds_of_units(stratum, alone, 5, seed=0) == make_folds(stratum, 5, seed=0)
+    with pytest.raises(BadInput, match="11 real masks"):
+        folds_of_units(stratum, units, 12, seed=0)
 
 
 def test_more_folds_than_people_are_refused() -> None:
@@ -260,3 +276,13 @@ def test_a_recipe_without_the_measure_has_no_empty_place_in_the_figure_by_person
         WMH.measures[0], {"joint": {"visits": segments}, "linear": {"visits": makes_flair_alone}}
     )
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["joint"]
+
+
+@pytest.mark.parametrize("fold", ["0", "-1", "4"])
+def test_a_fold_that_does_not_exist_is_refused(
+    fold: str, ball_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--data", str(ball_cohort), "--recipe", "l1_only", "--folds", "3", "--out", str(tmp_path / "out")]
+    assert run_command(main, [*asked, "--fold", fold]) == 2
+    assert "fold" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -6,9 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from TrainingCore.evaluation.plausibility import Finding
 from TrainingCore.reporting.group_page import SHOWN, _distributions, describe, write_group_page
-from TrainingCore.reporting.plausibility_tables import pooled_plausibility_rows
+from TrainingCore.reporting.plausibility_tables import plausibility_rows, pooled_plausibility_rows
 from TrainingCore.study.group import statistics
 
 COUNT = 7
@@ -85,3 +87,12 @@ def test_the_plausibility_of_all_maps_is_counted_and_the_failing_ones_are_named(
     tables = statistics(rows, [], [], 0)
     write_group_page(tmp_path / "group.html", rows, [], tables, [], tmp_path, dict.fromkeys(SHOWN, "x"), findings)
     assert "white above grey" in (tmp_path / "group.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(51 / 64, "0.797"), (-0.004, "-0.004"), (0.004, "0.004"), (0.997, "0.997"), (0.5, "0.50"), (1.0, "1.00")],
+)
+def test_a_value_beside_a_limit_is_not_shown_as_the_limit(value: float, shown: str) -> None:
+    (row,) = plausibility_rows([Finding("check", value, "unit", 9, "expected", True)])
+    assert row["this map"] == shown

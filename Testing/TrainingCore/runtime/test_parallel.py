@@ -78,3 +78,12 @@ def test_a_process_that_the_system_ends_is_said() -> None:
     kill: Callable[[int], None] = signal.raise_signal
     with pytest.raises(BrokenProcessPool), parallel_results(kill, [signal.SIGKILL], 1) as results:
         list(results)
+
+
+@pytest.mark.parametrize(("visits", "count"), [(3, 8), (7, 3), (6, 3), (1, 4), (0, 2)])
+def test_every_process_of_a_training_takes_the_same_number_of_steps(visits: int, count: int) -> None:
+    from TrainingCore.runtime.processes import Processes
+
+    shares = [Processes(rank, count, None).share(list(range(visits))) for rank in range(count)]
+    assert len({len(share) for share in shares}) == 1
+    assert {index for share in shares for index in share} == set(range(visits))

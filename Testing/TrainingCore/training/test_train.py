@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from strikes import struck_command
 
@@ -387,6 +390,22 @@ def test_resuming_keeps_the_recipe(whole_run: Path, ball_cohort: Path) -> None:
     assert "keeps its recipe" in done.stderr
     done = train("--out", whole_run, "--resume", "--recipe", "sketcher_refiner", code=2)
     assert "keeps its recipe" in done.stderr
+    done = train("--out", whole_run, "--resume", "--simulate", code=2)
+    assert "started with a cohort" in done.stderr
+
+
+def test_resuming_with_other_people_of_the_same_names_is_refused(
+    whole_run: Path, ball_cohort: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(ball_cohort, moved)
+    train("--data", moved, "--out", whole_run, "--resume")  # the same images elsewhere
+    images = sorted(moved.rglob("*_T1w.nii.gz"))
+    other = nib.load(images[0])
+    for path in images:  # other images under the same names
+        nib.save(nib.Nifti1Image(np.asarray(other.dataobj) + 1, other.affine), path)
+    done = train("--data", moved, "--out", whole_run, "--resume", code=2)
+    assert "not those with which the run was started" in done.stderr
 
 
 def test_a_run_may_start_from_a_trained_model_and_says_so(whole_run: Path, ball_cohort: Path, tmp_path: Path) -> None:
