@@ -146,15 +146,22 @@ def test_a_deleted_and_an_emptied_lesion_are_said_and_their_reviews_kept(
     outputs.segmentation.GetSegmentation().RemoveSegment(identifiers[1])
     whole = exchange.segmentationOnGrid(outputs.segmentation, outputs.dvr, [identifiers[2]])
     draw(outputs, 2, np.zeros_like(whole))
-    edits = measureAgain(outputs.nodes())
+    review.setOutline(1, ADDED)
+    memory = Memory()
+    edits = measureAgain(outputs.nodes(), memory)
     assert edits.removed == [1, 2]
     assert "The outline of lesion 1, 2 was removed" in edits.words()
     assert [review.outline(row) for row in (0, 1)] == [REMOVED, REMOVED]
     assert (review.state(0), review.comment(1), review.number(0, "volume_mm3")) == (ACCEPTED, "doubtful", volume)
     assert not measureAgain(outputs.nodes()), "said once"
     draw(outputs, 2, whole)
+    assert measureAgain(outputs.nodes(), memory).restored == [2]
+    assert review.outline(1) == ADDED
+    draw(outputs, 2, np.zeros_like(whole))
+    assert measureAgain(outputs.nodes()).removed == [2]
+    draw(outputs, 2, whole)
     assert measureAgain(outputs.nodes()).restored == [2]
-    assert review.outline(1) == ""
+    assert review.outline(1) == EDITED, "what it was before is not known, as in a scene that was opened again"
 
 
 def test_what_is_drawn_outside_the_brain_does_not_count(application: Application, tmp_path: Path) -> None:

@@ -202,6 +202,26 @@ def test_decisions_are_kept_after_the_next_patient_could_not_be_opened(host: Hos
     assert widget.ui.worklistBox.currentText == "sub-01 (1 / 2)"
 
 
+@pytest.mark.parametrize("name", ["review.csv", "lesions.csv"])
+def test_a_table_that_is_not_utf8_is_said_when_its_patient_is_opened_and_stops_nobody_else(
+    name: str, host: Host, widget: Any, results: Path
+) -> None:
+    host.answers = [str(results)]
+    widget.ui.openWorklistButton.click()
+    (results / "sub-02_result" / name).write_bytes("lesion,comment\r\n1,d\xe9j\xe0 vu\r\n".encode("cp1252"))
+    widget.reviewPanel.decide(REJECTED)
+    assert widget.ui.worklistBox.currentText == "sub-01 (1 / 2)"
+    assert widget.ui.worklistBox.itemText(1) == "sub-02 (cannot be read)"
+    widget.ui.nextPatientButton.click()
+    assert name in host.messages.pop()
+    assert not host.messages
+    assert widget.ui.worklistBox.currentText == "sub-01 (1 / 2)"
+    host.answers = [str(results)]
+    widget.ui.openWorklistButton.click()
+    assert widget.ui.worklistBox.currentText == "sub-01 (1 / 2)"
+    assert "rejected" in (results / "sub-01_result" / "review.csv").read_text(encoding="utf-8")
+
+
 def test_the_dataset_of_bids_app_is_a_worklist_too(application: Application, tmp_path: Path) -> None:
     results = tmp_path / "derivatives" / "results"
     (results / "sub-01_ses-1").mkdir(parents=True)

@@ -105,10 +105,19 @@ def read_lesions(path: Path) -> list[dict[str, Any]]:
 
     Returns:
         One dict per row; columns that are not in `lesion_columns` (a review's) are text.
+
+    Raises:
+        BadInput: the file cannot be read, or is no such table in UTF-8.
     """
-    with open(path, encoding="utf-8", newline="") as stream:
-        numeric = set(column_names(measured=True)) - text_columns()
-        return [{key: _cell(text, key in numeric) for key, text in row.items()} for row in csv.DictReader(stream)]
+    numeric = set(column_names(measured=True)) - text_columns()
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            return [{key: _cell(text, key in numeric) for key, text in row.items()} for row in csv.DictReader(stream)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise BadInput(
+            f"{path} cannot be read as a lesion table. If it was edited elsewhere, save it as CSV in UTF-8, or take it "
+            f"from a backup ({error})."
+        ) from error
 
 
 def _cell(text: str, numeric: bool) -> float | str | None:

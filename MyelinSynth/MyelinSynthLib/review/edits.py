@@ -16,7 +16,7 @@ from ..scene import provenance
 from ..scene.geometry import ijkToRas, toVtk, toWorld
 from ..words import _
 from .segments import drawnSegments, labelsOnGrid
-from .table import ADDED, AS_GIVEN, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Review
+from .table import ADDED, EDITED, ID, OUTLINE, REMOVED, STATE, UNREVIEWED, Review
 
 COMPARED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "sd_dvr", "min_dvr")
 SCREENED = ("volume_mm3", "x_mm", "y_mm", "z_mm", "mean_dvr", "min_dvr")  # every edit changes at least one of these
@@ -68,11 +68,13 @@ class Memory:
         layers: labels on the map's grid; None before the first measurement.
         measured: measured DVR on the map's grid, or None.
         measuredKey: identifies the node state that `measured` was resampled from.
+        marks: outline marks of the lesions whose outline was removed, before it was.
     """
 
     layers: list[np.ndarray] | None = None
     measured: np.ndarray | None = None
     measuredKey: tuple[Any, ...] = ()
+    marks: dict[int, str] = field(default_factory=dict)
 
     def take(self, nodes: dict[str, Any]) -> None:
         """Store the current outlines as measured, when outlines and table were just created together.
@@ -137,13 +139,14 @@ def _measure(nodes: dict[str, Any], memory: Memory, layers: list[np.ndarray]) ->
         lesion = review.lesion(row)
         if lesion not in present:
             if review.outline(row) != REMOVED:
+                memory.marks[lesion] = review.outline(row)
                 review.setOutline(row, REMOVED)
                 edits.removed.append(lesion)
         elif lesion in measured and not _same(review, row, measured[lesion]):
             _rewrite(review, row, measured[lesion] | regionsOf(nodes, layers, {lesion})[lesion])
             edits.edited.append(lesion)
         elif review.outline(row) == REMOVED:
-            review.setOutline(row, AS_GIVEN)
+            review.setOutline(row, memory.marks.pop(lesion, EDITED))
             edits.restored.append(lesion)
     memory.layers = layers
     return edits
@@ -442,7 +445,7 @@ def measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
         Measured DVR (K, J, I), owned by `memory`; None if the volume was deleted.
 
     Raises:
-        SynthesisError: a parent transform is not linear, or a Python package is missing.
+        SynthesisError: a parent transform is not linear, the volume lies elsewhere, or a Python package is missing.
     """
     dvr = nodes["dvr"]
     measured = dvr.GetNodeReference(provenance.MEASURED_REFERENCE)
@@ -455,11 +458,16 @@ def measuredOnGrid(nodes: dict[str, Any], memory: Memory) -> np.ndarray | None:
         _trainingCore()
         from TrainingCore.imaging.checks import dvr_on_grid
         from TrainingCore.imaging.volumes import Volume
+        from TrainingCore.runtime.errors import MyelinSynthError
 
         measuredVolume = Volume(slicer.util.arrayFromVolume(measured).transpose(2, 1, 0).astype(np.float32), ijkToMap)
         grid = Volume(slicer.util.arrayFromVolume(dvr).transpose(2, 1, 0), ijkToRas(dvr))
         brain = grid.with_data(slicer.util.arrayFromVolume(nodes["brain"]).transpose(2, 1, 0).astype(np.float32))
-        memory.measured, memory.measuredKey = dvr_on_grid(measuredVolume, grid, brain)[0].data.transpose(2, 1, 0), key
+        try:
+            memory.measured = dvr_on_grid(measuredVolume, grid, brain)[0].data.transpose(2, 1, 0)
+        except MyelinSynthError as error:  # as after a transform was hardened on some of the images alone
+            raise SynthesisError(str(error)) from error
+        memory.measuredKey = key
     return memory.measured
 
 

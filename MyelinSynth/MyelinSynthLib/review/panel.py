@@ -62,6 +62,7 @@ class ReviewPanel(VTKObservationMixin):
         self._fresh = ""
         self._memory = Memory()
         self._open, self._did = False, ""
+        self._said: list[str] = []  # about edits while another module was open
         self._clicks = Clicks(self.onClick)
         self._dock, self._keys, self._annotation = TableDock(ui.reviewTable), Keys(self._actions()), Annotation()
         views.settled = self._annotation.repeat
@@ -122,6 +123,8 @@ class ReviewPanel(VTKObservationMixin):
             isOpen: whether MyelinSynth is the module on screen.
         """
         self._open = isOpen
+        if not isOpen:
+            self._said = []
         self._updateReviewing()
         if isOpen:
             self._annotate()
@@ -191,6 +194,8 @@ class ReviewPanel(VTKObservationMixin):
         self.refill(keep)
         self._updateZoom()
         self._updateReviewing()
+        if not same:
+            self._said = []
         if not same and self._open:
             self._did = ""
             self._annotate()
@@ -472,7 +477,8 @@ class ReviewPanel(VTKObservationMixin):
             return
         surfaces.refresh(self.nodes["lesions"])
         if edits:
-            self.ui.editsLabel.text = edits.words()
+            self._said.append(edits.words())
+            self.ui.editsLabel.text = " ".join(dict.fromkeys(self._said))
             self._history.forget([*edits.edited, *edits.drawn])
             self.refill(self._currentLesion())
             self._updateZoom()

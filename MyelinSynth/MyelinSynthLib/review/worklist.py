@@ -41,10 +41,13 @@ class Entry:
     files: dict[str, str] = field(default_factory=dict)
     flairToT1: str | None = None
 
-    def progress(self) -> tuple[int, int]:
-        """Return (lesions reviewed, lesions) as stored in the Result folder."""
-        states = {row[ID]: row.get("state", UNREVIEWED) for row in rowsOf(reviewFile(self.result))}
-        lesions = [row[ID] for row in rowsOf(self.result / "lesions.csv")]
+    def progress(self) -> tuple[int, int] | None:
+        """Return (lesions reviewed, lesions) as stored in the Result folder; None if its tables cannot be read."""
+        try:
+            states = {row[ID]: row.get("state", UNREVIEWED) for row in rowsOf(reviewFile(self.result))}
+            lesions = [row[ID] for row in rowsOf(self.result / "lesions.csv")]
+        except SynthesisError:
+            return None  # opening the patient says why
         return sum(states.get(lesion, UNREVIEWED) != UNREVIEWED for lesion in lesions), len(lesions)
 
 
@@ -140,7 +143,7 @@ def keepReview(nodes: dict[str, Any], result: Path) -> None:
         result: its Result folder.
 
     Raises:
-        SynthesisError: the folder cannot be written.
+        SynthesisError: the folder cannot be written, or its tables cannot be read.
     """
     importTrainingCore()
     from TrainingCore.runtime.errors import MyelinSynthError

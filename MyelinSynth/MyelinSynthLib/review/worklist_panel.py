@@ -94,8 +94,7 @@ class WorklistPanel:
     def _firstOpen(self, start: int) -> int:
         """Return the first entry from `start` with unreviewed lesions, starting over at the end."""
         order = [(start + step) % len(self.entries) for step in range(len(self.entries))]
-        unfinished = [index for index in order if self.entries[index].progress()[0] < self.entries[index].progress()[1]]
-        return (unfinished or order)[0]
+        return next((index for index in order if not _finished(self.entries[index].progress())), order[0])
 
     def _go(self, index: int) -> None:
         self._failed = False
@@ -128,11 +127,19 @@ class WorklistPanel:
         self._filling = True
         ui.worklistBox.clear()
         ui.worklistBox.addItems(
-            [f"{entry.label} ({done} / {total})" for entry, (done, total) in zip(self.entries, progress)]
+            [f"{entry.label} ({_words(reviewed)})" for entry, reviewed in zip(self.entries, progress)]
         )
         self._filling = False
         self._select()
         ui.worklistBox.enabled = ui.nextPatientButton.enabled = bool(self.entries)
-        finished = sum(done == total for done, total in progress)
+        finished = sum(map(_finished, progress))
         text = _("{done} of {total} patients reviewed").format(done=finished, total=len(progress))
         ui.worklistLabel.text = text if self.entries else ""
+
+
+def _finished(progress: tuple[int, int] | None) -> bool:
+    return progress is not None and progress[0] == progress[1]
+
+
+def _words(progress: tuple[int, int] | None) -> str:
+    return _("cannot be read") if progress is None else "{} / {}".format(*progress)

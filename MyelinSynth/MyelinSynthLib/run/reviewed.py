@@ -6,7 +6,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from ..errors import SynthesisError
 from ..review.table import AS_GIVEN, ID, OUTLINES, REMOVED, REVIEW_COLUMNS, STATES, UNREVIEWED, Review
+from ..words import _
 from .childprocess import importTrainingCore
 
 REJECTED_LESIONS, REJECTED_LABELS = "rejected_lesions.csv", "rejected_lesion_labels.nii.gz"  # of an export
@@ -77,8 +79,15 @@ def rowsOf(path: Path) -> list[dict[str, str]]:
 
     Returns:
         Rows as text by column name; empty if there is no such file.
+
+    Raises:
+        SynthesisError: the file cannot be read, or is no CSV in UTF-8.
     """
     if not path.is_file():
         return []
-    with open(path, encoding="utf-8", newline="") as stream:
-        return [row for row in csv.DictReader(stream) if row.get(ID)]
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            return [row for row in csv.DictReader(stream) if row.get(ID)]
+    except (OSError, ValueError, csv.Error) as error:
+        text = _("{file} cannot be read. If it was edited elsewhere, save it as CSV in UTF-8. ({reason})")
+        raise SynthesisError(text.format(file=path, reason=error)) from error
