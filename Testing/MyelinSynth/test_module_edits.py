@@ -18,6 +18,7 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 import slicer
 import vtk
 from MyelinSynthLib.display.wipe import Wipe
+from MyelinSynthLib.errors import SynthesisError
 from MyelinSynthLib.export.files import _labels, lesionsCsv
 from MyelinSynthLib.patient import exchange
 from MyelinSynthLib.patient.nodes import Patient
@@ -313,6 +314,24 @@ def test_a_measured_map_that_is_gone_leaves_its_columns_empty(application: Appli
     review = Review(outputs.table)
     assert np.isnan(review.number(1, "measured_mean_dvr"))
     assert np.isfinite(review.number(0, "measured_mean_dvr"))
+
+
+def test_a_measured_map_that_was_left_behind_is_said_in_a_sentence(application: Application, tmp_path: Path) -> None:
+    """As after a transform was hardened on the map and its T1w alone."""
+    patient = makePatient()
+    matrix = geometry("LPS", (1.5, 1.5, 2.0), SHAPE)
+    patient.dvr = places.addVolume(
+        "vtkMRMLScalarVolumeNode",
+        "PET",
+        1.25 + 0.01 * np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE[::-1]) / np.prod(SHAPE),
+        matrix,
+    )
+    outputs = through(patient, tmp_path)
+    matrix[:3, 3] += (0.0, 29.0, 0.0)
+    patient.dvr.SetIJKToRASMatrix(places.toVtk(matrix))
+    draw(outputs, 2, grown("LPS", (1.5, 1.5, 2.0), 2))
+    with pytest.raises(SynthesisError, match="measured DVR"):
+        measureAgain(outputs.nodes())
 
 
 @pytest.mark.parametrize(("name", "spacing"), GEOMETRIES)

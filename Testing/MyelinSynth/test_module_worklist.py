@@ -202,6 +202,19 @@ def test_decisions_are_kept_after_the_next_patient_could_not_be_opened(host: Hos
     assert widget.ui.worklistBox.currentText == "sub-01 (1 / 2)"
 
 
+def test_what_was_edited_elsewhere_is_all_said_on_return(host: Host, widget: Any, results: Path) -> None:
+    panel = reopen(host, widget, results)
+    panel.setOpen(False)
+    for lesion in (2, 1):
+        centre, size, _dvr = LESIONS[lesion - 1]
+        mask = ball(geometry("LPS", SPACING, SHAPE), SHAPE, centre, size + 0.9).transpose(2, 1, 0)
+        setMask(panel.nodes["lesions"], lesion, mask, panel.nodes["dvr"])
+        panel.onEdited()
+    panel.setOpen(True)
+    panel.onEdited()
+    assert all(f"Lesion {lesion} was edited" in widget.ui.editsLabel.text for lesion in (1, 2))
+
+
 @pytest.mark.parametrize("name", ["review.csv", "lesions.csv"])
 def test_a_table_that_is_not_utf8_is_said_when_its_patient_is_opened_and_stops_nobody_else(
     name: str, host: Host, widget: Any, results: Path
