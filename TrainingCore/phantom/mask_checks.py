@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..imaging.volumes import Volume, read_volume
 from ..runtime.errors import BadInput
 from .template import load_template
+
+if TYPE_CHECKING:
+    from ..imaging.volumes import Volume
 
 LEAST_INSIDE = (
     0.8  # share of a mask in the template's brain; the 29 masks of Lesjak et al. 2018 lie in it wholly (ours)
@@ -53,6 +56,8 @@ def read_mask(path: Path) -> Volume:
     Raises:
         BadInput: it cannot be read, or its values are those of no mask.
     """
+    from ..imaging.volumes import read_volume
+
     try:
         return read_volume(path, what="lesion mask", mask=True)
     except BadInput as error:

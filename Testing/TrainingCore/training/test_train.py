@@ -421,7 +421,7 @@ def test_a_run_may_start_from_a_trained_model_and_says_so(whole_run: Path, ball_
     swapped = [*changes, f"inputs=[{', '.join(about['inputs'][::-1])}]"]
     done = train("--data", ball_cohort, "--out", tmp_path / "x", "--start-from", model, "--set", *swapped, code=2)
     assert "it would read one image as another" in done.stderr
-    coarser = [*changes, "intensity.high=99"]
+    coarser = [*changes, "data.intensity.high=99"]
     done = train("--data", ball_cohort, "--out", tmp_path / "coarser", "--start-from", model, "--set", *coarser)
     assert "intensity rule" in done.stderr
     assert "learnt anew" in done.stderr
