@@ -93,7 +93,8 @@ class Curricular(System):
         self.options = read_settings(CurricularSettings, recipe)
         self.patch = patch_voxels(recipe)
         self.predicts_scale = self.options.losses.error_scale > 0
-        if self.predicts_scale and not learns_map(recipe):
+        self.keeps_map = not learns_map(recipe)
+        if self.predicts_scale and self.keeps_map:
             self.score = ("scale",)  # the map stays as it is, and so do its errors
         generator = build_generator(asdict(self.options.generator), self.channels, self.predicts_scale)
         self.generator = self.learner("generator", generator, "generator_rate")

@@ -43,6 +43,7 @@ class System(ABC):
         optional_weights: prefixes of weights that a bundle of this system may lack, or hold in addition.
         epochs: number of epochs of a closed-form system; None to use that of the recipe.
         phases: how often the training steps of the recipe are run in sequence (2: the networks are trained in turn).
+        keeps_map: whether training leaves the map of an initial model as it is.
         from_masks: whether it predicts from masks (`predict_case`) instead of MRI, as the comparator `geometry`.
     """
 
@@ -51,6 +52,7 @@ class System(ABC):
     progress_losses: ClassVar[dict[str, str]]
     architecture_keys: ClassVar[tuple[str, ...]] = ()
     optional_weights: ClassVar[tuple[str, ...]] = ()
+    keeps_map: bool = False
     epochs: ClassVar[int | None] = None
     phases: int = 1
     from_masks: ClassVar[bool] = False

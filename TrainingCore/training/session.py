@@ -20,7 +20,6 @@ from ..runtime.errors import BadInput
 from ..runtime.memory import keep_freed_memory
 from ..runtime.processes import Processes, join_processes
 from ..systems import system_class
-from ..systems.papers.curricular import learns_map
 from .export import export_bundles
 from .feeds import CohortFeed, Feed, SimulatedFeed, Visits
 from .loop import Trainer
@@ -88,7 +87,7 @@ def train_split(
     except (ValueError, TypeError) as error:
         raise BadInput(f"The recipe cannot be used: {error}.") from error
     if start is not None:
-        _check_start(start, recipe)
+        _check_start(start, recipe, system.keeps_map)
         system.start_from(start)
     if run is not None and isinstance(split, Split):
         _check_same_images(run, split.training, recipe["data"]["inputs"][0])
@@ -104,7 +103,7 @@ def train_split(
     return run
 
 
-def _check_start(start: Bundle, recipe: dict[str, Any]) -> None:
+def _check_start(start: Bundle, recipe: dict[str, Any], keeps_map: bool) -> None:
     """Compare what an initial model was trained on with what it will be trained on now.
 
     Raises:
@@ -123,7 +122,7 @@ def _check_start(start: Bundle, recipe: dict[str, Any]) -> None:
     what = f"The initial model {start.path} has {'; '.join(differ)}"
     if about["inputs"] != data["inputs"] and sorted(about["inputs"]) == sorted(data["inputs"]):
         raise BadInput(f"{what}: it would read one image as another. Use --set inputs=[{', '.join(about['inputs'])}].")
-    if start.description["system"] == "curricular" == recipe["system"] and not learns_map(recipe):
+    if keeps_map:
         raise BadInput(f"{what}, so its map would not stay as it is. Use the data settings of its own recipe.")
     LOG.warning(f"{what}. Its weights have to be learnt anew in part.")
 
