@@ -148,11 +148,11 @@ def _plausibility(
         return {}
     solid = tissues["white_matter"] | tissues["grey_matter"] | (labels > 0)
     fluid = ventricles(brain, solid, case.affine)
-    found: dict[str, float | None] = {}
+    measures: dict[str, float | None] = {}
     for kind, values in dvr.items():
         checked = plausibility(values, labels, tissues | {"nawm": nawm}, case.affine, case.volumes.get("t1w"), fluid)
-        found |= columns(checked, kind)
-    return found
+        measures |= columns(checked, kind)
+    return measures
 
 
 def _voxel_errors(outputs: ModelImages, error: np.ndarray, brain: np.ndarray) -> dict[str, float]:

@@ -231,9 +231,9 @@ def pooled(findings: Sequence[Sequence[Finding]]) -> list[dict[str, Any]]:
         Rows {check, holds, maps, mean, unit, expected}; maps without a number are not counted.
     """
     rows = []
-    names = [[finding.check for finding in one] for one in findings]
-    usual = max((one for one in names if one), key=names.count, default=[])
-    for same in zip(*(one for one, own in zip(findings, names, strict=True) if own == usual)):
+    names = [[finding.check for finding in checked] for checked in findings]
+    usual = max((checks for checks in names if checks), key=names.count, default=[])
+    for same in zip(*(checked for checked, own in zip(findings, names, strict=True) if own == usual)):
         known = [check for check in same if check.value is not None]
         rows.append(
             {

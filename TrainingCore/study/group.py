@@ -65,12 +65,12 @@ def _findings(rows: Sequence[dict[str, Any]], results: Path) -> dict[str, list[F
     """Plausibility of each map by label of the visit, as it was checked when the map was made."""
     from ..reporting.group_page import visit_of
 
-    found = {}
+    findings = {}
     for row in rows:
         label = visit_of(row)
         summary = Result.open(results / label).provenance["summary"]
-        found[label] = [Finding(**one) for one in summary.get("plausibility", [])]
-    return found
+        findings[label] = [Finding(**check) for check in summary.get("plausibility", [])]
+    return findings
 
 
 def _empty_marks(rows: Sequence[dict[str, Any]], column: str) -> None:

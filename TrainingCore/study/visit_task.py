@@ -208,8 +208,8 @@ def _dicom_of_review(task: VisitTask, folder: Path, old: Mapping[str, Any]) -> d
     )
     out = Path(task.out)
     files = [path.relative_to(out).as_posix() for path in sorted(written.path.iterdir())]
-    place = written.path.relative_to(out).as_posix()
-    others = {name: about for name, about in old.get("outputs", {}).items() if not name.startswith(f"{place}/")}
+    folder_name = written.path.relative_to(out).as_posix()
+    others = {name: about for name, about in old.get("outputs", {}).items() if not name.startswith(f"{folder_name}/")}
     return {"dicom_of_review": review, "outputs": others | outputs_of(out, files)}
 
 

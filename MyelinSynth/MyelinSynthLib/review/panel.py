@@ -27,15 +27,7 @@ from .keys import Keys
 from .points import lesionPoint, loadDistances
 from .rows import Rows, lesionLine, stateName
 from .segments import segmentIds
-from .table import (
-    ACCEPTED,
-    FLAGGED,
-    REJECTED,
-    STATE,
-    STATES,
-    UNREVIEWED,
-    Review,
-)
+from .table import ACCEPTED, FLAGGED, REJECTED, STATE, STATES, UNREVIEWED, Review
 
 CORNER_CHARACTERS = 46  # of a line in the corner: a slice view may be as narrow as 327 pixels (seen in Slicer 5.13)
 EDIT_MILLISECONDS = 400  # quiet time after a stroke in the Segment Editor before the lesions are measured again
@@ -196,9 +188,9 @@ class ReviewPanel(VTKObservationMixin):
         self._updateReviewing()
         if not same:
             self._said = []
-        if not same and self._open:
-            self._did = ""
-            self._annotate()
+            if self._open:
+                self._did = ""
+                self._annotate()
 
     def setTitles(self, titles: dict[str, str]) -> None:
         """Show in the corner of slice views what they contain.

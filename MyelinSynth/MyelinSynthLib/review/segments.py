@@ -192,7 +192,11 @@ def drawnSegments(segmentation: Any, first: int) -> Iterator[dict[int, str]]:
     """
     content, known = segmentation.GetSegmentation(), segmentIds(segmentation)
     start = max([first - 1, *known]) + 1
-    others = [content.GetSegment(one) for one in list(content.GetSegmentIDs()) if one not in known.values()]
+    others = [
+        content.GetSegment(identifier)
+        for identifier in list(content.GetSegmentIDs())
+        if identifier not in known.values()
+    ]
     segments = dict(enumerate(filter(_isDrawn, others), start))
     for number, segment in segments.items():
         segment.SetTag(LESION_TAG, str(number))

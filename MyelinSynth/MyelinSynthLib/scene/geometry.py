@@ -236,9 +236,9 @@ def removeExported(labelmap: Any) -> None:
     """
     display = labelmap.GetDisplayNode()
     colours = None if display is None else display.GetColorNode()
-    made = colours is not None and colours.GetTypeAsString() == "UserDefined"
+    fromExport = colours is not None and colours.GetTypeAsString() == "UserDefined"
     slicer.mrmlScene.RemoveNode(labelmap)
-    for node in (display, colours if made else None):
+    for node in (display, colours if fromExport else None):
         if node is not None and slicer.mrmlScene.IsNodePresent(node):
             slicer.mrmlScene.RemoveNode(node)
 
