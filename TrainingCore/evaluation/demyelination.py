@@ -19,7 +19,7 @@ from .statistics import weighted_mean
 
 Row = dict[str, Any]
 CONTROL = "control"
-REGIONS = ("wm_control", "nawm", "lesions")
+REGIONS = ("wm_control", "wm_patient", "lesions")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MIN_PEOPLE = 3  # in each group of a test
 
@@ -134,7 +134,8 @@ def person_regions(
 ) -> Row:
     """Compute mean and quantiles of both maps in a visit's regions.
 
-    Regions: the white matter of a control is `wm_control`; of a patient, `nawm` is white matter without lesions.
+    Regions: white matter without lesions, `wm_control` of a control and `wm_patient` of a patient (its NAWM), and
+    `lesions`. None has the name of a tissue of `evaluate_case` (`nawm`), whose rows these join.
 
     Args:
         measured: (I, J, K) DVR.
@@ -154,7 +155,7 @@ def person_regions(
     is_control = group == CONTROL
     masks = {
         "wm_control": normal if is_control else empty,
-        "nawm": empty if is_control else normal,
+        "wm_patient": empty if is_control else normal,
         "lesions": empty if is_control else lesions,
     }
     row: Row = {"person": person, "group": group}

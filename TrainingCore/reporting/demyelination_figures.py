@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REGION_TITLES = {
     "wm_control": "white matter\nof controls",
-    "nawm": "NAWM\nof patients",
+    "wm_patient": "NAWM\nof patients",
     "lesions": "lesions\nof patients",
 }
 KINDS = (("measured", MEASURED), ("synthetic", SYNTHETIC))
@@ -86,7 +86,7 @@ def people_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     ordered = sorted(rows, key=lambda row: (row["group"], row["person"]))
     positions = np.arange(len(ordered))
     for kind, colour in KINDS:
-        white = [_first(row[f"{kind}_wm_control"], row[f"{kind}_nawm"]) for row in ordered]
+        white = [_first(row[f"{kind}_wm_control"], row[f"{kind}_wm_patient"]) for row in ordered]
         lesions = [_first(row[f"{kind}_lesions"]) for row in ordered]
         axis.plot(positions, white, color=colour, marker="o", markersize=4, label=f"{kind}, white matter")
         axis.plot(positions, lesions, color=colour, marker="s", markersize=4, linestyle=":", label=f"{kind}, lesions")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..evaluation.compared import ComparedModels
-from ..evaluation.demyelination import group_comparison
+from ..evaluation.demyelination import REGIONS, group_comparison
 from ..evaluation.task import Row
 from .demyelination_figures import people_figure, regions_figure, shares_figure
 from .document import Report
@@ -25,7 +25,7 @@ def demyelination_section(report: Report, compared: ComparedModels) -> None:
             if kind == "measured" and rows:
                 continue  # the same for every model
             row: Row = {"map": "measured" if kind == "measured" else name}
-            for region in ("wm_control", "nawm", "lesions"):
+            for region in REGIONS:
                 mean, sd = groups[f"{region}_mean"], groups[f"{region}_sd"]
                 row[region] = "–" if mean is None else f"{mean:.3f}" + ("" if sd is None else f" ({sd:.3f})")
             row |= {"p NAWM / control": groups["p_nawm_against_control"]}

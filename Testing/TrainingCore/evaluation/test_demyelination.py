@@ -86,7 +86,7 @@ def test_lesions_differ_from_nawm_and_nawm_does_not_from_controls():
     for kind in ("measured", "synthetic"):
         found = group_comparison(rows)[kind]
         assert found["wm_control_n"] == found["lesions_n"] == 8
-        assert found["nawm_mean"] - found["lesions_mean"] == pytest.approx(0.3, abs=0.01)
+        assert found["wm_patient_mean"] - found["lesions_mean"] == pytest.approx(0.3, abs=0.01)
         assert found["p_lesions_against_nawm"] < 0.01
         assert found["p_nawm_against_control"] > 0.05
 
@@ -101,7 +101,7 @@ def test_no_loss_no_difference_and_two_people_are_too_few():
 
 def test_two_visits_of_a_person_count_as_one():
     rows = cohort(np.random.default_rng(4))
-    assert group_comparison(rows + rows)["measured"]["nawm_n"] == 8
+    assert group_comparison(rows + rows)["measured"]["wm_patient_n"] == 8
 
 
 def test_the_figures_hold_every_person_and_both_kinds_of_map():

@@ -82,9 +82,10 @@ def test_nawm_and_the_white_matter_of_controls_are_one_region() -> None:
             one = Case(f"{group}{person}", "1", masks | {"dvr": dvr}, np.eye(4), {"group": group})
             rows.append(DEMYELINATION.measure(one, outputs(dvr), recipe["data"], None)[0])
     found = group_comparison(rows)["measured"]
-    assert found["wm_control_n"] == found["nawm_n"] == 5
-    assert found["nawm_mean"] == pytest.approx(found["wm_control_mean"], abs=0.005)
+    assert found["wm_control_n"] == found["wm_patient_n"] == 5
+    assert found["wm_patient_mean"] == pytest.approx(found["wm_control_mean"], abs=0.005)
     assert found["p_nawm_against_control"] > 0.5
+    assert rows[0]["measured_nawm"] == pytest.approx(rows[0]["measured_wm_control"])  # by tissue, of controls too
 
 
 def test_hyperintensities_and_the_flair_are_measured_where_a_system_makes_them() -> None:
