@@ -164,7 +164,7 @@ class SimulatedCohort:
     @staticmethod
     def _information(information: dict[str, Any]) -> str:
         """Format the information ceiling as a table, or the reason why there is none."""
-        from .evaluation.information import as_table
+        from .evaluation.information import as_table, caution
 
         if not information.get("rows"):
             return f" {information['skipped']}" if information.get("skipped") else ""
@@ -173,7 +173,7 @@ class SimulatedCohort:
         rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
         return (
             "\nInformation ceiling: correlation of out-of-sample regressions (5 folds by person):\n"
-            + "\n".join(rows)
+            + "\n".join([*rows, *filter(None, [caution(information)])])
             + "\n"
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 TRAINED_IMAGES = "trained_images"  # entry of bundle.json and run.json, see `imaging.fingerprints`
 FITTED_IMAGES = "fitted_images"  # of the people whose errors gave `intervals` and `myelin`, one list each
-BETTER = "better than size and location alone"  # in the results on further cohorts, with yes or NO
+BETTER = "better than size and location alone"  # in the results on further cohorts, with yes, NO or not shown
 IN_SHORT = (  # entries of the measured performance in the short card
     "measured on",
     "lesion level Pearson r",
@@ -82,8 +82,11 @@ def _head(description: dict[str, Any]) -> list[str]:
 
 
 def _cohorts_without_advantage(performance: dict[str, Any]) -> list[str]:
-    cohorts = [key for key, value in performance.items() if f"{BETTER}: NO" in str(value)]
-    return [f"- not {BETTER} {cohort.removeprefix('also ')}" for cohort in cohorts]
+    lines = []
+    for verdict, words in (("NO", "not"), ("not shown", "not shown to be")):
+        cohorts = [key for key, value in performance.items() if f"{BETTER}: {verdict}" in str(value)]
+        lines += [f"- {words} {BETTER} {cohort.removeprefix('also ')}" for cohort in cohorts]
+    return lines
 
 
 def _widest_interval(description: dict[str, Any]) -> list[str]:

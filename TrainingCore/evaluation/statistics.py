@@ -137,16 +137,17 @@ def correlation_with_interval(
         y: (n,) synthetic.
         clusters: (n,) patients.
         seed: random seed.
-        ceiling: (n,) noise-free truth of the same points, if it is known: r_ceiling is its correlation with `x`, the
-            best that can be expected without knowledge of the noise.
+        ceiling: (n,) noise-free truth of the same points: r_ceiling is its correlation with `x`, the best that can be
+            expected without knowledge of the noise. No ceiling is computed unless all points have it: a share of two
+            sets of points would be wrong.
 
     Returns:
         {r, p, n, patients, r_low, r_high, r_ceiling, share_of_ceiling, share_low, share_high}; None: not estimable.
     """
-    columns = [x, y] if ceiling is None else [x, y, ceiling]
-    arrays = [np.asarray(column, float).ravel() for column in columns]
-    keep = np.logical_and.reduce([np.isfinite(array) for array in arrays])
-    x, y, *truth = (array[keep] for array in arrays)
+    x, y = np.asarray(x, float).ravel(), np.asarray(y, float).ravel()
+    keep = np.isfinite(x) & np.isfinite(y)
+    x, y = x[keep], y[keep]
+    truth = None if ceiling is None else np.asarray(ceiling, float).ravel()[keep]
     result = pearson(x, y)
     people = np.asarray(clusters)[keep]
     result |= {"patients": int(np.unique(people).size), "r_low": None, "r_high": None}
@@ -156,10 +157,10 @@ def correlation_with_interval(
     draws = ClusterBootstrap(people, seed=seed)
     replicates = draws.correlations(x, y)
     result["r_low"], result["r_high"] = draws.interval(replicates)
-    best = pearson(truth[0], x)["r"] if truth else None
-    if best is not None and best > 0:
+    best = pearson(truth, x)["r"] if truth is not None and np.isfinite(truth).all() else None
+    if truth is not None and best is not None and best > 0:
         result |= {"r_ceiling": best, "share_of_ceiling": result["r"] / best}
-        ceilings = draws.correlations(truth[0], x)
+        ceilings = draws.correlations(truth, x)
         ceilings[~(ceilings > 0)] = np.nan
         result["share_low"], result["share_high"] = draws.interval(replicates / ceilings)
     return result

@@ -77,8 +77,9 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
         by: `("person", "visit")` or `("person",)`.
 
     Returns:
-        Rows of person, visit ("" for a person), volume_mm3, and the means of COLUMNS. People without lesions have no
-        row.
+        Rows of person, visit ("" for a person), volume_mm3, and the means of COLUMNS. Those of KINDS are of the lesions
+        that have both a measured and a synthetic DVR; `clean` is None unless all of these have it. People without
+        lesions have no row.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in lesions:
@@ -92,8 +93,20 @@ def pooled_level(lesions: Sequence[Row], by: Sequence[str]) -> list[Row]:
         )
         for kind, column in COLUMNS.items():
             point[kind] = weighted_mean([row.get(column) for row in members], volumes)
-        pooled.append(point)
+        pooled.append(point | _means_of_same_lesions(members))
     return pooled
+
+
+def _means_of_same_lesions(members: Sequence[Row]) -> Row:
+    """Mean of each of KINDS over the lesions that are measured and synthetic, so that the means can be compared."""
+    both = [row for row in members if None not in (row.get(COLUMNS["measured"]), row.get(COLUMNS["synthetic"]))]
+    if not both:
+        return {}
+    volumes = [row["volume_mm3"] for row in both]
+    means = {kind: weighted_mean([row.get(COLUMNS[kind]) for row in both], volumes) for kind in KINDS}
+    if any(row.get(COLUMNS["clean"]) is None for row in both):
+        means["clean"] = None
+    return means
 
 
 def levels(lesions: Sequence[Row], minimum_mm3: float = PAPER_MINIMUM_MM3) -> dict[str, list[Row]]:
@@ -148,12 +161,14 @@ def point_agreement(points: Sequence[Row], seed: int = 0) -> Row:
         seed: of the bootstrap.
 
     Returns:
-        Correlation and share of the noise ceiling, mae with interval, bland_altman.
+        Correlation and share of the noise ceiling, mae with interval, bland_altman, and without_truth: number of
+        points that lack the noise-free DVR that others have, in which case there is no ceiling.
     """
     measured, synthetic, clean = (column(points, kind) for kind in KINDS)
     people = clusters(points)
-    ceiling = clean if np.isfinite(clean).any() else None
-    result = correlation_with_interval(measured, synthetic, people, seed, ceiling)
+    result = correlation_with_interval(measured, synthetic, people, seed, clean)
+    unknown = np.isnan(clean[np.isfinite(synthetic - measured)])
+    result["without_truth"] = 0 if unknown.all() else int(unknown.sum())
     error = np.abs(synthetic - measured)
     error = error[np.isfinite(error)]
     result["mae"] = float(error.mean()) if error.size else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..evaluation.information import as_table
+from ..evaluation.information import as_table, caution
 from ..runtime.numerals import VERDICT
 from .figures import number_text, p_value, tissue_title, with_interval
 
@@ -99,12 +99,18 @@ def geometry_sentence(name: str, summary: Row) -> str:
         summary: its summary.
 
     Returns:
-        One sentence; empty if the model beats geometry or this cannot be estimated.
+        One sentence; empty if the model beats geometry, or if r has no value.
     """
     geometry = summary["geometry"]
+    gap = geometry["difference"]
+    if geometry["beats"] is None and gap["difference"] is not None:
+        return (
+            f"{name} is not shown to beat geometry alone: there are too few people for an interval. r at lesion level "
+            f"differs by {gap['difference']:+.3f} from a regression on lesion size, distances and tissue fractions "
+            "without image intensities."
+        )
     if geometry["beats"] is not False:
         return ""
-    gap = geometry["difference"]
     return (
         f"{name} does not beat geometry alone: r at lesion level differs by "
         f"{with_interval(gap['difference'], gap['low'], gap['high'], '{:+.3f}')} from a regression on lesion size, "
@@ -214,7 +220,7 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
         target: (row["mri"]["lesion_r"], row["information"]["lesion_r"])
         for target, row in information.get("best", {}).items()
     }
-    lesions = information.get("lesions", 0)
+    lesions, few = information.get("lesions", 0), bool(caution(information))
     rows = []
     for name, summary in summaries.items():
         if abs(summary["lesions_in_correlation"] - lesions) > OTHER_LESIONS * lesions:
@@ -231,16 +237,16 @@ def share_rows(summaries: Mapping[str, Row], information: Mapping[str, Any]) -> 
         }
         rows.append(
             {"model": name}
-            | {title: _share(r, *best.get(target, (None, None))) for title, (r, target) in shares.items()}
+            | {title: _share(r, *best.get(target, (None, None)), few) for title, (r, target) in shares.items()}
         )
     return rows
 
 
-def _share(r: float | None, of_mri: float | None, of_all: float | None) -> str:
-    """r, and which share it is of the ceilings without and with the true tissue."""
+def _share(r: float | None, of_mri: float | None, of_all: float | None, few: bool = False) -> str:
+    """r, and which share it is of the ceilings without and with the true tissue; few: of too few people."""
     if r is None or not of_mri or not of_all:
         return "–"
-    return f"{r / of_mri:.0%} ({r:.2f} of {of_mri:.2f}), {r / of_all:.0%}"
+    return "at most " * few + f"{r / of_mri:.0%} ({r:.2f} of {of_mri:.2f}), {r / of_all:.0%}"
 
 
 def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
@@ -258,10 +264,11 @@ def ceiling_sentence(ceilings: Mapping[str, Any]) -> str:
         sentences.append(
             f"Noise ceiling of the whole cohort ({noise['lesions']} lesions of {noise['minimum_lesion_mm3']:g} mm3 or "
             f"more): r = {number_text(noise['lesion_level_r'])} per lesion, "
-            f"{number_text(noise['patient_level_r'])} per patient."
+            f"{number_text(noise['patient_level_r'])} per patient, on the cohort's own grid. The noise ceilings beside "
+            "the models are of the people and lesions of this evaluation on the models' grid, so they may differ."
         )
-    if information is not None and information.get("skipped"):
-        sentences.append(information["skipped"])
+    if information is not None:
+        sentences += filter(None, [information.get("skipped"), caution(information)])
     return " ".join(sentences)
 
 
@@ -281,7 +288,8 @@ def correlation_rows(summaries: Mapping[str, Row]) -> list[Row]:
             result = summary[level]
             row[f"{level} r"] = with_interval(result["r"], result["r_low"], result["r_high"])
             row[f"{level} p"] = p_value(result["p"]).removeprefix("p = ").removeprefix("p ")
-            row[f"{level} noise ceiling"] = number_text(result["r_ceiling"])
+            unknown = f"unknown for {result['without_truth']} of {result['n']}"
+            row[f"{level} noise ceiling"] = unknown if result["without_truth"] else number_text(result["r_ceiling"])
             share = result["share_of_ceiling"], result["share_low"], result["share_high"]
             row[f"{level} share of ceiling"] = with_interval(*share, "{:.0%}")
         rows.append(row)

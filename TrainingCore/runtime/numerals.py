@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 
 MISSING = "not estimable"
-VERDICT = {True: "yes", False: "NO", None: MISSING}
+VERDICT = {True: "yes", False: "NO", None: "not shown"}
 
 
 def format_number(value: float | Real, form: str) -> str:

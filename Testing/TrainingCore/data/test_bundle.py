@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from TrainingCore.data.bundle import REQUIRED, Bundle, save_bundle
-from TrainingCore.data.model_card import card_in_short
+from TrainingCore.data.model_card import BETTER, card_in_short
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.systems.linear import LinearVoxelwise
 from TrainingCore.systems.loading import load_system
@@ -69,6 +69,9 @@ def test_a_short_card_has_the_main_results_and_the_range_of_the_intervals(bundle
     assert "SSIM in the brain: 0.8" in card_in_short(
         {**bundle.description, "performance": {"SSIM in the brain": "0.8"}}
     )
+    cohorts = {f"also {name}": f"r 0.5, {BETTER}: {name}" for name in ("yes", "NO", "not shown")}
+    card = card_in_short({**bundle.description, "performance": cohorts})
+    assert f"- not {BETTER} NO\n- not shown to be {BETTER} not shown\n" in card
     assert "- not measured" in card_in_short({**bundle.description, "performance": {}})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,11 @@ def test_a_map_that_knows_less_than_geometry_says_so(cohort):
     assert geometry_sentence("good", summaries["good"]) == ""
     assert geometry_sentence("poor", summaries["poor"]).startswith("poor does not beat geometry alone")
     assert [row["beats geometry"] for row in knowledge_rows(summaries)] == ["yes", "NO", "–"]
+    visits, lesions = (([row for row in rows if row["person"] < "A04"]) for rows in cohort["poor"])
+    few = summarise(visits, lesions)
+    assert few["geometry"]["beats"] is None
+    assert geometry_sentence("few", few).startswith("few is not shown to beat geometry alone")
+    assert knowledge_rows({"few": few})[0]["beats geometry"] == "not shown"
     gaps = lesion_differences(cohort["poor"][1], cohort["good"][1])
     assert gaps["partial"]["low"] > 0
     assert gaps["mae"]["high"] < 0
@@ -244,6 +250,9 @@ def test_the_share_of_the_information_ceiling_is_that_of_the_same_lesions():
     assert row["r, true myelin, fitted to it"] == "80% (0.60 of 0.75), 71%"
     assert row["corrected for blur, fitted to it"] == "–"
     assert share_rows(summaries, {"lesions": 135, "best": best}) == []
+    (few,) = share_rows(summaries, {"lesions": 122, "people": 24, "best": best, "rows": [{}]})
+    assert few["r, measured DVR"] == "at most 90% (0.72 of 0.80), 80%"
+    assert few["corrected for blur, fitted to it"] == "–"
     myelin["synthetic"]["n"] = 90  # of three quarters of the lesions only
     (row,) = share_rows(summaries, {"lesions": 122, "best": best})
     assert row["r, measured DVR"].startswith("90%")
@@ -273,6 +282,34 @@ def test_without_the_truth_there_is_no_ceiling(cohort):
     assert summary["lesion"]["r"] is not None
     assert summary["lesion"]["r_ceiling"] is None
     assert np.isnan(column(levels(rows)["patient"], "clean")).all()
+
+
+def test_truth_of_some_people_alone_gives_no_ceiling_and_changes_nothing_else(cohort):
+    from TrainingCore.reporting.lesion_tables import correlation_rows
+
+    visits, lesions = cohort["good"]
+    some = [row | ({"clean_mean_dvr": None} if row["person"] < "A03" else {}) for row in lesions]
+    whole, partly = summarise(visits, lesions), summarise(visits, some)
+    for level in ("lesion", "visit", "patient"):
+        assert partly[level]["r_ceiling"] is partly[level]["share_of_ceiling"] is None
+        for name in ("r", "p", "n", "r_low", "r_high"):
+            assert partly[level][name] == whole[level][name]
+    assert (whole["patient"]["without_truth"], partly["patient"]["without_truth"]) == (0, 3)
+    (row,) = correlation_rows({"good": partly})
+    assert row["patient noise ceiling"] == "unknown for 3 of 10"
+    second = [row | ({"clean_mean_dvr": None} if row["visit"] == "2" else {}) for row in lesions]
+    assert summarise(visits, second)["patient"]["r_ceiling"] is None  # of the first visits' lesions it is another's
+
+
+def test_means_of_people_are_of_the_same_lesions():
+    def lesion(measured: float | None, synthetic: float | None, clean: float | None = 1.0) -> dict[str, Any]:
+        dvr = {"measured_mean_dvr": measured, "mean_dvr": synthetic, "clean_mean_dvr": clean}
+        return {"person": "A", "visit": "1", "id": 1, "volume_mm3": 60.0} | dvr
+
+    (point,) = pooled_level([lesion(1.2, 1.1), lesion(None, 0.5), lesion(0.8, None)], ("person",))
+    assert (point["measured"], point["synthetic"], point["clean"]) == (1.2, 1.1, 1.0)
+    (point,) = pooled_level([lesion(1.2, 1.1), lesion(1.0, 0.9, None)], ("person",))
+    assert (point["measured"], point["synthetic"], point["clean"]) == (pytest.approx(1.1), pytest.approx(1.0), None)
 
 
 def test_mean_and_sd_leave_out_what_is_not_defined():

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from TrainingCore.evaluation.information import as_table, feature_table, information_ceiling
+from TrainingCore.evaluation.information import as_table, caution, feature_table, information_ceiling
 from TrainingCore.evaluation.lesion_features import image_features, rim_labels
 
 
@@ -80,6 +82,19 @@ def test_a_tiny_cohort_is_left_out_with_a_sentence() -> None:
     few = information_ceiling(lesions_of(4, 5))
     assert not few["rows"]
     assert "too few" in few["skipped"]
+    assert "too few" in information_ceiling(lesions_of(19, 12))["skipped"]
+    assert caution(few) == ""
+
+
+def test_a_ceiling_of_few_people_is_said_to_be_too_low(ceiling) -> None:
+    from TrainingCore.reporting.lesion_tables import ceiling_sentence
+    from TrainingCore.simulate import SimulatedCohort
+
+    assert caution(ceiling).startswith("The information ceiling of 240 lesions of 20 people is too low")
+    assert caution(ceiling | {"people": 50, "lesions": 500}) == ""
+    assert caution(ceiling) in ceiling_sentence({"noise": None, "information": ceiling})
+    noise = {"lesions": 240, "lesion_level_r": 0.9, "patient_level_r": 0.9, "information": ceiling}
+    assert caution(ceiling) in str(SimulatedCohort(Path("ms"), 20, 0, ["dvr"], noise))
 
 
 def test_gaps_become_the_median_and_empty_columns_go() -> None:
@@ -107,7 +122,7 @@ def test_image_features_are_relative_to_normal_appearing_white_matter() -> None:
 
 
 def test_lesions_of_a_few_real_masks_are_left_out_with_a_sentence() -> None:
-    rows = [row | {"lesion_shapes_of": "one"} for row in lesions_of(12, 20)]
+    rows = [row | {"lesion_shapes_of": "one"} for row in lesions_of(20, 12)]
     assert "1 real masks only" in information_ceiling(rows)["skipped"]
-    masks = [row | {"lesion_shapes_of": str(int(row["person"][1:]) % 6)} for row in lesions_of(12, 20)]
+    masks = [row | {"lesion_shapes_of": str(int(row["person"][1:]) % 6)} for row in lesions_of(20, 12)]
     assert information_ceiling(masks)["skipped"] is None
