@@ -12,7 +12,7 @@ from .runtime.errors import BadInput
 from .runtime.signature import Option, command
 
 SHARE_VISITS = 8  # visits over which the share of lesion voxels is averaged (ours)
-KEY_SETTINGS = ("patches", "losses", "labels", "optimizer")  # printed for systems that have them
+KEY_SETTINGS = ("patches", "losses", "discriminator", "labels", "optimizer")  # printed for systems that have them
 
 
 def describe(
@@ -29,7 +29,7 @@ def describe(
         data: BIDS folder or table; adds the share of lesion voxels in the discriminator's patches, from up to 8 visits.
 
     Raises:
-        BadInput: there is no such recipe or bundle.
+        BadInput: there is no such recipe or bundle, or the recipe cannot be used.
 
     Example:
         python -m TrainingCore.describe curricular
@@ -53,8 +53,10 @@ def _list_recipes() -> None:
 
 def _describe_recipe(recipe: dict[str, Any]) -> None:
     from .systems import system_class
+    from .systems.checks import check_recipe
     from .systems.registry import entry_of
 
+    check_recipe(recipe)
     facts = system_class(recipe["system"])(recipe, "cpu").describe()
     print(recipe["description"])
     citation = entry_of(recipe["system"]).citation

@@ -1,5 +1,6 @@
 """Ten minutes on one GPU: the tests marked `gpu`, steps beside MONAI's, full-size training that the next call resumes.
 
+    pip install -e ".[test,benchmark]"                                  # MONAI is the peer of the benchmark
     python -m Testing.benchmarks.gpu --out gpu                          # on a machine with a CUDA GPU
     python -m Testing.benchmarks.gpu --out gpu --stages training        # go on with the training alone
     python -m Testing.benchmarks.gpu --out try --device cpu --quick     # to try the script without a GPU
@@ -12,6 +13,7 @@ kept in OUT, so that a call with the same OUT, on another machine too, continues
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -80,7 +82,7 @@ def run_benchmark(device: str, size: int, repeats: int, seconds: float) -> list[
         if device == "cpu" and "compile=true" in CONTENDERS[name]:
             rows.append({"contender": name, "failed": "left out on a CPU, where compiling takes minutes"})
             continue
-        command = [sys.executable, "-m", __spec__.name, "--child", name, "--device", device]
+        command = [sys.executable, "-m", "Testing.benchmarks.gpu", "--child", name, "--device", device]
         command += ["--size", str(size), "--repeats", str(repeats)]
         left = (ends - time.monotonic()) / (len(CONTENDERS) - turn)
         try:
@@ -214,6 +216,10 @@ def main() -> int:
     if chosen.child:
         print(json.dumps(measure(chosen.child, chosen.device, size, chosen.repeats)))
         return 0
+    if "benchmark" in chosen.stages and importlib.util.find_spec("monai") is None:
+        words = 'MONAI, the peer, is not installed: pip install -e ".[benchmark]", or leave out the stage benchmark.'
+        print(words, file=sys.stderr)
+        return 2
     chosen.out.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"device": device_name(chosen.device), **machine(("torch", "monai", "numpy"))}
     whole = 60 * chosen.minutes

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from .errors import MyelinSynthError
 from .stopping import defer_signals
 
-__all__ = ["BrokenProcessPool", "explain_broken_pool", "parallel_results"]
+__all__ = ["BrokenProcessPool", "end_with_parent", "explain_broken_pool", "parallel_results"]
 
 PARENT_SECONDS = 1.0
 Task = TypeVar("Task")
@@ -87,8 +87,8 @@ def _end_processes(results: Any) -> None:
             threading.excepthook = excepthook
 
 
-def _start_process() -> None:
-    """In every process: end when the parent is gone (kill -9), and keep libraries' warnings from the terminal."""
+def end_with_parent() -> None:
+    """End this process within a second of its parent's end, kill -9 and lack of memory included (not on Windows)."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -98,5 +98,10 @@ def _start_process() -> None:
 
     if os.name == "posix":
         threading.Thread(target=watch, daemon=True).start()
+
+
+def _start_process() -> None:
+    """In every process: end with the parent, and keep libraries' warnings from the terminal."""
+    end_with_parent()
     if not os.environ.get("MYELINSYNTH_DEBUG"):
         warnings.simplefilter("ignore")

@@ -20,6 +20,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from ..data.case import Case
+from ..runtime.parallel import end_with_parent
 from ..runtime.processes import Processes
 from ..runtime.stopping import defer_signals
 from .augmentation import augment
@@ -77,7 +78,8 @@ def _as_it_is(item: Any) -> Any:
 
 
 def _start_worker(_number: int) -> None:
-    """Ignore Ctrl-C in a worker; the parent process handles it and ends its workers."""
+    """End a worker with the training; Ctrl-C is ignored, since the parent process handles it and ends its workers."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(AttributeError, OSError):  # Windows has no nice
         os.nice(NICENESS)

@@ -39,6 +39,11 @@ def test_describe_lists_every_recipe_with_what_it_is(capsys: pytest.CaptureFixtu
     assert listed == {name: load_recipe(name)["description"] for name in available()}
 
 
+def test_describe_refuses_a_recipe_that_cannot_be_used() -> None:
+    with pytest.raises(BadInput, match="strides must be whole numbers"):
+        describe(["curricular", "--set", "discriminator.strides=[3,3,3]"])
+
+
 def test_short_keys_and_types() -> None:
     recipe = load_recipe(
         "curricular", ["width=8", "size=64", "generator_rate=1e-3", "schedule.name=fixed", "share=0.2"]

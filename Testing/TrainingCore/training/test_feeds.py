@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,13 @@ def numbered(people: SimulatedPeople, number: int) -> Case:
     """A visit of one voxel that holds its person's number, in place of a second of simulation."""
     volume = np.full((1, 1, 1), number, np.float32)
     return Case(people.label(number), "1", {"t1w": volume, "brain": volume > -1}, np.eye(4))
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.fixture
@@ -131,6 +141,33 @@ def test_workers_end_with_the_steps() -> None:
     while set(multiprocessing.active_children()) - before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not set(multiprocessing.active_children()) - before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_with_a_training_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, time\n"
+        "from TrainingCore.training import feeds\n"
+        "if __name__ == '__main__':\n"
+        "    course = feeds.prefetch([1, 60, 60, 60], time.sleep, 1)\n"
+        "    next(course)\n"
+        "    import multiprocessing\n"
+        "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    (tmp_path / "killed.py").write_text(script)
+    path = {"PYTHONPATH": str(Path(__file__).parents[3])}
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "killed.py"], stdout=subprocess.PIPE, text=True, env=os.environ | path
+    )
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(worker)
 
 
 @pytest.mark.parametrize("wait", [True, False])
