@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,8 +100,21 @@ def simulate(
         for done, (label, rows) in enumerate(results, start=1):
             finished.update({(label, number): row for number, row in rows.items()})
             reporter.report("simulate", done / len(tasks), f"Simulated sub-{label} ({done} of {len(tasks)})")
+    _warn_of_nothing_left(finished, shapes_of(people), size)
     ceiling = _write_ceilings(out, finished, shapes_of(people)) if "dvr" in settings["contrasts"] else None
     return SimulatedCohort(out, patients, controls, settings["contrasts"], ceiling)
+
+
+def _warn_of_nothing_left(
+    finished: Mapping[tuple[str, int], Sequence[Any]], shapes: Mapping[str, str], size: int
+) -> None:
+    """Warn of patients with real masks of which no lesion is left; shapes: real mask by label of the person."""
+    without = sorted({label for (label, _), rows in finished.items() if label in shapes and not rows})
+    if without:
+        LOG.warning(
+            f"{len(without)} of the patients with real masks have no lesion ({', '.join(without)}): their masks are "
+            f"empty, or hold only lesions smaller than the voxels of --size {size}."
+        )
 
 
 def _write_ceilings(
@@ -149,7 +162,8 @@ class SimulatedCohort:
     ceiling: dict[str, Any] | None
 
     def __str__(self) -> str:
-        facts = f"{self.patients} patients and {self.controls} controls with {', '.join(self.contrasts)}"
+        controls = "1 control" if self.controls == 1 else f"{self.controls} controls"
+        facts = f"{self.patients} patients and {controls} with {', '.join(self.contrasts)}"
         table = ""
         if self.ceiling is not None:
             lesion, patient = (

@@ -102,6 +102,8 @@ def train(
         cohort = _training_cohort(data or (Path(run.facts["data"]) if run else None), settings)
     if run is None:
         check_not_begun(out)
+    elif threads and run.facts.get("threads", threads) != threads:
+        raise BadInput(f"{out} was started with --threads {run.facts['threads']}. Leave out --threads.")
     start = start_from if run is None else None  # a resumed run has its weights
     compute = Compute(device=device, threads=threads, workers=workers)
     began = Bundle.open(start) if start else None

@@ -76,9 +76,12 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Settings:
     return recipe
 
 
-def _find(name: str) -> Path:
+def _find(name: str, beside: Path | None = None) -> Path:
+    """Path of a recipe; beside: folder of the recipe that names it, which is looked in first."""
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
+        if beside is not None and (beside / path).is_file():
+            return beside / path
         if not path.is_file():
             raise BadInput(f"The recipe {path} does not exist.")
         return path
@@ -96,7 +99,7 @@ def _read(path: Path, chain: tuple[Path, ...] = ()) -> Settings:
     base = content.pop("base", None)
     if base is None and (path.parent == FOLDER or path in _ROOTS.values()):
         return content  # a root
-    recipe = _read(_find(str(base or content.get("system", "curricular"))), (*chain, path))
+    recipe = _read(_find(str(base or content.get("system", "curricular")), path.parent), (*chain, path))
     for key, value in leaves(content):
         _set(recipe, key, value, where=str(path))
     return recipe
@@ -136,11 +139,12 @@ def parse_yaml(text: str, where: str) -> Any:
         The value.
 
     Raises:
-        BadInput: the text is not valid YAML.
+        BadInput: the text is not valid YAML, or has a key twice.
     """
     import yaml
 
     try:
+        _refuse_repeated_keys(yaml.compose(text, yaml.SafeLoader), where)
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadInput(f"{where} is not valid YAML: {str(error).splitlines()[0]}.") from error
@@ -150,6 +154,19 @@ def parse_yaml(text: str, where: str) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _refuse_repeated_keys(node: Any, where: str) -> None:
+    """Raise BadInput if a mapping in a YAML document has a key twice, of which YAML would keep the last."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise BadInput(f"{where} has {key} twice. Remove one of them.")
+        for _, value in node.value:
+            _refuse_repeated_keys(value, where)
 
 
 def leaves(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:

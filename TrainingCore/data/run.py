@@ -187,14 +187,16 @@ def run_of_bundle(bundle: Path) -> Run | None:
 
 
 def check_not_begun(path: Path) -> None:
-    """Check that a folder holds no run with a finished epoch, which must not be overwritten by accident.
+    """Check that a folder can be created and holds no run with a finished epoch, which would be overwritten.
 
     Args:
         path: run folder; it need not exist.
 
     Raises:
-        BadInput: the folder holds such a run.
+        BadInput: the folder holds such a run, or a file of its name exists.
     """
+    if any(folder.is_file() for folder in (path, *path.parents)):
+        raise BadInput(f"{path} cannot be created: a file of that name exists. Choose another --out.")
     if (path / "checkpoints" / "last.safetensors").is_file():
         raise BadInput(f"{path} already holds a run. Add --resume to continue it, or choose another --out.")
 

@@ -82,8 +82,8 @@ def information_ceiling(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return result
     if len(people) < MIN_PEOPLE or len(rows) < MIN_LESIONS:
         result["skipped"] = (
-            f"{len(rows)} lesions of {len(people)} people are too few to estimate what MRI knows of them: it takes "
-            f"{MIN_LESIONS} of {MIN_PEOPLE}."
+            f"{len(rows)} lesions of {len(people)} people are too few to estimate what MRI knows of them: it takes at "
+            f"least {MIN_PEOPLE} people and {MIN_LESIONS} lesions."
         )
         return result
     for name, target in TARGETS.items():

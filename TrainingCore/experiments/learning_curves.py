@@ -67,7 +67,8 @@ def run_curves(
     for first, second, people, other in zip(fractions, fractions[1:], counts, counts[1:]):
         if people == other:
             raise BadInput(
-                f"--fractions {first:g} and {second:g} both give {people} training subjects. Remove one of them."
+                f"The fractions {first:g} and {second:g} both give {people} training subjects. Leave one of them "
+                "out of --fractions, or give a larger cohort."
             )
     cells: list[Row] = []
     for width in sizes.widths:

@@ -111,10 +111,10 @@ def place_lesions(anatomy: Anatomy, mask_path: str, person_seed: int) -> Lesions
         person_seed: seed of the person.
 
     Returns:
-        Lesions of the first visit; voxels outside tissue are left out.
+        Lesions of the first visit; voxels outside tissue, and lesions smaller than a voxel, are left out.
 
     Raises:
-        BadInput: the mask cannot be read or lies outside the template.
+        BadInput: the mask cannot be read.
     """
     from scipy import ndimage
 
@@ -133,8 +133,6 @@ def place_lesions(anatomy: Anatomy, mask_path: str, person_seed: int) -> Lesions
     tissue = anatomy.fluid[anatomy.brain] < 0.5
     lesional = np.zeros(anatomy.shape, bool)
     lesional[anatomy.brain] = inside & tissue
-    if mask.any() and not inside.any():
-        raise BadInput(f"{mask_path} lies outside the template's brain. Give lesion masks in MNI space.")
     lesions = no_lesions(anatomy.shape)
     lesions.owner[:] = split_confluent(lesional, anatomy.voxel, stream(person_seed, "territories"))
     return with_states(lesions, anatomy, person_seed)

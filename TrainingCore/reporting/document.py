@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SIMULATED_BANNER = "Simulated data: all results are from simulated patients, not from people."
 DOTS_PER_INCH = 150
+LONGEST_NAME = 60  # characters of a file name made from a description
 LONGEST_LINE = 30  # characters of a cell that may not be broken
 TEMPLATE = "report.html.jinja"
 
@@ -42,6 +44,7 @@ class Report:
         self.figures = figures
         self.banners = [RESEARCH_USE, *(banner for banner in banners if banner != RESEARCH_USE)]
         self._parts: list[dict[str, Any]] = []
+        self._names: set[str] = set()
 
     def add_heading(self, text: str) -> Report:
         """Start a section.
@@ -105,7 +108,8 @@ class Report:
             figure: matplotlib figure, PNG bytes or path of a PNG.
             caption: caption below the figure.
             alt: description for screen readers (default: the caption).
-            name: name of the PNG file, without extension.
+            name: name of the PNG file, without extension (default: from the description). The file says below the
+                figure that it is for research only, and whether the data are simulated.
 
         Returns:
             The report itself.
@@ -121,8 +125,11 @@ class Report:
             raise ValueError("a report takes PNG pictures only")
         if self.figures is not None:
             self.figures.mkdir(exist_ok=True)
-            number = sum(part["kind"] == "figure" for part in self._parts) + 1
-            (self.figures / f"{name or f'figure-{number}'}.png").write_bytes(content)
+            name = name or re.sub(r"[^\w]+", "-", (alt or caption).lower()).strip("-")[:LONGEST_NAME]
+            label = f"Simulated data. {RESEARCH_USE}" if SIMULATED_BANNER in self.banners else RESEARCH_USE
+            name += "-2" * (name in self._names)
+            self._names.add(name)
+            (self.figures / f"{name}.png").write_bytes(labelled_png(content, label))
         width = struct.unpack(">I", content[16:20])[0] * 96 // DOTS_PER_INCH
         encoded = base64.b64encode(content).decode("ascii")
         self._parts.append(
@@ -159,6 +166,30 @@ def png_bytes(figure: Figure) -> bytes:
     """
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def labelled_png(content: bytes, label: str) -> bytes:
+    """Add a line of text below a picture, which may be shown without its page.
+
+    Args:
+        content: PNG of `png_bytes`.
+        label: the text.
+
+    Returns:
+        The higher PNG.
+    """
+    from matplotlib import font_manager
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.open(io.BytesIO(content)).convert("RGB")
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), DOTS_PER_INCH * 8 // 72)
+    higher = Image.new("RGB", (picture.width, picture.height + 2 * int(font.size)), "white")
+    higher.paste(picture)
+    place = (picture.width / 2, picture.height + font.size / 4)
+    ImageDraw.Draw(higher).text(place, label, "#444444", font, anchor="ma")
+    stream = io.BytesIO()
+    higher.save(stream, "png")
     return stream.getvalue()
 
 

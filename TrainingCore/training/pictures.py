@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import RESEARCH_USE
-from ..data.case import Case
+from ..data.case import Case, is_simulated
 from ..reporting.document import png_bytes
 from ..reporting.slice_figures import axial_slices, slices_figure
 from ..runtime.files import atomic_path
@@ -26,6 +26,7 @@ def save_picture(path: Path, case: Case, predicted: np.ndarray, title: str, inpu
         target: name of the target image.
     """
     figure = slices_figure([axial_slices(case, predicted, title, inputs, target)])
-    figure.suptitle(RESEARCH_USE, fontsize=9)
+    label = f"Simulated data. {RESEARCH_USE}" if is_simulated(case.info) else RESEARCH_USE
+    figure.suptitle(label, fontsize=9)
     with atomic_path(path) as temporary:
         temporary.write_bytes(png_bytes(figure))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def train_split(
         run: run to resume, or None.
         start: bundle to initialise the weights from, or None.
         device: auto, cpu or cuda:N.
-        threads: CPU threads; 0 for all.
+        threads: CPU threads; 0 for all. A resumed run keeps its own, whose sums are in the same order.
         workers: processes that prepare visits in advance.
         watch: called with the log entry of every epoch; may raise an exception to end the training.
 
@@ -75,7 +76,7 @@ def train_split(
         BadInput: the recipe or a file cannot be used.
         MyelinSynthError: a loss became NaN or infinite.
     """
-    threads = threads or (run.facts.get("threads", 0) if run else 0)
+    threads = (run.facts.get("threads", 0) if run else 0) or threads
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True  # a resumed run on a GPU comes close (resampling still sums in any order)
@@ -268,11 +269,24 @@ def _warn_of_known_people(facts: dict[str, Any], cohort: Cohort, start: Bundle |
         )
 
 
+def _editions(cohort: Cohort) -> str:
+    """Editions and constants of the digital patients of a cohort, from the sidecars of the visits' first images."""
+    editions = set()
+    for visit in cohort.visits:
+        path = next(iter(visit.files.values()))
+        try:
+            about = json.loads(path.with_name(f"{path.name.partition('.')[0]}.json").read_text(encoding="utf-8"))
+            editions.add(f"edition {about['PhantomEdition']}, constants {about['PhantomConstants']}")
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # prepared or written by other software
+    return "; ".join(["digital patients", *sorted(editions)])
+
+
 def _facts_of(split: Split, start: Bundle | None, volume: str, report: Report) -> dict[str, Any]:
     """Entries of run.json for the data: people of each part, their images, training data in words, initial model."""
     training, validation = split.training, split.validation
     simulated = training.simulated or validation.simulated
-    kind = "simulated (digital patients)" if simulated else "measured"
+    kind = f"simulated ({_editions(training)})" if simulated else "measured"
     started, words = _initial_model(start)
 
     def tell(done: int, of: int) -> None:

@@ -44,6 +44,17 @@ def test_describe_refuses_a_recipe_that_cannot_be_used() -> None:
         describe(["curricular", "--set", "discriminator.strides=[3,3,3]"])
 
 
+def test_a_key_given_twice_is_refused_and_a_base_lies_beside_its_recipe(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("base: l1_only\nepochs: 3\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\ngenerator: {width: 4}\n")
+    recipe = load_recipe(str(tmp_path / "second.yaml"))
+    assert (recipe["epochs"], recipe["generator"]["width"]) == (3, 4)
+    for text, key in (("epochs: 3\nepochs: 30\n", "epochs"), ("generator:\n  width: 4\n  width: 8\n", "width")):
+        (tmp_path / "first.yaml").write_text(text)
+        with pytest.raises(BadInput, match=rf"first.yaml has {key} twice"):
+            load_recipe(str(tmp_path / "first.yaml"))
+
+
 def test_short_keys_and_types() -> None:
     recipe = load_recipe(
         "curricular", ["width=8", "size=64", "generator_rate=1e-3", "schedule.name=fixed", "share=0.2"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -91,6 +93,22 @@ def test_the_same_figure_gives_the_same_bytes_and_other_bytes_are_refused():
     assert png_bytes(picture()) == png_bytes(picture())
     with pytest.raises(ValueError, match="PNG"):
         Report("t").add_figure(b"GIF89a", "no")
+
+
+def test_pictures_beside_a_report_say_what_they_are(tmp_path: Path):
+    from PIL import Image
+
+    plain = Report("t", figures=tmp_path / "plain").add_figure(picture(), "A line", "A rising line")
+    plain.add_figure(picture(), "A line", "A rising line")
+    Report("t", [SIMULATED_BANNER], tmp_path / "simulated").add_figure(picture(), "A line", name="line")
+    assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["a-rising-line-2.png", "a-rising-line.png"]
+    height = Image.open(io.BytesIO(png_bytes(picture()))).height
+    strips = []
+    for path in (tmp_path / "plain" / "a-rising-line.png", tmp_path / "simulated" / "line.png"):
+        strip = np.asarray(Image.open(path).convert("L"))[height:]
+        assert strip[[0, -1]].min() == 255  # nothing is cut off
+        strips.append(np.flatnonzero((strip < 200).any(axis=0)))
+    assert 0 < np.ptp(strips[0]) < np.ptp(strips[1])  # "Simulated data." comes before
 
 
 def test_a_number_with_its_sd_stays_on_one_line_and_words_break_before_a_table_scrolls():

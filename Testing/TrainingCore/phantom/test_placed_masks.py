@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from TrainingCore import simulate
 from TrainingCore.phantom.anatomy import grow_anatomy
+from TrainingCore.phantom.mask_checks import check_masks
 from TrainingCore.phantom.placed_masks import choose_mask, digest_of, list_masks, place_lesions, split_confluent
 from TrainingCore.phantom.template import load_template
 from TrainingCore.runtime.cli import run_command
@@ -79,7 +80,20 @@ def test_a_folder_without_masks_and_a_mask_elsewhere_are_said(folder: Path, tmp_
     path = tmp_path / "far_mask.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.pad(np.ones((6, 6, 6), np.uint8), 1), far), path)
     with pytest.raises(BadInput, match="MNI"):
-        place_lesions(grow_anatomy(3, "A", 32, 40.0), str(path), 3)
+        check_masks([path])
+
+
+def test_a_lesion_smaller_than_a_voxel_is_lost_with_a_warning(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = nibabel.load(next(folder.glob("*.nii.gz")))
+    tiny = np.zeros(good.shape, np.uint8)
+    tiny[tuple(np.argwhere(np.asarray(good.dataobj) > 0)[0])] = 1
+    (tmp_path / "masks").mkdir()
+    nibabel.save(nibabel.Nifti1Image(tiny, good.affine), tmp_path / "masks" / "tiny_mask.nii.gz")
+    cohort = {"patients": 1, "visits": 1, "size": 32, "lesion_masks": tmp_path / "masks", "progress": "none"}
+    assert simulate.simulate(tmp_path / "out", **cohort).ceiling is not None
+    assert "1 of the patients with real masks have no lesion (A01)" in caplog.text
 
 
 def _spoilt(kind: str, good: nibabel.Nifti1Image) -> bytes:

@@ -201,6 +201,8 @@ def test_bad_input_is_one_sentence_with_exit_code_2(
 def test_a_finished_run_is_not_overwritten(whole_run: Path, ball_cohort: Path) -> None:
     done = train("--data", ball_cohort, "--out", whole_run, "--set", *SMALL, code=2)
     assert "--resume" in done.stderr
+    done = train("--data", ball_cohort, "--out", whole_run / "log.jsonl", "--set", *SMALL, code=2)
+    assert "a file of that name exists. Choose another --out." in done.stderr
     assert len(json.loads("[" + ",".join((whole_run / "log.jsonl").read_text().splitlines()) + "]")) == 4
 
 
@@ -392,6 +394,21 @@ def test_resuming_keeps_the_recipe(whole_run: Path, ball_cohort: Path) -> None:
     assert "keeps its recipe" in done.stderr
     done = train("--out", whole_run, "--resume", "--simulate", code=2)
     assert "started with a cohort" in done.stderr
+    done = train("--out", whole_run, "--resume", "--threads", 2, code=2)
+    assert "started with --threads 1. Leave out --threads." in done.stderr
+
+
+def test_the_digital_patients_of_a_cohort_are_named_with_their_edition(tmp_path: Path) -> None:
+    from TrainingCore.data.cohort import Cohort
+    from TrainingCore.data.visit import Visit
+    from TrainingCore.training.session import _editions
+
+    visits = [Visit(name, "1", {"t1w": tmp_path / f"sub-{name}_T1w.nii.gz"}) for name in ("A", "B", "C")]
+    for name, edition in (("A", 2), ("B", 2), ("C", None)):
+        about = {"PhantomEdition": edition, "PhantomConstants": "b5"} if edition else {}
+        (tmp_path / f"sub-{name}_T1w.json").write_text(json.dumps(about))
+    assert _editions(Cohort(visits)) == "digital patients; edition 2, constants b5"
+    assert _editions(Cohort(visits[2:])) == "digital patients"
 
 
 def test_resuming_with_other_people_of_the_same_names_is_refused(
