@@ -131,6 +131,12 @@ def _within(mask: np.ndarray, reach: float, spacing: tuple[float, ...]) -> np.nd
     return distance_to(mask, reach, spacing) <= reach
 
 
+def _touches(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    """Voxels within TOUCH_MM of a mask, and its face neighbours, whose centres lie farther away in thick slices."""
+    near = _within(mask, TOUCH_MM, spacing)
+    return near | ndimage.binary_dilation(mask) if max(spacing) > TOUCH_MM else near
+
+
 def lesion_regions(labels: np.ndarray, masks: RegionMasks, spacing: tuple[float, ...]) -> list[str]:
     """Determine the region of each lesion.
 
@@ -153,8 +159,8 @@ def lesion_regions(labels: np.ndarray, masks: RegionMasks, spacing: tuple[float,
         return np.bincount(owner, mask.ravel()[inside], len(counts)) / np.maximum(counts, 1)
 
     below = share(masks.infratentorial) > 0.5
-    touching = share(_within(masks.ventricles, TOUCH_MM, spacing)) > 0
-    cortical = share(_within(masks.cortex, TOUCH_MM, spacing)) > MIN_CORTEX
+    touching = share(_touches(masks.ventricles, spacing)) > 0
+    cortical = share(_touches(masks.cortex, spacing)) > MIN_CORTEX
     chosen = np.select([counts == 0, below, touching, cortical], ["", *_names()], DEEP)
     return chosen[1:].tolist()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from TrainingCore.imaging.regions import (
     ATLAS,
@@ -33,6 +34,31 @@ def test_lesions_are_named_after_what_they_touch():
         "infratentorial", "periventricular", "juxtacortical", "deep white matter", "", "periventricular"
     ]  # fmt: skip
     assert set(found) - {""} == set(REGIONS)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 0.7, 3.3), (3.0, 3.0, 3.0), (4.0, 4.0, 4.0)])
+def test_face_neighbours_touch_however_large_the_voxels(spacing):
+    shape = (24, 24, 24)
+    masks = {name: np.zeros(shape, bool) for name in ("infratentorial", "ventricles", "cortex")}
+    masks["ventricles"][8:12, 8:12, 8:12] = True
+    masks["cortex"][:, :, 21:] = True
+    labels = np.zeros(shape, int)
+    labels[9:11, 9:11, 12:14] = 1  # upon the ventricle
+    labels[2:5, 2:5, 19:21] = 2  # below the cortex
+    labels[16:18, 16:18, 10:12] = 3  # neither
+    assert lesion_regions(labels, RegionMasks(**masks), spacing) == [
+        "periventricular", "juxtacortical", "deep white matter"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (1.0, 1.5, 2.0)])
+def test_voxels_up_to_2_mm_touch_within_2_mm_only(spacing):
+    mask = np.random.default_rng(0).random((20, 20, 20)) > 0.995
+    distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    labels = np.arange(1, mask.size + 1).reshape(mask.shape)  # every voxel a lesion
+    nothing = np.zeros(mask.shape, bool)
+    regions = np.reshape(lesion_regions(labels, RegionMasks(nothing, mask, nothing), spacing), mask.shape)
+    np.testing.assert_array_equal(regions == "periventricular", distance <= 2)
 
 
 def test_a_lesion_that_grazes_the_cortex_stays_in_the_deep_white_matter():
