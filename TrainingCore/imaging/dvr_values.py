@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..runtime.numerals import format_percent
+
 PLAUSIBLE = (-1.0, 10.0)  # [11C]PiB DVR lies between about 0.5 and 3; noise of single voxels goes beyond (ours)
 MAX_SHARE = 0.2  # of the filled voxels: more means another unit, which other checks name (ours)
 FILL_MM = 4.0  # SD of the Gaussian that fills them from their neighbours (ours)
@@ -31,7 +33,7 @@ def without_wild_voxels(data: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarr
     estimate = np.divide(mean, weight, out=np.zeros_like(mean), where=weight > 1e-6)
     worst = float(data.flat[np.abs(np.where(wild, data, 0)).argmax()])
     note = (
-        f"holds {count} voxel{'s' if count > 1 else ''} ({100 * count / filled:.2g} %) that no DVR can have (up to "
+        f"holds {count} voxel{'s' if count > 1 else ''} ({format_percent(count / filled)}) that no DVR can have (up to "
         f"{worst:.3g}; plausible: {PLAUSIBLE[0]:g} to {PLAUSIBLE[1]:g}); left out, and filled from their neighbours"
     )
     return np.where(wild, estimate, data).astype(np.float32), note

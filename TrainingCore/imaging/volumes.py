@@ -17,6 +17,7 @@ import numpy as np
 
 from ..runtime.errors import BadInput
 from ..runtime.files import atomic_path
+from ..runtime.numerals import format_percent
 from . import readers
 from .background import without_nan
 from .mask_values import binary_mask
@@ -110,11 +111,11 @@ def _finite(data: np.ndarray, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
     data, outside, inside = without_nan(data)
     if inside:
         raise BadInput(
-            f"{label} holds {inside} voxels ({100 * inside / data.size:.2g} %) that are NaN or infinite within the "
+            f"{label} holds {inside} voxels ({format_percent(inside / data.size)}) that are NaN or infinite within the "
             "head. Replace them and try again."
         )
-    share = 100 * outside / data.size
-    note = f"is NaN or infinite in {share:.2g} % of its voxels, around the head; they count as background"
+    share = format_percent(outside / data.size)
+    note = f"is NaN or infinite in {share} of its voxels, around the head; they count as background"
     return data, (note,) if outside else ()
 
 

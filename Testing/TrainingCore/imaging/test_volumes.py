@@ -207,6 +207,12 @@ def test_infinite_voxels_are_refused_with_their_share(values, tmp_path):
         read_volume(tmp_path / "image.nii")
 
 
+def test_an_image_of_nothing_but_nan_is_refused_with_100_percent(values, tmp_path):
+    write_volume(tmp_path / "image.nii", np.full_like(values, np.nan), np.eye(4))
+    with pytest.raises(BadInput, match=rf"{values.size} voxels \(100 %\) that are NaN"):
+        read_volume(tmp_path / "image.nii")
+
+
 def test_an_empty_mask_is_read_because_a_patient_may_have_no_lesion(tmp_path):
     write_volume(tmp_path / "mask.nii", np.zeros((6, 6, 6), bool), np.eye(4))
     assert not read_volume(tmp_path / "mask.nii", mask=True).data.any()
