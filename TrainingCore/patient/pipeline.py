@@ -143,7 +143,7 @@ def prepare_patient(
 
 def _put_masks_on_grid(prepared: PreparedPatient, clock: Clock) -> None:
     """Put the given lesion mask and measured map on the reference grid, and on the original grid if it is finer."""
-    patient, aligned = prepared.patient, prepared.aligned
+    patient, aligned, drawn = prepared.patient, prepared.aligned, None
     t1w, brain = patient.own_grids[patient.reference], aligned.brain.mask
     fine = patient.grids.get(patient.reference) is not None
     if fine:
@@ -163,7 +163,7 @@ def _put_masks_on_grid(prepared: PreparedPatient, clock: Clock) -> None:
         prepared.lesions, prepared.measured = prepared.own.on_working_grid(patient.images[patient.reference])
     if prepared.lesions is not None and "flair" in aligned.images:
         flair = aligned.images["flair"]
-        clock.warn(patient, check_side(prepared.lesions, flair, aligned.brain.mask, aligned.matrix("flair")))
+        clock.warn(patient, check_side(prepared.lesions, flair, aligned.brain.mask, aligned.matrix("flair"), drawn))
 
 
 def _find_lesions(

@@ -10,7 +10,7 @@ from small_head import AFFINE
 
 from TrainingCore.data.bundle import Bundle
 from TrainingCore.imaging.aligned import AlignedPatient
-from TrainingCore.imaging.volumes import Volume
+from TrainingCore.imaging.volumes import Volume, write_volume
 from TrainingCore.patient.clock import Clock
 from TrainingCore.patient.inputs import read_patient
 from TrainingCore.patient.outputs import write_result
@@ -69,3 +69,17 @@ def test_without_a_mask_and_a_finder_there_are_no_lesions(patient: dict[str, Pat
     read = read_patient(files, Bundle.open(bundle), {"flair": "identity"})
     prepared = prepare_patient(read, clock)
     assert (prepared.lesion_source, prepared.lesions) == ("none", None)
+
+
+def test_a_mask_whose_voxels_were_reversed_on_its_own_grid_is_warned_of(
+    patient: dict[str, Path], bundle: Path, head: dict[str, np.ndarray], clock: Clock, tmp_path: Path
+) -> None:
+    wider = AFFINE.copy()
+    wider[0, 3] += 12  # four more voxels on the right
+    padded = np.pad(head["lesions"], ((4, 0), (0, 0), (0, 0))).astype(np.uint8)
+    for data, expected in ((padded, False), (padded[::-1], True)):
+        write_volume(tmp_path / "les.nii.gz", data, wider)
+        files = {name: patient[name] for name in ("t1w", "flair", "brain")} | {"lesions": tmp_path / "les.nii.gz"}
+        read = read_patient(files, Bundle.open(bundle), {"flair": "identity"})
+        warnings = prepare_patient(read, clock).patient.warnings
+        assert any("left and right exchanged" in sentence for sentence in warnings) == expected
