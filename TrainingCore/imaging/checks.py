@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..runtime.errors import BadInput
+from ..runtime.numerals import format_percent
 from .bias import box_around
 from .contrasts import (
     DEEP_MM,
@@ -32,6 +33,7 @@ from .contrasts import (
 )
 from .partial_volumes import lesion_mask_on_grid
 from .placement import refuse_lost_header
+from .registration import in_mask
 from .volumes import Volume, resample, same_grid
 
 SAME_CONTRAST = 0.55  # rank correlation in tissue: two T1w 0.67-0.90; T1w and FLAIR of one visit -0.62 to 0.25
@@ -42,6 +44,7 @@ MIN_EDGES, MIN_INFORMATION = 0.42, 0.035
 COVERED_SHARE = 0.99  # of the brain; a measured map that covers less is noted (ours)
 CUT_SHARE = 0.25  # of the brain's largest section: the brain stem at the lower end has under 0.15 (ours)
 DOUBTFUL_LOAD, IMPOSSIBLE_LOAD = 0.12, 1 / 3  # of the brain: 155 ml, 430 ml (ours)
+MAX_OUTSIDE = 0.5  # of a lesion mask outside the brain: more is no inexact outline but another place (ours)
 ENDS = (("left", "right"), ("back", "front"), ("lower", "upper"))
 WHY = {
     T2W: "fluid is bright in it",
@@ -49,6 +52,7 @@ WHY = {
     T1W: "white matter is clearly brighter than grey matter in it",
     DVR: "its values are those of a PET map",
 }
+DRAWN_HERE = "Give the mask that was drawn on this patient's images."
 DISTRUST = "Check the file given as {}; do not trust the result."
 
 
@@ -253,6 +257,31 @@ def check_lesion_load(mask: Volume, brain: Volume) -> str:
     )
 
 
+def refuse_misplaced_lesions(mask: Volume, brain: Volume, reference: str, hint: str = "") -> None:
+    """Check that a lesion mask lies in the brain.
+
+    Args:
+        mask: 0/1 lesion mask, in the world of the brain mask.
+        brain: 0/1 mask.
+        reference: the image of the brain mask in the message, e.g. `T1w t1.nii`.
+        hint: sentence on what is wrong and what to do, if that is known.
+
+    Raises:
+        BadInput: more than half of the mask lies outside the brain.
+    """
+    marked = np.argwhere(mask.data > 0.5)
+    if not len(marked):
+        return
+    outside = 1 - float(in_mask(marked @ mask.affine[:3, :3].T + mask.affine[:3, 3], brain).mean())
+    if outside <= MAX_OUTSIDE:
+        return
+    where = f"the brain in the {reference} (world coordinates)"
+    sentence = f"{format_percent(outside)} of the lesion mask {mask.name} lie outside {where}."
+    if outside == 1:
+        sentence = f"The lesion mask {mask.name} does not overlap with {where}."
+    raise BadInput(f"{sentence} {hint or DRAWN_HERE}")
+
+
 def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[str]]:
     """Resample a lesion mask to the T1w grid; no lesion vanishes, and volumes are kept.
 
@@ -265,23 +294,21 @@ def lesions_on_grid(mask: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, l
         The mask on the T1w grid, and warnings (mask empty or partly outside the brain).
 
     Raises:
-        BadInput: no lesion is inside the brain, or lesions cover a third of it.
+        BadInput: no lesion is inside the brain.
     """
     if not mask.data.any():
         return replace(t1w, data=np.zeros(t1w.data.shape, np.float32), name=mask.name), [
             f"The lesion mask {mask.name} is empty: the lesion table has no rows."
         ]
-    doubt = check_lesion_load(mask, brain)
-    warnings = [doubt] if doubt else []
-    data = mask.data
+    warnings, data = [], mask.data
     if not same_grid(mask, t1w):
         data = lesion_mask_on_grid(mask, t1w.data.shape, t1w.affine).astype(np.float32)
     data = (data > 0.5).astype(np.float32)
     kept = data * (brain.data > 0.5)
     if not kept.any():
         raise BadInput(
-            f"The lesion mask {mask.name} does not overlap with the brain in {t1w.name} (world coordinates). Give the "
-            "mask that was drawn on this patient's images."
+            f"The lesion mask {mask.name} does not overlap with the brain in {t1w.name} (world coordinates). "
+            f"{DRAWN_HERE}"
         )
     lost = 1 - float(kept.sum() / data.sum())
     if lost > 0.01:

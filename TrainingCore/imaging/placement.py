@@ -180,6 +180,27 @@ def _same_position(first: Volume, second: Volume) -> bool:
     return first.data.shape == second.data.shape and _corner_gap(first, second) < 0.01
 
 
+def lost_header_hint(mask: Volume, images: Mapping[str, Volume]) -> str:
+    """Say whether a mask that does not fit its patient has probably lost its header.
+
+    Args:
+        mask: mask, as read.
+        images: images by volume name, as read.
+
+    Returns:
+        Sentence if the mask has the shape of an image and fits none, else an empty string.
+    """
+    if any(fit_to(mask, image) >= FIELD for image in images.values()):
+        return ""
+    for name, image in images.items():
+        if sorted(mask.data.shape) == sorted(image.data.shape):
+            return (
+                f"It has the shape of the {word_of(name)} {image.name} ({times(image.data.shape)} voxels) but another "
+                "header, which was probably lost or changed: export it again, or copy the header of that image to it."
+            )
+    return ""
+
+
 def refuse_lost_header(mask: Volume, what: str, images: Mapping[str, Volume]) -> None:
     """Check that a mask or map has not lost its header.
 

@@ -311,6 +311,24 @@ def inside_share(points: np.ndarray, image: Volume, matrix: np.ndarray) -> float
     return float(inside.mean())
 
 
+def in_mask(points: np.ndarray, mask: Volume) -> np.ndarray:
+    """Look up which points lie in a mask.
+
+    Args:
+        points: (n, 3), RAS mm.
+        mask: 0/1 mask.
+
+    Returns:
+        bool (n,): whether the nearest voxel of each point is in the mask.
+    """
+    to_voxel = np.linalg.inv(mask.affine)
+    voxels = np.rint(points @ to_voxel[:3, :3].T + to_voxel[:3, 3]).astype(int)
+    within = ((voxels >= 0) & (voxels < mask.data.shape)).all(axis=1)
+    inside = np.zeros(len(points), bool)
+    inside[within] = mask.data[tuple(voxels[within].T)] > 0.5
+    return inside
+
+
 def _stripped_alike(first: Volume, second: Volume) -> bool:
     """Check whether two images on one grid have nearly the same skull-stripping mask, so that they are
     co-registered.

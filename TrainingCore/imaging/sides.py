@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .alignment import values_at
-from .registration import brain_points
+from .registration import brain_points, in_mask
 from .robust import median_and_sd
 from .volumes import Volume
 
@@ -37,7 +37,7 @@ def check_side(lesions: Volume, flair: Volume, brain: Volume, matrix: np.ndarray
     points = marked[:: max(len(marked) // MAX_POINTS, 1)] @ lesions.affine[:3, :3].T + lesions.affine[:3, 3]
     if len(points) < MIN_VOXELS or len(inside) < MIN_VOXELS:
         return ""
-    points = points[_in_mask(points, brain)]
+    points = points[in_mask(points, brain)]
 
     def flair_values(positions: np.ndarray) -> np.ndarray:
         values = values_at(flair, positions @ matrix[:3, :3].T + matrix[:3, 3])
@@ -49,7 +49,7 @@ def check_side(lesions: Volume, flair: Volume, brain: Volume, matrix: np.ndarray
         return ""
     for mirror in _mirrors(drawn or lesions, inside):
         mirrored = points @ mirror[:3, :3].T + mirror[:3, 3]
-        one_sided = ~_in_mask(mirrored, lesions) & _in_mask(mirrored, brain)
+        one_sided = ~in_mask(mirrored, lesions) & in_mask(mirrored, brain)
         if np.count_nonzero(one_sided) < MIN_VOXELS:
             continue
         pairs = (flair_values(positions[one_sided]) for positions in (points, mirrored))
@@ -76,13 +76,3 @@ def _mirrors(drawn: Volume, inside: np.ndarray) -> list[np.ndarray]:
     reversed_axis = np.eye(4)
     reversed_axis[axis, axis], reversed_axis[axis, 3] = -1, count - 1
     return [about_brain, drawn.affine @ reversed_axis @ np.linalg.inv(drawn.affine)]
-
-
-def _in_mask(points: np.ndarray, mask: Volume) -> np.ndarray:
-    """Whether the nearest voxel of each world point (n, 3) is in a mask, bool (n,)."""
-    to_voxel = np.linalg.inv(mask.affine)
-    voxels = np.rint(points @ to_voxel[:3, :3].T + to_voxel[:3, 3]).astype(int)
-    within = ((voxels >= 0) & (voxels < mask.data.shape)).all(axis=1)
-    inside = np.zeros(len(points), bool)
-    inside[within] = mask.data[tuple(voxels[within].T)] > 0.5
-    return inside

@@ -11,11 +11,11 @@ import numpy as np
 from ..data.case import ALL_MRI, REFERENCES, reference_of, word_of
 from ..data.cohort_bids import SPACES
 from ..imaging.aligned import AlignedPatient
-from ..imaging.checks import check_different_images, check_lesion_load
+from ..imaging.checks import check_different_images
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes
 from ..imaging.preparation import on_grid
-from ..imaging.registration import inside_share
+from ..imaging.registration import in_mask
 from ..imaging.sides import check_side
 from ..imaging.volumes import Volume
 from ..imaging.working_grid import working_copy
@@ -181,7 +181,7 @@ def _lesions_in_reference_space(
     mask = read.get("lesions")
     if mask is None:
         return None
-    fixed, brain = read[reference], aligned.brain.mask
+    brain = aligned.brain.mask
     images = {name: read[name] for name in aligned.images}
     mask, notes = lesions_where_drawn(mask, aligned, images, reference, spaces.get("lesions"))
     warnings += notes
@@ -189,28 +189,12 @@ def _lesions_in_reference_space(
         warnings.append(f"The lesion mask {mask.name} is empty.")
         return mask
     points = np.argwhere(mask.data > 0.5) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
-    inside = _share_in_mask(points, brain)
-    if inside == 0 or inside_share(points, brain, np.eye(4)) == 0:
-        raise BadInput(
-            f"The lesion mask {mask.name} does not overlap with the brain in the {word_of(reference)} {fixed.name} "
-            "(world coordinates). "
-            "Give the mask that was drawn on this patient's images."
-        )
-    doubts = [check_lesion_load(mask, brain)]
-    if "flair" in images:
-        doubts.append(check_side(mask, aligned.images["flair"], brain, aligned.matrix("flair")))
-    warnings += [doubt for doubt in doubts if doubt]
+    inside = float(in_mask(points, brain).mean())
+    doubt = check_side(mask, aligned.images["flair"], brain, aligned.matrix("flair")) if "flair" in images else ""
+    warnings += [doubt] if doubt else []
     if inside < 0.99:
         warnings.append(f"{100 * (1 - inside):.0f} % of the lesion mask {mask.name} lie outside the brain mask.")
     return mask
-
-
-def _share_in_mask(points: np.ndarray, mask: Volume) -> float:
-    """Share of world points, (n, 3) RAS mm, whose nearest voxel is in a mask."""
-    to_voxel = np.linalg.inv(mask.affine)
-    voxels = np.rint(points @ to_voxel[:3, :3].T + to_voxel[:3, 3]).astype(int)
-    inside = ((voxels >= 0) & (voxels < mask.data.shape)).all(axis=1)
-    return float((mask.data[tuple(voxels[inside].T)] > 0.5).sum() / len(points))
 
 
 def _tissue_masks(

@@ -13,8 +13,8 @@ from ..data.case import DIFFUSION, QUANTITATIVE, word_of
 from ..imaging.aligned import AlignedPatient
 from ..imaging.bias import correct_bias
 from ..imaging.brain_mask import find_brain
-from ..imaging.checks import check_contrasts, check_t1w
-from ..imaging.placement import place
+from ..imaging.checks import check_contrasts, check_lesion_load, check_t1w, refuse_misplaced_lesions
+from ..imaging.placement import lost_header_hint, place
 from ..imaging.registration import Registration, brain_points, inside_share, mean_distance, register
 from ..imaging.volumes import Volume, same_grid
 from ..runtime.errors import BadInput
@@ -84,14 +84,17 @@ def lesions_where_drawn(
         space: BIDS `space` entity of the mask, or None to take it from the file name.
 
     Returns:
-        The mask with its affine in reference world coordinates, and notes about the decision.
+        The mask with its affine in reference world coordinates, and notes about the decision and its volume.
 
     Raises:
-        BadInput: the image that the mask belongs to is ambiguous.
+        BadInput: the image that the mask belongs to is ambiguous, or the mask cannot be one of lesions in this brain.
     """
     placed = place(mask, "lesion mask", images, reference, space)
     moved = mask if placed.follows == reference else _moved_with(mask, patient.matrix(placed.follows))
-    return moved, [placed.note] if placed.note else []
+    brain, fixed = patient.brain.mask, f"{word_of(reference)} {images[reference].name}"
+    doubt = check_lesion_load(moved, brain)  # first: a tissue mask or an inverted one lies outside the brain too
+    refuse_misplaced_lesions(moved, brain, fixed, lost_header_hint(mask, images))
+    return moved, [sentence for sentence in (placed.note, doubt) if sentence]
 
 
 def _moved_with(mask: Volume, matrix: np.ndarray) -> Volume:

@@ -12,6 +12,7 @@ from TrainingCore.imaging.checks import (
     check_different_images,
     dvr_on_grid,
     lesions_on_grid,
+    refuse_misplaced_lesions,
     white_to_grey,
 )
 from TrainingCore.imaging.labelling import label_lesions
@@ -152,6 +153,27 @@ def test_lesions_outside_the_brain_are_left_out_and_counted(head):
     kept, warnings = lesions_on_grid(Volume(marked.astype(np.float32), AFFINE, "l.nii"), t1w, brain)
     assert np.array_equal(kept.data > 0, head["lesions"])
     assert "outside the brain" in warnings[0]
+
+
+@pytest.mark.parametrize("outside", [0, 1, 4, 5, 7, 10])
+def test_a_lesion_mask_that_lies_mostly_outside_the_brain_is_refused(outside):
+    brain = Volume(np.zeros((20, 20, 20), np.float32), np.eye(4))
+    brain.data[:, :, :10] = 1
+    marks = np.zeros_like(brain.data)
+    marks[5:15, 5, 5] = 1
+    marks[5 : 5 + outside, 5, 5], marks[5 : 5 + outside, 5, 15] = 0, 1
+    lesions = Volume(marks, np.eye(4), "les.nii")
+    if outside <= 5:
+        refuse_misplaced_lesions(lesions, brain, "T1w t1.nii")
+        return
+    words = {7: r"70 % of the lesion mask les\.nii lie outside", 10: r"mask les\.nii does not overlap with"}[outside]
+    with pytest.raises(BadInput, match=rf"{words} the brain in the T1w t1\.nii .* Give the mask"):
+        refuse_misplaced_lesions(lesions, brain, "T1w t1.nii")
+
+
+def test_an_empty_lesion_mask_lies_nowhere_wrong(head):
+    brain = Volume(head["brain"].astype(np.float32), AFFINE)
+    refuse_misplaced_lesions(brain.with_data(np.zeros_like(brain.data)), brain, "T1w t1.nii")
 
 
 def test_lesions_on_a_finer_grid_keep_their_volume(head):

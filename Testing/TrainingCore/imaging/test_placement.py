@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from TrainingCore.imaging.checks import check_lesion_load, lesions_on_grid
-from TrainingCore.imaging.placement import AXES, FIELD, NONE, PART, WHOLE, fit_to, in_reference_world, place
+from TrainingCore.imaging.placement import (
+    AXES,
+    FIELD,
+    NONE,
+    PART,
+    WHOLE,
+    fit_to,
+    in_reference_world,
+    lost_header_hint,
+    place,
+)
 from TrainingCore.imaging.volumes import Volume
 from TrainingCore.runtime.errors import BadInput
 
@@ -73,6 +83,21 @@ def test_the_space_entity_decides_before_the_grid(images):
 def test_the_shape_of_an_image_under_another_header_is_refused(affine, images):
     with pytest.raises(BadInput, match=r"shape of the T1w t1\.nii .* its header was lost"):
         place(_volume(affine), "lesion mask", images)
+
+
+@pytest.mark.parametrize(
+    ("affine", "shape", "lost"),
+    [
+        (LAS, SHAPE, False),
+        (MOVED @ LAS, SHAPE, False),  # of the FLAIR
+        (LAS @ np.diag([1.5, 1.5, 1.5, 1]), SHAPE, True),
+        (LAS @ np.diag([1.5, 1.5, 1.5, 1]), (14, 15, 16), False),
+    ],
+    ids=["t1w", "flair", "stretched", "own"],
+)
+def test_a_lost_header_is_suspected_where_only_the_shape_is_that_of_an_image(affine, shape, lost, images):
+    hint = lost_header_hint(_volume(affine, shape), images)
+    assert ("the shape of the T1w t1.nii (20 x 24 x 18 voxels) but another header" in hint) == lost
 
 
 def test_a_grid_of_its_own_stays_in_the_world_of_the_t1w(images):

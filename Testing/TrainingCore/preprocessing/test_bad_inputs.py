@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small_head import AFFINE, make_head
 
-from TrainingCore.preprocess import main
+from TrainingCore.imaging.volumes import Volume
+from TrainingCore.patient.case_preparation import prepare_volumes
+from TrainingCore.preprocess import main, settings_of
 from TrainingCore.preprocessing.dataset import check_folders, claimed
 from TrainingCore.runtime.cli import run_command
 from TrainingCore.runtime.errors import BadInput
@@ -113,6 +117,25 @@ def test_a_table_is_refused_or_its_bad_rows_are_failures(
     assert len(reasons) == 2
     assert any("broken.nii.gz is not a NIfTI file" in reason for reason in reasons)
     assert any("line 2" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("outside", [0.25, 0.75])
+def test_a_lesion_mask_that_lies_mostly_outside_the_brain_is_refused(outside: float) -> None:
+    head = make_head()
+    read = {name: Volume(head[name].astype(np.float32), AFFINE, f"{name}.nii") for name in ("t1w", "brain")}
+    marks = np.zeros(head["brain"].shape, np.float32)
+    marks[28:32, 20:40, 24:28] = 1
+    beside = round(20 * outside)
+    marks[28:32, 20 : 20 + beside, 24:28], marks[28:32, :beside, :4] = 0, 1
+    read["lesions"] = Volume(marks, AFFINE, "lesions.nii")
+    if outside > 0.5:
+        with pytest.raises(
+            BadInput, match=r"75 % of the lesion mask lesions\.nii lie outside the brain in the T1w t1w\.nii"
+        ):
+            prepare_volumes(read, settings_of("64", None, "t1w"), {}, {})
+        return
+    warnings = prepare_volumes(read, settings_of("64", None, "t1w"), {}, {}).warnings
+    assert "25 % of the lesion mask lesions.nii lie outside the brain mask." in warnings
 
 
 def test_help_and_bad_input_import_nothing_heavy() -> None:

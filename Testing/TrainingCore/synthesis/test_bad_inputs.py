@@ -69,6 +69,10 @@ def _bad(kind: str, folder: Path, head: dict[str, np.ndarray], patient: dict[str
     }
     if kind in arrays:
         return {arrays[kind][0]: _nifti(path, arrays[kind][1])}
+    if kind == "lesions_stretched":
+        stretched = AFFINE @ np.diag([1.5, 1.5, 1.5, 1])  # one of three lesions stays in the brain
+        stretched[:3, 3] += (AFFINE @ [45, 40, 29, 1] - stretched @ [21, 40, 29, 1])[:3]
+        return {"--lesions": _nifti(path, head["lesions"].astype(np.uint8), stretched)}
     elsewhere = {
         "flair_elsewhere": ("--flair", head["flair"]),
         "lesions_elsewhere": ("--lesions", head["lesions"].astype(np.uint8)),
@@ -96,6 +100,9 @@ SENTENCES = {
     "no_brain_mask": "is empty",
     "flair_elsewhere": "does not overlap",
     "lesions_elsewhere": "its header was lost or changed",
+    "lesions_stretched": "67 % of the lesion mask bad.nii.gz lie outside the brain in the T1w t1w.nii.gz (world "
+    "coordinates). It has the shape of the T1w t1w.nii.gz (60 x 68 x 52 voxels) but another header, which was "
+    "probably lost or changed: export it again",
     "brain_elsewhere": "its header was lost or changed",
     "dvr_elsewhere": "its header was lost or changed",
 }
