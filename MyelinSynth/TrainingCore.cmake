@@ -281,6 +281,7 @@ set(TRAINING_CORE_SCRIPTS
   study/halfway.py
   study/left_out.py
   study/lesion_matching.py
+  study/lesion_sources.py
   study/names.py
   study/repeatability.py
   study/reviews.py

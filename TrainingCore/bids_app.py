@@ -271,8 +271,10 @@ def _compare_sessions(tasks: Sequence[Any], data: Path, out: Path, progress: Pro
         progress.report("compare", done / len(pairs), f"Comparing {pair.label} ({done} of {len(pairs)})")
         t1w = [Path(task.files["t1w"]) for task in (pair.before, pair.after)]
         try:
-            change(*pair.results(), pair.folder, before_t1=t1w[0], after_t1=t1w[1], progress="none")
+            compared = change(*pair.results(), pair.folder, before_t1=t1w[0], after_t1=t1w[1], progress="silent")
             write_json(made_from, keys)
+            for warning in compared.summary()["warnings"]:
+                progress.say(f"Warning: {warning}")
             note_failure(out, pair.label, "")
         except MyelinSynthError as error:
             note_failure(out, pair.label, f"The sessions could not be compared: {error}")

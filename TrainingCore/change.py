@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from .data.change_result import CHANGE, DVR_AFTER, DVR_BEFORE, LESION_LABELS, REPORT, SUMMARY, TABLE, Change
 from .data.result import Result
@@ -25,7 +25,7 @@ def change(
     repeatability: Annotated[Path | None, Option("FILE")] = None,
     relative_to_nawm: bool = False,
     spacing: Annotated[float, Option("MM")] = 1.0,
-    progress: ProgressMode = "bar",
+    progress: ProgressMode | Literal["silent"] = "bar",  # silent: no warnings either, they are in change.json
 ) -> Change:
     """Compare two visits of one person.
 
@@ -71,13 +71,18 @@ def change(
     check_same_person(labels, (results[0].provenance, results[1].provenance))
     known = read_repeatability(repeatability, results)
 
+    from .study.lesion_sources import lesion_warnings
     from .study.visits import compare_visits
 
+    warnings = lesion_warnings(labels, results)
+
     with Progress(progress, "comparing") as reporter, atomic_folder(Path(out), SUMMARY) as folder:
+        for warning in warnings:
+            reporter.say(f"Warning: {warning}")
         reporter.report("register", 0.1, "Registering the visits")
         compared = compare_visits(results, (before_t1, after_t1), spacing, known, relative_to_nawm)
         reporter.report("write", 0.7, "Writing map, table and report")
-        _write(folder, compared, labels)
+        _write(folder, compared, labels, warnings)
         reporter.report("done", 1.0, f"Done: {out}")
     return Change(Path(out))
 
@@ -124,7 +129,7 @@ def _of_bundled_model(weights_sha256: str) -> Any:
     return description.get("repeatability") if description["weights_sha256"] == weights_sha256 else None
 
 
-def _write(folder: Path, compared: Any, labels: tuple[str, str]) -> None:
+def _write(folder: Path, compared: Any, labels: tuple[str, str], warnings: list[str]) -> None:
     from .imaging.volumes import write_volume
     from .reporting.change_report import write_change_report
 
@@ -133,7 +138,8 @@ def _write(folder: Path, compared: Any, labels: tuple[str, str]) -> None:
     write_volume(folder / DVR_BEFORE, compared.dvr[0], affine, f"synthetic DVR before, {words}")
     write_volume(folder / DVR_AFTER, compared.dvr[1], affine, f"synthetic DVR after, {words}")
     write_volume(folder / LESION_LABELS, compared.lesions.astype("int16"), affine, "lesions of either visit")
-    summary = compared.summary | {"visits": dict(zip(("before", "after"), labels))}
+    prominent = {"note": compared.summary["note"], "warnings": warnings}
+    summary = prominent | compared.summary | {"visits": dict(zip(("before", "after"), labels))}
     columns = list(compared.rows[0]) if compared.rows else ["lesion"]
     lines = [",".join(columns)]
     lines += [",".join(_cell(row[name]) for name in columns) for row in compared.rows]

@@ -270,6 +270,45 @@ def test_bad_choices_get_a_sentence(host: Host, opened: Any, visits: tuple[Path,
         assert not opened.ui.compareBox.checked
 
 
+def test_deleted_outlines_are_not_compared_as_lesions_that_went(
+    host: Host, opened: Any, visits: tuple[Path, Path]
+) -> None:
+    slicer.mrmlScene.RemoveNode(opened.displayPanel.nodes["lesions"])
+    host.answers = [str(visits[0])]
+    opened.ui.earlierFolderButton.click()
+    opened.ui.compareButton.click()
+    assert opened.comparePanel.job is None
+    assert "Deleted from the scene: lesion outlines" in host.messages.pop()
+
+
+def test_lesions_of_two_sources_are_said(host: Host, opened: Any, visits: tuple[Path, Path], tmp_path: Path) -> None:
+    earlier = tmp_path / "sub-01_ses-1"
+    shutil.copytree(visits[0], earlier)
+    finder = {"t1w": {"sha256": "1" * 64}, "lesions_found_by": {"name": "the finder", "weights_sha256": "ab" * 32}}
+    addToRecord(earlier, lesion_source="found", inputs=finder)
+    compare(host, opened, earlier)
+    assert not host.messages, host.messages
+    words = opened.ui.changeLabel.text
+    assert "Warning: The lesions of sub-01_ses-1 come from an automatic segmentation (the finder" in words
+    assert "2 of 2 lesions changed beyond repeatability" in words
+
+
+def test_visits_without_a_lesion_mask_are_compared_by_their_maps(
+    host: Host, opened: Any, visits: tuple[Path, Path], tmp_path: Path
+) -> None:
+    earlier = tmp_path / "sub-01_ses-1"
+    shutil.copytree(visits[0], earlier)
+    (earlier / "lesion_labels.nii.gz").unlink()
+    header = (earlier / "lesions.csv").read_text(encoding="utf-8").splitlines()[0]
+    (earlier / "lesions.csv").write_text(header + "\n", encoding="utf-8")
+    addToRecord(earlier, lesion_source="none")
+    compare(host, opened, earlier)
+    assert not host.messages, host.messages
+    assert opened.ui.compareBox.checked
+    assert "sub-01_ses-1 has no lesion mask" in opened.ui.changeLabel.text
+    assert "Lesions were not compared." in opened.ui.changeLabel.text
+
+
 def test_a_comparison_is_cancelled_with_everything_it_started(
     host: Host, opened: Any, visits: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

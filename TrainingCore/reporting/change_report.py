@@ -45,13 +45,18 @@ def write_change_report(
         "patient's right on the left.",
         "Axial slices of the two maps and of their difference",
     )
+    if summary["lesions"] is not None:
+        _add_lesions(report, rows)
+    report.write(path)
+
+
+def _add_lesions(report: Report, rows: Sequence[Row]) -> None:
     report.add_heading("Lesions")
     ordered = [_spaced(row) for row in sorted(rows, key=lambda row: abs(row["difference"] or 0.0), reverse=True)]
     columns = change_columns()
     names = [column.name for column in columns]
     caption = "Sorted by size of the difference."
     report.add_table(ordered, caption, names, titles(columns), formats(columns), missing="\N{EN DASH}")
-    report.write(path)
 
 
 def _spaced(row: Row) -> Row:

@@ -20,8 +20,10 @@ def describe_changes(summary: dict[str, Any], name_options: bool = True) -> str:
         name_options: name the command line options that would give another result; False in Slicer, which has none.
 
     Returns:
-        Which visits, how many lesions changed beyond repeatability, voxel shares, and what limits the comparison.
+        A paragraph per warning; then which visits, how many lesions changed beyond repeatability, voxel shares, and
+        what limits the comparison. Paragraphs are separated by empty lines.
     """
+    warnings = [f"Warning: {warning}" for warning in summary.get("warnings", [])]  # earlier versions wrote none
     visits = summary.get("visits")
     sentences = [f"Before: {visits['before']}. After: {visits['after']}."] if visits else []
     sentences.append(_lesions(summary["lesions"], summary["by_change"], summary["repeatability"] is not None))
@@ -49,7 +51,7 @@ def describe_changes(summary: dict[str, Any], name_options: bool = True) -> str:
             "The two maps are from different models, so their difference does not show a change of tissue."
         )
     sentences.append(f"The maps are synthetic. {RESEARCH_USE}")
-    return " ".join(sentences)
+    return "\n\n".join([*warnings, " ".join(sentences)])
 
 
 def _signed(difference: float) -> str:
@@ -70,9 +72,9 @@ def _nawm(summary: dict[str, Any], name_options: bool) -> list[str]:
     if nawm.get("difference") is None or relative is None:
         return []
     shift, expected = nawm["difference"], nawm["expected"]
+    beyond = expected is not None and abs(shift) > expected
     sentences = [f"Normal-appearing white matter (NAWM) changed by {_signed(shift)} DVR."]
     if expected is not None:
-        beyond = abs(shift) > expected
         start, compared = ("Warning: normal", "more") if beyond else ("Normal", "not more")
         sentences = [
             f"{start}-appearing white matter (NAWM) changed by {_signed(shift)} DVR, "
@@ -81,8 +83,12 @@ def _nawm(summary: dict[str, Any], name_options: bool) -> list[str]:
         if beyond:
             sentences.append(
                 "Another scanner, protocol or calibration shifts all tissue alike, and so does diffuse damage; the map "
-                "cannot tell them apart. The lesions' differences contain this shift."
+                "cannot tell them apart."
             )
+    if summary["lesions"] is None:
+        return sentences
+    if beyond:
+        sentences.append("The lesions' differences contain this shift.")
     by_change, mean = relative["by_change"], relative["mean_difference"]
     if mean is not None:
         sentences.append(f"Relative to NAWM, the mean difference of the lesions is {_signed(mean)} DVR.")
@@ -95,8 +101,10 @@ def _nawm(summary: dict[str, Any], name_options: bool) -> list[str]:
     return sentences
 
 
-def _lesions(count: int, by_change: dict[str, int], judged: bool) -> str:
-    """How many lesions changed, and how many did not."""
+def _lesions(count: int | None, by_change: dict[str, int], judged: bool) -> str:
+    """How many lesions changed, and how many did not; count: None if a visit has no lesion mask."""
+    if count is None:
+        return "Lesions were not compared."
     others = [f"{number} {name}" for name, number in by_change.items() if name not in BEYOND]
     if not judged:
         return f"{count} lesions: {', '.join(others) or 'none'}."

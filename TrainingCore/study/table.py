@@ -127,7 +127,8 @@ def change_since(
         dates: acq_time of the person's sessions by label.
 
     Returns:
-        Measures by name; empty without a comparison; {outdated: True} if one of the visits was synthesized again or
+        Measures by name, whether NAWM is `shifted`, and `warnings` of the comparison; empty without a comparison;
+        {outdated: True} if one of the visits was synthesized again or
         reviewed after the comparison, or is left out, or if the comparison is with an earlier session than the one
         before, which got its map later.
     """
@@ -146,7 +147,8 @@ def change_since(
     changed["change_to_nawm"] = summary.get("relative_to_nawm", {}).get("mean_difference")
     changed |= {name: voxels[name] for name in ("demyelination_index", "remyelination_index")}
     expected = nawm.get("expected")
-    return changed | {"shifted": expected is not None and abs(nawm.get("difference") or 0.0) > expected}
+    shifted = expected is not None and abs(nawm.get("difference") or 0.0) > expected
+    return changed | {"shifted": shifted, "warnings": summary.get("warnings", [])}
 
 
 def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], changed: Row) -> Row:
@@ -190,6 +192,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     points = flags(row, _warnings(result.provenance))
     points += ["change older than the review or the map: run participant again"] if changed.get("outdated") else []
     points += ["NAWM changed more than between two scans without a change"] if changed.get("shifted") else []
+    points += [text.rstrip(".") for text in changed.get("warnings", [])]
     row["qc"] = "; ".join(points) or None
     row["lesion_source"] = result.provenance["lesion_source"]
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]

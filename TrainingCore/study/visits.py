@@ -17,6 +17,7 @@ from ..runtime.errors import BadInput
 from .changes import Row, lesion_changes, relative_to_nawm, summarise_changes, voxel_indices
 from .halfway import HalfWay, half_way
 from .lesion_matching import match_lesions
+from .lesion_sources import NONE, lesion_source
 from .repeatability import NORMAL, Repeatability
 from .visit_pair import scan_of
 
@@ -33,7 +34,7 @@ class VisitComparison:
         dvr: synthetic DVR before and after, float32 (I, J, K), 0 outside either brain.
         difference: after - before.
         lesions: int32 (I, J, K), number of the row of `rows` whose outlines at either visit hold the voxel; else 0.
-        rows: one row per lesion, see `lesion_changes`.
+        rows: one row per lesion, see `lesion_changes`; none if a visit has no lesion mask.
         summary: counts, means, registration and models, as JSON.
         simulated: whether a model was trained on simulated data.
     """
@@ -67,11 +68,13 @@ def compare_visits(
         The comparison.
 
     Raises:
-        BadInput: the visits do not overlap, their registration cannot be trusted, or a relative judgement is asked for
-            and NAWM or its repeatability is missing.
+        BadInput: the lesion outlines of a visit are missing, the visits do not overlap, their registration cannot be
+            trusted, or a relative judgement is asked for and NAWM or its repeatability is missing.
     """
+    sources = [lesion_source(result) for result in results]
+    outlined = all(source["source"] != NONE for source in sources)
     space, dvr, registration = _on_half_way_grid(results, t1w, spacing)
-    labels = (_labels(results[0], space, first=True), _labels(results[1], space, first=False))
+    labels = _labels_of_both(results, space, outlined)
     lesions = _united_labels(labels)
     nawm = _nawm_change(results, space, dvr, lesions > 0, repeatability)
     if judge_relative:
@@ -84,20 +87,26 @@ def compare_visits(
     limit = float(np.mean(limits)) if None not in limits else None
     summary = {
         "note": RESEARCH_USE,
-        **summarise_changes(rows),
+        **_counts(rows, outlined),
         "limit": limit,
         "nawm": nawm,
-        "relative_to_nawm": summarise_changes(relative, "difference_to_nawm"),
+        "relative_to_nawm": _counts(relative, outlined, "difference_to_nawm"),
         "judged_relative_to_nawm": judge_relative,
         "voxels": voxel_indices(lesions > 0, dvr, limit),
         "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
         "to_before": space.to_before.tolist(),
         "to_after": space.to_after.tolist(),
         "registered": "T1w" if t1w[0] is not None else "synthetic DVR",
+        "lesion_sources": dict(zip(("before", "after"), sources)),
         **_provenance_facts(results),
         "repeatability": repeatability.in_words() if repeatability else None,
     }
     return VisitComparison(space, dvr, dvr[1] - dvr[0], lesions, rows, summary, summary["simulated_training_data"])
+
+
+def _counts(rows: list[Row], outlined: bool, measure: str = "difference") -> dict[str, Any]:
+    """See `summarise_changes`; the number of lesions is None if a visit has no lesion mask."""
+    return summarise_changes(rows, measure) | ({} if outlined else {"lesions": None})
 
 
 def _on_half_way_grid(
@@ -183,13 +192,17 @@ def _check_relative(shift: float | None, repeatability: Repeatability | None) ->
         )
 
 
+def _labels_of_both(results: tuple[Result, Result], space: HalfWay, outlined: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lesion labels of both visits on the half-way grid, int32, without rejected lesions; zeros if not outlined."""
+    if not outlined:
+        return np.zeros(space.shape, np.int32), np.zeros(space.shape, np.int32)
+    return _labels(results[0], space, first=True), _labels(results[1], space, first=False)
+
+
 def _labels(result: Result, space: HalfWay, first: bool) -> np.ndarray:
-    """Lesion labels on the half-way grid, int32, without rejected lesions; zeros where the Result has none."""
-    path = result.path / LESION_LABELS
-    if not path.is_file():
-        return np.zeros(space.shape, np.int32)
     import nibabel
 
+    path = result.path / LESION_LABELS
     image = nibabel.nifti1.load(path)
     labels, _ = without(rejected_lesions(result.path), np.asarray(image.dataobj), [])
     volume = Volume(np.asarray(labels, np.float32), np.asarray(image.affine, float), path.name)

@@ -48,8 +48,11 @@ class ComparedVisit:
             SynthesisError: the folder is not a complete Result, or a node was deleted.
         """
         if self.folder is None:
-            provenance.require(self.nodes, NEEDED)
-            content: dict[str, Any] = json.loads(self.nodes["provenance"].GetText())
+            nodes = self.nodes
+            provenance.require(nodes, NEEDED)
+            if nodes["table"].GetNumberOfRows():  # without their outlines these lesions could not be compared
+                provenance.require(nodes, ["lesions"])
+            content: dict[str, Any] = json.loads(nodes["provenance"].GetText())
             return content
         importTrainingCore()
         from TrainingCore.data.result import Result

@@ -140,6 +140,7 @@ def require(nodes: dict[str, Any], roles: Sequence[str]) -> None:
         "brain": _("brain mask"),
         "nawm": _("NAWM mask"),
         "table": _("lesion table"),
+        "lesions": _("lesion outlines"),
         "report": _("report"),
         "transform": _("transform from FLAIR to T1w"),
         "provenance": _("provenance"),

@@ -24,7 +24,7 @@ from TrainingCore.preprocessing.worker import VisitOutcome
 from TrainingCore.runtime.cli import Progress
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.bids_words import in_bids_words
-from TrainingCore.study.table import row_of
+from TrainingCore.study.table import read_rows, row_of
 from TrainingCore.study.visit_task import VisitTask
 
 DICOM = find_spec("highdicom") is not None
@@ -127,6 +127,25 @@ def test_sessions_of_one_person_are_compared_once(made: Path) -> None:
     summary = json.loads((folder / "change.json").read_text())
     assert summary["lesions"] > 0
     assert abs(summary["mean_difference"]) < 0.1  # the same head with other noise
+
+
+def test_an_empty_mask_is_said_where_its_session_is_compared(
+    dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "maps"
+    shutil.copytree(dataset, raw, ignore=shutil.ignore_patterns("sourcedata"))
+    [mask] = raw.glob("derivatives/manual/sub-P0/ses-1/anat/*_mask.nii.gz")
+    write_volume(mask, np.zeros_like(make_head()["lesions"]), AFFINE)
+    how = {"model": str(model), "participant_label": ["P0"], "n_procs": 1, "device": "cpu", "progress": "none"}
+    bids_app(raw, out, "participant", **how)
+    warning = "The lesion mask of sub-P0_ses-1 is empty, so every lesion of the other visit counts as new."
+    [folder] = (out / "change").iterdir()
+    [said] = json.loads((folder / "change.json").read_text())["warnings"]
+    assert said.startswith(warning)
+    assert capsys.readouterr().err.count(f"Warning: {warning}") == 1
+    first, second = read_rows(raw, out)
+    assert "The lesion mask is empty" in first["qc"]
+    assert warning in second["qc"]
 
 
 def test_files_that_are_not_used_are_listed(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -24,6 +25,7 @@ from TrainingCore.runtime.errors import BadInput
 from TrainingCore.study.changes import classify, lesion_changes, voxel_indices
 from TrainingCore.study.halfway import half_way
 from TrainingCore.study.lesion_matching import match_lesions
+from TrainingCore.study.lesion_sources import lesion_warnings
 from TrainingCore.study.repeatability import Repeatability
 
 MOVED = np.eye(4)
@@ -202,6 +204,102 @@ def test_a_shift_of_the_whole_map_is_said_and_can_be_taken_out(
     assert [row["change"] for row in others] == ["stable", "stable"]
     assert first["change"] == "demyelinating"
     assert first["high"] == pytest.approx(first["difference_to_nawm"] + 1.96 * np.hypot(0.04, 0.01), abs=1e-3)
+
+
+def changed_copy(result: Path, folder: Path, **provenance: Any) -> Path:
+    """Copy of a Result with other entries in its provenance."""
+    shutil.copytree(result, folder)
+    record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    (folder / "provenance.json").write_text(json.dumps(record | provenance), encoding="utf-8")
+    return folder
+
+
+def without_lesions(result: Path, folder: Path, source: str) -> Path:
+    """Copy of a Result as if it was made with an empty mask (given) or with --lesions none (none)."""
+    copy = changed_copy(result, folder, lesion_source=source)
+    header = (copy / "lesions.csv").read_text(encoding="utf-8").splitlines()[0]
+    (copy / "lesions.csv").write_text(header + "\n", encoding="utf-8")
+    if source == "none":
+        (copy / "lesion_labels.nii.gz").unlink()
+    else:
+        labels = read_volume(copy / "lesion_labels.nii.gz", "lesions")
+        write_volume(copy / "lesion_labels.nii.gz", np.zeros(labels.data.shape, np.int16), labels.affine)
+    return copy
+
+
+def test_lost_outlines_are_not_lesions_that_went(visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path) -> None:
+    before, after, _ = visits
+    for name, result in (("first", before), ("second", after)):
+        (changed_copy(result, tmp_path / name / "lost") / "lesion_labels.nii.gz").unlink()
+    for pair in ((before, tmp_path / "second" / "lost"), (tmp_path / "first" / "lost", after)):
+        with pytest.raises(BadInput, match=r"lost/lesion_labels.nii.gz is missing, although .* lists 3 lesions"):
+            change(*pair, tmp_path / "out", spacing=3.0, progress="none")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_visit_without_a_lesion_mask_is_compared_without_lesions(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after, _ = visits
+    unmarked = without_lesions(after, tmp_path / "unmarked", "none")
+    made = change(before, unmarked, tmp_path / "change", spacing=3.0, progress="none")
+    warning = "unmarked has no lesion mask, so lesions are not compared, only the maps and NAWM."
+    assert made.summary()["warnings"] == [warning]
+    assert made.rows() == []
+    assert made.summary()["lesions"] is None
+    assert made.summary()["relative_to_nawm"]["lesions"] is None
+    assert abs(made.summary()["nawm"]["difference"]) < 0.03
+    page = (made.path / "report.html").read_text(encoding="utf-8")
+    assert f"Warning: {warning}" in page
+    assert "Lesions were not compared. Normal-appearing white matter" in page
+    assert f"Warning: {warning}" in capsys.readouterr().err
+    both = without_lesions(before, tmp_path / "first", "none"), unmarked
+    [sentence] = lesion_warnings(("A", "B"), (Result.open(both[0]), Result.open(both[1])))
+    assert sentence.startswith("A and B have no lesion mask")
+
+
+def test_lesions_of_two_sources_are_compared_with_a_warning(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after, _ = visits
+    finder = {"lesions_found_by": {"name": "the finder", "weights_sha256": "ab" * 32}}
+    found = changed_copy(after, tmp_path / "found", lesion_source="found", inputs=finder)
+    made = change(before, found, tmp_path / "change", spacing=3.0, progress="none")
+    [warning] = made.summary()["warnings"]
+    assert warning == (
+        "The lesions of before come from a given mask, those of found from an automatic segmentation (the finder, "
+        "weights abababab): differences between the two ways of outlining count as new or gone lesions. Use one way "
+        "for both visits."
+    )
+    assert made.summary()["lesion_sources"]["before"] == {"source": "given"}
+    assert made.summary()["lesion_sources"]["after"]["model"] == "the finder"
+    assert f"Warning: {warning}" in (made.path / "report.html").read_text(encoding="utf-8")
+    assert f"Warning: {warning}" in capsys.readouterr().err
+    other = {"completed_with": {"name": "another", "weights_sha256": "cd" * 32}}
+    completed = changed_copy(after, tmp_path / "completed", lesion_source="found", inputs=other)
+    results = Result.open(found), Result.open(completed)
+    assert "(another, weights cdcdcdcd)" in lesion_warnings(("A", "B"), results)[0]
+    assert lesion_warnings(("A", "B"), (results[0], results[0])) == []
+    assert lesion_warnings(("A", "B"), (Result.open(before), Result.open(after))) == []
+
+
+def test_an_empty_mask_at_one_visit_is_said(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after, _ = visits
+    empty = without_lesions(before, tmp_path / "empty", "given")
+    made = change(empty, after, tmp_path / "change", spacing=3.0, progress="none")
+    assert made.summary()["by_change"] == {"new": 3}
+    [warning] = made.summary()["warnings"]
+    assert warning.startswith("The lesion mask of empty is empty, so every lesion of the other visit counts as new.")
+    assert f"Warning: {warning}" in (made.path / "report.html").read_text(encoding="utf-8")
+    assert f"Warning: {warning}" in capsys.readouterr().err
+    [gone] = lesion_warnings(("A", "B"), (Result.open(after), Result.open(empty)))
+    assert "every lesion of the other visit counts as gone" in gone
+    assert lesion_warnings(("A", "B"), (Result.open(empty), Result.open(empty))) == []
+    rejected = "id,state,comment,outline\n1,rejected,,\n"
+    (empty / "review.csv").write_text(rejected, encoding="utf-8")
+    assert lesion_warnings(("A", "B"), (Result.open(empty), Result.open(after))) == [], "lesions, but all rejected"
 
 
 def test_bad_input_is_one_sentence(visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path) -> None:
