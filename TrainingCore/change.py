@@ -144,7 +144,7 @@ def _write(folder: Path, compared: Any, labels: tuple[str, str], warnings: list[
     lines = [",".join(columns)]
     lines += [",".join(_cell(row[name]) for name in columns) for row in compared.rows]
     write_text(folder / TABLE, "\n".join(lines) + "\n")
-    write_change_report(folder / REPORT, compared.rows, summary, compared.dvr, compared.lesions > 0, compared.simulated)
+    write_change_report(folder / REPORT, compared.rows, summary, compared.dvr, compared.lesions > 0)
     write_json(folder / SUMMARY, summary)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .. import SIMULATED
 from ..data.lesion_columns import change_columns, formats, titles
 from .change_words import SHOWN_DIFFERENCE, describe_changes
-from .document import Report
+from .document import SIMULATED_PATIENT, Report
 from .figures import new_figure
 from .patient_report import choose_levels
 
@@ -24,7 +24,6 @@ def write_change_report(
     summary: dict[str, Any],
     dvr: tuple[np.ndarray, np.ndarray],
     lesions: np.ndarray,
-    simulated: bool,
 ) -> None:
     """Write report.html.
 
@@ -34,9 +33,12 @@ def write_change_report(
         summary: content of change.json.
         dvr: maps before and after on the half-way grid, (I, J, K).
         lesions: lesions of either visit, bool, (I, J, K).
-        simulated: whether the model was trained on simulated patients.
     """
-    banners = [f"{SIMULATED}: the model was not trained on measured PET of patients."] if simulated else []
+    banners = []
+    if summary["simulated_training_data"]:
+        banners.append(f"{SIMULATED}: the model was not trained on measured PET of patients.")
+    if summary["simulated_patient"]:
+        banners.append(SIMULATED_PATIENT)
     report = Report("Change between two visits", banners)
     report.add_text(describe_changes(summary))
     report.add_figure(

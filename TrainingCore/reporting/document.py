@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIMULATED_BANNER = "Simulated data: all results are from simulated patients, not from people."
+SIMULATED_PATIENT = "Simulated patient: these images are from a phantom, not from a scanner."
 DOTS_PER_INCH = 150
 LONGEST_NAME = 60  # characters of a file name made from a description
 LONGEST_LINE = 30  # characters of a cell that may not be broken

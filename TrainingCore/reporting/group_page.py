@@ -13,7 +13,7 @@ from ..evaluation.plausibility import Finding
 from ..imaging.robust import median_and_sd
 from ..study.associations import MIN_GROUP, MIN_PEOPLE, cell_number, people_of_several_levels, person_means
 from . import figures
-from .document import Report
+from .document import SIMULATED_PATIENT, Report
 from .plausibility_tables import CAPTION, pooled_plausibility_rows
 from .result_tables import p_cell
 
@@ -48,9 +48,7 @@ def write_group_page(
         titles: of the measures, for people.
         findings: plausibility of each map, by label of the visit.
     """
-    simulated = any(row["simulated_training_data"] for row in rows)
-    banners = [f"{SIMULATED}: the model was trained on simulated patients only."] if simulated else []
-    report = Report("Synthetic myelin maps of a study", banners)
+    report = Report("Synthetic myelin maps of a study", _banners(rows))
     people = len({row["participant_id"] for row in rows})
     who = "1 person" if people == 1 else f"{people} people"
     report.add_text(f"{MAPS_ARE_SYNTHETIC} {_visits(len(rows))} of {who} with a map.")
@@ -77,6 +75,17 @@ def write_group_page(
     report.add_table(missing(rows, titles), "Missing values. A person's first session has no change.")
     _add_associations(report, tables, covariates, rows, titles)
     report.write(path)
+
+
+def _banners(rows: Sequence[Row]) -> list[str]:
+    """Whether the model was trained on simulated patients, and whether visits are of simulated patients."""
+    banners = []
+    if any(row["simulated_training_data"] for row in rows):
+        banners.append(f"{SIMULATED}: the model was trained on simulated patients only.")
+    count = sum(row["simulated_patient"] for row in rows)
+    if count:
+        banners.append(SIMULATED_PATIENT + ("" if count == len(rows) else f" ({count} of {len(rows)} visits)"))
+    return banners
 
 
 def visit_of(row: Row) -> str:

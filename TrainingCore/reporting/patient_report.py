@@ -15,7 +15,7 @@ from ..imaging.labelling import at_least
 from ..imaging.volumes import Volume, resample
 from ..prediction.uncertainty import describe_uncertainty
 from ..runtime.numerals import MISSING
-from .document import Report
+from .document import SIMULATED_PATIENT, Report
 from .figures import DVR_MAP, DVR_WINDOW, MEASURED, OUTLINE, SOFT, SYNTHETIC, new_figure
 from .patient_lesions import report_formats, report_rows
 from .plausibility_tables import CAPTION, plausibility_rows
@@ -47,7 +47,7 @@ def patient_report(findings: Findings, summary: dict[str, Any]) -> Report:
     if findings.bundle.simulated:
         banners.append(f"{SIMULATED}: the model was not trained on measured PET of patients.")
     if findings.patient.simulated:
-        banners.append("Simulated patient: these images are from a phantom, not from a scanner.")
+        banners.append(SIMULATED_PATIENT)
     if findings.patient.generated:
         banners.append(_synthetic_input(findings.patient))
     report = Report("Synthetic myelin map", banners)

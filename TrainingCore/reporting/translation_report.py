@@ -14,7 +14,7 @@ from ..evaluation.tasks import NEAR_ENHANCED
 from ..imaging.aligned import AlignedPatient
 from ..imaging.bias import box_around
 from ..imaging.volumes import Volume, resample
-from .document import Report
+from .document import SIMULATED_PATIENT, Report
 from .figures import new_figure
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def translation_report(
     about, (image, lesions, spread) = model.bundle.description, outputs
     banners = [f"{SIMULATED}: the model was not trained on images of people."] if model.bundle.simulated else []
     if patient.simulated:
-        banners.append("Simulated patient: these images are from a phantom, not from a scanner.")
+        banners.append(SIMULATED_PATIENT)
     report = Report(f"Synthetic {title_of(about['output'])}", banners)
     for warning in patient.anonymous_warnings():
         report.add_text(f"Warning: {warning}")

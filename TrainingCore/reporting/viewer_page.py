@@ -22,6 +22,7 @@ from ..imaging.bias import box_around
 from ..imaging.lesion_points import point_in_lesion
 from ..imaging.volumes import Volume, resample
 from ..runtime.files import write_text
+from .document import SIMULATED_PATIENT
 
 if TYPE_CHECKING:
     from ..patient.synthesis import Findings
@@ -41,6 +42,7 @@ def write_viewer(
     labels: Volume | None,
     rows: Sequence[Mapping[str, Any]],
     simulated: bool,
+    simulated_patient: bool,
 ) -> None:
     """Write viewer.html.
 
@@ -52,6 +54,7 @@ def write_viewer(
         labels: lesion labels, 0 elsewhere, or None.
         rows: the lesion table.
         simulated: whether the model was trained on simulated patients.
+        simulated_patient: whether the patient is simulated.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -73,6 +76,7 @@ def write_viewer(
     }
     banners = [RESEARCH_USE, "Synthetic DVR: computed from MRI by a network, not measured by PET."]
     banners += [f"{SIMULATED}: the model has never seen a measured PET of a person."] if simulated else []
+    banners += [SIMULATED_PATIENT] if simulated_patient else []
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     template = environment.from_string((FOLDER / TEMPLATE).read_text(encoding="utf-8"))
     page = template.render(
@@ -97,7 +101,8 @@ def viewer_of(path: Path, findings: Findings) -> None:
     affine = prepared.reference.affine
     labels = None if findings.lesions is None else Volume(findings.labels.astype(np.float32), affine, "lesions")
     dvr = Volume(findings.dvr, affine, "synthetic DVR")
-    write_viewer(path, images, dvr, findings.brain.mask, labels, findings.rows, findings.bundle.simulated)
+    simulated = findings.bundle.simulated, findings.patient.simulated
+    write_viewer(path, images, dvr, findings.brain.mask, labels, findings.rows, *simulated)
 
 
 def outlines(labels: np.ndarray) -> np.ndarray:

@@ -196,6 +196,7 @@ def row_of(result: Result, person: str, visit: str, about: Mapping[str, Any], ch
     row["qc"] = "; ".join(points) or None
     row["lesion_source"] = result.provenance["lesion_source"]
     row["simulated_training_data"] = result.provenance["model"]["simulated_training_data"]
+    row["simulated_patient"] = bool(result.provenance.get("simulated_patient"))
     return row | {name: _text_or_none(text) for name, text in about.items() if name not in row}
 
 
@@ -275,4 +276,5 @@ def dictionary() -> dict[str, Any]:
         "Levels": {"given": "a file of the dataset", "found": "found automatically", "none": "there is no lesion mask"},
     }
     about["simulated_training_data"] = {"Description": "Whether the model was trained on simulated patients"}
+    about["simulated_patient"] = {"Description": "Whether the images are of a simulated patient"}
     return about

@@ -36,7 +36,6 @@ class VisitComparison:
         lesions: int32 (I, J, K), number of the row of `rows` whose outlines at either visit hold the voxel; else 0.
         rows: one row per lesion, see `lesion_changes`; none if a visit has no lesion mask.
         summary: counts, means, registration and models, as JSON.
-        simulated: whether a model was trained on simulated data.
     """
 
     space: HalfWay
@@ -45,7 +44,6 @@ class VisitComparison:
     lesions: np.ndarray
     rows: list[Row]
     summary: dict[str, Any]
-    simulated: bool
 
 
 def compare_visits(
@@ -101,7 +99,7 @@ def compare_visits(
         **_provenance_facts(results),
         "repeatability": repeatability.in_words() if repeatability else None,
     }
-    return VisitComparison(space, dvr, dvr[1] - dvr[0], lesions, rows, summary, summary["simulated_training_data"])
+    return VisitComparison(space, dvr, dvr[1] - dvr[0], lesions, rows, summary)
 
 
 def _counts(rows: list[Row], outlined: bool, measure: str = "difference") -> dict[str, Any]:
@@ -141,6 +139,7 @@ def _provenance_facts(results: tuple[Result, Result]) -> dict[str, Any]:
         "model": models[1]["name"],
         "weights_sha256": models[1]["weights_sha256"],
         "simulated_training_data": any(model["simulated_training_data"] for model in models),
+        "simulated_patient": any(record.get("simulated_patient", False) for record in records),
     }
 
 

@@ -21,7 +21,12 @@ def visits() -> list[dict[str, Any]]:
     return [
         dict.fromkeys(("qc", "session_id", "lesions_rejected", "change_dvr"))
         | dict.fromkeys(SHOWN, 1 + person / 10)
-        | {"participant_id": f"sub-{person}", "lesion_source": "given", "simulated_training_data": False}
+        | {
+            "participant_id": f"sub-{person}",
+            "lesion_source": "given",
+            "simulated_training_data": False,
+            "simulated_patient": False,
+        }
         | {"edss": None if person == COUNT - 1 else f"{person}.5", "sex": "F" if person % 2 else "M"}
         for person in range(COUNT)
     ]
@@ -87,6 +92,16 @@ def test_the_plausibility_of_all_maps_is_counted_and_the_failing_ones_are_named(
     tables = statistics(rows, [], [], 0)
     write_group_page(tmp_path / "group.html", rows, [], tables, [], tmp_path, dict.fromkeys(SHOWN, "x"), findings)
     assert "white above grey" in (tmp_path / "group.html").read_text(encoding="utf-8")
+
+
+def test_simulated_patients_are_said_and_counted_if_others_are_not(tmp_path: Path) -> None:
+    sentence = "Simulated patient: these images are from a phantom, not from a scanner."
+    for simulated, words in ((0, None), (2, f"{sentence} (2 of 7 visits)"), (COUNT, f"{sentence}<")):
+        rows = [row | {"simulated_patient": number < simulated} for number, row in enumerate(visits())]
+        tables = statistics(rows, [], [], 0)
+        write_group_page(tmp_path / "group.html", rows, [], tables, [], tmp_path, dict.fromkeys(SHOWN, "x"), {})
+        page = (tmp_path / "group.html").read_text(encoding="utf-8")
+        assert words in page if words else "Simulated" not in page
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("viewer") / "viewer.html"
     labels = Volume(head["lesions"].astype(np.float32), AFFINE, "lesions")
     brain = Volume(head["brain"].astype(np.float32), AFFINE, "brain")
-    write_viewer(path, volumes, Volume(dvr, AFFINE, "dvr"), brain, labels, ROWS, simulated=True)
+    write_viewer(
+        path, volumes, Volume(dvr, AFFINE, "dvr"), brain, labels, ROWS, simulated=True, simulated_patient=False
+    )
     return path
 
 
@@ -63,6 +65,7 @@ def test_nothing_is_loaded_from_elsewhere_and_everything_is_said(page: Path) -> 
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', own)
     for sentence in ("Research use only, not for diagnosis.", "not measured by PET", "Simulated training data"):
         assert sentence in text
+    assert "Simulated patient" not in text
     assert page.stat().st_size < 25e6
 
 
@@ -106,7 +109,16 @@ def test_a_lesion_of_two_parts_is_shown_in_one_of_them(tmp_path: Path) -> None:
     assert not labels[tuple(np.rint(parts.mean(axis=0)).astype(int))]
     brain = Volume(head["brain"].astype(np.float32), AFFINE, "brain")
     row = {"id": 1, "volume_mm3": 1700.0, **dict(zip(("x_mm", "y_mm", "z_mm"), middle.tolist()))}
-    write_viewer(tmp_path / "v.html", {}, brain, brain, Volume(labels, AFFINE, "lesions"), [row], simulated=True)
+    write_viewer(
+        tmp_path / "v.html",
+        {},
+        brain,
+        brain,
+        Volume(labels, AFFINE, "lesions"),
+        [row],
+        simulated=True,
+        simulated_patient=False,
+    )
     [shown] = content(tmp_path / "v.html")["rows"]
     assert labels[tuple(np.rint(np.linalg.inv(AFFINE) @ [*shown["point_mm"], 1.0]).astype(int)[:3])] == 1
 

@@ -302,6 +302,7 @@ def test_the_group_level_writes_table_dictionary_and_page(made: Path, dataset: P
     head, *rows = [line.split("\t") for line in (made / "group.tsv").read_text().splitlines()]
     assert len(rows) == 3
     assert {"participant_id", "session_id", "lesion_dvr", "nawm_dvr", "qc"} <= set(head)
+    assert [row[head.index("simulated_patient")] for row in rows] == ["false"] * 3
     dictionary = json.loads((made / "group.json").read_text())
     assert dictionary["lesion_load_ml"]["Units"] == "ml"
     page = study.page.read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ def test_voxel_indices_count_the_crossing_of_the_limit() -> None:
 
 @pytest.fixture(scope="module")
 def visits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Path]]:
-    """Results of one head scanned twice, in two positions."""
+    """Results of one head scanned twice, in two positions; the second scan is marked as simulated."""
     folder, head = tmp_path_factory.mktemp("visits"), make_head()
     model, files = untrained_bundle(folder / "model"), {}
     for visit, affine in (("before", AFFINE), ("after", MOVED @ AFFINE)):
@@ -103,6 +103,8 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[s
             given[name] = folder / f"{visit}_{name}.nii.gz"
             write_volume(given[name], head[name], affine)
         files[visit] = given["t1w"]
+        if visit == "after":
+            given["t1w"].with_name("after_t1w.json").write_text('{"Simulated": true}')
         synthesize(
             folder / visit,
             t1=given["t1w"],
@@ -110,6 +112,7 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[s
             lesions=given["lesions"],
             model=str(model),
             device="cpu",
+            viewer=visit == "after",
             progress="none",
         )
         levels = np.select([head["lesions"], head["white"], head["brain"]], [0.9, 1.2, 1.0], 0).astype(float)
@@ -145,10 +148,11 @@ def test_the_table_of_the_report_fits_the_page(
     row |= {"lesion": 101, "change": "remyelinating", "kind": "rearranged", "volume_before_mm3": 12345.0}
     row |= {"before": "3+5+7+9+11+12+15+21+33+102+104", "after": ""}
     summary = {"lesions": 1, "by_change": {}, "repeatability": None, "mean_difference": None, "models_differ": False}
+    summary |= {"simulated_training_data": False, "simulated_patient": False}
     summary |= {"voxels": {"demyelination_index": None}}
     brain = np.zeros((16, 16, 16))
     brain[4:12, 4:12, 4:12] = 1
-    write_change_report(tmp_path / "report.html", [row], summary, (brain, brain), brain > 0, False)
+    write_change_report(tmp_path / "report.html", [row], summary, (brain, brain), brain > 0)
     assert "3 + 5 + 7" in (tmp_path / "report.html").read_text(encoding="utf-8")
     width, needed = first_table_width(tmp_path / "report.html", 1250)
     assert needed <= width
@@ -204,6 +208,22 @@ def test_a_shift_of_the_whole_map_is_said_and_can_be_taken_out(
     assert [row["change"] for row in others] == ["stable", "stable"]
     assert first["change"] == "demyelinating"
     assert first["high"] == pytest.approx(first["difference_to_nawm"] + 1.96 * np.hypot(0.04, 0.01), abs=1e-3)
+
+
+def test_every_page_says_that_the_patient_is_simulated(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    before, after, _ = visits
+    made = change(before, after, tmp_path / "change", spacing=3.0, progress="none")
+    assert made.summary()["simulated_patient"] is True
+    sentence = "Simulated patient: these images are from a phantom, not from a scanner."
+    for page in (after / "report.html", after / "viewer.html", made.path / "report.html"):
+        assert sentence in page.read_text(encoding="utf-8"), page
+    assert sentence not in (before / "report.html").read_text(encoding="utf-8")
+    measured = changed_copy(after, tmp_path / "after", simulated_patient=False)
+    other = change(before, measured, tmp_path / "other", spacing=3.0, progress="none")
+    assert other.summary()["simulated_patient"] is False
+    assert sentence not in (other.path / "report.html").read_text(encoding="utf-8")
 
 
 def changed_copy(result: Path, folder: Path, **provenance: Any) -> Path:
