@@ -81,6 +81,9 @@ def change(
             reporter.say(f"Warning: {warning}")
         reporter.report("register", 0.1, "Registering the visits")
         compared = compare_visits(results, (before_t1, after_t1), spacing, known, relative_to_nawm)
+        if doubt := compared.summary["registration"]["warning"]:
+            reporter.say(f"Warning: {doubt}")
+            warnings.append(doubt)
         reporter.report("write", 0.7, "Writing map, table and report")
         _write(folder, compared, labels, warnings)
         reporter.report("done", 1.0, f"Done: {out}")

@@ -29,6 +29,11 @@ MASK_GRID_MM, BOX_MARGIN_MM = 2.0, 12.0
 IN_REGISTER_MM = 0.5  # on one common grid, less than this is not worth an interpolation (ours)
 SAME_SUPPORT_DICE = 0.998  # a shift of 1 mm takes about 0.01 off (estimated): only one and the same mask passes
 MIN_OVERLAP, MIN_COVERED = 0.05, 0.5
+ONE_SESSION = "Check that both are of one person and one session, and that their headers were kept."
+OTHER_TOOL = (
+    "Check both images; if they are correct, register them with another tool and give the transform (--flair-to-t1 for "
+    "the FLAIR)."
+)
 DIGITS = 9  # of the matrix that are kept
 BESIDE_MM, OTSU_MM = 10.0, 4.0
 # Ten real pairs of one person: distinct 4.0 to 6.5, spread up to 0.05 mm; 13 pairs of two people and a mirrored image:
@@ -83,6 +88,7 @@ def register(
     moving_bias: bool = True,
     check_mirrored: bool = True,
     device: str = "cpu",
+    advice: str | None = None,
 ) -> Registration:
     """Register an image to the T1w by maximising mutual information; the same input gives the same result.
 
@@ -102,6 +108,8 @@ def register(
         moving_bias: False for maps without coil shading (MTR, DTI, PET).
         check_mirrored: whether a bad fit is tried again with left and right exchanged.
         device: torch device.
+        advice: last sentence of the error if the images do not overlap or cannot be registered: what to do (default:
+            advice for images of one session).
 
     Returns:
         Matrix and its quality.
@@ -116,8 +124,7 @@ def register(
     names = f"The {contrast} {moving.name}", f"the {reference} {fixed.name}"
     if inside_share(points, moving, start) < MIN_OVERLAP:
         raise BadInput(
-            f"{names[0]} does not overlap with the brain in {names[1]} (world coordinates). Check that both are of one "
-            "person and one session, and that their headers were kept."
+            f"{names[0]} does not overlap with the brain in {names[1]} (world coordinates). {advice or ONE_SESSION}"
         )
     if same_grid(fixed, moving) and np.array_equal(start, identity) and _stripped_alike(fixed, moving):
         return Registration(identity, "identity (one grid, skull-stripped alike)", 0.0, 1.0)
@@ -132,7 +139,7 @@ def register(
         if check_mirrored and refined.distinct < MIRROR_TRIED:
             words = (contrast, reference, fixed.name)
             _refuse_mirrored(fixed_cropped, moving, brain, refined, words, moving_bias, device)
-    return _judged(fixed, moving, points, refined, names, "affine" if affine else "rigid")
+    return _judged(fixed, moving, points, refined, names, "affine" if affine else "rigid", advice or OTHER_TOOL)
 
 
 def _refuse_mirrored(
@@ -165,18 +172,14 @@ def _refuse_mirrored(
 
 
 def _judged(
-    fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, names: tuple[str, str], how: str
+    fixed: Volume, moving: Volume, points: np.ndarray, refined: _Refined, names: tuple[str, str], how: str, advice: str
 ) -> Registration:
-    """The result with its quality; names: of moving and fixed. Raises BadInput if it is wrong."""
+    """The result with its quality; names: of moving and fixed. Raises BadInput that ends with `advice` if wrong."""
     matrix, information = refined.matrix, refined.similarity.information
     spread, covered = mean_distance(points, *refined.halves), inside_share(points, moving, matrix)
     reason = _failure(covered, spread, refined.distinct)
     if reason:
-        raise BadInput(
-            f"{names[0]} could not be registered to {names[1]}: {reason}. Check both "
-            "images; if they are correct, register them with another tool and give the transform (--flair-to-t1 for "
-            "the FLAIR)."
-        )
+        raise BadInput(f"{names[0]} could not be registered to {names[1]}: {reason}. {advice}")
     warning = _doubt(spread, refined.distinct, " and ".join(names))
     moved = mean_distance(points, matrix, np.eye(4))
     if same_grid(fixed, moving) and moved < IN_REGISTER_MM:

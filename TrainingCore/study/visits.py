@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from .. import RESEARCH_USE
 from ..data.result import BRAIN, DVR, LESION_LABELS, NAWM, Result
 from ..data.review import rejected_lesions, without
-from ..imaging.registration import Registration, register
+from ..imaging.registration import MIN_COVERED, Registration, brain_points, inside_share, register
 from ..imaging.volumes import Volume, read_volume
 from ..runtime.errors import BadInput
 from .changes import Row, lesion_changes, relative_to_nawm, summarise_changes, voxel_indices
@@ -22,6 +22,8 @@ from .repeatability import NORMAL, Repeatability
 from .visit_pair import scan_of
 
 CORE = 0.9  # share of a resampled voxel that is NAWM, as where nawm_sd was measured (ours)
+OWN_T1W = "Check that each T1w is the image from which the map of its visit was made."
+TWO_PEOPLE = "Check that both are of one person; if they are, compare the visits with the T1w of both."
 VERDICT = ("low", "high", "change")
 
 
@@ -91,7 +93,11 @@ def compare_visits(
         "relative_to_nawm": _counts(relative, outlined, "difference_to_nawm"),
         "judged_relative_to_nawm": judge_relative,
         "voxels": voxel_indices(lesions > 0, dvr, limit),
-        "registration": {"how": registration.how, "moved_mm": round(registration.moved_mm, 3)},
+        "registration": {
+            "how": registration.how,
+            "moved_mm": round(registration.moved_mm, 3),
+            "warning": registration.warning,
+        },
         "to_before": space.to_before.tolist(),
         "to_after": space.to_after.tolist(),
         "registered": "T1w" if t1w[0] is not None else "synthetic DVR",
@@ -114,20 +120,28 @@ def _on_half_way_grid(
     maps = tuple(read_volume(result.path / DVR, "synthetic DVR") for result in results)
     brains = tuple(read_volume(result.path / BRAIN, "brain mask", mask=True) for result in results)
     fixed, moving = (read_volume(path, "T1w") if path is not None else image for path, image in zip(t1w, maps))
+    for which, image, brain in zip(("first", "second"), (fixed, moving), brains):
+        if inside_share(brain_points(brain), image, np.eye(4)) < MIN_COVERED:
+            raise BadInput(f"The {which} visit's T1w {image.name} does not show the brain of its map. {OWN_T1W}")
+    what = "map" if t1w[0] is None else "T1w"
     registration = register(
         fixed,
         moving,
         brains[0],
-        contrast="second visit's",
-        reference="first visit's",
+        contrast=f"second visit's {what}",
+        reference=f"first visit's {what}",
         moving_bias=t1w[0] is not None,
+        advice=TWO_PEOPLE if t1w[0] is None else OWN_T1W,
     )
+    warning = "" if t1w[0] is None else registration.warning  # its limits were measured on MRI, not on maps
+    for image in (fixed, moving):  # change.json holds no file names, which may identify a person
+        warning = warning.replace(f" {image.name}", "")
     space = half_way(registration.matrix, brains[0], brains[1], spacing)
     inside = (space.before(brains[0]) > 0.5) & (space.after(brains[1]) > 0.5)
     before, after = (
         np.where(inside, dvr, 0).astype(np.float32) for dvr in (space.before(maps[0]), space.after(maps[1]))
     )
-    return space, (before, after), registration
+    return space, (before, after), replace(registration, warning=warning)
 
 
 def _provenance_facts(results: tuple[Result, Result]) -> dict[str, Any]:

@@ -131,6 +131,7 @@ def test_the_same_head_in_another_position_has_not_changed(
         before, after, tmp_path / "change", before_t1=t1w["before"], after_t1=t1w["after"], repeatability=known,
         spacing=3.0, progress="none",
     )  # fmt: skip
+    assert made.summary()["warnings"] == []
     assert {row["change"] for row in made.lesions()} == {"stable"}
     assert {row["kind"] for row in made.lesions()} == {"matched"}
     assert abs(made.summary()["mean_difference"]) < 0.03
@@ -224,6 +225,22 @@ def test_every_page_says_that_the_patient_is_simulated(
     other = change(before, measured, tmp_path / "other", spacing=3.0, progress="none")
     assert other.summary()["simulated_patient"] is False
     assert sentence not in (other.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_t1w_of_two_people_are_compared_with_a_warning(
+    visits: tuple[Path, Path, dict[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after, t1w = visits
+    own = read_volume(t1w["before"], "T1w")
+    write_volume(tmp_path / "other.nii.gz", np.roll(own.data[::-1, ::-1], 9, 1), own.affine)
+    made = change(
+        before, after, tmp_path / "change", before_t1=tmp_path / "other.nii.gz", after_t1=t1w["after"], spacing=3.0,
+        progress="none",
+    )  # fmt: skip
+    [warning] = made.summary()["warnings"]
+    assert warning.startswith("The second visit's T1w and the first visit's T1w fit each other badly")
+    assert f"Warning: {warning}" in capsys.readouterr().err
+    assert "fit each other badly" in (made.path / "report.html").read_text(encoding="utf-8")
 
 
 def changed_copy(result: Path, folder: Path, **provenance: Any) -> Path:
@@ -328,6 +345,20 @@ def test_bad_input_is_one_sentence(visits: tuple[Path, Path, dict[str, Path]], t
         change(before, tmp_path, tmp_path / "out", progress="none")
     with pytest.raises(BadInput, match="both T1w"):
         change(before, after, tmp_path / "out", before_t1=t1w["before"], progress="none")
+    wrong = read_volume(t1w["before"], "T1w")
+    write_volume(tmp_path / "far.nii.gz", wrong.data, wrong.affine + 900 * np.eye(4, k=3))
+    values = np.random.default_rng(5).normal(100, 20, wrong.data.shape).astype(np.float32)
+    write_volume(tmp_path / "noise.nii.gz", values, wrong.affine)
+    far, noise = tmp_path / "far.nii.gz", tmp_path / "noise.nii.gz"
+    for first, second, words in (
+        (far, t1w["after"], "first visit's T1w far.nii.gz does not show the brain of its map"),
+        (t1w["before"], far, "second visit's T1w far.nii.gz does not show the brain of its map"),
+        (noise, t1w["after"], "could not be registered to the first visit's T1w noise.nii.gz"),
+    ):
+        with pytest.raises(BadInput, match=words) as error:
+            change(before, after, tmp_path / "out", before_t1=first, after_t1=second, spacing=3.0, progress="none")
+        assert "--" not in str(error.value)
+        assert str(error.value).endswith("each T1w is the image from which the map of its visit was made.")
     (tmp_path / "bad.json").write_text('{"classes_mm3": [0, 50], "sd": [0.1]}')
     with pytest.raises(BadInput, match="holds no valid repeatability"):
         change(before, after, tmp_path / "out", repeatability=tmp_path / "bad.json", progress="none")
