@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -216,24 +216,45 @@ def _check_device(device: str, scheduler: str | None) -> None:
 
     The workers of a cluster may have GPUs that this machine lacks.
     """
-    elsewhere = scheduler is not None and not scheduler.startswith("local:")
-    if device in ("auto", "cpu") or (elsewhere and re.fullmatch(r"cuda(:\d+)?", device)):
+    if device in ("auto", "cpu") or (_is_elsewhere(scheduler) and re.fullmatch(r"cuda(:\d+)?", device)):
         return
     from .runtime.processes import choose_device
 
     choose_device(device)
 
 
+def _is_elsewhere(scheduler: str | None) -> bool:
+    """Whether a cluster of its own does the work, perhaps on other machines."""
+    return scheduler is not None and not scheduler.startswith("local:")
+
+
 def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, progress: Progress) -> list[str]:
     """Synthesize every visit and record each failure at once; returns notes about visits that have a map.
+
+    If it is stopped, or the disk is full, it removes the temporary files of its child processes, which are killed.
+    Workers of a cluster elsewhere finish the visits that they have begun.
 
     Raises:
         MyelinSynthError: the disk is full.
     """
+    from .study.dataset import remove_unfinished_visits
+
+    outcomes = _outcomes(tasks, n_procs, scheduler)
+    try:
+        return _record(outcomes, len(tasks), out, progress)
+    except BaseException:
+        outcomes.close()  # ends the child processes
+        if not _is_elsewhere(scheduler):
+            remove_unfinished_visits(tasks)
+        raise
+
+
+def _record(outcomes: Iterator[Any], count: int, out: Path, progress: Progress) -> list[str]:
+    """Record and report the outcome of every visit; see `_run`."""
     from .study.dataset import note_failure
 
     notes: list[str] = []
-    for done, outcome in enumerate(_outcomes(tasks, n_procs, scheduler), start=1):
+    for done, outcome in enumerate(outcomes, start=1):
         failed = outcome.state == "failed"
         note_failure(out, outcome.label, outcome.sentence if failed else "")
         if failed:
@@ -242,9 +263,7 @@ def _run(tasks: Sequence[Any], out: Path, n_procs: int, scheduler: str | None, p
             progress.say(f"Warning: {outcome.label}: {warning}")
         notes += outcome.notes
         took = f", {outcome.seconds:.0f} s" if outcome.seconds else ""
-        progress.report(
-            "synthesize", done / len(tasks), f"{outcome.label} {outcome.state} ({done} of {len(tasks)}{took})"
-        )
+        progress.report("synthesize", done / count, f"{outcome.label} {outcome.state} ({done} of {count}{took})")
         if outcome.fatal:
             raise MyelinSynthError(f"{outcome.sentence} Nothing half-written is left; run again to resume.")
     return sorted(notes)
@@ -282,19 +301,20 @@ def _compare_sessions(tasks: Sequence[Any], data: Path, out: Path, progress: Pro
     return notes
 
 
-def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Iterator[Any]:
+def _outcomes(tasks: Sequence[Any], n_procs: int, scheduler: str | None) -> Generator[Any, None, None]:
     """Synthesize the visits on this machine or a cluster and yield outcomes; each process loads the model once."""
     from .preprocess import jobs_that_fit
     from .preprocessing.schedulers import on_a_cluster, on_this_machine
     from .study.visit_task import synthesize_bids_visit
 
     if not tasks:
-        return iter(())
+        return
     if scheduler:
-        return on_a_cluster(tasks, scheduler, synthesize_bids_visit)
+        yield from on_a_cluster(tasks, scheduler, synthesize_bids_visit)
+        return
     jobs = min(n_procs or jobs_that_fit(), len(tasks))
     threads = max((os.cpu_count() or 1) // jobs, 1)
-    return on_this_machine([replace(task, threads=threads) for task in tasks], jobs, synthesize_bids_visit)
+    yield from on_this_machine([replace(task, threads=threads) for task in tasks], jobs, synthesize_bids_visit)
 
 
 def _done(dataset: StudyDataset) -> str:

@@ -32,36 +32,38 @@ def claim(folder: Path) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
-def remove_leftovers(target: Path) -> None:
+def remove_leftovers(target: Path, unclaimed_seconds: float = UNCLAIMED_SECONDS) -> None:
     """Remove temporary folders of earlier runs whose process has ended; folders of running processes are kept.
 
     Args:
         target: result folder that the runs wrote to.
+        unclaimed_seconds: age from which a folder without a lock file counts as abandoned.
     """
     target = Path(target).absolute()
     if not target.parent.is_dir():
         return
     for folder in target.parent.glob(f".{target.name}.*{PARTIAL_SUFFIX}"):
-        if folder.is_dir() and abandoned(folder):
+        if folder.is_dir() and abandoned(folder, unclaimed_seconds):
             shutil.rmtree(folder, ignore_errors=True)
     if target.exists():  # without it, the .old folder of a run killed between two renames is the only copy
         for folder in target.parent.glob(f".{target.name}.*.old"):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def abandoned(folder: Path) -> bool:
+def abandoned(folder: Path, unclaimed_seconds: float = UNCLAIMED_SECONDS) -> bool:
     """Check that no running process holds the lock of a temporary folder.
 
     Args:
         folder: temporary folder.
+        unclaimed_seconds: age from which it counts as abandoned without a lock file.
 
     Returns:
-        False if it is locked, younger than a minute without a lock file, or on a file system without locks.
+        False if it is locked, younger than that without a lock file, or on a file system without locks.
     """
     from filelock import FileLock
 
     if not (folder / CLAIM).is_file():
-        return time.time() - folder.stat().st_mtime > UNCLAIMED_SECONDS
+        return time.time() - folder.stat().st_mtime >= unclaimed_seconds
     try:
         with FileLock(folder / CLAIM, blocking=False):
             return True

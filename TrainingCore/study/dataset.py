@@ -10,10 +10,11 @@ from ..data.case import ALL_MRI
 from ..data.cohort import Cohort
 from ..data.cohort_bids import SYNTHESIZED_BY
 from ..data.visit import Visit
+from ..patient.leftovers import remove_leftovers
 from ..runtime.errors import BadInput
-from ..runtime.files import make_writable, read_json, write_json, write_text
+from ..runtime.files import make_writable, read_json, remove_partials, write_json, write_text
 from .dicom_sources import dicom_of_visit
-from .names import CHANGES, RESULTS
+from .names import CHANGES, RESULTS, result_path, visit_folder
 from .visit_task import VisitTask
 
 GENERATOR = SYNTHESIZED_BY
@@ -187,6 +188,18 @@ def study_tasks(
         for visit in visits
         if "t1w" in visit.files
     ]
+
+
+def remove_unfinished_visits(tasks: Sequence[VisitTask]) -> None:
+    """Remove the temporary files of child processes that were terminated while they worked on visits.
+
+    Args:
+        tasks: visits on which no child process of this run works any more.
+    """
+    for task in tasks:
+        out = Path(task.out)
+        remove_leftovers(out / result_path(task.person, task.visit), unclaimed_seconds=0)
+        remove_partials(out / visit_folder(task.person, task.visit))
 
 
 def without_t1w(visits: Sequence[Visit]) -> list[dict[str, str]]:

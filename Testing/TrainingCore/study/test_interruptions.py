@@ -1,4 +1,4 @@
-"""bids_app is killed, loses a worker, or fills the disk; the same command again: complete, the same bytes."""
+"""bids_app is stopped, killed, loses a worker, or fills the disk; the same command again: complete, the same bytes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from untrained import untrained_bundle
 
 from TrainingCore.bids_app import bids_app
 from TrainingCore.imaging.volumes import write_volume
+from TrainingCore.patient.leftovers import CLAIM
+from TrainingCore.runtime.cli import STOPPED
+from TrainingCore.runtime.files import PARTIAL_SUFFIX
 
 pytestmark = pytest.mark.slow
 ON_REQUEST = pytest.mark.skipif(
@@ -54,7 +57,7 @@ def start(study: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     words = [study / "raw", out, "participant", "--model", study / "model", "--device", "cpu", "--progress", "none"]
     words = [*words, *(more or ("--n-procs", "1"))]
     command = [sys.executable, "-m", "TrainingCore.bids_app", *map(str, words)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=open(log_of(out), "ab"))
+    return subprocess.Popen(command, cwd=ROOT, stderr=open(log_of(out), "ab"), preexec_fn=hear_ctrl_c)
 
 
 def log_of(out: Path) -> Path:
@@ -113,6 +116,38 @@ def test_killed_then_on_a_full_disk(study: Path, disk: Path) -> None:
     assert min(out.rglob("dvr.nii.gz")).stat().st_mtime_ns == made, "what was complete was made again"
     if not disk.is_mount():
         pytest.skip("killed and resumed; a small disk can only be mounted by root")
+
+
+def hear_ctrl_c() -> None:
+    """A shell script ignores SIGINT for what it runs in the background, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "more"),
+    [
+        (signal.SIGTERM, 143, ("--n-procs", "1")),
+        (signal.SIGINT, 130, ("--n-procs", "2")),
+        (signal.SIGTERM, 143, ("--scheduler", "local:1")),
+    ],
+    ids=["SIGTERM", "Ctrl-C", "dask"],
+)
+def test_a_stopped_run_leaves_nothing_half_written(
+    study: Path, tmp_path: Path, number: int, code: int, more: tuple[str, str]
+) -> None:
+    if "--scheduler" in more:
+        pytest.importorskip("distributed", reason="pip install 'dask[distributed]' to try the cluster")
+    out = tmp_path / "disk" / "out"
+    out.parent.mkdir()
+    run = start(study, out, *more)
+    while not list(out.glob(f"results/.sub-*{PARTIAL_SUFFIX}/{CLAIM}")):  # until a child process is at work
+        assert run.poll() is None, log_of(out).read_text()
+        time.sleep(0.02)
+    run.send_signal(number)
+    assert run.wait(timeout=120) == code
+    assert log_of(out).read_text().strip().endswith(STOPPED)
+    assert not [path for path in out.rglob("*") if PARTIAL_SUFFIX in path.name]
+    assert not list(out.glob("results/sub-*"))
 
 
 @ON_REQUEST
