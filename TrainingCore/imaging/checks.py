@@ -31,6 +31,7 @@ from .contrasts import (
     look,
     view,
 )
+from .dvr_values import PLAUSIBLE_MEDIAN, refuse_constant
 from .partial_volumes import lesion_mask_on_grid
 from .placement import refuse_lost_header
 from .registration import in_mask
@@ -331,7 +332,7 @@ def dvr_on_grid(dvr: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[s
         brain, and warnings.
 
     Raises:
-        BadInput: the map does not overlap with the brain.
+        BadInput: the map does not overlap with the brain, or is constant in it.
     """
     warnings = []
     data = np.where(dvr.data == 0, np.nan, dvr.data).astype(np.float32)
@@ -350,8 +351,9 @@ def dvr_on_grid(dvr: Volume, t1w: Volume, brain: Volume) -> tuple[Volume, list[s
         warnings.append(
             f"The measured DVR {dvr.name} covers {100 * known.mean():.0f} % of the brain; the rest is left out."
         )
+    refuse_constant(data[inside][known], f"The measured DVR {dvr.name}")
     typical = float(np.median(data[inside][known]))
-    if not 0.2 < typical < 3.0:
+    if not PLAUSIBLE_MEDIAN[0] < typical < PLAUSIBLE_MEDIAN[1]:
         warnings.append(
             f"The measured DVR {dvr.name} has a median of {typical:.3g} in the brain, not about 1: is it a DVR map?"
         )

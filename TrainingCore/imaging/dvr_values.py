@@ -1,15 +1,32 @@
-"""Implausible voxels of a measured DVR map, from fits that did not converge; excluded from every mean."""
+"""Plausibility of the values of a DVR map: single voxels, from fits that did not converge, and the whole map."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
+from ..runtime.errors import BadInput
 from ..runtime.numerals import format_percent
 
 PLAUSIBLE = (-1.0, 10.0)  # [11C]PiB DVR lies between about 0.5 and 3; noise of single voxels goes beyond (ours)
+PLAUSIBLE_MEDIAN = (0.2, 3.0)  # over the brain (ours)
+CONSTANT = 1e-4  # relative range of values that count as one (ours)
 MAX_SHARE = 0.2  # of the filled voxels: more means another unit, which other checks name (ours)
 FILL_MM = 4.0  # SD of the Gaussian that fills them from their neighbours (ours)
+
+
+def refuse_constant(values: np.ndarray, label: str) -> None:
+    """Check that a DVR map is not one value in the whole brain, such as a mask.
+
+    Args:
+        values: (n,) DVR in the brain, finite; may be empty.
+        label: the map in the message, e.g. `The measured DVR dvr.nii`.
+
+    Raises:
+        BadInput: all values are one.
+    """
+    if values.size and float(np.ptp(values)) <= CONSTANT * float(np.abs(values).max()):
+        raise BadInput(f"{label} is {values.flat[0]:.4g} in the whole brain, so it is no DVR map. Give a measured one.")
 
 
 def without_wild_voxels(data: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..data.case import ALL_MRI, MASKS, QUANTITATIVE, word_of
 from .background import air_at_zero
-from .dvr_values import without_wild_voxels
+from .dvr_values import refuse_constant, without_wild_voxels
 from .label_maps import read_label_map
 from .volumes import Volume, read_volume
 
@@ -33,6 +33,7 @@ def read_named(path: Path | str, name: str) -> Volume:
         return read_label_map(path)
     volume = read_volume(path, word_of(name), mask=name in MASKS)
     if name in DVR_MAPS:
+        refuse_constant(volume.data[volume.data != 0], f"The {word_of(name)} {volume.name}")
         data, note = without_wild_voxels(volume.data, volume.spacing)
         return replace(volume, data=data, notes=(*volume.notes, note) if note else volume.notes)
     if name in ALL_MRI and name not in QUANTITATIVE:

@@ -12,6 +12,7 @@ from ..data.case import ALL_MRI, REFERENCES, reference_of, word_of
 from ..data.cohort_bids import SPACES
 from ..imaging.aligned import AlignedPatient
 from ..imaging.checks import check_different_images
+from ..imaging.dvr_values import PLAUSIBLE_MEDIAN
 from ..imaging.grid import Grid, brain_grid
 from ..imaging.partial_volumes import PartialVolumes, lesion_mask_on_grid, partial_volumes
 from ..imaging.preparation import on_grid
@@ -25,7 +26,6 @@ from .preparation import align_patient, lesions_where_drawn
 from .tissues import tissue_masks
 
 MAPS = ("dvr", "dvr_clean")
-PLAUSIBLE_DVR = (0.2, 3.0)  # range of the median over the brain (ours)
 
 
 @dataclass
@@ -168,7 +168,7 @@ def _fill(prepared: Prepared, masks: dict[str, np.ndarray], to_output: np.ndarra
 
 def _check_dvr(prepared: Prepared, name: str) -> None:
     middle = float(np.median(prepared.volumes[name][prepared.volumes["brain"]]))
-    if not PLAUSIBLE_DVR[0] < middle < PLAUSIBLE_DVR[1]:
+    if not PLAUSIBLE_MEDIAN[0] < middle < PLAUSIBLE_MEDIAN[1]:
         prepared.warnings.append(
             f"The {name} has a median of {middle:.3g} in the brain, not about 1: is it a DVR map, and of this person?"
         )

@@ -7,6 +7,9 @@ import pytest
 
 from TrainingCore.imaging.background import air_at_zero, without_nan
 from TrainingCore.imaging.dvr_values import without_wild_voxels
+from TrainingCore.imaging.reading import read_named
+from TrainingCore.imaging.volumes import write_volume
+from TrainingCore.runtime.errors import BadInput
 
 SHAPE = (40, 44, 36)
 
@@ -123,6 +126,21 @@ def test_wild_voxels_of_a_dvr_leave_every_mean_as_it_was(brain):
     assert without_wild_voxels(dvr, np.full(3, 2.0))[1] == ""
     activity = 5000 * dvr
     assert without_wild_voxels(activity, np.full(3, 2.0))[1] == ""  # another unit is another matter
+
+
+@pytest.mark.parametrize("value", [1.0, 1.2, 50000.0])
+def test_a_constant_dvr_is_refused(value, brain, tmp_path):
+    write_volume(tmp_path / "dvr.nii", np.where(brain, value, 0).astype(np.float32), np.eye(4))
+    for name, words in (("dvr", "measured DVR"), ("dvr_clean", "noise-free DVR")):
+        with pytest.raises(BadInput, match=rf"The {words} dvr\.nii is .* in the whole brain, so it is no DVR map"):
+            read_named(tmp_path / "dvr.nii", name)
+
+
+def test_a_dvr_of_two_values_is_read(brain, tmp_path):
+    dvr = np.where(brain, 1.2, 0).astype(np.float32)
+    dvr[16, 16, 16] = 0.9
+    write_volume(tmp_path / "dvr.nii", dvr, np.eye(4))
+    np.testing.assert_array_equal(read_named(tmp_path / "dvr.nii", "dvr").data, dvr)
 
 
 def test_a_bright_even_centre_makes_no_padding_of_fluid_and_air(brain):

@@ -226,6 +226,19 @@ def test_small_lesions_of_a_finer_mask_do_not_vanish(head):
     assert volumes.sum() == pytest.approx(49 * 48, rel=0.15)
 
 
+@pytest.mark.parametrize("finer", [False, True])
+def test_a_measured_dvr_that_is_constant_in_the_brain_is_refused(head, finer):
+    t1w, brain = Volume(head["t1w"], AFFINE), Volume(head["brain"].astype(np.float32), AFFINE)
+    beyond = np.where(head["brain"], 1.0, 0.3).astype(np.float32)  # other values outside do not matter
+    flat = Volume(beyond, AFFINE, "flat.nii")
+    if finer:
+        affine = np.diag([1.5, 1.5, 1.5, 1.0])
+        affine[:3, 3] = -0.75
+        flat = Volume(resample(flat, (112, 128, 104), affine, interpolation="nearest"), affine, "flat.nii")
+    with pytest.raises(BadInput, match=r"The measured DVR flat\.nii is 1 in the whole brain, so it is no DVR map"):
+        dvr_on_grid(flat, t1w, brain)
+
+
 def test_what_the_pet_does_not_cover_is_not_measured(head):
     """Both maps alike: the ratio of the covered lesion is 0.75, and the other lesion has no measured DVR."""
     shape = (30, 30, 50)

@@ -65,6 +65,7 @@ def _bad(kind: str, folder: Path, head: dict[str, np.ndarray], patient: dict[str
         "zeros": ("--flair", np.zeros_like(t1w)),
         "slice_2d": ("--t1", t1w[:, :, 26]),
         "slice_3d": ("--t1", t1w[:, :, 26:27]),
+        "constant_dvr": ("--dvr", head["brain"].astype(np.float32)),
         "no_brain_mask": ("--brain-mask", np.zeros(t1w.shape, np.uint8)),
     }
     if kind in arrays:
@@ -98,6 +99,7 @@ SENTENCES = {
     "slice_2d": "is a slice, not a volume",
     "slice_3d": "is a slice, not a volume",
     "no_brain_mask": "is empty",
+    "constant_dvr": "The measured DVR bad.nii.gz is 1 in the whole brain, so it is no DVR map",
     "flair_elsewhere": "does not overlap",
     "lesions_elsewhere": "its header was lost or changed",
     "lesions_stretched": "67 % of the lesion mask bad.nii.gz lie outside the brain in the T1w t1w.nii.gz (world "
