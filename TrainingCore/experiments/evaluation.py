@@ -18,7 +18,7 @@ from ..evaluation.lesion_geometry import FEATURES, GEOMETRY
 from ..evaluation.task import SYNTHETIC, ModelImages, Pooled, Task
 from ..evaluation.tasks import common_task
 from ..imaging.fingerprints import images_fitted_to, images_of_bundle, people_with_images
-from ..imaging.preparation import load_visit
+from ..imaging.preparation import load_visit, refuse_other_maps
 from ..prediction.cases import outputs_on_grid, predict_case
 from ..prediction.model import TrainedModel
 from ..reporting.slice_figures import Slices, axial_slices
@@ -90,7 +90,10 @@ class Candidate:
         Raises:
             BadInput: a file is missing or cannot be used.
         """
-        return load_visit(visit, self.shape, self.spacing, self.bundle.description["intensity"], mri)
+        case = load_visit(visit, self.shape, self.spacing, self.bundle.description["intensity"], mri)
+        if self.data["target"] == "dvr":
+            refuse_other_maps(case, visit)
+        return case
 
     def facts(self) -> dict[str, Any]:
         """What a report says of the model besides its results."""

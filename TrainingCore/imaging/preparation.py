@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..data.case import ALL_MRI, MASKS, MRI, VOLUME_NAMES, Case
+from ..data.case import ALL_MRI, MASKS, MRI, VOLUME_NAMES, Case, word_of
 from ..data.visit import Visit
 from ..runtime.errors import BadInput
+from .dvr_values import PLAUSIBLE_MEDIAN, refuse_constant
 from .grid import SIGMA_PER_FWHM, Grid, brain_grid
 from .intensities import apply_rule
 from .partial_volumes import lesion_mask_on_grid
+from .reading import DVR_MAPS
 from .volumes import Volume, read_volume, resample
 
 MAY_BE_EMPTY = ("myelin_loss",)  # all zero in people without lesions
@@ -52,6 +54,10 @@ def load_visit(
         for name in VOLUME_NAMES
         if name in visit.files and name not in unwanted
     }
+    for name in DVR_MAPS:
+        if name in read:
+            data = read[name].data
+            refuse_constant(data[data != 0], f"The {word_of(name)} {visit.files[name]}")
     brain = read["brain"]
     try:
         grid = brain_grid(brain.data > 0.5, brain.affine, shape, spacing)
@@ -60,6 +66,29 @@ def load_visit(
         raise BadInput(f"{visit.label} cannot be prepared: {error}. Check {visit.files['brain']}.") from error
     case.info.update(visit.info)
     return case
+
+
+def refuse_other_maps(case: Case, visit: Visit) -> None:
+    """Check that the DVR of a visit is one, before a network is trained on it or compared with it.
+
+    Args:
+        case: the visit, from `load_visit`.
+        visit: its files.
+
+    Raises:
+        BadInput: the median of a DVR map over the brain is that of another image.
+    """
+    for name in DVR_MAPS:
+        if name not in case.volumes:
+            continue
+        values = case.volumes[name][case.volumes["brain"]]
+        values = values[np.isfinite(values) & (values != 0)]  # 0: not covered
+        median = float(np.median(values)) if values.size else 0.0
+        if not PLAUSIBLE_MEDIAN[0] < median < PLAUSIBLE_MEDIAN[1]:
+            raise BadInput(
+                f"The {word_of(name)} {visit.files[name]} has a median of {median:.3g} in the brain, not about 1, so "
+                "it is no DVR map of this person. Give the DVR, or leave this visit out."
+            )
 
 
 def prepare_case(

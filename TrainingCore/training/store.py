@@ -8,7 +8,7 @@ from typing import Any
 from ..data.case import ALL_MRI, Case
 from ..data.cohort import Cohort, Visit
 from ..data.recipe import grid_shape, grid_spacing
-from ..imaging.preparation import load_visit
+from ..imaging.preparation import load_visit, refuse_other_maps
 
 
 def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:
@@ -22,11 +22,14 @@ def load_case(visit: Visit, recipe: dict[str, Any]) -> Case:
         The prepared visit.
 
     Raises:
-        BadInput: a file is missing or cannot be used.
+        BadInput: a file is missing or cannot be used, or the target is no DVR map.
     """
     data = recipe["data"]
     mri = [name for name in (*data["inputs"], data["target"]) if name in ALL_MRI]
-    return load_visit(visit, grid_shape(recipe), grid_spacing(recipe), data["intensity"], mri)
+    case = load_visit(visit, grid_shape(recipe), grid_spacing(recipe), data["intensity"], mri)
+    if data["target"] == "dvr":
+        refuse_other_maps(case, visit)
+    return case
 
 
 class CaseStore:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
+from TrainingCore.data.case import word_of
 from TrainingCore.data.cohort import Cohort, Visit
+from TrainingCore.data.recipe import load_recipe
 from TrainingCore.experiments.folds import make_folds
 from TrainingCore.imaging.preparation import load_visit
 from TrainingCore.runtime.errors import BadInput
+from TrainingCore.training.store import load_case
 
 RULE = {"rule": "percentile", "low": 2.5, "high": 97.5, "clip": True}
 
@@ -41,6 +46,38 @@ def test_a_loaded_case_is_what_a_network_expects(ball_cohort: Path) -> None:
         assert (inside.min(), inside.max()) == (-1, 1)
         assert np.all(case.volumes[name][~brain] == -1)
     assert 0.9 < case.volumes["dvr"][brain].mean() < 1.3
+
+
+@pytest.mark.parametrize("scale", [0.01, 100.0, -1.0])
+@pytest.mark.parametrize("name", ["dvr", "dvr_clean"])
+def test_another_map_in_the_place_of_the_dvr_is_no_target(ball_cohort: Path, tmp_path: Path, name, scale) -> None:
+    visit = Cohort.read(ball_cohort).visits[0]
+    image = nib.load(visit.files["dvr"])
+    nib.save(nib.Nifti1Image(image.get_fdata() * scale, image.affine), tmp_path / "other.nii.gz")
+    visit = replace(visit, files=visit.files | {name: tmp_path / "other.nii.gz"})
+    with pytest.raises(
+        BadInput, match=rf"The {word_of(name)} .*other\.nii\.gz has a median of .*, so it is no DVR map"
+    ):
+        load_case(visit, load_recipe("curricular", ("size=32",)))
+    load_case(visit, load_recipe("curricular", ("size=32", "target=t2w")))  # does not learn it
+
+
+def test_a_dvr_map_that_is_a_mask_is_refused(ball_cohort: Path) -> None:
+    visit = Cohort.read(ball_cohort).visits[0]
+    visit = replace(visit, files=visit.files | {"dvr": visit.files["brain"]})
+    with pytest.raises(BadInput, match=r"The measured DVR .*brain_mask\.nii\.gz is 1 in the whole brain"):
+        load_visit(visit, (32, 32, 32), 6.0, RULE)
+
+
+def test_a_dvr_map_of_a_part_of_the_brain_is_a_target(ball_cohort: Path, tmp_path: Path) -> None:
+    visit = Cohort.read(ball_cohort).visits[0]
+    image = nib.load(visit.files["dvr"])
+    covered = image.get_fdata()
+    covered[:, :, :20] = 0
+    nib.save(nib.Nifti1Image(covered, image.affine), tmp_path / "part.nii.gz")
+    load_case(
+        replace(visit, files=visit.files | {"dvr": tmp_path / "part.nii.gz"}), load_recipe("curricular", ["size=32"])
+    )
 
 
 def test_a_cropped_grid_cuts_without_blurring(ball_cohort: Path) -> None:

@@ -231,6 +231,9 @@ def test_a_prediction_resampled_keeps_its_values_up_to_the_edge_of_the_brain(mak
 
 def test_what_cannot_be_evaluated_is_said_in_one_sentence(tmp_path, cohort, linear, make_case, bids, bundle, capsys):
     bare = bids(tmp_path / "bare", [make_case("B01", "1")], without=("dvr",))
+    in_percent = make_case("B01", "1")
+    in_percent.volumes["dvr"] = 100 * in_percent.volumes["dvr"]
+    other = bids(tmp_path / "other", [in_percent])
     occupied = tmp_path / "occupied"
     occupied.mkdir()
     (occupied / "thesis.txt").write_text("precious")
@@ -239,6 +242,7 @@ def test_what_cannot_be_evaluated_is_said_in_one_sentence(tmp_path, cohort, line
     cases = [
         (partial(ask, linear, "--data", tmp_path / "nowhere"), "nowhere does not exist"),
         (partial(ask, linear, "--data", bare), "lacks dvr"),
+        (partial(ask, linear, "--data", other), "desc-measured_mimap.nii.gz has a median of"),
         (partial(ask, linear, "--data", cohort, "--people", "Z9"), "no person 'Z9'"),
         (partial(ask, linear, "--data", cohort, "--visits", "7"), "no visit '7'"),
         (partial(ask, linear, "--data", cohort, "--people", "B02", "--visits", "2"), "None of the chosen people"),

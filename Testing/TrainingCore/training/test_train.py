@@ -15,6 +15,7 @@ import pytest
 from strikes import struck_command
 
 from TrainingCore.data.bundle import Bundle
+from TrainingCore.data.cohort import Cohort
 from TrainingCore.data.run import Run
 from TrainingCore.runtime.errors import BadInput
 from TrainingCore.train import main
@@ -195,6 +196,26 @@ def test_bad_input_is_one_sentence_with_exit_code_2(
     chosen = [option.format(data=ball_cohort) for option in options]
     assert run_command(main, [*chosen, "--out", str(tmp_path / "run"), "--progress", "none"]) == 2
     assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_t1w_in_the_column_of_the_dvr_is_refused(
+    ball_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from TrainingCore.runtime.cli import run_command
+
+    names = ("t1w", "flair", "brain", "lesions", "white_matter")
+    rows = [f"participant_id,session,{','.join(names)},dvr"]
+    for visit in Cohort.read(ball_cohort):
+        files = [*(visit.files[name] for name in names), visit.files["t1w"]]
+        rows.append(",".join(map(str, (visit.person, visit.visit, *files))))
+    table = tmp_path / "cohort.csv"
+    table.write_text("\n".join(rows))
+    options = ["--data", str(table), "--out", str(tmp_path / "run"), "--progress", "none", "--set", *SMALL]
+    assert run_command(main, options) == 2
+    said = capsys.readouterr().err
+    assert "T1w.nii.gz has a median of" in said
+    assert "so it is no DVR map" in said
     assert not (tmp_path / "run").exists()
 
 
