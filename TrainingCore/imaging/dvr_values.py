@@ -26,7 +26,7 @@ def refuse_constant(values: np.ndarray, label: str) -> None:
         BadInput: all values are one.
     """
     if values.size and float(np.ptp(values)) <= CONSTANT * float(np.abs(values).max()):
-        raise BadInput(f"{label} is {values.flat[0]:.4g} in the whole brain, so it is no DVR map. Give a measured one.")
+        raise BadInput(f"{label} is {values.flat[0]:g} in the whole brain, so it is no DVR map. Give a measured one.")
 
 
 def without_wild_voxels(data: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, str]:
