@@ -12,6 +12,7 @@ from .volumes import Volume
 # Median FLAIR in lesions above the brain's median, in robust SD: two real patients 1.7 and 2.0; at the places mirrored
 # left to right -0.1 and 0.15 (measured, ours)
 SIDE_MARGIN, BRIGHT = 0.8, 0.8
+VISIBLE = 0.25  # of the mirrored places, at least; else correct masks of dark lesions (cavities) are doubted (ours)
 MIN_VOXELS, MAX_POINTS = 30, 200_000  # (ours)
 MIN_WIDTH = 0.5  # of the brain; a narrower grid is cropped around lesions of one side (ours)
 
@@ -54,7 +55,7 @@ def check_side(lesions: Volume, flair: Volume, brain: Volume, matrix: np.ndarray
             continue
         pairs = (flair_values(positions[one_sided]) for positions in (points, mirrored))
         own, other = ((np.median(values) - middle) / spread for values in pairs)
-        if own < BRIGHT and other - own > SIDE_MARGIN:
+        if own < BRIGHT and other > max(own + SIDE_MARGIN, VISIBLE):
             return (
                 f"The lesion mask {lesions.name} fits the FLAIR better with left and right exchanged: check the side "
                 "of a lesion you know. The lesion table is not to be trusted."

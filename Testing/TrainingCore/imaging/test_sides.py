@@ -35,6 +35,12 @@ def test_the_right_side_passes_and_the_wrong_one_is_named(patient):
     assert "left and right exchanged" in check_side(mirrored, flair, brain, np.eye(4))
 
 
+def test_dark_lesions_are_not_looked_for_on_the_other_side(patient):
+    flair, lesions, brain = patient
+    dark = flair.with_data(np.where(lesions.data > 0, 250, flair.data).astype(np.float32))
+    assert check_side(lesions, dark, brain, np.eye(4)) == ""
+
+
 @pytest.mark.parametrize("degrees", [0, 20])
 @pytest.mark.parametrize("off_centre", [-4.0, 3.5])
 def test_a_mask_with_reversed_voxels_is_noticed_where_the_head_lies_off_the_middle_of_the_grid(off_centre, degrees):
