@@ -20,7 +20,7 @@ from typing import Any
 
 from .. import __version__
 from ..runtime.errors import BadInput
-from ..runtime.files import read_json, write_json, write_text
+from ..runtime.files import read_json, refuse_file, write_json, write_text
 from .recipe import completed
 
 
@@ -195,8 +195,7 @@ def check_not_begun(path: Path) -> None:
     Raises:
         BadInput: the folder holds such a run, or a file of its name exists.
     """
-    if any(folder.is_file() for folder in (path, *path.parents)):
-        raise BadInput(f"{path} cannot be created: a file of that name exists. Choose another --out.")
+    refuse_file(path)
     if (path / "checkpoints" / "last.safetensors").is_file():
         raise BadInput(f"{path} already holds a run. Add --resume to continue it, or choose another --out.")
 

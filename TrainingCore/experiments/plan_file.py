@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import BadInput
-from ..runtime.files import read_json, write_json
+from ..runtime.files import read_json, refuse_file, write_json
 
 PLAN, KIND = "plan.json", "kind"
 MAX_NAMED = 3
@@ -27,8 +27,7 @@ def start_or_resume(folder: Path, plan: dict[str, Any], what: str) -> None:
         BadInput: the folder holds another plan or other files; hidden files, left by a killed job or a file manager,
             are ignored.
     """
-    if folder.is_file() or any(parent.is_file() for parent in folder.parents):
-        raise BadInput(f"{folder} cannot be created: a file of that name exists. Choose another --out.")
+    refuse_file(folder)
     if not (folder / PLAN).is_file():
         others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
         if others and not (folder / PLAN).is_file():  # looked for again, as another job may just have begun

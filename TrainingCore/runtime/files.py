@@ -374,3 +374,16 @@ def write_text(path: Path, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def refuse_file(folder: Path) -> None:
+    """Check that a folder can be created.
+
+    Args:
+        folder: it need not exist.
+
+    Raises:
+        BadInput: a file has its name, or that of a folder above it.
+    """
+    if any(path.is_file() for path in (folder, *folder.parents)):
+        raise BadInput(f"{folder} cannot be created: a file of that name exists. Choose another --out.")
